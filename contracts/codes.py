@@ -1,0 +1,205 @@
+"""The closed code lists of the network. Their labels in six languages lie in `vocabularies/`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Urgency(StrEnum):
+    emergency = "emergency"
+    urgent = "urgent"
+    routine = "routine"
+
+
+class Settlement(StrEnum):
+    urban = "urban"
+    rural = "rural"
+
+
+class Stage(StrEnum):
+    """Where on the road the person is."""
+
+    pre_departure = "pre_departure"
+    in_transit = "in_transit"
+    in_destination = "in_destination"
+    returned = "returned"
+
+
+class Sex(StrEnum):
+    female = "female"
+    male = "male"
+    other = "other"
+    unknown = "unknown"
+
+
+class AgeBand(StrEnum):
+    """Years of age, both ends included; a band, because a date of birth would identify."""
+
+    years_0_11 = "0_11"
+    years_12_17 = "12_17"
+    years_18_24 = "18_24"
+    years_25_59 = "25_59"
+    years_60_plus = "60_plus"
+    unknown = "unknown"
+
+
+class SpecialCategory(StrEnum):
+    trafficking_victim = "trafficking_victim"
+    forced_labour = "forced_labour"
+    work_injury = "work_injury"
+    disability = "disability"
+    hiv = "hiv"
+    tb = "tb"
+    stigmatised_illness = "stigmatised_illness"
+    deported = "deported"
+    entry_ban = "entry_ban"
+    minor = "minor"
+    violence_against_women = "violence_against_women"
+    dual_national = "dual_national"
+    family_of_missing = "family_of_missing"
+    family_of_deceased = "family_of_deceased"
+
+
+class ConsentMethod(StrEnum):
+    """How the person consented."""
+
+    signed = "signed"
+    oral = "oral"
+    guardian = "guardian"
+
+
+class OrganizationKind(StrEnum):
+    ngo = "ngo"
+    union = "union"
+    diaspora_association = "diaspora_association"
+    consular_representative = "consular_representative"
+    state_body = "state_body"
+    international_organisation = "international_organisation"
+    employment_agency = "employment_agency"
+    religious_organisation = "religious_organisation"
+    community_contact = "community_contact"
+    health_provider = "health_provider"
+
+
+# A person may fear these: they are contacted only when the consent names them.
+OPT_IN_KINDS = frozenset(
+    {
+        OrganizationKind.consular_representative,
+        OrganizationKind.state_body,
+        OrganizationKind.employment_agency,
+    }
+)
+
+
+class Vetting(StrEnum):
+    applied = "applied"
+    vetted = "vetted"
+    suspended = "suspended"
+    left = "left"
+
+
+class Funding(StrEnum):
+    free = "free"
+    at_cost = "at_cost"
+    commercial = "commercial"
+
+
+class Reporting(StrEnum):
+    periodic = "periodic"
+    occasional = "occasional"
+    none = "none"
+
+
+class CapacityStatus(StrEnum):
+    capacity = "capacity"
+    no_capacity = "no_capacity"
+    waitlist = "waitlist"
+    assessment_required = "assessment_required"
+
+
+class AgreementKind(StrEnum):
+    network_memorandum = "network_memorandum"
+    bilateral = "bilateral"
+
+
+class DisclosureClass(StrEnum):
+    """How much an agreement lets one party tell another; `sensitive` includes `standard`."""
+
+    standard = "standard"
+    sensitive = "sensitive"
+
+
+class DeclineReason(StrEnum):
+    no_capacity = "no_capacity"
+    not_eligible = "not_eligible"
+    out_of_area = "out_of_area"
+    language = "language"
+    conflict_of_interest = "conflict_of_interest"
+    needs_reassessment = "needs_reassessment"
+    other = "other"
+
+
+class Outcome(StrEnum):
+    resolved = "resolved"
+    partly_resolved = "partly_resolved"
+    referred_onward = "referred_onward"
+    could_not_reach = "could_not_reach"
+    person_declined = "person_declined"
+    not_resolved = "not_resolved"
+
+
+class WithdrawalReason(StrEnum):
+    """Why a sender takes a referral back; a revoked consent has a door of its own."""
+
+    person_declined = "person_declined"
+    placed_elsewhere = "placed_elsewhere"
+    entered_in_error = "entered_in_error"
+    other = "other"
+
+
+class ProgressStatus(StrEnum):
+    in_progress = "in_progress"
+    on_hold = "on_hold"
+
+
+class ReferralStatus(StrEnum):
+    """The states of a referral; the transitions are routing's (`services/routing/domain/referral.py`)."""
+
+    requested = "requested"
+    offered = "offered"
+    accepted = "accepted"
+    in_progress = "in_progress"
+    on_hold = "on_hold"
+    completed = "completed"
+    unplaced = "unplaced"
+    withdrawn = "withdrawn"
+    failed = "failed"
+    entered_in_error = "entered_in_error"
+
+
+# FHIR R5 Task.status codes, for partners that speak FHIR.
+FHIR_TASK_STATUS: dict[ReferralStatus, str] = {
+    ReferralStatus.requested: "requested",
+    ReferralStatus.offered: "received",
+    ReferralStatus.accepted: "accepted",
+    ReferralStatus.in_progress: "in-progress",
+    ReferralStatus.on_hold: "on-hold",
+    ReferralStatus.completed: "completed",
+    ReferralStatus.unplaced: "ready",
+    ReferralStatus.withdrawn: "cancelled",
+    ReferralStatus.failed: "failed",
+    ReferralStatus.entered_in_error: "entered-in-error",
+}
+
+
+class OfferState(StrEnum):
+    open = "open"
+    accepted = "accepted"
+    declined = "declined"
+    expired = "expired"
+    revoked = "revoked"
+
+
+class Answer(StrEnum):
+    accept = "accept"
+    decline = "decline"

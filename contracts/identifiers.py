@@ -1,0 +1,40 @@
+"""The names things go by: identifiers as constrained strings. Time-ordered ones are UUIDv7 (RFC 9562)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from marshmallow.validate import Length, Regexp
+
+from contracts.vocabularies import InVocabulary
+
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+ORGANIZATION_PATTERN = r"^[a-z]{2}\.[a-z0-9]+(-[a-z0-9]+)*$"
+SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+
+Uuid = Annotated[str, Regexp(UUID_PATTERN, error="Not a UUID in lower case.")]
+ReferralId = Uuid
+OfferId = Uuid
+MessageId = Uuid
+
+# `<hub>.<slug>`: lower case, so that it is a valid pair of words in an AMQP routing key.
+OrganizationId = Annotated[
+    str,
+    Regexp(ORGANIZATION_PATTERN, error="Not an organisation id such as 'kg.osh-legal-aid'."),
+    Length(max=100),
+]
+Slug = Annotated[str, Regexp(SLUG_PATTERN, error="Not a lower-case slug."), Length(max=60)]
+
+NeedCode = Annotated[str, InVocabulary("needs")]
+Region = Annotated[str, InVocabulary("regions")]
+Language = Annotated[str, InVocabulary("languages")]
+# A person may come from anywhere; the network's own regions are the `Region` list.
+Country = Annotated[str, Regexp(r"^[A-Z]{2}$", error="Not an ISO 3166-1 alpha-2 code.")]
+
+ShortText = Annotated[str, Length(min=1, max=200)]
+LongText = Annotated[str, Length(max=2000)]
+
+
+def hub_of(organization: str) -> str:
+    """The home hub of an organisation. `kg.osh-legal-aid` -> `kg`."""
+    return organization.partition(".")[0]

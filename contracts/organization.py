@@ -1,0 +1,157 @@
+"""Organisations, their services and agreements: HSDS 3 shaped, plus what this network needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from marshmallow import ValidationError
+from marshmallow.validate import Length, OneOf, Range, Regexp
+
+from contracts.codes import (
+    AgeBand,
+    AgreementKind,
+    CapacityStatus,
+    DisclosureClass,
+    Funding,
+    OrganizationKind,
+    Reporting,
+    Settlement,
+    Sex,
+    SpecialCategory,
+    Stage,
+    Vetting,
+)
+from contracts.identifiers import (
+    Country,
+    Language,
+    LongText,
+    NeedCode,
+    OrganizationId,
+    Region,
+    ShortText,
+    Slug,
+)
+
+_BASE64URL_32 = Regexp(r"^[A-Za-z0-9_-]{43}$", error="Not 32 bytes in base64url.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealingKey:
+    """A public X25519 key that cases are sealed to. Source: RFC 8037; kid: RFC 7638 thumbprint."""
+
+    kty: Annotated[str, OneOf(["OKP"])]
+    crv: Annotated[str, OneOf(["X25519"])]
+    x: Annotated[str, _BASE64URL_32]
+    kid: Annotated[str, _BASE64URL_32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Eligibility:
+    """Whom a service is for. An empty list sets no bound; a person must meet each bound that is set."""
+
+    sexes: tuple[Sex, ...] = ()
+    age_bands: tuple[AgeBand, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    origin_countries: tuple[Country, ...] = ()
+    special_categories: tuple[SpecialCategory, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """Room for referrals. maximum: referrals held at once; None where it is not counted."""
+
+    status: CapacityStatus
+    updated_at: dt.datetime
+    maximum: Annotated[int, Range(min=0, max=1_000_000)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One service of an organisation. id: a slug, unique in its organisation."""
+
+    id: Slug
+    name: ShortText
+    needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=60)]
+    # ISO 3166-2 regions, or whole countries by their ISO 3166-1 code.
+    areas: Annotated[tuple[Region, ...], Length(min=1, max=200)]
+    languages: Annotated[tuple[Language, ...], Length(min=1, max=30)]
+    cost: Funding
+    capacity: Capacity
+    settlements: tuple[Settlement, ...] = (Settlement.urban, Settlement.rural)
+    interpretation: tuple[Language, ...] = ()
+    eligibility: Eligibility = field(default_factory=Eligibility)
+    always_open: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """The network's standard monitoring parameters."""
+
+    staff: Annotated[int, Range(min=0)] = 0
+    volunteers: Annotated[int, Range(min=0)] = 0
+    active_since: Annotated[int, Range(min=1800, max=2200)] | None = None
+    office: bool = False
+    activities: tuple[ShortText, ...] = ()
+    reporting: Reporting = Reporting.none
+    funding: Funding = Funding.free
+    code_of_conduct: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Organization:
+    """An organisation with its services: one record, one revision number, changed as a whole."""
+
+    id: OrganizationId
+    name: ShortText
+    kind: OrganizationKind
+    country: Country
+    vetting: Vetting
+    description: LongText = ""
+    parent: OrganizationId | None = None
+    active: bool = True
+    vetted_by: ShortText | None = None
+    vetted_on: dt.date | None = None
+    profile: Profile = field(default_factory=Profile)
+    languages: tuple[Language, ...] = ()
+    sealing_key: SealingKey | None = None
+    services: Annotated[tuple[Service, ...], Length(max=200)] = ()
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """Service ids are unique within their organisation."""
+        ids = [service.id for service in data.get("services", ())]
+        for index, service_id in enumerate(ids):
+            if service_id in ids[:index]:
+                raise ValidationError({"services": {index: {"id": ["This id is used twice."]}}})
+
+
+EVERY_VETTED_ORGANIZATION = "*"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """What parties allow each other to pass on. effective_until: the last day in force, None: no end."""
+
+    id: Slug
+    title: ShortText
+    kind: AgreementKind
+    # Organisation ids, or the single entry "*": every vetted organisation of the network.
+    parties: Annotated[tuple[str, ...], Length(min=1, max=1000)]
+    disclosure: DisclosureClass
+    effective_from: dt.date
+    effective_until: dt.date | None = None
+    # Need codes or groups; empty covers every need.
+    needs: tuple[NeedCode, ...] = ()
+    obligations: tuple[LongText, ...] = ()
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """An agreement ends after it begins, and its parties are organisations, or everyone."""
+        until = data.get("effective_until")
+        if until is not None and until < data["effective_from"]:
+            raise ValidationError({"effective_until": ["Before effective_from."]})
+        if EVERY_VETTED_ORGANIZATION in data["parties"] and len(data["parties"]) > 1:
+            raise ValidationError({"parties": ["'*' stands alone."]})

@@ -1,0 +1,271 @@
+"""Records: a frozen dataclass is declared once, and its marshmallow schema and its fast reader follow.
+
+A field's Python type chooses the marshmallow field; marshmallow validators in `Annotated` narrow it:
+
+    Needs = Annotated[tuple[NeedCode, ...], Length(min=1, max=10)]
+
+Two ways in, one way out:
+
+* `load(cls, data)` is for the doors: every rule, unknown fields refused, each error with its pointer.
+* `read(cls, data)` is for what our own services wrote: types are checked, vocabularies are not, and
+  unknown fields are kept out (a newer writer may send more). An order of magnitude faster.
+* `dump(record)` gives JSON bytes: RFC 3339 times in UTC with `Z`, enumerations by value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import types
+import typing
+from collections.abc import Callable, Hashable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+import orjson
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow.validate import Validator
+
+from contracts.errors import PointerError, Refused
+
+R = TypeVar("R")
+
+
+class Malformed(ValueError):
+    """What was read does not have the record's shape. Says where, never what."""
+
+
+class StrictBoolean(fields.Boolean):
+    """`true` or `false`; neither 1 nor "yes"."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if value is True or value is False:
+            return value
+        raise self.make_error("invalid", input=value)
+
+
+def load(cls: type[R], data: object, *, slug: str = "invalid-submission") -> R:
+    """A record from a partner's JSON. Raises Refused(slug) with an RFC 6901 pointer for each error."""
+    try:
+        record: R = _schema(cls).load(data)  # type: ignore[arg-type]
+    except ValidationError as error:
+        errors = pointer_errors(error.normalized_messages())  # type: ignore[no-untyped-call]
+        places = ", ".join(e.pointer or "the body" for e in errors[:3])
+        more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
+        raise Refused(slug, f"Please correct {places}{more}.", errors=errors) from None
+    return record
+
+
+def read(cls: type[R], data: Any) -> R:
+    """A record from JSON that one of our own services wrote. Raises Malformed."""
+    record: R = _reader(typing.cast(Hashable, cls))(data, "")
+    return record
+
+
+def dump(record: Any) -> bytes:
+    """The record as JSON. Aware datetimes only: a naive one is refused where records are made."""
+    return orjson.dumps(record, option=orjson.OPT_UTC_Z)
+
+
+def plain(record: Any) -> Any:
+    """The record as plain JSON values, the same that `dump` writes."""
+    return orjson.loads(dump(record))
+
+
+def aware(moment: dt.datetime) -> dt.datetime:
+    """The same moment in UTC. Raises ValueError for a naive datetime: it names no moment."""
+    if moment.tzinfo is None:
+        raise ValueError("a naive datetime names no moment in time")
+    return moment.astimezone(dt.UTC)
+
+
+def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
+    """marshmallow's nested messages as RFC 6901 pointers, in a stable order."""
+    found: list[PointerError] = []
+
+    def walk(node: Any, pointer: str) -> None:
+        if isinstance(node, Mapping):
+            for key, child in node.items():
+                # marshmallow's name for "the record as a whole" is no place in the partner's JSON
+                step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
+                walk(child, pointer + step)
+        elif isinstance(node, list):
+            for sentence in node:
+                walk(sentence, pointer)
+        else:
+            found.append(PointerError(pointer=pointer[:200], detail=str(node)))
+
+    walk(messages, "")
+    return sorted(found, key=lambda e: e.pointer)
+
+
+@cache
+def _schema(cls: Hashable) -> Schema:
+    # Making a schema copies every field; one instance serves every load.
+    return schema_of(cls)()
+
+
+@cache
+def schema_of(cls: Any) -> type[Schema]:
+    """The marshmallow schema class of a record; loading gives the record itself."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    members: dict[str, Any] = {}
+    for item in dataclasses.fields(cls):
+        options: dict[str, Any] = {"required": True}
+        if item.default is not dataclasses.MISSING:
+            options = {"load_default": item.default}
+        elif item.default_factory is not dataclasses.MISSING:
+            options = {"load_default": item.default_factory}
+        members[item.name] = _field(hints[item.name], options)
+
+    def make(self: Schema, data: dict[str, Any], **kwargs: Any) -> Any:
+        return cls(**data)
+
+    members["make"] = post_load(make)
+    # A record's own cross-field rules: `rules(data) -> None` raising ValidationError with field names.
+    rules = getattr(cls, "rules", None)
+    if rules is not None:
+        members["rules"] = _schema_validator(rules)
+    members["Meta"] = type("Meta", (Schema.Meta,), {"unknown": RAISE})
+    return type(f"{cls.__name__}Schema", (Schema,), members)
+
+
+def _schema_validator(rules: Callable[[Mapping[str, Any]], None]) -> Any:
+    def check(self: Schema, data: Mapping[str, Any], **kwargs: Any) -> None:
+        rules(data)
+
+    return validates_schema(check, skip_on_field_errors=True)
+
+
+def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
+    validators: list[Validator] = []
+    hint, optional = _strip(hint, validators)
+    if optional:
+        options = {**options, "allow_none": True}
+    if validators:
+        options = {**options, "validate": validators}
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        inner = _field(typing.get_args(hint)[0], {})
+        return _TupleOf(inner, **options)
+    if origin in (dict, Mapping) or hint is Mapping:
+        return fields.Dict(keys=fields.String(), **options)
+    if dataclasses.is_dataclass(hint):
+        return fields.Nested(schema_of(hint), **options)  # type: ignore[arg-type]
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return fields.Enum(hint, by_value=True, **options)
+    simple: dict[Any, type[fields.Field[Any]]] = {
+        str: fields.String,
+        bool: StrictBoolean,
+        float: fields.Float,
+        dt.datetime: fields.AwareDateTime,
+        dt.date: fields.Date,
+    }
+    if hint is int:
+        return fields.Integer(strict=True, **options)
+    return simple[hint](**options)
+
+
+class _TupleOf(fields.List[Any]):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return tuple(super()._deserialize(value, attr, data, **kwargs))
+
+
+def _strip(hint: Any, validators: list[Validator]) -> tuple[Any, bool]:
+    """The bare type under Annotated and `| None`, the validators met on the way, whether None is allowed."""
+    optional = False
+    while True:
+        origin = typing.get_origin(hint)
+        if origin is typing.Annotated:
+            hint, *metadata = typing.get_args(hint)
+            validators[:0] = [m for m in metadata if isinstance(m, Validator)]
+        elif origin in (typing.Union, types.UnionType):
+            (hint,) = [a for a in typing.get_args(hint) if a is not type(None)]
+            optional = True
+        else:
+            return hint, optional
+
+
+_Reader = Callable[[Any, str], Any]
+
+
+@cache
+def _reader(cls: Any) -> _Reader:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    plan: list[tuple[str, _Reader, bool]] = []
+    for item in dataclasses.fields(cls):
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        plan.append((item.name, _value_reader(hints[item.name]), required))
+
+    def read_record(data: Any, pointer: str) -> Any:
+        if not isinstance(data, dict):
+            raise Malformed(f"{pointer or '/'}: not an object")
+        values = {}
+        for name, convert, required in plan:
+            if name in data:
+                values[name] = convert(data[name], f"{pointer}/{name}")
+            elif required:
+                raise Malformed(f"{pointer}/{name}: missing")
+        return cls(**values)
+
+    return read_record
+
+
+def _value_reader(hint: Any) -> _Reader:
+    bare, optional = _strip(hint, [])
+    convert = _bare_reader(bare)
+    if not optional:
+        return convert
+    return lambda value, pointer: None if value is None else convert(value, pointer)
+
+
+def _bare_reader(hint: Any) -> _Reader:
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        inner = _value_reader(typing.get_args(hint)[0])
+
+        def read_tuple(value: Any, pointer: str) -> Any:
+            if not isinstance(value, list):
+                raise Malformed(f"{pointer}: not a list")
+            return tuple([inner(v, pointer) for v in value])
+
+        return read_tuple
+    if origin in (dict, Mapping) or hint is Mapping:
+        return _typed(dict)
+    if dataclasses.is_dataclass(hint):
+        return _reader(typing.cast(Hashable, hint))
+    if hint in (dt.datetime, dt.date) or issubclass(hint, StrEnum):
+        make = hint.fromisoformat if hint in (dt.datetime, dt.date) else hint
+
+        def read_text(value: Any, pointer: str) -> Any:
+            try:
+                return make(value)
+            except (TypeError, ValueError):
+                raise Malformed(f"{pointer}: not a {hint.__name__}") from None
+
+        return read_text
+    if hint is float:
+        return _typed((float, int))
+    return _typed(hint)
+
+
+def _typed(kind: type | tuple[type, ...]) -> _Reader:
+    def read_typed(value: Any, pointer: str) -> Any:
+        if not isinstance(value, kind) or (kind is int and value.__class__ is bool):
+            raise Malformed(f"{pointer}: wrong type")
+        return value
+
+    return read_typed
+
+
+__all__ = [
+    "Malformed",
+    "aware",
+    "dump",
+    "load",
+    "plain",
+    "pointer_errors",
+    "read",
+    "schema_of",
+]

@@ -1,0 +1,100 @@
+"""What a referral says openly: the facts that routing may see. The person is in the sealed case."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from marshmallow import ValidationError
+from marshmallow.validate import Length, Regexp
+
+from contracts.codes import (
+    OPT_IN_KINDS,
+    AgeBand,
+    ConsentMethod,
+    OrganizationKind,
+    Settlement,
+    Sex,
+    SpecialCategory,
+    Stage,
+    Urgency,
+)
+from contracts.identifiers import Country, Language, NeedCode, OrganizationId, Region
+
+# RFC 7516 §7.1: five base64url parts. One mebibyte bounds it at the door.
+SealedText = Annotated[
+    str,
+    Length(max=1_048_576),
+    Regexp(
+        r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$",
+        error="Not a JWE in compact serialisation.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consent:
+    """What the person agreed to. Nothing is assumed: what is not named here is not allowed."""
+
+    given: bool
+    given_at: dt.datetime
+    method: ConsentMethod
+    # Kinds that are contacted on explicit opt-in only; other kinds need not be named.
+    opt_in_kinds: Annotated[tuple[OrganizationKind, ...], Length(max=10)] = ()
+    excluded_organizations: Annotated[tuple[OrganizationId, ...], Length(max=100)] = ()
+    # Countries where the case may be stored; none named means anywhere in the network.
+    storage_countries: Annotated[tuple[Country, ...], Length(max=50)] = ()
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """Consent must have been given; only the kinds a person may fear are opted into."""
+        if not data["given"]:
+            raise ValidationError({"given": ["Without consent there is no referral."]})
+        if set(data.get("opt_in_kinds", ())) - OPT_IN_KINDS:
+            names = ", ".join(sorted(OPT_IN_KINDS))
+            raise ValidationError({"opt_in_kinds": [f"Only these need an opt-in: {names}."]})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """What an offer shows: enough to answer it, nothing that names the person."""
+
+    needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=10)]
+    urgency: Urgency
+    region: Region
+    settlement: Settlement
+    languages: Annotated[tuple[Language, ...], Length(min=1, max=10)]
+    stage: Stage
+    origin_country: Country
+    age_band: AgeBand
+    sex: Sex
+    special_categories: Annotated[tuple[SpecialCategory, ...], Length(max=14)] = ()
+    # Whether the person accepts to pay; otherwise only free services are candidates.
+    accepts_cost: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralFacts(Situation):
+    """The routing facts: the situation, whom it is for, and the consent that binds the route."""
+
+    consent: Consent
+    # A named organisation, or None: the network finds one. A named one still meets the hard rules.
+    to: OrganizationId | None = None
+
+    def situation(self) -> Situation:
+        """The part that an offer shows."""
+        return Situation(**{f.name: getattr(self, f.name) for f in fields(Situation)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralSubmission(ReferralFacts):
+    """The body of `POST /v1/referrals`: the facts in the open, the case sealed."""
+
+    case: SealedText
+
+
+def facts_of(submission: ReferralSubmission) -> ReferralFacts:
+    """The submission without its sealed case."""
+    return ReferralFacts(**{f.name: getattr(submission, f.name) for f in fields(ReferralFacts)})

@@ -1,0 +1,152 @@
+"""Every exchange, queue and binding of a hub, as data.
+
+Each service declares the whole of it at start, so that no fact can be published before every queue that
+needs it exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+EVENTS = "kopuro.events"
+CASES = "kopuro.cases"
+ROUTING_PARTITIONED = "routing.partitioned"
+ROUTING_PARTITIONS = tuple(f"routing.{n}" for n in range(4))
+# The default exchange: a message goes to the queue that its routing key names.
+DIRECT = ""
+
+PARKED_SUFFIX = ".parked"
+
+# After this many redeliveries (a process that dies on a message each time) the broker itself parks a
+# message. High, because with a prefetch the neighbours of the culprit are counted too.
+DELIVERY_LIMIT = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    name: str
+    kind: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queue:
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binding:
+    """source: an exchange; destination: a queue, or an exchange when `to_exchange`."""
+
+    source: str
+    destination: str
+    key: str
+    to_exchange: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topology:
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+
+def parked(queue: str) -> str:
+    """Where the messages lie that the consumer of `queue` could not process."""
+    return queue + PARKED_SUFFIX
+
+
+def work_queue(name: str, *, one_consumer: bool = False) -> tuple[Queue, Queue]:
+    """A durable quorum queue and its parking queue.
+
+    one_consumer: single active consumer, so that the queue's order is the order of effects.
+    """
+    arguments: dict[str, Any] = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DIRECT,
+        "x-dead-letter-routing-key": parked(name),
+        # at-least-once needs reject-publish; without it a dead letter can be lost on the way
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    if one_consumer:
+        arguments["x-single-active-consumer"] = True
+    return (
+        Queue(name=name, arguments=arguments),
+        Queue(name=parked(name), arguments={"x-queue-type": "quorum"}),
+    )
+
+
+ROUTING_KEYS = (
+    "referral.submitted",
+    "answer.submitted",
+    "progress.submitted",
+    "outcome.submitted",
+    "withdrawal.submitted",
+    "revocation.submitted",
+    "placement.submitted",
+    "case.refused",
+)
+DIRECTORY_KEYS = ("organization.changed", "agreement.changed", "token_key.changed")
+DELIVERY_KEYS = ("offer.*", "referral.*", "answer.refused", "submission.refused", "case.refused")
+VAULT_KEYS = (
+    "offer.accepted",
+    "referral.completed",
+    "referral.withdrawn",
+    "referral.failed",
+)
+
+# Which queue takes which facts from `kopuro.events`.
+EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
+    "intake.offers": ("offer.opened",),
+    "delivery.events": DELIVERY_KEYS,
+    "vault.events": VAULT_KEYS,
+    "audit.log": ("#",),
+    "directory.requests": ("replica.requested",),
+    "intake.directory": ("organization.changed", "token_key.changed"),
+    "routing.directory": DIRECTORY_KEYS,
+    "delivery.directory": ("token_key.changed",),
+    "vault.directory": ("organization.changed",),
+    "audit.directory": ("token_key.changed",),
+}
+CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
+    "vault.letters": ("letter.case_sealed", "letter.note_sealed"),
+    "delivery.letters": ("letter.case_released", "letter.note_released"),
+}
+ROUTING_QUERIES = "routing.queries"
+QUERY_DEADLINE_MS = 3_000
+
+
+def hub_topology() -> Topology:
+    """The whole topology of one hub."""
+    queues: list[Queue] = []
+    bindings: list[Binding] = []
+    for partition in ROUTING_PARTITIONS:
+        queues += work_queue(partition, one_consumer=True)
+        # For a consistent-hash exchange the key is the weight of the queue.
+        bindings.append(Binding(source=ROUTING_PARTITIONED, destination=partition, key="1"))
+    for key in ROUTING_KEYS:
+        bindings.append(Binding(source=EVENTS, destination=ROUTING_PARTITIONED, key=key, to_exchange=True))
+    for source, bound in ((EVENTS, EVENT_QUEUES), (CASES, CASE_QUEUES)):
+        for name, keys in bound.items():
+            queues += work_queue(name, one_consumer=True)
+            bindings += [Binding(source=source, destination=name, key=key) for key in keys]
+    # Questions are worth nothing after their deadline: a plain queue that forgets them.
+    queues.append(Queue(name=ROUTING_QUERIES, arguments={"x-message-ttl": QUERY_DEADLINE_MS}))
+    return Topology(
+        exchanges=(
+            Exchange(name=EVENTS, kind="topic"),
+            Exchange(name=CASES, kind="topic"),
+            Exchange(
+                name=ROUTING_PARTITIONED,
+                kind="x-consistent-hash",
+                arguments={"hash-header": "partitionkey"},
+            ),
+        ),
+        queues=tuple(queues),
+        bindings=tuple(bindings),
+    )
