@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from marshmallow.validate import Length, Regexp
+from marshmallow.validate import Length
 
-E164 = Annotated[str, Regexp(r"^\+[1-9][0-9]{6,14}$", error="Not an E.164 number.")]
+from contracts.identifiers import Pattern
+
+E164 = Annotated[str, Pattern(r"^\+[1-9][0-9]{6,14}$", error="Not an E.164 number.")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,8 +101,8 @@ class Envelope:
                 time=aware(dt.datetime.fromisoformat(_text(raw, "time"))),
                 partition_key=_text(raw, "partitionkey"),
                 correlation_id=_text(raw, "correlationid"),
-                causation_id=raw.get("causationid"),
-                traceparent=raw.get("traceparent"),
+                causation_id=_text_or_none(raw, "causationid"),
+                traceparent=_text_or_none(raw, "traceparent"),
                 data=raw["data"],
                 body=body,
             )
@@ -143,3 +143,8 @@ def _text(raw: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise Malformed(f"/{name}: not a text")
     return value
+
+
+def _text_or_none(raw: Mapping[str, Any], name: str) -> str | None:
+    # CloudEvents JSON format §2.2: null is the same as absent.
+    return None if raw.get(name) is None else _text(raw, name)

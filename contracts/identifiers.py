@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from marshmallow import ValidationError
 from marshmallow.validate import Length, Regexp
 
 from contracts.vocabularies import InVocabulary
+
+
+class Pattern(Regexp):
+    """The whole text matches. `Regexp` alone lets a line feed through: Python's `$` matches before one."""
+
+    def __call__(self, value: Any) -> Any:
+        if self.regex.fullmatch(value) is None:
+            raise ValidationError(self.error)
+        return value
+
 
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 ORGANIZATION_PATTERN = r"^[a-z]{2}\.[a-z0-9]+(-[a-z0-9]+)*$"
 SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
-Uuid = Annotated[str, Regexp(UUID_PATTERN, error="Not a UUID in lower case.")]
+Uuid = Annotated[str, Pattern(UUID_PATTERN, error="Not a UUID in lower case.")]
 ReferralId = Uuid
 OfferId = Uuid
 MessageId = Uuid
@@ -20,16 +31,16 @@ MessageId = Uuid
 # `<hub>.<slug>`: lower case, so that it is a valid pair of words in an AMQP routing key.
 OrganizationId = Annotated[
     str,
-    Regexp(ORGANIZATION_PATTERN, error="Not an organisation id such as 'kg.osh-legal-aid'."),
+    Pattern(ORGANIZATION_PATTERN, error="Not an organisation id such as 'kg.osh-legal-aid'."),
     Length(max=100),
 ]
-Slug = Annotated[str, Regexp(SLUG_PATTERN, error="Not a lower-case slug."), Length(max=60)]
+Slug = Annotated[str, Pattern(SLUG_PATTERN, error="Not a lower-case slug."), Length(max=60)]
 
 NeedCode = Annotated[str, InVocabulary("needs")]
 Region = Annotated[str, InVocabulary("regions")]
 Language = Annotated[str, InVocabulary("languages")]
 # A person may come from anywhere; the network's own regions are the `Region` list.
-Country = Annotated[str, Regexp(r"^[A-Z]{2}$", error="Not an ISO 3166-1 alpha-2 code.")]
+Country = Annotated[str, Pattern(r"^[A-Z]{2}$", error="Not an ISO 3166-1 alpha-2 code.")]
 
 ShortText = Annotated[str, Length(min=1, max=200)]
 LongText = Annotated[str, Length(max=2000)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from marshmallow import ValidationError
-from marshmallow.validate import Length, OneOf, Range, Regexp
+from marshmallow.validate import Length, OneOf, Range
 
 from contracts.codes import (
     AgeBand,
@@ -25,17 +25,19 @@ from contracts.codes import (
     Vetting,
 )
 from contracts.identifiers import (
+    ORGANIZATION_PATTERN,
     Country,
     Language,
     LongText,
     NeedCode,
     OrganizationId,
+    Pattern,
     Region,
     ShortText,
     Slug,
 )
 
-_BASE64URL_32 = Regexp(r"^[A-Za-z0-9_-]{43}$", error="Not 32 bytes in base64url.")
+_BASE64URL_32 = Pattern(r"^[A-Za-z0-9_-]{43}$", error="Not 32 bytes in base64url.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +132,14 @@ class Organization:
 
 EVERY_VETTED_ORGANIZATION = "*"
 
+Party = Annotated[
+    str,
+    Pattern(
+        rf"^\*$|{ORGANIZATION_PATTERN}", error="Not an organisation id such as 'kg.osh-legal-aid', nor '*'."
+    ),
+    Length(max=100),
+]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
@@ -139,7 +149,7 @@ class Agreement:
     title: ShortText
     kind: AgreementKind
     # Organisation ids, or the single entry "*": every vetted organisation of the network.
-    parties: Annotated[tuple[str, ...], Length(min=1, max=1000)]
+    parties: Annotated[tuple[Party, ...], Length(min=1, max=1000)]
     disclosure: DisclosureClass
     effective_from: dt.date
     effective_until: dt.date | None = None

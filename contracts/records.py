@@ -45,6 +45,17 @@ class StrictBoolean(fields.Boolean):
         raise self.make_error("invalid", input=value)
 
 
+class UtcDateTime(fields.AwareDateTime):
+    """A moment with an offset, kept in UTC: one moment has one spelling from the door on."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dt.datetime:
+        moment = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return aware(moment)
+        except ValueError:
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
+
+
 def load(cls: type[R], data: object, *, slug: str = "invalid-submission") -> R:
     """A record from a partner's JSON. Raises Refused(slug) with an RFC 6901 pointer for each error."""
     try:
@@ -77,7 +88,10 @@ def aware(moment: dt.datetime) -> dt.datetime:
     """The same moment in UTC. Raises ValueError for a naive datetime: it names no moment."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime names no moment in time")
-    return moment.astimezone(dt.UTC)
+    try:
+        return moment.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("before the first or after the last moment that can be written in UTC") from None
 
 
 def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
@@ -159,7 +173,7 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
         str: fields.String,
         bool: StrictBoolean,
         float: fields.Float,
-        dt.datetime: fields.AwareDateTime,
+        dt.datetime: UtcDateTime,
         dt.date: fields.Date,
     }
     if hint is int:
@@ -236,7 +250,8 @@ def _bare_reader(hint: Any) -> _Reader:
     if dataclasses.is_dataclass(hint):
         return _reader(typing.cast(Hashable, hint))
     if hint in (dt.datetime, dt.date) or issubclass(hint, StrEnum):
-        make = hint.fromisoformat if hint in (dt.datetime, dt.date) else hint
+        makers: dict[Any, Callable[[str], Any]] = {dt.datetime: _moment, dt.date: dt.date.fromisoformat}
+        make = makers.get(hint, hint)
 
         def read_text(value: Any, pointer: str) -> Any:
             try:
@@ -248,6 +263,10 @@ def _bare_reader(hint: Any) -> _Reader:
     if hint is float:
         return _typed((float, int))
     return _typed(hint)
+
+
+def _moment(text: str) -> dt.datetime:
+    return aware(dt.datetime.fromisoformat(text))
 
 
 def _typed(kind: type | tuple[type, ...]) -> _Reader:

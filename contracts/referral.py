@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from marshmallow import ValidationError
-from marshmallow.validate import Length, Regexp
+from marshmallow.validate import Length
 
 from contracts.codes import (
     OPT_IN_KINDS,
@@ -21,13 +21,13 @@ from contracts.codes import (
     Stage,
     Urgency,
 )
-from contracts.identifiers import Country, Language, NeedCode, OrganizationId, Region
+from contracts.identifiers import Country, Language, NeedCode, OrganizationId, Pattern, Region
 
 # RFC 7516 §7.1: five base64url parts. One mebibyte bounds it at the door.
 SealedText = Annotated[
     str,
     Length(max=1_048_576),
-    Regexp(
+    Pattern(
         r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$",
         error="Not a JWE in compact serialisation.",
     ),
