@@ -1,0 +1,1 @@
+"""The embedded default: a private broker, supervised services, a sample network."""

@@ -1,0 +1,320 @@
+"""A private RabbitMQ node in a directory: its own ports, credentials, data and end."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import amqp
+
+from sandbox.broker_configuration import (
+    DEFAULT_VHOST,
+    MARKER,
+    BrokerFiles,
+    BrokerIdentity,
+    contents,
+    control_environment,
+    environment,
+)
+from sandbox.ports import LOOPBACK, free_ports, is_free
+from sandbox.process import ServiceProcess, end_processes, processes_with
+
+_ERLANG_SCHEDULERS = 4
+_LOG_TAIL_LINES = 25
+_VHOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+class BrokerError(RuntimeError):
+    """The private broker cannot be started, or does not do what it was told."""
+
+
+class BrokerInUse(BrokerError):
+    """Another living process runs a broker from this data directory."""
+
+
+class PrivateBroker:
+    """One RabbitMQ node, on loopback alone, that lives and dies with this process.
+
+    Durable queues and persistent messages are kept in `data_dir` and are there again at the next
+    start, under the same node name, port (unless taken meanwhile) and credentials.
+
+    If the process that ran the node was killed, its node dies with it on Linux; should one still
+    run from this directory, the next start ends it first. A lock on the directory makes sure that
+    the broker of a *living* process is never ended so.
+
+    It can be one of a Supervisor's processes. `start` = `spawn` + `wait_until_ready`.
+    """
+
+    def __init__(self, data_dir: Path, *, name: str = "broker") -> None:
+        self.name = name
+        self.files = BrokerFiles(root=data_dir.resolve())
+        self._identity: BrokerIdentity | None = None
+        self._process: ServiceProcess | None = None
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def identity(self) -> BrokerIdentity:
+        """Names, ports and credentials. Raises BrokerError before the first spawn."""
+        if self._identity is None:
+            raise BrokerError("the broker was not started yet: it has no address")
+        return self._identity
+
+    @property
+    def uri(self) -> str:
+        """The AMQP URI of the virtual host `kopuro`, credentials included."""
+        return self.identity.uri()
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Spawn the node and wait until it answers AMQP.
+
+        Raises BrokerError with the end of the node's log when it ends or does not answer in time,
+        BrokerInUse when another process runs it. Interrupted at any moment, it leaves nothing running.
+        """
+        try:
+            self.spawn()
+            self.wait_until_ready(timeout)
+        except BaseException:
+            self.kill()
+            self._unlock()
+            raise
+
+    def spawn(self) -> None:
+        """Start the node without waiting for it; nothing happens if it runs. Raises as `start`."""
+        if self.running():
+            return
+        server = _server_script()
+        _make_private(self.files.root)
+        self._take_lock()
+        # We hold the lock, so whoever spawned these is dead.
+        end_processes(processes_with(MARKER, str(self.files.root)))
+        self._identity = self._settle_identity()
+        for directory in (self.files.home, self.files.mnesia, self.files.logs):
+            _make_private(directory)
+        for path, text in contents(self.files, self._identity).items():
+            _write_private(path, text)
+        self._process = ServiceProcess(
+            self.name,
+            [str(server)],
+            environment=environment(
+                self.files,
+                self._identity,
+                path=os.environ.get("PATH", os.defpath),
+                schedulers=min(_ERLANG_SCHEDULERS, os.cpu_count() or 1),
+            ),
+            log=self.files.output,
+            directory=self.files.root,
+        )
+        self._process.spawn()
+
+    def wait_until_ready(self, timeout: float = 60.0) -> None:
+        """Wait for a full AMQP handshake with our credentials. Raises BrokerError.
+
+        Our password is random, so the answer cannot come from another broker.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            if not self.running():
+                raise BrokerError(f"the broker ended with {self.exit_code()} at start\n{self._log_tail()}")
+            try:
+                self._shake_hands()
+            except (OSError, amqp.AMQPError) as error:
+                if time.monotonic() > deadline:
+                    raise BrokerError(
+                        f"the broker does not answer after {timeout:g} s ({error})\n{self._log_tail()}"
+                    ) from error
+                time.sleep(0.05)
+            else:
+                return
+
+    def exit_code(self) -> int | None:
+        return None if self._process is None else self._process.exit_code()
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.running()
+
+    def ask_to_stop(self) -> None:
+        """Ask for an orderly stop and return at once. `stop` must follow: it frees the directory."""
+        if self._process is not None:
+            self._process.ask_to_stop()
+
+    def wait(self, timeout: float) -> bool:
+        return self._process is None or self._process.wait(timeout)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Stop in good order, kill after `timeout` seconds, and let go of the directory."""
+        if self._process is not None:
+            self._process.stop(timeout)
+        self._unlock()
+
+    def kill(self) -> None:
+        """SIGKILL the node, as a crash would; what was confirmed is kept. The directory stays ours."""
+        if self._process is not None:
+            self._process.kill()
+
+    def restart(self, timeout: float = 60.0) -> None:
+        """Stop (if it runs) and start again from the same data, on the same port."""
+        self.stop()
+        self.start(timeout)
+
+    def add_vhost(self, name: str) -> str:
+        """Add a virtual host, empty, with full rights for our user; return its URI.
+
+        name: 1 to 100 of A-Z a-z 0-9 . _ - (ValueError). Nothing changes if it is there already.
+        It takes some 20 ms. Raises BrokerError as `evaluate`.
+        """
+        vhost, user = _erlang_binary(_checked_vhost(name)), _erlang_binary(self.identity.user)
+        anything = _erlang_binary(".*")
+        self.evaluate(
+            f"case rabbit_vhost:exists({vhost}) of"
+            f" true -> ok; false -> ok = rabbit_vhost:add({vhost}, {user}) end,"
+            f" ok = rabbit_auth_backend_internal:set_permissions("
+            f"{user}, {vhost}, {anything}, {anything}, {anything}, {user})"
+        )
+        return self.identity.uri(name)
+
+    def remove_vhost(self, name: str) -> None:
+        """Delete a virtual host with all it holds. Raises BrokerError if there is none, ValueError."""
+        if name == DEFAULT_VHOST:
+            raise ValueError(f"{DEFAULT_VHOST} is the broker's own virtual host")
+        vhost = _erlang_binary(_checked_vhost(name))
+        self.evaluate(f"ok = rabbit_vhost:delete({vhost}, {_erlang_binary(self.identity.user)})")
+
+    def evaluate(self, expression: str, *, timeout: float = 15.0) -> str:
+        """Evaluate Erlang on the node and return the printed result.
+
+        expression: Erlang expressions without the full stop; never build one from foreign input.
+        This is how a node without epmd is administered: rabbitmqctl cannot reach it.
+        Raises BrokerError when the node does not answer or the evaluation fails.
+        """
+        program = shutil.which("erl_call") or shutil.which("erl_call", path="/usr/lib/erlang/bin")
+        if program is None:
+            raise BrokerError("erl_call, a part of Erlang, is not on PATH")
+        address = f"{LOOPBACK}:{self.identity.distribution_port}"
+        try:
+            answer = subprocess.run(
+                [program, "-address", address, "-e"],
+                input=expression + ".\n",
+                env=control_environment(self.files, path=os.environ.get("PATH", os.defpath)),
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BrokerError(f"the broker's node does not answer within {timeout:g} s") from None
+        # erl_call exits with 0 when the expression fails: only the printed tuple tells.
+        result = re.fullmatch(r"\{ok, (.*)\}", answer.stdout.strip(), re.DOTALL)
+        if result is None:
+            raise BrokerError(f"the broker's node refused: {answer.stdout.strip()}{answer.stderr.strip()}")
+        return result.group(1)
+
+    def _shake_hands(self) -> None:
+        connection = amqp.Connection(
+            host=f"{LOOPBACK}:{self.identity.amqp_port}",
+            userid=self.identity.user,
+            password=self.identity.password,
+            virtual_host=DEFAULT_VHOST,
+            connect_timeout=2,
+            read_timeout=5,
+        )
+        with contextlib.closing(connection):
+            connection.connect()
+
+    def _settle_identity(self) -> BrokerIdentity:
+        """The identity of before, or a new one; new ports if somebody took ours meanwhile."""
+        try:
+            known = BrokerIdentity.from_json(self.files.identity.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            amqp_port, distribution_port = free_ports(2)
+            return BrokerIdentity.invented(amqp_port=amqp_port, distribution_port=distribution_port)
+        except ValueError as error:
+            raise BrokerError(f"{self.files.identity}: {error}") from None
+        return known.on_ports(
+            *(
+                port if is_free(port) else other
+                for port, other in zip((known.amqp_port, known.distribution_port), free_ports(2), strict=True)
+            )
+        )
+
+    def _take_lock(self) -> None:
+        if self._lock is not None:
+            return
+        descriptor = os.open(self.files.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise BrokerInUse(f"another process runs a broker from {self.files.root}") from None
+        self._lock = descriptor
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _log_tail(self) -> str:
+        lines: list[str] = []
+        for path in (self.files.output, self.files.log):
+            with contextlib.suppress(FileNotFoundError):
+                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        return "\n".join(lines)
+
+
+def _server_script() -> Path:
+    # Debian's rabbitmq-server on PATH is a wrapper that changes to another user; this is the real one.
+    if _DEBIAN_SERVER.exists():
+        return _DEBIAN_SERVER
+    found = shutil.which("rabbitmq-server")
+    if found is None:
+        raise BrokerError("rabbitmq-server is not installed: run `make setup`, or set KOPURO_AMQP_URI")
+    return Path(found)
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file as a whole: killed half-way, the old one is still there. Mode 0600."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _checked_vhost(name: str) -> str:
+    if _VHOST_NAME.fullmatch(name) is None:
+        raise ValueError(f"not a name for a virtual host: {name!r}")
+    return name
+
+
+def _erlang_binary(text: str) -> str:
+    return f'<<"{text}">>'

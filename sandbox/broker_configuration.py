@@ -1,0 +1,218 @@
+"""What a private RabbitMQ node is told: pure text and settings, nothing is started here.
+
+Verified on RabbitMQ 3.10.8 with Erlang/OTP 25.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from sandbox.ports import LOOPBACK
+
+DEFAULT_VHOST = "kopuro"
+MARKER = "KOPURO_PRIVATE_BROKER"
+"""Environment variable of the node and all its children: the data directory they belong to."""
+
+_PLUGINS = ("rabbitmq_consistent_hash_exchange",)
+
+# No line here names a wildcard address. The limits are those of one person's machine: quorum queues
+# keep up to one write-ahead file in memory, so that file is an eighth of its default of 512 MB.
+_CONFIGURATION = """\
+# Written by the sandbox at every start; changes made here are lost.
+listeners.tcp.1 = {address}:{port}
+default_user = {user}
+default_pass = {password}
+default_vhost = {vhost}
+cluster_name = {node}
+vm_memory_high_watermark.absolute = 1GiB
+disk_free_limit.absolute = 64MB
+raft.wal_max_size_bytes = 67108864
+log.file = rabbit.log
+log.file.level = info
+log.connection.level = warning
+log.file.rotation.size = 10485760
+log.file.rotation.count = 2
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerIdentity:
+    """What must stay the same when a node starts again from its data directory.
+
+    RabbitMQ files its data under the node's name, and clients reconnect to the port they know.
+    """
+
+    node: str
+    amqp_port: int
+    distribution_port: int
+    user: str
+    password: str = field(repr=False)
+    cookie: str = field(repr=False)
+    """Erlang's shared secret: who knows it commands the node."""
+
+    @classmethod
+    def invented(cls, *, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
+        """A new identity with random credentials. It reads the system's entropy."""
+        return cls(
+            node=f"kopuro-{secrets.token_hex(4)}@localhost",
+            amqp_port=amqp_port,
+            distribution_port=distribution_port,
+            user=f"kopuro-{secrets.token_hex(4)}",
+            password=secrets.token_urlsafe(24),
+            cookie=secrets.token_hex(20).upper(),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "BrokerIdentity":
+        """Read what `to_json` wrote. Raises ValueError when it is something else."""
+        try:
+            return cls(**json.loads(text))
+        except TypeError as error:
+            raise ValueError(f"not a broker's identity: {error}") from None
+
+    def to_json(self) -> str:
+        """JSON with the secrets in it: keep it in a file of mode 0600."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    def on_ports(self, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
+        return replace(self, amqp_port=amqp_port, distribution_port=distribution_port)
+
+    def uri(self, vhost: str = DEFAULT_VHOST) -> str:
+        """The AMQP URI of a virtual host, credentials included."""
+        user, password = quote(self.user, safe=""), quote(self.password, safe="")
+        return f"amqp://{user}:{password}@{LOOPBACK}:{self.amqp_port}/{quote(vhost, safe='')}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerFiles:
+    """Where a node keeps its things, all under one data directory of mode 0700."""
+
+    root: Path
+
+    @property
+    def identity(self) -> Path:
+        return self.root / "identity.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process that runs the node, for as long as it lives."""
+        return self.root / "lock"
+
+    @property
+    def configuration(self) -> Path:
+        return self.root / "rabbitmq.conf"
+
+    @property
+    def plugins(self) -> Path:
+        return self.root / "enabled_plugins"
+
+    @property
+    def advanced(self) -> Path:
+        return self.root / "advanced.config"
+
+    @property
+    def script_settings(self) -> Path:
+        return self.root / "rabbitmq-env.conf"
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def cookie(self) -> Path:
+        """Erlang reads it from the home directory, and insists on mode 0400 or 0600."""
+        return self.home / ".erlang.cookie"
+
+    @property
+    def mnesia(self) -> Path:
+        return self.root / "mnesia"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def output(self) -> Path:
+        """Standard output and error: what went wrong before the node's own log was open."""
+        return self.logs / "output.log"
+
+    @property
+    def log(self) -> Path:
+        return self.logs / "rabbit.log"
+
+
+def contents(files: BrokerFiles, identity: BrokerIdentity) -> dict[Path, str]:
+    """The text of every file the node reads. Some hold secrets: write all of them 0600."""
+    configuration = _CONFIGURATION.format(
+        address=LOOPBACK,
+        port=identity.amqp_port,
+        user=identity.user,
+        password=identity.password,
+        vhost=DEFAULT_VHOST,
+        node=identity.node,
+    )
+    return {
+        files.identity: identity.to_json(),
+        files.configuration: configuration,
+        files.plugins: f"[{','.join(_PLUGINS)}].\n",
+        # Present but empty, so that those of the system's own broker are not read instead.
+        files.advanced: "[].\n",
+        files.script_settings: "",
+        files.cookie: identity.cookie,
+    }
+
+
+def environment(
+    files: BrokerFiles, identity: BrokerIdentity, *, path: str, schedulers: int
+) -> dict[str, str]:
+    """The whole environment of the server script.
+
+    path: PATH, to find `erl`. schedulers: Erlang's threads, at most the number of processors.
+    Nothing else is passed on: a RABBITMQ_… variable of the caller's shell would change the node.
+    """
+    return {
+        "PATH": path,
+        "LANG": "C.UTF-8",
+        "HOME": str(files.home),
+        MARKER: str(files.root),
+        "RABBITMQ_NODENAME": identity.node,
+        "RABBITMQ_CONFIG_FILE": str(files.configuration),
+        "RABBITMQ_CONFIG_FILES": str(files.root / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(files.advanced),
+        "RABBITMQ_CONF_ENV_FILE": str(files.script_settings),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(files.plugins),
+        "RABBITMQ_MNESIA_BASE": str(files.mnesia),
+        "RABBITMQ_LOG_BASE": str(files.logs),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(files.root / "generated"),
+        "RABBITMQ_SCHEMA_DIR": str(files.root / "schema"),
+        "RABBITMQ_PID_FILE": str(files.root / "pid"),
+        "ERL_CRASH_DUMP": str(files.logs / "erl_crash.dump"),
+        "ERL_CRASH_DUMP_SECONDS": "3",
+        # Makes the script replace itself with Erlang, so that the child's pid is the node's. Erlang
+        # then takes SIGTERM for an orderly stop. (-noinput undoes the interactive shell.)
+        "RABBITMQ_ALLOW_INPUT": "1",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(
+            [
+                "-noinput",
+                f"+S {schedulers}:{schedulers}",
+                # Distribution is started by Erlang itself and not by RabbitMQ, which would first
+                # start epmd: a daemon on all addresses that outlives the node, and two seconds.
+                f"-sname {identity.node}",
+                "-start_epmd false",
+                f"-erl_epmd_port {identity.distribution_port}",
+                "-kernel inet_dist_use_interface " + _erlang_address(LOOPBACK),
+            ]
+        ),
+    }
+
+
+def control_environment(files: BrokerFiles, *, path: str) -> Mapping[str, str]:
+    """The environment of `erl_call`: it finds the cookie in the home directory."""
+    return {"PATH": path, "HOME": str(files.home), "LANG": "C.UTF-8"}
+
+
+def _erlang_address(address: str) -> str:
+    return "{" + address.replace(".", ",") + "}"

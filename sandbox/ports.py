@@ -1,0 +1,65 @@
+"""Free TCP ports on loopback, for servers that must come back on the same port."""
+
+import secrets
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+# The kernel's usual lower bound for the ports it gives to outgoing connections.
+_USUAL_EPHEMERAL_START = 32768
+_FIRST = 15000
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` different ports nobody listens on, below the kernel's ephemeral range.
+
+    A client that keeps trying a closed port *inside* the ephemeral range can be given that very
+    port for its own end, and connect to itself. The server could then never come back. Ports below
+    the range are never given to clients.
+
+    Raises OSError when no free port is found.
+    """
+    found: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            found.append(_bound_socket())
+        return [int(held.getsockname()[1]) for held in found]
+    finally:
+        for held in found:
+            held.close()
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on `port` of loopback now."""
+    with socket.socket() as candidate:
+        # As servers do: a port whose old connections are in TIME_WAIT is free.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def _bound_socket() -> socket.socket:
+    end = _ephemeral_start()
+    for _ in range(200):
+        candidate = socket.socket()
+        try:
+            candidate.bind((LOOPBACK, _FIRST + secrets.randbelow(end - _FIRST)))
+        except OSError:
+            candidate.close()
+            continue
+        return candidate
+    raise OSError(f"no free port on {LOOPBACK} between {_FIRST} and {end}")
+
+
+def _ephemeral_start() -> int:
+    try:
+        text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+        start = int(text.split()[0])
+    except (OSError, ValueError, IndexError):
+        return _USUAL_EPHEMERAL_START
+    # A machine configured with a very wide range leaves no room below it: then take the usual one.
+    return start if start > _FIRST + 1000 else _USUAL_EPHEMERAL_START

@@ -1,0 +1,171 @@
+"""One child process that cannot outlive us."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+class ServiceProcess:
+    """A command run as a child, in its own session, with its output in a log file.
+
+    The child is in a session of its own, so Ctrl-C in the terminal reaches us alone and we decide
+    the order of stopping. On Linux the kernel kills it when we die, even from SIGKILL.
+
+    That tie is to the *thread* that spawned it: spawn from a thread that lives as long as the child.
+
+    command: the program and its arguments. environment: the child's whole environment.
+    log: appended to, created 0600. user: a uid to run as (needs root). stop_signal: what asks this
+    program to end in good order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        directory: Path | None = None,
+        user: int | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._directory = directory
+        self._user = user
+        self._stop_signal = stop_signal
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the last child spawned, which is also its process group; None before."""
+        return None if self._child is None else self._child.pid
+
+    def spawn(self) -> None:
+        """Start the child, without waiting for it to be of use. Does nothing if it runs already.
+
+        Raises OSError when the program cannot be executed.
+        """
+        if self.running():
+            return
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._child = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                cwd=self._directory,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=self._user,
+                preexec_fn=_dies_with_parent(),
+            )
+        finally:
+            os.close(descriptor)
+
+    def exit_code(self) -> int | None:
+        """The exit code of the last child (negative: the signal); None while it runs, or before."""
+        return None if self._child is None else self._child.poll()
+
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal, if the child runs, and return at once."""
+        if self._child is not None:
+            self._child.send_signal(self._stop_signal)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for the end of the child; True when it has ended."""
+        if self._child is None:
+            return True
+        try:
+            self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Ask the child to stop, and kill it after `timeout` seconds."""
+        self.ask_to_stop()
+        if not self.wait(timeout):
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL the child with all of its process group, and reap it."""
+        child = self._child
+        if child is None or child.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def processes_with(variable: str, value: str) -> list[int]:
+    """Return the pids of living processes whose environment holds `variable=value`.
+
+    Environments are inherited, so this finds a program's own children too. It looks at /proc: where
+    there is none, or a process belongs to somebody else, nothing is found.
+    """
+    entry = f"{variable}={value}".encode()
+    found: list[int] = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        # Gone since the listing, or not ours to read.
+        with contextlib.suppress(OSError):
+            if entry in (directory / "environ").read_bytes().split(b"\0"):
+                found.append(int(directory.name))
+    return sorted(found)
+
+
+def end_processes(pids: Iterable[int], *, timeout: float = 5.0) -> None:
+    """SIGKILL processes that are not our children, and wait until they are gone.
+
+    Raises TimeoutError when one is still there after `timeout` seconds.
+    """
+    remaining = list(pids)
+    for pid in remaining:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + timeout
+    while remaining := [pid for pid in remaining if _alive(pid)]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"these processes survive SIGKILL: {remaining}")
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    # The state follows the command's closing parenthesis. A zombie runs no more.
+    return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def _dies_with_parent() -> Callable[[], None] | None:
+    """What a child must do between fork and exec so that the kernel kills it with its parent."""
+    if sys.platform != "linux":
+        return None
+    # Loaded before the fork: afterwards the child may only make system calls.
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def tie_to_parent() -> None:
+        if prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            os._exit(126)
+        # The parent may have died after the fork and before prctl: then no signal will ever come.
+        if os.getppid() != parent:
+            os._exit(126)
+
+    return tie_to_parent
