@@ -1,0 +1,300 @@
+"""The log's Merkle tree: how it hashes, how it grows, what it can prove and how a proof is checked.
+
+A **node** `(level, index)` is the perfect subtree over `2**level` leaves from leaf
+`index << level` on; level 0 are the leaves. It never changes once its leaves are there, so a store
+may keep its hash for ever, and a cache need not ask twice. A subtree that is not perfect is
+computed when it is needed.
+
+Hashes are 32 bytes of SHA-256; indices and sizes count leaves from 0.
+Source: RFC 6962 §2.1 and RFC 9162 §2.1, which agree on the tree and its proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from typing import Protocol
+
+HASH_BYTES = 32
+# What 64 tile levels, a signed 64-bit database column and every other tlog implementation can hold.
+MAX_SIZE = 2**63 - 1
+EMPTY_ROOT = sha256(b"").digest()
+
+_LEAF = b"\x00"
+_NODE = b"\x01"
+# Leaves hashed at a time by `extend`: bounds its memory whatever the iterator yields.
+_BATCH = 4096
+
+Proof = tuple[bytes, ...]
+
+
+class ProofError(ValueError):
+    """A proof does not prove what it is said to prove, or what is asked for cannot be proved."""
+
+
+class HashReader(Protocol):
+    """The hash of node `(level, index)`. Asked only for nodes inside the tree in question.
+
+    An implementation returns 32 bytes and lets its own error pass when it cannot: nothing here
+    catches it. It may be called from several threads if the proofs are.
+    """
+
+    def __call__(self, level: int, index: int, /) -> bytes: ...
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """The hash of a leaf's bytes."""
+    return sha256(_LEAF + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of the node above two neighbours."""
+    return sha256(_NODE + left + right).digest()
+
+
+def root(leaf_hashes: Iterable[bytes]) -> bytes:
+    """The root over these leaf hashes; `EMPTY_ROOT` over none."""
+    return Frontier().extend(leaf_hashes).root()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """Neighbouring nodes of one level that a batch of leaves completed, ready to be stored.
+
+    first: the index, within the level, of the first hash.
+    """
+
+    level: int
+    first: int
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frontier:
+    """All that is needed to append to a tree and to know its root, however large it is.
+
+    edge: the hashes of the perfect subtrees that the tree falls into, largest (leftmost) first; one
+    for each 1 in the binary form of `size`. Raises ValueError when the two do not fit together.
+    """
+
+    size: int = 0
+    edge: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size <= MAX_SIZE:
+            raise ValueError("a tree has between 0 and 2**63 - 1 leaves")
+        if len(self.edge) != self.size.bit_count() or any(len(h) != HASH_BYTES for h in self.edge):
+            raise ValueError("the right edge does not belong to a tree of this size")
+
+    def append(self, leaf_hash: bytes) -> Frontier:
+        """The tree with one more leaf."""
+        return self.grow((leaf_hash,))[0]
+
+    def extend(self, leaf_hashes: Iterable[bytes]) -> Frontier:
+        """The tree with these leaves added. Holds few at a time: an iterator may be long."""
+        frontier = self
+        remaining = iter(leaf_hashes)
+        while batch := tuple(islice(remaining, _BATCH)):
+            frontier, _ = frontier.grow(batch)
+        return frontier
+
+    def grow(self, leaf_hashes: Sequence[bytes]) -> tuple[Frontier, tuple[Row, ...]]:
+        """The tree with these leaves added, and every node that they complete, the leaves included.
+
+        One row for each level, lowest first; levels where nothing was completed have none. Raises
+        ValueError for a leaf hash that is not 32 bytes.
+        """
+        if any(len(h) != HASH_BYTES for h in leaf_hashes):
+            raise ValueError("a leaf hash has 32 bytes")
+        unpaired = list(self.edge)  # the old edge; its last is its lowest
+        edge: list[bytes] = []  # the new one, lowest first
+        rows: list[Row] = []
+        level = 0
+        line = tuple(leaf_hashes)
+        while line:
+            complete = self.size >> level
+            rows.append(Row(level=level, first=complete, hashes=line))
+            # A left neighbour that was waiting makes the line start at an even index.
+            pairing = (unpaired.pop(), *line) if complete & 1 else line
+            if len(pairing) & 1:
+                edge.append(pairing[-1])
+            line = tuple(
+                [
+                    sha256(_NODE + left + right).digest()
+                    for left, right in zip(pairing[0::2], pairing[1::2], strict=False)
+                ]
+            )
+            level += 1
+        grown = Frontier(size=self.size + len(leaf_hashes), edge=(*unpaired, *reversed(edge)))
+        return grown, tuple(rows)
+
+    def root(self) -> bytes:
+        """The root hash of the tree; `EMPTY_ROOT` when it has no leaves."""
+        return _fold(self.edge) if self.edge else EMPTY_ROOT
+
+    def to_bytes(self) -> bytes:
+        """The size as 8 bytes big-endian, then the edge, largest subtree first."""
+        return self.size.to_bytes(8, "big") + b"".join(self.edge)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Frontier:
+        """What `to_bytes` wrote. Raises ValueError for anything else.
+
+        A wrong hash of the right length passes: compare `root()` with a checkpoint.
+        """
+        if len(data) < 8:
+            raise ValueError("a frontier begins with 8 bytes of size")
+        edge = (data[at : at + HASH_BYTES] for at in range(8, len(data), HASH_BYTES))
+        return cls(size=int.from_bytes(data[:8], "big"), edge=tuple(edge))
+
+
+def prove_inclusion(index: int, size: int, read: HashReader) -> Proof:
+    """The audit path of leaf `index` in the tree of `size` leaves: from the leaf's sibling upwards.
+
+    Raises ProofError when the tree has no such leaf. Source: RFC 9162 §2.1.3.1.
+    """
+    if not 0 <= index < size:
+        raise ProofError(f"a tree of {size} leaves has no leaf {index}")
+    start, end = 0, size
+    siblings: list[tuple[int, int]] = []
+    while end - start > 1:
+        middle = start + _left_width(end - start)
+        if index < middle:
+            siblings.append((middle, end))
+            end = middle
+        else:
+            siblings.append((start, middle))
+            start = middle
+    return tuple(_subtree_hash(*sibling, read) for sibling in reversed(siblings))
+
+
+def prove_consistency(size1: int, size2: int, read: HashReader) -> Proof:
+    """The proof that the tree of `size1` leaves is a prefix of the one of `size2`.
+
+    Empty for equal sizes, and for the empty tree, which is a prefix of every other. Raises
+    ProofError when `size1` is the larger. Source: RFC 9162 §2.1.4.1.
+    """
+    if not 0 <= size1 <= size2:
+        raise ProofError(f"a tree of {size1} leaves is no prefix of one of {size2}")
+    if size1 == 0:
+        return ()
+    start, end = 0, size2
+    parts: list[tuple[int, int]] = []
+    while end != size1:
+        middle = start + _left_width(end - start)
+        if size1 <= middle:
+            parts.append((middle, end))
+            end = middle
+        else:
+            parts.append((start, middle))
+            start = middle
+    # At 0 the remaining subtree is the whole old tree, whose root the verifier has already.
+    if start > 0:
+        parts.append((start, end))
+    return tuple(_subtree_hash(*part, read) for part in reversed(parts))
+
+
+def verify_inclusion(leaf: bytes, index: int, tree_size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Return if leaf hash `leaf` is number `index` of the leaves under `root`, or raise ProofError.
+
+    The size is trusted as the root is: both come from one checkpoint. Source: RFC 9162 §2.1.3.2.
+    """
+    _check_hashes(leaf, root, *proof)
+    if not 0 <= index < tree_size:
+        raise ProofError(f"a tree of {tree_size} leaves has no leaf {index}")
+    node, last = index, tree_size - 1
+    digest = leaf
+    for sibling in proof:
+        if last == 0:
+            raise ProofError("the proof is longer than the tree is high")
+        if node & 1 or node == last:
+            digest = node_hash(sibling, digest)
+            node, last = _skip_missing_siblings(node, last)
+        else:
+            digest = node_hash(digest, sibling)
+        node, last = node >> 1, last >> 1
+    if last != 0:
+        raise ProofError("the proof ends before the root")
+    if digest != root:
+        raise ProofError("the proof leads to another root")
+
+
+def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes) -> None:
+    """Return if the leaves under `root1` begin those under `root2`, or raise ProofError.
+
+    Source: RFC 9162 §2.1.4.2, which leaves out the empty tree: here it is a prefix of every tree.
+    """
+    _check_hashes(root1, root2, *proof)
+    if not 0 <= size1 <= size2:
+        raise ProofError(f"a tree of {size1} leaves is no prefix of one of {size2}")
+    if size1 == 0 and root1 != EMPTY_ROOT:
+        raise ProofError("this is not the root of the empty tree")
+    if size1 == size2 and root1 != root2:
+        raise ProofError("two trees of one size have different roots")
+    if size1 in (0, size2):
+        if proof:
+            raise ProofError("there is nothing to prove, yet the proof is not empty")
+        return
+    hashes = list(proof)
+    if size1.bit_count() == 1:  # the old tree is one perfect subtree, left out of the proof
+        hashes.insert(0, root1)
+    if not hashes:
+        raise ProofError("the proof is empty")
+    node, last = size1 - 1, size2 - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    old = new = hashes[0]
+    for digest in hashes[1:]:
+        if last == 0:
+            raise ProofError("the proof is longer than the tree is high")
+        if node & 1 or node == last:
+            old, new = node_hash(digest, old), node_hash(digest, new)
+            node, last = _skip_missing_siblings(node, last)
+        else:
+            new = node_hash(new, digest)
+        node, last = node >> 1, last >> 1
+    if last != 0:
+        raise ProofError("the proof ends before the root")
+    if old != root1:
+        raise ProofError("the proof leads to another old root")
+    if new != root2:
+        raise ProofError("the proof leads to another new root")
+
+
+def _skip_missing_siblings(node: int, last: int) -> tuple[int, int]:
+    """Climb the right edge, where a left child has no sibling, to where `node` is a right child."""
+    while node and not node & 1:
+        node, last = node >> 1, last >> 1
+    return node, last
+
+
+def _left_width(width: int) -> int:
+    """How many of `width` leaves the left child holds: the largest power of two below `width`."""
+    return 1 << ((width - 1).bit_length() - 1)
+
+
+def _subtree_hash(start: int, end: int, read: HashReader) -> bytes:
+    """The hash of the subtree over `[start, end)`; only those on the right edge are not perfect."""
+    width = end - start
+    hashes: list[bytes] = []
+    for level in reversed(range(width.bit_length())):
+        if width >> level & 1:
+            hashes.append(read(level, start >> level))
+            start += 1 << level
+    return _fold(hashes)
+
+
+def _fold(hashes: Sequence[bytes]) -> bytes:
+    """One hash over perfect subtrees side by side, largest first, at least one."""
+    digest = hashes[-1]
+    for left in hashes[-2::-1]:
+        digest = node_hash(left, digest)
+    return digest
+
+
+def _check_hashes(*hashes: bytes) -> None:
+    # Without this, bytes could move between two neighbours and leave the hash above them as it was.
+    if any(len(h) != HASH_BYTES for h in hashes):
+        raise ProofError("a hash has 32 bytes")
