@@ -1,0 +1,383 @@
+"""The partner's side of a hub's HTTP API.
+
+One method for each thing a partner, coordinator or auditor can do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self, cast
+
+from kopuro_client.answers import json_lines
+from kopuro_client.cases import check_case
+from kopuro_client.connection import Connection
+from kopuro_client.discovery import Discovery, discover
+from kopuro_client.errors import ClientError, InvalidArgumentError, SealingError
+from kopuro_client.paging import LONGEST_WAIT, following, watching
+from kopuro_client.records import (
+    Accepted,
+    BatchResult,
+    Decisions,
+    HistoryPage,
+    Jwk,
+    Message,
+    Organization,
+    Page,
+    Referral,
+    ReferralSummary,
+    Service,
+    Unplaced,
+)
+from kopuro_client.sealing import open_sealed, seal
+from kopuro_client.submissions import Submission, new_idempotency_key
+from kopuro_client.tokens import ClientCredentials, Tokens
+from kopuro_client.transport import Transport, json_body
+
+
+class Kopuro:
+    """A client of one hub, for one organisation (or coordinator, or auditor). Threads may share it.
+
+    Answers are the API's own JSON objects. Every method raises `ClientError`s only (see
+    `kopuro_client.errors`). Reads, and submissions (which carry an Idempotency-Key), are repeated a
+    bounded number of times while the hub is unavailable; other requests are sent once: after a
+    TransportError, look before you repeat.
+    """
+
+    def __init__(
+        self, discovery: Discovery, connection: Connection, *, sealing_key: Jwk | None = None
+    ) -> None:
+        self.discovery = discovery
+        self._connection = connection
+        self._sealing_key = sealing_key
+
+    @classmethod
+    def discover(
+        cls,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        sealing_key: Jwk | None = None,
+        transport: Transport | None = None,
+    ) -> Self:
+        """A client of the hub at `url` (of its discovery document, or its base).
+
+        sealing_key: the organisation's private key, to open cases with; it never leaves this
+        process. The credentials are used first when something is asked that needs them.
+        """
+        transport = transport or Transport()
+        try:
+            found = discover(transport, url)
+        except ClientError:
+            transport.close()
+            raise
+        credentials = ClientCredentials(client_id=client_id, client_secret=client_secret)
+        tokens = Tokens(
+            transport,
+            token_url=found.address("directory", "oauth", "token"),
+            credentials=credentials,
+        )
+        return cls(found, Connection(transport, tokens), sealing_key=sealing_key)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # Referrals, as their sender or acceptor
+
+    def seal(self, case: Mapping[str, Any], *, to: str | None = None) -> str:
+        """The case as a compact JWE.
+
+        Sealed to the organisation `to`, else to the hub's custody key.
+        """
+        check_case(case)
+        return seal(case, self._key_for(to))
+
+    def submit(
+        self,
+        facts: Mapping[str, Any],
+        *,
+        case: Mapping[str, Any] | None = None,
+        sealed: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Submit a referral; the id answered is the referral's.
+
+        case is sealed here; sealed is sent as it is.
+
+        Without a key of yours a fresh one makes the repetitions inside this call safe (see
+        `Submission`).
+        """
+        submission = Submission(
+            facts=facts,
+            case=case,
+            sealed=sealed,
+            idempotency_key=new_idempotency_key() if idempotency_key is None else idempotency_key,
+        )
+        return cast(
+            Accepted,
+            self._connection.post(
+                self._at("intake", "referrals"),
+                submission.body(self._key_for),
+                idempotency_key=submission.idempotency_key,
+            ),
+        )
+
+    def submit_batch(self, submissions: Iterable[Submission]) -> list[BatchResult]:
+        """Submit many at once. One result for each, in their order.
+
+        One refused line does not hold up the others.
+        """
+        keys: dict[str | None, Jwk] = {}
+
+        def key_for(to: str | None) -> Jwk:
+            if to not in keys:
+                keys[to] = self._key_for(to)
+            return keys[to]
+
+        lines = [
+            json_body({**submission.body(key_for), "idempotency_key": submission.idempotency_key})
+            for submission in submissions
+        ]
+        if not lines:
+            return []
+        answer = self._connection.post_lines(self._at("intake", "referrals:batch"), lines)
+        return cast(list[BatchResult], json_lines(answer, expected=len(lines)))
+
+    def referral(self, referral_id: str) -> Referral:
+        return cast(Referral, self._connection.get(self._at("intake", "referrals", referral_id)))
+
+    def referrals_page(
+        self, *, status: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> Page[ReferralSummary]:
+        url = self._at("intake", "referrals")
+        page = self._connection.page(url, {"status": status, "after": after, "limit": limit})
+        return cast("Page[ReferralSummary]", page)
+
+    def referrals(
+        self, *, status: str | None = None, limit: int | None = None
+    ) -> Iterator[ReferralSummary]:
+        """Every referral one is party to. limit: how many are fetched at a time."""
+        return following(lambda after: self.referrals_page(status=status, after=after, limit=limit))
+
+    def decision(self, referral_id: str) -> Decisions:
+        """Why the referral went where it went.
+
+        Each candidate, each rule, the score, the versions.
+        """
+        return cast(
+            Decisions,
+            self._connection.get(self._at("routing", "referrals", referral_id, "decision")),
+        )
+
+    def withdraw(self, referral_id: str, reason: str) -> Accepted:
+        """reason: person_declined, placed_elsewhere, entered_in_error or other."""
+        return self._say(referral_id, "withdraw", body={"reason": reason})
+
+    def progress(self, referral_id: str, status: str) -> Accepted:
+        """status: in_progress or on_hold. For the acceptor."""
+        return self._say(referral_id, "progress", body={"status": status})
+
+    def complete(self, referral_id: str, outcome: str) -> Accepted:
+        """outcome.
+
+        Resolved, partly_resolved, referred_onward, could_not_reach, person_declined, not_resolved.
+        """
+        return self._say(referral_id, "complete", body={"outcome": outcome})
+
+    def note(self, referral_id: str, text: str, *, to: str) -> Accepted:
+        """A note for the other party's eyes only: {"text".
+
+        ...} sealed to the key of the organisation `to`.
+        """
+        return self._say(
+            referral_id, "notes", body={"note": seal({"text": text}, self._key_for(to))}
+        )
+
+    def revoke_consent(self, referral_id: str) -> Accepted:
+        """The person has taken the consent back: open offers are revoked, the case is destroyed."""
+        return self._say(referral_id, "consent", "revoke", body={})
+
+    # Offers, the mailbox and cases, as a receiver
+
+    def accept(self, offer_id: str) -> Accepted:
+        """Answer an offer. The 202 says the answer is recorded.
+
+        The mailbox says whether it was in time.
+        """
+        return cast(
+            Accepted, self._connection.post(self._at("intake", "offers", offer_id, "accept"), {})
+        )
+
+    def decline(self, offer_id: str, reason: str, *, note: str | None = None) -> Accepted:
+        """reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest,
+        needs_reassessment or other.
+
+        note: free text that the sender and coordinators read; nothing about the person belongs in
+        it.
+        """
+        body = {"reason": reason} if note is None else {"reason": reason, "note": note}
+        return cast(
+            Accepted, self._connection.post(self._at("intake", "offers", offer_id, "decline"), body)
+        )
+
+    def mailbox(
+        self, *, wait: float = 0, after: str | None = None, limit: int | None = None
+    ) -> Page[Message]:
+        """The messages not yet acknowledged, oldest first. wait.
+
+        Seconds (whole, to 30) to hold an empty answer.
+        """
+        if not 0 <= wait <= LONGEST_WAIT:
+            raise InvalidArgumentError(f"wait is 0 to {LONGEST_WAIT:.0f} seconds")
+        params = {"after": after, "limit": limit, "wait": math.ceil(wait) or None}
+        return cast(
+            "Page[Message]",
+            self._connection.page(self._at("delivery", "mailbox"), params, wait=wait),
+        )
+
+    def watch(
+        self,
+        *,
+        after: str | None = None,
+        wait: float = LONGEST_WAIT,
+        give_up_after: float | None = None,
+    ) -> Iterator[Message]:
+        """Messages as they come, for ever, or until none has come for `give_up_after` seconds.
+
+        Acknowledge each when you have dealt with it: what is not acknowledged comes again to the
+        next watch.
+        """
+        return watching(
+            lambda after, wait: self.mailbox(wait=wait, after=after),
+            after=after,
+            wait=wait,
+            give_up_after=give_up_after,
+            clock=self._connection.clock,
+        )
+
+    def acknowledge(self, message_id: str) -> None:
+        self._connection.command(self._at("delivery", "mailbox", message_id, "acknowledge"))
+
+    def sealed_case(self, referral_id: str) -> str:
+        """The case of a referral that one accepted, as the vault released it.
+
+        Sealed to one's key.
+        """
+        answer = self._connection.get(self._at("delivery", "case", referral_id))
+        if not isinstance(answer.get("case"), str):
+            raise SealingError("the hub's answer holds no sealed case")
+        return cast(str, answer["case"])
+
+    def case(self, referral_id: str, private_key: Jwk | None = None) -> dict[str, Any]:
+        """The same, opened here, with `private_key` or the key this client was given."""
+        return self.open(self.sealed_case(referral_id), private_key)
+
+    def open(self, sealed: str, private_key: Jwk | None = None) -> dict[str, Any]:
+        """Open a case or a note that is sealed to one's key."""
+        key = private_key or self._sealing_key
+        if key is None:
+            raise SealingError("no private sealing key was given: a case cannot be opened")
+        return open_sealed(sealed, key)
+
+    # The directory
+
+    def organization(self, organization_id: str) -> Organization:
+        return cast(
+            Organization,
+            self._connection.get(self._at("directory", "organizations", organization_id)),
+        )
+
+    def organizations(
+        self, *, kind: str | None = None, country: str | None = None, limit: int | None = None
+    ) -> Iterator[Organization]:
+        url = self._at("directory", "organizations")
+        params = {"kind": kind, "country": country, "limit": limit}
+        return following(
+            lambda after: cast(
+                "Page[Organization]", self._connection.page(url, {**params, "after": after})
+            )
+        )
+
+    def services(
+        self, *, need: str | None = None, region: str | None = None, limit: int | None = None
+    ) -> Iterator[Service]:
+        url = self._at("directory", "services")
+        params = {"need": need, "region": region, "limit": limit}
+        return following(
+            lambda after: cast(
+                "Page[Service]", self._connection.page(url, {**params, "after": after})
+            )
+        )
+
+    # Coordination and audit
+
+    def unplaced_page(
+        self, *, after: str | None = None, limit: int | None = None
+    ) -> Page[Unplaced]:
+        page = self._connection.page(
+            self._at("routing", "coordination", "unplaced"), {"after": after, "limit": limit}
+        )
+        return cast("Page[Unplaced]", page)
+
+    def unplaced(self, *, limit: int | None = None) -> Iterator[Unplaced]:
+        """Every referral that waits for a coordinator."""
+        return following(lambda after: self.unplaced_page(after=after, limit=limit))
+
+    def place(self, referral_id: str, organization_id: str) -> Accepted:
+        """As a coordinator, offer an unplaced referral to an organisation."""
+        url = self._at("routing", "coordination", referral_id, "offer")
+        return cast(Accepted, self._connection.post(url, {"organization": organization_id}))
+
+    def history(
+        self,
+        *,
+        referral: str | None = None,
+        organization: str | None = None,
+        event_type: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> HistoryPage:
+        """A page of the audit log's entries, with the tree head they were read from. since, until.
+
+        RFC 3339.
+        """
+        params = {
+            "referral": referral,
+            "organization": organization,
+            "type": event_type,
+            "from": since,
+            "to": until,
+            "after": after,
+            "limit": limit,
+        }
+        return cast(HistoryPage, self._connection.page(self._at("audit", "history"), params))
+
+    def checkpoint(self) -> str:
+        """The log's latest checkpoint: a signed note (C2SP tlog-checkpoint)."""
+        return self._connection.text(self.discovery.address("audit", "checkpoint"))
+
+    def _at(self, service: str, *path: str) -> str:
+        return self.discovery.address(service, "v1", *path)
+
+    def _say(self, referral_id: str, *action: str, body: Mapping[str, Any]) -> Accepted:
+        return cast(
+            Accepted,
+            self._connection.post(self._at("intake", "referrals", referral_id, *action), body),
+        )
+
+    def _key_for(self, organization_id: str | None) -> Jwk:
+        if organization_id is None:
+            return self.discovery.custody_key
+        key = self.organization(organization_id).get("sealing_key")
+        if key is None:
+            raise SealingError(f"{organization_id} has published no sealing key")
+        return key

@@ -1,0 +1,49 @@
+"""`kopuro coordination`: what nobody could take, placed by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.referral import REFERRAL
+from kopuro_client.commands.session import Session, connected
+from kopuro_client.commands.submitted import show_submitted
+
+
+def group() -> typer.Typer:
+    """The commands under `kopuro coordination`."""
+    commands = typer.Typer(
+        no_args_is_help=True, help="For coordinators: place what nobody could take."
+    )
+    commands.command("unplaced")(connected(unplaced))
+    commands.command("place")(connected(place))
+    return commands
+
+
+def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
+    """List the referrals that wait for a coordinator."""
+    show_page(
+        session.out,
+        session.hub.unplaced_page(after=after, limit=limit),
+        columns=("id", "urgency", "region", "needs", "since", "reason"),
+        row=lambda item: (
+            item["id"],
+            item["urgency"],
+            item["region"],
+            item["needs"],
+            moment(item["since"]),
+            item["reason"],
+        ),
+    )
+
+
+def place(
+    session: Session,
+    referral: REFERRAL,
+    organization: Annotated[str, typer.Argument(help="The organisation to offer it to.")],
+) -> None:
+    """Offer an unplaced referral to an organisation."""
+    show_submitted(session.out, session.hub.place(referral, organization), "placement recorded")

@@ -1,0 +1,63 @@
+"""`kopuro history` and `kopuro checkpoint`: the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.session import Session
+
+
+def history(
+    session: Session,
+    referral: Annotated[str | None, typer.Argument(help="Only this referral's.")] = None,
+    organization: Annotated[str | None, typer.Option(help="Only this organisation's.")] = None,
+    type_: Annotated[
+        str | None,
+        typer.Option("--type", help="Only this event type, such as kopuro.offer.opened.v1."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="From this time on (RFC 3339).")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Before this time (RFC 3339).")] = None,
+    after: AFTER = None,
+    limit: LIMIT = None,
+) -> None:
+    """Show what the audit log holds, and the tree it was read from."""
+    page = session.hub.history(
+        referral=referral,
+        organization=organization,
+        event_type=type_,
+        since=since,
+        until=until,
+        after=after,
+        limit=limit,
+    )
+    show_page(
+        session.out,
+        page,
+        columns=("index", "time", "type", "actor", "referral", "organisation"),
+        row=lambda entry: (
+            entry["index"],
+            moment(entry["time"]),
+            entry["type"],
+            entry["actor"],
+            entry["referral_id"],
+            entry["organization"],
+        ),
+    )
+    head = page.get("checkpoint")
+    if head and not session.out.as_json:
+        session.out.note(f"read from {head['origin']}, {head['size']} entries, root {head['root']}")
+
+
+def checkpoint(session: Session) -> None:
+    """Print the audit log's latest checkpoint, a signed note. Needs no credentials."""
+    note = session.hub.checkpoint()
+    if session.out.as_json:
+        session.out.document({"checkpoint": note})
+    else:
+        session.out.text(note.rstrip("\n"))

@@ -1,0 +1,34 @@
+"""A page of a list, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from kopuro_client.commands.output import Output
+from kopuro_client.records import Item, Page
+
+AFTER = Annotated[
+    str | None, typer.Option(help="Go on after this cursor (the page before names it).")
+]
+LIMIT = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
+
+
+def show_page(
+    out: Output, page: Page[Item], *, columns: Sequence[str], row: Callable[[Item], Sequence[Any]]
+) -> None:
+    """The page as a table, or as the API's own JSON.
+
+    Where there is more, stderr says how to get it.
+    """
+    if out.as_json:
+        out.document(page)
+        return
+    if page["items"]:
+        out.table(columns, (row(item) for item in page["items"]))
+    else:
+        out.note("nothing here")
+    if page.get("next") is not None:
+        out.note(f"more: --after {page['next']}")

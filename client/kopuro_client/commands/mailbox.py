@@ -1,0 +1,98 @@
+"""`kopuro mailbox`: what the hub has to say to you."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.session import Session, connected
+from kopuro_client.records import Message
+
+# What of a message's data is worth a column; the rest is in --json.
+_TELLING = ("organization", "sender", "status", "outcome", "reason", "deadline", "offer_id")
+
+
+def group() -> typer.Typer:
+    """The commands under `kopuro mailbox`."""
+    commands = typer.Typer(no_args_is_help=True, help="Read, watch and acknowledge messages.")
+    commands.command("list")(connected(list_))
+    commands.command("watch")(connected(watch))
+    commands.command("ack")(connected(ack))
+    return commands
+
+
+def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
+    """List the messages you have not acknowledged, oldest first."""
+    show_page(
+        session.out,
+        session.hub.mailbox(after=after, limit=limit),
+        columns=("time", "fact", "referral", "says", "message"),
+        row=lambda message: (
+            moment(message["time"]),
+            fact_of(message),
+            referral_of(message),
+            telling(message),
+            message["id"],
+        ),
+    )
+
+
+def watch(
+    session: Session,
+    after: AFTER = None,
+    ack: Annotated[
+        bool, typer.Option("--ack", help="Acknowledge each message once it is printed.")
+    ] = False,
+    quiet_for: Annotated[
+        float | None,
+        typer.Option("--for", min=1, help="Stop when no message has come for so many seconds."),
+    ] = None,
+) -> None:
+    """Print messages as they come, one a line (--json: one CloudEvent a line), until Ctrl-C."""
+    session.out.note("watching the mailbox; Ctrl-C stops")
+    for message in session.hub.watch(after=after, give_up_after=quiet_for):
+        if session.out.as_json:
+            session.out.json_line(message)
+        else:
+            session.out.entry(
+                moment(message["time"]),
+                fact_of(message),
+                referral_of(message),
+                telling(message),
+                f"message={message['id']}",
+            )
+        if ack:
+            session.hub.acknowledge(message["id"])
+
+
+def ack(
+    session: Session,
+    messages: Annotated[list[str], typer.Argument(metavar="MESSAGE...", help="Ids of messages.")],
+) -> None:
+    """Acknowledge messages: they do not come again."""
+    for message_id in messages:
+        session.hub.acknowledge(message_id)
+        session.out.note(f"acknowledged {message_id}")
+
+
+def fact_of(message: Message) -> str:
+    """`offer.opened` of `kopuro.offer.opened.v1`."""
+    return message["type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
+
+
+def referral_of(message: Message) -> str:
+    return str(message["data"].get("referral_id") or message.get("partitionkey", ""))
+
+
+def telling(message: Message) -> dict[str, Any]:
+    data = message["data"]
+    facts = data.get("facts")
+    said = {name: data[name] for name in _TELLING if data.get(name) is not None}
+    if "deadline" in said:
+        said["deadline"] = moment(said["deadline"])
+    if isinstance(facts, dict):
+        said |= {name: facts[name] for name in ("urgency", "needs", "region") if name in facts}
+    return said

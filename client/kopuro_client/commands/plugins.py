@@ -1,0 +1,59 @@
+"""Commands that other distributions add, by entry points of the group `kopuro.commands`.
+
+An entry point is a `typer.Typer` (a group of commands, under the entry point's name) or a plain
+function (a command).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from importlib.metadata import EntryPoint
+from typing import Final
+
+import typer
+from typer.main import get_command
+
+GROUP: Final = "kopuro.commands"
+
+
+def add_plugins(
+    application: typer.Typer,
+    entry_points: Iterable[EntryPoint],
+    *,
+    taken: Collection[str],
+    complain: Callable[[str], None],
+) -> None:
+    """Add what can be added.
+
+    A plug-in that cannot is left out with one complaint; the rest works on.
+
+    taken: names that no plug-in may have.
+    """
+    names = set(taken)
+    for entry_point in sorted(entry_points, key=lambda found: found.name):
+        try:
+            if entry_point.name in names:
+                raise ValueError("the name is taken")
+            commands = _commands(entry_point)
+            get_command(commands)  # what typer cannot build fails here, and not for everybody
+        except (Exception, SystemExit) as error:
+            detail = " ".join(str(error).split())
+            complain(
+                f"kopuro: the plug-in {entry_point.name!r} is left out: "
+                f"{type(error).__name__}: {detail}"
+            )
+            continue
+        names.add(entry_point.name)
+        application.add_typer(commands)
+
+
+def _commands(entry_point: EntryPoint) -> typer.Typer:
+    found = entry_point.load()
+    commands = typer.Typer()
+    if isinstance(found, typer.Typer):
+        commands.add_typer(found, name=entry_point.name)
+    elif callable(found):
+        commands.command(entry_point.name)(found)
+    else:
+        raise TypeError("neither a typer.Typer nor a function")
+    return commands

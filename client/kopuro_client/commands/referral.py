@@ -1,0 +1,202 @@
+"""`kopuro referral`: submit, follow and close referrals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kopuro_client.commands.credentials import read_json
+from kopuro_client.commands.explanation import show_decisions
+from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.session import Session, connected
+from kopuro_client.commands.submitted import show_submitted
+from kopuro_client.commands.timeline import show_referral
+from kopuro_client.errors import InvalidArgumentError
+
+REFERRAL = Annotated[str, typer.Argument(metavar="REFERRAL", help="The referral's id.")]
+
+
+def group() -> typer.Typer:
+    """The commands under `kopuro referral`."""
+    commands = typer.Typer(no_args_is_help=True, help="Submit, follow and close referrals.")
+    for command in (
+        submit,
+        show,
+        list_,
+        withdraw,
+        progress,
+        complete,
+        note,
+        revoke_consent,
+        explain,
+    ):
+        commands.command(command.__name__.rstrip("_").replace("_", "-"))(connected(command))
+    return commands
+
+
+def submit(
+    session: Session,
+    file: Annotated[str, typer.Argument(help="A referral with its case, as JSON; - for stdin.")],
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Makes a repetition harmless. Needs a sealed case: see `kopuro case seal`."
+        ),
+    ] = None,
+) -> None:
+    """Seal a referral's case and submit it. Prints the referral's id.
+
+    The file holds the facts and a member "case": an object, which is sealed here, or a text, which
+    is sealed already.
+    """
+    facts, case, sealed = read_submission(file)
+    if idempotency_key is not None and sealed is None:
+        raise InvalidArgumentError(
+            "each sealing is different, so a repetition would be another body: "
+            "seal first with `kopuro case seal`"
+        )
+    accepted = session.hub.submit(facts, case=case, sealed=sealed, idempotency_key=idempotency_key)
+    show_submitted(session.out, accepted, "submitted: the referral is recorded and on its way")
+
+
+def show(session: Session, referral: REFERRAL) -> None:
+    """Show a referral: its state, its offers and its timeline."""
+    found = session.hub.referral(referral)
+    if session.out.as_json:
+        session.out.document(found)
+    else:
+        show_referral(session.out, found)
+
+
+def list_(
+    session: Session,
+    status: Annotated[
+        str | None, typer.Option(help="Only those in this state, such as offered.")
+    ] = None,
+    after: AFTER = None,
+    limit: LIMIT = None,
+) -> None:
+    """List the referrals you are party to, a page at a time."""
+    show_page(
+        session.out,
+        session.hub.referrals_page(status=status, after=after, limit=limit),
+        columns=("id", "status", "urgency", "region", "needs", "sender", "acceptor", "updated"),
+        row=lambda item: (
+            item["id"],
+            item["status"],
+            item["urgency"],
+            item["region"],
+            item["needs"],
+            item["sender"],
+            item["acceptor"],
+            moment(item["updated_at"]),
+        ),
+    )
+
+
+def withdraw(
+    session: Session,
+    referral: REFERRAL,
+    reason: Annotated[
+        str, typer.Option(help="person_declined, placed_elsewhere, entered_in_error or other.")
+    ],
+) -> None:
+    """Withdraw a referral you sent."""
+    show_submitted(session.out, session.hub.withdraw(referral, reason), "withdrawal recorded")
+
+
+def progress(
+    session: Session,
+    referral: REFERRAL,
+    status: Annotated[str, typer.Argument(help="in_progress or on_hold.")] = "in_progress",
+) -> None:
+    """Report progress on a referral you accepted."""
+    show_submitted(session.out, session.hub.progress(referral, status), "progress recorded")
+
+
+def complete(
+    session: Session,
+    referral: REFERRAL,
+    outcome: Annotated[
+        str,
+        typer.Argument(
+            help="resolved, partly_resolved, referred_onward, could_not_reach, person_declined "
+            "or not_resolved."
+        ),
+    ],
+) -> None:
+    """Report the outcome of a referral you accepted."""
+    show_submitted(session.out, session.hub.complete(referral, outcome), "outcome recorded")
+
+
+def note(
+    session: Session,
+    referral: REFERRAL,
+    text: Annotated[str, typer.Argument(help="The note; it is sealed before it is sent.")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="The organisation it is for. With --as: the other party, unless you say."
+        ),
+    ] = None,
+) -> None:
+    """Send a sealed note to the other party of a referral."""
+    receiver = to or _other_party(session, referral)
+    show_submitted(
+        session.out, session.hub.note(referral, text, to=receiver), f"note for {receiver} recorded"
+    )
+
+
+def revoke_consent(session: Session, referral: REFERRAL) -> None:
+    """Record that the person has taken the consent back."""
+    show_submitted(session.out, session.hub.revoke_consent(referral), "revocation recorded")
+
+
+def explain(session: Session, referral: REFERRAL) -> None:
+    """Explain why the referral went where it went."""
+    decisions = session.hub.decision(referral)
+    if session.out.as_json:
+        session.out.document(decisions)
+    else:
+        show_decisions(session.out, decisions)
+
+
+def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
+    """The facts, and the case in the open or sealed (one of them None).
+
+    Raises InvalidArgumentError.
+    """
+    document = _from_stdin() if file == "-" else read_json(Path(file))
+    case = document.pop("case", None)
+    if isinstance(case, dict):
+        return document, case, None
+    if isinstance(case, str):
+        return document, None, case
+    raise InvalidArgumentError(
+        'the referral lacks its "case": an object, or the text of a sealed case'
+    )
+
+
+def _from_stdin() -> dict[str, Any]:
+    try:
+        value = json.loads(sys.stdin.buffer.read())
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError("stdin is not JSON") from error
+    if not isinstance(value, dict):
+        raise InvalidArgumentError("stdin does not hold a JSON object")
+    return value
+
+
+def _other_party(session: Session, referral_id: str) -> str:
+    if session.organization is None:
+        raise InvalidArgumentError("whom is the note for? Give --to ORGANISATION")
+    found = session.hub.referral(referral_id)
+    others = {found["sender"], found["acceptor"]} - {session.organization, None}
+    if len(others) != 1:
+        raise InvalidArgumentError("the referral has no other party yet: nobody has accepted it")
+    return str(others.pop())

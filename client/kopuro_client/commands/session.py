@@ -1,0 +1,127 @@
+"""What every command of ours is given: a connected client, who it acts for, and where to print."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from kopuro_client.client import Kopuro
+from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
+from kopuro_client.commands.output import Output
+from kopuro_client.errors import InvalidArgumentError
+
+P = ParamSpec("P")
+
+_CONNECTION = "Connection"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    hub: Kopuro
+    out: Output
+    organization: str | None  # whom we act for, where that is known
+
+
+def connected(
+    command: Callable[Concatenate[Session, P], None], *, anonymous: bool = False
+) -> Callable[..., None]:
+    """The command with the connection's options and --json added to its own, called with a Session.
+
+    anonymous: whether it needs no credentials.
+    """
+
+    @functools.wraps(command)
+    def run(
+        discovery: str | None,
+        acting_as: str | None,
+        credentials: Path | None,
+        sealing_key: Path | None,
+        as_json: bool,
+        **arguments: Any,
+    ) -> None:
+        if discovery is None:
+            raise InvalidArgumentError(
+                "which hub? Give --discovery URL or set KOPURO_DISCOVERY_URL"
+            )
+        identity = ANYBODY if anonymous else _identity(acting_as, credentials, sealing_key)
+        with Kopuro.discover(
+            discovery, identity.client_id, identity.client_secret, sealing_key=identity.sealing_key
+        ) as hub:
+            session = Session(
+                hub=hub, out=Output(as_json=as_json), organization=identity.organization
+            )
+            command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
+
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    shared = list(inspect.signature(_shared_options, eval_str=True).parameters.values())
+    signature = inspect.Signature([*own, *shared])
+    # Typer reads a command's options from its signature and annotations.
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {
+        name: parameter.annotation for name, parameter in signature.parameters.items()
+    }
+    return run
+
+
+def _shared_options(
+    *,
+    discovery: Annotated[
+        str | None,
+        typer.Option(
+            envvar="KOPURO_DISCOVERY_URL",
+            help="Address of the hub's discovery document.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None,
+    acting_as: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            envvar="KOPURO_AS",
+            help="Act for this organisation (or coordinator, auditor, operator).",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="KOPURO_CREDENTIALS",
+            help="The credentials file, as `kopuro up` writes it. Without --as, KOPURO_CLIENT_ID and "
+            "KOPURO_CLIENT_SECRET count.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None,
+    sealing_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="KOPURO_SEALING_KEY",
+            help="File with the private sealing key (JWK), where no credentials file holds it.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's own JSON.")] = False,
+) -> None:
+    """The options every command of ours has; only the signature is used."""
+
+
+def _identity(
+    acting_as: str | None, credentials: Path | None, sealing_key: Path | None
+) -> Identity:
+    if acting_as is not None:
+        if credentials is None:
+            raise InvalidArgumentError("--as needs --credentials FILE (or KOPURO_CREDENTIALS)")
+        return from_file(credentials, acting_as)
+    identity = from_environment(os.environ, sealing_key)
+    if identity is None:
+        raise InvalidArgumentError(
+            "who are you? Give --as ORGANISATION --credentials FILE, "
+            "or set KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET"
+        )
+    return identity

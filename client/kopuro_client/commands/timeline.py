@@ -1,0 +1,54 @@
+"""A referral as a person reads it: what it is, to whom it was offered, what happened."""
+
+from __future__ import annotations
+
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.printable import moment
+from kopuro_client.records import Referral, TimelineEntry
+
+
+def show_referral(out: Output, referral: Referral) -> None:
+    facts = referral["facts"]
+    out.heading("Referral", referral["id"])
+    out.fields(
+        [
+            ("status", referral["status"]),
+            ("outcome", referral["outcome"]),
+            ("sender", referral["sender"]),
+            ("acceptor", referral["acceptor"]),
+            ("urgency", facts.get("urgency")),
+            ("needs", facts.get("needs")),
+            ("region", facts.get("region")),
+            ("languages", facts.get("languages")),
+            ("special categories", facts.get("special_categories")),
+            ("submitted", moment(referral["submitted_at"])),
+            ("updated", moment(referral["updated_at"])),
+        ]
+    )
+    if referral["offers"]:
+        out.blank()
+        out.heading("Offers")
+        out.table(
+            ("rank", "organisation", "state", "opened", "deadline", "reason", "offer"),
+            (
+                (
+                    offer["rank"],
+                    offer["organization"],
+                    offer["state"],
+                    moment(offer["opened_at"]),
+                    moment(offer["deadline"]),
+                    offer["reason"],
+                    offer["id"],
+                )
+                for offer in referral["offers"]
+            ),
+        )
+    if referral["timeline"]:
+        out.blank()
+        out.heading("Timeline")
+        for entry in referral["timeline"]:
+            show_entry(out, entry)
+
+
+def show_entry(out: Output, entry: TimelineEntry) -> None:
+    out.entry(moment(entry["time"]), entry["fact"], entry["organization"], entry["detail"])

@@ -1,0 +1,94 @@
+"""A partner's authenticated conversation with a hub.
+
+Requests with a bearer token, answers as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kopuro_client.answers import json_object, json_page
+from kopuro_client.errors import AuthenticationError
+from kopuro_client.tokens import Tokens
+from kopuro_client.transport import Request, Transport, json_body
+
+Params = Mapping[str, str | int | None]
+
+
+class Connection:
+    """Raises, everywhere, what `Transport.send` raises.
+
+    AuthenticationError only after a second 401.
+    """
+
+    def __init__(self, transport: Transport, tokens: Tokens) -> None:
+        self._transport = transport
+        self._tokens = tokens
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The passing of time, in seconds."""
+        return self._transport.clock
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def get(self, url: str, params: Params | None = None) -> dict[str, Any]:
+        """A JSON object."""
+        return json_object(self._send(self._reading(url, params)))
+
+    def page(self, url: str, params: Params | None = None, *, wait: float = 0.0) -> dict[str, Any]:
+        """A page of a list; `wait`: seconds the hub was asked to hold an empty one."""
+        return json_page(self._send(self._reading(url, params, wait=wait)))
+
+    def text(self, url: str) -> str:
+        """A text that anybody may read: no token is sent."""
+        request = Request(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)
+        return self._transport.send(request).decode("utf-8", errors="replace")
+
+    def post(self, url: str, body: object, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """The JSON object answered to a JSON body. Repeated only under an Idempotency-Key."""
+        request = Request(
+            method="POST",
+            url=url,
+            headers={"Content-Type": "application/json"},
+            content=json_body(body),
+            repeatable=idempotency_key is not None,
+        )
+        if idempotency_key is not None:
+            request = request.having(Idempotency_Key=idempotency_key)
+        return json_object(self._send(request))
+
+    def post_lines(self, url: str, lines: list[bytes]) -> bytes:
+        """The NDJSON answered to NDJSON. Every line must carry its own idempotency key.
+
+        The whole is repeatable.
+        """
+        return self._send(
+            Request(
+                method="POST",
+                url=url,
+                headers={"Content-Type": "application/x-ndjson", "Accept": "application/x-ndjson"},
+                content=b"".join(line + b"\n" for line in lines),
+                repeatable=True,
+            )
+        )
+
+    def command(self, url: str) -> None:
+        """A POST without a body that answers nothing (204)."""
+        self._send(Request(method="POST", url=url))
+
+    def _reading(self, url: str, params: Params | None, *, wait: float = 0.0) -> Request:
+        return Request(method="GET", url=url, params=params or {}, repeatable=True, wait=wait)
+
+    def _send(self, request: Request) -> bytes:
+        token = self._tokens.current()
+        try:
+            return self._transport.send(request.having(Authorization=f"Bearer {token}"))
+        except AuthenticationError:
+            # Refused before it was looked at: repeating is safe, whatever the method.
+            self._tokens.discard(token)
+        return self._transport.send(
+            request.having(Authorization=f"Bearer {self._tokens.current()}")
+        )

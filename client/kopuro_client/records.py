@@ -1,0 +1,253 @@
+"""The shapes a hub answers with, exactly as in its JSON: typed dictionaries, nothing converted.
+
+A hub may add members to any of them; a client must not mind. Times are RFC 3339 texts in UTC,
+identifiers of referrals, offers and messages are UUIDs, those of organisations are `<hub>.<slug>`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NotRequired, TypedDict, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Jwk(TypedDict):
+    """A sealing key (RFC 7517, RFC 8037): x is the public half, d the private one.
+
+    Kid its RFC 7638 thumbprint.
+    """
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    d: NotRequired[str]
+
+
+class Page(TypedDict, Generic[Item]):
+    """One page of a list. next: the cursor to pass as `after`, null on the last page."""
+
+    items: list[Item]
+    next: str | None
+
+
+class Accepted(TypedDict):
+    """A 202: what was submitted is recorded. id.
+
+    The referral's for a new one, the submission's otherwise.
+    """
+
+    id: str
+    status: str
+
+
+class BatchResult(TypedDict):
+    """What became of one line of a batch. line: from 1.
+
+    Id when admitted (202), problem when refused.
+    """
+
+    line: int
+    status: int
+    id: NotRequired[str]
+    problem: NotRequired[dict[str, Any]]
+
+
+class Offer(TypedDict):
+    """A referral put to one candidate. state: open, accepted, declined, expired or revoked."""
+
+    id: str
+    organization: str
+    state: str
+    opened_at: str
+    deadline: str
+    rank: int
+    reason: str | None
+
+
+class TimelineEntry(TypedDict):
+    """One fact of a referral's history, oldest first."""
+
+    time: str
+    fact: str
+    organization: str | None
+    detail: dict[str, Any]
+
+
+class ReferralSummary(TypedDict):
+    """A referral as lists show it."""
+
+    id: str
+    sender: str
+    status: str
+    acceptor: str | None
+    urgency: str
+    region: str
+    needs: list[str]
+    submitted_at: str
+    updated_at: str
+
+
+class Referral(TypedDict):
+    """A referral as its parties see it: the facts, the offers and what happened.
+
+    Never the person.
+    """
+
+    id: str
+    sender: str
+    status: str
+    acceptor: str | None
+    outcome: str | None
+    submitted_at: str
+    updated_at: str
+    facts: dict[str, Any]
+    offers: list[Offer]
+    timeline: list[TimelineEntry]
+
+
+class Message(TypedDict):
+    """A message of the mailbox: a CloudEvent 1.0 with the network's extensions."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: str
+    data: dict[str, Any]
+    subject: NotRequired[str]
+    partitionkey: NotRequired[str]
+    correlationid: NotRequired[str]
+    causationid: NotRequired[str]
+
+
+class Rule(TypedDict):
+    """One hard rule applied to one candidate. reason: a code."""
+
+    rule: str
+    passed: bool
+    reason: str
+    detail: dict[str, Any]
+
+
+class Contribution(TypedDict):
+    """What one criterion added to a candidate's score: weight times value."""
+
+    name: str
+    weight: float
+    value: float
+
+
+class Candidate(TypedDict):
+    """An organisation's service that was considered, and why it was or was not eligible."""
+
+    organization: str
+    service: str
+    eligible: bool
+    score: float | None
+    rank: int | None
+    rules: list[Rule]
+    contributions: list[Contribution]
+
+
+class Decision(TypedDict):
+    """One decision of routing, with its evidence."""
+
+    id: str
+    decided_at: str
+    trigger: str
+    policy_version: str
+    directory_version: str
+    candidates: list[Candidate]
+
+
+class Decisions(TypedDict):
+    """Every decision taken about a referral, oldest first."""
+
+    referral_id: str
+    decisions: list[Decision]
+
+
+class Capacity(TypedDict):
+    status: str
+    maximum: int | None
+    updated_at: str
+
+
+class Service(TypedDict):
+    """A service of an organisation.
+
+    `organization` is named where services are listed on their own.
+    """
+
+    id: str
+    name: str
+    needs: list[str]
+    areas: list[str]
+    settlements: list[str]
+    languages: list[str]
+    interpretation: list[str]
+    eligibility: dict[str, list[str]]
+    cost: str
+    capacity: Capacity
+    always_open: bool
+    organization: NotRequired[str]
+
+
+class Organization(TypedDict):
+    """An organisation's record in the directory."""
+
+    id: str
+    name: str
+    description: str
+    kind: str
+    country: str
+    parent: str | None
+    active: bool
+    vetting: str
+    vetted_by: str | None
+    vetted_on: str | None
+    profile: dict[str, Any]
+    languages: list[str]
+    sealing_key: Jwk | None
+    services: list[Service]
+
+
+class Unplaced(TypedDict):
+    """A referral that waits for a coordinator."""
+
+    id: str
+    urgency: str
+    needs: list[str]
+    region: str
+    since: str
+    reason: str
+
+
+class HistoryEntry(TypedDict):
+    """An entry of the audit log. index: its leaf's; commitment.
+
+    A salted digest of the event's data.
+    """
+
+    index: int
+    time: str
+    type: str
+    hub: str
+    actor: str
+    referral_id: str | None
+    message_id: str
+    organization: str | None
+    commitment: str
+
+
+class TreeHead(TypedDict):
+    """The log a page of history was read from. root: base64 of the RFC 6962 root."""
+
+    origin: str
+    size: int
+    root: str
+
+
+class HistoryPage(Page[HistoryEntry]):
+    checkpoint: TreeHead

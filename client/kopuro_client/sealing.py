@@ -1,0 +1,149 @@
+"""Sealing a case to one key, and opening it: the only form in which a person's data travels.
+
+JWE compact serialisation (RFC 7516) with `ECDH-ES+A256KW` over X25519 (RFC 8037) and `A256GCM`.
+These two are an allow-list, not a default: a sealed case that names anything else, or is
+compressed, is not opened. Keys are JWKs (RFC 7517); a key's `kid` is its thumbprint (RFC 7638), so
+a key cannot be swapped under its name.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from kopuro_client.errors import SealingError
+from kopuro_client.records import Jwk
+
+KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
+CONTENT_ENCRYPTION: Final = "A256GCM"
+CONTENT_TYPE: Final = "application/json"
+MAX_SEALED: Final = 1_048_576  # characters of a compact JWE; a hub refuses a longer one
+
+# What the libraries below raise for input that is malformed rather than merely wrong.
+_MALFORMED = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+class _Registry(jwe.JWERegistry):
+    """The library's own bound is 64 KiB, less than one scanned page."""
+
+    max_ciphertext_length = MAX_SEALED
+
+
+_REGISTRY = _Registry(algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
+
+
+def generate_key() -> Jwk:
+    """A new private sealing key: {"kty": "OKP", "crv": "X25519", "x", "d", "kid"}."""
+    return _exported(OKPKey.generate_key("X25519"), private=True)
+
+
+def public_key(private_jwk: Mapping[str, Any]) -> Jwk:
+    """The half of a sealing key that is published in the directory.
+
+    Raises SealingError where the key is not an X25519 key, or its kid is another key's.
+    """
+    return _exported(_key(private_jwk), private=False)
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """The key's RFC 7638 thumbprint (SHA-256, base64url), which is its kid."""
+    return _key(jwk).thumbprint()
+
+
+def seal(case: Mapping[str, Any], recipient_jwk: Mapping[str, Any]) -> str:
+    """The case as a compact JWE that only the holder of the recipient's private key can open.
+
+    case: any JSON object; its shape is not looked at here (see `check_case`). Two sealings of one
+    case differ. Raises SealingError where the key or the case cannot be used, or the result would
+    be longer than MAX_SEALED.
+    """
+    key = _key(recipient_jwk)
+    header = {
+        "alg": KEY_MANAGEMENT,
+        "enc": CONTENT_ENCRYPTION,
+        "kid": key.thumbprint(),
+        "cty": CONTENT_TYPE,
+    }
+    try:
+        plaintext = json.dumps(case, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        sealed = jwe.encrypt_compact(header, plaintext.encode(), key, registry=_REGISTRY)
+    except _MALFORMED as error:
+        raise SealingError("the case cannot be written as JSON and sealed") from error
+    if len(sealed) > MAX_SEALED:
+        raise SealingError(
+            f"sealed, the case is {len(sealed)} characters; {MAX_SEALED} are allowed"
+        )
+    return sealed
+
+
+def open_sealed(sealed: str, private_jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object that was sealed to this key.
+
+    Raises SealingError where the text is not a sealed case as `seal` makes them (other algorithms,
+    compression), was sealed to another key, or was altered. The message never repeats content.
+    """
+    key = _key(private_jwk)
+    if not key.is_private:
+        raise SealingError("only a private key opens a case; this key is public")
+    if len(sealed) > MAX_SEALED:
+        raise SealingError(f"the sealed case is longer than the {MAX_SEALED} characters allowed")
+    try:
+        _check_header(_header(sealed), key.thumbprint())
+        opened = json.loads(jwe.decrypt_compact(sealed, key, registry=_REGISTRY).plaintext or b"")
+    except _MALFORMED as error:
+        raise SealingError(
+            "the sealed case cannot be opened: malformed, altered, or sealed to another key"
+        ) from error
+    if not isinstance(opened, dict):
+        raise SealingError("what was sealed is not a JSON object")
+    return opened
+
+
+def _header(sealed: str) -> Mapping[str, Any]:
+    """The protected header, read before anything in it is acted upon."""
+    segment = sealed.partition(".")[0]
+    header = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    if not isinstance(header, dict):
+        raise TypeError("the header is not an object")
+    return header
+
+
+def _check_header(header: Mapping[str, Any], kid: str) -> None:
+    if (header.get("alg"), header.get("enc")) != (KEY_MANAGEMENT, CONTENT_ENCRYPTION):
+        raise SealingError(
+            f"a case is sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}; this one is not"
+        )
+    if "zip" in header:
+        raise SealingError("a sealed case is never compressed; this one is")
+    if header.get("kid") != kid:
+        raise SealingError(f"the case is sealed to another key than {kid}")
+
+
+def _key(jwk: Mapping[str, Any]) -> OKPKey:
+    try:
+        if jwk["kty"] != "OKP" or jwk["crv"] != "X25519":
+            raise SealingError("a sealing key is an X25519 key (kty OKP, crv X25519)")
+        # Only what makes the key: other members ("use", "alg") must not change how it is used.
+        key = OKPKey.import_key(
+            {name: jwk[name] for name in ("kty", "crv", "x", "d") if name in jwk}
+        )
+        kid = key.thumbprint()
+    except _MALFORMED as error:
+        raise SealingError("the sealing key is not a usable JWK") from error
+    if jwk.get("kid", kid) != kid:
+        raise SealingError("the sealing key's kid is not its thumbprint: it is another key's name")
+    return key
+
+
+def _exported(key: OKPKey, *, private: bool) -> Jwk:
+    members = key.as_dict(private=private)
+    jwk = Jwk(kty="OKP", crv="X25519", x=str(members["x"]), kid=key.thumbprint())
+    if private:
+        jwk["d"] = str(members["d"])
+    return jwk

@@ -1,0 +1,154 @@
+"""One HTTP request with its time limits and its repetitions.
+
+Only errors of our own family leave this module.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+import httpx
+
+from kopuro_client.answers import error_of
+from kopuro_client.errors import (
+    ClientError,
+    InvalidArgumentError,
+    TransportError,
+    UnavailableError,
+)
+from kopuro_client.retrying import RetryPolicy
+
+CONNECT_LIMIT: Final = 5.0  # seconds until a connection stands
+ANSWER_LIMIT: Final = (
+    15.0  # seconds of silence while an answer is awaited, a long poll's own wait apart
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What to ask. repeatable: whether asking twice does no more than asking once."""
+
+    method: str
+    url: str
+    params: Mapping[str, str | int | None] = field(default_factory=dict)  # None: left out
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    repeatable: bool = False
+    wait: float = 0.0  # seconds the hub was asked to hold its answer
+
+    def having(self, **headers: str) -> Self:
+        """The same request with more headers; underscores in a name stand for hyphens."""
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return replace(self, headers={**self.headers, **more})
+
+
+class Transport:
+    """Sends requests over pooled connections. Threads may share one.
+
+    sleep and clock (seconds, monotonic) are the passing of time, for whoever wants to pass it
+    otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        answer_limit: float = ANSWER_LIMIT,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._retry = retry or RetryPolicy()
+        self._answer_limit = answer_limit
+        self._sleep = sleep
+        self.clock = clock
+        self._http = httpx.Client(
+            follow_redirects=False,  # a bearer token goes where discovery says, and nowhere else
+            headers={"Accept": "application/json", "User-Agent": "kopuro-client"},
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def send(self, request: Request) -> bytes:
+        """The body of a successful answer.
+
+        A repeatable request is sent again on UnavailableError and TransportError, as RetryPolicy
+        allows. Raises RefusedError, AuthenticationError, UnavailableError, TransportError,
+        DefectError.
+        """
+        started = self.clock()
+        attempt = 1
+        while True:
+            try:
+                return self._attempt(request)
+            except (UnavailableError, TransportError) as error:
+                if not request.repeatable:
+                    raise
+                delay = self._retry.delay(
+                    attempt=attempt,
+                    elapsed=self.clock() - started,
+                    retry_after=getattr(error, "retry_after", None),
+                )
+                if delay is None:
+                    raise
+            self._sleep(delay)
+            attempt += 1
+
+    def _attempt(self, request: Request) -> bytes:
+        try:
+            answer = self._http.request(
+                request.method,
+                request.url,
+                params={name: value for name, value in request.params.items() if value is not None},
+                headers=dict(request.headers),
+                content=request.content,
+                timeout=httpx.Timeout(self._answer_limit + request.wait, connect=CONNECT_LIMIT),
+            )
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise InvalidArgumentError(
+                f"{request.url!r} is not an http or https address"
+            ) from error
+        except UnicodeEncodeError as error:
+            raise InvalidArgumentError(
+                "a header or an address holds characters that HTTP does not carry"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise TransportError(f"no answer in time from {_place(request.url)}") from error
+        except httpx.ConnectError as error:
+            raise TransportError(f"cannot connect to {_place(request.url)}") from error
+        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed
+            raise TransportError(f"the connection to {_place(request.url)} failed") from error
+        error_or_none: ClientError | None = error_of(
+            status=answer.status_code,
+            reason=answer.reason_phrase,
+            body=answer.content,
+            retry_after=answer.headers.get("Retry-After"),
+            now=dt.datetime.now(dt.UTC),
+        )
+        if error_or_none is not None:
+            raise error_or_none
+        return answer.content
+
+
+def json_body(value: object) -> bytes:
+    """The value as one line of JSON in UTF-8.
+
+    Raises InvalidArgumentError where JSON cannot say it.
+    """
+    try:
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidArgumentError("what is to be sent cannot be written as JSON") from error
+
+
+def _place(url: str) -> str:
+    """Host and port: enough to find the fault, and no identifier of a referral."""
+    parsed = httpx.URL(url)
+    return f"{parsed.host}:{parsed.port}" if parsed.port else parsed.host
