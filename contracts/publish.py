@@ -1,0 +1,236 @@
+"""Publishes the contracts as JSON Schema 2020-12: `python -m contracts.publish [--check]`.
+
+The files in `contracts/schemas/` follow from the records and are never edited by hand. What partners send
+(`organization`, `referral_submission`, ...) is published as strictly as the door reads it: vocabularies are
+spelt out and unknown fields refused. Events are published as a reader must take them: a later writer may
+send more fields, and a vocabulary may grow without a new version, so both stay open.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+
+from contracts import vocabularies
+from contracts.case import Case
+from contracts.errors import PROBLEM_PREFIX, PROBLEMS, PointerError
+from contracts.facts import CATALOGUE, TYPE_PREFIX, Fact
+from contracts.organization import Agreement, Organization
+from contracts.records import schema_of
+from contracts.referral import ReferralSubmission
+
+FOLDER = Path(__file__).parent / "schemas"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+ID_PREFIX = "urn:kopuro:schema:"
+
+# What partners send or seal: file name -> record.
+BODIES: Mapping[str, type] = {
+    "agreement": Agreement,
+    "case": Case,
+    "organization": Organization,
+    "referral_submission": ReferralSubmission,
+}
+
+Json = dict[str, Any]
+
+_DEFS = "#/$defs/"
+_COMPONENTS = "#/components/schemas/"
+
+
+def published() -> dict[str, bytes]:
+    """Every file to publish, by its path under `contracts/schemas/`."""
+    schemas = {f"{name}.json": body_schema(name, record) for name, record in BODIES.items()}
+    schemas["envelope.json"] = envelope_schema()
+    schemas["problem.json"] = problem_schema()
+    for fact in CATALOGUE.values():
+        schemas[f"events/{fact.type.removeprefix(TYPE_PREFIX)}.json"] = event_schema(fact)
+    return {path: _encode(schema) for path, schema in sorted(schemas.items())}
+
+
+def body_schema(name: str, record: type) -> Json:
+    """What a partner may send: closed records, vocabularies in full."""
+    definitions = _definitions(record, closed=True)
+    return _document(name, record, definitions.pop(record.__name__), definitions)
+
+
+def event_schema(fact: type[Fact]) -> Json:
+    """A whole message: the envelope with its constants, and the fact as `data`."""
+    own = {"type": {"const": fact.type}, "dataclassification": {"const": fact.classification}}
+    schema = _envelope({**own, "data": {"$ref": _DEFS + fact.__name__}})
+    name = "events:" + fact.type.removeprefix(TYPE_PREFIX)
+    return _document(name, fact, schema, _definitions(fact, closed=False), title=fact.type)
+
+
+def envelope_schema() -> Json:
+    """What every message has in common, whatever its fact."""
+    schema = _envelope(
+        {
+            "type": {"type": "string", "pattern": r"^kopuro\.[a-z_]+\.[a-z_]+\.v[1-9][0-9]*$"},
+            "dataclassification": {"enum": sorted({f.classification for f in CATALOGUE.values()})},
+            "data": {"type": "object"},
+        }
+    )
+    description = "A CloudEvents 1.0 message in structured JSON. Unknown attributes are to be ignored."
+    return _head("envelope", "Envelope", description) | schema
+
+
+def problem_schema() -> Json:
+    """An RFC 9457 problem; open, because a later version may say more and know more types."""
+    definitions = _definitions(PointerError, closed=False)
+    schema: Json = {
+        "type": "object",
+        "properties": {
+            "type": {
+                "type": "string",
+                "pattern": f"^{PROBLEM_PREFIX}[a-z-]+$",
+                "examples": [PROBLEM_PREFIX + slug for slug in sorted(PROBLEMS)],
+            },
+            "title": {"type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string"},
+            "errors": {"type": "array", "items": {"$ref": _DEFS + PointerError.__name__}},
+        },
+        "required": ["detail", "status", "title", "type"],
+    }
+    description = "A refusal (RFC 9457), the same over HTTP and in a mailbox."
+    return _head("problem", "Problem", description) | schema | {"$defs": definitions}
+
+
+def _envelope(own: Json) -> Json:
+    text = {"type": "string", "minLength": 1}
+    optional = {"type": ["string", "null"], "minLength": 1}
+    return {
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": text,
+            "source": text,
+            "subject": text,
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"const": "application/json"},
+            "partitionkey": text,
+            "correlationid": text,
+            "causationid": optional,
+            "traceparent": optional,
+            **own,
+        },
+        "required": [
+            "correlationid",
+            "data",
+            "id",
+            "partitionkey",
+            "source",
+            "specversion",
+            "time",
+            "type",
+        ],
+    }
+
+
+def _document(name: str, record: type, schema: Json, definitions: Json, title: str = "") -> Json:
+    head = _head(name, title or record.__name__, _docstring(record))
+    return head | schema | ({"$defs": definitions} if definitions else {})
+
+
+def _head(name: str, title: str, description: str) -> Json:
+    head = {"$schema": DIALECT, "$id": ID_PREFIX + name, "title": title}
+    return head | ({"description": description} if description else {})
+
+
+def _docstring(record: type) -> str:
+    # A dataclass without a docstring is given its signature for one, which tells a partner nothing.
+    text = inspect.cleandoc(record.__doc__ or "")
+    return "" if text.startswith(f"{record.__name__}(") else text
+
+
+def _definitions(record: type, *, closed: bool) -> Json:
+    """The JSON Schema of a record and of every record in it, by class name."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_name)
+    spec = APISpec(title="", version="", openapi_version="3.1.0", plugins=[plugin])
+    vocabularies_met: Json = {}
+
+    def vocabulary(self: Any, field: Any, **kwargs: Any) -> Json:
+        for validator in field.validators:
+            if isinstance(validator, vocabularies.InVocabulary):
+                if not closed:
+                    return {"description": f"A code of the vocabulary '{validator.name}'."}
+                vocabularies_met[validator.name] = {"enum": sorted(vocabularies.codes(validator.name))}
+                return {"$ref": _DEFS + validator.name}
+        return {}
+
+    assert plugin.converter is not None, "the specification makes it"
+    plugin.converter.add_attribute_function(vocabulary)  # type: ignore[no-untyped-call]
+    spec.components.schema(record.__name__, schema=schema_of(record))
+    found = spec.to_dict()["components"]["schemas"] | vocabularies_met
+    definitions: Json = _in_place(found, closed=closed)
+    return definitions
+
+
+def _name(schema: Any) -> str:
+    cls = schema if isinstance(schema, type) else type(schema)
+    return cls.__name__.removesuffix("Schema")
+
+
+def _in_place(node: Any, *, closed: bool) -> Any:
+    """OpenAPI's references turned into ones within the file; records opened where they are to be open."""
+    if isinstance(node, Mapping):
+        kept = {
+            key: _in_place(value, closed=closed)
+            for key, value in node.items()
+            # {} is how apispec writes "any member"; absent says the same
+            if not (key == "additionalProperties" and (value == {} or not closed))
+        }
+        if "$ref" in kept:
+            kept["$ref"] = kept["$ref"].replace(_COMPONENTS, _DEFS)
+        return kept
+    if isinstance(node, list):
+        return [_in_place(value, closed=closed) for value in node]
+    return node
+
+
+def _encode(schema: Json) -> bytes:
+    return (json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def drifted(folder: Path = FOLDER) -> list[str]:
+    """The files of `folder` that are missing, stale or no longer published."""
+    wanted = published()
+    present = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.json")}
+    return sorted(name for name in wanted | present if wanted.get(name) != present.get(name))
+
+
+def publish(folder: Path = FOLDER) -> list[str]:
+    """Writes what has drifted and removes what is no longer published. Returns the names touched."""
+    wanted = published()
+    names = drifted(folder)
+    for name in names:
+        path = folder / name
+        if name in wanted:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(wanted[name])
+        else:
+            path.unlink()
+    return names
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Publishes, or with `--check` only tells: 1 where a file has drifted, 2 for a wrong argument."""
+    given = list(arguments)
+    if given not in ([], ["--check"]):
+        sys.stderr.write("usage: python -m contracts.publish [--check]\n")
+        return 2
+    names = drifted() if given else publish()
+    verb = "drifted" if given else "published"
+    sys.stdout.writelines(f"{verb}: contracts/schemas/{name}\n" for name in names)
+    return 1 if given and names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
