@@ -1,0 +1,284 @@
+"""One representative message for each fact and version: what the golden files must decode to.
+
+Every optional field is given a value in each of its facts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from contracts import facts
+from contracts.codes import (
+    AgeBand,
+    AgreementKind,
+    Answer,
+    CapacityStatus,
+    ConsentMethod,
+    DeclineReason,
+    DisclosureClass,
+    Funding,
+    OrganizationKind,
+    Outcome,
+    ProgressStatus,
+    Reporting,
+    Settlement,
+    Sex,
+    SpecialCategory,
+    Stage,
+    Urgency,
+    Vetting,
+    WithdrawalReason,
+)
+from contracts.envelope import Event
+from contracts.organization import (
+    Agreement,
+    Capacity,
+    Eligibility,
+    Organization,
+    Profile,
+    SealingKey,
+    Service,
+)
+from contracts.referral import Consent, ReferralFacts, Situation
+
+REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
+OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c02"
+SUBMISSION = "01930f6f-0a00-7000-8000-00000000a003"
+DECISION = "01930f6f-0a00-7000-8000-00000000a004"
+MESSAGE = "01930f6f-0a00-7000-8000-00000000a005"
+FIRST_MESSAGE = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a00"
+CAUSE = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1aff"
+
+SENDER = "kg.osh-legal-aid"
+RECEIVER = "ru.moscow-migrant-support"
+KID = "Zv3kYp1sQm7xT0cLr9eUoHbWnJ2dFgA5iKtV8yXqN4E"
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+# The shape of a compact JWE, not a real one: nothing here is secret.
+SEALED = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn"
+
+SITUATION = Situation(
+    needs=("legal.wage_claim", "legal.work_permit"),
+    urgency=Urgency.urgent,
+    region="RU-MOW",
+    settlement=Settlement.urban,
+    languages=("ky", "ru"),
+    stage=Stage.in_destination,
+    origin_country="KG",
+    age_band=AgeBand.years_25_59,
+    sex=Sex.female,
+    special_categories=(SpecialCategory.work_injury, SpecialCategory.minor),
+    accepts_cost=True,
+)
+CONSENT = Consent(
+    given=True,
+    given_at=dt.datetime(2026, 3, 1, 9, 30, 15, 250000, tzinfo=dt.UTC),
+    method=ConsentMethod.signed,
+    opt_in_kinds=(OrganizationKind.consular_representative,),
+    excluded_organizations=("ru.some-agency",),
+    storage_countries=("KG", "KZ"),
+)
+FACTS = ReferralFacts(
+    needs=SITUATION.needs,
+    urgency=SITUATION.urgency,
+    region=SITUATION.region,
+    settlement=SITUATION.settlement,
+    languages=SITUATION.languages,
+    stage=SITUATION.stage,
+    origin_country=SITUATION.origin_country,
+    age_band=SITUATION.age_band,
+    sex=SITUATION.sex,
+    special_categories=SITUATION.special_categories,
+    accepts_cost=SITUATION.accepts_cost,
+    consent=CONSENT,
+    to=RECEIVER,
+)
+ORGANIZATION = Organization(
+    id=SENDER,
+    name="Ошская юридическая помощь",
+    kind=OrganizationKind.ngo,
+    country="KG",
+    vetting=Vetting.vetted,
+    description="Legal help for labour migrants and their families.",
+    parent="kg.legal-aid-network",
+    active=True,
+    vetted_by="Network secretariat",
+    vetted_on=dt.date(2025, 11, 20),
+    profile=Profile(
+        staff=6,
+        volunteers=14,
+        active_since=2009,
+        office=True,
+        activities=("legal advice", "outreach"),
+        reporting=Reporting.periodic,
+        funding=Funding.free,
+        code_of_conduct=True,
+    ),
+    languages=("ky", "ru"),
+    sealing_key=SealingKey(kty="OKP", crv="X25519", x="A" * 43, kid=KID),
+    services=(
+        Service(
+            id="legal",
+            name="Legal advice",
+            needs=("legal",),
+            areas=("KG", "RU-MOW"),
+            languages=("ky", "ru"),
+            cost=Funding.free,
+            capacity=Capacity(status=CapacityStatus.capacity, updated_at=NOON, maximum=25),
+            settlements=(Settlement.urban,),
+            interpretation=("tg",),
+            eligibility=Eligibility(
+                sexes=(Sex.female,),
+                age_bands=(AgeBand.years_18_24, AgeBand.years_25_59),
+                stages=(Stage.in_destination, Stage.returned),
+                origin_countries=("KG",),
+                special_categories=(SpecialCategory.work_injury,),
+            ),
+            always_open=True,
+        ),
+        Service(
+            id="hotline",
+            name="Горячая линия",
+            needs=("legal.wage_claim",),
+            areas=("KG",),
+            languages=("ky",),
+            cost=Funding.at_cost,
+            capacity=Capacity(status=CapacityStatus.waitlist, updated_at=NOON),
+        ),
+    ),
+)
+AGREEMENT = Agreement(
+    id="osh-moscow",
+    title="Osh and Moscow, 2026",
+    kind=AgreementKind.bilateral,
+    parties=(SENDER, RECEIVER),
+    disclosure=DisclosureClass.sensitive,
+    effective_from=dt.date(2026, 1, 1),
+    effective_until=dt.date(2026, 12, 31),
+    needs=("legal",),
+    obligations=("Report the outcome within thirty days.",),
+)
+PROBLEM: dict[str, Any] = {
+    "type": "urn:kopuro:problem:offer-closed",
+    "title": "The offer is no longer open",
+    "status": 409,
+    "detail": "The offer has expired.",
+    "errors": [{"pointer": "/offer_id", "detail": "Expired."}],
+}
+
+
+def _parties() -> dict[str, str]:
+    return {"referral_id": REFERRAL, "offer_id": OFFER, "organization": RECEIVER, "sender": SENDER}
+
+
+_FACTS: tuple[facts.Fact, ...] = (
+    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=FACTS),
+    facts.AnswerSubmitted(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=RECEIVER,
+        answer=Answer.decline,
+        reason=DeclineReason.other,
+        note="Закрыты до понедельника.",
+    ),
+    facts.ProgressSubmitted(referral_id=REFERRAL, organization=RECEIVER, status=ProgressStatus.in_progress),
+    facts.OutcomeSubmitted(referral_id=REFERRAL, organization=RECEIVER, outcome=Outcome.partly_resolved),
+    facts.WithdrawalSubmitted(
+        referral_id=REFERRAL, organization=SENDER, reason=WithdrawalReason.placed_elsewhere
+    ),
+    facts.RevocationSubmitted(referral_id=REFERRAL, organization=SENDER),
+    facts.NoteSubmitted(referral_id=REFERRAL, organization=SENDER),
+    facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
+    facts.OfferOpened(
+        **_parties(),
+        rank=1,
+        opened_at=NOON,
+        deadline=NOON + dt.timedelta(hours=4),
+        facts=SITUATION,
+    ),
+    facts.OfferAccepted(**_parties()),
+    facts.OfferDeclined(**_parties(), reason=DeclineReason.no_capacity, note="No room before May."),
+    facts.OfferExpired(**_parties()),
+    facts.OfferRevoked(**_parties(), reason="accepted_elsewhere"),
+    facts.AnswerRefused(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=RECEIVER,
+        submission_id=SUBMISSION,
+        problem=PROBLEM,
+    ),
+    facts.SubmissionRefused(
+        referral_id=REFERRAL, organization=RECEIVER, submission_id=SUBMISSION, problem=PROBLEM
+    ),
+    facts.ReferralUnplaced(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        decision_id=DECISION,
+        urgency=Urgency.emergency,
+        region="RU-MOW",
+        needs=("legal.wage_claim",),
+        reason="no_candidate",
+    ),
+    facts.ReferralProgressed(
+        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, status=ProgressStatus.on_hold
+    ),
+    facts.ReferralCompleted(
+        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, outcome=Outcome.resolved
+    ),
+    facts.ReferralWithdrawn(
+        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="consent_revoked"
+    ),
+    facts.ReferralFailed(
+        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="case_unreadable"
+    ),
+    facts.ReferralOverdue(
+        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
+    ),
+    facts.CaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID),
+    facts.CaseRefused(referral_id=REFERRAL, organization=SENDER, problem=PROBLEM),
+    facts.CaseErased(referral_id=REFERRAL, reason="consent_revoked"),
+    facts.DeliveryDelivered(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        message_id=MESSAGE,
+        message_type="kopuro.offer.opened.v1",
+    ),
+    facts.DeliveryAcknowledged(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        message_id=MESSAGE,
+        message_type="kopuro.offer.opened.v1",
+    ),
+    facts.OrganizationChanged(revision=7, organization=ORGANIZATION),
+    facts.AgreementChanged(revision=2, agreement=AGREEMENT),
+    facts.TokenKeyChanged(
+        revision=1,
+        key={"kty": "OKP", "crv": "Ed25519", "x": "B" * 43, "kid": KID, "use": "sig"},
+    ),
+    facts.ReplicaRequested(queue="routing.directory"),
+    facts.ReplicaCompleted(queue="routing.directory", records=153),
+    facts.CaseSealed(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
+    facts.CaseLetter(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
+    facts.NoteSealed(referral_id=REFERRAL, author=SENDER, note=SEALED),
+    facts.NoteLetter(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
+)
+
+# Messages that begin a conversation have no cause, and may come without a trace.
+_BEGINNINGS = (facts.ReferralSubmitted, facts.OrganizationChanged, facts.ReplicaRequested)
+
+
+def _event(fact: facts.Fact) -> Event[facts.Fact]:
+    begins = isinstance(fact, _BEGINNINGS)
+    return Event(
+        id=MESSAGE,
+        source="/kg/routing",
+        time=dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC),
+        partition_key=getattr(fact, "referral_id", "kg.osh-legal-aid"),
+        correlation_id=MESSAGE if begins else FIRST_MESSAGE,
+        causation_id=None if begins else CAUSE,
+        traceparent=None if begins else "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        data=fact,
+    )
+
+
+EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from contracts.envelope import CONTENT_TYPE
+from contracts.errors import PROBLEMS, Refused, problem
+from contracts.facts import CATALOGUE
+from contracts.publish import DIALECT, FOLDER, drifted, main, publish, published
+from contracts.records import load, plain
+from contracts.referral import ReferralSubmission
+from tests.golden_messages.examples import AGREEMENT, EXAMPLES, FACTS, ORGANIZATION, SEALED
+
+FILES = sorted(published())
+GOLDEN = Path(__file__).parents[2] / "golden_messages"
+
+
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(
+        json.loads((FOLDER / name).read_bytes()), format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+
+
+def without(data: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in names}
+
+
+SUBMISSION: dict[str, Any] = {**plain(FACTS), "case": SEALED}
+
+
+def test_the_published_files_follow_from_the_records() -> None:
+    assert drifted() == [], "run: python -m contracts.publish"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_is_a_json_schema_of_2020_12(name: str) -> None:
+    schema = json.loads((FOLDER / name).read_bytes())
+    assert schema["$schema"] == DIALECT
+    Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_reference_stays_within_its_file(name: str) -> None:
+    schema = json.loads((FOLDER / name).read_bytes())
+
+    def references(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return own + [r for child in node.values() for r in references(child)]
+        return [r for child in node for r in references(child)] if isinstance(node, list) else []
+
+    assert set(references(schema)) <= {f"#/$defs/{d}" for d in schema.get("$defs", {})}
+
+
+def test_the_ids_are_unique() -> None:
+    ids = [json.loads(content)["$id"] for content in published().values()]
+    assert len(set(ids)) == len(ids)
+    assert "urn:kopuro:schema:events:offer.opened.v1" in ids
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_each_golden_message_validates_against_its_schema_and_the_envelope(name: str) -> None:
+    message = json.loads((GOLDEN / f"{name}.json").read_bytes())
+    validator(f"events/{name.removeprefix('kopuro.')}.json").validate(message)
+    validator("envelope.json").validate(message)
+
+
+def test_the_envelope_schema_names_each_attribute_that_is_written() -> None:
+    schema = json.loads((FOLDER / "envelope.json").read_bytes())
+    written = json.loads(next(iter(EXAMPLES.values())).encode())
+    assert schema["properties"].keys() == written.keys()
+    assert CONTENT_TYPE == "application/cloudevents+json"
+
+
+def test_an_event_with_unknown_fields_validates_and_one_of_another_type_does_not() -> None:
+    message = json.loads(EXAMPLES["kopuro.offer.opened.v1"].encode())
+    opened = validator("events/offer.opened.v1.json")
+    later = {**message, "new": 1, "data": {**message["data"], "facts": {**message["data"]["facts"], "x": 1}}}
+    assert opened.is_valid(later)
+    assert not opened.is_valid({**message, "type": "kopuro.offer.expired.v1"})
+    assert not opened.is_valid({**message, "data": without(message["data"], "deadline")})
+
+
+def test_a_vocabulary_may_grow_without_a_new_version_of_an_event() -> None:
+    message = json.loads(EXAMPLES["kopuro.offer.opened.v1"].encode())
+    message["data"]["facts"]["needs"] = ["legal.added_next_year"]
+    assert validator("events/offer.opened.v1.json").is_valid(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("organization.json", plain(ORGANIZATION)),
+        ("agreement.json", plain(AGREEMENT)),
+        ("referral_submission.json", SUBMISSION),
+        ("referral_submission.json", without(SUBMISSION, "to", "special_categories", "accepts_cost")),
+        ("referral_submission.json", {**SUBMISSION, "to": None}),
+        ("case.json", {"name": "А. А.", "phones": ["+996555000000"], "safe_contact": None}),
+    ],
+)
+def test_a_good_body_validates_and_the_same_with_an_unknown_field_does_not(
+    name: str, body: dict[str, Any]
+) -> None:
+    validator(name).validate(body)
+    assert not validator(name).is_valid({**body, "unknown": 1})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"needs": []},
+        {"needs": ["legal.no_such_need"]},
+        {"region": "RU-XXX"},
+        {"languages": ["xx"]},
+        {"urgency": "very"},
+        {"accepts_cost": 1},
+        {"origin_country": "kg"},
+        {"to": "Osh"},
+        {"case": "not sealed"},
+        {"special_categories": None},
+        {"consent": {**SUBMISSION["consent"], "method": "telepathy"}},
+        {"consent": {**SUBMISSION["consent"], "unknown": 1}},
+        {"consent": without(SUBMISSION["consent"], "given_at")},
+    ],
+)
+def test_what_the_door_refuses_the_published_schema_refuses_too(wrong: dict[str, Any]) -> None:
+    body = {**SUBMISSION, **wrong}
+    assert not validator("referral_submission.json").is_valid(body)
+    with pytest.raises(Refused):
+        load(ReferralSubmission, body)
+
+
+def test_every_problem_validates() -> None:
+    for slug in PROBLEMS:
+        validator("problem.json").validate(problem(slug, "A sentence."))
+    validator("problem.json").validate(
+        {**problem("conflict", "x"), "errors": [{"pointer": "/a", "detail": "b"}], "instance": "/x"}
+    )
+    assert not validator("problem.json").is_valid({**problem("conflict", "x"), "status": "409"})
+
+
+def test_drift_is_named_whether_stale_missing_or_left_over(tmp_path: Path) -> None:
+    assert publish(tmp_path) == FILES
+    assert drifted(tmp_path) == []
+    (tmp_path / "case.json").write_bytes(b"{}\n")
+    (tmp_path / "problem.json").unlink()
+    (tmp_path / "events" / "gone.v1.json").write_bytes(b"{}\n")
+    assert drifted(tmp_path) == ["case.json", "events/gone.v1.json", "problem.json"]
+    publish(tmp_path)
+    assert drifted(tmp_path) == []
+
+
+def test_the_check_says_which_files_drifted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["--check"]) == 0
+    monkeypatch.setattr("contracts.publish.drifted", lambda: ["case.json"])
+    assert main(["--check"]) == 1
+    assert capsys.readouterr().out == "drifted: contracts/schemas/case.json\n"
+    assert main(["--chekc"]) == 2
