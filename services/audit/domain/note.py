@@ -1,0 +1,281 @@
+"""Signed notes: a text, and the signatures of those who vouch for it.
+
+A note is bytes where it travels and rests; its text and names are `str`. Ed25519 is what the log
+signs with; whatever fulfils `Signer` and `Verifier` can sign and be checked beside it (cosignatures
+of witnesses, later algorithms). Lines of unknown keys are skipped, as the specification asks.
+
+    NoteError
+    ├── MalformedNote    not a note, or a text that cannot become one
+    ├── MalformedKey     not a verifier key, or a name that no key may have
+    └── UntrustedNote    no known key signed it, or a known key's signature is wrong
+
+Source: https://c2sp.org/signed-note (v1.0.0).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+ED25519 = 0x01  # signature type identifier
+
+# Bounds on what a stranger can make us parse. The specification asks for at least 16 signatures,
+# and a post-quantum one takes up to 7 kB in base64.
+MAX_NOTE_BYTES = 1_000_000
+MAX_SIGNATURES = 100
+
+_KEY_ID_BYTES = 4
+_SIGNATURE_LINE = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_KEY_NAME = re.compile(r"[^\x00-\x1f+\s\ud800-\udfff]+")
+
+
+class NoteError(ValueError):
+    """The root of what can be wrong with a note or its keys."""
+
+
+class MalformedNote(NoteError):
+    """The bytes are not a signed note, or the text cannot be signed as one."""
+
+
+class MalformedKey(NoteError):
+    """The text is not a verifier key, or the name cannot be a key's."""
+
+
+class UntrustedNote(NoteError):
+    """The note must be ignored: no known key vouches for it, or a known key's line is wrong."""
+
+
+class Signer(Protocol):
+    """Signs note texts. `name` and `key_id` (4 bytes) identify the key and its algorithm."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def key_id(self) -> bytes: ...
+
+    def sign(self, text: bytes) -> bytes:
+        """The signature over the text, in its algorithm's own encoding, without the key id."""
+        ...
+
+
+class Verifier(Protocol):
+    """Checks the signatures of one key. `name` and `key_id` (4 bytes) say which those are."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def key_id(self) -> bytes: ...
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """Whether the signature is this key's over this text. Never raises, whatever the bytes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """One signature line. key_id: 4 bytes; signature: what follows, in its algorithm's encoding."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """An opened note: a text that at least one known key vouches for.
+
+    text: ends in a newline; signatures: every line, in order, those of unknown keys too;
+    verified: the first signature of each known key that signed, so that counting them counts keys.
+    """
+
+    text: str
+    signatures: tuple[Signature, ...]
+    verified: tuple[Signature, ...]
+
+
+def sign(text: str, *signers: Signer) -> bytes:
+    """The note of this text with one signature line for each signer, at least one.
+
+    Raises MalformedNote for a text that does not end in a newline, holds another control character,
+    or is too long; MalformedKey for a signer whose name cannot stand in a note.
+    """
+    if not signers:
+        raise MalformedNote("a note has at least one signature")
+    message = _encode(text)
+    lines = [
+        f"{_SIGNATURE_LINE}{_key_name(signer.name)} "
+        + base64.b64encode(signer.key_id + signer.sign(message)).decode("ascii")
+        for signer in signers
+    ]
+    note = message + "".join(["\n", *(line + "\n" for line in lines)]).encode()
+    if len(note) > MAX_NOTE_BYTES:
+        raise MalformedNote(f"a note has at most {MAX_NOTE_BYTES} bytes")
+    return note
+
+
+def open_note(note: bytes, verifiers: Iterable[Verifier]) -> Note:
+    """The note, once its signatures by these verifiers have been checked.
+
+    Raises MalformedNote; UntrustedNote when none of the verifiers signed it, or when a line has a
+    verifier's name and key id but not its signature; ValueError when two different verifiers cannot
+    be told apart.
+    """
+    known: dict[tuple[str, bytes], Verifier] = {}
+    for verifier in verifiers:
+        if known.setdefault((verifier.name, verifier.key_id), verifier) != verifier:
+            raise ValueError(f"two verifiers share the name {verifier.name} and a key id")
+    text, signatures = _parse(note)
+    message = text.encode()
+    verified: dict[tuple[str, bytes], Signature] = {}
+    for signature in signatures:
+        key = (signature.name, signature.key_id)
+        if (signer := known.get(key)) is None:
+            continue
+        if not signer.verify(message, signature.signature):
+            raise UntrustedNote(f"the signature of {signature.name} does not belong to this text")
+        verified.setdefault(key, signature)
+    if not verified:
+        raise UntrustedNote("no known key has signed this note")
+    return Note(text=text, signatures=signatures, verified=tuple(verified.values()))
+
+
+def key_id(name: str, signature_type: int, public_key: bytes) -> bytes:
+    """The 4 bytes that, with the name, identify a key and its algorithm, as notes recommend."""
+    material = b"\n" + bytes([signature_type]) + public_key
+    return sha256(name.encode() + material).digest()[:_KEY_ID_BYTES]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ed25519Verifier:
+    """A public key that checks notes. public_key: 32 bytes (RFC 8032). Raises MalformedKey."""
+
+    name: str
+    public_key: bytes
+
+    def __post_init__(self) -> None:
+        _key_name(self.name)
+        if len(self.public_key) != 32:
+            raise MalformedKey("an Ed25519 public key has 32 bytes")
+
+    @property
+    def key_id(self) -> bytes:
+        return key_id(self.name, ED25519, self.public_key)
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """Whether the signature is this key's over this text."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def format(self) -> str:
+        """The verifier key (vkey) as text: `name+key id in hex+base64 of type and public key`."""
+        material = base64.b64encode(bytes([ED25519]) + self.public_key).decode("ascii")
+        return f"{self.name}+{self.key_id.hex()}+{material}"
+
+    @classmethod
+    def parse(cls, text: str) -> Ed25519Verifier:
+        """What `format` wrote. Raises MalformedKey, also for keys of other algorithms."""
+        name, _, rest = text.partition("+")
+        claimed_id, _, encoded = rest.partition("+")
+        try:
+            material = _decode_base64(encoded)
+        except ValueError:
+            raise MalformedKey("a verifier key is name+hash+base64") from None
+        if material[:1] != bytes([ED25519]):
+            raise MalformedKey("not the verifier key of an Ed25519 note signer")
+        verifier = cls(name=name, public_key=material[1:])
+        if claimed_id != verifier.key_id.hex():
+            raise MalformedKey("the verifier key's hash does not belong to its name and key")
+        return verifier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ed25519Signer:
+    """A private key that signs notes. Raises MalformedKey for a name that no key may have."""
+
+    name: str
+    private_key: Ed25519PrivateKey = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _key_name(self.name)
+
+    @property
+    def verifier(self) -> Ed25519Verifier:
+        """The public half."""
+        public_key = self.private_key.public_key().public_bytes_raw()
+        return Ed25519Verifier(name=self.name, public_key=public_key)
+
+    @property
+    def key_id(self) -> bytes:
+        return self.verifier.key_id
+
+    def sign(self, text: bytes) -> bytes:
+        """64 bytes. Source: RFC 8032."""
+        return self.private_key.sign(text)
+
+
+def _parse(note: bytes) -> tuple[str, tuple[Signature, ...]]:
+    if len(note) > MAX_NOTE_BYTES:
+        raise MalformedNote(f"a note has at most {MAX_NOTE_BYTES} bytes")
+    try:
+        content = note.decode()
+    except UnicodeDecodeError:
+        raise MalformedNote("a note is UTF-8 text") from None
+    # The last empty line parts them: the text may have empty lines of its own.
+    body, separator, signed = content.rpartition("\n\n")
+    if not separator or not signed.endswith("\n") or _CONTROL.search(content):
+        raise MalformedNote("a note is a text, an empty line, and lines of signatures")
+    lines = signed[:-1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise MalformedNote(f"a note has at most {MAX_SIGNATURES} signatures")
+    return body + "\n", tuple(_parse_signature(line) for line in lines)
+
+
+def _parse_signature(line: str) -> Signature:
+    name, _, encoded = line.removeprefix(_SIGNATURE_LINE).partition(" ")
+    try:
+        signature = _decode_base64(encoded)
+    except ValueError:
+        raise MalformedNote("a signature is written in base64") from None
+    if not line.startswith(_SIGNATURE_LINE) or not _KEY_NAME.fullmatch(name):
+        raise MalformedNote("a signature line is a dash, a key name and base64")
+    if len(signature) <= _KEY_ID_BYTES:
+        raise MalformedNote("a signature is longer than its key id")
+    return Signature(name=name, key_id=signature[:_KEY_ID_BYTES], signature=signature[_KEY_ID_BYTES:])
+
+
+def _encode(text: str) -> bytes:
+    if not text.endswith("\n") or _CONTROL.search(text):
+        raise MalformedNote("a note's text ends in a newline and has no other control characters")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise MalformedNote("a note is UTF-8 text") from None
+
+
+def _decode_base64(encoded: str) -> bytes:
+    """One spelling only, or a changed byte could leave a note valid. Raises ValueError."""
+    data = base64.b64decode(encoded, validate=True)
+    if base64.b64encode(data).decode("ascii") != encoded:
+        raise binascii.Error("not the canonical base64 of these bytes")
+    return data
+
+
+def _key_name(name: str) -> str:
+    if not _KEY_NAME.fullmatch(name):
+        raise MalformedKey("a key's name has no spaces, plus or control characters")
+    return name
