@@ -242,7 +242,7 @@ def _bare_reader(hint: Any) -> _Reader:
         def read_tuple(value: Any, pointer: str) -> Any:
             if not isinstance(value, list):
                 raise Malformed(f"{pointer}: not a list")
-            return tuple([inner(v, pointer) for v in value])
+            return tuple([inner(v, f"{pointer}/{i}") for i, v in enumerate(value)])
 
         return read_tuple
     if origin in (dict, Mapping) or hint is Mapping:

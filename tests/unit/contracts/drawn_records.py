@@ -1,0 +1,91 @@
+"""Random records within the contract, read off the annotations: a new field needs no new strategy."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import types
+import typing
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from marshmallow.validate import Length, OneOf, Range
+
+from contracts import vocabularies
+from contracts.codes import OPT_IN_KINDS
+from contracts.identifiers import Pattern
+from contracts.organization import Organization
+from contracts.referral import Consent
+
+R = TypeVar("R")
+
+# Lists grow to a few items: enough to tell one from many, and quick.
+MOST_ITEMS = 3
+MOST_CHARACTERS = 40
+
+# The rules that hold between fields, and that no annotation states.
+_RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrategy[Any]]] = {
+    (Consent, "given"): lambda _: st.just(True),
+    (Consent, "opt_in_kinds"): lambda _: st.lists(
+        st.sampled_from(sorted(OPT_IN_KINDS)), max_size=MOST_ITEMS
+    ).map(tuple),
+    (Organization, "services"): lambda some: some.filter(lambda s: len({x.id for x in s}) == len(s)),
+}
+
+
+def drawn(cls: type[R]) -> st.SearchStrategy[R]:
+    """Records of a class, each field drawn as its annotation says."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    arguments = {}
+    for name in (item.name for item in dataclasses.fields(cls)):  # type: ignore[arg-type]
+        value = _value(hints[name])
+        rule = _RULES.get((cls, name))
+        arguments[name] = rule(value) if rule else value
+    return st.builds(cls, **arguments)
+
+
+def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return _value(inner[0], inner[1:])
+    if origin in (typing.Union, types.UnionType):
+        (some,) = [a for a in inner if a is not type(None)]
+        return st.none() | _value(some)
+    if origin is tuple:
+        least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
+        return st.lists(_value(inner[0]), min_size=least, max_size=max(least, MOST_ITEMS)).map(tuple)
+    if dataclasses.is_dataclass(hint):
+        return drawn(typing.cast(type, hint))
+    if issubclass(hint, StrEnum):
+        return st.sampled_from(list(hint))
+    if hint is str:
+        return _text(limits)
+    if hint is int:
+        (bounds,) = limits
+        assert isinstance(bounds, Range)
+        return st.integers(bounds.min, bounds.max or 1_000_000)
+    return {
+        bool: st.booleans(),
+        dt.date: st.dates(),
+        dt.datetime: st.datetimes(timezones=st.just(dt.UTC)),
+    }[hint]
+
+
+def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
+    for limit in limits:
+        if isinstance(limit, vocabularies.InVocabulary):
+            return st.sampled_from(sorted(vocabularies.codes(limit.name)))
+        if isinstance(limit, OneOf):
+            return st.sampled_from(sorted(limit.choices))
+        if isinstance(limit, Pattern):
+            return st.from_regex(str(limit.regex.pattern), fullmatch=True).filter(_fits(limits))
+    least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
+    # JSON has no lone surrogates; every other character may stand in a name.
+    return st.text(st.characters(exclude_categories=["Cs"]), min_size=least, max_size=MOST_CHARACTERS)
+
+
+def _fits(limits: tuple[Any, ...]) -> Callable[[str], bool]:
+    longest = min((x.max for x in limits if isinstance(x, Length) and x.max), default=1_000)
+    return lambda text: len(text) <= longest

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Any
+
+import orjson
+import pytest
+from hypothesis import given
+from marshmallow.validate import Length, Range
+
+from contracts.errors import PointerError, Refused
+from contracts.organization import Organization
+from contracts.records import Malformed, aware, dump, load, plain, pointer_errors, read
+from contracts.referral import Consent, ReferralFacts
+from tests.golden_messages.examples import FACTS, ORGANIZATION
+from tests.unit.contracts.drawn_records import drawn
+
+
+class Colour(StrEnum):
+    red = "red"
+    green = "green"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inner:
+    name: Annotated[str, Length(min=1, max=5)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """Each kind of field there is, required, and each way to have a default."""
+
+    text: Annotated[str, Length(max=5)]
+    number: Annotated[int, Range(min=0, max=9)]
+    flag: bool
+    moment: dt.datetime
+    day: dt.date
+    colour: Colour
+    inner: Inner
+    inners: Annotated[tuple[Inner, ...], Length(min=1)]
+    free: Mapping[str, Any]
+    maybe: str | None
+    maybe_too: str | None = None
+    colours: tuple[Colour, ...] = (Colour.red,)
+    made: Inner = field(default_factory=lambda: Inner(name="made"))
+
+
+GOOD: dict[str, Any] = {
+    "text": "abc",
+    "number": 3,
+    "flag": True,
+    "moment": "2026-03-01T12:00:00Z",
+    "day": "2026-03-01",
+    "colour": "red",
+    "inner": {"name": "x"},
+    "inners": [{"name": "y"}, {"name": "z"}],
+    "free": {"a": [1, None]},
+    "maybe": None,
+}
+SAMPLE = Sample(
+    text="abc",
+    number=3,
+    flag=True,
+    moment=dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC),
+    day=dt.date(2026, 3, 1),
+    colour=Colour.red,
+    inner=Inner(name="x"),
+    inners=(Inner(name="y"), Inner(name="z")),
+    free={"a": [1, None]},
+    maybe=None,
+)
+REQUIRED = sorted(GOOD)
+
+
+def refusal(data: object, cls: type = Sample) -> Refused:
+    with pytest.raises(Refused) as caught:
+        load(cls, data)
+    return caught.value
+
+
+def malformed(data: object, cls: type = Sample) -> str:
+    with pytest.raises(Malformed) as caught:
+        read(cls, data)
+    return str(caught.value)
+
+
+# --- load: the doors ------------------------------------------------------------------------------
+
+
+def test_load_gives_the_record_with_its_defaults() -> None:
+    assert load(Sample, GOOD) == SAMPLE
+    assert SAMPLE.maybe_too is None
+    assert SAMPLE.colours == (Colour.red,)
+    assert SAMPLE.made == Inner(name="made")
+
+
+def test_lists_become_tuples_so_that_a_record_cannot_change() -> None:
+    record = load(Sample, {**GOOD, "colours": ["green", "red"]})
+    assert record.colours == (Colour.green, Colour.red)
+    assert isinstance(record.inners, tuple)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.number = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"text": 1}, "/text"),
+        ({"text": None}, "/text"),
+        ({"text": "longer than five"}, "/text"),
+        ({"number": "3"}, "/number"),
+        ({"number": True}, "/number"),
+        ({"number": 3.0}, "/number"),
+        ({"number": 10}, "/number"),
+        ({"number": -1}, "/number"),
+        ({"flag": 1}, "/flag"),
+        ({"flag": 0}, "/flag"),
+        ({"flag": "true"}, "/flag"),
+        ({"flag": None}, "/flag"),
+        ({"moment": "2026-03-01T12:00:00"}, "/moment"),
+        ({"moment": "2026-03-01"}, "/moment"),
+        ({"moment": 1772366400}, "/moment"),
+        ({"moment": "0001-01-01T00:00:00+14:00"}, "/moment"),
+        ({"day": "2026-02-30"}, "/day"),
+        ({"day": "2026-03-01T12:00:00Z"}, "/day"),
+        ({"colour": "blue"}, "/colour"),
+        ({"colour": "Red"}, "/colour"),
+        ({"colour": ["red"]}, "/colour"),
+        ({"colours": "red"}, "/colours"),
+        ({"colours": {"0": "red"}}, "/colours"),
+        ({"colours": None}, "/colours"),
+        ({"colours": ["red", "blue"]}, "/colours/1"),
+        ({"colours": ["red", None]}, "/colours/1"),
+        ({"inner": "x"}, "/inner"),
+        ({"inner": {}}, "/inner/name"),
+        ({"inner": {"name": "x", "extra": 1}}, "/inner/extra"),
+        ({"inners": []}, "/inners"),
+        ({"inners": [{"name": "y"}, {"name": ""}]}, "/inners/1/name"),
+        ({"free": []}, "/free"),
+        ({"maybe": 1}, "/maybe"),
+        ({"made": None}, "/made"),
+        ({"extra": 1}, "/extra"),
+        ({"a/b~c": 1}, "/a~1b~0c"),
+    ],
+)
+def test_each_error_has_its_pointer_and_its_sentence(change: dict[str, Any], pointer: str) -> None:
+    refused = refusal({**GOOD, **change})
+    assert [e.pointer for e in refused.errors] == [pointer]
+    assert all(e.detail for e in refused.errors)
+    assert refused.slug == "invalid-submission"
+    assert refused.status == 422
+    assert pointer in refused.detail
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_required_field_may_not_be_missing_even_where_it_may_be_null(name: str) -> None:
+    data = {key: value for key, value in GOOD.items() if key != name}
+    assert refusal(data).errors == (
+        PointerError(pointer=f"/{name}", detail="Missing data for required field."),
+    )
+    assert malformed(data) == f"/{name}: missing"
+
+
+@pytest.mark.parametrize("body", [None, [], "text", 1, [GOOD]])
+def test_a_body_that_is_no_object_is_refused_as_a_whole(body: object) -> None:
+    refused = refusal(body)
+    assert [e.pointer for e in refused.errors] == [""]
+    assert refused.detail == "Please correct the body."
+
+
+def test_all_errors_are_told_at_once_in_a_stable_order() -> None:
+    refused = refusal({**GOOD, "text": 1, "number": "x", "flag": 1, "colour": 2, "inner": {}})
+    pointers = [e.pointer for e in refused.errors]
+    assert pointers == ["/colour", "/flag", "/inner/name", "/number", "/text"]
+    assert refused.detail == "Please correct /colour, /flag, /inner/name and 2 more."
+
+
+def test_the_slug_is_the_callers_choice() -> None:
+    with pytest.raises(Refused) as caught:
+        load(Sample, {}, slug="case-unreadable")
+    assert caught.value.problem()["type"] == "urn:kopuro:problem:case-unreadable"
+
+
+def test_a_moment_is_kept_in_utc() -> None:
+    record = load(Sample, {**GOOD, "moment": "2026-03-01T18:00:00+06:00"})
+    assert record == SAMPLE
+    assert plain(record)["moment"] == "2026-03-01T12:00:00Z"
+
+
+def failures(cls: type, data: object) -> list[Exception]:
+    """What each way in raises for the data."""
+    found: list[Exception] = []
+    for way in (load, read):
+        try:
+            way(cls, data)
+        except (Refused, Malformed) as error:
+            found.append(error)
+    return found
+
+
+SECRET = "Айгуль Асанова +996555123456"
+
+
+@pytest.mark.parametrize("cls", [ReferralFacts, Organization, Sample])
+def test_no_message_repeats_what_was_sent(cls: type) -> None:
+    good: dict[str, Any] = {
+        ReferralFacts: plain(FACTS),
+        Organization: plain(ORGANIZATION),
+        Sample: GOOD,
+    }[cls]
+    refused = 0
+    for wrong in (SECRET, [SECRET], {"name": SECRET}, [{"name": [SECRET]}]):
+        for name in good:
+            for error in failures(cls, {**good, name: wrong}):
+                refused += 1
+                said = json.dumps(error.problem(), ensure_ascii=False) if isinstance(error, Refused) else ""
+                assert SECRET not in said + str(error)
+                # a logged traceback must not tell it either
+                assert error.__suppress_context__ or error.__context__ is None
+    assert refused > len(good)
+
+
+@pytest.mark.parametrize("tail", ["\n", "\r", "\x00", " "])
+def test_nothing_hangs_on_to_the_end_of_an_identifier(tail: str) -> None:
+    consent = plain(FACTS.consent)
+    errors = refusal({**consent, "excluded_organizations": [f"kg.osh{tail}"]}, Consent).errors
+    assert [e.pointer for e in errors] == ["/excluded_organizations/0"]
+    errors = refusal({**consent, "storage_countries": [f"KG{tail}"]}, Consent).errors
+    assert [e.pointer for e in errors] == ["/storage_countries/0"]
+
+
+def test_pointers_of_nested_messages() -> None:
+    messages = {"b": {1: {"~x/": ["One.", "Two."]}}, "_schema": ["Whole."], "a": {"_schema": ["Part."]}}
+    assert pointer_errors(messages) == [
+        PointerError(pointer="", detail="Whole."),
+        PointerError(pointer="/a", detail="Part."),
+        PointerError(pointer="/b/1/~0x~1", detail="One."),
+        PointerError(pointer="/b/1/~0x~1", detail="Two."),
+    ]
+
+
+# --- read: what our own services wrote ------------------------------------------------------------
+
+
+def test_read_gives_what_load_gives() -> None:
+    assert read(Sample, GOOD) == SAMPLE
+    assert read(Sample, orjson.loads(dump(SAMPLE))) == SAMPLE
+
+
+def test_read_keeps_out_what_a_later_writer_added() -> None:
+    later = {**GOOD, "new": 1, "inner": {"name": "x", "new": 2}}
+    assert read(Sample, later) == SAMPLE
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"text": 1}, "/text: wrong type"),
+        ({"text": None}, "/text: wrong type"),
+        ({"number": True}, "/number: wrong type"),
+        ({"number": "3"}, "/number: wrong type"),
+        ({"number": 3.0}, "/number: wrong type"),
+        ({"flag": 1}, "/flag: wrong type"),
+        ({"moment": "2026-03-01T12:00:00"}, "/moment: not a datetime"),
+        ({"moment": 1}, "/moment: not a datetime"),
+        ({"day": "yesterday"}, "/day: not a date"),
+        ({"colour": "blue"}, "/colour: not a Colour"),
+        ({"colours": "red"}, "/colours: not a list"),
+        ({"colours": ["red", 1]}, "/colours/1: not a Colour"),
+        ({"inner": None}, "/inner: not an object"),
+        ({"inners": [{"name": "y"}, {}]}, "/inners/1/name: missing"),
+        ({"free": []}, "/free: wrong type"),
+        ({"maybe": 1}, "/maybe: wrong type"),
+    ],
+)
+def test_read_says_where_the_shape_is_wrong(change: dict[str, Any], message: str) -> None:
+    assert malformed({**GOOD, **change}) == message
+
+
+@pytest.mark.parametrize("body", [None, [], "text"])
+def test_read_wants_an_object(body: object) -> None:
+    assert malformed(body) == "/: not an object"
+
+
+def test_read_leaves_vocabularies_and_lengths_to_the_doors() -> None:
+    data = {**plain(FACTS), "needs": ["legal.added_next_year"], "region": "XX"}
+    assert read(ReferralFacts, data).needs == ("legal.added_next_year",)
+    assert {e.pointer for e in refusal(data, ReferralFacts).errors} == {"/needs/0", "/region"}
+
+
+# --- moments --------------------------------------------------------------------------------------
+
+
+def test_aware_wants_an_offset_and_gives_utc() -> None:
+    bishkek = dt.timezone(dt.timedelta(hours=6))
+    assert aware(dt.datetime(2026, 3, 1, 18, tzinfo=bishkek)).isoformat() == "2026-03-01T12:00:00+00:00"
+    with pytest.raises(ValueError, match="naive"):
+        aware(dt.datetime(2026, 3, 1))  # noqa: DTZ001
+    with pytest.raises(ValueError, match="UTC"):
+        aware(dt.datetime.min.replace(tzinfo=bishkek))
+
+
+# --- the round trip, for whatever the contract allows ----------------------------------------------
+
+
+@given(drawn(ReferralFacts))
+def test_facts_come_through_both_ways_in_as_they_were(record: ReferralFacts) -> None:
+    assert load(ReferralFacts, plain(record)) == record
+    assert read(ReferralFacts, orjson.loads(dump(record))) == record
+
+
+@given(drawn(Organization))
+def test_an_organisation_comes_through_both_ways_in_as_it_was(record: Organization) -> None:
+    assert load(Organization, plain(record)) == record
+    assert read(Organization, orjson.loads(dump(record))) == record
