@@ -1,0 +1,101 @@
+"""Runs one service: nameko's ServiceRunner, with a bounded way out.
+
+Exit status: 0 after an orderly stop, 1 when the service could not start, failed, or had to be ended
+by the watchdog, 2 when the environment does not describe a process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import resource
+import sys
+import warnings
+from typing import Any, Final
+
+import eventlet
+import eventlet.debug
+from nameko.runners import ServiceRunner
+
+from runtime.application import APPLICATION, Application
+from runtime.settings import Settings, SettingsError
+from runtime.shutdown import StopRequest
+from runtime.telemetry import logs
+
+_log = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 4.0  # for requests and batches under way; the watchdog comes at 8
+MAXIMUM_WORKERS: Final = 10_000  # a long poll holds a worker for up to 30 s and costs a greenlet
+
+
+def run(package: str) -> int:
+    """Run the service in `package` until it is asked to stop; gives the exit status."""
+    service = package.rpartition(".")[2]
+    logs.configure(service, {"contracts", "runtime", package.partition(".")[0]})
+    _silence()
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as fault:
+        sys.stderr.write(f"{service}: {fault}\n")
+        return 2
+    stop = StopRequest()
+    _raise_file_limit()
+    try:
+        application, runner = _start(package, settings)
+    except Exception:  # noqa: BLE001 - whatever it was, it goes to the log and out as a status
+        stop.arm()
+        _log.critical("the service could not start", exc_info=True)
+        return 1
+    _log.info("started", extra={"address": str(settings.http_address)})
+    stopper = eventlet.spawn(_stop_when_asked, stop, application, runner)
+    try:
+        runner.wait()
+        status = 0
+    except Exception:  # noqa: BLE001 - as above
+        _log.critical("the service failed", exc_info=True)
+        status = 1
+    stop.arm()
+    stopper.kill()
+    application.close()
+    _log.info("stopped", extra={"exit_code": status})
+    return status
+
+
+def _start(package: str, settings: Settings) -> tuple[Application, Any]:
+    application: Application = importlib.import_module(f"{package}.bootstrap").build(settings)
+    service_class = importlib.import_module(f"{package}.service").SERVICE
+    runner = ServiceRunner(
+        {
+            APPLICATION: application,
+            "AMQP_URI": settings.amqp_uri,
+            "WEB_SERVER_ADDRESS": str(settings.http_address),
+            "max_workers": MAXIMUM_WORKERS,
+        }
+    )
+    runner.add_service(service_class)
+    runner.start()
+    return application, runner
+
+
+def _stop_when_asked(stop: StopRequest, application: Application, runner: Any) -> None:
+    stop.wait()
+    application.release()
+    with eventlet.Timeout(GRACE_SECONDS, exception=False):
+        runner.stop()
+        return
+    _log.warning("work under way was abandoned", extra={"seconds": GRACE_SECONDS})
+    runner.kill()
+
+
+def _silence() -> None:
+    """Keep stderr to our own lines: eventlet prints stray tracebacks with their exceptions' texts."""
+    eventlet.debug.hub_exceptions(False)
+    # joserfc prefers the name Ed25519 (RFC 9864); EdDSA is what partners' libraries know.
+    warnings.filterwarnings("ignore", message="EdDSA is deprecated")
+
+
+def _raise_file_limit() -> None:
+    """As many connections as the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

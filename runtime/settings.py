@@ -1,0 +1,123 @@
+"""What one service process is told from outside, and nothing else: environment variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+T = TypeVar("T")
+
+_ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
+_HUB = re.compile(r"[a-z]{2}")
+
+
+class SettingsError(Exception):
+    """The environment does not describe a process; `problems` names every missing or bad variable."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("the environment is not complete:\n  " + "\n  ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """A TCP address to listen on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The settings of one service process. Fields that hold a password stay out of `repr`."""
+
+    amqp_uri: str = field(repr=False)  # KOPURO_AMQP_URI
+    database_url: str = field(repr=False)  # KOPURO_DATABASE_URL, an SQLAlchemy URL
+    http_address: Address  # KOPURO_HTTP_ADDRESS
+    operations_address: Address  # KOPURO_OPERATIONS_ADDRESS: /metrics /healthz /readyz
+    hub: str  # KOPURO_HUB, a lower-case country code
+    discovery: Path  # KOPURO_DISCOVERY, the file behind /.well-known/kopuro
+    custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
+    token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
+    log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
+    policy: Path | None = None  # KOPURO_POLICY, routing, optional
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings; raises SettingsError that lists every fault at once, never a value."""
+        problems: list[str] = []
+
+        def required(name: str, read: Callable[[str], T], fallback: T) -> T:
+            text = environ.get(name, "").strip()
+            if not text:
+                problems.append(f"{name} is not set")
+                return fallback
+            try:
+                return read(text)
+            except ValueError as fault:
+                problems.append(f"{name} {fault}")
+                return fallback
+
+        def file(name: str) -> Path | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if not Path(text).is_file():
+                problems.append(f"{name} does not name a file")
+            return Path(text)
+
+        nowhere = Address(host="", port=0)
+        settings = cls(
+            amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
+            database_url=required("KOPURO_DATABASE_URL", _database_url, ""),
+            http_address=required("KOPURO_HTTP_ADDRESS", _address, nowhere),
+            operations_address=required("KOPURO_OPERATIONS_ADDRESS", _address, nowhere),
+            hub=required("KOPURO_HUB", _hub, ""),
+            # The discovery file may be written after this process has started.
+            discovery=required("KOPURO_DISCOVERY", Path, Path()),
+            custody_key=file("KOPURO_CUSTODY_KEY"),
+            token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
+            log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
+            policy=file("KOPURO_POLICY"),
+        )
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+
+def _address(text: str) -> Address:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise ValueError("is not host:port")
+    return Address(host=match["host"], port=int(match["port"]))
+
+
+def _hub(text: str) -> str:
+    if _HUB.fullmatch(text) is None:
+        raise ValueError("is not a lower-case country code of two letters")
+    return text
+
+
+def _amqp_uri(text: str) -> str:
+    if not text.startswith(("amqp://", "amqps://")):
+        raise ValueError("is not an amqp:// or amqps:// address")
+    return text
+
+
+def _database_url(text: str) -> str:
+    try:
+        backend = make_url(text).get_backend_name()
+    except (ArgumentError, ValueError):
+        raise ValueError("is not an SQLAlchemy database address") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError("names a database other than SQLite and PostgreSQL")
+    return text

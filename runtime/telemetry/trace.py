@@ -1,0 +1,82 @@
+"""W3C trace context: which request, anywhere in the network, this piece of work belongs to.
+
+Source: W3C Trace Context, https://www.w3.org/TR/trace-context/ §3.2 (traceparent).
+A greenlet has a context of its own, so a `ContextVar` is local to the request or batch at hand.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+_TRACEPARENT = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
+    r"(?P<rest>-.*)?"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """A place in a trace. Its text form is the value of a `traceparent` header or extension."""
+
+    trace_id: str  # 32 hexadecimal digits
+    span_id: str  # 16 hexadecimal digits
+    flags: int = 1
+
+    def __str__(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+
+    def child(self, span_id: str) -> Trace:
+        """The same trace, one step further on."""
+        return Trace(trace_id=self.trace_id, span_id=span_id, flags=self.flags)
+
+
+def parse(text: str | None) -> Trace | None:
+    """Read a traceparent; None for a missing or invalid one, which callers ignore as W3C asks."""
+    match = _TRACEPARENT.fullmatch(text.strip()) if text else None
+    if match is None or match["version"] == "ff":
+        return None
+    if match["version"] == "00" and match["rest"]:
+        return None
+    if not int(match["trace"], 16) or not int(match["span"], 16):
+        return None
+    return Trace(trace_id=match["trace"], span_id=match["span"], flags=int(match["flags"], 16) & 1)
+
+
+def continued(text: str | None) -> Trace:
+    """A new step of the trace in `text`, or of a new trace when there is none."""
+    span_id = secrets.token_hex(8)
+    parent = parse(text)
+    if parent is None:
+        return Trace(trace_id=secrets.token_hex(16), span_id=span_id)
+    return parent.child(span_id)
+
+
+_current: ContextVar[Trace | None] = ContextVar("kopuro_trace", default=None)
+_correlation: ContextVar[str | None] = ContextVar("kopuro_correlation", default=None)
+
+
+def current() -> Trace | None:
+    """The trace of the work at hand in this greenlet."""
+    return _current.get()
+
+
+def correlation_id() -> str | None:
+    """The correlation id of the work at hand in this greenlet."""
+    return _correlation.get()
+
+
+@contextmanager
+def attached(trace: Trace, *, correlation: str | None = None) -> Iterator[Trace]:
+    """Do the block's work under `trace`: log lines and outgoing messages carry it."""
+    trace_token = _current.set(trace)
+    correlation_token = _correlation.set(correlation)
+    try:
+        yield trace
+    finally:
+        _correlation.reset(correlation_token)
+        _current.reset(trace_token)

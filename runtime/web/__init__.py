@@ -1,0 +1,1 @@
+"""HTTP: requests in, answers out, problems for everything that goes wrong in between."""

@@ -1,0 +1,82 @@
+"""Every way a request can go wrong, as an RFC 9457 answer."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import amqp.exceptions
+import kombu.exceptions
+import orjson
+import sqlalchemy.exc
+
+from contracts.errors import Refused, Unavailable, problem
+from runtime.telemetry import trace
+from runtime.web.answer import Answer
+
+_log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+# The broker or the database is not there: passing troubles of ours, whoever raised them.
+_OUTAGES: Final[tuple[type[Exception], ...]] = (
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+    kombu.exceptions.OperationalError,
+    amqp.exceptions.ConnectionError,
+    amqp.exceptions.RecoverableChannelError,
+    ConnectionError,
+    TimeoutError,
+)
+
+# RFC 6750 §3: the code a bearer challenge gives besides the problem.
+_CHALLENGES: Final = {
+    "missing-token": 'Bearer realm="kopuro"',
+    "invalid-token": 'Bearer realm="kopuro", error="invalid_token"',
+    "expired-token": 'Bearer realm="kopuro", error="invalid_token", error_description="expired"',
+    "invalid-client": 'Basic realm="kopuro"',
+}
+
+
+def answer_for(exception: Exception) -> Answer:
+    """The answer to a request that raised `exception`. Logs what is ours to mend, never content."""
+    if isinstance(exception, Refused):
+        return _refused(exception)
+    if isinstance(exception, Unavailable):
+        return _unavailable(exception)
+    if isinstance(exception, _OUTAGES):
+        _log.warning("a request met an outage", exc_info=exception)
+        return _unavailable(Unavailable("Something this service needs is not there just now."))
+    _log.error("a request failed", exc_info=exception)
+    body = problem("internal", "The request was not carried out. Quote the reference when you ask about it.")
+    at = trace.current()
+    if at is not None:
+        body["reference"] = at.trace_id  # the log line carries the same trace id
+    return _answer(body)
+
+
+def not_found() -> Answer:
+    """No route has that path."""
+    return _answer(problem("not-found", "No resource has this address."))
+
+
+def method_not_allowed(allowed: list[str]) -> Answer:
+    """The path exists, the method does not. RFC 9110 §15.5.6 asks for Allow."""
+    methods = ", ".join(sorted(allowed))
+    return _answer(problem("method-not-allowed", f"This address answers {methods}."), {"Allow": methods})
+
+
+def _refused(refused: Refused) -> Answer:
+    challenge = _CHALLENGES.get(refused.slug) if refused.status == 401 else None
+    return _answer(refused.problem(), {"WWW-Authenticate": challenge} if challenge else {})
+
+
+def _unavailable(unavailable: Unavailable) -> Answer:
+    return _answer(unavailable.problem(), {"Retry-After": str(unavailable.retry_after)})
+
+
+def _answer(body: dict[str, object], headers: dict[str, str] | None = None) -> Answer:
+    status = body["status"]
+    assert isinstance(status, int)
+    return Answer(status, orjson.dumps(body), {"Content-Type": MEDIA_TYPE, **(headers or {})})
