@@ -1,0 +1,36 @@
+"""Puts the sample service together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import sleep
+
+from runtime.application import Application
+from runtime.clock import SystemClock
+from runtime.settings import Settings
+from runtime.web.tokens import TokenVerifier, issuer_of
+from tests.runtime.sample_service.handlers import Handlers
+
+
+class NoDatabase:
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def build(settings: Settings) -> Application:
+    """The token keys and a file that makes the service ready lie beside the discovery document."""
+    directory = settings.discovery.parent
+    jwks = json.loads((directory / "jwks.json").read_text())
+    return Application(
+        name="sample",
+        settings=settings,
+        database=NoDatabase(),
+        handlers=Handlers(sleep),
+        verifier=TokenVerifier(lambda: jwks, issuer_of(settings.hub), SystemClock()),
+        readiness=[("marker", lambda: _marker(directory / "ready"))],
+    )
+
+
+def _marker(file: Path) -> str | None:
+    return None if file.exists() else "the marker file is missing"

@@ -1,0 +1,46 @@
+"""The nameko class of the sample service."""
+
+from __future__ import annotations
+
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from runtime.web.resource import resource
+from runtime.web.service import Service
+from tests.runtime.sample_service import api
+
+PARTNERS = frozenset({"partner"})
+
+
+class SampleService(Service):
+    name = "sample"
+
+    @resource("GET", "/v1/ping", roles=None)
+    def ping(self, _request: Request) -> Answer:
+        return Answer.json({"pong": True})
+
+    @resource("GET", "/v1/things/<id>", roles=PARTNERS)
+    def show(self, request: Request) -> Answer:
+        return api.show(request)
+
+    @resource("POST", "/v1/echo", roles=PARTNERS)
+    def echo(self, request: Request) -> Answer:
+        return api.echo(request)
+
+    @resource("POST", "/v1/refuse", roles=None)
+    def refuse(self, _request: Request) -> Answer:
+        return api.refuse(self.handlers)
+
+    @resource("POST", "/v1/fail/<kind>", roles=None)
+    def fail(self, request: Request) -> Answer:
+        return api.fail(self.handlers, request)
+
+    @resource("GET", "/v1/wait", roles=None)
+    def wait(self, request: Request) -> Answer:
+        return api.wait(self.handlers, request)
+
+    @resource("GET", "/v1/block", roles=None)
+    def block(self, request: Request) -> Answer:
+        return api.block(self.handlers, request)
+
+
+SERVICE = SampleService

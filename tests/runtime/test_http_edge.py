@@ -1,0 +1,261 @@
+"""What a caller meets at a service's door, over real sockets."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.ports import LOOPBACK
+from tests.runtime.sample_process import SampleProcess, new_signer
+from tests.runtime.sample_service.handlers import SECRET
+
+TEN_MEGABYTES = 10 * 1024 * 1024
+
+
+def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The body of `response`, which must be that problem."""
+    body: dict[str, Any] = response.json()
+    assert (response.status_code, body["type"]) == (status, f"urn:kopuro:problem:{slug}")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def raw(sample: SampleProcess, request: bytes) -> bytes:
+    """Everything the service sends back before it closes the connection."""
+    with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
+        connection.sendall(request)
+        received = b""
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except ConnectionResetError:
+            pass
+        return received
+
+
+def post(sample: SampleProcess, body: bytes | Iterator[bytes]) -> httpx.Response:
+    return httpx.post(sample.url + "/v1/echo", content=body, headers=sample.token("partner"))
+
+
+def test_a_good_request_is_answered_with_what_the_handler_gave(sample: SampleProcess) -> None:
+    response = post(sample, b'{"name": "\xd0\x90\xd0\xb9"}')
+    assert response.status_code == 202
+    assert response.json() == {"caller": "kg.sample", "document": {"name": "Ай"}}
+
+
+def test_a_chunked_body_is_read(sample: SampleProcess) -> None:
+    response = post(sample, iter([b'{"a":', b" [1,", b"2]}"]))
+    assert response.json()["document"] == {"a": [1, 2]}
+
+
+def test_path_and_query_reach_the_handler_decoded(sample: SampleProcess) -> None:
+    response = httpx.get(sample.url + "/v1/things/Ош?a=%D1%8F&b=", headers=sample.token("partner"))
+    assert response.json() == {"id": "Ош", "query": {"a": "я", "b": ""}}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"{'a': 1}", b"[1, NaN]", b"\xff", b'"\\ud800"', b'{"a": "\\u0000"}']
+)
+def test_what_is_not_json_is_refused(sample: SampleProcess, body: bytes) -> None:
+    problem(post(sample, body), 400, "malformed-json")
+
+
+@pytest.mark.parametrize("depth", [65, 10_000])
+def test_deep_nesting_is_refused(sample: SampleProcess, depth: int) -> None:
+    problem(post(sample, b"[" * depth + b"]" * depth), 400, "malformed-json")
+
+
+def test_an_announced_large_body_is_refused_before_any_of_it_is_sent(sample: SampleProcess) -> None:
+    authorization = sample.token("partner")["Authorization"]
+    answer = raw(
+        sample,
+        b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nContent-Length: %d\r\n\r\n"
+        % (authorization.encode(), TEN_MEGABYTES),
+    )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"urn:kopuro:problem:body-too-large" in answer
+
+
+def test_ten_megabytes_are_refused_although_they_are_sent(sample: SampleProcess) -> None:
+    problem(post(sample, b"x" * TEN_MEGABYTES), 413, "body-too-large")
+
+
+def test_ten_megabytes_in_chunks_are_refused(sample: SampleProcess) -> None:
+    piece = b"x" * 65536
+    problem(post(sample, (piece for _ in range(TEN_MEGABYTES // len(piece)))), 413, "body-too-large")
+
+
+def test_a_caller_without_a_token_cannot_make_us_read_a_large_body(sample: SampleProcess) -> None:
+    answer = raw(sample, b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"Connection: close" in answer
+
+
+def test_a_refused_small_body_leaves_the_connection_usable(sample: SampleProcess) -> None:
+    with httpx.Client(base_url=sample.url) as client:
+        problem(client.post("/v1/echo", content=b"{}"), 401, "missing-token")
+        answer = client.post("/v1/echo", content=b"{}", headers=sample.token("partner"))
+        assert answer.status_code == 202
+
+
+def test_another_transfer_coding_cannot_smuggle_a_second_request(sample: SampleProcess) -> None:
+    smuggled = b"GET /v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = raw(
+        sample,
+        b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+        % sample.token("partner")["Authorization"].encode()
+        + smuggled,
+    )
+    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_endless_chunk_header_is_given_up(sample: SampleProcess) -> None:
+    answer = raw(
+        sample,
+        b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        % sample.token("partner")["Authorization"].encode()
+        + b"1" * 20_000,
+    )
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_client_that_breaks_off_ends_nothing_but_its_own_connection(sample: SampleProcess) -> None:
+    reset = struct.pack("ii", 1, 0)  # SO_LINGER 0: close with a reset
+    for start in (
+        b"",
+        b"POST /v1/ec",
+        b"POST /v1/echo HTTP/1.1\r\nContent-Length: 9\r\n\r\nx",
+        b"\x16\x03\x01\0",
+    ):
+        connection = socket.create_connection((LOOPBACK, sample.port))
+        connection.sendall(start)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        connection.close()
+    assert httpx.get(sample.url + "/v1/ping").status_code == 200
+    assert sample.process.running()
+
+
+def test_each_fault_of_a_token_has_its_own_problem(sample: SampleProcess) -> None:
+    def ask(headers: dict[str, str]) -> httpx.Response:
+        return httpx.post(sample.url + "/v1/echo", content=b"{}", headers=headers)
+
+    missing = ask({})
+    problem(missing, 401, "missing-token")
+    assert missing.headers["www-authenticate"].startswith("Bearer")
+    problem(ask({"Authorization": "Basic YTpi"}), 401, "missing-token")
+    problem(ask({"Authorization": "Bearer a.b.c"}), 401, "invalid-token")
+    problem(ask(sample.token("partner", signer=new_signer())), 401, "invalid-token")
+    problem(ask(sample.token("partner", age=timedelta(hours=1))), 401, "expired-token")
+    problem(ask(sample.token("auditor")), 403, "forbidden")
+    assert ask(sample.token("auditor", "partner")).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/ping/", "/v1//ping", "/v1/things", "/v1/things/a/b", "/v1/things/%00", "/v1/%ff"]
+)
+def test_an_unknown_address_is_a_problem(sample: SampleProcess, path: str) -> None:
+    request = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode()
+    answer = raw(sample, request)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"urn:kopuro:problem:not-found" in answer
+
+
+def test_a_wrong_method_is_told_the_right_ones(sample: SampleProcess) -> None:
+    response = httpx.delete(sample.url + "/v1/ping")
+    problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("query", ["a=1&a=2", "a=%ff", "a=%00", "&".join(f"a{i}=1" for i in range(99))])
+def test_unusable_parameters_are_refused(sample: SampleProcess, query: str) -> None:
+    response = httpx.get(f"{sample.url}/v1/things/1?{query}", headers=sample.token("partner"))
+    problem(response, 400, "invalid-parameter")
+
+
+def test_a_refusal_of_the_handler_is_its_problem(sample: SampleProcess) -> None:
+    body = problem(httpx.post(sample.url + "/v1/refuse"), 409, "conflict")
+    assert body["detail"] == "The sample always refuses."
+
+
+def test_what_is_passing_is_a_503_that_says_when(sample: SampleProcess) -> None:
+    response = httpx.post(sample.url + "/v1/fail/unavailable")
+    problem(response, 503, "unavailable")
+    assert response.headers["retry-after"] == "7"
+    problem(httpx.post(sample.url + "/v1/fail/database"), 503, "unavailable")
+
+
+def test_a_failure_tells_neither_the_caller_nor_the_log_what_it_was_about(sample: SampleProcess) -> None:
+    response = httpx.post(sample.url + "/v1/fail/bug")
+    reference = problem(response, 500, "internal")["reference"]
+    httpx.post(sample.url + "/v1/fail/database")
+    assert SECRET not in response.text
+    assert SECRET not in sample.log.read_text()
+    line = next(line for line in sample.log_lines() if line.get("trace_id") == reference)
+    classes = [link["class"] for link in line["exception"]]
+    assert classes == ["RuntimeError", "ValueError"]
+    assert line["exception"][0]["frames"][-1].startswith("tests.runtime.sample_service.handlers:")
+
+
+def test_a_trace_is_continued(sample: SampleProcess) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    response = httpx.post(sample.url + "/v1/fail/bug", headers={"traceparent": parent})
+    assert response.json()["reference"] == "0af7651916cd43dd8448eb211c80319c"
+    version, trace_id, span_id, _ = response.headers["traceparent"].split("-")
+    assert (version, trace_id) == ("00", "0af7651916cd43dd8448eb211c80319c")
+    assert span_id != "b7ad6b7169203331"
+
+
+def test_requests_that_wait_keep_nobody_waiting(sample: SampleProcess) -> None:
+    waiting = 50
+    with ThreadPoolExecutor(waiting) as callers:
+        waits = [
+            callers.submit(httpx.get, sample.url + "/v1/wait?seconds=3", timeout=30) for _ in range(waiting)
+        ]
+        assert httpx.get(sample.url + "/v1/ping").status_code == 200
+        assert not any(wait.done() for wait in waits)
+        assert {wait.result().status_code for wait in waits} == {200}
+
+
+def test_discovery_is_served_to_everybody(sample: SampleProcess) -> None:
+    assert httpx.get(sample.url + "/.well-known/kopuro").json() == {"hub": "kg", "version": "1"}
+
+
+def test_readiness_gives_the_reason_until_there_is_none(sample: SampleProcess) -> None:
+    sample.marker.unlink(missing_ok=True)
+    response = httpx.get(sample.operations_url + "/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"]["marker"] == "the marker file is missing"
+    sample.marker.touch()
+    response = httpx.get(sample.operations_url + "/readyz")
+    assert (response.status_code, response.json()["ready"]) == (200, True)
+
+
+def test_metrics_count_by_route_template_and_never_by_path(sample: SampleProcess) -> None:
+    httpx.get(sample.url + "/v1/things/kg.secret-name", headers=sample.token("partner"))
+    httpx.request("BREW", sample.url + "/kg.secret-name")
+    metrics = httpx.get(sample.operations_url + "/metrics").text
+    counted = 'kopuro_http_requests_total{method="GET",route="/v1/things/<id>",status="200"}'
+    assert counted in metrics
+    assert 'kopuro_http_request_seconds_bucket{le="0.1",method="GET",route="/v1/things/<id>"' in metrics
+    assert "process_resident_memory_bytes" in metrics
+    assert "secret-name" not in metrics
+    assert "BREW" not in metrics
+
+
+def test_operations_are_not_at_the_partners_door(sample: SampleProcess) -> None:
+    problem(httpx.get(sample.url + "/metrics"), 404, "not-found")
+
+
+def test_memory_is_shown(sample: SampleProcess) -> None:
+    print(f"\nresident memory of the sample service: {sample.resident_megabytes():.0f} MB")  # noqa: T201

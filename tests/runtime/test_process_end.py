@@ -1,0 +1,101 @@
+"""How a service process starts, refuses to start, and ends. Bounds are the product's own promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.runtime.sample_process import ROOT, SampleProcess
+
+BOUND = 8.0
+MARGIN = 4.0  # a busy machine's
+
+
+def until_in_flight(sample: SampleProcess) -> None:
+    """Return when the service says that a request is being answered."""
+    for _ in range(1000):
+        metrics = httpx.get(sample.operations_url + "/metrics").text
+        if "kopuro_http_requests_in_flight 1.0" in metrics:
+            return
+    raise AssertionError("the request never arrived")
+
+
+def test_an_idle_process_ends_orderly_even_with_open_connections(tmp_path: Path) -> None:
+    with SampleProcess(tmp_path) as sample, httpx.Client(base_url=sample.url) as client:
+        client.get("/v1/ping")
+        sample.process.ask_to_stop()
+        assert sample.process.wait(BOUND + MARGIN)
+        assert sample.process.exit_code() == 0
+        assert sample.log_lines()[-1]["message"] == "stopped"
+        assert {line["level"] for line in sample.log_lines()} == {"info"}
+
+
+def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
+    with SampleProcess(tmp_path) as sample, ThreadPoolExecutor() as callers:
+        answer = callers.submit(httpx.get, sample.url + "/v1/wait?seconds=1", timeout=30)
+        until_in_flight(sample)
+        sample.process.ask_to_stop()
+        assert answer.result().json() == {"waited": 1.0}
+        assert sample.process.wait(BOUND + MARGIN)
+        assert sample.process.exit_code() == 0
+
+
+def test_a_handler_that_hangs_is_abandoned(tmp_path: Path) -> None:
+    with SampleProcess(tmp_path) as sample, ThreadPoolExecutor() as callers:
+        answer = callers.submit(httpx.get, sample.url + "/v1/wait?seconds=600", timeout=60)
+        until_in_flight(sample)
+        sample.process.ask_to_stop()
+        assert sample.process.wait(BOUND + MARGIN)
+        assert sample.process.exit_code() == 0
+        assert isinstance(answer.exception(), httpx.TransportError)
+
+
+def test_a_process_blocked_in_c_is_ended_by_the_watchdog(tmp_path: Path) -> None:
+    with SampleProcess(tmp_path) as sample, ThreadPoolExecutor() as callers:
+        callers.submit(httpx.get, sample.url + "/v1/block?seconds=60", timeout=1).exception()
+        sample.process.ask_to_stop()
+        assert sample.process.wait(BOUND + MARGIN)
+        assert sample.process.exit_code() == 1
+        assert "in block" in sample.log.read_text(), "the stacks say where it was"
+
+
+def test_a_second_process_on_the_same_port_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with SampleProcess(tmp_path / "first") as first:
+        second = SampleProcess(tmp_path / "second", port=first.port)
+        second.process.spawn()
+        assert second.process.wait(20)
+        assert second.process.exit_code() == 1
+        assert "could not start" in second.log.read_text()
+
+
+def test_a_bad_environment_is_explained_at_once() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("KOPURO_")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "runtime", "tests.runtime.sample_service"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    for name in ("KOPURO_AMQP_URI", "KOPURO_DATABASE_URL", "KOPURO_HTTP_ADDRESS", "KOPURO_HUB"):
+        assert f"{name} is not set" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["one", "two"]])
+def test_usage(arguments: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "runtime", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "usage:" in ended.stderr
