@@ -13,6 +13,7 @@ from typing import Any
 EVENTS = "kopuro.events"
 CASES = "kopuro.cases"
 ROUTING_PARTITIONED = "routing.partitioned"
+ROUTING = "routing"  # the consumer of all its partitions
 ROUTING_PARTITIONS = tuple(f"routing.{n}" for n in range(4))
 # The default exchange: a message goes to the queue that its routing key names.
 DIRECT = ""
@@ -54,31 +55,31 @@ class Topology:
     bindings: tuple[Binding, ...]
 
 
-def parked(queue: str) -> str:
-    """Where the messages lie that the consumer of `queue` could not process."""
-    return queue + PARKED_SUFFIX
+def parked(consumer: str) -> str:
+    """Where the messages lie that a consumer could not process."""
+    return consumer + PARKED_SUFFIX
 
 
-def work_queue(name: str, *, one_consumer: bool = False) -> tuple[Queue, Queue]:
-    """A durable quorum queue and its parking queue.
-
-    one_consumer: single active consumer, so that the queue's order is the order of effects.
-    """
-    arguments: dict[str, Any] = {
-        "x-queue-type": "quorum",
-        "x-delivery-limit": DELIVERY_LIMIT,
-        "x-dead-letter-exchange": DIRECT,
-        "x-dead-letter-routing-key": parked(name),
-        # at-least-once needs reject-publish; without it a dead letter can be lost on the way
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-    }
-    if one_consumer:
-        arguments["x-single-active-consumer"] = True
-    return (
-        Queue(name=name, arguments=arguments),
-        Queue(name=parked(name), arguments={"x-queue-type": "quorum"}),
+def work_queue(name: str, consumer: str) -> Queue:
+    """A durable quorum queue with a single active consumer: its order is the order of effects."""
+    return Queue(
+        name=name,
+        arguments={
+            "x-queue-type": "quorum",
+            "x-single-active-consumer": True,
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": DIRECT,
+            "x-dead-letter-routing-key": parked(consumer),
+            # at-least-once needs reject-publish; without it a dead letter can be lost on the way
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
     )
+
+
+def parking_queue(consumer: str) -> Queue:
+    """Where a consumer's parked messages wait for a person."""
+    return Queue(name=parked(consumer), arguments={"x-queue-type": "quorum"})
 
 
 ROUTING_KEYS = (
@@ -92,7 +93,18 @@ ROUTING_KEYS = (
     "case.refused",
 )
 DIRECTORY_KEYS = ("organization.changed", "agreement.changed", "token_key.changed")
-DELIVERY_KEYS = ("offer.*", "referral.*", "answer.refused", "submission.refused", "case.refused")
+DELIVERY_KEYS = (
+    "offer.*",
+    "referral.unplaced",
+    "referral.progressed",
+    "referral.completed",
+    "referral.withdrawn",
+    "referral.failed",
+    "referral.overdue",
+    "answer.refused",
+    "submission.refused",
+    "case.refused",
+)
 VAULT_KEYS = (
     "offer.accepted",
     "referral.completed",
@@ -125,15 +137,16 @@ def hub_topology() -> Topology:
     """The whole topology of one hub."""
     queues: list[Queue] = []
     bindings: list[Binding] = []
+    queues.append(parking_queue(ROUTING))
     for partition in ROUTING_PARTITIONS:
-        queues += work_queue(partition, one_consumer=True)
+        queues.append(work_queue(partition, ROUTING))
         # For a consistent-hash exchange the key is the weight of the queue.
         bindings.append(Binding(source=ROUTING_PARTITIONED, destination=partition, key="1"))
     for key in ROUTING_KEYS:
         bindings.append(Binding(source=EVENTS, destination=ROUTING_PARTITIONED, key=key, to_exchange=True))
     for source, bound in ((EVENTS, EVENT_QUEUES), (CASES, CASE_QUEUES)):
         for name, keys in bound.items():
-            queues += work_queue(name, one_consumer=True)
+            queues += [work_queue(name, name), parking_queue(name)]
             bindings += [Binding(source=source, destination=name, key=key) for key in keys]
     # Questions are worth nothing after their deadline: a plain queue that forgets them.
     queues.append(Queue(name=ROUTING_QUERIES, arguments={"x-message-ttl": QUERY_DEADLINE_MS}))

@@ -1,0 +1,1 @@
+"""Messaging: outbox and relay, inbox and batches, replicas, parking, queries with deadlines."""

@@ -1,0 +1,179 @@
+"""What happens to a batch of deliveries between taking and acknowledging.
+
+One transaction holds the inbox rows, the handler's state and its outbox rows. When it fails, the batch is
+replayed one by one, so that only the message at fault is parked and its neighbours pass.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from contracts.errors import Unavailable
+from contracts.records import Malformed
+from runtime.clock import Clock
+from runtime.messaging.inbox import Inbox
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.parking import parked_message, reason_of
+from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.retries import MOST_ATTEMPTS, Retries
+from runtime.messaging.tables import MessagingTables
+from runtime.storage.database import Database, DatabaseUnavailable
+
+_log = logging.getLogger(__name__)
+
+
+class Message(Protocol):
+    """What a decoded message must have: the id that the inbox knows it by."""
+
+    @property
+    def id(self) -> str: ...
+
+
+M = TypeVar("M", bound=Message)
+M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
+
+
+class BatchHandler(Protocol[M_contra]):
+    """A use case for a batch: reads and writes through the transaction, returns what follows from it.
+
+    Raises Unavailable for a message that cannot be processed *yet*: it is tried again later, and parked
+    when that has been tried often enough. Any other exception parks the message at once.
+    """
+
+    def __call__(
+        self, transaction: Connection, messages: Sequence[M_contra], now: dt.datetime
+    ) -> Iterable[Outgoing]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Decoded(Generic[M]):
+    delivery: Delivery
+    message: M
+
+
+class BatchProcessor(Generic[M]):
+    """A consumer of one queue or several, without its connection."""
+
+    def __init__(
+        self,
+        consumer: str,
+        queues: Sequence[str],
+        *,
+        database: Database,
+        tables: MessagingTables,
+        decode: Callable[[bytes], M],
+        handler: BatchHandler[M],
+        clock: Clock,
+        metrics: MessagingMetrics,
+        after_commit: Callable[[], None],
+    ) -> None:
+        """consumer: its name in the inbox, in the figures, and before `.parked`."""
+        self.consumer = consumer
+        self.queues = queues
+        self._database = database
+        self._inbox = Inbox(tables.inbox)
+        self._outbox = Outbox(tables.outbox)
+        self._retries = Retries(tables.retries, consumer)
+        self._decode = decode
+        self._handler = handler
+        self._clock = clock
+        self._metrics = metrics
+        self._after_commit = after_commit
+
+    def process(self, deliveries: Sequence[Delivery]) -> None:
+        """Returns when each delivery has taken effect, was known, is parked or waits for a retry.
+
+        Only then may they be acknowledged. Raises DatabaseUnavailable: none of that is certain then.
+        """
+        decoded = self._decoded(deliveries)
+        try:
+            self._apply(decoded)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, it may concern one message only
+            if len(decoded) > 1:
+                _log.warning("batch failed, replaying one by one", extra={"reason": reason_of(error)})
+            for one in decoded:
+                self._apply_alone(one, attempts=0)
+        self._after_commit()
+
+    def retry_due(self, limit: int = 100) -> int:
+        """Processes what is due again; returns how many messages that were."""
+        now = self._clock.now()
+        with self._database.read() as transaction:
+            due = self._retries.due(transaction, now, limit)
+        for retry in due:
+            for one in self._decoded([retry.delivery]):
+                self._apply_alone(one, attempts=retry.attempts)
+        if due:
+            self._after_commit()
+        return len(due)
+
+    def _decoded(self, deliveries: Sequence[Delivery]) -> list[_Decoded[M]]:
+        decoded = []
+        for delivery in deliveries:
+            try:
+                decoded.append(_Decoded(delivery=delivery, message=self._decode(delivery.body)))
+            except Malformed as error:
+                self._park(delivery, error)
+        return decoded
+
+    def _apply(self, batch: Sequence[_Decoded[M]]) -> None:
+        now = self._clock.now()
+        with self._database.write() as transaction:
+            ids = [one.message.id for one in batch]
+            fresh = self._inbox.admit(transaction, self.consumer, ids, now)
+            messages = []
+            for one in batch:
+                # a message that stands twice in one batch takes effect once
+                if one.message.id in fresh:
+                    fresh.remove(one.message.id)
+                    messages.append(one.message)
+            if messages:
+                self._outbox.add(transaction, self._handler(transaction, messages, now))
+        self._metrics.consumed.labels(self.consumer, "applied").inc(len(messages))
+        self._metrics.consumed.labels(self.consumer, "known").inc(len(batch) - len(messages))
+        self._metrics.batch_size.labels(self.consumer).observe(len(batch))
+
+    def _apply_alone(self, one: _Decoded[M], *, attempts: int) -> None:
+        try:
+            self._apply([one])
+        except DatabaseUnavailable:
+            raise
+        except Unavailable as error:
+            if attempts + 1 >= MOST_ATTEMPTS:
+                self._park(one.delivery, error)
+                return
+            with self._database.write() as transaction:
+                self._retries.postpone(
+                    transaction,
+                    one.delivery,
+                    attempts=attempts + 1,
+                    reason=reason_of(error),
+                    now=self._clock.now(),
+                )
+            self._metrics.consumed.labels(self.consumer, "postponed").inc()
+        except Exception as error:  # noqa: BLE001 - this is where a poison message is taken aside
+            self._park(one.delivery, error)
+        else:
+            if attempts:
+                with self._database.write() as transaction:
+                    self._retries.settle(transaction, one.delivery.message_id)
+
+    def _park(self, delivery: Delivery, error: Exception) -> None:
+        reason = reason_of(error)
+        now = self._clock.now()
+        message = parked_message(delivery, consumer=self.consumer, reason=reason, now=now)
+        with self._database.write() as transaction:
+            # Through the outbox: the message is in our database before it leaves its queue.
+            self._outbox.add(transaction, [message])
+            self._retries.settle(transaction, delivery.message_id)
+        self._metrics.consumed.labels(self.consumer, "parked").inc()
+        _log.error("message parked", extra={"consumer": self.consumer, "reason": reason})

@@ -1,0 +1,109 @@
+"""`@batches`: the nameko entrypoint that consumes whole batches.
+
+    @batches("delivery.events")
+    def events(self, deliveries):
+        self.handlers.events.process(deliveries)
+
+The method is given what has arrived, up to a limit, and returns when every effect is committed. Only then
+is the batch acknowledged, with one `multiple` ack. When the method raises (the database cannot be reached),
+nothing is acknowledged: the connection is closed, everything goes back to its queue, and comes again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import eventlet
+from eventlet.event import Event
+from nameko.exceptions import ContainerBeingKilled
+from nameko.extensions import Entrypoint
+
+from contracts.errors import Unavailable
+from runtime.application import APPLICATION, Application
+from runtime.messaging.ports import Consumer, Delivery
+
+_log = logging.getLogger(__name__)
+
+BATCH = 200
+# Two batches under way: one is being processed while the next one is on its way here.
+PREFETCH = 2 * BATCH
+TAKE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
+    """Takes batches from some queues in a greenlet of its own and gives each to a worker."""
+
+    def __init__(self, *queues: str) -> None:
+        super().__init__()
+        self._queues = queues
+        self._stopping = False
+        self._ended: Event | None = None
+
+    def start(self) -> None:
+        self._ended = Event()
+        self.container.spawn_managed_thread(self._run, identifier=f"batches {self._queues[0]}")
+
+    def stop(self) -> None:
+        """Ends when the batch under way is processed and acknowledged."""
+        self._stopping = True
+        if self._ended is not None:
+            self._ended.wait()
+
+    def kill(self) -> None:
+        self._stopping = True
+
+    def _run(self) -> None:
+        application: Application = self.container.config[APPLICATION]
+        consumer = application.messenger.broker.consumer(self._queues, PREFETCH)
+        pause = 0.0
+        try:
+            while not self._stopping:
+                try:
+                    self._once(consumer)
+                    pause = 0.0
+                except Unavailable as error:
+                    # Nothing is lost: what was not acknowledged is with the broker.
+                    consumer.close()
+                    pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
+                    _log.warning("consumer paused", extra={"reason": str(error), "seconds": pause})
+                    self._pause(pause)
+        finally:
+            consumer.close()
+            if self._ended is not None:
+                self._ended.send()
+
+    def _once(self, consumer: Consumer) -> None:
+        deliveries = consumer.take(BATCH, TAKE_SECONDS)
+        if deliveries:
+            self._work(deliveries)
+            # Committed, not yet acknowledged: a crash here delivers the batch again to an inbox
+            # that knows it.
+            consumer.acknowledge(deliveries)
+
+    def _work(self, deliveries: Sequence[Delivery]) -> None:
+        done = Event()
+
+        def deliver(_worker: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+            done.send(result, exc_info)
+            # nameko would log the exception with its text; it is ours to report
+            return result, None
+
+        try:
+            self.container.spawn_worker(self, (deliveries,), {}, handle_result=deliver)
+        except ContainerBeingKilled:
+            raise Unavailable("This service is stopping.") from None
+        done.wait()
+
+    def _pause(self, seconds: float) -> None:
+        while seconds > 0 and not self._stopping:
+            eventlet.sleep(min(seconds, 0.2))
+            seconds -= 0.2
+
+
+def batches(*queues: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Have the decorated method process what arrives in the queues, batch by batch."""
+    decorate: Callable[[Callable[..., None]], Callable[..., None]] = Batches.decorator(*queues)
+    return decorate

@@ -1,0 +1,43 @@
+"""The inbox: a message takes effect once, however often it is delivered.
+
+Its row is written in the transaction of the effect. Crash points: *delivered, not committed*: it comes
+again and takes effect then; *committed, not yet acknowledged*: it comes again and is known.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Table, delete
+from sqlalchemy.dialects import postgresql, sqlite
+
+# How long a message is remembered: longer than any broker or federation link holds one back.
+KEPT = dt.timedelta(days=30)
+
+
+class Inbox:
+    """Which messages have taken effect, by consumer."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def admit(
+        self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
+    ) -> set[str]:
+        """Enters the ids, and returns those that were not known: only these may take effect."""
+        unique = list(dict.fromkeys(message_ids))
+        if not unique:
+            return set()
+        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
+        statement = (
+            insert(self._table)
+            .values([{"consumer": consumer, "message_id": i, "received_at": now} for i in unique])
+            .on_conflict_do_nothing()
+            .returning(self._table.c.message_id)
+        )
+        return set(transaction.execute(statement).scalars())
+
+    def forget_before(self, transaction: Connection, moment: dt.datetime) -> int:
+        """Deletes what was received before the moment; returns how many rows."""
+        return transaction.execute(delete(self._table).where(self._table.c.received_at < moment)).rowcount

@@ -1,0 +1,189 @@
+"""The broker's fake: the same behaviour suite holds for it and for RabbitMQ.
+
+It keeps what tests of handlers need: topic and consistent-hash exchanges, order, redelivery, single active
+consumers, returns of what no queue takes. It is not durable and knows no connections that break.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import deque
+from collections.abc import Sequence
+
+from contracts.topology import DIRECT, Topology
+from runtime.messaging.ports import Delivery, Outgoing, PublishIncomplete
+
+
+class _Queue:
+    def __init__(self, name: str, *, single: bool) -> None:
+        self.name = name
+        self.single = single
+        self.ready: deque[tuple[Outgoing, bool]] = deque()
+        self.consumers: list[MemoryConsumer] = []
+
+
+class MemoryBroker:
+    """A broker inside the process; safe for threads."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.queues: dict[str, _Queue] = {}
+        self._exchanges: dict[str, str] = {}
+        self._bindings: dict[tuple[str, str, str, bool], None] = {}
+
+    def declare(self, topology: Topology) -> None:
+        """See `ports.Broker`."""
+        with self.changed:
+            for exchange in topology.exchanges:
+                self._exchanges[exchange.name] = exchange.kind
+            for queue in topology.queues:
+                single = bool(queue.arguments.get("x-single-active-consumer"))
+                self.queues.setdefault(queue.name, _Queue(queue.name, single=single))
+            for binding in topology.bindings:
+                place = (binding.source, binding.destination, binding.key, binding.to_exchange)
+                self._bindings[place] = None
+
+    def publisher(self) -> MemoryPublisher:
+        """See `ports.Broker`."""
+        return MemoryPublisher(self)
+
+    def consumer(self, queues: Sequence[str], prefetch: int) -> MemoryConsumer:
+        """See `ports.Broker`."""
+        return MemoryConsumer(self, [self.queues[name] for name in queues], prefetch)
+
+    def private_consumer(self) -> MemoryPrivateConsumer:
+        """See `ports.Broker`."""
+        with self.changed:
+            name = f"private.{len(self.queues)}"
+            self.queues[name] = _Queue(name, single=False)
+        return MemoryPrivateConsumer(self, [self.queues[name]], prefetch=500)
+
+    def route(self, exchange: str, message: Outgoing) -> set[str]:
+        """The names of the queues that an exchange gives the message to."""
+        if exchange == DIRECT:
+            return {message.routing_key} & set(self.queues)
+        bound = [
+            (destination, key, to_exchange)
+            for source, destination, key, to_exchange in self._bindings
+            if source == exchange
+        ]
+        if self._exchanges[exchange] == "x-consistent-hash":
+            spots = sorted(destination for destination, _, _ in bound)
+            return {spots[zlib.crc32(message.partition_key.encode()) % len(spots)]} if spots else set()
+        found: set[str] = set()
+        for destination, key, to_exchange in bound:
+            if topic_matches(key, message.routing_key):
+                found |= self.route(destination, message) if to_exchange else {destination}
+        return found
+
+
+def topic_matches(pattern: str, routing_key: str) -> bool:
+    """AMQP topic matching: `*` is one word, `#` any number of words. Source: AMQP 0-9-1 §3.1.3.3."""
+
+    def match(patterns: list[str], words: list[str]) -> bool:
+        if not patterns:
+            return not words
+        head, rest = patterns[0], patterns[1:]
+        if head == "#":
+            return any(match(rest, words[n:]) for n in range(len(words) + 1))
+        return bool(words) and head in ("*", words[0]) and match(rest, words[1:])
+
+    return match(pattern.split("."), routing_key.split("."))
+
+
+class MemoryPublisher:
+    """See `ports.Publisher`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        """See `ports.Publisher`."""
+        with self._broker.changed:
+            for confirmed, message in enumerate(messages):
+                names = self._broker.route(message.exchange, message)
+                if not names and not message.transient:
+                    place = f"{message.exchange or '(default)'} {message.routing_key}"
+                    raise PublishIncomplete(confirmed, "no queue takes a message", unroutable=place)
+                for name in names:
+                    self._broker.queues[name].ready.append((message, False))
+            self._broker.changed.notify_all()
+
+    def tend(self) -> None:
+        """Nothing idles here."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class MemoryConsumer:
+    """See `ports.Consumer`."""
+
+    def __init__(self, broker: MemoryBroker, queues: Sequence[_Queue], prefetch: int) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._prefetch = prefetch
+        self._unacknowledged: deque[tuple[int, _Queue, Outgoing]] = deque()
+        self._last_tag = 0
+        for queue in queues:
+            queue.consumers.append(self)
+
+    def take(self, limit: int, timeout: float) -> list[Delivery]:
+        """See `ports.Consumer`."""
+        with self._broker.changed:
+            self._broker.changed.wait_for(self._next_queue, timeout)
+            taken: list[Delivery] = []
+            while len(taken) < limit and (queue := self._next_queue()):
+                message, redelivered = queue.ready.popleft()
+                self._last_tag += 1
+                self._unacknowledged.append((self._last_tag, queue, message))
+                taken.append(
+                    Delivery(
+                        tag=self._last_tag,
+                        queue=queue.name,
+                        routing_key=message.routing_key,
+                        message_id=message.message_id,
+                        body=message.body,
+                        headers={**message.headers, "partitionkey": message.partition_key},
+                        redelivered=redelivered,
+                    )
+                )
+            return taken
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """See `ports.Consumer`."""
+        if not deliveries:
+            return
+        with self._broker.changed:
+            while self._unacknowledged and self._unacknowledged[0][0] <= deliveries[-1].tag:
+                self._unacknowledged.popleft()
+            self._broker.changed.notify_all()
+
+    def close(self) -> None:
+        """See `ports.Consumer`."""
+        with self._broker.changed:
+            for _, queue, message in reversed(self._unacknowledged):
+                queue.ready.appendleft((message, True))
+            self._unacknowledged.clear()
+            for queue in self._queues:
+                if self in queue.consumers:
+                    queue.consumers.remove(self)
+            self._broker.changed.notify_all()
+
+    def _next_queue(self) -> _Queue | None:
+        for queue in self._queues:
+            active = not queue.single or queue.consumers[:1] == [self]
+            under_way = sum(1 for _, origin, _ in self._unacknowledged if origin is queue)
+            if active and queue.ready and under_way < self._prefetch:
+                return queue
+        return None
+
+
+class MemoryPrivateConsumer(MemoryConsumer):
+    """See `ports.PrivateConsumer`."""
+
+    @property
+    def name(self) -> str | None:
+        """See `ports.PrivateConsumer`."""
+        return self._queues[0].name

@@ -1,0 +1,156 @@
+"""One service's side of the broker: its outbox and relay, its consumers, their retries, its replica."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Table
+
+from contracts.envelope import Envelope
+from contracts.topology import Topology
+from runtime.application import Spawn
+from runtime.clock import Clock
+from runtime.messaging.batches import BatchHandler, BatchProcessor, Message
+from runtime.messaging.inbox import KEPT, Inbox
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Broker, BrokerUnavailable
+from runtime.messaging.relay import Relay
+from runtime.messaging.replica import Record, Replica, ReplicaView
+from runtime.messaging.tables import MessagingTables
+from runtime.storage.database import Database, DatabaseUnavailable
+
+_log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Message)
+
+TICK_SECONDS = 1.0
+TICKS_BETWEEN_CLEANING = 600
+
+
+class Messenger:
+    """Built in a service's bootstrap; started and stopped with the process (`application.Background`)."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        database: Database,
+        tables: MessagingTables,
+        broker: Broker,
+        topology: Topology,
+        clock: Clock,
+        registry: CollectorRegistry,
+    ) -> None:
+        """source: the CloudEvents source of what this service says, `/<hub>/<service>`."""
+        self.source = source
+        self.broker = broker
+        self.outbox = Outbox(tables.outbox)
+        self._database = database
+        self._tables = tables
+        self._topology = topology
+        self._clock = clock
+        self._metrics = MessagingMetrics(registry)
+        self._inbox = Inbox(tables.inbox)
+        self.relay = Relay(database=database, outbox=self.outbox, broker=broker, metrics=self._metrics)
+        self._processors: list[BatchProcessor[Any]] = []
+        self._replicas: list[tuple[Replica, ReplicaView]] = []
+        self._declared = False
+        self._stopping = threading.Event()
+
+    def wake(self) -> None:
+        """To be called after a commit that may have written to the outbox."""
+        self.relay.wake()
+
+    def consumer(
+        self,
+        name: str,
+        handler: BatchHandler[M],
+        decode: Callable[[bytes], M],
+        *,
+        queues: Sequence[str] | None = None,
+        after_commit: Callable[[], None] | None = None,
+    ) -> BatchProcessor[M]:
+        """The processor for a `@batches` method. queues: where they differ from the consumer's name."""
+
+        def committed() -> None:
+            self.relay.wake()
+            if after_commit is not None:
+                after_commit()
+
+        processor = BatchProcessor(
+            name,
+            queues or (name,),
+            database=self._database,
+            tables=self._tables,
+            decode=decode,
+            handler=handler,
+            clock=self._clock,
+            metrics=self._metrics,
+            after_commit=committed,
+        )
+        self._processors.append(processor)
+        return processor
+
+    def replica(
+        self, table: Table, queue: str, absorb: Callable[[Sequence[Record]], None]
+    ) -> tuple[BatchProcessor[Envelope], Callable[[], str | None]]:
+        """A replica fed by `queue`: its processor, and its readiness check."""
+        replica = Replica(table, queue=queue, source=self.source)
+        view = ReplicaView(self._database, replica, absorb)
+        processor = self.consumer(queue, replica.apply, Envelope.decode, after_commit=view.refresh)
+        self._replicas.append((replica, view))
+        return processor, lambda: replica.unready(self._database)
+
+    def start(self, spawn: Spawn) -> None:
+        """Declares the topology as soon as the broker can be reached, then publishes and keeps time."""
+        for replica, view in self._replicas:
+            replica.ensure_requested(self._database, self.outbox, self._clock.now())
+            view.refresh()
+        spawn(self._declare_then_relay)
+        spawn(self._keep_time)
+
+    def stop(self) -> None:
+        """Ends the relay after its wave."""
+        self._stopping.set()
+        self.relay.stop()
+
+    def unready(self) -> str | None:
+        """A readiness check: None once everything is declared at the broker."""
+        return None if self._declared else "The broker has not been reached yet."
+
+    def _declare_then_relay(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.broker.declare(self._topology)
+                self._declared = True
+                break
+            except BrokerUnavailable as error:
+                _log.warning("broker not reached", extra={"reason": str(error)})
+                self._stopping.wait(1.0)
+        if self._declared:
+            self.relay.run()
+
+    def _keep_time(self) -> None:
+        ticks = 0
+        while not self._stopping.wait(TICK_SECONDS):
+            try:
+                self._tick(clean=ticks % TICKS_BETWEEN_CLEANING == 0)
+            except DatabaseUnavailable as error:
+                _log.warning("timer paused", extra={"reason": str(error)})
+            ticks += 1
+
+    def _tick(self, *, clean: bool) -> None:
+        for processor in self._processors:
+            processor.retry_due()
+        for _, view in self._replicas:
+            view.refresh()
+        with self._database.read() as transaction:
+            self._metrics.outbox_depth.set(self.outbox.depth(transaction))
+        if clean:
+            with self._database.write() as transaction:
+                self._inbox.forget_before(transaction, self._clock.now() - KEPT)

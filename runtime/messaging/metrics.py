@@ -1,0 +1,39 @@
+"""The figures of messaging: what is consumed, published, waiting and parked."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class MessagingMetrics:
+    """One process's messaging figures."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.consumed = Counter(
+            "kopuro_messages_consumed",
+            "Messages by consumer and what became of them: applied, known, postponed, parked",
+            ("consumer", "result"),
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "kopuro_batch_messages",
+            "Messages in one batch",
+            ("consumer",),
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+            registry=registry,
+        )
+        self.published = Counter(
+            "kopuro_messages_published", "Messages that the broker has confirmed", registry=registry
+        )
+        self.relay_failures = Counter(
+            "kopuro_relay_failures", "Waves that the relay could not finish", registry=registry
+        )
+        self.confirm_seconds = Histogram(
+            "kopuro_publish_wave_seconds",
+            "From the first message of a wave to its last confirm, in seconds",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 15),
+            registry=registry,
+        )
+        self.outbox_depth = Gauge(
+            "kopuro_outbox_messages", "Messages waiting in the outbox", registry=registry
+        )

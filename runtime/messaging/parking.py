@@ -1,0 +1,52 @@
+"""Parking: where a message goes that cannot be processed, with its reason, to wait for a person.
+
+A parked message keeps its bytes. Its headers say which consumer gave up on it, why, when, and where it
+came from, so that it can be put back. The reason never repeats content: an unforeseen error is named by
+its class and the line of ours that it came from.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import traceback
+from pathlib import Path
+
+from contracts.errors import KopuroError
+from contracts.records import Malformed
+from contracts.topology import DIRECT, parked
+from runtime.messaging.ports import Delivery, Outgoing
+
+REASON = "kopuro-reason"
+FIRST_SEEN = "kopuro-first-seen"
+QUEUE = "kopuro-queue"
+ROUTING_KEY = "kopuro-routing-key"
+
+_ROOT = Path(__file__).parents[2]
+
+
+def parked_message(delivery: Delivery, *, consumer: str, reason: str, now: dt.datetime) -> Outgoing:
+    """The message for the consumer's parking queue."""
+    return Outgoing(
+        exchange=DIRECT,
+        routing_key=parked(consumer),
+        message_id=delivery.message_id or "unknown",
+        partition_key=delivery.headers.get("partitionkey", ""),
+        body=delivery.body,
+        headers={
+            REASON: reason[:500],
+            FIRST_SEEN: delivery.headers.get(FIRST_SEEN, now.isoformat()),
+            QUEUE: delivery.queue,
+            ROUTING_KEY: delivery.routing_key,
+        },
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """Why, in one line without content: our own errors in their words, others by class and place."""
+    if isinstance(error, KopuroError | Malformed):
+        return f"{type(error).__name__}: {error}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(_ROOT) and ".venv" not in path.parts:
+            return f"{type(error).__name__} at {path.relative_to(_ROOT)}:{frame.lineno}"
+    return type(error).__name__

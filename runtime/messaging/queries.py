@@ -1,0 +1,146 @@
+"""Questions with a deadline: one service asks another over the broker, and gets an answer or a clear no.
+
+A question is a transient message with the asker's private queue in its headers. Without an answer in time
+the asker gets Unavailable: over HTTP a 503, never a wait without end and never a bare 500.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from contracts.errors import KopuroError, Refused, Unavailable
+from contracts.topology import DIRECT, QUERY_DEADLINE_MS
+from runtime.application import Spawn
+from runtime.identifiers import new_id
+from runtime.messaging.parking import reason_of
+from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
+
+_log = logging.getLogger(__name__)
+
+REPLY_TO = "kopuro-reply-to"
+QUESTION = "kopuro-question"
+DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
+
+_NO_ANSWER = "The service that knows did not answer in time."
+
+
+class _Pending:
+    __slots__ = ("answer", "arrived")
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self.answer: Any = None
+
+
+class Queries:
+    """The asking side: any number of threads or greenlets may ask at once."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._answers = broker.private_consumer()
+        self._publisher = broker.publisher()
+        self._publishing = threading.Lock()
+        self._pending: dict[str, _Pending] = {}
+        self._stopping = False
+
+    def ask(self, queue: str, question: Mapping[str, Any]) -> Any:
+        """The answer, as JSON values. Raises Refused as the answerer did, and Unavailable."""
+        reply_to = self._answers.name
+        if reply_to is None:
+            raise Unavailable(_NO_ANSWER)
+        number = new_id()
+        pending = self._pending[number] = _Pending()
+        message = Outgoing(
+            exchange=DIRECT,
+            routing_key=queue,
+            message_id=number,
+            partition_key="",
+            body=orjson.dumps(question),
+            headers={REPLY_TO: reply_to, QUESTION: number},
+            transient=True,
+        )
+        try:
+            with self._publishing:
+                self._publisher.publish([message])
+            if not pending.arrived.wait(DEADLINE_SECONDS):
+                raise Unavailable(_NO_ANSWER)
+        except BrokerUnavailable:
+            raise Unavailable(_NO_ANSWER) from None
+        finally:
+            del self._pending[number]
+        if "refused" in pending.answer:
+            raise Refused(**pending.answer["refused"])
+        if "answer" not in pending.answer:
+            raise Unavailable(_NO_ANSWER)
+        return pending.answer["answer"]
+
+    def start(self, spawn: Spawn) -> None:
+        """Begins to listen for answers (`runtime.application.Background`)."""
+        spawn(self._listen)
+
+    def stop(self) -> None:
+        """Stops listening."""
+        self._stopping = True
+
+    def _listen(self) -> None:
+        pause = threading.Event()
+        while not self._stopping:
+            try:
+                deliveries = self._answers.take(100, 0.5)
+                self._answers.acknowledge(deliveries)
+                with self._publishing:
+                    self._publisher.tend()
+            except BrokerUnavailable:
+                pause.wait(0.5)
+                continue
+            for delivery in deliveries:
+                pending = self._pending.get(delivery.headers.get(QUESTION, ""))
+                # None: the answer came after its deadline, and nobody waits for it any more
+                if pending is not None:
+                    pending.answer = orjson.loads(delivery.body)
+                    pending.arrived.set()
+        self._answers.close()
+        self._publisher.close()
+
+
+class QuestionProcessor:
+    """The answering side: what a `@batches` method calls with the questions that arrived."""
+
+    def __init__(self, broker: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> None:
+        """answer: from a question to JSON values; may raise Refused."""
+        self._publisher = broker.publisher()
+        self._answer = answer
+
+    def process(self, deliveries: Sequence[Delivery]) -> None:
+        """Answers each question that still has somebody waiting. Raises BrokerUnavailable."""
+        replies = []
+        for delivery in deliveries:
+            reply_to, number = delivery.headers.get(REPLY_TO), delivery.headers.get(QUESTION)
+            if reply_to and number:
+                replies.append(
+                    Outgoing(
+                        exchange=DIRECT,
+                        routing_key=reply_to,
+                        message_id=new_id(),
+                        partition_key="",
+                        body=orjson.dumps(self._reply(delivery.body), option=orjson.OPT_UTC_Z),
+                        headers={QUESTION: number},
+                        transient=True,
+                    )
+                )
+        self._publisher.publish(replies)
+
+    def _reply(self, body: bytes) -> Mapping[str, Any]:
+        try:
+            return {"answer": self._answer(orjson.loads(body))}
+        except Refused as refused:
+            return {"refused": {"slug": refused.slug, "detail": refused.detail, "status": refused.status}}
+        except KopuroError as error:
+            _log.warning("question not answered", extra={"reason": reason_of(error)})
+        except Exception as error:  # noqa: BLE001 - one bad question must not stop the others
+            _log.error("question failed", extra={"reason": reason_of(error)})
+        return {}

@@ -1,0 +1,102 @@
+"""The relay: from the outbox to the broker, in order, in waves of pipelined confirms."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Broker, BrokerUnavailable, PublishIncomplete
+from runtime.storage.database import Database, DatabaseUnavailable
+
+_log = logging.getLogger(__name__)
+
+WAVE = 500
+# An idle relay looks at its outbox this often all the same: another process may have written to it.
+IDLE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Relay:
+    """One relay a database publishes at a time; with it down, the outbox grows and nothing is lost."""
+
+    def __init__(
+        self, *, database: Database, outbox: Outbox, broker: Broker, metrics: MessagingMetrics
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._metrics = metrics
+        self._publisher = broker.publisher()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._ended = threading.Event()
+        self._ended.set()
+
+    def wake(self) -> None:
+        """Something has been committed to the outbox."""
+        self._wake.set()
+
+    def publish_wave(self) -> int:
+        """Publishes the oldest messages and forgets those that are confirmed; returns how many.
+
+        Raises PublishIncomplete or BrokerUnavailable after forgetting what was confirmed before the
+        failure, and DatabaseUnavailable.
+        """
+        with self._database.read() as transaction:
+            waiting = self._outbox.oldest(transaction, WAVE)
+        if not waiting:
+            return 0
+        confirmed = len(waiting)
+        started = time.monotonic()
+        try:
+            self._publisher.publish([message for _, message in waiting])
+        except PublishIncomplete as error:
+            confirmed = error.confirmed
+            raise
+        except BrokerUnavailable:
+            confirmed = 0
+            raise
+        finally:
+            # Confirmed, not yet deleted: a crash here publishes them once more, and inboxes know them.
+            if confirmed:
+                with self._database.write() as transaction:
+                    self._outbox.forget(transaction, [number for number, _ in waiting[:confirmed]])
+                self._metrics.published.inc(confirmed)
+        self._metrics.confirm_seconds.observe(time.monotonic() - started)
+        return confirmed
+
+    def run(self) -> None:
+        """Publishes until `stop`, whatever becomes of the broker and the database."""
+        self._ended.clear()
+        pause = 0.0
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                try:
+                    published = self.publish_wave()
+                    pause = 0.0
+                except (BrokerUnavailable, DatabaseUnavailable) as error:
+                    pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
+                    _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
+                    self._metrics.relay_failures.inc()
+                    self._pause(pause)
+                    continue
+                if published < WAVE:
+                    self._wake.wait(IDLE_SECONDS)
+                    self._publisher.tend()
+        finally:
+            self._publisher.close()
+            self._ended.set()
+
+    def stop(self) -> None:
+        """Ends `run` and waits for it: the wave under way is finished."""
+        self._stopping = True
+        self._wake.set()
+        self._ended.wait()
+
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 0.2))

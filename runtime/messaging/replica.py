@@ -1,0 +1,136 @@
+"""A replica: a persisted local copy of another service's records, kept by its full-state events.
+
+Filled once, at the first start, by asking the owner to send every record to our queue; kept since by the
+owner's ordinary events. A record has a revision; an older one never overwrites a newer one, so that the
+snapshot and the live events may arrive in any order. `/readyz` says no until the snapshot is complete.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from contracts.envelope import Envelope, Event
+from contracts.facts import ReplicaCompleted, ReplicaRequested
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database
+
+_STATE = "kopuro.replica.state"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One record of the copy. data: the event's data, as JSON values."""
+
+    type: str
+    key: str
+    change: int
+    data: Mapping[str, Any]
+
+
+class Replica:
+    """The copy in the database, written by the consumer of `queue`."""
+
+    def __init__(self, table: Table, *, queue: str, source: str) -> None:
+        self._table = table
+        self._queue = queue
+        self._source = source
+        self._complete = False
+
+    def apply(
+        self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
+    ) -> Sequence[Outgoing]:
+        """Takes over what is newer than the copy (a `batches.BatchHandler`)."""
+        change = self._latest_change(transaction)
+        rows = []
+        for message in messages:
+            change += 1
+            completed = message.type == ReplicaCompleted.type
+            rows.append(
+                {
+                    "type": _STATE if completed else message.type,
+                    "key": self._queue if completed else message.partition_key,
+                    "revision": change if completed else message.data["revision"],
+                    "change": change,
+                    "data": message.data,
+                }
+            )
+        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
+        statement = insert(self._table)
+        newer = statement.on_conflict_do_update(
+            index_elements=[self._table.c.type, self._table.c.key],
+            set_={name: statement.excluded[name] for name in ("revision", "change", "data")},
+            where=statement.excluded.revision > self._table.c.revision,
+        )
+        # one by one: the same record may stand twice in a batch
+        for row in rows:
+            transaction.execute(newer, row)
+        return ()
+
+    def ensure_requested(self, database: Database, outbox: Outbox, now: dt.datetime) -> None:
+        """Asks the owner for a snapshot, unless the copy is complete. Asking twice does no harm."""
+        with database.write() as transaction:
+            if self._is_complete(transaction):
+                return
+            request = Event(
+                id=(number := new_id()),
+                source=self._source,
+                time=now,
+                partition_key=self._queue,
+                correlation_id=number,
+                causation_id=None,
+                data=ReplicaRequested(queue=self._queue),
+            )
+            outbox.add(transaction, [outgoing(request)])
+
+    def newer_than(self, transaction: Connection, change: int) -> list[Record]:
+        """The records that changed after the given change, oldest change first."""
+        table = self._table
+        rows = transaction.execute(
+            select(table).where(table.c.change > change, table.c.type != _STATE).order_by(table.c.change)
+        )
+        return [Record(type=r.type, key=r.key, change=r.change, data=r.data) for r in rows]
+
+    def unready(self, database: Database) -> str | None:
+        """A readiness check: None once the snapshot is complete."""
+        if not self._complete:
+            with database.read() as transaction:
+                self._complete = self._is_complete(transaction)
+        return None if self._complete else "The copy of the directory is not complete yet."
+
+    def _is_complete(self, transaction: Connection) -> bool:
+        table = self._table
+        state = select(table.c.key).where(table.c.type == _STATE, table.c.key == self._queue)
+        return transaction.execute(state).first() is not None
+
+    def _latest_change(self, transaction: Connection) -> int:
+        latest = select(func.coalesce(func.max(self._table.c.change), 0))
+        return int(transaction.execute(latest).scalar_one())
+
+
+class ReplicaView:
+    """What a service keeps in memory of its replica; it follows the table, whoever writes it."""
+
+    def __init__(
+        self, database: Database, replica: Replica, absorb: Callable[[Sequence[Record]], None]
+    ) -> None:
+        """absorb: takes over records that are new or have changed."""
+        self._database = database
+        self._replica = replica
+        self._absorb = absorb
+        self._seen = 0
+
+    def refresh(self) -> None:
+        """Takes over what has changed since the last time. Cheap when nothing has."""
+        with self._database.read() as transaction:
+            records = self._replica.newer_than(transaction, self._seen)
+        if records:
+            self._absorb(records)
+            self._seen = records[-1].change

@@ -1,0 +1,94 @@
+"""Retries are rows with a due time: a message that cannot be processed yet, and when to try again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from runtime.messaging.ports import Delivery
+
+FIRST_DELAY = dt.timedelta(seconds=1)
+LONGEST_DELAY = dt.timedelta(minutes=10)
+# With the delays doubling, about an hour: then a person should look at it.
+MOST_ATTEMPTS = 14
+
+
+def delay_after(attempts: int) -> dt.timedelta:
+    """How long to wait after so many attempts (1 or more): doubling, bounded."""
+    return min(FIRST_DELAY * (1 << (attempts - 1)), LONGEST_DELAY)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """A message that is due again, after `attempts` attempts."""
+
+    delivery: Delivery
+    attempts: int
+
+
+class Retries:
+    """The messages of one consumer that wait for their next attempt."""
+
+    def __init__(self, table: Table, consumer: str) -> None:
+        self._table = table
+        self._consumer = consumer
+
+    def postpone(
+        self, transaction: Connection, delivery: Delivery, *, attempts: int, reason: str, now: dt.datetime
+    ) -> None:
+        """Stores the message until its next attempt; `attempts` counts the one that just failed."""
+        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
+        due = {"attempts": attempts, "due_at": now + delay_after(attempts), "reason": reason[:500]}
+        statement = insert(self._table).values(
+            consumer=self._consumer,
+            message_id=delivery.message_id,
+            queue=delivery.queue,
+            routing_key=delivery.routing_key,
+            body=delivery.body,
+            first_seen=now,
+            **due,
+        )
+        key = [self._table.c.consumer, self._table.c.message_id]
+        transaction.execute(statement.on_conflict_do_update(index_elements=key, set_=due))
+
+    def due(self, transaction: Connection, now: dt.datetime, limit: int) -> list[Retry]:
+        """The messages whose time has come, the longest waiting first."""
+        table = self._table
+        rows = transaction.execute(
+            select(table)
+            .where(table.c.consumer == self._consumer, table.c.due_at <= now)
+            .order_by(table.c.due_at)
+            .limit(limit)
+        )
+        return [
+            Retry(
+                attempts=row.attempts,
+                delivery=Delivery(
+                    tag=0,
+                    queue=row.queue,
+                    routing_key=row.routing_key,
+                    message_id=row.message_id,
+                    body=row.body,
+                    headers={},
+                    redelivered=True,
+                ),
+            )
+            for row in rows
+        ]
+
+    def settle(self, transaction: Connection, message_id: str) -> None:
+        """Deletes a message that has taken effect or was parked."""
+        table = self._table
+        transaction.execute(
+            delete(table).where(table.c.consumer == self._consumer, table.c.message_id == message_id)
+        )
+
+    def make_due(self, transaction: Connection, now: dt.datetime) -> int:
+        """Brings every waiting message forward to now; returns how many."""
+        table = self._table
+        return transaction.execute(
+            update(table).where(table.c.consumer == self._consumer).values(due_at=now)
+        ).rowcount

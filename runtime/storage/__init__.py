@@ -1,0 +1,1 @@
+"""Storage: transactions on SQLite and PostgreSQL, group commit, migrations."""

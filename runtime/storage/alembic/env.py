@@ -1,0 +1,14 @@
+"""Alembic's entry: one environment for all services; each brings its metadata and its versions."""
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=context.config.attributes["metadata"],
+    # SQLite cannot alter most things in place: tables are copied instead.
+    render_as_batch=connection.dialect.name == "sqlite",
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,118 @@
+"""One service's database: short transactions, the same on SQLite and PostgreSQL.
+
+Durability: when `write()` has returned, what it wrote survives `kill -9` of the process and loss of power
+(SQLite: WAL with `synchronous=FULL`; PostgreSQL: its own default). When it raises, nothing was written,
+but for one case that no database can exclude: the connection broke during the commit itself. Callers
+therefore make their writes repeatable (inbox, idempotency keys, compare-and-swap).
+
+Concurrency: SQLite allows one writer. A greenlet that yields inside a write transaction while another one
+waits for SQLite's own lock freezes the process, so writers queue for a lock of ours that lets others run.
+Inside a transaction there is no I/O but the database's: no publishing, no HTTP, no sleep.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from contracts.errors import Unavailable
+
+_WRITING = "kopuro_writing"
+# How long SQLite waits for another process (a migration, a backup) that holds its lock.
+_BUSY_TIMEOUT_MS = 5_000
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached, or cannot write (disk full, locked). Nothing took effect."""
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._writer = threading.Lock() if self._is_sqlite else nullcontext()
+
+    @classmethod
+    def open(cls, url: str, *, pool_size: int = 10) -> Database:
+        """url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`. Connects on first use."""
+        options: dict[str, Any] = {
+            # An error's text must not carry the values of a statement into a log.
+            "hide_parameters": True,
+            "pool_size": pool_size,
+            "max_overflow": 20,
+            "pool_timeout": 10,
+        }
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            options["connect_args"] = {"check_same_thread": False, "isolation_level": None}
+        else:
+            options["pool_pre_ping"] = True
+            options["connect_args"] = {"connect_timeout": 5}
+            options["executemany_mode"] = "values_plus_batch"
+        engine = create_engine(parsed, **options)
+        if parsed.get_backend_name() == "sqlite":
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        return cls(engine)
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations and schema comparison."""
+        return self._engine
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction: committed when the block ends, rolled back when it raises.
+
+        Raises DatabaseUnavailable; every other error is the block's own.
+        """
+        with self._writer, _translated(), self._engine.connect() as connection:
+            connection = connection.execution_options(**{_WRITING: True})
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One read transaction with a consistent view. Raises DatabaseUnavailable."""
+        with _translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Ends every connection."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise DatabaseUnavailable("The database cannot be used just now.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable("The connection to the database broke.") from error
+        raise
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later could
+    # otherwise be refused half-way.
+    writing = connection.get_execution_options().get(_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,108 @@
+"""Group commit: callers that arrive together share one transaction, and so one fsync.
+
+The first caller leads: it takes everybody who is waiting, applies them in one transaction, and hands each
+its own result. Who arrives meanwhile forms the next group. Nobody waits for a timer: alone, a caller
+commits at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from contracts.errors import Defect, KopuroError, Unavailable
+from runtime.storage.database import Database, DatabaseUnavailable
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+# apply(connection, commands) -> for each command its result, or the error that concerns it alone
+Apply = Callable[[Connection, Sequence[C]], Sequence[R | KopuroError]]
+
+
+class _Waiting(Generic[C, R]):
+    __slots__ = ("command", "done", "error", "result")
+
+    def __init__(self, command: C) -> None:
+        self.command = command
+        self.done = threading.Event()
+        self.result: R | None = None
+        self.error: BaseException | None = None
+
+
+class GroupCommit(Generic[C, R]):
+    """Safe to call from any number of threads or greenlets."""
+
+    def __init__(
+        self,
+        database: Database,
+        apply: Apply[C, R],
+        *,
+        after_commit: Callable[[], None],
+        most: int = 256,
+        bound: int = 5_000,
+    ) -> None:
+        """most: commands a transaction; bound: callers that may wait before further ones are refused."""
+        self._database = database
+        self._apply = apply
+        self._after_commit = after_commit
+        self._most = most
+        self._bound = bound
+        self._waiting: deque[_Waiting[C, R]] = deque()
+        self._leading = threading.Lock()
+
+    def submit(self, command: C) -> R:
+        """Returns when the command's transaction is committed.
+
+        Raises the KopuroError that `apply` gave for this command, Unavailable when the database cannot
+        be used or too many wait, and whatever `apply` raised when this command alone made it fail.
+        """
+        if len(self._waiting) >= self._bound:
+            raise Unavailable("Too many submissions are waiting.", retry_after=1)
+        mine = _Waiting[C, R](command)
+        self._waiting.append(mine)
+        # Lets the callers that are ready to run join this group before it closes.
+        time.sleep(0)
+        while not mine.done.is_set():
+            with self._leading:
+                if not mine.done.is_set():
+                    self._lead()
+        if mine.error is not None:
+            raise mine.error
+        assert mine.result is not None
+        return mine.result
+
+    def _lead(self) -> None:
+        group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        try:
+            self._commit(group)
+        except DatabaseUnavailable as error:
+            for waiting in group:
+                waiting.error = error
+        except Exception:  # noqa: BLE001 - one bad command must not fail its neighbours: each alone
+            for waiting in group:
+                try:
+                    self._commit([waiting])
+                except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
+                    waiting.error = error
+        finally:
+            for waiting in group:
+                waiting.done.set()
+
+    def _commit(self, group: Sequence[_Waiting[C, R]]) -> None:
+        with self._database.write() as connection:
+            results = self._apply(connection, [waiting.command for waiting in group])
+            if len(results) != len(group):
+                raise Defect("A group commit lost count of its commands.")
+        # Committed. From here on nothing may raise: the group would be applied again.
+        self._after_commit()
+        for waiting, result in zip(group, results, strict=True):
+            if isinstance(result, KopuroError):
+                waiting.error = result
+            else:
+                waiting.result = result

@@ -1,0 +1,87 @@
+"""Migrations, a step of their own: `python -m runtime.storage.migrate services.intake`.
+
+A service's package names its schema in `<package>.adapters.tables.METADATA` and keeps its Alembic versions
+in `<package>/migrations/`. The database is KOPURO_DATABASE_URL. `--write "message"` writes a new version
+from the difference between the migrated database and the declared schema.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData
+
+from runtime.storage.database import Database
+
+_ENVIRONMENT = Path(__file__).parent / "alembic"
+
+
+def upgrade(package: str, database: Database) -> None:
+    """Brings the database to the newest version of the package's schema. Repeatable."""
+    with database.write() as connection:
+        command.upgrade(_config(package, connection), "head")
+
+
+def differences(package: str, database: Database) -> list[Any]:
+    """What Alembic finds different between the database and the declared schema; empty when equal."""
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, _metadata(package)))
+
+
+def write_version(package: str, database: Database, message: str) -> None:
+    """Writes a new version file. The database must be at the newest version already."""
+    with database.write() as connection:
+        command.revision(_config(package, connection), message, autogenerate=True)
+
+
+def _metadata(package: str) -> MetaData:
+    metadata = importlib.import_module(f"{package}.adapters.tables").METADATA
+    assert isinstance(metadata, MetaData)
+    return metadata
+
+
+def _config(package: str, connection: Connection) -> Config:
+    folder = Path(importlib.import_module(package).__path__[0]) / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(_ENVIRONMENT))
+    config.set_main_option("version_locations", str(folder))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("file_template", "%%(slug)s")
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = _metadata(package)
+    return config
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command. Exit codes: 0 done, 2 wrong use."""
+    parser = argparse.ArgumentParser(prog="python -m runtime.storage.migrate")
+    parser.add_argument("packages", nargs="+", help="for example services.intake")
+    parser.add_argument("--write", metavar="MESSAGE", help="write a new version from the difference")
+    options = parser.parse_args(arguments)
+    url = os.environ.get("KOPURO_DATABASE_URL")
+    if not url:
+        parser.error("KOPURO_DATABASE_URL is not set")
+    database = Database.open(url)
+    try:
+        for package in options.packages:
+            if options.write:
+                write_version(package, database, options.write)
+            else:
+                upgrade(package, database)
+    finally:
+        database.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
