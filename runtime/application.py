@@ -59,6 +59,7 @@ class Application:
     database: Closeable
     handlers: Any
     verifier: TokenVerifier
+    messenger: Any = None  # runtime.messaging.messenger.Messenger; a service may do without messages
     readiness: list[ReadinessCheck] = field(default_factory=list)
     background: list[Background] = field(default_factory=list)
     releases: list[Callable[[], None]] = field(default_factory=list)

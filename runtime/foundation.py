@@ -1,0 +1,59 @@
+"""What every service's bootstrap begins with: its database, its broker, its messenger, its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from contracts.topology import hub_topology
+from runtime.clock import Clock, SystemClock
+from runtime.messaging.messenger import Messenger
+from runtime.messaging.ports import Broker
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.tables import MessagingTables
+from runtime.settings import Settings
+from runtime.storage.database import Database
+from runtime.telemetry.metrics import process_registry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Foundation:
+    """The parts that no service chooses differently. Nothing is connected yet."""
+
+    settings: Settings
+    clock: Clock
+    registry: CollectorRegistry
+    database: Database
+    broker: Broker
+    messenger: Messenger
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of what the service says."""
+        return self.messenger.source
+
+
+def lay(name: str, settings: Settings, tables: MessagingTables) -> Foundation:
+    """The foundation of the service `name`, whose schema has the messaging `tables`."""
+    clock = SystemClock()
+    registry = process_registry()
+    database = Database.open(settings.database_url)
+    broker = RabbitBroker(settings.amqp_uri)
+    messenger = Messenger(
+        source=f"/{settings.hub}/{name}",
+        database=database,
+        tables=tables,
+        broker=broker,
+        topology=hub_topology(),
+        clock=clock,
+        registry=registry,
+    )
+    return Foundation(
+        settings=settings,
+        clock=clock,
+        registry=registry,
+        database=database,
+        broker=broker,
+        messenger=messenger,
+    )

@@ -1,0 +1,29 @@
+"""The keys that bearer tokens are verified with, as the directory's events tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contracts.facts import TokenKeyChanged
+from runtime.messaging.replica import Record
+from runtime.web.tokens import JwkSet
+
+
+class TokenKeys:
+    """Give it to a `TokenVerifier` as `keys`, and `absorb` to a replica."""
+
+    def __init__(self) -> None:
+        self._by_kid: dict[str, Mapping[str, Any]] = {}
+        self._set: JwkSet = {"keys": []}
+
+    def __call__(self) -> JwkSet:
+        """The public keys as a JWK set (RFC 7517 §5)."""
+        return self._set
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Takes over keys that are new or have changed; other records are not its concern."""
+        keys = {record.key: record.data["key"] for record in records if record.type == TokenKeyChanged.type}
+        if keys:
+            self._by_kid.update(keys)
+            self._set = {"keys": list(self._by_kid.values())}
