@@ -14,7 +14,7 @@ from services.audit.domain.merkle import HASH_BYTES, MAX_SIZE
 from services.audit.domain.note import NoteError
 
 # No leading zeroes, and no more digits than MAX_SIZE has, so that `int` is never given a long text.
-_SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
 

@@ -318,6 +318,23 @@ def test_bytes_may_not_move_between_neighbours() -> None:
     tree_root = node_hash(HASHES[0], HASHES[1])
     assert node_hash(longer, shorter) == tree_root
     assert refused(verify_inclusion, longer, 0, 2, (shorter,), tree_root)
+    assert refused(verify_consistency, 1, 2, (shorter,), longer, tree_root)
+
+
+def test_the_sizes_say_how_long_a_proof_is() -> None:
+    """A proof that leads to the given roots is refused all the same when the tree is not that high."""
+    read = reader(HASHES[:5])
+    roots = {size: defined_root(HASHES[:size]) for size in range(6)}
+    inclusion = prove_inclusion(1, 5, read)
+    verify_inclusion(HASHES[1], 1, 5, inclusion, roots[5])
+    for size in (2, 3, 4, 9):
+        assert refused(verify_inclusion, HASHES[1], 1, size, inclusion, roots[5])
+    assert refused(verify_inclusion, HASHES[1], 0, 1, (HASHES[0],), roots[2])
+    consistency = prove_consistency(2, 5, read)
+    verify_consistency(2, 5, consistency, roots[2], roots[5])
+    assert refused(verify_consistency, 2, 3, consistency, roots[2], roots[5])
+    assert refused(verify_consistency, 2, 9, consistency, roots[2], roots[5])
+    assert refused(verify_consistency, 3, 5, (), roots[3], roots[5])
 
 
 def test_the_empty_tree_is_a_prefix_of_every_tree_and_nothing_else_is_empty() -> None:
@@ -327,6 +344,13 @@ def test_the_empty_tree_is_a_prefix_of_every_tree_and_nothing_else_is_empty() ->
     assert refused(verify_consistency, 0, 3, (), tree_root, tree_root)
     assert refused(verify_consistency, 0, 0, (), tree_root, tree_root)
     assert refused(verify_consistency, 0, 3, (HASHES[0],), EMPTY_ROOT, tree_root)
+
+
+def test_two_trees_of_one_size_are_one_tree() -> None:
+    tree_root, other = defined_root(HASHES[:3]), defined_root(HASHES[1:4])
+    verify_consistency(3, 3, (), tree_root, tree_root)
+    assert refused(verify_consistency, 3, 3, (), tree_root, other)
+    assert refused(verify_consistency, 3, 3, (HASHES[0],), tree_root, tree_root)
 
 
 def test_a_tree_cannot_shrink() -> None:
