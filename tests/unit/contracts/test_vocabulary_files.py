@@ -1,0 +1,167 @@
+"""The CSV files under contracts/vocabularies: complete, consistent with the code lists and with ISO 3166."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from enum import StrEnum
+
+import pycountry
+import pytest
+
+from contracts import codes
+from contracts.vocabularies import FOLDER
+
+LABEL_LANGUAGES = ("en", "ru", "ky", "tg", "uz", "kk")
+COUNTRIES = ("KG", "KZ", "TJ", "UZ", "RU")
+
+CODE_LISTS: dict[str, type[StrEnum]] = {
+    "age_bands": codes.AgeBand,
+    "decline_reasons": codes.DeclineReason,
+    "organization_kinds": codes.OrganizationKind,
+    "outcomes": codes.Outcome,
+    "referral_statuses": codes.ReferralStatus,
+    "sexes": codes.Sex,
+    "special_categories": codes.SpecialCategory,
+    "stages": codes.Stage,
+    "urgencies": codes.Urgency,
+    "withdrawal_reasons": codes.WithdrawalReason,
+}
+
+HEADERS = {
+    "needs": ("code", "parent", *LABEL_LANGUAGES),
+    "regions": ("code", "country", "en", "ru"),
+    "languages": ("code", "en", "ru", "native"),
+    **dict.fromkeys(CODE_LISTS, ("code", *LABEL_LANGUAGES)),
+}
+
+NEED_GROUPS = {
+    "legal",
+    "protection",
+    "health",
+    "psychosocial",
+    "basic_needs",
+    "work",
+    "children",
+    "money",
+    "return",
+    "consular",
+    "information",
+}
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def codes_of(name: str) -> list[str]:
+    return [row["code"] for row in rows(name)]
+
+
+def test_there_is_no_file_that_these_tests_do_not_know() -> None:
+    assert {path.stem for path in FOLDER.glob("*.csv")} == set(HEADERS)
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_file_is_written_plainly(name: str) -> None:
+    data = (FOLDER / f"{name}.csv").read_bytes()
+    text = data.decode("utf-8")
+    assert not text.startswith("\ufeff")
+    assert "\r" not in text
+    assert text == unicodedata.normalize("NFC", text)
+    # Written again with minimal quoting it is the same file: no stray blanks, no needless quotes.
+    again = io.StringIO()
+    csv.writer(again, lineterminator="\n").writerows(csv.reader(io.StringIO(text)))
+    assert text == again.getvalue()
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_every_cell_is_filled_and_every_code_is_there_once(name: str) -> None:
+    table = rows(name)
+    assert tuple(table[0]) == HEADERS[name]
+    for row in table:
+        for column, cell in row.items():
+            assert cell == cell.strip()
+            if column != "parent":
+                assert cell, (row["code"], column)
+    assert len(set(codes_of(name))) == len(table)
+
+
+@pytest.mark.parametrize("name", CODE_LISTS)
+def test_the_labels_follow_their_code_list(name: str) -> None:
+    assert codes_of(name) == [member.value for member in CODE_LISTS[name]]
+
+
+@pytest.mark.parametrize("name", ["needs", *CODE_LISTS])
+def test_no_two_codes_of_a_list_carry_the_same_label(name: str) -> None:
+    for language in LABEL_LANGUAGES:
+        labels = [(row.get("parent"), row[language]) for row in rows(name)]
+        assert len(set(labels)) == len(labels), language
+
+
+@pytest.mark.parametrize("name", ["needs", *CODE_LISTS])
+def test_each_language_keeps_to_its_script(name: str) -> None:
+    for row in rows(name):
+        for language in LABEL_LANGUAGES:
+            script = "LATIN" if language in ("en", "uz") else "CYRILLIC"
+            letters = [c for c in row[language] if c.isalpha() and unicodedata.category(c) != "Lm"]
+            assert letters
+            for letter in letters:
+                assert script in unicodedata.name(letter), (row["code"], language, letter)
+
+
+def test_every_need_belongs_to_the_group_that_its_code_says() -> None:
+    groups = {row["code"] for row in rows("needs") if not row["parent"]}
+    assert groups == NEED_GROUPS
+    for row in rows("needs"):
+        if row["parent"]:
+            assert row["parent"] in groups
+            assert row["code"].startswith(row["parent"] + ".")
+        else:
+            assert "." not in row["code"]
+
+
+def test_every_group_has_needs() -> None:
+    assert {row["parent"] for row in rows("needs")} - {""} == NEED_GROUPS
+
+
+def test_the_regions_are_those_of_iso_3166() -> None:
+    expected = set(COUNTRIES)
+    for country in COUNTRIES:
+        expected |= {s.code for s in pycountry.subdivisions.get(country_code=country)}
+    assert set(codes_of("regions")) == expected
+
+
+def test_a_region_lies_in_the_country_that_its_code_says() -> None:
+    for row in rows("regions"):
+        assert row["country"] == row["code"].partition("-")[0]
+
+
+def test_region_names_can_be_typed_on_a_plain_keyboard() -> None:
+    for row in rows("regions"):
+        assert row["en"].isascii(), row["en"]
+
+
+def test_region_names_are_not_repeated() -> None:
+    for language in ("en", "ru"):
+        names = [row[language] for row in rows("regions")]
+        assert len(set(names)) == len(names)
+
+
+def test_languages_are_bcp_47_with_known_subtags() -> None:
+    for code in codes_of("languages"):
+        language, _, script = code.partition("-")
+        if len(language) == 2:
+            assert pycountry.languages.get(alpha_2=language), code
+        else:
+            # RFC 5646 §2.2.1: a three-letter code only where there is no two-letter one
+            found = pycountry.languages.get(alpha_3=language)
+            assert found, code
+            assert not hasattr(found, "alpha_2"), code
+        assert not script or pycountry.scripts.get(alpha_4=script), code
+
+
+def test_the_languages_of_the_labels_and_hotlines_are_listed() -> None:
+    assert {*LABEL_LANGUAGES, "ro", "uz-Cyrl", "kaa"} <= set(codes_of("languages"))
