@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pytest
+
+from contracts import codes, vocabularies
+
+# The label files, by the code list that each of them labels.
+LABELLED: dict[str, type[StrEnum]] = {
+    "age_bands": codes.AgeBand,
+    "decline_reasons": codes.DeclineReason,
+    "organization_kinds": codes.OrganizationKind,
+    "outcomes": codes.Outcome,
+    "referral_statuses": codes.ReferralStatus,
+    "sexes": codes.Sex,
+    "special_categories": codes.SpecialCategory,
+    "stages": codes.Stage,
+    "urgencies": codes.Urgency,
+    "withdrawal_reasons": codes.WithdrawalReason,
+}
+# Lists of their own, which no code list in Python repeats.
+OPEN = {"languages", "needs", "regions"}
+
+
+@pytest.mark.parametrize("name", sorted(LABELLED))
+def test_the_labels_are_of_the_same_codes_in_the_same_order(name: str) -> None:
+    assert list(vocabularies.rows(name)) == [code.value for code in LABELLED[name]]
+
+
+def test_every_file_labels_a_code_list_or_is_one() -> None:
+    assert {path.stem for path in vocabularies.FOLDER.glob("*.csv")} == LABELLED.keys() | OPEN
+
+
+def test_a_member_is_named_by_its_code() -> None:
+    for cls in vars(codes).values():
+        if isinstance(cls, type) and issubclass(cls, StrEnum) and cls is not StrEnum:
+            for code in cls:
+                # a name cannot begin with a digit
+                assert code.name.removeprefix("years_") == code.value
+
+
+def test_every_status_has_its_fhir_task_status() -> None:
+    # FHIR R5, value set task-status
+    task_status = {
+        "draft",
+        "requested",
+        "received",
+        "accepted",
+        "rejected",
+        "ready",
+        "cancelled",
+        "in-progress",
+        "on-hold",
+        "failed",
+        "completed",
+        "entered-in-error",
+    }
+    assert codes.FHIR_TASK_STATUS.keys() == set(codes.ReferralStatus)
+    assert set(codes.FHIR_TASK_STATUS.values()) <= task_status
+
+
+def test_a_progress_is_a_status_of_the_referral() -> None:
+    assert {p.value for p in codes.ProgressStatus} <= {s.value for s in codes.ReferralStatus}

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import (
+    PROBLEMS,
+    Defect,
+    KopuroError,
+    PointerError,
+    Refused,
+    Unavailable,
+    problem,
+)
+
+ROOT = Path(__file__).parents[3]
+SOURCES = ("contracts", "runtime", "services", "sandbox")
+
+
+def test_a_problem_has_the_members_of_rfc_9457() -> None:
+    assert problem("offer-closed", "The offer has expired.") == {
+        "type": "urn:kopuro:problem:offer-closed",
+        "title": "The offer is no longer open",
+        "status": 409,
+        "detail": "The offer has expired.",
+    }
+
+
+def test_a_problem_says_what_is_wrong_and_where() -> None:
+    errors = (PointerError(pointer="/needs/0", detail="Not a code."), PointerError(pointer="", detail="No."))
+    refused = Refused("invalid-submission", "Please correct /needs/0.", errors=errors)
+    assert refused.problem() == {
+        "type": "urn:kopuro:problem:invalid-submission",
+        "title": "The submission does not follow the contract",
+        "status": 422,
+        "detail": "Please correct /needs/0.",
+        "errors": [{"pointer": "/needs/0", "detail": "Not a code."}, {"pointer": "", "detail": "No."}],
+    }
+
+
+def test_a_status_may_be_narrower_than_the_usual_one() -> None:
+    assert Refused("malformed-json", "Too slow.", status=408).problem()["status"] == 408
+    assert Refused("malformed-json", "Broken.").problem()["status"] == 400
+
+
+def test_what_is_unavailable_says_when_to_come_back() -> None:
+    unavailable = Unavailable("The broker does not answer.", retry_after=7)
+    assert unavailable.retry_after == 7
+    assert unavailable.problem()["status"] == 503
+    assert unavailable.problem()["type"] == "urn:kopuro:problem:unavailable"
+
+
+def test_the_families_do_not_overlap() -> None:
+    families = (Refused, Unavailable, Defect)
+    for family in families:
+        assert issubclass(family, KopuroError)
+        assert not any(issubclass(family, other) for other in families if other is not family)
+    assert str(Defect("The log's tree is broken.")) == "The log's tree is broken."
+
+
+def test_a_slug_nobody_published_is_a_mistake_of_ours() -> None:
+    with pytest.raises(KeyError):
+        Refused("no-such-slug", "x")
+
+
+@pytest.mark.parametrize("slug", sorted(PROBLEMS))
+def test_each_problem_has_a_plain_slug_a_title_and_an_error_status(slug: str) -> None:
+    title, status = PROBLEMS[slug]
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", slug)
+    assert title
+    assert not title.endswith(".")
+    assert 400 <= status < 600
+
+
+def slugs(tree: ast.AST) -> Iterator[str]:
+    """The slugs that a module names: `Refused("…")`, `problem("…")`, `slug="…"`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            named = [k.value for k in node.keywords if k.arg == "slug"]
+            for value in (node.args[:1] if name in ("Refused", "problem") else []) + named:
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield value.value
+        elif isinstance(node, ast.arguments):
+            defaults = dict(zip(reversed(node.args), reversed(node.defaults), strict=False))
+            defaults |= {a: d for a, d in zip(node.kwonlyargs, node.kw_defaults, strict=True) if d}
+            for argument, default in defaults.items():
+                if argument.arg == "slug" and isinstance(default, ast.Constant):
+                    yield str(default.value)
+
+
+def test_the_scan_sees_each_way_of_naming_a_slug() -> None:
+    source = 'def f(*, slug="a"): ...\nRefused("b", "x")\nerrors.problem("c", "x")\nload(X, {}, slug="d")'
+    assert sorted(slugs(ast.parse(source))) == ["a", "b", "c", "d"]
+
+
+def test_every_slug_that_the_code_names_is_published() -> None:
+    unknown = [
+        f"{path.relative_to(ROOT)}: {slug}"
+        for folder in SOURCES
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for slug in slugs(ast.parse(path.read_text(encoding="utf-8")))
+        if slug not in PROBLEMS
+    ]
+    assert unknown == []
