@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.codes import Reporting, Settlement
+from contracts.errors import Refused
+from contracts.organization import Agreement, Eligibility, Organization, Profile
+from contracts.records import load, plain
+from tests.golden_messages.examples import AGREEMENT, KID, ORGANIZATION, RECEIVER, SENDER
+
+RECORD: dict[str, Any] = plain(ORGANIZATION)
+AGREED: dict[str, Any] = plain(AGREEMENT)
+
+
+def errors(cls: type, data: Any) -> dict[str, str]:
+    with pytest.raises(Refused) as caught:
+        load(cls, data)
+    return {error.pointer: error.detail for error in caught.value.errors}
+
+
+# --- organisations --------------------------------------------------------------------------------
+
+
+def test_an_organisation_needs_little_to_begin_with() -> None:
+    record = load(
+        Organization,
+        {"id": "kg.osh", "name": "Ош", "kind": "ngo", "country": "KG", "vetting": "applied"},
+    )
+    assert record.active
+    assert record.services == ()
+    assert record.sealing_key is None
+    assert record.profile == Profile(reporting=Reporting.none)
+
+
+def test_a_service_id_is_unique_within_its_organisation() -> None:
+    first, second = RECORD["services"]
+    twice = {**RECORD, "services": [first, second, {**second, "id": first["id"]}]}
+    assert errors(Organization, twice) == {"/services/2/id": "This id is used twice."}
+
+
+def test_a_service_without_bounds_is_for_everyone_everywhere() -> None:
+    hotline = load(Organization, RECORD).services[1]
+    assert hotline.eligibility == Eligibility()
+    assert set(hotline.settlements) == set(Settlement)
+    assert hotline.capacity.maximum is None
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"kty": "EC"}, "/sealing_key/kty"),
+        ({"crv": "Ed25519"}, "/sealing_key/crv"),
+        ({"x": "A" * 42}, "/sealing_key/x"),
+        ({"x": "A" * 42 + "="}, "/sealing_key/x"),
+        ({"kid": KID + "\n"}, "/sealing_key/kid"),
+    ],
+)
+def test_a_sealing_key_is_a_public_x25519_key(change: dict[str, str], pointer: str) -> None:
+    record = {**RECORD, "sealing_key": {**RECORD["sealing_key"], **change}}
+    assert list(errors(Organization, record)) == [pointer]
+
+
+def test_a_private_key_is_refused_and_not_repeated() -> None:
+    private = "cHJpdmF0ZSBrZXkgbWF0ZXJpYWwgb2YgYSBwYXJ0bmVy"
+    found = errors(Organization, {**RECORD, "sealing_key": {**RECORD["sealing_key"], "d": private}})
+    assert found == {"/sealing_key/d": "Unknown field."}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"needs": []}, "/services/0/needs"),
+        ({"areas": []}, "/services/0/areas"),
+        ({"areas": ["RU", "Moscow"]}, "/services/0/areas/1"),
+        ({"languages": []}, "/services/0/languages"),
+        ({"id": "Legal"}, "/services/0/id"),
+        ({"id": "legal_aid"}, "/services/0/id"),
+        ({"cost": "cheap"}, "/services/0/cost"),
+        ({"capacity": {"status": "capacity"}}, "/services/0/capacity/updated_at"),
+        ({"eligibility": {"sexes": ["f"]}}, "/services/0/eligibility/sexes/0"),
+    ],
+)
+def test_a_service_says_where_it_is_wrong(change: dict[str, Any], pointer: str) -> None:
+    service = {**RECORD["services"][0], **change}
+    assert list(errors(Organization, {**RECORD, "services": [service]})) == [pointer]
+
+
+# --- agreements -----------------------------------------------------------------------------------
+
+
+def test_an_agreement_may_end_on_the_day_it_begins_and_no_earlier() -> None:
+    one_day = {**AGREED, "effective_from": "2026-03-01", "effective_until": "2026-03-01"}
+    assert load(Agreement, one_day).effective_until == load(Agreement, one_day).effective_from
+    assert errors(Agreement, {**one_day, "effective_until": "2026-02-28"}) == {
+        "/effective_until": "Before effective_from."
+    }
+
+
+def test_an_agreement_without_an_end_or_needs_covers_everything_for_ever() -> None:
+    open_ended = {key: AGREED[key] for key in AGREED if key not in ("effective_until", "needs")}
+    agreement = load(Agreement, open_ended)
+    assert agreement.effective_until is None
+    assert agreement.needs == ()
+
+
+def test_every_vetted_organisation_stands_alone() -> None:
+    assert load(Agreement, {**AGREED, "parties": ["*"]}).parties == ("*",)
+    assert errors(Agreement, {**AGREED, "parties": ["*", SENDER]}) == {"/parties": "'*' stands alone."}
+
+
+@pytest.mark.parametrize("party", ["", "**", "*\n", "kg", "kg.*", f"*|{RECEIVER}", f"{SENDER}\n", 1, None])
+def test_a_party_is_an_organisation(party: Any) -> None:
+    assert list(errors(Agreement, {**AGREED, "parties": [SENDER, party]})) == ["/parties/1"]
+
+
+def test_an_agreement_has_parties() -> None:
+    assert list(errors(Agreement, {**AGREED, "parties": []})) == ["/parties"]

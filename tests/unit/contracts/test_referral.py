@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from contracts.codes import OPT_IN_KINDS, OrganizationKind
+from contracts.errors import Refused
+from contracts.records import load, plain
+from contracts.referral import Consent, ReferralFacts, ReferralSubmission, Situation, facts_of
+from tests.golden_messages.examples import CONSENT, FACTS, SEALED, SITUATION
+
+BODY: dict[str, Any] = {**plain(FACTS), "case": SEALED}
+MINIMAL = {key: BODY[key] for key in BODY if key not in ("special_categories", "accepts_cost", "to")}
+
+
+def pointers(cls: type, data: Any) -> list[str]:
+    with pytest.raises(Refused) as caught:
+        load(cls, data)
+    return [error.pointer for error in caught.value.errors]
+
+
+def test_without_consent_there_is_no_referral() -> None:
+    body = {**BODY, "consent": {**BODY["consent"], "given": False}}
+    assert pointers(ReferralSubmission, body) == ["/consent/given"]
+    del body["consent"]
+    assert pointers(ReferralSubmission, body) == ["/consent"]
+
+
+@pytest.mark.parametrize("kind", list(OrganizationKind))
+def test_only_the_kinds_a_person_may_fear_are_opted_into(kind: OrganizationKind) -> None:
+    data = {**plain(CONSENT), "opt_in_kinds": [kind.value]}
+    if kind in OPT_IN_KINDS:
+        assert load(Consent, data).opt_in_kinds == (kind,)
+    else:
+        assert pointers(Consent, data) == ["/opt_in_kinds"]
+
+
+def test_what_a_consent_does_not_name_it_does_not_allow() -> None:
+    consent = load(Consent, {"given": True, "given_at": "2026-03-01T09:00:00Z", "method": "oral"})
+    assert consent.opt_in_kinds == ()
+    assert consent.excluded_organizations == ()
+
+
+def test_a_referral_without_the_optional_facts_is_for_anyone_and_free() -> None:
+    submission = load(ReferralSubmission, MINIMAL)
+    assert submission.to is None
+    assert submission.accepts_cost is False
+    assert submission.special_categories == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"needs": []}, "/needs"),
+        ({"needs": ["legal"] * 11}, "/needs"),
+        ({"needs": ["legal", "no.such"]}, "/needs/1"),
+        ({"languages": []}, "/languages"),
+        ({"region": "US-NY"}, "/region"),
+        ({"origin_country": "kg"}, "/origin_country"),
+        ({"to": "KG.osh"}, "/to"),
+        ({"to": "kg.osh.legal"}, "/to"),
+        ({"to": "kg.-osh"}, "/to"),
+        ({"to": "kg." + "a" * 98}, "/to"),
+    ],
+)
+def test_the_facts_are_bounded(change: dict[str, Any], pointer: str) -> None:
+    assert pointers(ReferralSubmission, {**BODY, **change}) == [pointer]
+
+
+@pytest.mark.parametrize(
+    "case", ["", "a.b.c.d", "a.b.c.d.e.f", "a.b.c.d.e\n", "a.b.c.d.é", "....", SEALED + "="]
+)
+def test_the_case_is_a_jwe_in_compact_serialisation(case: str) -> None:
+    assert set(pointers(ReferralSubmission, {**BODY, "case": case})) == {"/case"}
+
+
+def test_a_case_with_a_direct_key_has_an_empty_part_and_is_well_formed() -> None:
+    # RFC 7516 §5.1: the encrypted key is empty where the content key was agreed on directly
+    assert load(ReferralSubmission, {**BODY, "case": "aGVhZGVy..bm9uY2U.Y2lwaGVy.dGFn"})
+
+
+def test_a_case_is_bounded_at_the_door() -> None:
+    assert pointers(ReferralSubmission, {**BODY, "case": SEALED + "A" * 1_048_576}) == ["/case"]
+
+
+def test_the_facts_of_a_submission_leave_the_case_behind() -> None:
+    facts = facts_of(load(ReferralSubmission, BODY))
+    assert type(facts) is ReferralFacts
+    assert facts == FACTS
+    assert SEALED not in str(plain(facts))
+
+
+def test_an_offer_shows_the_situation_and_neither_the_consent_nor_the_receiver() -> None:
+    situation = FACTS.situation()
+    assert type(situation) is Situation
+    assert situation == SITUATION
+    shown = {field.name for field in dataclasses.fields(Situation)}
+    assert {field.name for field in dataclasses.fields(ReferralFacts)} - shown == {"consent", "to"}
