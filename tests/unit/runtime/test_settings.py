@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runtime.settings import Address, Settings, SettingsError
+
+GOOD = {
+    "KOPURO_AMQP_URI": "amqp://intake:hunter2@127.0.0.1:5672//",
+    "KOPURO_DATABASE_URL": "postgresql+psycopg2://intake:hunter2@127.0.0.1/intake",
+    "KOPURO_HTTP_ADDRESS": "127.0.0.1:8001",
+    "KOPURO_OPERATIONS_ADDRESS": "127.0.0.1:9001",
+    "KOPURO_HUB": "kg",
+    "KOPURO_DISCOVERY": "/run/kopuro/discovery.json",
+}
+
+
+def faults(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(environ)
+    return caught.value.problems
+
+
+def test_a_full_environment_is_read(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.touch()
+    settings = Settings.from_environment({**GOOD, "KOPURO_POLICY": str(policy)})
+    assert settings.http_address == Address(host="127.0.0.1", port=8001)
+    assert str(settings.operations_address) == "127.0.0.1:9001"
+    assert settings.discovery == Path("/run/kopuro/discovery.json")
+    assert settings.policy == policy
+    assert settings.custody_key is None
+
+
+def test_everything_missing_is_listed_at_once() -> None:
+    assert faults({}) == [f"{name} is not set" for name in GOOD]
+
+
+def test_blank_is_missing() -> None:
+    assert faults({**GOOD, "KOPURO_HUB": " "}) == ["KOPURO_HUB is not set"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KOPURO_AMQP_URI", "http://hunter2@127.0.0.1"),
+        ("KOPURO_DATABASE_URL", "hunter2"),
+        ("KOPURO_DATABASE_URL", "mysql://hunter2@127.0.0.1/x"),
+        ("KOPURO_HTTP_ADDRESS", "8001"),
+        ("KOPURO_HTTP_ADDRESS", "127.0.0.1:0"),
+        ("KOPURO_OPERATIONS_ADDRESS", "127.0.0.1:70000"),
+        ("KOPURO_HUB", "KG"),
+        ("KOPURO_CUSTODY_KEY", "/nowhere/hunter2"),
+    ],
+)
+def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
+    (fault,) = faults({**GOOD, name: value})
+    assert fault.startswith(f"{name} ")
+    assert "hunter2" not in fault
+
+
+def test_passwords_stay_out_of_the_representation() -> None:
+    assert "hunter2" not in repr(Settings.from_environment(GOOD))

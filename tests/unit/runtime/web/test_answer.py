@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from runtime.web.answer import Answer
+
+
+def test_json_writes_times_as_the_contracts_do() -> None:
+    answer = Answer.json(
+        {"at": datetime(2026, 3, 21, 12, tzinfo=UTC)}, status=202, headers={"Location": "/x"}
+    )
+    assert answer.body == b'{"at":"2026-03-21T12:00:00Z"}'
+    assert answer.headers == {"Content-Type": "application/json", "Location": "/x"}
+    assert answer.status == 202
+
+
+def test_ndjson_ends_every_line() -> None:
+    answer = Answer.ndjson([{"line": 1}, {"line": 2}])
+    assert answer.body == b'{"line":1}\n{"line":2}\n'
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
