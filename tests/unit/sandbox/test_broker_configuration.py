@@ -1,0 +1,79 @@
+"""What a private node is told."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from sandbox.broker_configuration import BrokerFiles, BrokerIdentity, contents, environment
+
+FILES = BrokerFiles(root=Path("/data/broker"))
+IDENTITY = BrokerIdentity(
+    node="kopuro-00ff00ff@localhost",
+    amqp_port=20001,
+    distribution_port=20002,
+    user="kopuro-user",
+    password="p@ss/word%",
+    cookie="COOKIE",
+)
+
+
+def configured() -> dict[str, str]:
+    lines = contents(FILES, IDENTITY)[FILES.configuration].splitlines()
+    pairs = (line.partition(" = ") for line in lines if line and not line.startswith("#"))
+    return {key: value for key, _, value in pairs}
+
+
+def test_the_only_listener_is_on_loopback() -> None:
+    listeners = {key: value for key, value in configured().items() if key.startswith("listeners.")}
+    assert listeners == {"listeners.tcp.1": "127.0.0.1:20001"}
+
+
+def test_the_distribution_is_on_loopback_and_without_epmd() -> None:
+    arguments = environment(FILES, IDENTITY, path="/bin", schedulers=2)["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+    assert "-start_epmd false" in arguments
+    assert "-erl_epmd_port 20002" in arguments
+    assert "inet_dist_use_interface {127,0,0,1}" in arguments
+
+
+def test_there_is_no_guest() -> None:
+    settings = configured()
+    assert settings["default_user"] == "kopuro-user"
+    assert settings["default_pass"] == "p@ss/word%"
+    assert settings["default_vhost"] == "kopuro"
+
+
+def test_the_node_reads_and_writes_nothing_outside_its_directory() -> None:
+    settings = environment(FILES, IDENTITY, path="/bin", schedulers=2)
+    paths = {key: value for key, value in settings.items() if value.startswith("/") and key != "PATH"}
+    assert {"HOME", "RABBITMQ_MNESIA_BASE", "RABBITMQ_LOG_BASE", "RABBITMQ_CONF_ENV_FILE"} <= set(paths)
+    assert all(Path(value).is_relative_to(FILES.root) for value in paths.values())
+    assert all(path.is_relative_to(FILES.root) for path in contents(FILES, IDENTITY))
+
+
+def test_the_uri_carries_any_password() -> None:
+    parts = urlsplit(IDENTITY.uri("partners"))
+    assert (parts.hostname, parts.port, parts.path) == ("127.0.0.1", 20001, "/partners")
+    assert unquote(parts.password or "") == "p@ss/word%"
+
+
+def test_an_identity_survives_its_file() -> None:
+    assert BrokerIdentity.from_json(IDENTITY.to_json()) == IDENTITY
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"node": "x", "unknown": 1}'])
+def test_a_damaged_identity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        BrokerIdentity.from_json(text)
+
+
+def test_invented_identities_differ_in_every_secret() -> None:
+    one, two = (BrokerIdentity.invented(amqp_port=1, distribution_port=2) for _ in range(2))
+    assert one.node != two.node
+    assert one.password != two.password
+    assert one.cookie != two.cookie
+
+
+def test_secrets_do_not_appear_when_printed() -> None:
+    assert "p@ss/word%" not in repr(IDENTITY)
+    assert "COOKIE" not in repr(IDENTITY)
