@@ -1,0 +1,66 @@
+"""The sample network: invented organisations, agreements and referrals, read from the JSON files here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts import records
+from contracts.case import Case
+from contracts.organization import Agreement, Organization
+from contracts.referral import ReferralFacts
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleReferral:
+    """One invented referral: what its sender would submit, and why it is in the sample."""
+
+    key: str
+    # The sending organisation's id.
+    sender: str
+    # The language the case is written in (BCP 47); not always one that the person speaks best.
+    language: str
+    facts: ReferralFacts
+    # In the open here only because nobody in it exists; a sender seals it before it leaves.
+    case: Case
+    # One English sentence.
+    story: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """The whole sample, in the files' order."""
+
+    organizations: tuple[Organization, ...]
+    agreements: tuple[Agreement, ...]
+    referrals: tuple[SampleReferral, ...]
+
+    def referral(self, key: str) -> SampleReferral:
+        """The referral with this key. Raises KeyError."""
+        for referral in self.referrals:
+            if referral.key == key:
+                return referral
+        raise KeyError(key)
+
+
+def load() -> Network:
+    """Reads the three files. Raises OSError, or contracts.records.Malformed for a broken record."""
+    return Network(
+        organizations=tuple(records.read(Organization, o) for o in _objects("organizations")),
+        agreements=tuple(records.read(Agreement, a) for a in _objects("agreements")),
+        referrals=tuple(records.read(SampleReferral, r) for r in _objects("referrals")),
+    )
+
+
+def _objects(name: str) -> list[Mapping[str, Any]]:
+    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    objects: list[Mapping[str, Any]] = json.loads(text)
+    return objects
+
+
+__all__ = ["Network", "SampleReferral", "load"]
