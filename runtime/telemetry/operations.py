@@ -52,7 +52,7 @@ class OperationsApplication:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         path = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        if environ["REQUEST_METHOD"] != "GET":
             return _say(start_response, "405 Method Not Allowed", {"status": "use GET"})
         if path == "/metrics":
             encode, media_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))

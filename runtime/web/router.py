@@ -66,12 +66,16 @@ class Router:
         with trace.attached(at), self._metrics.in_flight.track_inprogress():
             template, answer = self._answer(environ, at)
         headers = {"traceparent": str(at), "Cache-Control": "no-store", **answer.headers}
-        start_response(_STATUS_LINES[answer.status], list(headers.items()))
         method = environ["REQUEST_METHOD"]
+        body = [answer.body]
+        if method == "HEAD":  # eventlet would send the body all the same
+            headers["Content-Length"] = str(len(answer.body))
+            body = []
+        start_response(_STATUS_LINES[answer.status], list(headers.items()))
         # A method or path as sent is the caller's text: only what a route declares is a label.
         label = method if template != _NO_ROUTE else _NO_ROUTE
         self._metrics.answered(label, template, answer.status, time.perf_counter() - started)
-        return [answer.body]
+        return body
 
     def _answer(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Answer]:
         template = _NO_ROUTE

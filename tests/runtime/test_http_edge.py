@@ -16,6 +16,8 @@ from sandbox.ports import LOOPBACK
 from tests.runtime.sample_process import SampleProcess, new_signer
 from tests.runtime.sample_service.handlers import SECRET
 
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
 TEN_MEGABYTES = 10 * 1024 * 1024
 
 
@@ -169,6 +171,13 @@ def test_an_unknown_address_is_a_problem(sample: SampleProcess, path: str) -> No
     answer = raw(sample, request)
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"urn:kopuro:problem:not-found" in answer
+
+
+def test_head_is_get_without_the_body(sample: SampleProcess) -> None:
+    answer = raw(sample, b"HEAD /v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"Content-Length: 13\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
 
 
 def test_a_wrong_method_is_told_the_right_ones(sample: SampleProcess) -> None:
