@@ -13,7 +13,7 @@ from kopuro_client.answers import json_lines
 from kopuro_client.cases import check_case
 from kopuro_client.connection import Connection
 from kopuro_client.discovery import Discovery, discover
-from kopuro_client.errors import ClientError, InvalidArgumentError, SealingError
+from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError, SealingError
 from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import (
     Accepted,
@@ -160,9 +160,7 @@ class Kopuro:
         page = self._connection.page(url, {"status": status, "after": after, "limit": limit})
         return cast("Page[ReferralSummary]", page)
 
-    def referrals(
-        self, *, status: str | None = None, limit: int | None = None
-    ) -> Iterator[ReferralSummary]:
+    def referrals(self, *, status: str | None = None, limit: int | None = None) -> Iterator[ReferralSummary]:
         """Every referral one is party to. limit: how many are fetched at a time."""
         return following(lambda after: self.referrals_page(status=status, after=after, limit=limit))
 
@@ -196,9 +194,7 @@ class Kopuro:
 
         ...} sealed to the key of the organisation `to`.
         """
-        return self._say(
-            referral_id, "notes", body={"note": seal({"text": text}, self._key_for(to))}
-        )
+        return self._say(referral_id, "notes", body={"note": seal({"text": text}, self._key_for(to))})
 
     def revoke_consent(self, referral_id: str) -> Accepted:
         """The person has taken the consent back: open offers are revoked, the case is destroyed."""
@@ -211,9 +207,7 @@ class Kopuro:
 
         The mailbox says whether it was in time.
         """
-        return cast(
-            Accepted, self._connection.post(self._at("intake", "offers", offer_id, "accept"), {})
-        )
+        return cast(Accepted, self._connection.post(self._at("intake", "offers", offer_id, "accept"), {}))
 
     def decline(self, offer_id: str, reason: str, *, note: str | None = None) -> Accepted:
         """reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest,
@@ -223,9 +217,7 @@ class Kopuro:
         it.
         """
         body = {"reason": reason} if note is None else {"reason": reason, "note": note}
-        return cast(
-            Accepted, self._connection.post(self._at("intake", "offers", offer_id, "decline"), body)
-        )
+        return cast(Accepted, self._connection.post(self._at("intake", "offers", offer_id, "decline"), body))
 
     def mailbox(
         self, *, wait: float = 0, after: str | None = None, limit: int | None = None
@@ -272,7 +264,7 @@ class Kopuro:
         """
         answer = self._connection.get(self._at("delivery", "case", referral_id))
         if not isinstance(answer.get("case"), str):
-            raise SealingError("the hub's answer holds no sealed case")
+            raise DefectError("the hub's answer holds no sealed case")
         return cast(str, answer["case"])
 
     def case(self, referral_id: str, private_key: Jwk | None = None) -> dict[str, Any]:
@@ -300,9 +292,7 @@ class Kopuro:
         url = self._at("directory", "organizations")
         params = {"kind": kind, "country": country, "limit": limit}
         return following(
-            lambda after: cast(
-                "Page[Organization]", self._connection.page(url, {**params, "after": after})
-            )
+            lambda after: cast("Page[Organization]", self._connection.page(url, {**params, "after": after}))
         )
 
     def services(
@@ -311,16 +301,12 @@ class Kopuro:
         url = self._at("directory", "services")
         params = {"need": need, "region": region, "limit": limit}
         return following(
-            lambda after: cast(
-                "Page[Service]", self._connection.page(url, {**params, "after": after})
-            )
+            lambda after: cast("Page[Service]", self._connection.page(url, {**params, "after": after}))
         )
 
     # Coordination and audit
 
-    def unplaced_page(
-        self, *, after: str | None = None, limit: int | None = None
-    ) -> Page[Unplaced]:
+    def unplaced_page(self, *, after: str | None = None, limit: int | None = None) -> Page[Unplaced]:
         page = self._connection.page(
             self._at("routing", "coordination", "unplaced"), {"after": after, "limit": limit}
         )

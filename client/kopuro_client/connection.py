@@ -89,6 +89,4 @@ class Connection:
         except AuthenticationError:
             # Refused before it was looked at: repeating is safe, whatever the method.
             self._tokens.discard(token)
-        return self._transport.send(
-            request.having(Authorization=f"Bearer {self._tokens.current()}")
-        )
+        return self._transport.send(request.having(Authorization=f"Bearer {self._tokens.current()}"))

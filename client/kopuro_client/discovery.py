@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from kopuro_client.answers import json_object
 from kopuro_client.errors import DefectError, InvalidArgumentError
@@ -45,7 +45,7 @@ def discover(transport: Transport, url: str) -> Discovery:
 
     Raises InvalidArgumentError, DefectError, or what `Transport.send` raises.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not url.startswith(("http://", "https://")):
         raise InvalidArgumentError(f"{url!r} is not an http or https address")
     where = url if url.endswith(WELL_KNOWN) else url.rstrip("/") + WELL_KNOWN
     return read_discovery(
@@ -61,18 +61,12 @@ def read_discovery(document: Mapping[str, Any], *, found_at: str) -> Discovery:
     """
     services, key = document.get("services"), document.get("custody_key")
     if document.get("version") != VERSION:
-        raise DefectError(
-            f"this client speaks version {VERSION} of the hub's API; the hub does not"
-        )
-    if not isinstance(services, dict) or not all(
-        isinstance(base, str) for base in services.values()
-    ):
+        raise DefectError(f"this client speaks version {VERSION} of the hub's API; the hub does not")
+    if not isinstance(services, dict) or not all(isinstance(base, str) for base in services.values()):
         raise DefectError("the hub's discovery document lists no services")
     if not isinstance(key, dict):
         raise DefectError("the hub's discovery document holds no custody key")
-    if found_at.startswith("https:") and not all(
-        base.startswith("https:") for base in services.values()
-    ):
+    if found_at.startswith("https:") and not all(base.startswith("https:") for base in services.values()):
         raise DefectError("the hub's discovery document leads from https to plain http")
     return Discovery(
         hub=str(document.get("hub", "")),

@@ -76,9 +76,7 @@ def seal(case: Mapping[str, Any], recipient_jwk: Mapping[str, Any]) -> str:
     except _MALFORMED as error:
         raise SealingError("the case cannot be written as JSON and sealed") from error
     if len(sealed) > MAX_SEALED:
-        raise SealingError(
-            f"sealed, the case is {len(sealed)} characters; {MAX_SEALED} are allowed"
-        )
+        raise SealingError(f"sealed, the case is {len(sealed)} characters; {MAX_SEALED} are allowed")
     return sealed
 
 
@@ -130,9 +128,7 @@ def _key(jwk: Mapping[str, Any]) -> OKPKey:
         if jwk["kty"] != "OKP" or jwk["crv"] != "X25519":
             raise SealingError("a sealing key is an X25519 key (kty OKP, crv X25519)")
         # Only what makes the key: other members ("use", "alg") must not change how it is used.
-        key = OKPKey.import_key(
-            {name: jwk[name] for name in ("kty", "crv", "x", "d") if name in jwk}
-        )
+        key = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "d") if name in jwk})
         kid = key.thumbprint()
     except _MALFORMED as error:
         raise SealingError("the sealing key is not a usable JWK") from error

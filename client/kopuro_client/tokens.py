@@ -38,9 +38,7 @@ class Tokens:
     Only one of them asks for a new token.
     """
 
-    def __init__(
-        self, transport: Transport, *, token_url: str, credentials: ClientCredentials
-    ) -> None:
+    def __init__(self, transport: Transport, *, token_url: str, credentials: ClientCredentials) -> None:
         self._transport = transport
         self._token_url = token_url
         self._credentials = credentials
@@ -77,9 +75,7 @@ class Tokens:
         )
         try:
             answer = json_object(self._transport.send(request))
-        except (
-            RefusedError
-        ) as error:  # RFC 6749 §5.2 answers a bad client with 400 as well as with 401
+        except RefusedError as error:  # RFC 6749 §5.2 answers a bad client with 400 as well as with 401
             raise AuthenticationError(str(error)) from error
         value, lifetime = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not isinstance(lifetime, int | float):

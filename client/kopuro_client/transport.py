@@ -24,9 +24,7 @@ from kopuro_client.errors import (
 from kopuro_client.retrying import RetryPolicy
 
 CONNECT_LIMIT: Final = 5.0  # seconds until a connection stands
-ANSWER_LIMIT: Final = (
-    15.0  # seconds of silence while an answer is awaited, a long poll's own wait apart
-)
+ANSWER_LIMIT: Final = 15.0  # seconds of silence while an answer is awaited, a long poll's own wait apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,9 +108,7 @@ class Transport:
                 timeout=httpx.Timeout(self._answer_limit + request.wait, connect=CONNECT_LIMIT),
             )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise InvalidArgumentError(
-                f"{request.url!r} is not an http or https address"
-            ) from error
+            raise InvalidArgumentError(f"{request.url!r} is not an http or https address") from error
         except UnicodeEncodeError as error:
             raise InvalidArgumentError(
                 "a header or an address holds characters that HTTP does not carry"
@@ -141,9 +137,7 @@ def json_body(value: object) -> bytes:
     Raises InvalidArgumentError where JSON cannot say it.
     """
     try:
-        return json.dumps(
-            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidArgumentError("what is to be sent cannot be written as JSON") from error
 

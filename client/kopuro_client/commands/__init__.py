@@ -68,13 +68,22 @@ def _application() -> typer.Typer:
 
 
 def _root(
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            is_eager=True,
+            callback=lambda wanted: _print_version() if wanted else None,
+        ),
     ] = False,
 ) -> None:
-    if show_version:
-        typer.echo(version("kopuro-client"))
-        raise typer.Exit
+    """What stands before a command."""
+
+
+def _print_version() -> None:
+    typer.echo(version("kopuro-client"))
+    raise typer.Exit
 
 
 def _report(error: ClientError, *, as_json: bool) -> str:
@@ -89,7 +98,7 @@ def _report(error: ClientError, *, as_json: bool) -> str:
 
 
 def _complain(text: str) -> None:
-    print(printable(text), file=sys.stderr)
+    typer.echo(printable(text), err=True)
 
 
 def _exit_codes() -> str:

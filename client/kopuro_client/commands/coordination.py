@@ -15,9 +15,7 @@ from kopuro_client.commands.submitted import show_submitted
 
 def group() -> typer.Typer:
     """The commands under `kopuro coordination`."""
-    commands = typer.Typer(
-        no_args_is_help=True, help="For coordinators: place what nobody could take."
-    )
+    commands = typer.Typer(no_args_is_help=True, help="For coordinators: place what nobody could take.")
     commands.command("unplaced")(connected(unplaced))
     commands.command("place")(connected(place))
     return commands

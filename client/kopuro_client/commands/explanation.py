@@ -28,18 +28,13 @@ def _show(out: Output, decision: Decision) -> None:
             ("directory", decision["directory_version"]),
         ]
     )
-    eligible = sorted(
-        (c for c in decision["candidates"] if c["eligible"]), key=lambda c: c["rank"] or 0
-    )
+    eligible = sorted((c for c in decision["candidates"] if c["eligible"]), key=lambda c: c["rank"] or 0)
     kept_out = [c for c in decision["candidates"] if not c["eligible"]]
     if eligible:
         out.blank()
         out.table(
             ("rank", "organisation", "service", "score", "made of"),
-            (
-                (c["rank"], c["organization"], c["service"], _number(c["score"]), _score(c))
-                for c in eligible
-            ),
+            ((c["rank"], c["organization"], c["service"], _number(c["score"]), _score(c)) for c in eligible),
         )
     if kept_out:
         out.blank()
@@ -58,8 +53,7 @@ def _score(candidate: Candidate) -> str:
 
 def _failed(candidate: Candidate) -> str:
     return "; ".join(
-        f"{rule['rule']}: {rule['reason']}"
-        + (f" ({printable(rule['detail'])})" if rule["detail"] else "")
+        f"{rule['rule']}: {rule['reason']}" + (f" ({printable(rule['detail'])})" if rule["detail"] else "")
         for rule in candidate["rules"]
         if not rule["passed"]
     )

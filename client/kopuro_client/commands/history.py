@@ -19,9 +19,7 @@ def history(
         str | None,
         typer.Option("--type", help="Only this event type, such as kopuro.offer.opened.v1."),
     ] = None,
-    since: Annotated[
-        str | None, typer.Option("--from", help="From this time on (RFC 3339).")
-    ] = None,
+    since: Annotated[str | None, typer.Option("--from", help="From this time on (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Before this time (RFC 3339).")] = None,
     after: AFTER = None,
     limit: LIMIT = None,

@@ -10,9 +10,7 @@ import typer
 from kopuro_client.commands.output import Output
 from kopuro_client.records import Item, Page
 
-AFTER = Annotated[
-    str | None, typer.Option(help="Go on after this cursor (the page before names it).")
-]
+AFTER = Annotated[str | None, typer.Option(help="Go on after this cursor (the page before names it).")]
 LIMIT = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
 
 

@@ -43,9 +43,7 @@ def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
 def watch(
     session: Session,
     after: AFTER = None,
-    ack: Annotated[
-        bool, typer.Option("--ack", help="Acknowledge each message once it is printed.")
-    ] = False,
+    ack: Annotated[bool, typer.Option("--ack", help="Acknowledge each message once it is printed.")] = False,
     quiet_for: Annotated[
         float | None,
         typer.Option("--for", min=1, help="Stop when no message has come for so many seconds."),

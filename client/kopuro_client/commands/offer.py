@@ -9,9 +9,7 @@ import typer
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import show_submitted
 
-OFFER = Annotated[
-    str, typer.Argument(metavar="OFFER", help="The offer's id, as the mailbox names it.")
-]
+OFFER = Annotated[str, typer.Argument(metavar="OFFER", help="The offer's id, as the mailbox names it.")]
 
 
 def group() -> typer.Typer:

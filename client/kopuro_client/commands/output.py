@@ -45,9 +45,7 @@ class Output:
     Commands ask `as_json` and print one or the other.
     """
 
-    def __init__(
-        self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None
-    ) -> None:
+    def __init__(self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.as_json = as_json
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr

@@ -36,11 +36,10 @@ def add_plugins(
                 raise ValueError("the name is taken")
             commands = _commands(entry_point)
             get_command(commands)  # what typer cannot build fails here, and not for everybody
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it is not ours
             detail = " ".join(str(error).split())
             complain(
-                f"kopuro: the plug-in {entry_point.name!r} is left out: "
-                f"{type(error).__name__}: {detail}"
+                f"kopuro: the plug-in {entry_point.name!r} is left out: {type(error).__name__}: {detail}"
             )
             continue
         names.add(entry_point.name)

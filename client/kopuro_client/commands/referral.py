@@ -44,9 +44,7 @@ def submit(
     file: Annotated[str, typer.Argument(help="A referral with its case, as JSON; - for stdin.")],
     idempotency_key: Annotated[
         str | None,
-        typer.Option(
-            help="Makes a repetition harmless. Needs a sealed case: see `kopuro case seal`."
-        ),
+        typer.Option(help="Makes a repetition harmless. Needs a sealed case: see `kopuro case seal`."),
     ] = None,
 ) -> None:
     """Seal a referral's case and submit it. Prints the referral's id.
@@ -75,9 +73,7 @@ def show(session: Session, referral: REFERRAL) -> None:
 
 def list_(
     session: Session,
-    status: Annotated[
-        str | None, typer.Option(help="Only those in this state, such as offered.")
-    ] = None,
+    status: Annotated[str | None, typer.Option(help="Only those in this state, such as offered.")] = None,
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:
@@ -140,9 +136,7 @@ def note(
     text: Annotated[str, typer.Argument(help="The note; it is sealed before it is sent.")],
     to: Annotated[
         str | None,
-        typer.Option(
-            help="The organisation it is for. With --as: the other party, unless you say."
-        ),
+        typer.Option(help="The organisation it is for. With --as: the other party, unless you say."),
     ] = None,
 ) -> None:
     """Send a sealed note to the other party of a referral."""
@@ -177,9 +171,7 @@ def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, s
         return document, case, None
     if isinstance(case, str):
         return document, None, case
-    raise InvalidArgumentError(
-        'the referral lacks its "case": an object, or the text of a sealed case'
-    )
+    raise InvalidArgumentError('the referral lacks its "case": an object, or the text of a sealed case')
 
 
 def _from_stdin() -> dict[str, Any]:

@@ -47,16 +47,12 @@ def connected(
         **arguments: Any,
     ) -> None:
         if discovery is None:
-            raise InvalidArgumentError(
-                "which hub? Give --discovery URL or set KOPURO_DISCOVERY_URL"
-            )
+            raise InvalidArgumentError("which hub? Give --discovery URL or set KOPURO_DISCOVERY_URL")
         identity = ANYBODY if anonymous else _identity(acting_as, credentials, sealing_key)
         with Kopuro.discover(
             discovery, identity.client_id, identity.client_secret, sealing_key=identity.sealing_key
         ) as hub:
-            session = Session(
-                hub=hub, out=Output(as_json=as_json), organization=identity.organization
-            )
+            session = Session(hub=hub, out=Output(as_json=as_json), organization=identity.organization)
             command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -64,9 +60,7 @@ def connected(
     signature = inspect.Signature([*own, *shared])
     # Typer reads a command's options from its signature and annotations.
     run.__signature__ = signature  # type: ignore[attr-defined]
-    run.__annotations__ = {
-        name: parameter.annotation for name, parameter in signature.parameters.items()
-    }
+    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return run
 
 
@@ -111,9 +105,7 @@ def _shared_options(
     """The options every command of ours has; only the signature is used."""
 
 
-def _identity(
-    acting_as: str | None, credentials: Path | None, sealing_key: Path | None
-) -> Identity:
+def _identity(acting_as: str | None, credentials: Path | None, sealing_key: Path | None) -> Identity:
     if acting_as is not None:
         if credentials is None:
             raise InvalidArgumentError("--as needs --credentials FILE (or KOPURO_CREDENTIALS)")

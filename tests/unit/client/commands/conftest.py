@@ -1,0 +1,69 @@
+"""The `kopuro` command, run in this process against the fake hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kopuro_client import generate_key
+from kopuro_client.commands import main
+
+from tests.unit.client.fake_hub import FakeHub
+
+ORGANIZATION = "kg.osh-legal-aid"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def sealing_key() -> dict[str, Any]:
+    return dict(generate_key())
+
+
+@pytest.fixture
+def credentials(tmp_path: Path, sealing_key: dict[str, Any]) -> Path:
+    """A credentials file as `kopuro up` writes it."""
+    file = tmp_path / "credentials.json"
+    client = {"client_id": ORGANIZATION, "client_secret": "s"}
+    file.write_text(
+        json.dumps(
+            {
+                "organizations": {ORGANIZATION: {**client, "sealing_key": sealing_key}},
+                "coordinator": {"client_id": "coordinator", "client_secret": "c"},
+            }
+        )
+    )
+    return file
+
+
+@pytest.fixture
+def run(
+    hub: FakeHub, credentials: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs the command as ORGANIZATION; stdout and stderr are files, not terminals."""
+    monkeypatch.setenv("KOPURO_DISCOVERY_URL", hub.url)
+    monkeypatch.setenv("KOPURO_CREDENTIALS", str(credentials))
+    monkeypatch.setenv("KOPURO_AS", ORGANIZATION)
+
+    def running(*arguments: str) -> Ran:
+        capfd.readouterr()
+        code = main(arguments)
+        captured = capfd.readouterr()
+        return Ran(code=int(code), out=captured.out, err=captured.err)
+
+    return running

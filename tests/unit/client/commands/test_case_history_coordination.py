@@ -1,0 +1,94 @@
+from typing import Any
+
+from kopuro_client import generate_key, public_key, seal
+
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.fake_hub import Answer, FakeHub, answer
+
+CASE = {
+    "name": "Зарина М.",
+    "phones": ["+992900000000"],
+    "safe_contact": None,
+    "narrative": "Первая строка.\nВторая строка.",
+    "documents": [{"name": "Договор", "media_type": "application/pdf", "content": "aGk="}],
+}
+NOTE = "kopuro.example/kg\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— kopuro.example/kg Az3gr\n"
+
+
+def test_a_case_is_opened_here(hub: FakeHub, run: Run, sealing_key: dict[str, Any]) -> None:
+    sealed = seal(CASE, public_key(sealing_key))
+    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    lines = run("case", "show", "r1").out.splitlines()
+    assert "name    Зарина М." in lines
+    assert lines[lines.index("Первая строка.") + 1] == "Вторая строка."
+    assert run("case", "show", "r1", "--json").json() == {"referral_id": "r1", "case": CASE}
+    assert run("case", "show", "r1", "--sealed").json() == {"referral_id": "r1", "case": sealed}
+
+
+def test_a_case_sealed_to_somebody_else_is_exit_7(hub: FakeHub, run: Run) -> None:
+    sealed = seal(CASE, public_key(generate_key()))
+    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    ran = run("case", "show", "r1")
+    assert (ran.code, ran.out) == (7, "")
+
+
+def test_history_names_the_tree_it_was_read_from(hub: FakeHub, run: Run) -> None:
+    entry = {
+        "index": 2,
+        "time": "2026-05-01T09:00:00Z",
+        "type": "kopuro.referral.submitted.v1",
+        "hub": "kg",
+        "actor": "kg.osh-legal-aid",
+        "referral_id": "r1",
+        "message_id": "m1",
+        "organization": None,
+        "commitment": "c",
+    }
+    page = {"items": [entry], "next": None, "checkpoint": {"origin": "kopuro/kg", "size": 3, "root": "Cs="}}
+    hub.script("GET", "/audit/v1/history", answer(page))
+    ran = run("history", "r1", "--from", "2026-05-01T00:00:00Z", "--type", "kopuro.referral.submitted.v1")
+    assert ran.out.splitlines()[1].split() == (
+        ["2", "2026-05-01", "09:00:00Z", "kopuro.referral.submitted.v1", "kg.osh-legal-aid", "r1"]
+    )
+    assert "kopuro/kg, 3 entries, root Cs=" in ran.err
+    assert hub.requests_to("/audit/v1/history")[0].query == {
+        "referral": "r1",
+        "type": "kopuro.referral.submitted.v1",
+        "from": "2026-05-01T00:00:00Z",
+    }
+    assert run("history", "--json").json() == page
+
+
+def test_anybody_may_read_the_checkpoint(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
+    for name in ("KOPURO_AS", "KOPURO_CREDENTIALS"):
+        monkeypatch.delenv(name)
+    hub.script("GET", "/audit/checkpoint", Answer(status=200, body=NOTE.encode()))
+    ran = run("checkpoint")
+    assert (ran.code, ran.out) == (0, NOTE)
+    assert hub.requests_to("/directory/oauth/token") == []
+
+
+def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
+    item = {
+        "id": "r1",
+        "urgency": "emergency",
+        "needs": ["shelter"],
+        "region": "KZ-75",
+        "since": "2026-05-01T09:00:00Z",
+        "reason": "no_candidate",
+    }
+    hub.script("GET", "/routing/v1/coordination/unplaced", answer({"items": [item], "next": None}))
+    hub.script(
+        "POST", "/routing/v1/coordination/r1/offer", answer({"id": "s1", "status": "submitted"}, status=202)
+    )
+    ran = run("coordination", "unplaced", "--as", "coordinator")
+    assert ran.out.splitlines()[1].split() == [
+        "r1",
+        "emergency",
+        "KZ-75",
+        "shelter",
+        "2026-05-01",
+        "09:00:00Z",
+        "no_candidate",
+    ]
+    assert run("coordination", "place", "r1", "kz.almaty-shelter", "--as", "coordinator").out == "s1\n"

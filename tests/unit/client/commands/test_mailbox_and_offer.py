@@ -1,0 +1,74 @@
+import json
+
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
+from tests.unit.client.fake_hub import Answer, FakeHub, answer
+
+MAILBOX = "/delivery/v1/mailbox"
+ACKNOWLEDGE = f"{MAILBOX}/{OFFER_OPENED['id']}/acknowledge"
+SUBMITTED = answer({"id": "s1", "status": "submitted"}, status=202)
+
+
+def test_list_shows_what_an_offer_is_about(hub: FakeHub, run: Run) -> None:
+    page = {"items": [OFFER_OPENED], "next": "1"}
+    hub.script("GET", MAILBOX, answer(page))
+    ran = run("mailbox", "list")
+    line = ran.out.splitlines()[1]
+    for word in (
+        "offer.opened",
+        REFERRAL["id"],
+        "urgent",
+        "legal.wage_claim",
+        OFFER_OPENED["data"]["offer_id"],
+    ):
+        assert word in line
+    assert run("mailbox", "list", "--json").json() == page
+
+
+def test_watch_prints_a_line_a_message_until_it_has_been_quiet(hub: FakeHub, run: Run) -> None:
+    second = {**OFFER_OPENED, "id": "m2", "type": "kopuro.case.released.v1", "data": {"referral_id": "r2"}}
+    hub.script(
+        "GET",
+        MAILBOX,
+        answer({"items": [OFFER_OPENED, second], "next": "2"}),
+        slow_silence,
+    )
+    ran = run("mailbox", "watch", "--for", "1", "--json")
+    assert ran.code == 0
+    assert [json.loads(line) for line in ran.out.splitlines()] == [OFFER_OPENED, second]
+    assert hub.requests_to(MAILBOX)[1].query["after"] == "2"
+    assert "Ctrl-C" in ran.err
+
+
+def test_watch_acknowledges_what_it_has_printed(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", MAILBOX, answer({"items": [OFFER_OPENED], "next": "1"}), slow_silence)
+    hub.script("POST", ACKNOWLEDGE, Answer(status=204))
+    ran = run("mailbox", "watch", "--ack", "--for", "1")
+    assert "offer.opened" in ran.out
+    assert "\x1b" not in ran.out
+    assert len(hub.requests_to(ACKNOWLEDGE)) == 1
+
+
+def test_ack_takes_several(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", ACKNOWLEDGE, Answer(status=204))
+    hub.script("POST", f"{MAILBOX}/m2/acknowledge", Answer(status=204))
+    ran = run("mailbox", "ack", OFFER_OPENED["id"], "m2")
+    assert (ran.code, ran.out) == (0, "")
+    assert len(hub.requests_to(f"{MAILBOX}/m2/acknowledge")) == 1
+
+
+def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
+    hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
+    assert run("offer", "accept", "o1").out == "s1\n"
+    assert run("offer", "decline", "o1", "--reason", "other", "--note", "Ремонт").code == 0
+    assert hub.requests_to("/intake/v1/offers/o1/decline")[0].json() == {"reason": "other", "note": "Ремонт"}
+    assert run("offer", "decline", "o1").code == 2  # a decline has a reason
+
+
+def slow_silence() -> Answer:
+    """An empty page after the second that was asked for, as a hub holds it."""
+    import threading
+
+    threading.Event().wait(1.0)
+    return answer({"items": [], "next": None})

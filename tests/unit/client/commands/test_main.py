@@ -1,0 +1,210 @@
+"""Exit codes, identities and the two faces of the output, as a script and as a person meet them."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from kopuro_client.commands import ExitCode
+
+from tests.unit.client.commands.conftest import ORGANIZATION, Run
+from tests.unit.client.commands.samples import REFERRAL
+from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+
+ONE = f"/intake/v1/referrals/{REFERRAL['id']}"
+SHOW = ("referral", "show", REFERRAL["id"])
+
+
+def test_the_exit_codes_stay() -> None:
+    assert {code.name: code.value for code in ExitCode} == {
+        "OK": 0,
+        "FAULT": 1,
+        "USAGE": 2,
+        "REFUSED": 3,
+        "NOT_AUTHENTICATED": 4,
+        "UNAVAILABLE": 5,
+        "CANNOT_CONNECT": 6,
+        "SEALING": 7,
+        "HUB_DEFECT": 8,
+        "INTERRUPTED": 130,
+    }
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (answer(REFERRAL), 0),
+        (problem(404, "not-found", "There is no such thing here for you"), 3),
+        (problem(403, "forbidden", "No"), 3),
+        (problem(401, "invalid-token", "No"), 4),
+        (Answer(status=503, headers={"Retry-After": "3600"}), 5),
+        (answer(["not", "a", "referral"]), 8),
+        (problem(500, "internal", "Something is wrong on our side"), 8),
+    ],
+)
+def test_an_answer_has_its_exit_code(hub: FakeHub, run: Run, reply: Answer, code: int) -> None:
+    hub.script("GET", ONE, reply)
+    ran = run(*SHOW)
+    assert ran.code == code
+    assert (ran.out == "") == (code != 0)
+    assert "Traceback" not in ran.err
+
+
+def test_nobody_there_is_exit_6(run: Run) -> None:
+    ran = run(*SHOW, "--discovery", "http://127.0.0.1:9/")
+    assert ran.code == 6
+    assert "127.0.0.1:9" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["referral", "show"],
+        ["referral", "no-such-command"],
+        ["referral", "list", "--limit", "0"],
+        ["referral", "list", "--discovery", "kopuro.example"],
+        ["referral", "list", "--as", "kg.nobody"],
+        ["referral", "list", "--credentials", "/no/such/file"],
+    ],
+)
+def test_a_wrong_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err
+
+
+@pytest.mark.parametrize("missing", ["KOPURO_DISCOVERY_URL", "KOPURO_CREDENTIALS", "KOPURO_AS"])
+def test_a_missing_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.delenv(missing)
+    ran = run(*SHOW)
+    assert ran.code == 2
+    assert missing in ran.err or "--as" in ran.err
+
+
+def test_an_identity_can_come_from_the_environment(
+    hub: FakeHub, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("KOPURO_AS")
+    monkeypatch.setenv("KOPURO_CLIENT_ID", "kg.other")
+    monkeypatch.setenv("KOPURO_CLIENT_SECRET", "s")
+    hub.script("GET", ONE, answer(REFERRAL))
+    assert run(*SHOW).code == 0
+    monkeypatch.setenv("KOPURO_SEALING_KEY", str(tmp_path / "absent.json"))
+    assert run(*SHOW).code == 2
+
+
+def test_help_and_version_go_to_stdout(run: Run) -> None:
+    ran = run("--help")
+    assert ran.code == 0
+    for word in (
+        "referral",
+        "mailbox",
+        "offer",
+        "case",
+        "history",
+        "checkpoint",
+        "coordination",
+        "Exit codes",
+    ):
+        assert word in ran.out
+    assert run("--version").out == f"{version('kopuro-client')}\n"
+
+
+def python(
+    *arguments: str, hub: FakeHub, credentials: Path, **environment: str
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-m", "kopuro_client", *arguments],
+        env={
+            **os.environ,
+            "KOPURO_DISCOVERY_URL": hub.url,
+            "KOPURO_CREDENTIALS": str(credentials),
+            "KOPURO_AS": ORGANIZATION,
+            **environment,
+        },
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_pipe_gets_utf_8_and_no_escape_codes_whatever_the_locale(hub: FakeHub, credentials: Path) -> None:
+    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": "Профсоюз"}))
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "FORCE_COLOR": "1"}
+    ran = python(*SHOW, hub=hub, credentials=credentials, **locale)
+    assert ran.returncode == 0, ran.stderr
+    assert "Профсоюз" in ran.stdout.decode("utf-8")
+    assert b"\x1b" not in ran.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> None:
+    hub.script("GET", ONE, answer(REFERRAL))
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "KOPURO_DISCOVERY_URL": hub.url}
+    environment |= {"KOPURO_CREDENTIALS": str(credentials), "KOPURO_AS": ORGANIZATION}
+    environment.pop("NO_COLOR", None)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "kopuro_client", *SHOW],
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:
+        pass  # how Linux says that the other side is closed
+    finally:
+        os.close(ours)
+    assert child.wait(timeout=60) == 0
+    text = shown.decode()
+    assert "\x1b[" in text
+    assert "●" in text
+    assert "─" in text
+
+
+def test_a_plug_in_adds_commands_and_a_broken_one_breaks_nothing(
+    hub: FakeHub, credentials: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sample_plugin.py").write_text(
+        "import typer\n"
+        "letters = typer.Typer()\n"
+        "@letters.command('list')\n"
+        "def list_(): print('letters')\n"
+        "@letters.command()\n"
+        "def show(): pass\n"
+        "def up(directory: str = 'x'): print('up in', directory)\n"
+        "def unbuildable(what: 'Nowhere'): pass\n"
+        "number = 7\n"
+    )
+    information = tmp_path / "sample_plugin-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: sample-plugin\nVersion: 1\n")
+    (information / "entry_points.txt").write_text(
+        "[kopuro.commands]\n"
+        "sample-letters = sample_plugin:letters\n"
+        "sample-up = sample_plugin:up\n"
+        "absent = no_such_module:x\n"
+        "number = sample_plugin:number\n"
+        "unbuildable = sample_plugin:unbuildable\n"
+        "referral = sample_plugin:up\n"
+    )
+    hub.script("GET", ONE, answer(REFERRAL))
+    where = {"PYTHONPATH": str(tmp_path)}
+    ran = python("sample-up", "--directory", "here", hub=hub, credentials=credentials, **where)
+    assert (ran.returncode, ran.stdout) == (0, b"up in here\n")
+    assert python("sample-letters", "list", hub=hub, credentials=credentials, **where).stdout == b"letters\n"
+    ran = python(*SHOW, "--json", hub=hub, credentials=credentials, **where)
+    assert json.loads(ran.stdout) == REFERRAL
+    complaints = ran.stderr.decode().splitlines()
+    for name in ("absent", "number", "unbuildable", "referral"):
+        [line] = [line for line in complaints if f"'{name}'" in line]
+        assert "left out" in line

@@ -1,0 +1,171 @@
+import json
+from pathlib import Path
+
+import pytest
+from kopuro_client import generate_key, open_sealed, public_key
+
+from tests.unit.client.commands.conftest import ORGANIZATION, Run
+from tests.unit.client.commands.samples import DECISIONS, REFERRAL, SUMMARY
+from tests.unit.client.fake_hub import FakeHub, answer, problem
+
+REFERRALS = "/intake/v1/referrals"
+ONE = f"{REFERRALS}/{REFERRAL['id']}"
+REQUESTED = {"id": "r1", "status": "requested"}
+SUBMITTED = {"id": "s1", "status": "submitted"}
+CASE = {"name": "Бакыт", "narrative": "Паспорт забрали."}
+
+
+@pytest.fixture
+def referral_file(tmp_path: Path) -> Path:
+    file = tmp_path / "referral.json"
+    file.write_text(
+        json.dumps({"needs": ["protection.confiscated_passport"], "urgency": "urgent", "case": CASE})
+    )
+    return file
+
+
+def test_submit_seals_the_case_and_prints_the_id_alone(hub: FakeHub, run: Run, referral_file: Path) -> None:
+    hub.script("POST", REFERRALS, answer(REQUESTED, status=202))
+    ran = run("referral", "submit", str(referral_file))
+    assert (ran.code, ran.out) == (0, "r1\n")
+    assert "mailbox" in ran.err
+    body = hub.requests_to(REFERRALS)[0].json()
+    assert open_sealed(body.pop("case"), hub.custody_key) == CASE
+    assert body == {"needs": ["protection.confiscated_passport"], "urgency": "urgent"}
+
+
+def test_a_case_is_sealed_beforehand_and_submitted_twice_the_same(
+    hub: FakeHub, run: Run, referral_file: Path, tmp_path: Path
+) -> None:
+    hub.script("POST", REFERRALS, answer(REQUESTED, status=202))
+    sealed = tmp_path / "sealed.json"
+    sealed.write_text(run("case", "seal", str(referral_file)).out)
+    for _ in range(2):
+        assert run("referral", "submit", str(sealed), "--idempotency-key", "k1").code == 0
+    first, second = hub.requests_to(REFERRALS)
+    assert first.body == second.body
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"] == "k1"
+
+
+def test_an_idempotency_key_with_an_open_case_is_a_usage_error(
+    hub: FakeHub, run: Run, referral_file: Path
+) -> None:
+    ran = run("referral", "submit", str(referral_file), "--idempotency-key", "k1")
+    assert ran.code == 2
+    assert "kopuro case seal" in ran.err
+    assert hub.requests_to(REFERRALS) == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"case": 7}'])
+def test_a_file_that_is_no_referral_is_a_usage_error(run: Run, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "bad.json"
+    file.write_text(content)
+    ran = run("referral", "submit", str(file))
+    assert (ran.code, ran.out) == (2, "")
+    assert run("referral", "submit", str(tmp_path / "absent.json")).code == 2
+
+
+def test_show_is_readable_and_plain_when_piped(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ONE, answer(REFERRAL))
+    ran = run("referral", "show", REFERRAL["id"])
+    assert ran.code == 0
+    assert "\x1b" not in ran.out
+    lines = ran.out.splitlines()
+    assert lines[0] == f"Referral {REFERRAL['id']}"
+    assert "status     completed" in lines
+    assert "2026-05-01 12:00:00Z  offer.declined          ru.moscow-centre  reason=no_capacity" in lines
+    assert not any(line != line.rstrip() for line in lines)
+    [declined] = [line for line in lines if line.startswith("1 ")]
+    opened, deadline = "2026-05-01 09:00:01Z", "2026-05-02 09:00:01Z"
+    offer = REFERRAL["offers"][0]["id"]
+    assert declined.split() == f"1 ru.moscow-centre declined {opened} {deadline} no_capacity {offer}".split()
+
+
+def test_json_is_the_apis_own(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ONE, answer({**REFERRAL, "new_member": {"from": "a later version"}}))
+    ran = run("referral", "show", REFERRAL["id"], "--json")
+    assert ran.json() == {**REFERRAL, "new_member": {"from": "a later version"}}
+
+
+def test_list_prints_a_page_and_how_to_go_on(hub: FakeHub, run: Run) -> None:
+    page = {"items": [SUMMARY, {**SUMMARY, "id": "other"}], "next": "c2"}
+    hub.script("GET", REFERRALS, answer(page))
+    ran = run("referral", "list", "--status", "offered", "--limit", "2")
+    assert hub.requests_to(REFERRALS)[0].query == {"status": "offered", "limit": "2"}
+    heading, first, second = ran.out.splitlines()
+    assert heading.split() == ["id", "status", "urgency", "region", "needs", "sender", "acceptor", "updated"]
+    assert "legal.wage_claim, shelter" in first
+    assert heading.index("status") == first.index("offered") == second.index("offered")
+    assert "--after c2" in ran.err
+    assert run("referral", "list", "--json").json() == page
+
+
+def test_an_empty_list_says_so_on_stderr(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", REFERRALS, answer({"items": [], "next": None}))
+    ran = run("referral", "list")
+    assert (ran.code, ran.out, ran.err) == (0, "", "nothing here\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "body"),
+    [
+        (["withdraw", "r1", "--reason", "other"], "withdraw", {"reason": "other"}),
+        (["progress", "r1"], "progress", {"status": "in_progress"}),
+        (["progress", "r1", "on_hold"], "progress", {"status": "on_hold"}),
+        (["complete", "r1", "resolved"], "complete", {"outcome": "resolved"}),
+        (["revoke-consent", "r1"], "consent/revoke", {}),
+    ],
+)
+def test_what_is_reported(hub: FakeHub, run: Run, arguments: list[str], path: str, body: object) -> None:
+    hub.script("POST", f"{REFERRALS}/r1/{path}", answer(SUBMITTED, status=202))
+    assert run("referral", *arguments).out == "s1\n"
+    assert run("referral", *arguments, "--json").json() == SUBMITTED
+    assert hub.requests_to(f"{REFERRALS}/r1/{path}")[0].json() == body
+
+
+def test_a_note_goes_to_the_other_party(hub: FakeHub, run: Run) -> None:
+    key = generate_key()
+    hub.script("GET", ONE, answer({**REFERRAL, "sender": ORGANIZATION}))
+    hub.script("GET", "/directory/v1/organizations/ru.moscow-union", answer({"sealing_key": public_key(key)}))
+    hub.script("POST", f"{ONE}/notes", answer(SUBMITTED, status=202))
+    assert run("referral", "note", REFERRAL["id"], "Звоните после шести.").code == 0
+    assert open_sealed(hub.requests_to(f"{ONE}/notes")[0].json()["note"], key) == {
+        "text": "Звоните после шести."
+    }
+
+
+def test_a_note_on_a_referral_nobody_accepted_has_no_receiver(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": None}))
+    ran = run("referral", "note", REFERRAL["id"], "x")
+    assert ran.code == 2
+    assert "no other party" in ran.err
+
+
+def test_explain_names_the_rule_that_kept_a_candidate_out(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", answer(DECISIONS))
+    ran = run("referral", "explain", REFERRAL["id"])
+    assert "kind: kind_not_opted_in (kind=consular_representative)" in ran.out
+    assert "vetting" not in ran.out  # what passed is not what explains
+    assert "0.812" in ran.out
+    assert "nearness 0.3×1" in ran.out
+    assert run("referral", "explain", REFERRAL["id"], "--json").json() == DECISIONS
+
+
+def test_a_name_cannot_steer_the_terminal(hub: FakeHub, run: Run) -> None:
+    evil = "ru.x\x1b]0;owned\x07\u202e[red]"
+    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": evil}))
+    for arguments in ([], ["--json"]):
+        ran = run("referral", "show", REFERRAL["id"], *arguments)
+        assert not set("\x1b\x07\u202e") & set(ran.out)
+    assert ran.json()["acceptor"] == evil
+
+
+def test_a_refusal_is_told_on_stderr_with_its_pointers(hub: FakeHub, run: Run, referral_file: Path) -> None:
+    errors = [{"pointer": "/needs/0", "detail": "Unknown code."}]
+    hub.script("POST", REFERRALS, problem(422, "invalid-submission", "Not so", detail="One.", errors=errors))
+    ran = run("referral", "submit", str(referral_file))
+    assert (ran.code, ran.out) == (3, "")
+    assert "urn:kopuro:problem:invalid-submission" in ran.err
+    assert "/needs/0: Unknown code." in ran.err
+    ran = run("referral", "submit", str(referral_file), "--json")
+    assert json.loads(ran.err)["errors"] == errors

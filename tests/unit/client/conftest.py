@@ -1,0 +1,59 @@
+"""A fake hub, and clients of it whose time the test passes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from kopuro_client import Kopuro, RetryPolicy, Transport
+
+from tests.unit.client.fake_hub import FakeHub
+
+
+class Passing:
+    """Time that passes when somebody sleeps, or when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a proxy nor an identity of the machine the tests run on."""
+    for name in ("DISCOVERY_URL", "CLIENT_ID", "CLIENT_SECRET", "SEALING_KEY", "AS", "CREDENTIALS"):
+        monkeypatch.delenv(f"KOPURO_{name}", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    running = FakeHub()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def passing() -> Passing:
+    return Passing()
+
+
+@pytest.fixture
+def client(hub: FakeHub, passing: Passing) -> Iterator[Kopuro]:
+    """Three attempts, half a second and one second apart, within ten seconds."""
+    transport = Transport(
+        retry=RetryPolicy(attempts=3, first_delay=0.5, patience=10.0),
+        answer_limit=5.0,
+        sleep=passing.sleep,
+        clock=passing.clock,
+    )
+    with Kopuro.discover(hub.url, "kg.osh-legal-aid", "a secret", transport=transport) as connected:
+        yield connected

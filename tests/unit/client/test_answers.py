@@ -1,0 +1,104 @@
+import datetime as dt
+
+import pytest
+from kopuro_client import (
+    AuthenticationError,
+    ClientError,
+    DefectError,
+    FieldError,
+    RefusedError,
+    UnavailableError,
+)
+from kopuro_client.answers import error_of, json_lines, json_page, seconds_until
+
+NOW = dt.datetime(2026, 5, 1, 12, 0, 0, tzinfo=dt.UTC)
+
+
+def of(status: int, body: bytes = b"", retry_after: str | None = None) -> ClientError | None:
+    return error_of(status=status, reason="Reason", body=body, retry_after=retry_after, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "family"),
+    [
+        (301, DefectError),
+        (400, RefusedError),
+        (401, AuthenticationError),
+        (403, RefusedError),
+        (404, RefusedError),
+        (409, RefusedError),
+        (413, RefusedError),
+        (422, RefusedError),
+        (408, UnavailableError),
+        (429, UnavailableError),
+        (500, DefectError),
+        (502, UnavailableError),
+        (503, UnavailableError),
+        (504, UnavailableError),
+    ],
+)
+def test_each_status_has_its_family(status: int, family: type[ClientError]) -> None:
+    assert type(of(status)) is family
+
+
+def test_a_success_is_no_error() -> None:
+    assert of(202) is None
+    assert of(204) is None
+
+
+def test_a_problem_is_mirrored() -> None:
+    error = of(
+        422,
+        b'{"type":"urn:kopuro:problem:invalid-submission","title":"T","status":400,"detail":"D.",'
+        b'"errors":[{"pointer":"/needs/0","detail":"Unknown."}],"more":1}',
+    )
+    assert isinstance(error, RefusedError)
+    assert (error.type, error.title, error.status, error.detail) == (
+        "urn:kopuro:problem:invalid-submission",
+        "T",
+        422,  # the status of the answer counts, whatever the body says
+        "D.",
+    )
+    assert error.errors == (FieldError(pointer="/needs/0", detail="Unknown."),)
+    assert str(error) == "T: D."
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors":7,"title":[]}', b"[" * 100_000])
+def test_a_refusal_without_a_problem_is_still_a_refusal(body: bytes) -> None:
+    error = of(404, body)
+    assert isinstance(error, RefusedError)
+    assert (error.type, error.title, error.errors) == ("about:blank", "Reason", ())
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Fri, 01 May 2026 12:01:30 GMT", 90.0),
+        ("Fri, 01 May 2026 11:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-3", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert seconds_until(header, now=NOW) == seconds
+    error = of(503, retry_after=header)
+    assert isinstance(error, UnavailableError)
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"items":{}}', b'{"items":[],"next":5}', b'{"items":1,"next":null}']
+)
+def test_what_is_not_a_page_is_a_defect(body: bytes) -> None:
+    with pytest.raises(DefectError):
+        json_page(body)
+
+
+def test_a_batch_that_answers_too_few_lines_is_a_defect() -> None:
+    assert json_lines(b'{"line":1}\n{"line":2}\n', expected=2) == [{"line": 1}, {"line": 2}]
+    with pytest.raises(DefectError):
+        json_lines(b'{"line":1}\n', expected=2)

@@ -1,0 +1,50 @@
+from typing import Any
+
+import pytest
+from kopuro_client import CaseError, check_case
+
+
+def test_a_full_case_and_a_bare_one_pass() -> None:
+    check_case({"name": "Фарход"})
+    check_case(
+        {
+            "name": "Фарход",
+            "phones": ["+992900000000"],
+            "safe_contact": None,
+            "narrative": "",
+            "documents": [{"name": "a", "media_type": "image/png", "content": "aGk="}],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "pointers"),
+    [
+        ({}, ["/name"]),
+        ({"name": ""}, ["/name"]),
+        ({"name": "x", "phones": ["0700 000 000", "+996700000000", 7]}, ["/phones/0", "/phones/2"]),
+        ({"name": "x", "phones": "+996700000000"}, ["/phones"]),
+        ({"name": "x", "phones": ["+996700000000"] * 11}, ["/phones"]),
+        ({"name": "x", "safe_contact": 3}, ["/safe_contact"]),
+        ({"name": "x", "pho/ne": "+996700000000"}, ["/pho~1ne"]),
+        ({"name": "x", "documents": [7]}, ["/documents/0"]),
+        (
+            {"name": "x", "documents": [{"name": "a", "media_type": "image/png", "content": "not base64"}]},
+            ["/documents/0/content"],
+        ),
+        ({"name": "x", "narrative": "y" * 20_001}, ["/narrative"]),
+    ],
+)
+def test_what_the_receiver_could_not_read_is_refused_with_pointers(
+    case: dict[str, Any], pointers: list[str]
+) -> None:
+    with pytest.raises(CaseError) as caught:
+        check_case(case)
+    assert [error.pointer for error in caught.value.errors] == pointers
+
+
+def test_the_error_repeats_nothing_of_the_person() -> None:
+    with pytest.raises(CaseError) as caught:
+        check_case({"name": "x", "phones": ["8-916-SECRET"], "narrative": 12345678})
+    assert "SECRET" not in str(caught.value)
+    assert "12345678" not in str(caught.value)

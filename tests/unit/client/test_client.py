@@ -1,0 +1,302 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kopuro_client import (
+    CaseError,
+    ClientError,
+    DefectError,
+    InvalidArgumentError,
+    Kopuro,
+    RefusedError,
+    SealingError,
+    Submission,
+    UnavailableError,
+    generate_key,
+    open_sealed,
+    public_key,
+    seal,
+)
+
+from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+
+FACTS: dict[str, Any] = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW"}
+CASE: dict[str, Any] = {"name": "Нурлан Б.", "phones": ["+996555000000"], "narrative": "Не платят."}
+REFERRALS = "/intake/v1/referrals"
+BATCH = "/intake/v1/referrals:batch"
+RECEIVER = "/directory/v1/organizations/ru.moscow-union"
+REQUESTED = answer({"id": "r1", "status": "requested"}, status=202)
+SUBMITTED = answer({"id": "s1", "status": "submitted"}, status=202)
+BUSY = Answer(status=503)
+
+
+def test_a_submission_is_sealed_to_the_custody_key(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", REFERRALS, REQUESTED)
+    assert client.submit(FACTS, case=CASE) == {"id": "r1", "status": "requested"}
+    [request] = hub.requests_to(REFERRALS)
+    body = request.json()
+    assert open_sealed(body.pop("case"), hub.custody_key) == CASE
+    assert body == FACTS
+    assert request.headers["content-type"] == "application/json"
+    assert "Нурлан".encode() not in request.body
+
+
+def test_a_submission_to_a_named_organisation_is_sealed_to_its_key(hub: FakeHub, client: Kopuro) -> None:
+    key = generate_key()
+    hub.script("GET", RECEIVER, answer({"id": "ru.moscow-union", "sealing_key": public_key(key)}))
+    hub.script("POST", REFERRALS, REQUESTED)
+    client.submit({**FACTS, "to": "ru.moscow-union"}, case=CASE)
+    assert open_sealed(hub.requests_to(REFERRALS)[0].json()["case"], key) == CASE
+
+
+@pytest.mark.parametrize("record", [{"sealing_key": None}, {}, {"sealing_key": {"kty": "RSA"}}])
+def test_nothing_is_sent_to_an_organisation_without_a_usable_key(
+    hub: FakeHub, client: Kopuro, record: dict[str, Any]
+) -> None:
+    hub.script("GET", RECEIVER, answer(record))
+    with pytest.raises(SealingError):
+        client.submit({**FACTS, "to": "ru.moscow-union"}, case=CASE)
+    assert hub.requests_to(REFERRALS) == []
+
+
+def test_a_case_nobody_could_read_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
+    with pytest.raises(CaseError):
+        client.submit(FACTS, case={"narrative": "no name"})
+    assert hub.requests_to(REFERRALS) == []
+
+
+def test_a_sealed_case_is_sent_as_it_is(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", REFERRALS, REQUESTED)
+    sealed = client.seal(CASE)
+    client.submit(FACTS, sealed=sealed, idempotency_key="our-4711")
+    [request] = hub.requests_to(REFERRALS)
+    assert request.json()["case"] == sealed
+    assert request.headers["idempotency-key"] == "our-4711"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"case": CASE, "sealed": "x"},
+        {"case": CASE, "idempotency_key": ""},
+        {"case": CASE, "idempotency_key": "ключ"},
+        {"case": CASE, "idempotency_key": "a\nb"},
+    ],
+)
+def test_an_impossible_submission_is_not_sent(hub: FakeHub, client: Kopuro, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError):
+        client.submit(FACTS, **wrong)
+    assert hub.requests_to(REFERRALS) == []
+
+
+def test_a_repeated_submission_is_the_same_to_the_byte(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", REFERRALS, BUSY, Answer(status=202, body=b'{"id":"r1"}', cut=True), REQUESTED)
+    assert client.submit(FACTS, case=CASE)["id"] == "r1"
+    sent = hub.requests_to(REFERRALS)
+    assert len(sent) == 3
+    assert len({request.body for request in sent}) == 1
+    assert len({request.headers["idempotency-key"] for request in sent}) == 1
+
+
+def test_two_submissions_have_two_keys(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", REFERRALS, REQUESTED)
+    client.submit(FACTS, case=CASE)
+    client.submit(FACTS, case=CASE)
+    assert len({request.headers["idempotency-key"] for request in hub.requests_to(REFERRALS)}) == 2
+
+
+def test_a_refusal_carries_the_problem(hub: FakeHub, client: Kopuro) -> None:
+    errors = [{"pointer": "/needs/0", "detail": "Unknown code."}]
+    hub.script("POST", REFERRALS, problem(422, "invalid-submission", "Not so", detail="One.", errors=errors))
+    with pytest.raises(RefusedError) as caught:
+        client.submit(FACTS, case=CASE)
+    assert caught.value.type == "urn:kopuro:problem:invalid-submission"
+    assert caught.value.status == 422
+    assert [(e.pointer, e.detail) for e in caught.value.errors] == [("/needs/0", "Unknown code.")]
+    assert len(hub.requests_to(REFERRALS)) == 1
+
+
+def test_a_batch_has_a_key_for_each_line_and_is_repeated_whole(hub: FakeHub, client: Kopuro) -> None:
+    results = [
+        {"line": 1, "status": 202, "id": "r1"},
+        {"line": 2, "status": 422, "problem": {"type": "urn:kopuro:problem:invalid-submission"}},
+    ]
+    hub.script("POST", BATCH, BUSY, Answer(status=200, body="\n".join(map(json.dumps, results)).encode()))
+    submissions = [
+        Submission(facts=FACTS, case=CASE, idempotency_key="a"),
+        Submission(facts={**FACTS, "region": "??"}, case=CASE),
+    ]
+    assert client.submit_batch(submissions) == results
+    first, second = hub.requests_to(BATCH)
+    assert first.body == second.body
+    assert first.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in first.body.splitlines()]
+    assert [line["idempotency_key"] for line in lines] == ["a", submissions[1].idempotency_key]
+    assert open_sealed(lines[1]["case"], hub.custody_key) == CASE
+
+
+def test_a_batch_looks_a_receiver_up_once_and_an_empty_one_asks_nothing(hub: FakeHub, client: Kopuro) -> None:
+    key = public_key(generate_key())
+    hub.script("GET", RECEIVER, answer({"id": "ru.moscow-union", "sealing_key": key}))
+    hub.script("POST", BATCH, Answer(status=200, body=b'{"line":1,"status":202}\n{"line":2,"status":202}\n'))
+    client.submit_batch([Submission(facts={**FACTS, "to": "ru.moscow-union"}, case=CASE)] * 2)
+    assert len(hub.requests_to(RECEIVER)) == 1
+    assert client.submit_batch([]) == []
+    assert len(hub.requests_to(BATCH)) == 1
+
+
+Doing = Callable[[Kopuro], object]
+
+
+@pytest.mark.parametrize(
+    ("doing", "path", "body"),
+    [
+        (lambda c: c.withdraw("r1", "placed_elsewhere"), "/withdraw", {"reason": "placed_elsewhere"}),
+        (lambda c: c.progress("r1", "on_hold"), "/progress", {"status": "on_hold"}),
+        (lambda c: c.complete("r1", "resolved"), "/complete", {"outcome": "resolved"}),
+        (lambda c: c.revoke_consent("r1"), "/consent/revoke", {}),
+    ],
+)
+def test_what_is_said_about_a_referral(
+    hub: FakeHub, client: Kopuro, doing: Doing, path: str, body: object
+) -> None:
+    where = f"/intake/v1/referrals/r1{path}"
+    hub.script("POST", where, SUBMITTED)
+    assert doing(client) == {"id": "s1", "status": "submitted"}
+    assert hub.requests_to(where)[0].json() == body
+
+
+def test_answers_to_offers(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
+    hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
+    client.accept("o1")
+    client.decline("o1", "language")
+    client.decline("o1", "other", note="Ремонт")
+    sent = [request.json() for request in hub.received if request.path.startswith("/intake")]
+    assert sent == [{}, {"reason": "language"}, {"reason": "other", "note": "Ремонт"}]
+
+
+def test_an_answer_is_sent_once_even_when_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", "/intake/v1/offers/o1/accept", BUSY)
+    with pytest.raises(UnavailableError):
+        client.accept("o1")
+    assert len(hub.requests_to("/intake/v1/offers/o1/accept")) == 1
+
+
+def test_a_note_is_sealed_to_the_other_party(hub: FakeHub, client: Kopuro) -> None:
+    key = generate_key()
+    hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
+    hub.script("POST", "/intake/v1/referrals/r1/notes", SUBMITTED)
+    client.note("r1", "Придёт брат.", to="ru.moscow-union")
+    note = hub.requests_to("/intake/v1/referrals/r1/notes")[0].json()["note"]
+    assert open_sealed(note, key) == {"text": "Придёт брат."}
+
+
+def test_a_released_case_is_opened_with_ones_own_key(hub: FakeHub, client: Kopuro) -> None:
+    key = generate_key()
+    sealed = seal(CASE, public_key(key))
+    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    assert client.case("r1", key) == CASE
+    with pytest.raises(SealingError, match="no private sealing key"):
+        client.case("r1")
+    with Kopuro.discover(hub.url, "id", "secret", sealing_key=key) as holder:
+        assert holder.case("r1") == CASE
+
+
+def test_a_case_that_is_not_there_is_a_defect(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1"}))
+    with pytest.raises(DefectError):
+        client.sealed_case("r1")
+
+
+def test_the_mailbox_is_read_and_acknowledged(hub: FakeHub, client: Kopuro) -> None:
+    page = {"items": [{"id": "m1"}], "next": "5"}
+    hub.script("GET", "/delivery/v1/mailbox", answer(page))
+    hub.script("POST", "/delivery/v1/mailbox/m1/acknowledge", Answer(status=204))
+    assert client.mailbox(after="4", limit=10, wait=0.2) == page
+    client.acknowledge("m1")
+    assert hub.requests_to("/delivery/v1/mailbox")[0].query == {"after": "4", "limit": "10", "wait": "1"}
+    for wait in (-1, 31):
+        with pytest.raises(InvalidArgumentError):
+            client.mailbox(wait=wait)
+
+
+def test_coordination_and_audit(hub: FakeHub, client: Kopuro) -> None:
+    empty: dict[str, Any] = {"items": [], "next": None}
+    hub.script("GET", "/routing/v1/coordination/unplaced", answer(empty))
+    hub.script("POST", "/routing/v1/coordination/r1/offer", SUBMITTED)
+    hub.script("GET", "/audit/v1/history", answer({**empty, "checkpoint": {"size": 3}}))
+    hub.script("GET", "/audit/checkpoint", Answer(status=200, body=b"kopuro.example/kg\n3\nroot\n"))
+    assert list(client.unplaced()) == []
+    client.place("r1", "kz.almaty-shelter")
+    assert hub.requests_to("/routing/v1/coordination/r1/offer")[0].json() == {
+        "organization": "kz.almaty-shelter"
+    }
+    page = client.history(referral="r1", event_type="kopuro.offer.opened.v1", since="2026-01-01T00:00:00Z")
+    assert page["checkpoint"]["size"] == 3
+    assert hub.requests_to("/audit/v1/history")[0].query == {
+        "referral": "r1",
+        "type": "kopuro.offer.opened.v1",
+        "from": "2026-01-01T00:00:00Z",
+    }
+    assert client.checkpoint() == "kopuro.example/kg\n3\nroot\n"
+    assert "authorization" not in hub.requests_to("/audit/checkpoint")[0].headers
+
+
+def test_the_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> None:
+    for resource in ("organizations", "services"):
+        first = answer({"items": [{"id": "a"}], "next": "a"})
+        hub.script("GET", f"/directory/v1/{resource}", first, answer({"items": [{"id": "b"}], "next": None}))
+    assert [o["id"] for o in client.organizations(kind="union", country="RU")] == ["a", "b"]
+    assert [s["id"] for s in client.services(need="legal.wage_claim", region="RU-MOW")] == ["a", "b"]
+    assert hub.requests_to("/directory/v1/services")[1].query == {
+        "need": "legal.wage_claim",
+        "region": "RU-MOW",
+        "after": "a",
+    }
+
+
+EVERYTHING: list[Doing] = [
+    lambda c: c.submit(FACTS, case=CASE),
+    lambda c: c.submit_batch([Submission(facts=FACTS, case=CASE)]),
+    lambda c: c.referral("r1"),
+    lambda c: list(c.referrals()),
+    lambda c: c.decision("r1"),
+    lambda c: c.withdraw("r1", "other"),
+    lambda c: c.note("r1", "x", to="ru.x"),
+    lambda c: c.accept("o1"),
+    lambda c: c.mailbox(),
+    lambda c: list(c.watch(give_up_after=0)),
+    lambda c: c.sealed_case("r1"),
+    lambda c: c.organization("ru.x"),
+    lambda c: list(c.organizations()),
+    lambda c: list(c.services()),
+    lambda c: list(c.unplaced()),
+    lambda c: c.place("r1", "ru.x"),
+    lambda c: c.history(),
+]
+BAD_ANSWERS = [
+    answer([1, 2]),
+    answer(None),
+    Answer(status=200, body=b"\xff\xfe"),
+    Answer(status=200, body=b"[" * 100_000),
+    Answer(status=200, body=b"not gzip", headers={"Content-Encoding": "gzip"}),
+    Answer(status=307, headers={"Location": "http://127.0.0.1:1/"}),
+    Answer(status=400, body=b"<html>"),
+    Answer(status=500),
+]
+
+
+@pytest.mark.parametrize("doing", EVERYTHING)
+def test_no_foreign_exception_leaks(
+    hub: FakeHub, client: Kopuro, monkeypatch: pytest.MonkeyPatch, doing: Doing
+) -> None:
+    usual = hub._next
+    for bad in BAD_ANSWERS:
+        monkeypatch.setattr(
+            hub, "_next", lambda request, bad=bad: usual(request) if "token" in request.path else bad
+        )
+        with pytest.raises(ClientError):
+            doing(client)

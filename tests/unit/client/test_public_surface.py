@@ -1,0 +1,46 @@
+import importlib.resources
+import inspect
+
+import kopuro_client
+from kopuro_client import errors
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert kopuro_client.__all__ == [
+        "AuthenticationError",
+        "CaseError",
+        "ClientError",
+        "DefectError",
+        "Discovery",
+        "FieldError",
+        "InvalidArgumentError",
+        "Kopuro",
+        "Problem",
+        "RefusedError",
+        "RetryPolicy",
+        "SealingError",
+        "Submission",
+        "Transport",
+        "TransportError",
+        "UnavailableError",
+        "check_case",
+        "generate_key",
+        "open_sealed",
+        "public_key",
+        "seal",
+        "thumbprint",
+    ]
+    assert all(hasattr(kopuro_client, name) for name in kopuro_client.__all__)
+
+
+def test_every_error_is_in_the_tree_that_the_docstring_draws() -> None:
+    drawn = errors.__doc__ or ""
+    for name, value in vars(errors).items():
+        if inspect.isclass(value) and issubclass(value, Exception):
+            assert issubclass(value, errors.ClientError)
+            assert name in drawn
+            assert name in kopuro_client.__all__
+
+
+def test_the_types_are_published() -> None:
+    assert importlib.resources.files(kopuro_client).joinpath("py.typed").is_file()

@@ -1,0 +1,182 @@
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joserfc import jwe
+from joserfc.jwk import ECKey, OctKey, OKPKey
+from kopuro_client import SealingError, generate_key, open_sealed, public_key, seal, thumbprint
+from kopuro_client.sealing import MAX_SEALED
+
+CASE = {"name": "Айгуль Т.", "phones": ["+996700000000"], "narrative": "Паспорт у работодателя."}
+KEY = generate_key()
+
+
+def header_of(sealed: str) -> dict[str, Any]:
+    segment = sealed.split(".")[0]
+    header = json.loads(base64.urlsafe_b64decode(segment + "=="))
+    assert isinstance(header, dict)
+    return header
+
+
+def imported(jwk: Mapping[str, Any]) -> OKPKey:
+    return OKPKey.import_key(dict(jwk))
+
+
+def sealed_otherwise(algorithms: list[str], **header: object) -> str:
+    key = imported(public_key(KEY))
+    full = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": KEY["kid"], **header}
+    return jwe.encrypt_compact(full, json.dumps(CASE), key, algorithms=algorithms)
+
+
+def test_what_is_sealed_to_a_key_is_opened_with_it() -> None:
+    assert open_sealed(seal(CASE, public_key(KEY)), KEY) == CASE
+
+
+def test_the_header_says_what_the_contract_asks() -> None:
+    header = header_of(seal(CASE, public_key(KEY)))
+    assert header.pop("epk")["crv"] == "X25519"
+    assert header == {
+        "alg": "ECDH-ES+A256KW",
+        "enc": "A256GCM",
+        "kid": KEY["kid"],
+        "cty": "application/json",
+    }
+
+
+def test_nothing_of_the_case_can_be_read_without_the_key() -> None:
+    sealed = seal(CASE, public_key(KEY))
+    parts = [base64.urlsafe_b64decode(part + "==") for part in sealed.split(".")]
+    assert not any("Айгуль".encode() in part or b"996700000000" in part for part in parts)
+
+
+def test_a_public_key_holds_no_private_half() -> None:
+    assert set(public_key(KEY)) == {"kty", "crv", "x", "kid"}
+
+
+def test_the_kid_is_the_thumbprint_of_rfc_7638() -> None:
+    # The public key of RFC 8037 appendix A.6.
+    jwk = {"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}
+    canonical = f'{{"crv":"X25519","kty":"OKP","x":"{jwk["x"]}"}}'
+    digest = base64.urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).rstrip(b"=").decode()
+    assert thumbprint(jwk) == digest
+
+
+def test_a_key_under_another_keys_name_is_refused() -> None:
+    with pytest.raises(SealingError, match="thumbprint"):
+        seal(CASE, {**public_key(KEY), "kid": generate_key()["kid"]})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {},
+        {"kty": "OKP", "crv": "X25519"},
+        {"kty": "OKP", "crv": "X25519", "x": "short"},
+        {"kty": "OKP", "crv": "X25519", "x": 7},
+        OKPKey.generate_key("Ed25519").as_dict(private=False),
+        ECKey.generate_key("P-256").as_dict(private=False),
+        OctKey.generate_key(256).as_dict(),
+    ],
+)
+def test_only_an_x25519_key_seals(key: dict[str, Any]) -> None:
+    with pytest.raises(SealingError):
+        seal(CASE, key)
+
+
+def test_a_low_order_key_does_not_seal() -> None:
+    zero = base64.urlsafe_b64encode(bytes(32)).rstrip(b"=").decode()
+    with pytest.raises(SealingError):
+        seal(CASE, {"kty": "OKP", "crv": "X25519", "x": zero})
+
+
+def test_another_key_does_not_open() -> None:
+    with pytest.raises(SealingError, match="another key"):
+        open_sealed(seal(CASE, public_key(KEY)), generate_key())
+
+
+def test_another_key_does_not_open_even_under_the_right_name() -> None:
+    other = generate_key()
+    sealed = jwe.encrypt_compact(
+        {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": KEY["kid"]},
+        json.dumps(CASE),
+        imported(public_key(other)),
+        algorithms=["ECDH-ES+A256KW", "A256GCM"],
+    )
+    with pytest.raises(SealingError):
+        open_sealed(sealed, KEY)
+
+
+def test_a_public_key_does_not_open() -> None:
+    with pytest.raises(SealingError, match="private"):
+        open_sealed(seal(CASE, public_key(KEY)), public_key(KEY))
+
+
+@pytest.mark.parametrize(("alg", "enc"), [("ECDH-ES+A128KW", "A256GCM"), ("ECDH-ES+A256KW", "A128GCM")])
+def test_other_algorithms_are_not_opened(alg: str, enc: str) -> None:
+    with pytest.raises(SealingError, match="is sealed with"):
+        open_sealed(sealed_otherwise([alg, enc], alg=alg, enc=enc), KEY)
+
+
+def test_a_compressed_case_is_not_opened() -> None:
+    sealed = sealed_otherwise(["ECDH-ES+A256KW", "A256GCM", "DEF"], zip="DEF")
+    with pytest.raises(SealingError, match="compressed"):
+        open_sealed(sealed, KEY)
+
+
+def test_an_altered_case_is_not_opened() -> None:
+    parts = seal(CASE, public_key(KEY)).split(".")
+    parts[3] = ("B" if parts[3][0] == "A" else "A") + parts[3][1:]
+    with pytest.raises(SealingError) as caught:
+        open_sealed(".".join(parts), KEY)
+    assert "Айгуль" not in str(caught.value)
+
+
+def test_what_is_not_an_object_is_not_a_case() -> None:
+    with pytest.raises(SealingError, match="not a JSON object"):
+        open_sealed(seal([1, 2], public_key(KEY)), KEY)  # type: ignore[arg-type]
+
+
+def test_a_case_with_scanned_pages_fits_and_a_larger_one_is_refused_before_it_is_sent() -> None:
+    page = {"name": "p.pdf", "media_type": "application/pdf", "content": "A" * 700_000}
+    case = {**CASE, "documents": [page]}
+    assert open_sealed(seal(case, public_key(KEY)), KEY) == case
+    with pytest.raises(SealingError, match=str(MAX_SEALED)):
+        seal({**CASE, "documents": [page, page]}, public_key(KEY))
+
+
+def test_what_json_cannot_say_is_not_sealed() -> None:
+    for value in (float("nan"), object(), "\ud800"):
+        with pytest.raises(SealingError):
+            seal({"name": value}, public_key(KEY))
+
+
+SEALED = seal(CASE, public_key(KEY))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_rubbish_raises_our_error_and_no_other(data: st.DataObject) -> None:
+    header = data.draw(
+        st.one_of(
+            st.binary(max_size=40),
+            st.builds(
+                lambda extra: json.dumps({**header_of(SEALED), **extra}).encode(),
+                st.dictionaries(
+                    st.sampled_from(["alg", "enc", "epk", "apu", "apv", "crit", "zip", "cty", "kid"]),
+                    st.one_of(
+                        st.none(), st.integers(), st.text(max_size=5), st.just({"kty": "OKP"}), st.just([])
+                    ),
+                    min_size=1,
+                ),
+            ),
+        )
+    )
+    first = base64.urlsafe_b64encode(header).rstrip(b"=").decode()
+    rest = data.draw(st.sampled_from([SEALED.split(".")[1:], ["", "", "", ""], ["é", "x"], []]))
+    with pytest.raises(SealingError):
+        open_sealed(".".join([first, *rest]), KEY)

@@ -1,0 +1,162 @@
+import socket
+import threading
+
+import pytest
+from kopuro_client import (
+    ClientError,
+    DefectError,
+    InvalidArgumentError,
+    RefusedError,
+    RetryPolicy,
+    Transport,
+    TransportError,
+    UnavailableError,
+)
+from kopuro_client.transport import Request, json_body
+
+from tests.unit.client.conftest import Passing
+from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+
+BUSY = problem(503, "unavailable", "The service cannot answer just now")
+HOME = "/intake/v1/x"
+
+
+def transport(passing: Passing) -> Transport:
+    retry = RetryPolicy(attempts=3, first_delay=0.5, patience=10.0)
+    return Transport(retry=retry, answer_limit=5.0, sleep=passing.sleep, clock=passing.clock)
+
+
+def reading(hub: FakeHub) -> Request:
+    return Request(method="GET", url=hub.base + HOME, repeatable=True)
+
+
+def writing(hub: FakeHub) -> Request:
+    return Request(method="POST", url=hub.base + HOME, content=b"{}")
+
+
+def test_a_repeatable_request_is_repeated_while_the_hub_is_unavailable(
+    hub: FakeHub, passing: Passing
+) -> None:
+    hub.script("GET", HOME, BUSY, BUSY, answer({"at": "last"}))
+    assert transport(passing).send(reading(hub)) == b'{"at": "last"}'
+    assert passing.slept == [0.5, 1.0]
+
+
+def test_the_repetitions_end(hub: FakeHub, passing: Passing) -> None:
+    hub.script("GET", HOME, BUSY)
+    with pytest.raises(UnavailableError, match="just now"):
+        transport(passing).send(reading(hub))
+    assert len(hub.received) == 3
+
+
+def test_the_hubs_retry_after_is_followed(hub: FakeHub, passing: Passing) -> None:
+    busy = Answer(status=429, headers={"Retry-After": "4"})
+    hub.script("GET", HOME, busy, answer({}))
+    transport(passing).send(reading(hub))
+    assert passing.slept == [4.0]
+
+
+def test_a_retry_after_beyond_our_patience_is_told_at_once(hub: FakeHub, passing: Passing) -> None:
+    hub.script("GET", HOME, Answer(status=503, headers={"Retry-After": "3600"}))
+    with pytest.raises(UnavailableError) as caught:
+        transport(passing).send(reading(hub))
+    assert caught.value.retry_after == 3600.0
+    assert passing.slept == []
+    assert len(hub.received) == 1
+
+
+def test_a_request_that_is_not_repeatable_is_sent_once(hub: FakeHub, passing: Passing) -> None:
+    hub.script("POST", HOME, BUSY)
+    with pytest.raises(UnavailableError):
+        transport(passing).send(writing(hub))
+    assert len(hub.received) == 1
+
+
+@pytest.mark.parametrize(("status", "family"), [(422, RefusedError), (500, DefectError), (302, DefectError)])
+def test_what_would_not_get_better_is_not_repeated(
+    hub: FakeHub, passing: Passing, status: int, family: type[ClientError]
+) -> None:
+    hub.script("GET", HOME, Answer(status=status, headers={"Location": f"{hub.base}/elsewhere"}))
+    with pytest.raises(family):
+        transport(passing).send(reading(hub))
+    assert [request.path for request in hub.received] == [HOME]
+
+
+def test_an_answer_that_breaks_off_is_a_transport_error(hub: FakeHub, passing: Passing) -> None:
+    hub.script("GET", HOME, Answer(status=200, body=b"x" * 1000, cut=True))
+    with pytest.raises(TransportError):
+        transport(passing).send(reading(hub))
+    assert len(hub.received) == 3
+
+
+def test_silence_ends_at_the_time_limit(hub: FakeHub) -> None:
+    answered = threading.Event()
+
+    def late() -> Answer:
+        answered.wait(10)
+        return answer({})
+
+    hub.script("POST", HOME, late)
+    impatient = Transport(answer_limit=0.05)
+    try:
+        with pytest.raises(TransportError, match="in time"):
+            impatient.send(writing(hub))
+    finally:
+        answered.set()
+
+
+def test_a_long_poll_may_take_its_own_wait(hub: FakeHub) -> None:
+    waited = threading.Event()
+
+    def held() -> Answer:
+        waited.wait(0.2)
+        return answer({"held": True})
+
+    hub.script("GET", HOME, held)
+    request = Request(method="GET", url=hub.base + HOME, wait=5.0)
+    assert b"held" in Transport(answer_limit=0.05).send(request)
+
+
+def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    request = Request(method="GET", url=f"http://127.0.0.1:{port}/v1/referrals/secret-id", repeatable=True)
+    with pytest.raises(TransportError, match=f"cannot connect to 127.0.0.1:{port}") as caught:
+        transport(passing).send(request)
+    assert "secret-id" not in str(caught.value)
+    assert len(passing.slept) == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://example.invalid/", "http://[::1", "no address", "http://a:b:c/", "http://\x00/"]
+)
+def test_an_impossible_address_is_an_invalid_argument(passing: Passing, url: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        transport(passing).send(Request(method="GET", url=url))
+
+
+def test_a_header_that_http_cannot_carry_is_an_invalid_argument(hub: FakeHub, passing: Passing) -> None:
+    for value in ("ключ", "a\r\nb: c"):
+        with pytest.raises(ClientError):
+            transport(passing).send(writing(hub).having(Idempotency_Key=value))
+    assert hub.received == []
+
+
+def test_a_closed_transport_raises_our_error(hub: FakeHub, passing: Passing) -> None:
+    closed = transport(passing)
+    closed.close()
+    with pytest.raises(TransportError):
+        closed.send(writing(hub))
+
+
+@pytest.mark.parametrize("value", [float("inf"), object(), {"x": {1, 2}}, "\ud800"])
+def test_what_json_cannot_say_is_an_invalid_argument(value: object) -> None:
+    with pytest.raises(InvalidArgumentError):
+        json_body(value)
+
+
+def test_a_request_shows_neither_headers_nor_content() -> None:
+    request = Request(method="POST", url="http://x", headers={"Authorization": "Bearer t"}, content=b"case")
+    assert "Bearer" not in repr(request)
+    assert "case" not in repr(request)
