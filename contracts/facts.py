@@ -439,3 +439,17 @@ class NoteLetter(Fact):
     organization: OrganizationId
     author: OrganizationId
     note: SealedText
+
+
+# --- What delivery puts into mailboxes itself -----------------------------------------------------
+
+
+@_fact("note.delivered", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoteDelivered(Fact):
+    """A note in the mailbox of the party it is sealed to. It is pulled from there, never published."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    author: OrganizationId
+    note: SealedText

@@ -261,6 +261,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.CaseLetter(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
     facts.NoteSealed(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.NoteLetter(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
+    facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
 )
 
 # Messages that begin a conversation have no cause, and may come without a trace.
