@@ -17,15 +17,17 @@ LIMIT = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
 def show_page(
     out: Output, page: Page[Item], *, columns: Sequence[str], row: Callable[[Item], Sequence[Any]]
 ) -> None:
-    """The page as a table, or as the API's own JSON.
+    """The page as a table (or the API's own JSON)."""
+    show_items(out, page, lambda items: out.table(columns, map(row, items)))
 
-    Where there is more, stderr says how to get it.
-    """
+
+def show_items(out: Output, page: Page[Item], show: Callable[[list[Item]], None]) -> None:
+    """The page as `show` shows it (or the API's own JSON); where there is more, stderr says how to get it."""
     if out.as_json:
         out.document(page)
         return
     if page["items"]:
-        out.table(columns, (row(item) for item in page["items"]))
+        show(page["items"])
     else:
         out.note("nothing here")
     if page.get("next") is not None:

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.client import Kopuro
+from kopuro_client.commands.lists import AFTER, LIMIT, show_items
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
+from kopuro_client.errors import SealingError
 from kopuro_client.records import Message
 
 # What of a message's data is worth a column; the rest is in --json.
@@ -26,18 +28,8 @@ def group() -> typer.Typer:
 
 def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
     """List the messages you have not acknowledged, oldest first."""
-    show_page(
-        session.out,
-        session.hub.mailbox(after=after, limit=limit),
-        columns=("time", "fact", "referral", "says", "message"),
-        row=lambda message: (
-            moment(message["time"]),
-            fact_of(message),
-            referral_of(message),
-            telling(message),
-            message["id"],
-        ),
-    )
+    page = session.hub.mailbox(after=after, limit=limit)
+    show_items(session.out, page, lambda messages: _show_all(session, messages))
 
 
 def watch(
@@ -55,13 +47,7 @@ def watch(
         if session.out.as_json:
             session.out.json_line(message)
         else:
-            session.out.entry(
-                moment(message["time"]),
-                fact_of(message),
-                referral_of(message),
-                telling(message),
-                f"message={message['id']}",
-            )
+            show_message(session, message)
         if ack:
             session.hub.acknowledge(message["id"])
 
@@ -76,6 +62,22 @@ def ack(
         session.out.note(f"acknowledged {message_id}")
 
 
+def _show_all(session: Session, messages: list[Message]) -> None:
+    for message in messages:
+        show_message(session, message)
+
+
+def show_message(session: Session, message: Message) -> None:
+    """One line: when, what, about which referral, what it says, and the id to acknowledge it by."""
+    session.out.entry(
+        moment(message["time"]),
+        fact_of(message),
+        referral_of(message),
+        telling(message, session.hub),
+        f"message={message['id']}",
+    )
+
+
 def fact_of(message: Message) -> str:
     """`offer.opened` of `kopuro.offer.opened.v1`."""
     return message["type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
@@ -85,12 +87,30 @@ def referral_of(message: Message) -> str:
     return str(message["data"].get("referral_id") or message.get("partitionkey", ""))
 
 
-def telling(message: Message) -> dict[str, Any]:
+def telling(message: Message, hub: Kopuro) -> dict[str, Any]:
+    """What a person needs to decide what to do next."""
     data = message["data"]
-    facts = data.get("facts")
     said = {name: data[name] for name in _TELLING if data.get(name) is not None}
+    if fact_of(message) == "offer.opened":
+        said.pop("organization", None)  # it is the reader
     if "deadline" in said:
         said["deadline"] = moment(said["deadline"])
-    if isinstance(facts, dict):
-        said |= {name: facts[name] for name in ("urgency", "needs", "region") if name in facts}
+    if isinstance(data.get("note"), str):
+        said["note"] = _note_text(data["note"], hub)
+    if isinstance(data.get("problem"), dict):
+        said["refused"] = data["problem"].get("detail") or data["problem"].get("title")
+    if isinstance(data.get("facts"), dict):
+        said |= {
+            name: data["facts"][name] for name in ("urgency", "needs", "region") if name in data["facts"]
+        }
     return said
+
+
+def _note_text(note: str, hub: Kopuro) -> str:
+    """A decline's note is open text; one between the parties is sealed, and opened here."""
+    if note.count(".") != 4 or " " in note:
+        return note
+    try:
+        return str(hub.open(note).get("text", ""))
+    except SealingError:
+        return "(sealed to a key that is not here)"

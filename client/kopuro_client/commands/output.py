@@ -18,6 +18,8 @@ from kopuro_client.commands.printable import json_text, one_line, printable
 
 WIDE: Final = 10_000  # columns of a pipe: nothing is wrapped or cut there
 
+IDENTIFIERS: Final = frozenset({"id", "offer", "referral", "message"})
+
 # How a word of the network's own looks on a terminal, wherever it stands.
 STYLES: Final[Mapping[str, str]] = {
     "accepted": "green",
@@ -90,7 +92,8 @@ class Output:
             padding=(0, 2, 0, 0) if not self._terminal else (0, 1),
         )
         for column in columns:
-            table.add_column(Text(column), overflow="fold")
+            # An identifier is there to be copied into the next command: it is the last to be broken.
+            table.add_column(Text(column), overflow="fold", no_wrap=column in IDENTIFIERS)
         for row in rows:
             table.add_row(*(self._cell(value) for value in row))
         self._render(table)

@@ -1,4 +1,8 @@
 import json
+import threading
+from typing import Any
+
+from kopuro_client import generate_key, public_key, seal
 
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
@@ -13,7 +17,7 @@ def test_list_shows_what_an_offer_is_about(hub: FakeHub, run: Run) -> None:
     page = {"items": [OFFER_OPENED], "next": "1"}
     hub.script("GET", MAILBOX, answer(page))
     ran = run("mailbox", "list")
-    line = ran.out.splitlines()[1]
+    [line] = ran.out.splitlines()
     for word in (
         "offer.opened",
         REFERRAL["id"],
@@ -49,6 +53,33 @@ def test_watch_acknowledges_what_it_has_printed(hub: FakeHub, run: Run) -> None:
     assert len(hub.requests_to(ACKNOWLEDGE)) == 1
 
 
+def test_a_sealed_note_is_opened_for_its_receiver_alone(
+    hub: FakeHub, run: Run, sealing_key: dict[str, Any]
+) -> None:
+    words = {"text": "Звоните после шести."}
+    notes = [
+        seal(words, public_key(sealing_key)),
+        seal(words, public_key(generate_key())),
+        "Ремонт. Закрыто.",
+    ]
+    items = [{**OFFER_OPENED, "id": f"m{n}", "data": {"note": note}} for n, note in enumerate(notes)]
+    hub.script("GET", MAILBOX, answer({"items": items, "next": None}))
+    ours, theirs, open_one = run("mailbox", "list").out.splitlines()
+    assert "note=Звоните после шести." in ours
+    assert "note=(sealed to a key that is not here)" in theirs
+    assert "note=Ремонт. Закрыто." in open_one
+
+
+def test_a_refused_answer_says_why(hub: FakeHub, run: Run) -> None:
+    refused = {
+        **OFFER_OPENED,
+        "type": "kopuro.answer.refused.v1",
+        "data": {"problem": {"title": "The offer is no longer open", "detail": "It expired."}},
+    }
+    hub.script("GET", MAILBOX, answer({"items": [refused], "next": None}))
+    assert "refused=It expired." in run("mailbox", "list").out
+
+
 def test_ack_takes_several(hub: FakeHub, run: Run) -> None:
     hub.script("POST", ACKNOWLEDGE, Answer(status=204))
     hub.script("POST", f"{MAILBOX}/m2/acknowledge", Answer(status=204))
@@ -68,7 +99,5 @@ def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
 
 def slow_silence() -> Answer:
     """An empty page after the second that was asked for, as a hub holds it."""
-    import threading
-
     threading.Event().wait(1.0)
     return answer({"items": [], "next": None})
