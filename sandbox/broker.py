@@ -1,7 +1,6 @@
 """A private RabbitMQ node in a directory: its own ports, credentials, data and end."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from sandbox.broker_configuration import (
     environment,
 )
 from sandbox.ports import LOOPBACK, free_ports, is_free
+from sandbox.private_files import LivingOwner, make_private, write_private
 from sandbox.process import ServiceProcess, end_processes, processes_with
 
 _ERLANG_SCHEDULERS = 4
@@ -57,7 +57,7 @@ class PrivateBroker:
         self.files = BrokerFiles(root=data_dir.resolve())
         self._identity: BrokerIdentity | None = None
         self._process: ServiceProcess | None = None
-        self._lock: int | None = None
+        self._owner = LivingOwner(self.files.lock)
 
     def __enter__(self) -> Self:
         self.start()
@@ -91,14 +91,15 @@ class PrivateBroker:
         """Spawn the node and wait until it answers AMQP.
 
         Raises BrokerError with the end of the node's log when it ends or does not answer in time,
-        BrokerInUse when another process runs it. Interrupted at any moment, it leaves nothing running.
+        BrokerInUse when another process runs it, OSError when the directory cannot be written.
+        Interrupted at any moment, it leaves nothing running.
         """
         try:
             self.spawn()
             self.wait_until_ready(timeout)
         except BaseException:
             self.kill()
-            self._unlock()
+            self._owner.release()
             raise
 
     def spawn(self) -> None:
@@ -106,15 +107,19 @@ class PrivateBroker:
         if self.running():
             return
         server = server_script()
-        _make_private(self.files.root)
-        self._take_lock()
-        # We hold the lock, so whoever spawned these is dead.
-        end_processes(processes_with(MARKER, str(self.files.root)))
+        make_private(self.files.root)
+        if not self._owner.take():
+            raise BrokerInUse(f"another process runs a broker from {self.files.root}")
+        # We own the directory, so whoever spawned these is dead.
+        try:
+            end_processes(processes_with(MARKER, str(self.files.root)))
+        except TimeoutError as error:
+            raise BrokerError(f"an earlier broker of {self.files.root} does not end: {error}") from error
         self._identity = self._settle_identity()
         for directory in (self.files.home, self.files.mnesia, self.files.logs):
-            _make_private(directory)
+            make_private(directory)
         for path, text in contents(self.files, self._identity).items():
-            _write_private(path, text)
+            write_private(path, text)
         self._process = ServiceProcess(
             self.name,
             [str(server)],
@@ -167,7 +172,7 @@ class PrivateBroker:
         """Stop in good order, kill after `timeout` seconds, and let go of the directory."""
         if self._process is not None:
             self._process.stop(timeout)
-        self._unlock()
+        self._owner.release()
 
     def kill(self) -> None:
         """SIGKILL the node, as a crash would; what was confirmed is kept. The directory stays ours."""
@@ -268,22 +273,6 @@ class PrivateBroker:
             )
         )
 
-    def _take_lock(self) -> None:
-        if self._lock is not None:
-            return
-        descriptor = os.open(self.files.lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise BrokerInUse(f"another process runs a broker from {self.files.root}") from None
-        self._lock = descriptor
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
     def _log_tail(self) -> str:
         lines: list[str] = []
         for path in (self.files.output, self.files.log):
@@ -301,23 +290,6 @@ def server_script() -> Path:
     if found is None:
         raise BrokerError("rabbitmq-server is not installed: run `make setup`, or set KOPURO_AMQP_URI")
     return Path(found)
-
-
-def _make_private(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole: killed half-way, the old one is still there. Mode 0600."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-    ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def _checked_vhost(name: str) -> str:

@@ -206,15 +206,16 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from sandbox.broker import PrivateBroker
-broker = PrivateBroker(Path(sys.argv[1]))
-print("starting")
-broker.start()
-print("ready")
-time.sleep(600)
+from sandbox.supervisor import sigterm_raises
+with sigterm_raises():
+    print("starting")
+    with PrivateBroker(Path(sys.argv[1])):
+        print("ready")
+        time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["starting", "ready"])
 def test_no_signal_to_the_owner_leaves_a_broker_behind(number: int, moment: str, tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
@@ -251,11 +252,9 @@ def test_a_supervised_broker_comes_back_with_its_data(tmp_path: Path) -> None:
 
 def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
-    (tmp_path / "broker").mkdir()
-    (tmp_path / "broker" / "mnesia").write_text("in the way", encoding="ascii")
-    with pytest.raises((BrokerError, FileExistsError)):
+    with broker:
+        node = broker.identity.node
+    (broker.files.mnesia / f"{node}-feature_flags").write_text("damaged", encoding="ascii")
+    with pytest.raises(BrokerError, match="feature_flags_file_read_error"):
         broker.start()
     assert own_processes(broker) == []
-    (tmp_path / "broker" / "mnesia").unlink()
-    with broker:
-        assert broker.running()
