@@ -36,7 +36,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-        self._directory = Path(tempfile.mkdtemp(prefix="kopuro-postgres-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="kopuro-postgres-"))
         self._port = free_ports(1)[0]
         self._password = secrets.token_urlsafe(16)
         programs = _postgres_programs()
@@ -44,7 +44,7 @@ class PostgresServer:
             "postgres",
             [
                 str(programs / "postgres"),
-                *("-D", str(self._directory / "data")),
+                *("-D", str(self.directory / "data")),
                 *("-p", str(self._port)),
                 *("-c", f"listen_addresses={LOOPBACK}"),
                 *("-c", "unix_socket_directories="),
@@ -52,8 +52,8 @@ class PostgresServer:
                 *("-c", "fsync=off"),
             ],
             environment=_environment(),
-            log=self._directory / "log",
-            directory=self._directory,
+            log=self.directory / "log",
+            directory=self.directory,
             user=self._user,
             stop_signal=_FAST_SHUTDOWN,
         )
@@ -80,15 +80,15 @@ class PostgresServer:
 
     def start(self, timeout: float = 30.0) -> None:
         """Create the cluster and start the server; returns when it answers."""
-        password_file = self._directory / "password"
+        password_file = self.directory / "password"
         password_file.write_text(self._password, encoding="ascii")
         if self._user is not None:
-            os.chown(self._directory, self._user, -1)
+            os.chown(self.directory, self._user, -1)
             os.chown(password_file, self._user, -1)
         subprocess.run(
             [
                 str(_postgres_programs() / "initdb"),
-                *("-D", str(self._directory / "data")),
+                *("-D", str(self.directory / "data")),
                 *("-U", "postgres"),
                 "--auth=scram-sha-256",
                 f"--pwfile={password_file}",
@@ -97,7 +97,7 @@ class PostgresServer:
                 "--no-sync",
             ],
             env=_environment(),
-            cwd=self._directory,
+            cwd=self.directory,
             user=self._user,
             check=True,
             stdout=subprocess.DEVNULL,
@@ -117,7 +117,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         self._process.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def create_database(self) -> str:
         """Create an empty database and return its SQLAlchemy URL."""

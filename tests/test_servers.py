@@ -1,0 +1,90 @@
+"""The fixtures' own promises: every test gets a database to itself, and no server is left behind."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import sqlalchemy
+
+from tests.servers import PostgresServer, python_process
+
+
+def tables(url: str) -> list[str]:
+    engine = sqlalchemy.create_engine(url)
+    try:
+        return sqlalchemy.inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+def make_table(url: str) -> None:
+    engine = sqlalchemy.create_engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("CREATE TABLE referral (id TEXT PRIMARY KEY)"))
+    finally:
+        engine.dispose()
+
+
+def test_a_database_is_empty_and_usable(database_url: str) -> None:
+    assert tables(database_url) == []
+    make_table(database_url)
+    assert tables(database_url) == ["referral"]
+
+
+def test_databases_of_one_server_are_apart(postgres: PostgresServer, postgres_database: str) -> None:
+    make_table(postgres_database)
+    other = postgres.create_database()
+    try:
+        assert tables(other) == []
+    finally:
+        postgres.drop_database(other)
+
+
+def test_a_database_is_dropped_even_if_somebody_is_connected(postgres: PostgresServer) -> None:
+    url = postgres.create_database()
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect():
+        postgres.drop_database(url)
+    engine.dispose()
+
+
+OWNER = """
+import time
+from tests.servers import PostgresServer
+server = PostgresServer()
+server.start()
+print(server.pid, server.directory)
+time.sleep(600)
+"""
+
+
+def test_a_server_dies_with_its_killed_owner(tmp_path: Path) -> None:
+    owner = python_process("owner", OWNER, directory=tmp_path)
+    owner.spawn()
+    try:
+        deadline = time.monotonic() + 30
+        while not owner.log.read_text(encoding="ascii").endswith("\n"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        server, directory = owner.log.read_text(encoding="ascii").split()
+        assert owner.pid is not None
+        os.kill(owner.pid, signal.SIGKILL)
+        assert owner.wait(10)
+    finally:
+        owner.kill()
+    deadline = time.monotonic() + 10
+    while "postgres" in command_of(int(server)):
+        assert time.monotonic() < deadline, "the server outlives its owner"
+        time.sleep(0.05)
+    shutil.rmtree(directory)
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it has ended, as a zombie's is."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
