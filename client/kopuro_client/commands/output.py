@@ -18,8 +18,6 @@ from kopuro_client.commands.printable import json_text, one_line, printable
 
 WIDE: Final = 10_000  # columns of a pipe: nothing is wrapped or cut there
 
-IDENTIFIERS: Final = frozenset({"id", "offer", "referral", "message"})
-
 # How a word of the network's own looks on a terminal, wherever it stands.
 STYLES: Final[Mapping[str, str]] = {
     "accepted": "green",
@@ -52,6 +50,14 @@ class Output:
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._terminal = self._stdout.isatty()
+        # Rich would look at FORCE_COLOR and the like; whether this is a terminal decides, and nothing else.
+        self._console = (
+            Console(file=self._stdout, highlight=False)
+            if self._terminal
+            else Console(
+                file=self._stdout, force_terminal=False, color_system=None, highlight=False, width=WIDE
+            )
+        )
 
     def document(self, value: object) -> None:
         """One JSON document."""
@@ -81,22 +87,31 @@ class Output:
         self._render(table)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Aligned columns under a heading, framed on a terminal. Cells are other people's text.
+        """Aligned columns under a heading, framed on a terminal; cells are made safe to show.
 
-        Made safe here.
+        Where a terminal is too narrow, each row is a paragraph of its own: nothing is cut.
         """
+        kept = [tuple(row) for row in rows]
         table = Table(
             box=box.SIMPLE_HEAD if self._terminal else None,
             show_edge=False,
             pad_edge=False,
-            padding=(0, 2, 0, 0) if not self._terminal else (0, 1),
+            padding=(0, 1) if self._terminal else (0, 2, 0, 0),
         )
         for column in columns:
-            # An identifier is there to be copied into the next command: it is the last to be broken.
-            table.add_column(Text(column), overflow="fold", no_wrap=column in IDENTIFIERS)
-        for row in rows:
+            table.add_column(Text(column), no_wrap=True)
+        for row in kept:
             table.add_row(*(self._cell(value) for value in row))
-        self._render(table)
+        if (
+            self._console.measure(table, options=self._console.options.update(width=WIDE)).maximum
+            <= self._console.width
+        ):
+            self._render(table)
+            return
+        for number, row in enumerate(kept):
+            if number:
+                self.blank()
+            self.fields(zip(columns, row, strict=True))
 
     def entry(self, time: str, fact: object, *rest: object) -> None:
         """One line of a timeline, shown at once."""
@@ -119,13 +134,10 @@ class Output:
 
     def _render(self, what: RenderableType) -> None:
         if self._terminal:
-            Console(file=self._stdout, highlight=False).print(what)
+            self._console.print(what)
             return
-        console = Console(
-            file=self._stdout, force_terminal=False, color_system=None, highlight=False, width=WIDE
-        )
-        with console.capture() as captured:
-            console.print(what)
+        with self._console.capture() as captured:
+            self._console.print(what)
         # Cells are padded to their column: the last one's padding is of no use in a file.
         self._write("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
