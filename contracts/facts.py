@@ -350,6 +350,19 @@ class DeliveryAcknowledged(Fact):
     message_type: str
 
 
+# --- What audit was asked ------------------------------------------------------------------------
+
+
+@_fact("history.read", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryRead(Fact):
+    """Somebody looked into the history. filter: what was asked for; entries: how many were shown."""
+
+    reader: str
+    filter: Mapping[str, Any]
+    entries: int
+
+
 # --- The directory's full-state events -----------------------------------------------------------
 
 

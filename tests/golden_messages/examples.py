@@ -249,6 +249,9 @@ _FACTS: tuple[facts.Fact, ...] = (
         message_id=MESSAGE,
         message_type="kopuro.offer.opened.v1",
     ),
+    facts.HistoryRead(
+        reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
+    ),
     facts.OrganizationChanged(revision=7, organization=ORGANIZATION),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.TokenKeyChanged(
@@ -265,7 +268,7 @@ _FACTS: tuple[facts.Fact, ...] = (
 )
 
 # Messages that begin a conversation have no cause, and may come without a trace.
-_BEGINNINGS = (facts.ReferralSubmitted, facts.OrganizationChanged, facts.ReplicaRequested)
+_BEGINNINGS = (facts.ReferralSubmitted, facts.OrganizationChanged, facts.ReplicaRequested, facts.HistoryRead)
 
 
 def _event(fact: facts.Fact) -> Event[facts.Fact]:

@@ -29,6 +29,7 @@ AUDIT_ONLY = {
     "case.erased": "nothing follows from it; the record must show that it was done",
     "delivery.delivered": "routing counts from the deadline, not from the delivery",
     "delivery.acknowledged": "an acknowledgement is not an answer",
+    "history.read": "nothing follows from it; the record must show who looked",
 }
 # Facts that are sent to one queue by name, never through the exchange.
 SENT_DIRECTLY = {
