@@ -48,7 +48,7 @@ class BatchHandler(Protocol[M_contra]):
     """
 
     def __call__(
-        self, transaction: Connection, messages: Sequence[M_contra], now: dt.datetime
+        self, transaction: Connection, messages: Sequence[M_contra], now: dt.datetime, /
     ) -> Iterable[Outgoing]: ...
 
 

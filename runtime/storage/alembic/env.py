@@ -9,6 +9,8 @@ context.configure(
     # SQLite cannot alter most things in place: tables are copied instead.
     render_as_batch=connection.dialect.name == "sqlite",
     compare_type=True,
+    # our own column types are written as columns.Instant(), with the import in the template
+    user_module_prefix="columns.",
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,91 @@
+"""Routing's tables. A referral's facts are open: no column holds a word about the person."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table, text
+
+from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.storage.columns import Instant, Json, RowNumber
+
+METADATA = MetaData()
+MESSAGING = messaging_tables(METADATA)
+REPLICA = replica_table(METADATA)
+
+REFERRALS = Table(
+    "referrals",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("sender", String(100), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("acceptor", String(100)),
+    Column("outcome", String(30)),
+    Column("facts", Json, nullable=False),
+    Column("correlation_id", String(64), nullable=False),
+    Column("submitted_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("due_at", Instant),
+    Index("referrals_sender", "sender", "id"),
+    Index("referrals_status", "status", "id"),
+    # Only those that can fall due: the index stays small however many referrals there have been.
+    Index(
+        "referrals_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+)
+
+OFFERS = Table(
+    "offers",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("referral_id", String(36), nullable=False),
+    Column("organization", String(100), nullable=False),
+    Column("service", String(60), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("deadline", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Column("reason", String(50)),
+    Index("offers_referral", "referral_id", "id"),
+    Index("offers_organization", "organization", "referral_id"),
+    Index(
+        "offers_deadline",
+        "deadline",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("referral_id", String(36), nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("record", Json, nullable=False),
+    Index("decisions_referral", "referral_id", "id"),
+)
+
+TIMELINE = Table(
+    "timeline",
+    METADATA,
+    Column("number", RowNumber, primary_key=True, autoincrement=True),
+    Column("referral_id", String(36), nullable=False),
+    Column("time", Instant, nullable=False),
+    Column("fact", String(60), nullable=False),
+    Column("organization", String(100)),
+    Column("detail", Json, nullable=False),
+    Index("timeline_referral", "referral_id", "number"),
+)
+
+OBSERVATIONS = Table(
+    "observations",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("answered", Integer, nullable=False),
+    Column("expired", Integer, nullable=False),
+    Column("answer_seconds", RowNumber, nullable=False),
+    Column("held", Integer, nullable=False),
+)

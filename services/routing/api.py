@@ -1,0 +1,86 @@
+"""Routing's HTTP resources and its answers to other services' questions. Thin: parse, call, render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.codes import ReferralStatus
+from contracts.errors import PointerError, Refused
+from contracts.identifiers import OrganizationId
+from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals, parse_question
+from contracts.records import load
+from runtime.clock import Clock
+from runtime.web import paging
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from services.routing.domain.view import OVERSIGHT_ROLES
+from services.routing.handlers import Handlers
+
+READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
+COORDINATORS = frozenset({"coordinator"})
+
+_UNPLACED = "unplaced"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacementRequest:
+    """The body of `POST /v1/coordination/{referral_id}/offer`."""
+
+    organization: OrganizationId
+
+
+def decisions(handlers: Handlers, request: Request) -> Answer:
+    """`GET /v1/referrals/{id}/decision`."""
+    referral_id = request.path_params["id"]
+    oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
+    found = handlers.decisions(referral_id, request.principal.id, oversight=oversight)
+    return Answer.json({"referral_id": referral_id, "decisions": found})
+
+
+def unplaced(handlers: Handlers, request: Request) -> Answer:
+    """`GET /v1/coordination/unplaced`."""
+    limit = paging.limit_of(request.query_params)
+    after = None
+    if cursor := request.query_params.get("after"):
+        (after,) = paging.decode_cursor(_UNPLACED, cursor, (str,))
+    items = handlers.unplaced(after=after, limit=limit + 1)
+    following = paging.encode_cursor(_UNPLACED, (items[limit - 1]["id"],)) if len(items) > limit else None
+    return Answer.json({"items": items[:limit], "next": following})
+
+
+def place(handlers: Handlers, request: Request, clock: Clock) -> Answer:
+    """`POST /v1/coordination/{referral_id}/offer`."""
+    wanted = load(PlacementRequest, request.json())
+    submission_id = handlers.ask_for_placement(
+        request.path_params["id"], wanted.organization, request.principal.id, clock.now()
+    )
+    return Answer.json({"id": submission_id, "status": "submitted"}, status=202)
+
+
+def answer_question(handlers: Handlers, wire: Mapping[str, Any]) -> Any:
+    """What other services ask over the broker. Raises Refused."""
+    match parse_question(wire):
+        case AskReferral() as asked:
+            return handlers.referral(asked.id, asked.viewer, oversight=asked.oversight)
+        case AskReferrals() as asked:
+            return handlers.referrals(
+                asked.viewer,
+                oversight=asked.oversight,
+                status=_status(asked.status),
+                after=asked.after,
+                limit=asked.limit,
+            )
+        case AskOffer() as asked:
+            return handlers.offer_parties(asked.id)
+        case AskParty() as asked:
+            return handlers.is_party(asked.id, asked.organization)
+    raise Refused("invalid-parameter", "Routing does not answer that question.")
+
+
+def _status(text: str | None) -> str | None:
+    if text is not None and text not in ReferralStatus.__members__:
+        where = PointerError(pointer="/status", detail="Not a referral status.")
+        raise Refused("invalid-parameter", "The status is not one of the referral statuses.", errors=(where,))
+    return text

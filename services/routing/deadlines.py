@@ -1,0 +1,50 @@
+"""The timer: fires what is due, from rows with a deadline. An indexed poll; between polls it sleeps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from contracts.errors import KopuroError
+from runtime.application import Spawn
+from runtime.clock import Clock
+from services.routing.handlers import DUE_AT_ONCE, Handlers
+
+_log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+POLLS_BETWEEN_RECALLS = 40
+
+
+class DeadlineTimer:
+    """Runs beside the consumers (`runtime.application.Background`)."""
+
+    def __init__(self, handlers: Handlers, clock: Clock, recall: Callable[[], None]) -> None:
+        """recall: brings what is kept in memory back in line with the database, now and then."""
+        self._handlers = handlers
+        self._clock = clock
+        self._recall = recall
+        self._stopping = threading.Event()
+
+    def start(self, spawn: Spawn) -> None:
+        """Begins to poll."""
+        self._recall()
+        spawn(self._run)
+
+    def stop(self) -> None:
+        """Ends after the poll under way."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        polls = 0
+        while not self._stopping.wait(POLL_SECONDS):
+            try:
+                # a full hand means there may be more: no pause before the next
+                while self._handlers.fire_deadlines(self._clock.now()) >= DUE_AT_ONCE:
+                    pass
+                if polls % POLLS_BETWEEN_RECALLS == 0:
+                    self._recall()
+            except KopuroError as error:
+                _log.warning("deadlines wait", extra={"reason": str(error)})
+            polls += 1

@@ -1,0 +1,402 @@
+"""What each fact does to a referral: the state before and the fact go in, the state after and what follows
+from it come out. Nothing is looked up, nothing is stored, nobody is told: that is for the handlers.
+
+A submission that cannot take effect changes nothing and gives a refusal, told to whoever made it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from contracts.codes import Answer, ProgressStatus, ReferralStatus, WithdrawalReason
+from contracts.envelope import Event
+from contracts.errors import Refused
+from contracts.facts import (
+    AnswerRefused,
+    AnswerSubmitted,
+    CaseRefused,
+    Fact,
+    OfferAccepted,
+    OfferDeclined,
+    OfferExpired,
+    OfferOpened,
+    OfferRevoked,
+    OutcomeSubmitted,
+    PlacementSubmitted,
+    ProgressSubmitted,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralOverdue,
+    ReferralProgressed,
+    ReferralSubmitted,
+    ReferralUnplaced,
+    ReferralWithdrawn,
+    RevocationSubmitted,
+    SubmissionRefused,
+    WithdrawalSubmitted,
+)
+from services.routing.domain.decision import Decision, Trigger
+from services.routing.domain.observation import Observation
+from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
+from services.routing.domain.policy import Policy
+from services.routing.domain.referral import Referral, ReferralEvent, next_status
+
+CONSENT_REVOKED = "consent_revoked"
+
+
+class Decide(Protocol):
+    """Ranks the candidates for a referral as it stands."""
+
+    def __call__(
+        self, referral: Referral, trigger: Trigger, placed_with: str | None = None, /
+    ) -> Decision: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a step needs from outside: the time, new ids, the policy, the matching."""
+
+    now: dt.datetime
+    new_id: Callable[[], str]
+    policy: Policy
+    decide: Decide
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """The referral afterwards, and all that follows from what happened to it."""
+
+    referral: Referral | None
+    facts: tuple[Fact, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    observed: Mapping[str, Observation] = field(default_factory=dict)
+
+
+def apply(referral: Referral | None, event: Event[Fact], context: Context) -> Step:
+    """One fact from outside takes effect, or is refused.
+
+    Raises KeyError for a fact about a referral that is not known (yet), TypeError for one that routing
+    does not consume.
+    """
+    said = event.data
+    if isinstance(said, ReferralSubmitted):
+        return _submit(referral, said, event.correlation_id, context)
+    if referral is None:
+        raise KeyError(event.partition_key)
+    try:
+        match said:
+            case AnswerSubmitted():
+                return _answer(referral, said, event.time, context)
+            case ProgressSubmitted():
+                return _progress(referral, said, context)
+            case OutcomeSubmitted():
+                return _complete(referral, said, context)
+            case WithdrawalSubmitted():
+                _require(said.organization == referral.sender, "Only the sender may withdraw a referral.")
+                return _withdraw(referral, said.reason, context)
+            case RevocationSubmitted():
+                party = said.organization in (referral.sender, referral.acceptor)
+                _require(party, "Only the sender or the acceptor may pass on that consent is withdrawn.")
+                return _withdraw(referral, CONSENT_REVOKED, context)
+            case PlacementSubmitted():
+                return _place(referral, said, context)
+            case CaseRefused():
+                # the vault's word may come after the referral has ended: then nothing is left to fail
+                return Step(referral=referral) if referral.is_closed else _fail(referral, context)
+    except Refused as refused:
+        return Step(referral=referral, facts=(_refusal(said, event.id, refused),))
+    raise TypeError(said.type)
+
+
+def expire(referral: Referral, offer_id: str, context: Context) -> Step:
+    """An offer's deadline has passed. Nothing happens to an offer that was closed meanwhile."""
+    offer = referral.offer(offer_id)
+    if offer is None or not offer.is_open or context.now < offer.deadline:
+        return Step(referral=referral)
+    closed = close(offer, OfferEvent.expire, context.now, "no_answer")
+    told = OfferExpired(
+        referral_id=referral.id,
+        offer_id=offer.id,
+        organization=offer.organization,
+        sender=referral.sender,
+    )
+    after = _with_offer(referral, closed, context.now)
+    return _ask_next(after, Trigger.expired, context, (told,), {offer.organization: Observation(expired=1)})
+
+
+def remind(referral: Referral, context: Context) -> Step:
+    """The acceptor's deadline for progress or an outcome has passed: said now, and again if it lasts."""
+    if referral.due_at is None or context.now < referral.due_at or referral.acceptor is None:
+        return Step(referral=referral)
+    told = ReferralOverdue(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=referral.acceptor,
+        due_at=referral.due_at,
+    )
+    due_at = context.policy.progress_due(referral.facts.urgency, context.now)
+    return Step(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(told,))
+
+
+def _submit(known: Referral | None, said: ReferralSubmitted, correlation_id: str, context: Context) -> Step:
+    if known is not None:
+        return Step(referral=known)
+    referral = Referral(
+        id=said.referral_id,
+        sender=said.sender,
+        facts=said.facts,
+        status=ReferralStatus.requested,
+        submitted_at=context.now,
+        updated_at=context.now,
+        correlation_id=correlation_id,
+    )
+    return _ask_next(referral, Trigger.submitted, context)
+
+
+def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime, context: Context) -> Step:
+    offer = referral.offer(said.offer_id)
+    if offer is None or offer.organization != said.organization:
+        raise Refused("not-found", "No such offer was made to this organisation.")
+    event = OfferEvent.accept if said.answer is Answer.accept else OfferEvent.decline
+    closed = close(offer, event, context.now, said.reason)
+    # Here a late answer is refused, even when the timer has not come round to the offer yet.
+    refuse_if_late(offer, admitted_at)
+    seconds = round((context.now - offer.opened_at).total_seconds())
+    if event is OfferEvent.accept:
+        return _accept(referral, closed, seconds, context)
+    assert said.reason is not None
+    told = OfferDeclined(
+        referral_id=referral.id,
+        offer_id=offer.id,
+        organization=offer.organization,
+        sender=referral.sender,
+        reason=said.reason,
+        note=said.note,
+    )
+    return _ask_next(
+        _with_offer(referral, closed, context.now),
+        Trigger.declined,
+        context,
+        (told,),
+        {offer.organization: Observation(answered=1, answer_seconds=seconds)},
+    )
+
+
+def _accept(referral: Referral, accepted: Offer, seconds: int, context: Context) -> Step:
+    status = next_status(referral.status, ReferralEvent.accept)
+    told = OfferAccepted(
+        referral_id=referral.id,
+        offer_id=accepted.id,
+        organization=accepted.organization,
+        sender=referral.sender,
+    )
+    after, revoked = _revoke_open(
+        _with_offer(referral, accepted, context.now), "accepted_elsewhere", context.now
+    )
+    after = replace(
+        after,
+        status=status,
+        acceptor=accepted.organization,
+        due_at=context.policy.progress_due(referral.facts.urgency, context.now),
+    )
+    seen = Observation(answered=1, answer_seconds=seconds, held=1)
+    return Step(referral=after, facts=(told, *revoked), observed={accepted.organization: seen})
+
+
+def _progress(referral: Referral, said: ProgressSubmitted, context: Context) -> Step:
+    _require_acceptor(referral, said.organization)
+    held = said.status is ProgressStatus.on_hold
+    status = next_status(referral.status, ReferralEvent.hold if held else ReferralEvent.progress)
+    after = replace(
+        referral,
+        status=status,
+        due_at=context.policy.progress_due(referral.facts.urgency, context.now),
+        updated_at=context.now,
+    )
+    told = ReferralProgressed(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=said.organization,
+        status=said.status,
+    )
+    return Step(referral=after, facts=(told,))
+
+
+def _complete(referral: Referral, said: OutcomeSubmitted, context: Context) -> Step:
+    _require_acceptor(referral, said.organization)
+    status = next_status(referral.status, ReferralEvent.complete)
+    after = replace(referral, status=status, outcome=said.outcome, due_at=None, updated_at=context.now)
+    told = ReferralCompleted(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=said.organization,
+        outcome=said.outcome,
+    )
+    return Step(referral=after, facts=(told,), observed={said.organization: Observation(held=-1)})
+
+
+def _withdraw(referral: Referral, reason: str, context: Context) -> Step:
+    void = reason == WithdrawalReason.entered_in_error
+    told = ReferralWithdrawn(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=referral.acceptor,
+        reason=reason,
+    )
+    why = CONSENT_REVOKED if reason == CONSENT_REVOKED else "withdrawn"
+    return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, told, why, context)
+
+
+def _fail(referral: Referral, context: Context) -> Step:
+    told = ReferralFailed(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=referral.acceptor,
+        reason="case_unreadable",
+    )
+    return _leave(referral, ReferralEvent.fail, told, "failed", context)
+
+
+def _leave(
+    referral: Referral, event: ReferralEvent, told: Fact, revoked_because: str, context: Context
+) -> Step:
+    status = next_status(referral.status, event)
+    after, revoked = _revoke_open(referral, revoked_because, context.now)
+    after = replace(after, status=status, due_at=None, updated_at=context.now)
+    observed = {referral.acceptor: Observation(held=-1)} if referral.acceptor else {}
+    return Step(referral=after, facts=(*revoked, told), observed=observed)
+
+
+def _place(referral: Referral, said: PlacementSubmitted, context: Context) -> Step:
+    if referral.status is not ReferralStatus.unplaced:
+        raise Refused("not-in-this-state", "Only an unplaced referral is placed by hand.")
+    decision = context.decide(referral, Trigger.placed_by_coordinator, said.organization)
+    if not decision.ranked:
+        raise Refused("conflict", "A rule that no coordinator can override forbids that organisation.")
+    after, opened = _open_offers(referral, decision, 1, context)
+    return Step(referral=after, facts=opened, decisions=(decision,))
+
+
+def _ask_next(
+    referral: Referral,
+    trigger: Trigger,
+    context: Context,
+    told: tuple[Fact, ...] = (),
+    observed: Mapping[str, Observation] | None = None,
+) -> Step:
+    """Opens offers until as many are open as the urgency asks for; with none left: unplaced."""
+    wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
+    if wanted <= 0:
+        return Step(referral=referral, facts=told, observed=observed or {})
+    decision = context.decide(referral, trigger)
+    after, opened = _open_offers(referral, decision, wanted, context)
+    if not after.open_offers:
+        status = next_status(after.status, ReferralEvent.exhaust)
+        after = replace(after, status=status, updated_at=context.now)
+        opened = (
+            ReferralUnplaced(
+                referral_id=referral.id,
+                sender=referral.sender,
+                decision_id=decision.id,
+                urgency=referral.facts.urgency,
+                region=referral.facts.region,
+                needs=referral.facts.needs,
+                reason="candidates_exhausted" if referral.offers else "no_candidate",
+            ),
+        )
+    return Step(referral=after, facts=(*told, *opened), decisions=(decision,), observed=observed or {})
+
+
+def _open_offers(
+    referral: Referral, decision: Decision, most: int, context: Context
+) -> tuple[Referral, tuple[Fact, ...]]:
+    facts: list[Fact] = []
+    for candidate in decision.ranked[:most]:
+        assert candidate.rank is not None
+        offer = Offer(
+            id=context.new_id(),
+            referral_id=referral.id,
+            organization=candidate.organization,
+            service=candidate.service,
+            rank=candidate.rank,
+            opened_at=context.now,
+            deadline=context.policy.answer_due(referral.facts.urgency, context.now),
+        )
+        referral = replace(
+            referral,
+            status=next_status(referral.status, ReferralEvent.offer),
+            offers=(*referral.offers, offer),
+            updated_at=context.now,
+        )
+        facts.append(
+            OfferOpened(
+                referral_id=referral.id,
+                offer_id=offer.id,
+                organization=offer.organization,
+                sender=referral.sender,
+                rank=offer.rank,
+                opened_at=offer.opened_at,
+                deadline=offer.deadline,
+                facts=referral.facts.situation(),
+            )
+        )
+    return referral, tuple(facts)
+
+
+def _revoke_open(referral: Referral, reason: str, now: dt.datetime) -> tuple[Referral, tuple[Fact, ...]]:
+    facts: list[Fact] = []
+    for offer in referral.open_offers:
+        referral = _with_offer(referral, close(offer, OfferEvent.revoke, now, reason), now)
+        facts.append(
+            OfferRevoked(
+                referral_id=referral.id,
+                offer_id=offer.id,
+                organization=offer.organization,
+                sender=referral.sender,
+                reason=reason,
+            )
+        )
+    return referral, tuple(facts)
+
+
+def _with_offer(referral: Referral, changed: Offer, now: dt.datetime) -> Referral:
+    offers = tuple(changed if offer.id == changed.id else offer for offer in referral.offers)
+    return replace(referral, offers=offers, updated_at=now)
+
+
+def _require(holds: bool, detail: str) -> None:
+    if not holds:
+        raise Refused("not-a-party", detail)
+
+
+def _require_acceptor(referral: Referral, organization: str) -> None:
+    if referral.acceptor is None:
+        raise Refused("not-in-this-state", "Nobody has accepted the referral.")
+    _require(organization == referral.acceptor, "Only the organisation that accepted may report on it.")
+
+
+def _refusal(said: Fact, submission_id: str, refused: Refused) -> Fact:
+    match said:
+        case AnswerSubmitted():
+            return AnswerRefused(
+                referral_id=said.referral_id,
+                offer_id=said.offer_id,
+                organization=said.organization,
+                submission_id=submission_id,
+                problem=refused.problem(),
+            )
+        case PlacementSubmitted():
+            refused_to, referral_id = said.coordinator, said.referral_id
+        case ProgressSubmitted() | OutcomeSubmitted() | WithdrawalSubmitted() | RevocationSubmitted():
+            refused_to, referral_id = said.organization, said.referral_id
+        case _:
+            raise TypeError(said.type)
+    return SubmissionRefused(
+        referral_id=referral_id,
+        organization=refused_to,
+        submission_id=submission_id,
+        problem=refused.problem(),
+    )

@@ -1,0 +1,68 @@
+"""What the network's members have agreed on and may change: deadlines, weights, how many are asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from contracts.codes import Urgency
+from contracts.identifiers import ShortText
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deadlines:
+    """Seconds. answer: for an offer. progress: from acceptance, and from each report to the next."""
+
+    answer: int
+    progress: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weights:
+    """How much each consideration counts; only their proportions matter."""
+
+    needs_covered: float = 3.0
+    nearness: float = 2.0
+    language: float = 2.0
+    responsiveness: float = 2.0
+    load: float = 1.0
+    freshness: float = 1.0
+    cost: float = 1.0
+
+
+_HOUR, _DAY = 3600, 86400
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """Versioned, and named in every decision that it shaped."""
+
+    version: ShortText = "2026-1"
+    emergency: Deadlines = field(default_factory=lambda: Deadlines(answer=_HOUR, progress=_DAY))
+    urgent: Deadlines = field(default_factory=lambda: Deadlines(answer=_DAY, progress=3 * _DAY))
+    routine: Deadlines = field(default_factory=lambda: Deadlines(answer=3 * _DAY, progress=14 * _DAY))
+    # Organisations asked at the same time; the first acceptance wins.
+    emergency_offers: int = 3
+    weights: Weights = field(default_factory=Weights)
+
+    def deadlines(self, urgency: Urgency) -> Deadlines:
+        """The deadlines of an urgency."""
+        by_urgency: Mapping[Urgency, Deadlines] = {
+            Urgency.emergency: self.emergency,
+            Urgency.urgent: self.urgent,
+            Urgency.routine: self.routine,
+        }
+        return by_urgency[urgency]
+
+    def answer_due(self, urgency: Urgency, now: dt.datetime) -> dt.datetime:
+        """When silence on an offer that opens now becomes `offer.expired`."""
+        return now + dt.timedelta(seconds=self.deadlines(urgency).answer)
+
+    def progress_due(self, urgency: Urgency, now: dt.datetime) -> dt.datetime:
+        """When the acceptor's silence from now on becomes `referral.overdue`."""
+        return now + dt.timedelta(seconds=self.deadlines(urgency).progress)
+
+    def offers_at_once(self, urgency: Urgency) -> int:
+        """How many offers are open at the same time."""
+        return self.emergency_offers if urgency is Urgency.emergency else 1

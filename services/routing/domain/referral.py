@@ -1,0 +1,115 @@
+"""A referral's life, from the request to an outcome or a coordinator's desk.
+
+    requested --- candidates ---> offered --- accepted ---> in progress / on hold ---> completed
+        |                          |   ^
+        '--- none --> unplaced <---'   |          any open state can be withdrawn, fail, or turn
+                         '-- by hand --'          out to have been entered in error
+
+Routing alone moves a referral. The table below is the whole of it; the diagram in `docs/journey.md` is
+generated from it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contracts.codes import Outcome, ReferralStatus
+from contracts.errors import Refused
+from contracts.referral import ReferralFacts
+from services.routing.domain.offer import Offer
+
+
+class ReferralEvent(StrEnum):
+    offer = "offer"
+    exhaust = "exhaust"
+    accept = "accept"
+    progress = "progress"
+    hold = "hold"
+    complete = "complete"
+    withdraw = "withdraw"
+    fail = "fail"
+    void = "void"
+
+
+_S, _E = ReferralStatus, ReferralEvent
+
+_LEAVE: Mapping[ReferralEvent, ReferralStatus] = {
+    _E.withdraw: _S.withdrawn,
+    _E.fail: _S.failed,
+    _E.void: _S.entered_in_error,
+}
+
+# state -> {event: state}. A state without events is an end.
+REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralStatus]] = {
+    _S.requested: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, **_LEAVE},
+    _S.offered: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, _E.accept: _S.accepted, **_LEAVE},
+    _S.unplaced: {_E.offer: _S.offered, **_LEAVE},
+    _S.accepted: {
+        _E.progress: _S.in_progress,
+        _E.hold: _S.on_hold,
+        _E.complete: _S.completed,
+        **_LEAVE,
+    },
+    _S.in_progress: {
+        _E.progress: _S.in_progress,
+        _E.hold: _S.on_hold,
+        _E.complete: _S.completed,
+        **_LEAVE,
+    },
+    _S.on_hold: {
+        _E.progress: _S.in_progress,
+        _E.hold: _S.on_hold,
+        _E.complete: _S.completed,
+        **_LEAVE,
+    },
+    _S.completed: {},
+    _S.withdrawn: {},
+    _S.failed: {},
+    _S.entered_in_error: {},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Referral:
+    """A referral as routing knows it. It holds no word about the person.
+
+    due_at: when the acceptor's silence is reported, None while nobody holds the case. correlation_id:
+    the message that brought the referral in.
+    """
+
+    id: str
+    sender: str
+    facts: ReferralFacts
+    status: ReferralStatus
+    submitted_at: dt.datetime
+    updated_at: dt.datetime
+    correlation_id: str
+    acceptor: str | None = None
+    outcome: Outcome | None = None
+    due_at: dt.datetime | None = None
+    offers: tuple[Offer, ...] = ()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return not REFERRAL_TRANSITIONS[self.status]
+
+    @property
+    def open_offers(self) -> tuple[Offer, ...]:
+        """The offers that wait for an answer."""
+        return tuple(offer for offer in self.offers if offer.is_open)
+
+    def offer(self, offer_id: str) -> Offer | None:
+        """The offer of that id."""
+        return next((offer for offer in self.offers if offer.id == offer_id), None)
+
+
+def next_status(status: ReferralStatus, event: ReferralEvent) -> ReferralStatus:
+    """Raises Refused `not-in-this-state` where the table has no such transition."""
+    target = REFERRAL_TRANSITIONS[status].get(event)
+    if target is None:
+        raise Refused("not-in-this-state", f"The referral is {status}: it cannot {event} from there.")
+    return target

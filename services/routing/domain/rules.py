@@ -1,0 +1,261 @@
+"""The hard rules: what must hold before an organisation may even be asked.
+
+Every rule is evaluated for every candidate, so that an explanation can list each one. A rule that does not
+hold gives a typed reason; where a person's consent, safety or money is concerned no one can override it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.codes import OPT_IN_KINDS, CapacityStatus, DisclosureClass, Funding, Urgency, Vetting
+from contracts.referral import ReferralFacts
+from contracts.vocabularies import country_of
+from services.routing.domain.directory import Directory, Offering, covers
+from services.routing.domain.observation import Observation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """What the rules look at besides the candidate: the referral, and the network as it stands now."""
+
+    referral_id: str
+    sender: str
+    facts: ReferralFacts
+    disclosure: DisclosureClass
+    # Organisations that have had their offer for this referral.
+    asked: frozenset[str]
+    directory: Directory
+    observed: Callable[[str], Observation]
+    now: dt.datetime
+
+    @property
+    def principal_need(self) -> str:
+        """The first need: the one that has to be met. Further ones count in the score."""
+        return self.facts.needs[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A rule that does not hold: a reason code, and the evidence in terms of the directory."""
+
+    rule: str
+    reason: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Rule = Callable[[Offering, Circumstances], Failure | None]
+
+
+def organization_active(offering: Offering, given: Circumstances) -> Failure | None:
+    """The organisation takes part in the network."""
+    if offering.organization.active:
+        return None
+    return Failure(rule="organization_active", reason="inactive")
+
+
+def organization_vetted(offering: Offering, given: Circumstances) -> Failure | None:
+    """The network has looked at the organisation and trusts it."""
+    vetting = offering.organization.vetting
+    if vetting is Vetting.vetted:
+        return None
+    return Failure(rule="organization_vetted", reason="not_vetted", detail={"vetting": vetting})
+
+
+def not_the_sender(offering: Offering, given: Circumstances) -> Failure | None:
+    """Nobody refers to themselves."""
+    if offering.organization.id != given.sender:
+        return None
+    return Failure(rule="not_the_sender", reason="is_the_sender")
+
+
+def not_excluded(offering: Offering, given: Circumstances) -> Failure | None:
+    """The person has not excluded the organisation, nor the one that it is a branch of."""
+    excluded = given.facts.consent.excluded_organizations
+    if offering.organization.id in excluded or offering.organization.parent in excluded:
+        return Failure(rule="not_excluded", reason="excluded_by_the_person")
+    return None
+
+
+def kind_consented(offering: Offering, given: Circumstances) -> Failure | None:
+    """Consulates, state bodies and the employers' side are told only on explicit opt-in. Fails closed:
+
+    a person who fears a consulate must never be found by one because a field was left empty.
+    """
+    kind = offering.organization.kind
+    if kind not in OPT_IN_KINDS or kind in given.facts.consent.opt_in_kinds:
+        return None
+    return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": kind})
+
+
+def agreement_in_force(offering: Offering, given: Circumstances) -> Failure | None:
+    """An agreement lets the sender tell this organisation of such a need, at this disclosure class."""
+    found = given.directory.agreement_between(
+        given.sender,
+        offering.organization.id,
+        given.principal_need,
+        given.disclosure,
+        given.now.date(),
+    )
+    if found is not None:
+        return None
+    return Failure(rule="agreement_in_force", reason="no_agreement", detail={"class": given.disclosure})
+
+
+def can_receive(offering: Offering, given: Circumstances) -> Failure | None:
+    """The organisation has published a sealing key: without one a case could never be released to it."""
+    if offering.organization.sealing_key is not None:
+        return None
+    return Failure(rule="can_receive", reason="no_sealing_key")
+
+
+def need_met(offering: Offering, given: Circumstances) -> Failure | None:
+    """The service is for the principal need."""
+    if any(covers(offered, given.principal_need) for offered in offering.service.needs):
+        return None
+    return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
+
+
+def area_served(offering: Offering, given: Circumstances) -> Failure | None:
+    """The service is given in the person's region."""
+    region = given.facts.region
+    if {region, country_of(region)} & set(offering.service.areas):
+        return None
+    return Failure(rule="area_served", reason="out_of_area", detail={"region": region})
+
+
+def settlement_served(offering: Offering, given: Circumstances) -> Failure | None:
+    """The service reaches the countryside, where the person is there."""
+    if given.facts.settlement in offering.service.settlements:
+        return None
+    return Failure(
+        rule="settlement_served",
+        reason="settlement_not_served",
+        detail={"settlement": given.facts.settlement},
+    )
+
+
+def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
+    """The person meets every bound that the service sets."""
+    facts, bounds = given.facts, offering.service.eligibility
+    unmet = [
+        name
+        for name, bound, met in (
+            ("sex", bounds.sexes, facts.sex in bounds.sexes),
+            ("age_band", bounds.age_bands, facts.age_band in bounds.age_bands),
+            ("stage", bounds.stages, facts.stage in bounds.stages),
+            ("origin_country", bounds.origin_countries, facts.origin_country in bounds.origin_countries),
+            (
+                "special_categories",
+                bounds.special_categories,
+                bool(set(facts.special_categories) & set(bounds.special_categories)),
+            ),
+        )
+        if bound and not met
+    ]
+    if not unmet:
+        return None
+    return Failure(rule="person_eligible", reason="not_eligible", detail={"unmet": unmet})
+
+
+def language_shared(offering: Offering, given: Circumstances) -> Failure | None:
+    """They have a language in common, or the service has interpreters."""
+    spoken = {*offering.service.languages, *offering.service.interpretation}
+    if spoken & set(given.facts.languages):
+        return None
+    return Failure(rule="language_shared", reason="no_common_language", detail={"spoken": sorted(spoken)})
+
+
+def cost_accepted(offering: Offering, given: Circumstances) -> Failure | None:
+    """The service is free, unless the person accepts to pay."""
+    if offering.service.cost is Funding.free or given.facts.accepts_cost:
+        return None
+    return Failure(rule="cost_accepted", reason="not_free", detail={"cost": offering.service.cost})
+
+
+def capacity_left(offering: Offering, given: Circumstances) -> Failure | None:
+    """There is room. A waiting list is no room for an emergency."""
+    capacity = offering.service.capacity
+    full = capacity.status is CapacityStatus.no_capacity or (
+        capacity.status is CapacityStatus.waitlist and given.facts.urgency is Urgency.emergency
+    )
+    if full:
+        return Failure(rule="capacity_left", reason="no_capacity", detail={"status": capacity.status})
+    held = given.observed(offering.organization.id).held
+    if capacity.maximum is not None and held >= capacity.maximum:
+        detail = {"held": held, "maximum": capacity.maximum}
+        return Failure(rule="capacity_left", reason="no_capacity", detail=detail)
+    return None
+
+
+def open_now(offering: Offering, given: Circumstances) -> Failure | None:
+    """An emergency needs somebody who is there day and night."""
+    if given.facts.urgency is not Urgency.emergency or offering.service.always_open:
+        return None
+    return Failure(rule="open_now", reason="not_always_open")
+
+
+def storage_allowed(offering: Offering, given: Circumstances) -> Failure | None:
+    """The case would be stored in a country that the person allows."""
+    allowed = given.facts.consent.storage_countries
+    if not allowed or offering.organization.country in allowed:
+        return None
+    return Failure(
+        rule="storage_allowed",
+        reason="storage_not_allowed",
+        detail={"country": offering.organization.country},
+    )
+
+
+def not_asked_before(offering: Offering, given: Circumstances) -> Failure | None:
+    """The organisation has not had its offer yet: who declined or let it lapse is not asked twice."""
+    if offering.organization.id not in given.asked:
+        return None
+    return Failure(rule="not_asked_before", reason="already_asked")
+
+
+RULES: Mapping[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        organization_active,
+        organization_vetted,
+        not_the_sender,
+        not_excluded,
+        kind_consented,
+        agreement_in_force,
+        can_receive,
+        need_met,
+        area_served,
+        settlement_served,
+        person_eligible,
+        language_shared,
+        cost_accepted,
+        capacity_left,
+        open_now,
+        storage_allowed,
+        not_asked_before,
+    )
+}
+
+# What a coordinator knows better than the directory. Consent, trust, agreements and money are not here.
+COORDINATOR_MAY_OVERRIDE = frozenset(
+    {
+        "need_met",
+        "area_served",
+        "settlement_served",
+        "person_eligible",
+        "language_shared",
+        "capacity_left",
+        "open_now",
+        "not_asked_before",
+    }
+)
+
+
+def failures(offering: Offering, given: Circumstances) -> tuple[Failure, ...]:
+    """Every rule that does not hold, in the order of `RULES`."""
+    found = (rule(offering, given) for rule in RULES.values())
+    return tuple(failure for failure in found if failure is not None)

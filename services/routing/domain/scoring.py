@@ -1,0 +1,88 @@
+"""The score: among those who may be asked, who should be asked first.
+
+Each consideration gives a value from 0 to 1; the score is their weighted mean, so it lies in 0 to 1 too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+
+from contracts.codes import Funding
+from services.routing.domain.directory import Offering, covers
+from services.routing.domain.policy import Weights
+from services.routing.domain.rules import Circumstances
+
+# A capacity that was stated this many days ago is worth half of one stated today.
+FRESHNESS_HALF_LIFE_DAYS = 90.0
+# An organisation that was never asked is neither trusted nor distrusted.
+UNKNOWN_RESPONSIVENESS = 0.5
+# Answering within this many seconds is as good as it gets.
+PROMPT_SECONDS = 3600.0
+# Held referrals at which an organisation without a stated maximum counts as half loaded.
+TYPICAL_LOAD = 50.0
+
+_WEIGHT_NAMES = tuple(field.name for field in fields(Weights))
+
+
+def contributions(offering: Offering, given: Circumstances) -> Mapping[str, float]:
+    """The value of each consideration, by the name of its weight."""
+    values = {
+        "needs_covered": _needs_covered(offering, given),
+        "nearness": _nearness(offering, given),
+        "language": _language(offering, given),
+        "responsiveness": _responsiveness(offering, given),
+        "load": _load(offering, given),
+        "freshness": _freshness(offering, given),
+        "cost": {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}[offering.service.cost],
+    }
+    return {name: round(value, 6) for name, value in values.items()}
+
+
+def score(values: Mapping[str, float], weights: Weights) -> float:
+    """The weighted mean of the contributions."""
+    total = sum(getattr(weights, name) for name in _WEIGHT_NAMES)
+    weighted = sum(getattr(weights, name) * values[name] for name in _WEIGHT_NAMES)
+    return round(weighted / total, 6) if total else 0.0
+
+
+def _needs_covered(offering: Offering, given: Circumstances) -> float:
+    needs = given.facts.needs
+    offered = [code for service in offering.organization.services for code in service.needs]
+    return sum(any(covers(code, need) for code in offered) for need in needs) / len(needs)
+
+
+def _nearness(offering: Offering, given: Circumstances) -> float:
+    # Who names the very region is nearer than who serves the whole country.
+    return 1.0 if given.facts.region in offering.service.areas else 0.5
+
+
+def _language(offering: Offering, given: Circumstances) -> float:
+    wanted = given.facts.languages
+    if wanted[0] in offering.service.languages:
+        return 1.0
+    return 0.7 if set(wanted) & set(offering.service.languages) else 0.4
+
+
+def _responsiveness(offering: Offering, given: Circumstances) -> float:
+    seen = given.observed(offering.organization.id)
+    asked = seen.answered + seen.expired
+    if not asked:
+        return UNKNOWN_RESPONSIVENESS
+    mean = seen.answer_seconds / seen.answered if seen.answered else math.inf
+    prompt = 1.0 if mean <= PROMPT_SECONDS else PROMPT_SECONDS / mean
+    return seen.answered / asked * (0.5 + 0.5 * prompt)
+
+
+def _load(offering: Offering, given: Circumstances) -> float:
+    held = given.observed(offering.organization.id).held
+    maximum = offering.service.capacity.maximum
+    if maximum:
+        return max(0.0, 1.0 - held / maximum)
+    return TYPICAL_LOAD / (TYPICAL_LOAD + held)
+
+
+def _freshness(offering: Offering, given: Circumstances) -> float:
+    age = (given.now - offering.service.capacity.updated_at).total_seconds() / 86400
+    return float(0.5 ** (max(0.0, age) / FRESHNESS_HALF_LIFE_DAYS))

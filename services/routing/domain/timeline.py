@@ -1,0 +1,37 @@
+"""The steps of a referral as its parties read them: one entry a fact, told without the envelope."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from contracts.facts import Fact, ReferralSubmitted
+
+# What the entry's own fields say already, and what an entry need not repeat.
+_LEFT_OUT = frozenset({"referral_id", "organization", "sender", "facts", "opened_at", "decision_id"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimelineEntry:
+    """One step of a referral. organization: whom it concerns besides the sender."""
+
+    referral_id: str
+    time: dt.datetime
+    fact: str
+    organization: str | None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def entry_of(fact: Fact, referral_id: str, time: dt.datetime) -> TimelineEntry:
+    """The timeline's entry for a fact."""
+    organization = fact.sender if isinstance(fact, ReferralSubmitted) else getattr(fact, "organization", None)
+    names = [item.name for item in fields(fact) if item.name not in _LEFT_OUT]  # type: ignore[arg-type]
+    return TimelineEntry(
+        referral_id=referral_id,
+        time=time,
+        fact=fact.routing_key,
+        organization=organization,
+        detail={name: value for name in names if (value := getattr(fact, name)) is not None},
+    )

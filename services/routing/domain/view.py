@@ -1,0 +1,121 @@
+"""Who may see what of a referral: the parties their own part, nobody else anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from contracts.codes import FHIR_TASK_STATUS
+from contracts.records import plain
+from services.routing.domain.decision import Decision
+from services.routing.domain.referral import Referral
+from services.routing.domain.timeline import TimelineEntry
+
+# The network's own people see the whole of a referral's facts; the person stays sealed for them too.
+OVERSIGHT_ROLES = frozenset({"coordinator", "auditor", "operator"})
+
+
+def is_party(referral: Referral, organization: str) -> bool:
+    """The sender, and every organisation that was asked."""
+    return organization == referral.sender or any(o.organization == organization for o in referral.offers)
+
+
+def referral_view(
+    referral: Referral, timeline: Iterable[TimelineEntry], *, viewer: str, oversight: bool
+) -> dict[str, Any]:
+    """`GET /v1/referrals/{id}`. An organisation that was asked sees its own offers and steps only."""
+    whole = oversight or viewer == referral.sender
+    facts = referral.facts if whole else referral.facts.situation()
+    return {
+        **summary(referral, viewer=viewer, whole=whole),
+        "status_fhir": FHIR_TASK_STATUS[referral.status],
+        "outcome": referral.outcome,
+        "facts": plain(facts),
+        "offers": [
+            {
+                "id": offer.id,
+                "organization": offer.organization,
+                "service": offer.service,
+                "state": offer.state,
+                "rank": offer.rank,
+                "opened_at": offer.opened_at,
+                "deadline": offer.deadline,
+                "closed_at": offer.closed_at,
+                "reason": offer.reason,
+            }
+            for offer in referral.offers
+            if whole or offer.organization == viewer
+        ],
+        "timeline": [
+            {
+                "time": entry.time,
+                "fact": entry.fact,
+                "organization": entry.organization,
+                "detail": entry.detail,
+            }
+            for entry in timeline
+            if whole or entry.organization == viewer
+        ],
+    }
+
+
+def summary(referral: Referral, *, viewer: str, whole: bool) -> dict[str, Any]:
+    """One line of `GET /v1/referrals`. Who accepted is for the sender, oversight and the acceptor."""
+    return {
+        "id": referral.id,
+        "sender": referral.sender,
+        "status": referral.status,
+        "acceptor": referral.acceptor if whole or viewer == referral.acceptor else None,
+        "urgency": referral.facts.urgency,
+        "region": referral.facts.region,
+        "needs": referral.facts.needs,
+        "submitted_at": referral.submitted_at,
+        "updated_at": referral.updated_at,
+    }
+
+
+def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored decision with every rule spelt out for every candidate.
+
+    Stored are only the rules that failed: the others were evaluated and held.
+    """
+    evaluated = stored["rules"]
+    return {
+        **stored,
+        "candidates": [
+            {
+                "organization": candidate["organization"],
+                "service": candidate["service"],
+                "eligible": candidate["score"] is not None,
+                "score": candidate["score"],
+                "rank": candidate["rank"],
+                "rules": _rules(evaluated, candidate["failures"], stored["overridden"]),
+                "contributions": [
+                    {"name": name, "value": value} for name, value in candidate["contributions"].items()
+                ],
+            }
+            for candidate in stored["candidates"]
+        ],
+    }
+
+
+def _rules(
+    evaluated: Iterable[str], failures: Iterable[Mapping[str, Any]], overridden: Iterable[str]
+) -> list[dict[str, Any]]:
+    failed = {failure["rule"]: failure for failure in failures}
+    return [
+        {
+            "rule": rule,
+            "passed": rule not in failed,
+            "overridden": rule in failed and rule in overridden,
+            "reason": failed[rule]["reason"] if rule in failed else None,
+            "detail": failed[rule]["detail"] if rule in failed else {},
+        }
+        for rule in evaluated
+    ]
+
+
+def decision_record(decision: Decision) -> dict[str, Any]:
+    """A decision as it is stored: JSON values."""
+    record: dict[str, Any] = plain(decision)
+    return record

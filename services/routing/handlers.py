@@ -1,0 +1,271 @@
+"""Routing's use cases: load, decide, store, return what follows. The deciding itself is in `domain/`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from contracts.envelope import Event
+from contracts.errors import Refused, Unavailable
+from contracts.facts import Fact, PlacementSubmitted
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database
+from services.routing.domain import lifecycle
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.lifecycle import Context, Step
+from services.routing.domain.observation import Observation
+from services.routing.domain.policy import Policy
+from services.routing.domain.referral import Referral
+from services.routing.domain.rules import Circumstances
+from services.routing.domain.timeline import TimelineEntry, entry_of
+from services.routing.domain.view import decision_view, is_party, referral_view, summary
+from services.routing.network import Network
+from services.routing.ports import Changes, ReferralStore
+
+# How many deadlines one transaction takes on.
+DUE_AT_ONCE = 200
+
+
+class _Batch:
+    """The referrals of one transaction: as they were, as they are now, and what has been said of them."""
+
+    def __init__(self, referrals: Mapping[str, Referral], source: str, now: dt.datetime) -> None:
+        self._before = dict(referrals)
+        self.now = now
+        self._source = source
+        self._after: dict[str, Referral] = {}
+        self._decisions: list[Decision] = []
+        self._timeline: list[TimelineEntry] = []
+        self.observed: dict[str, Observation] = defaultdict(Observation)
+        self.events: list[Event[Fact]] = []
+
+    def referral(self, referral_id: str) -> Referral | None:
+        return self._after.get(referral_id) or self._before.get(referral_id)
+
+    def take(self, step: Step, *, cause: Event[Fact] | None) -> None:
+        """Takes over a step. cause: the message that led to it, None for a deadline."""
+        referral = step.referral
+        assert referral is not None
+        self._after[referral.id] = referral
+        self._decisions += step.decisions
+        for organization, seen in step.observed.items():
+            self.observed[organization] = self.observed[organization].plus(seen)
+        if cause is not None:
+            self._timeline.append(entry_of(cause.data, referral.id, cause.time))
+        for fact in step.facts:
+            self._timeline.append(entry_of(fact, referral.id, self.now))
+            self.events.append(
+                Event(
+                    id=new_id(),
+                    source=self._source,
+                    time=self.now,
+                    partition_key=referral.id,
+                    correlation_id=cause.correlation_id if cause else referral.correlation_id,
+                    causation_id=cause.id if cause else None,
+                    traceparent=cause.traceparent if cause else None,
+                    data=fact,
+                )
+            )
+
+    def changes(self) -> Changes:
+        return Changes(
+            before=self._before,
+            after=list(self._after.values()),
+            decisions=self._decisions,
+            timeline=self._timeline,
+            observed=dict(self.observed),
+        )
+
+
+class Handlers:
+    """One instance a process; everything it shares with others is in the database."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ReferralStore,
+        outbox: Outbox,
+        network: Network,
+        policy: Policy,
+        source: str,
+        after_commit: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._outbox = outbox
+        self._network = network
+        self._policy = policy
+        self._source = source
+        self._after_commit = after_commit
+
+    def take_facts(
+        self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
+    ) -> Iterable[Outgoing]:
+        """What partners and the vault said takes effect, in order (a `batches.BatchHandler`)."""
+        known = self._store.load(transaction, {event.partition_key for event in events})
+        batch = _Batch(known, self._source, now)
+        context = self._context(now)
+        for event in events:
+            referral = batch.referral(event.partition_key)
+            try:
+                step = lifecycle.apply(referral, event, context)
+            except KeyError:
+                raise Unavailable("The referral of this fact is not known yet.") from None
+            batch.take(step, cause=event)
+        return self._finish(transaction, batch)
+
+    def fire_deadlines(self, now: dt.datetime) -> int:
+        """Offers past their deadline expire, silent acceptors are reminded; returns how many were due.
+
+        Raises DatabaseUnavailable. Crash point *due, not committed*: it is due again after the restart.
+        """
+        with self._database.read() as transaction:
+            offers = self._store.due_offers(transaction, now, DUE_AT_ONCE)
+            overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
+        if not offers and not overdue:
+            return 0
+        with self._database.write() as transaction:
+            ids = {referral_id for referral_id, _ in offers} | set(overdue)
+            batch = _Batch(self._store.load(transaction, ids), self._source, now)
+            context = self._context(now)
+            for referral_id, offer_id in offers:
+                if (referral := batch.referral(referral_id)) is not None:
+                    batch.take(lifecycle.expire(referral, offer_id, context), cause=None)
+            for referral_id in overdue:
+                if (referral := batch.referral(referral_id)) is not None:
+                    batch.take(lifecycle.remind(referral, context), cause=None)
+            self._outbox.add(transaction, self._finish(transaction, batch))
+        self._after_commit()
+        return len(offers) + len(overdue)
+
+    def ask_for_placement(
+        self, referral_id: str, organization: str, coordinator: str, now: dt.datetime
+    ) -> str:
+        """A coordinator asks for a placement by hand; returns the id of what was submitted.
+
+        What cannot be done is refused at once; what has changed when routing comes to it is refused in
+        the coordinator's mailbox. Raises Refused, DatabaseUnavailable.
+        """
+        with self._database.write() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+            if referral is None:
+                raise Refused("not-found", "There is no such referral.")
+            if self._network.directory.organization(organization) is None:
+                raise Refused("unknown-organization", "There is no such organisation in the directory.")
+            said = Event(
+                id=(submission_id := new_id()),
+                source=self._source,
+                time=now,
+                partition_key=referral_id,
+                correlation_id=submission_id,
+                causation_id=None,
+                data=PlacementSubmitted(
+                    referral_id=referral_id, organization=organization, coordinator=coordinator
+                ),
+            )
+            # A trial run on today's state, so that the coordinator learns at once what forbids it.
+            trial = lifecycle.apply(referral, said, self._context(now))
+            if refusal := next((fact for fact in trial.facts if hasattr(fact, "problem")), None):
+                problem = refusal.problem
+                raise Refused(problem["type"].rpartition(":")[2], problem["detail"])
+            self._outbox.add(transaction, [outgoing(said)])
+        self._after_commit()
+        return submission_id
+
+    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> dict[str, Any]:
+        """A referral as the viewer may see it. Raises Refused `not-found`, for what is not theirs too."""
+        with self._database.read() as transaction:
+            referral = self._visible(transaction, referral_id, viewer, oversight)
+            timeline = self._store.timeline(transaction, referral_id)
+        return referral_view(referral, timeline, viewer=viewer, oversight=oversight)
+
+    def referrals(
+        self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """The viewer's referrals: sent by it or offered to it; everybody's for oversight."""
+        with self._database.read() as transaction:
+            page = self._store.page(
+                transaction,
+                party=None if oversight else viewer,
+                status=status,
+                after=after,
+                limit=limit,
+            )
+        return [summary(r, viewer=viewer, whole=oversight or r.sender == viewer) for r in page]
+
+    def offer_parties(self, offer_id: str) -> tuple[str, str] | None:
+        """(referral id, organisation) of an offer."""
+        with self._database.read() as transaction:
+            return self._store.offer_parties(transaction, offer_id)
+
+    def is_party(self, referral_id: str, organization: str) -> bool:
+        """Whether the organisation sent the referral or was asked to take it."""
+        with self._database.read() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+        return referral is not None and is_party(referral, organization)
+
+    def decisions(self, referral_id: str, viewer: str, *, oversight: bool) -> list[dict[str, Any]]:
+        """Every decision about a referral, for its sender and for oversight. Raises Refused."""
+        with self._database.read() as transaction:
+            referral = self._visible(transaction, referral_id, viewer, oversight)
+            if not oversight and viewer != referral.sender:
+                # who else was considered, and why not, is nothing a candidate may learn
+                raise Refused("forbidden", "Only the sender may read how its referral was routed.")
+            stored = self._store.decisions(transaction, referral_id)
+        return [decision_view(record) for record in stored]
+
+    def unplaced(self, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+        """Referrals that wait for a coordinator."""
+        with self._database.read() as transaction:
+            page = self._store.page(transaction, party=None, status="unplaced", after=after, limit=limit)
+        return [
+            {
+                "id": referral.id,
+                "urgency": referral.facts.urgency,
+                "needs": referral.facts.needs,
+                "region": referral.facts.region,
+                "since": referral.updated_at,
+                "reason": "candidates_exhausted" if referral.offers else "no_candidate",
+            }
+            for referral in page
+        ]
+
+    def status_counts(self) -> Mapping[str, int]:
+        """How many referrals are in each status that is not an end."""
+        with self._database.read() as transaction:
+            return dict(self._store.counts(transaction))
+
+    def _visible(self, transaction: Connection, referral_id: str, viewer: str, oversight: bool) -> Referral:
+        referral = self._store.view(transaction, [referral_id]).get(referral_id)
+        if referral is None or not (oversight or is_party(referral, viewer)):
+            raise Refused("not-found", "There is no such referral for this organisation.")
+        return referral
+
+    def _finish(self, transaction: Connection, batch: _Batch) -> list[Outgoing]:
+        self._store.save(transaction, batch.changes())
+        self._network.observe(batch.observed)
+        return [outgoing(event) for event in batch.events]
+
+    def _context(self, now: dt.datetime) -> Context:
+        def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
+            given = Circumstances(
+                referral_id=referral.id,
+                sender=referral.sender,
+                facts=referral.facts,
+                disclosure=disclosure_class(referral.facts),
+                asked=frozenset(offer.organization for offer in referral.offers),
+                directory=self._network.directory,
+                observed=self._network.observed,
+                now=now,
+            )
+            return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
+
+        return Context(now=now, new_id=new_id, policy=self._policy, decide=decide_now)

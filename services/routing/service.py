@@ -1,0 +1,49 @@
+"""The routing service: its queues, its resources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.topology import ROUTING_PARTITIONS, ROUTING_QUERIES
+from runtime.messaging.entrypoints import batches
+from runtime.messaging.ports import Delivery
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from runtime.web.resource import resource
+from runtime.web.service import Service
+from services.routing import api
+from services.routing.bootstrap import Parts
+
+
+class RoutingService(Service):
+    """Decides which organisation is asked, and what becomes of every referral and offer."""
+
+    name = "routing"
+    handlers: Parts
+
+    @batches(*ROUTING_PARTITIONS)
+    def facts(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.facts.process(deliveries)
+
+    @batches("routing.directory")
+    def directory(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.directory.process(deliveries)
+
+    @batches(ROUTING_QUERIES)
+    def questions(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.questions.process(deliveries)
+
+    @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS)
+    def decisions(self, request: Request) -> Answer:
+        return api.decisions(self.handlers.use_cases, request)
+
+    @resource("GET", "/v1/coordination/unplaced", roles=api.COORDINATORS)
+    def unplaced(self, request: Request) -> Answer:
+        return api.unplaced(self.handlers.use_cases, request)
+
+    @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS)
+    def place(self, request: Request) -> Answer:
+        return api.place(self.handlers.use_cases, request, self.application.clock)
+
+
+SERVICE = RoutingService
