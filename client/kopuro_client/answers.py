@@ -41,9 +41,9 @@ def error_of(
 
 
 def seconds_until(retry_after: str | None, *, now: dt.datetime) -> float | None:
-    """Seconds named by a Retry-After header: a number or an HTTP date (RFC 9110 §10.2.3).
+    """Seconds named by a Retry-After header: a number or an HTTP date.
 
-    None if unreadable.
+    None if unreadable. Source: RFC 9110 §10.2.3.
     """
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():

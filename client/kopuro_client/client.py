@@ -92,10 +92,7 @@ class Kopuro:
     # Referrals, as their sender or acceptor
 
     def seal(self, case: Mapping[str, Any], *, to: str | None = None) -> str:
-        """The case as a compact JWE.
-
-        Sealed to the organisation `to`, else to the hub's custody key.
-        """
+        """The case as a compact JWE, for the organisation `to`, else for the hub's custody key."""
         check_case(case)
         return seal(case, self._key_for(to))
 
@@ -109,10 +106,8 @@ class Kopuro:
     ) -> Accepted:
         """Submit a referral; the id answered is the referral's.
 
-        case is sealed here; sealed is sent as it is.
-
-        Without a key of yours a fresh one makes the repetitions inside this call safe (see
-        `Submission`).
+        case is sealed here; sealed is sent as it is. Without an idempotency key of yours a fresh one makes
+        the repetitions inside this call safe (see `Submission`).
         """
         submission = Submission(
             facts=facts,
@@ -130,9 +125,9 @@ class Kopuro:
         )
 
     def submit_batch(self, submissions: Iterable[Submission]) -> list[BatchResult]:
-        """Submit many at once. One result for each, in their order.
+        """Submit many at once: one result for each, in their order.
 
-        One refused line does not hold up the others.
+        A refused one does not hold up the others.
         """
         keys: dict[str | None, Jwk] = {}
 
@@ -165,35 +160,29 @@ class Kopuro:
         return following(lambda after: self.referrals_page(status=status, after=after, limit=limit))
 
     def decision(self, referral_id: str) -> Decisions:
-        """Why the referral went where it went.
-
-        Each candidate, each rule, the score, the versions.
-        """
+        """Why the referral went where it went: candidates, rules, scores, versions."""
         return cast(
             Decisions,
             self._connection.get(self._at("routing", "referrals", referral_id, "decision")),
         )
 
     def withdraw(self, referral_id: str, reason: str) -> Accepted:
-        """reason: person_declined, placed_elsewhere, entered_in_error or other."""
+        """As the sender. reason: person_declined, placed_elsewhere, entered_in_error or other."""
         return self._say(referral_id, "withdraw", body={"reason": reason})
 
     def progress(self, referral_id: str, status: str) -> Accepted:
-        """status: in_progress or on_hold. For the acceptor."""
+        """As the acceptor. status: in_progress or on_hold."""
         return self._say(referral_id, "progress", body={"status": status})
 
     def complete(self, referral_id: str, outcome: str) -> Accepted:
-        """outcome.
+        """Report the outcome, as the acceptor.
 
-        Resolved, partly_resolved, referred_onward, could_not_reach, person_declined, not_resolved.
+        outcome: resolved, partly_resolved, referred_onward, could_not_reach, person_declined or not_resolved.
         """
         return self._say(referral_id, "complete", body={"outcome": outcome})
 
     def note(self, referral_id: str, text: str, *, to: str) -> Accepted:
-        """A note for the other party's eyes only: {"text".
-
-        ...} sealed to the key of the organisation `to`.
-        """
+        """A note for the eyes of the organisation `to` only: {"text": ...} sealed to its key."""
         return self._say(referral_id, "notes", body={"note": seal({"text": text}, self._key_for(to))})
 
     def revoke_consent(self, referral_id: str) -> Accepted:
@@ -203,18 +192,14 @@ class Kopuro:
     # Offers, the mailbox and cases, as a receiver
 
     def accept(self, offer_id: str) -> Accepted:
-        """Answer an offer. The 202 says the answer is recorded.
-
-        The mailbox says whether it was in time.
-        """
+        """The 202 says that the answer is recorded; the mailbox, whether it was in time."""
         return cast(Accepted, self._connection.post(self._at("intake", "offers", offer_id, "accept"), {}))
 
     def decline(self, offer_id: str, reason: str, *, note: str | None = None) -> Accepted:
-        """reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest,
-        needs_reassessment or other.
+        """Answer an offer with no: the next candidate is asked at once.
 
-        note: free text that the sender and coordinators read; nothing about the person belongs in
-        it.
+        reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest, needs_reassessment or
+        other. note: open text that others read; nothing about the person belongs in it.
         """
         body = {"reason": reason} if note is None else {"reason": reason, "note": note}
         return cast(Accepted, self._connection.post(self._at("intake", "offers", offer_id, "decline"), body))
@@ -222,9 +207,9 @@ class Kopuro:
     def mailbox(
         self, *, wait: float = 0, after: str | None = None, limit: int | None = None
     ) -> Page[Message]:
-        """The messages not yet acknowledged, oldest first. wait.
+        """The messages not yet acknowledged, oldest first.
 
-        Seconds (whole, to 30) to hold an empty answer.
+        wait: how many seconds (to 30, rounded up) the hub may hold an empty answer.
         """
         if not 0 <= wait <= LONGEST_WAIT:
             raise InvalidArgumentError(f"wait is 0 to {LONGEST_WAIT:.0f} seconds")
@@ -258,10 +243,7 @@ class Kopuro:
         self._connection.command(self._at("delivery", "mailbox", message_id, "acknowledge"))
 
     def sealed_case(self, referral_id: str) -> str:
-        """The case of a referral that one accepted, as the vault released it.
-
-        Sealed to one's key.
-        """
+        """The case of a referral one accepted, as the vault released it: sealed to one's key."""
         answer = self._connection.get(self._at("delivery", "case", referral_id))
         if not isinstance(answer.get("case"), str):
             raise DefectError("the hub's answer holds no sealed case")
@@ -332,9 +314,9 @@ class Kopuro:
         after: str | None = None,
         limit: int | None = None,
     ) -> HistoryPage:
-        """A page of the audit log's entries, with the tree head they were read from. since, until.
+        """A page of the audit log's entries, with the tree head they were read from.
 
-        RFC 3339.
+        since, until: RFC 3339.
         """
         params = {
             "referral": referral,

@@ -1,7 +1,4 @@
-"""A partner's authenticated conversation with a hub.
-
-Requests with a bearer token, answers as JSON.
-"""
+"""A partner's authenticated conversation with a hub: bearer tokens, JSON answers."""
 
 from __future__ import annotations
 
@@ -17,10 +14,7 @@ Params = Mapping[str, str | int | None]
 
 
 class Connection:
-    """Raises, everywhere, what `Transport.send` raises.
-
-    AuthenticationError only after a second 401.
-    """
+    """Raises what `Transport.send` raises; AuthenticationError only after a second 401."""
 
     def __init__(self, transport: Transport, tokens: Tokens) -> None:
         self._transport = transport
@@ -61,9 +55,9 @@ class Connection:
         return json_object(self._send(request))
 
     def post_lines(self, url: str, lines: list[bytes]) -> bytes:
-        """The NDJSON answered to NDJSON. Every line must carry its own idempotency key.
+        """The NDJSON answered to NDJSON.
 
-        The whole is repeatable.
+        Each line must carry an idempotency key of its own: that makes the whole repeatable.
         """
         return self._send(
             Request(

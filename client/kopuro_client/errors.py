@@ -136,10 +136,7 @@ class TransportError(ClientError):
 
 
 class DefectError(ClientError):
-    """The hub failed, or broke its contract: asking again is unlikely to help.
-
-    Its operator should hear of it.
-    """
+    """The hub failed, or broke its contract. Asking again will not help; telling its operator may."""
 
 
 def _text(fields: Mapping[object, object], name: str) -> str:

@@ -12,10 +12,7 @@ Item = TypeVar("Item")
 
 
 class Jwk(TypedDict):
-    """A sealing key (RFC 7517, RFC 8037): x is the public half, d the private one.
-
-    Kid its RFC 7638 thumbprint.
-    """
+    """A sealing key (RFC 7517, RFC 8037): x is public, d private, kid the thumbprint."""
 
     kty: str
     crv: str
@@ -32,19 +29,16 @@ class Page(TypedDict, Generic[Item]):
 
 
 class Accepted(TypedDict):
-    """A 202: what was submitted is recorded. id.
-
-    The referral's for a new one, the submission's otherwise.
-    """
+    """A 202: it is recorded. id: of the referral for a new one, else of the submission."""
 
     id: str
     status: str
 
 
 class BatchResult(TypedDict):
-    """What became of one line of a batch. line: from 1.
+    """What became of one line of a batch.
 
-    Id when admitted (202), problem when refused.
+    line: from 1; id: where it was admitted (202); problem: where it was refused.
     """
 
     line: int
@@ -89,10 +83,7 @@ class ReferralSummary(TypedDict):
 
 
 class Referral(TypedDict):
-    """A referral as its parties see it: the facts, the offers and what happened.
-
-    Never the person.
-    """
+    """A referral as its parties see it: facts, offers and what happened; never the person."""
 
     id: str
     sender: str
@@ -175,10 +166,7 @@ class Capacity(TypedDict):
 
 
 class Service(TypedDict):
-    """A service of an organisation.
-
-    `organization` is named where services are listed on their own.
-    """
+    """A service. organization: named where services are listed on their own."""
 
     id: str
     name: str
@@ -225,10 +213,7 @@ class Unplaced(TypedDict):
 
 
 class HistoryEntry(TypedDict):
-    """An entry of the audit log. index: its leaf's; commitment.
-
-    A salted digest of the event's data.
-    """
+    """An entry of the audit log. index: its leaf's; commitment: to the event's data, salted."""
 
     index: int
     time: str

@@ -1,7 +1,4 @@
-"""Access tokens by OAuth 2.0 client credentials (RFC 6749 §4.4).
-
-Got once, kept until shortly before they expire.
-"""
+"""Access tokens by OAuth 2.0 client credentials, kept while they last. Source: RFC 6749 §4.4."""
 
 from __future__ import annotations
 
@@ -33,10 +30,7 @@ class _Token:
 
 
 class Tokens:
-    """The current access token of one client. Threads may share one.
-
-    Only one of them asks for a new token.
-    """
+    """The current access token of one client. Of threads that share it, one asks for a new one."""
 
     def __init__(self, transport: Transport, *, token_url: str, credentials: ClientCredentials) -> None:
         self._transport = transport

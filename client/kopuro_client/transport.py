@@ -1,7 +1,4 @@
-"""One HTTP request with its time limits and its repetitions.
-
-Only errors of our own family leave this module.
-"""
+"""One HTTP request, with time limits and repetitions. Only `ClientError`s leave this module."""
 
 from __future__ import annotations
 

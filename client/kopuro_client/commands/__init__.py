@@ -25,8 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its ExitCode.
 
     arguments: without the program's name; None: those of the process.
-
-    Returns an ExitCode.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

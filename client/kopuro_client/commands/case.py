@@ -58,9 +58,7 @@ def seal(
     session: Session,
     file: Annotated[str, typer.Argument(help="A referral with its case, as JSON; - for stdin.")],
 ) -> None:
-    """Print the referral with its case sealed.
-
-    To the organisation that it names in "to", else to the hub's custody key.
+    """Print the referral with its case sealed: for the organisation in "to", else for the hub.
 
     Keep what is printed: submitted again under the same --idempotency-key, it takes effect once.
     """

@@ -1,6 +1,6 @@
-"""Where a command's words go: data to stdout, everything else to stderr.
+"""Where a command's words go: data to stdout, the rest to stderr.
 
-Colour and frames on a terminal only.
+There is colour on a terminal only.
 """
 
 from __future__ import annotations
@@ -40,10 +40,7 @@ STYLES: Final[Mapping[str, str]] = {
 
 
 class Output:
-    """as_json: whether the caller wants the API's own JSON.
-
-    Commands ask `as_json` and print one or the other.
-    """
+    """as_json: whether the API's own JSON is wanted; a command asks, and prints that or words."""
 
     def __init__(self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.as_json = as_json

@@ -1,7 +1,4 @@
-"""Making other people's text safe to show.
-
-A name or a note must not be able to steer a terminal.
-"""
+"""Making other people's text safe to show: no name and no note may steer a terminal."""
 
 from __future__ import annotations
 
@@ -41,10 +38,7 @@ def moment(text: object) -> str:
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """The value as JSON, in UTF-8 but for characters that could steer a terminal.
-
-    Those are escaped.
-    """
+    """The value as JSON, with what could steer a terminal escaped and the rest as it is."""
     # json.dumps has escaped the data's own newlines and tabs; those left are the indentation's.
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)

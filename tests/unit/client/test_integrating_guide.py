@@ -1,0 +1,88 @@
+"""What docs/integrating.md tells a partner to do can be done."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from kopuro_client import check_case, generate_key, public_key, seal
+from kopuro_client.commands import ExitCode, main
+
+from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "integrating.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    inline = re.findall(r"`(kopuro [^`]+)`", GUIDE)
+    return sorted({line.split(" > ")[0] for line in [*lines, *inline] if line.startswith("kopuro ")})
+
+
+# `up` belongs to the server's distribution.
+@pytest.mark.parametrize("command", [line for line in commands() if not line.startswith("kopuro up")])
+def test_each_command_is_understood(
+    hub: FakeHub, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("referral.json", "sealed.json"):
+        (tmp_path / name).write_text('{"case": "sealed"}' if name == "sealed.json" else blocks("json")[0])
+    for name in ("KOPURO_CLIENT_ID", "KOPURO_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "x")
+    arguments = shlex.split(command)[1:]
+    if "--as" in arguments:
+        assert main([*arguments, "--help"]) == ExitCode.OK
+        return
+    # This hub knows nothing, so it refuses whatever is asked of it; sealing needs only its key.
+    asked = main([*arguments, "--discovery", hub.url])
+    assert asked == (ExitCode.OK if "seal" in arguments else ExitCode.REFUSED)
+
+
+def test_the_referral_of_the_guide_holds_a_case_that_can_be_sealed() -> None:
+    [text] = blocks("json")
+    check_case(json.loads(text)["case"])
+
+
+def test_the_exit_codes_of_the_guide_are_those_of_the_command() -> None:
+    rows = re.findall(r"^\|.*\| (\d+) \|$", GUIDE, flags=re.MULTILINE)
+    assert [int(row) for row in rows] == [code.value for code in ExitCode]
+
+
+def test_the_program_of_the_guide_accepts_opens_and_reports(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = generate_key()
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    for name, value in {
+        "SEALING_KEY": str(tmp_path / "key.json"),
+        "DISCOVERY_URL": hub.url,
+        "CLIENT_ID": "id",
+        "CLIENT_SECRET": "secret",
+    }.items():
+        monkeypatch.setenv(f"KOPURO_{name}", value)
+    messages = [
+        {"id": "m1", "type": "kopuro.offer.opened.v1", "data": {"offer_id": "o1", "referral_id": "r1"}},
+        {"id": "m2", "type": "kopuro.offer.opened.v1", "data": {"offer_id": "late", "referral_id": "r2"}},
+        {"id": "m3", "type": "kopuro.case.released.v1", "data": {"referral_id": "r1"}},
+    ]
+    submitted = answer({"id": "s1", "status": "submitted"}, status=202)
+    hub.script("GET", "/delivery/v1/mailbox", answer({"items": messages, "next": "3"}), Answer(status=500))
+    hub.script("POST", "/intake/v1/offers/o1/accept", submitted)
+    hub.script("POST", "/intake/v1/offers/late/accept", problem(409, "offer-closed", "T", detail="Too late."))
+    hub.script("POST", "/intake/v1/referrals/r1/progress", submitted)
+    sealed = seal({"name": "Азамат"}, public_key(key))
+    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    for message in messages:
+        hub.script("POST", f"/delivery/v1/mailbox/{message['id']}/acknowledge", Answer(status=204))
+
+    [program] = blocks("python")
+    with pytest.raises(Exception, match="500"):  # how this test ends the watch
+        exec(compile(program, "integrating.md", "exec"), {})  # noqa: S102  # our own guide
+    assert capsys.readouterr().out == "urn:kopuro:problem:offer-closed Too late.\nwe can help Азамат\n"
+    assert len([r for r in hub.received if r.path.endswith("/acknowledge")]) == 3
+    assert hub.requests_to("/intake/v1/referrals/r1/progress")[0].json() == {"status": "in_progress"}
