@@ -30,13 +30,10 @@ class Inbox:
         if not unique:
             return set()
         insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        statement = (
-            insert(self._table)
-            .values([{"consumer": consumer, "message_id": i, "received_at": now} for i in unique])
-            .on_conflict_do_nothing()
-            .returning(self._table.c.message_id)
-        )
-        return set(transaction.execute(statement).scalars())
+        statement = insert(self._table).on_conflict_do_nothing().returning(self._table.c.message_id)
+        # The rows are parameters, not part of the statement: it is compiled once for every size of batch.
+        rows = [{"consumer": consumer, "message_id": id_, "received_at": now} for id_ in unique]
+        return set(transaction.execute(statement, rows).scalars())
 
     def forget_before(self, transaction: Connection, moment: dt.datetime) -> int:
         """Deletes what was received before the moment; returns how many rows."""

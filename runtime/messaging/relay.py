@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
@@ -48,24 +49,16 @@ class Relay:
             waiting = self._outbox.oldest(transaction, WAVE)
         if not waiting:
             return 0
-        confirmed = len(waiting)
+        numbers = [number for number, _ in waiting]
         started = time.monotonic()
         try:
             self._publisher.publish([message for _, message in waiting])
         except PublishIncomplete as error:
-            confirmed = error.confirmed
+            self._forget(numbers[: error.confirmed])
             raise
-        except BrokerUnavailable:
-            confirmed = 0
-            raise
-        finally:
-            # Confirmed, not yet deleted: a crash here publishes them once more, and inboxes know them.
-            if confirmed:
-                with self._database.write() as transaction:
-                    self._outbox.forget(transaction, [number for number, _ in waiting[:confirmed]])
-                self._metrics.published.inc(confirmed)
         self._metrics.confirm_seconds.observe(time.monotonic() - started)
-        return confirmed
+        self._forget(numbers)
+        return len(numbers)
 
     def run(self) -> None:
         """Publishes until `stop`, whatever becomes of the broker and the database."""
@@ -95,6 +88,13 @@ class Relay:
         self._stopping = True
         self._wake.set()
         self._ended.wait()
+
+    def _forget(self, numbers: Sequence[int]) -> None:
+        # Confirmed, not yet deleted: a crash here publishes them once more, and inboxes know them.
+        if numbers:
+            with self._database.write() as transaction:
+                self._outbox.forget(transaction, numbers)
+            self._metrics.published.inc(len(numbers))
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

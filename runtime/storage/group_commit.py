@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -32,11 +32,12 @@ class _Waiting(Generic[C, R]):
         self.command = command
         self.done = threading.Event()
         self.result: R | None = None
-        self.error: BaseException | None = None
+        # What stands here when the leader was killed before it could say anything else.
+        self.error: BaseException | None = Unavailable("The commit was interrupted.")
 
 
 class GroupCommit(Generic[C, R]):
-    """Safe to call from any number of threads or greenlets."""
+    """Safe to call from any number of threads or greenlets, but not from within `apply`."""
 
     def __init__(
         self,
@@ -47,7 +48,10 @@ class GroupCommit(Generic[C, R]):
         most: int = 256,
         bound: int = 5_000,
     ) -> None:
-        """most: commands a transaction; bound: callers that may wait before further ones are refused."""
+        """most: commands a transaction; bound: callers that may wait before further ones are refused.
+
+        after_commit: called once a transaction; must not raise.
+        """
         self._database = database
         self._apply = apply
         self._after_commit = after_commit
@@ -70,20 +74,19 @@ class GroupCommit(Generic[C, R]):
         time.sleep(0)
         while not mine.done.is_set():
             with self._leading:
+                # Whoever leads finishes its whole group before it lets go: not done means still waiting.
                 if not mine.done.is_set():
                     self._lead()
         if mine.error is not None:
             raise mine.error
-        assert mine.result is not None
-        return mine.result
+        return cast(R, mine.result)
 
     def _lead(self) -> None:
         group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
         try:
             self._commit(group)
         except DatabaseUnavailable as error:
-            for waiting in group:
-                waiting.error = error
+            _fail(group, error)
         except Exception:  # noqa: BLE001 - one bad command must not fail its neighbours: each alone
             for waiting in group:
                 try:
@@ -100,9 +103,17 @@ class GroupCommit(Generic[C, R]):
             if len(results) != len(group):
                 raise Defect("A group commit lost count of its commands.")
         # Committed. From here on nothing may raise: the group would be applied again.
-        self._after_commit()
         for waiting, result in zip(group, results, strict=True):
             if isinstance(result, KopuroError):
                 waiting.error = result
             else:
-                waiting.result = result
+                waiting.result, waiting.error = result, None
+        self._after_commit()
+
+
+def _fail(group: Sequence[_Waiting[C, R]], cause: DatabaseUnavailable) -> None:
+    for waiting in group:
+        # One for each: an exception that several threads raise gathers all their tracebacks.
+        error = DatabaseUnavailable(cause.detail, retry_after=cause.retry_after)
+        error.__cause__ = cause
+        waiting.error = error

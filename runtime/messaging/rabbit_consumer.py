@@ -1,0 +1,141 @@
+"""The consuming side of RabbitMQ: what has arrived, as a batch, and one `multiple` ack for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from kombu import Connection
+
+from runtime.identifiers import new_id
+from runtime.messaging.ports import BrokerUnavailable, Delivery
+from runtime.messaging.rabbit_connection import (
+    AT_ONCE_SECONDS,
+    BROKEN,
+    Dialling,
+    Pulse,
+    abandon,
+    close,
+)
+
+
+class RabbitConsumer:
+    """See `ports.Consumer`."""
+
+    def __init__(self, dialling: Dialling, queues: Sequence[str], prefetch: int) -> None:
+        self._dialling = dialling
+        self._queues = queues
+        self._prefetch = prefetch
+        self._connection: Connection | None = None
+        self._arrived: list[Delivery] = []
+
+    def take(self, limit: int, timeout: float) -> list[Delivery]:
+        """See `ports.Consumer`."""
+        taken: list[Delivery] = self._guarded(lambda: self._take(limit, timeout))
+        return taken
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """See `ports.Consumer`."""
+        if not deliveries:
+            return
+        if self._connection is None:
+            raise BrokerUnavailable("The connection these messages came on is gone.")
+        self._guarded(lambda: self._channel.basic_ack(deliveries[-1].tag, multiple=True))
+
+    def close(self) -> None:
+        """See `ports.Consumer`."""
+        self._leave(close)
+
+    def _leave(self, leave: Callable[[Connection], None]) -> None:
+        # Tags belong to a channel: what was taken but not acknowledged will come again.
+        self._arrived.clear()
+        if self._connection is not None:
+            leave(self._connection)
+            self._connection = None
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except BROKEN as error:
+            self._leave(abandon)
+            raise BrokerUnavailable(
+                f"The connection to the broker broke ({type(error).__name__})."
+            ) from error
+
+    def _take(self, limit: int, timeout: float) -> list[Delivery]:
+        if self._connection is None:
+            self._connect()
+        self._pulse.beat()
+        deadline = time.monotonic() + timeout
+        while not self._arrived:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return []
+            self._drain(min(left, 1.0))
+            self._pulse.beat()
+        while len(self._arrived) < limit and self._drain(AT_ONCE_SECONDS):
+            pass
+        taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
+        return taken
+
+    def _drain(self, timeout: float) -> bool:
+        assert self._connection is not None
+        try:
+            self._connection.drain_events(timeout=timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def _connect(self) -> None:
+        self._connection = self._dialling.connect()
+        self._pulse = Pulse(self._connection, self._dialling.heartbeat)
+        self._channel = self._connection.channel()
+        self._channel.basic_qos(0, self._prefetch, False)
+        for queue in self._queues:
+            self._consume(queue)
+
+    def _consume(self, queue: str) -> None:
+        self._channel.basic_consume(queue, callback=partial(self._on_message, queue))
+
+    def _on_message(self, queue: str, message: Any) -> None:
+        properties = message.properties
+        headers = properties.get("application_headers") or {}
+        body = message.body
+        self._arrived.append(
+            Delivery(
+                tag=message.delivery_info["delivery_tag"],
+                queue=queue,
+                routing_key=message.delivery_info["routing_key"],
+                message_id=properties.get("message_id") or "",
+                body=body if isinstance(body, bytes) else body.encode(),
+                headers={name: str(value) for name, value in headers.items()},
+                redelivered=bool(message.delivery_info["redelivered"]),
+            )
+        )
+
+
+class RabbitPrivateConsumer(RabbitConsumer):
+    """See `ports.PrivateConsumer`. The queue is exclusive: the broker drops it with the connection."""
+
+    def __init__(self, dialling: Dialling) -> None:
+        super().__init__(dialling, (), prefetch=500)
+        self._name: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """See `ports.PrivateConsumer`."""
+        return self._name
+
+    def _leave(self, leave: Callable[[Connection], None]) -> None:
+        self._name = None
+        super()._leave(leave)
+
+    def _connect(self) -> None:
+        super()._connect()
+        # A name of its own each time: the broker may not have noticed yet that the last one is gone.
+        name = f"private.{new_id()}"
+        self._channel.queue_declare(name, durable=False, exclusive=True, auto_delete=True)
+        self._consume(name)
+        self._name = name
