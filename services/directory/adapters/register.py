@@ -1,0 +1,95 @@
+"""The register in the database. See `ports.Register`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from contracts.organization import Agreement, Organization
+from contracts.records import read
+from services.directory.adapters.tables import AGREEMENTS, CLIENTS, ORGANIZATIONS, REVISIONS, TOKEN_KEYS
+from services.directory.domain.client import Client
+from services.directory.domain.entry import SUBJECTS, E, Entry, Revision, Standing, Subject, TokenKey
+
+_TABLES: Final[Mapping[type[Entry], Table]] = {
+    Organization: ORGANIZATIONS,
+    Agreement: AGREEMENTS,
+    TokenKey: TOKEN_KEYS,
+    Client: CLIENTS,
+}
+_KINDS: Final[Mapping[Subject, type[Entry]]] = {subject: kind for kind, subject in SUBJECTS.items()}
+
+
+class SqlRegister:
+    """See `ports.Register`."""
+
+    def hold(self, transaction: Connection) -> None:
+        """See `ports.Register`. On SQLite every write transaction has the database to itself already."""
+        if transaction.dialect.name == "postgresql":
+            transaction.execute(text("LOCK TABLE revisions IN EXCLUSIVE MODE"))
+
+    def standing(self, transaction: Connection, kind: type[E], ids: Sequence[str]) -> dict[str, Standing[E]]:
+        """See `ports.Register`."""
+        table = _TABLES[kind]
+        rows = transaction.execute(select(table).where(table.c.id.in_(ids)))
+        return {row.id: _standing(kind, row) for row in rows}
+
+    def store(self, transaction: Connection, revisions: Sequence[Revision[Any]]) -> None:
+        """See `ports.Register`."""
+        if not revisions:
+            return
+        table = _TABLES[type(revisions[0].entry)]
+        transaction.execute(
+            insert(REVISIONS),
+            [
+                {
+                    "subject": revision.subject.value,
+                    "id": revision.entry.id,
+                    "number": revision.number,
+                    "previous": revision.previous,
+                    "changed_by": revision.changed_by,
+                    "changed_at": revision.changed_at,
+                    "record": revision.entry,
+                }
+                for revision in revisions
+            ],
+        )
+        dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table)
+        upsert = statement.on_conflict_do_update(
+            index_elements=[table.c.id],
+            set_={column.name: statement.excluded[column.name] for column in table.c if column.name != "id"},
+        )
+        transaction.execute(upsert, [_row(revision) for revision in revisions])
+
+    def page(
+        self, transaction: Connection, kind: type[E], where: Mapping[str, str], after: str, limit: int
+    ) -> list[Standing[E]]:
+        """See `ports.Register`."""
+        table = _TABLES[kind]
+        query = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        for column, value in where.items():
+            query = query.where(table.c[column] == value)
+        return [_standing(kind, row) for row in transaction.execute(query)]
+
+    def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[Entry]]:
+        """See `ports.Register`."""
+        kind = _KINDS[subject]
+        table = _TABLES[kind]
+        for row in transaction.execute(select(table).order_by(table.c.id)):
+            yield Standing(revision=row.revision, entry=read(kind, row.record))
+
+
+def _standing(kind: type[E], row: Any) -> Standing[E]:
+    return Standing(revision=row.revision, entry=read(kind, row.record))
+
+
+def _row(revision: Revision[Any]) -> dict[str, Any]:
+    entry = revision.entry
+    row = {"id": entry.id, "revision": revision.number, "record": entry}
+    if isinstance(entry, Organization):
+        row |= {"kind": entry.kind.value, "country": entry.country}
+    return row

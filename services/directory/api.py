@@ -1,0 +1,223 @@
+"""The directory's HTTP resources. Lists answer {"items": [...], "next": cursor or null}."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from contracts import vocabularies
+from contracts.codes import OrganizationKind
+from contracts.errors import PointerError, Refused
+from contracts.records import plain
+from runtime.web.answer import Answer
+from runtime.web.paging import Scalar, decode_cursor, encode_cursor, limit_of
+from runtime.web.request import Request
+from runtime.web.signer import LIFETIME_SECONDS
+from services.directory import admission, hsds
+from services.directory.bootstrap import Handlers
+from services.directory.client_authentication import client_of
+from services.directory.domain.amendment import Editor
+from services.directory.domain.client import SECRET_BYTES, Role
+from services.directory.domain.entry import Entry, Standing
+
+T = TypeVar("T")
+
+_REVISION: Final = re.compile(r'"?(\d{1,9})"?')
+
+
+def token(handlers: Handlers, request: Request) -> Answer:
+    """RFC 6749 §4.4.3."""
+    issued = handlers.tokens.issue(*client_of(request))
+    return Answer.json({"access_token": issued, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
+
+
+def organizations(handlers: Handlers, request: Request) -> Answer:
+    """Organisations by `kind` and `country`, in the order of their ids."""
+    where = {name: request.query_params[name] for name in ("kind", "country") if name in request.query_params}
+    if where.get("kind", OrganizationKind.ngo) not in set(OrganizationKind):
+        raise Refused("invalid-parameter", "`kind` is not one of the kinds of organisation.")
+    if not re.fullmatch("[A-Z]{2}", where.get("country", "KG")):
+        raise Refused("invalid-parameter", "`country` must be an ISO 3166-1 alpha-2 code.")
+    return _page(
+        request,
+        "organizations",
+        (str,),
+        lambda after, limit: handlers.listings.organizations(where, after[0], limit),
+        lambda standing: (standing.entry.id,),
+        _rendered,
+    )
+
+
+def organization(handlers: Handlers, request: Request) -> Answer:
+    """One organisation with its services."""
+    return _single(handlers.listings.organization(request.path_params["id"]))
+
+
+def put_organization(handlers: Handlers, request: Request) -> Answer:
+    """Replaces a record. `If-Match`, or the `revision` that was read with it, makes it conditional."""
+    document = request.json()
+    expected = _if_match(request)
+    if isinstance(document, dict) and "revision" in document:
+        # As it was read here: a record can be changed and sent back without taking anything out.
+        document = dict(document)
+        expected = _told_revision(document.pop("revision"), expected)
+    wanted = admission.organization(document)
+    if wanted.id != request.path_params["id"]:
+        where = PointerError(pointer="/id", detail="Not the id in the address.")
+        raise Refused("invalid-submission", "The record is another organisation's.", errors=[where])
+    written = handlers.entries.put_organization(_editor(request), wanted, expected=expected)
+    return _single(written.standing, created=written.created)
+
+
+def services(handlers: Handlers, request: Request) -> Answer:
+    """Services on offer, by `need` (or group) and `region` (or country)."""
+    need, region = _code(request, "need", "needs"), _code(request, "region", "regions")
+    return _page(
+        request,
+        "services",
+        (str, str),
+        lambda after, limit: handlers.listings.services(need, region, after, limit),
+        lambda offered: (offered.organization, offered.service.id),
+        lambda offered: {**plain(offered.service), "organization": offered.organization},
+    )
+
+
+def service_at_locations(handlers: Handlers, request: Request) -> Answer:
+    """Services on offer, once for each area, as HSDS shapes them."""
+    return _page(
+        request,
+        "service_areas",
+        (str, str, str),
+        handlers.listings.areas,
+        lambda offered: (offered.organization, offered.service.id, offered.area),
+        hsds.service_at_location,
+    )
+
+
+def taxonomy_terms(request: Request) -> Answer:
+    """The needs with their labels, as HSDS shapes them."""
+    terms = list(enumerate(hsds.taxonomy_terms(), start=1))
+    return _page(
+        request,
+        "taxonomy_terms",
+        (int,),
+        lambda after, limit: terms[after[0] : after[0] + limit],
+        lambda numbered: (numbered[0],),
+        lambda numbered: numbered[1],
+    )
+
+
+def agreements(handlers: Handlers, request: Request) -> Answer:
+    """Every agreement, in the order of their ids."""
+    return _page(
+        request,
+        "agreements",
+        (str,),
+        lambda after, limit: handlers.listings.agreements(after[0], limit),
+        lambda standing: (standing.entry.id,),
+        _rendered,
+    )
+
+
+def post_agreement(handlers: Handlers, request: Request) -> Answer:
+    """Enters an agreement, or replaces the one of that id."""
+    wanted = admission.agreement(request.json())
+    written = handlers.entries.put_agreement(_editor(request), wanted)
+    return _single(written.standing, created=written.created)
+
+
+def keys(handlers: Handlers, request: Request) -> Answer:
+    """The caller's own sealing key: a list of one, or of none."""
+    key = handlers.listings.organization(request.principal.id).entry.sealing_key
+    return Answer.json({"items": [] if key is None else [key], "next": None})
+
+
+def post_key(handlers: Handlers, request: Request) -> Answer:
+    """Publishes the caller's sealing key, in place of the one before."""
+    key = admission.sealing_key(request.json())
+    handlers.entries.put_sealing_key(request.principal.id, key)
+    return Answer.json(key, status=201)
+
+
+def post_credential(handlers: Handlers, request: Request) -> Answer:
+    """Makes or rotates an OAuth client. This answer is the only place where its secret is ever shown."""
+    wanted = admission.credential_request(request.json())
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    written = handlers.entries.put_client(
+        _editor(request),
+        client_id=wanted.client_id or wanted.principal,
+        principal=wanted.principal,
+        roles=wanted.roles,
+        secret=secret,
+    )
+    client = written.standing.entry
+    body = {
+        "client_id": client.id,
+        "client_secret": secret,
+        "principal": client.principal,
+        "roles": client.roles,
+        "revision": written.standing.revision,
+    }
+    return Answer.json(body, status=201 if written.created else 200)
+
+
+def _editor(request: Request) -> Editor:
+    return Editor(id=request.principal.id, operator=request.principal.has(Role.operator))
+
+
+def _rendered(standing: Standing[Entry]) -> dict[str, Any]:
+    return {**plain(standing.entry), "revision": standing.revision}
+
+
+def _single(standing: Standing[Entry], *, created: bool = False) -> Answer:
+    return Answer.json(
+        _rendered(standing),
+        status=201 if created else 200,
+        headers={"ETag": f'"{standing.revision}"'},
+    )
+
+
+def _page(
+    request: Request,
+    scope: str,
+    types: Sequence[type[Scalar]],
+    fetch: Callable[[Any, int], Sequence[T]],
+    position: Callable[[T], tuple[Scalar, ...]],
+    render: Callable[[T], Any],
+) -> Answer:
+    """A page of a list. types: of a position; before the first item stands each type's smallest value."""
+    limit = limit_of(request.query_params)
+    cursor = request.query_params.get("after")
+    after = tuple(kind() for kind in types) if cursor is None else decode_cursor(scope, cursor, types)
+    # one more than asked for, to know whether another page follows
+    found = fetch(after, limit + 1)
+    shown = found[:limit]
+    following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
+    return Answer.json({"items": [render(item) for item in shown], "next": following})
+
+
+def _code(request: Request, name: str, vocabulary: str) -> str | None:
+    code = request.query_params.get(name)
+    if code is not None and code not in vocabularies.codes(vocabulary):
+        raise Refused("invalid-parameter", f"`{name}` is not a code of the vocabulary '{vocabulary}'.")
+    return code
+
+
+def _if_match(request: Request) -> int | None:
+    """The revision in `If-Match`, bare or as the ETag we gave. RFC 9110 §13.1.1 also has `*`: any."""
+    text = request.headers.get("if-match", "*").strip()
+    if text == "*":
+        return None
+    match = _REVISION.fullmatch(text)
+    if match is None:
+        raise Refused("conflict", "`If-Match` is no revision of ours; send the ETag of what was read.")
+    return int(match[1])
+
+
+def _told_revision(told: object, expected: int | None) -> int:
+    if type(told) is not int or (expected is not None and told != expected):
+        where = PointerError(pointer="/revision", detail="Not the revision that this record was read at.")
+        raise Refused("invalid-submission", "The revision cannot be used.", errors=[where])
+    return told

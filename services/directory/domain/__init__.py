@@ -1,0 +1,1 @@
+"""The directory's rules, without a database or a door."""

@@ -1,0 +1,48 @@
+"""Whether a published sealing key can be sealed to. A bad one would show only when a case is released."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from contracts.errors import PointerError, Refused
+from contracts.organization import SealingKey
+
+# Any scalar serves: clamped, it is a multiple of the cofactor, and takes a low-order point to zero.
+_PROBE: Final = X25519PrivateKey.from_private_bytes(b"\x01" * 32)
+
+
+def check_sealing_key(key: SealingKey, pointer: str = "") -> None:
+    """Raises Refused `invalid-submission` with pointers below `pointer`.
+
+    The kid must be the key's RFC 7638 thumbprint: letters name the key they are sealed to by it. The point
+    must not be of low order (RFC 7748 §6.1): everybody could read what is sealed to it.
+    """
+    errors = []
+    if not _can_be_sealed_to(key.x):
+        errors.append(PointerError(pointer=f"{pointer}/x", detail="Not a usable X25519 public key."))
+    elif key.kid != thumbprint(key.x):
+        errors.append(PointerError(pointer=f"{pointer}/kid", detail="Not the key's RFC 7638 thumbprint."))
+    if errors:
+        raise Refused("invalid-submission", "Nothing could be sealed to this key.", errors=errors)
+
+
+def thumbprint(x: str) -> str:
+    """The RFC 7638 thumbprint of the X25519 public key `x` (base64url)."""
+    canonical = f'{{"crv":"X25519","kty":"OKP","x":"{x}"}}'
+    return urlsafe_b64encode(sha256(canonical.encode()).digest()).rstrip(b"=").decode()
+
+
+def _can_be_sealed_to(x: str) -> bool:
+    point = urlsafe_b64decode(x + "=")
+    # A second spelling of the same bytes would have a second thumbprint.
+    if urlsafe_b64encode(point).rstrip(b"=").decode() != x:
+        return False
+    try:
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(point))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The directory's use cases: load, decide, store, and say what changed."""

@@ -1,0 +1,57 @@
+"""Reading the directory, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contracts.errors import Refused
+from contracts.organization import Agreement, Organization
+from runtime.storage.database import Database
+from services.directory.domain.entry import Standing
+from services.directory.domain.search import areas_answering, needs_answering
+from services.directory.ports import Offered, OfferedAt, Register, ServiceIndex
+
+
+class Listings:
+    """What can be looked up. limit: items at most."""
+
+    def __init__(self, *, database: Database, register: Register, index: ServiceIndex) -> None:
+        self._database = database
+        self._register = register
+        self._index = index
+
+    def organization(self, organization_id: str) -> Standing[Organization]:
+        """Raises Refused `not-found`."""
+        with self._database.read() as transaction:
+            found = self._register.standing(transaction, Organization, [organization_id])
+        if organization_id not in found:
+            raise Refused("not-found", "The directory has no organisation of this id.")
+        return found[organization_id]
+
+    def organizations(self, where: Mapping[str, str], after: str, limit: int) -> list[Standing[Organization]]:
+        """In the order of ids, after one of them. where: `kind`, `country`."""
+        with self._database.read() as transaction:
+            return self._register.page(transaction, Organization, where, after, limit)
+
+    def agreements(self, after: str, limit: int) -> list[Standing[Agreement]]:
+        """In the order of ids, after one of them."""
+        with self._database.read() as transaction:
+            return self._register.page(transaction, Agreement, {}, after, limit)
+
+    def services(
+        self, need: str | None, region: str | None, after: tuple[str, str], limit: int
+    ) -> list[Offered]:
+        """The services on offer for a need (or a group of them) in a region (or a country)."""
+        with self._database.read() as transaction:
+            return self._index.find(
+                transaction,
+                None if need is None else needs_answering(need),
+                None if region is None else areas_answering(region),
+                after,
+                limit,
+            )
+
+    def areas(self, after: tuple[str, str, str], limit: int) -> list[OfferedAt]:
+        """The services on offer, once for each area."""
+        with self._database.read() as transaction:
+            return self._index.areas(transaction, after, limit)

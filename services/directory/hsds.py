@@ -1,0 +1,59 @@
+"""Parts of the directory in the shapes of HSDS 3 (Open Referral's Human Services Data Specification)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from contracts.vocabularies import label, rows
+from services.directory.ports import OfferedAt
+
+TAXONOMY: Final = "kopuro-needs"
+_LABEL_LANGUAGES: Final = ("en", "ru", "ky", "tg", "uz", "kk")
+
+
+def taxonomy_terms() -> list[dict[str, Any]]:
+    """Every need as a `taxonomy_term`, groups before their members; `labels` is ours."""
+    return [
+        {
+            "id": code,
+            "code": code,
+            "name": row["en"],
+            "parent_id": row["parent"] or None,
+            "taxonomy": TAXONOMY,
+            "language": "en",
+            "labels": {language: row[language] for language in _LABEL_LANGUAGES if row.get(language)},
+        }
+        for code, row in rows("needs").items()
+    ]
+
+
+def service_at_location(offered: OfferedAt) -> dict[str, Any]:
+    """A service in one of its areas as a `service_at_location`.
+
+    People are served in an area rather than at an address (many must not be found), so the location is the
+    region by its ISO 3166 code, of the type `virtual`, and `service_areas` says the same to machines.
+    """
+    service_id = f"{offered.organization}:{offered.service.id}"
+    own_id = f"{service_id}:{offered.area}"
+    name = label("regions", offered.area)
+    return {
+        "id": own_id,
+        "service_id": service_id,
+        "location_id": offered.area,
+        "service": {
+            "id": service_id,
+            "organization_id": offered.organization,
+            "name": offered.service.name,
+            "status": "active",
+        },
+        "location": {"id": offered.area, "location_type": "virtual", "name": name},
+        "service_areas": [
+            {
+                "id": own_id,
+                "service_at_location_id": own_id,
+                "name": name,
+                "extent": offered.area,
+                "extent_type": "text",
+            }
+        ],
+    }

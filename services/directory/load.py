@@ -1,0 +1,145 @@
+"""Loads the directory from files:
+
+    KOPURO_DATABASE_URL=... python -m services.directory.load
+        --organizations F --agreements F --credentials F
+
+Each file is a JSON list of records as the HTTP API takes them; credentials are
+`{"client_id", "client_secret", "principal", "roles": [...]}`. Nothing is loaded unless every record of every
+file follows the contract. Records that are already so make no revision: loading twice is loading once. The
+service may run or not; the events wait in its outbox.
+
+Exit status: 0 loaded, 1 a file or the database cannot be used, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from contracts.errors import Refused
+from runtime.clock import SystemClock
+from runtime.messaging.outbox import Outbox
+from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.web.request import parse_json
+from services.directory import admission
+from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.service_index import SqlServiceIndex
+from services.directory.adapters.tables import MESSAGING
+from services.directory.domain.client import Client
+from services.directory.domain.entry import Entry
+from services.directory.handlers.entries import Entries
+
+LOADER = "load"  # who changed it, in the revisions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """One thing wrong. index: of the record in its file, None: the whole file."""
+
+    file: Path
+    index: int | None
+    pointer: str
+    detail: str
+
+    def __str__(self) -> str:
+        where = "" if self.index is None else f"[{self.index}]"
+        return f"{self.file}{where}{self.pointer and f' {self.pointer}'}: {self.detail}"
+
+
+def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]) -> list[Any]:
+    """The entries in a file; what is wrong with it is added to `faults`."""
+    try:
+        records = parse_json(file.read_bytes())
+    except OSError:
+        faults.append(Fault(file=file, index=None, pointer="", detail="The file cannot be read."))
+        return []
+    except Refused as refused:
+        faults.append(Fault(file=file, index=None, pointer="", detail=refused.detail))
+        return []
+    if not isinstance(records, list):
+        faults.append(Fault(file=file, index=None, pointer="", detail="Not a JSON list of records."))
+        return []
+    entries: dict[str, Any] = {}
+    for index, record in enumerate(records):
+        try:
+            entry = admit(record)
+            if entry.id in entries:
+                detail = "Another record of this file has the same id."
+                faults.append(Fault(file=file, index=index, pointer="", detail=detail))
+            entries[entry.id] = entry
+        except Refused as refused:
+            faults += [
+                Fault(file=file, index=index, pointer=e.pointer, detail=e.detail) for e in refused.errors
+            ]
+    return list(entries.values())
+
+
+def _client(record: object) -> Client:
+    return admission.credential(record).client()
+
+
+# In this order: an agreement speaks of organisations, a client speaks for one.
+_FILES: Sequence[tuple[str, Callable[[object], Entry]]] = (
+    ("organizations", admission.organization),
+    ("agreements", admission.agreement),
+    ("credentials", _client),
+)
+
+
+def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, err: TextIO) -> int:
+    """Loads the files by what they hold; gives the exit status."""
+    faults: list[Fault] = []
+    read = [(name, read_entries(files[name], admit, faults)) for name, admit in _FILES if name in files]
+    if faults:
+        err.writelines(f"{fault}\n" for fault in faults)
+        err.write("Nothing was loaded.\n")
+        return 1
+    target = Entries(
+        database=database,
+        register=SqlRegister(),
+        index=SqlServiceIndex(),
+        outbox=Outbox(MESSAGING.outbox),
+        source=f"/{hub}/directory",
+        clock=SystemClock(),
+        committed=lambda: None,  # the service's relay looks at its outbox by itself
+    )
+    for name, entries in read:
+        changed = target.enter(type(entries[0]), entries, by=LOADER) if entries else 0
+        out.write(f"{name}: {len(entries)} read, {changed} changed\n")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m services.directory.load")
+    for name, _ in _FILES:
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--hub",
+        default=os.environ.get("KOPURO_HUB") or "kg",
+        help="the hub that speaks (KOPURO_HUB, else kg)",
+    )
+    options = parser.parse_args(arguments)
+    files = {name: file for name, _ in _FILES if (file := getattr(options, name)) is not None}
+    if not files:
+        parser.error("name at least one file")
+    url = os.environ.get("KOPURO_DATABASE_URL")
+    if not url:
+        parser.error("KOPURO_DATABASE_URL is not set")
+    database = Database.open(url)
+    try:
+        return load(database, options.hub, files, sys.stdout, sys.stderr)
+    except DatabaseUnavailable as error:
+        sys.stderr.write(f"{error.detail} Were its migrations run?\n")
+        return 1
+    finally:
+        database.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The nameko class of the directory: addresses and queues, and who may call what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.messaging.entrypoints import batches
+from runtime.messaging.ports import Delivery
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from runtime.web.resource import resource
+from runtime.web.service import Service
+from services.directory import api
+
+READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
+PARTNERS = frozenset({"partner"})
+OPERATORS = frozenset({"operator"})
+
+
+class DirectoryService(Service):
+    name = "directory"
+
+    @resource("POST", "/oauth/token", roles=None, limit=16 * 1024)
+    def token(self, request: Request) -> Answer:
+        return api.token(self.handlers, request)
+
+    @resource("GET", "/v1/organizations", roles=READERS)
+    def organizations(self, request: Request) -> Answer:
+        return api.organizations(self.handlers, request)
+
+    @resource("GET", "/v1/organizations/<id>", roles=READERS)
+    def organization(self, request: Request) -> Answer:
+        return api.organization(self.handlers, request)
+
+    @resource("PUT", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
+    def put_organization(self, request: Request) -> Answer:
+        return api.put_organization(self.handlers, request)
+
+    @resource("GET", "/v1/services", roles=READERS)
+    def services(self, request: Request) -> Answer:
+        return api.services(self.handlers, request)
+
+    @resource("GET", "/v1/service_at_locations", roles=READERS)
+    def service_at_locations(self, request: Request) -> Answer:
+        return api.service_at_locations(self.handlers, request)
+
+    @resource("GET", "/v1/taxonomy_terms", roles=READERS)
+    def taxonomy_terms(self, request: Request) -> Answer:
+        return api.taxonomy_terms(request)
+
+    @resource("GET", "/v1/agreements", roles=READERS)
+    def agreements(self, request: Request) -> Answer:
+        return api.agreements(self.handlers, request)
+
+    @resource("POST", "/v1/agreements", roles=OPERATORS)
+    def post_agreement(self, request: Request) -> Answer:
+        return api.post_agreement(self.handlers, request)
+
+    @resource("GET", "/v1/keys", roles=PARTNERS)
+    def keys(self, request: Request) -> Answer:
+        return api.keys(self.handlers, request)
+
+    @resource("POST", "/v1/keys", roles=PARTNERS)
+    def post_key(self, request: Request) -> Answer:
+        return api.post_key(self.handlers, request)
+
+    @resource("POST", "/v1/credentials", roles=OPERATORS)
+    def post_credential(self, request: Request) -> Answer:
+        return api.post_credential(self.handlers, request)
+
+    @batches("directory.requests")
+    def requests(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.requests.process(deliveries)
+
+
+SERVICE = DirectoryService
