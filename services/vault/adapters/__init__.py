@@ -1,0 +1,1 @@
+"""Where the vault keeps things, and what it opens them with."""

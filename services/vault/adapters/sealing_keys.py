@@ -1,0 +1,35 @@
+"""Organisations' sealing keys in memory, as the replica of the directory tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from contracts.facts import OrganizationChanged
+from contracts.organization import SealingKey
+from contracts.records import read
+from runtime.messaging.replica import Record
+
+
+class SealingKeysInMemory:
+    """See `ports.SealingKeys`. Give `absorb` to a replica."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        """changed: called when a key is new or has changed."""
+        self._changed = changed
+        self._keys: dict[str, SealingKey] = {}
+
+    def of(self, organization: str) -> SealingKey | None:
+        """See `ports.SealingKeys`."""
+        return self._keys.get(organization)
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Takes over records that are new or have changed. A key that is withdrawn is forgotten."""
+        for record in records:
+            if record.type != OrganizationChanged.type:
+                continue
+            key = record.data["organization"].get("sealing_key")
+            if key is None:
+                self._keys.pop(record.key, None)
+            else:
+                self._keys[record.key] = read(SealingKey, key)
+        self._changed()

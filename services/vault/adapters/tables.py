@@ -1,0 +1,38 @@
+"""The vault's tables."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, MetaData, String, Table, Text, and_
+
+from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.storage.columns import Instant
+
+METADATA = MetaData()
+MESSAGING = messaging_tables(METADATA)
+REPLICA = replica_table(METADATA)
+
+CUSTODIES = Table(
+    "custodies",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("sender", String(100)),
+    Column("receiver", String(100)),
+    Column("kid", String(100)),
+    Column("acceptor", String(100)),
+    Column("acceptance_id", String(64)),
+    Column("correlation_id", String(64)),
+    Column("traceparent", String(100)),
+    Column("changed_at", Instant, nullable=False),
+)
+WAITING = and_(CUSTODIES.c.state == "held", CUSTODIES.c.acceptor.is_not(None))
+Index("custodies_waiting", CUSTODIES.c.acceptor, sqlite_where=WAITING, postgresql_where=WAITING)
+
+# Apart from the custody: erasing deletes a row here, and looking at custodies never loads ciphertext.
+SEALED_CASES = Table(
+    "sealed_cases",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("wrapped_key", Text, nullable=False),
+    Column("ciphertext", Text, nullable=False),
+)

@@ -1,0 +1,78 @@
+"""Puts the vault together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.envelope import Envelope, Event, decode
+from contracts.facts import Fact
+from runtime.application import Application
+from runtime.foundation import lay
+from runtime.identifiers import new_id
+from runtime.messaging.batches import BatchProcessor
+from runtime.periodic import Periodic
+from runtime.settings import Settings, SettingsError
+from runtime.web.tokens import TokenVerifier, issuer_of
+from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.sealing_keys import SealingKeysInMemory
+from services.vault.adapters.store import SqlCustodyStore, overwrite_what_is_deleted
+from services.vault.adapters.tables import MESSAGING, REPLICA
+from services.vault.handlers import VaultHandlers
+
+# Each turn asks one small index. It is woken when a key arrives; the clock covers an acceptance that
+# was being written at that very moment, or by another process.
+_SECONDS_BETWEEN_RELEASES = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consumers:
+    """What the service's methods call."""
+
+    letters: BatchProcessor[Event[Fact]]
+    events: BatchProcessor[Event[Fact]]
+    directory: BatchProcessor[Envelope]
+
+
+def build(settings: Settings) -> Application:
+    """The vault's application. Raises SettingsError without a usable custody key."""
+    if settings.custody_key is None:
+        raise SettingsError(["KOPURO_CUSTODY_KEY is not set"])
+    custody_key = CustodyKeyInMemory.read(settings.custody_key)
+    foundation = lay("vault", settings, MESSAGING)
+    overwrite_what_is_deleted(foundation.database.engine)
+    messenger = foundation.messenger
+
+    def release_waiting() -> None:
+        with foundation.database.write() as transaction:
+            released = list(handlers.release_waiting(transaction, foundation.clock.now()))
+            messenger.outbox.add(transaction, released)
+        if released:
+            messenger.wake()
+
+    releases = Periodic("release waiting cases", release_waiting, seconds=_SECONDS_BETWEEN_RELEASES)
+    keys = SealingKeysInMemory(changed=releases.wake)
+    handlers = VaultHandlers(
+        source=foundation.source,
+        store=SqlCustodyStore(),
+        custody_key=custody_key,
+        keys=keys,
+        new_id=new_id,
+    )
+    directory, unready = messenger.replica(REPLICA, "vault.directory", keys.absorb)
+    return Application(
+        name="vault",
+        settings=settings,
+        database=foundation.database,
+        handlers=Consumers(
+            letters=messenger.consumer("vault.letters", handlers.letters, decode),
+            events=messenger.consumer("vault.events", handlers.events, decode),
+            directory=directory,
+        ),
+        # No resource asks for a token here, so none is believed.
+        verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), foundation.clock),
+        messenger=messenger,
+        readiness=[("broker", messenger.unready), ("directory", unready)],
+        background=[messenger, releases],
+        registry=foundation.registry,
+        clock=foundation.clock,
+    )

@@ -1,0 +1,146 @@
+"""The state machine of a case in custody, and the decisions about it.
+
+A case and its acceptance come by different queues, in either order; so do a closing and everything else.
+That is why most states have a place for most events, and why the table, not the order of arrival, says
+what may leave the vault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from contracts.errors import Defect, Refused
+
+
+class State(StrEnum):
+    awaited = "awaited"  # the case has not come yet; its acceptance may have
+    held = "held"
+    released = "released"  # on its way to the acceptor; kept until the referral is closed
+    erased = "erased"
+    refused = "refused"  # could not be opened or understood; nothing was kept
+
+
+class Step(StrEnum):
+    arrival = "arrival"  # a case that can be kept
+    refusal = "refusal"  # the case cannot be opened, understood, or given to whoever accepted
+    acceptance = "acceptance"
+    release = "release"
+    closing = "closing"  # the referral is completed, withdrawn or failed
+
+
+TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
+    State.awaited: {
+        Step.arrival: State.held,
+        Step.refusal: State.refused,
+        Step.acceptance: State.awaited,
+        Step.closing: State.erased,
+    },
+    State.held: {
+        Step.acceptance: State.held,
+        Step.release: State.released,
+        Step.refusal: State.refused,
+        Step.closing: State.erased,
+    },
+    State.released: {
+        Step.closing: State.erased,
+    },
+    # Erased is for ever: a case that comes late is dropped, an acceptance that comes late releases nothing.
+    State.erased: {
+        Step.arrival: State.erased,
+        Step.acceptance: State.erased,
+    },
+    # Routing hears of the refusal and fails the referral; meanwhile it may have accepted.
+    State.refused: {
+        Step.acceptance: State.refused,
+        Step.closing: State.refused,
+    },
+}
+
+
+class IllegalStep(Defect):
+    """The step has no place in this state: somebody upstream broke a promise. Nothing has changed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """Whom routing named, and the message that said so: the release is that message's consequence."""
+
+    organization: str
+    message_id: str
+    correlation_id: str
+    traceparent: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Custody:
+    """What the vault knows about one referral's case; the case itself lies elsewhere.
+
+    sender: known once the case or an acceptance has come. receiver: whose key the sender sealed it to,
+    None: the custody key. kid: that key's.
+    """
+
+    referral_id: str
+    state: State = State.awaited
+    sender: str | None = None
+    receiver: str | None = None
+    kid: str | None = None
+    acceptance: Acceptance | None = None
+
+
+class Way(StrEnum):
+    """How a case leaves the vault, or why not."""
+
+    stay = "stay"
+    reseal = "reseal"
+    forward = "forward"
+    refuse = "refuse"
+
+
+def step(custody: Custody, taken: Step) -> Custody:
+    """The custody after a step. Raises IllegalStep."""
+    following = TRANSITIONS[custody.state].get(taken)
+    if following is None:
+        raise IllegalStep(f"A case that is {custody.state} takes no {taken}.")
+    return replace(custody, state=following)
+
+
+def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
+    """Routing named the acceptor. Raises IllegalStep when it had named one before."""
+    if custody.acceptance is not None:
+        raise IllegalStep("A case that was accepted is not accepted again.")
+    return replace(step(custody, Step.acceptance), sender=custody.sender or sender, acceptance=acceptance)
+
+
+def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Custody:
+    """A case that can be kept has come. Raises IllegalStep when there was one before."""
+    return replace(step(custody, Step.arrival), sender=sender, receiver=receiver, kid=kid)
+
+
+def way_out(custody: Custody) -> Way:
+    """How the case goes to its acceptor now. `reseal` still needs the acceptor to have a key."""
+    if custody.state is not State.held or custody.acceptance is None:
+        return Way.stay
+    if custody.receiver is None:
+        return Way.reseal
+    # The vault cannot open what was sealed to somebody else, so it cannot give it to a third party.
+    return Way.forward if custody.receiver == custody.acceptance.organization else Way.refuse
+
+
+def other_party(custody: Custody, author: str) -> str | None:
+    """Whom a note by `author` is for; None while nobody is known to have accepted.
+
+    Raises Refused `not-in-this-state` for a referral that is closed, `not-a-party` for a stranger's note.
+    """
+    if custody.state in (State.erased, State.refused):
+        raise Refused("not-in-this-state", "The referral is closed; notes are no longer passed on.")
+    if custody.acceptance is None or custody.sender is None:
+        return None
+    parties = {
+        custody.sender: custody.acceptance.organization,
+        custody.acceptance.organization: custody.sender,
+    }
+    if author not in parties:
+        raise Refused("not-a-party", "Only the sender and the accepting organisation exchange notes.")
+    return parties[author]

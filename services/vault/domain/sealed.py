@@ -1,0 +1,77 @@
+"""A sealed case as the vault keeps it: a compact JWE (RFC 7516 §7.1), cut between its key and its content.
+
+The sender's library made a fresh random key for this one case, encrypted the content with it (A256GCM), and
+wrapped it for the custody key (ECDH-ES+A256KW; RFC 7518 §4.6). So each JWE brings the data key of its own
+referral, wrapped by the custody key: the vault need not make another. `wrapped_key` is that key, `ciphertext`
+is useless without it, and whoever destroys `wrapped_key` has erased the case, wherever a copy of
+`ciphertext` may still lie.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from contracts.errors import Refused
+
+# An allow-list, not a default. No `zip`: what is compressed and encrypted tells about its content by its
+# length, and expands without bound.
+KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
+CONTENT_ENCRYPTION: Final = "A256GCM"
+# apu, apv: RFC 7518 §4.6.1. Anything else could change what the other members mean.
+_MEMBERS: Final = frozenset({"alg", "enc", "kid", "cty", "typ", "epk", "apu", "apv"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class SealedCase:
+    """wrapped_key: `<protected header>.<encrypted key>`; ciphertext: `<iv>.<ciphertext>.<tag>`."""
+
+    wrapped_key: str
+    ciphertext: str
+
+    @classmethod
+    def split(cls, compact: str) -> SealedCase:
+        """Cuts a compact JWE in two. Raises Refused `case-unreadable` unless it has five parts."""
+        parts = compact.split(".")
+        if len(parts) != 5 or not all(parts):
+            raise unreadable("The case is not a JWE in compact serialisation with a wrapped key.")
+        return cls(wrapped_key=".".join(parts[:2]), ciphertext=".".join(parts[2:]))
+
+    def whole(self) -> str:
+        """The JWE as it came."""
+        return f"{self.wrapped_key}.{self.ciphertext}"
+
+    def kid(self) -> str:
+        """The id of the key that this is sealed to, from a header that names only what is allowed.
+
+        Raises Refused `case-unreadable`.
+        """
+        header = _header(self.wrapped_key.partition(".")[0])
+        if (header.get("alg"), header.get("enc")) != (KEY_MANAGEMENT, CONTENT_ENCRYPTION):
+            raise unreadable(f"The case must be sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}.")
+        if "zip" in header:
+            raise unreadable("The case must not be compressed before it is sealed.")
+        if not header.keys() <= _MEMBERS:
+            raise unreadable("The header of the sealed case has members that are not understood here.")
+        kid = header.get("kid")
+        if not isinstance(kid, str):
+            raise unreadable("The header of the sealed case does not name its key (`kid`).")
+        return kid
+
+
+def unreadable(detail: str) -> Refused:
+    """The refusal of a case; its detail never repeats anything of the case."""
+    return Refused("case-unreadable", detail)
+
+
+def _header(segment: str) -> dict[str, Any]:
+    try:
+        header = orjson.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise unreadable("The header of the sealed case cannot be read.")
+    return header

@@ -1,0 +1,30 @@
+"""The vault as a nameko service. No resource of its own: its doors are its queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.messaging.entrypoints import batches
+from runtime.messaging.ports import Delivery
+from runtime.web.service import Service
+from services.vault.bootstrap import Consumers
+
+
+class VaultService(Service):
+    name = "vault"
+    handlers: Consumers
+
+    @batches("vault.letters")
+    def letters(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.letters.process(deliveries)
+
+    @batches("vault.events")
+    def events(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.events.process(deliveries)
+
+    @batches("vault.directory")
+    def directory(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.directory.process(deliveries)
+
+
+SERVICE = VaultService

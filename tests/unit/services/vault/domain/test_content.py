@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.errors import Refused
+from services.vault.domain.content import check_content
+
+SECRET = "Айгерим Токтогулова"
+
+
+def refusal(content: Any) -> Refused:
+    with pytest.raises(Refused) as refused:
+        check_content(content if isinstance(content, bytes) else json.dumps(content).encode())
+    assert refused.value.slug == "case-unreadable"
+    assert SECRET not in json.dumps(refused.value.problem(), ensure_ascii=False)
+    assert SECRET not in str(refused.value)
+    assert refused.value.__cause__ is None
+    return refused.value
+
+
+def test_a_case_of_the_contract_passes() -> None:
+    check_content(json.dumps({"name": SECRET, "phones": ["+996555000000"], "narrative": SECRET}).encode())
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"{", SECRET.encode()])
+def test_what_is_not_json_is_refused(content: bytes) -> None:
+    assert "not JSON" in refusal(content).detail
+
+
+@pytest.mark.parametrize(
+    ("content", "pointer"),
+    [
+        ({"narrative": SECRET}, "/name"),
+        ({"name": SECRET, "phones": [SECRET]}, "/phones/0"),
+        ({"name": SECRET, "documents": [{"name": SECRET, "media_type": SECRET}]}, "/documents/0/content"),
+        ({"name": [SECRET]}, "/name"),
+        ([SECRET], ""),
+    ],
+)
+def test_pointers_say_where(content: Any, pointer: str) -> None:
+    assert pointer in [error.pointer for error in refusal(content).errors]
+
+
+def test_an_unknown_fields_name_is_content_too() -> None:
+    errors = refusal({"name": "A", SECRET: 1, "documents": [{SECRET: 1}]}).errors
+    assert {"", "/documents/0"} <= {error.pointer for error in errors}

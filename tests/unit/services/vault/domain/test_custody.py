@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from contracts.errors import Refused
+from services.vault.domain.custody import (
+    TRANSITIONS,
+    Acceptance,
+    Custody,
+    IllegalStep,
+    State,
+    Step,
+    Way,
+    accept,
+    arrive,
+    other_party,
+    step,
+    way_out,
+)
+
+SENDER = "kg.osh-legal-aid"
+ACCEPTOR = "ru.moscow-migrant-support"
+STRANGER = "uz.tashkent-union"
+ACCEPTANCE = Acceptance(organization=ACCEPTOR, message_id="m-1", correlation_id="c-1", traceparent=None)
+
+LEGAL = [(state, taken) for state, steps in TRANSITIONS.items() for taken in steps]
+ILLEGAL = sorted(set(product(State, Step)) - set(LEGAL))
+
+
+def custody(state: State = State.awaited, *, accepted: bool = False, receiver: str | None = None) -> Custody:
+    return Custody(
+        referral_id="r-1",
+        state=state,
+        sender=SENDER,
+        receiver=receiver,
+        acceptance=ACCEPTANCE if accepted else None,
+    )
+
+
+def test_every_state_has_its_row() -> None:
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.parametrize(("state", "taken"), LEGAL)
+def test_a_step_changes_the_state_and_nothing_else(state: State, taken: Step) -> None:
+    before = custody(state, accepted=True)
+    after = step(before, taken)
+    assert after.state is TRANSITIONS[state][taken]
+    assert (after.sender, after.acceptance) == (before.sender, before.acceptance)
+
+
+@pytest.mark.parametrize(("state", "taken"), ILLEGAL)
+def test_an_illegal_step_raises_and_changes_nothing(state: State, taken: Step) -> None:
+    before = custody(state)
+    with pytest.raises(IllegalStep):
+        step(before, taken)
+    assert before == custody(state)
+
+
+def test_only_what_is_held_is_ever_released() -> None:
+    assert [state for state, steps in TRANSITIONS.items() if Step.release in steps] == [State.held]
+
+
+def test_nothing_leaves_erasure_or_refusal() -> None:
+    for state in (State.erased, State.refused):
+        assert set(TRANSITIONS[state].values()) == {state}
+
+
+def test_every_state_that_may_hold_a_case_can_be_closed() -> None:
+    for state in (State.awaited, State.held, State.released):
+        assert TRANSITIONS[state][Step.closing] is State.erased
+
+
+@pytest.mark.parametrize("state", [State.awaited, State.held])
+def test_a_second_acceptor_is_not_believed(state: State) -> None:
+    accepted = accept(custody(state), SENDER, ACCEPTANCE)
+    other = Acceptance(organization=STRANGER, message_id="m-2", correlation_id="c-1", traceparent=None)
+    with pytest.raises(IllegalStep):
+        accept(accepted, SENDER, other)
+    assert accepted.acceptance == ACCEPTANCE
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_case_stays_unless_it_is_both_held_and_accepted(state: State) -> None:
+    assert way_out(custody(state)) is Way.stay
+    accepted = way_out(custody(state, accepted=True))
+    assert accepted is (Way.reseal if state is State.held else Way.stay)
+
+
+def test_the_way_out_depends_on_whom_it_was_sealed_to() -> None:
+    held = custody(State.held, accepted=True)
+    assert way_out(held) is Way.reseal
+    assert way_out(custody(State.held, accepted=True, receiver=ACCEPTOR)) is Way.forward
+    assert way_out(custody(State.held, accepted=True, receiver=STRANGER)) is Way.refuse
+
+
+def test_acceptance_and_arrival_come_to_the_same_in_either_order() -> None:
+    first = arrive(accept(Custody(referral_id="r-1"), SENDER, ACCEPTANCE), SENDER, None, "kid")
+    second = accept(arrive(Custody(referral_id="r-1"), SENDER, None, "kid"), SENDER, ACCEPTANCE)
+    assert first == second
+    assert way_out(first) is Way.reseal
+
+
+def test_a_note_goes_to_the_other_party() -> None:
+    released = custody(State.released, accepted=True)
+    assert other_party(released, SENDER) == ACCEPTOR
+    assert other_party(released, ACCEPTOR) == SENDER
+
+
+def test_a_note_waits_for_an_acceptor() -> None:
+    assert other_party(custody(), SENDER) is None
+    assert other_party(Custody(referral_id="r-1"), SENDER) is None
+
+
+def test_a_strangers_note_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        other_party(custody(State.released, accepted=True), STRANGER)
+    assert refused.value.slug == "not-a-party"
+
+
+@pytest.mark.parametrize("state", [State.erased, State.refused])
+def test_no_note_passes_a_closed_referral(state: State) -> None:
+    with pytest.raises(Refused) as refused:
+        other_party(custody(state, accepted=True), SENDER)
+    assert refused.value.slug == "not-in-this-state"

@@ -1,0 +1,194 @@
+"""A vault without a process: its handlers behind real batch processors, on a real database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from kopuro_client.sealing import generate_key, public_key
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select
+
+from contracts.envelope import Event, decode
+from contracts.facts import CaseSealed, Fact, NoteSealed, OfferAccepted
+from contracts.organization import SealingKey
+from contracts.records import read
+from runtime.identifiers import new_id
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Delivery
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.store import SqlCustodyStore, overwrite_what_is_deleted
+from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
+from services.vault.domain.custody import State
+from services.vault.handlers import VaultHandlers
+
+SENDER = "kg.osh-legal-aid"
+ACCEPTOR = "ru.moscow-migrant-support"
+STRANGER = "uz.tashkent-union"
+REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
+OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c02"
+CORRELATION = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a00"
+NAME = "Айгерим Токтогулова"
+CASE = {"name": NAME, "phones": ["+996555123456"], "narrative": "Паспорт у работодателя."}
+NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+
+
+class SettableClock:
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+
+class Keys:
+    """The keys that the directory has published so far."""
+
+    def __init__(self) -> None:
+        self.private: dict[str, Any] = {}
+        self.published: dict[str, SealingKey] = {}
+
+    def publish(self, organization: str) -> None:
+        self.private[organization] = generate_key()
+        self.published[organization] = read(SealingKey, dict(public_key(self.private[organization])))
+
+    def of(self, organization: str) -> SealingKey | None:
+        return self.published.get(organization)
+
+
+class Workbench:
+    """letters, events: the processors; keys: ACCEPTOR has published one."""
+
+    def __init__(self, database_url: str) -> None:
+        self.clock = SettableClock()
+        self.custody = generate_key()
+        self.keys = Keys()
+        self.keys.publish(ACCEPTOR)
+        self.database = Database.open(database_url)
+        overwrite_what_is_deleted(self.database.engine)
+        upgrade("services.vault", self.database)
+        self.handlers = VaultHandlers(
+            source="/kg/vault",
+            store=SqlCustodyStore(),
+            custody_key=CustodyKeyInMemory(dict(self.custody)),
+            keys=self.keys,
+            new_id=new_id,
+        )
+        metrics = MessagingMetrics(CollectorRegistry())
+
+        def processor(name: str, handler: Any) -> BatchProcessor[Event[Fact]]:
+            return BatchProcessor(
+                name,
+                (name,),
+                database=self.database,
+                tables=MESSAGING,
+                decode=decode,
+                handler=handler,
+                clock=self.clock,
+                metrics=metrics,
+                after_commit=lambda: None,
+            )
+
+        self.letters = processor("vault.letters", self.handlers.letters)
+        self.events = processor("vault.events", self.handlers.events)
+
+    def receive(self, *messages: Event[Fact]) -> None:
+        """Gives each message to the processor of the queue it comes by; neighbours share a batch."""
+        letters = [m for m in messages if isinstance(m.data, CaseSealed | NoteSealed)]
+        events = [m for m in messages if m not in letters]
+        for processor, batch in ((self.letters, letters), (self.events, events)):
+            if batch:
+                processor.process([delivery(message) for message in batch])
+
+    def release_waiting(self) -> None:
+        with self.database.write() as transaction:
+            released = self.handlers.release_waiting(transaction, self.clock.now())
+            Outbox(MESSAGING.outbox).add(transaction, released)
+
+    def sent(self) -> list[Event[Fact]]:
+        """What the vault has said so far, without what it parked."""
+        return [decode(body) for body in self.bodies("kopuro.events", "kopuro.cases")]
+
+    def parked(self) -> int:
+        return len(self.bodies(""))
+
+    def bodies(self, *exchanges: str) -> list[bytes]:
+        with self.database.read() as transaction:
+            outbox = MESSAGING.outbox
+            rows = transaction.execute(
+                select(outbox.c.body).where(outbox.c.exchange.in_(exchanges)).order_by(outbox.c.number)
+            )
+            return [bytes(body) for body in rows.scalars()]
+
+    def state(self, referral: str = REFERRAL) -> State | None:
+        with self.database.read() as transaction:
+            found = transaction.execute(
+                select(CUSTODIES.c.state).where(CUSTODIES.c.referral_id == referral)
+            ).scalar()
+        return None if found is None else State(found)
+
+    def sealed_cases(self) -> int:
+        with self.database.read() as transaction:
+            return len(transaction.execute(select(SEALED_CASES)).all())
+
+    def everything_stored(self) -> str:
+        """Every value of every row of every table."""
+        with self.database.read() as transaction:
+            return "\n".join(
+                value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+                for table in METADATA.sorted_tables
+                for row in transaction.execute(select(table))
+                for value in row
+            )
+
+
+def event(fact: Fact, *, time: dt.datetime = NOW, causation_id: str | None = None) -> Event[Fact]:
+    return Event(
+        id=new_id(),
+        source="/kg/test",
+        time=time,
+        partition_key=getattr(fact, "referral_id", REFERRAL),
+        correlation_id=CORRELATION,
+        causation_id=causation_id,
+        data=fact,
+    )
+
+
+def delivery(message: Event[Fact]) -> Delivery:
+    return Delivery(
+        tag=1,
+        queue="vault",
+        routing_key=message.data.routing_key,
+        message_id=message.id,
+        body=message.encode(),
+        headers={},
+        redelivered=False,
+    )
+
+
+def case_letter(sealed: str, *, to: str | None = None, referral: str = REFERRAL) -> Event[Fact]:
+    return event(CaseSealed(referral_id=referral, sender=SENDER, to=to, case=sealed))
+
+
+def acceptance(by: str = ACCEPTOR, *, referral: str = REFERRAL) -> Event[Fact]:
+    return event(OfferAccepted(referral_id=referral, offer_id=OFFER, organization=by, sender=SENDER))
+
+
+def only(kind: type[Fact], events: list[Event[Fact]]) -> Any:
+    """The data of the one event of that kind. Fails when there are none or several."""
+    (found,) = [e.data for e in events if isinstance(e.data, kind)]
+    return found
+
+
+def header_change(sealed: str, change: Mapping[str, Any]) -> str:
+    import json
+    from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+    segment, rest = sealed.split(".", 1)
+    header = json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4))) | dict(change)
+    return urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode() + "." + rest
