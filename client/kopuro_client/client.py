@@ -29,7 +29,7 @@ from kopuro_client.records import (
     Service,
     Unplaced,
 )
-from kopuro_client.sealing import open_sealed, seal
+from kopuro_client.sealing import open_sealed, public_key, seal
 from kopuro_client.submissions import Submission, new_idempotency_key
 from kopuro_client.tokens import ClientCredentials, Tokens
 from kopuro_client.transport import Transport, json_body
@@ -285,6 +285,10 @@ class Kopuro:
         return following(
             lambda after: cast("Page[Service]", self._connection.page(url, {**params, "after": after}))
         )
+
+    def publish_key(self, key: Mapping[str, Any]) -> Jwk:
+        """Publish one's own sealing key in the directory; of a private key only the public half is sent."""
+        return cast(Jwk, self._connection.post(self._at("directory", "keys"), public_key(key)))
 
     # Coordination and audit
 

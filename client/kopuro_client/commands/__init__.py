@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands import case, coordination, mailbox, offer, referral
+from kopuro_client.commands import case, coordination, key, mailbox, offer, referral
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.history import checkpoint, history
 from kopuro_client.commands.plugins import GROUP, add_plugins
@@ -54,6 +54,7 @@ def _application() -> typer.Typer:
         "mailbox": mailbox.group(),
         "offer": offer.group(),
         "case": case.group(),
+        "key": key.group(),
         "coordination": coordination.group(),
     }
     for name, group in groups.items():

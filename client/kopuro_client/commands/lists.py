@@ -21,7 +21,9 @@ def show_page(
     show_items(out, page, lambda items: out.table(columns, map(row, items)))
 
 
-def show_items(out: Output, page: Page[Item], show: Callable[[list[Item]], None]) -> None:
+def show_items(
+    out: Output, page: Page[Item], show: Callable[[list[Item]], None], *, more: str = "more"
+) -> None:
     """The page as `show` shows it (or the API's own JSON); where there is more, stderr says how to get it."""
     if out.as_json:
         out.document(page)
@@ -31,4 +33,4 @@ def show_items(out: Output, page: Page[Item], show: Callable[[list[Item]], None]
     else:
         out.note("nothing here")
     if page.get("next") is not None:
-        out.note(f"more: --after {page['next']}")
+        out.note(f"{more}: --after {page['next']}")

@@ -29,7 +29,7 @@ def group() -> typer.Typer:
 def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
     """List the messages you have not acknowledged, oldest first."""
     page = session.hub.mailbox(after=after, limit=limit)
-    show_items(session.out, page, lambda messages: _show_all(session, messages))
+    show_items(session.out, page, lambda messages: _show_all(session, messages), more="later ones")
 
 
 def watch(

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
 
@@ -111,6 +113,34 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
     ):
         assert word in ran.out
     assert run("--version").out == f"{version('kopuro-client')}\n"
+
+
+def test_ctrl_c_ends_a_watch_with_130(hub: FakeHub, credentials: Path) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def held() -> Answer:
+        asked.set()
+        over.wait(30)
+        return answer({"items": [], "next": None})
+
+    hub.script("GET", "/delivery/v1/mailbox", held)
+    environment = {**os.environ, "KOPURO_DISCOVERY_URL": hub.url}
+    environment |= {"KOPURO_CREDENTIALS": str(credentials), "KOPURO_AS": ORGANIZATION}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "kopuro_client", "mailbox", "watch"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert asked.wait(30)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=30)
+    finally:
+        over.set()
+        child.kill()
+    assert (child.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
 
 
 def python(
