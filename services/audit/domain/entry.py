@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, cast
 
+import orjson
 import rfc8785
 
 from contracts.errors import Defect
@@ -26,6 +27,7 @@ from contracts.identifiers import UUID_PATTERN
 SALT_BYTES = 32
 # A tlog-tiles entry bundle gives each entry's length in 16 bits (https://c2sp.org/tlog-tiles).
 MAX_LEAF_BYTES = 65_535
+_MAX_INTEGER = 2**53 - 1
 
 _UUID = re.compile(UUID_PATTERN)
 _HUB = re.compile(r"/([a-z]{2})/.")
@@ -107,7 +109,7 @@ def entry_of(
 
     source: `/<hub>/<service>`. The partition key is taken for a referral's id when it is a UUID: the
     directory's events are partitioned by the ids of other records. The organisation is
-    `data["organization"]`, which is an id, or a record with an id.
+    `data["organization"]`, an id or a record with an id; where there is none, `data["sender"]`.
     Raises EntryError for a source without a hub, and whatever `commitment` raises.
     """
     hub = _HUB.match(source)
@@ -125,11 +127,26 @@ def entry_of(
     )
 
 
+def organizations_of(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every organisation that an event's data names as a party: it is found by each of them.
+
+    Looked for in `organization`, `sender` and `to`, here and in the facts of a referral; each once.
+    """
+    facts = data.get("facts")
+    places = [data.get("organization"), data.get("sender"), data.get("to")]
+    if isinstance(facts, Mapping):
+        places.append(facts.get("to"))
+    return tuple(dict.fromkeys(found for place in places if (found := _id(place)) is not None))
+
+
 def _organization(data: Mapping[str, Any]) -> str | None:
-    organization = data.get("organization")
-    if isinstance(organization, Mapping):
-        organization = organization.get("id")
-    return organization if isinstance(organization, str) else None
+    return _id(data.get("organization")) or _id(data.get("sender"))
+
+
+def _id(place: object) -> str | None:
+    if isinstance(place, Mapping):
+        place = place.get("id")
+    return place if isinstance(place, str) and place else None
 
 
 def _utc(time: dt.datetime) -> str:
@@ -139,7 +156,29 @@ def _utc(time: dt.datetime) -> str:
 
 def _canonical(value: Mapping[str, Any]) -> bytes:
     try:
+        # Several times faster, and the same bytes wherever `_is_simple` says so.
+        if _is_simple(value):
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         return rfc8785.dumps(cast("dict[str, Any]", value))
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         # `from None`: the library's messages may quote the content.
         raise EntryError("the event's data has no canonical JSON") from None
+
+
+def _is_simple(value: object) -> bool:
+    """Whether sorted compact JSON is canonical: no fractions, and ASCII keys.
+
+    RFC 8785 writes numbers as ECMAScript does and sorts keys by UTF-16 units; for integers within
+    2**53 and ASCII keys that is what everybody does. Exact types: nothing is converted on the way.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return -_MAX_INTEGER <= cast("int", value) <= _MAX_INTEGER
+    if kind is dict:
+        return all(
+            type(key) is str and key.isascii() and _is_simple(inner)
+            for key, inner in cast("dict[object, object]", value).items()
+        )
+    return kind is list and all(map(_is_simple, cast("list[object]", value)))

@@ -1,0 +1,165 @@
+"""The log in SQL: see `ports.Log` for what is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Row as SqlRow
+from sqlalchemy.dialects import postgresql, sqlite
+
+from contracts.errors import Defect
+from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS, ORGANIZATIONS
+from services.audit.domain.head import Head
+from services.audit.domain.merkle import HASH_BYTES, Frontier, HashReader, Row
+from services.audit.domain.search import Search
+from services.audit.ports import NewEntry, StoredLeaf
+
+_THE_HEAD = 1
+
+# Built once: building a statement costs more than SQLite takes to run it.
+_READ_HEAD = select(HEAD).where(HEAD.c.number == _THE_HEAD)
+_ADVANCE = update(HEAD).where(HEAD.c.number == _THE_HEAD, HEAD.c.size == bindparam("from_size"))
+_KNOWN = select(ENTRIES.c.message_id).where(
+    ENTRIES.c.message_id.in_(bindparam("message_ids", expanding=True))
+)
+_LEAVES = (
+    select(ENTRIES)
+    .where(ENTRIES.c.leaf_index >= bindparam("start"), ENTRIES.c.leaf_index < bindparam("stop"))
+    .order_by(ENTRIES.c.leaf_index)
+)
+_NODE_ROW = (
+    select(NODES.c.first, NODES.c.hashes)
+    .where(NODES.c.level == bindparam("level"), NODES.c.first <= bindparam("at"))
+    .order_by(NODES.c.first.desc())
+    .limit(1)
+)
+
+
+class SqlLog:
+    """`ports.Log` over the tables of `adapters.tables`."""
+
+    def head(self, transaction: Connection) -> Head | None:
+        """See `ports.Log`."""
+        row = transaction.execute(_READ_HEAD).one_or_none()
+        if row is None:
+            return None
+        return Head(
+            frontier=_frontier(row.size, row.frontier), checkpoint=row.checkpoint, signed_at=row.signed_at
+        )
+
+    def found(self, transaction: Connection, head: Head) -> None:
+        """See `ports.Log`."""
+        dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+        row = {"number": _THE_HEAD, **_head_columns(head)}
+        transaction.execute(dialect.insert(HEAD).values(row).on_conflict_do_nothing())
+
+    def advance(self, transaction: Connection, head: Head, *, from_size: int) -> bool:
+        """See `ports.Log`."""
+        # On PostgreSQL this waits for another transaction on the row, and then sees that one's size.
+        swapped = transaction.execute(_ADVANCE, {"from_size": from_size, **_head_columns(head)})
+        return swapped.rowcount == 1
+
+    def known(self, transaction: Connection, message_ids: Sequence[str]) -> set[str]:
+        """See `ports.Log`."""
+        return set(transaction.execute(_KNOWN, {"message_ids": list(message_ids)}).scalars())
+
+    def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:
+        """See `ports.Log`."""
+        transaction.execute(
+            insert(ENTRIES),
+            [
+                {
+                    "leaf_index": new.index,
+                    "leaf": new.leaf,
+                    "message_id": new.entry.message_id,
+                    "type": new.entry.type,
+                    "time": new.entry.time,
+                    "referral_id": new.entry.referral_id,
+                }
+                for new in entries
+            ],
+        )
+        openings = [{"leaf_index": new.index, "salt": new.salt, "data": new.data} for new in entries]
+        transaction.execute(insert(OPENINGS), openings)
+        found_by = [
+            {"organization": organization, "leaf_index": new.index}
+            for new in entries
+            for organization in new.organizations
+        ]
+        if found_by:
+            transaction.execute(insert(ORGANIZATIONS), found_by)
+        transaction.execute(
+            insert(NODES),
+            [{"level": row.level, "first": row.first, "hashes": b"".join(row.hashes)} for row in rows],
+        )
+
+    def leaves(self, transaction: Connection, start: int, stop: int) -> list[StoredLeaf]:
+        """See `ports.Log`."""
+        return [_stored(row) for row in transaction.execute(_LEAVES, {"start": start, "stop": stop})]
+
+    def search(
+        self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
+    ) -> list[StoredLeaf]:
+        """See `ports.Log`."""
+        entries = ENTRIES.c
+        wanted = select(ENTRIES)
+        index = entries.leaf_index
+        if search.organization is not None:
+            wanted = wanted.join(ORGANIZATIONS, ORGANIZATIONS.c.leaf_index == entries.leaf_index)
+            wanted = wanted.where(ORGANIZATIONS.c.organization == search.organization)
+            # The side table's own column: its key is then what the page is sought by.
+            index = ORGANIZATIONS.c.leaf_index
+        if search.referral_id is not None:
+            wanted = wanted.where(entries.referral_id == search.referral_id)
+        if search.type is not None:
+            wanted = wanted.where(entries.type == search.type)
+        if search.since is not None:
+            wanted = wanted.where(entries.time >= search.since)
+        if search.until is not None:
+            wanted = wanted.where(entries.time < search.until)
+        page = wanted.where(index >= start, index < stop).order_by(index).limit(limit)
+        return [_stored(row) for row in transaction.execute(page)]
+
+    def nodes(self, transaction: Connection) -> HashReader:
+        """See `ports.Log`."""
+
+        def read(level: int, index: int, /) -> bytes:
+            row = transaction.execute(_NODE_ROW, {"level": level, "at": index}).one_or_none()
+            offset = 0 if row is None else (index - row.first) * HASH_BYTES
+            digest: bytes = b"" if row is None else row.hashes[offset : offset + HASH_BYTES]
+            if len(digest) != HASH_BYTES:
+                raise Defect("A node of the log's tree is missing.")
+            return digest
+
+        return read
+
+
+def _head_columns(head: Head) -> dict[str, object]:
+    return {
+        "size": head.size,
+        "frontier": head.frontier.to_bytes(),
+        "checkpoint": head.checkpoint,
+        "signed_at": head.signed_at,
+    }
+
+
+def _frontier(size: int, data: bytes) -> Frontier:
+    try:
+        frontier = Frontier.from_bytes(data)
+    except ValueError:
+        raise Defect("The head of the log cannot be read.") from None
+    if frontier.size != size:
+        raise Defect("The head of the log contradicts itself.")
+    return frontier
+
+
+def _stored(row: SqlRow[tuple[object, ...]]) -> StoredLeaf:
+    return StoredLeaf(
+        index=row.leaf_index,
+        leaf=row.leaf,
+        message_id=row.message_id,
+        type=row.type,
+        time=row.time,
+        referral_id=row.referral_id,
+    )

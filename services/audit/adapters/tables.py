@@ -1,0 +1,71 @@
+"""The schema of the audit log's database.
+
+`head` and `entries` are the log: everything else can be computed from them again, but for `openings`,
+which may be erased row by row without a proof becoming wrong.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.storage.columns import Instant, Json, RowNumber
+
+METADATA = MetaData()
+MESSAGING = messaging_tables(METADATA)
+REPLICA = replica_table(METADATA)
+
+# One row, number 1, replaced with every batch by a compare-and-swap on its size.
+HEAD = Table(
+    "head",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("size", RowNumber, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
+    Column("signed_at", Instant, nullable=False),
+)
+
+# What is shown of an entry is read from its leaf, whose hash is in the tree; the other columns only find it.
+ENTRIES = Table(
+    "entries",
+    METADATA,
+    Column("leaf_index", RowNumber, primary_key=True, autoincrement=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("time", Instant, nullable=False),
+    Column("referral_id", Text),
+    Index("entries_message_id", "message_id", unique=True),
+    Index("entries_type", "type", "leaf_index"),
+    Index("entries_time", "time", "leaf_index"),
+    Index("entries_referral_id", "referral_id", "leaf_index"),
+)
+
+# By whom an entry is found: the sender and the receiver, though the leaf names one of them.
+ORGANIZATIONS = Table(
+    "organizations",
+    METADATA,
+    Column("organization", Text, primary_key=True),
+    Column("leaf_index", RowNumber, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+# What opens a leaf's commitment: the salt, and the event's data.
+OPENINGS = Table(
+    "openings",
+    METADATA,
+    Column("leaf_index", RowNumber, primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("data", Json, nullable=False),
+)
+
+# Neighbouring nodes of one level that one batch completed, level 0 included: 32 bytes each, side by side.
+NODES = Table(
+    "nodes",
+    METADATA,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("first", RowNumber, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)

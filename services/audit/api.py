@@ -1,0 +1,166 @@
+"""HTTP in, HTTP out: parameters checked, answers written. Hashes are base64, leaves are JSON text."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from contracts.errors import Refused
+from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
+from runtime.web.answer import Answer
+from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_of
+from runtime.web.request import Request
+from services.audit.domain.head import Head
+from services.audit.domain.merkle import leaf_hash
+from services.audit.domain.search import Search
+from services.audit.handlers import AuditHandlers
+from services.audit.handlers.history import Page, Position
+from services.audit.ports import StoredLeaf
+
+_SCOPE: Final = "history"
+_LARGEST: Final = 10**12 - 1  # twelve digits is what a whole number in a query may have
+_SEARCHED: Final = frozenset({"referral", "organization", "type", "from", "to"})
+_PAGED: Final = frozenset({"after", "limit"})
+# What a search asks for stays on record: it must have the form of a name, and cannot be a person's.
+_FORMS: Final = {
+    "referral": re.compile(UUID_PATTERN),
+    "organization": re.compile(ORGANIZATION_PATTERN),
+    "type": re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}"),
+}
+_LONGEST: Final = 200
+
+
+def checkpoint(handlers: AuditHandlers) -> Answer:
+    """The signed note. Source: https://c2sp.org/tlog-checkpoint."""
+    return Answer.text(handlers.proofs.head().checkpoint.decode())
+
+
+def log_key(handlers: AuditHandlers) -> Answer:
+    """The verifier key on a line of its own. Source: https://c2sp.org/signed-note."""
+    return Answer.text(handlers.proofs.verifier_key + "\n")
+
+
+def history(handlers: AuditHandlers, request: Request) -> Answer:
+    """One page of what the query asks for."""
+    _only(request.query_params, _SEARCHED | _PAGED)
+    return _page(handlers, request, request.query_params)
+
+
+def timeline(handlers: AuditHandlers, request: Request) -> Answer:
+    """One page of one referral's history."""
+    _only(request.query_params, (_SEARCHED | _PAGED) - {"referral"})
+    referral = request.path_params["referral_id"]
+    return _page(handlers, request, {**request.query_params, "referral": referral})
+
+
+def entry(handlers: AuditHandlers, request: Request) -> Answer:
+    """One leaf, byte for byte, and its hash."""
+    _only(request.query_params, frozenset())
+    index = _integer(request.path_params, "index")
+    stored = handlers.history.entry(request.principal.id, index)
+    return Answer.json(
+        {"index": stored.index, "leaf": stored.leaf.decode(), "leaf_hash": _text(leaf_hash(stored.leaf))}
+    )
+
+
+def proof(handlers: AuditHandlers, request: Request) -> Answer:
+    """An inclusion proof. Source: RFC 9162 §2.1.3."""
+    _only(request.query_params, frozenset({"index", "size"}))
+    index = _integer(request.query_params, "index")
+    inclusion = handlers.proofs.inclusion(index, _size(request.query_params, "size"))
+    return Answer.json(
+        {
+            "index": inclusion.index,
+            "size": inclusion.size,
+            "leaf_hash": _text(inclusion.leaf_hash),
+            "hashes": _texts(inclusion.hashes),
+        }
+    )
+
+
+def consistency(handlers: AuditHandlers, request: Request) -> Answer:
+    """A consistency proof. Source: RFC 9162 §2.1.4."""
+    _only(request.query_params, frozenset({"from", "to"}))
+    from_size = _integer(request.query_params, "from")
+    shown = handlers.proofs.consistency(from_size, _size(request.query_params, "to"))
+    return Answer.json({"from": shown.from_size, "to": shown.to_size, "hashes": _texts(shown.hashes)})
+
+
+def _page(handlers: AuditHandlers, request: Request, query: Mapping[str, str]) -> Answer:
+    for name, form in _FORMS.items():
+        if name in query and (len(query[name]) > _LONGEST or not form.fullmatch(query[name])):
+            raise Refused("invalid-parameter", f"`{name}` does not have the form of one.")
+    search = Search(
+        referral_id=query.get("referral"),
+        organization=query.get("organization"),
+        type=query.get("type"),
+        since=_time(query, "from"),
+        until=_time(query, "to"),
+    )
+    position = None
+    if "after" in query:
+        start, size = decode_cursor(_SCOPE, query["after"], (int, int))
+        position = Position(start=start, size=size)
+    page = handlers.history.page(request.principal.id, search, position, limit_of(query))
+    return Answer.json(_written(page))
+
+
+def _written(page: Page) -> dict[str, Any]:
+    following = page.following
+    return {
+        "items": [_item(stored) for stored in page.leaves],
+        "next": None if following is None else encode_cursor(_SCOPE, (following.start, following.size)),
+        "checkpoint": _tree_head(page.head),
+    }
+
+
+def _item(stored: StoredLeaf) -> dict[str, Any]:
+    # Told from the leaf, which the tree vouches for, never from the columns beside it.
+    return {"index": stored.index, **orjson.loads(stored.leaf)}
+
+
+def _tree_head(head: Head) -> dict[str, Any]:
+    origin = head.checkpoint.decode().partition("\n")[0]
+    return {"origin": origin, "size": head.size, "root": _text(head.frontier.root())}
+
+
+def _only(query: Mapping[str, str], known: frozenset[str]) -> None:
+    # A misspelt filter must not show everything as if that were what was asked for.
+    if not query.keys() <= known:
+        names = ", ".join(f"`{name}`" for name in sorted(known)) or "none"
+        raise Refused("invalid-parameter", f"The parameters understood here: {names}.")
+
+
+def _integer(values: Mapping[str, str], name: str) -> int:
+    if name not in values:
+        raise Refused("invalid-parameter", f"`{name}` is missing.")
+    return integer_of(values, name, default=0, minimum=0, maximum=_LARGEST)
+
+
+def _size(query: Mapping[str, str], name: str) -> int | None:
+    return _integer(query, name) if name in query else None
+
+
+def _time(query: Mapping[str, str], name: str) -> dt.datetime | None:
+    if name not in query:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(query[name])
+        if moment.tzinfo is not None:
+            return moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Refused("invalid-parameter", f"`{name}` must be an RFC 3339 time with an offset.")
+
+
+def _texts(hashes: Iterable[bytes]) -> list[str]:
+    return [_text(digest) for digest in hashes]
+
+
+def _text(digest: bytes) -> str:
+    return b64encode(digest).decode("ascii")

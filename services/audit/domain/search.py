@@ -1,0 +1,28 @@
+"""What is looked for in the history."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """All that is given must hold. organization: a party, whichever; since: inclusive; until: exclusive."""
+
+    referral_id: str | None = None
+    organization: str | None = None
+    type: str | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+    def as_asked(self) -> dict[str, str]:
+        """The parameters as the API names them, without those that were not given."""
+        asked = {
+            "referral": self.referral_id,
+            "organization": self.organization,
+            "type": self.type,
+            "from": self.since and self.since.isoformat(),
+            "to": self.until and self.until.isoformat(),
+        }
+        return {name: value for name, value in asked.items() if value}

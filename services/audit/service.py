@@ -1,0 +1,58 @@
+"""The audit service: what it consumes and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.messaging.entrypoints import batches
+from runtime.messaging.ports import Delivery
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from runtime.web.resource import resource
+from runtime.web.service import Service
+from services.audit import api
+
+READERS = frozenset({"auditor", "coordinator", "operator"})
+
+
+class AuditService(Service):
+    name = "audit"
+
+    @batches("audit.log")
+    def log(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.log.process(deliveries)
+
+    @batches("audit.directory")
+    def directory(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.directory.process(deliveries)
+
+    @resource("GET", "/checkpoint", roles=None)
+    def checkpoint(self, _request: Request) -> Answer:
+        return api.checkpoint(self.handlers)
+
+    @resource("GET", "/v1/log-key", roles=None)
+    def log_key(self, _request: Request) -> Answer:
+        return api.log_key(self.handlers)
+
+    @resource("GET", "/v1/history", roles=READERS)
+    def history(self, request: Request) -> Answer:
+        return api.history(self.handlers, request)
+
+    @resource("GET", "/v1/history/<referral_id>", roles=READERS)
+    def timeline(self, request: Request) -> Answer:
+        return api.timeline(self.handlers, request)
+
+    @resource("GET", "/v1/entries/<index>", roles=READERS)
+    def entry(self, request: Request) -> Answer:
+        return api.entry(self.handlers, request)
+
+    @resource("GET", "/v1/proof", roles=READERS)
+    def proof(self, request: Request) -> Answer:
+        return api.proof(self.handlers, request)
+
+    @resource("GET", "/v1/consistency", roles=READERS)
+    def consistency(self, request: Request) -> Answer:
+        return api.consistency(self.handlers, request)
+
+
+SERVICE = AuditService
