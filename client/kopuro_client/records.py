@@ -113,20 +113,21 @@ class Message(TypedDict):
 
 
 class Rule(TypedDict):
-    """One hard rule applied to one candidate. reason: a code."""
+    """One hard rule applied to one candidate. reason: a code; overridden: by the coordinator who placed it."""
 
     rule: str
     passed: bool
-    reason: str
+    reason: str | None
     detail: dict[str, Any]
+    overridden: NotRequired[bool]
 
 
 class Contribution(TypedDict):
-    """What one criterion added to a candidate's score: weight times value."""
+    """What one criterion gave to a candidate's score. weight: where the hub tells it apart from the value."""
 
     name: str
-    weight: float
     value: float
+    weight: NotRequired[float]
 
 
 class Candidate(TypedDict):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment, printable
-from kopuro_client.records import Candidate, Decision, Decisions
+from kopuro_client.records import Candidate, Contribution, Decision, Decisions, Rule
 
 
 def show_decisions(out: Output, decisions: Decisions) -> None:
@@ -45,18 +45,22 @@ def _show(out: Output, decision: Decision) -> None:
 
 
 def _score(candidate: Candidate) -> str:
-    return " + ".join(
-        f"{part['name']} {_number(part['weight'])}×{_number(part['value'])}"
-        for part in candidate["contributions"]
-    )
+    return " + ".join(_part(part) for part in candidate["contributions"])
+
+
+def _part(part: Contribution) -> str:
+    weight = part.get("weight")
+    return f"{part['name']} " + (f"{_number(weight)}×" if weight is not None else "") + _number(part["value"])
 
 
 def _failed(candidate: Candidate) -> str:
-    return "; ".join(
-        f"{rule['rule']}: {rule['reason']}" + (f" ({printable(rule['detail'])})" if rule["detail"] else "")
-        for rule in candidate["rules"]
-        if not rule["passed"]
-    )
+    return "; ".join(_because(rule) for rule in candidate["rules"] if not rule["passed"])
+
+
+def _because(rule: Rule) -> str:
+    detail = f" ({printable(rule['detail'])})" if rule["detail"] else ""
+    overridden = ", overridden" if rule.get("overridden") else ""
+    return f"{rule['rule']}: {rule['reason']}{detail}{overridden}"
 
 
 def _number(value: float | None) -> str:

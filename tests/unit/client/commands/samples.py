@@ -120,7 +120,10 @@ DECISIONS: dict[str, Any] = {
                     "score": 0.8125,
                     "rank": 1,
                     "rules": [{"rule": "vetting", "passed": True, "reason": "vetted", "detail": {}}],
-                    "contributions": [{"name": "nearness", "weight": 0.3, "value": 1.0}],
+                    "contributions": [
+                        {"name": "nearness", "weight": 0.3, "value": 1.0},
+                        {"name": "language", "value": 0.25},
+                    ],
                 },
             ],
         }

@@ -147,7 +147,7 @@ def test_explain_names_the_rule_that_kept_a_candidate_out(hub: FakeHub, run: Run
     assert "kind: kind_not_opted_in (kind=consular_representative)" in ran.out
     assert "vetting" not in ran.out  # what passed is not what explains
     assert "0.812" in ran.out
-    assert "nearness 0.3×1" in ran.out
+    assert "nearness 0.3×1 + language 0.25" in ran.out
     assert run("referral", "explain", REFERRAL["id"], "--json").json() == DECISIONS
 
 
