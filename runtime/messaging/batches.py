@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -120,9 +120,14 @@ class BatchProcessor(Generic[M]):
         decoded = []
         for delivery in deliveries:
             try:
-                decoded.append(_Decoded(delivery=delivery, message=self._decode(delivery.body)))
+                message = self._decode(delivery.body)
             except Malformed as error:
                 self._park(delivery, error)
+                continue
+            if delivery.message_id != message.id:
+                # the id within counts, which the inbox knows: two messages never share a retry row
+                delivery = replace(delivery, message_id=message.id)
+            decoded.append(_Decoded(delivery=delivery, message=message))
         return decoded
 
     def _apply(self, batch: Sequence[_Decoded[M]]) -> None:

@@ -29,16 +29,22 @@ def parked_message(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
     return Outgoing(
         exchange=DIRECT,
         routing_key=parked(consumer),
-        message_id=delivery.message_id or "unknown",
-        partition_key=delivery.headers.get("partitionkey", ""),
+        message_id=_storable(delivery.message_id or "unknown", 64),
+        partition_key=_storable(delivery.headers.get("partitionkey", ""), 200),
         body=delivery.body,
         headers={
-            REASON: reason[:500],
-            FIRST_SEEN: delivery.headers.get(FIRST_SEEN, now.isoformat()),
+            REASON: _storable(reason, 500),
+            FIRST_SEEN: _storable(delivery.headers.get(FIRST_SEEN, now.isoformat()), 40),
             QUEUE: delivery.queue,
-            ROUTING_KEY: delivery.routing_key,
+            ROUTING_KEY: _storable(delivery.routing_key, 255),
         },
     )
+
+
+def _storable(text: str, length: int) -> str:
+    # A message that can be neither processed nor parked would stop its queue: AMQP allows longer texts,
+    # NUL and half a surrogate pair, and PostgreSQL does not.
+    return text.encode("utf-8", "replace").decode().replace("\0", "")[:length]
 
 
 def reason_of(error: BaseException) -> str:

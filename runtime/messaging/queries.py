@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ REPLY_TO = "kopuro-reply-to"
 QUESTION = "kopuro-question"
 DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
 
+_IDLE_SECONDS = 0.5
 _NO_ANSWER = "The service that knows did not answer in time."
 
 
@@ -34,16 +36,23 @@ class _Pending:
 
     def __init__(self) -> None:
         self.arrived = threading.Event()
-        self.answer: Any = None
+        self.answer: Mapping[str, Any] = {}
 
 
 class Queries:
-    """The asking side: any number of threads or greenlets may ask at once."""
+    """The asking side: any number of threads or greenlets may ask at once.
 
-    def __init__(self, broker: Broker) -> None:
+    Their questions are published by one loop, in waves: a broker that is slow to confirm holds up that
+    loop, and no asker beyond its own deadline.
+    """
+
+    def __init__(self, broker: Broker, *, deadline: float = DEADLINE_SECONDS) -> None:
+        """deadline: how long an asker waits, in seconds."""
+        self._deadline = deadline
         self._answers = broker.private_consumer()
         self._publisher = broker.publisher()
-        self._publishing = threading.Lock()
+        self._unsent: deque[Outgoing] = deque()
+        self._asked = threading.Event()
         self._pending: dict[str, _Pending] = {}
         self._stopping = False
 
@@ -53,7 +62,6 @@ class Queries:
         if reply_to is None:
             raise Unavailable(_NO_ANSWER)
         number = new_id()
-        pending = self._pending[number] = _Pending()
         message = Outgoing(
             exchange=DIRECT,
             routing_key=queue,
@@ -63,13 +71,11 @@ class Queries:
             headers={REPLY_TO: reply_to, QUESTION: number},
             transient=True,
         )
+        pending = self._pending[number] = _Pending()
         try:
-            with self._publishing:
-                self._publisher.publish([message])
-            if not pending.arrived.wait(DEADLINE_SECONDS):
-                raise Unavailable(_NO_ANSWER)
-        except BrokerUnavailable:
-            raise Unavailable(_NO_ANSWER) from None
+            self._unsent.append(message)
+            self._asked.set()
+            pending.arrived.wait(self._deadline)
         finally:
             del self._pending[number]
         if "refused" in pending.answer:
@@ -79,32 +85,49 @@ class Queries:
         return pending.answer["answer"]
 
     def start(self, spawn: Spawn) -> None:
-        """Begins to listen for answers (`runtime.application.Background`)."""
+        """Begins to publish questions and to listen for answers (`runtime.application.Background`)."""
+        spawn(self._publish)
         spawn(self._listen)
 
     def stop(self) -> None:
-        """Stops listening."""
+        """Stops both."""
         self._stopping = True
+        self._asked.set()
+
+    def _publish(self) -> None:
+        while not self._stopping:
+            self._asked.wait(_IDLE_SECONDS)
+            self._asked.clear()
+            wave = [self._unsent.popleft() for _ in range(len(self._unsent))]
+            # Nobody waits any more for what is past its deadline.
+            wave = [message for message in wave if message.message_id in self._pending]
+            try:
+                self._publisher.publish(wave)
+                self._publisher.tend()
+            except BrokerUnavailable:
+                for message in wave:
+                    self._settle(message.message_id, {})
+        self._publisher.close()
 
     def _listen(self) -> None:
         pause = threading.Event()
         while not self._stopping:
             try:
-                deliveries = self._answers.take(100, 0.5)
+                deliveries = self._answers.take(100, _IDLE_SECONDS)
                 self._answers.acknowledge(deliveries)
-                with self._publishing:
-                    self._publisher.tend()
             except BrokerUnavailable:
-                pause.wait(0.5)
+                pause.wait(_IDLE_SECONDS)
                 continue
             for delivery in deliveries:
-                pending = self._pending.get(delivery.headers.get(QUESTION, ""))
-                # None: the answer came after its deadline, and nobody waits for it any more
-                if pending is not None:
-                    pending.answer = orjson.loads(delivery.body)
-                    pending.arrived.set()
+                self._settle(delivery.headers.get(QUESTION, ""), orjson.loads(delivery.body))
         self._answers.close()
-        self._publisher.close()
+
+    def _settle(self, number: str, answer: Mapping[str, Any]) -> None:
+        pending = self._pending.get(number)
+        # None: the answer came after its deadline, and nobody waits for it any more
+        if pending is not None:
+            pending.answer = answer
+            pending.arrived.set()
 
 
 class QuestionProcessor:
@@ -127,20 +150,25 @@ class QuestionProcessor:
                         routing_key=reply_to,
                         message_id=new_id(),
                         partition_key="",
-                        body=orjson.dumps(self._reply(delivery.body), option=orjson.OPT_UTC_Z),
+                        body=self._reply(delivery.body),
                         headers={QUESTION: number},
                         transient=True,
                     )
                 )
-        self._publisher.publish(replies)
-
-    def _reply(self, body: bytes) -> Mapping[str, Any]:
         try:
-            return {"answer": self._answer(orjson.loads(body))}
+            self._publisher.publish(replies)
+        except BrokerUnavailable:
+            # Between questions nobody tends this connection: the broker may have dropped it as idle.
+            self._publisher.publish(replies)
+
+    def _reply(self, body: bytes) -> bytes:
+        try:
+            return orjson.dumps({"answer": self._answer(orjson.loads(body))}, option=orjson.OPT_UTC_Z)
         except Refused as refused:
-            return {"refused": {"slug": refused.slug, "detail": refused.detail, "status": refused.status}}
+            reason = {"slug": refused.slug, "detail": refused.detail, "status": refused.status}
+            return orjson.dumps({"refused": reason})
         except KopuroError as error:
             _log.warning("question not answered", extra={"reason": reason_of(error)})
         except Exception as error:  # noqa: BLE001 - one bad question must not stop the others
             _log.error("question failed", extra={"reason": reason_of(error)})
-        return {}
+        return b"{}"

@@ -11,6 +11,7 @@ from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
 from runtime.messaging.ports import Broker, BrokerUnavailable, PublishIncomplete
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.exclusive import Exclusive
 
 _log = logging.getLogger(__name__)
 
@@ -18,6 +19,8 @@ WAVE = 500
 # An idle relay looks at its outbox this often all the same: another process may have written to it.
 IDLE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 5.0
+# Names the right to publish from a database; only its uniqueness matters.
+_PUBLISHING = 0x6B6F7075726F
 
 
 class Relay:
@@ -29,6 +32,7 @@ class Relay:
         self._database = database
         self._outbox = outbox
         self._metrics = metrics
+        self._turn = Exclusive(database, _PUBLISHING)
         self._publisher = broker.publisher()
         self._wake = threading.Event()
         self._stopping = False
@@ -68,7 +72,8 @@ class Relay:
             while not self._stopping:
                 self._wake.clear()
                 try:
-                    published = self.publish_wave()
+                    # Where it is another process's turn, its own waking every second finds our rows.
+                    published = self.publish_wave() if self._turn.held() else 0
                     pause = 0.0
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
@@ -81,6 +86,7 @@ class Relay:
                     self._publisher.tend()
         finally:
             self._publisher.close()
+            self._turn.release()
             self._ended.set()
 
     def stop(self) -> None:

@@ -8,11 +8,12 @@ snapshot and the live events may arrive in any order. `/readyz` says no until th
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.envelope import Envelope, Event
@@ -48,6 +49,10 @@ class Replica:
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
     ) -> Sequence[Outgoing]:
         """Takes over what is newer than the copy (a `batches.BatchHandler`)."""
+        if transaction.dialect.name == "postgresql":
+            # Two writers (a change of the active consumer) must not give the same change numbers, nor
+            # commit in another order than numbered: a reader that has seen the higher one looks no lower.
+            transaction.execute(text(f"LOCK TABLE {self._table.name} IN SHARE ROW EXCLUSIVE MODE"))
         change = self._latest_change(transaction)
         rows = []
         for message in messages:
@@ -126,11 +131,14 @@ class ReplicaView:
         self._replica = replica
         self._absorb = absorb
         self._seen = 0
+        # The consumer and the timer both refresh: the slower one must not put back what it read earlier.
+        self._refreshing = threading.Lock()
 
     def refresh(self) -> None:
         """Takes over what has changed since the last time. Cheap when nothing has."""
-        with self._database.read() as transaction:
-            records = self._replica.newer_than(transaction, self._seen)
-        if records:
-            self._absorb(records)
-            self._seen = records[-1].change
+        with self._refreshing:
+            with self._database.read() as transaction:
+                records = self._replica.newer_than(transaction, self._seen)
+            if records:
+                self._absorb(records)
+                self._seen = records[-1].change

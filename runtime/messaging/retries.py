@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from runtime.messaging.parking import FIRST_SEEN
 from runtime.messaging.ports import Delivery
 
 FIRST_DELAY = dt.timedelta(seconds=1)
@@ -72,7 +73,7 @@ class Retries:
                     routing_key=row.routing_key,
                     message_id=row.message_id,
                     body=row.body,
-                    headers={},
+                    headers={FIRST_SEEN: row.first_seen.isoformat()},
                     redelivered=True,
                 ),
             )

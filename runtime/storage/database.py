@@ -26,6 +26,11 @@ from contracts.errors import Unavailable
 _WRITING = "kopuro_writing"
 # How long SQLite waits for another process (a migration, a backup) that holds its lock.
 _BUSY_TIMEOUT_MS = 5_000
+# What PostgreSQL (SQLSTATE) does not count among the operational errors, though no message is at fault: the
+# server became a read-only standby; the schema is not there yet. SQLite calls both operational.
+_PASSING = frozenset({"25006", "42P01", "42703"})
+# And what it does count among them, though only one message's values are: they are too large to index.
+_LIMIT_EXCEEDED = "54"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -55,7 +60,12 @@ class Database:
             options["connect_args"] = {"check_same_thread": False, "isolation_level": None}
         else:
             options["pool_pre_ping"] = True
-            options["connect_args"] = {"connect_timeout": 5}
+            # a server that is gone without a word is noticed within these bounds
+            options["connect_args"] = {
+                "connect_timeout": 5,
+                "keepalives_idle": 30,
+                "tcp_user_timeout": 15_000,
+            }
             options["executemany_mode"] = "values_plus_batch"
         engine = create_engine(parsed, **options)
         if parsed.get_backend_name() == "sqlite":
@@ -74,7 +84,7 @@ class Database:
 
         Raises DatabaseUnavailable; every other error is the block's own.
         """
-        with self._writer, _translated(), self._engine.connect() as connection:
+        with self._writer, translated(), self._engine.connect() as connection:
             connection = connection.execution_options(**{_WRITING: True})
             with connection.begin():
                 yield connection
@@ -82,7 +92,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One read transaction with a consistent view. Raises DatabaseUnavailable."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        with translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -91,15 +101,24 @@ class Database:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raises DatabaseUnavailable for what concerns the database itself and not the statement's values."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise DatabaseUnavailable("The database cannot be used just now.") from error
+    except PoolTimeout as error:
+        raise DatabaseUnavailable("Too many wait for the database.") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseUnavailable("The connection to the database broke.") from error
+        if _passes(error):
+            raise DatabaseUnavailable("The database cannot be used just now.") from error
         raise
+
+
+def _passes(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "pgcode", None) or ""
+    if code in _PASSING:
+        return True
+    operational = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    return operational and not code.startswith(_LIMIT_EXCEEDED)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
