@@ -113,7 +113,7 @@ class Message(TypedDict):
 
 
 class Rule(TypedDict):
-    """One hard rule applied to one candidate. reason: a code; overridden: by the coordinator who placed it."""
+    """One hard rule applied to one candidate. reason: a code; overridden: by a coordinator."""
 
     rule: str
     passed: bool
