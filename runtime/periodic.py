@@ -19,7 +19,7 @@ class Periodic:
     called twice at a time.
     """
 
-    def __init__(self, name: str, work: Callable[[], None], *, seconds: float) -> None:
+    def __init__(self, name: str, work: Callable[[], object], *, seconds: float) -> None:
         """name: for the log. seconds: between the end of one turn and the beginning of the next."""
         self._name = name
         self._work = work

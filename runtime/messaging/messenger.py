@@ -60,6 +60,8 @@ class Messenger:
         self._processors: list[BatchProcessor[Any]] = []
         self._replicas: list[tuple[Replica, ReplicaView]] = []
         self._declared = False
+        # Messages waiting in the outbox, as counted at the last tick.
+        self.backlog = 0
         self._stopping = threading.Event()
 
     def wake(self) -> None:
@@ -150,7 +152,8 @@ class Messenger:
         for _, view in self._replicas:
             view.refresh()
         with self._database.read() as transaction:
-            self._metrics.outbox_depth.set(self.outbox.depth(transaction))
+            self.backlog = self.outbox.depth(transaction)
+        self._metrics.outbox_depth.set(self.backlog)
         if clean:
             with self._database.write() as transaction:
                 self._inbox.forget_before(transaction, self._clock.now() - KEPT)

@@ -1,0 +1,1 @@
+"""Intake's tables and the store behind its port."""

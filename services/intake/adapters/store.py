@@ -1,0 +1,94 @@
+"""The store of admissions on SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection, delete, insert, literal, select, tuple_, union_all
+from sqlalchemy.dialects import postgresql, sqlite
+
+from services.intake.adapters.tables import IDEMPOTENCY_KEYS, OFFERS, SUBMISSIONS
+from services.intake.domain.admission import Admission, Claim
+from services.intake.ports import Submitted
+
+
+class SqlAdmissionStore:
+    """See `ports.AdmissionStore`."""
+
+    def claimed(
+        self, transaction: Connection, claims: Collection[Claim]
+    ) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """See `ports.AdmissionStore`."""
+        if not claims:
+            return {}
+        keys = IDEMPOTENCY_KEYS.c
+        wanted = [(claim.organization, claim.key) for claim in claims]
+        rows = transaction.execute(
+            select(IDEMPOTENCY_KEYS).where(tuple_(keys.organization, keys.key).in_(wanted))
+        )
+        return {(row.organization, row.key): (row.fingerprint, row.answer_id) for row in rows}
+
+    def record(self, transaction: Connection, admissions: Sequence[Admission], now: dt.datetime) -> None:
+        """See `ports.AdmissionStore`."""
+        referrals = [
+            {"referral_id": a.referral_id, "sender": a.organization, "submitted_at": now}
+            for a in admissions
+            if a.is_referral
+        ]
+        if referrals:
+            transaction.execute(insert(SUBMISSIONS), referrals)
+        claims = [
+            {
+                "organization": admission.claim.organization,
+                "key": admission.claim.key,
+                "fingerprint": admission.claim.fingerprint,
+                "answer_id": admission.id,
+                "used_at": now,
+            }
+            for admission in admissions
+            if admission.claim is not None
+        ]
+        if claims:
+            transaction.execute(insert(IDEMPOTENCY_KEYS), claims)
+
+    def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:
+        """See `ports.AdmissionStore`."""
+        dialect = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
+        transaction.execute(
+            dialect(OFFERS).on_conflict_do_nothing(),
+            [
+                {"id": offer_id, "referral_id": referral_id, "organization": organization}
+                for offer_id, referral_id, organization in offers
+            ],
+        )
+
+    def offer(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
+        """See `ports.AdmissionStore`."""
+        wanted = select(OFFERS.c.referral_id, OFFERS.c.organization).where(OFFERS.c.id == offer_id)
+        row = transaction.execute(wanted).first()
+        return (row.referral_id, row.organization) if row else None
+
+    def is_party(self, transaction: Connection, referral_id: str, organization: str) -> bool:
+        """See `ports.AdmissionStore`."""
+        sent = select(literal(1)).where(
+            SUBMISSIONS.c.referral_id == referral_id, SUBMISSIONS.c.sender == organization
+        )
+        asked = select(literal(1)).where(
+            OFFERS.c.referral_id == referral_id, OFFERS.c.organization == organization
+        )
+        return transaction.execute(union_all(sent, asked)).first() is not None
+
+    def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:
+        """See `ports.AdmissionStore`."""
+        wanted = select(SUBMISSIONS).where(SUBMISSIONS.c.referral_id == referral_id)
+        row = transaction.execute(wanted).first()
+        if row is None:
+            return None
+        return Submitted(id=row.referral_id, sender=row.sender, submitted_at=row.submitted_at)
+
+    def forget_before(self, transaction: Connection, moment: dt.datetime) -> int:
+        """See `ports.AdmissionStore`."""
+        return transaction.execute(
+            delete(IDEMPOTENCY_KEYS).where(IDEMPOTENCY_KEYS.c.used_at < moment)
+        ).rowcount

@@ -1,0 +1,40 @@
+"""Intake's tables. A sealed case passes through the outbox alone, and is gone once the broker has it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, MetaData, String, Table
+
+from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.storage.columns import Instant
+
+METADATA = MetaData()
+MESSAGING = messaging_tables(METADATA)
+REPLICA = replica_table(METADATA)
+
+SUBMISSIONS = Table(
+    "submissions",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("sender", String(100), nullable=False),
+    Column("submitted_at", Instant, nullable=False),
+)
+
+IDEMPOTENCY_KEYS = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("answer_id", String(36), nullable=False),
+    Column("used_at", Instant, nullable=False),
+    Index("idempotency_keys_used_at", "used_at"),
+)
+
+OFFERS = Table(
+    "offers",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("referral_id", String(36), nullable=False),
+    Column("organization", String(100), nullable=False),
+    Index("offers_referral", "referral_id", "organization"),
+)

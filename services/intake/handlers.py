@@ -1,0 +1,275 @@
+"""Intake's use cases: admit or refuse; one transaction for everybody who comes at the same time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from contracts.codes import Answer as OfferAnswer
+from contracts.codes import ReferralStatus
+from contracts.envelope import Event
+from contracts.errors import KopuroError, Refused, Unavailable
+from contracts.facts import (
+    AnswerSubmitted,
+    Fact,
+    NoteSealed,
+    NoteSubmitted,
+    OfferOpened,
+    OutcomeSubmitted,
+    ProgressSubmitted,
+    RevocationSubmitted,
+    WithdrawalSubmitted,
+)
+from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
+from contracts.referral import ReferralSubmission
+from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database
+from runtime.storage.group_commit import GroupCommit
+from services.intake.domain.admission import Admission, Claim, Speaker
+from services.intake.domain.members import Members, require_good_standing
+from services.intake.domain.submission import (
+    Completion,
+    Decline,
+    Note,
+    Progress,
+    Withdrawal,
+    referral_facts,
+)
+from services.intake.ports import AdmissionStore, Referrals
+
+# With so many messages waiting for the broker, further submissions are asked to come back later.
+OUTBOX_BOUND = 100_000
+
+# A partner repeats a request within hours; a month leaves room for a long outage.
+IDEMPOTENCY_KEYS_KEPT = dt.timedelta(days=30)
+
+Result = str | KopuroError
+
+
+class Handlers:
+    """One instance a process; safe for any number of greenlets."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: AdmissionStore,
+        outbox: Outbox,
+        referrals: Referrals,
+        members: Members,
+        custody_kid: Callable[[], str],
+        backlog: Callable[[], int],
+        after_commit: Callable[[], None],
+    ) -> None:
+        """backlog: messages waiting in the outbox, as counted a moment ago."""
+        self._database = database
+        self._store = store
+        self._outbox = outbox
+        self._referrals = referrals
+        self._members = members
+        self._custody_kid = custody_kid
+        self._backlog = backlog
+        self._commits = GroupCommit[Sequence[Admission], Sequence[Result]](
+            database, self._record, after_commit=after_commit
+        )
+
+    def prepare_referral(
+        self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None
+    ) -> Admission:
+        """What a referral would write. Raises Refused, with pointers."""
+        require_good_standing(self._members, speaker.organization)
+        referral_id = speaker.new_id()
+        facts = referral_facts(
+            submission,
+            referral_id=referral_id,
+            sender=speaker.organization,
+            custody_kid=self._custody_kid(),
+            members=self._members,
+        )
+        return speaker.admission(
+            *facts, referral_id=referral_id, answer_id=referral_id, is_referral=True, claim=claim
+        )
+
+    def admit(self, admission: Admission) -> str:
+        """Returns the answer's id once it is committed. Raises Refused, Unavailable."""
+        (result,) = self.admit_all([admission])
+        if isinstance(result, KopuroError):
+            raise result
+        return result
+
+    def admit_all(self, admissions: Sequence[Admission]) -> Sequence[Result]:
+        """For each admission its answer's id, or why it was refused. Raises Unavailable."""
+        if self._backlog() > OUTBOX_BOUND:
+            raise Unavailable("Too much is waiting for the broker.", retry_after=5)
+        return self._commits.submit(admissions) if admissions else ()
+
+    def accept(self, speaker: Speaker, offer_id: str) -> str:
+        """An organisation accepts an offer made to it."""
+        return self._answer(speaker, offer_id, OfferAnswer.accept, None)
+
+    def decline(self, speaker: Speaker, offer_id: str, why: Decline) -> str:
+        """An organisation declines an offer made to it."""
+        return self._answer(speaker, offer_id, OfferAnswer.decline, why)
+
+    def withdraw(self, speaker: Speaker, referral_id: str, said: Withdrawal) -> str:
+        """The sender takes a referral back."""
+        return self._say(
+            speaker,
+            WithdrawalSubmitted(
+                referral_id=referral_id, organization=speaker.organization, reason=said.reason
+            ),
+            referral_id=referral_id,
+        )
+
+    def report_progress(self, speaker: Speaker, referral_id: str, said: Progress) -> str:
+        """The acceptor says how it goes."""
+        return self._say(
+            speaker,
+            ProgressSubmitted(referral_id=referral_id, organization=speaker.organization, status=said.status),
+            referral_id=referral_id,
+        )
+
+    def complete(self, speaker: Speaker, referral_id: str, said: Completion) -> str:
+        """The acceptor says how it ended."""
+        return self._say(
+            speaker,
+            OutcomeSubmitted(
+                referral_id=referral_id, organization=speaker.organization, outcome=said.outcome
+            ),
+            referral_id=referral_id,
+        )
+
+    def revoke_consent(self, speaker: Speaker, referral_id: str) -> str:
+        """A party passes on that the person has taken the consent back."""
+        return self._say(
+            speaker,
+            RevocationSubmitted(referral_id=referral_id, organization=speaker.organization),
+            referral_id=referral_id,
+        )
+
+    def pass_note(self, speaker: Speaker, referral_id: str, said: Note) -> str:
+        """A party writes to the other: that it did is a fact, what it wrote stays sealed."""
+        return self._say(
+            speaker,
+            NoteSubmitted(referral_id=referral_id, organization=speaker.organization),
+            NoteSealed(referral_id=referral_id, author=speaker.organization, note=said.note),
+            referral_id=referral_id,
+        )
+
+    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> Any:
+        """A referral as routing tells it. Raises Refused `not-found`, Unavailable."""
+        try:
+            return self._referrals.ask(AskReferral(id=referral_id, viewer=viewer, oversight=oversight))
+        except Refused:
+            with self._database.read() as transaction:
+                submitted = self._store.submitted(transaction, referral_id)
+            if submitted is None or not (oversight or submitted.sender == viewer):
+                raise
+        # Admitted here, and routing has not come to it yet.
+        return {
+            "id": submitted.id,
+            "sender": submitted.sender,
+            "status": ReferralStatus.requested,
+            "status_fhir": "requested",
+            "acceptor": None,
+            "outcome": None,
+            "submitted_at": submitted.submitted_at,
+            "updated_at": submitted.submitted_at,
+            "facts": None,
+            "offers": [],
+            "timeline": [],
+        }
+
+    def referral_list(self, question: AskReferrals) -> Any:
+        """Referrals as routing lists them. Raises Refused, Unavailable."""
+        return self._referrals.ask(question)
+
+    def note_offers(
+        self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
+    ) -> Iterable[Outgoing]:
+        """Learns which offer was made to whom (a `batches.BatchHandler`)."""
+        offers = [
+            (event.data.offer_id, event.data.referral_id, event.data.organization)
+            for event in events
+            if isinstance(event.data, OfferOpened)
+        ]
+        if offers:
+            self._store.note_offers(transaction, offers)
+        return ()
+
+    def forget_old_keys(self, now: dt.datetime) -> int:
+        """Deletes Idempotency-Keys that nobody will repeat any more; returns how many."""
+        with self._database.write() as transaction:
+            return self._store.forget_before(transaction, now - IDEMPOTENCY_KEYS_KEPT)
+
+    def _answer(self, speaker: Speaker, offer_id: str, answer: OfferAnswer, why: Decline | None) -> str:
+        said = AnswerSubmitted(
+            referral_id=self._referral_of_offer(offer_id, speaker.organization),
+            offer_id=offer_id,
+            organization=speaker.organization,
+            answer=answer,
+            reason=why.reason if why else None,
+            note=why.note if why else None,
+        )
+        return self.admit(speaker.admission(said, referral_id=said.referral_id))
+
+    def _say(self, speaker: Speaker, *facts: Fact, referral_id: str) -> str:
+        self._require_party(referral_id, speaker.organization)
+        return self.admit(speaker.admission(*facts, referral_id=referral_id))
+
+    def _referral_of_offer(self, offer_id: str, organization: str) -> str:
+        """Raises Refused `not-found` for an offer that was made to somebody else, too."""
+        with self._database.read() as transaction:
+            parties = self._store.offer(transaction, offer_id)
+        # An offer can reach its organisation before it is known here: then routing is asked.
+        parties = parties or self._referrals.ask(AskOffer(id=offer_id))
+        if parties is None or parties[1] != organization:
+            raise Refused("not-found", "No such offer was made to this organisation.")
+        return str(parties[0])
+
+    def _require_party(self, referral_id: str, organization: str) -> None:
+        with self._database.read() as transaction:
+            known = self._store.is_party(transaction, referral_id, organization)
+        if not known and not self._referrals.ask(AskParty(id=referral_id, organization=organization)):
+            raise Refused("not-found", "There is no such referral for this organisation.")
+
+    def _record(
+        self, transaction: Connection, groups: Sequence[Sequence[Admission]]
+    ) -> Sequence[Sequence[Result]]:
+        claims = [a.claim for group in groups for a in group if a.claim is not None]
+        used = dict(self._store.claimed(transaction, claims))
+        fresh: list[Admission] = []
+        results = []
+        for group in groups:
+            answers: list[Result] = []
+            for admission in group:
+                answer = _claim(admission, used)
+                if answer is None:
+                    fresh.append(admission)
+                    answer = admission.id
+                answers.append(answer)
+            results.append(answers)
+        if fresh:
+            self._store.record(transaction, fresh, fresh[0].events[0].time)
+            self._outbox.add(transaction, [outgoing(e) for admission in fresh for e in admission.events])
+        return results
+
+
+def _claim(admission: Admission, used: dict[tuple[str, str], tuple[str, str]]) -> Result | None:
+    """What a repeated key is answered: the same again, or a conflict; None for what is new."""
+    claim = admission.claim
+    if claim is None:
+        return None
+    place = (claim.organization, claim.key)
+    known = used.get(place)
+    if known is None:
+        used[place] = (claim.fingerprint, admission.id)
+        return None
+    fingerprint, answer_id = known
+    if fingerprint == claim.fingerprint:
+        return answer_id
+    return Refused("idempotency-conflict", "This Idempotency-Key was used with another body.")

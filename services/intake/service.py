@@ -1,0 +1,78 @@
+"""The intake service: its resources, its queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.messaging.entrypoints import batches
+from runtime.messaging.ports import Delivery
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from runtime.web.resource import resource
+from runtime.web.service import Service
+from services.intake import api
+from services.intake.bootstrap import Parts
+
+READERS = api.PARTNERS | api.OVERSIGHT
+
+
+class IntakeService(Service):
+    """Takes in what partners submit."""
+
+    name = "intake"
+    handlers: Parts
+
+    @resource("POST", "/v1/referrals", roles=api.PARTNERS)
+    def submit(self, request: Request) -> Answer:
+        return api.submit(self.handlers.door, request)
+
+    @resource("POST", "/v1/referrals:batch", roles=api.PARTNERS, limit=api.BATCH_LIMIT)
+    def submit_batch(self, request: Request) -> Answer:
+        return api.submit_batch(self.handlers.door, request)
+
+    @resource("GET", "/v1/referrals", roles=READERS)
+    def listing(self, request: Request) -> Answer:
+        return api.listing(self.handlers.door, request)
+
+    @resource("GET", "/v1/referrals/<id>", roles=READERS)
+    def show(self, request: Request) -> Answer:
+        return api.show(self.handlers.door, request)
+
+    @resource("POST", "/v1/referrals/<id>/withdraw", roles=api.PARTNERS)
+    def withdraw(self, request: Request) -> Answer:
+        return api.withdraw(self.handlers.door, request)
+
+    @resource("POST", "/v1/referrals/<id>/progress", roles=api.PARTNERS)
+    def progress(self, request: Request) -> Answer:
+        return api.progress(self.handlers.door, request)
+
+    @resource("POST", "/v1/referrals/<id>/complete", roles=api.PARTNERS)
+    def complete(self, request: Request) -> Answer:
+        return api.complete(self.handlers.door, request)
+
+    @resource("POST", "/v1/referrals/<id>/notes", roles=api.PARTNERS)
+    def note(self, request: Request) -> Answer:
+        return api.note(self.handlers.door, request)
+
+    @resource("POST", "/v1/referrals/<id>/consent/revoke", roles=api.PARTNERS)
+    def revoke_consent(self, request: Request) -> Answer:
+        return api.revoke_consent(self.handlers.door, request)
+
+    @resource("POST", "/v1/offers/<id>/accept", roles=api.PARTNERS)
+    def accept(self, request: Request) -> Answer:
+        return api.accept(self.handlers.door, request)
+
+    @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS)
+    def decline(self, request: Request) -> Answer:
+        return api.decline(self.handlers.door, request)
+
+    @batches("intake.offers")
+    def offers(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.offers.process(deliveries)
+
+    @batches("intake.directory")
+    def directory(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.directory.process(deliveries)
+
+
+SERVICE = IntakeService
