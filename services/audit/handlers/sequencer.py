@@ -61,9 +61,13 @@ class Sequencer:
         return ()
 
     def _unknown(self, transaction: Connection, messages: Sequence[Envelope]) -> list[Envelope]:
-        by_id = {message.id: message for message in reversed(messages)}
-        known = self._log.known(transaction, list(by_id))
-        return [m for m in messages if m.id not in known and by_id[m.id] is m]
+        known = self._log.known(transaction, [message.id for message in messages])
+        unknown = []
+        for message in messages:
+            if message.id not in known:
+                known.add(message.id)  # it may stand twice in one batch
+                unknown.append(message)
+        return unknown
 
     def _entries(self, messages: Sequence[Envelope], *, first: int) -> list[NewEntry]:
         salts = self._entropy(SALT_BYTES * len(messages))

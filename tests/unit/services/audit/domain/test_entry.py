@@ -8,6 +8,9 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.errors import Defect
 from services.audit.domain.entry import (
@@ -17,6 +20,7 @@ from services.audit.domain.entry import (
     commitment,
     entry_of,
     leaf_bytes,
+    organizations_of,
 )
 from services.audit.domain.merkle import Frontier, leaf_hash, verify_inclusion
 
@@ -196,3 +200,46 @@ def test_a_leaf_fits_into_an_entry_bundle() -> None:
     assert len(leaf_bytes(declined(message_id="m" * room))) == MAX_LEAF_BYTES
     with pytest.raises(EntryError, match="longer"):
         leaf_bytes(declined(message_id="m" * (room + 1)))
+
+
+@pytest.mark.parametrize(
+    ("data", "organization", "parties"),
+    [
+        ({"sender": "kg.osh"}, "kg.osh", ("kg.osh",)),
+        ({"sender": "kg.osh", "facts": {"to": "ru.moscow"}}, "kg.osh", ("kg.osh", "ru.moscow")),
+        ({"sender": "kg.osh", "facts": {"to": None}, "to": "kz.almaty"}, "kg.osh", ("kg.osh", "kz.almaty")),
+        ({"sender": "kg.osh", "organization": "ru.moscow"}, "ru.moscow", ("ru.moscow", "kg.osh")),
+        ({"sender": "kg.osh", "organization": None}, "kg.osh", ("kg.osh",)),
+        ({"sender": "kg.osh", "organization": "kg.osh"}, "kg.osh", ("kg.osh",)),
+        ({"organization": {"id": "kg.osh", "name": "Osh"}}, "kg.osh", ("kg.osh",)),
+        ({"facts": ["ru.moscow"], "to": 7}, None, ()),
+        ({}, None, ()),
+    ],
+)
+def test_the_leaf_names_one_organization_and_every_party_is_known(
+    data: dict[str, Any], organization: str | None, parties: tuple[str, ...]
+) -> None:
+    assert declined(data=data).organization == organization
+    assert organizations_of(data) == parties
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**54), 2**54)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), JSON, max_size=5))
+def test_the_canonical_bytes_are_rfc_8785s_whichever_way_they_are_written(data: dict[str, Any]) -> None:
+    try:
+        expected = rfc8785.dumps(data)
+    except rfc8785.CanonicalizationError:
+        with pytest.raises(EntryError):
+            commitment(data, SALT)
+    else:
+        assert commitment(data, SALT) == "sha256:" + hashlib.sha256(SALT + expected).hexdigest()

@@ -1,0 +1,141 @@
+"""What is found, page by page, and that looking is itself on record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+
+from contracts.envelope import Envelope
+from contracts.errors import Refused
+from runtime.identifiers import new_id
+from services.audit.domain.search import Search
+from services.audit.handlers.history import Position
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+
+FIRST, SECOND = new_id(), new_id()
+OSH, MOSCOW, ALMATY = "kg.osh-legal-aid", "ru.moscow-union", "kz.almaty-shelter"
+HOUR = dt.timedelta(hours=1)
+
+STORY = [
+    event("kopuro.referral.submitted.v1", partition_key=FIRST, data={"sender": OSH}, time=NOON),
+    event(
+        "kopuro.offer.opened.v1",
+        partition_key=FIRST,
+        data={"organization": MOSCOW, "sender": OSH},
+        time=NOON + HOUR,
+    ),
+    event("kopuro.referral.submitted.v1", partition_key=SECOND, data={"sender": ALMATY}, time=NOON + HOUR),
+    event(
+        "kopuro.offer.opened.v1",
+        partition_key=SECOND,
+        data={"organization": MOSCOW, "sender": ALMATY},
+        time=NOON + 2 * HOUR,
+    ),
+    event("kopuro.organization.changed.v1", partition_key=OSH, data={"organization": {"id": OSH}}, time=NOON),
+]
+
+
+@pytest.fixture
+def told(audit: LogOnDatabase) -> LogOnDatabase:
+    audit.append(STORY)
+    return audit
+
+
+def found(audit: LogOnDatabase, search: Search, limit: int = 50) -> list[int]:
+    return [leaf.index for leaf in audit.history.page("auditor", search, None, limit).leaves]
+
+
+@pytest.mark.parametrize(
+    ("search", "indices"),
+    [
+        (Search(), [0, 1, 2, 3, 4]),
+        (Search(referral_id=FIRST), [0, 1]),
+        (Search(organization=OSH), [0, 1, 4]),
+        (Search(organization=MOSCOW), [1, 3]),
+        (Search(organization="tj.nobody"), []),
+        (Search(type="kopuro.offer.opened.v1"), [1, 3]),
+        (Search(since=NOON + HOUR), [1, 2, 3]),
+        (Search(until=NOON + HOUR), [0, 4]),
+        (Search(since=NOON + HOUR, until=NOON + 2 * HOUR), [1, 2]),
+        (Search(organization=MOSCOW, type="kopuro.offer.opened.v1", referral_id=SECOND), [3]),
+        (Search(organization=OSH, until=NOON + HOUR), [0, 4]),
+    ],
+)
+def test_a_search_finds_what_it_asks_for_and_nothing_else(
+    told: LogOnDatabase, search: Search, indices: list[int]
+) -> None:
+    assert found(told, search) == indices
+
+
+def turned(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[int]]:
+    position: Position | None = None
+    while True:
+        page = audit.history.page("auditor", search, position, limit)
+        yield [leaf.index for leaf in page.leaves]
+        if (position := page.following) is None:
+            return
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6])
+def test_pages_hold_everything_once_although_each_read_is_appended_in_between(
+    told: LogOnDatabase, limit: int
+) -> None:
+    seen: list[int] = []
+    delivered = 0
+    for page in turned(told, Search(), limit):
+        assert 0 < len(page) <= limit
+        seen += page
+        reads = told.recorded_reads()
+        told.append(reads[delivered:])
+        delivered = len(reads)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_page_that_is_just_full_is_the_last(told: LogOnDatabase) -> None:
+    assert list(turned(told, Search(organization=MOSCOW), 2)) == [[1, 3]]
+
+
+def test_a_cursor_from_nowhere_reaches_no_further_than_the_log(told: LogOnDatabase) -> None:
+    page = told.history.page("auditor", Search(), Position(start=3, size=10**9), 50)
+    assert [leaf.index for leaf in page.leaves] == [3, 4]
+    assert told.history.page("auditor", Search(), Position(start=10**9, size=10**9), 50).leaves == ()
+
+
+def test_a_read_goes_on_record_with_who_asked_for_what(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(referral_id=FIRST, since=NOON), None, 1)
+    told.history.page("bek", Search(type="kopuro.offer.opened.v1"), None, 50)
+    first, second = told.recorded_reads()
+    assert first.type == "kopuro.history.read.v1"
+    assert first.data == {
+        "reader": "ann",
+        "filter": {"referral": FIRST, "from": "2026-03-01T12:00:00+00:00"},
+        "entries": 1,
+    }
+    assert second.data == {"reader": "bek", "filter": {"type": "kopuro.offer.opened.v1"}, "entries": 2}
+    assert second.source == "/kg/audit"
+    assert told.woken == 2
+
+
+def test_who_looked_into_a_referral_stands_in_its_own_history(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(referral_id=FIRST), None, 50)
+    told.history.entry("bek", 1)
+    told.history.page("cat", Search(referral_id=SECOND), None, 50)
+    told.append(told.recorded_reads())
+    assert found(told, Search(referral_id=FIRST)) == [0, 1, 5, 6]
+    assert [read.partition_key for read in told.recorded_reads()[:3]] == [FIRST, FIRST, SECOND]
+
+
+def test_one_entry_is_shown_as_it_lies_there_and_its_read_recorded(told: LogOnDatabase) -> None:
+    assert told.history.entry("ann", 4).message_id == STORY[4].id
+    (read,) = told.recorded_reads()
+    assert read.data == {"reader": "ann", "filter": {"index": 4}, "entries": 1}
+    with pytest.raises(Refused):
+        told.history.entry("ann", 5)
+
+
+def test_a_read_is_an_event_that_every_consumer_can_decode(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(organization=OSH), None, 50)
+    read: Envelope = told.recorded_reads()[0]
+    assert read.event().type == "kopuro.history.read.v1"

@@ -1,0 +1,105 @@
+"""A log in a real database, and events to put into it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from contracts.envelope import Envelope
+from runtime.clock import SystemClock
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import Outbox
+from runtime.storage.database import Database
+from services.audit.adapters.sql_log import SqlLog
+from services.audit.adapters.tables import ENTRIES, MESSAGING
+from services.audit.domain.head import Head, LogKey, origin_of
+from services.audit.domain.note import Ed25519Signer
+from services.audit.handlers.history import History
+from services.audit.handlers.proofs import Proofs
+from services.audit.handlers.self_check import SelfCheck
+from services.audit.handlers.sequencer import Sequencer
+
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+
+
+def new_key(hub: str = "kg") -> LogKey:
+    signer = Ed25519Signer(name=origin_of(hub), private_key=Ed25519PrivateKey.generate())
+    return LogKey(signer=signer)
+
+
+def event(
+    type: str = "kopuro.offer.opened.v1",
+    *,
+    data: Mapping[str, Any] | None = None,
+    id: str | None = None,
+    partition_key: str = "no-referral",
+    time: dt.datetime = NOON,
+    source: str = "/kg/routing",
+) -> Envelope:
+    number = id or new_id()
+    return Envelope(
+        id=number,
+        source=source,
+        type=type,
+        time=time,
+        partition_key=partition_key,
+        correlation_id=number,
+        causation_id=None,
+        traceparent=None,
+        data=data or {},
+        body=b"",
+    )
+
+
+def events(count: int) -> list[Envelope]:
+    return [event(data={"number": n}) for n in range(count)]
+
+
+@dataclass(kw_only=True)
+class LogOnDatabase:
+    """One process's handlers on a database."""
+
+    database: Database
+    key: LogKey
+    woken: int = 0
+
+    def __post_init__(self) -> None:
+        self.log = SqlLog()
+        self.sequencer = Sequencer(self.log, self.key, os.urandom)
+        self.proofs = Proofs(self.database, self.log, self.key)
+        self.history = History(
+            database=self.database,
+            log=self.log,
+            outbox=Outbox(MESSAGING.outbox),
+            source="/kg/audit",
+            clock=SystemClock(),
+            after_commit=self.wake,
+        )
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def check(self) -> Head:
+        return SelfCheck(self.database, self.log, self.key, SystemClock()).run()
+
+    def append(self, messages: Sequence[Envelope], now: dt.datetime = NOON) -> None:
+        with self.database.write() as transaction:
+            assert list(self.sequencer.append(transaction, messages, now)) == []
+
+    def message_ids(self) -> list[str]:
+        """In the order of the log, which has no gaps."""
+        with self.database.read() as transaction:
+            rows = transaction.execute(ENTRIES.select().order_by(ENTRIES.c.leaf_index)).all()
+        assert [row.leaf_index for row in rows] == list(range(len(rows)))
+        return [row.message_id for row in rows]
+
+    def recorded_reads(self) -> list[Envelope]:
+        """What the outbox holds, oldest first."""
+        with self.database.read() as transaction:
+            waiting = Outbox(MESSAGING.outbox).oldest(transaction, 1000)
+        return [Envelope.decode(message.body) for _, message in waiting]
