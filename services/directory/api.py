@@ -16,11 +16,11 @@ from runtime.web.paging import Scalar, decode_cursor, encode_cursor, limit_of
 from runtime.web.request import Request
 from runtime.web.signer import LIFETIME_SECONDS
 from services.directory import admission, hsds
-from services.directory.bootstrap import Handlers
 from services.directory.client_authentication import client_of
 from services.directory.domain.amendment import Editor
 from services.directory.domain.client import SECRET_BYTES, Role
 from services.directory.domain.entry import Entry, Standing
+from services.directory.handlers import Handlers
 
 T = TypeVar("T")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
-from contracts.envelope import Event, decode
-from contracts.facts import Fact
+from contracts.envelope import decode
 from runtime.application import Application, Spawn
 from runtime.foundation import lay
-from runtime.messaging.batches import BatchProcessor
 from runtime.settings import Settings, SettingsError
 from runtime.web.signer import TokenSigner
 from runtime.web.tokens import TokenVerifier, issuer_of
@@ -19,20 +16,11 @@ from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.entry import TokenKey
+from services.directory.handlers import Handlers
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.tokens import Tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Handlers:
-    """What the doors call."""
-
-    tokens: Tokens
-    listings: Listings
-    entries: Entries
-    requests: BatchProcessor[Event[Fact]]
 
 
 class KeyAnnouncement:

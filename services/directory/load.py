@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from sqlalchemy.exc import ProgrammingError
+
 from contracts.errors import Refused
 from runtime.clock import SystemClock
 from runtime.messaging.outbox import Outbox
@@ -134,8 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     database = Database.open(url)
     try:
         return load(database, options.hub, files, sys.stdout, sys.stderr)
-    except DatabaseUnavailable as error:
-        sys.stderr.write(f"{error.detail} Were its migrations run?\n")
+    except (DatabaseUnavailable, ProgrammingError):
+        sys.stderr.write("The database cannot be used. Is it there, and were its migrations run?\n")
         return 1
     finally:
         database.close()

@@ -1,1 +1,22 @@
 """The directory's use cases: load, decide, store, and say what changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.envelope import Event
+from contracts.facts import Fact
+from runtime.messaging.batches import BatchProcessor
+from services.directory.handlers.entries import Entries
+from services.directory.handlers.listings import Listings
+from services.directory.handlers.tokens import Tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handlers:
+    """What the doors call."""
+
+    tokens: Tokens
+    listings: Listings
+    entries: Entries
+    requests: BatchProcessor[Event[Fact]]

@@ -1,0 +1,455 @@
+"""The directory as a real process: its doors over sockets, its events through a real broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.envelope import Event, decode
+from contracts.facts import Fact, OrganizationChanged, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
+from contracts.records import plain
+from contracts.topology import hub_topology
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import outgoing
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.storage import migrate
+from runtime.storage.database import Database
+from sandbox.broker import PrivateBroker
+from tests.processes import ROOT, RunningService
+from tests.unit.services.directory.samples import (
+    NOON,
+    OSH,
+    new_sealing_key,
+    new_signing_key,
+    organization_record,
+    service_record,
+)
+
+NOWHERE = "amqp://nobody:nothing@127.0.0.1:1//"
+SECRET = "an-invented-secret-of-at-least-32-characters"
+CREDENTIALS = [
+    {"client_id": name, "client_secret": SECRET, "principal": name, "roles": [role]}
+    for name, role in ((OSH, "partner"), ("kg.other", "partner"), ("kg.operator", "operator"))
+] + [{"client_id": "auditor", "client_secret": SECRET, "principal": "auditor", "roles": ["auditor"]}]
+ORGANIZATIONS = [organization_record(), organization_record("kg.other", services=[])]
+
+
+def load(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "services.directory.load", *arguments],
+        env={**os.environ, "KOPURO_DATABASE_URL": database_url},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def written(file: Path, content: Any) -> str:
+    file.write_text(json.dumps(content))
+    return str(file)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub:
+    """A running directory and how to speak with it."""
+
+    service: RunningService
+    database_url: str
+    directory: Path
+
+    def token_of(self, client_id: str, secret: str = SECRET) -> str:
+        answer = httpx.post(
+            self.service.url + "/oauth/token",
+            data={"grant_type": "client_credentials"},
+            auth=(client_id, secret),
+        )
+        return str(answer.raise_for_status().json()["access_token"])
+
+    def ask(self, client_id: str, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token_of(client_id)}", **more.pop("headers", {})}
+        return httpx.request(method, self.service.url + path, headers=headers, **more)
+
+
+@contextmanager
+def running(directory: Path, amqp_uri: str, *, filled: bool) -> Iterator[Hub]:
+    url = f"sqlite:///{directory / 'directory.sqlite'}"
+    database = Database.open(url)
+    migrate.upgrade("services.directory", database)
+    database.close()
+    if filled:
+        loaded = load(
+            url,
+            *("--organizations", written(directory / "organizations.json", ORGANIZATIONS)),
+            *("--credentials", written(directory / "credentials.json", CREDENTIALS)),
+        )
+        assert loaded.returncode == 0, loaded.stderr
+    key = written(directory / "signing-key.json", new_signing_key())
+    service = RunningService(
+        "services.directory",
+        directory,
+        amqp_uri=amqp_uri,
+        database_url=url,
+        environment={"KOPURO_TOKEN_SIGNING_KEY": key},
+    )
+    with service:
+        yield Hub(service=service, database_url=url, directory=directory)
+
+
+@pytest.fixture(scope="module")
+def hub(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """One directory for the tests that leave its records, or other tests' records, as they were."""
+    uri = broker.add_vhost("directory-doors")
+    with running(tmp_path_factory.mktemp("directory"), uri, filled=True) as started:
+        started.service.until_ready()
+        yield started
+    broker.remove_vhost("directory-doors")
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json()
+    assert (answer.status_code, body["type"]) == (status, f"urn:kopuro:problem:{slug}")
+    return body
+
+
+def pages(hub: Hub, path: str, limit: int) -> list[list[Any]]:
+    found, after = [], None
+    while True:
+        params = {"limit": limit} | ({"after": after} if after else {})
+        page = hub.ask("auditor", "GET", path, params=params).raise_for_status().json()
+        found.append(page["items"])
+        after = page["next"]
+        if after is None:
+            return found
+
+
+# --- Tokens --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_form", [True, False])
+def test_a_client_gets_a_token(hub: Hub, in_form: bool) -> None:
+    form = {"grant_type": "client_credentials"}
+    answer = httpx.post(
+        hub.service.url + "/oauth/token",
+        data={**form, "client_id": OSH, "client_secret": SECRET} if in_form else form,
+        auth=None if in_form else (OSH, SECRET),
+    )
+    body = answer.json()
+    assert answer.status_code == 200
+    assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
+    assert answer.headers["cache-control"] == "no-store"
+    shown = httpx.get(
+        hub.service.url + f"/v1/organizations/{OSH}",
+        headers={"Authorization": f"Bearer {body['access_token']}"},
+    )
+    assert shown.json()["id"] == OSH
+
+
+def test_a_bad_client_is_told_so_and_nothing_more(hub: Hub) -> None:
+    def ask(form: dict[str, str], auth: tuple[str, str] | None) -> httpx.Response:
+        return httpx.post(hub.service.url + "/oauth/token", data=form, auth=auth)
+
+    grant = {"grant_type": "client_credentials"}
+    unknown = problem(ask(grant, ("nobody", SECRET)), 401, "invalid-client")
+    assert problem(ask(grant, (OSH, "wrong")), 401, "invalid-client") == unknown
+    assert ask(grant, (OSH, "wrong")).headers["www-authenticate"].startswith("Basic")
+    problem(ask(grant, None), 401, "invalid-client")
+    problem(ask({"grant_type": "password"}, (OSH, SECRET)), 400, "invalid-grant")
+    assert SECRET not in hub.service.log.read_text()
+
+
+# --- Records -------------------------------------------------------------------------------------
+
+
+def test_an_organisation_keeps_its_own_record(hub: Hub) -> None:
+    path = f"/v1/organizations/{OSH}"
+    read = hub.ask(OSH, "GET", path)
+    record = read.json()
+    assert read.headers["etag"] == f'"{record["revision"]}"'
+    changed = hub.ask(OSH, "PUT", path, json={**record, "description": "Opposite the bazaar."})
+    assert changed.status_code == 200
+    assert changed.json() == {
+        **record,
+        "description": "Opposite the bazaar.",
+        "revision": record["revision"] + 1,
+    }
+    assert hub.ask("auditor", "GET", path).json() == changed.json()
+    again = hub.ask(OSH, "PUT", path, json=changed.json())
+    assert again.json() == changed.json()
+
+
+def test_a_change_made_from_an_older_revision_is_a_conflict(hub: Hub) -> None:
+    path = f"/v1/organizations/{OSH}"
+    record = hub.ask(OSH, "GET", path).json()
+    revision = record.pop("revision")
+    newer = {**record, "description": "A newer one."}
+    for tag in (str(revision + 1), f'"{revision - 1}"', "W/abc"):
+        problem(hub.ask(OSH, "PUT", path, json=newer, headers={"If-Match": tag}), 409, "conflict")
+    problem(hub.ask(OSH, "PUT", path, json={**newer, "revision": revision - 1}), 409, "conflict")
+    answer = hub.ask(OSH, "PUT", path, json=newer, headers={"If-Match": f'"{revision}"'})
+    assert answer.json()["revision"] == revision + 1
+
+
+def test_what_the_network_says_and_what_others_say_is_not_a_partner_s_to_change(hub: Hub) -> None:
+    record = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json()
+    refused = hub.ask(
+        OSH, "PUT", f"/v1/organizations/{OSH}", json={**record, "vetting": "left", "kind": "union"}
+    )
+    errors = problem(refused, 403, "forbidden")["errors"]
+    assert [error["pointer"] for error in errors] == ["/kind", "/vetting"]
+    problem(hub.ask("kg.other", "PUT", f"/v1/organizations/{OSH}", json=record), 403, "forbidden")
+    problem(hub.ask("auditor", "PUT", f"/v1/organizations/{OSH}", json=record), 403, "forbidden")
+    mismatch = hub.ask(OSH, "PUT", "/v1/organizations/kg.other", json=record)
+    assert problem(mismatch, 422, "invalid-submission")["errors"][0]["pointer"] == "/id"
+    assert hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json() == record
+
+
+def test_an_operator_enters_and_vets(hub: Hub) -> None:
+    path = "/v1/organizations/uz.new"
+    problem(hub.ask("kg.operator", "GET", path), 404, "not-found")
+    record = organization_record("uz.new", country="UZ", vetting="applied")
+    entered = hub.ask("kg.operator", "PUT", path, json=record)
+    assert (entered.status_code, entered.json()["revision"]) == (201, 1)
+    vetted = hub.ask("kg.operator", "PUT", path, json={**record, "vetting": "vetted"})
+    assert (vetted.status_code, vetted.json()["revision"]) == (200, 2)
+
+
+def test_a_record_that_breaks_the_contract_is_refused_with_pointers(hub: Hub) -> None:
+    record = organization_record(services=[service_record(needs=["magic"])], nickname="x")
+    refused = hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json=record)
+    errors = problem(refused, 422, "invalid-submission")["errors"]
+    assert [error["pointer"] for error in errors] == ["/nickname", "/services/0/needs/0"]
+    not_a_record = hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json=[])
+    problem(not_a_record, 422, "invalid-submission")
+    untrue = hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json=organization_record(revision="1"))
+    assert problem(untrue, 422, "invalid-submission")["errors"][0]["pointer"] == "/revision"
+
+
+def test_keys_are_one_s_own(hub: Hub) -> None:
+    assert hub.ask("kg.other", "GET", "/v1/keys").json() == {"items": [], "next": None}
+    key = plain(new_sealing_key())
+    published = hub.ask("kg.other", "POST", "/v1/keys", json=key)
+    assert (published.status_code, published.json()) == (201, key)
+    assert hub.ask("kg.other", "GET", "/v1/keys").json()["items"] == [key]
+    assert hub.ask(OSH, "GET", "/v1/organizations/kg.other").json()["sealing_key"] == key
+    assert hub.ask(OSH, "GET", "/v1/keys").json()["items"] == []
+    problem(hub.ask("kg.other", "POST", "/v1/keys", json={**key, "kid": "A" * 43}), 422, "invalid-submission")
+
+
+def test_agreements_are_the_operators_and_everybody_reads_them(hub: Hub) -> None:
+    record = {
+        "id": "bilateral",
+        "title": "Of two",
+        "kind": "bilateral",
+        "parties": [OSH, "kg.other"],
+        "disclosure": "sensitive",
+        "effective_from": "2024-01-01",
+    }
+    problem(hub.ask(OSH, "POST", "/v1/agreements", json=record), 403, "forbidden")
+    posted = hub.ask("kg.operator", "POST", "/v1/agreements", json=record)
+    assert (posted.status_code, posted.json()["revision"]) == (201, 1)
+    again = hub.ask("kg.operator", "POST", "/v1/agreements", json=record)
+    assert (again.status_code, again.json()) == (200, posted.json())
+    assert hub.ask(OSH, "GET", "/v1/agreements").json() == {"items": [posted.json()], "next": None}
+
+
+def test_a_secret_is_shown_once_and_the_one_before_is_worth_nothing(hub: Hub) -> None:
+    wanted = {"principal": "kg.new-desk", "roles": ["partner"]}
+    problem(hub.ask(OSH, "POST", "/v1/credentials", json=wanted), 403, "forbidden")
+    first = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+    second = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["client_id"] == second.json()["client_id"] == "kg.new-desk"
+    assert hub.token_of("kg.new-desk", second.json()["client_secret"])
+    with pytest.raises(httpx.HTTPStatusError, match="401"):
+        hub.token_of("kg.new-desk", first.json()["client_secret"])
+
+
+# --- Lists ---------------------------------------------------------------------------------------
+
+
+def test_every_list_is_complete_whatever_the_page(hub: Hub) -> None:
+    for path in (
+        "/v1/organizations",
+        "/v1/services",
+        "/v1/service_at_locations",
+        "/v1/taxonomy_terms",
+        "/v1/agreements",
+    ):
+        (whole,) = pages(hub, path, 200)
+        small = pages(hub, path, 1 if path != "/v1/taxonomy_terms" else 30)
+        assert [item for page in small for item in page] == whole
+        assert all(small[:-1]), "no page before the last is empty"
+    ids = [record["id"] for record in pages(hub, "/v1/organizations", 200)[0]]
+    assert ids == sorted(ids)
+    assert {OSH, "kg.other"} <= set(ids)
+
+
+def test_lists_are_narrowed_by_their_parameters(hub: Hub) -> None:
+    def ids(path: str, **params: str) -> set[str]:
+        items = hub.ask(OSH, "GET", path, params=params).raise_for_status().json()["items"]
+        return {item.get("organization", item["id"]) for item in items}
+
+    assert OSH in ids("/v1/services", need="legal.wage_claim", region="KG-GO")
+    assert ids("/v1/services", need="legal.wage_claim", region="KZ-75") == set()
+    assert OSH in ids("/v1/organizations", kind="ngo", country="KG")
+    assert ids("/v1/organizations", country="TJ") == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [
+        ("/v1/services?need=magic", "invalid-parameter"),
+        ("/v1/services?region=XX", "invalid-parameter"),
+        ("/v1/organizations?kind=club", "invalid-parameter"),
+        ("/v1/organizations?country=kg", "invalid-parameter"),
+        ("/v1/organizations?limit=0", "invalid-parameter"),
+        ("/v1/organizations?after=x", "invalid-cursor"),
+    ],
+)
+def test_parameters_that_cannot_be_used_are_refused(hub: Hub, path: str, slug: str) -> None:
+    problem(hub.ask(OSH, "GET", path), 400, slug)
+
+
+def test_nothing_but_tokens_is_given_without_a_token(hub: Hub) -> None:
+    for path in ("/v1/organizations", f"/v1/organizations/{OSH}", "/v1/services", "/v1/keys"):
+        problem(httpx.get(hub.service.url + path), 401, "missing-token")
+
+
+# --- Loading beside the service ------------------------------------------------------------------
+
+
+def test_a_bad_file_loads_nothing_and_says_where(hub: Hub) -> None:
+    bad = written(
+        hub.directory / "bad.json",
+        [organization_record("tj.good"), organization_record("tj.bad", kind="club")],
+    )
+    ended = load(hub.database_url, "--organizations", bad)
+    assert ended.returncode == 1
+    assert f"{bad}[1] /kind" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    problem(hub.ask(OSH, "GET", "/v1/organizations/tj.good"), 404, "not-found")
+
+
+def test_a_database_without_a_schema_is_explained(tmp_path: Path) -> None:
+    file = written(tmp_path / "organizations.json", ORGANIZATIONS)
+    ended = load(f"sqlite:///{tmp_path / 'empty.sqlite'}", "--organizations", file)
+    assert (ended.returncode, "migrations" in ended.stderr) == (1, True)
+    assert "Traceback" not in ended.stderr
+
+
+# --- Events --------------------------------------------------------------------------------------
+
+
+def taken(uri: str, queue: str, enough: Callable[[list[Event[Fact]]], bool]) -> list[Event[Fact]]:
+    """The events in a queue, in order, until there are enough of them."""
+    consumer = RabbitBroker(uri).consumer([queue], prefetch=100)
+    events: list[Event[Fact]] = []
+    deadline = time.monotonic() + 30
+    try:
+        while not enough(events):
+            assert time.monotonic() < deadline, f"{queue} holds only {[event.type for event in events]}"
+            arrived = consumer.take(100, 1.0)
+            events += [decode(delivery.body) for delivery in arrived]
+            consumer.acknowledge(arrived)
+    finally:
+        consumer.close()
+    return events
+
+
+def completed(events: list[Event[Fact]]) -> bool:
+    return any(isinstance(event.data, ReplicaCompleted) for event in events)
+
+
+def ask_for_snapshot(uri: str, queue: str) -> None:
+    number = new_id()
+    publisher = RabbitBroker(uri).publisher()
+    publisher.publish(
+        [
+            outgoing(
+                Event(
+                    id=number,
+                    source="/kg/test",
+                    time=NOON,
+                    partition_key=queue,
+                    correlation_id=number,
+                    causation_id=None,
+                    data=ReplicaRequested(queue=queue),
+                )
+            )
+        ]
+    )
+    publisher.close()
+
+
+def test_changes_and_snapshots_reach_the_replicas(vhost: str, tmp_path: Path) -> None:
+    RabbitBroker(vhost).declare(hub_topology())
+    with running(tmp_path, vhost, filled=True) as hub:
+        hub.service.until_ready()
+        told = taken(vhost, "intake.directory", lambda events: len(events) >= 3)
+        assert [event.partition_key for event in told[:2]] == [OSH, "kg.other"]
+        assert isinstance(told[2].data, TokenKeyChanged)
+
+        taken(vhost, "vault.directory", lambda events: len(events) >= 2)
+        ask_for_snapshot(vhost, "vault.directory")
+        *records, end = taken(vhost, "vault.directory", completed)
+        assert end.data == ReplicaCompleted(queue="vault.directory", records=2)
+        assert {type(event.data) for event in records} == {OrganizationChanged}
+        assert not {event.id for event in records} & {event.id for event in told}
+
+        record = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json()
+        hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json={**record, "name": "New"}).raise_for_status()
+        (changed,) = taken(vhost, "vault.directory", lambda events: len(events) >= 1)
+        assert isinstance(changed.data, OrganizationChanged)
+        assert (changed.data.revision, changed.data.organization.name) == (2, "New")
+
+
+def test_an_empty_directory_completes_and_a_stranger_s_request_is_parked(vhost: str, tmp_path: Path) -> None:
+    RabbitBroker(vhost).declare(hub_topology())
+    with running(tmp_path, vhost, filled=False):
+        ask_for_snapshot(vhost, "audit.log")
+        ask_for_snapshot(vhost, "vault.directory")
+        (end,) = taken(vhost, "vault.directory", completed)
+        assert end.data == ReplicaCompleted(queue="vault.directory", records=0)
+        (parked,) = taken(vhost, "directory.requests.parked", lambda events: len(events) >= 1)
+        assert parked.data == ReplicaRequested(queue="audit.log")
+
+
+def test_without_a_broker_it_gives_tokens_reads_and_writes(tmp_path: Path) -> None:
+    with running(tmp_path, NOWHERE, filled=True) as hub:
+        path = f"/v1/organizations/{OSH}"
+        record = hub.ask(OSH, "GET", path).raise_for_status().json()
+        changed = hub.ask(OSH, "PUT", path, json={**record, "name": "New"})
+        assert changed.json()["revision"] == 2
+        ready = httpx.get(hub.service.operations_url + "/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["broker"]
+
+
+def test_without_a_signing_key_it_does_not_start(tmp_path: Path) -> None:
+    for name, content in (("unset", None), ("wrong", {"kty": "OKP", "crv": "Ed25519", "x": "public"})):
+        directory = tmp_path / name
+        directory.mkdir()
+        key = {"KOPURO_TOKEN_SIGNING_KEY": written(directory / "key.json", content)} if content else {}
+        service = RunningService(
+            "services.directory",
+            directory,
+            amqp_uri=NOWHERE,
+            database_url=f"sqlite:///{directory / 'directory.sqlite'}",
+            environment=key,
+        )
+        service.process.spawn()
+        assert service.process.wait(20)
+        assert service.process.exit_code() == 1
+        assert "SettingsError" in service.log.read_text()

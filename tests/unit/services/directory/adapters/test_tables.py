@@ -1,0 +1,16 @@
+"""The migrations make the schema that the code declares, on both databases."""
+
+from __future__ import annotations
+
+from runtime.storage import migrate
+from runtime.storage.database import Database
+
+
+def test_the_migrated_schema_is_the_declared_one(database_url: str) -> None:
+    database = Database.open(database_url)
+    try:
+        assert migrate.differences("services.directory", database) != []
+        migrate.upgrade("services.directory", database)
+        assert migrate.differences("services.directory", database) == []
+    finally:
+        database.close()

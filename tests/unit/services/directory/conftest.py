@@ -1,0 +1,20 @@
+"""A directory on each kind of database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.storage import migrate
+from runtime.storage.database import Database
+from tests.unit.services.directory.samples import Directory
+
+
+@pytest.fixture
+def directory(database_url: str) -> Iterator[Directory]:
+    """Migrated and empty."""
+    database = Database.open(database_url)
+    migrate.upgrade("services.directory", database)
+    yield Directory(database)
+    database.close()

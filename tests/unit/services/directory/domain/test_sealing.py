@@ -1,0 +1,45 @@
+"""A published key must be one that can be sealed to."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from dataclasses import replace
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.organization import SealingKey
+from services.directory.domain.sealing import check_sealing_key, thumbprint
+from tests.unit.services.directory.samples import new_sealing_key
+
+
+def encoded(point: bytes) -> str:
+    return urlsafe_b64encode(point).rstrip(b"=").decode()
+
+
+def test_a_real_key_with_its_thumbprint_passes() -> None:
+    # joserfc made the thumbprint, not the code under test
+    check_sealing_key(new_sealing_key())
+
+
+def test_another_kid_is_pointed_at() -> None:
+    with pytest.raises(Refused) as refusal:
+        check_sealing_key(replace(new_sealing_key(), kid=new_sealing_key().kid), "/sealing_key")
+    assert [error.pointer for error in refusal.value.errors] == ["/sealing_key/kid"]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        encoded(bytes(32)),
+        encoded(b"\x01" + bytes(31)),
+        # of order eight; RFC 7748 §6.1 asks for the check that finds it
+        encoded(bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")),
+        # not the one spelling of its 32 bytes: bits are left over in the last letter
+        "A" * 42 + "B",
+    ],
+)
+def test_a_point_that_seals_nothing_is_refused(x: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        check_sealing_key(SealingKey(kty="OKP", crv="X25519", x=x, kid=thumbprint(x)))
+    assert [error.pointer for error in refusal.value.errors] == ["/x"]

@@ -1,0 +1,153 @@
+"""Changing entries: revisions, events in the same transaction, and who was told."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import AgreementChanged, OrganizationChanged, TokenKeyChanged
+from contracts.organization import Agreement, Organization
+from services.directory.domain.client import Client, Role
+from services.directory.domain.entry import TokenKey
+from tests.unit.services.directory.samples import (
+    NOON,
+    OPERATOR,
+    OSH,
+    OSH_ITSELF,
+    SOURCE,
+    Directory,
+    agreement,
+    new_sealing_key,
+    organization,
+)
+
+
+def test_a_change_is_a_revision_and_an_event_of_the_whole_record(directory: Directory) -> None:
+    first = directory.entries.put_organization(OPERATOR, organization())
+    second = directory.entries.put_organization(OSH_ITSELF, organization(name="New"))
+    assert (first.created, first.standing.revision) == (True, 1)
+    assert (second.created, second.standing.revision) == (False, 2)
+    assert directory.revisions(OSH) == [(1, None, OPERATOR.id), (2, 1, OSH)]
+    events = directory.events()
+    assert [event.data for event in events] == [
+        OrganizationChanged(revision=1, organization=organization()),
+        OrganizationChanged(revision=2, organization=organization(name="New")),
+    ]
+    assert {(event.source, event.partition_key, event.time) for event in events} == {(SOURCE, OSH, NOON)}
+    assert directory.listings.organization(OSH) == second.standing
+    assert directory.commits == 2
+
+
+def test_the_same_record_again_changes_nothing(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    again = directory.entries.put_organization(OSH_ITSELF, organization(), expected=1)
+    assert (again.created, again.standing.revision) == (False, 1)
+    assert len(directory.revisions(OSH)) == len(directory.events()) == 1
+
+
+def test_a_refused_change_leaves_nothing(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    for editor, wanted, expected in (
+        (OSH_ITSELF, organization(vetting="left"), None),
+        (OSH_ITSELF, organization("kg.other"), None),
+        (OPERATOR, organization(name="New"), 7),
+    ):
+        with pytest.raises(Refused):
+            directory.entries.put_organization(editor, wanted, expected=expected)
+    assert directory.listings.organization(OSH).entry == organization()
+    assert len(directory.events()) == 1
+
+
+def test_changes_at_the_same_time_follow_each_other(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    names = [f"Name {number}" for number in range(16)]
+    with ThreadPoolExecutor(8) as editors:
+        written = list(
+            editors.map(
+                lambda name: directory.entries.put_organization(OSH_ITSELF, organization(name=name)), names
+            )
+        )
+    assert sorted(w.standing.revision for w in written) == list(range(2, 18))
+    assert [number for number, _, _ in directory.revisions(OSH)] == list(range(1, 18))
+    assert [event.data.revision for event in directory.events()] == list(range(1, 18))  # type: ignore[attr-defined]
+
+
+def test_of_two_who_enter_one_record_only_one_creates_it(directory: Directory) -> None:
+    def enter(_: int) -> str:
+        try:
+            directory.entries.put_organization(OPERATOR, organization(name=f"Name {_}"), expected=0)
+        except Refused as refused:
+            return refused.slug
+        return "created"
+
+    with ThreadPoolExecutor(4) as editors:
+        assert sorted(editors.map(enter, range(4))) == ["conflict", "conflict", "conflict", "created"]
+
+
+def test_a_sealing_key_is_a_revision_of_its_organisation(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    key = new_sealing_key()
+    written = directory.entries.put_sealing_key(OSH, key)
+    assert written.standing.revision == 2
+    assert directory.listings.organization(OSH).entry.sealing_key == key
+    assert isinstance(directory.events()[-1].data, OrganizationChanged)
+
+
+def test_a_key_needs_a_record_to_stand_in(directory: Directory) -> None:
+    with pytest.raises(Refused) as refusal:
+        directory.entries.put_sealing_key(OSH, new_sealing_key())
+    assert refusal.value.slug == "not-found"
+
+
+def test_an_agreement_is_told(directory: Directory) -> None:
+    written = directory.entries.put_agreement(OPERATOR, agreement())
+    assert (written.created, written.standing.revision) == (True, 1)
+    (event,) = directory.events()
+    assert event.data == AgreementChanged(revision=1, agreement=agreement())
+    assert event.partition_key == "network-memorandum"
+
+
+def test_a_token_key_is_told_once(directory: Directory) -> None:
+    key = TokenKey(id="kid", key={"kid": "kid", "x": "..."})
+    directory.entries.announce(key, by=SOURCE)
+    directory.entries.announce(key, by=SOURCE)
+    (event,) = directory.events()
+    assert event.data == TokenKeyChanged(revision=1, key=key.key)
+    assert event.partition_key == "kid"
+
+
+def test_a_new_secret_ends_the_old_one_and_is_told_to_nobody(directory: Directory) -> None:
+    for secret in ("first", "second"):
+        written = directory.entries.put_client(
+            OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret=secret
+        )
+    assert written.standing.revision == 2
+    assert directory.tokens.issue(OSH, "second")
+    with pytest.raises(Refused):
+        directory.tokens.issue(OSH, "first")
+    assert directory.events() == []
+
+
+def test_a_client_id_stays_with_its_principal(directory: Directory) -> None:
+    directory.entries.put_client(OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s")
+    with pytest.raises(Refused) as refusal:
+        directory.entries.put_client(
+            OPERATOR, client_id=OSH, principal="kg.other", roles=(Role.partner,), secret="s"
+        )
+    assert refusal.value.slug == "conflict"
+
+
+def test_many_entries_are_made_so_and_again_only_what_differs(directory: Directory) -> None:
+    many = [organization(f"kg.number-{number}") for number in range(1201)]
+    assert directory.entries.enter(Organization, many, by="load") == 1201
+    many[7] = organization("kg.number-7", name="New")
+    assert directory.entries.enter(Organization, many, by="load") == 1
+    assert directory.revisions("kg.number-7") == [(1, None, "load"), (2, 1, "load")]
+    assert directory.revisions("kg.number-8") == [(1, None, "load")]
+
+
+def test_nothing_is_entered_without_trouble(directory: Directory) -> None:
+    assert directory.entries.enter(Agreement, [], by="load") == 0
+    assert directory.entries.enter(Client, [], by="load") == 0

@@ -1,0 +1,99 @@
+"""A replica's snapshot: everything its queue takes, straight to it, and an end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.envelope import Event, decode
+from contracts.errors import Defect
+from contracts.facts import (
+    AgreementChanged,
+    Fact,
+    OrganizationChanged,
+    ReplicaCompleted,
+    ReplicaRequested,
+    TokenKeyChanged,
+)
+from runtime.messaging.ports import Outgoing
+from services.directory.domain.client import Role
+from services.directory.domain.entry import TokenKey
+from tests.unit.services.directory.samples import NOON, OPERATOR, OSH, Directory, agreement, organization
+
+
+def request(queue: str, number: int = 1) -> Event[Fact]:
+    return Event(
+        id=f"request-{number}",
+        source="/kg/x",
+        time=NOON,
+        partition_key=queue,
+        correlation_id="first-cause",
+        causation_id=None,
+        data=ReplicaRequested(queue=queue),
+    )
+
+
+def answer(directory: Directory, *requests: Event[Any]) -> list[Outgoing]:
+    with directory.database.write() as transaction:
+        return list(directory.snapshots.answer(transaction, requests, NOON))
+
+
+@pytest.fixture
+def filled(directory: Directory) -> Directory:
+    entries = directory.entries
+    entries.put_organization(OPERATOR, organization())
+    entries.put_organization(OPERATOR, organization(name="New"))
+    entries.put_organization(OPERATOR, organization("kg.other"))
+    entries.put_agreement(OPERATOR, agreement())
+    entries.announce(TokenKey(id="kid", key={"kid": "kid"}), by="x")
+    entries.put_client(OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s")
+    return directory
+
+
+def test_routing_is_sent_all_of_it_as_it_now_stands(filled: Directory) -> None:
+    sent = answer(filled, request("routing.directory"))
+    facts = [decode(message.body).data for message in sent]
+    assert facts == [
+        TokenKeyChanged(revision=1, key={"kid": "kid"}),
+        OrganizationChanged(revision=2, organization=organization(name="New")),
+        OrganizationChanged(revision=1, organization=organization("kg.other")),
+        AgreementChanged(revision=1, agreement=agreement()),
+        ReplicaCompleted(queue="routing.directory", records=4),
+    ]
+    assert {(message.exchange, message.routing_key) for message in sent} == {("", "routing.directory")}
+
+
+def test_the_vault_is_sent_organisations_only(filled: Directory) -> None:
+    *records, end = [decode(message.body).data for message in answer(filled, request("vault.directory"))]
+    assert {type(record) for record in records} == {OrganizationChanged}
+    assert end == ReplicaCompleted(queue="vault.directory", records=2)
+
+
+def test_the_messages_are_new_ones_that_name_their_cause(filled: Directory) -> None:
+    told_before = {event.id for event in filled.events()}
+    events = [decode(message.body) for message in answer(filled, request("routing.directory"))]
+    assert len({event.id for event in events} - told_before) == len(events)
+    assert {(event.causation_id, event.correlation_id) for event in events} == {("request-1", "first-cause")}
+    assert [event.partition_key for event in events] == [
+        "kid", OSH, "kg.other", "network-memorandum", "routing.directory"
+    ]  # fmt: skip
+
+
+def test_with_nothing_to_send_it_completes(directory: Directory) -> None:
+    (end,) = answer(directory, request("intake.directory"))
+    assert decode(end.body).data == ReplicaCompleted(queue="intake.directory", records=0)
+
+
+def test_who_asks_twice_at_once_is_answered_once(filled: Directory) -> None:
+    sent = answer(
+        filled, request("vault.directory", 1), request("delivery.directory", 2), request("vault.directory", 3)
+    )
+    ends = [m.routing_key for m in sent if isinstance(decode(m.body).data, ReplicaCompleted)]
+    assert ends == ["vault.directory", "delivery.directory"]
+
+
+@pytest.mark.parametrize("queue", ["audit.log", "delivery.events", "stranger.directory"])
+def test_a_queue_that_is_no_replicas_is_not_served(filled: Directory, queue: str) -> None:
+    with pytest.raises(Defect):
+        answer(filled, request(queue))

@@ -1,0 +1,140 @@
+"""Records and a directory for tests: the real use cases on a real database, without a process."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+from joserfc.jwk import OKPKey
+from sqlalchemy import select
+
+from contracts.envelope import Event, decode
+from contracts.facts import Fact
+from contracts.organization import Agreement, Organization, SealingKey
+from runtime.messaging.outbox import Outbox
+from runtime.storage.database import Database
+from runtime.web.signer import TokenSigner
+from services.directory import admission
+from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.service_index import SqlServiceIndex
+from services.directory.adapters.tables import MESSAGING, REVISIONS
+from services.directory.domain.amendment import Editor
+from services.directory.handlers.entries import Entries
+from services.directory.handlers.listings import Listings
+from services.directory.handlers.snapshots import Snapshots
+from services.directory.handlers.tokens import Tokens
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+OSH = "kg.osh-legal-aid"
+OPERATOR = Editor(id="kg.operator", operator=True)
+OSH_ITSELF = Editor(id=OSH, operator=False)
+SOURCE = "/kg/directory"
+
+
+def service_record(**changes: Any) -> dict[str, Any]:
+    """A service as JSON."""
+    return {
+        "id": "legal",
+        "name": "Advice",
+        "needs": ["legal.wage_claim"],
+        "areas": ["KG-GO"],
+        "languages": ["ky"],
+        "cost": "free",
+        "capacity": {"status": "capacity", "updated_at": "2026-03-01T09:00:00Z"},
+        **changes,
+    }
+
+
+def organization_record(organization_id: str = OSH, **changes: Any) -> dict[str, Any]:
+    """An organisation as JSON."""
+    return {
+        "id": organization_id,
+        "name": "Osh Legal Aid",
+        "kind": "ngo",
+        "country": "KG",
+        "vetting": "vetted",
+        "vetted_by": "The desk",
+        "vetted_on": "2025-01-02",
+        "services": [service_record()],
+        **changes,
+    }
+
+
+def organization(organization_id: str = OSH, **changes: Any) -> Organization:
+    """The same as a record."""
+    return admission.organization(organization_record(organization_id, **changes))
+
+
+def agreement(agreement_id: str = "network-memorandum", **changes: Any) -> Agreement:
+    """An agreement of everybody."""
+    return admission.agreement(
+        {
+            "id": agreement_id,
+            "title": "Memorandum",
+            "kind": "network_memorandum",
+            "parties": ["*"],
+            "disclosure": "standard",
+            "effective_from": "2021-03-01",
+            **changes,
+        }
+    )
+
+
+def new_sealing_key() -> SealingKey:
+    """A real X25519 key, with its thumbprint."""
+    key = OKPKey.generate_key("X25519", private=False)
+    return SealingKey(kty="OKP", crv="X25519", x=str(key.as_dict()["x"]), kid=key.thumbprint())
+
+
+def new_signing_key() -> dict[str, Any]:
+    """A private Ed25519 JWK."""
+    return dict(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True))
+
+
+class FixedClock:
+    """Always noon."""
+
+    def now(self) -> dt.datetime:
+        """See `runtime.clock.Clock`."""
+        return NOON
+
+
+@dataclass
+class Directory:
+    """The use cases over one database, and what they leave in it."""
+
+    database: Database
+    commits: int = 0
+    signer: TokenSigner = field(default_factory=lambda: TokenSigner(new_signing_key(), "kopuro:kg"))
+
+    def __post_init__(self) -> None:
+        register, index, clock = SqlRegister(), SqlServiceIndex(), FixedClock()
+        self.outbox = Outbox(MESSAGING.outbox)
+        self.entries = Entries(
+            database=self.database,
+            register=register,
+            index=index,
+            outbox=self.outbox,
+            source=SOURCE,
+            clock=clock,
+            committed=self._committed,
+        )
+        self.listings = Listings(database=self.database, register=register, index=index)
+        self.tokens = Tokens(database=self.database, register=register, signer=self.signer, clock=clock)
+        self.snapshots = Snapshots(register, SOURCE)
+
+    def events(self) -> list[Event[Fact]]:
+        """What waits to be published."""
+        with self.database.read() as transaction:
+            return [decode(message.body) for _, message in self.outbox.oldest(transaction, 1000)]
+
+    def revisions(self, entry_id: str) -> list[tuple[int, int | None, str]]:
+        """Number, previous number and who, of each revision of an entry."""
+        columns = (REVISIONS.c.number, REVISIONS.c.previous, REVISIONS.c.changed_by)
+        query = select(*columns).where(REVISIONS.c.id == entry_id).order_by(REVISIONS.c.number)
+        with self.database.read() as transaction:
+            return [(row.number, row.previous, row.changed_by) for row in transaction.execute(query)]
+
+    def _committed(self) -> None:
+        self.commits += 1

@@ -1,0 +1,121 @@
+"""Loading from files: all of it or nothing, and every fault with its place."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.errors import Refused
+from services.directory.load import load
+from tests.unit.services.directory.samples import OSH, Directory, organization_record, service_record
+
+SECRET = "s" * 43
+CREDENTIAL = {"client_id": "desk", "client_secret": SECRET, "principal": OSH, "roles": ["partner"]}
+AGREEMENT = {
+    "id": "memorandum",
+    "title": "Memorandum",
+    "kind": "network_memorandum",
+    "parties": ["*"],
+    "disclosure": "standard",
+    "effective_from": "2021-03-01",
+}
+
+
+def written(directory: Path, name: str, content: Any) -> Path:
+    file = directory / f"{name}.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return file
+
+
+def run(directory: Directory, **files: Path) -> tuple[int, list[str], list[str]]:
+    out, err = io.StringIO(), io.StringIO()
+    status = load(directory.database, "kg", files, out, err)
+    return status, out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+def test_files_are_loaded_and_told_and_loading_twice_is_loading_once(
+    directory: Directory, tmp_path: Path
+) -> None:
+    files = {
+        "organizations": written(tmp_path, "o", [organization_record(), organization_record("kg.other")]),
+        "agreements": written(tmp_path, "a", [AGREEMENT]),
+        "credentials": written(tmp_path, "c", [CREDENTIAL]),
+    }
+    assert run(directory, **files) == (
+        0,
+        [
+            "organizations: 2 read, 2 changed",
+            "agreements: 1 read, 1 changed",
+            "credentials: 1 read, 1 changed",
+        ],
+        [],
+    )
+    assert [event.data.routing_key for event in directory.events()] == [
+        "organization.changed",
+        "organization.changed",
+        "agreement.changed",
+    ]
+    assert {event.source for event in directory.events()} == {"/kg/directory"}
+    assert directory.tokens.issue("desk", SECRET)
+    assert run(directory, **files)[1] == [
+        "organizations: 2 read, 0 changed",
+        "agreements: 1 read, 0 changed",
+        "credentials: 1 read, 0 changed",
+    ]
+    assert len(directory.events()) == 3
+
+
+def test_one_bad_record_in_one_file_keeps_all_of_them_out(directory: Directory, tmp_path: Path) -> None:
+    bad_service = service_record(needs=["legal.wage_claim", "magic"])
+    organizations = written(
+        tmp_path, "o", [organization_record(), organization_record("kg.b", services=[bad_service], staff=3)]
+    )
+    credentials = written(tmp_path, "c", [CREDENTIAL])
+    status, out, err = run(directory, organizations=organizations, credentials=credentials)
+    assert (status, out) == (1, [])
+    places = [line.partition(": ")[0] for line in err[:-1]]
+    assert places == [f"{organizations}[1] /services/0/needs/1", f"{organizations}[1] /staff"]
+    assert err[-1] == "Nothing was loaded."
+    assert directory.events() == []
+    with pytest.raises(Refused):
+        directory.tokens.issue("desk", SECRET)
+
+
+def test_faults_of_every_file_are_told_at_once(directory: Directory, tmp_path: Path) -> None:
+    status, _, err = run(
+        directory,
+        organizations=tmp_path / "missing",
+        agreements=written(tmp_path, "a", "[{]"),
+        credentials=written(tmp_path, "c", {"client_id": "desk"}),
+    )
+    assert status == 1
+    assert len(err) == 4
+    assert "cannot be read" in err[0]
+    assert "line 1" in err[1]
+    assert "Not a JSON list" in err[2]
+
+
+def test_an_id_that_stands_twice_is_a_fault(directory: Directory, tmp_path: Path) -> None:
+    file = written(tmp_path, "o", [organization_record(), organization_record(name="New")])
+    status, _, err = run(directory, organizations=file)
+    assert status == 1
+    assert err[0] == f"{file}[1]: Another record of this file has the same id."
+
+
+def test_a_secret_is_not_repeated_in_a_fault(directory: Directory, tmp_path: Path) -> None:
+    file = written(tmp_path, "c", [{**CREDENTIAL, "client_secret": "short-secret"}])
+    status, _, err = run(directory, credentials=file)
+    assert status == 1
+    assert "short-secret" not in "".join(err)
+
+
+def test_an_empty_list_is_no_fault(directory: Directory, tmp_path: Path) -> None:
+    assert run(directory, agreements=written(tmp_path, "a", [])) == (
+        0,
+        ["agreements: 0 read, 0 changed"],
+        [],
+    )
