@@ -6,19 +6,20 @@ consumers, returns of what no queue takes. It is not durable and knows no connec
 
 from __future__ import annotations
 
+import itertools
 import threading
 import zlib
 from collections import deque
 from collections.abc import Sequence
 
 from contracts.topology import DIRECT, Topology
-from runtime.messaging.ports import Delivery, Outgoing, PublishIncomplete
+from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
 
 class _Queue:
     def __init__(self, name: str, *, single: bool) -> None:
         self.name = name
-        self.single = single
+        self.single = single  # only the consumer that has been here longest is given anything
         self.ready: deque[tuple[Outgoing, bool]] = deque()
         self.consumers: list[MemoryConsumer] = []
 
@@ -29,6 +30,7 @@ class MemoryBroker:
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.queues: dict[str, _Queue] = {}
+        self.private_names = (f"private.{number}" for number in itertools.count())
         self._exchanges: dict[str, str] = {}
         self._bindings: dict[tuple[str, str, str, bool], None] = {}
 
@@ -50,19 +52,20 @@ class MemoryBroker:
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> MemoryConsumer:
         """See `ports.Broker`."""
-        return MemoryConsumer(self, [self.queues[name] for name in queues], prefetch)
+        return MemoryConsumer(self, queues, prefetch)
 
     def private_consumer(self) -> MemoryPrivateConsumer:
         """See `ports.Broker`."""
-        with self.changed:
-            name = f"private.{len(self.queues)}"
-            self.queues[name] = _Queue(name, single=False)
-        return MemoryPrivateConsumer(self, [self.queues[name]], prefetch=500)
+        return MemoryPrivateConsumer(self)
+
+    def knows(self, exchange: str) -> bool:
+        """Whether there is such an exchange."""
+        return exchange == DIRECT or exchange in self._exchanges
 
     def route(self, exchange: str, message: Outgoing) -> set[str]:
         """The names of the queues that an exchange gives the message to."""
         if exchange == DIRECT:
-            return {message.routing_key} & set(self.queues)
+            return {message.routing_key} & self.queues.keys()
         bound = [
             (destination, key, to_exchange)
             for source, destination, key, to_exchange in self._bindings
@@ -102,13 +105,15 @@ class MemoryPublisher:
         """See `ports.Publisher`."""
         with self._broker.changed:
             for confirmed, message in enumerate(messages):
+                if not self._broker.knows(message.exchange):
+                    raise PublishIncomplete(confirmed, "there is no such exchange")
                 names = self._broker.route(message.exchange, message)
                 if not names and not message.transient:
                     place = f"{message.exchange or '(default)'} {message.routing_key}"
                     raise PublishIncomplete(confirmed, "no queue takes a message", unroutable=place)
                 for name in names:
                     self._broker.queues[name].ready.append((message, False))
-            self._broker.changed.notify_all()
+                self._broker.changed.notify_all()
 
     def tend(self) -> None:
         """Nothing idles here."""
@@ -120,18 +125,19 @@ class MemoryPublisher:
 class MemoryConsumer:
     """See `ports.Consumer`."""
 
-    def __init__(self, broker: MemoryBroker, queues: Sequence[_Queue], prefetch: int) -> None:
+    def __init__(self, broker: MemoryBroker, queues: Sequence[str], prefetch: int) -> None:
         self._broker = broker
-        self._queues = queues
+        self._names = queues
         self._prefetch = prefetch
+        self._queues: list[_Queue] = []  # empty while not connected
         self._unacknowledged: deque[tuple[int, _Queue, Outgoing]] = deque()
         self._last_tag = 0
-        for queue in queues:
-            queue.consumers.append(self)
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
         """See `ports.Consumer`."""
         with self._broker.changed:
+            if not self._queues:
+                self._connect()
             self._broker.changed.wait_for(self._next_queue, timeout)
             taken: list[Delivery] = []
             while len(taken) < limit and (queue := self._next_queue()):
@@ -156,6 +162,8 @@ class MemoryConsumer:
         if not deliveries:
             return
         with self._broker.changed:
+            if not self._queues:
+                raise BrokerUnavailable("The connection these messages came on is gone.")
             while self._unacknowledged and self._unacknowledged[0][0] <= deliveries[-1].tag:
                 self._unacknowledged.popleft()
             self._broker.changed.notify_all()
@@ -167,13 +175,20 @@ class MemoryConsumer:
                 queue.ready.appendleft((message, True))
             self._unacknowledged.clear()
             for queue in self._queues:
-                if self in queue.consumers:
-                    queue.consumers.remove(self)
+                queue.consumers.remove(self)
+            self._queues = []
             self._broker.changed.notify_all()
+
+    def _connect(self) -> None:
+        if missing := set(self._names) - self._broker.queues.keys():
+            raise BrokerUnavailable(f"There is no queue {min(missing)}.")
+        self._queues = [self._broker.queues[name] for name in self._names]
+        for queue in self._queues:
+            queue.consumers.append(self)
 
     def _next_queue(self) -> _Queue | None:
         for queue in self._queues:
-            active = not queue.single or queue.consumers[:1] == [self]
+            active = not queue.single or queue.consumers[0] is self
             under_way = sum(1 for _, origin, _ in self._unacknowledged if origin is queue)
             if active and queue.ready and under_way < self._prefetch:
                 return queue
@@ -183,7 +198,23 @@ class MemoryConsumer:
 class MemoryPrivateConsumer(MemoryConsumer):
     """See `ports.PrivateConsumer`."""
 
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker, (), prefetch=500)
+
     @property
     def name(self) -> str | None:
         """See `ports.PrivateConsumer`."""
-        return self._queues[0].name
+        return self._names[0] if self._names else None
+
+    def close(self) -> None:
+        """See `ports.Consumer`."""
+        super().close()
+        for name in self._names:
+            del self._broker.queues[name]
+        self._names = ()
+
+    def _connect(self) -> None:
+        name = next(self._broker.private_names)
+        self._broker.queues[name] = _Queue(name, single=False)
+        self._names = (name,)
+        super()._connect()

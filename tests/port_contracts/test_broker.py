@@ -1,0 +1,366 @@
+"""What `runtime.messaging.ports` promises, held against the fake and against RabbitMQ alike."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from contracts.topology import DIRECT, EVENTS, Binding, Exchange, Queue, Topology, hub_topology, work_queue
+from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.ports import (
+    Broker,
+    BrokerUnavailable,
+    Consumer,
+    Delivery,
+    Outgoing,
+    PublishIncomplete,
+)
+from runtime.messaging.rabbitmq import RabbitBroker
+
+PARTITIONS = ("part.0", "part.1", "part.2", "part.3")
+TOPOLOGY = Topology(
+    exchanges=(
+        Exchange(name="topic", kind="topic"),
+        Exchange(name="hashed", kind="x-consistent-hash", arguments={"hash-header": "partitionkey"}),
+    ),
+    queues=(
+        *(Queue(name=name, arguments={"x-queue-type": "quorum"}) for name in ("a", "b", "all")),
+        *(work_queue(name, "part") for name in PARTITIONS),
+        work_queue("single", "single"),
+    ),
+    bindings=(
+        Binding(source="topic", destination="a", key="offer.*"),
+        Binding(source="topic", destination="b", key="referral.#"),
+        Binding(source="topic", destination="b", key="*.accepted"),
+        Binding(source="topic", destination="hashed", key="hash.*", to_exchange=True),
+        *(Binding(source="hashed", destination=name, key="1") for name in PARTITIONS),
+    ),
+)
+# Seconds to wait for what will come, and for what will not.
+LONG, SHORT = 10.0, 0.2
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def hub(request: pytest.FixtureRequest) -> Broker:
+    """A broker with TOPOLOGY."""
+    made: Broker
+    made = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
+    made.declare(TOPOLOGY)
+    return made
+
+
+def to(key: str, message_id: str = "m", *, exchange: str = "topic", partition_key: str = "p") -> Outgoing:
+    return Outgoing(
+        exchange=exchange, routing_key=key, message_id=message_id, partition_key=partition_key, body=b"{}"
+    )
+
+
+def direct(queue: str, *message_ids: str) -> list[Outgoing]:
+    return [to(queue, message_id, exchange=DIRECT) for message_id in message_ids]
+
+
+def publish(hub: Broker, messages: Sequence[Outgoing]) -> None:
+    with contextlib.closing(hub.publisher()) as publisher:
+        publisher.publish(messages)
+
+
+@contextlib.contextmanager
+def consuming(hub: Broker, *queues: str, prefetch: int = 1000) -> Iterator[Consumer]:
+    with contextlib.closing(hub.consumer(queues, prefetch)) as consumer:
+        yield consumer
+
+
+def take(consumer: Consumer, count: int) -> list[Delivery]:
+    """So many deliveries, however many calls they arrive in."""
+    taken: list[Delivery] = []
+    while len(taken) < count:
+        more = consumer.take(count - len(taken), LONG)
+        assert more, f"only {len(taken)} of {count} arrived"
+        taken += more
+    return taken
+
+
+def ids(deliveries: Sequence[Delivery]) -> list[str]:
+    return [delivery.message_id for delivery in deliveries]
+
+
+def emptied(hub: Broker, queue: str) -> list[str]:
+    """The ids of all that is in a queue, which is empty afterwards."""
+    with consuming(hub, queue) as consumer:
+        taken: list[Delivery] = []
+        while more := consumer.take(1000, SHORT if taken else 2 * SHORT):
+            taken += more
+        consumer.acknowledge(taken)
+    return ids(taken)
+
+
+@pytest.mark.parametrize(
+    ("key", "queues"),
+    [
+        ("offer.opened", "a"),
+        ("offer.accepted", "ab"),
+        ("referral", "b"),
+        ("referral.submitted", "b"),
+        ("referral.submitted.again", "b"),
+        ("note.accepted", "b"),
+        ("case.accepted", "b"),
+    ],
+)
+def test_a_topic_exchange_gives_to_every_queue_whose_pattern_matches_once(
+    hub: Broker, key: str, queues: str
+) -> None:
+    publish(hub, [to(key)])
+    with consuming(hub, "a", "b") as consumer:
+        taken = take(consumer, len(queues)) + consumer.take(9, SHORT)
+    assert sorted(delivery.queue for delivery in taken) == list(queues)
+    assert {delivery.routing_key for delivery in taken} == {key}
+
+
+@pytest.mark.parametrize("key", ["offer", "offer.opened.again", "note.accepted.again", "offers.opened", ""])
+def test_a_topic_exchange_gives_to_no_queue_whose_pattern_does_not_match(hub: Broker, key: str) -> None:
+    with pytest.raises(PublishIncomplete):
+        publish(hub, [to(key)])
+    assert emptied(hub, "a") == emptied(hub, "b") == []
+
+
+def test_a_consistent_hash_keeps_a_key_in_one_queue_and_spreads_the_keys(hub: Broker) -> None:
+    # through a binding between exchanges, and so by the header, not by the routing key
+    keys = [f"referral-{number}" for number in range(200)]
+    wave = [to(f"hash.{again}", f"{key}/{again}", partition_key=key) for again in "xy" for key in keys]
+    publish(hub, wave)
+    with consuming(hub, *PARTITIONS) as consumer:
+        taken = take(consumer, len(wave))
+    queues = {key: {d.queue for d in taken if d.headers["partitionkey"] == key} for key in keys}
+    assert all(len(found) == 1 for found in queues.values())
+    spread = Counter(next(iter(found)) for found in queues.values())
+    assert set(spread) == set(PARTITIONS)
+    assert min(spread.values()) > 10
+    for key in keys[:10]:
+        assert [d.message_id for d in taken if d.headers["partitionkey"] == key] == [f"{key}/x", f"{key}/y"]
+
+
+def test_order_holds_within_a_queue_across_waves(hub: Broker) -> None:
+    expected = [str(number) for number in range(600)]
+    with contextlib.closing(hub.publisher()) as publisher:
+        for start in range(0, 600, 200):
+            publisher.publish(direct("a", *expected[start : start + 200]))
+    assert emptied(hub, "a") == expected
+
+
+def test_publishing_nothing_is_nothing(hub: Broker) -> None:
+    publish(hub, [])
+
+
+def test_bytes_and_headers_arrive_as_they_were_sent(hub: Broker) -> None:
+    bodies = [b"", b"\xff\xfe\x00\x80 not UTF-8", "Айгерим".encode(), b"x" * 300_000]
+    headers = {"kopuro-reason": "причина", "empty": ""}
+    publish(
+        hub,
+        [
+            Outgoing(
+                exchange=DIRECT,
+                routing_key="a",
+                message_id=f"m{number}",
+                partition_key="ключ",
+                body=body,
+                headers=headers,
+            )
+            for number, body in enumerate(bodies)
+        ],
+    )
+    with consuming(hub, "a") as consumer:
+        taken = take(consumer, len(bodies))
+    assert [delivery.body for delivery in taken] == bodies
+    assert ids(taken) == ["m0", "m1", "m2", "m3"]
+    for delivery in taken:
+        assert delivery.headers == {**headers, "partitionkey": "ключ"}
+        assert (delivery.queue, delivery.routing_key, delivery.redelivered) == ("a", "a", False)
+
+
+def test_prefetch_bounds_what_is_under_way(hub: Broker) -> None:
+    publish(hub, direct("a", *"123456789"))
+    with consuming(hub, "a", prefetch=4) as consumer:
+        first = take(consumer, 4)
+        assert consumer.take(100, SHORT) == []
+        consumer.acknowledge(first[:2])
+        assert ids(take(consumer, 2) + consumer.take(100, SHORT)) == ["5", "6"]
+
+
+def test_a_limit_bounds_one_take_and_loses_nothing(hub: Broker) -> None:
+    publish(hub, direct("a", *"123456789"))
+    with consuming(hub, "a") as consumer:
+        assert ids(take(consumer, 9)) == list("123456789")
+    with consuming(hub, "a") as consumer:
+        sizes = [len(consumer.take(2, LONG)) for _ in range(5)]
+        assert max(sizes) <= 2
+        assert sum(sizes) <= 9
+
+
+def test_one_acknowledgement_covers_all_up_to_it_and_nothing_beyond(hub: Broker) -> None:
+    publish(hub, direct("a", *"12345"))
+    with consuming(hub, "a") as consumer:
+        taken = take(consumer, 5)
+        consumer.acknowledge([])
+        consumer.acknowledge(taken[:3])
+    assert emptied(hub, "a") == ["4", "5"]
+
+
+def test_what_is_not_acknowledged_comes_again_and_says_so(hub: Broker) -> None:
+    publish(hub, direct("a", "1", "2"))
+    with consuming(hub, "a") as consumer:
+        assert [d.redelivered for d in take(consumer, 2)] == [False, False]
+    publish(hub, direct("a", "3"))
+    with consuming(hub, "a") as consumer:
+        assert sorted((d.message_id, d.redelivered) for d in take(consumer, 3)) == [
+            ("1", True),
+            ("2", True),
+            ("3", False),
+        ]
+
+
+def test_a_consumer_goes_on_after_its_connection_was_closed(hub: Broker) -> None:
+    publish(hub, direct("single", "1"))
+    with consuming(hub, "single") as consumer:
+        stale = take(consumer, 1)
+        consumer.close()
+        with pytest.raises(BrokerUnavailable):
+            consumer.acknowledge(stale)
+        consumer.acknowledge(take(consumer, 1))
+    assert emptied(hub, "single") == []
+
+
+def test_one_consumer_of_several_queues(hub: Broker) -> None:
+    publish(hub, direct("a", "a1", "a2") + direct("b", "b1", "b2"))
+    with consuming(hub, "a", "b") as consumer:
+        taken = take(consumer, 4)
+        assert [d.message_id for d in taken if d.queue == "a"] == ["a1", "a2"]
+        assert [d.message_id for d in taken if d.queue == "b"] == ["b1", "b2"]
+        tags = [d.tag for d in taken]
+        assert tags == sorted(set(tags)), "one acknowledgement for all needs one numbering for all"
+        consumer.acknowledge(taken)
+    assert emptied(hub, "a") == emptied(hub, "b") == []
+
+
+def test_a_single_active_consumer_is_followed_by_the_next_when_it_closes(hub: Broker) -> None:
+    with consuming(hub, "single") as first, consuming(hub, "single") as second:
+        assert first.take(1, SHORT) == second.take(1, SHORT) == []
+        publish(hub, direct("single", "1", "2", "3"))
+        taken = take(first, 3)
+        first.acknowledge(taken[:1])
+        assert second.take(10, SHORT) == []
+        first.close()
+        assert ids(take(second, 2)) == ["2", "3"]
+        publish(hub, direct("single", "4"))
+        assert first.take(10, SHORT) == [], "who comes back stands at the end of the line"
+        assert ids(take(second, 1)) == ["4"]
+
+
+def test_an_unroutable_message_stops_a_wave_after_what_is_safe(hub: Broker) -> None:
+    wave = [*direct("a", "1", "2"), to("nobody.asked", "3"), *direct("a", "4")]
+    with contextlib.closing(hub.publisher()) as publisher:
+        with pytest.raises(PublishIncomplete) as caught:
+            publisher.publish(wave)
+        assert caught.value.confirmed == 2
+        assert caught.value.unroutable == "topic nobody.asked"
+        # and the publisher is as good as new
+        publisher.publish(direct("b", "5"))
+    assert emptied(hub, "a")[:2] == ["1", "2"]
+    assert emptied(hub, "b") == ["5"]
+
+
+def test_an_unroutable_message_is_found_among_others_of_its_id(hub: Broker) -> None:
+    wave = direct("a", "same") + direct("nowhere", "same") + direct("b", "same")
+    with pytest.raises(PublishIncomplete) as caught:
+        publish(hub, wave)
+    assert caught.value.confirmed == 1
+    assert caught.value.unroutable == "(default) nowhere"
+
+
+def test_the_first_of_several_unroutable_messages_counts(hub: Broker) -> None:
+    wave = direct("a", "1") + direct("none", "2") + direct("a", "3") + direct("never", "4")
+    with pytest.raises(PublishIncomplete) as caught:
+        publish(hub, wave)
+    assert caught.value.confirmed == 1
+    assert caught.value.unroutable == "(default) none"
+
+
+def test_an_exchange_that_is_not_there_leaves_a_wave_incomplete(hub: Broker) -> None:
+    with contextlib.closing(hub.publisher()) as publisher:
+        with pytest.raises(PublishIncomplete) as caught:
+            publisher.publish([to("key", exchange="absent")])
+        assert caught.value.confirmed == 0
+        publisher.publish(direct("a", "1"))
+    assert emptied(hub, "a") == ["1"]
+
+
+def test_a_transient_message_to_nobody_is_no_error(hub: Broker) -> None:
+    lost = Outgoing(
+        exchange=DIRECT,
+        routing_key="nowhere",
+        message_id="1",
+        partition_key="",
+        body=b"?",
+        transient=True,
+    )
+    publish(hub, [lost, *direct("a", "2")])
+    assert emptied(hub, "a") == ["2"]
+
+
+def test_a_queue_that_is_not_there_cannot_be_consumed_yet(hub: Broker) -> None:
+    with consuming(hub, "late") as consumer:
+        with pytest.raises(BrokerUnavailable):
+            consumer.take(1, SHORT)
+        late = Queue(name="late", arguments={"x-queue-type": "quorum"})
+        hub.declare(Topology(exchanges=(), queues=(late,), bindings=()))
+        publish(hub, direct("late", "1"))
+        assert ids(take(consumer, 1)) == ["1"]
+
+
+def test_a_private_queue_lives_as_long_as_its_consumer(hub: Broker) -> None:
+    with contextlib.closing(hub.private_consumer()) as consumer:
+        assert consumer.name is None
+        assert consumer.take(1, SHORT) == []
+        name = consumer.name
+        assert name is not None
+        publish(hub, direct(name, "1"))
+        taken = take(consumer, 1)
+        assert (taken[0].message_id, taken[0].queue) == ("1", name)
+        consumer.acknowledge(taken)
+        consumer.close()
+        assert consumer.name is None
+        with pytest.raises(PublishIncomplete):
+            publish(hub, direct(name, "2"))
+        consumer.take(1, SHORT)
+        assert consumer.name not in (None, name)
+
+
+def test_private_queues_are_not_shared(hub: Broker) -> None:
+    with (
+        contextlib.closing(hub.private_consumer()) as one,
+        contextlib.closing(hub.private_consumer()) as other,
+    ):
+        one.take(1, 0.01)
+        other.take(1, 0.01)
+        assert one.name is not None
+        assert other.name not in (None, one.name)
+        publish(hub, direct(one.name, "1"))
+        assert other.take(1, SHORT) == []
+        assert ids(take(one, 1)) == ["1"]
+
+
+def test_declaring_twice_changes_nothing(hub: Broker) -> None:
+    publish(hub, [to("offer.opened", "1")])
+    hub.declare(TOPOLOGY)
+    publish(hub, [to("offer.opened", "2")])
+    assert emptied(hub, "a") == ["1", "2"]
+
+
+def test_the_topology_of_a_hub_takes_every_fact(hub: Broker) -> None:
+    hub.declare(hub_topology())
+    publish(hub, [to("referral.submitted", "1", exchange=EVENTS), to("unheard.of", "2", exchange=EVENTS)])
+    assert emptied(hub, "audit.log") == ["1", "2"]
+    with consuming(hub, *(f"routing.{n}" for n in range(4))) as consumer:
+        assert ids(take(consumer, 1)) == ["1"]
