@@ -1,0 +1,1 @@
+"""Delivery: every organisation's mailbox, and the sealed cases that were released to it."""

@@ -1,0 +1,45 @@
+"""Delivery's tables."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+
+from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.storage.columns import Instant, RowNumber
+
+METADATA = MetaData()
+MESSAGING = messaging_tables(METADATA)
+REPLICA = replica_table(METADATA)
+
+MESSAGES = Table(
+    "mailbox_messages",
+    METADATA,
+    Column("sequence", RowNumber, primary_key=True, autoincrement=True),
+    Column("organization", String(100), nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("referral_id", String(36), nullable=False),
+    Column("correlation_id", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("acknowledged_at", Instant),
+    UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
+    # A poll is one descent into this index, however much has been acknowledged.
+    Index("mailbox_messages_waiting", "organization", "acknowledged_at", "sequence"),
+    Index("mailbox_messages_acknowledged", "acknowledged_at"),
+    # A number once used is never used again: a cursor stays true when old rows are deleted.
+    sqlite_autoincrement=True,
+)
+
+# A closed referral's row stays for a while without its case.
+CASE_LETTERS = Table(
+    "case_letters",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("organization", String(100)),
+    Column("sealed_case", Text),
+    Column("closed_at", Instant),
+    Index("case_letters_closed", "closed_at"),
+)

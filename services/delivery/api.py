@@ -1,0 +1,48 @@
+"""HTTP resources of delivery. An organisation sees its own mailbox and nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from runtime.web.answer import Answer
+from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_of
+from runtime.web.request import Request
+from services.delivery.handlers import MailboxHandlers
+
+LONGEST_WAIT: Final = 30  # seconds
+_MAILBOX: Final = "mailbox"
+
+
+def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
+    """`GET /v1/mailbox?after=&limit=&wait=`: `next` is where to go on, also when there is nothing yet."""
+    query = request.query_params
+    cursor = query.get("after") or None
+    after = decode_cursor(_MAILBOX, cursor, (int,))[0] if cursor else 0
+    page = handlers.page(
+        request.principal.id,
+        after=after,
+        limit=limit_of(query),
+        wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
+    )
+    return Answer.json(
+        {
+            # the stored bytes themselves, neither parsed nor written anew
+            "items": [orjson.Fragment(body) for body in page.bodies],
+            "next": encode_cursor(_MAILBOX, [page.last]) if page.bodies else cursor,
+        }
+    )
+
+
+def acknowledge(handlers: MailboxHandlers, request: Request) -> Answer:
+    """`POST /v1/mailbox/{message_id}/acknowledge`."""
+    handlers.acknowledge(request.principal.id, request.path_params["message_id"])
+    return Answer.empty()
+
+
+def case(handlers: MailboxHandlers, request: Request) -> Answer:
+    """`GET /v1/case/{referral_id}`: for the organisation that it was released to."""
+    referral_id = request.path_params["referral_id"]
+    sealed = handlers.case(request.principal.id, referral_id)
+    return Answer.json({"referral_id": referral_id, "case": sealed})

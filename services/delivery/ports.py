@@ -1,0 +1,136 @@
+"""What delivery's use cases need."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from services.delivery.domain.delivery import State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A message on its way into a mailbox. body: the CloudEvent's bytes as the organisation gets them."""
+
+    organization: str
+    message_id: str
+    type: str
+    referral_id: str
+    correlation_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A message in a mailbox, without its body. sequence: rises in the order of arrival."""
+
+    sequence: int
+    organization: str
+    message_id: str
+    type: str
+    referral_id: str
+    correlation_id: str
+    state: State
+
+
+class Mailboxes(Protocol):
+    """Every organisation's mailbox. Durable with the caller's transaction.
+
+    Order: whoever has seen sequence n never later finds a lower one that is new. `append` may only be
+    called after `serialise` in the same transaction, which lets one transaction at a time append, in all
+    processes on this database; so numbers become visible in the order in which they were given.
+    """
+
+    def serialise(self, transaction: Connection) -> None:
+        """Waits until no other transaction can append; held until this one ends. To be called first."""
+        ...
+
+    def append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
+        """Puts messages at the end of their mailboxes. One that is there already stays as it is."""
+        ...
+
+    def waiting(
+        self, transaction: Connection, organization: str, *, after: int, limit: int, size: int
+    ) -> list[Entry]:
+        """The organisation's unacknowledged messages with a sequence above `after`, oldest first.
+
+        At most `limit`, and as many as have bodies of `size` bytes together, but one at least.
+        """
+        ...
+
+    def bodies(self, transaction: Connection, sequences: Collection[int]) -> dict[int, bytes]:
+        """The bodies of messages by sequence."""
+        ...
+
+    def take(self, transaction: Connection, sequences: Collection[int]) -> list[Entry]:
+        """Messages by sequence, the caller's alone until the transaction ends."""
+        ...
+
+    def find(self, transaction: Connection, message_ids: Collection[str]) -> list[Entry]:
+        """Messages by id, in whosever mailbox, the caller's alone until the transaction ends."""
+        ...
+
+    def put(self, transaction: Connection, states: Mapping[int, State], now: dt.datetime) -> None:
+        """Writes the new states of messages that were taken or found, by sequence."""
+        ...
+
+    def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
+        """The highest sequence, and whose mailboxes have a higher one than the one given.
+
+        None: the highest alone.
+        """
+        ...
+
+    def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
+        """Deletes at most `limit` messages acknowledged before the moment; returns how many."""
+        ...
+
+
+class CaseLetters(Protocol):
+    """Released cases, each sealed to one organisation. Durable with the caller's transaction."""
+
+    def keep(self, transaction: Connection, referral_id: str, organization: str, case: str) -> bool:
+        """Stores a case, in place of an earlier one. False: the referral is closed, nothing was stored."""
+        ...
+
+    def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:
+        """The case, if it was released to this organisation and the referral is not closed."""
+        ...
+
+    def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
+        """Deletes the cases, and remembers the referrals: a letter that comes late is not stored."""
+        ...
+
+    def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
+        """Forgets at most `limit` referrals closed before the moment; returns how many."""
+        ...
+
+
+class Ring(Protocol):
+    """One waiter's own signal."""
+
+    def clear(self) -> None:
+        """Take back the signal; to be called before looking, so that what comes meanwhile is noticed."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Return on the signal or after `timeout` seconds; lets others run meanwhile."""
+        ...
+
+
+class Bell(Protocol):
+    """Tells those who wait for a mailbox that something may have come. Losing a ring loses no message."""
+
+    @property
+    def stopped(self) -> bool:
+        """The process is ending: nobody is to wait any more."""
+        ...
+
+    def listening(self, organization: str) -> AbstractContextManager[Ring]:
+        """A signal for as long as the context lasts."""
+        ...

@@ -1,0 +1,48 @@
+"""Delivery as a nameko service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.messaging.entrypoints import batches
+from runtime.messaging.ports import Delivery
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from runtime.web.resource import resource
+from runtime.web.service import Service
+from services.delivery import api
+from services.delivery.bootstrap import Handlers
+
+PARTNERS = frozenset({"partner"})
+
+
+class DeliveryService(Service):
+    name = "delivery"
+    handlers: Handlers
+
+    @resource("GET", "/v1/mailbox", roles=PARTNERS)
+    def mailbox(self, request: Request) -> Answer:
+        return api.mailbox(self.handlers.mailbox, request)
+
+    @resource("POST", "/v1/mailbox/<message_id>/acknowledge", roles=PARTNERS)
+    def acknowledge(self, request: Request) -> Answer:
+        return api.acknowledge(self.handlers.mailbox, request)
+
+    @resource("GET", "/v1/case/<referral_id>", roles=PARTNERS)
+    def case(self, request: Request) -> Answer:
+        return api.case(self.handlers.mailbox, request)
+
+    @batches("delivery.events")
+    def events(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.events.process(deliveries)
+
+    @batches("delivery.letters")
+    def letters(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.letters.process(deliveries)
+
+    @batches("delivery.directory")
+    def directory(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.directory.process(deliveries)
+
+
+SERVICE = DeliveryService

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from contracts.errors import Defect
+from contracts.facts import CATALOGUE
+from contracts.topology import EVENT_QUEUES
+from services.delivery.domain.recipients import CLOSINGS, RECIPIENTS, recipients_of
+
+ORG, SENDER = "ru.moscow-migrant-support", "kg.osh-legal-aid"
+
+
+def arriving() -> set[str]:
+    """The types that the queue of events is bound to."""
+    keys = EVENT_QUEUES["delivery.events"]
+    return {
+        fact.type
+        for fact in CATALOGUE.values()
+        if fact.routing_key in keys or f"{fact.routing_key.partition('.')[0]}.*" in keys
+    }
+
+
+def test_every_fact_that_arrives_has_recipients_and_no_other_has() -> None:
+    assert set(RECIPIENTS) == arriving()
+
+
+@pytest.mark.parametrize("name", RECIPIENTS)
+def test_the_fields_exist_in_the_fact(name: str) -> None:
+    fields = {field.name for field in dataclasses.fields(CATALOGUE[name])}  # type: ignore[arg-type]
+    assert fields >= set(RECIPIENTS[name])
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        ("offer.opened", {ORG}),
+        ("offer.accepted", {ORG, SENDER}),
+        ("offer.declined", {SENDER}),
+        ("offer.expired", {ORG, SENDER}),
+        ("offer.revoked", {ORG}),
+        ("answer.refused", {ORG}),
+        ("submission.refused", {ORG}),
+        ("case.refused", {ORG}),
+        ("referral.unplaced", {SENDER}),
+        ("referral.progressed", {ORG, SENDER}),
+        ("referral.completed", {ORG, SENDER}),
+        ("referral.withdrawn", {ORG, SENDER}),
+        ("referral.failed", {ORG, SENDER}),
+        ("referral.overdue", {ORG, SENDER}),
+    ],
+)
+def test_who_is_told(fact: str, expected: set[str]) -> None:
+    told = recipients_of(f"kopuro.{fact}.v1", {"organization": ORG, "sender": SENDER})
+    assert (set(told), len(told)) == (expected, len(expected))
+
+
+def test_nobody_is_told_twice_and_no_one_is_made_up() -> None:
+    withdrawn = "kopuro.referral.withdrawn.v1"
+    assert recipients_of(withdrawn, {"organization": None, "sender": SENDER}) == (SENDER,)
+    assert recipients_of(withdrawn, {"organization": SENDER, "sender": SENDER}) == (SENDER,)
+
+
+def test_a_fact_without_a_place_in_the_table_is_no_silence() -> None:
+    with pytest.raises(Defect):
+        recipients_of("kopuro.offer.opened.v2", {"organization": ORG})
+
+
+def test_every_closing_is_told() -> None:
+    assert set(RECIPIENTS) >= CLOSINGS

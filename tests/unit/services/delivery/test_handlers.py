@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
+from services.delivery import handlers
+from services.delivery.handlers import FORGOTTEN_AT_ONCE, KEPT
+from tests.unit.services.delivery.workbench import (
+    ACCEPTOR,
+    CORRELATION,
+    REFERRAL,
+    SENDER,
+    STRANGER,
+    Workbench,
+    case_letter,
+    declined,
+    note_letter,
+    opened,
+    withdrawn,
+)
+
+LONG = 20.0
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = Workbench(database_url)
+    yield bench
+    bench.database.close()
+
+
+def test_pages_join_without_gap_or_repetition(bench: Workbench) -> None:
+    offers = [opened() for _ in range(7)]
+    bench.receive(*offers)
+    seen: list[bytes] = []
+    after = 0
+    while (page := bench.partner.page(ACCEPTOR, after=after, limit=3, wait=0)).bodies:
+        seen += page.bodies
+        after = page.last
+    assert seen == [offer.encode() for offer in offers]
+
+
+def test_what_is_acknowledged_does_not_come_again_and_the_rest_does(bench: Workbench) -> None:
+    first, second, third = opened(), opened(), opened()
+    bench.receive(first, second, third)
+    bench.mailbox(ACCEPTOR)
+    bench.partner.acknowledge(ACCEPTOR, second.id)
+    bench.partner.acknowledge(ACCEPTOR, second.id)
+    assert [m["id"] for m in bench.mailbox(ACCEPTOR)] == [first.id, third.id]
+
+
+def test_the_first_hand_out_and_the_acknowledgement_of_an_offer_are_told_once(bench: Workbench) -> None:
+    offer = opened()
+    bench.receive(offer)
+    for _ in range(2):
+        bench.mailbox(ACCEPTOR)
+    for _ in range(2):
+        bench.partner.acknowledge(ACCEPTOR, offer.id)
+    about = {
+        "referral_id": REFERRAL,
+        "organization": ACCEPTOR,
+        "message_id": offer.id,
+        "message_type": "kopuro.offer.opened.v1",
+    }
+    assert [e.data for e in bench.sent()] == [DeliveryDelivered(**about), DeliveryAcknowledged(**about)]
+    assert {(e.correlation_id, e.causation_id, e.partition_key) for e in bench.sent()} == {
+        (CORRELATION, offer.id, REFERRAL)
+    }
+
+
+def test_of_a_case_it_is_told_as_well_and_of_other_notices_not(bench: Workbench) -> None:
+    letter, note, notice = case_letter(to=SENDER), note_letter(), declined()
+    bench.receive(letter, note, notice)
+    bench.mailbox(SENDER)
+    for message in (letter, note, notice):
+        bench.partner.acknowledge(SENDER, message.id)
+    assert [(type(e.data), e.data.message_id) for e in bench.sent()] == [  # type: ignore[attr-defined]
+        (DeliveryDelivered, letter.id),
+        (DeliveryAcknowledged, letter.id),
+    ]
+    assert bench.states() == ["acknowledged"] * 3
+
+
+def test_only_what_is_handed_out_counts_as_delivered(bench: Workbench) -> None:
+    bench.receive(opened(), opened())
+    bench.mailbox(ACCEPTOR, limit=1)
+    assert bench.states() == ["delivered", "queued"]
+    assert len(bench.sent()) == 1
+
+
+def test_somebody_elses_message_cannot_be_acknowledged(bench: Workbench) -> None:
+    offer = opened()
+    bench.receive(offer)
+    bench.mailbox(ACCEPTOR)
+    for message_id in (offer.id, "no-such-id", "x" * 500):
+        with pytest.raises(Refused) as refused:
+            bench.partner.acknowledge(STRANGER, message_id)
+        assert refused.value.slug == "not-found"
+    assert bench.states() == ["delivered"]
+
+
+def test_what_was_never_handed_out_cannot_be_acknowledged(bench: Workbench) -> None:
+    offer = opened()
+    bench.receive(offer)
+    with pytest.raises(Refused) as refused:
+        bench.partner.acknowledge(ACCEPTOR, offer.id)
+    assert refused.value.slug == "conflict"
+    assert bench.states() == ["queued"]
+    assert bench.sent() == []
+
+
+def test_concurrent_polls_and_acknowledgements_tell_each_thing_once(bench: Workbench) -> None:
+    offers = [opened() for _ in range(20)]
+    bench.receive(*offers)
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(lambda _: bench.mailbox(ACCEPTOR), range(8)))
+        list(pool.map(lambda o: bench.partner.acknowledge(ACCEPTOR, o.id), offers + offers))
+    assert all(len(page) == 20 for page in pages)
+    told = [(type(e.data), e.causation_id) for e in bench.sent()]
+    assert len(told) == len(set(told)) == 40
+
+
+def test_a_page_is_bounded_in_bytes_and_never_empty_for_it(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = [note_letter(note="a.b.c." + "d" * 1000 + ".e") for _ in range(3)]
+    bench.receive(*notes)
+    size = len(bench.partner.page(SENDER, after=0, limit=1, wait=0).bodies[0])
+    for bound, expected in ((1, 1), (2 * size + 1, 2), (3 * size, 3)):
+        monkeypatch.setattr(handlers, "PAGE_SIZE", bound)
+        assert len(bench.mailbox(SENDER)) == expected
+
+
+def test_a_poll_that_waits_is_woken_by_what_comes(bench: Workbench) -> None:
+    offer = opened()
+    with ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
+        assert bench.waited_for.wait(LONG)
+        bench.receive(opened(STRANGER))
+        assert not poll.done()
+        bench.receive(offer)
+        assert [m["id"] for m in poll.result(LONG / 2)] == [offer.id]
+
+
+def test_a_poll_is_woken_by_what_another_process_put_there(bench: Workbench, database_url: str) -> None:
+    other = Workbench(database_url)
+    with ThreadPoolExecutor(1) as pool:
+        bench.bell.look()
+        poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
+        assert bench.waited_for.wait(LONG)
+        other.receive(opened())
+        bench.bell.look()
+        assert len(poll.result(LONG / 2)) == 1
+    other.database.close()
+
+
+def test_when_the_process_ends_nobody_waits(bench: Workbench) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
+        assert bench.waited_for.wait(LONG)
+        bench.bell.stop()
+        assert poll.result(LONG / 2) == []
+        assert pool.submit(bench.mailbox, ACCEPTOR, wait=LONG).result(LONG / 2) == []
+
+
+def test_a_poll_ends_with_its_time(bench: Workbench) -> None:
+    assert bench.mailbox(ACCEPTOR, wait=0.01) == []
+
+
+def test_old_rows_go_and_others_stay(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "FORGOTTEN_AT_ONCE", 2)
+    assert FORGOTTEN_AT_ONCE > 2
+    old = [opened() for _ in range(5)]
+    bench.receive(*old, opened(), withdrawn())
+    bench.mailbox(ACCEPTOR)
+    for offer in old:
+        bench.partner.acknowledge(ACCEPTOR, offer.id)
+    bench.clock.time += KEPT
+    bench.partner.forget_old()
+    assert len(bench.states()) == 8
+    bench.clock.time += dt.timedelta(seconds=1)
+    bench.partner.forget_old()
+    assert sorted(bench.states()) == ["delivered", "delivered", "queued"]
+
+
+def test_a_number_is_not_used_again_after_its_row_has_gone(bench: Workbench) -> None:
+    offer = opened()
+    bench.receive(offer)
+    last = bench.partner.page(ACCEPTOR, after=0, limit=1, wait=0).last
+    bench.partner.acknowledge(ACCEPTOR, offer.id)
+    bench.clock.time += KEPT + dt.timedelta(seconds=1)
+    bench.partner.forget_old()
+    assert bench.states() == []
+    bench.receive(opened())
+    assert len(bench.mailbox(ACCEPTOR, after=last)) == 1
+
+
+def test_numbers_become_visible_in_their_order(postgres_database: str) -> None:
+    bench = Workbench(postgres_database)
+    appended, go_on = threading.Event(), threading.Event()
+
+    def slow_writer() -> None:
+        with bench.database.write() as transaction:
+            bench.mailboxes.serialise(transaction)
+            appended.set()
+            go_on.wait(LONG)
+
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(slow_writer)
+        assert appended.wait(LONG)
+        fast = pool.submit(bench.receive, opened())
+        with pytest.raises(TimeoutError):
+            fast.result(0.2)
+        go_on.set()
+        slow.result(LONG)
+        fast.result(LONG)
+    assert len(bench.mailbox(ACCEPTOR)) == 1
+    bench.database.close()

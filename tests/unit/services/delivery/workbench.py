@@ -1,0 +1,254 @@
+"""Delivery without a process: its handlers on a real database, its consumers as batch processors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select
+
+from contracts.codes import (
+    AgeBand,
+    DeclineReason,
+    Settlement,
+    Sex,
+    Stage,
+    Urgency,
+)
+from contracts.envelope import Envelope, Event, decode
+from contracts.facts import (
+    CaseLetter,
+    Fact,
+    NoteLetter,
+    OfferDeclined,
+    OfferOpened,
+    ReferralWithdrawn,
+)
+from contracts.referral import Situation
+from runtime.identifiers import new_id
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Delivery
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from services.delivery.adapters.bell import MailboxBell
+from services.delivery.adapters.case_letters import SqlCaseLetters
+from services.delivery.adapters.mailboxes import SqlMailboxes
+from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
+from services.delivery.handlers import MailboxHandlers
+from services.delivery.incoming import Incoming
+from services.delivery.ports import Ring
+
+SENDER = "kg.osh-legal-aid"
+ACCEPTOR = "ru.moscow-migrant-support"
+STRANGER = "uz.tashkent-union"
+REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
+OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c02"
+CORRELATION = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a00"
+SEALED = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn"
+NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+
+SITUATION = Situation(
+    needs=("legal.wage_claim",),
+    urgency=Urgency.urgent,
+    region="RU-MOW",
+    settlement=Settlement.urban,
+    languages=("ky",),
+    stage=Stage.in_destination,
+    origin_country="KG",
+    age_band=AgeBand.years_25_59,
+    sex=Sex.female,
+)
+
+
+class SettableClock:
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+
+class WatchedRing:
+    """Says when somebody begins to wait for it."""
+
+    def __init__(self, ring: Ring, waited_for: threading.Event) -> None:
+        self._ring = ring
+        self._waited_for = waited_for
+
+    def clear(self) -> None:
+        self._ring.clear()
+
+    def wait(self, timeout: float) -> bool:
+        self._waited_for.set()
+        return self._ring.wait(timeout)
+
+
+class WatchedBell:
+    """The real bell; `waited_for` is set when somebody has looked in vain and waits."""
+
+    def __init__(self, bell: MailboxBell) -> None:
+        self._bell = bell
+        self.waited_for = threading.Event()
+
+    @property
+    def stopped(self) -> bool:
+        return self._bell.stopped
+
+    @contextmanager
+    def listening(self, organization: str) -> Iterator[Ring]:
+        with self._bell.listening(organization) as ring:
+            yield WatchedRing(ring, self.waited_for)
+
+
+class Workbench:
+    """events, letters: the processors; partner: what an organisation calls."""
+
+    def __init__(self, database_url: str) -> None:
+        self.clock = SettableClock()
+        self.database = Database.open(database_url)
+        upgrade("services.delivery", self.database)
+        self.mailboxes = SqlMailboxes()
+        cases = SqlCaseLetters()
+        self.bell = MailboxBell(self.database, self.mailboxes)
+        watched = WatchedBell(self.bell)
+        self.waited_for = watched.waited_for
+        self.partner = MailboxHandlers(
+            source="/kg/delivery",
+            database=self.database,
+            outbox=Outbox(MESSAGING.outbox),
+            mailboxes=self.mailboxes,
+            cases=cases,
+            bell=watched,
+            clock=self.clock,
+            new_id=new_id,
+            after_commit=lambda: None,
+        )
+        incoming = Incoming(mailboxes=self.mailboxes, cases=cases)
+        self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
+        self.letters = self._processor("delivery.letters", incoming.letters, decode)
+
+    def _processor(self, name: str, handler: Any, decoding: Any) -> BatchProcessor[Any]:
+        return BatchProcessor(
+            name,
+            (name,),
+            database=self.database,
+            tables=MESSAGING,
+            decode=decoding,
+            handler=handler,
+            clock=self.clock,
+            metrics=MessagingMetrics(CollectorRegistry()),
+            after_commit=self.bell.look,
+        )
+
+    def receive(self, *messages: Event[Fact]) -> None:
+        """Gives each message to the processor of the queue it comes by; neighbours share a batch."""
+        letters = [m for m in messages if isinstance(m.data, CaseLetter | NoteLetter)]
+        events = [m for m in messages if m not in letters]
+        for processor, batch in ((self.events, events), (self.letters, letters)):
+            if batch:
+                processor.process([delivery(message) for message in batch])
+
+    def mailbox(self, organization: str, *, after: int = 0, limit: int = 50, wait: float = 0) -> list[Any]:
+        page = self.partner.page(organization, after=after, limit=limit, wait=wait)
+        return [orjson.loads(body) for body in page.bodies]
+
+    def sent(self) -> list[Event[Fact]]:
+        """What delivery has said so far, without what it parked."""
+        return [decode(body) for exchange, body in self._outbox() if exchange]
+
+    def parked(self) -> int:
+        return sum(1 for exchange, _ in self._outbox() if not exchange)
+
+    def _outbox(self) -> list[tuple[str, bytes]]:
+        with self.database.read() as transaction:
+            outbox = MESSAGING.outbox
+            rows = transaction.execute(select(outbox.c.exchange, outbox.c.body).order_by(outbox.c.number))
+            return [(row.exchange, bytes(row.body)) for row in rows]
+
+    def states(self) -> list[str]:
+        with self.database.read() as transaction:
+            return list(transaction.execute(select(MESSAGES.c.state).order_by(MESSAGES.c.sequence)).scalars())
+
+    def everything_stored(self) -> str:
+        """Every value of every row of every table."""
+        with self.database.read() as transaction:
+            return "\n".join(
+                value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+                for table in METADATA.sorted_tables
+                for row in transaction.execute(select(table))
+                for value in row
+            )
+
+
+def event(fact: Fact) -> Event[Fact]:
+    return Event(
+        id=new_id(),
+        source="/kg/test",
+        time=NOW,
+        partition_key=getattr(fact, "referral_id", REFERRAL),
+        correlation_id=CORRELATION,
+        causation_id=None,
+        data=fact,
+    )
+
+
+def delivery(message: Event[Fact]) -> Delivery:
+    return Delivery(
+        tag=1,
+        queue="delivery",
+        routing_key=message.data.routing_key,
+        message_id=message.id,
+        body=message.encode(),
+        headers={},
+        redelivered=False,
+    )
+
+
+def opened(to: str = ACCEPTOR) -> Event[Fact]:
+    return event(
+        OfferOpened(
+            referral_id=REFERRAL,
+            offer_id=OFFER,
+            organization=to,
+            sender=SENDER,
+            rank=1,
+            opened_at=NOW,
+            deadline=NOW + dt.timedelta(hours=4),
+            facts=SITUATION,
+        )
+    )
+
+
+def declined() -> Event[Fact]:
+    return event(
+        OfferDeclined(
+            referral_id=REFERRAL,
+            offer_id=OFFER,
+            organization=ACCEPTOR,
+            sender=SENDER,
+            reason=DeclineReason.no_capacity,
+        )
+    )
+
+
+def withdrawn() -> Event[Fact]:
+    return event(
+        ReferralWithdrawn(
+            referral_id=REFERRAL, sender=SENDER, organization=ACCEPTOR, reason="consent_revoked"
+        )
+    )
+
+
+def case_letter(to: str = ACCEPTOR, case: str = SEALED) -> Event[Fact]:
+    return event(CaseLetter(referral_id=REFERRAL, organization=to, kid="kid-1", case=case))
+
+
+def note_letter(to: str = SENDER, note: str = SEALED) -> Event[Fact]:
+    return event(NoteLetter(referral_id=REFERRAL, organization=to, author=ACCEPTOR, note=note))
