@@ -71,7 +71,7 @@ class Pulse:
 
     def __init__(self, connection: Connection, heartbeat: int) -> None:
         self._connection = connection
-        self._interval = heartbeat / 4
+        self.interval = heartbeat / 4  # seconds; no wait should be longer
         self._due = time.monotonic()
 
     def beat(self) -> None:
@@ -79,7 +79,7 @@ class Pulse:
         now = time.monotonic()
         if now >= self._due:
             self._connection.heartbeat_check()
-            self._due = now + self._interval
+            self._due = now + self.interval
 
 
 def _give_up(error: BaseException, _interval: float) -> NoReturn:

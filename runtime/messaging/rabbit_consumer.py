@@ -73,7 +73,7 @@ class RabbitConsumer:
             left = deadline - time.monotonic()
             if left <= 0:
                 return []
-            self._drain(min(left, 1.0))
+            self._drain(min(left, self._pulse.interval))
             self._pulse.beat()
         while len(self._arrived) < limit and self._drain(AT_ONCE_SECONDS):
             pass

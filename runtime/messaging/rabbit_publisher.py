@@ -139,7 +139,7 @@ class _ConfirmingChannel:
             left = deadline - time.monotonic()
             if left <= 0:
                 return "the confirm did not come in time"
-            if not self._drain(min(left, 1.0)):
+            if not self._drain(min(left, self._pulse.interval)):
                 self._pulse.beat()
         return ""
 
