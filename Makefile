@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh machine (Debian or Ubuntu, Python 3.11+, make):
+#   make demo   installs what is missing, starts a hub of its own, plays five referrals, ends
+#   make test   sets up, and passes the tests
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format lock schemas clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DATA ?= var/hub
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## Python packages into .venv, RabbitMQ by the system's package manager if it is missing
+	@deploy/install-broker
+
+# The packages come from the lock with their hashes; our own two are installed in place.
+$(STAMP): requirements.lock pyproject.toml client/pyproject.toml
+	@deploy/make-venv $(PYTHON) $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e client -e .
+	@touch $(STAMP)
+
+demo: setup ## watch five referrals travel through a hub of their own
+	@$(BIN)/kopuro demo
+
+up: setup ## a hub on this machine, until Ctrl-C; DATA=dir says where
+	@$(BIN)/kopuro up --data-dir $(DATA)
+
+test: setup ## every test, on real RabbitMQ, SQLite and PostgreSQL
+	$(BIN)/python -m pytest
+
+check: setup ## style, types, the rooms' walls, and that what we publish is what we declare
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m contracts.publish --check
+	$(BIN)/python -m docs.diagrams --check
+
+format: setup ## let ruff format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup ## write requirements.lock anew: versions and hashes, no addresses
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-emit-package kopuro-client --upgrade --quiet -o requirements.lock
+
+schemas: setup ## publish the contracts' JSON Schemas anew
+	$(BIN)/python -m contracts.publish
+
+clean: ## remove what was installed and built here
+	rm -rf $(VENV) var build

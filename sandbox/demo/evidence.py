@@ -1,0 +1,83 @@
+"""What remains when the curtain falls: why it went where it went, the audit's history, the figures."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Mapping
+
+from kopuro_client import Kopuro
+from sandbox.demo.stage import Stage
+from sandbox.hub_files import SERVICES, HubFiles
+from sandbox.ports import LOOPBACK
+
+_SHOWN = {
+    "kopuro_http_requests_total": "HTTP requests answered",
+    "kopuro_messages_consumed_total": "messages consumed",
+    "kopuro_messages_published_total": "messages published and confirmed",
+    "kopuro_batch_messages_count": "batches committed",
+}
+_SAMPLE = re.compile(r"^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
+
+Figures = Mapping[tuple[str, str], float]
+
+
+def show_decision(stage: Stage, sender: Kopuro, referral_id: str) -> None:
+    """Every candidate of a referral's first decision, and what spoke against it."""
+    decision = sender.decision(referral_id)["decisions"][0]
+    rows = []
+    for candidate in decision["candidates"]:
+        against = [rule["reason"] or "" for rule in candidate["rules"] if not rule["passed"]]
+        score = candidate["score"]
+        rows.append(
+            (
+                str(candidate["rank"] or ""),
+                candidate["organization"],
+                candidate["service"],
+                "" if score is None else f"{score:.3f}",
+                ", ".join(against) or "every rule holds",
+            )
+        )
+    stage.table(
+        f"Why: policy {decision['policy_version']}, directory version {decision['directory_version']}",
+        ("rank", "organisation", "service", "score", "rules"),
+        rows,
+    )
+
+
+def show_history(stage: Stage, auditor: Kopuro, referral_id: str) -> None:
+    """The audit log's entries about a referral, and the signed checkpoint that covers them."""
+    page = auditor.history(referral=referral_id, limit=100)
+    stage.table(
+        f"The audit's history of {referral_id}",
+        ("entry", "time", "what", "by"),
+        [
+            (str(entry["index"]), entry["time"][11:23], entry["type"][7:-3], entry["actor"])
+            for entry in page["items"]
+        ],
+    )
+    stage.aside("Checkpoint, signed by the log:")
+    for line in auditor.checkpoint().strip().splitlines():
+        stage.aside(f"  {line}")
+
+
+def figures(files: HubFiles) -> Figures:
+    """The metrics of every service, summed over their labels, by (service, metric)."""
+    found: dict[tuple[str, str], float] = {}
+    for service in SERVICES:
+        address = f"http://{LOOPBACK}:{files.ports(service).operations}/metrics"
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            text = answer.read().decode()
+        for name, value in _SAMPLE.findall(text):
+            if name in _SHOWN:
+                found[service, name] = found.get((service, name), 0.0) + float(value)
+    return found
+
+
+def show_figures(stage: Stage, before: Figures, after: Figures) -> None:
+    """The metrics that moved during the play."""
+    rows = []
+    for service in SERVICES:
+        moved = [after.get((service, m), 0.0) - before.get((service, m), 0.0) for m in _SHOWN]
+        rows.append((service, *(f"{value:.0f}" for value in moved)))
+    stage.table("What moved", ("service", *_SHOWN.values()), rows)

@@ -1,0 +1,206 @@
+"""The embedded default: a whole hub on this machine, on loopback, from one data directory.
+
+A private broker, every service as a process of its own on SQLite, the sample network. Stopped by SIGTERM or
+Ctrl-C, it starts again from the same directory with nothing lost. Environment variables name an existing
+broker (KOPURO_AMQP_URI) and databases (KOPURO_DATABASE_TEMPLATE, with `{service}` in it) instead.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from sandbox import network
+from sandbox.broker import PrivateBroker
+from sandbox.hub_files import HUB, SERVICES, HubFiles
+from sandbox.ports import LOOPBACK
+from sandbox.private_files import LivingOwner
+from sandbox.process import ServiceProcess
+from sandbox.supervisor import Supervised, Supervisor
+
+READY_WITHIN_SECONDS = 60.0
+STOP_WITHIN_SECONDS = 14.0
+
+# Services find their programs and their words in these; nothing else of our environment is theirs.
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
+
+
+class HubError(Exception):
+    """The hub cannot be started; the text says what to do."""
+
+
+class Hub:
+    """One hub in one data directory. `progress` is told, in a few words, what is being done."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        empty: bool = False,
+        policy: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """empty: without the sample network. policy: routing's policy file, else the network's default."""
+        self.files = HubFiles(directory)
+        self._empty = empty
+        self._policy = policy
+        self._environment = dict(os.environ if environment is None else environment)
+        self._progress = progress
+        self._owner: LivingOwner | None = None
+        self._broker: PrivateBroker | None = None
+        self.supervisor: Supervisor | None = None
+
+    def start(self) -> None:
+        """Returns when every service is ready. Raises HubError; what was started is then ended."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends every process, services first."""
+        if self.supervisor is not None:
+            self.supervisor.stop(within=STOP_WITHIN_SECONDS)
+            self.supervisor = None
+        if self._broker is not None:
+            self._broker.stop()
+            self._broker = None
+        if self._owner is not None:
+            self._owner.release()
+            self._owner = None
+
+    def run(self) -> None:
+        """Runs until SIGTERM or SIGINT, then stops."""
+        assert self.supervisor is not None
+        self.supervisor.run_until_signalled(within=STOP_WITHIN_SECONDS)
+
+    def _start(self) -> None:
+        directory = self.files.directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = LivingOwner(directory / "owner.lock")
+        if not owner.take():
+            raise HubError(
+                f"{directory} is in use by another hub: stop that one, or choose another directory"
+            )
+        self._owner = owner
+        sample = network.load()
+        self._progress("making keys and credentials")
+        self.files.settle(() if self._empty else sample.organizations)
+        stages: list[list[Supervised]] = []
+        amqp_uri = self._environment.get("KOPURO_AMQP_URI")
+        if not amqp_uri:
+            self._progress("starting a private RabbitMQ")
+            self._broker = PrivateBroker(directory / "broker")
+            self._broker.spawn()
+            stages.append([self._broker])
+        self._progress("bringing the databases up to date")
+        for service in SERVICES:
+            self._migrate(service)
+        if not self.files.loaded.exists():
+            self._progress("loading the directory")
+            self._load()
+        if self._broker is not None:
+            self._broker.wait_until_ready()
+            amqp_uri = self._broker.uri
+        assert amqp_uri
+        self._progress("starting the services")
+        stages.append([self._process(service, amqp_uri) for service in SERVICES])
+        self.supervisor = Supervisor(stages)
+        self.supervisor.start()
+        self._wait_until_ready()
+
+    def _migrate(self, service: str) -> None:
+        database = Database.open(self._database_url(service))
+        try:
+            upgrade(f"services.{service}", database)
+        finally:
+            database.close()
+
+    def _load(self) -> None:
+        files = ["--credentials", str(self.files.clients)]
+        if not self._empty:
+            agreements = Path(network.__file__).parent / "agreements.json"
+            files += ["--organizations", str(self.files.organizations), "--agreements", str(agreements)]
+        done = subprocess.run(
+            [sys.executable, "-m", "services.directory.load", *files],
+            env={**self._inherited(), "KOPURO_DATABASE_URL": self._database_url("directory")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise HubError(f"the directory could not be loaded:\n{done.stderr.strip()}")
+        self.files.loaded.touch(mode=0o600)
+
+    def _process(self, service: str, amqp_uri: str) -> ServiceProcess:
+        ports = self.files.ports(service)
+        environment = {
+            **self._inherited(),
+            "KOPURO_AMQP_URI": amqp_uri,
+            "KOPURO_DATABASE_URL": self._database_url(service),
+            "KOPURO_HTTP_ADDRESS": f"{LOOPBACK}:{ports.http}",
+            "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
+            "KOPURO_HUB": HUB,
+            "KOPURO_DISCOVERY": str(self.files.discovery),
+        }
+        # Each secret goes to the one service that works with it.
+        match service:
+            case "vault":
+                environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
+            case "directory":
+                environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
+            case "audit":
+                environment["KOPURO_LOG_SIGNING_KEY"] = str(self.files.key("log"))
+            case "routing" if self._policy is not None:
+                environment["KOPURO_POLICY"] = str(self._policy)
+        return ServiceProcess(
+            service,
+            [sys.executable, "-m", "runtime", f"services.{service}"],
+            environment=environment,
+            log=self.files.log(service),
+        )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        waiting = dict.fromkeys(SERVICES, "not started")
+        while waiting:
+            for service in list(waiting):
+                reason = self._unready(service)
+                if reason is None:
+                    del waiting[service]
+                else:
+                    waiting[service] = reason
+            if waiting and time.monotonic() > deadline:
+                reasons = "; ".join(f"{service}: {reason}" for service, reason in waiting.items())
+                raise HubError(
+                    f"not ready after {READY_WITHIN_SECONDS:.0f} s ({reasons}): see {self.files.log('')}"
+                )
+            time.sleep(0.05)
+
+    def _unready(self, service: str) -> str | None:
+        connection = http.client.HTTPConnection(LOOPBACK, self.files.ports(service).operations, timeout=3)
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+        except OSError:
+            return "does not answer"
+        finally:
+            connection.close()
+        return None if answer.status == 200 else text[:300]
+
+    def _database_url(self, service: str) -> str:
+        template = self._environment.get("KOPURO_DATABASE_TEMPLATE")
+        return template.format(service=service) if template else f"sqlite:///{self.files.database(service)}"
+
+    def _inherited(self) -> dict[str, str]:
+        return {name: self._environment[name] for name in _INHERITED if name in self._environment}
