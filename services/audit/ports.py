@@ -19,12 +19,14 @@ from services.audit.domain.search import Search
 class NewEntry:
     """One entry on its way into the log, with what is kept beside its leaf.
 
-    organizations: those it is found by; salt, data: what opens the commitment.
+    latest: the latest time up to this entry; organizations: those it is found by; salt, data: what opens
+    the commitment.
     """
 
     index: int
     entry: Entry
     leaf: bytes
+    latest: dt.datetime
     organizations: Sequence[str]
     salt: bytes
     data: Mapping[str, Any]
@@ -39,6 +41,7 @@ class StoredLeaf:
     message_id: str
     type: str
     time: dt.datetime
+    latest: dt.datetime
     referral_id: str | None
 
 

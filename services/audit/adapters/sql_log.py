@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -10,12 +11,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
 from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS, ORGANIZATIONS
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import HASH_BYTES, Frontier, HashReader, Row
 from services.audit.domain.search import Search
 from services.audit.ports import NewEntry, StoredLeaf
 
 _THE_HEAD = 1
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 # Built once: building a statement costs more than SQLite takes to run it.
 _READ_HEAD = select(HEAD).where(HEAD.c.number == _THE_HEAD)
@@ -27,6 +30,12 @@ _LEAVES = (
     select(ENTRIES)
     .where(ENTRIES.c.leaf_index >= bindparam("start"), ENTRIES.c.leaf_index < bindparam("stop"))
     .order_by(ENTRIES.c.leaf_index)
+)
+_FIRST_REACHING = (
+    select(ENTRIES.c.leaf_index)
+    .where(ENTRIES.c.latest >= bindparam("time"))
+    .order_by(ENTRIES.c.latest, ENTRIES.c.leaf_index)
+    .limit(1)
 )
 _NODE_ROW = (
     select(NODES.c.first, NODES.c.hashes)
@@ -45,7 +54,10 @@ class SqlLog:
         if row is None:
             return None
         return Head(
-            frontier=_frontier(row.size, row.frontier), checkpoint=row.checkpoint, signed_at=row.signed_at
+            frontier=_frontier(row.size, row.frontier),
+            chronology=Chronology(latest=row.latest, lateness=row.lateness * _MICROSECOND),
+            checkpoint=row.checkpoint,
+            signed_at=row.signed_at,
         )
 
     def found(self, transaction: Connection, head: Head) -> None:
@@ -75,6 +87,7 @@ class SqlLog:
                     "message_id": new.entry.message_id,
                     "type": new.entry.type,
                     "time": new.entry.time,
+                    "latest": new.latest,
                     "referral_id": new.entry.referral_id,
                 }
                 for new in entries
@@ -116,8 +129,14 @@ class SqlLog:
             wanted = wanted.where(entries.type == search.type)
         if search.since is not None:
             wanted = wanted.where(entries.time >= search.since)
+            reached = _first_reaching(transaction, search.since)
+            start = stop if reached is None else max(start, reached)
         if search.until is not None:
             wanted = wanted.where(entries.time < search.until)
+            head = self.head(transaction)
+            beyond = None if head is None else head.chronology.beyond(search.until)
+            passed = None if beyond is None else _first_reaching(transaction, beyond)
+            stop = stop if passed is None else min(stop, passed)
         page = wanted.where(index >= start, index < stop).order_by(index).limit(limit)
         return [_stored(row) for row in transaction.execute(page)]
 
@@ -135,10 +154,16 @@ class SqlLog:
         return read
 
 
+def _first_reaching(transaction: Connection, time: dt.datetime) -> int | None:
+    return transaction.execute(_FIRST_REACHING, {"time": time}).scalar()
+
+
 def _head_columns(head: Head) -> dict[str, object]:
     return {
         "size": head.size,
         "frontier": head.frontier.to_bytes(),
+        "latest": head.chronology.latest,
+        "lateness": head.chronology.lateness // _MICROSECOND,
         "checkpoint": head.checkpoint,
         "signed_at": head.signed_at,
     }
@@ -161,5 +186,6 @@ def _stored(row: SqlRow[tuple[object, ...]]) -> StoredLeaf:
         message_id=row.message_id,
         type=row.type,
         time=row.time,
+        latest=row.latest,
         referral_id=row.referral_id,
     )

@@ -22,6 +22,8 @@ HEAD = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("size", RowNumber, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
+    Column("latest", Instant),
+    Column("lateness", RowNumber, nullable=False),  # microseconds
     Column("checkpoint", LargeBinary, nullable=False),
     Column("signed_at", Instant, nullable=False),
 )
@@ -35,10 +37,12 @@ ENTRIES = Table(
     Column("message_id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("time", Instant, nullable=False),
+    # The latest time up to here. It never falls, so that a span of time is a span of indices.
+    Column("latest", Instant, nullable=False),
     Column("referral_id", Text),
     Index("entries_message_id", "message_id", unique=True),
     Index("entries_type", "type", "leaf_index"),
-    Index("entries_time", "time", "leaf_index"),
+    Index("entries_latest", "latest", "leaf_index"),
     Index("entries_referral_id", "referral_id", "leaf_index"),
 )
 

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 
 from services.audit.domain import note
 from services.audit.domain.checkpoint import Checkpoint
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.merkle import Frontier
 from services.audit.domain.note import Ed25519Signer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
-    """frontier: all that is needed to append. checkpoint: the signed note. signed_at: when."""
+    """frontier: all that is needed to append. checkpoint: the signed note. signed_at: when.
+
+    chronology: of all its entries.
+    """
 
     frontier: Frontier
+    chronology: Chronology
     checkpoint: bytes
     signed_at: dt.datetime
 
@@ -41,10 +46,15 @@ class LogKey:
         """The public key as notes write it, `name+key id+base64`. Source: C2SP signed-note."""
         return self.signer.verifier.format()
 
-    def sign(self, frontier: Frontier, now: dt.datetime) -> Head:
-        """The head of a log that has grown to this frontier."""
+    def sign(self, frontier: Frontier, chronology: Chronology, now: dt.datetime) -> Head:
+        """The head of a log that has grown to this."""
         checkpoint = Checkpoint(origin=self.origin, size=frontier.size, root=frontier.root())
-        return Head(frontier=frontier, checkpoint=note.sign(checkpoint.format(), self.signer), signed_at=now)
+        return Head(
+            frontier=frontier,
+            chronology=chronology,
+            checkpoint=note.sign(checkpoint.format(), self.signer),
+            signed_at=now,
+        )
 
     def read(self, checkpoint: bytes) -> Checkpoint:
         """What this key has signed. Raises NoteError for anything else."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from contracts.errors import Defect
 from runtime.clock import Clock
 from runtime.storage.database import Database
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.head import Head, LogKey
 from services.audit.domain.merkle import MAX_SIZE, Frontier, leaf_hash
 from services.audit.domain.note import NoteError
@@ -44,18 +45,25 @@ class SelfCheck:
         """
         with self._database.write() as transaction:
             if self._log.head(transaction) is None:
-                self._log.found(transaction, self._key.sign(Frontier(), self._clock.now()))
+                self._log.found(transaction, self._key.sign(Frontier(), Chronology(), self._clock.now()))
         with self._database.read() as transaction:
             head = self._log.head(transaction)
             assert head is not None
             self._check_signature(head)
-        frontier = Frontier()
+        frontier, chronology = Frontier(), Chronology()
         while frontier.size < head.size:
             with self._database.read() as transaction:
                 stop = min(frontier.size + STEP, head.size)
-                frontier = self._extended(transaction, frontier, stop)
+                leaves = self._leaves(transaction, frontier.size, stop)
+            for stored in leaves:
+                chronology = chronology.after(stored.time)
+                if not _files_correctly(stored) or stored.latest != chronology.latest:
+                    raise LogDamaged(f"Entry {stored.index} is filed under something that it does not say.")
+            frontier = frontier.extend(leaf_hash(stored.leaf) for stored in leaves)
         if frontier != head.frontier:
             raise LogDamaged("The stored entries are not those that the checkpoint vouches for.")
+        if chronology != head.chronology:
+            raise LogDamaged("The stored head does not know the times of its entries.")
         with self._database.read() as transaction:
             self._check_nothing_follows(transaction)
         return head
@@ -72,16 +80,14 @@ class SelfCheck:
         ):
             raise LogDamaged("The stored checkpoint is not that of the stored head.")
 
-    def _extended(self, transaction: Connection, frontier: Frontier, stop: int) -> Frontier:
-        leaves = self._log.leaves(transaction, frontier.size, stop)
-        for expected, stored in enumerate(leaves, frontier.size):
+    def _leaves(self, transaction: Connection, start: int, stop: int) -> list[StoredLeaf]:
+        leaves = self._log.leaves(transaction, start, stop)
+        for expected, stored in enumerate(leaves, start):
             if stored.index != expected:
                 raise LogDamaged(f"Entry {expected} is missing.")
-            if not _files_correctly(stored):
-                raise LogDamaged(f"Entry {expected} is filed under something that it does not say.")
-        if len(leaves) != stop - frontier.size:
-            raise LogDamaged(f"Entry {frontier.size + len(leaves)} is missing.")
-        return frontier.extend(leaf_hash(stored.leaf) for stored in leaves)
+        if len(leaves) != stop - start:
+            raise LogDamaged(f"Entry {start + len(leaves)} is missing.")
+        return leaves
 
     def _check_nothing_follows(self, transaction: Connection) -> None:
         # The head of this very transaction: another process may have appended since.

@@ -24,8 +24,9 @@ from sqlalchemy import Connection
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
 from runtime.messaging.ports import Outgoing
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.entry import SALT_BYTES, entry_of, leaf_bytes, organizations_of
-from services.audit.domain.head import LogKey
+from services.audit.domain.head import Head, LogKey
 from services.audit.domain.merkle import leaf_hash
 from services.audit.ports import Log, NewEntry
 
@@ -50,12 +51,13 @@ class Sequencer:
         head = self._log.head(transaction)
         if head is None:
             raise Defect("The log has not been founded.")
-        entries = self._entries(self._unknown(transaction, messages), first=head.size)
+        entries, chronology = self._entries(head, self._unknown(transaction, messages))
         if not entries:
             return ()
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
+        grown = self._key.sign(frontier, chronology, now)
         # Before the entries: who loses here has written nothing that could meet a unique index.
-        if not self._log.advance(transaction, self._key.sign(frontier, now), from_size=head.size):
+        if not self._log.advance(transaction, grown, from_size=head.size):
             raise Unavailable("Another process has extended the log.")
         self._log.add(transaction, entries, rows)
         return ()
@@ -69,29 +71,31 @@ class Sequencer:
                 unknown.append(message)
         return unknown
 
-    def _entries(self, messages: Sequence[Envelope], *, first: int) -> list[NewEntry]:
+    def _entries(self, head: Head, messages: Sequence[Envelope]) -> tuple[list[NewEntry], Chronology]:
         salts = self._entropy(SALT_BYTES * len(messages))
-        return [
-            _new_entry(message, first + n, salts[SALT_BYTES * n : SALT_BYTES * (n + 1)])
-            for n, message in enumerate(messages)
-        ]
-
-
-def _new_entry(message: Envelope, index: int, salt: bytes) -> NewEntry:
-    entry = entry_of(
-        message_id=message.id,
-        type=message.type,
-        time=message.time,
-        source=message.source,
-        partition_key=message.partition_key,
-        data=message.data,
-        salt=salt,
-    )
-    return NewEntry(
-        index=index,
-        entry=entry,
-        leaf=leaf_bytes(entry),
-        organizations=organizations_of(message.data),
-        salt=salt,
-        data=message.data,
-    )
+        chronology = head.chronology
+        entries = []
+        for n, message in enumerate(messages):
+            chronology = chronology.after(message.time)
+            salt = salts[SALT_BYTES * n : SALT_BYTES * (n + 1)]
+            entry = entry_of(
+                message_id=message.id,
+                type=message.type,
+                time=message.time,
+                source=message.source,
+                partition_key=message.partition_key,
+                data=message.data,
+                salt=salt,
+            )
+            entries.append(
+                NewEntry(
+                    index=head.size + n,
+                    entry=entry,
+                    leaf=leaf_bytes(entry),
+                    latest=chronology.latest or message.time,
+                    organizations=organizations_of(message.data),
+                    salt=salt,
+                    data=message.data,
+                )
+            )
+        return entries, chronology

@@ -10,6 +10,7 @@ from joserfc.jwk import OKPKey
 
 from contracts.errors import Defect
 from services.audit.adapters.signing_key import load_log_key
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.merkle import Frontier
 from services.audit.domain.note import Ed25519Verifier
 from tests.unit.services.audit.logs import NOON
@@ -22,7 +23,7 @@ def test_the_key_of_the_file_signs_under_the_hubs_name(tmp_path: Path) -> None:
     key = load_log_key(file, "kg")
     assert key.origin == "kopuro/kg"
     assert Ed25519Verifier.parse(key.verifier_key).name == "kopuro/kg"
-    assert load_log_key(file, "kg").read(key.sign(Frontier(), NOON).checkpoint).size == 0
+    assert load_log_key(file, "kg").read(key.sign(Frontier(), Chronology(), NOON).checkpoint).size == 0
 
 
 def test_what_is_no_private_ed25519_key_is_refused_without_a_word_of_it(tmp_path: Path) -> None:

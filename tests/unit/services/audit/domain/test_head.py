@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.merkle import Frontier
 from services.audit.domain.note import Ed25519Verifier, NoteError, open_note
 from tests.unit.services.audit.logs import NOON, new_key
@@ -12,7 +13,7 @@ from tests.unit.services.audit.logs import NOON, new_key
 def test_the_checkpoint_opens_with_the_published_key() -> None:
     key = new_key("uz")
     frontier = Frontier().extend([bytes([n]) * 32 for n in range(5)])
-    head = key.sign(frontier, NOON)
+    head = key.sign(frontier, Chronology(), NOON)
     assert key.origin == "kopuro/uz"
     assert open_note(head.checkpoint, [Ed25519Verifier.parse(key.verifier_key)]).text.startswith(
         "kopuro/uz\n5\n"
@@ -23,4 +24,4 @@ def test_the_checkpoint_opens_with_the_published_key() -> None:
 
 def test_a_checkpoint_of_another_key_is_not_read() -> None:
     with pytest.raises(NoteError):
-        new_key().read(new_key().sign(Frontier(), NOON).checkpoint)
+        new_key().read(new_key().sign(Frontier(), Chronology(), NOON).checkpoint)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from services.audit.adapters.tables import ENTRIES, HEAD
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.merkle import Frontier
 from services.audit.handlers import self_check
 from services.audit.handlers.self_check import LogDamaged
@@ -67,6 +68,8 @@ def test_a_whole_log_passes_and_gives_its_head(filled: LogOnDatabase) -> None:
         (entry(3, time=NOON.replace(hour=1)), "Entry 3 is filed"),
         (entry(6, message_id="other"), "Entry 6 is filed"),
         (entry(9, referral_id=None), "Entry 9 is filed"),
+        (entry(7, latest=NOON.replace(hour=1)), "Entry 7 is filed"),
+        (lambda t: t.execute(update(HEAD).values(lateness=1)), "does not know the times"),
         (swapped, "not those that the checkpoint vouches for"),
         (removed(0), "Entry 0 is missing"),
         (removed(5), "Entry 5 is missing"),
@@ -110,5 +113,5 @@ def test_another_key_cannot_go_on_with_the_log(filled: LogOnDatabase) -> None:
 def test_a_log_is_founded_once(audit: LogOnDatabase) -> None:
     head = audit.check()
     with audit.database.write() as transaction:
-        audit.log.found(transaction, audit.key.sign(Frontier().append(bytes(32)), NOON))
+        audit.log.found(transaction, audit.key.sign(Frontier().append(bytes(32)), Chronology(), NOON))
     assert audit.check() == head
