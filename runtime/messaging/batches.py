@@ -110,19 +110,19 @@ class BatchProcessor(Generic[M]):
         with self._database.read() as transaction:
             due = self._retries.due(transaction, now, limit)
         for retry in due:
-            for one in self._decoded([retry.delivery]):
+            for one in self._decoded([retry.delivery], retried=True):
                 self._apply_alone(one, attempts=retry.attempts)
         if due:
             self._after_commit()
         return len(due)
 
-    def _decoded(self, deliveries: Sequence[Delivery]) -> list[_Decoded[M]]:
+    def _decoded(self, deliveries: Sequence[Delivery], *, retried: bool = False) -> list[_Decoded[M]]:
         decoded = []
         for delivery in deliveries:
             try:
                 message = self._decode(delivery.body)
             except Malformed as error:
-                self._park(delivery, error)
+                self._park(delivery, error, retried=retried)
                 continue
             if delivery.message_id != message.id:
                 # the id within counts, which the inbox knows: two messages never share a retry row
@@ -154,7 +154,7 @@ class BatchProcessor(Generic[M]):
             raise
         except Unavailable as error:
             if attempts + 1 >= MOST_ATTEMPTS:
-                self._park(one.delivery, error)
+                self._park(one.delivery, error, retried=attempts > 0)
                 return
             with self._database.write() as transaction:
                 self._retries.postpone(
@@ -166,19 +166,20 @@ class BatchProcessor(Generic[M]):
                 )
             self._metrics.consumed.labels(self.consumer, "postponed").inc()
         except Exception as error:  # noqa: BLE001 - this is where a poison message is taken aside
-            self._park(one.delivery, error)
+            self._park(one.delivery, error, retried=attempts > 0)
         else:
             if attempts:
                 with self._database.write() as transaction:
                     self._retries.settle(transaction, one.delivery.message_id)
 
-    def _park(self, delivery: Delivery, error: Exception) -> None:
+    def _park(self, delivery: Delivery, error: Exception, *, retried: bool) -> None:
         reason = reason_of(error)
         now = self._clock.now()
         message = parked_message(delivery, consumer=self.consumer, reason=reason, now=now)
         with self._database.write() as transaction:
             # Through the outbox: the message is in our database before it leaves its queue.
             self._outbox.add(transaction, [message])
-            self._retries.settle(transaction, delivery.message_id)
+            if retried:
+                self._retries.settle(transaction, delivery.message_id)
         self._metrics.consumed.labels(self.consumer, "parked").inc()
         _log.error("message parked", extra={"consumer": self.consumer, "reason": reason})

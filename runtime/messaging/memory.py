@@ -110,7 +110,8 @@ class MemoryPublisher:
                 names = self._broker.route(message.exchange, message)
                 if not names and not message.transient:
                     place = f"{message.exchange or '(default)'} {message.routing_key}"
-                    raise PublishIncomplete(confirmed, "no queue takes a message", unroutable=place)
+                    reason = f"no queue takes a message ({place})"
+                    raise PublishIncomplete(confirmed, reason, unroutable=place)
                 for name in names:
                     self._broker.queues[name].ready.append((message, False))
                 self._broker.changed.notify_all()

@@ -1,0 +1,332 @@
+"""From the outbox to the broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.topology import Queue, Topology
+from runtime.messaging import relay as relay_module
+from runtime.messaging.memory import MemoryBroker, MemoryPublisher
+from runtime.messaging.messenger import Messenger
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.relay import WAVE, Relay
+from runtime.storage.database import Database
+from runtime.storage.exclusive import Exclusive
+from tests.messaging.workshop import METADATA, TABLES, HandClock, fill_outbox, opened, waiting
+
+ANSWERS = Topology(
+    exchanges=(), queues=(Queue(name="answers", arguments={"x-queue-type": "quorum"}),), bindings=()
+)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with opened(database_url) as database:
+        with database.write() as connection:
+            METADATA.create_all(connection)
+        yield database
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def hub(request: pytest.FixtureRequest) -> Broker:
+    made: Broker
+    made = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
+    made.declare(ANSWERS)
+    return made
+
+
+class FailingBroker(MemoryBroker):
+    """Its publishers do what `failures` says, one entry a call, and afterwards publish as ever.
+
+    A failure is an error to raise; a PublishIncomplete first lets its confirmed messages through.
+    """
+
+    def __init__(self, *failures: Exception) -> None:
+        super().__init__()
+        self.declare(ANSWERS)
+        self.failures = list(failures)
+
+    def publisher(self) -> MemoryPublisher:
+        broker = self
+
+        class Publisher(MemoryPublisher):
+            def publish(self, messages: Sequence[Outgoing]) -> None:
+                if not broker.failures:
+                    super().publish(messages)
+                    return
+                failure = broker.failures.pop(0)
+                if isinstance(failure, PublishIncomplete):
+                    super().publish(messages[: failure.confirmed])
+                raise failure
+
+        return Publisher(self)
+
+
+def relay_of(database: Database, hub: Broker) -> Relay:
+    metrics = MessagingMetrics(CollectorRegistry())
+    return Relay(database=database, outbox=Outbox(TABLES.outbox), broker=hub, metrics=metrics)
+
+
+def arrived(hub: Broker, count: int, queue: str = "answers") -> list[str]:
+    """The next `count` ids of a queue, taken out of it."""
+    with closing(hub.consumer([queue], 5_000)) as consumer:
+        ids: list[str] = []
+        deadline = time.monotonic() + 20
+        while len(ids) < count and time.monotonic() < deadline:
+            taken = consumer.take(count - len(ids), 1)
+            consumer.acknowledge(taken)
+            ids += [delivery.message_id for delivery in taken]
+        return ids
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(relay: Relay) -> Iterator[None]:
+    thread = threading.Thread(target=relay.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        relay.stop()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+def numbered(count: int) -> list[str]:
+    return [f"m{number}" for number in range(count)]
+
+
+def test_two_waves_keep_the_order_of_commits(database: Database, hub: Broker) -> None:
+    ids = numbered(WAVE + 20)
+    for start in range(0, len(ids), 100):
+        fill_outbox(database, ids[start : start + 100])
+    relay = relay_of(database, hub)
+    assert [relay.publish_wave() for _ in range(3)] == [WAVE, 20, 0]
+    assert waiting(database) == []
+    assert arrived(hub, len(ids)) == ids
+
+
+def test_what_was_not_confirmed_stays_and_goes_out_in_order(database: Database) -> None:
+    hub = FailingBroker(PublishIncomplete(3, "the connection broke"), BrokerUnavailable("It is away."))
+    fill_outbox(database, numbered(6))
+    relay = relay_of(database, hub)
+    with pytest.raises(PublishIncomplete):
+        relay.publish_wave()
+    assert waiting(database) == ["m3", "m4", "m5"]
+    with pytest.raises(BrokerUnavailable):
+        relay.publish_wave()
+    assert waiting(database) == ["m3", "m4", "m5"]
+    assert relay.publish_wave() == 3
+    assert arrived(hub, 6) == numbered(6)
+
+
+def test_an_error_that_nobody_foresaw_forgets_nothing(database: Database) -> None:
+    hub = FailingBroker(PublishIncomplete(0, "refused"), ZeroDivisionError())
+    fill_outbox(database, numbered(2))
+    relay = relay_of(database, hub)
+    for error in (PublishIncomplete, ZeroDivisionError):
+        with pytest.raises(error):
+            relay.publish_wave()
+        assert waiting(database) == numbered(2)
+
+
+def test_a_message_that_no_queue_takes_holds_up_what_follows_and_nothing_before_it(
+    database: Database, hub: Broker
+) -> None:
+    fill_outbox(database, ["m0", "m1"])
+    fill_outbox(database, ["m2"], queue="declared.later")
+    fill_outbox(database, ["m3"])
+    relay = relay_of(database, hub)
+    with pytest.raises(PublishIncomplete, match=r"declared\.later"):
+        relay.publish_wave()
+    assert waiting(database) == ["m2", "m3"]
+    hub.declare(
+        Topology(
+            exchanges=(),
+            queues=(Queue(name="declared.later", arguments={"x-queue-type": "quorum"}),),
+            bindings=(),
+        )
+    )
+    relay.publish_wave()
+    assert waiting(database) == []
+    assert arrived(hub, 1, "declared.later") == ["m2"]
+    assert arrived(hub, 2) == ["m0", "m1"]
+
+
+def test_a_running_relay_is_woken_and_outlives_failures(database: Database) -> None:
+    hub = FailingBroker(BrokerUnavailable("It is away."))
+    relay = relay_of(database, hub)
+    with running(relay):
+        for id_ in numbered(3):
+            fill_outbox(database, [id_])
+            relay.wake()
+            assert arrived(hub, 1) == [id_]
+        until(lambda: waiting(database) == [])
+
+
+def test_waking_is_faster_than_the_idle_look(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 30.0)
+    hub = FailingBroker()
+    with opened(sqlite_database) as database:
+        with database.write() as connection:
+            METADATA.create_all(connection)
+        relay = relay_of(database, hub)
+        with running(relay):
+            started = time.monotonic()
+            for id_ in numbered(20):
+                fill_outbox(database, [id_])
+                relay.wake()
+                assert arrived(hub, 1) == [id_]
+            assert time.monotonic() - started < 10
+
+
+def test_of_two_relays_on_one_postgresql_one_publishes_until_it_stops(postgres_database: str) -> None:
+    hub = FailingBroker()
+    with opened(postgres_database) as one, opened(postgres_database) as other:
+        with one.write() as connection:
+            METADATA.create_all(connection)
+        first, second = Recorder(hub), Recorder(hub)
+        holder, follower = relay_of(one, first), relay_of(other, second)
+        with running(holder):
+            fill_outbox(one, ["m0"])
+            holder.wake()
+            until(lambda: first.published == ["m0"])
+            with running(follower):
+                for id_ in ("m1", "m2", "m3"):
+                    fill_outbox(other, [id_])
+                    follower.wake()
+                    until(lambda: waiting(one) == [])
+                assert (first.published, second.published) == (["m0", "m1", "m2", "m3"], [])
+                holder.stop()
+                fill_outbox(other, ["m4"])
+                until(lambda: second.published == ["m4"])
+        assert arrived(hub, 5) == ["m0", "m1", "m2", "m3", "m4"]
+
+
+class Recorder(MemoryBroker):
+    """Publishes to another broker, and remembers what went this way."""
+
+    def __init__(self, hub: MemoryBroker) -> None:
+        super().__init__()
+        self.published: list[str] = []
+        self._hub = hub
+
+    def publisher(self) -> MemoryPublisher:
+        recorder = self
+
+        class Publisher(MemoryPublisher):
+            def publish(self, messages: Sequence[Outgoing]) -> None:
+                super().publish(messages)
+                recorder.published += [message.message_id for message in messages]
+
+        return Publisher(self._hub)
+
+
+def test_a_right_is_one_process_s_until_its_connection_ends(postgres_database: str) -> None:
+    with opened(postgres_database) as one, opened(postgres_database) as other:
+        first, second, unrelated = Exclusive(one, 1), Exclusive(other, 1), Exclusive(other, 2)
+        assert [first.held(), first.held(), second.held(), unrelated.held()] == [True, True, False, True]
+        first.release()
+        assert [second.held(), first.held()] == [True, False]
+        # as when the process is killed, or the server ends the session
+        with one.write() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1"
+            )
+        until(first.held)
+        with pytest.raises(Exception, match="database cannot be used"):
+            second.held()
+        assert second.held() is False
+        for right in (first, second, unrelated):
+            right.release()
+
+
+class LateBroker(FailingBroker):
+    """Cannot be reached until `up` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = threading.Event()
+        self.attempts = 0
+
+    def declare(self, topology: Topology) -> None:
+        if hasattr(self, "up") and not self.up.is_set():
+            self.attempts += 1
+            raise BrokerUnavailable("It is away.")
+        super().declare(topology)
+
+
+def test_a_messenger_declares_and_relays_once_the_broker_is_there(database: Database) -> None:
+    hub = LateBroker()
+    messenger = Messenger(
+        source="/kg/test",
+        database=database,
+        tables=TABLES,
+        broker=hub,
+        topology=Topology(exchanges=(), queues=(Queue(name="late", arguments={}),), bindings=()),
+        clock=HandClock(),
+        registry=CollectorRegistry(),
+    )
+    fill_outbox(database, ["m0"], queue="late")
+    threads: list[threading.Thread] = []
+
+    def spawn(function: Callable[[], None]) -> None:
+        threads.append(threading.Thread(target=function))
+        threads[-1].start()
+
+    messenger.start(spawn)
+    try:
+        until(lambda: hub.attempts > 0)
+        assert messenger.unready() is not None
+        assert waiting(database) == ["m0"]
+        hub.up.set()
+        until(lambda: messenger.unready() is None)
+        assert arrived(hub, 1, "late") == ["m0"]
+        fill_outbox(database, ["m1"], queue="late")
+        messenger.wake()
+        assert arrived(hub, 1, "late") == ["m1"]
+    finally:
+        messenger.stop()
+        for thread in threads:
+            thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_messenger_can_be_stopped_while_the_broker_is_away(database: Database) -> None:
+    hub = LateBroker()
+    messenger = Messenger(
+        source="/kg/test",
+        database=database,
+        tables=TABLES,
+        broker=hub,
+        topology=ANSWERS,
+        clock=HandClock(),
+        registry=CollectorRegistry(),
+    )
+    threads: list[threading.Thread] = []
+
+    def spawn(function: Callable[[], None]) -> None:
+        threads.append(threading.Thread(target=function))
+        threads[-1].start()
+
+    messenger.start(spawn)
+    until(lambda: hub.attempts > 0)
+    messenger.stop()
+    for thread in threads:
+        thread.join(timeout=5)
+    assert not any(thread.is_alive() for thread in threads)

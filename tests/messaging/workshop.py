@@ -1,0 +1,166 @@
+"""A small service for tests of messaging: its tables, its handler's state, a clock that is set by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Column, Connection, MetaData, String, Table, func, insert, select
+
+from contracts.records import Malformed
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.storage.database import Database
+
+METADATA = MetaData()
+TABLES = messaging_tables(METADATA)
+REPLICA = replica_table(METADATA)
+# Without a key: an effect that happens twice shows as two rows.
+EFFECTS = Table("effects", METADATA, Column("message_id", String(64), nullable=False))
+
+START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+SECRET = "Aigerim-Toktogulova"
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.time = START
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+    def advance(self, **duration: float) -> None:
+        self.time += dt.timedelta(**duration)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    id: str
+
+
+def decode(body: bytes) -> Letter:
+    """A letter's bytes are its id."""
+    if body.startswith(b"\xff"):
+        raise Malformed("not a letter")
+    return Letter(id=body.decode())
+
+
+def answer_to(letter: Letter) -> Outgoing:
+    return Outgoing(
+        exchange="",
+        routing_key="answers",
+        message_id=f"answer-{letter.id}",
+        partition_key=letter.id,
+        body=letter.id.encode(),
+    )
+
+
+def delivery(id_: str, *, tag: int = 1, body: bytes | None = None) -> Delivery:
+    return Delivery(
+        tag=tag,
+        queue="letters.1",
+        routing_key="letter.posted",
+        message_id=id_,
+        body=id_.encode() if body is None else body,
+        headers={"partitionkey": f"key of {id_}"},
+        redelivered=False,
+    )
+
+
+def deliveries(*ids: str) -> list[Delivery]:
+    return [delivery(id_, tag=tag) for tag, id_ in enumerate(ids, 1)]
+
+
+class Workshop:
+    """The consumer `letters`: each letter leaves one effect and one answer in the outbox.
+
+    faults: what handling a letter of that id raises, after its effect was written.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = HandClock()
+        self.faults: dict[str, Exception] = {}
+        self.commits = 0
+        self.registry = CollectorRegistry()
+        self.processor = BatchProcessor(
+            "letters",
+            ["letters.1"],
+            database=database,
+            tables=TABLES,
+            decode=decode,
+            handler=self.handle,
+            clock=self.clock,
+            metrics=MessagingMetrics(self.registry),
+            after_commit=self._committed,
+        )
+        with database.write() as connection:
+            METADATA.create_all(connection)
+
+    def handle(
+        self, transaction: Connection, letters: Sequence[Letter], now: dt.datetime
+    ) -> Iterable[Outgoing]:
+        for letter in letters:
+            transaction.execute(insert(EFFECTS), {"message_id": letter.id})
+            yield answer_to(letter)
+            if letter.id in self.faults:
+                raise self.faults[letter.id]
+
+    def effects(self) -> list[str]:
+        with self.database.read() as connection:
+            return sorted(connection.execute(select(EFFECTS.c.message_id)).scalars())
+
+    def outbox(self) -> list[Outgoing]:
+        with self.database.read() as connection:
+            return [message for _, message in Outbox(TABLES.outbox).oldest(connection, 10_000)]
+
+    def answers(self) -> list[str]:
+        return sorted(m.body.decode() for m in self.outbox() if m.routing_key == "answers")
+
+    def parked(self) -> list[Outgoing]:
+        return [m for m in self.outbox() if m.routing_key == "letters.parked"]
+
+    def count(self, table: Table) -> int:
+        with self.database.read() as connection:
+            return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+    def figure(self, result: str) -> float | None:
+        labels = {"consumer": "letters", "result": result}
+        return self.registry.get_sample_value("kopuro_messages_consumed_total", labels)
+
+    def _committed(self) -> None:
+        self.commits += 1
+
+
+@contextmanager
+def opened(url: str, **options: Any) -> Iterator[Database]:
+    database = Database.open(url, **options)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def fill_outbox(database: Database, ids: Sequence[str], *, queue: str = "answers") -> None:
+    """One transaction with a message for each id."""
+    with database.write() as transaction:
+        Outbox(TABLES.outbox).add(
+            transaction,
+            [
+                Outgoing(exchange="", routing_key=queue, message_id=id_, partition_key="p", body=b"{}")
+                for id_ in ids
+            ],
+        )
+
+
+def waiting(database: Database) -> list[str]:
+    """The ids in the outbox, oldest first."""
+    with database.read() as connection:
+        return [m.message_id for _, m in Outbox(TABLES.outbox).oldest(connection, 100_000)]
