@@ -1,7 +1,8 @@
 """What the service does before it serves: compute the whole log again, and compare.
 
-Reads only `entries` and `head`. A hash that was changed in `nodes` makes proofs that no verifier accepts,
-and hides nothing.
+Reads `entries` and `head`. A hash that was changed in `nodes` makes proofs that no verifier accepts, and
+hides nothing. What is kept beside the leaves cannot be checked by them: `openings` may be erased, and a row
+missing from `organizations` hides an entry from a search by that party, not from one by its referral.
 """
 
 from __future__ import annotations

@@ -132,7 +132,6 @@ def upgrade() -> None:
         batch_op.create_index("retries_due", ["consumer", "due_at"], unique=False)
 
 
-
 def downgrade() -> None:
     with op.batch_alter_table("retries", schema=None) as batch_op:
         batch_op.drop_index("retries_due")
