@@ -59,6 +59,8 @@ class Decision:
     # Which rules were evaluated, and which of them a coordinator set aside.
     rules: tuple[str, ...]
     overridden: tuple[str, ...] = ()
+    # What each contribution to a score counted.
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ranked(self) -> list[Candidate]:
@@ -79,8 +81,8 @@ def decide(
 ) -> Decision:
     """Ranks everybody who could be asked.
 
-    Candidates are the services of organisations that meet the principal need in the region; for a
-    referral to a named organisation, and for a placement by hand, that organisation's services alone.
+    Candidates are the services that meet the principal need in the region; for a referral to a named
+    organisation, and for a placement by hand, all services of that organisation.
     """
     overridable = rules.COORDINATOR_MAY_OVERRIDE if placed_with else frozenset()
     named = placed_with or given.facts.to
@@ -89,7 +91,8 @@ def decide(
         if named
         else given.directory.offerings_for(given.principal_need, given.facts.region)
     )
-    considered = [_consider(offering, given, policy, overridable) for offering in offerings]
+    weights = policy.weights.by_name()
+    considered = [_consider(offering, given, weights, overridable) for offering in offerings]
     overridden = {failure.rule for c in considered if c.is_eligible for failure in c.failures}
     return Decision(
         id=decision_id,
@@ -101,32 +104,38 @@ def decide(
         candidates=_ranked(considered, given.referral_id),
         rules=tuple(rules.RULES),
         overridden=tuple(sorted(overridden)),
+        weights=weights,
     )
 
 
 def _consider(
-    offering: Offering, given: Circumstances, policy: Policy, overridable: frozenset[str]
+    offering: Offering, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
 ) -> Candidate:
+    organization, service = offering.organization.id, offering.service.id
     failures = rules.failures(offering, given)
-    candidate = Candidate(
-        organization=offering.organization.id, service=offering.service.id, failures=failures
-    )
-    if any(failure.rule not in overridable for failure in failures):
-        return candidate
+    if failures and any(failure.rule not in overridable for failure in failures):
+        return Candidate(organization=organization, service=service, failures=failures)
     values = contributions(offering, given)
-    return replace(candidate, contributions=values, score=score(values, policy.weights))
+    return Candidate(
+        organization=organization,
+        service=service,
+        failures=failures,
+        score=score(values, weights),
+        contributions=values,
+    )
 
 
 def _ranked(considered: Iterable[Candidate], referral_id: str) -> tuple[Candidate, ...]:
     """The candidates with their ranks: best score first, one rank an organisation.
 
+    A placement by hand takes the service for which the fewest rules have to be set aside.
     Equal scores are ordered by a hash of referral and organisation: the same again for the same
     referral, and over many referrals nobody's favourite.
     """
 
-    def order(candidate: Candidate) -> tuple[float, str, str]:
-        tie = hashlib.sha256(f"{referral_id} {candidate.organization}".encode()).hexdigest()
-        return (-(candidate.score or 0.0), tie, candidate.service)
+    def order(candidate: Candidate) -> tuple[int, float, bytes, str]:
+        tie = hashlib.sha256(f"{referral_id} {candidate.organization}".encode()).digest()
+        return (len(candidate.failures), -(candidate.score or 0.0), tie, candidate.service)
 
     everybody = list(considered)
     eligible = sorted((candidate for candidate in everybody if candidate.is_eligible), key=order)

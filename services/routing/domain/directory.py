@@ -3,21 +3,60 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from contracts.codes import DisclosureClass
+from contracts.codes import DisclosureClass, Vetting
 from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, Service
 from contracts.vocabularies import country_of, need_group
+
+# A marker in the index: any need of a group, for whoever asks for the whole group.
+_ANY_OF = "any "
+_NONE: frozenset[str] = frozenset()
+
+
+class Needs:
+    """A set of offered needs, asked whether it covers a needed one."""
+
+    __slots__ = ("_groups", "_offered")
+
+    def __init__(self, offered: Iterable[str]) -> None:
+        self._offered = frozenset(offered)
+        self._groups = frozenset(need_group(code) for code in self._offered)
+
+    def cover(self, needed: str) -> bool:
+        """Whether one of them is the needed code, its whole group, or, where a group is needed, in it."""
+        return needed in self._offered or need_group(needed) in self._offered or needed in self._groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offering:
-    """A service together with the organisation that gives it."""
+    """A service together with the organisation that gives it.
+
+    The sets are what each decision asks of it: made once, when the record changes.
+    """
 
     organization: Organization
     service: Service
+    areas: frozenset[str] = field(init=False, repr=False, compare=False)
+    languages: frozenset[str] = field(init=False, repr=False, compare=False)
+    # The languages in which somebody is understood: their own, and those they have interpreters for.
+    spoken: frozenset[str] = field(init=False, repr=False, compare=False)
+    needs: Needs = field(init=False, repr=False, compare=False)
+    # What the organisation offers with all of its services together.
+    organization_needs: Needs = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        service = self.service
+        derived = {
+            "areas": frozenset(service.areas),
+            "languages": frozenset(service.languages),
+            "spoken": frozenset((*service.languages, *service.interpretation)),
+            "needs": Needs(service.needs),
+            "organization_needs": Needs(code for s in self.organization.services for code in s.needs),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
 
 class Directory:
@@ -28,71 +67,87 @@ class Directory:
         self.version = 0
         self._organizations: dict[str, Organization] = {}
         self._offerings: dict[str, tuple[Offering, ...]] = {}
-        # (need or group, region or country) -> organisations with a service for it there
-        self._index: dict[tuple[str, str], set[str]] = defaultdict(set)
+        # (need or group, region or country) -> (organisation, place among its services) -> offering
+        self._index: dict[tuple[str, str], dict[tuple[str, int], Offering]] = {}
         self._agreements: dict[str, Agreement] = {}
-        self._agreements_of: dict[str, set[str]] = defaultdict(set)
+        self._agreements_of: dict[str, frozenset[str]] = {}
 
     def put_organization(self, organization: Organization) -> None:
         """Takes over an organisation's whole record."""
-        for place in self._places(organization.id):
-            self._index[place].discard(organization.id)
-        self._organizations[organization.id] = organization
-        self._offerings[organization.id] = tuple(
+        for number, offering in enumerate(self.offerings_of(organization.id)):
+            for key in _index_keys(offering.service):
+                entries = self._index[key]
+                del entries[organization.id, number]
+                if not entries:
+                    del self._index[key]
+        offerings = tuple(
             Offering(organization=organization, service=service) for service in organization.services
         )
-        for place in self._places(organization.id):
-            self._index[place].add(organization.id)
+        self._organizations[organization.id] = organization
+        self._offerings[organization.id] = offerings
+        for number, offering in enumerate(offerings):
+            place = (organization.id, number)
+            for key in _index_keys(offering.service):
+                self._index.setdefault(key, {})[place] = offering
 
     def put_agreement(self, agreement: Agreement) -> None:
         """Takes over an agreement."""
+        this = frozenset({agreement.id})
         previous = self._agreements.get(agreement.id)
         for party in previous.parties if previous else ():
-            self._agreements_of[party].discard(agreement.id)
+            self._agreements_of[party] -= this
         self._agreements[agreement.id] = agreement
         for party in agreement.parties:
-            self._agreements_of[party].add(agreement.id)
+            self._agreements_of[party] = self._agreements_of.get(party, _NONE) | this
 
     def organization(self, organization_id: str) -> Organization | None:
         """The organisation of that id."""
         return self._organizations.get(organization_id)
+
+    def with_parents(self, organization: Organization) -> Iterator[Organization]:
+        """The organisation, the one it is a branch of, and so on up, as far as they are known."""
+        seen: set[str] = set()
+        current: Organization | None = organization
+        while current is not None and current.id not in seen:
+            yield current
+            seen.add(current.id)
+            current = self._organizations.get(current.parent) if current.parent else None
 
     def offerings_of(self, organization_id: str) -> Sequence[Offering]:
         """Every service of an organisation."""
         return self._offerings.get(organization_id, ())
 
     def offerings_for(self, need: str, region: str) -> list[Offering]:
-        """Every service of each organisation that meets the need in the region, ordered by id."""
-        found: set[str] = set()
-        for code in {need, need_group(need)}:
+        """Every service that meets the need in the region, ordered by organisation."""
+        group = need_group(need)
+        wanted = (_ANY_OF + group,) if need == group else (need, group)
+        found: dict[tuple[str, int], Offering] = {}
+        for code in wanted:
             for place in {region, country_of(region)}:
-                found |= self._index.get((code, place), set())
-        return [offering for name in sorted(found) for offering in self._offerings[name]]
+                found.update(self._index.get((code, place), {}))
+        return [found[place] for place in sorted(found)]
 
     def agreement_between(
         self, sender: str, receiver: str, need: str, disclosure: DisclosureClass, on: dt.date
     ) -> Agreement | None:
         """An agreement in force that lets the sender tell the receiver; the first by its id."""
-        everyone = self._agreements_of[EVERY_VETTED_ORGANIZATION]
-        shared = (self._agreements_of[sender] | everyone) & (self._agreements_of[receiver] | everyone)
+        shared = self._agreements_of.get(sender, _NONE) & self._agreements_of.get(receiver, _NONE)
+        if self._is_vetted(sender) and self._is_vetted(receiver):
+            shared |= self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
         for agreement_id in sorted(shared):
             agreement = self._agreements[agreement_id]
             if _in_force(agreement, on) and _allows(agreement, need, disclosure):
                 return agreement
         return None
 
-    def _places(self, organization_id: str) -> Iterable[tuple[str, str]]:
-        for offering in self._offerings.get(organization_id, ()):
-            for need in offering.service.needs:
-                for area in offering.service.areas:
-                    yield need, area
-                    # whoever asks for a whole group is content with any need of it
-                    yield need_group(need), area
+    def _is_vetted(self, organization_id: str) -> bool:
+        organization = self._organizations.get(organization_id)
+        return organization is not None and organization.vetting is Vetting.vetted
 
 
-def covers(offered: str, needed: str) -> bool:
-    """Whether a service for one code meets the need of another: the same, or one is the other's group."""
-    return offered == needed or offered == need_group(needed) or needed == need_group(offered)
+def _index_keys(service: Service) -> set[tuple[str, str]]:
+    codes = {*service.needs, *(_ANY_OF + need_group(need) for need in service.needs)}
+    return {(code, area) for code in codes for area in service.areas}
 
 
 def _in_force(agreement: Agreement, on: dt.date) -> bool:
@@ -103,4 +158,5 @@ def _in_force(agreement: Agreement, on: dt.date) -> bool:
 def _allows(agreement: Agreement, need: str, disclosure: DisclosureClass) -> bool:
     if disclosure is DisclosureClass.sensitive and agreement.disclosure is not DisclosureClass.sensitive:
         return False
-    return not agreement.needs or any(covers(code, need) for code in agreement.needs)
+    # Stricter than a service: an agreement on one need is none on its whole group.
+    return not agreement.needs or need in agreement.needs or need_group(need) in agreement.needs

@@ -43,6 +43,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
 from services.routing.domain.policy import Policy
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 
 CONSENT_REVOKED = "consent_revoked"
 
@@ -83,7 +84,7 @@ def apply(referral: Referral | None, event: Event[Fact], context: Context) -> St
     """
     said = event.data
     if isinstance(said, ReferralSubmitted):
-        return _submit(referral, said, event.correlation_id, context)
+        return _submit(referral, said, event, context)
     if referral is None:
         raise KeyError(event.partition_key)
     try:
@@ -141,7 +142,7 @@ def remind(referral: Referral, context: Context) -> Step:
     return Step(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(told,))
 
 
-def _submit(known: Referral | None, said: ReferralSubmitted, correlation_id: str, context: Context) -> Step:
+def _submit(known: Referral | None, said: ReferralSubmitted, event: Event[Fact], context: Context) -> Step:
     if known is not None:
         return Step(referral=known)
     referral = Referral(
@@ -149,9 +150,9 @@ def _submit(known: Referral | None, said: ReferralSubmitted, correlation_id: str
         sender=said.sender,
         facts=said.facts,
         status=ReferralStatus.requested,
-        submitted_at=context.now,
+        submitted_at=event.time,
         updated_at=context.now,
-        correlation_id=correlation_id,
+        correlation_id=event.correlation_id,
     )
     return _ask_next(referral, Trigger.submitted, context)
 
@@ -160,11 +161,14 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
     offer = referral.offer(said.offer_id)
     if offer is None or offer.organization != said.organization:
         raise Refused("not-found", "No such offer was made to this organisation.")
+    if said.answer is Answer.decline and said.reason is None:
+        raise Refused("invalid-submission", "A decline needs a reason.")
     event = OfferEvent.accept if said.answer is Answer.accept else OfferEvent.decline
     closed = close(offer, event, context.now, said.reason)
     # Here a late answer is refused, even when the timer has not come round to the offer yet.
     refuse_if_late(offer, admitted_at)
-    seconds = round((context.now - offer.opened_at).total_seconds())
+    # Measured at the door too: what waited in our own queue was not the organisation's slowness.
+    seconds = max(0, round((admitted_at - offer.opened_at).total_seconds()))
     if event is OfferEvent.accept:
         return _accept(referral, closed, seconds, context)
     assert said.reason is not None
@@ -275,9 +279,20 @@ def _place(referral: Referral, said: PlacementSubmitted, context: Context) -> St
         raise Refused("not-in-this-state", "Only an unplaced referral is placed by hand.")
     decision = context.decide(referral, Trigger.placed_by_coordinator, said.organization)
     if not decision.ranked:
-        raise Refused("conflict", "A rule that no coordinator can override forbids that organisation.")
+        raise Refused("conflict", _why_not(decision))
     after, opened = _open_offers(referral, decision, 1, context)
     return Step(referral=after, facts=opened, decisions=(decision,))
+
+
+def _why_not(decision: Decision) -> str:
+    if not decision.candidates:
+        return "The organisation offers no service that could take the referral."
+    forbidding = [
+        sorted({failure.rule for failure in candidate.failures} - COORDINATOR_MAY_OVERRIDE)
+        for candidate in decision.candidates
+    ]
+    rules = ", ".join(min(forbidding, key=len))
+    return f"Rules that no coordinator can override forbid that organisation: {rules}."
 
 
 def _ask_next(

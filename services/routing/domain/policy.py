@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Annotated
+
+from marshmallow.validate import Range
 
 from contracts.codes import Urgency
 from contracts.identifiers import ShortText
+
+_HOUR, _DAY = 3600, 86400
+
+Seconds = Annotated[int, Range(min=1, max=366 * _DAY)]
+Weight = Annotated[float, Range(min=0.0, max=1000.0)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deadlines:
     """Seconds. answer: for an offer. progress: from acceptance, and from each report to the next."""
 
-    answer: int
-    progress: int
+    answer: Seconds
+    progress: Seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weights:
     """How much each consideration counts; only their proportions matter."""
 
-    needs_covered: float = 3.0
-    nearness: float = 2.0
-    language: float = 2.0
-    responsiveness: float = 2.0
-    load: float = 1.0
-    freshness: float = 1.0
-    cost: float = 1.0
+    needs_covered: Weight = 3.0
+    nearness: Weight = 2.0
+    language: Weight = 2.0
+    responsiveness: Weight = 2.0
+    load: Weight = 1.0
+    freshness: Weight = 1.0
+    cost: Weight = 1.0
 
-
-_HOUR, _DAY = 3600, 86400
+    def by_name(self) -> Mapping[str, float]:
+        """Each weight by the name of the contribution that it belongs to."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +52,7 @@ class Policy:
     urgent: Deadlines = field(default_factory=lambda: Deadlines(answer=_DAY, progress=3 * _DAY))
     routine: Deadlines = field(default_factory=lambda: Deadlines(answer=3 * _DAY, progress=14 * _DAY))
     # Organisations asked at the same time; the first acceptance wins.
-    emergency_offers: int = 3
+    emergency_offers: Annotated[int, Range(min=1, max=20)] = 3
     weights: Weights = field(default_factory=Weights)
 
     def deadlines(self, urgency: Urgency) -> Deadlines:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.codes import OPT_IN_KINDS, CapacityStatus, DisclosureClass, Funding, Urgency, Vetting
+from contracts.organization import Eligibility
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of
-from services.routing.domain.directory import Directory, Offering, covers
+from services.routing.domain.directory import Directory, Offering
 from services.routing.domain.observation import Observation
 
 
@@ -47,6 +48,8 @@ class Failure:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+NO_BOUNDS = Eligibility()
+
 Rule = Callable[[Offering, Circumstances], Failure | None]
 
 
@@ -72,23 +75,39 @@ def not_the_sender(offering: Offering, given: Circumstances) -> Failure | None:
     return Failure(rule="not_the_sender", reason="is_the_sender")
 
 
+def consent_given(offering: Offering, given: Circumstances) -> Failure | None:
+    """The person agreed to be referred. The door refuses what has no consent; nothing rests on that here."""
+    if given.facts.consent.given:
+        return None
+    return Failure(rule="consent_given", reason="no_consent")
+
+
 def not_excluded(offering: Offering, given: Circumstances) -> Failure | None:
-    """The person has not excluded the organisation, nor the one that it is a branch of."""
+    """The person has not excluded the organisation, nor one that it is a branch of."""
     excluded = given.facts.consent.excluded_organizations
-    if offering.organization.id in excluded or offering.organization.parent in excluded:
-        return Failure(rule="not_excluded", reason="excluded_by_the_person")
+    if not excluded:
+        return None
+    for one in given.directory.with_parents(offering.organization):
+        if one.id in excluded or one.parent in excluded:
+            return Failure(rule="not_excluded", reason="excluded_by_the_person")
     return None
 
 
 def kind_consented(offering: Offering, given: Circumstances) -> Failure | None:
     """Consulates, state bodies and the employers' side are told only on explicit opt-in. Fails closed:
 
-    a person who fears a consulate must never be found by one because a field was left empty.
+    a person who fears a consulate must never be found by one because a field was left empty, nor through
+    a branch of it that is of another kind.
     """
-    kind = offering.organization.kind
-    if kind not in OPT_IN_KINDS or kind in given.facts.consent.opt_in_kinds:
+    organization = offering.organization
+    if organization.kind not in OPT_IN_KINDS and organization.parent is None:
         return None
-    return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": kind})
+    for one in given.directory.with_parents(organization):
+        if one.kind in OPT_IN_KINDS:
+            if one.kind in given.facts.consent.opt_in_kinds:
+                return None
+            return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": one.kind})
+    return None
 
 
 def agreement_in_force(offering: Offering, given: Circumstances) -> Failure | None:
@@ -112,9 +131,17 @@ def can_receive(offering: Offering, given: Circumstances) -> Failure | None:
     return Failure(rule="can_receive", reason="no_sealing_key")
 
 
+def case_sealed_for(offering: Offering, given: Circumstances) -> Failure | None:
+    """A case that the sender sealed for one organisation can be opened by no other."""
+    to = given.facts.to
+    if to is None or to == offering.organization.id:
+        return None
+    return Failure(rule="case_sealed_for", reason="sealed_for_another", detail={"to": to})
+
+
 def need_met(offering: Offering, given: Circumstances) -> Failure | None:
     """The service is for the principal need."""
-    if any(covers(offered, given.principal_need) for offered in offering.service.needs):
+    if offering.needs.cover(given.principal_need):
         return None
     return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
 
@@ -122,7 +149,7 @@ def need_met(offering: Offering, given: Circumstances) -> Failure | None:
 def area_served(offering: Offering, given: Circumstances) -> Failure | None:
     """The service is given in the person's region."""
     region = given.facts.region
-    if {region, country_of(region)} & set(offering.service.areas):
+    if region in offering.areas or country_of(region) in offering.areas:
         return None
     return Failure(rule="area_served", reason="out_of_area", detail={"region": region})
 
@@ -141,6 +168,8 @@ def settlement_served(offering: Offering, given: Circumstances) -> Failure | Non
 def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
     """The person meets every bound that the service sets."""
     facts, bounds = given.facts, offering.service.eligibility
+    if bounds == NO_BOUNDS:
+        return None
     unmet = [
         name
         for name, bound, met in (
@@ -163,10 +192,10 @@ def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
 
 def language_shared(offering: Offering, given: Circumstances) -> Failure | None:
     """They have a language in common, or the service has interpreters."""
-    spoken = {*offering.service.languages, *offering.service.interpretation}
-    if spoken & set(given.facts.languages):
+    if not offering.spoken.isdisjoint(given.facts.languages):
         return None
-    return Failure(rule="language_shared", reason="no_common_language", detail={"spoken": sorted(spoken)})
+    detail = {"spoken": sorted(offering.spoken)}
+    return Failure(rule="language_shared", reason="no_common_language", detail=detail)
 
 
 def cost_accepted(offering: Offering, given: Circumstances) -> Failure | None:
@@ -223,10 +252,12 @@ RULES: Mapping[str, Rule] = {
         organization_active,
         organization_vetted,
         not_the_sender,
+        consent_given,
         not_excluded,
         kind_consented,
         agreement_in_force,
         can_receive,
+        case_sealed_for,
         need_met,
         area_served,
         settlement_served,
@@ -240,7 +271,10 @@ RULES: Mapping[str, Rule] = {
     )
 }
 
-# What a coordinator knows better than the directory. Consent, trust, agreements and money are not here.
+_RULES = tuple(RULES.values())
+
+# What a coordinator knows better than the directory. Consent, trust, agreements, keys and money are not
+# here.
 COORDINATOR_MAY_OVERRIDE = frozenset(
     {
         "need_met",
@@ -257,5 +291,4 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
 
 def failures(offering: Offering, given: Circumstances) -> tuple[Failure, ...]:
     """Every rule that does not hold, in the order of `RULES`."""
-    found = (rule(offering, given) for rule in RULES.values())
-    return tuple(failure for failure in found if failure is not None)
+    return tuple([failure for rule in _RULES if (failure := rule(offering, given)) is not None])

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 
 from contracts.codes import Funding
-from services.routing.domain.directory import Offering, covers
-from services.routing.domain.policy import Weights
+from services.routing.domain.directory import Offering
 from services.routing.domain.rules import Circumstances
 
 # A capacity that was stated this many days ago is worth half of one stated today.
@@ -23,7 +21,8 @@ PROMPT_SECONDS = 3600.0
 # Held referrals at which an organisation without a stated maximum counts as half loaded.
 TYPICAL_LOAD = 50.0
 
-_WEIGHT_NAMES = tuple(field.name for field in fields(Weights))
+
+_COST = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 
 
 def contributions(offering: Offering, given: Circumstances) -> Mapping[str, float]:
@@ -35,34 +34,35 @@ def contributions(offering: Offering, given: Circumstances) -> Mapping[str, floa
         "responsiveness": _responsiveness(offering, given),
         "load": _load(offering, given),
         "freshness": _freshness(offering, given),
-        "cost": {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}[offering.service.cost],
+        "cost": _COST[offering.service.cost],
     }
     return {name: round(value, 6) for name, value in values.items()}
 
 
-def score(values: Mapping[str, float], weights: Weights) -> float:
-    """The weighted mean of the contributions."""
-    total = sum(getattr(weights, name) for name in _WEIGHT_NAMES)
-    weighted = sum(getattr(weights, name) * values[name] for name in _WEIGHT_NAMES)
+def score(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """The weighted mean of the contributions; 0 where nothing has a weight."""
+    total = weighted = 0.0
+    for name, weight in weights.items():
+        total += weight
+        weighted += weight * values[name]
     return round(weighted / total, 6) if total else 0.0
 
 
 def _needs_covered(offering: Offering, given: Circumstances) -> float:
     needs = given.facts.needs
-    offered = [code for service in offering.organization.services for code in service.needs]
-    return sum(any(covers(code, need) for code in offered) for need in needs) / len(needs)
+    return sum(map(offering.organization_needs.cover, needs)) / len(needs)
 
 
 def _nearness(offering: Offering, given: Circumstances) -> float:
     # Who names the very region is nearer than who serves the whole country.
-    return 1.0 if given.facts.region in offering.service.areas else 0.5
+    return 1.0 if given.facts.region in offering.areas else 0.5
 
 
 def _language(offering: Offering, given: Circumstances) -> float:
     wanted = given.facts.languages
-    if wanted[0] in offering.service.languages:
+    if wanted[0] in offering.languages:
         return 1.0
-    return 0.7 if set(wanted) & set(offering.service.languages) else 0.4
+    return 0.4 if offering.languages.isdisjoint(wanted) else 0.7
 
 
 def _responsiveness(offering: Offering, given: Circumstances) -> float:
@@ -76,11 +76,12 @@ def _responsiveness(offering: Offering, given: Circumstances) -> float:
 
 
 def _load(offering: Offering, given: Circumstances) -> float:
-    held = given.observed(offering.organization.id).held
+    # What is kept in memory may for a moment have seen an end and not yet its beginning.
+    held = max(0, given.observed(offering.organization.id).held)
     maximum = offering.service.capacity.maximum
-    if maximum:
-        return max(0.0, 1.0 - held / maximum)
-    return TYPICAL_LOAD / (TYPICAL_LOAD + held)
+    if maximum is None:
+        return TYPICAL_LOAD / (TYPICAL_LOAD + held)
+    return max(0.0, 1.0 - held / maximum) if maximum else 0.0
 
 
 def _freshness(offering: Offering, given: Circumstances) -> float:

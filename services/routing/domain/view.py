@@ -23,13 +23,16 @@ def is_party(referral: Referral, organization: str) -> bool:
 def referral_view(
     referral: Referral, timeline: Iterable[TimelineEntry], *, viewer: str, oversight: bool
 ) -> dict[str, Any]:
-    """`GET /v1/referrals/{id}`. An organisation that was asked sees its own offers and steps only."""
+    """`GET /v1/referrals/{id}`. An organisation that was asked sees its own offers and steps only.
+
+    The outcome, like the acceptor, is for the sender, oversight and the acceptor.
+    """
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
     return {
         **summary(referral, viewer=viewer, whole=whole),
         "status_fhir": FHIR_TASK_STATUS[referral.status],
-        "outcome": referral.outcome,
+        "outcome": referral.outcome if whole or viewer == referral.acceptor else None,
         "facts": plain(facts),
         "offers": [
             {
@@ -81,7 +84,7 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
     """
     evaluated = stored["rules"]
     return {
-        **stored,
+        **{name: value for name, value in stored.items() if name not in ("rules", "weights")},
         "candidates": [
             {
                 "organization": candidate["organization"],
@@ -91,7 +94,8 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
                 "rank": candidate["rank"],
                 "rules": _rules(evaluated, candidate["failures"], stored["overridden"]),
                 "contributions": [
-                    {"name": name, "value": value} for name, value in candidate["contributions"].items()
+                    {"name": name, "weight": stored["weights"][name], "value": value}
+                    for name, value in candidate["contributions"].items()
                 ],
             }
             for candidate in stored["candidates"]
