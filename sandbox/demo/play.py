@@ -14,7 +14,7 @@ from sandbox import network
 from sandbox.broker import BrokerError
 from sandbox.demo import evidence
 from sandbox.demo.cast import Cast, Missed
-from sandbox.demo.stage import Stage
+from sandbox.demo.stage import Stage, new_console
 from sandbox.demo.stories import STORIES, TITLES, Theatre
 from sandbox.hub import Hub, HubError
 from sandbox.supervisor import sigterm_raises
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 def play(data_dir: Path | None, console: Console | None = None) -> int:
     """Exit code: 0 every story came to its end, 1 one did not, 130 interrupted."""
-    stage = Stage(console or Console(highlight=False))
+    stage = Stage(console or new_console())
     directory = data_dir or Path(tempfile.mkdtemp(prefix="kopuro-demo-"))
     hub = Hub(directory, policy=POLICY, progress=stage.aside)
     try:

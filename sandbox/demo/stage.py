@@ -6,10 +6,20 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
+
+# A pipe has no width of its own: one in which no identifier has to be folded.
+PIPE_WIDTH = 130
+
+
+def new_console() -> Console:
+    """A console for this process's stdout."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 class Stage:
@@ -44,7 +54,9 @@ class Stage:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Evidence, in columns."""
-        table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim")
+        table = Table(
+            title=escape(title), title_justify="left", title_style="bold", header_style="dim", box=SIMPLE
+        )
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
