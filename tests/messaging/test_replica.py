@@ -1,0 +1,237 @@
+"""The local copy of another service's records."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from sqlalchemy import delete
+
+from contracts.envelope import Envelope, Event
+from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
+from contracts.topology import Topology
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.messenger import Messenger
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Delivery
+from runtime.messaging.replica import Record, Replica, ReplicaView
+from runtime.storage.database import Database
+from tests.messaging.workshop import METADATA, REPLICA, START, TABLES, HandClock, opened
+
+QUEUE = "test.directory"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with opened(database_url) as database:
+        with database.write() as connection:
+            METADATA.create_all(connection)
+        yield database
+
+
+def envelope(fact: Fact, key: str) -> Envelope:
+    event = Event(
+        id=f"{key}-{fact}"[:64],
+        source="/kg/directory",
+        time=START,
+        partition_key=key,
+        correlation_id="c",
+        causation_id=None,
+        data=fact,
+    )
+    return Envelope.decode(event.encode())
+
+
+def changed(key: str, revision: int) -> Envelope:
+    return envelope(TokenKeyChanged(revision=revision, key={"kid": f"{key} {revision}"}), key)
+
+
+def completed(queue: str = QUEUE) -> Envelope:
+    return envelope(ReplicaCompleted(queue=queue, records=1), queue)
+
+
+def apply(database: Database, replica: Replica, messages: Sequence[Envelope]) -> None:
+    with database.write() as transaction:
+        assert replica.apply(transaction, messages, START) == ()
+
+
+def copy(database: Database, replica: Replica) -> dict[str, int]:
+    with database.read() as transaction:
+        return {r.key: r.data["revision"] for r in replica.newer_than(transaction, 0)}
+
+
+def replica_of(queue: str = QUEUE) -> Replica:
+    return Replica(REPLICA, queue=queue, source="/kg/test")
+
+
+def test_an_older_revision_never_overwrites_a_newer_one(database: Database) -> None:
+    replica = replica_of()
+    apply(database, replica, [changed("a", 2), changed("b", 1)])
+    apply(database, replica, [changed("a", 1), changed("b", 2), changed("b", 1)])
+    assert copy(database, replica) == {"a": 2, "b": 2}
+    apply(database, replica, [changed("a", 10), changed("a", 9)])
+    assert copy(database, replica) == {"a": 10, "b": 2}
+
+
+HISTORY = [changed(key, revision) for key in "abc" for revision in (1, 2, 3)] + [completed()]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(HISTORY), again=st.lists(st.sampled_from(HISTORY)), size=st.integers(1, 6))
+def test_snapshot_and_changes_may_come_in_any_order_and_any_number_of_times(
+    database: Database, order: list[Envelope], again: list[Envelope], size: int
+) -> None:
+    with database.write() as transaction:
+        transaction.execute(delete(REPLICA))
+    replica = replica_of()
+    seen: dict[str, int] = {}
+
+    def absorb(records: Sequence[Record]) -> None:
+        seen.update({record.key: record.data["revision"] for record in records})
+
+    view = ReplicaView(database, replica, absorb)
+    messages = order + again
+    for start in range(0, len(messages), size):
+        apply(database, replica, messages[start : start + size])
+        view.refresh()
+        assert seen == copy(database, replica), "memory follows the table after every batch"
+    assert seen == {"a": 3, "b": 3, "c": 3}
+    assert replica.unready(database) is None
+
+
+def test_a_copy_is_ready_once_its_own_snapshot_is_complete_and_stays_so(database: Database) -> None:
+    replica = replica_of()
+    assert replica.unready(database) is not None
+    apply(database, replica, [changed("a", 1)])
+    assert replica.unready(database) is not None
+    apply(database, replica, [completed()])
+    assert replica.unready(database) is None
+    assert replica_of().unready(database) is None, "after a restart too"
+    assert copy(database, replica) == {"a": 1}, "the mark is no record"
+
+
+def test_a_snapshot_is_asked_for_until_it_is_complete(database: Database) -> None:
+    outbox = Outbox(TABLES.outbox)
+
+    def requests() -> list[Fact]:
+        with database.read() as transaction:
+            return [Envelope.decode(m.body).event().data for _, m in outbox.oldest(transaction, 10)]
+
+    replica = replica_of()
+    for count in (1, 2):
+        replica.ensure_requested(database, outbox, START)
+        assert requests() == [ReplicaRequested(queue=QUEUE)] * count
+    apply(database, replica, [completed()])
+    replica.ensure_requested(database, outbox, START)
+    assert len(requests()) == 2
+
+
+def test_a_view_takes_over_only_what_has_changed(database: Database) -> None:
+    replica = replica_of()
+    batches: list[list[str]] = []
+    view = ReplicaView(database, replica, lambda records: batches.append([r.key for r in records]))
+    view.refresh()
+    apply(database, replica, [changed("a", 1), changed("b", 1)])
+    view.refresh()
+    view.refresh()
+    apply(database, replica, [changed("b", 1), changed("a", 2)])
+    view.refresh()
+    assert batches == [["a", "b"], ["a"]]
+
+
+def test_a_slow_refresh_does_not_put_back_what_a_faster_one_has_replaced(database: Database) -> None:
+    replica = replica_of()
+    seen: dict[str, int] = {}
+    slow, go_on = threading.Event(), threading.Event()
+
+    def absorb(records: Sequence[Record]) -> None:
+        if not slow.is_set():
+            slow.set()
+            assert go_on.wait(10)
+        seen.update({record.key: record.data["revision"] for record in records})
+
+    view = ReplicaView(database, replica, absorb)
+    apply(database, replica, [changed("a", 1)])
+    first = threading.Thread(target=view.refresh)
+    first.start()
+    assert slow.wait(10)
+    apply(database, replica, [changed("a", 2)])
+    second = threading.Thread(target=view.refresh)
+    second.start()
+    second.join(0.2)
+    go_on.set()
+    for thread in (first, second):
+        thread.join(10)
+    assert seen == {"a": 2}
+
+
+def test_two_writers_on_postgresql_leave_no_change_unseen(postgres_database: str) -> None:
+    with opened(postgres_database) as database:
+        with database.write() as connection:
+            METADATA.create_all(connection)
+        replica = replica_of()
+        seen: dict[str, int] = {}
+        view = ReplicaView(
+            database, replica, lambda records: seen.update({r.key: r.data["revision"] for r in records})
+        )
+
+        def write(writer: int) -> None:
+            for number in range(40):
+                apply(database, replica, [changed(f"{writer}-{number}", 1)])
+
+        threads = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            view.refresh()
+        view.refresh()
+        assert len(seen) == 120
+
+
+def test_a_messenger_s_replica_is_fed_through_its_processor(database: Database) -> None:
+    seen: dict[str, int] = {}
+    messenger = Messenger(
+        source="/kg/test",
+        database=database,
+        tables=TABLES,
+        broker=MemoryBroker(),
+        topology=Topology(exchanges=(), queues=(), bindings=()),
+        clock=HandClock(),
+        registry=CollectorRegistry(),
+    )
+    processor, unready = messenger.replica(
+        REPLICA, QUEUE, lambda records: seen.update({r.key: r.data["revision"] for r in records})
+    )
+    feed(processor, changed("a", 1), changed("a", 2))
+    assert seen == {"a": 2}
+    assert unready() is not None
+    # one without a revision is parked, and the others pass
+    odd = envelope(ReplicaRequested(queue="x"), "odd")
+    feed(processor, changed("b", 1), odd, completed())
+    assert seen == {"a": 2, "b": 1}
+    assert unready() is None
+    with database.read() as transaction:
+        (parked,) = (m for _, m in Outbox(TABLES.outbox).oldest(transaction, 10))
+    assert (parked.routing_key, parked.body) == (f"{QUEUE}.parked", odd.body)
+
+
+def feed(processor: BatchProcessor[Envelope], *messages: Envelope) -> None:
+    processor.process(
+        [
+            Delivery(
+                tag=tag,
+                queue=QUEUE,
+                routing_key="k",
+                message_id=message.id,
+                body=message.body,
+                headers={},
+                redelivered=False,
+            )
+            for tag, message in enumerate(messages, 1)
+        ]
+    )
