@@ -37,7 +37,11 @@ def build(settings: Settings) -> Application:
     """The vault's application. Raises SettingsError without a usable custody key."""
     if settings.custody_key is None:
         raise SettingsError(["KOPURO_CUSTODY_KEY is not set"])
-    custody_key = CustodyKeyInMemory.read(settings.custody_key)
+    try:
+        custody_key = CustodyKeyInMemory.read(settings.custody_key)
+    except (OSError, ValueError):
+        # Not chained: nothing that read the file may say what stands in it.
+        raise SettingsError(["KOPURO_CUSTODY_KEY does not name a private X25519 JWK"]) from None
     foundation = lay("vault", settings, MESSAGING)
     overwrite_what_is_deleted(foundation.database.engine)
     messenger = foundation.messenger

@@ -33,9 +33,14 @@ class CustodyKeyInMemory:
 
     def __init__(self, private_jwk: dict[str, Any]) -> None:
         """Raises ValueError unless it is a private X25519 key (RFC 8037). The text never repeats it."""
-        if private_jwk.get("crv") != "X25519" or "d" not in private_jwk:
+        try:
+            # Only what makes the key: other members ("use", "alg") must not change how it is used.
+            self._key = OKPKey.import_key({name: private_jwk[name] for name in ("kty", "crv", "x", "d")})
+            usable = (private_jwk["kty"], private_jwk["crv"]) == ("OKP", "X25519") and self._key.is_private
+        except _MALFORMED:
+            usable = False
+        if not usable:
             raise ValueError("the custody key is not a private X25519 JWK")
-        self._key = OKPKey.import_key({name: private_jwk[name] for name in ("kty", "crv", "x", "d")})
         self._kid = self._key.thumbprint()
 
     @classmethod

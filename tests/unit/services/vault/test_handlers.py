@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kopuro_client.errors import SealingError
-from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 
 from contracts.facts import (
     CaseErased,
@@ -22,6 +20,8 @@ from contracts.facts import (
     ReferralWithdrawn,
     SubmissionRefused,
 )
+from kopuro_client.errors import SealingError
+from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 from services.vault.domain.custody import State
 from services.vault.domain.sealed import SealedCase
 from services.vault.handlers import PATIENCE

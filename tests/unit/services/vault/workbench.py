@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from kopuro_client.sealing import generate_key, public_key
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
@@ -14,6 +13,7 @@ from contracts.envelope import Event, decode
 from contracts.facts import CaseSealed, Fact, NoteSealed, OfferAccepted
 from contracts.organization import SealingKey
 from contracts.records import read
+from kopuro_client.sealing import generate_key, public_key
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics

@@ -1,0 +1,195 @@
+"""The rest of a hub, played by a test: intake, routing and the directory, on a real broker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from joserfc.jwk import OKPKey
+
+from contracts.codes import OrganizationKind, Vetting
+from contracts.envelope import Event, decode
+from contracts.facts import (
+    CaseSealed,
+    Fact,
+    OfferAccepted,
+    OrganizationChanged,
+    ReplicaCompleted,
+    TokenKeyChanged,
+)
+from contracts.organization import Organization, SealingKey
+from contracts.records import read
+from contracts.topology import DIRECT, hub_topology
+from kopuro_client.sealing import generate_key, public_key, seal
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from runtime.web.signer import TokenSigner
+from runtime.web.tokens import Principal, issuer_of
+from tests.processes import HUB, RunningService
+
+SENDER, ACCEPTOR, STRANGER = "kg.osh-legal-aid", "kg.bishkek-union", "kg.batken-library"
+NAME = "Айгерим Токтогулова"
+WAIT_SECONDS = 20.0
+
+T = TypeVar("T")
+
+
+class Neighbours:
+    """keys: the private sealing key of every organisation, whether published or not."""
+
+    def __init__(self, amqp_uri: str, directory: Path) -> None:
+        self._amqp_uri = amqp_uri
+        self._directory = directory
+        self._broker = RabbitBroker(amqp_uri)
+        self._broker.declare(hub_topology())
+        self._publisher = self._broker.publisher()
+        self._revision = 0
+        self.keys = {name: generate_key() for name in (SENDER, ACCEPTOR, STRANGER)}
+        self.custody_key = generate_key()
+        key = OKPKey.generate_key("Ed25519", private=True)
+        self.signer = TokenSigner(key.as_dict(private=True), issuer_of(HUB))
+
+    # The services under test
+
+    def vault(self, database_url: str) -> RunningService:
+        """The vault, its directory complete except for STRANGER's key; enter it to start it."""
+        key_file = self.write_custody_key()
+        for organization in (SENDER, ACCEPTOR):
+            self.publish_key(organization)
+        self._complete("vault.directory")
+        environment = {"KOPURO_CUSTODY_KEY": str(key_file)}
+        return self._service("services.vault", database_url, environment)
+
+    def write_custody_key(self) -> Path:
+        """Writes the custody key to the vault's file, as it now is."""
+        file = self._directory / "custody_key.json"
+        file.write_text(json.dumps(self.custody_key))
+        return file
+
+    def delivery(self, database_url: str) -> RunningService:
+        """Delivery, its directory complete; enter it to start it."""
+        key = TokenKeyChanged(revision=1, key=self.signer.public_jwk())
+        self.publish(key, partition_key=self.signer.kid)
+        self._complete("delivery.directory")
+        return self._service("services.delivery", database_url, {})
+
+    def _service(self, package: str, database_url: str, environment: dict[str, str]) -> RunningService:
+        database = Database.open(database_url)
+        upgrade(package, database)
+        database.close()
+        directory = self._directory / package
+        directory.mkdir()
+        return RunningService(
+            package,
+            directory,
+            amqp_uri=self._amqp_uri,
+            database_url=database_url,
+            environment=environment,
+        )
+
+    # What the neighbours say
+
+    def publish(self, fact: Fact, *, partition_key: str | None = None) -> Event[Fact]:
+        """Says one fact; returns when the broker has it."""
+        event = said(fact, partition_key)
+        self._publisher.publish([outgoing(event)])
+        return event
+
+    def publish_all(self, facts: list[Fact]) -> None:
+        """Says many facts; returns when the broker has them all."""
+        self._publisher.publish([outgoing(said(fact)) for fact in facts])
+
+    def publish_key(self, organization: str) -> None:
+        """Has the directory tell an organisation's sealing key."""
+        self._revision += 1
+        record = Organization(
+            id=organization,
+            name=organization,
+            kind=OrganizationKind.ngo,
+            country="KG",
+            vetting=Vetting.vetted,
+            sealing_key=read(SealingKey, dict(public_key(self.keys[organization]))),
+        )
+        changed = OrganizationChanged(revision=self._revision, organization=record)
+        self.publish(changed, partition_key=organization)
+
+    def _complete(self, queue: str) -> None:
+        event = said(ReplicaCompleted(queue=queue, records=1), queue)
+        self._publisher.publish(
+            [
+                Outgoing(
+                    exchange=DIRECT,
+                    routing_key=queue,
+                    message_id=event.id,
+                    partition_key=queue,
+                    body=event.encode(),
+                )
+            ]
+        )
+
+    def sealed_case(self, referral_id: str, narrative: str = "Паспорт у работодателя.") -> CaseSealed:
+        """A case sealed to the hub."""
+        case = {"name": NAME, "phones": ["+996555123456"], "narrative": narrative}
+        sealed = seal(case, public_key(self.custody_key))
+        return CaseSealed(referral_id=referral_id, sender=SENDER, to=None, case=sealed)
+
+    # What the neighbours hear
+
+    def hear(self, queue: str, until: Callable[[list[Event[Fact]]], bool]) -> list[Event[Fact]]:
+        """Takes from a queue that no process consumes, until the condition holds for all that was taken."""
+        consumer = self._broker.consumer([queue], 1000)
+        heard: list[Event[Fact]] = []
+        deadline = time.monotonic() + WAIT_SECONDS
+        try:
+            while not until(heard):
+                assert time.monotonic() < deadline, [event.type for event in heard]
+                deliveries = consumer.take(1000, 0.2)
+                consumer.acknowledge(deliveries)
+                heard += [decode(delivery.body) for delivery in deliveries]
+        finally:
+            consumer.close()
+        return heard
+
+    def headers(self, organization: str, role: str = "partner") -> dict[str, str]:
+        """The bearer token of an organisation."""
+        principal = Principal(id=organization, roles=frozenset({role}))
+        return {"Authorization": f"Bearer {self.signer.issue(principal, now=datetime.now(UTC))}"}
+
+
+def said(fact: Fact, partition_key: str | None = None) -> Event[Fact]:
+    number = new_id()
+    return Event(
+        id=number,
+        source=f"/{HUB}/neighbours",
+        time=datetime.now(UTC),
+        partition_key=partition_key or fact.referral_id,  # type: ignore[attr-defined]
+        correlation_id=number,
+        causation_id=None,
+        data=fact,
+    )
+
+
+def accepted(referral_id: str, by: str = ACCEPTOR) -> OfferAccepted:
+    return OfferAccepted(referral_id=referral_id, offer_id=new_id(), organization=by, sender=SENDER)
+
+
+def until(look: Callable[[], T | None], what: str) -> T:
+    """What `look` finds, as soon as it finds something."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found
+
+
+def kinds(events: list[Event[Fact]], kind: type[Fact]) -> list[Any]:
+    """The data of the events of one kind."""
+    return [event.data for event in events if isinstance(event.data, kind)]

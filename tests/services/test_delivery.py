@@ -1,0 +1,216 @@
+"""Delivery as a process on a real broker: mailboxes over HTTP, and a case all the way to its acceptor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.facts import (
+    DeliveryAcknowledged,
+    DeliveryDelivered,
+    OfferRevoked,
+    ReferralWithdrawn,
+)
+from kopuro_client.sealing import open_sealed
+from runtime.identifiers import new_id
+from tests.processes import RunningService
+from tests.services.neighbours import (
+    ACCEPTOR,
+    NAME,
+    SENDER,
+    STRANGER,
+    Neighbours,
+    accepted,
+    kinds,
+    until,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+LONG_WAIT = 30
+
+
+class Partner:
+    """One organisation's system."""
+
+    def __init__(self, hub: Neighbours, delivery: RunningService, organization: str) -> None:
+        self._client = httpx.Client(
+            base_url=delivery.url, headers=hub.headers(organization), timeout=LONG_WAIT + 10
+        )
+
+    def get(self, path: str, **query: Any) -> httpx.Response:
+        return self._client.get(path, params=query)
+
+    def mailbox(self, **query: Any) -> Any:
+        return self.get("/v1/mailbox", **query).raise_for_status().json()
+
+    def acknowledge(self, message_id: str) -> int:
+        return self._client.post(f"/v1/mailbox/{message_id}/acknowledge").status_code
+
+
+@pytest.fixture
+def hub(vhost: str, tmp_path: Path) -> Neighbours:
+    return Neighbours(vhost, tmp_path)
+
+
+@pytest.fixture
+def delivery(hub: Neighbours, sqlite_database: str) -> Iterator[RunningService]:
+    with hub.delivery(sqlite_database) as running:
+        running.until_ready()
+        yield running
+
+
+def revoked(organization: str = ACCEPTOR) -> OfferRevoked:
+    return OfferRevoked(
+        referral_id=new_id(),
+        offer_id=new_id(),
+        organization=organization,
+        sender=SENDER,
+        reason="accepted_elsewhere",
+    )
+
+
+def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
+    hub: Neighbours, database_url: str, tmp_path: Path
+) -> None:
+    referral = new_id()
+    vault = hub.vault(f"sqlite:///{tmp_path / 'vault.sqlite'}")
+    with hub.delivery(database_url) as delivery, vault:
+        delivery.until_ready()
+        vault.until_ready()
+        acceptor, stranger = Partner(hub, delivery, ACCEPTOR), Partner(hub, delivery, STRANGER)
+        hub.publish(hub.sealed_case(referral))
+        vault.process.kill()
+        hub.publish(accepted(referral))
+        vault.process.spawn()
+        (confirmation,) = acceptor.mailbox(wait=LONG_WAIT)["items"]
+        assert confirmation["type"] == "kopuro.offer.accepted.v1"
+        assert acceptor.acknowledge(confirmation["id"]) == 204
+        (notice,) = acceptor.mailbox(wait=LONG_WAIT)["items"]
+        assert notice["type"] == "kopuro.case.released.v1"
+        assert notice["data"]["referral_id"] == referral
+
+        answer = acceptor.get(f"/v1/case/{referral}").raise_for_status().json()
+        assert answer["referral_id"] == referral
+        assert open_sealed(answer["case"], hub.keys[ACCEPTOR])["name"] == NAME
+        assert stranger.get(f"/v1/case/{referral}").status_code == 404
+        assert stranger.mailbox()["items"] == []
+        assert stranger.acknowledge(notice["id"]) == 404
+        assert [acceptor.acknowledge(notice["id"]) for _ in range(2)] == [204, 204]
+        assert acceptor.mailbox() == {"items": [], "next": None}
+
+        facts = hub.hear("audit.log", lambda heard: bool(kinds(heard, DeliveryAcknowledged)))
+        for kind in (DeliveryDelivered, DeliveryAcknowledged):
+            (fact,) = kinds(facts, kind)
+            assert (fact.message_id, fact.organization) == (notice["id"], ACCEPTOR)
+
+        hub.publish(
+            ReferralWithdrawn(
+                referral_id=referral, sender=SENDER, organization=ACCEPTOR, reason="consent_revoked"
+            )
+        )
+        assert acceptor.mailbox(wait=LONG_WAIT)["items"][0]["type"] == "kopuro.referral.withdrawn.v1"
+        assert acceptor.get(f"/v1/case/{referral}").status_code == 404
+        for process in (vault, delivery):
+            assert NAME not in process.log.read_text()
+
+
+def test_pages_follow_each_other(hub: Neighbours, delivery: RunningService) -> None:
+    partner = Partner(hub, delivery, ACCEPTOR)
+    facts = [revoked() for _ in range(25)]
+    hub.publish_all(list(facts))
+    until(lambda: True if len(partner.mailbox()["items"]) == 25 else None, "25 messages")
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while (page := partner.mailbox(limit=10, **cursor))["items"]:
+        seen += [item["data"]["offer_id"] for item in page["items"]]
+        cursor = {"after": page["next"]}
+    assert seen == [fact.offer_id for fact in facts]
+    assert page["next"] == cursor["after"]
+
+
+def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery: RunningService) -> None:
+    partner = Partner(hub, delivery, ACCEPTOR)
+    with ThreadPoolExecutor(1) as pool:
+        started = time.monotonic()
+        poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
+        until(lambda: in_flight(delivery), "a poll under way")
+        hub.publish(revoked())
+        assert len(poll.result()["items"]) == 1
+        # Not a figure: the poll did not sit out its time.
+        assert time.monotonic() - started < LONG_WAIT / 2
+
+
+def test_a_service_that_ends_answers_its_long_polls_at_once(
+    hub: Neighbours, delivery: RunningService
+) -> None:
+    partner = Partner(hub, delivery, ACCEPTOR)
+    with ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
+        until(lambda: in_flight(delivery), "a poll under way")
+        delivery.process.stop(timeout=10)
+        assert poll.result() == {"items": [], "next": None}
+    assert delivery.process.exit_code() == 0
+    assert not [line for line in delivery.log_lines() if line["message"] == "work under way was abandoned"]
+
+
+def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
+    hub: Neighbours, database_url: str
+) -> None:
+    facts = [revoked() for _ in range(500)]
+    delivery = hub.delivery(database_url)
+    with delivery:
+        delivery.until_ready()
+        hub.publish_all(list(facts))
+        Partner(hub, delivery, ACCEPTOR).mailbox(wait=LONG_WAIT)
+        delivery.process.kill()
+    hub.publish_all([revoked()])
+    with delivery:
+        delivery.until_ready()
+        partner = Partner(hub, delivery, ACCEPTOR)
+        found: list[str] = []
+        after: dict[str, str] = {}
+        while len(found) < 501:
+            page = partner.mailbox(limit=200, wait=LONG_WAIT, **after)
+            assert page["items"], f"only {len(found)} messages"
+            found += [item["data"]["offer_id"] for item in page["items"]]
+            after = {"after": page["next"]}
+        assert partner.mailbox(**after)["items"] == []
+    assert found[:500] == [fact.offer_id for fact in facts]
+    assert len(set(found)) == 501
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ({"after": "nonsense"}, "invalid-cursor"),
+        ({"wait": 31}, "invalid-parameter"),
+        ({"wait": "soon"}, "invalid-parameter"),
+        ({"limit": 0}, "invalid-parameter"),
+        ({"limit": 201}, "invalid-parameter"),
+    ],
+)
+def test_what_a_poll_may_ask(
+    hub: Neighbours, delivery: RunningService, query: dict[str, Any], problem: str
+) -> None:
+    answer = Partner(hub, delivery, ACCEPTOR).get("/v1/mailbox", **query)
+    assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
+
+
+def test_only_partners_have_mailboxes(hub: Neighbours, delivery: RunningService) -> None:
+    for path in ("/v1/mailbox", f"/v1/case/{new_id()}"):
+        assert httpx.get(delivery.url + path).status_code == 401
+        answer = httpx.get(delivery.url + path, headers=hub.headers("coordinator", "coordinator"))
+        assert answer.status_code == 403
+
+
+def in_flight(delivery: RunningService) -> bool | None:
+    """True while a request is being answered."""
+    figures = httpx.get(delivery.operations_url + "/metrics").text
+    return True if "kopuro_http_requests_in_flight 1.0" in figures else None
