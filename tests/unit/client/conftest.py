@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from kopuro_client import Kopuro, RetryPolicy, Transport
 
+from kopuro_client import Kopuro, RetryPolicy, Transport
 from tests.unit.client.fake_hub import FakeHub
 
 

@@ -1,6 +1,7 @@
 import datetime as dt
 
 import pytest
+
 from kopuro_client import (
     AuthenticationError,
     ClientError,

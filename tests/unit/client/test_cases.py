@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from kopuro_client import CaseError, check_case
 
 

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from kopuro_client import (
     CaseError,
     ClientError,
@@ -18,7 +19,6 @@ from kopuro_client import (
     public_key,
     seal,
 )
-
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
 FACTS: dict[str, Any] = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW"}

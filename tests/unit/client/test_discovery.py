@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
+
 from kopuro_client import ClientError, DefectError, Discovery, InvalidArgumentError, Kopuro
 from kopuro_client.discovery import read_discovery
-
 from tests.unit.client.fake_hub import FakeHub, answer
 
 GOOD: dict[str, Any] = {

@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from kopuro_client import check_case, generate_key, public_key, seal
 from kopuro_client.commands import ExitCode, main
-
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "integrating.md").read_text(encoding="utf-8")

@@ -1,10 +1,10 @@
 from typing import Any, cast
 
 import pytest
+
 from kopuro_client import InvalidArgumentError, Kopuro
 from kopuro_client.paging import following, watching
 from kopuro_client.records import Message, Page
-
 from tests.unit.client.conftest import Passing
 from tests.unit.client.fake_hub import FakeHub, answer
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jwe
 from joserfc.jwk import ECKey, OctKey, OKPKey
+
 from kopuro_client import SealingError, generate_key, open_sealed, public_key, seal, thumbprint
 from kopuro_client.sealing import MAX_SEALED
 

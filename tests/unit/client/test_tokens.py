@@ -2,9 +2,9 @@ import base64
 import threading
 
 import pytest
+
 from kopuro_client import AuthenticationError, DefectError, Kopuro, Transport
 from kopuro_client.tokens import ClientCredentials, Tokens
-
 from tests.unit.client.conftest import Passing
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 

@@ -2,6 +2,7 @@ import socket
 import threading
 
 import pytest
+
 from kopuro_client import (
     ClientError,
     DefectError,
@@ -13,7 +14,6 @@ from kopuro_client import (
     UnavailableError,
 )
 from kopuro_client.transport import Request, json_body
-
 from tests.unit.client.conftest import Passing
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kopuro_client import generate_key
 from kopuro_client.commands import main
-
 from tests.unit.client.fake_hub import FakeHub
 
 ORGANIZATION = "kg.osh-legal-aid"

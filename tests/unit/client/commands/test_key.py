@@ -3,7 +3,6 @@ import stat
 from pathlib import Path
 
 from kopuro_client import open_sealed, public_key, seal
-
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, answer
 

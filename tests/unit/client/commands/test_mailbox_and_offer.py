@@ -3,7 +3,6 @@ import threading
 from typing import Any
 
 from kopuro_client import generate_key, public_key, seal
-
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
 from tests.unit.client.fake_hub import Answer, FakeHub, answer

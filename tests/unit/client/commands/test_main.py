@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from kopuro_client.commands import ExitCode
 
+from kopuro_client.commands import ExitCode
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import REFERRAL
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem

@@ -3,6 +3,7 @@ import json
 import re
 
 import pytest
+
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text, moment, one_line, printable
 

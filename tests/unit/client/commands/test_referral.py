@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from kopuro_client import generate_key, open_sealed, public_key
 
+from kopuro_client import generate_key, open_sealed, public_key
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import DECISIONS, REFERRAL, SUMMARY
 from tests.unit.client.fake_hub import FakeHub, answer, problem
