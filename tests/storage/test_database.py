@@ -1,0 +1,279 @@
+"""Transactions on SQLite and PostgreSQL: the same promises."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+
+from runtime.storage.database import Database, DatabaseUnavailable
+from tests.servers import python_process
+from tests.storage.ledger import ENTRIES, count, enter, opened
+
+SECRET = "Aigerim-Toktogulova"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with opened(database_url) as database:
+        yield database
+
+
+def pragma(database: Database, name: str) -> object:
+    with database.read() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+
+
+def test_every_sqlite_connection_writes_ahead_and_waits_for_the_disk(sqlite_database: str) -> None:
+    # the one held open makes sure that the others are not the one that created the file
+    with opened(sqlite_database) as database, database.read():
+        assert pragma(database, "journal_mode") == "wal"
+        assert pragma(database, "synchronous") == 2  # FULL: a commit survives the loss of power
+        assert pragma(database, "busy_timeout") == 5_000
+        assert pragma(database, "foreign_keys") == 1
+
+
+def enter_and_raise(database: Database, number: int) -> None:
+    with database.write() as connection:
+        connection.execute(insert(ENTRIES), {"number": number, "text": "x"})
+        raise ZeroDivisionError
+
+
+def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(database: Database) -> None:
+    enter(database, 1)
+    with pytest.raises(ZeroDivisionError):
+        enter_and_raise(database, 2)
+    assert count(database) == 1
+    enter(database, 3)
+    assert count(database) == 2
+
+
+def test_a_commit_is_seen_by_another_process_s_connection(database: Database, database_url: str) -> None:
+    enter(database, 1)
+    with opened(database_url) as other:
+        assert count(other) == 1
+
+
+def test_writers_do_not_lose_each_other_s_updates(database: Database) -> None:
+    enter(database, 1, "0")
+
+    def increment(_: int) -> None:
+        with database.write() as connection:
+            row = select(ENTRIES.c.text).where(ENTRIES.c.number == 1).with_for_update()
+            value = int(connection.execute(row).scalar_one())
+            connection.execute(ENTRIES.update().where(ENTRIES.c.number == 1).values(text=str(value + 1)))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(increment, range(200)))
+    with database.read() as connection:
+        assert connection.execute(select(ENTRIES.c.text)).scalar_one() == "200"
+
+
+def test_readers_go_on_while_somebody_writes(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(ENTRIES), {"number": 1, "text": "x"})
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(count, database).result(timeout=5) == 0
+
+
+def test_an_error_of_the_block_is_its_own(database: Database) -> None:
+    enter(database, 1)
+    with pytest.raises(IntegrityError):
+        enter(database, 1)
+    enter(database, 2)
+
+
+def test_an_error_never_repeats_the_values(database: Database) -> None:
+    enter(database, 1, SECRET)
+    with pytest.raises(IntegrityError) as caught:
+        enter(database, 1, SECRET)
+    assert SECRET not in str(caught.value)
+    with pytest.raises(StatementError) as refused, database.write() as connection:
+        connection.execute(insert(ENTRIES), {"number": 2, "text": SECRET, "at": dt.datetime(2026, 1, 1)})  # noqa: DTZ001
+    assert SECRET not in str(refused.value)
+
+
+def test_a_missing_table_is_passing(database: Database) -> None:
+    # the migration has not been run yet: nothing is wrong with what was to be written
+    with pytest.raises(DatabaseUnavailable), database.write() as connection:
+        connection.execute(text("SELECT * FROM not_migrated_yet"))
+
+
+def test_a_value_too_large_to_index_is_the_block_s_own_fault(postgres_database: str) -> None:
+    with opened(postgres_database) as database:
+        with database.write() as connection:
+            connection.execute(text("CREATE TABLE keys (k text PRIMARY KEY)"))
+        not_compressible = "".join(chr(0x4E00 + n * 7919 % 20000) for n in range(20_000))
+        with pytest.raises(DBAPIError, match="index row"), database.write() as connection:
+            connection.execute(text("INSERT INTO keys VALUES (:k)"), {"k": not_compressible})
+
+
+def test_a_full_disk_is_unavailability(sqlite_database: str) -> None:
+    with opened(sqlite_database, pool_size=1) as database:
+        enter(database, 1)
+        with database.read() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        rows = [{"number": n, "text": "x" * 50} for n in range(2, 1000)]
+        with pytest.raises(DatabaseUnavailable), database.write() as connection:
+            connection.execute(insert(ENTRIES), rows)
+        assert count(database) == 1
+        with database.read() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+        enter(database, 2)
+
+
+def test_a_read_only_database_is_unavailability(database_url: str) -> None:
+    with opened(database_url) as database:
+        enter(database, 1)
+        is_sqlite = database_url.startswith("sqlite")
+        switch = "PRAGMA query_only=1" if is_sqlite else "SET default_transaction_read_only = on"
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql(switch)
+            connection.commit()
+        with pytest.raises(DatabaseUnavailable):
+            enter(database, 2)
+        assert count(database) == 1
+
+
+def test_a_database_that_cannot_be_opened_is_unavailability(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'missing' / 'x.sqlite'}")
+    with pytest.raises(DatabaseUnavailable), database.write():
+        pytest.fail("the block must not run")
+    database = Database.open("postgresql+psycopg2://u:p@127.0.0.1:1/x")
+    with pytest.raises(DatabaseUnavailable), database.read():
+        pytest.fail("the block must not run")
+
+
+def test_a_connection_that_the_server_ends_is_unavailability_once(postgres_database: str) -> None:
+    with opened(postgres_database) as database, opened(postgres_database) as other:
+        enter(database, 1)
+        name = urlsplit(postgres_database).path[1:]
+        end_all = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = :name AND pid <> pg_backend_pid()"
+        )
+
+        def write_across_the_end() -> None:
+            with database.write() as connection:
+                connection.execute(insert(ENTRIES), {"number": 2, "text": "x"})
+                with other.write() as killer:
+                    killer.execute(end_all, {"name": name})
+                connection.execute(insert(ENTRIES), {"number": 3, "text": "x"})
+
+        with pytest.raises(DatabaseUnavailable):
+            write_across_the_end()
+        assert count(database) == 1
+        # an idle one is replaced before it is used
+        with other.write() as killer:
+            killer.execute(end_all, {"name": name})
+        enter(database, 2)
+
+
+def test_waiting_too_long_for_a_connection_is_unavailability(database_url: str) -> None:
+    with opened(database_url, pool_size=1) as database:
+        database.engine.pool._timeout = 0.2  # type: ignore[attr-defined]
+        held = [database.engine.connect() for _ in range(21)]
+        with pytest.raises(DatabaseUnavailable), database.read():
+            pytest.fail("the block must not run")
+        for connection in held:
+            connection.close()
+        assert count(database) == 0
+
+
+def test_another_process_that_holds_sqlite_s_lock_is_waited_for(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database, opened(sqlite_database) as other:
+        entered = threading.Event()
+
+        def hold() -> None:
+            with other.write():
+                entered.set()
+                time.sleep(0.3)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert entered.wait(5)
+        enter(database, 1)
+        thread.join()
+        assert count(database) == 1
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+def test_moments_and_json_are_kept_exactly(database: Database) -> None:
+    moment = dt.datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=dt.timezone(dt.timedelta(hours=6)))
+    before_the_epoch = dt.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC)
+    data = {
+        "colour": Colour.RED,
+        "at": dt.datetime(2026, 3, 1, tzinfo=dt.UTC),
+        "text": "Айгерим \0",
+        "n": [1, None],
+    }
+    with database.write() as connection:
+        connection.execute(
+            insert(ENTRIES),
+            [
+                {"number": 1, "text": "x", "at": moment, "data": data},
+                {"number": 2, "text": "x", "at": before_the_epoch, "data": None},
+                {"number": 3, "text": "x", "at": None, "data": []},
+            ],
+        )
+    with database.read() as connection:
+        rows = connection.execute(select(ENTRIES).order_by(ENTRIES.c.number)).all()
+        ordered = connection.execute(select(ENTRIES.c.number).where(ENTRIES.c.at < moment)).scalars().all()
+    assert [row.at for row in rows] == [moment, before_the_epoch, None]
+    assert rows[0].data == {**data, "at": "2026-03-01T00:00:00Z"}
+    assert [row.data for row in rows[1:]] == [None, []]
+    assert ordered == [2]
+
+
+GREENLETS = """
+import sys, time, warnings
+warnings.simplefilter("ignore")
+import eventlet
+eventlet.monkey_patch()
+from sqlalchemy import insert
+from tests.storage.ledger import ENTRIES, count, opened
+
+with opened(sys.argv[1]) as database:
+    beats = []
+
+    def beat():
+        while True:
+            beats.append(time.monotonic())
+            eventlet.sleep(0.001)
+
+    def write(number):
+        with database.write() as connection:
+            connection.execute(insert(ENTRIES), {"number": number, "text": "x"})
+            eventlet.sleep(0.001)  # what must not happen inside a transaction, and must not freeze either
+            connection.execute(insert(ENTRIES), {"number": 1000 + number, "text": "x"})
+
+    beating = eventlet.spawn(beat)
+    for greenlet in [eventlet.spawn(write, number) for number in range(100)]:
+        greenlet.wait()
+    beating.kill()
+    longest = max(later - earlier for earlier, later in zip(beats, beats[1:]))
+    print(count(database), longest < 1, flush=True)
+"""
+
+
+def test_greenlets_that_yield_inside_a_transaction_do_not_freeze(database_url: str, tmp_path: Path) -> None:
+    process = python_process("greenlets", GREENLETS, database_url, directory=tmp_path)
+    process.spawn()
+    try:
+        assert process.wait(30), "frozen"
+    finally:
+        process.stop()
+    assert (tmp_path / "greenlets.log").read_text().split() == ["200", "True"]
