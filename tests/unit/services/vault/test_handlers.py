@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -127,6 +128,33 @@ def test_a_batch_of_many_referrals_releases_each_to_its_own_acceptor(vault: Work
     for letter in letters:
         opened = open_sealed(letter.case, vault.keys.private[letter.organization])
         assert opened == content[letter.referral_id]
+
+
+def test_consumers_that_meet_at_the_same_cases_release_each_once(vault: Workbench) -> None:
+    referrals = [f"01930f6e-5d2a-7c11-8a4f-0b6d2f9c1b{n:02d}" for n in range(60)]
+    cases = [case_letter(sealed_to_hub(vault), referral=r) for r in referrals]
+    # The other way round, so that the two meet in the middle.
+    acceptances = [acceptance(referral=r) for r in reversed(referrals)]
+
+    def in_batches(messages: list[Any], size: int) -> None:
+        for begin in range(0, len(messages), size):
+            vault.receive(*messages[begin : begin + size])
+
+    def sweep() -> None:
+        for _ in range(20):
+            vault.release_waiting()
+
+    with ThreadPoolExecutor(3) as pool:
+        under_way = [
+            pool.submit(in_batches, cases, 6),
+            pool.submit(in_batches, acceptances, 4),
+            pool.submit(sweep),
+        ]
+        for one in under_way:
+            one.result()
+    released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, CaseLetter)]
+    assert sorted(released) == referrals
+    assert vault.parked() == 0
 
 
 def test_an_acceptor_without_a_key_gets_the_case_once_it_has_one(vault: Workbench) -> None:
