@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from contracts.errors import KopuroError, PointerError, Refused, Unavailable
+from contracts.codes import ReferralStatus
+from contracts.errors import PointerError, Refused, Unavailable
 from contracts.identifiers import UUID_PATTERN
 from contracts.queries import AskReferrals
 from contracts.records import load
@@ -19,11 +20,13 @@ from runtime.web.answer import Answer
 from runtime.web.request import Request, parse_json
 from services.intake.domain.admission import Admission, Speaker, claim_of
 from services.intake.domain.submission import Completion, Decline, Note, Nothing, Progress, Withdrawal
-from services.intake.handlers import Handlers
+from services.intake.handlers import Handlers, Result
 
 PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
 
+# The longest sealed text the contract allows, and room for the facts beside it.
+SEALED_LIMIT = 1_048_576 + 64 * 1024
 BATCH_LIMIT = 8 * 1024 * 1024
 MAXIMUM_LINES = 1000
 _REFERRALS = "referrals"
@@ -54,25 +57,27 @@ def submit(door: Door, request: Request) -> Answer:
     """`POST /v1/referrals`."""
     submission = load(ReferralSubmission, request.json())
     claim = claim_of(request.principal.id, request.headers.get("idempotency-key"), request.body)
-    admission = door.handlers.prepare_referral(door.speaker(request), submission, claim)
-    return _referral_answer(door.handlers.admit(admission))
+    return _referral_answer(door.handlers.submit_referral(door.speaker(request), submission, claim))
 
 
 def submit_batch(door: Door, request: Request) -> Answer:
-    """`POST /v1/referrals:batch`: NDJSON in, a result for each line out, in the same order."""
-    lines = [line for line in request.body.split(b"\n") if line.strip()]
-    if len(lines) > MAXIMUM_LINES:
+    """`POST /v1/referrals:batch`: NDJSON in, a result for each line out, in the same order.
+
+    An empty line is counted and has no result.
+    """
+    lines = request.body.split(b"\n", MAXIMUM_LINES)
+    if len(lines) > MAXIMUM_LINES and lines.pop().strip():
         raise Refused("body-too-large", f"A batch has at most {MAXIMUM_LINES} lines.")
     speaker = door.speaker(request)
-    prepared: list[Admission | KopuroError] = []
-    for line in lines:
-        try:
-            prepared.append(_prepare_line(door.handlers, speaker, line))
-        except (Refused, Unavailable) as error:
-            prepared.append(error)
-    admitted = iter(door.handlers.admit_all([p for p in prepared if isinstance(p, Admission)]))
-    results = [next(admitted) if isinstance(p, Admission) else p for p in prepared]
-    return Answer.ndjson(_line_result(number, result) for number, result in enumerate(results, start=1))
+    prepared: dict[int, Admission | Result] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            prepared[number] = _prepare_line(door.handlers, speaker, line)
+    admitted = iter(door.handlers.admit_all([p for p in prepared.values() if isinstance(p, Admission)]))
+    return Answer.ndjson(
+        _line_result(number, next(admitted) if isinstance(p, Admission) else p)
+        for number, p in prepared.items()
+    )
 
 
 def accept(door: Door, request: Request) -> Answer:
@@ -122,6 +127,9 @@ def show(door: Door, request: Request) -> Answer:
 def listing(door: Door, request: Request) -> Answer:
     """`GET /v1/referrals`."""
     limit = paging.limit_of(request.query_params)
+    status = request.query_params.get("status")
+    if status is not None and status not in set(ReferralStatus):
+        raise Refused("invalid-parameter", f"`status` is one of {', '.join(ReferralStatus)}.")
     after = None
     if cursor := request.query_params.get("after"):
         (after,) = paging.decode_cursor(_REFERRALS, cursor, (str,))
@@ -130,7 +138,7 @@ def listing(door: Door, request: Request) -> Answer:
             viewer=request.principal.id,
             oversight=bool(request.principal.roles & OVERSIGHT),
             limit=limit + 1,
-            status=request.query_params.get("status"),
+            status=status,
             after=after,
         )
     )
@@ -138,17 +146,20 @@ def listing(door: Door, request: Request) -> Answer:
     return Answer.json({"items": items[:limit], "next": following})
 
 
-def _prepare_line(handlers: Handlers, speaker: Speaker, line: bytes) -> Admission:
-    document = parse_json(line)
-    key = document.pop("idempotency_key", None) if isinstance(document, dict) else None
-    if key is not None and not isinstance(key, str):
-        where = PointerError(pointer="/idempotency_key", detail="Not a text.")
-        raise Refused("invalid-submission", "Please correct /idempotency_key.", errors=(where,))
-    submission = load(ReferralSubmission, document)
-    return handlers.prepare_referral(speaker, submission, claim_of(speaker.organization, key, line))
+def _prepare_line(handlers: Handlers, speaker: Speaker, line: bytes) -> Admission | Result:
+    try:
+        document = parse_json(line)
+        key = document.pop("idempotency_key", None) if isinstance(document, dict) else None
+        if key is not None and not isinstance(key, str):
+            where = PointerError(pointer="/idempotency_key", detail="Not a text.")
+            raise Refused("invalid-submission", "Please correct /idempotency_key.", errors=(where,))
+        submission = load(ReferralSubmission, document)
+        return handlers.prepare_referral(speaker, submission, claim_of(speaker.organization, key, line))
+    except (Refused, Unavailable) as error:
+        return error
 
 
-def _line_result(number: int, result: str | KopuroError) -> dict[str, Any]:
+def _line_result(number: int, result: Result) -> dict[str, Any]:
     if isinstance(result, Refused | Unavailable):
         problem = result.problem()
         return {"line": number, "status": problem["status"], "problem": problem}

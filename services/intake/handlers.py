@@ -31,6 +31,7 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from services.intake.domain.admission import Admission, Claim, Speaker
 from services.intake.domain.members import Members, require_good_standing
+from services.intake.domain.sealing import require_sealed
 from services.intake.domain.submission import (
     Completion,
     Decline,
@@ -77,10 +78,26 @@ class Handlers:
             database, self._record, after_commit=after_commit
         )
 
+    def submit_referral(self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None) -> str:
+        """Returns the referral's id once it is committed. Raises Refused, with pointers, and Unavailable."""
+        prepared = self.prepare_referral(speaker, submission, claim)
+        return prepared if isinstance(prepared, str) else self.admit(prepared)
+
     def prepare_referral(
         self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None
-    ) -> Admission:
-        """What a referral would write. Raises Refused, with pointers."""
+    ) -> Admission | str:
+        """What a referral would write, or its id when it was admitted before. Raises Refused, Unavailable."""
+        try:
+            return self._prepared(speaker, submission, claim)
+        except Refused:
+            # The sender may have been suspended, or the key changed, since the first time: who repeats a
+            # request is told what became of it then.
+            first_answer = self._answered(claim)
+            if first_answer is None:
+                raise
+            return first_answer
+
+    def _prepared(self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None) -> Admission:
         require_good_standing(self._members, speaker.organization)
         referral_id = speaker.new_id()
         facts = referral_facts(
@@ -153,6 +170,7 @@ class Handlers:
 
     def pass_note(self, speaker: Speaker, referral_id: str, said: Note) -> str:
         """A party writes to the other: that it did is a fact, what it wrote stays sealed."""
+        require_sealed(said.note, "/note")
         return self._say(
             speaker,
             NoteSubmitted(referral_id=referral_id, organization=speaker.organization),
@@ -164,7 +182,9 @@ class Handlers:
         """A referral as routing tells it. Raises Refused `not-found`, Unavailable."""
         try:
             return self._referrals.ask(AskReferral(id=referral_id, viewer=viewer, oversight=oversight))
-        except Refused:
+        except Refused as refused:
+            if refused.slug != "not-found":
+                raise
             with self._database.read() as transaction:
                 submitted = self._store.submitted(transaction, referral_id)
             if submitted is None or not (oversight or submitted.sender == viewer):
@@ -236,6 +256,14 @@ class Handlers:
             known = self._store.is_party(transaction, referral_id, organization)
         if not known and not self._referrals.ask(AskParty(id=referral_id, organization=organization)):
             raise Refused("not-found", "There is no such referral for this organisation.")
+
+    def _answered(self, claim: Claim | None) -> str | None:
+        if claim is None:
+            return None
+        with self._database.read() as transaction:
+            used = self._store.claimed(transaction, [claim])
+        fingerprint, answer_id = used.get((claim.organization, claim.key), ("", ""))
+        return answer_id if fingerprint == claim.fingerprint else None
 
     def _record(
         self, transaction: Connection, groups: Sequence[Sequence[Admission]]

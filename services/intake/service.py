@@ -22,7 +22,7 @@ class IntakeService(Service):
     name = "intake"
     handlers: Parts
 
-    @resource("POST", "/v1/referrals", roles=api.PARTNERS)
+    @resource("POST", "/v1/referrals", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def submit(self, request: Request) -> Answer:
         return api.submit(self.handlers.door, request)
 
@@ -50,7 +50,7 @@ class IntakeService(Service):
     def complete(self, request: Request) -> Answer:
         return api.complete(self.handlers.door, request)
 
-    @resource("POST", "/v1/referrals/<id>/notes", roles=api.PARTNERS)
+    @resource("POST", "/v1/referrals/<id>/notes", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def note(self, request: Request) -> Answer:
         return api.note(self.handlers.door, request)
 

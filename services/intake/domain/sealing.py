@@ -14,25 +14,43 @@ from contracts.errors import PointerError, Refused
 
 ALGORITHM = "ECDH-ES+A256KW"
 ENCRYPTION = "A256GCM"
+# Anything else could change what the others mean; the vault would refuse it later, and less politely.
+_MEMBERS = frozenset({"alg", "enc", "kid", "cty", "typ", "epk", "apu", "apv"})
+
+# In base64url: a wrapped key of 40 bytes (RFC 3394 §2.2.1), an IV of 12, a tag of 16 (RFC 7518 §5.3).
+_WRAPPED_KEY, _IV, _TAG = 54, 16, 22
 
 
 def require_sealed_to(jwe: str, kid: str, pointer: str) -> None:
-    """Raises Refused `case-not-sealed`, with the pointer, unless the JWE is sealed to the key `kid`.
+    """Raises Refused `case-not-sealed`, with the pointer, unless the JWE is sealed to the key `kid`."""
+    if require_sealed(jwe, pointer) != kid:
+        raise _refused(pointer, "It is sealed to another key than the receiver's present one.")
+
+
+def require_sealed(jwe: str, pointer: str) -> str:
+    """The id of the key that the JWE is sealed to. Raises Refused `case-not-sealed`, with the pointer.
 
     Allowed is one algorithm for the key and one for the content. Compression is refused: what a message
     compresses to tells what is in it.
     """
-    header = _header(jwe)
+    encoded, *parts = jwe.split(".")
+    header = _header(encoded)
     if header is None:
         raise _refused(pointer, "The JWE's header cannot be read.")
     if header.get("alg") != ALGORITHM or header.get("enc") != ENCRYPTION or "zip" in header:
         raise _refused(pointer, f"Only {ALGORITHM} with {ENCRYPTION}, not compressed, is accepted.")
-    if header.get("kid") != kid:
-        raise _refused(pointer, "It is sealed to another key than the receiver's present one.")
+    if not header.keys() <= _MEMBERS:
+        raise _refused(pointer, "The JWE's header has members that are not understood here.")
+    kid = header.get("kid")
+    if not isinstance(kid, str):
+        raise _refused(pointer, "The JWE's header does not name its key (kid).")
+    wrapped_key, iv, ciphertext, tag = map(len, parts) if len(parts) == 4 else (0, 0, 0, 0)
+    if (wrapped_key, iv, tag) != (_WRAPPED_KEY, _IV, _TAG) or ciphertext == 0:
+        raise _refused(pointer, "The JWE's parts are not those of something sealed.")
+    return kid
 
 
-def _header(jwe: str) -> dict[str, object] | None:
-    encoded = jwe.partition(".")[0]
+def _header(encoded: str) -> dict[str, object] | None:
     try:
         header = orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except (binascii.Error, ValueError):

@@ -16,7 +16,9 @@ from services.intake.domain.members import Members, receiver_key
 from services.intake.domain.sealing import require_sealed_to
 
 # A number long enough to call somebody, or an address to write to: it would lead to the person.
-_CONTACT = re.compile(r"\d(?:[\s().-]*\d){6,}|\S+@\S+")
+_CONTACT = re.compile(r"\d(?:[\s()./\u2010-\u2015-]*\d){6,}|\S@\S")
+# A date is not a number to call: "room again from 01.04.2026".
+_DATE = re.compile(r"\b(?:20\d\d-[01]\d-[0-3]\d|[0-3]?\d([./-])[01]?\d\1(?:20)?\d\d)\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +39,7 @@ class Decline:
         note = data.get("note")
         if data["reason"] is DeclineReason.other and not note:
             raise ValidationError({"note": ["Say why, in a few words, when the reason is 'other'."]})
-        if note and _CONTACT.search(note):
+        if note and _CONTACT.search(_DATE.sub("(date)", note)):
             raise ValidationError({"note": ["No telephone number or e-mail address: this note is open."]})
 
 

@@ -1,0 +1,112 @@
+"""Intake's use cases on a real database, with a routing that answers what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, event, func, select
+
+from contracts.envelope import Event, decode
+from contracts.errors import Refused
+from contracts.facts import Fact
+from contracts.queries import Question
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import Outbox
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from services.intake.adapters.store import SqlAdmissionStore
+from services.intake.adapters.tables import IDEMPOTENCY_KEYS, MESSAGING, METADATA, SUBMISSIONS
+from services.intake.domain.admission import Admission, Claim
+from services.intake.domain.members import Member
+from services.intake.handlers import Handlers
+from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, speaker, submission
+
+
+class FakeRouting:
+    """Answers with the first answer that fits the question; knows nothing otherwise."""
+
+    def __init__(self) -> None:
+        self.answers: dict[Question, Any] = {}
+        self.asked: list[Question] = []
+
+    def ask(self, question: Question) -> Any:
+        self.asked.append(question)
+        answer = self.answers.get(question, Refused("not-found", "There is no such referral for you."))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Desk:
+    """backlog, custody_kid and members may be changed at any time."""
+
+    def __init__(self, database_url: str) -> None:
+        self.database = Database.open(database_url)
+        upgrade("services.intake", self.database)
+        self.routing = FakeRouting()
+        self.members: dict[str, Member] = dict(MEMBERS)
+        self.custody_kid: Callable[[], str] = lambda: CUSTODY_KID
+        self.backlog = 0
+        self.woken = 0
+        self.handlers = self.another()
+
+    def another(self) -> Handlers:
+        """The use cases as a second process on the same database has them."""
+        return Handlers(
+            database=self.database,
+            store=SqlAdmissionStore(),
+            outbox=Outbox(MESSAGING.outbox),
+            referrals=self.routing,
+            members=lambda organization: self.members.get(organization),
+            custody_kid=lambda: self.custody_kid(),
+            backlog=lambda: self.backlog,
+            after_commit=self._wake,
+        )
+
+    def submit(self, claim: Claim | None = None, *, by: str = OSH, **changes: Any) -> str:
+        return self.handlers.submit_referral(speaker(by, new_id=new_id), submission(**changes), claim)
+
+    def prepared(self, claim: Claim | None = None, **changes: Any) -> Admission:
+        found = self.handlers.prepare_referral(speaker(new_id=new_id), submission(**changes), claim)
+        assert isinstance(found, Admission)
+        return found
+
+    def sent(self) -> list[Event[Fact]]:
+        """What stands in the outbox, in order."""
+        return [decode(row["body"]) for row in self.outbox()]
+
+    def outbox(self) -> list[Mapping[str, Any]]:
+        with self.database.read() as transaction:
+            rows = transaction.execute(select(MESSAGING.outbox).order_by(MESSAGING.outbox.c.number))
+            return [dict(row) for row in rows.mappings()]
+
+    def count(self, table: Any) -> int:
+        with self.database.read() as transaction:
+            return transaction.execute(select(func.count()).select_from(table)).scalar_one()
+
+    def counts(self) -> tuple[int, int, int]:
+        """Referrals, Idempotency-Keys, messages in the outbox."""
+        return self.count(SUBMISSIONS), self.count(IDEMPOTENCY_KEYS), self.count(MESSAGING.outbox)
+
+    def everything_but_the_outbox(self) -> str:
+        with self.database.read() as transaction:
+            return "\n".join(
+                str(tuple(row))
+                for table in METADATA.sorted_tables
+                if table is not MESSAGING.outbox
+                for row in transaction.execute(select(table))
+            )
+
+    def commits(self) -> Callable[[], int]:
+        """Counts write transactions from now on."""
+        counted = [0]
+
+        def count(connection: Connection) -> None:
+            counted[0] += bool(connection.get_execution_options().get("kopuro_writing"))
+
+        event.listen(self.database.engine, "commit", count)
+        return lambda: counted[0]
+
+    def _wake(self) -> None:
+        self.woken += 1

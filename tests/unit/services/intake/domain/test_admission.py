@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import NoteSealed, NoteSubmitted
+from services.intake.domain.admission import claim_of
+from tests.unit.services.intake.samples import NOON, OSH, REFERRAL, sealed, speaker
+
+FACTS = (
+    NoteSubmitted(referral_id=REFERRAL, organization=OSH),
+    NoteSealed(referral_id=REFERRAL, author=OSH, note=sealed()),
+)
+
+
+def test_the_first_fact_begins_and_the_others_follow_from_it() -> None:
+    trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    admission = speaker(traceparent=trace).admission(*FACTS, referral_id=REFERRAL)
+    first, second = admission.events
+    assert (first.correlation_id, first.causation_id) == (first.id, None)
+    assert (second.correlation_id, second.causation_id) == (first.id, first.id)
+    assert second.id != first.id
+    for event, fact in zip(admission.events, FACTS, strict=True):
+        assert (event.data, event.partition_key, event.source) == (fact, REFERRAL, "/kg/intake")
+        assert (event.time, event.traceparent) == (NOON, trace)
+
+
+def test_a_submission_is_answered_with_its_own_id_a_referral_with_the_referrals() -> None:
+    said = speaker().admission(FACTS[0], referral_id=REFERRAL)
+    assert (said.id, said.is_referral, said.organization) == (said.events[0].id, False, OSH)
+    referral = speaker().admission(FACTS[0], referral_id=REFERRAL, answer_id=REFERRAL, is_referral=True)
+    assert (referral.id, referral.is_referral) == (REFERRAL, True)
+    assert referral.events[0].id != REFERRAL
+
+
+def test_a_claim_is_the_key_and_the_bodys_digest() -> None:
+    claim = claim_of(OSH, "k", b"body")
+    assert claim is not None
+    assert (claim.organization, claim.key) == (OSH, "k")
+    assert claim.fingerprint == hashlib.sha256(b"body").hexdigest()
+    assert claim_of(OSH, None, b"body") is None
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "\u043a\u043b\u044e\u0447", "a\tb", "a\x7fb", "a\nb"])
+def test_a_key_that_nobody_could_repeat_is_refused(key: str) -> None:
+    assert claim_of(OSH, "x" * 255, b"") is not None
+    with pytest.raises(Refused) as caught:
+        claim_of(OSH, key, b"body")
+    assert caught.value.slug == "invalid-parameter"

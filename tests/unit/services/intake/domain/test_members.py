@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from contracts.codes import Vetting
+from contracts.errors import Refused
+from contracts.organization import SealingKey
+from services.intake.domain.members import Member, member_of, receiver_key, require_good_standing
+from tests.unit.services.intake.samples import (
+    KEYLESS,
+    MEMBERS,
+    MOSCOW,
+    MOSCOW_KID,
+    OSH,
+    SUSPENDED,
+    organization,
+)
+
+
+def test_the_door_keeps_standing_and_key_id() -> None:
+    key = SealingKey(kty="OKP", crv="X25519", x="A" * 43, kid=MOSCOW_KID)
+    assert member_of(organization(OSH)) == Member(id=OSH, in_good_standing=True, kid=None)
+    assert member_of(organization(OSH, key=key)).kid == MOSCOW_KID
+
+
+@pytest.mark.parametrize("vetting", [vetting for vetting in Vetting if vetting is not Vetting.vetted])
+def test_only_the_vetted_are_in_good_standing(vetting: Vetting) -> None:
+    assert not member_of(organization(OSH, vetting=vetting)).in_good_standing
+
+
+def test_who_is_not_active_is_not_in_good_standing() -> None:
+    assert not member_of(organization(OSH, active=False)).in_good_standing
+
+
+@pytest.mark.parametrize("sender", [SUSPENDED, "kg.nobody"])
+def test_only_members_in_good_standing_send(sender: str) -> None:
+    require_good_standing(MEMBERS.get, OSH)
+    with pytest.raises(Refused) as caught:
+        require_good_standing(MEMBERS.get, sender)
+    assert (caught.value.slug, caught.value.status) == ("forbidden", 403)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "slug"), [("kg.nobody", "unknown-organization"), (KEYLESS, "receiver-has-no-key")]
+)
+def test_a_receiver_is_known_and_has_a_key(receiver: str, slug: str) -> None:
+    assert receiver_key(MEMBERS.get, MOSCOW) == MOSCOW_KID
+    with pytest.raises(Refused) as caught:
+        receiver_key(MEMBERS.get, receiver)
+    assert caught.value.slug == slug
+    assert [error.pointer for error in caught.value.errors] == ["/to"]

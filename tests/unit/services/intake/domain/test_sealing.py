@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+
+import pytest
+
+from contracts.errors import Refused
+from kopuro_client.sealing import generate_key, public_key, seal
+from services.intake.domain.sealing import require_sealed, require_sealed_to
+from tests.unit.services.intake.samples import CUSTODY_KID, sealed, segment
+
+PARTS = sealed().split(".")
+
+
+def refusal(jwe: str, kid: str = CUSTODY_KID) -> Refused:
+    with pytest.raises(Refused) as caught:
+        require_sealed_to(jwe, kid, "/case")
+    assert caught.value.slug == "case-not-sealed"
+    assert [error.pointer for error in caught.value.errors] == ["/case"]
+    return caught.value
+
+
+def test_what_the_client_seals_is_accepted() -> None:
+    key = generate_key()
+    for case in ({}, {"name": "x" * 50_000}):
+        require_sealed_to(seal(case, public_key(key)), key["kid"], "/case")
+
+
+def test_the_key_id_is_read() -> None:
+    assert require_sealed(sealed("some-key"), "/note") == "some-key"
+
+
+def test_another_key_is_refused() -> None:
+    assert "another key" in refusal(sealed("some-key")).errors[0].detail
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "dir"},
+        {"alg": "ECDH-ES"},
+        {"alg": "none"},
+        {"alg": None},
+        {"alg": ["ECDH-ES+A256KW"]},
+        {"enc": "A128GCM"},
+        {"enc": "A256CBC-HS512"},
+        {"zip": "DEF"},
+        {"zip": None},
+        {"crit": ["exp"]},
+        {"p2c": 1},
+        {"jwk": {}},
+    ],
+)
+def test_only_one_pair_of_algorithms_and_no_compression_is_accepted(header: dict[str, object]) -> None:
+    refusal(sealed(**header))
+
+
+@pytest.mark.parametrize("without", ["alg", "enc", "kid"])
+def test_the_header_is_complete(without: str) -> None:
+    header = json.loads(b64decode(PARTS[0] + "=="))
+    del header[without]
+    refusal(".".join([segment(header), *PARTS[1:]]))
+
+
+@pytest.mark.parametrize("kid", [None, 7, ["custody"], {"kid": CUSTODY_KID}])
+def test_a_key_id_is_a_text(kid: object) -> None:
+    refusal(sealed(kid))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "",
+        ".",
+        "....",
+        "a.b.c.d.e",
+        "not base64 at all",
+        "\u0430\u0431\u0432.b.c.d.e",
+        segment(b"\xff\xfe"),
+        segment(b"[1]") + ".b.c.d.e",
+        segment(b"null") + ".b.c.d.e",
+        segment(b'"text"') + ".b.c.d.e",
+        segment(b"[" * 5000) + ".b.c.d.e",
+        PARTS[0],
+        PARTS[0] + ".a.b.c.d",
+        ".".join(PARTS[:4]),
+        ".".join([*PARTS, PARTS[4]]),
+        ".".join([PARTS[0], "", *PARTS[2:]]),
+        ".".join([*PARTS[:3], "", PARTS[4]]),
+        "Call.her.on.this.number",
+    ],
+)
+def test_garbage_is_refused_and_never_repeated(garbage: str) -> None:
+    refused = refusal(garbage)
+    said = refused.detail + refused.errors[0].detail
+    assert len(garbage) < 9 or garbage not in said

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from sqlalchemy import Connection
+
+from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
+from contracts.envelope import Event
+from contracts.errors import Refused, Unavailable
+from contracts.facts import (
+    AnswerSubmitted,
+    CaseSealed,
+    Fact,
+    NoteSealed,
+    NoteSubmitted,
+    OfferOpened,
+    OutcomeSubmitted,
+    ProgressSubmitted,
+    ReferralSubmitted,
+    RevocationSubmitted,
+    WithdrawalSubmitted,
+)
+from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import Outbox
+from runtime.storage.database import Database
+from services.intake.adapters.tables import MESSAGING
+from services.intake.domain.admission import Speaker
+from services.intake.domain.submission import Completion, Decline, Note, Progress, Withdrawal
+from services.intake.handlers import OUTBOX_BOUND
+from tests.unit.services.intake.desk import Desk
+from tests.unit.services.intake.samples import (
+    MOSCOW,
+    MOSCOW_KID,
+    NOON,
+    OFFER,
+    OSH,
+    STRANGER,
+    SUSPENDED,
+    sealed,
+    speaker,
+    submission,
+)
+
+
+def offer_opened(offer: str, referral: str, organization: str = MOSCOW) -> Event[Fact]:
+    return Event(
+        id=new_id(),
+        source="/kg/routing",
+        time=NOON,
+        partition_key=referral,
+        correlation_id=referral,
+        causation_id=None,
+        data=OfferOpened(
+            referral_id=referral,
+            offer_id=offer,
+            organization=organization,
+            sender=OSH,
+            rank=1,
+            opened_at=NOON,
+            deadline=NOON,
+            facts=submission().situation(),
+        ),
+    )
+
+
+def note_offers(desk: Desk, *events: Event[Fact]) -> None:
+    with desk.database.write() as transaction:
+        assert not list(desk.handlers.note_offers(transaction, events, NOON))
+
+
+def not_found(call: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as caught:
+        call()
+    assert (caught.value.slug, caught.value.errors) == ("not-found", ())
+    return caught.value.detail
+
+
+# --- Referrals -----------------------------------------------------------------------------------
+
+
+def test_an_admitted_referral_is_a_row_a_fact_and_a_letter(desk: Desk) -> None:
+    referral = desk.submit()
+    assert desk.counts() == (1, 0, 2)
+    fact, letter = desk.outbox()
+    assert (fact["exchange"], fact["routing_key"]) == ("kopuro.events", "referral.submitted")
+    assert (letter["exchange"], letter["routing_key"]) == ("kopuro.cases", "letter.case_sealed")
+    assert fact["partition_key"] == letter["partition_key"] == referral
+    assert sealed().encode() in letter["body"]
+    assert sealed().encode() not in fact["body"]
+    assert sealed() not in desk.everything_but_the_outbox()
+    said, sent = desk.sent()
+    assert isinstance(said.data, ReferralSubmitted)
+    assert isinstance(sent.data, CaseSealed)
+    assert (said.data.referral_id, said.data.sender) == (referral, OSH)
+    assert desk.woken == 1
+
+
+class OutboxThatFails(Outbox):
+    def add(self, transaction: Connection, messages: object) -> None:
+        super().add(transaction, list(messages)[:1])  # type: ignore[call-overload]
+        raise RuntimeError("between the first message and the second")
+
+
+def test_nothing_is_written_unless_everything_is(desk: Desk) -> None:
+    desk.handlers._outbox = OutboxThatFails(MESSAGING.outbox)
+    with pytest.raises(RuntimeError):
+        desk.submit()
+    assert desk.counts() == (0, 0, 0)
+    assert desk.woken == 0
+
+
+@pytest.mark.parametrize("sender", [SUSPENDED, "kg.nobody"])
+def test_who_is_not_in_good_standing_sends_nothing(desk: Desk, sender: str) -> None:
+    with pytest.raises(Refused) as caught:
+        desk.submit(by=sender)
+    assert caught.value.slug == "forbidden"
+    assert desk.counts() == (0, 0, 0)
+
+
+def test_without_a_custody_key_one_is_asked_to_come_back(desk: Desk) -> None:
+    def not_yet() -> str:
+        raise Unavailable("The hub has not announced its custody key yet.")
+
+    desk.custody_kid = not_yet
+    with pytest.raises(Unavailable):
+        desk.submit()
+
+
+def test_a_full_outbox_asks_everybody_to_come_back(desk: Desk) -> None:
+    desk.backlog = OUTBOX_BOUND
+    referral = desk.submit()
+    desk.backlog += 1
+    with pytest.raises(Unavailable) as caught:
+        desk.submit()
+    assert caught.value.retry_after == 5
+    with pytest.raises(Unavailable):
+        desk.handlers.revoke_consent(speaker(), referral)
+    assert desk.counts() == (1, 0, 2)
+
+
+def test_an_unusable_database_is_unavailable(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> None:
+    nowhere = tmp_path_factory.mktemp("nowhere") / "missing" / "x.sqlite"
+    prepared = desk.prepared()
+    desk.handlers._commits._database = Database.open(f"sqlite:///{nowhere}")
+    with pytest.raises(Unavailable):
+        desk.handlers.admit(prepared)
+
+
+# --- Answers to offers ---------------------------------------------------------------------------
+
+
+def test_offers_are_noted_once_and_other_facts_are_passed_over(desk: Desk) -> None:
+    referral = desk.submit()
+    opened = offer_opened(OFFER, referral)
+    note_offers(desk, opened, desk.sent()[0], opened)
+    note_offers(desk, opened)
+    note_offers(desk)
+    desk.handlers.accept(speaker(MOSCOW, new_id=new_id), OFFER)
+    said = desk.sent()[-1]
+    assert said.data == AnswerSubmitted(
+        referral_id=referral, offer_id=OFFER, organization=MOSCOW, answer=Answer.accept
+    )
+    assert said.partition_key == referral
+    assert desk.routing.asked == []
+
+
+def test_a_decline_carries_its_reason_and_note(desk: Desk) -> None:
+    note_offers(desk, offer_opened(OFFER, desk.submit()))
+    why = Decline(reason=DeclineReason.other, note="We moved.")
+    answered = desk.handlers.decline(speaker(MOSCOW, new_id=new_id), OFFER, why)
+    said = desk.sent()[-1]
+    assert said.id == answered
+    assert isinstance(said.data, AnswerSubmitted)
+    assert (said.data.answer, said.data.reason, said.data.note) == ("decline", "other", "We moved.")
+
+
+def test_an_offer_that_is_not_known_here_is_known_to_routing(desk: Desk) -> None:
+    referral = desk.submit()
+    desk.routing.answers[AskOffer(id=OFFER)] = [referral, MOSCOW]
+    desk.handlers.accept(speaker(MOSCOW), OFFER)
+    assert isinstance(desk.sent()[-1].data, AnswerSubmitted)
+
+
+def test_somebody_elses_offer_is_not_there_and_looks_like_no_offer(desk: Desk) -> None:
+    referral = desk.submit()
+    unknown, elsewhere, known = new_id(), new_id(), OFFER
+    desk.routing.answers = {
+        AskOffer(id=unknown): None,
+        AskOffer(id=elsewhere): [referral, MOSCOW],
+    }
+    note_offers(desk, offer_opened(known, referral))
+    said = {
+        not_found(partial(desk.handlers.accept, speaker(STRANGER), offer))
+        for offer in (unknown, elsewhere, known)
+    }
+    assert len(said) == 1
+    assert desk.counts() == (1, 0, 2)
+
+
+# --- What parties say about a referral -----------------------------------------------------------
+
+Saying = Callable[[Desk, Speaker, str], str]
+SAYINGS: list[tuple[Saying, type[Fact]]] = [
+    (
+        lambda desk, who, id: desk.handlers.withdraw(who, id, Withdrawal(reason=WithdrawalReason.other)),
+        WithdrawalSubmitted,
+    ),
+    (
+        lambda desk, who, id: desk.handlers.report_progress(who, id, Progress(status=ProgressStatus.on_hold)),
+        ProgressSubmitted,
+    ),
+    (
+        lambda desk, who, id: desk.handlers.complete(who, id, Completion(outcome=Outcome.resolved)),
+        OutcomeSubmitted,
+    ),
+    (lambda desk, who, id: desk.handlers.revoke_consent(who, id), RevocationSubmitted),
+    (lambda desk, who, id: desk.handlers.pass_note(who, id, Note(note=sealed("any"))), NoteSubmitted),
+]
+
+
+@pytest.mark.parametrize(("say", "fact"), SAYINGS)
+def test_both_parties_may_speak_and_nobody_else(desk: Desk, say: Saying, fact: type[Fact]) -> None:
+    referral = desk.submit()
+    note_offers(desk, offer_opened(OFFER, referral))
+    for party in (OSH, MOSCOW):
+        submission_id = say(desk, speaker(party, new_id=new_id), referral)
+        (said,) = [event for event in desk.sent() if event.id == submission_id]
+        assert isinstance(said.data, fact)
+        assert said.partition_key == referral
+    assert desk.routing.asked == []
+
+    desk.routing.answers = {
+        AskParty(id=referral, organization=STRANGER): False,
+        AskParty(id=OFFER, organization=STRANGER): False,
+    }
+    before = desk.counts()
+    details = {not_found(partial(say, desk, speaker(STRANGER), id)) for id in (referral, OFFER)}
+    assert len(details) == 1
+    assert desk.counts() == before
+
+
+def test_routing_knows_parties_that_are_not_known_here(desk: Desk) -> None:
+    referral = desk.submit()
+    desk.routing.answers = {AskParty(id=referral, organization=MOSCOW): True}
+    desk.handlers.report_progress(speaker(MOSCOW), referral, Progress(status=ProgressStatus.in_progress))
+    assert isinstance(desk.sent()[-1].data, ProgressSubmitted)
+
+
+def test_a_note_is_a_fact_in_the_open_and_a_letter_that_follows_it(desk: Desk) -> None:
+    referral = desk.submit()
+    desk.handlers.pass_note(speaker(new_id=new_id), referral, Note(note=sealed(MOSCOW_KID)))
+    fact, letter = desk.sent()[2:]
+    assert fact.data == NoteSubmitted(referral_id=referral, organization=OSH)
+    assert letter.data == NoteSealed(referral_id=referral, author=OSH, note=sealed(MOSCOW_KID))
+    assert letter.causation_id == fact.id
+
+
+@pytest.mark.parametrize("note", ["Call.her.on.this.number", sealed(alg="dir"), sealed(zip="DEF")])
+def test_a_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
+    referral = desk.submit()
+    with pytest.raises(Refused) as caught:
+        desk.handlers.pass_note(speaker(), referral, Note(note=note))
+    assert [error.pointer for error in caught.value.errors] == ["/note"]
+    assert desk.counts() == (1, 0, 2)
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+def test_a_referral_is_shown_as_routing_tells_it(desk: Desk) -> None:
+    told = {"id": OFFER, "status": "offered"}
+    desk.routing.answers[AskReferral(id=OFFER, viewer=MOSCOW, oversight=False)] = told
+    assert desk.handlers.referral(OFFER, MOSCOW, oversight=False) == told
+
+
+def test_a_referral_that_routing_has_not_come_to_is_shown_to_its_sender(desk: Desk) -> None:
+    referral = desk.submit()
+    for viewer, oversight in ((OSH, False), ("auditor", True)):
+        shown = desk.handlers.referral(referral, viewer, oversight=oversight)
+        assert (shown["id"], shown["sender"], shown["status"]) == (referral, OSH, "requested")
+        assert shown["submitted_at"] == NOON
+    not_found(lambda: desk.handlers.referral(referral, STRANGER, oversight=False))
+    not_found(lambda: desk.handlers.referral(OFFER, OSH, oversight=False))
+    not_found(lambda: desk.handlers.referral(OFFER, "auditor", oversight=True))
+
+
+@pytest.mark.parametrize(
+    "fault", [Unavailable("No answer in time."), Refused("invalid-parameter", "What is that?")]
+)
+def test_any_other_answer_of_routing_is_passed_on(desk: Desk, fault: Exception) -> None:
+    referral = desk.submit()
+    desk.routing.answers[AskReferral(id=referral, viewer=OSH, oversight=False)] = fault
+    with pytest.raises(type(fault)):
+        desk.handlers.referral(referral, OSH, oversight=False)
+
+
+def test_the_list_is_routings(desk: Desk) -> None:
+    question = AskReferrals(viewer=OSH, oversight=False, limit=3)
+    desk.routing.answers[question] = [{"id": OFFER}]
+    assert desk.handlers.referral_list(question) == [{"id": OFFER}]
