@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from contracts.envelope import Envelope, Event, decode
-from contracts.facts import Fact
+from contracts.envelope import Envelope, decode
+from contracts.errors import Refused
 from contracts.records import load
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.application import Application
@@ -26,6 +26,7 @@ from services.routing.adapters.tables import MESSAGING, REPLICA
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.policy import Policy
+from services.routing.gate import AfterDirectory
 from services.routing.handlers import Handlers
 from services.routing.metrics import RoutingMetrics
 from services.routing.network import Network
@@ -36,7 +37,7 @@ class Parts:
     """What the service's methods call."""
 
     use_cases: Handlers
-    facts: BatchProcessor[Event[Fact]]
+    facts: AfterDirectory
     directory: BatchProcessor[Envelope]
     questions: QuestionProcessor
 
@@ -63,6 +64,7 @@ def build(settings: Settings) -> Application:
         source=ground.source,
         after_commit=ground.messenger.wake,
     )
+    facts = ground.messenger.consumer(ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS)
     directory, directory_unready = ground.messenger.replica(REPLICA, "routing.directory", absorb)
     RoutingMetrics(ground.registry, handlers.status_counts)
     return Application(
@@ -71,7 +73,7 @@ def build(settings: Settings) -> Application:
         database=ground.database,
         handlers=Parts(
             use_cases=handlers,
-            facts=ground.messenger.consumer(ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS),
+            facts=AfterDirectory(facts, directory_unready),
             directory=directory,
             questions=QuestionProcessor(ground.broker, partial(answer_question, handlers)),
         ),
@@ -86,4 +88,10 @@ def build(settings: Settings) -> Application:
 
 def read_policy(path: Path | None) -> Policy:
     """The policy in a JSON file; the network's default without one. Raises Refused with pointers."""
-    return Policy() if path is None else load(Policy, orjson.loads(path.read_bytes()))
+    if path is None:
+        return Policy()
+    try:
+        written = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError:
+        raise Refused("malformed-json", "The policy file is not valid JSON.") from None
+    return load(Policy, written)

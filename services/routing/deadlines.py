@@ -14,6 +14,8 @@ from services.routing.handlers import DUE_AT_ONCE, Handlers
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+# After a restart the answers that came while nobody read them are read first.
+SECONDS_AFTER_START = 2.0
 POLLS_BETWEEN_RECALLS = 40
 
 
@@ -38,11 +40,13 @@ class DeadlineTimer:
 
     def _run(self) -> None:
         polls = 0
+        self._stopping.wait(SECONDS_AFTER_START)
         while not self._stopping.wait(POLL_SECONDS):
             try:
                 # a full hand means there may be more: no pause before the next
                 while self._handlers.fire_deadlines(self._clock.now()) >= DUE_AT_ONCE:
-                    pass
+                    if self._stopping.is_set():
+                        return
                 if polls % POLLS_BETWEEN_RECALLS == 0:
                     self._recall()
             except KopuroError as error:

@@ -31,6 +31,9 @@ from services.routing.ports import Changes, ReferralStore
 
 # How many deadlines one transaction takes on.
 DUE_AT_ONCE = 200
+# An answer given in the last moment is still under way, through intake and the broker, when the deadline
+# strikes: the offer expires a little later, and the answer that was in time is taken.
+ANSWERS_UNDER_WAY = dt.timedelta(seconds=1)
 
 
 class _Batch:
@@ -53,6 +56,8 @@ class _Batch:
         """Takes over a step. cause: the message that led to it, None for a deadline."""
         referral = step.referral
         assert referral is not None
+        if referral == self.referral(referral.id) and not step.facts:
+            return  # said before, or no longer of any consequence: no step of the referral's
         self._after[referral.id] = referral
         self._decisions += step.decisions
         for organization, seen in step.observed.items():
@@ -128,7 +133,7 @@ class Handlers:
         Raises DatabaseUnavailable. Crash point *due, not committed*: it is due again after the restart.
         """
         with self._database.read() as transaction:
-            offers = self._store.due_offers(transaction, now, DUE_AT_ONCE)
+            offers = self._store.due_offers(transaction, now - ANSWERS_UNDER_WAY, DUE_AT_ONCE)
             overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
         if not offers and not overdue:
             return 0

@@ -171,22 +171,20 @@ def _save_offers(transaction: Connection, changes: Changes) -> None:
     known = {offer.id: offer for referral in changes.before.values() for offer in referral.offers}
     offers = [offer for referral in changes.after for offer in referral.offers]
     _insert(transaction, OFFERS, [_offer_row(offer) for offer in offers if offer.id not in known])
-    closed = [
-        {"key": o.id, "to": o.state, "at": o.closed_at, "why": o.reason}
-        for o in offers
-        if o.id in known and o != known[o.id]
-    ]
-    if not closed:
-        return
-    # Compare and swap: an offer leaves `open` once, whoever else tries at the same moment.
-    result = transaction.execute(
-        update(OFFERS)
-        .where(OFFERS.c.id == bindparam("key"), OFFERS.c.state == OfferState.open.value)
-        .values(state=bindparam("to"), closed_at=bindparam("at"), reason=bindparam("why")),
-        closed,
-    )
-    if result.rowcount != len(closed):
-        raise Unavailable("An offer was closed by another process at the same moment.")
+    closed: dict[tuple[OfferState, dt.datetime | None, str | None], list[str]] = defaultdict(list)
+    for offer in offers:
+        if offer.id in known and offer != known[offer.id]:
+            closed[offer.state, offer.closed_at, offer.reason].append(offer.id)
+    # Compare and swap: an offer leaves `open` once, whoever else tries at the same moment. One statement
+    # for each way to close (few in a batch): psycopg2 cannot count the rows of an executemany.
+    for (state, closed_at, reason), ids in closed.items():
+        result = transaction.execute(
+            update(OFFERS)
+            .where(OFFERS.c.id.in_(ids), OFFERS.c.state == OfferState.open.value)
+            .values(state=state, closed_at=closed_at, reason=reason)
+        )
+        if result.rowcount != len(ids):
+            raise Unavailable("An offer was closed by another process at the same moment.")
 
 
 def _add_observations(transaction: Connection, observed: Mapping[str, Observation]) -> None:

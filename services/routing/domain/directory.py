@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from contracts.codes import DisclosureClass, Vetting
-from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, Service
+from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Eligibility, Organization, Service
 from contracts.vocabularies import country_of, need_group
 
 # A marker in the index: any need of a group, for whoever asks for the whole group.
@@ -43,6 +43,8 @@ class Offering:
     # The languages in which somebody is understood: their own, and those they have interpreters for.
     spoken: frozenset[str] = field(init=False, repr=False, compare=False)
     needs: Needs = field(init=False, repr=False, compare=False)
+    # Whether the service sets any bound to who may come.
+    is_for_anyone: bool = field(init=False, repr=False, compare=False)
     # What the organisation offers with all of its services together.
     organization_needs: Needs = field(init=False, repr=False, compare=False)
 
@@ -53,6 +55,7 @@ class Offering:
             "languages": frozenset(service.languages),
             "spoken": frozenset((*service.languages, *service.interpretation)),
             "needs": Needs(service.needs),
+            "is_for_anyone": service.eligibility == Eligibility(),
             "organization_needs": Needs(code for s in self.organization.services for code in s.needs),
         }
         for name, value in derived.items():
@@ -66,6 +69,7 @@ class Directory:
         # The change of the replica that this directory has taken in: named in every decision.
         self.version = 0
         self._organizations: dict[str, Organization] = {}
+        self._vetted: set[str] = set()
         self._offerings: dict[str, tuple[Offering, ...]] = {}
         # (need or group, region or country) -> (organisation, place among its services) -> offering
         self._index: dict[tuple[str, str], dict[tuple[str, int], Offering]] = {}
@@ -84,6 +88,10 @@ class Directory:
             Offering(organization=organization, service=service) for service in organization.services
         )
         self._organizations[organization.id] = organization
+        if organization.vetting is Vetting.vetted:
+            self._vetted.add(organization.id)
+        else:
+            self._vetted.discard(organization.id)
         self._offerings[organization.id] = offerings
         for number, offering in enumerate(offerings):
             place = (organization.id, number)
@@ -132,17 +140,13 @@ class Directory:
     ) -> Agreement | None:
         """An agreement in force that lets the sender tell the receiver; the first by its id."""
         shared = self._agreements_of.get(sender, _NONE) & self._agreements_of.get(receiver, _NONE)
-        if self._is_vetted(sender) and self._is_vetted(receiver):
+        if sender in self._vetted and receiver in self._vetted:
             shared |= self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
         for agreement_id in sorted(shared):
             agreement = self._agreements[agreement_id]
             if _in_force(agreement, on) and _allows(agreement, need, disclosure):
                 return agreement
         return None
-
-    def _is_vetted(self, organization_id: str) -> bool:
-        organization = self._organizations.get(organization_id)
-        return organization is not None and organization.vetting is Vetting.vetted
 
 
 def _index_keys(service: Service) -> set[tuple[str, str]]:

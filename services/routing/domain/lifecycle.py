@@ -291,8 +291,8 @@ def _why_not(decision: Decision) -> str:
         sorted({failure.rule for failure in candidate.failures} - COORDINATOR_MAY_OVERRIDE)
         for candidate in decision.candidates
     ]
-    rules = ", ".join(min(forbidding, key=len))
-    return f"Rules that no coordinator can override forbid that organisation: {rules}."
+    fewest = min(forbidding, key=len)
+    return f"Rules that no coordinator can override forbid that organisation: {', '.join(fewest)}."
 
 
 def _ask_next(

@@ -69,8 +69,8 @@ def close(offer: Offer, event: OfferEvent, now: dt.datetime, reason: str | None 
 def refuse_if_late(offer: Offer, admitted_at: dt.datetime) -> None:
     """Raises Refused `offer-closed` for an answer that was admitted after the deadline.
 
-    What counts is when the answer reached the network's door, not when routing came to read it: an
-    organisation that answered in time is not made late by our own queue.
+    What counts is when the answer reached the network's door, not when routing came to read it: while the
+    offer is open, an organisation that answered in time is not made late by our own queue.
     """
     if admitted_at > offer.deadline:
         raise Refused("offer-closed", "The deadline of the offer had passed when the answer came.")

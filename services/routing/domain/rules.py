@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.codes import OPT_IN_KINDS, CapacityStatus, DisclosureClass, Funding, Urgency, Vetting
-from contracts.organization import Eligibility
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of
 from services.routing.domain.directory import Directory, Offering
@@ -47,8 +46,6 @@ class Failure:
     reason: str
     detail: Mapping[str, Any] = field(default_factory=dict)
 
-
-NO_BOUNDS = Eligibility()
 
 Rule = Callable[[Offering, Circumstances], Failure | None]
 
@@ -167,9 +164,9 @@ def settlement_served(offering: Offering, given: Circumstances) -> Failure | Non
 
 def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
     """The person meets every bound that the service sets."""
-    facts, bounds = given.facts, offering.service.eligibility
-    if bounds == NO_BOUNDS:
+    if offering.is_for_anyone:
         return None
+    facts, bounds = given.facts, offering.service.eligibility
     unmet = [
         name
         for name, bound, met in (
