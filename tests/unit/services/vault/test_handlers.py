@@ -23,6 +23,7 @@ from contracts.facts import (
 )
 from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
+from services.vault.adapters.store import SqlCustodyStore
 from services.vault.domain.custody import State
 from services.vault.domain.sealed import SealedCase
 from services.vault.handlers import PATIENCE
@@ -31,6 +32,7 @@ from tests.unit.services.vault.workbench import (
     CASE,
     CORRELATION,
     NAME,
+    NOW,
     REFERRAL,
     SENDER,
     STRANGER,
@@ -155,6 +157,22 @@ def test_consumers_that_meet_at_the_same_cases_release_each_once(vault: Workbenc
     released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, CaseLetter)]
     assert sorted(released) == referrals
     assert vault.parked() == 0
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_takes_a_custody_has_it_alone(vault: Workbench, known: bool) -> None:
+    if known:
+        with vault.database.write() as transaction:
+            SqlCustodyStore().take(transaction, [REFERRAL])
+    with ThreadPoolExecutor(1) as pool:
+        with vault.database.write() as transaction:
+            SqlCustodyStore().take(transaction, [REFERRAL])
+            arrival = pool.submit(vault.receive, case_letter(sealed_to_hub(vault)))
+            with pytest.raises(TimeoutError):
+                arrival.result(0.2)
+            vault.handlers.events(transaction, [acceptance()], NOW)
+        arrival.result(20)
+    assert only(CaseLetter, vault.sent()).organization == ACCEPTOR
 
 
 def test_an_acceptor_without_a_key_gets_the_case_once_it_has_one(vault: Workbench) -> None:
