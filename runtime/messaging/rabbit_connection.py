@@ -1,15 +1,22 @@
-"""Connections to RabbitMQ that end in time: opening, closing and waiting are all bounded."""
+"""Connections to RabbitMQ that end in time: opening, closing and waiting are all bounded.
+
+kombu reads the URI and opens the connection; from then on we hold py-amqp's own. kombu's would connect
+again by itself when the link is down, without our channels, and wait there for messages that never come.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import amqp
+import kombu
 from amqp.exceptions import AMQPError
-from kombu import Connection
 
 from runtime.messaging.ports import BrokerUnavailable
 
@@ -32,9 +39,9 @@ class Dialling:
     connect_timeout: float
     heartbeat: int
 
-    def connect(self) -> Connection:
+    def connect(self) -> amqp.Connection:
         """An open connection, after one attempt. Raises BrokerUnavailable."""
-        connection = Connection(
+        dialled = kombu.Connection(
             self.uri,
             heartbeat=self.heartbeat,
             connect_timeout=self.connect_timeout,
@@ -42,35 +49,59 @@ class Dialling:
         )
         try:
             # kombu would sleep two seconds and try again; our callers have pauses of their own
-            connection.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
+            dialled.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
         except BROKEN as error:
-            abandon(connection)
             raise BrokerUnavailable(f"The broker cannot be reached ({type(error).__name__}).") from error
+        link = dialled.connection
         # Else py-amqp looks for `connection.blocked` before each publish: a system call a message, and
         # one that spins on half a frame. Our own waits read it as well.
-        connection.connection.client_properties["capabilities"]["connection.blocked"] = False
-        return connection
+        link.client_properties["capabilities"]["connection.blocked"] = False
+        return link
 
 
-def close(connection: Connection) -> None:
+def close(link: amqp.Connection) -> None:
     """Ends a connection in good order: what was sent on it has been read by the broker."""
-    with contextlib.suppress(*BROKEN, AttributeError):
-        # The broker's answer is waited for, and on a half-open link it never comes.
-        connection.connection.sock.settimeout(CLOSE_TIMEOUT_SECONDS)
-        connection.release()
-    abandon(connection)
+    if link.connected:
+        with contextlib.suppress(*BROKEN):
+            # The broker's answer is waited for, and on a half-open link it never comes.
+            link.sock.settimeout(CLOSE_TIMEOUT_SECONDS)
+            link.close()
+    abandon(link)
 
 
-def abandon(connection: Connection) -> None:
+def abandon(link: amqp.Connection) -> None:
     """Drops a connection that cannot be trusted any more, without a word."""
-    connection.collect()
+    link.collect()
+
+
+def drain(link: amqp.Connection, seconds: float) -> bool:
+    """Handles one thing that the broker sent; False if nothing came in time. Raises one of BROKEN."""
+    try:
+        link.drain_events(timeout=seconds)
+    except TimeoutError as error:
+        if error.errno == errno.ETIMEDOUT:
+            raise  # not we gave up waiting, but the kernel gave up the connection
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def corked(link: amqp.Connection) -> Iterator[None]:
+    """Within the block the kernel sends full segments only: a wave wakes the broker less often."""
+    option = getattr(socket, "TCP_CORK", None)  # Linux
+    if option is None:
+        yield
+        return
+    link.sock.setsockopt(socket.IPPROTO_TCP, option, 1)
+    yield
+    link.sock.setsockopt(socket.IPPROTO_TCP, option, 0)
 
 
 class Pulse:
     """Heartbeats of one connection: sent when due, and the other side's silence noticed."""
 
-    def __init__(self, connection: Connection, heartbeat: int) -> None:
-        self._connection = connection
+    def __init__(self, link: amqp.Connection, heartbeat: int) -> None:
+        self._link = link
         self.interval = heartbeat / 4  # seconds; no wait should be longer
         self._due = time.monotonic()
 
@@ -78,7 +109,7 @@ class Pulse:
         """To be called often. Raises one of BROKEN when nothing came for two heartbeats."""
         now = time.monotonic()
         if now >= self._due:
-            self._connection.heartbeat_check()
+            self._link.heartbeat_tick()
             self._due = now + self.interval
 
 

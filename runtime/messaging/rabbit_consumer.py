@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from kombu import Connection
+import amqp
 
 from runtime.identifiers import new_id
 from runtime.messaging.ports import BrokerUnavailable, Delivery
@@ -18,6 +18,7 @@ from runtime.messaging.rabbit_connection import (
     Pulse,
     abandon,
     close,
+    drain,
 )
 
 
@@ -28,7 +29,7 @@ class RabbitConsumer:
         self._dialling = dialling
         self._queues = queues
         self._prefetch = prefetch
-        self._connection: Connection | None = None
+        self._link: amqp.Connection | None = None
         self._arrived: list[Delivery] = []
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
@@ -40,7 +41,7 @@ class RabbitConsumer:
         """See `ports.Consumer`."""
         if not deliveries:
             return
-        if self._connection is None:
+        if self._link is None:
             raise BrokerUnavailable("The connection these messages came on is gone.")
         self._guarded(lambda: self._channel.basic_ack(deliveries[-1].tag, multiple=True))
 
@@ -48,12 +49,12 @@ class RabbitConsumer:
         """See `ports.Consumer`."""
         self._leave(close)
 
-    def _leave(self, leave: Callable[[Connection], None]) -> None:
+    def _leave(self, leave: Callable[[amqp.Connection], None]) -> None:
         # Tags belong to a channel: what was taken but not acknowledged will come again.
         self._arrived.clear()
-        if self._connection is not None:
-            leave(self._connection)
-            self._connection = None
+        if self._link is not None:
+            leave(self._link)
+            self._link = None
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
         try:
@@ -65,7 +66,7 @@ class RabbitConsumer:
             ) from error
 
     def _take(self, limit: int, timeout: float) -> list[Delivery]:
-        if self._connection is None:
+        if self._link is None:
             self._connect()
         self._pulse.beat()
         deadline = time.monotonic() + timeout
@@ -73,25 +74,17 @@ class RabbitConsumer:
             left = deadline - time.monotonic()
             if left <= 0:
                 return []
-            self._drain(min(left, self._pulse.interval))
+            drain(self._link, min(left, self._pulse.interval))
             self._pulse.beat()
-        while len(self._arrived) < limit and self._drain(AT_ONCE_SECONDS):
+        while len(self._arrived) < limit and drain(self._link, AT_ONCE_SECONDS):
             pass
         taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
         return taken
 
-    def _drain(self, timeout: float) -> bool:
-        assert self._connection is not None
-        try:
-            self._connection.drain_events(timeout=timeout)
-        except TimeoutError:
-            return False
-        return True
-
     def _connect(self) -> None:
-        self._connection = self._dialling.connect()
-        self._pulse = Pulse(self._connection, self._dialling.heartbeat)
-        self._channel = self._connection.channel()
+        self._link = self._dialling.connect()
+        self._pulse = Pulse(self._link, self._dialling.heartbeat)
+        self._channel = self._link.channel()
         self._channel.basic_qos(0, self._prefetch, False)
         for queue in self._queues:
             self._consume(queue)
@@ -128,7 +121,7 @@ class RabbitPrivateConsumer(RabbitConsumer):
         """See `ports.PrivateConsumer`."""
         return self._name
 
-    def _leave(self, leave: Callable[[Connection], None]) -> None:
+    def _leave(self, leave: Callable[[amqp.Connection], None]) -> None:
         self._name = None
         super()._leave(leave)
 

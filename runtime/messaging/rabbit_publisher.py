@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import amqp
-from kombu import Connection
 
 from contracts.envelope import CONTENT_TYPE
 from runtime.messaging.ports import BrokerUnavailable, Outgoing, PublishIncomplete
@@ -24,6 +23,8 @@ from runtime.messaging.rabbit_connection import (
     Pulse,
     abandon,
     close,
+    corked,
+    drain,
 )
 
 TRANSIENT, PERSISTENT = 1, 2
@@ -44,8 +45,8 @@ class RabbitPublisher:
         if not messages:
             return
         if self._open is None:
-            connection = self._dialling.connect()
-            self._open = _ConfirmingChannel(connection, self._dialling.heartbeat, self._confirm_timeout)
+            link = self._dialling.connect()
+            self._open = _ConfirmingChannel(link, self._dialling.heartbeat, self._confirm_timeout)
         try:
             self._open.publish(messages)
         except BaseException:
@@ -64,27 +65,27 @@ class RabbitPublisher:
     def close(self) -> None:
         """See `ports.Publisher`."""
         if self._open is not None:
-            close(self._open.connection)
+            close(self._open.link)
             self._open = None
 
     def _abandon(self) -> None:
         if self._open is not None:
-            abandon(self._open.connection)
+            abandon(self._open.link)
             self._open = None
 
 
 class _ConfirmingChannel:
     """A channel in confirm mode, for as long as nothing goes wrong on it."""
 
-    def __init__(self, connection: Connection, heartbeat: int, confirm_timeout: float) -> None:
-        self.connection = connection
+    def __init__(self, link: amqp.Connection, heartbeat: int, confirm_timeout: float) -> None:
+        self.link = link
         self._confirm_timeout = confirm_timeout
-        self._pulse = Pulse(connection, heartbeat)
+        self._pulse = Pulse(link, heartbeat)
         try:
-            self._channel = connection.channel()
+            self._channel = link.channel()
             self._channel.confirm_select()
         except BROKEN as error:
-            abandon(connection)
+            abandon(link)
             raise BrokerUnavailable("The broker closed a new connection.") from error
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
@@ -102,8 +103,9 @@ class _ConfirmingChannel:
         self._wave.clear()
         failure = ""
         try:
-            for message in messages:
-                self._send(message)
+            with corked(self.link):
+                for message in messages:
+                    self._send(message)
             failure = self._await_confirms()
         except BROKEN as error:
             failure = f"the connection broke ({type(error).__name__})"
@@ -117,7 +119,7 @@ class _ConfirmingChannel:
 
     def tend(self) -> None:
         self._pulse.beat()
-        self._drain(AT_ONCE_SECONDS)
+        drain(self.link, AT_ONCE_SECONDS)
 
     def _send(self, message: Outgoing) -> None:
         self._published += 1
@@ -139,7 +141,7 @@ class _ConfirmingChannel:
             left = deadline - time.monotonic()
             if left <= 0:
                 return "the confirm did not come in time"
-            if not self._drain(min(left, self._pulse.interval)):
+            if not drain(self.link, min(left, self._pulse.interval)):
                 self._pulse.beat()
         return ""
 
@@ -149,13 +151,6 @@ class _ConfirmingChannel:
         if self._failed_at is None:
             return bool(self._outstanding)
         return min(self._outstanding, default=self._failed_at) < self._failed_at
-
-    def _drain(self, seconds: float) -> bool:
-        try:
-            self.connection.drain_events(timeout=seconds)
-        except TimeoutError:
-            return False
-        return True
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         if multiple:

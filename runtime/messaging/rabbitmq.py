@@ -33,9 +33,9 @@ class RabbitBroker:
 
     def declare(self, topology: Topology) -> None:
         """See `ports.Broker`. Every exchange and queue is durable."""
-        connection = self._dialling.connect()
+        link = self._dialling.connect()
         try:
-            channel = connection.channel()
+            channel = link.channel()
             for exchange in topology.exchanges:
                 channel.exchange_declare(
                     exchange.name,
@@ -52,10 +52,10 @@ class RabbitBroker:
                 bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
                 bind(binding.destination, binding.source, binding.key)
         except BROKEN as error:
-            abandon(connection)
+            abandon(link)
             # RabbitMQ's own words: which queue or exchange is there already, but different
             raise BrokerUnavailable(f"The topology could not be declared: {error}") from error
-        close(connection)
+        close(link)
 
     def publisher(self) -> RabbitPublisher:
         """See `ports.Broker`."""
