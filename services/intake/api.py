@@ -30,6 +30,7 @@ SEALED_LIMIT = 1_048_576 + 64 * 1024
 BATCH_LIMIT = 8 * 1024 * 1024
 MAXIMUM_LINES = 1000
 _REFERRALS = "referrals"
+_KEY = "/idempotency_key"  # of a line of a batch
 
 T = TypeVar("T")
 
@@ -151,10 +152,11 @@ def _prepare_line(handlers: Handlers, speaker: Speaker, line: bytes) -> Admissio
         document = parse_json(line)
         key = document.pop("idempotency_key", None) if isinstance(document, dict) else None
         if key is not None and not isinstance(key, str):
-            where = PointerError(pointer="/idempotency_key", detail="Not a text.")
-            raise Refused("invalid-submission", "Please correct /idempotency_key.", errors=(where,))
+            where = PointerError(pointer=_KEY, detail="Not a text.")
+            raise Refused("invalid-submission", f"Please correct {_KEY}.", errors=(where,))
         submission = load(ReferralSubmission, document)
-        return handlers.prepare_referral(speaker, submission, claim_of(speaker.organization, key, line))
+        claim = claim_of(speaker.organization, key, line, pointer=_KEY)
+        return handlers.prepare_referral(speaker, submission, claim)
     except (Refused, Unavailable) as error:
         return error
 

@@ -38,13 +38,17 @@ class Admission:
     claim: Claim | None = None
 
 
-def claim_of(organization: str, key: str | None, body: bytes) -> Claim | None:
-    """The claim of a request; None without a key. Raises Refused for a key nobody could repeat."""
+def claim_of(organization: str, key: str | None, body: bytes, *, pointer: str | None = None) -> Claim | None:
+    """The claim of a request; None without a key. Raises Refused for a key nobody could repeat.
+
+    pointer: where the key stands in the body; None when it came in a header.
+    """
     if key is None:
         return None
     if not key or len(key) > MAXIMUM_KEY or not key.isascii() or not key.isprintable():
-        where = PointerError(pointer="/idempotency_key", detail=f"1 to {MAXIMUM_KEY} printable characters.")
-        raise Refused("invalid-parameter", "The Idempotency-Key cannot be used.", errors=(where,))
+        detail = f"An Idempotency-Key has 1 to {MAXIMUM_KEY} printable ASCII characters."
+        where = () if pointer is None else (PointerError(pointer=pointer, detail=detail),)
+        raise Refused("invalid-parameter", detail, errors=where)
     return Claim(organization=organization, key=key, fingerprint=hashlib.sha256(body).hexdigest())
 
 

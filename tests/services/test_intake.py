@@ -1,0 +1,689 @@
+"""Intake as a real process: its door over sockets, its messages through a real broker."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+from joserfc.jwk import OKPKey
+
+from contracts.codes import Vetting
+from contracts.envelope import Event, decode
+from contracts.errors import Refused
+from contracts.facts import (
+    CaseSealed,
+    Fact,
+    OfferOpened,
+    OrganizationChanged,
+    ReferralSubmitted,
+    ReplicaCompleted,
+    TokenKeyChanged,
+)
+from contracts.organization import SealingKey
+from contracts.queries import AskReferrals, Question, parse_question
+from contracts.records import read
+from contracts.topology import DIRECT, ROUTING_QUERIES, hub_topology
+from kopuro_client.sealing import generate_key, public_key, seal
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import outgoing
+from runtime.messaging.ports import BrokerUnavailable, Outgoing
+from runtime.messaging.queries import DEADLINE_SECONDS, QuestionProcessor
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.storage import migrate
+from runtime.storage.database import Database
+from runtime.web.signer import TokenSigner
+from runtime.web.tokens import Principal, issuer_of
+from sandbox.broker import PrivateBroker
+from tests.processes import HUB, RunningService
+from tests.unit.services.intake.samples import (
+    KEYLESS,
+    MOSCOW,
+    NOON,
+    OFFER,
+    OSH,
+    REFERRAL,
+    STRANGER,
+    SUSPENDED,
+    document,
+    organization,
+    submission,
+)
+
+# What a careless caller puts where it does not belong. It must not be found anywhere afterwards.
+MARKER = "Aigerim-Toktogulova-555123456"
+LONG = 15.0
+
+
+def event(fact: Fact, key: str) -> Event[Fact]:
+    number = new_id()
+    return Event(
+        id=number,
+        source="/kg/test",
+        time=NOON,
+        partition_key=key,
+        correlation_id=number,
+        causation_id=None,
+        data=fact,
+    )
+
+
+class Routing:
+    """Answers intake's questions over the broker, as it is told to."""
+
+    def __init__(self, amqp_uri: str) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[Question] = []
+        self._broker = RabbitBroker(amqp_uri)
+        self._processor = QuestionProcessor(self._broker, self._answer)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        with closing(self._broker.consumer([ROUTING_QUERIES], 100)) as consumer:
+            while not self._stopping:
+                with suppress(BrokerUnavailable):
+                    if deliveries := consumer.take(100, 0.2):
+                        self._processor.process(deliveries)
+                        consumer.acknowledge(deliveries)
+
+    def _answer(self, wire: Mapping[str, Any]) -> Any:
+        question = parse_question(wire)
+        self.asked.append(question)
+        if question.ask in self.answers:
+            return self.answers[question.ask]
+        if question.ask == "referral":
+            raise Refused("not-found", "There is no such referral for you.")
+        return {"party": False, "offer": None, "referrals": []}[question.ask]
+
+
+class Hub:
+    """A running intake, the keys of everybody around it, and how to speak with it."""
+
+    def __init__(self, directory: Path, amqp_uri: str) -> None:
+        self.amqp_uri = amqp_uri
+        self.database_url = f"sqlite:///{directory / 'intake.sqlite'}"
+        database = Database.open(self.database_url)
+        migrate.upgrade("services.intake", database)
+        database.close()
+        self.service = RunningService(
+            "services.intake", directory, amqp_uri=amqp_uri, database_url=self.database_url
+        )
+        self.custody = generate_key()
+        self.keys = {name: generate_key() for name in (OSH, MOSCOW)}
+        announced = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody)}
+        (directory / "discovery.json").write_text(json.dumps(announced))
+        self.signer = TokenSigner(
+            OKPKey.generate_key("Ed25519", private=True).as_dict(private=True), issuer_of(HUB)
+        )
+
+    def introduce(self) -> None:
+        """Tells intake of the members and the token key, as the directory would."""
+        broker = RabbitBroker(self.amqp_uri)
+        broker.declare(hub_topology())
+        facts: list[tuple[str, Fact]] = [
+            (
+                name,
+                OrganizationChanged(
+                    revision=1,
+                    organization=organization(
+                        name,
+                        vetting=Vetting.suspended if name == SUSPENDED else Vetting.vetted,
+                        key=read(SealingKey, dict(public_key(self.keys[name])))
+                        if name in self.keys
+                        else None,
+                    ),
+                ),
+            )
+            for name in (OSH, MOSCOW, STRANGER, SUSPENDED, KEYLESS)
+        ]
+        facts.append((self.signer.kid, TokenKeyChanged(revision=1, key=self.signer.public_jwk())))
+        completed = outgoing(event(ReplicaCompleted(queue="intake.directory", records=len(facts)), "x"))
+        messages = [outgoing(event(fact, key)) for key, fact in facts]
+        messages.append(
+            Outgoing(
+                exchange=DIRECT,
+                routing_key="intake.directory",
+                message_id=completed.message_id,
+                partition_key="x",
+                body=completed.body,
+            )
+        )
+        self.publish(messages)
+
+    def publish(self, messages: list[Outgoing]) -> None:
+        with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
+            publisher.publish(messages)
+
+    def sealed(self, to: str | None = None, **case: Any) -> str:
+        key = self.custody if to is None else self.keys[to]
+        return seal({"name": "N", "phones": [], "narrative": "", **case}, public_key(key))
+
+    def body(self, **changes: Any) -> dict[str, Any]:
+        return {**document(case=self.sealed()), **changes}
+
+    def token(self, principal: str = OSH, *, role: str = "partner", age: float = 0) -> str:
+        now = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
+        return self.signer.issue(Principal(id=principal, roles=frozenset({role})), now=now)
+
+    def ask(
+        self, method: str, path: str, *, by: str = OSH, role: str = "partner", **more: Any
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token(by, role=role)}", **more.pop("headers", {})}
+        return httpx.request(method, self.service.url + path, headers=headers, timeout=30, **more)
+
+    def submit(self, body: Any = None, *, key: str | None = None, by: str = OSH) -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self.ask("POST", "/v1/referrals", by=by, headers=headers, json=body or self.body())
+
+    def metrics(self) -> str:
+        return httpx.get(self.service.operations_url + "/metrics").text
+
+    def metric(self, name: str) -> float:
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in self.metrics().splitlines()
+            if line.startswith((name + " ", name + "{"))
+        )
+
+    @contextmanager
+    def letters_and_facts(self) -> Iterator[Callable[[int], list[Event[Fact]]]]:
+        """Gives so many of the messages that intake publishes, in the order of each queue."""
+        broker = RabbitBroker(self.amqp_uri)
+        with closing(broker.consumer(["vault.letters", "audit.log"], 1000)) as consumer:
+
+            def take(count: int) -> list[Event[Fact]]:
+                found: list[Event[Fact]] = []
+                deadline = time.monotonic() + LONG
+                while len(found) < count and time.monotonic() < deadline:
+                    deliveries = consumer.take(1000, 0.5)
+                    events = [decode(delivery.body) for delivery in deliveries]
+                    found += [e for e in events if isinstance(e.data, ReferralSubmitted | CaseSealed)]
+                    consumer.acknowledge(deliveries)
+                return found
+
+            yield take
+
+
+@pytest.fixture(scope="module")
+def hub(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """One intake for all tests that do not stop it or its broker."""
+    uri = broker.add_vhost("intake-door")
+    made = Hub(tmp_path_factory.mktemp("intake"), uri)
+    with made.service:
+        made.introduce()
+        made.service.until_ready()
+        yield made
+    broker.remove_vhost("intake-door")
+
+
+@pytest.fixture(scope="module")
+def routing(hub: Hub) -> Iterator[Routing]:
+    with Routing(hub.amqp_uri) as made:
+        yield made
+
+
+def problem(answer: httpx.Response, status: int, slug: str, *pointers: str) -> dict[str, Any]:
+    """The problem in an answer that is as it should be: status, type, sentence, pointers, no content."""
+    body: dict[str, Any] = answer.json()
+    assert (answer.status_code, body["type"]) == (status, f"urn:kopuro:problem:{slug}"), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"].endswith(".")
+    assert [error["pointer"] for error in body.get("errors", [])] == list(pointers)
+    assert MARKER not in answer.text
+    return body
+
+
+def admitted(answer: httpx.Response) -> str:
+    assert answer.status_code == 202, answer.text
+    body = answer.json()
+    assert body == {"id": body["id"], "status": "requested"}
+    assert answer.headers["location"] == f"/v1/referrals/{body['id']}"
+    return str(body["id"])
+
+
+def nothing_leaked(hub: Hub) -> None:
+    assert MARKER not in hub.service.log.read_text()
+    assert MARKER not in hub.metrics()
+    # every refusal was the caller's: nothing there for an operator to mend
+    assert {line["level"] for line in hub.service.log_lines()} <= {"info", "warning"}
+
+
+# --- Admitted ------------------------------------------------------------------------------------
+
+
+def test_a_referral_leaves_as_a_fact_for_everybody_and_a_letter_for_the_vault(hub: Hub) -> None:
+    case = hub.sealed(name=MARKER)
+    with hub.letters_and_facts() as take:
+        referral = admitted(hub.submit(hub.body(case=case)))
+        events = {type(e.data): e for e in take(2)}
+    fact, letter = events[ReferralSubmitted], events[CaseSealed]
+    assert letter.data == CaseSealed(referral_id=referral, sender=OSH, to=None, case=case)
+    assert isinstance(fact.data, ReferralSubmitted)
+    assert (fact.data.referral_id, fact.data.sender) == (referral, OSH)
+    assert case.encode() not in fact.encode()
+    assert (letter.causation_id, fact.source) == (fact.id, "/kg/intake")
+    nothing_leaked(hub)
+
+
+def test_a_referral_to_a_named_receiver(hub: Hub) -> None:
+    admitted(hub.submit(hub.body(to=MOSCOW, case=hub.sealed(MOSCOW))))
+
+
+def test_the_longest_case_that_the_client_seals_is_admitted(hub: Hub) -> None:
+    case = hub.sealed(narrative="x" * 786_000)
+    assert len(case) > 1_048_000
+    admitted(hub.submit(hub.body(case=case)))
+
+
+def test_a_repeated_request_is_one_referral(hub: Hub) -> None:
+    body = hub.body()
+    first = admitted(hub.submit(body, key="repeated"))
+    with ThreadPoolExecutor(20) as callers:
+        again = callers.map(lambda _: admitted(hub.submit(body, key="repeated")), range(20))
+        assert set(again) == {first}
+
+
+def test_a_referral_is_shown_at_once_to_its_sender_and_to_nobody_else(hub: Hub, routing: Routing) -> None:
+    referral = admitted(hub.submit())
+    shown = hub.ask("GET", f"/v1/referrals/{referral}").raise_for_status().json()
+    assert (shown["id"], shown["sender"], shown["status"]) == (referral, OSH, "requested")
+    theirs = hub.ask("GET", f"/v1/referrals/{referral}", by=STRANGER)
+    nobodys = hub.ask("GET", f"/v1/referrals/{new_id()}", by=STRANGER)
+    problem(theirs, 404, "not-found")
+    assert theirs.json() == nobodys.json()
+
+
+def test_a_list_is_paged(hub: Hub, routing: Routing) -> None:
+    items = [{"id": f"{number:032d}"} for number in range(3)]
+    routing.answers["referrals"] = items
+    try:
+        page = hub.ask("GET", "/v1/referrals?limit=2&status=offered").raise_for_status().json()
+        assert page["items"] == items[:2]
+        routing.answers["referrals"] = items[2:]
+        rest = hub.ask("GET", f"/v1/referrals?limit=2&after={page['next']}").raise_for_status().json()
+    finally:
+        del routing.answers["referrals"]
+    assert rest == {"items": items[2:], "next": None}
+    first, second = [question for question in routing.asked if isinstance(question, AskReferrals)][-2:]
+    assert (first.viewer, first.limit, first.status, first.after) == (OSH, 3, "offered", None)
+    assert (second.status, second.after) == (None, items[1]["id"])
+
+
+def test_an_offer_is_answered_by_whom_it_was_made_to(hub: Hub, routing: Routing) -> None:
+    referral, offer = admitted(hub.submit()), new_id()
+    opened = OfferOpened(
+        referral_id=referral,
+        offer_id=offer,
+        organization=MOSCOW,
+        sender=OSH,
+        rank=1,
+        opened_at=NOON,
+        deadline=NOON,
+        facts=submission().situation(),
+    )
+    hub.publish([outgoing(event(opened, referral))])
+    deadline = time.monotonic() + LONG
+    while hub.metric('kopuro_messages_consumed_total{consumer="intake.offers",result="applied"}') < 1:
+        assert time.monotonic() < deadline
+    for path, body in (("decline", {"reason": "language"}), ("accept", None)):
+        answer = hub.ask("POST", f"/v1/offers/{offer}/{path}", by=MOSCOW, json=body)
+        assert (answer.status_code, answer.json()["status"]) == (202, "submitted")
+    for path, body in (("progress", {"status": "in_progress"}), ("complete", {"outcome": "resolved"})):
+        answer = hub.ask("POST", f"/v1/referrals/{referral}/{path}", by=MOSCOW, json=body)
+        assert answer.status_code == 202, answer.text
+    note = {"note": hub.sealed(OSH)}
+    assert hub.ask("POST", f"/v1/referrals/{referral}/notes", by=MOSCOW, json=note).status_code == 202
+    for path in ("withdraw", "consent/revoke"):
+        body = {"reason": "other"} if path == "withdraw" else {}
+        assert hub.ask("POST", f"/v1/referrals/{referral}/{path}", json=body).status_code == 202
+
+
+def test_a_batch_answers_each_line_and_a_bad_line_holds_up_nobody(hub: Hub, routing: Routing) -> None:
+    good = hub.body()
+    lines: list[bytes] = [json.dumps({**good, "idempotency_key": f"line-{n}"}).encode() for n in range(500)]
+    lines[10] = b'{"needs": ["' + MARKER.encode() + b'"'
+    lines[20] = json.dumps({**good, MARKER: 1}).replace(MARKER, "surname").encode()
+    lines[30] = json.dumps({**good, "idempotency_key": 7}).encode()
+    lines[40] = b""
+    lines[50] = b"[" * 10_000
+    lines[60] = json.dumps({**good, "case": "a.b.c.d.e"}).encode()
+    lines[70] = lines[71]
+    lines[80] = json.dumps({**good, "urgency": "routine", "idempotency_key": "line-81"}).encode()
+    before = hub.metric("kopuro_messages_published_total")
+    answer = hub.ask("POST", "/v1/referrals:batch", content=b"\n".join(lines) + b"\n")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    results = {result["line"]: result for result in map(json.loads, answer.text.splitlines())}
+    assert list(results) == [number for number in range(1, 501) if number != 41]
+    refused = {number: r["problem"] for number, r in results.items() if r["status"] != 202}
+    assert {number: (p["status"], p["type"].rpartition(":")[2]) for number, p in refused.items()} == {
+        11: (400, "malformed-json"),
+        21: (422, "invalid-submission"),
+        31: (422, "invalid-submission"),
+        51: (400, "malformed-json"),
+        61: (422, "case-not-sealed"),
+        82: (409, "idempotency-conflict"),
+    }
+    assert refused[31]["errors"][0]["pointer"] == "/idempotency_key"
+    assert results[71]["id"] == results[72]["id"]
+    ids = {r["id"] for r in results.values() if r["status"] == 202}
+    assert len(ids) == 492
+    deadline = time.monotonic() + LONG
+    while hub.metric("kopuro_messages_published_total") < before + 2 * len(ids):
+        assert time.monotonic() < deadline
+    nothing_leaked(hub)
+
+
+def test_a_batch_has_a_length_and_may_be_empty(hub: Hub) -> None:
+    assert hub.ask("POST", "/v1/referrals:batch", content=b"\n\n").text == ""
+    assert len(hub.ask("POST", "/v1/referrals:batch", content=b"{}\n" * 1000).text.splitlines()) == 1000
+    problem(hub.ask("POST", "/v1/referrals:batch", content=b"{}\n" * 1001), 413, "body-too-large")
+    problem(hub.ask("POST", "/v1/referrals:batch", content=b"\n" * 4_000_000 + b"{}"), 413, "body-too-large")
+
+
+def test_two_hundred_who_come_together_are_all_admitted(hub: Hub) -> None:
+    before = hub.metric("kopuro_http_requests_total")
+    bodies = [hub.body() for _ in range(200)]
+    token = {"Authorization": f"Bearer {hub.token()}"}
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
+    together = threading.Barrier(50)
+    with httpx.Client(base_url=hub.service.url, limits=limits, headers=token, timeout=30) as client:
+
+        def post(body: dict[str, Any]) -> httpx.Response:
+            together.wait()
+            return client.post("/v1/referrals", json=body)
+
+        with ThreadPoolExecutor(50) as callers:
+            assert len({admitted(answer) for answer in callers.map(post, bodies)}) == 200
+    assert hub.metric("kopuro_http_requests_total") == before + 200
+
+
+# --- Refused -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "slug", "pointers"),
+    [
+        (b"", "malformed-json", []),
+        (b'{"needs": ["' + MARKER.encode(), "malformed-json", []),
+        (b'{"name": "\xff' + MARKER.encode() + b'"}', "malformed-json", []),
+        (b"[" * 10_000 + b"]" * 10_000, "malformed-json", []),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "malformed-json", []),
+        (b'{"needs": NaN}', "malformed-json", []),
+        (b'{"name": "' + MARKER.encode() + b'\\u0000"}', "malformed-json", ["/name"]),
+    ],
+)
+def test_what_is_not_json(hub: Hub, content: bytes, slug: str, pointers: list[str]) -> None:
+    problem(hub.ask("POST", "/v1/referrals", content=content), 400, slug, *pointers)
+    nothing_leaked(hub)
+
+
+CONSENT = document()["consent"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointers"),
+    [
+        ({"surname": MARKER}, ["/surname"]),
+        ({"consent": {**CONSENT, "witness": MARKER}}, ["/consent/witness"]),
+        ({"needs": MARKER}, ["/needs"]),
+        ({"needs": []}, ["/needs"]),
+        ({"needs": ["legal.wage_claim", MARKER]}, ["/needs/1"]),
+        ({"needs": [[MARKER], {"x": MARKER}, 5, None]}, ["/needs/0", "/needs/1", "/needs/2", "/needs/3"]),
+        ({"needs": ["legal.wage_claim"] * 11}, ["/needs"]),
+        ({"urgency": MARKER, "region": MARKER}, ["/region", "/urgency"]),
+        ({"languages": ["xx"]}, ["/languages/0"]),
+        (
+            {"settlement": 5, "stage": None, "age_band": [], "sex": {}},
+            ["/age_band", "/settlement", "/sex", "/stage"],
+        ),
+        ({"origin_country": "Kyrgyzstan"}, ["/origin_country"]),
+        ({"special_categories": [MARKER]}, ["/special_categories/0"]),
+        ({"accepts_cost": "yes"}, ["/accepts_cost"]),
+        ({"accepts_cost": 1}, ["/accepts_cost"]),
+        ({"to": MARKER}, ["/to"]),
+        ({"consent": None}, ["/consent"]),
+        ({"consent": MARKER}, ["/consent"]),
+        ({"consent": {**CONSENT, "given": False}}, ["/consent/given"]),
+        ({"consent": {**CONSENT, "given": "true"}}, ["/consent/given"]),
+        ({"consent": {**CONSENT, "given_at": "2026-03-01T09:30:15"}}, ["/consent/given_at"]),
+        ({"consent": {**CONSENT, "given_at": MARKER}}, ["/consent/given_at"]),
+        ({"consent": {**CONSENT, "given_at": 1}}, ["/consent/given_at"]),
+        ({"consent": {**CONSENT, "opt_in_kinds": ["ngo"]}}, ["/consent/opt_in_kinds"]),
+        ({"consent": {**CONSENT, "excluded_organizations": [MARKER]}}, ["/consent/excluded_organizations/0"]),
+        ({"case": MARKER}, ["/case"]),
+        ({"case": {"name": MARKER}}, ["/case"]),
+        ({"case": None}, ["/case"]),
+        ({"case": "a" * 1_048_577}, ["/case", "/case"]),
+    ],
+)
+def test_what_does_not_follow_the_contract(hub: Hub, changes: dict[str, Any], pointers: list[str]) -> None:
+    problem(hub.submit(hub.body(**changes)), 422, "invalid-submission", *pointers)
+    nothing_leaked(hub)
+
+
+@pytest.mark.parametrize("missing", ["needs", "urgency", "region", "consent", "case"])
+def test_what_is_missing(hub: Hub, missing: str) -> None:
+    body = hub.body()
+    del body[missing]
+    problem(hub.submit(body), 422, "invalid-submission", f"/{missing}")
+
+
+@pytest.mark.parametrize("value", [None, True, 5, 1.5, 10**30, MARKER, "", [], [[]], {}, [None], [{}]])
+def test_a_wrong_value_anywhere_is_refused_or_right(hub: Hub, value: object) -> None:
+    paths = [(name,) for name in document()] + [("consent", name) for name in CONSENT]
+    for path in paths:
+        body = hub.body(consent=dict(CONSENT))
+        (body if len(path) == 1 else body["consent"])[path[-1]] = value
+        answer = hub.submit(body)
+        if answer.status_code != 202:
+            assert answer.status_code == 422, (path, answer.text)
+            assert all(e["pointer"].startswith("/" + "/".join(path)) for e in answer.json()["errors"])
+    nothing_leaked(hub)
+
+
+@pytest.mark.parametrize("body", [[], "text", 5, None, True])
+def test_a_body_that_is_no_object(hub: Hub, body: object) -> None:
+    answer = hub.ask("POST", "/v1/referrals", content=json.dumps(body).encode())
+    problem(answer, 422, "invalid-submission", "")
+
+
+def test_a_case_that_is_not_sealed_or_not_to_this_key(hub: Hub) -> None:
+    plain = ".".join(["e30", "bmFtZQ", "bmFtZQ", MARKER, "bmFtZQ"])
+    cases = {
+        "not sealed": hub.body(case=plain),
+        "to a stranger": hub.body(case=seal({}, public_key(generate_key()))),
+        "to the receiver, who is not named": hub.body(case=hub.sealed(MOSCOW)),
+        "to the hub, not to the receiver": hub.body(to=MOSCOW),
+    }
+    for body in cases.values():
+        problem(hub.submit(body), 422, "case-not-sealed", "/case")
+    nothing_leaked(hub)
+
+
+def test_receivers_that_cannot_be_sent_a_case(hub: Hub) -> None:
+    problem(hub.submit(hub.body(to="kg.nobody")), 422, "unknown-organization", "/to")
+    problem(hub.submit(hub.body(to=KEYLESS)), 422, "receiver-has-no-key", "/to")
+
+
+def test_a_suspended_or_unknown_sender(hub: Hub) -> None:
+    problem(hub.submit(by=SUSPENDED), 403, "forbidden")
+    problem(hub.submit(by="kg.nobody"), 403, "forbidden")
+
+
+def test_a_large_body_is_refused_without_being_read(hub: Hub) -> None:
+    content = MARKER.encode() * (10_485_760 // len(MARKER))
+    for path in ("/v1/referrals", "/v1/referrals:batch", f"/v1/offers/{OFFER}/accept"):
+        problem(hub.ask("POST", path, content=content), 413, "body-too-large")
+    nothing_leaked(hub)
+
+
+def test_tokens(hub: Hub) -> None:
+    def post(authorization: str | None) -> httpx.Response:
+        headers = {} if authorization is None else {"Authorization": authorization}
+        return httpx.post(hub.service.url + "/v1/referrals", headers=headers, json=hub.body())
+
+    other = TokenSigner(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True), issuer_of(HUB))
+    foreign = other.issue(Principal(id=OSH, roles=frozenset({"partner"})), now=dt.datetime.now(dt.UTC))
+    for authorization, slug in (
+        (None, "missing-token"),
+        (f"Basic {MARKER}", "missing-token"),
+        (f"Bearer {MARKER}", "invalid-token"),
+        (f"Bearer {hub.token()[:-4]}AAAA", "invalid-token"),
+        (f"Bearer {foreign}", "invalid-token"),
+        (f"Bearer {hub.token(age=3600)}", "expired-token"),
+    ):
+        answer = post(authorization)
+        problem(answer, 401, slug)
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    problem(hub.ask("POST", "/v1/referrals", role="auditor", json=hub.body()), 403, "forbidden")
+    problem(hub.ask("POST", f"/v1/offers/{OFFER}/accept", role="coordinator"), 403, "forbidden")
+    nothing_leaked(hub)
+
+
+def test_the_same_key_with_another_body(hub: Hub) -> None:
+    admitted(hub.submit(key="conflict"))
+    problem(hub.submit(key="conflict"), 409, "idempotency-conflict")
+    admitted(hub.submit(key="conflict", by=MOSCOW))
+    problem(hub.submit(key="x" * 256), 400, "invalid-parameter")
+
+
+def test_somebody_elses_referral_or_offer_is_not_there(hub: Hub, routing: Routing) -> None:
+    referral, offer = admitted(hub.submit()), new_id()
+    routing.answers["offer"] = [referral, MOSCOW]
+    try:
+        theirs = hub.ask("POST", f"/v1/offers/{offer}/accept", by=STRANGER)
+        routing.answers["offer"] = None
+        nobodys = hub.ask("POST", f"/v1/offers/{new_id()}/accept", by=STRANGER)
+    finally:
+        del routing.answers["offer"]
+    problem(theirs, 404, "not-found")
+    assert theirs.json() == nobodys.json()
+    for path, body in (
+        ("withdraw", {"reason": "other"}),
+        ("progress", {"status": "on_hold"}),
+        ("complete", {"outcome": "resolved"}),
+        ("notes", {"note": hub.sealed(OSH)}),
+        ("consent/revoke", {}),
+    ):
+        theirs = hub.ask("POST", f"/v1/referrals/{referral}/{path}", by=STRANGER, json=body)
+        nobodys = hub.ask("POST", f"/v1/referrals/{new_id()}/{path}", by=STRANGER, json=body)
+        problem(theirs, 404, "not-found")
+        assert theirs.json() == nobodys.json()
+
+
+def test_the_other_bodies_are_checked_too(hub: Hub) -> None:
+    for path, body, pointer in (
+        (f"offers/{OFFER}/accept", {"note": MARKER}, "/note"),
+        (f"offers/{OFFER}/decline", {"reason": MARKER}, "/reason"),
+        (f"offers/{OFFER}/decline", {"reason": "other"}, "/note"),
+        (f"offers/{OFFER}/decline", {"reason": "language", "note": "+996 555 123 456"}, "/note"),
+        (f"referrals/{REFERRAL}/withdraw", {}, "/reason"),
+        (f"referrals/{REFERRAL}/progress", {"status": MARKER}, "/status"),
+        (f"referrals/{REFERRAL}/complete", {"outcome": MARKER}, "/outcome"),
+        (f"referrals/{REFERRAL}/notes", {"note": MARKER}, "/note"),
+        (f"referrals/{REFERRAL}/consent/revoke", {"why": MARKER}, "/why"),
+    ):
+        problem(hub.ask("POST", f"/v1/{path}", json=body), 422, "invalid-submission", pointer)
+    problem(
+        hub.ask("POST", f"/v1/referrals/{REFERRAL}/notes", json={"note": "Call.her.at.this.number"}),
+        422,
+        "case-not-sealed",
+        "/note",
+    )
+    nothing_leaked(hub)
+
+
+def test_addresses_and_parameters(hub: Hub) -> None:
+    problem(hub.ask("GET", f"/v1/referrals/{MARKER}"), 404, "not-found")
+    problem(hub.ask("POST", f"/v1/offers/{MARKER}/accept"), 404, "not-found")
+    problem(hub.ask("GET", f"/v1/{MARKER}"), 404, "not-found")
+    problem(hub.ask("DELETE", f"/v1/referrals/{REFERRAL}"), 405, "method-not-allowed")
+    problem(hub.ask("GET", f"/v1/referrals?status={MARKER}"), 400, "invalid-parameter")
+    problem(hub.ask("GET", f"/v1/referrals?limit={MARKER}"), 400, "invalid-parameter")
+    problem(hub.ask("GET", f"/v1/referrals?after={MARKER}"), 400, "invalid-cursor")
+    nothing_leaked(hub)
+
+
+# --- When something is not there -----------------------------------------------------------------
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+    """A broker that this test may kill."""
+    with PrivateBroker(tmp_path / "broker") as running:
+        yield running
+
+
+def test_without_a_broker_referrals_are_admitted_and_questions_answered_in_time(
+    own_broker: PrivateBroker, tmp_path: Path
+) -> None:
+    made = Hub(tmp_path, own_broker.uri)
+    with made.service:
+        made.introduce()
+        made.service.until_ready()
+        own_broker.flush_declarations()
+        own_broker.kill()
+        referral = admitted(made.submit())
+        for path in (f"/v1/referrals/{referral}", "/v1/referrals"):
+            started = time.monotonic()
+            answer = made.ask("GET", path)
+            problem(answer, 503, "unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert time.monotonic() - started < DEADLINE_SECONDS + 2
+        problem(made.ask("POST", f"/v1/offers/{OFFER}/accept"), 503, "unavailable")
+        own_broker.start()
+        with made.letters_and_facts() as take:
+            assert {event.partition_key for event in take(2)} == {referral}
+
+
+def test_a_process_that_starts_without_a_broker_serves_once_it_is_there(
+    own_broker: PrivateBroker, tmp_path: Path
+) -> None:
+    made = Hub(tmp_path, own_broker.uri)
+    own_broker.stop()
+    with made.service:
+        ready = httpx.get(made.service.operations_url + "/readyz")
+        assert ready.status_code == 503
+        own_broker.start()
+        made.introduce()
+        made.service.until_ready()
+        admitted(made.submit())
+
+
+def test_what_was_admitted_survives_the_process(vhost: str, tmp_path: Path) -> None:
+    made = Hub(tmp_path, vhost)
+    with made.service:
+        made.introduce()
+        made.service.until_ready()
+        bodies = {f"key-{number}": made.body() for number in range(20)}
+        with ThreadPoolExecutor(20) as callers:
+            answers = dict(
+                zip(bodies, callers.map(lambda key: made.submit(bodies[key], key=key), bodies), strict=True)
+            )
+            made.service.process.kill()
+        referrals = {key: admitted(answer) for key, answer in answers.items()}
+        with made.service, made.letters_and_facts() as take:
+            events = take(2 * len(referrals))
+            assert {event.partition_key for event in events} == set(referrals.values())
+            made.service.until_ready()
+            again = {key: admitted(made.submit(bodies[key], key=key)) for key in bodies}
+            assert again == referrals
