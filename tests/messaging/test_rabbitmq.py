@@ -224,3 +224,23 @@ def test_a_broken_link_in_the_middle_of_a_wave_counts_only_what_was_confirmed(
         publisher.publish(direct("2", "3"))
     assert caught.value.confirmed == 0
     publisher.close()
+
+
+def test_a_consumer_whose_link_breaks_while_it_waits_is_not_deaf_afterwards(
+    vhost: str, proxied: str, proxy: TcpProxy
+) -> None:
+    hub = RabbitBroker(vhost)
+    hub.declare(TOPOLOGY)
+    consumer = RabbitBroker(proxied).consumer(["q"], 10)
+    for id_ in ("1", "2"):
+        assert consumer.take(1, 0.1) == []
+        proxy.break_all()
+        with within(5), pytest.raises(BrokerUnavailable):
+            consumer.take(1, 30)
+        publisher = hub.publisher()
+        publisher.publish(direct(id_))
+        publisher.close()
+        taken = take(consumer, 1)
+        assert [d.message_id for d in taken] == [id_]
+        consumer.acknowledge(taken)
+    consumer.close()
