@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 import orjson
+from marshmallow.validate import Length
 
+from contracts.errors import KopuroError, Refused
+from contracts.identifiers import MessageId
+from contracts.records import load
 from runtime.web.answer import Answer
 from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_of
 from runtime.web.request import Request
@@ -13,6 +18,13 @@ from services.delivery.handlers import MailboxHandlers
 
 LONGEST_WAIT: Final = 30  # seconds
 _MAILBOX: Final = "mailbox"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acknowledgements:
+    """The body of `POST /v1/mailbox:acknowledge`."""
+
+    ids: Annotated[tuple[MessageId, ...], Length(min=1, max=1000)]
 
 
 def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
@@ -41,8 +53,23 @@ def acknowledge(handlers: MailboxHandlers, request: Request) -> Answer:
     return Answer.empty()
 
 
+def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Answer:
+    """`POST /v1/mailbox:acknowledge`: a result for each id, in the same order."""
+    ids = load(Acknowledgements, request.json()).ids
+    results = handlers.acknowledge_all(request.principal.id, ids)
+    return Answer.json(
+        {"items": [_result(message_id, result) for message_id, result in zip(ids, results, strict=True)]}
+    )
+
+
 def case(handlers: MailboxHandlers, request: Request) -> Answer:
     """`GET /v1/case/{referral_id}`: for the organisation that it was released to."""
     referral_id = request.path_params["referral_id"]
     sealed = handlers.case(request.principal.id, referral_id)
     return Answer.json({"referral_id": referral_id, "case": sealed})
+
+
+def _result(message_id: str, result: bool | KopuroError) -> dict[str, Any]:
+    if isinstance(result, Refused):
+        return {"id": message_id, "status": result.status, "problem": result.problem()}
+    return {"id": message_id, "status": 204}

@@ -65,7 +65,9 @@ class MailboxHandlers:
         self._clock = clock
         self._new_id = new_id
         self._hand_outs = GroupCommit(database, self._hand_out, after_commit=after_commit)
-        self._acknowledgements = GroupCommit(database, self._acknowledge, after_commit=after_commit)
+        self._acknowledgements = GroupCommit[Sequence[_Acknowledgement], Sequence[bool | KopuroError]](
+            database, self._acknowledge, after_commit=after_commit
+        )
 
     def page(self, organization: str, *, after: int, limit: int, wait: float) -> Page:
         """The organisation's unacknowledged messages with a sequence above `after`.
@@ -94,7 +96,14 @@ class MailboxHandlers:
         Raises Refused `not-found` unless the message is in the organisation's own mailbox, `conflict`
         when it was never handed out, and Unavailable.
         """
-        self._acknowledgements.submit(_Acknowledgement(organization=organization, message_id=message_id))
+        (result,) = self.acknowledge_all(organization, [message_id])
+        if isinstance(result, KopuroError):
+            raise result
+
+    def acknowledge_all(self, organization: str, message_ids: Sequence[str]) -> Sequence[bool | KopuroError]:
+        """The same for many messages in one transaction: for each True, or why not. Raises Unavailable."""
+        wanted = [_Acknowledgement(organization=organization, message_id=m) for m in message_ids]
+        return self._acknowledgements.submit(wanted) if wanted else ()
 
     def case(self, organization: str, referral_id: str) -> str:
         """The case that was released to the organisation, sealed to it. Raises Refused `not-found`."""
@@ -134,26 +143,27 @@ class MailboxHandlers:
         return [True] * len(commands)
 
     def _acknowledge(
-        self, transaction: Connection, commands: Sequence[_Acknowledgement]
-    ) -> Sequence[bool | KopuroError]:
+        self, transaction: Connection, groups: Sequence[Sequence[_Acknowledgement]]
+    ) -> Sequence[Sequence[bool | KopuroError]]:
+        wanted = {command.message_id for group in groups for command in group}
         found = {
             (entry.organization, entry.message_id): entry
-            for entry in self._mailboxes.find(transaction, {command.message_id for command in commands})
+            for entry in self._mailboxes.find(transaction, wanted)
         }
-        results: list[bool | KopuroError] = []
         acknowledged: dict[int, Entry] = {}
-        for command in commands:
+
+        def answer(command: _Acknowledgement) -> bool | KopuroError:
             entry = found.get((command.organization, command.message_id))
             if entry is None:
-                results.append(Refused("not-found", "No such message lies in your mailbox."))
-                continue
+                return Refused("not-found", "No such message lies in your mailbox.")
             try:
                 step(entry.state, Step.acknowledge)
             except Refused as refused:
-                results.append(refused)
-            else:
-                acknowledged[entry.sequence] = entry
-                results.append(True)
+                return refused
+            acknowledged[entry.sequence] = entry
+            return True
+
+        results = [[answer(command) for command in group] for group in groups]
         self._advance(transaction, acknowledged.values(), Step.acknowledge)
         return results
 

@@ -14,19 +14,25 @@ from services.delivery import api
 from services.delivery.bootstrap import Handlers
 
 PARTNERS = frozenset({"partner"})
+# A coordinator is told in a mailbox too, when a placement by hand could not take effect.
+OWNERS = PARTNERS | {"coordinator"}
 
 
 class DeliveryService(Service):
     name = "delivery"
     handlers: Handlers
 
-    @resource("GET", "/v1/mailbox", roles=PARTNERS)
+    @resource("GET", "/v1/mailbox", roles=OWNERS)
     def mailbox(self, request: Request) -> Answer:
         return api.mailbox(self.handlers.mailbox, request)
 
-    @resource("POST", "/v1/mailbox/<message_id>/acknowledge", roles=PARTNERS)
+    @resource("POST", "/v1/mailbox/<message_id>/acknowledge", roles=OWNERS)
     def acknowledge(self, request: Request) -> Answer:
         return api.acknowledge(self.handlers.mailbox, request)
+
+    @resource("POST", "/v1/mailbox:acknowledge", roles=OWNERS)
+    def acknowledge_batch(self, request: Request) -> Answer:
+        return api.acknowledge_batch(self.handlers.mailbox, request)
 
     @resource("GET", "/v1/case/<referral_id>", roles=PARTNERS)
     def case(self, request: Request) -> Answer:

@@ -94,6 +94,17 @@ def test_only_what_is_handed_out_counts_as_delivered(bench: Workbench) -> None:
     assert len(bench.sent()) == 1
 
 
+def test_many_are_acknowledged_at_once_and_each_has_its_own_result(bench: Workbench) -> None:
+    first, second = opened(), opened()
+    bench.receive(first, second)
+    bench.mailbox(ACCEPTOR)
+    done, refused, again = bench.partner.acknowledge_all(ACCEPTOR, [first.id, "no-such-id", first.id])
+    assert (done, again) == (True, True)
+    assert isinstance(refused, Refused)
+    assert refused.slug == "not-found"
+    assert [m["id"] for m in bench.mailbox(ACCEPTOR)] == [second.id]
+
+
 def test_somebody_elses_message_cannot_be_acknowledged(bench: Workbench) -> None:
     offer = opened()
     bench.receive(offer)
