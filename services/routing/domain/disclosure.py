@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contracts.codes import DisclosureClass, SpecialCategory
 from contracts.referral import Situation
+from contracts.vocabularies import need_group
 
 # That a person belongs to one of these may itself harm them in the wrong hands.
 SENSITIVE_CATEGORIES = frozenset(
@@ -27,10 +28,12 @@ SENSITIVE_NEEDS = frozenset(
         "health.tb",
     }
 )
+# Who asks for a whole group may mean the sensitive need in it.
+_SENSITIVE = SENSITIVE_NEEDS | {need_group(need) for need in SENSITIVE_NEEDS}
 
 
 def disclosure_class(situation: Situation) -> DisclosureClass:
     """The class that an agreement must allow."""
-    if SENSITIVE_CATEGORIES & set(situation.special_categories) or SENSITIVE_NEEDS & set(situation.needs):
+    if SENSITIVE_CATEGORIES & set(situation.special_categories) or _SENSITIVE & set(situation.needs):
         return DisclosureClass.sensitive
     return DisclosureClass.standard

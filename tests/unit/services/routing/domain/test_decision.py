@@ -1,0 +1,193 @@
+"""A decision is a value with its whole evidence: each rule for each candidate, the versions, the weights."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from contracts.codes import Urgency, Vetting
+from contracts.errors import Refused
+from contracts.organization import Organization
+from contracts.records import load
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.policy import Policy, Weights
+from services.routing.domain.rules import RULES
+from services.routing.domain.view import decision_record, decision_view
+from tests.unit.services.routing.samples import (
+    NOW,
+    REFERRAL,
+    circumstances,
+    facts,
+    network,
+    organization,
+    service,
+)
+
+TWO_DOORS = organization(
+    "ru.two-doors", service(id="near"), service(id="far", areas=("RU",)), service(id="other", needs=("work",))
+)
+
+
+APPLICANT = organization("ru.new", vetting=Vetting.applied)
+
+
+def decision(*receivers: Organization, placed_with: str | None = None) -> Decision:
+    directory = network(*(receivers or (organization("ru.one"), TWO_DOORS, APPLICANT)))
+    trigger = Trigger.placed_by_coordinator if placed_with else Trigger.submitted
+    return decide("d1", circumstances(directory), Policy(), trigger, placed_with=placed_with)
+
+
+def test_a_decision_names_what_it_rests_on() -> None:
+    made = decision()
+    assert (made.id, made.referral_id, made.decided_at) == ("d1", REFERRAL, NOW)
+    assert made.policy_version == Policy().version
+    assert made.directory_version == 7
+    assert made.rules == tuple(RULES)
+    assert made.weights == Weights().by_name()
+
+
+def test_candidates_are_the_services_that_meet_the_need_in_the_region() -> None:
+    found = {(candidate.organization, candidate.service) for candidate in decision().candidates}
+    assert found == {
+        ("ru.one", "legal"),
+        ("ru.two-doors", "near"),
+        ("ru.two-doors", "far"),
+        ("ru.new", "legal"),
+    }
+
+
+def test_an_organization_is_asked_once_for_its_best_service() -> None:
+    made = decision()
+    assert {(c.organization, c.service) for c in made.ranked} == {
+        ("ru.one", "legal"),
+        ("ru.two-doors", "near"),
+    }
+    assert [candidate.rank for candidate in made.ranked] == [1, 2]
+    second = next(c for c in made.candidates if c.service == "far")
+    assert second.is_eligible
+    assert second.rank is None
+
+
+@pytest.mark.parametrize(
+    ("needed", "offered", "found"),
+    [
+        ("legal.wage_claim", ("legal.wage_claim",), True),
+        ("legal.wage_claim", ("legal",), True),
+        ("legal", ("legal.detention",), True),
+        ("legal.wage_claim", ("legal.detention",), False),
+        ("legal", ("health",), False),
+    ],
+)
+def test_a_need_is_looked_up_with_its_group(needed: str, offered: tuple[str, ...], found: bool) -> None:
+    directory = network(organization("ru.one", service(needs=offered)))
+    made = directory.offerings_for(needed, "RU-MOW")
+    assert bool(made) is found
+
+
+def test_a_changed_record_replaces_the_former_one() -> None:
+    directory = network(TWO_DOORS)
+    directory.put_organization(organization("ru.two-doors", service(id="new", areas=("KZ-75",))))
+    assert directory.offerings_for("legal.wage_claim", "RU-MOW") == []
+    assert [o.service.id for o in directory.offerings_for("legal.wage_claim", "KZ-75")] == ["new"]
+    directory.put_organization(organization("ru.two-doors", service(), active=False))
+    assert directory.offerings_for("legal.wage_claim", "KZ-75") == []
+
+
+def test_a_record_survives_json_and_shows_every_rule_for_every_candidate() -> None:
+    made = decision()
+    record = decision_record(made)
+    assert json.loads(json.dumps(record)) == record
+    view = decision_view(json.loads(json.dumps(record)))
+    assert len(view["candidates"]) == len(made.candidates)
+    for candidate in view["candidates"]:
+        assert [rule["rule"] for rule in candidate["rules"]] == list(RULES)
+        failed = [rule for rule in candidate["rules"] if not rule["passed"]]
+        assert candidate["eligible"] == (not failed)
+        assert all(rule["reason"] for rule in failed)
+        assert all(rule["reason"] is None for rule in candidate["rules"] if rule["passed"])
+    (applied,) = [c for c in view["candidates"] if c["organization"] == "ru.new"]
+    assert [r for r in applied["rules"] if not r["passed"]] == [
+        {
+            "rule": "organization_vetted",
+            "passed": False,
+            "overridden": False,
+            "reason": "not_vetted",
+            "detail": {"vetting": "applied"},
+        },
+        {
+            "rule": "agreement_in_force",
+            "passed": False,
+            "overridden": False,
+            "reason": "no_agreement",
+            "detail": {"class": "standard"},
+        },
+    ]
+    assert applied["score"] is None
+    assert applied["contributions"] == []
+
+
+def test_a_score_can_be_reckoned_from_what_the_view_shows() -> None:
+    view = decision_view(decision_record(decision()))
+    for candidate in view["candidates"]:
+        if candidate["eligible"]:
+            parts = candidate["contributions"]
+            total = sum(part["weight"] for part in parts)
+            mean = sum(part["weight"] * part["value"] for part in parts) / total
+            assert candidate["score"] == pytest.approx(mean, abs=1e-6)
+
+
+def test_the_view_has_the_published_shape() -> None:
+    view = decision_view(decision_record(decision()))
+    assert set(view) >= {
+        "id",
+        "decided_at",
+        "trigger",
+        "policy_version",
+        "directory_version",
+        "candidates",
+    }
+    assert view["decided_at"] == "2026-03-02T09:00:00Z"
+    assert view["trigger"] == "submitted"
+
+
+def test_what_a_coordinator_set_aside_is_marked() -> None:
+    far = organization("ru.far", service(areas=("RU-SPE",)))
+    view = decision_view(decision_record(decision(far, placed_with="ru.far")))
+    assert view["overridden"] == ["area_served"]
+    (candidate,) = view["candidates"]
+    assert candidate["rank"] == 1
+    assert [r["rule"] for r in candidate["rules"] if r["overridden"]] == ["area_served"]
+
+
+# --- policy -----------------------------------------------------------------------------------------
+
+
+def test_a_policy_file_names_only_what_it_changes() -> None:
+    read = load(Policy, {"version": "x", "urgent": {"answer": 5, "progress": 10}, "weights": {"cost": 0}})
+    assert read.deadlines(Urgency.urgent).answer == 5
+    assert read.deadlines(Urgency.routine) == Policy().routine
+    assert read.weights == Weights(cost=0.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "pointer"),
+    [
+        # nobody would ever be asked
+        ({"emergency_offers": 0}, "/emergency_offers"),
+        # every offer would expire before it arrives
+        ({"urgent": {"answer": 0, "progress": 10}}, "/urgent/answer"),
+        ({"weights": {"load": -1}}, "/weights/load"),
+        ({"weights": {"looks": 1}}, "/weights/looks"),
+    ],
+)
+def test_a_policy_that_would_stop_the_network_is_refused(written: dict[str, object], pointer: str) -> None:
+    with pytest.raises(Refused) as refused:
+        load(Policy, written)
+    assert [error.pointer for error in refused.value.errors] == [pointer]
+
+
+def test_the_facts_name_the_principal_need_first() -> None:
+    directory = network(organization("ru.one", service(needs=("work",))))
+    given = circumstances(directory, facts(needs=("legal.wage_claim", "work")))
+    assert decide("d", given, Policy(), Trigger.submitted).candidates == ()

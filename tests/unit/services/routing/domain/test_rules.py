@@ -1,0 +1,376 @@
+"""Every hard rule, both ways."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contracts.codes import (
+    OPT_IN_KINDS,
+    AgeBand,
+    CapacityStatus,
+    DisclosureClass,
+    Funding,
+    OrganizationKind,
+    Settlement,
+    Sex,
+    SpecialCategory,
+    Stage,
+    Urgency,
+    Vetting,
+)
+from contracts.organization import Agreement, Capacity, Eligibility, Organization
+from contracts.referral import ReferralFacts
+from contracts.vocabularies import codes
+from services.routing.domain.disclosure import (
+    SENSITIVE_CATEGORIES,
+    SENSITIVE_NEEDS,
+    disclosure_class,
+)
+from services.routing.domain.observation import Observation
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, failures
+from tests.unit.services.routing.samples import (
+    NOW,
+    SENDER,
+    agreement,
+    circumstances,
+    consent,
+    facts,
+    network,
+    offering,
+    organization,
+    service,
+)
+
+NAME = "ru.one"
+# An agreement of every vetted organisation binds no other.
+BILATERAL = (agreement(parties=(SENDER, NAME)),)
+
+
+def broken(
+    receiver: Organization | None = None,
+    said: ReferralFacts | None = None,
+    *,
+    others: tuple[Organization, ...] = (),
+    agreements: tuple[Agreement, ...] = (agreement(),),
+    **changes: Any,
+) -> set[str]:
+    """The rules that do not hold for one receiver with one service."""
+    receiver = receiver or organization(NAME)
+    directory = network(receiver, *others, agreements=agreements)
+    given = circumstances(directory, said, **changes)
+    return {failure.rule for failure in failures(offering(directory, receiver.id), given)}
+
+
+def with_service(**changes: Any) -> Organization:
+    return organization(NAME, service(**changes))
+
+
+def bounded(**bounds: Any) -> Organization:
+    return with_service(eligibility=Eligibility(**bounds))
+
+
+def capacity(status: CapacityStatus, maximum: int | None = None) -> Capacity:
+    return Capacity(status=status, updated_at=NOW, maximum=maximum)
+
+
+def urgent_as(urgency: Urgency) -> ReferralFacts:
+    return facts(urgency=urgency)
+
+
+def test_every_rule_holds_for_the_sample() -> None:
+    assert broken() == set()
+
+
+CASES: dict[str, list[Callable[[], set[str]]]] = {
+    "organization_active": [lambda: broken(organization(NAME, active=False))],
+    "organization_vetted": [
+        lambda: broken(organization(NAME, vetting=Vetting.applied), agreements=BILATERAL),
+        lambda: broken(organization(NAME, vetting=Vetting.suspended), agreements=BILATERAL),
+        lambda: broken(organization(NAME, vetting=Vetting.left), agreements=BILATERAL),
+    ],
+    "not_the_sender": [lambda: broken(sender=NAME)],
+    "consent_given": [lambda: broken(said=facts(consent=consent(given=False)))],
+    "not_excluded": [lambda: broken(said=facts(consent=consent(excluded_organizations=(NAME,))))],
+    "kind_consented": [
+        lambda: broken(organization(NAME, kind=OrganizationKind.consular_representative)),
+        lambda: broken(organization(NAME, kind=OrganizationKind.state_body)),
+        lambda: broken(organization(NAME, kind=OrganizationKind.employment_agency)),
+    ],
+    "agreement_in_force": [lambda: broken(agreements=())],
+    "can_receive": [lambda: broken(organization(NAME, sealing_key=None))],
+    "case_sealed_for": [lambda: broken(said=facts(to="ru.two"))],
+    "need_met": [
+        lambda: broken(with_service(needs=("legal.detention",))),
+        lambda: broken(said=facts(needs=("work", "legal.wage_claim"))),
+    ],
+    "area_served": [lambda: broken(with_service(areas=("RU-SPE", "KZ")))],
+    "settlement_served": [
+        lambda: broken(with_service(settlements=(Settlement.urban,)), facts(settlement=Settlement.rural))
+    ],
+    "person_eligible": [
+        lambda: broken(bounded(sexes=(Sex.female,))),
+        lambda: broken(bounded(age_bands=(AgeBand.years_12_17,))),
+        lambda: broken(bounded(stages=(Stage.returned,))),
+        lambda: broken(bounded(origin_countries=("TJ",))),
+        lambda: broken(bounded(special_categories=(SpecialCategory.work_injury,))),
+        # what is not known is not taken for granted
+        lambda: broken(bounded(sexes=(Sex.female,)), facts(sex=Sex.unknown)),
+    ],
+    "language_shared": [lambda: broken(said=facts(languages=("zh",)))],
+    "cost_accepted": [
+        lambda: broken(with_service(cost=Funding.at_cost)),
+        lambda: broken(with_service(cost=Funding.commercial)),
+    ],
+    "capacity_left": [
+        lambda: broken(with_service(capacity=capacity(CapacityStatus.no_capacity))),
+        lambda: broken(
+            with_service(capacity=capacity(CapacityStatus.waitlist)), urgent_as(Urgency.emergency)
+        ),
+        lambda: broken(
+            with_service(capacity=capacity(CapacityStatus.capacity, 3)),
+            observed=lambda _: Observation(held=3),
+        ),
+        lambda: broken(with_service(capacity=capacity(CapacityStatus.capacity, 0))),
+    ],
+    "open_now": [lambda: broken(with_service(always_open=False), urgent_as(Urgency.emergency))],
+    "storage_allowed": [lambda: broken(said=facts(consent=consent(storage_countries=("KG", "KZ"))))],
+    "not_asked_before": [lambda: broken(asked=frozenset({NAME}))],
+}
+
+
+@pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])
+def test_a_broken_rule_is_the_only_one_reported(rule: str, case: Callable[[], set[str]]) -> None:
+    assert case() == {rule}
+
+
+def test_no_rule_is_without_a_case() -> None:
+    assert set(CASES) == set(RULES)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        lambda: broken(said=facts(needs=("legal",))),
+        lambda: broken(with_service(needs=("legal",))),
+        lambda: broken(with_service(areas=("RU",))),
+        lambda: broken(said=facts(to=NAME)),
+        lambda: broken(with_service(languages=("ru",), interpretation=("ky",))),
+        lambda: broken(with_service(cost=Funding.at_cost), facts(accepts_cost=True)),
+        lambda: broken(with_service(capacity=capacity(CapacityStatus.waitlist)), urgent_as(Urgency.urgent)),
+        lambda: broken(with_service(capacity=capacity(CapacityStatus.assessment_required))),
+        lambda: broken(
+            with_service(capacity=capacity(CapacityStatus.capacity, 3)),
+            observed=lambda _: Observation(held=2),
+        ),
+        lambda: broken(with_service(always_open=False), urgent_as(Urgency.urgent)),
+        lambda: broken(said=facts(consent=consent(storage_countries=("RU",)))),
+        lambda: broken(said=facts(consent=consent(excluded_organizations=("ru.two",)))),
+        lambda: broken(
+            bounded(sexes=(Sex.male,), age_bands=(AgeBand.years_25_59,), origin_countries=("KG", "TJ"))
+        ),
+        lambda: broken(
+            bounded(special_categories=(SpecialCategory.work_injury, SpecialCategory.deported)),
+            facts(special_categories=(SpecialCategory.deported,)),
+        ),
+        lambda: broken(asked=frozenset({"ru.two"})),
+    ],
+)
+def test_a_rule_holds_at_its_other_side(case: Callable[[], set[str]]) -> None:
+    assert case() == set()
+
+
+# --- consent -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", list(OrganizationKind))
+def test_a_kind_that_a_person_may_fear_is_asked_on_opt_in_only(kind: OrganizationKind) -> None:
+    silent = broken(organization(NAME, kind=kind))
+    assert ("kind_consented" in silent) == (kind in OPT_IN_KINDS)
+    others = tuple(OPT_IN_KINDS - {kind})
+    opted_for_others = broken(organization(NAME, kind=kind), facts(consent=consent(opt_in_kinds=others)))
+    assert ("kind_consented" in opted_for_others) == (kind in OPT_IN_KINDS)
+    opted = broken(organization(NAME, kind=kind), facts(consent=consent(opt_in_kinds=(kind,))))
+    assert opted == set()
+
+
+@pytest.mark.parametrize("kind", sorted(OPT_IN_KINDS))
+def test_a_branch_of_a_consulate_is_one_whatever_it_calls_itself(kind: OrganizationKind) -> None:
+    parent = organization("ru.two", kind=kind)
+    branch = organization(NAME, parent="ru.two")
+    assert broken(branch, others=(parent,)) == {"kind_consented"}
+    opted = facts(consent=consent(opt_in_kinds=(kind,)))
+    assert broken(branch, opted, others=(parent,)) == set()
+
+
+def test_who_opted_in_to_a_representative_need_not_name_the_ministry_behind_it() -> None:
+    ministry = organization("ru.two", kind=OrganizationKind.state_body)
+    kind = OrganizationKind.consular_representative
+    representative = organization(NAME, kind=kind, parent="ru.two")
+    opted = facts(consent=consent(opt_in_kinds=(kind,)))
+    assert broken(representative, opted, others=(ministry,)) == set()
+
+
+def test_a_named_receiver_needs_the_opt_in_too() -> None:
+    representative = organization(NAME, kind=OrganizationKind.consular_representative)
+    assert broken(representative, facts(to=NAME)) == {"kind_consented"}
+
+
+@pytest.mark.parametrize("excluded", ["ru.parent", "ru.grandparent"])
+def test_branches_of_an_excluded_organization_are_excluded(excluded: str) -> None:
+    parent = organization("ru.parent", parent="ru.grandparent")
+    branch = organization(NAME, parent="ru.parent")
+    said = facts(consent=consent(excluded_organizations=(excluded,)))
+    # the grandparent's own record need not be known
+    assert broken(branch, said, others=(parent,)) == {"not_excluded"}
+
+
+def test_the_parent_of_an_excluded_branch_is_not_excluded() -> None:
+    parent = organization(NAME)
+    branch = organization("ru.branch", parent=NAME)
+    said = facts(consent=consent(excluded_organizations=("ru.branch",)))
+    assert broken(parent, said, others=(branch,)) == set()
+
+
+def test_two_records_that_name_each_other_as_parents_do_not_hang_the_matching() -> None:
+    one, two = organization(NAME, parent="ru.two"), organization("ru.two", parent=NAME)
+    said = facts(consent=consent(excluded_organizations=("ru.three",)))
+    assert broken(one, said, others=(two,)) == set()
+
+
+# --- agreements --------------------------------------------------------------------------------
+
+
+def covered(said: ReferralFacts | None = None, *agreements: Agreement, **changes: Any) -> bool:
+    return "agreement_in_force" not in broken(said=said, agreements=agreements, **changes)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "holds"),
+    [
+        (NOW.date(), None, True),
+        (NOW.date(), NOW.date(), True),
+        (NOW.date() + dt.timedelta(days=1), None, False),
+        (dt.date(2020, 1, 1), NOW.date() - dt.timedelta(days=1), False),
+        (dt.date(2020, 1, 1), NOW.date(), True),
+    ],
+)
+def test_an_agreement_holds_from_its_first_day_to_its_last(
+    first: dt.date, last: dt.date | None, holds: bool
+) -> None:
+    assert covered(None, agreement(effective_from=first, effective_until=last)) is holds
+
+
+@pytest.mark.parametrize(
+    ("agreed", "needed", "holds"),
+    [
+        ((), "legal.wage_claim", True),
+        (("legal",), "legal.wage_claim", True),
+        (("legal.wage_claim",), "legal.wage_claim", True),
+        (("health", "legal.wage_claim"), "legal.wage_claim", True),
+        (("legal.detention",), "legal.wage_claim", False),
+        (("health",), "legal.wage_claim", False),
+        (("legal",), "legal", True),
+        # an agreement on wage claims allows nothing about all of the law
+        (("legal.wage_claim",), "legal", False),
+    ],
+)
+def test_an_agreement_covers_its_needs(agreed: tuple[str, ...], needed: str, holds: bool) -> None:
+    assert covered(facts(needs=(needed,)), agreement(needs=agreed)) is holds
+
+
+@pytest.mark.parametrize(
+    ("parties", "holds"),
+    [
+        (("*",), True),
+        ((SENDER, NAME), True),
+        ((SENDER, NAME, "ru.two"), True),
+        ((SENDER, "ru.two"), False),
+        (("ru.two", NAME), False),
+    ],
+)
+def test_both_are_parties(parties: tuple[str, ...], holds: bool) -> None:
+    assert covered(None, agreement(parties=parties)) is holds
+
+
+def test_an_agreement_of_every_vetted_organization_does_not_bind_a_sender_who_is_not() -> None:
+    assert not covered(None, agreement(), sender="kg.unknown")
+    applicant = replace(organization("kg.applicant"), vetting=Vetting.applied)
+    assert not covered(None, agreement(), sender="kg.applicant", others=(applicant,))
+    assert covered(
+        None, agreement(parties=("kg.applicant", NAME)), sender="kg.applicant", others=(applicant,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("allowed", "needed", "holds"),
+    [
+        (DisclosureClass.standard, DisclosureClass.standard, True),
+        (DisclosureClass.sensitive, DisclosureClass.standard, True),
+        (DisclosureClass.sensitive, DisclosureClass.sensitive, True),
+        (DisclosureClass.standard, DisclosureClass.sensitive, False),
+    ],
+)
+def test_an_agreement_allows_its_class(
+    allowed: DisclosureClass, needed: DisclosureClass, holds: bool
+) -> None:
+    assert covered(None, agreement(disclosure=allowed), disclosure=needed) is holds
+
+
+def test_one_agreement_does_all_of_it() -> None:
+    wages = agreement(id="wages", needs=("legal",))
+    sensitive = agreement(id="deep", needs=("health",), disclosure=DisclosureClass.sensitive)
+    said = facts(special_categories=(SpecialCategory.hiv,))
+    assert not covered(said, wages, sensitive)
+    assert covered(said, wages, replace(sensitive, needs=("legal.wage_claim",)))
+
+
+def test_a_changed_agreement_forgets_its_former_parties() -> None:
+    directory = network(NAME, agreements=(agreement(parties=(SENDER, NAME)),))
+    directory.put_agreement(agreement(parties=(SENDER, "ru.two")))
+    given = circumstances(directory)
+    found = {failure.rule for failure in failures(offering(directory, NAME), given)}
+    assert found == {"agreement_in_force"}
+
+
+# --- disclosure ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("category", list(SpecialCategory))
+def test_the_class_of_a_category(category: SpecialCategory) -> None:
+    sensitive = disclosure_class(facts(special_categories=(category,))) is DisclosureClass.sensitive
+    assert sensitive == (category in SENSITIVE_CATEGORIES)
+
+
+@pytest.mark.parametrize("need", sorted(codes("needs")))
+def test_the_class_of_a_need_even_when_it_is_not_the_first(need: str) -> None:
+    sensitive = disclosure_class(facts(needs=("money", need))) is DisclosureClass.sensitive
+    assert sensitive == (need in SENSITIVE_NEEDS or need in {"protection", "health"})
+
+
+def test_sensitive_needs_are_needs() -> None:
+    assert codes("needs") >= SENSITIVE_NEEDS
+
+
+# --- coordinators --------------------------------------------------------------------------------
+
+
+def test_no_coordinator_overrides_consent_trust_agreements_keys_or_money() -> None:
+    never = {
+        "organization_active",
+        "organization_vetted",
+        "not_the_sender",
+        "consent_given",
+        "not_excluded",
+        "kind_consented",
+        "agreement_in_force",
+        "can_receive",
+        "case_sealed_for",
+        "cost_accepted",
+        "storage_allowed",
+    }
+    assert set(RULES) - COORDINATOR_MAY_OVERRIDE == never

@@ -1,0 +1,180 @@
+"""The score: each consideration counts in its own direction, ties are fair, and all is in 0 to 1."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.codes import CapacityStatus, Funding
+from contracts.organization import Capacity, Organization
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.observation import Observation
+from services.routing.domain.policy import Policy, Weights
+from services.routing.domain.scoring import contributions, score
+from tests.unit.services.routing.samples import (
+    NOW,
+    circumstances,
+    facts,
+    network,
+    offering,
+    organization,
+    service,
+)
+
+NAME = "ru.one"
+
+
+def values(receiver: Organization | None = None, said: Any = None, seen: Any = None) -> dict[str, float]:
+    directory = network(receiver or organization(NAME))
+    circumstance = circumstances(directory, said, observed=lambda _: seen or Observation())
+    return dict(contributions(offering(directory, NAME), circumstance))
+
+
+def of_service(name: str, **changes: Any) -> float:
+    return values(organization(NAME, service(**changes)))[name]
+
+
+def capacity(*, days: float = 0, maximum: int | None = None) -> Capacity:
+    stated = NOW - dt.timedelta(days=days)
+    return Capacity(status=CapacityStatus.capacity, updated_at=stated, maximum=maximum)
+
+
+def falls(numbers: list[float]) -> bool:
+    return all(a > b for a, b in pairwise(numbers))
+
+
+def test_more_of_the_needs_covered_is_better() -> None:
+    needs = ("legal.wage_claim", "health.primary_care", "work")
+    found = [
+        values(organization(NAME, service(needs=offered)), facts(needs=needs))["needs_covered"]
+        for offered in (("legal", "health", "work.job_search"), ("legal", "health"), ("legal",))
+    ]
+    assert found == pytest.approx([1, 2 / 3, 1 / 3], abs=1e-6)
+
+
+def test_the_very_region_is_nearer_than_the_country() -> None:
+    assert of_service("nearness", areas=("RU-MOW",)) > of_service("nearness", areas=("RU",))
+
+
+def test_the_persons_first_language_is_best_then_another_then_an_interpreter() -> None:
+    said = facts(languages=("tg", "ru"))
+    found = [
+        values(organization(NAME, service(languages=spoken, interpretation=("tg",))), said)["language"]
+        for spoken in (("tg",), ("ru",), ("kk",))
+    ]
+    assert falls(found)
+
+
+def test_who_answers_and_answers_fast_is_better() -> None:
+    found = [
+        values(seen=seen)["responsiveness"]
+        for seen in (
+            Observation(answered=10, answer_seconds=10 * 600),
+            Observation(answered=10, answer_seconds=10 * 7200),
+            Observation(answered=10, answer_seconds=10 * 86400),
+            Observation(answered=9, expired=9, answer_seconds=9 * 86400),
+            Observation(expired=3),
+        )
+    ]
+    assert falls(found)
+    assert found[0] == 1.0
+    assert found[-1] == 0.0
+
+
+def test_who_was_never_asked_stands_between_the_reliable_and_the_silent() -> None:
+    unknown = values()["responsiveness"]
+    assert 0 < unknown < values(seen=Observation(answered=1, answer_seconds=60))["responsiveness"]
+
+
+@pytest.mark.parametrize("maximum", [None, 100])
+def test_who_holds_less_is_better(maximum: int | None) -> None:
+    receiver = organization(NAME, service(capacity=capacity(maximum=maximum)))
+    assert falls([values(receiver, seen=Observation(held=held))["load"] for held in (0, 1, 10, 50, 90)])
+
+
+def test_a_fresh_statement_of_capacity_is_better() -> None:
+    found = [of_service("freshness", capacity=capacity(days=days)) for days in (0, 1, 90, 400)]
+    assert falls(found)
+    assert found[2] == pytest.approx(0.5)
+    # a partner's clock may be ahead of ours
+    assert of_service("freshness", capacity=capacity(days=-1)) == 1.0
+
+
+def test_free_is_better_than_at_cost_than_commercial() -> None:
+    assert falls(
+        [of_service("cost", cost=cost) for cost in (Funding.free, Funding.at_cost, Funding.commercial)]
+    )
+
+
+@given(
+    answered=st.integers(0, 10_000),
+    expired=st.integers(0, 10_000),
+    seconds=st.integers(0, 10**9),
+    held=st.integers(-5, 10_000),
+    maximum=st.none() | st.integers(0, 1000),
+    days=st.floats(-1000, 10_000),
+    weights=st.lists(st.floats(0, 1000), min_size=7, max_size=7),
+)
+def test_everything_is_between_nothing_and_one(
+    answered: int,
+    expired: int,
+    seconds: int,
+    held: int,
+    maximum: int | None,
+    days: float,
+    weights: list[float],
+) -> None:
+    receiver = organization(NAME, service(capacity=capacity(days=days, maximum=maximum)))
+    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, held=held)
+    found = values(receiver, seen=seen)
+    assert all(0.0 <= value <= 1.0 for value in found.values())
+    assert set(found) == set(Weights().by_name())
+    result = score(found, dict(zip(found, weights, strict=True)))
+    assert 0.0 <= result <= 1.0
+    assert math.isfinite(result)
+
+
+def test_the_score_is_the_weighted_mean() -> None:
+    assert score({"a": 1.0, "b": 0.5}, {"a": 1.0, "b": 3.0}) == pytest.approx(0.625)
+    assert score({"a": 1.0}, {"a": 0.0}) == 0.0
+
+
+# --- ties -------------------------------------------------------------------------------------------
+
+
+def ranked(referral_id: str, *receivers: Any) -> Decision:
+    given_now = replace(circumstances(network(*receivers)), referral_id=referral_id)
+    return decide("d", given_now, Policy(), Trigger.submitted)
+
+
+def test_a_tie_falls_the_same_way_again_whatever_the_order_of_the_directory() -> None:
+    names = ["ru.one", "ru.two", "ru.three"]
+    for number in range(20):
+        one = ranked(f"r{number}", *names).ranked
+        other = ranked(f"r{number}", *reversed(names)).ranked
+        assert one == other
+
+
+def test_over_many_referrals_a_tie_is_nobodys_favourite() -> None:
+    directory = network("ru.one", "ru.two", "ru.three")
+    first = Counter(
+        decide(
+            "d",
+            replace(circumstances(directory), referral_id=f"018f0000-0000-7000-8000-{number:012d}"),
+            Policy(),
+            Trigger.submitted,
+        )
+        .ranked[0]
+        .organization
+        for number in range(1000)
+    )
+    assert len(first) == 3
+    assert all(250 <= count <= 420 for count in first.values())

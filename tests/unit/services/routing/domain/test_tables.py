@@ -1,0 +1,75 @@
+"""The two transition tables: what is in them happens, what is not changes nothing."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from contracts.codes import OfferState, ReferralStatus
+from contracts.errors import Refused
+from services.routing.domain.offer import OFFER_TRANSITIONS, Offer, OfferEvent, close
+from services.routing.domain.referral import REFERRAL_TRANSITIONS, ReferralEvent, next_status
+from tests.unit.services.routing.samples import DAY, NOW, REFERRAL
+
+LEGAL_OFFER = {"accept": "accepted", "decline": "declined", "expire": "expired", "revoke": "revoked"}
+ENDS = {
+    ReferralStatus.completed,
+    ReferralStatus.withdrawn,
+    ReferralStatus.failed,
+    ReferralStatus.entered_in_error,
+}
+# Written out a second time on purpose, as the design page draws it.
+LEGAL_REFERRAL = {
+    "requested": {"offer": "offered", "exhaust": "unplaced"},
+    "offered": {"offer": "offered", "exhaust": "unplaced", "accept": "accepted"},
+    "unplaced": {"offer": "offered"},
+    "accepted": {"progress": "in_progress", "hold": "on_hold", "complete": "completed"},
+    "in_progress": {"progress": "in_progress", "hold": "on_hold", "complete": "completed"},
+    "on_hold": {"progress": "in_progress", "hold": "on_hold", "complete": "completed"},
+}
+LEAVING = {"withdraw": "withdrawn", "fail": "failed", "void": "entered_in_error"}
+
+
+def offer(state: OfferState) -> Offer:
+    return Offer(
+        id="o",
+        referral_id=REFERRAL,
+        organization="ru.one",
+        service="legal",
+        rank=1,
+        opened_at=NOW,
+        deadline=NOW + DAY,
+        state=state,
+    )
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(OfferState, OfferEvent)))
+def test_an_offer_ends_once(state: OfferState, event: OfferEvent) -> None:
+    before = offer(state)
+    if state is OfferState.open:
+        after = close(before, event, NOW, "because")
+        assert after.state == LEGAL_OFFER[event]
+        assert (after.closed_at, after.reason) == (NOW, "because")
+    else:
+        with pytest.raises(Refused) as refused:
+            close(before, event, NOW)
+        assert refused.value.slug == "offer-closed"
+        assert before == offer(state)
+
+
+@pytest.mark.parametrize(("status", "event"), list(product(ReferralStatus, ReferralEvent)))
+def test_a_referral_goes_where_its_table_says(status: ReferralStatus, event: ReferralEvent) -> None:
+    legal = {**LEGAL_REFERRAL[status], **LEAVING} if status not in ENDS else {}
+    if event in legal:
+        assert next_status(status, event) == legal[event]
+    else:
+        with pytest.raises(Refused) as refused:
+            next_status(status, event)
+        assert refused.value.slug == "not-in-this-state"
+
+
+def test_the_tables_know_every_state() -> None:
+    assert set(OFFER_TRANSITIONS) == set(OfferState)
+    assert set(REFERRAL_TRANSITIONS) == set(ReferralStatus)
+    assert {status for status, events in REFERRAL_TRANSITIONS.items() if not events} == ENDS

@@ -1,0 +1,215 @@
+"""Invented organisations and referrals for routing's tests: every rule holds, until a test breaks one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from contracts.codes import (
+    AgeBand,
+    AgreementKind,
+    CapacityStatus,
+    ConsentMethod,
+    DisclosureClass,
+    Funding,
+    OrganizationKind,
+    Settlement,
+    Sex,
+    Stage,
+    Urgency,
+    Vetting,
+)
+from contracts.envelope import Event
+from contracts.facts import Fact, ReferralSubmitted
+from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
+from contracts.referral import Consent, ReferralFacts
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.directory import Directory, Offering
+from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.lifecycle import Context, Step, apply
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.policy import Policy
+from services.routing.domain.referral import Referral
+from services.routing.domain.rules import Circumstances
+
+NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
+SENDER = "kg.sender"
+REFERRAL = "018f0000-0000-7000-8000-000000000001"
+KEY = SealingKey(kty="OKP", crv="X25519", x="a" * 43, kid="b" * 43)
+
+
+def service(**changes: Any) -> Service:
+    """A free lawyer in Moscow who takes everybody, day and night."""
+    return replace(
+        Service(
+            id="legal",
+            name="Legal help",
+            needs=("legal.wage_claim",),
+            areas=("RU-MOW",),
+            languages=("ru", "ky"),
+            cost=Funding.free,
+            capacity=Capacity(status=CapacityStatus.capacity, updated_at=NOW),
+            always_open=True,
+        ),
+        **changes,
+    )
+
+
+def organization(name: str, *services: Service, **changes: Any) -> Organization:
+    """A vetted NGO with a sealing key; with the lawyer's service unless others are given."""
+    return replace(
+        Organization(
+            id=name,
+            name=name,
+            kind=OrganizationKind.ngo,
+            country="RU",
+            vetting=Vetting.vetted,
+            sealing_key=KEY,
+            services=services or (service(),),
+        ),
+        **changes,
+    )
+
+
+def agreement(**changes: Any) -> Agreement:
+    """The memorandum of the whole network."""
+    return replace(
+        Agreement(
+            id="network",
+            title="Memorandum",
+            kind=AgreementKind.network_memorandum,
+            parties=("*",),
+            disclosure=DisclosureClass.standard,
+            effective_from=dt.date(2021, 1, 1),
+        ),
+        **changes,
+    )
+
+
+def network(*receivers: Organization | str, agreements: Iterable[Agreement] = (agreement(),)) -> Directory:
+    """A directory with the sender and the receivers."""
+    directory = Directory()
+    directory.version = 7
+    directory.put_organization(replace(organization(SENDER), services=()))
+    for receiver in receivers:
+        known = organization(receiver) if isinstance(receiver, str) else receiver
+        directory.put_organization(known)
+    for one in agreements:
+        directory.put_agreement(one)
+    return directory
+
+
+def consent(**changes: Any) -> Consent:
+    return replace(Consent(given=True, given_at=NOW, method=ConsentMethod.signed), **changes)
+
+
+def facts(**changes: Any) -> ReferralFacts:
+    """A wage claim in Moscow."""
+    return replace(
+        ReferralFacts(
+            needs=("legal.wage_claim",),
+            urgency=Urgency.routine,
+            region="RU-MOW",
+            settlement=Settlement.urban,
+            languages=("ky",),
+            stage=Stage.in_destination,
+            origin_country="KG",
+            age_band=AgeBand.years_25_59,
+            sex=Sex.male,
+            consent=consent(),
+        ),
+        **changes,
+    )
+
+
+def circumstances(directory: Directory, said: ReferralFacts | None = None, **changes: Any) -> Circumstances:
+    said = said or facts()
+    return replace(
+        Circumstances(
+            referral_id=REFERRAL,
+            sender=SENDER,
+            facts=said,
+            disclosure=disclosure_class(said),
+            asked=frozenset(),
+            directory=directory,
+            observed=lambda _: NOTHING_OBSERVED,
+            now=NOW,
+        ),
+        **changes,
+    )
+
+
+def offering(directory: Directory, name: str) -> Offering:
+    """The one service of an organisation."""
+    (found,) = directory.offerings_of(name)
+    return found
+
+
+class Life:
+    """One referral, driven fact by fact, with the network's matching behind it."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        policy: Policy | None = None,
+        observed: Callable[[str], Observation] = lambda _: NOTHING_OBSERVED,
+    ) -> None:
+        self.directory = directory
+        self.policy = policy or Policy()
+        self.observed = observed
+        self.now = NOW
+        self.referral: Referral | None = None
+        self.facts: list[Fact] = []
+        self.decisions: list[Decision] = []
+        self._ids = count(1)
+
+    def new_id(self) -> str:
+        return f"018f0000-0000-7000-9000-{next(self._ids):012d}"
+
+    def context(self) -> Context:
+        return Context(now=self.now, new_id=self.new_id, policy=self.policy, decide=self._decide)
+
+    def say(self, fact: Fact, *, admitted_at: dt.datetime | None = None) -> tuple[Fact, ...]:
+        """A fact from outside; returns what follows."""
+        number = self.new_id()
+        event = Event(
+            id=number,
+            source="/kg/intake",
+            time=admitted_at or self.now,
+            partition_key=REFERRAL,
+            correlation_id=number,
+            causation_id=None,
+            data=fact,
+        )
+        return self.take(apply(self.referral, event, self.context()))
+
+    def take(self, step: Step) -> tuple[Fact, ...]:
+        self.referral = step.referral
+        self.facts += step.facts
+        self.decisions += step.decisions
+        return step.facts
+
+    def submit(self, **changes: Any) -> tuple[Fact, ...]:
+        return self.say(ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=facts(**changes)))
+
+    @property
+    def known(self) -> Referral:
+        assert self.referral is not None
+        return self.referral
+
+    def _decide(self, referral: Referral, trigger: Trigger, placed_with: str | None = None, /) -> Decision:
+        given = circumstances(
+            self.directory,
+            referral.facts,
+            sender=referral.sender,
+            asked=frozenset(offer.organization for offer in referral.offers),
+            observed=self.observed,
+            now=self.now,
+        )
+        return decide(self.new_id(), given, self.policy, trigger, placed_with=placed_with)
