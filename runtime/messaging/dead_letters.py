@@ -9,21 +9,17 @@ Nothing is lost on the way back. The crash points of a replay, in order:
 A letter that was parked is not in its consumer's inbox (the transaction that failed took its row along), so
 putting it back makes it take effect. It then comes after all that its partition key has seen meanwhile. What
 fails again is parked again, with the time it was first seen.
-
-Looking at a queue is taking from it, for the broker: its letters count as unacknowledged meanwhile, and go
-back to their places afterwards. Two at once would each see a part and scramble the order, so the second one
-waits for the first. A queue that is read by other means (a management page) shows only the rest.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -32,47 +28,17 @@ from contracts.errors import Refused
 from contracts.facts import CATALOGUE
 from contracts.records import Malformed
 from contracts.topology import DIRECT, PARKED_SUFFIX, Topology, parked
+from runtime.messaging.browsing import Browse, Browsed, Browser
 from runtime.messaging.parking import FIRST_SEEN, QUEUE, REASON
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
 
 # So many bodies are in memory at a time, and on their way back in one wave.
 WAVE = 100
 # The classifications of `contracts.facts` that an operator may read.
-OPEN = frozenset({"public", "routing-facts"})
+OPEN = ("public", "routing-facts")
 
 _DEATHS = "x-death"
 _PARTITION_KEY = "partitionkey"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Browsed:
-    """A message as a browser found it. number: its place in the queue, from 1; tag: the broker's own."""
-
-    number: int
-    tag: int
-    message_id: str
-    headers: Mapping[str, Any]
-    body: bytes = field(repr=False)
-
-
-class Browser(Protocol):
-    """A look into one queue. Once it is over, what was not removed is back in its place."""
-
-    def messages(self) -> Iterator[Browsed]:
-        """What was in the queue when the look began, the oldest first; to be asked for once.
-
-        Raises BrokerUnavailable; nothing is lost then.
-        """
-        ...
-
-    def remove(self, messages: Sequence[Browsed]) -> None:
-        """Lets the broker forget these, and no others. Raises BrokerUnavailable."""
-        ...
-
-
-# Opens a look into the queue of that name. Entering it raises Refused where there is no such queue,
-# Unavailable while somebody else is looking, BrokerUnavailable.
-Browse = Callable[[str], AbstractContextManager[Browser]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,11 +114,11 @@ def open_data(body: bytes) -> Mapping[str, Any] | None:
         envelope = Envelope.decode(body)
     except Malformed:
         return None
-    said = {orjson.loads(body).get("dataclassification")}
-    if envelope.type in CATALOGUE:
-        said.add(CATALOGUE[envelope.type].classification)
-    said.discard(None)
-    return envelope.data if said and said <= OPEN else None
+    stated = orjson.loads(body).get("dataclassification")
+    known = CATALOGUE.get(envelope.type)
+    said = [stated, known and known.classification]
+    classified = [one for one in said if one is not None]
+    return envelope.data if classified and all(one in OPEN for one in classified) else None
 
 
 class DeadLetters:

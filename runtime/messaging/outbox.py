@@ -18,6 +18,9 @@ from contracts.envelope import Event
 from contracts.facts import Fact
 from runtime.messaging.ports import Outgoing
 
+# What a wave may hold of message bodies; one message may be larger.
+WAVE_BYTES = 16 * 1024 * 1024
+
 
 def outgoing(event: Event[Fact]) -> Outgoing:
     """The message that carries an event."""
@@ -52,23 +55,30 @@ class Outbox:
         if rows:
             transaction.execute(insert(self._table), rows)
 
-    def oldest(self, transaction: Connection, limit: int) -> list[tuple[int, Outgoing]]:
-        """The oldest messages with their row numbers."""
-        rows = transaction.execute(select(self._table).order_by(self._table.c.number).limit(limit))
-        return [
-            (
-                row.number,
-                Outgoing(
+    def oldest(
+        self, transaction: Connection, limit: int, most_bytes: int = WAVE_BYTES
+    ) -> list[tuple[int, Outgoing]]:
+        """The oldest messages with their row numbers: up to `limit`, or until their bodies together
+        reach `most_bytes`."""
+        statement = select(self._table).order_by(self._table.c.number).limit(limit)
+        found: list[tuple[int, Outgoing]] = []
+        size = 0
+        # Streamed: a wave of sealed cases is not all in memory before it is found to be too large.
+        with transaction.execute(statement, execution_options={"stream_results": True}) as rows:
+            for row in rows:
+                message = Outgoing(
                     exchange=row.exchange,
                     routing_key=row.routing_key,
                     message_id=row.message_id,
                     partition_key=row.partition_key,
                     body=row.body,
                     headers=row.headers,
-                ),
-            )
-            for row in rows
-        ]
+                )
+                found.append((row.number, message))
+                size += len(row.body)
+                if size >= most_bytes:
+                    break
+        return found
 
     def forget(self, transaction: Connection, numbers: Sequence[int]) -> None:
         """Deletes rows that the broker has confirmed."""

@@ -18,7 +18,7 @@ from amqp.exceptions import NotFound, ResourceLocked
 from kombu import Connection
 
 from contracts.errors import Refused, Unavailable
-from runtime.messaging.dead_letters import Browsed
+from runtime.messaging.browsing import Browsed
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit_connection import BROKEN, Dialling, Pulse, close
 
@@ -37,7 +37,7 @@ _PAUSE_SECONDS = 0.02
 
 
 class RabbitBrowsers:
-    """Opens looks into the queues at an AMQP URI: a `dead_letters.Browse`."""
+    """Opens looks into the queues at an AMQP URI: a `browsing.Browse`."""
 
     def __init__(self, uri: str) -> None:
         self._dialling = Dialling(
@@ -46,12 +46,14 @@ class RabbitBrowsers:
 
     @contextmanager
     def __call__(self, queue: str) -> Iterator[RabbitBrowser]:
-        """See `dead_letters.Browse`. Of more than MOST messages, the first MOST are seen."""
+        """See `browsing.Browse`. Of more than MOST messages, the first MOST are seen."""
         connection = self._dialling.connect()
         try:
             browser = RabbitBrowser(connection, queue)
-            yield browser
-            browser.end()
+            try:
+                yield browser
+            finally:
+                browser.end()
         except BROKEN as error:
             raise BrokerUnavailable(
                 f"The connection to the broker broke ({type(error).__name__})."
@@ -62,7 +64,7 @@ class RabbitBrowsers:
 
 
 class RabbitBrowser:
-    """See `dead_letters.Browser`."""
+    """See `browsing.Browser`."""
 
     def __init__(self, connection: Connection, queue: str) -> None:
         self._connection = connection
@@ -75,7 +77,7 @@ class RabbitBrowser:
         self._arrived: deque[Any] = deque()
 
     def messages(self) -> Iterator[Browsed]:
-        """See `dead_letters.Browser`."""
+        """See `browsing.Browser`."""
         if not self._count:
             return
         self._channel = self._connection.channel()
@@ -87,7 +89,7 @@ class RabbitBrowser:
             yield _browsed(number, self._next())
 
     def remove(self, messages: Sequence[Browsed]) -> None:
-        """See `dead_letters.Browser`. One by one: a `multiple` ack would take what lies between."""
+        """See `browsing.Browser`. One by one: a `multiple` ack would take what lies between."""
         self._pulse.beat()
         for message in messages:
             self._channel.basic_ack(message.tag)

@@ -81,7 +81,8 @@ class Relay:
                     self._metrics.relay_failures.inc()
                     self._pause(pause)
                     continue
-                if published < WAVE:
+                # A wave of large messages is short: only an empty one means that nothing waits.
+                if not published:
                     self._wake.wait(IDLE_SECONDS)
                     self._publisher.tend()
         finally:

@@ -121,6 +121,14 @@ def test_two_waves_keep_the_order_of_commits(database: Database, hub: Broker) ->
     assert arrived(hub, len(ids)) == ids
 
 
+def test_a_wave_of_large_messages_is_short(database: Database) -> None:
+    fill_outbox(database, numbered(5))  # bodies of two bytes
+    outbox = Outbox(TABLES.outbox)
+    with database.read() as transaction:
+        sizes = [len(outbox.oldest(transaction, 4, most_bytes)) for most_bytes in (1, 2, 3, 4, 100)]
+    assert sizes == [1, 1, 2, 2, 4]
+
+
 def test_what_was_not_confirmed_stays_and_goes_out_in_order(database: Database) -> None:
     hub = FailingBroker(PublishIncomplete(3, "the connection broke"), BrokerUnavailable("It is away."))
     fill_outbox(database, numbered(6))
