@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import amqp
 from amqp.exceptions import NotFound, ResourceLocked
-from kombu import Connection
 
 from contracts.errors import Refused, Unavailable
 from runtime.messaging.browsing import Browsed
 from runtime.messaging.ports import BrokerUnavailable
-from runtime.messaging.rabbit_connection import BROKEN, Dialling, Pulse, close
+from runtime.messaging.rabbit_connection import BROKEN, Dialling, Pulse, close, drain
 
 CONNECT_TIMEOUT_SECONDS = 5
 # Longer than a wave takes to be confirmed, during which nobody beats here.
@@ -47,9 +47,9 @@ class RabbitBrowsers:
     @contextmanager
     def __call__(self, queue: str) -> Iterator[RabbitBrowser]:
         """See `browsing.Browse`. Of more than MOST messages, the first MOST are seen."""
-        connection = self._dialling.connect()
+        link = self._dialling.connect()
         try:
-            browser = RabbitBrowser(connection, queue)
+            browser = RabbitBrowser(link, queue)
             try:
                 yield browser
             finally:
@@ -60,17 +60,17 @@ class RabbitBrowsers:
             ) from error
         finally:
             # In good order: the acknowledgements sent on it have been read by the broker.
-            close(connection)
+            close(link)
 
 
 class RabbitBrowser:
     """See `browsing.Browser`."""
 
-    def __init__(self, connection: Connection, queue: str) -> None:
-        self._connection = connection
+    def __init__(self, link: amqp.Connection, queue: str) -> None:
+        self._link = link
         self._queue = queue
-        self._pulse = Pulse(connection, HEARTBEAT_SECONDS)
-        self._control = _locked_channel(connection, queue)
+        self._pulse = Pulse(link, HEARTBEAT_SECONDS)
+        self._control = _locked_channel(link, queue)
         self._count = min(self._ready(), MOST)
         self._kept = 0
         self._channel: Any = None
@@ -80,7 +80,7 @@ class RabbitBrowser:
         """See `browsing.Browser`."""
         if not self._count:
             return
-        self._channel = self._connection.channel()
+        self._channel = self._link.channel()
         self._channel.basic_qos(0, self._count, False)
         self._kept = self._count
         self._channel.basic_consume(self._queue, callback=self._arrived.append)
@@ -110,9 +110,7 @@ class RabbitBrowser:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Unavailable(f"Somebody else is taking messages from {self._queue}.")
-            try:
-                self._connection.drain_events(timeout=min(left, self._pulse.interval))
-            except TimeoutError:
+            if not drain(self._link, min(left, self._pulse.interval)):
                 self._pulse.beat()
         return self._arrived.popleft()
 
@@ -123,10 +121,10 @@ class RabbitBrowser:
             raise Refused("not-found", f"This broker has no queue {self._queue}.") from None
 
 
-def _locked_channel(connection: Connection, queue: str) -> Any:
+def _locked_channel(link: amqp.Connection, queue: str) -> Any:
     deadline = time.monotonic() + TURN_SECONDS
     while True:
-        channel = connection.channel()
+        channel = link.channel()
         try:
             channel.queue_declare(f"{queue}.looked-at", durable=False, exclusive=True, auto_delete=True)
         except ResourceLocked:
