@@ -56,7 +56,13 @@ class Messenger:
         self._clock = clock
         self._metrics = MessagingMetrics(registry)
         self._inbox = Inbox(tables.inbox)
-        self.relay = Relay(database=database, outbox=self.outbox, broker=broker, metrics=self._metrics)
+        self.relay = Relay(
+            database=database,
+            outbox=self.outbox,
+            broker=broker,
+            metrics=self._metrics,
+            redeclare=lambda: broker.declare(topology),
+        )
         self._processors: list[BatchProcessor[Any]] = []
         self._replicas: list[tuple[Replica, ReplicaView]] = []
         self._declared = False
@@ -155,5 +161,5 @@ class Messenger:
             self.backlog = self.outbox.depth(transaction)
         self._metrics.outbox_depth.set(self.backlog)
         if clean:
-            with self._database.write() as transaction:
+            with self._database.write(durable=False) as transaction:
                 self._inbox.forget_before(transaction, self._clock.now() - KEPT)

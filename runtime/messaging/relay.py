@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
@@ -27,8 +27,16 @@ class Relay:
     """One relay a database publishes at a time; with it down, the outbox grows and nothing is lost."""
 
     def __init__(
-        self, *, database: Database, outbox: Outbox, broker: Broker, metrics: MessagingMetrics
+        self,
+        *,
+        database: Database,
+        outbox: Outbox,
+        broker: Broker,
+        metrics: MessagingMetrics,
+        redeclare: Callable[[], None] = lambda: None,
     ) -> None:
+        """redeclare: called when no queue takes a message: the broker may have lost its queues."""
+        self._redeclare = redeclare
         self._database = database
         self._outbox = outbox
         self._metrics = metrics
@@ -59,6 +67,8 @@ class Relay:
             self._publisher.publish([message for _, message in waiting])
         except PublishIncomplete as error:
             self._forget(numbers[: error.confirmed])
+            if error.unroutable is not None:
+                self._redeclare()
             raise
         self._metrics.confirm_seconds.observe(time.monotonic() - started)
         self._forget(numbers)
@@ -97,9 +107,10 @@ class Relay:
         self._ended.wait()
 
     def _forget(self, numbers: Sequence[int]) -> None:
-        # Confirmed, not yet deleted: a crash here publishes them once more, and inboxes know them.
+        # Confirmed, not yet deleted: a crash here publishes them once more, and inboxes know them. For the
+        # same reason the deletion need not wait for the disk.
         if numbers:
-            with self._database.write() as transaction:
+            with self._database.write(durable=False) as transaction:
                 self._outbox.forget(transaction, numbers)
             self._metrics.published.inc(len(numbers))
 

@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from contracts.errors import Unavailable
 
 _WRITING = "kopuro_writing"
+_DURABLE = "kopuro_durable"
 # How long SQLite waits for another process (a migration, a backup) that holds its lock.
 _BUSY_TIMEOUT_MS = 5_000
 # What PostgreSQL (SQLSTATE) does not count among the operational errors, though no message is at fault: the
@@ -79,14 +80,18 @@ class Database:
         return self._engine
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """One write transaction: committed when the block ends, rolled back when it raises.
 
-        Raises DatabaseUnavailable; every other error is the block's own.
+        durable: False for what may be done once more after a loss of power (deleting what is finished):
+        the commit then does not wait for the disk. It is as atomic as any other, and the next durable
+        commit makes it durable too. Raises DatabaseUnavailable; every other error is the block's own.
         """
         with self._writer, translated(), self._engine.connect() as connection:
-            connection = connection.execution_options(**{_WRITING: True})
+            connection = connection.execution_options(**{_WRITING: True, _DURABLE: durable})
             with connection.begin():
+                if not durable and not self._is_sqlite:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
 
     @contextmanager
@@ -133,5 +138,13 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later could
     # otherwise be refused half-way.
-    writing = connection.get_execution_options().get(_WRITING, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(_WRITING, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # Said before every write, so that no transaction inherits another one's level.
+    level = "FULL" if options[_DURABLE] else "NORMAL"
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA synchronous={level}")
+    cursor.close()
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -121,6 +121,22 @@ def test_two_waves_keep_the_order_of_commits(database: Database, hub: Broker) ->
     assert arrived(hub, len(ids)) == ids
 
 
+def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> None:
+    hub = MemoryBroker()  # without any queue
+    fill_outbox(database, numbered(2))
+    relay = Relay(
+        database=database,
+        outbox=Outbox(TABLES.outbox),
+        broker=hub,
+        metrics=MessagingMetrics(CollectorRegistry()),
+        redeclare=lambda: hub.declare(ANSWERS),
+    )
+    with pytest.raises(PublishIncomplete):
+        relay.publish_wave()
+    assert relay.publish_wave() == 2
+    assert arrived(hub, 2) == numbered(2)
+
+
 def test_a_wave_of_large_messages_is_short(database: Database) -> None:
     fill_outbox(database, numbered(5))  # bodies of two bytes
     outbox = Outbox(TABLES.outbox)

@@ -42,6 +42,18 @@ def test_every_sqlite_connection_writes_ahead_and_waits_for_the_disk(sqlite_data
         assert pragma(database, "foreign_keys") == 1
 
 
+def test_a_commit_waits_for_the_disk_unless_it_is_said_not_to(database: Database) -> None:
+    is_sqlite = database.engine.dialect.name == "sqlite"
+    question = "PRAGMA synchronous" if is_sqlite else "SHOW synchronous_commit"
+    waits, waits_not = (2, 1) if is_sqlite else ("on", "off")  # SQLite: FULL, NORMAL
+    for durable, expected in ((True, waits), (False, waits_not), (True, waits)):
+        with database.write(durable=durable) as connection:
+            assert connection.exec_driver_sql(question).scalar_one() == expected
+    with database.write(durable=False) as connection:
+        connection.execute(insert(ENTRIES), {"number": 9, "text": "x"})
+    assert count(database) == 1
+
+
 def enter_and_raise(database: Database, number: int) -> None:
     with database.write() as connection:
         connection.execute(insert(ENTRIES), {"number": number, "text": "x"})
