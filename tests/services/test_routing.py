@@ -1,0 +1,274 @@
+"""Routing as a process on a real broker: decides, keeps deadlines, is killed, answers questions."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.codes import Answer, DeclineReason, Urgency
+from contracts.envelope import Event
+from contracts.errors import Refused, Unavailable
+from contracts.facts import (
+    AgreementChanged,
+    AnswerSubmitted,
+    Fact,
+    OfferAccepted,
+    OfferDeclined,
+    OfferExpired,
+    OfferOpened,
+    OrganizationChanged,
+    ReferralSubmitted,
+    ReferralUnplaced,
+    TokenKeyChanged,
+)
+from contracts.queries import AskOffer, AskParty, AskReferral
+from contracts.topology import ROUTING_QUERIES
+from runtime.identifiers import new_id
+from runtime.messaging.queries import Queries
+from runtime.messaging.rabbitmq import RabbitBroker
+from tests.processes import RunningService
+from tests.services.neighbours import Neighbours, kinds, until
+from tests.unit.services.routing.samples import SENDER, agreement, facts, organization
+from tests.unit.services.routing.workbench import sender
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+RECEIVERS = ("ru.one", "ru.two", "ru.three")
+# What the rest of the network hears: audit's queue is bound to every fact.
+HEARD = "audit.log"
+
+
+class Hub(Neighbours):
+    """The neighbours of routing: intake, which admits, and the directory, which tells who there is."""
+
+    def routing(self, database_url: str, policy: Path | None = None) -> RunningService:
+        environment = {"KOPURO_POLICY": str(policy)} if policy else {}
+        return self._service("services.routing", database_url, environment)
+
+    def tell_directory(self) -> None:
+        """Everything the directory has to tell, and that this is all."""
+        records = [sender(SENDER), *(organization(name) for name in RECEIVERS)]
+        for record in records:
+            self.publish(OrganizationChanged(revision=1, organization=record), partition_key=record.id)
+        self.publish(AgreementChanged(revision=1, agreement=agreement()), partition_key="network")
+        self.publish(TokenKeyChanged(revision=1, key=self.signer.public_jwk()), partition_key=self.signer.kid)
+        self._complete("routing.directory")
+
+
+@pytest.fixture
+def hub(vhost: str, tmp_path: Path) -> Hub:
+    return Hub(vhost, tmp_path)
+
+
+def policy_of(folder: Path, *, seconds: int) -> Path:
+    """A policy file by which offers expire after so many seconds."""
+    policy = folder / "policy.json"
+    policy.write_text(json.dumps({"version": "short", "urgent": {"answer": seconds, "progress": 86400}}))
+    return policy
+
+
+def referral(**changes: Any) -> ReferralSubmitted:
+    return ReferralSubmitted(referral_id=new_id(), sender=SENDER, facts=facts(**changes))
+
+
+def answer(offer: OfferOpened, what: Answer = Answer.accept) -> AnswerSubmitted:
+    return AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=what,
+        reason=DeclineReason.no_capacity if what is Answer.decline else None,
+    )
+
+
+def hear(hub: Hub, kind: type[Fact], count: int = 1) -> list[Any]:
+    """The next facts of a kind; whatever else is said meanwhile is passed over."""
+    return kinds(hub.hear(HEARD, lambda heard: len(kinds(heard, kind)) >= count), kind)
+
+
+@contextmanager
+def questions(amqp_uri: str) -> Iterator[Queries]:
+    queries = Queries(RabbitBroker(amqp_uri))
+    thread: list[threading.Thread] = []
+
+    def spawn(function: Any, /) -> object:
+        thread.append(threading.Thread(target=function))
+        thread[-1].start()
+        return thread[-1]
+
+    queries.start(spawn)
+    try:
+        yield queries
+    finally:
+        queries.stop()
+        thread[0].join(10)
+
+
+def test_offered_declined_offered_again_and_accepted(hub: Hub, vhost: str, sqlite_database: str) -> None:
+    with hub.routing(sqlite_database) as routing:
+        hub.tell_directory()
+        routing.until_ready()
+        said = referral()
+        hub.publish(said)
+        (first,) = hear(hub, OfferOpened)
+        assert first.referral_id == said.referral_id
+        assert first.organization in RECEIVERS
+        hub.publish(answer(first, Answer.decline))
+        (second,) = hear(hub, OfferOpened)
+        assert second.organization != first.organization
+        hub.publish(answer(second))
+        (accepted,) = hear(hub, OfferAccepted)
+        assert accepted.offer_id == second.offer_id
+
+        with questions(vhost) as queries:
+            ask = _asker(queries)
+            shown = ask(AskReferral(id=said.referral_id, viewer=SENDER, oversight=False))
+            assert shown["status"] == "accepted"
+            assert [offer["state"] for offer in shown["offers"]] == ["declined", "accepted"]
+            assert ask(AskOffer(id=second.offer_id)) == [said.referral_id, second.organization]
+            assert ask(AskParty(id=said.referral_id, organization="kz.stranger")) is False
+            with pytest.raises(Refused) as refused:
+                ask(AskReferral(id=said.referral_id, viewer="kz.stranger", oversight=False))
+            assert refused.value.slug == "not-found"
+
+        explained = httpx.get(
+            f"{routing.url}/v1/referrals/{said.referral_id}/decision", headers=hub.headers(SENDER)
+        )
+        assert explained.status_code == 200
+        assert [one["trigger"] for one in explained.json()["decisions"]] == ["submitted", "declined"]
+        stranger = httpx.get(
+            f"{routing.url}/v1/referrals/{said.referral_id}/decision", headers=hub.headers("kz.stranger")
+        )
+        assert stranger.status_code == 404
+        routing.process.stop()
+        assert routing.process.exit_code() == 0
+
+
+def test_a_coordinator_sees_what_is_unplaced_and_places_it(hub: Hub, sqlite_database: str) -> None:
+    with hub.routing(sqlite_database) as routing:
+        hub.tell_directory()
+        routing.until_ready()
+        said = referral(region="RU-KAM")
+        hub.publish(said)
+        hear(hub, ReferralUnplaced)
+        coordinator = hub.headers("kg.coordinator", "coordinator")
+        address = f"{routing.url}/v1/coordination"
+        (waiting,) = httpx.get(f"{address}/unplaced", headers=coordinator).json()["items"]
+        assert waiting["id"] == said.referral_id
+        assert httpx.get(f"{address}/unplaced", headers=hub.headers(SENDER)).status_code == 403
+        placed = httpx.post(
+            f"{address}/{said.referral_id}/offer", headers=coordinator, json={"organization": "ru.two"}
+        )
+        assert placed.status_code == 202
+        (offer,) = hear(hub, OfferOpened)
+        assert offer.organization == "ru.two"
+        refused = httpx.post(
+            f"{address}/{said.referral_id}/offer", headers=coordinator, json={"organization": "ru.one"}
+        )
+        assert refused.status_code == 409
+
+
+def test_nothing_is_decided_before_the_directory_is_known(hub: Hub, sqlite_database: str) -> None:
+    with hub.routing(sqlite_database) as routing:
+        said = [referral() for _ in range(20)]
+        hub.publish_all(list(said))
+        # by now the process has had the referrals in hand, and given them back
+        until(lambda: _logged(routing, "consumer paused"), "the consumer waits for the directory")
+        hub.tell_directory()
+        heard = hub.hear(HEARD, lambda heard: len(kinds(heard, OfferOpened)) >= 20)
+        assert kinds(heard, ReferralUnplaced) == []
+        assert {offer.referral_id for offer in kinds(heard, OfferOpened)} == {one.referral_id for one in said}
+
+
+def test_silence_has_a_deadline(hub: Hub, sqlite_database: str, tmp_path: Path) -> None:
+    with hub.routing(sqlite_database, policy_of(tmp_path, seconds=1)) as routing:
+        hub.tell_directory()
+        routing.until_ready()
+        hub.publish(referral(urgency=Urgency.urgent))
+        heard = hub.hear(HEARD, lambda heard: bool(kinds(heard, ReferralUnplaced)))
+        assert len(kinds(heard, OfferOpened)) == 3
+        assert len(kinds(heard, OfferExpired)) == 3
+        assert len({offer.organization for offer in kinds(heard, OfferOpened)}) == 3
+
+
+def test_killed_between_offer_and_deadline_the_offer_still_expires(
+    hub: Hub, sqlite_database: str, tmp_path: Path
+) -> None:
+    with hub.routing(sqlite_database, policy_of(tmp_path, seconds=3)) as routing:
+        hub.tell_directory()
+        routing.until_ready()
+        hub.publish(referral(urgency=Urgency.urgent))
+        (offer,) = hear(hub, OfferOpened)
+        routing.process.kill()
+        with routing:
+            (expired,) = hear(hub, OfferExpired)
+            assert expired.offer_id == offer.offer_id
+
+
+def test_killed_again_and_again_it_loses_nothing_and_decides_nothing_twice(
+    hub: Hub, sqlite_database: str
+) -> None:
+    routing = hub.routing(sqlite_database)
+    said = [referral() for _ in range(400)]
+    heard: list[Event[Fact]] = []
+    with routing:
+        hub.tell_directory()
+        routing.until_ready()
+        hub.publish_all(list(said))
+        heard += hub.hear(HEARD, lambda heard: len(kinds(heard, OfferOpened)) >= 1)
+        routing.process.kill()
+    with routing:
+        opened = {offer.referral_id: offer for offer in kinds(heard, OfferOpened)}
+        while len(opened) < len(said):
+            more = hub.hear(HEARD, lambda new: bool(kinds(new, OfferOpened)))
+            heard += more
+            opened |= {offer.referral_id: offer for offer in kinds(more, OfferOpened)}
+        answers: list[Fact] = [
+            answer(offer, Answer.accept if n % 2 else Answer.decline)
+            for n, offer in enumerate(opened.values())
+        ]
+        hub.publish_all(answers)
+        heard += hub.hear(HEARD, lambda new: bool(kinds(new, OfferAccepted)))
+        routing.process.kill()
+    with routing:
+        while _distinct(heard)[OfferAccepted] < 200 or _distinct(heard)[OfferDeclined] < 200:
+            heard += hub.hear(HEARD, lambda new: bool(new))
+        routing.until_ready()
+    # What was published and not yet confirmed comes again, under the same id; consumers know it by that.
+    distinct = _distinct(heard)
+    assert distinct[OfferAccepted] == 200
+    assert distinct[OfferDeclined] == 200
+    offered = {event.id: event.data for event in heard if isinstance(event.data, OfferOpened)}
+    asked = Counter(offer.referral_id for offer in offered.values())
+    declined = {d.referral_id for d in kinds(heard, OfferDeclined)}
+    assert all(count == 1 for one, count in asked.items() if one not in declined)
+    assert all(count <= 2 for one, count in asked.items() if one in declined)
+
+
+def _distinct(heard: list[Event[Fact]]) -> Counter[type[Fact]]:
+    return Counter(type(fact) for fact in {event.id: event.data for event in heard}.values())
+
+
+def _asker(queries: Queries) -> Any:
+    def ask(question: Any) -> Any:
+        def attempt() -> tuple[Any] | None:
+            try:
+                return (queries.ask(ROUTING_QUERIES, question.wire()),)
+            except Unavailable:
+                return None  # the private queue of the answers is not there yet
+
+        return until(attempt, "an answer")[0]
+
+    return ask
+
+
+def _logged(routing: RunningService, message: str) -> bool | None:
+    return any(line.get("message") == message for line in routing.log_lines()) or None

@@ -1,0 +1,628 @@
+"""Routing's use cases on both databases: batches, deadlines, concurrency, who may see what."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from contracts.codes import (
+    Answer,
+    CapacityStatus,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    Urgency,
+    Vetting,
+    WithdrawalReason,
+)
+from contracts.envelope import Event
+from contracts.errors import Refused, Unavailable
+from contracts.facts import (
+    AnswerRefused,
+    AnswerSubmitted,
+    Fact,
+    OfferAccepted,
+    OfferDeclined,
+    OfferExpired,
+    OfferOpened,
+    OfferRevoked,
+    OutcomeSubmitted,
+    PlacementSubmitted,
+    ProgressSubmitted,
+    ReferralCompleted,
+    ReferralOverdue,
+    ReferralProgressed,
+    ReferralUnplaced,
+    ReferralWithdrawn,
+    WithdrawalSubmitted,
+)
+from contracts.organization import Capacity
+from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
+from contracts.records import plain
+from runtime.identifiers import new_id
+from runtime.storage.database import Database
+from runtime.storage.migrate import differences, upgrade
+from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
+from services.routing.api import answer_question
+from services.routing.domain.observation import Observation
+from services.routing.handlers import ANSWERS_UNDER_WAY
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
+from tests.unit.services.routing.workbench import (
+    Workbench,
+    delivery,
+    event,
+    opened,
+    sender,
+    submitted,
+    workbench,
+)
+
+SECOND = dt.timedelta(seconds=1)
+COORDINATOR = "kg.coordinator"
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = workbench(database_url)
+    yield bench
+    bench.close()
+
+
+def answer(
+    offer: OfferOpened, what: Answer = Answer.accept, *, by: str | None = None, at: dt.datetime = NOW
+) -> Event[Fact]:
+    said = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=by or offer.organization,
+        answer=what,
+        reason=DeclineReason.no_capacity if what is Answer.decline else None,
+    )
+    return event(said, offer.referral_id, at)
+
+
+def outcome(referral_id: str, by: str) -> Event[Fact]:
+    said = OutcomeSubmitted(referral_id=referral_id, organization=by, outcome=Outcome.resolved)
+    return event(said, referral_id)
+
+
+def progress(referral_id: str, by: str) -> Event[Fact]:
+    status = ProgressStatus.in_progress
+    return event(ProgressSubmitted(referral_id=referral_id, organization=by, status=status), referral_id)
+
+
+def withdrawal(referral_id: str) -> Event[Fact]:
+    said = WithdrawalSubmitted(
+        referral_id=referral_id, organization=SENDER, reason=WithdrawalReason.placed_elsewhere
+    )
+    return event(said, referral_id)
+
+
+def view(bench: Workbench, referral_id: str, viewer: str, *, oversight: bool = False) -> dict[str, Any]:
+    """As it goes over the wire."""
+    wire = AskReferral(id=referral_id, viewer=viewer, oversight=oversight).wire()
+    found: dict[str, Any] = plain(answer_question(bench.handlers, wire))
+    return found
+
+
+def status(bench: Workbench, referral_id: str) -> str:
+    found: str = view(bench, referral_id, SENDER)["status"]
+    return found
+
+
+# --- migrations --------------------------------------------------------------------------------------
+
+
+def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
+    database = Database.open(database_url)
+    upgrade("services.routing", database)
+    upgrade("services.routing", database)
+    assert differences("services.routing", database) == []
+    database.close()
+
+
+# --- batches -----------------------------------------------------------------------------------------
+
+
+def test_many_referrals_in_one_batch_each_get_their_offer(bench: Workbench) -> None:
+    ids = [new_id() for _ in range(150)]
+    said = bench.take(*(submitted(one) for one in ids))
+    assert sorted(offer.referral_id for offer in opened(said)) == sorted(ids)
+    with bench.database.read() as transaction:
+        for table in (REFERRALS, OFFERS, DECISIONS):
+            assert transaction.execute(select(func.count()).select_from(table)).scalar_one() == 150
+    # and then all of them answered, half yes and half no, in one batch too
+    answers = [
+        answer(offer, Answer.accept if number % 2 else Answer.decline)
+        for number, offer in enumerate(opened(said))
+    ]
+    counted = Counter(type(fact) for fact in bench.take(*answers))
+    assert counted == {OfferAccepted: 75, OfferDeclined: 75, OfferOpened: 75}
+
+
+def test_a_whole_life_in_one_batch_takes_effect_in_order(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    said = bench.take(
+        answer(offer),
+        progress(referral, offer.organization),
+        outcome(referral, offer.organization),
+        withdrawal(referral),
+    )
+    assert [type(fact).__name__ for fact in said] == [
+        "OfferAccepted",
+        "ReferralProgressed",
+        "ReferralCompleted",
+        "SubmissionRefused",
+    ]
+    assert status(bench, referral) == "completed"
+
+
+def test_a_referral_and_its_withdrawal_in_one_batch(bench: Workbench) -> None:
+    referral = new_id()
+    said = bench.take(submitted(referral), withdrawal(referral))
+    assert [type(fact) for fact in said] == [OfferOpened, OfferRevoked, ReferralWithdrawn]
+    shown = view(bench, referral, SENDER)
+    assert shown["status"] == "withdrawn"
+    assert [offer["state"] for offer in shown["offers"]] == ["revoked"]
+
+
+def test_an_emergency_is_accepted_once_and_the_other_offers_are_revoked(bench: Workbench) -> None:
+    referral = new_id()
+    first, second, third = opened(bench.take(submitted(referral, urgency=Urgency.emergency)))
+    said = bench.take(answer(second), answer(first))
+    assert [type(fact) for fact in said] == [OfferAccepted, OfferRevoked, OfferRevoked, AnswerRefused]
+    states = {offer["id"]: offer["state"] for offer in view(bench, referral, SENDER)["offers"]}
+    assert states == {
+        first.offer_id: "revoked",
+        second.offer_id: "accepted",
+        third.offer_id: "revoked",
+    }
+
+
+def test_many_emergencies_accepted_in_one_batch(bench: Workbench) -> None:
+    ids = [new_id() for _ in range(40)]
+    said = opened(bench.take(*(submitted(one, urgency=Urgency.emergency) for one in ids)))
+    firsts = {offer.referral_id: offer for offer in reversed(said)}
+    counted = Counter(type(fact) for fact in bench.take(*map(answer, firsts.values())))
+    assert counted == {OfferAccepted: 40, OfferRevoked: 80}
+
+
+def test_a_fact_before_its_referral_waits_and_takes_effect_afterwards(bench: Workbench) -> None:
+    referral = new_id()
+    early = withdrawal(referral)
+    with bench.database.write() as transaction, pytest.raises(Unavailable):
+        bench.handlers.take_facts(transaction, [early], NOW)
+    assert bench.take(early) == []
+    bench.take(submitted(referral))
+    bench.clock.time += 10 * SECOND
+    assert bench.processor.retry_due() == 1
+    assert status(bench, referral) == "withdrawn"
+    assert bench.processor.retry_due() == 0
+
+
+def test_in_a_batch_a_fact_that_has_to_wait_does_not_hold_up_the_others(bench: Workbench) -> None:
+    referral = new_id()
+    said = bench.take(withdrawal(new_id()), submitted(referral))
+    assert [offer.referral_id for offer in opened(said)] == [referral]
+
+
+def test_the_same_message_twice_takes_effect_once(bench: Workbench) -> None:
+    referral = submitted(new_id())
+    assert len(bench.take(referral, referral)) == 1
+    assert bench.take(referral) == []
+    # another message that says the same again: a door that lost its memory
+    again = event(referral.data, referral.partition_key)
+    assert bench.take(again) == []
+    steps = [entry["fact"] for entry in view(bench, referral.partition_key, SENDER)["timeline"]]
+    assert steps == ["referral.submitted", "offer.opened"]
+
+
+def test_what_follows_carries_its_cause(bench: Workbench) -> None:
+    cause = submitted(new_id())
+    bench.take(cause)
+    (effect,) = bench.said()
+    assert effect.causation_id == cause.id
+    assert effect.correlation_id == cause.correlation_id
+    assert effect.traceparent == cause.traceparent
+    assert effect.partition_key == cause.partition_key
+    assert effect.source == "/kg/routing"
+    bench.fire(NOW + 4 * DAY)
+    expired = bench.said()[1]
+    assert expired.causation_id is None
+    assert expired.correlation_id == cause.correlation_id
+
+
+# --- deadlines ---------------------------------------------------------------------------------------
+
+
+def test_offers_expire_at_their_deadline_and_the_next_is_asked_until_nobody_is_left(
+    bench: Workbench,
+) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
+    assert bench.fire(offer.deadline - SECOND) == []
+    assert bench.fire(offer.deadline) == [], "an answer may still be under way"
+    seen = [offer.organization]
+    while offers := opened(bench.fire(offer.deadline + ANSWERS_UNDER_WAY)):
+        (offer,) = offers
+        seen.append(offer.organization)
+    assert sorted(seen) == ["ru.one", "ru.three", "ru.two"]
+    assert status(bench, referral) == "unplaced"
+    assert isinstance(bench.said()[-1].data, ReferralUnplaced)
+    assert bench.fire(NOW + 400 * DAY) == []
+
+
+def test_more_deadlines_than_one_transaction_takes_on(bench: Workbench) -> None:
+    bench.take(*(submitted(new_id(), urgency=Urgency.urgent) for _ in range(230)))
+    at = NOW + DAY + ANSWERS_UNDER_WAY
+    bench.clock.time = at
+    assert [bench.handlers.fire_deadlines(at) for _ in range(3)] == [200, 30, 0]
+    counted = Counter(type(event.data) for event in bench.said())
+    assert counted[OfferExpired] == 230
+
+
+def test_a_silent_acceptor_is_reminded_until_it_reports(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
+    bench.take(answer(offer))
+    assert bench.fire(NOW + 3 * DAY - SECOND) == []
+    (overdue,) = bench.fire(NOW + 3 * DAY)
+    assert isinstance(overdue, ReferralOverdue)
+    assert overdue.organization == offer.organization
+    assert bench.fire(NOW + 3 * DAY) == []
+    assert [type(fact) for fact in bench.fire(NOW + 6 * DAY)] == [ReferralOverdue]
+    bench.take(outcome(referral, offer.organization))
+    assert bench.fire(NOW + 60 * DAY) == []
+
+
+def test_the_relay_is_woken_after_deadlines(bench: Workbench) -> None:
+    bench.take(submitted(new_id()))
+    before = bench.woken
+    bench.fire(NOW + 4 * DAY)
+    assert bench.woken == before + 1
+
+
+# --- two processes on one database --------------------------------------------------------------------
+
+
+def test_two_acceptances_in_two_processes_end_in_one(postgres_database: str) -> None:
+    one = workbench(postgres_database)
+    two = Workbench(postgres_database, ("ru.one", "ru.two", "ru.three"))
+    ids = [new_id() for _ in range(25)]
+    offers = opened(one.take(*(submitted(i, urgency=Urgency.emergency) for i in ids)))
+    per_referral = {i: [o for o in offers if o.referral_id == i] for i in ids}
+    barrier = threading.Barrier(2)
+    failures: list[BaseException] = []
+
+    def accept(bench: Workbench, place: int) -> None:
+        try:
+            barrier.wait(10)
+            for referral in ids:
+                bench.processor.process([delivery(answer(per_referral[referral][place]))])
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=accept, args=pair) for pair in ((one, 0), (two, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    counted = Counter(type(said.data) for said in one.said())
+    assert counted == {OfferOpened: 75, OfferAccepted: 25, OfferRevoked: 50, AnswerRefused: 25}
+    one.close()
+    two.close()
+
+
+def test_two_timers_expire_an_offer_once(postgres_database: str) -> None:
+    one = workbench(postgres_database)
+    two = Workbench(postgres_database, ("ru.one", "ru.two", "ru.three"))
+    one.take(*(submitted(new_id()) for _ in range(50)))
+    barrier = threading.Barrier(2)
+
+    def fire(bench: Workbench) -> None:
+        barrier.wait(10)
+        bench.handlers.fire_deadlines(NOW + 4 * DAY)
+
+    threads = [threading.Thread(target=fire, args=(bench,)) for bench in (one, two)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    counted = Counter(type(said.data) for said in one.said())
+    assert counted == {OfferOpened: 100, OfferExpired: 50}
+    one.close()
+    two.close()
+
+
+def test_an_offer_closed_behind_our_back_is_not_closed_again(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    with bench.database.write() as transaction:
+        known = bench.store.load(transaction, [offer.referral_id])
+        # whoever it was did not lock the referral
+        transaction.execute(update(OFFERS).values(state="expired"))
+        bench.store.load = lambda *_: known  # type: ignore[method-assign]
+        with pytest.raises(Unavailable):
+            list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
+
+
+# --- views -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def declined_once(bench: Workbench) -> tuple[str, OfferOpened, OfferOpened]:
+    """(referral, the offer that was declined, the one that was accepted, and the case completed)."""
+    referral = new_id()
+    (first,) = opened(bench.take(submitted(referral)))
+    (second,) = opened(bench.take(answer(first, Answer.decline)))
+    bench.take(answer(second), outcome(referral, second.organization))
+    return referral, first, second
+
+
+def test_the_sender_sees_all_of_it(
+    bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
+) -> None:
+    referral, first, second = declined_once
+    for viewer, oversight in ((SENDER, False), ("kg.auditor", True)):
+        shown = view(bench, referral, viewer, oversight=oversight)
+        assert shown["status"] == "completed"
+        assert shown["acceptor"] == second.organization
+        assert shown["outcome"] == "resolved"
+        assert shown["facts"]["consent"]["given"] is True
+        assert [offer["state"] for offer in shown["offers"]] == ["declined", "accepted"]
+        assert [entry["fact"] for entry in shown["timeline"]] == [
+            "referral.submitted",
+            "offer.opened",
+            "answer.submitted",
+            "offer.declined",
+            "offer.opened",
+            "answer.submitted",
+            "offer.accepted",
+            "outcome.submitted",
+            "referral.completed",
+        ]
+    assert first.organization != second.organization
+
+
+def test_who_declined_sees_its_own_offer_and_steps_only(
+    bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
+) -> None:
+    referral, first, second = declined_once
+    shown = view(bench, referral, first.organization)
+    assert [offer["organization"] for offer in shown["offers"]] == [first.organization]
+    assert {entry["organization"] for entry in shown["timeline"]} == {first.organization}
+    assert "consent" not in shown["facts"]
+    assert "to" not in shown["facts"]
+    assert shown["acceptor"] is None
+    assert shown["outcome"] is None
+    assert second.organization not in json.dumps(shown)
+
+
+def test_the_acceptor_sees_its_own_part_and_no_consent(
+    bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
+) -> None:
+    referral, first, second = declined_once
+    shown = view(bench, referral, second.organization)
+    assert shown["acceptor"] == second.organization
+    assert shown["outcome"] == "resolved"
+    assert "consent" not in shown["facts"]
+    assert first.organization not in json.dumps(shown)
+
+
+def test_for_a_stranger_there_is_no_such_referral(
+    bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
+) -> None:
+    referral, first, second = declined_once
+    uninvolved = ({"ru.one", "ru.two", "ru.three"} - {first.organization, second.organization}).pop()
+    for viewer in (uninvolved, "kz.stranger"):
+        for look in (
+            lambda v: view(bench, referral, v),
+            lambda v: bench.handlers.decisions(referral, v, oversight=False),
+        ):
+            with pytest.raises(Refused) as refused:
+                look(viewer)
+            assert refused.value.slug == "not-found"
+        assert bench.handlers.is_party(referral, viewer) is False
+    with pytest.raises(Refused):
+        view(bench, new_id(), "kg.auditor", oversight=True)
+
+
+def test_only_the_sender_and_oversight_read_the_decisions(
+    bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
+) -> None:
+    referral, first, _ = declined_once
+    for viewer, oversight in ((SENDER, False), ("kg.auditor", True)):
+        found = bench.handlers.decisions(referral, viewer, oversight=oversight)
+        assert [decision["trigger"] for decision in found] == ["submitted", "declined"]
+        second = {c["organization"]: c for c in found[1]["candidates"]}[first.organization]
+        assert [r["rule"] for r in second["rules"] if not r["passed"]] == ["not_asked_before"]
+    with pytest.raises(Refused) as refused:
+        bench.handlers.decisions(referral, first.organization, oversight=False)
+    assert refused.value.slug == "forbidden"
+
+
+def test_questions_of_other_services(
+    bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
+) -> None:
+    referral, first, _ = declined_once
+
+    def ask(question: Any) -> Any:
+        return plain(answer_question(bench.handlers, question.wire()))
+
+    assert ask(AskOffer(id=first.offer_id)) == [referral, first.organization]
+    assert ask(AskOffer(id=new_id())) is None
+    assert ask(AskParty(id=referral, organization=SENDER)) is True
+    assert ask(AskParty(id=referral, organization=first.organization)) is True
+    assert ask(AskParty(id=new_id(), organization=SENDER)) is False
+    (listed,) = ask(AskReferrals(viewer=SENDER, oversight=False, limit=10))
+    assert set(listed) == {
+        "id",
+        "sender",
+        "status",
+        "acceptor",
+        "urgency",
+        "region",
+        "needs",
+        "submitted_at",
+        "updated_at",
+    }
+    with pytest.raises(Refused):
+        ask(AskReferrals(viewer=SENDER, oversight=False, limit=10, status="lost"))
+    with pytest.raises(Refused):
+        answer_question(bench.handlers, {"ask": "everything"})
+
+
+def test_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
+    bench.absorb([sender("kg.other")])
+    ours = [new_id() for _ in range(7)]
+    others = [new_id() for _ in range(3)]
+    said = bench.take(
+        *(submitted(one) for one in ours), *(submitted(one, sender="kg.other") for one in others)
+    )
+    bench.take(withdrawal(ours[0]))
+
+    def pages(viewer: str, *, oversight: bool = False, status: str | None = None) -> list[list[str]]:
+        found: list[list[str]] = []
+        after = None
+        while True:
+            page = bench.handlers.referrals(viewer, oversight=oversight, status=status, after=after, limit=3)
+            if not page:
+                return found
+            found.append([item["id"] for item in page])
+            after = found[-1][-1]
+
+    assert pages(SENDER) == [ours[:3], ours[3:6], ours[6:]]
+    assert pages(SENDER, status="withdrawn") == [[ours[0]]]
+    assert list(chain(*pages("kg.other"))) == others
+    assert list(chain(*pages("kg.auditor", oversight=True))) == sorted(ours + others)
+    assert pages("kz.stranger") == []
+    asked = [offer.referral_id for offer in opened(said) if offer.organization == "ru.one"]
+    assert list(chain(*pages("ru.one"))) == sorted(asked)
+
+
+# --- coordinators ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unplaced(database_url: str) -> Iterator[tuple[Workbench, list[str]]]:
+    far = organization("ru.far", service(areas=("RU-SPE",)))
+    new = organization("ru.new", vetting=Vetting.applied)
+    bench = workbench(database_url, far, new)
+    ids = [new_id() for _ in range(5)]
+    bench.take(*(submitted(one) for one in ids))
+    yield bench, ids
+    bench.close()
+
+
+def test_a_coordinator_finds_what_waits_and_places_it(unplaced: tuple[Workbench, list[str]]) -> None:
+    bench, ids = unplaced
+    first = bench.handlers.unplaced(after=None, limit=3)
+    assert [item["id"] for item in first] == ids[:3]
+    assert plain(first[0]) == {
+        "id": ids[0],
+        "urgency": "routine",
+        "needs": ["legal.wage_claim"],
+        "region": "RU-MOW",
+        "since": "2026-03-02T09:00:00Z",
+        "reason": "no_candidate",
+    }
+    assert [item["id"] for item in bench.handlers.unplaced(after=ids[2], limit=3)] == ids[3:]
+    assert bench.handlers.status_counts() == {"unplaced": 5}
+
+    number = bench.handlers.ask_for_placement(ids[0], "ru.far", COORDINATOR, NOW)
+    said = bench.said()[-1]
+    assert said.id == number
+    assert isinstance(said.data, PlacementSubmitted)
+    # asked for, not yet done: it takes effect when it comes by the queue, in order with all else
+    assert status(bench, ids[0]) == "unplaced"
+    (offer,) = opened(bench.take(said))
+    assert offer.organization == "ru.far"
+    assert status(bench, ids[0]) == "offered"
+    (_, placed) = bench.handlers.decisions(ids[0], SENDER, oversight=False)
+    assert placed["overridden"] == ["area_served"]
+    assert ids[0] not in [item["id"] for item in bench.handlers.unplaced(after=None, limit=10)]
+
+
+@pytest.mark.parametrize(
+    ("receiver", "slug"), [("ru.new", "conflict"), ("ru.nobody", "unknown-organization")]
+)
+def test_a_placement_that_cannot_be_is_refused_at_once(
+    unplaced: tuple[Workbench, list[str]], receiver: str, slug: str
+) -> None:
+    bench, ids = unplaced
+    before = len(bench.said())
+    with pytest.raises(Refused) as refused:
+        bench.handlers.ask_for_placement(ids[0], receiver, COORDINATOR, NOW)
+    assert refused.value.slug == slug
+    with pytest.raises(Refused) as refused:
+        bench.handlers.ask_for_placement(new_id(), "ru.far", COORDINATOR, NOW)
+    assert refused.value.slug == "not-found"
+    assert len(bench.said()) == before
+
+
+# --- what is observed ----------------------------------------------------------------------------------
+
+
+def test_observations_add_up(bench: Workbench) -> None:
+    ids = [new_id() for _ in range(30)]
+    offers = opened(bench.take(*(submitted(one) for one in ids)))
+    at = NOW + HOUR
+    bench.clock.time = at
+    bench.take(*(answer(offer, at=at) for offer in offers[:20]))
+    bench.take(*(outcome(offer.referral_id, offer.organization) for offer in offers[:5]))
+    bench.fire(NOW + 4 * DAY)
+    seen = bench.observations()
+    total = Observation()
+    for one in seen.values():
+        total = total.plus(one)
+    assert total == Observation(answered=20, expired=10, answer_seconds=20 * 3600, held=15)
+    assert {name: bench.network.observed(name) for name in seen} == seen
+
+
+def test_what_is_held_fills_a_house_and_an_end_makes_room(database_url: str) -> None:
+    small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    bench = workbench(database_url, organization("ru.small", service(capacity=small)))
+    first, second, third = new_id(), new_id(), new_id()
+    (offer,) = opened(bench.take(submitted(first)))
+    bench.take(answer(offer))
+    assert opened(bench.take(submitted(second))) == []
+    bench.take(outcome(first, "ru.small"))
+    assert len(opened(bench.take(submitted(third)))) == 1
+    bench.close()
+
+
+def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+
+    class Broken(Exception):
+        pass
+
+    with pytest.raises(Broken), bench.database.write() as transaction:
+        list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
+        raise Broken
+    bench.network.recall(bench.observations())
+    assert bench.network.observed(offer.organization) == Observation()
+    assert [type(fact) for fact in bench.take(answer(offer))] == [OfferAccepted]
+    assert bench.network.observed(offer.organization).held == 1
+
+
+def test_nothing_else_is_told(bench: Workbench) -> None:
+    """The outbox holds decisions of routing, each in the catalogue under its own key."""
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    bench.take(answer(offer), progress(referral, offer.organization), outcome(referral, offer.organization))
+    with bench.database.read() as transaction:
+        keys = list(transaction.execute(select(MESSAGING.outbox.c.routing_key)).scalars())
+    assert keys == [
+        fact.routing_key for fact in (OfferOpened, OfferAccepted, ReferralProgressed, ReferralCompleted)
+    ]

@@ -1,0 +1,162 @@
+"""Routing without a process: its handlers behind a real batch processor, on a real database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select
+
+from contracts.envelope import Event, decode
+from contracts.facts import AgreementChanged, Fact, OfferOpened, OrganizationChanged, ReferralSubmitted
+from contracts.organization import Organization
+from contracts.records import plain
+from contracts.topology import ROUTING, ROUTING_PARTITIONS
+from runtime.identifiers import new_id
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import Delivery
+from runtime.messaging.replica import Record
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from services.routing.adapters.store import SqlReferralStore
+from services.routing.adapters.tables import MESSAGING
+from services.routing.domain.observation import Observation
+from services.routing.domain.policy import Policy
+from services.routing.handlers import Handlers
+from services.routing.network import Network
+from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
+
+
+class SettableClock:
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+
+class Workbench:
+    """One routing process's worth of handlers. A second one on the same database is a second process."""
+
+    def __init__(self, database_url: str, receivers: Iterable[Organization | str]) -> None:
+        self.database = Database.open(database_url)
+        self.store = SqlReferralStore()
+        self.clock = SettableClock()
+        self.network = Network()
+        self.woken = 0
+        self.outbox = Outbox(MESSAGING.outbox)
+        self.handlers = Handlers(
+            database=self.database,
+            store=self.store,
+            outbox=self.outbox,
+            network=self.network,
+            policy=Policy(),
+            source="/kg/routing",
+            after_commit=self._wake,
+        )
+        self.processor = BatchProcessor(
+            ROUTING,
+            ROUTING_PARTITIONS,
+            database=self.database,
+            tables=MESSAGING,
+            decode=decode,
+            handler=self.handlers.take_facts,
+            clock=self.clock,
+            metrics=MessagingMetrics(CollectorRegistry()),
+            after_commit=self._wake,
+        )
+        self.absorb([sender(SENDER), *receivers])
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def absorb(self, receivers: Iterable[Organization | str]) -> None:
+        """The directory's copy as its replica gives it: JSON values."""
+        known = [organization(r) if isinstance(r, str) else r for r in receivers]
+        records = [
+            Record(type=OrganizationChanged.type, key=o.id, change=n, data={"organization": plain(o)})
+            for n, o in enumerate(known, self.network.directory.version + 1)
+        ]
+        memorandum = {"agreement": plain(agreement())}
+        change = self.network.directory.version + len(records) + 1
+        records.append(Record(type=AgreementChanged.type, key="network", change=change, data=memorandum))
+        self.network.absorb(records)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def take(self, *events: Event[Fact]) -> list[Fact]:
+        """One batch from the queue; returns what the service says to it."""
+        known = {event.id for event in self.said()}
+        self.processor.process([delivery(event) for event in events])
+        return [event.data for event in self.said() if event.id not in known]
+
+    def fire(self, at: dt.datetime) -> list[Fact]:
+        """The timer comes round; returns what the service says."""
+        known = {event.id for event in self.said()}
+        self.clock.time = at
+        self.handlers.fire_deadlines(at)
+        return [event.data for event in self.said() if event.id not in known]
+
+    def said(self) -> list[Event[Fact]]:
+        """Everything in the outbox."""
+        table = MESSAGING.outbox
+        with self.database.read() as transaction:
+            bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
+        return [decode(body) for body in bodies]
+
+    def observations(self) -> dict[str, Observation]:
+        with self.database.read() as transaction:
+            return self.store.observations(transaction)
+
+
+def sender(name: str) -> Organization:
+    """An organisation that only refers."""
+    return replace(organization(name), services=())
+
+
+def workbench(database_url: str, *receivers: Organization | str) -> Workbench:
+    """On a database that this call migrates."""
+    database = Database.open(database_url)
+    upgrade("services.routing", database)
+    database.close()
+    return Workbench(database_url, receivers or ("ru.one", "ru.two", "ru.three"))
+
+
+def event(fact: Fact, referral_id: str, at: dt.datetime = NOW) -> Event[Fact]:
+    number = new_id()
+    return Event(
+        id=number,
+        source="/kg/intake",
+        time=at,
+        partition_key=referral_id,
+        correlation_id=number,
+        causation_id=None,
+        data=fact,
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
+
+
+def delivery(said: Event[Fact]) -> Delivery:
+    return Delivery(
+        tag=1,
+        queue=ROUTING_PARTITIONS[0],
+        routing_key=said.data.routing_key,
+        message_id=said.id,
+        body=said.encode(),
+        headers={},
+        redelivered=False,
+    )
+
+
+def submitted(referral_id: str, sender: str = SENDER, **changes: object) -> Event[Fact]:
+    said = ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts(**changes))
+    return event(said, referral_id)
+
+
+def opened(said: Iterable[Fact]) -> list[OfferOpened]:
+    return [fact for fact in said if isinstance(fact, OfferOpened)]
