@@ -135,18 +135,24 @@ class Directory:
                 found.update(self._index.get((code, place), {}))
         return [found[place] for place in sorted(found)]
 
-    def agreement_between(
-        self, sender: str, receiver: str, need: str, disclosure: DisclosureClass, on: dt.date
-    ) -> Agreement | None:
-        """An agreement in force that lets the sender tell the receiver; the first by its id."""
-        shared = self._agreements_of.get(sender, _NONE) & self._agreements_of.get(receiver, _NONE)
-        if sender in self._vetted and receiver in self._vetted:
-            shared |= self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
-        for agreement_id in sorted(shared):
-            agreement = self._agreements[agreement_id]
-            if _in_force(agreement, on) and _allows(agreement, need, disclosure):
-                return agreement
-        return None
+    def agreements_of(
+        self, sender: str, need: str, disclosure: DisclosureClass, on: dt.date
+    ) -> frozenset[str]:
+        """The ids of the agreements in force by which the sender may tell some party of such a need."""
+        found = self._agreements_of.get(sender, _NONE)
+        if sender in self._vetted:
+            found |= self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
+        agreements = (self._agreements[agreement_id] for agreement_id in found)
+        return frozenset(
+            one.id for one in agreements if _in_force(one, on) and _allows(one, need, disclosure)
+        )
+
+    def is_party(self, receiver: str, agreements: frozenset[str]) -> bool:
+        """Whether the receiver is a party to any of the agreements."""
+        if not agreements.isdisjoint(self._agreements_of.get(receiver, _NONE)):
+            return True
+        everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
+        return receiver in self._vetted and not agreements.isdisjoint(everyone)
 
 
 def _index_keys(service: Service) -> set[tuple[str, str]]:

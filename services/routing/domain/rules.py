@@ -31,6 +31,14 @@ class Circumstances:
     directory: Directory
     observed: Callable[[str], Observation]
     now: dt.datetime
+    # The agreements that the sender may act on: the same for every candidate.
+    agreements: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        agreements = self.directory.agreements_of(
+            self.sender, self.principal_need, self.disclosure, self.now.date()
+        )
+        object.__setattr__(self, "agreements", agreements)
 
     @property
     def principal_need(self) -> str:
@@ -109,14 +117,7 @@ def kind_consented(offering: Offering, given: Circumstances) -> Failure | None:
 
 def agreement_in_force(offering: Offering, given: Circumstances) -> Failure | None:
     """An agreement lets the sender tell this organisation of such a need, at this disclosure class."""
-    found = given.directory.agreement_between(
-        given.sender,
-        offering.organization.id,
-        given.principal_need,
-        given.disclosure,
-        given.now.date(),
-    )
-    if found is not None:
+    if given.directory.is_party(offering.organization.id, given.agreements):
         return None
     return Failure(rule="agreement_in_force", reason="no_agreement", detail={"class": given.disclosure})
 

@@ -1,0 +1,120 @@
+"""Routing's resources: what they parse, how they page, what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.errors import Refused
+from runtime.identifiers import new_id
+from runtime.web.request import Request
+from runtime.web.tokens import Principal
+from services.routing import api
+from services.routing.bootstrap import read_policy
+from services.routing.domain.policy import Policy
+from tests.unit.services.routing.samples import SENDER, organization, service
+from tests.unit.services.routing.workbench import Workbench, submitted, workbench
+
+
+@pytest.fixture
+def bench(sqlite_database: str) -> Iterator[Workbench]:
+    bench = workbench(sqlite_database, organization("ru.far", service(areas=("RU-SPE",))))
+    yield bench
+    bench.close()
+
+
+def request(
+    caller: str, role: str, *, path: dict[str, str] | None = None, body: Any = None, **query: str
+) -> Request:
+    return Request(
+        method="GET",
+        route="/",
+        path_params=path or {},
+        query_params=query,
+        body=json.dumps(body).encode(),
+        caller=Principal(id=caller, roles=frozenset({role})),
+    )
+
+
+def coordinator(**options: Any) -> Request:
+    return request("kg.coordinator", "coordinator", **options)
+
+
+def test_unplaced_referrals_come_page_by_page(bench: Workbench) -> None:
+    ids = [new_id() for _ in range(5)]
+    bench.take(*(submitted(one) for one in ids))
+    pages, query = [], {"limit": "2"}
+    while True:
+        page = json.loads(api.unplaced(bench.handlers, coordinator(**query)).body)
+        pages.append([item["id"] for item in page["items"]])
+        if page["next"] is None:
+            break
+        query = {"limit": "2", "after": page["next"]}
+    assert pages == [ids[:2], ids[2:4], ids[4:]]
+
+
+def test_a_full_last_page_has_no_next(bench: Workbench) -> None:
+    bench.take(*(submitted(new_id()) for _ in range(2)))
+    page = json.loads(api.unplaced(bench.handlers, coordinator(limit="2")).body)
+    assert len(page["items"]) == 2
+    assert page["next"] is None
+
+
+def test_somebody_elses_cursor_is_refused(bench: Workbench) -> None:
+    with pytest.raises(Refused) as refused:
+        api.unplaced(bench.handlers, coordinator(after="bm90LW91cnM"))
+    assert refused.value.slug == "invalid-cursor"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/organization"),
+        ({"organization": "RU Far"}, "/organization"),
+        ({"organization": "ru.far", "force": True}, "/force"),
+    ],
+)
+def test_a_placement_follows_its_contract(bench: Workbench, body: Any, pointer: str) -> None:
+    with pytest.raises(Refused) as refused:
+        api.place(bench.handlers, coordinator(path={"id": new_id()}, body=body), bench.clock)
+    assert [error.pointer for error in refused.value.errors] == [pointer]
+
+
+def test_a_placement_is_answered_with_the_id_of_what_was_submitted(bench: Workbench) -> None:
+    referral = new_id()
+    bench.take(submitted(referral))
+    asked = coordinator(path={"id": referral}, body={"organization": "ru.far"})
+    answer = api.place(bench.handlers, asked, bench.clock)
+    assert answer.status == 202
+    assert json.loads(answer.body) == {"id": bench.said()[-1].id, "status": "submitted"}
+
+
+def test_the_sender_reads_its_decisions(bench: Workbench) -> None:
+    referral = new_id()
+    bench.take(submitted(referral))
+    answer = api.decisions(bench.handlers, request(SENDER, "partner", path={"id": referral}))
+    shown = json.loads(answer.body)
+    assert shown["referral_id"] == referral
+    assert [one["trigger"] for one in shown["decisions"]] == ["submitted"]
+
+
+# --- the policy file ------------------------------------------------------------------------------
+
+
+def test_without_a_file_the_policy_is_the_networks_own(tmp_path: Path) -> None:
+    assert read_policy(None) == Policy()
+    file = tmp_path / "policy.json"
+    file.write_text('{"version": "2027-1", "emergency_offers": 5}')
+    assert read_policy(file) == Policy(version="2027-1", emergency_offers=5)
+
+
+def test_a_policy_file_that_is_no_policy_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    for text in ("{", '{"emergency_offers": 0}', "[]"):
+        file.write_text(text)
+        with pytest.raises(Refused):
+            read_policy(file)
