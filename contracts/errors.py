@@ -38,6 +38,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "case-unreadable": ("The sealed case cannot be opened or understood", 422),
     "unknown-organization": ("No such organisation is known here", 422),
     "receiver-has-no-key": ("The receiving organisation has published no sealing key", 422),
+    "bundle-too-large": ("The history is longer than one bundle holds", 422),
     "unavailable": ("The service cannot answer just now", 503),
     "internal": ("Something is wrong on our side", 500),
 }

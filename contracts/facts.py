@@ -363,6 +363,33 @@ class HistoryRead(Fact):
     entries: int
 
 
+@_fact("history.exported", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryExported(Fact):
+    """Somebody took a referral's history away, with its proofs. size: of the tree they stand against."""
+
+    reader: str
+    referral_id: ReferralId
+    entries: int
+    size: int
+
+
+@_fact("receipt.issued")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiptIssued(Fact):
+    """To a party: the message is in the log. Sent to delivery alone, and no entry of the log itself.
+
+    leaf: the entry, byte for byte (RFC 8785). proof: a C2SP `tlog-proof`, its checkpoint included.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    message_id: MessageId
+    message_type: str
+    leaf: str
+    proof: str
+
+
 # --- The directory's full-state events -----------------------------------------------------------
 
 

@@ -50,6 +50,7 @@ class Application:
 
     database: closed last; handlers: what the service's methods call, of the service's own type.
     readiness: every check must answer within two seconds; /readyz is 503 while one gives a reason.
+    warnings: what /readyz tells besides, and operators must see to; the process goes on all the same.
     releases: called when the process begins to stop and before requests in flight are awaited;
     what waits on purpose (a long poll) is woken here.
     """
@@ -61,6 +62,7 @@ class Application:
     verifier: TokenVerifier
     messenger: Any = None  # runtime.messaging.messenger.Messenger; a service may do without messages
     readiness: list[ReadinessCheck] = field(default_factory=list)
+    warnings: list[ReadinessCheck] = field(default_factory=list)
     background: list[Background] = field(default_factory=list)
     releases: list[Callable[[], None]] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=process_registry)

@@ -50,6 +50,8 @@ class Settings:
     token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
     log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
     policy: Path | None = None  # KOPURO_POLICY, routing, optional
+    log_directory: Path | None = None  # KOPURO_LOG_DIRECTORY, audit only: where the log is published
+    witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit, optional
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -88,6 +90,9 @@ class Settings:
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
             policy=file("KOPURO_POLICY"),
+            # Made by the process that publishes, on its first start.
+            log_directory=Path(text) if (text := environ.get("KOPURO_LOG_DIRECTORY", "").strip()) else None,
+            witness_policy=file("KOPURO_WITNESS_POLICY"),
         )
         if problems:
             raise SettingsError(problems)

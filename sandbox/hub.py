@@ -160,6 +160,7 @@ class Hub:
                 environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
             case "audit":
                 environment["KOPURO_LOG_SIGNING_KEY"] = str(self.files.key("log"))
+                environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
         return ServiceProcess(

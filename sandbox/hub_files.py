@@ -5,6 +5,7 @@ DIR/credentials.json    who may come in (0600)
 DIR/discovery.json      served at /.well-known/kopuro
 DIR/keys/               custody, token and log signing keys (0600), each read by one service only
 DIR/data/               a database a service        DIR/logs/    a log a process
+DIR/log/                the audit log as it is published: checkpoint and tiles
 DIR/broker/             the private broker
 """
 
@@ -50,6 +51,7 @@ class HubFiles:
         self.organizations = self.directory / "organizations.json"
         self.clients = self.directory / "clients.json"
         self.loaded = self.directory / "loaded"
+        self.published_log = self.directory / "log"
         self._hub = self.directory / "hub.json"
 
     def settle(self, organizations: Iterable[Organization]) -> None:

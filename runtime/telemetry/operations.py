@@ -11,7 +11,7 @@ import orjson
 from nameko.extensions import DependencyProvider
 from prometheus_client.exposition import choose_encoder
 
-from runtime.application import APPLICATION, Application
+from runtime.application import APPLICATION, Application, ReadinessCheck
 from runtime.telemetry.logs import describe
 from runtime.web.listener import Listener
 
@@ -64,20 +64,31 @@ class OperationsApplication:
             checks = self.readiness()
             ready = not any(checks.values())
             status = "200 OK" if ready else "503 Service Unavailable"
-            return _say(start_response, status, {"ready": ready, "checks": checks})
+            return _say(
+                start_response, status, {"ready": ready, "checks": checks, "warnings": self.warnings()}
+            )
         return _say(start_response, "404 Not Found", {"status": "not found"})
 
     def readiness(self) -> dict[str, str | None]:
         """Every check by name: None when ready, else the reason."""
         checks: dict[str, str | None] = {"process": "stopping" if self._application.stopping else None}
-        for name, check in self._application.readiness:
-            checks[name] = f"did not answer within {CHECK_SECONDS:.0f} s"
-            with eventlet.Timeout(CHECK_SECONDS, exception=False):
-                try:
-                    checks[name] = check()
-                except Exception as fault:  # noqa: BLE001 - how a check fails is its answer
-                    checks[name] = describe(fault)
-        return checks
+        return checks | _results(self._application.readiness)
+
+    def warnings(self) -> dict[str, str | None]:
+        """What operators must see to though the process is ready, by name; None where there is nothing."""
+        return _results(self._application.warnings)
+
+
+def _results(named: list[ReadinessCheck]) -> dict[str, str | None]:
+    checks: dict[str, str | None] = {}
+    for name, check in named:
+        checks[name] = f"did not answer within {CHECK_SECONDS:.0f} s"
+        with eventlet.Timeout(CHECK_SECONDS, exception=False):
+            try:
+                checks[name] = check()
+            except Exception as fault:  # noqa: BLE001 - how a check fails is its answer
+                checks[name] = describe(fault)
+    return checks
 
 
 def _say(start_response: Callable[..., Any], status: str, document: dict[str, Any]) -> list[bytes]:

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -15,11 +16,14 @@ from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
 from runtime.web.answer import Answer
 from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_of
 from runtime.web.request import Request
+from services.audit import tile_api
+from services.audit.bundle_file import bundle_file
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import leaf_hash
 from services.audit.domain.search import Search
 from services.audit.handlers import AuditHandlers
 from services.audit.handlers.history import Page, Position
+from services.audit.handlers.published_log import Published
 from services.audit.ports import StoredLeaf
 
 _SCOPE: Final = "history"
@@ -36,8 +40,19 @@ _LONGEST: Final = 200
 
 
 def checkpoint(handlers: AuditHandlers) -> Answer:
-    """The signed note. Source: https://c2sp.org/tlog-checkpoint."""
-    return Answer.text(handlers.proofs.head().checkpoint.decode())
+    """The published note, newest first. Source: https://c2sp.org/tlog-checkpoint."""
+    return _note(handlers.proofs.published())
+
+
+def cosigned_checkpoint(handlers: AuditHandlers) -> Answer:
+    """The newest note that as many witnesses cosigned as the policy asks for."""
+    return _note(handlers.proofs.cosigned())
+
+
+def tile(handlers: AuditHandlers, request: Request) -> Answer:
+    """A tile or an entry bundle. Source: https://c2sp.org/tlog-tiles."""
+    _only(request.query_params, frozenset())
+    return tile_api.tile(handlers.published, request)
 
 
 def log_key(handlers: AuditHandlers) -> Answer:
@@ -56,6 +71,19 @@ def timeline(handlers: AuditHandlers, request: Request) -> Answer:
     _only(request.query_params, (_SEARCHED | _PAGED) - {"referral"})
     referral = request.path_params["referral_id"]
     return _page(handlers, request, {**request.query_params, "referral": referral})
+
+
+def bundle(handlers: AuditHandlers, request: Request) -> Answer:
+    """One referral's history with its proofs, as a file."""
+    _only(request.query_params, frozenset())
+    referral = request.path_params["referral_id"]
+    if not _FORMS["referral"].fullmatch(referral):
+        raise Refused("invalid-parameter", "`referral` does not have the form of one.")
+    exported = handlers.history.export(request.principal.id, referral)
+    name = f'attachment; filename="{referral}.kopuro-bundle.json"'
+    return Answer.json(
+        bundle_file(exported, handlers.proofs.verifier_key), headers={"Content-Disposition": name}
+    )
 
 
 def entry(handlers: AuditHandlers, request: Request) -> Answer:
@@ -89,6 +117,11 @@ def consistency(handlers: AuditHandlers, request: Request) -> Answer:
     from_size = _integer(request.query_params, "from")
     shown = handlers.proofs.consistency(from_size, _size(request.query_params, "to"))
     return Answer.json({"from": shown.from_size, "to": shown.to_size, "hashes": _texts(shown.hashes)})
+
+
+def _note(published: Published) -> Answer:
+    answer = Answer.text(published.note.decode())
+    return replace(answer, headers={**answer.headers, "Cache-Control": "no-cache"})
 
 
 def _page(handlers: AuditHandlers, request: Request, query: Mapping[str, str]) -> Answer:

@@ -6,55 +6,119 @@ import logging
 import os
 
 from contracts.envelope import Envelope
+from contracts.errors import Defect
 from runtime.application import Application
-from runtime.foundation import lay
+from runtime.foundation import Foundation, lay
+from runtime.periodic import Periodic
 from runtime.settings import Settings
+from runtime.storage.exclusive import Exclusive
 from runtime.web.token_keys import TokenKeys
 from runtime.web.tokens import TokenVerifier, issuer_of
+from services.audit.adapters.directory_publication import DirectoryPublication
+from services.audit.adapters.figures import PublicationFigures
+from services.audit.adapters.http_witnesses import HttpWitnesses
+from services.audit.adapters.policy_file import load_witness_policy
 from services.audit.adapters.signing_key import load_log_key
 from services.audit.adapters.sql_log import SqlLog
+from services.audit.adapters.sql_publication import SqlPublicationRecord
 from services.audit.adapters.tables import MESSAGING, REPLICA
 from services.audit.handlers import AuditHandlers
+from services.audit.handlers.cosigner import Cosigner
 from services.audit.handlers.history import History
 from services.audit.handlers.proofs import Proofs
+from services.audit.handlers.published_log import PublishedLog
+from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.receipts import Receipts
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
+from services.audit.ports import LogPublication
 
 _log = logging.getLogger(__name__)
+
+# An entry is under a published checkpoint within a second of its commit; in between, batches share one.
+PUBLISHING_SECONDS = 0.2
+COSIGNING_SECONDS = 1.0
+# Names the right to publish among those of this database; the relay's is another.
+_PUBLISHING = 0x6B6C6F67
 
 
 def build(settings: Settings) -> Application:
     """The application of one audit process. Raises Defect for a key or a log that cannot be used."""
+    if settings.log_directory is None:
+        raise Defect("KOPURO_LOG_DIRECTORY is not set: the log has nowhere to be published.")
+    return assemble(settings, DirectoryPublication(settings.log_directory))
+
+
+def assemble(settings: Settings, publication: LogPublication) -> Application:
+    """As `build`, on any publication."""
     key = load_log_key(settings.log_signing_key, settings.hub)
+    policy = load_witness_policy(settings.witness_policy)
     foundation = lay("audit", settings, MESSAGING)
     database, messenger, clock = foundation.database, foundation.messenger, foundation.clock
-    log = SqlLog()
+    log, record = SqlLog(), SqlPublicationRecord()
     head = SelfCheck(database, log, key, clock).run()
     _log.info("the log is whole; its key is %s", key.verifier_key, extra={"count": head.size})
+    published = PublishedLog(publication, key)
+    publisher = Publisher(
+        database=database,
+        log=log,
+        record=record,
+        publication=publication,
+        published=published,
+        right=Exclusive(database, _PUBLISHING),
+        outbox=messenger.outbox,
+        sequel=Receipts(log=log, published=published, source=foundation.source, clock=clock),
+        after_commit=messenger.wake,
+    )
+    publisher.begin(head)
+    cosigner = Cosigner(
+        policy=policy,
+        witnesses=HttpWitnesses(),
+        database=database,
+        record=record,
+        published=published,
+        publishes=publisher.is_ours,
+        figures=PublicationFigures(foundation.registry, published),
+        clock=clock,
+    )
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
-    sequencer = Sequencer(log, key, os.urandom)
     return Application(
         name="audit",
         settings=settings,
         database=database,
         handlers=AuditHandlers(
-            log=messenger.consumer("audit.log", sequencer.append, Envelope.decode),
+            log=messenger.consumer("audit.log", Sequencer(log, key, os.urandom).append, Envelope.decode),
             directory=directory,
-            history=History(
-                database=database,
-                log=log,
-                outbox=messenger.outbox,
-                source=foundation.source,
-                clock=clock,
-                after_commit=messenger.wake,
-            ),
-            proofs=Proofs(database, log, key),
+            history=_history(foundation, log, published),
+            proofs=Proofs(database, log, key, published),
+            published=published,
         ),
         verifier=TokenVerifier(token_keys, issuer_of(settings.hub), clock),
         messenger=messenger,
-        readiness=[("broker", messenger.unready), ("directory", directory_ready)],
-        background=[messenger],
+        readiness=[
+            ("broker", messenger.unready),
+            ("directory", directory_ready),
+            ("publication", lambda: None if published.current else "Nothing is published yet."),
+        ],
+        warnings=[("witnesses", cosigner.alarm)],
+        background=[
+            messenger,
+            Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
+            Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
+        ],
         registry=foundation.registry,
         clock=clock,
+    )
+
+
+def _history(foundation: Foundation, log: SqlLog, published: PublishedLog) -> History:
+    return History(
+        database=foundation.database,
+        log=log,
+        published=published,
+        outbox=foundation.messenger.outbox,
+        source=foundation.source,
+        clock=foundation.clock,
+        after_commit=foundation.messenger.wake,
     )

@@ -1,4 +1,4 @@
-"""What the use cases need of the log's storage."""
+"""What the use cases need of the log's storage, of its publication, and of its witnesses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from contracts.errors import Unavailable
 from services.audit.domain.entry import Entry
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import HashReader, Row
+from services.audit.domain.note import Signature
 from services.audit.domain.search import Search
 
 
@@ -43,6 +45,38 @@ class StoredLeaf:
     time: dt.datetime
     latest: dt.datetime
     referral_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedLeaf:
+    """A leaf, and what opens its commitment: both None once that has been erased."""
+
+    index: int
+    leaf: bytes
+    salt: bytes | None
+    data: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldLeaf:
+    """A leaf whose parties are to be told that it is in the log."""
+
+    index: int
+    leaf: bytes
+    message_id: str
+    type: str
+    referral_id: str
+    organizations: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WitnessWord:
+    """The last cosignature of one witness. size: of the tree; time: by the witness's clock."""
+
+    witness: str
+    size: int
+    signature: Signature
+    time: dt.datetime
 
 
 class Log(Protocol):
@@ -81,6 +115,95 @@ class Log(Protocol):
         """The first `limit` leaves of `[start, stop)` that match, by index."""
         ...
 
+    def opened_leaves(
+        self, transaction: Connection, referral_id: str, *, stop: int, limit: int
+    ) -> list[OpenedLeaf]:
+        """The first `limit` leaves of a referral below index `stop`, by index, with what still opens them."""
+        ...
+
+    def told_leaves(
+        self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
+    ) -> list[ToldLeaf]:
+        """The leaves of `[start, stop)` of these types, by index, with the parties they are found by."""
+        ...
+
+    def hashes(self, transaction: Connection, level: int, start: int, stop: int) -> bytes:
+        """The hashes of the nodes `[start, stop)` of one level, side by side. Raises Defect."""
+        ...
+
     def nodes(self, transaction: Connection) -> HashReader:
         """Reads node hashes. Raises Defect for a node that is not there."""
         ...
+
+
+class PublicationRecord(Protocol):
+    """What the database knows of the publication. Every method works inside the caller's transaction."""
+
+    def begin(self, transaction: Connection, size: int) -> None:
+        """Notes that the first `size` entries need nothing more; does nothing when there is a note."""
+        ...
+
+    def noted(self, transaction: Connection) -> int:
+        """For how many entries all that follows from their publication has been done."""
+        ...
+
+    def note(self, transaction: Connection, size: int, *, from_size: int) -> bool:
+        """Moves the note on; False, and nothing changed, where it is not at `from_size`."""
+        ...
+
+    def words(self, transaction: Connection) -> list[WitnessWord]:
+        """The last word of each witness that has given one."""
+        ...
+
+    def keep(self, transaction: Connection, words: Sequence[WitnessWord]) -> None:
+        """Replaces the last words of these witnesses."""
+        ...
+
+
+class LogPublication(Protocol):
+    """Where the log lies for everybody to read: named contents, laid out as C2SP tlog-tiles.
+
+    Durability: when `put` or `swap` has returned, what it wrote survives `kill -9` and loss of power. When
+    it raises, it may have taken effect or not: callers look again, and repeat. A content is there whole or
+    not at all, also for who reads meanwhile.
+
+    Concurrency: any number may read. One process writes at a time; `swap` replaces, it does not compare.
+
+    Raises PublicationUnavailable, and no other error of the storage beneath.
+    """
+
+    def read(self, path: str) -> bytes | None:
+        """The content of that name; None when there is none."""
+        ...
+
+    def put(self, contents: Sequence[tuple[str, bytes]]) -> None:
+        """Writes contents that never change: what has a name already is left as it is."""
+        ...
+
+    def swap(self, path: str, content: bytes) -> None:
+        """Replaces one content by another at once."""
+        ...
+
+    def drop(self, folder: str) -> None:
+        """Removes everything below a folder, and needs no durability: it is asked for again."""
+        ...
+
+
+class Witnesses(Protocol):
+    """Asks witnesses over the network."""
+
+    def add_checkpoint(self, url: str, body: bytes) -> tuple[int, bytes]:
+        """POSTs to `<url>/add-checkpoint`: the status and the answer. Raises WitnessUnreachable.
+
+        Bounded in time, and in what is read of the answer. Follows no redirects. May be called from
+        several threads.
+        """
+        ...
+
+
+class PublicationUnavailable(Unavailable):
+    """The publication's storage cannot be read or written just now (disk full, bucket out of reach)."""
+
+
+class WitnessUnreachable(Unavailable):
+    """No answer that is HTTP came from the witness in time."""

@@ -30,6 +30,14 @@ class AuditService(Service):
     def checkpoint(self, _request: Request) -> Answer:
         return api.checkpoint(self.handlers)
 
+    @resource("GET", "/cosigned-checkpoint", roles=None)
+    def cosigned_checkpoint(self, _request: Request) -> Answer:
+        return api.cosigned_checkpoint(self.handlers)
+
+    @resource("GET", "/tile/<path:path>", roles=None)
+    def tile(self, request: Request) -> Answer:
+        return api.tile(self.handlers, request)
+
     @resource("GET", "/v1/log-key", roles=None)
     def log_key(self, _request: Request) -> Answer:
         return api.log_key(self.handlers)
@@ -41,6 +49,10 @@ class AuditService(Service):
     @resource("GET", "/v1/history/<referral_id>", roles=READERS)
     def timeline(self, request: Request) -> Answer:
         return api.timeline(self.handlers, request)
+
+    @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS)
+    def bundle(self, request: Request) -> Answer:
+        return api.bundle(self.handlers, request)
 
     @resource("GET", "/v1/entries/<index>", roles=READERS)
     def entry(self, request: Request) -> Answer:

@@ -252,6 +252,15 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.HistoryRead(
         reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
     ),
+    facts.HistoryExported(reader="auditor", referral_id=REFERRAL, entries=11, size=1234),
+    facts.ReceiptIssued(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        message_id=MESSAGE,
+        message_type="kopuro.offer.accepted.v1",
+        leaf='{"message_id":"01938a6e"}',
+        proof="c2sp.org/tlog-proof@v1\nindex 0\n\nkopuro/kg\n1\nAAAA\n\n— kopuro/kg AAAA\n",
+    ),
     facts.OrganizationChanged(revision=7, organization=ORGANIZATION),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.TokenKeyChanged(
@@ -268,7 +277,13 @@ _FACTS: tuple[facts.Fact, ...] = (
 )
 
 # Messages that begin a conversation have no cause, and may come without a trace.
-_BEGINNINGS = (facts.ReferralSubmitted, facts.OrganizationChanged, facts.ReplicaRequested, facts.HistoryRead)
+_BEGINNINGS = (
+    facts.ReferralSubmitted,
+    facts.OrganizationChanged,
+    facts.ReplicaRequested,
+    facts.HistoryRead,
+    facts.HistoryExported,
+)
 
 
 def _event(fact: facts.Fact) -> Event[facts.Fact]:

@@ -77,7 +77,10 @@ class AuditedHub:
             directory,
             amqp_uri=vhost,
             database_url=database_url,
-            environment={"KOPURO_LOG_SIGNING_KEY": str(key_file)},
+            environment={
+                "KOPURO_LOG_SIGNING_KEY": str(key_file),
+                "KOPURO_LOG_DIRECTORY": str(directory / "published"),
+            },
         )
 
     def close(self) -> None:

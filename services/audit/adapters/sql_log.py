@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
 from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.domain.chronology import Chronology
+from services.audit.domain.entry import organizations_of
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import HASH_BYTES, Frontier, HashReader, Row
 from services.audit.domain.search import Search
-from services.audit.ports import NewEntry, StoredLeaf
+from services.audit.ports import NewEntry, OpenedLeaf, StoredLeaf, ToldLeaf
 
 _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -36,6 +37,39 @@ _FIRST_REACHING = (
     .where(ENTRIES.c.latest >= bindparam("time"))
     .order_by(ENTRIES.c.latest, ENTRIES.c.leaf_index)
     .limit(1)
+)
+_OPENED = (
+    select(ENTRIES.c.leaf_index, ENTRIES.c.leaf, OPENINGS.c.salt, OPENINGS.c.data)
+    .outerjoin(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
+    .where(ENTRIES.c.referral_id == bindparam("referral_id"), ENTRIES.c.leaf_index < bindparam("stop"))
+    .order_by(ENTRIES.c.leaf_index)
+    .limit(bindparam("most"))
+)
+_TOLD = (
+    select(ENTRIES)
+    .where(
+        # The primary key leads: the span is short, and its types are many.
+        ENTRIES.c.leaf_index >= bindparam("start"),
+        ENTRIES.c.leaf_index < bindparam("stop"),
+        ENTRIES.c.type.in_(bindparam("types", expanding=True)),
+        ENTRIES.c.referral_id.is_not(None),
+    )
+    .order_by(ENTRIES.c.leaf_index)
+)
+_OPENED_DATA = select(OPENINGS).where(
+    OPENINGS.c.leaf_index.in_(bindparam("indices", expanding=True)),
+)
+_OVERLAPPING = select(func.max(NODES.c.first)).where(
+    NODES.c.level == bindparam("level"), NODES.c.first <= bindparam("start")
+)
+_NODE_ROWS = (
+    select(NODES.c.first, NODES.c.hashes)
+    .where(
+        NODES.c.level == bindparam("level"),
+        NODES.c.first >= _OVERLAPPING.scalar_subquery(),
+        NODES.c.first < bindparam("stop"),
+    )
+    .order_by(NODES.c.first)
 )
 _NODE_ROW = (
     select(NODES.c.first, NODES.c.hashes)
@@ -139,6 +173,46 @@ class SqlLog:
             stop = stop if passed is None else min(stop, passed)
         page = wanted.where(index >= start, index < stop).order_by(index).limit(limit)
         return [_stored(row) for row in transaction.execute(page)]
+
+    def opened_leaves(
+        self, transaction: Connection, referral_id: str, *, stop: int, limit: int
+    ) -> list[OpenedLeaf]:
+        """See `ports.Log`."""
+        wanted = {"referral_id": referral_id, "stop": stop, "most": limit}
+        rows = transaction.execute(_OPENED, wanted)
+        return [OpenedLeaf(index=row.leaf_index, leaf=row.leaf, salt=row.salt, data=row.data) for row in rows]
+
+    def told_leaves(
+        self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
+    ) -> list[ToldLeaf]:
+        """See `ports.Log`."""
+        span = {"types": list(types), "start": start, "stop": stop}
+        rows = transaction.execute(_TOLD, span).all()
+        indices = [row.leaf_index for row in rows]
+        opened = transaction.execute(_OPENED_DATA, {"indices": indices}).all() if rows else []
+        # Whose opening has been erased already is told nothing: its parties cannot be named any more.
+        parties = {row.leaf_index: organizations_of(row.data) for row in opened}
+        return [
+            ToldLeaf(
+                index=row.leaf_index,
+                leaf=row.leaf,
+                message_id=row.message_id,
+                type=row.type,
+                referral_id=row.referral_id,
+                organizations=parties.get(row.leaf_index, ()),
+            )
+            for row in rows
+        ]
+
+    def hashes(self, transaction: Connection, level: int, start: int, stop: int) -> bytes:
+        """See `ports.Log`."""
+        rows = transaction.execute(_NODE_ROWS, {"level": level, "start": start, "stop": stop}).all()
+        first = rows[0].first if rows else start
+        line = b"".join(row.hashes for row in rows)
+        hashes = line[(start - first) * HASH_BYTES : (stop - first) * HASH_BYTES]
+        if len(hashes) != (stop - start) * HASH_BYTES:
+            raise Defect("A node of the log's tree is missing.")
+        return hashes
 
     def nodes(self, transaction: Connection) -> HashReader:
         """See `ports.Log`."""

@@ -73,3 +73,22 @@ NODES = Table(
     Column("hashes", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# One row, number 1: for how many entries all that follows from their publication has been done.
+PUBLICATION = Table(
+    "publication",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("size", RowNumber, nullable=False),
+)
+
+# The last word of each witness. `signature` is what follows the key id in a note's line.
+WITNESSES = Table(
+    "witnesses",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("size", RowNumber, nullable=False),
+    Column("key_id", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("time", Instant, nullable=False),
+)

@@ -150,6 +150,11 @@ class Frontier:
         return cls(size=int.from_bytes(data[:8], "big"), edge=tuple(edge))
 
 
+def root_at(size: int, read: HashReader) -> bytes:
+    """The root over the first `size` leaves of a larger tree, or of this one."""
+    return _subtree_hash(0, size, read) if size else EMPTY_ROOT
+
+
 def prove_inclusion(index: int, size: int, read: HashReader) -> Proof:
     """The audit path of leaf `index` in the tree of `size` leaves: from the leaf's sibling upwards.
 

@@ -114,15 +114,26 @@ def sign(text: str, *signers: Signer) -> bytes:
     if not signers:
         raise MalformedNote("a note has at least one signature")
     message = _encode(text)
-    lines = [
-        f"{_SIGNATURE_LINE}{_key_name(signer.name)} "
-        + base64.b64encode(signer.key_id + signer.sign(message)).decode("ascii")
+    signatures = [
+        Signature(name=_key_name(signer.name), key_id=signer.key_id, signature=signer.sign(message))
         for signer in signers
     ]
-    note = message + "".join(["\n", *(line + "\n" for line in lines)]).encode()
+    note = message + "".join(["\n", *map(_signature_line, signatures)]).encode()
     if len(note) > MAX_NOTE_BYTES:
         raise MalformedNote(f"a note has at most {MAX_NOTE_BYTES} bytes")
     return note
+
+
+def with_signatures(note: bytes, signatures: Iterable[Signature]) -> bytes:
+    """The note with these lines too; a line of the same key gives way to the new one.
+
+    Nothing is verified. Raises MalformedNote.
+    """
+    text, present = _parse(note)
+    lines = {(line.name, line.key_id): line for line in (*present, *signatures)}
+    if len(lines) > MAX_SIGNATURES:
+        raise MalformedNote(f"a note has at most {MAX_SIGNATURES} signatures")
+    return (text + "\n" + "".join(map(_signature_line, lines.values()))).encode()
 
 
 def open_note(note: bytes, verifiers: Iterable[Verifier]) -> Note:
@@ -256,6 +267,11 @@ def _parse_signature(line: str) -> Signature:
     if len(signature) <= _KEY_ID_BYTES:
         raise MalformedNote("a signature is longer than its key id")
     return Signature(name=name, key_id=signature[:_KEY_ID_BYTES], signature=signature[_KEY_ID_BYTES:])
+
+
+def _signature_line(line: Signature) -> str:
+    encoded = base64.b64encode(line.key_id + line.signature).decode("ascii")
+    return f"{_SIGNATURE_LINE}{line.name} {encoded}\n"
 
 
 def _encode(text: str) -> bytes:

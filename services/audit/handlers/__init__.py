@@ -8,13 +8,15 @@ from typing import Any
 from runtime.messaging.batches import BatchProcessor
 from services.audit.handlers.history import History
 from services.audit.handlers.proofs import Proofs
+from services.audit.handlers.published_log import PublishedLog
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditHandlers:
-    """log: the consumer of `audit.log`; directory: of the replica of token keys."""
+    """log: the consumer of `audit.log`; directory: of the replica of token keys; published: the tiles."""
 
     log: BatchProcessor[Any]
     directory: BatchProcessor[Any]
     history: History
     proofs: Proofs
+    published: PublishedLog

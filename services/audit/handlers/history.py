@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from contracts.envelope import Event
 from contracts.errors import Defect, Refused
-from contracts.facts import HistoryRead
+from contracts.facts import Fact, HistoryExported, HistoryRead
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 from services.audit.domain.head import Head
+from services.audit.domain.merkle import Proof, prove_inclusion
 from services.audit.domain.search import Search
-from services.audit.ports import Log, StoredLeaf
+from services.audit.handlers.published_log import Published, PublishedLog
+from services.audit.ports import Log, OpenedLeaf, StoredLeaf
+
+# A referral has some tens of entries; each look at it adds one.
+MOST_EXPORTED: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +45,24 @@ class Page:
     head: Head
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledEntry:
+    """An entry, what opens it, and the proof that it is in the tree."""
+
+    leaf: OpenedLeaf
+    proof: Proof
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """All that an auditor needs to check one referral's history without us."""
+
+    referral_id: str
+    published: Published
+    entries: tuple[BundledEntry, ...]
+    created_at: dt.datetime
+
+
 class History:
     """Reads, each of which leaves an entry of its own."""
 
@@ -47,6 +71,7 @@ class History:
         *,
         database: Database,
         log: Log,
+        published: PublishedLog,
         outbox: Outbox,
         source: str,
         clock: Clock,
@@ -55,6 +80,7 @@ class History:
         """source: the CloudEvents source of this service. after_commit: wakes the relay."""
         self._database = database
         self._log = log
+        self._published = published
         self._outbox = outbox
         self._source = source
         self._clock = clock
@@ -84,18 +110,52 @@ class History:
         self._record(reader, leaves[0].referral_id, {"index": index}, 1)
         return leaves[0]
 
+    def export(self, reader: str, referral_id: str) -> Bundle:
+        """A referral's entries with the proofs that they are in the published log.
+
+        Against the newest checkpoint that enough witnesses cosigned, when it reaches the last of them.
+        What was appended within the last second may not be in it yet. Raises Refused `not-found`, and
+        `bundle-too-large` for a history that one file should not hold.
+        """
+        size = self._published.size
+        with self._database.read() as transaction:
+            leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
+        if not leaves:
+            raise Refused("not-found", "The published log has no entry of this referral.")
+        if len(leaves) > MOST_EXPORTED:
+            raise Refused("bundle-too-large", f"One bundle holds {MOST_EXPORTED} entries.")
+        published = self._published.covering(leaves[-1].index)
+        assert published is not None
+        entries = tuple(
+            BundledEntry(leaf=leaf, proof=prove_inclusion(leaf.index, published.size, self._published.node))
+            for leaf in leaves
+        )
+        exported = HistoryExported(
+            reader=reader, referral_id=referral_id, entries=len(entries), size=published.size
+        )
+        self._say(exported, referral_id)
+        return Bundle(
+            referral_id=referral_id,
+            published=published,
+            entries=entries,
+            created_at=self._clock.now(),
+        )
+
     def _record(self, reader: str, referral_id: str | None, asked: Mapping[str, Any], entries: int) -> None:
+        # A referral's reads stand in the referral's own history.
+        self._say(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
+
+    def _say(self, fact: Fact, partition_key: str) -> None:
         """Committed before the answer leaves: a crash in between records a read that nobody saw."""
         number = new_id()
         event = Event(
             id=number,
             source=self._source,
             time=self._clock.now(),
-            # A referral's reads stand in the referral's own history.
-            partition_key=referral_id or reader,
+            partition_key=partition_key,
             correlation_id=number,
             causation_id=None,
-            data=HistoryRead(reader=reader, filter=asked, entries=entries),
+            data=fact,
         )
         with self._database.write() as transaction:
             self._outbox.add(transaction, [outgoing(event)])

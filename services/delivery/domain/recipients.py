@@ -27,6 +27,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
+    facts.ReceiptIssued.type: _CANDIDATE,  # a receipt for each party
 }
 
 # After these nobody needs the case any more.

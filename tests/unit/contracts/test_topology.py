@@ -30,10 +30,12 @@ AUDIT_ONLY = {
     "delivery.delivered": "routing counts from the deadline, not from the delivery",
     "delivery.acknowledged": "an acknowledgement is not an answer",
     "history.read": "nothing follows from it; the record must show who looked",
+    "history.exported": "nothing follows from it; the record must show who took it away",
 }
 # Facts that are sent to one queue by name, never through the exchange.
 SENT_DIRECTLY = {
     "replica.completed": "the answer goes to the queue that `replica.requested` names",
+    "receipt.issued": "delivery puts it into a mailbox; in the log a receipt would need a receipt",
 }
 # Facts that are put into a mailbox, and never sent at all.
 PULLED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,13 +16,19 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox
 from runtime.storage.database import Database
 from services.audit.adapters.sql_log import SqlLog
+from services.audit.adapters.sql_publication import SqlPublicationRecord
 from services.audit.adapters.tables import ENTRIES, MESSAGING
 from services.audit.domain.head import Head, LogKey, origin_of
 from services.audit.domain.note import Ed25519Signer
 from services.audit.handlers.history import History
 from services.audit.handlers.proofs import Proofs
+from services.audit.handlers.published_log import PublishedLog
+from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.receipts import Receipts
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
+from services.audit.ports import LogPublication
+from tests.unit.services.audit.publications import MemoryPublication
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -60,24 +66,47 @@ def events(count: int) -> list[Envelope]:
     return [event(data={"number": n}) for n in range(count)]
 
 
+class Alone:
+    """Nobody else publishes."""
+
+    def held(self) -> bool:
+        return True
+
+
 @dataclass(kw_only=True)
 class LogOnDatabase:
     """One process's handlers on a database."""
 
     database: Database
     key: LogKey
+    publication: LogPublication = field(default_factory=MemoryPublication)
     woken: int = 0
 
     def __post_init__(self) -> None:
         self.log = SqlLog()
         self.sequencer = Sequencer(self.log, self.key, os.urandom)
-        self.proofs = Proofs(self.database, self.log, self.key)
+        self.record = SqlPublicationRecord()
+        self.published = PublishedLog(self.publication, self.key)
+        self.proofs = Proofs(self.database, self.log, self.key, self.published)
         self.history = History(
             database=self.database,
             log=self.log,
+            published=self.published,
             outbox=Outbox(MESSAGING.outbox),
             source="/kg/audit",
             clock=SystemClock(),
+            after_commit=self.wake,
+        )
+
+        self.publisher = Publisher(
+            database=self.database,
+            log=self.log,
+            record=self.record,
+            publication=self.publication,
+            published=self.published,
+            right=Alone(),
+            outbox=Outbox(MESSAGING.outbox),
+            sequel=Receipts(log=self.log, published=self.published, source="/kg/audit", clock=SystemClock()),
             after_commit=self.wake,
         )
 
@@ -85,7 +114,14 @@ class LogOnDatabase:
         self.woken += 1
 
     def check(self) -> Head:
-        return SelfCheck(self.database, self.log, self.key, SystemClock()).run()
+        head = SelfCheck(self.database, self.log, self.key, SystemClock()).run()
+        self.publisher.begin(head)
+        return head
+
+    def publish(self, messages: Sequence[Envelope]) -> None:
+        """Appends, and publishes."""
+        self.append(messages)
+        self.publisher.turn()
 
     def append(self, messages: Sequence[Envelope], now: dt.datetime = NOON) -> None:
         with self.database.write() as transaction:

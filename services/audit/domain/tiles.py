@@ -1,0 +1,156 @@
+"""Tiles: the tree and its entries cut into files that never change once they are full.
+
+A **tile** of level `l` holds up to 256 neighbouring nodes of tree level `8 * l`; an **entry bundle** holds
+the leaves under one tile of level 0. A tile that is not full yet is published again as it grows, each width
+under a name of its own, so that no name ever means two things. Where the tree's size is known, so is every
+tile's width.
+
+Source: https://c2sp.org/tlog-tiles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.audit.domain.entry import MAX_LEAF_BYTES
+from services.audit.domain.merkle import HASH_BYTES, MAX_SIZE, node_hash
+
+WIDTH: Final = 256
+HEIGHT: Final = 8  # tree levels between two tile levels: 2**8 hashes become one
+MAX_LEVEL: Final = 63
+# What stands in the place of a level for the entries themselves.
+ENTRIES: Final = -1
+
+_PATH = re.compile(
+    r"tile/(?P<level>entries|0|[1-9][0-9]?)/(?P<index>(?:x[0-9]{3}/){0,6}[0-9]{3})"
+    r"(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tile:
+    """One file. level: of the tile, or `ENTRIES`; index: within the level; width: 1 to 256."""
+
+    level: int
+    index: int
+    width: int = WIDTH
+
+    @property
+    def path(self) -> str:
+        """Where it is served, without a leading slash: `tile/0/x001/067`, `tile/entries/000.p/12`."""
+        suffix = "" if self.is_full else f".p/{self.width}"
+        return f"{self._full_path()}{suffix}"
+
+    @property
+    def partial_folder(self) -> str:
+        """The folder of the widths that this tile had before it was full."""
+        return f"{self._full_path()}.p"
+
+    @property
+    def is_full(self) -> bool:
+        return self.width == WIDTH
+
+    @property
+    def start(self) -> int:
+        """The index of its first hash within the nodes of its level, or of its first entry."""
+        return self.index * WIDTH
+
+    @property
+    def stop(self) -> int:
+        """The index after its last."""
+        return self.start + self.width
+
+    @property
+    def tree_level(self) -> int:
+        """The level within the tree of the hashes that it holds."""
+        return self.level * HEIGHT
+
+    def _full_path(self) -> str:
+        level = "entries" if self.level == ENTRIES else str(self.level)
+        groups = [f"{self.index % 1000:03}"]
+        rest = self.index // 1000
+        while rest:
+            groups.append(f"x{rest % 1000:03}")
+            rest //= 1000
+        return "/".join(["tile", level, *reversed(groups)])
+
+    @classmethod
+    def parse(cls, path: str) -> Tile | None:
+        """The tile that is served there; None for a path that no tile has, in any other spelling too."""
+        match = _PATH.fullmatch(path)
+        if match is None:
+            return None
+        tile = cls(
+            level=ENTRIES if match["level"] == "entries" else int(match["level"]),
+            index=int(match["index"].replace("x", "").replace("/", "")),
+            width=int(match["width"] or WIDTH),
+        )
+        # A width of 256 in a partial's name, or a leading group of zeroes, is another spelling.
+        known = tile.level <= MAX_LEVEL and tile.stop <= MAX_SIZE
+        return tile if known and tile.path == path else None
+
+
+def tiles_between(from_size: int, to_size: int) -> Iterator[Tile]:
+    """Every tile that a log of `to_size` has, and that one of `from_size` does not have in this width."""
+    for level in (ENTRIES, *range(MAX_LEVEL + 1)):
+        shift = HEIGHT * max(level, 0)
+        before, after = from_size >> shift, to_size >> shift
+        if after == 0:
+            return
+        for index in range(before // WIDTH, -(-after // WIDTH)):
+            tile = Tile(level=level, index=index, width=min(WIDTH, after - index * WIDTH))
+            if tile.stop > before:
+                yield tile
+
+
+def tile_holding(tree_level: int, index: int, size: int) -> Tile:
+    """The tile from which node `(tree_level, index)` is computed, as wide as a log of `size` has it."""
+    level, depth = divmod(tree_level, HEIGHT)
+    number = (index << depth) // WIDTH
+    return Tile(level=level, index=number, width=min(WIDTH, (size >> (HEIGHT * level)) - number * WIDTH))
+
+
+class TileTree:
+    """The perfect subtrees over one tile's hashes, packed: 32 bytes a node, some 16 kB for a full tile."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, hashes: bytes) -> None:
+        """hashes: the tile's content. Raises ValueError when it is not a row of hashes."""
+        if not hashes or len(hashes) % HASH_BYTES or len(hashes) > WIDTH * HASH_BYTES:
+            raise ValueError("a tile has between 1 and 256 hashes of 32 bytes")
+        self._levels = [hashes]
+        line = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+        while len(line) > 1:
+            line = [node_hash(left, right) for left, right in zip(line[0::2], line[1::2], strict=False)]
+            self._levels.append(b"".join(line))
+
+    def node(self, depth: int, index: int) -> bytes:
+        """The node `depth` levels above the tile's hashes, number `index` of them within the tile."""
+        digest = self._levels[depth][index * HASH_BYTES : (index + 1) * HASH_BYTES]
+        if len(digest) != HASH_BYTES:
+            raise IndexError("the tile does not reach that node")
+        return digest
+
+
+def bundle(leaves: Sequence[bytes]) -> bytes:
+    """An entry bundle: each leaf after its length in two bytes, big-endian."""
+    if any(len(leaf) > MAX_LEAF_BYTES for leaf in leaves):
+        raise ValueError("an entry has at most 65,535 bytes")
+    return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
+
+
+def unbundle(content: bytes) -> list[bytes]:
+    """The leaves of an entry bundle. Raises ValueError for one that ends within an entry."""
+    leaves, at = [], 0
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 2], "big")
+        leaf = content[at + 2 : at + 2 + length]
+        if len(content) - at < 2 or len(leaf) != length:
+            raise ValueError("the bundle ends within an entry")
+        leaves.append(leaf)
+        at += 2 + length
+    return leaves

@@ -1,0 +1,150 @@
+"""The log as it is published: its checkpoint, and any node of its tree, from files and from memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.errors import Defect
+from services.audit.domain.checkpoint import Checkpoint
+from services.audit.domain.head import LogKey
+from services.audit.domain.note import NoteError, Signature, with_signatures
+from services.audit.domain.tiles import HEIGHT, WIDTH, Tile, TileTree
+from services.audit.ports import LogPublication
+
+CHECKPOINT: Final = "checkpoint"
+# The newest one that as many witnesses signed as the policy asks for.
+COSIGNED: Final = "cosigned-checkpoint"
+# Some 16 kB each.
+KEPT_TREES: Final = 1_024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A checkpoint as it can be fetched. note: with every cosignature it has gathered."""
+
+    note: bytes
+    checkpoint: Checkpoint
+
+    @property
+    def size(self) -> int:
+        return self.checkpoint.size
+
+
+class PublicationDamaged(Defect):
+    """What is published is not what this log says. Nothing may be published beside it."""
+
+
+class PublishedLog:
+    """One process's view. `current` moves on by `refresh` alone, and never backwards."""
+
+    def __init__(self, publication: LogPublication, key: LogKey, *, kept: int = KEPT_TREES) -> None:
+        """kept: how many tiles to hold in memory, as trees."""
+        self._publication = publication
+        self._key = key
+        self._kept = kept
+        self._trees: dict[tuple[int, int], TileTree] = {}
+        self._edge: dict[tuple[int, int], TileTree] = {}
+        self._changing = threading.Lock()
+        self.current: Published | None = None
+        self.cosigned: Published | None = None
+
+    @property
+    def size(self) -> int:
+        """Of the tree whose checkpoint is published; 0 when none is."""
+        return 0 if self.current is None else self.current.size
+
+    def refresh(self) -> None:
+        """Looks at what is published now. Raises PublicationDamaged, PublicationUnavailable."""
+        with self._changing:
+            self._refresh()
+
+    def advance(self, note: bytes) -> None:
+        """Publishes a checkpoint of ours. Every tile of its tree must be there."""
+        with self._changing:
+            self._publication.swap(CHECKPOINT, note)
+            self._refresh()
+
+    def cosign(self, size: int, signatures: Sequence[Signature], note: bytes, *, counts: bool) -> None:
+        """Adds cosignatures of the tree of `size`, whose checkpoint is `note`, to what is published.
+
+        counts: whether they fulfil the policy. A checkpoint that has been overtaken meanwhile is only
+        published as the newest cosigned one.
+        """
+        with self._changing:
+            self._refresh()
+            signed = with_signatures(note, signatures)
+            if counts and (self.cosigned is None or self.cosigned.size <= size):
+                self._publication.swap(COSIGNED, signed)
+            if self.current is not None and self.current.size == size:
+                self._publication.swap(CHECKPOINT, signed)
+            self._refresh()
+
+    def covering(self, index: int) -> Published | None:
+        """The checkpoint to show for an entry: the newest cosigned one, if it is old enough to have it."""
+        for published in (self.cosigned, self.current):
+            if published is not None and published.size > index:
+                return published
+        return None
+
+    def file(self, tile: Tile) -> bytes | None:
+        """A tile's content; None beyond what is published, and for a width that has been filled since."""
+        if tile.stop > self.size >> max(tile.tree_level, 0):
+            return None
+        return self._publication.read(tile.path)
+
+    def node(self, tree_level: int, index: int, /) -> bytes:
+        """The hash of a node (a `merkle.HashReader`) within the published tree. Raises Defect."""
+        level, depth = tree_level // HEIGHT, tree_level % HEIGHT
+        number = (index << depth) // WIDTH
+        tree = self._trees.get((level, number)) or self._edge.get((level, number))
+        if tree is None:
+            tree = self._load(level, number)
+        return tree.node(depth, index - (number * WIDTH >> depth))
+
+    def _load(self, level: int, number: int) -> TileTree:
+        nodes = self.size >> level * HEIGHT
+        tile = Tile(level=level, index=number, width=max(1, min(WIDTH, nodes - number * WIDTH)))
+        content = self._publication.read(tile.path)
+        if content is None and not tile.is_full:
+            # Another process has filled it meanwhile, and dropped the narrow ones.
+            content = self._publication.read(Tile(level=level, index=number).path)
+        try:
+            tree = TileTree(content or b"")
+        except ValueError:
+            raise Defect("A tile of the published log is missing or cut short.") from None
+        if not tile.is_full:
+            self._edge[level, number] = tree
+            return tree
+        while len(self._trees) >= self._kept:
+            self._trees.pop(next(iter(self._trees)), None)
+        self._trees[level, number] = tree
+        return tree
+
+    def _refresh(self) -> None:
+        self.cosigned = self._look(COSIGNED, self.cosigned)
+        current = self._look(CHECKPOINT, self.current)
+        if current is not None and current.size != self.size:
+            # Wider tiles have taken their place.
+            self._edge = {}
+        self.current = current
+
+    def _look(self, path: str, known: Published | None) -> Published | None:
+        note = self._publication.read(path)
+        if note is None:
+            if known is not None:
+                raise PublicationDamaged("The published checkpoint has disappeared.")
+            return None
+        if known is not None and known.note == note:
+            return known
+        try:
+            checkpoint = self._key.read(note)
+        except NoteError:
+            raise PublicationDamaged("The published checkpoint was not signed with this log's key.") from None
+        if checkpoint.origin != self._key.origin:
+            raise PublicationDamaged("The published checkpoint is that of another log.")
+        if known is not None and checkpoint.size < known.size:
+            raise PublicationDamaged("The published checkpoint has gone back.")
+        return Published(note=note, checkpoint=checkpoint)

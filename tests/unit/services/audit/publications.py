@@ -1,0 +1,60 @@
+"""Publications without a disk, and one that fails as disks and networks do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from services.audit.ports import LogPublication, PublicationUnavailable
+
+
+class MemoryPublication:
+    """`ports.LogPublication` in a dictionary. `steps`: what was written, in order."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.steps: list[str] = []
+
+    def read(self, path: str) -> bytes | None:
+        return self.contents.get(path)
+
+    def put(self, contents: Sequence[tuple[str, bytes]]) -> None:
+        for path, content in contents:
+            self.contents.setdefault(path, content)
+            self.steps.append(path)
+
+    def swap(self, path: str, content: bytes) -> None:
+        self.contents[path] = content
+        self.steps.append(path)
+
+    def drop(self, folder: str) -> None:
+        self.contents = {
+            path: content for path, content in self.contents.items() if not path.startswith(folder + "/")
+        }
+
+
+class FailingPublication:
+    """Fails when told to, before what was asked for has happened, or after it."""
+
+    def __init__(self, inner: LogPublication) -> None:
+        self._inner = inner
+        self.before: Callable[[str], bool] = lambda step: False
+        self.after: Callable[[str], bool] = lambda step: False
+
+    def read(self, path: str) -> bytes | None:
+        return self._inner.read(path)
+
+    def put(self, contents: Sequence[tuple[str, bytes]]) -> None:
+        self._failing("put", lambda: self._inner.put(contents))
+
+    def swap(self, path: str, content: bytes) -> None:
+        self._failing("swap", lambda: self._inner.swap(path, content))
+
+    def drop(self, folder: str) -> None:
+        self._failing("drop", lambda: self._inner.drop(folder))
+
+    def _failing(self, step: str, act: Callable[[], None]) -> None:
+        if self.before(step):
+            raise PublicationUnavailable("not written")
+        act()
+        if self.after(step):
+            raise PublicationUnavailable("written all the same")
