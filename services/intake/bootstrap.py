@@ -50,13 +50,14 @@ def build(settings: Settings) -> Application:
 
     directory, directory_unready = ground.messenger.replica(REPLICA, "intake.directory", absorb)
     queries = Queries(ground.broker)
+    custody_kid = AnnouncedCustodyKey(settings.discovery)
     handlers = Handlers(
         database=ground.database,
         store=SqlAdmissionStore(),
         outbox=ground.messenger.outbox,
         referrals=RoutingByBroker(queries),
         members=members.get,
-        custody_kid=AnnouncedCustodyKey(settings.discovery),
+        custody_kid=custody_kid,
         backlog=lambda: ground.messenger.backlog,
         after_commit=ground.messenger.wake,
     )
@@ -74,7 +75,11 @@ def build(settings: Settings) -> Application:
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), ground.clock),
         messenger=ground.messenger,
-        readiness=[("broker", ground.messenger.unready), ("directory", directory_unready)],
+        readiness=[
+            ("broker", ground.messenger.unready),
+            ("directory", directory_unready),
+            ("custody key", custody_kid.unready),
+        ],
         background=[ground.messenger, queries, housekeeping],
         registry=ground.registry,
         clock=ground.clock,

@@ -125,7 +125,8 @@ class Handlers:
         return self._commits.submit(admissions) if admissions else ()
 
     def accept(self, speaker: Speaker, offer_id: str) -> str:
-        """An organisation accepts an offer made to it."""
+        """An organisation accepts an offer made to it: unless suspended since, for the case would follow."""
+        require_good_standing(self._members, speaker.organization)
         return self._answer(speaker, offer_id, OfferAnswer.accept, None)
 
     def decline(self, speaker: Speaker, offer_id: str, why: Decline) -> str:

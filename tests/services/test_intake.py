@@ -204,19 +204,19 @@ class Hub:
 
     @contextmanager
     def letters_and_facts(self) -> Iterator[Callable[[int], list[Event[Fact]]]]:
-        """Gives so many of the messages that intake publishes, in the order of each queue."""
+        """Gives so many of the messages that intake publishes; one that comes twice is given once."""
         broker = RabbitBroker(self.amqp_uri)
         with closing(broker.consumer(["vault.letters", "audit.log"], 1000)) as consumer:
 
             def take(count: int) -> list[Event[Fact]]:
-                found: list[Event[Fact]] = []
+                found: dict[str, Event[Fact]] = {}
                 deadline = time.monotonic() + LONG
                 while len(found) < count and time.monotonic() < deadline:
                     deliveries = consumer.take(1000, 0.5)
                     events = [decode(delivery.body) for delivery in deliveries]
-                    found += [e for e in events if isinstance(e.data, ReferralSubmitted | CaseSealed)]
+                    found |= {e.id: e for e in events if isinstance(e.data, ReferralSubmitted | CaseSealed)}
                     consumer.acknowledge(deliveries)
-                return found
+                return list(found.values())
 
             yield take
 

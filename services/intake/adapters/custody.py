@@ -27,3 +27,11 @@ class AnnouncedCustodyKey:
         except (OSError, ValueError, KeyError, TypeError):
             raise Unavailable("The hub has not announced its custody key yet.") from None
         return self._kid
+
+    def unready(self) -> str | None:
+        """A readiness check: None once a key is announced."""
+        try:
+            self()
+        except Unavailable as error:
+            return error.detail
+        return None

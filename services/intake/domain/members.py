@@ -35,7 +35,7 @@ def require_good_standing(members: Members, organization: str) -> None:
     """Raises Refused `forbidden` for an organisation that is not vetted, suspended or gone."""
     member = members(organization)
     if member is None or not member.in_good_standing:
-        raise Refused("forbidden", "Only active and vetted organisations may send referrals.")
+        raise Refused("forbidden", "Only active and vetted organisations may send or accept referrals.")
 
 
 def receiver_key(members: Members, receiver: str) -> str:

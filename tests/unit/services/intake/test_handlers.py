@@ -200,6 +200,16 @@ def test_somebody_elses_offer_is_not_there_and_looks_like_no_offer(desk: Desk) -
     assert desk.counts() == (1, 0, 2)
 
 
+def test_who_was_suspended_since_may_decline_an_offer_and_not_accept_it(desk: Desk) -> None:
+    note_offers(desk, offer_opened(OFFER, desk.submit(), SUSPENDED))
+    with pytest.raises(Refused) as caught:
+        desk.handlers.accept(speaker(SUSPENDED), OFFER)
+    assert caught.value.slug == "forbidden"
+    assert desk.counts() == (1, 0, 2)
+    desk.handlers.decline(speaker(SUSPENDED), OFFER, Decline(reason=DeclineReason.no_capacity))
+    assert desk.counts() == (1, 0, 3)
+
+
 # --- What parties say about a referral -----------------------------------------------------------
 
 Saying = Callable[[Desk, Speaker, str], str]

@@ -29,5 +29,9 @@ def test_without_an_announced_key_it_is_unavailable(tmp_path: Path, text: str | 
     file = tmp_path / "discovery.json"
     if text is not None:
         file.write_text(text)
+    custody_kid = AnnouncedCustodyKey(file)
     with pytest.raises(Unavailable):
-        AnnouncedCustodyKey(file)()
+        custody_kid()
+    assert custody_kid.unready() == "The hub has not announced its custody key yet."
+    announce(file, "first", at=1)
+    assert custody_kid.unready() is None
