@@ -18,7 +18,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -32,8 +31,9 @@ from runtime.messaging.browsing import Browse, Browsed, Browser
 from runtime.messaging.parking import FIRST_SEEN, QUEUE, REASON
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
 
-# So many bodies are in memory at a time, and on their way back in one wave.
+# So many letters are on their way back at a time, or fewer when they are large.
 WAVE = 100
+WAVE_BYTES = 16 * 1024 * 1024
 # The classifications of `contracts.facts` that an operator may read.
 OPEN = ("public", "routing-facts")
 
@@ -172,7 +172,7 @@ class DeadLetters:
                 for message in browser.messages()
                 if reason_contains in describe(consumer, message).reason
             )
-            while wave := list(islice(chosen, WAVE)):
+            for wave in _waves(chosen):
                 yield from self._put_back(browser, consumer, wave)
 
     def discard(
@@ -216,6 +216,19 @@ class DeadLetters:
         yield from letters[:confirmed]
         if failure is not None:
             raise failure
+
+
+def _waves(messages: Iterable[Browsed]) -> Iterator[list[Browsed]]:
+    wave: list[Browsed] = []
+    size = 0
+    for message in messages:
+        wave.append(message)
+        size += len(message.body)
+        if len(wave) == WAVE or size >= WAVE_BYTES:
+            yield wave
+            wave, size = [], 0
+    if wave:
+        yield wave
 
 
 def _as_it_was(letter: DeadLetter, message: Browsed) -> Outgoing:

@@ -4,6 +4,9 @@ Verified on RabbitMQ 3.10.8 with quorum queues. A consumer that takes everything
 its order. `basic.get` would not (each get counts as a consumer of its own, and those return in any order),
 and neither would two lookers at once. An exclusive *consumer* is not enforced on a quorum queue; an exclusive
 *queue* is, and it vanishes with the connection: its name is our lock.
+
+To the broker every look is a delivery. RabbitMQ 4 gives a quorum queue a delivery limit of 20 unless it has
+its own, and drops what was delivered more often: before moving there, give the parking queues a high one.
 """
 
 from __future__ import annotations
@@ -81,6 +84,7 @@ class RabbitBrowser:
         if not self._count:
             return
         self._channel = self._link.channel()
+        self._channel.tx_select()
         self._channel.basic_qos(0, self._count, False)
         self._kept = self._count
         self._channel.basic_consume(self._queue, callback=self._arrived.append)
@@ -93,6 +97,9 @@ class RabbitBrowser:
         self._pulse.beat()
         for message in messages:
             self._channel.basic_ack(message.tag)
+        # As one command: of many, a channel passes on some 32 at a time to a quorum queue, and forgets the
+        # rest when it is closed.
+        self._channel.tx_commit()
         self._kept -= len(messages)
 
     def end(self) -> None:

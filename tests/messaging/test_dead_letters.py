@@ -146,6 +146,15 @@ def test_what_is_removed_leaves_the_rest_in_order(office: PostOffice) -> None:
     assert office.seen() == [id_ for id_ in ids if id_ not in ("5", "250", "100")]
 
 
+def test_however_many_are_removed_none_comes_back(office: PostOffice) -> None:
+    ids = [str(number) for number in range(1000)]
+    office.park(*ids)
+    for left in range(900, 0, -100):
+        with office.browse("letters.parked") as browser:
+            browser.remove(list(browser.messages())[:100])
+        assert office.seen() == ids[-left:]
+
+
 def test_a_look_that_is_given_up_changes_nothing(office: PostOffice) -> None:
     office.park("a", "b", "c")
     with pytest.raises(ZeroDivisionError), office.browse("letters.parked") as browser:

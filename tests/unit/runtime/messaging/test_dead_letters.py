@@ -16,7 +16,7 @@ from contracts.errors import Refused
 from contracts.facts import CaseSealed, Fact, ReplicaRequested
 from contracts.topology import Topology, hub_topology, parking_queue, work_queue
 from runtime.messaging.browsing import Browsed
-from runtime.messaging.dead_letters import WAVE, DeadLetters, describe, open_data
+from runtime.messaging.dead_letters import WAVE, WAVE_BYTES, DeadLetters, describe, open_data
 from runtime.messaging.parking import FIRST_SEEN, QUEUE, REASON, ROUTING_KEY
 from runtime.messaging.ports import BrokerUnavailable, Outgoing, PublishIncomplete
 
@@ -252,6 +252,13 @@ def test_all_go_back_in_their_order_in_waves() -> None:
     assert counter.events == [f"published {WAVE}", f"removed {WAVE}", "published 1", "removed 1"]
 
 
+def test_large_letters_go_back_in_smaller_waves() -> None:
+    half = bytes(WAVE_BYTES // 2)
+    counter = Counter([(id_, half, HEADERS) for id_ in "abc"])
+    assert [letter.message_id for letter in counter.letters().replay_all("letters")] == ["a", "b", "c"]
+    assert counter.events == ["published 2", "removed 2", "published 1", "removed 1"]
+
+
 def test_all_of_one_reason_leave_the_others_in_their_order() -> None:
     other = {**HEADERS, REASON: "ValueError at services/x.py:1", QUEUE: "letters.0"}
     counter = Counter([(id_, b"", other if id_ in "bd" else HEADERS) for id_ in "abcde"])
@@ -263,14 +270,14 @@ def test_all_of_one_reason_leave_the_others_in_their_order() -> None:
 
 def test_killed_between_confirming_and_removing_the_letter_is_in_both_places() -> None:
     counter = holding("a", "b")
-    counter.failure, counter.fails_after = KeyboardInterruption(), 99
-    with pytest.raises(KeyboardInterruption):
+    counter.failure, counter.fails_after = Killed(), 99
+    with pytest.raises(Killed):
         counter.letters().replay("letters", "a")
     assert counter.back() == ["a"]
     assert counter.ids() == ["a", "b"]
 
 
-class KeyboardInterruption(Exception):
+class Killed(Exception):
     """Ends the work from outside."""
 
 
