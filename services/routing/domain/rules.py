@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.codes import OPT_IN_KINDS, CapacityStatus, DisclosureClass, Funding, Urgency, Vetting
+from contracts.codes import (
+    OPT_IN_KINDS,
+    CapacityStatus,
+    DisclosureClass,
+    Funding,
+    OrganizationKind,
+    Urgency,
+    Vetting,
+)
+from contracts.organization import Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of
 from services.routing.domain.directory import Directory, Offering
@@ -104,15 +113,20 @@ def kind_consented(offering: Offering, given: Circumstances) -> Failure | None:
     a person who fears a consulate must never be found by one because a field was left empty, nor through
     a branch of it that is of another kind.
     """
-    organization = offering.organization
-    if organization.kind not in OPT_IN_KINDS and organization.parent is None:
+    kind = _kind_to_opt_in(offering.organization, given.directory)
+    if kind is None or kind in given.facts.consent.opt_in_kinds:
         return None
-    for one in given.directory.with_parents(organization):
-        if one.kind in OPT_IN_KINDS:
-            if one.kind in given.facts.consent.opt_in_kinds:
-                return None
-            return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": one.kind})
-    return None
+    return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": kind})
+
+
+def _kind_to_opt_in(organization: Organization, directory: Directory) -> OrganizationKind | None:
+    """Its own kind where that needs an opt-in, otherwise the nearest such kind that it is a branch of."""
+    if organization.kind in OPT_IN_KINDS:
+        return organization.kind
+    if organization.parent is None:
+        return None
+    kinds = (one.kind for one in directory.with_parents(organization))
+    return next((kind for kind in kinds if kind in OPT_IN_KINDS), None)
 
 
 def agreement_in_force(offering: Offering, given: Circumstances) -> Failure | None:
@@ -168,21 +182,18 @@ def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
     if offering.is_for_anyone:
         return None
     facts, bounds = given.facts, offering.service.eligibility
-    unmet = [
-        name
-        for name, bound, met in (
-            ("sex", bounds.sexes, facts.sex in bounds.sexes),
-            ("age_band", bounds.age_bands, facts.age_band in bounds.age_bands),
-            ("stage", bounds.stages, facts.stage in bounds.stages),
-            ("origin_country", bounds.origin_countries, facts.origin_country in bounds.origin_countries),
-            (
-                "special_categories",
-                bounds.special_categories,
-                bool(set(facts.special_categories) & set(bounds.special_categories)),
-            ),
-        )
-        if bound and not met
-    ]
+    unmet = []
+    if bounds.sexes and facts.sex not in bounds.sexes:
+        unmet.append("sex")
+    if bounds.age_bands and facts.age_band not in bounds.age_bands:
+        unmet.append("age_band")
+    if bounds.stages and facts.stage not in bounds.stages:
+        unmet.append("stage")
+    if bounds.origin_countries and facts.origin_country not in bounds.origin_countries:
+        unmet.append("origin_country")
+    wanted = bounds.special_categories
+    if wanted and not any(category in wanted for category in facts.special_categories):
+        unmet.append("special_categories")
     if not unmet:
         return None
     return Failure(rule="person_eligible", reason="not_eligible", detail={"unmet": unmet})
