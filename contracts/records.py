@@ -25,11 +25,15 @@ from typing import Any, TypeVar
 
 import orjson
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Validator
+from marshmallow.validate import Length, Validator
 
 from contracts.errors import PointerError, Refused
 
 R = TypeVar("R")
+
+# A caller mends a few at a time. A body of one megabyte has room for hundreds of thousands of mistakes, and
+# the answer must not be larger than the question.
+MOST_ERRORS = 50
 
 
 class Malformed(ValueError):
@@ -95,10 +99,12 @@ def aware(moment: dt.datetime) -> dt.datetime:
 
 
 def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
-    """marshmallow's nested messages as RFC 6901 pointers, in a stable order."""
+    """marshmallow's nested messages as RFC 6901 pointers, in a stable order; at most MOST_ERRORS."""
     found: list[PointerError] = []
 
     def walk(node: Any, pointer: str) -> None:
+        if len(found) == MOST_ERRORS:
+            return
         if isinstance(node, Mapping):
             for key, child in node.items():
                 # marshmallow's name for "the record as a whole" is no place in the partner's JSON
@@ -183,6 +189,11 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
 
 class _TupleOf(fields.List[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list):
+            # Before its items are looked at: a list can be as long as the body allows.
+            for validator in self.validators:
+                if isinstance(validator, Length):
+                    validator(value)
         return tuple(super()._deserialize(value, attr, data, **kwargs))
 
 

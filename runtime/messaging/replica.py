@@ -57,6 +57,9 @@ class Replica:
         rows = []
         for message in messages:
             change += 1
+            # Raises Malformed, and the message is parked: what cannot be read must not get into the copy,
+            # where it would fail the process at this start and at every later one.
+            message.event()
             completed = message.type == ReplicaCompleted.type
             rows.append(
                 {

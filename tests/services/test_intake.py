@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -622,6 +623,30 @@ def test_addresses_and_parameters(hub: Hub) -> None:
     problem(hub.ask("GET", f"/v1/referrals?limit={MARKER}"), 400, "invalid-parameter")
     problem(hub.ask("GET", f"/v1/referrals?after={MARKER}"), 400, "invalid-cursor")
     nothing_leaked(hub)
+
+
+def test_an_answer_is_not_larger_than_the_question(hub: Hub) -> None:
+    answer = hub.submit(hub.body(needs=["x"] * 180_000))
+    problem(answer, 422, "invalid-submission", "/needs")
+    answer = hub.submit({**hub.body(), **{f"field-{number}": 1 for number in range(40_000)}})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 50
+    line = json.dumps({f"field-{number}": 1 for number in range(500)}).encode()
+    answer = hub.ask("POST", "/v1/referrals:batch", content=b"\n".join([line] * 900))
+    assert len(answer.content) < 5_000_000
+
+
+def test_an_unreadable_record_of_the_directory_is_parked_and_the_next_one_counts(hub: Hub) -> None:
+    newcomer = "uz.newcomer"
+    good = outgoing(event(OrganizationChanged(revision=2, organization=organization(newcomer)), newcomer))
+    poison = json.loads(good.body)
+    poison |= {"id": new_id(), "data": {"revision": 3, "organization": {"id": MARKER, "kind": "guild"}}}
+    hub.publish([replace(good, message_id=poison["id"], body=json.dumps(poison).encode()), good])
+    deadline = time.monotonic() + LONG
+    while hub.submit(by=newcomer).status_code != 202:
+        assert time.monotonic() < deadline
+    assert hub.metric('kopuro_messages_consumed_total{consumer="intake.directory",result="parked"}') == 1
+    assert MARKER not in hub.service.log.read_text()
 
 
 # --- When something is not there -----------------------------------------------------------------
