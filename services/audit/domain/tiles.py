@@ -106,34 +106,32 @@ def tiles_between(from_size: int, to_size: int) -> Iterator[Tile]:
                 yield tile
 
 
-def tile_holding(tree_level: int, index: int, size: int) -> Tile:
-    """The tile from which node `(tree_level, index)` is computed, as wide as a log of `size` has it."""
-    level, depth = divmod(tree_level, HEIGHT)
-    number = (index << depth) // WIDTH
-    return Tile(level=level, index=number, width=min(WIDTH, (size >> (HEIGHT * level)) - number * WIDTH))
+class Subtrees:
+    """The perfect subtrees over a row of up to 256 neighbouring nodes: 32 bytes each, packed."""
 
+    __slots__ = ("_nodes", "_width")
 
-class TileTree:
-    """The perfect subtrees over one tile's hashes, packed: 32 bytes a node, some 16 kB for a full tile."""
-
-    __slots__ = ("_levels",)
-
-    def __init__(self, hashes: bytes) -> None:
-        """hashes: the tile's content. Raises ValueError when it is not a row of hashes."""
-        if not hashes or len(hashes) % HASH_BYTES or len(hashes) > WIDTH * HASH_BYTES:
+    def __init__(self, row: bytes) -> None:
+        """row: the hashes side by side, a whole tile or a piece of one. Raises ValueError."""
+        if not row or len(row) % HASH_BYTES or len(row) > WIDTH * HASH_BYTES:
             raise ValueError("a tile has between 1 and 256 hashes of 32 bytes")
-        self._levels = [hashes]
-        line = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+        self._width = len(row) // HASH_BYTES
+        line = [row[at : at + HASH_BYTES] for at in range(0, len(row), HASH_BYTES)]
+        nodes = [row]
         while len(line) > 1:
             line = [node_hash(left, right) for left, right in zip(line[0::2], line[1::2], strict=False)]
-            self._levels.append(b"".join(line))
+            nodes += line
+        self._nodes = b"".join(nodes)
 
     def node(self, depth: int, index: int) -> bytes:
-        """The node `depth` levels above the tile's hashes, number `index` of them within the tile."""
-        digest = self._levels[depth][index * HASH_BYTES : (index + 1) * HASH_BYTES]
-        if len(digest) != HASH_BYTES:
-            raise IndexError("the tile does not reach that node")
-        return digest
+        """The node `depth` levels above the row, number `index` of them. Raises IndexError."""
+        width, at = self._width, 0
+        for _ in range(depth):
+            at, width = at + width, width >> 1
+        if not 0 <= index < width:
+            raise IndexError("the row does not reach that node")
+        at += index
+        return self._nodes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
 
 
 def bundle(leaves: Sequence[bytes]) -> bytes:

@@ -10,15 +10,20 @@ from typing import Final
 from contracts.errors import Defect
 from services.audit.domain.checkpoint import Checkpoint
 from services.audit.domain.head import LogKey
+from services.audit.domain.merkle import HASH_BYTES
 from services.audit.domain.note import NoteError, Signature, with_signatures
-from services.audit.domain.tiles import HEIGHT, WIDTH, Tile, TileTree
+from services.audit.domain.tiles import HEIGHT, WIDTH, Subtrees, Tile
 from services.audit.ports import LogPublication
 
 CHECKPOINT: Final = "checkpoint"
 # The newest one that as many witnesses signed as the policy asks for.
 COSIGNED: Final = "cosigned-checkpoint"
-# Some 16 kB each.
-KEPT_TREES: Final = 1_024
+# A tile is kept in halves of four levels, some 1 kB each. An upper half is dear, for all 256 hashes of the
+# tile go into it: those of eight million entries are kept. A lower half is 15 hashes and one read of a file.
+KEPT_UPPER: Final = 32_768
+KEPT_LOWER: Final = 4_096
+_HALF: Final = HEIGHT // 2
+_ROW: Final = 1 << _HALF
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +45,12 @@ class PublicationDamaged(Defect):
 class PublishedLog:
     """One process's view. `current` moves on by `refresh` alone, and never backwards."""
 
-    def __init__(self, publication: LogPublication, key: LogKey, *, kept: int = KEPT_TREES) -> None:
-        """kept: how many tiles to hold in memory, as trees."""
+    def __init__(self, publication: LogPublication, key: LogKey) -> None:
         self._publication = publication
         self._key = key
-        self._kept = kept
-        self._trees: dict[tuple[int, int], TileTree] = {}
-        self._edge: dict[tuple[int, int], TileTree] = {}
+        self._upper: dict[tuple[int, int], Subtrees] = {}
+        self._lower: dict[tuple[int, int], Subtrees] = {}
+        self._edge: dict[tuple[int, int], Subtrees] = {}
         self._changing = threading.Lock()
         self.current: Published | None = None
         self.cosigned: Published | None = None
@@ -97,31 +101,45 @@ class PublishedLog:
 
     def node(self, tree_level: int, index: int, /) -> bytes:
         """The hash of a node (a `merkle.HashReader`) within the published tree. Raises Defect."""
-        level, depth = tree_level // HEIGHT, tree_level % HEIGHT
-        number = (index << depth) // WIDTH
-        tree = self._trees.get((level, number)) or self._edge.get((level, number))
-        if tree is None:
-            tree = self._load(level, number)
-        return tree.node(depth, index - (number * WIDTH >> depth))
+        half, depth = tree_level // _HALF, tree_level % _HALF
+        number = index << depth >> _HALF
+        key = (half, number)
+        subtrees = self._lower.get(key) or self._upper.get(key) or self._edge.get(key)
+        if subtrees is None:
+            subtrees = self._load(half, number)
+        return subtrees.node(depth, index - (number << _HALF >> depth))
 
-    def _load(self, level: int, number: int) -> TileTree:
+    def _load(self, half: int, number: int) -> Subtrees:
+        """The half of a tile over the 16 nodes of tree level `4 * half` from `16 * number` on."""
+        level, is_upper = divmod(half, 2)
+        tile_number = number if is_upper else number // _ROW
         nodes = self.size >> level * HEIGHT
-        tile = Tile(level=level, index=number, width=max(1, min(WIDTH, nodes - number * WIDTH)))
+        tile = Tile(level=level, index=tile_number, width=max(1, min(WIDTH, nodes - tile_number * WIDTH)))
+        rows = self._rows(tile)
+        try:
+            if is_upper:
+                full = [row for row in rows if len(row) == _ROW * HASH_BYTES]
+                subtrees = Subtrees(b"".join([Subtrees(row).node(_HALF, 0) for row in full]))
+            else:
+                subtrees = Subtrees(rows[number % _ROW])
+        except (ValueError, IndexError):
+            raise Defect("A tile of the published log is missing or cut short.") from None
+        if not tile.is_full:
+            self._edge[half, number] = subtrees
+            return subtrees
+        kept, most = (self._upper, KEPT_UPPER) if is_upper else (self._lower, KEPT_LOWER)
+        while len(kept) >= most:
+            kept.pop(next(iter(kept)), None)
+        kept[half, number] = subtrees
+        return subtrees
+
+    def _rows(self, tile: Tile) -> list[bytes]:
         content = self._publication.read(tile.path)
         if content is None and not tile.is_full:
             # Another process has filled it meanwhile, and dropped the narrow ones.
-            content = self._publication.read(Tile(level=level, index=number).path)
-        try:
-            tree = TileTree(content or b"")
-        except ValueError:
-            raise Defect("A tile of the published log is missing or cut short.") from None
-        if not tile.is_full:
-            self._edge[level, number] = tree
-            return tree
-        while len(self._trees) >= self._kept:
-            self._trees.pop(next(iter(self._trees)), None)
-        self._trees[level, number] = tree
-        return tree
+            content = self._publication.read(Tile(level=tile.level, index=tile.index).path)
+        content = (content or b"")[: tile.width * HASH_BYTES]
+        return [content[at : at + _ROW * HASH_BYTES] for at in range(0, len(content), _ROW * HASH_BYTES)]
 
     def _refresh(self) -> None:
         self.cosigned = self._look(COSIGNED, self.cosigned)

@@ -1,0 +1,79 @@
+"""What every `LogPublication` does, the real one and the tests' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.audit.adapters.directory_publication import DirectoryPublication
+from services.audit.ports import LogPublication, PublicationUnavailable
+from tests.unit.services.audit.publications import MemoryPublication
+
+Make = Callable[[], LogPublication]
+
+
+@pytest.fixture(params=["directory", "memory"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """Opens the same publication each time."""
+    if request.param == "directory":
+        return lambda: DirectoryPublication(tmp_path / "below" / "log")
+    memory = MemoryPublication()
+    return lambda: memory
+
+
+def test_what_is_not_there_is_none(make: Make) -> None:
+    assert make().read("checkpoint") is None
+    assert make().read("tile/0/000.p/3") is None
+
+
+def test_what_was_put_is_there_for_the_next_who_looks(make: Make) -> None:
+    make().put([("tile/0/x001/000", b"one"), ("tile/entries/000.p/7", b"two"), ("tile/0/x001/001", b"")])
+    later = make()
+    assert later.read("tile/0/x001/000") == b"one"
+    assert later.read("tile/entries/000.p/7") == b"two"
+    assert later.read("tile/0/x001/001") == b""
+    assert later.read("tile/0/x001") is None
+
+
+def test_a_name_keeps_its_first_content(make: Make) -> None:
+    publication = make()
+    publication.put([("tile/0/000", b"first")])
+    publication.put([("tile/0/000", b"second"), ("tile/0/001", b"new")])
+    assert (publication.read("tile/0/000"), publication.read("tile/0/001")) == (b"first", b"new")
+
+
+def test_a_swap_replaces(make: Make) -> None:
+    publication = make()
+    for content in (b"1", b"22", b"3"):
+        publication.swap("checkpoint", content)
+        assert make().read("checkpoint") == content
+
+
+def test_a_dropped_folder_takes_nothing_else_with_it(make: Make) -> None:
+    publication = make()
+    publication.put([("tile/0/000.p/1", b"a"), ("tile/0/000.p/2", b"b"), ("tile/0/000", b"c")])
+    publication.drop("tile/0/000.p")
+    publication.drop("tile/0/000.p")
+    assert publication.read("tile/0/000.p/1") is None
+    assert publication.read("tile/0/000") == b"c"
+
+
+def test_what_a_killed_process_left_half_written_is_swept_up(tmp_path: Path) -> None:
+    DirectoryPublication(tmp_path).swap("checkpoint", b"whole")
+    (tmp_path / ".incoming" / "123-4").write_bytes(b"hal")
+    again = DirectoryPublication(tmp_path)
+    assert list((tmp_path / ".incoming").iterdir()) == []
+    again.put([("tile/0/000", b"x")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".incoming", "checkpoint", "tile"]
+
+
+def test_a_directory_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(PublicationUnavailable):
+        DirectoryPublication(tmp_path / "file")
+    publication = DirectoryPublication(tmp_path / "log")
+    (tmp_path / "log" / "tile").write_bytes(b"in the way")
+    with pytest.raises(PublicationUnavailable):
+        publication.put([("tile/0/000", b"x")])
