@@ -8,7 +8,8 @@
     ├── AuthenticationError    the credentials were not accepted
     ├── UnavailableError       the hub cannot answer just now; `retry_after` says when to ask again
     ├── TransportError         no answer: no connection, a broken one, or a time limit passed
-    └── DefectError            the hub failed (500), or answered what its contract does not allow
+    ├── DefectError            the hub failed (500), or answered what its contract does not allow
+    └── tlog.TlogError         a log or a part of it does not hold: `kopuro_client.tlog.errors`
 
 The hub's three families are `RefusedError` (and its 401 case, `AuthenticationError`),
 `UnavailableError` and `DefectError`. No message holds a secret, a token or a part of a case.

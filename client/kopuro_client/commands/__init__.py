@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands import case, coordination, key, mailbox, offer, referral
+from kopuro_client.commands import case, coordination, key, mailbox, offer, referral, verify, witness
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.history import checkpoint, history
 from kopuro_client.commands.plugins import GROUP, add_plugins
@@ -56,6 +56,8 @@ def _application() -> typer.Typer:
         "case": case.group(),
         "key": key.group(),
         "coordination": coordination.group(),
+        "verify": verify.group(),
+        "witness": witness.group(),
     }
     for name, group in groups.items():
         application.add_typer(group, name=name)

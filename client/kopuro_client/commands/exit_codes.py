@@ -14,6 +14,7 @@ from kopuro_client.errors import (
     TransportError,
     UnavailableError,
 )
+from kopuro_client.tlog.errors import TlogError
 
 
 class ExitCode(IntEnum):
@@ -28,6 +29,7 @@ class ExitCode(IntEnum):
     CANNOT_CONNECT = 6  # no answer: no connection, or a time limit passed
     SEALING = 7  # a case could not be sealed or opened; nothing was sent
     HUB_DEFECT = 8  # the hub failed, or answered what its contract does not allow
+    NOT_VERIFIED = 9  # a log, bundle or receipt was looked at, and does not hold
     INTERRUPTED = 130  # Ctrl-C
 
 
@@ -39,6 +41,7 @@ _FAMILIES: tuple[tuple[type[ClientError], ExitCode], ...] = (
     (UnavailableError, ExitCode.UNAVAILABLE),
     (TransportError, ExitCode.CANNOT_CONNECT),
     (DefectError, ExitCode.HUB_DEFECT),
+    (TlogError, ExitCode.NOT_VERIFIED),
 )
 
 

@@ -31,6 +31,7 @@ def test_the_exit_codes_stay() -> None:
         "CANNOT_CONNECT": 6,
         "SEALING": 7,
         "HUB_DEFECT": 8,
+        "NOT_VERIFIED": 9,
         "INTERRUPTED": 130,
     }
 

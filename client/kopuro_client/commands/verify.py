@@ -1,0 +1,243 @@
+"""`kopuro verify`: what an auditor needs to trust nobody."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kopuro_client.commands import verdict
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.trust import Trust, given_policy, read_file, trust_in
+from kopuro_client.discovery import WELL_KNOWN, discover
+from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.tlog.bundle import Bundle, BundledEntry
+from kopuro_client.tlog.checkpoint import Checkpoint
+from kopuro_client.tlog.entries import read_json, read_leaf
+from kopuro_client.tlog.errors import ContentError, ForkError, MalformedError
+from kopuro_client.tlog.keys import VerifierKey
+from kopuro_client.tlog.log_check import CHECKPOINT, VerifiedLog, verify_log
+from kopuro_client.tlog.memory import Memory
+from kopuro_client.tlog.note import Note
+from kopuro_client.tlog.proof_file import ProofFile
+from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source
+from kopuro_client.transport import Transport
+
+LOG_KEY = Annotated[
+    str | None,
+    typer.Option(help="The log's verifier key, or a file that holds it. Get it from somebody else."),
+]
+POLICY = Annotated[
+    Path | None,
+    typer.Option(help="Logs, witnesses and how many of them must have cosigned (C2SP tlog-policy)."),
+]
+STATE = Annotated[
+    Path | None,
+    typer.Option(help="Where the last verified checkpoints are kept, instead of XDG_STATE_HOME."),
+]
+AS_JSON = Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")]
+
+
+def group() -> typer.Typer:
+    """The commands under `kopuro verify`."""
+    commands = typer.Typer(
+        no_args_is_help=True,
+        help="Recompute what a hub says of its audit log. Exit 0: it holds; 9: it does not.",
+    )
+    commands.command("bundle")(bundle)
+    commands.command("log")(log)
+    commands.command("receipt")(receipt)
+    return commands
+
+
+def bundle(
+    file: Annotated[Path, typer.Argument(help="A case's bundle.")],
+    against: Annotated[
+        str | None,
+        typer.Option("--log", help="The log (address or directory) to read for entries left out."),
+    ] = None,
+    log_key: LOG_KEY = None,
+    policy: POLICY = None,
+    state: STATE = None,
+    as_json: AS_JSON = False,
+) -> None:
+    """Verify a case's bundle, offline: every entry, proof, signature and opened content."""
+    out = Output(as_json=as_json)
+    given = given_policy(log_key, policy)
+    content = read_file(file)
+    with verdict.judged(out):
+        read = Bundle.parse(content)
+        trust = trust_in(read.origin, given, _memory(state), named=lambda: read.log_key)
+        accepted, entries = read.verify(trust.policy)
+        head = accepted.checkpoint
+        if trust.last is not None and trust.last.size == head.size and trust.last.root != head.root:
+            evidence = (str(trust.last.note), str(head.note))
+            raise ForkError(f"the log has signed two trees of {head.size} entries", evidence=evidence)
+        opened = sum(entry.opened for entry in entries)
+        claims = [
+            f"{verdict.count(len(entries), 'entry', 'entries')} of referral {read.referral_id} stand in the "
+            f"log {head.origin} of {verdict.count(head.size, 'entry', 'entries')}"
+        ]
+        if opened:
+            claims.append(f"the content shown with {opened} of them is what was logged")
+        if against is not None:
+            with open_source(against) as source:
+                _check_complete(read, entries, head, source, trust)
+            claims.append("the log holds no other entry of that referral")
+        verdict.show(
+            out,
+            claims,
+            trust=trust,
+            accepted=accepted,
+            referral_id=read.referral_id,
+            entries=len(entries),
+            opened=opened,
+            complete=True if against is not None else None,
+        )
+
+
+def log(
+    where: Annotated[
+        str, typer.Argument(help="The log's address, the hub's discovery address, or a directory.")
+    ],
+    log_key: LOG_KEY = None,
+    policy: POLICY = None,
+    since: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint that the log must continue, such as a witness's. Repeatable."),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Read the log from its first entry.")] = False,
+    state: STATE = None,
+    as_json: AS_JSON = False,
+) -> None:
+    """Verify a log from its raw entries: all of it, or what is new since the last time."""
+    out = Output(as_json=as_json)
+    given = given_policy(log_key, policy)
+    memory = _memory(state)
+    with open_source(where) as source, verdict.judged(out):
+        head = _claimed_head(source)
+        trust = trust_in(head.origin, given, memory, named=lambda: _key_named_by(source))
+        known = [trust.policy.accept(read_file(file), witnessed=False).checkpoint for file in since or ()]
+        if trust.last is not None:
+            known.append(trust.last)
+        with verdict.progress(head.size) as done:
+            verified = verify_log(source, trust.policy, known=known, whole=whole, progress=done)
+        memory.keep(verified.accepted.checkpoint, verified.accepted.log)
+        _show_log(out, verified, known, trust)
+
+
+def receipt(
+    file: Annotated[Path, typer.Argument(help="A receipt, as the mailbox delivered it (JSON).")],
+    log_key: LOG_KEY = None,
+    policy: POLICY = None,
+    state: STATE = None,
+    as_json: AS_JSON = False,
+) -> None:
+    """Verify a receipt, offline: that one step of a referral is in the log."""
+    out = Output(as_json=as_json)
+    given = given_policy(log_key, policy)
+    content = read_file(file)
+    with verdict.judged(out):
+        document = read_json(content, what="the receipt")
+        message: dict[str, Any] = document["data"] if isinstance(document.get("data"), dict) else document
+        leaf, text = message.get("leaf"), message.get("proof")
+        if not isinstance(leaf, str) or not isinstance(text, str):
+            raise MalformedError("the file holds no receipt: no leaf and proof")
+        proof = ProofFile.parse(text)
+        origin = Checkpoint.read(Note.parse(proof.note)).origin
+        trust = trust_in(origin, given, _memory(state), named=lambda: None)
+        accepted = proof.verify(leaf.encode(), trust.policy)
+        fields = read_leaf(leaf.encode(), index=proof.index)
+        for name, told in (("message_id", "message_id"), ("type", "message_type"), ("referral_id",) * 2):
+            if told in message and message[told] != fields.get(name):
+                raise ContentError(f"the receipt's {told} is not the {name} that was logged")
+        step = f"{fields.get('type')} of referral {fields.get('referral_id')}"
+        verdict.show(
+            out,
+            [f"{step} is entry {proof.index} of the log {origin}"],
+            trust=trust,
+            accepted=accepted,
+            index=proof.index,
+            leaf=fields,
+        )
+
+
+def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust: Trust) -> None:
+    head, replayed = verified.accepted.checkpoint, verified.replayed
+    claims = [
+        f"the log {head.origin} is what it signed at "
+        f"{verdict.count(head.size, 'entry', 'entries')}, {replayed.entries:,} of them and all their tiles "
+        "recomputed"
+    ]
+    if known:
+        newest = max(seen.size for seen in known)
+        claims.append(f"nothing of the {newest:,} that were verified before was changed or left out")
+    witnessed = verified.witnessed
+    if trust.policy.witnesses and witnessed is not None and witnessed.checkpoint.size < head.size:
+        claims.append(f"witnesses have seen the first {witnessed.checkpoint.size:,}")
+    if verified.spare_files:
+        claims.append(f"{verdict.count(verified.spare_files, 'file')} beside them do not contradict it")
+    verdict.show(
+        out,
+        claims,
+        trust=trust,
+        accepted=verified.accepted,
+        first=replayed.first,
+        entries=replayed.entries,
+        continues=sorted(seen.size for seen in known),
+        witnessed_size=None if witnessed is None else witnessed.checkpoint.size,
+    )
+
+
+def _check_complete(
+    read: Bundle, entries: tuple[BundledEntry, ...], head: Checkpoint, source: Source, trust: Trust
+) -> None:
+    shown = {entry.index for entry in entries}
+    about = f'"referral_id":"{read.referral_id}"'.encode()
+
+    def visit(index: int, leaf: bytes) -> None:
+        if index < head.size and about in leaf and index not in shown:
+            raise ContentError(f"the bundle leaves out entry {index}, which is about the same referral")
+
+    with verdict.progress(head.size) as done:
+        verify_log(source, trust.policy, known=[head], whole=True, visit=visit, progress=done)
+
+
+def _claimed_head(source: Source) -> Checkpoint:
+    """What the log says it is, before any signature is checked: enough to look up whom to trust."""
+    note = source.read(CHECKPOINT)
+    if note is None:
+        raise ContentError("the log's checkpoint is missing")
+    return Checkpoint.read(Note.parse(note))
+
+
+def _key_named_by(source: Source) -> VerifierKey | None:
+    if isinstance(source, DirectorySource):
+        return None  # it tells no key
+    told = source.read("v1/log-key")
+    return None if told is None else VerifierKey.parse(told.decode(errors="replace").strip())
+
+
+@contextmanager
+def open_source(where: str) -> Iterator[Source]:
+    """The log at an address, a discovery address or in a directory."""
+    if not where.startswith(("http://", "https://")):
+        yield DirectorySource(Path(where))
+        return
+    transport = Transport()
+    try:
+        is_hub = where.endswith(WELL_KNOWN)
+        prefix = discover(transport, where).address("audit") if is_hub else where
+        yield HttpSource(prefix, transport)
+    finally:
+        transport.close()
+
+
+def _memory(state: Path | None) -> Memory:
+    if state is not None and state.exists() and not state.is_dir():
+        raise InvalidArgumentError(f"{state} is no directory")
+    return Memory.at_home(os.environ) if state is None else Memory(state)

@@ -1,0 +1,158 @@
+"""`kopuro witness`: see for yourself that a hub's log only grows, and sign that you saw it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.trust import read_key, read_text
+from kopuro_client.commands.verdict import judged
+from kopuro_client.commands.verify import AS_JSON, open_source
+from kopuro_client.errors import (
+    DefectError,
+    InvalidArgumentError,
+    TransportError,
+    UnavailableError,
+)
+from kopuro_client.tlog.durable_file import write_durably
+from kopuro_client.tlog.errors import TlogError
+from kopuro_client.tlog.keys import Algorithm, SigningKey, VerifierKey
+
+KEY = Annotated[
+    Path,
+    typer.Option(
+        help="Your private key, as `kopuro witness key generate` wrote it.", envvar="KOPURO_WITNESS_KEY"
+    ),
+]
+STATE = Annotated[
+    Path,
+    typer.Option(help="Directory of what was cosigned. Never restore an old copy of it."),
+]
+
+
+def group() -> typer.Typer:
+    """The commands under `kopuro witness`."""
+    commands = typer.Typer(no_args_is_help=True, help="Cosign a hub's log, so that it cannot fork unseen.")
+    keys = typer.Typer(no_args_is_help=True, help="The key that you cosign with.")
+    keys.command("generate")(generate)
+    commands.add_typer(keys, name="key")
+    commands.command("serve")(serve)
+    commands.command("run")(run)
+    return commands
+
+
+def generate(
+    file: Annotated[Path, typer.Argument(help="Where to write the private key; nothing is overwritten.")],
+    name: Annotated[str, typer.Option(help="Your name as a witness, such as union.example/witness.")],
+) -> None:
+    """Make a witness's key: the private half to FILE, the verifier key to stdout."""
+    try:
+        key = SigningKey.generate(name)
+    except TlogError as error:
+        raise InvalidArgumentError(str(error)) from error
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidArgumentError(f"{file} cannot be written: {error.strerror}") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(key.secret_text() + "\n")
+    Output(as_json=False).text(key.verifier)
+
+
+def serve(
+    key: KEY,
+    log_key: Annotated[
+        list[str], typer.Option(help="Verifier key of a log to witness, or a file. Repeatable.")
+    ],
+    state: STATE,
+    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes any.")] = "127.0.0.1:8090",
+) -> None:
+    """Answer a hub that asks for cosignatures (C2SP tlog-witness), until stopped."""
+    from kopuro_client import witness  # needs POSIX locks; the rest of the command does not
+
+    out = Output(as_json=False)
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise InvalidArgumentError(f"{listen!r} is not HOST:PORT")
+    signer = _signing_key(key)
+    cosigner = witness.Witness(
+        key=signer, logs=_log_keys(log_key), record=witness.Record(state), now=lambda: int(time.time())
+    )
+    try:
+        server = witness.serve(cosigner, host.strip("[]"), int(port), complain=out.note)
+    except OSError as error:
+        raise InvalidArgumentError(f"cannot listen on {listen}: {error.strerror}") from error
+    # `shutdown` waits for the loop that it stops, and a signal arrives inside of that loop.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    shown = f"[{host.strip('[]')}]" if ":" in host.strip("[]") else host
+    out.text(f"http://{shown}:{server.server_address[1]} answers as {signer.verifier}")
+    with server:
+        server.serve_forever()
+
+
+def run(
+    where: Annotated[
+        str, typer.Argument(help="The log's address, the hub's discovery address, or a directory.")
+    ],
+    key: KEY,
+    log_key: Annotated[str, typer.Option(help="The log's verifier key, or a file that holds it.")],
+    state: STATE,
+    every: Annotated[float, typer.Option(help="Seconds from one look to the next.", min=1.0)] = 60.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write the cosigned checkpoint, instead of stdout.")
+    ] = None,
+    as_json: AS_JSON = False,
+) -> None:
+    """Fetch a log's checkpoint again and again, and cosign it: for those whom nobody can reach."""
+    from kopuro_client import witness
+
+    out = Output(as_json=as_json)
+    log = _log_keys([log_key])[0]
+    cosigner = witness.Witness(
+        key=_signing_key(key), logs=[log], record=witness.Record(state), now=lambda: int(time.time())
+    )
+    with open_source(where) as source:
+        follower = witness.Follower(witness=cosigner, source=source, log_key=log)
+        while True:
+            with judged(out):
+                try:
+                    note = str(follower.turn().note)
+                except (TransportError, UnavailableError, DefectError) as error:
+                    if once:
+                        raise
+                    out.note(f"kopuro: {error}; the next look follows")
+                    note = None
+            if note is not None and output is not None:
+                write_durably(output, note.encode())
+            elif note is not None and as_json:
+                out.json_line({"checkpoint": note})
+            elif note is not None:
+                out.text(note)
+            if once:
+                return
+            time.sleep(every)
+
+
+def _signing_key(file: Path) -> SigningKey:
+    try:
+        key = SigningKey.parse(read_text(file).strip())
+    except TlogError as error:
+        raise InvalidArgumentError(f"{file}: {error}") from error
+    if key.algorithm is not Algorithm.COSIGNATURE:
+        raise InvalidArgumentError(f"{file} holds a key that signs notes; a witness needs one that cosigns")
+    return key
+
+
+def _log_keys(given: list[str]) -> list[VerifierKey]:
+    try:
+        return [read_key(text) for text in given]
+    except TlogError as error:
+        raise InvalidArgumentError(str(error)) from error

@@ -1,0 +1,76 @@
+"""Transparency logs, recomputed from their raw leaves: nothing here trusts the hub that is looked at.
+
+Errors: `kopuro_client.tlog.errors`, one family below `TlogError`.
+"""
+
+from kopuro_client.tlog.bundle import Bundle, BundledEntry
+from kopuro_client.tlog.checkpoint import Checkpoint, parse_checkpoint
+from kopuro_client.tlog.errors import (
+    ContentError,
+    ForkError,
+    HistoryError,
+    MalformedError,
+    ProofError,
+    RollbackError,
+    TlogError,
+    UntrustedError,
+)
+from kopuro_client.tlog.keys import Algorithm, SigningKey, VerifierKey
+from kopuro_client.tlog.log_check import VerifiedLog, verify_log
+from kopuro_client.tlog.memory import Memory, Remembered
+from kopuro_client.tlog.note import Note, SignatureLine, Signed, signature_line
+from kopuro_client.tlog.policy import Accepted, Policy, Witness
+from kopuro_client.tlog.proof_file import ProofFile
+from kopuro_client.tlog.replay import Replayed, check_spare_files, replay
+from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source, TileNodes
+from kopuro_client.tlog.tree import (
+    EMPTY_ROOT,
+    leaf_hash,
+    node_hash,
+    prove_consistency,
+    verify_consistency,
+    verify_inclusion,
+)
+
+__all__ = [
+    "EMPTY_ROOT",
+    "Accepted",
+    "Algorithm",
+    "Bundle",
+    "BundledEntry",
+    "Checkpoint",
+    "ContentError",
+    "DirectorySource",
+    "ForkError",
+    "HistoryError",
+    "HttpSource",
+    "MalformedError",
+    "Memory",
+    "Note",
+    "Policy",
+    "ProofError",
+    "ProofFile",
+    "Remembered",
+    "Replayed",
+    "RollbackError",
+    "SignatureLine",
+    "Signed",
+    "SigningKey",
+    "Source",
+    "TileNodes",
+    "TlogError",
+    "UntrustedError",
+    "VerifiedLog",
+    "VerifierKey",
+    "Witness",
+    "check_spare_files",
+    "leaf_hash",
+    "node_hash",
+    "parse_checkpoint",
+    "prove_consistency",
+    "replay",
+    "signature_line",
+    "verify_consistency",
+    "verify_inclusion",
+    "verify_log",
+]

@@ -1,0 +1,133 @@
+"""Bundles: a case's entries in one file, with all that is needed to check them offline.
+
+    {"format": "kopuro-bundle/1", "origin", "log_key", "referral_id",
+     "checkpoint": the signed note, cosignatures included,
+     "entries": [{"index", "leaf": base64, "proof": [base64, ...],
+                  "opening": {"salt": base64, "data": {...}} or null}, ...],
+     "manifest": {"created_at", "entries": how many, "sha256"}}
+
+`manifest.sha256` is over the canonical JSON of everything but the manifest, and guards against accidents
+only: whoever changes a bundle can write it anew. The proofs and signatures are what cannot be made up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+from kopuro_client.tlog import base64_text
+from kopuro_client.tlog.entries import canonical_json, check_opening, read_json, read_leaf
+from kopuro_client.tlog.errors import ContentError, MalformedError
+from kopuro_client.tlog.keys import VerifierKey
+from kopuro_client.tlog.policy import Accepted, Policy
+from kopuro_client.tlog.tree import leaf_hash, verify_inclusion
+
+FORMAT: Final = "kopuro-bundle/1"
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledEntry:
+    """leaf: its fields; opened: whether the bundle shows the content; data: that content."""
+
+    index: int
+    leaf: Mapping[str, Any]
+    opened: bool
+    data: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A bundle as it was read; its shape and its manifest are right, nothing else has been checked."""
+
+    origin: str
+    log_key: VerifierKey
+    referral_id: str
+    note: str
+    entries: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def parse(cls, content: bytes) -> Bundle:
+        """content: the file. Raises MalformedError; ContentError where the manifest does not fit."""
+        document = read_json(content, what="the bundle")
+        if document.get("format") != FORMAT:
+            raise MalformedError(f"the file is not a bundle of the format {FORMAT}")
+        manifest = _field(document, "manifest", dict)
+        entries = _field(document, "entries", list)
+        bundle = cls(
+            origin=_field(document, "origin", str),
+            log_key=VerifierKey.parse(_field(document, "log_key", str)),
+            referral_id=_field(document, "referral_id", str),
+            note=_field(document, "checkpoint", str),
+            entries=tuple(entry if isinstance(entry, dict) else {} for entry in entries),
+        )
+        _only(document, "format", "origin", "log_key", "referral_id", "checkpoint", "entries", "manifest")
+        _only(manifest, "created_at", "entries", "sha256")
+        if not _TIME.fullmatch(_field(manifest, "created_at", str)):
+            raise MalformedError("the manifest's created_at is not an RFC 3339 time")
+        if _field(manifest, "entries", int) != len(entries):
+            raise ContentError(
+                f"the bundle holds {len(entries)} entries, and its manifest says {manifest['entries']}"
+            )
+        signed = {name: value for name, value in document.items() if name != "manifest"}
+        if _field(manifest, "sha256", str) != sha256(canonical_json(signed)).hexdigest():
+            raise ContentError("the bundle is not the one that its manifest was written for")
+        return bundle
+
+    def verify(self, policy: Policy) -> tuple[Accepted, tuple[BundledEntry, ...]]:
+        """The accepted checkpoint and the entries, once every proof and every opening has been checked.
+
+        Raises UntrustedError, ProofError, ContentError, MalformedError. That there are no further entries
+        of this case in the log is not proved: see `replay`.
+        """
+        accepted = policy.accept(self.note)
+        if accepted.checkpoint.origin != self.origin:
+            raise ContentError("the bundle says that it is of another log than its checkpoint")
+        entries = tuple(self._verify_entry(entry, accepted) for entry in self.entries)
+        indices = [entry.index for entry in entries]
+        if indices != sorted(set(indices)):
+            raise ContentError("the bundle's entries are not in the log's order")
+        return accepted, entries
+
+    def _verify_entry(self, entry: Mapping[str, Any], accepted: Accepted) -> BundledEntry:
+        index = _field(entry, "index", int)
+        _only(entry, "index", "leaf", "proof", "opening")
+        leaf = base64_text.decode(_field(entry, "leaf", str), what=f"entry {index}")
+        proof = [_hash(digest, index) for digest in _field(entry, "proof", list)]
+        head = accepted.checkpoint
+        verify_inclusion(leaf_hash(leaf), index, head.size, proof, head.root)
+        fields = read_leaf(leaf, index=index)
+        if fields.get("referral_id") != self.referral_id:
+            raise ContentError(f"entry {index} is not about the bundle's referral")
+        opening = entry["opening"]
+        if opening is None:
+            return BundledEntry(index=index, leaf=fields, opened=False, data=None)
+        if not isinstance(opening, dict):
+            raise MalformedError(f"the opening of entry {index} is no object")
+        _only(opening, "salt", "data")
+        salt = base64_text.decode(_field(opening, "salt", str), what=f"the salt of entry {index}")
+        check_opening(fields, index=index, salt=salt, data=opening["data"])
+        return BundledEntry(index=index, leaf=fields, opened=True, data=opening["data"])
+
+
+def _field(document: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    value = document.get(name)
+    if type(value) is not kind:
+        raise MalformedError(f"the bundle's field {name} is missing or not what it should be")
+    return value
+
+
+def _only(document: Mapping[str, Any], *names: str) -> None:
+    if document.keys() != set(names):
+        raise MalformedError(f"a part of the bundle has other fields than {', '.join(names)}")
+
+
+def _hash(text: object, index: int) -> bytes:
+    if not isinstance(text, str):
+        raise MalformedError(f"the proof of entry {index} is no list of hashes")
+    return base64_text.decode(text, what=f"a hash in the proof of entry {index}")

@@ -1,0 +1,168 @@
+"""Where the pieces of a log are, and how they are read from a directory or over HTTP.
+
+A **tile** of level `l` holds up to 256 neighbouring hashes of tree level `8 * l`; an **entry bundle** the
+leaves under one tile of level 0. The log's size says how wide each is.
+
+Source: https://c2sp.org/tlog-tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+from kopuro_client.errors import InvalidArgumentError, RefusedError
+from kopuro_client.tlog.errors import ContentError
+from kopuro_client.tlog.tree import HASH_BYTES, parents
+from kopuro_client.transport import Request, Transport
+
+WIDTH: Final = 256
+HEIGHT: Final = 8  # tree levels from one tile level to the next
+ENTRIES: Final = -1  # stands in the place of a level for the entries themselves
+
+_ABSENT: Final = frozenset({404, 410})
+
+
+class Source(Protocol):
+    """A log's resources, wherever they are. Threads may share one."""
+
+    @property
+    def parallel(self) -> int:
+        """How many reads are worth having under way at once."""
+        ...
+
+    def read(self, path: str) -> bytes | None:
+        """The resource below the log's prefix; None where there is none. May raise ClientErrors."""
+        ...
+
+
+class DirectorySource:
+    """A log's files below one directory."""
+
+    parallel: Final = 1
+
+    def __init__(self, root: Path) -> None:
+        """Raises InvalidArgumentError where there is no such directory."""
+        if not root.is_dir():
+            raise InvalidArgumentError(f"{root} is no directory")
+        self.root = root
+
+    def read(self, path: str) -> bytes | None:
+        """See `Source`."""
+        try:
+            return (self.root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise InvalidArgumentError(f"{self.root / path} cannot be read: {error.strerror}") from error
+
+    def files(self) -> Iterator[str]:
+        """The paths of all files below `tile/`, in no order."""
+        for file in (self.root / "tile").rglob("*"):
+            if file.is_file():
+                yield file.relative_to(self.root).as_posix()
+
+
+class HttpSource:
+    """A log served below one address."""
+
+    parallel: Final = 8
+
+    def __init__(self, url: str, transport: Transport) -> None:
+        self._prefix = url.rstrip("/")
+        self._transport = transport
+
+    def read(self, path: str) -> bytes | None:
+        """See `Source`."""
+        request = Request(
+            method="GET", url=f"{self._prefix}/{path}", headers={"Accept": "*/*"}, repeatable=True
+        )
+        try:
+            return self._transport.send(request)
+        except RefusedError as error:
+            if error.status in _ABSENT:
+                return None
+            raise
+
+
+def tile_path(level: int, index: int, width: int = WIDTH) -> str:
+    """`tile/0/x001/x234/067.p/12`: no suffix for a full tile, `entries` for the level ENTRIES."""
+    groups = [f"{index % 1000:03}"]
+    while index := index // 1000:
+        groups.append(f"x{index % 1000:03}")
+    name = "entries" if level == ENTRIES else str(level)
+    suffix = "" if width == WIDTH else f".p/{width}"
+    return f"tile/{name}/{'/'.join(reversed(groups))}{suffix}"
+
+
+def width_at(size: int, level: int, index: int) -> int:
+    """How wide a tile is in a log of this size, 0 where it has none."""
+    nodes = size >> HEIGHT * max(level, 0)
+    return min(WIDTH, max(0, nodes - index * WIDTH))
+
+
+def read_tile(source: Source, level: int, index: int, width: int) -> list[bytes]:
+    """The first `width` hashes of a tile, 32 bytes each. Raises ContentError, and what `read` does.
+
+    Where the partial tile is gone, the full one that took its place is read.
+    """
+    content, path, stored = _read(source, level, index, width)
+    if len(content) != stored * HASH_BYTES:
+        raise ContentError(f"{path} has {len(content)} bytes instead of {stored * HASH_BYTES}")
+    return [content[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
+
+
+def read_entries(source: Source, index: int, width: int) -> list[bytes]:
+    """The first `width` leaves of an entry bundle. Raises ContentError, and what `read` does."""
+    content, path, stored = _read(source, ENTRIES, index, width)
+    leaves = split_entries(content, path)
+    if len(leaves) != stored:
+        raise ContentError(f"{path} has {len(leaves)} entries instead of {stored}")
+    return leaves[:width]
+
+
+def split_entries(content: bytes, path: str) -> list[bytes]:
+    """The leaves in a bundle, each after its length in two bytes. path: named in the ContentError."""
+    leaves, at, end = [], 0, len(content)
+    while at < end:
+        start = at + 2
+        at = start + int.from_bytes(content[at:start], "big")
+        if at > end or start > end:
+            raise ContentError(f"{path} ends within an entry")
+        leaves.append(content[start:at])
+    return leaves
+
+
+def _read(source: Source, level: int, index: int, width: int) -> tuple[bytes, str, int]:
+    for stored in dict.fromkeys((width, WIDTH)):
+        path = tile_path(level, index, stored)
+        content = source.read(path)
+        if content is not None:
+            return content, path, stored
+    raise ContentError(f"{tile_path(level, index, width)} is missing")
+
+
+class TileNodes:
+    """The nodes of a log of one size, from its tiles: a `NodeReader`.
+
+    Nothing is checked: check what is made of them against a root.
+    """
+
+    def __init__(self, source: Source, size: int) -> None:
+        self._source = source
+        self._size = size
+        self._read: dict[tuple[int, int], list[bytes]] = {}
+
+    def __call__(self, level: int, index: int, /) -> bytes:
+        """Raises ContentError, and what the source raises."""
+        tile_level, depth = divmod(level, HEIGHT)
+        first = index << depth
+        tile = first // WIDTH
+        if (tile_level, tile) not in self._read:
+            width = width_at(self._size, tile_level, tile)
+            self._read[tile_level, tile] = read_tile(self._source, tile_level, tile, width)
+        hashes = self._read[tile_level, tile][first % WIDTH : first % WIDTH + (1 << depth)]
+        while len(hashes) > 1:
+            hashes = parents(hashes)
+        return hashes[0]

@@ -1,0 +1,12 @@
+"""A witness: it signs a log's checkpoint once it has seen that the log only grew.
+
+Source: https://c2sp.org/tlog-witness.
+"""
+
+from kopuro_client.witness.following import Follower
+from kopuro_client.witness.record import Record
+from kopuro_client.witness.request import AddCheckpoint
+from kopuro_client.witness.server import serve
+from kopuro_client.witness.witness import Answer, Witness
+
+__all__ = ["AddCheckpoint", "Answer", "Follower", "Record", "Witness", "serve"]

@@ -1,0 +1,121 @@
+"""What a witness answers, and what it has written down before it does.
+
+The crash points of an answer, in order:
+
+1. *checked, not yet recorded*: nothing has happened; the log asks again.
+2. *recorded, not yet answered*: the log does not have the cosignature and asks again from the old size;
+   it is told the new one (409) and asks once more, with a proof from there to the same size, which is
+   empty, or to a later one.
+
+So no cosignature ever leaves that the record does not know of, and no kill can make a witness sign two trees
+that contradict each other. Source: https://c2sp.org/tlog-witness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from kopuro_client.tlog.checkpoint import Checkpoint, parse_checkpoint
+from kopuro_client.tlog.errors import MalformedError, ProofError, TlogError, UntrustedError
+from kopuro_client.tlog.keys import SigningKey, VerifierKey
+from kopuro_client.tlog.note import Note, Signed, signature_line
+from kopuro_client.tlog.tree import EMPTY_ROOT, verify_consistency
+from kopuro_client.witness.record import Record, name_of
+from kopuro_client.witness.request import AddCheckpoint
+
+SIZE_TYPE = "text/x.tlog.size"
+TEXT_TYPE = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """An HTTP answer. status: as the specification gives it."""
+
+    status: int
+    body: str
+    content_type: str = TEXT_TYPE
+
+
+class Witness:
+    """Cosigns the checkpoints of the logs it knows. Threads may share one."""
+
+    def __init__(
+        self, *, key: SigningKey, logs: Iterable[VerifierKey], record: Record, now: Callable[[], int]
+    ) -> None:
+        """logs: keys whose names are the origins of the logs; now: POSIX seconds."""
+        self._key = key
+        self._logs = tuple(logs)
+        self._record = record
+        self._now = now
+
+    def add_checkpoint(self, request: AddCheckpoint) -> Answer:
+        """Cosign, or say why not: 200, 400, 403, 404, 409, 422.
+
+        Raises TlogError where the witness's own record is damaged.
+        """
+        try:
+            checkpoint = Checkpoint.read(request.note)
+        except MalformedError as error:
+            return Answer(status=400, body=f"{error}\n")
+        keys = self._keys_of(checkpoint.origin)
+        if not keys:
+            return Answer(status=404, body="this log is not known here\n")
+        try:
+            signed = request.note.signatures_by(keys)
+        except UntrustedError as error:
+            return Answer(status=403, body=f"{error}\n")
+        if not signed:
+            return Answer(status=403, body="no known key of the log has signed the checkpoint\n")
+        if request.old_size > checkpoint.size:
+            return Answer(status=400, body="the old size is larger than the checkpoint's\n")
+        with self._record.held(checkpoint.origin):
+            return self._advance(request, checkpoint, signed)
+
+    def last(self, origin: str) -> Checkpoint | None:
+        """The last checkpoint of that log that was cosigned, the witness's own line in it.
+
+        Raises UntrustedError or MalformedError for a record that is not as it was written.
+        """
+        note = self._record.read(name_of(origin))
+        if note is None:
+            return None
+        own = self._key.verifier
+        try:
+            checkpoint = parse_checkpoint(note, [own])
+            if checkpoint.origin != origin or not checkpoint.note.signatures_by(self._keys_of(origin)):
+                raise UntrustedError("it is of another log, or a log whose key is not known any more")
+        except TlogError as error:
+            raise UntrustedError(
+                f"the witness's record of {origin} is not as it was written: {error}"
+            ) from error
+        return checkpoint
+
+    def checkpoint(self, origin_hash: str) -> Answer:
+        """The last cosigned checkpoint of the log with this hash of its origin: 200 or 404."""
+        known = {name_of(key.name) for key in self._logs}
+        note = self._record.read(origin_hash) if origin_hash in known else None
+        if note is None:
+            return Answer(status=404, body="no checkpoint of this log was cosigned here\n")
+        return Answer(status=200, body=note.decode())
+
+    def _advance(self, request: AddCheckpoint, checkpoint: Checkpoint, signed: tuple[Signed, ...]) -> Answer:
+        last = self.last(checkpoint.origin)
+        size = 0 if last is None else last.size
+        if request.old_size != size:
+            return Answer(status=409, body=f"{size}\n", content_type=SIZE_TYPE)
+        if last is not None and last.size == checkpoint.size and last.root != checkpoint.root:
+            # Both are signed by the log: whoever sees them sees that it has forked.
+            self._record.keep_fork(checkpoint.origin, f"{last.note}\n{checkpoint.note}".encode())
+        old_root = EMPTY_ROOT if last is None else last.root
+        try:
+            verify_consistency(size, checkpoint.size, request.proof, old_root, checkpoint.root)
+        except ProofError as error:
+            return Answer(status=422, body=f"{error}\n")
+        line = signature_line(checkpoint.note.text, self._key, time=self._now())
+        lines = (*(one.line for one in signed), line)
+        self._record.replace(checkpoint.origin, str(Note(text=checkpoint.note.text, lines=lines)).encode())
+        return Answer(status=200, body=str(line))
+
+    def _keys_of(self, origin: str) -> tuple[VerifierKey, ...]:
+        return tuple(key for key in self._logs if key.name == origin)
