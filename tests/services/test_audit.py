@@ -2,130 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 import pytest
-from joserfc.jwk import OKPKey
 from sqlalchemy import update
 
-from contracts.envelope import Event
-from contracts.facts import CaseErased, Fact, OfferAccepted, ReplicaCompleted, TokenKeyChanged
-from contracts.topology import hub_topology
+from contracts.facts import CaseErased
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import outgoing
-from runtime.messaging.ports import Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
-from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal, issuer_of
 from services.audit.adapters.tables import ENTRIES
 from services.audit.domain.checkpoint import Checkpoint
 from services.audit.domain.merkle import leaf_hash, root, verify_consistency, verify_inclusion
-from services.audit.domain.note import Ed25519Verifier, open_note
-from tests.processes import HUB, RunningService
+from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
-
-REFERRAL = new_id()
-OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
-WAIT_SECONDS = 30.0
-
-
-def said(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
-    number = new_id()
-    return Event(
-        id=number,
-        source="/kg/routing",
-        time=datetime.now(UTC),
-        partition_key=partition_key,
-        correlation_id=number,
-        causation_id=None,
-        data=fact,
-    )
-
-
-def accepted() -> Event[Fact]:
-    return said(OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH))
-
-
-class AuditedHub:
-    """A broker with the hub's topology, a migrated database, and the audit service upon them."""
-
-    def __init__(self, vhost: str, database_url: str, directory: Path) -> None:
-        broker = RabbitBroker(vhost)
-        # The service does so too; here before it, so that what is published has a queue to wait in.
-        broker.declare(hub_topology())
-        self._publisher = broker.publisher()
-        self.database = Database.open(database_url)
-        upgrade("services.audit", self.database)
-        key_file = directory / "log_key.json"
-        key_file.write_text(json.dumps(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)))
-        token_key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
-        self._signer = TokenSigner(token_key, issuer_of(HUB))
-        self.service = RunningService(
-            "services.audit",
-            directory,
-            amqp_uri=vhost,
-            database_url=database_url,
-            environment={
-                "KOPURO_LOG_SIGNING_KEY": str(key_file),
-                "KOPURO_LOG_DIRECTORY": str(directory / "published"),
-            },
-        )
-
-    def close(self) -> None:
-        self.service.process.kill()
-        self._publisher.close()
-        self.database.close()
-
-    def publish(self, events: Sequence[Event[Fact]]) -> None:
-        self._publisher.publish([outgoing(event) for event in events])
-
-    def answer_as_the_directory(self) -> None:
-        """The token key, and the word that there is nothing more."""
-        key = said(TokenKeyChanged(revision=1, key=self._signer.public_jwk()), self._signer.kid)
-        end = outgoing(said(ReplicaCompleted(queue="audit.directory", records=1), "audit.directory"))
-        to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
-        self._publisher.publish([outgoing(key), to_queue])
-
-    def get(self, path: str, /, *, role: str = "auditor", **params: Any) -> httpx.Response:
-        token = self._signer.issue(Principal(id="ann", roles=frozenset({role})), now=datetime.now(UTC))
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(self.service.url + path, params=params or None, headers=headers, timeout=10)
-
-    def verifier(self) -> Ed25519Verifier:
-        return Ed25519Verifier.parse(httpx.get(self.service.url + "/v1/log-key").text.strip())
-
-    def checkpoint(self) -> Checkpoint:
-        note = httpx.get(self.service.url + "/checkpoint").content
-        return Checkpoint.parse(open_note(note, [self.verifier()]).text)
-
-    def logged(self) -> list[tuple[int, str]]:
-        """Index and message id of every entry."""
-        with self.database.read() as transaction:
-            rows = transaction.execute(ENTRIES.select().order_by(ENTRIES.c.leaf_index)).all()
-        return [(row.leaf_index, row.message_id) for row in rows]
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            assert self.service.process.running(), self.service.log.read_text()
-            assert time.monotonic() < deadline, self.service.log.read_text()
-            time.sleep(0.02)
-
-    def until_logged(self, events: Sequence[Event[Fact]]) -> None:
-        wanted = {event.id for event in events}
-        self.until(lambda: wanted <= {message_id for _, message_id in self.logged()})
 
 
 @pytest.fixture

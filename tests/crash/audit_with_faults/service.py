@@ -1,0 +1,3 @@
+from services.audit.service import SERVICE
+
+__all__ = ["SERVICE"]

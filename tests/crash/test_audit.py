@@ -1,0 +1,157 @@
+"""The audit service killed at each crash point of its publication, and at any moment.
+
+KOPURO_CRASH_KILLS says how many times at any moment (15 by default; `make crash` takes 200).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from contracts.envelope import Event, decode
+from contracts.facts import Fact, ReceiptIssued
+from services.audit.domain.checkpoint import Checkpoint
+from services.audit.domain.merkle import leaf_hash, root
+from tests.crash.audit_with_faults.plan import FAULTS, REACHED, Point
+from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, accepted, read_published
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+KILLS = int(os.environ.get("KOPURO_CRASH_KILLS", "15"))
+SEED = int(os.environ.get("KOPURO_CRASH_SEED", "20261121"))
+
+
+class CrashingHub(AuditedHub):
+    """seen: every checkpoint that anybody could have read."""
+
+    def __init__(self, vhost: str, database_url: str, directory: Path) -> None:
+        self._plan = directory / "plan"
+        super().__init__(
+            vhost,
+            database_url,
+            directory,
+            package="tests.crash.audit_with_faults",
+            environment={FAULTS: str(self._plan)},
+        )
+        self.seen: list[Checkpoint] = []
+
+    def plan(self, point: Point | None) -> None:
+        self._plan.with_name(REACHED).unlink(missing_ok=True)
+        self._plan.unlink(missing_ok=True)
+        if point is not None:
+            self._plan.write_text(point)
+
+    def reached(self) -> bool:
+        return self._plan.with_name(REACHED).exists()
+
+    def look(self) -> int:
+        """The size of what is published now, which must be whole and agree with all that was seen."""
+        found = read_published(self.published, self.log_verifier)
+        if found is None:
+            assert not self.seen
+            return 0
+        checkpoint, leaves = found
+        hashes = [leaf_hash(leaf) for leaf in leaves]
+        for earlier in self.seen:
+            assert earlier.size <= checkpoint.size
+            assert root(hashes[: earlier.size]) == earlier.root
+        if checkpoint not in self.seen:
+            self.seen.append(checkpoint)
+        return checkpoint.size
+
+    def assert_all_there_once(self, events: Sequence[Event[Fact]]) -> None:
+        """No gap, no duplicate, no fork: in the database, and in what is published."""
+        logged = self.logged()
+        assert [index for index, _ in logged] == list(range(len(logged)))
+        ids = [message_id for _, message_id in logged]
+        assert len(set(ids)) == len(ids)
+        assert {event.id for event in events} <= set(ids)
+        self.until(lambda: self.look() == len(self.logged()))
+
+    def receipts(self, expected: int) -> list[tuple[str, str]]:
+        """Message and organisation of the receipts sent to delivery, each message once."""
+        consumer = self.broker.consumer(["delivery.events"], 1000)
+        found: dict[str, tuple[str, str]] = {}
+        deadline = time.monotonic() + 20
+        try:
+            while len(found) < expected and time.monotonic() < deadline:
+                deliveries = consumer.take(1000, 0.2)
+                consumer.acknowledge(deliveries)
+                for delivery in deliveries:
+                    event = decode(delivery.body)
+                    if isinstance(event.data, ReceiptIssued):
+                        found[event.id] = (event.data.message_id, event.data.organization)
+        finally:
+            consumer.close()
+        return sorted(found.values())
+
+
+@pytest.fixture
+def hub(vhost: str, sqlite_database: str, tmp_path: Path) -> Iterator[CrashingHub]:
+    made = CrashingHub(vhost, sqlite_database, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("point", list(Point), ids=lambda point: point.name)
+def test_killed_at_a_crash_point_the_publication_is_whole_before_and_after(
+    hub: CrashingHub, point: Point
+) -> None:
+    before, after = [accepted() for _ in range(100)], [accepted() for _ in range(300)]
+    with hub.service:
+        hub.publish(before)
+        hub.until_logged(before)
+        hub.until(lambda: hub.look() >= 100)
+        noted = hub.look()
+        hub.plan(point)
+        hub.publish(after)
+        hub.until(hub.reached)
+        hub.until_logged(after)  # the log goes on while its publication stands still
+        hub.service.process.kill()
+    size = hub.look()
+    if point in (Point.swapped, Point.swap_failed_but_persisted):
+        assert size > noted
+    else:
+        assert size == noted
+    hub.plan(None)
+    with hub.service:
+        hub.until(lambda: hub.look() >= 400)
+        hub.assert_all_there_once([*before, *after])
+        expected = sorted((e.id, party) for e in (*before, *after) for party in (OSH, MOSCOW))
+        assert hub.receipts(len(expected)) == expected
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+def test_killed_at_any_moment_under_load_there_is_no_fork_no_gap_and_no_duplicate(hub: CrashingHub) -> None:
+    chance = random.Random(SEED)
+    events: list[Event[Fact]] = []
+    published_at_kill = []
+    for _ in range(KILLS):
+        more: list[Event[Fact]] = [accepted() for _ in range(chance.randrange(20, 120))]
+        hub.publish(more[: len(more) // 2])
+        hub.service.process.spawn()
+        # From the middle of its start to the middle of its work.
+        time.sleep(chance.uniform(0.5, 2.5))
+        hub.publish(more[len(more) // 2 :])
+        time.sleep(chance.uniform(0.0, 0.3))
+        hub.service.process.kill()
+        events += more
+        published_at_kill.append(hub.look())
+    started = time.monotonic()
+    with hub.service:
+        hub.until(lambda: hub.look() > published_at_kill[-1] or hub.look() == len(hub.logged()))
+        seconds = time.monotonic() - started
+        hub.until_logged(events)
+        hub.assert_all_there_once(events)
+    sys.stdout.write(
+        f"\n{KILLS} kills (seed {SEED}), {len(events)} events, {len(hub.seen)} checkpoints seen; "
+        f"after the last one a new checkpoint within {seconds:.1f} s\n"
+    )
+    # A process that never came to work would make all of this true as well.
+    assert len(set(published_at_kill)) > KILLS // 4

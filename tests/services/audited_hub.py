@@ -1,0 +1,160 @@
+"""A broker with the hub's topology, a migrated database, and the audit service upon them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from joserfc.jwk import OKPKey
+
+from contracts.envelope import Event
+from contracts.facts import Fact, OfferAccepted, ReplicaCompleted, TokenKeyChanged
+from contracts.topology import hub_topology
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from runtime.web.signer import TokenSigner
+from runtime.web.tokens import Principal, issuer_of
+from services.audit.adapters.signing_key import load_log_key
+from services.audit.adapters.tables import ENTRIES
+from services.audit.domain.checkpoint import Checkpoint
+from services.audit.domain.merkle import leaf_hash, root
+from services.audit.domain.note import Ed25519Verifier, open_note
+from services.audit.domain.tiles import ENTRIES as BUNDLES
+from services.audit.domain.tiles import tiles_between, unbundle
+from tests.processes import HUB, RunningService
+
+REFERRAL = new_id()
+OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
+WAIT_SECONDS = 30.0
+
+
+def said(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
+    number = new_id()
+    return Event(
+        id=number,
+        source="/kg/routing",
+        time=datetime.now(UTC),
+        partition_key=partition_key,
+        correlation_id=number,
+        causation_id=None,
+        data=fact,
+    )
+
+
+def accepted() -> Event[Fact]:
+    return said(OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH))
+
+
+class AuditedHub:
+    """published: the log's directory. environment: variables besides."""
+
+    def __init__(
+        self,
+        vhost: str,
+        database_url: str,
+        directory: Path,
+        *,
+        package: str = "services.audit",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        broker = RabbitBroker(vhost)
+        self.broker = broker
+        self.published = directory / "published"
+        # The service does so too; here before it, so that what is published has a queue to wait in.
+        broker.declare(hub_topology())
+        self._publisher = broker.publisher()
+        self.database = Database.open(database_url)
+        upgrade("services.audit", self.database)
+        key_file = directory / "log_key.json"
+        key_file.write_text(json.dumps(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)))
+        self.log_verifier = load_log_key(key_file, HUB).signer.verifier
+        token_key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
+        self._signer = TokenSigner(token_key, issuer_of(HUB))
+        self.service = RunningService(
+            package,
+            directory,
+            amqp_uri=vhost,
+            database_url=database_url,
+            environment={
+                "KOPURO_LOG_SIGNING_KEY": str(key_file),
+                "KOPURO_LOG_DIRECTORY": str(self.published),
+                **(environment or {}),
+            },
+        )
+
+    def close(self) -> None:
+        self.service.process.kill()
+        self._publisher.close()
+        self.database.close()
+
+    def publish(self, events: Sequence[Event[Fact]]) -> None:
+        self._publisher.publish([outgoing(event) for event in events])
+
+    def answer_as_the_directory(self) -> None:
+        """The token key, and the word that there is nothing more."""
+        key = said(TokenKeyChanged(revision=1, key=self._signer.public_jwk()), self._signer.kid)
+        end = outgoing(said(ReplicaCompleted(queue="audit.directory", records=1), "audit.directory"))
+        to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
+        self._publisher.publish([outgoing(key), to_queue])
+
+    def get(self, path: str, /, *, role: str = "auditor", **params: Any) -> httpx.Response:
+        token = self._signer.issue(Principal(id="ann", roles=frozenset({role})), now=datetime.now(UTC))
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.get(self.service.url + path, params=params or None, headers=headers, timeout=10)
+
+    def verifier(self) -> Ed25519Verifier:
+        return Ed25519Verifier.parse(httpx.get(self.service.url + "/v1/log-key").text.strip())
+
+    def checkpoint(self) -> Checkpoint:
+        note = httpx.get(self.service.url + "/checkpoint").content
+        return Checkpoint.parse(open_note(note, [self.verifier()]).text)
+
+    def logged(self) -> list[tuple[int, str]]:
+        """Index and message id of every entry."""
+        with self.database.read() as transaction:
+            rows = transaction.execute(ENTRIES.select().order_by(ENTRIES.c.leaf_index)).all()
+        return [(row.leaf_index, row.message_id) for row in rows]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            assert self.service.process.running(), self.service.log.read_text()
+            assert time.monotonic() < deadline, self.service.log.read_text()
+            time.sleep(0.02)
+
+    def until_logged(self, events: Sequence[Event[Fact]]) -> None:
+        wanted = {event.id for event in events}
+        self.until(lambda: wanted <= {message_id for _, message_id in self.logged()})
+
+
+def read_published(directory: Path, verifier: Ed25519Verifier) -> tuple[Checkpoint, list[bytes]] | None:
+    """The log as a stranger finds it in the files: its checkpoint and leaves, once all of it agrees."""
+    try:
+        note = (directory / "checkpoint").read_bytes()
+    except FileNotFoundError:
+        return None
+    checkpoint = Checkpoint.parse(open_note(note, [verifier]).text)
+    leaves: list[bytes] = []
+    hashes = b""
+    for tile in tiles_between(0, checkpoint.size):
+        content = (directory / tile.path).read_bytes()
+        if tile.level == BUNDLES:
+            leaves += unbundle(content)
+        elif tile.level == 0:
+            hashes += content
+        else:
+            assert len(content) == tile.width * 32
+    assert len(leaves) == checkpoint.size
+    assert hashes == b"".join(map(leaf_hash, leaves))
+    assert root(map(leaf_hash, leaves)) == checkpoint.root
+    return checkpoint, leaves
