@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from contracts.codes import Answer as OfferAnswer
 from contracts.codes import ReferralStatus
 from contracts.envelope import Event
 from contracts.errors import KopuroError, Refused, Unavailable
-from contracts.facts import (
-    AnswerSubmitted,
-    Fact,
-    NoteSealed,
-    NoteSubmitted,
-    OfferOpened,
-    OutcomeSubmitted,
-    ProgressSubmitted,
-    RevocationSubmitted,
-    WithdrawalSubmitted,
-)
+from contracts.facts import Fact, OfferOpened
 from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
 from contracts.referral import ReferralSubmission
 from runtime.messaging.outbox import Outbox, outgoing
@@ -32,14 +22,8 @@ from runtime.storage.group_commit import GroupCommit
 from services.intake.domain.admission import Admission, Claim, Speaker
 from services.intake.domain.members import Members, require_good_standing
 from services.intake.domain.sealing import require_sealed
-from services.intake.domain.submission import (
-    Completion,
-    Decline,
-    Note,
-    Progress,
-    Withdrawal,
-    referral_facts,
-)
+from services.intake.domain.statement import Acceptance, Note, Statement, facts_said
+from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
 # With so many messages waiting for the broker, further submissions are asked to come back later.
@@ -49,6 +33,15 @@ OUTBOX_BOUND = 100_000
 IDEMPOTENCY_KEYS_KEPT = dt.timedelta(days=30)
 
 Result = str | KopuroError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spoken:
+    """A statement about a subject: an offer's id, or a referral's, as the statement asks for."""
+
+    said: Statement
+    subject: str
+    claim: Claim | None = None
 
 
 class Handlers:
@@ -124,60 +117,26 @@ class Handlers:
             raise Unavailable("Too much is waiting for the broker.", retry_after=5)
         return self._commits.submit(admissions) if admissions else ()
 
-    def accept(self, speaker: Speaker, offer_id: str) -> str:
-        """An organisation accepts an offer made to it: unless suspended since, for the case would follow."""
-        require_good_standing(self._members, speaker.organization)
-        return self._answer(speaker, offer_id, OfferAnswer.accept, None)
+    def say(self, speaker: Speaker, spoken: Spoken) -> str:
+        """A party says something about its offer or referral; returns the submission's id.
 
-    def decline(self, speaker: Speaker, offer_id: str, why: Decline) -> str:
-        """An organisation declines an offer made to it."""
-        return self._answer(speaker, offer_id, OfferAnswer.decline, why)
+        Raises Refused (`not-found` for what is somebody else's, too) and Unavailable.
+        """
+        (prepared,) = self.prepare_statements(speaker, [spoken])
+        if isinstance(prepared, KopuroError):
+            raise prepared
+        return self.admit(prepared)
 
-    def withdraw(self, speaker: Speaker, referral_id: str, said: Withdrawal) -> str:
-        """The sender takes a referral back."""
-        return self._say(
-            speaker,
-            WithdrawalSubmitted(
-                referral_id=referral_id, organization=speaker.organization, reason=said.reason
-            ),
-            referral_id=referral_id,
-        )
-
-    def report_progress(self, speaker: Speaker, referral_id: str, said: Progress) -> str:
-        """The acceptor says how it goes."""
-        return self._say(
-            speaker,
-            ProgressSubmitted(referral_id=referral_id, organization=speaker.organization, status=said.status),
-            referral_id=referral_id,
-        )
-
-    def complete(self, speaker: Speaker, referral_id: str, said: Completion) -> str:
-        """The acceptor says how it ended."""
-        return self._say(
-            speaker,
-            OutcomeSubmitted(
-                referral_id=referral_id, organization=speaker.organization, outcome=said.outcome
-            ),
-            referral_id=referral_id,
-        )
-
-    def revoke_consent(self, speaker: Speaker, referral_id: str) -> str:
-        """A party passes on that the person has taken the consent back."""
-        return self._say(
-            speaker,
-            RevocationSubmitted(referral_id=referral_id, organization=speaker.organization),
-            referral_id=referral_id,
-        )
-
-    def pass_note(self, speaker: Speaker, referral_id: str, said: Note) -> str:
-        """A party writes to the other: that it did is a fact, what it wrote stays sealed."""
-        require_sealed(said.note, "/note")
-        return self._say(
-            speaker,
-            NoteSubmitted(referral_id=referral_id, organization=speaker.organization),
-            NoteSealed(referral_id=referral_id, author=speaker.organization, note=said.note),
-            referral_id=referral_id,
-        )
+    def prepare_statements(self, speaker: Speaker, spoken: Sequence[Spoken]) -> list[Admission | KopuroError]:
+        """For each statement what it would write, or why it is refused."""
+        known = self._known_subjects(speaker.organization, spoken)
+        prepared: list[Admission | KopuroError] = []
+        for one in spoken:
+            try:
+                prepared.append(self._prepared_statement(speaker, one, known))
+            except (Refused, Unavailable) as error:
+                prepared.append(error)
+        return prepared
 
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> Any:
         """A referral as routing tells it. Raises Refused `not-found`, Unavailable."""
@@ -227,36 +186,42 @@ class Handlers:
         with self._database.write() as transaction:
             return self._store.forget_before(transaction, now - IDEMPOTENCY_KEYS_KEPT)
 
-    def _answer(self, speaker: Speaker, offer_id: str, answer: OfferAnswer, why: Decline | None) -> str:
-        said = AnswerSubmitted(
-            referral_id=self._referral_of_offer(offer_id, speaker.organization),
-            offer_id=offer_id,
+    def _known_subjects(self, organization: str, spoken: Sequence[Spoken]) -> Mapping[str, str]:
+        """Subject id -> referral id, of what is known here to be the organisation's own."""
+        offers = {one.subject for one in spoken if one.said.about_offer}
+        referrals = {one.subject for one in spoken if not one.said.about_offer}
+        with self._database.read() as transaction:
+            return {
+                **self._store.offers_to(transaction, offers, organization),
+                **{r: r for r in self._store.shared_with(transaction, referrals, organization)},
+            }
+
+    def _prepared_statement(self, speaker: Speaker, spoken: Spoken, known: Mapping[str, str]) -> Admission:
+        if isinstance(spoken.said, Acceptance):
+            # Not from somebody who was suspended since: the case would follow.
+            require_good_standing(self._members, speaker.organization)
+        if isinstance(spoken.said, Note):
+            require_sealed(spoken.said.note, "/note")
+        # What was made known to its organisation a moment ago may not be known here yet: then routing
+        # is asked.
+        referral_id = known.get(spoken.subject) or self._asked(spoken, speaker.organization)
+        facts = facts_said(
+            spoken.said,
             organization=speaker.organization,
-            answer=answer,
-            reason=why.reason if why else None,
-            note=why.note if why else None,
+            referral_id=referral_id,
+            offer_id=spoken.subject if spoken.said.about_offer else None,
         )
-        return self.admit(speaker.admission(said, referral_id=said.referral_id))
+        return speaker.admission(*facts, referral_id=referral_id, claim=spoken.claim)
 
-    def _say(self, speaker: Speaker, *facts: Fact, referral_id: str) -> str:
-        self._require_party(referral_id, speaker.organization)
-        return self.admit(speaker.admission(*facts, referral_id=referral_id))
-
-    def _referral_of_offer(self, offer_id: str, organization: str) -> str:
-        """Raises Refused `not-found` for an offer that was made to somebody else, too."""
-        with self._database.read() as transaction:
-            parties = self._store.offer(transaction, offer_id)
-        # An offer can reach its organisation before it is known here: then routing is asked.
-        parties = parties or self._referrals.ask(AskOffer(id=offer_id))
-        if parties is None or parties[1] != organization:
-            raise Refused("not-found", "No such offer was made to this organisation.")
-        return str(parties[0])
-
-    def _require_party(self, referral_id: str, organization: str) -> None:
-        with self._database.read() as transaction:
-            known = self._store.is_party(transaction, referral_id, organization)
-        if not known and not self._referrals.ask(AskParty(id=referral_id, organization=organization)):
+    def _asked(self, spoken: Spoken, organization: str) -> str:
+        if spoken.said.about_offer:
+            parties = self._referrals.ask(AskOffer(id=spoken.subject))
+            if parties is None or parties[1] != organization:
+                raise Refused("not-found", "No such offer was made to this organisation.")
+            return str(parties[0])
+        if not self._referrals.ask(AskParty(id=spoken.subject, organization=organization)):
             raise Refused("not-found", "There is no such referral for this organisation.")
+        return spoken.subject
 
     def _answered(self, claim: Claim | None) -> str | None:
         if claim is None:

@@ -39,12 +39,16 @@ class AdmissionStore(Protocol):
         """Remembers (offer id, referral id, organisation). Repeatable."""
         ...
 
-    def offer(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
-        """(referral id, organisation) of an offer; None while it is not known here."""
+    def offers_to(
+        self, transaction: Connection, offer_ids: Collection[str], organization: str
+    ) -> Mapping[str, str]:
+        """Offer id -> referral id, of those offers that are known here and were made to it."""
         ...
 
-    def is_party(self, transaction: Connection, referral_id: str, organization: str) -> bool:
-        """Whether it is known here that the organisation sent the referral or was offered it."""
+    def shared_with(
+        self, transaction: Connection, referral_ids: Collection[str], organization: str
+    ) -> Collection[str]:
+        """Those referrals that the organisation is known here to have sent, or to have been offered."""
         ...
 
     def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:

@@ -10,7 +10,7 @@ from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
 from runtime.web.service import Service
-from services.intake import api
+from services.intake import api, lines
 from services.intake.bootstrap import Parts
 
 READERS = api.PARTNERS | api.OVERSIGHT
@@ -26,9 +26,13 @@ class IntakeService(Service):
     def submit(self, request: Request) -> Answer:
         return api.submit(self.handlers.door, request)
 
-    @resource("POST", "/v1/referrals:batch", roles=api.PARTNERS, limit=api.BATCH_LIMIT)
+    @resource("POST", "/v1/referrals:batch", roles=api.PARTNERS, limit=lines.BODY_LIMIT)
     def submit_batch(self, request: Request) -> Answer:
         return api.submit_batch(self.handlers.door, request)
+
+    @resource("POST", "/v1/submissions:batch", roles=api.PARTNERS, limit=lines.BODY_LIMIT)
+    def say_batch(self, request: Request) -> Answer:
+        return api.say_batch(self.handlers.door, request)
 
     @resource("GET", "/v1/referrals", roles=READERS)
     def listing(self, request: Request) -> Answer:
@@ -40,31 +44,31 @@ class IntakeService(Service):
 
     @resource("POST", "/v1/referrals/<id>/withdraw", roles=api.PARTNERS)
     def withdraw(self, request: Request) -> Answer:
-        return api.withdraw(self.handlers.door, request)
+        return api.say(self.handlers.door, request, "withdraw")
 
     @resource("POST", "/v1/referrals/<id>/progress", roles=api.PARTNERS)
     def progress(self, request: Request) -> Answer:
-        return api.progress(self.handlers.door, request)
+        return api.say(self.handlers.door, request, "progress")
 
     @resource("POST", "/v1/referrals/<id>/complete", roles=api.PARTNERS)
     def complete(self, request: Request) -> Answer:
-        return api.complete(self.handlers.door, request)
+        return api.say(self.handlers.door, request, "complete")
 
     @resource("POST", "/v1/referrals/<id>/notes", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def note(self, request: Request) -> Answer:
-        return api.note(self.handlers.door, request)
+        return api.say(self.handlers.door, request, "note")
 
     @resource("POST", "/v1/referrals/<id>/consent/revoke", roles=api.PARTNERS)
     def revoke_consent(self, request: Request) -> Answer:
-        return api.revoke_consent(self.handlers.door, request)
+        return api.say(self.handlers.door, request, "revoke_consent")
 
     @resource("POST", "/v1/offers/<id>/accept", roles=api.PARTNERS)
     def accept(self, request: Request) -> Answer:
-        return api.accept(self.handlers.door, request)
+        return api.say(self.handlers.door, request, "accept")
 
     @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS)
     def decline(self, request: Request) -> Answer:
-        return api.decline(self.handlers.door, request)
+        return api.say(self.handlers.door, request, "decline")
 
     @batches("intake.offers")
     def offers(self, deliveries: Sequence[Delivery]) -> None:

@@ -401,6 +401,28 @@ def test_a_batch_has_a_length_and_may_be_empty(hub: Hub) -> None:
     problem(hub.ask("POST", "/v1/referrals:batch", content=b"\n" * 4_000_000 + b"{}"), 413, "body-too-large")
 
 
+def test_a_batch_of_statements_answers_each_line(hub: Hub) -> None:
+    referral = admitted(hub.submit())
+    lines = [
+        {"submit": "withdraw", "referral_id": referral, "reason": "other", "idempotency_key": "w-1"},
+        {"submit": "withdraw", "referral_id": referral, "reason": "nonsense"},
+        {"submit": "dance", "referral_id": referral},
+        {"submit": "accept", "referral_id": referral},
+        {"submit": "withdraw", "referral_id": "no-uuid", "reason": "other"},
+        ["no", "object"],
+    ]
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
+    results = [
+        json.loads(line) for line in hub.ask("POST", "/v1/submissions:batch", content=body).iter_lines()
+    ]
+    assert [result["status"] for result in results] == [202, 422, 422, 422, 422, 422]
+    assert [result["line"] for result in results] == [1, 2, 3, 4, 5, 6]
+    pointers = [result["problem"]["errors"][0]["pointer"] for result in results[1:]]
+    assert pointers == ["/reason", "/submit", "/offer_id", "/referral_id", "/submit"]
+    again = hub.ask("POST", "/v1/submissions:batch", content=json.dumps(lines[0]).encode())
+    assert json.loads(again.text)["id"] == results[0]["id"]
+
+
 def test_two_hundred_who_come_together_are_all_admitted(hub: Hub) -> None:
     before = hub.metric("kopuro_http_requests_total")
     bodies = [hub.body() for _ in range(200)]

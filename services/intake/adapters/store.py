@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert, literal, select, tuple_, union_all
+from sqlalchemy import Connection, delete, insert, select, tuple_, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, OFFERS, SUBMISSIONS
@@ -69,21 +69,30 @@ class SqlAdmissionStore:
             ],
         )
 
-    def offer(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
+    def offers_to(
+        self, transaction: Connection, offer_ids: Collection[str], organization: str
+    ) -> Mapping[str, str]:
         """See `ports.AdmissionStore`."""
-        wanted = select(OFFERS.c.referral_id, OFFERS.c.organization).where(OFFERS.c.id == offer_id)
-        row = transaction.execute(wanted).first()
-        return (row.referral_id, row.organization) if row else None
+        if not offer_ids:
+            return {}
+        wanted = select(OFFERS.c.id, OFFERS.c.referral_id).where(
+            OFFERS.c.id.in_(offer_ids), OFFERS.c.organization == organization
+        )
+        return {row.id: row.referral_id for row in transaction.execute(wanted)}
 
-    def is_party(self, transaction: Connection, referral_id: str, organization: str) -> bool:
+    def shared_with(
+        self, transaction: Connection, referral_ids: Collection[str], organization: str
+    ) -> Collection[str]:
         """See `ports.AdmissionStore`."""
-        sent = select(literal(1)).where(
-            SUBMISSIONS.c.referral_id == referral_id, SUBMISSIONS.c.sender == organization
+        if not referral_ids:
+            return ()
+        sent = select(SUBMISSIONS.c.referral_id).where(
+            SUBMISSIONS.c.referral_id.in_(referral_ids), SUBMISSIONS.c.sender == organization
         )
-        asked = select(literal(1)).where(
-            OFFERS.c.referral_id == referral_id, OFFERS.c.organization == organization
+        asked = select(OFFERS.c.referral_id).where(
+            OFFERS.c.referral_id.in_(referral_ids), OFFERS.c.organization == organization
         )
-        return transaction.execute(union_all(sent, asked)).first() is not None
+        return set(transaction.execute(union_all(sent, asked)).scalars())
 
     def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:
         """See `ports.AdmissionStore`."""

@@ -27,9 +27,18 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox
 from runtime.storage.database import Database
 from services.intake.adapters.tables import MESSAGING
-from services.intake.domain.admission import Speaker
-from services.intake.domain.submission import Completion, Decline, Note, Progress, Withdrawal
-from services.intake.handlers import OUTBOX_BOUND
+from services.intake.domain.admission import Admission, Speaker, claim_of
+from services.intake.domain.statement import (
+    Acceptance,
+    Completion,
+    Decline,
+    Note,
+    Progress,
+    Revocation,
+    Statement,
+    Withdrawal,
+)
+from services.intake.handlers import OUTBOX_BOUND, Spoken
 from tests.unit.services.intake.desk import Desk
 from tests.unit.services.intake.samples import (
     MOSCOW,
@@ -69,6 +78,10 @@ def offer_opened(offer: str, referral: str, organization: str = MOSCOW) -> Event
 def note_offers(desk: Desk, *events: Event[Fact]) -> None:
     with desk.database.write() as transaction:
         assert not list(desk.handlers.note_offers(transaction, events, NOON))
+
+
+def say(desk: Desk, who: Speaker, subject: str, said: Statement) -> str:
+    return desk.handlers.say(who, Spoken(said=said, subject=subject))
 
 
 def not_found(call: Callable[[], object]) -> str:
@@ -137,7 +150,7 @@ def test_a_full_outbox_asks_everybody_to_come_back(desk: Desk) -> None:
         desk.submit()
     assert caught.value.retry_after == 5
     with pytest.raises(Unavailable):
-        desk.handlers.revoke_consent(speaker(), referral)
+        say(desk, speaker(), referral, Revocation())
     assert desk.counts() == (1, 0, 2)
 
 
@@ -158,7 +171,7 @@ def test_offers_are_noted_once_and_other_facts_are_passed_over(desk: Desk) -> No
     note_offers(desk, opened, desk.sent()[0], opened)
     note_offers(desk, opened)
     note_offers(desk)
-    desk.handlers.accept(speaker(MOSCOW, new_id=new_id), OFFER)
+    say(desk, speaker(MOSCOW, new_id=new_id), OFFER, Acceptance())
     said = desk.sent()[-1]
     assert said.data == AnswerSubmitted(
         referral_id=referral, offer_id=OFFER, organization=MOSCOW, answer=Answer.accept
@@ -170,7 +183,7 @@ def test_offers_are_noted_once_and_other_facts_are_passed_over(desk: Desk) -> No
 def test_a_decline_carries_its_reason_and_note(desk: Desk) -> None:
     note_offers(desk, offer_opened(OFFER, desk.submit()))
     why = Decline(reason=DeclineReason.other, note="We moved.")
-    answered = desk.handlers.decline(speaker(MOSCOW, new_id=new_id), OFFER, why)
+    answered = say(desk, speaker(MOSCOW, new_id=new_id), OFFER, why)
     said = desk.sent()[-1]
     assert said.id == answered
     assert isinstance(said.data, AnswerSubmitted)
@@ -180,7 +193,7 @@ def test_a_decline_carries_its_reason_and_note(desk: Desk) -> None:
 def test_an_offer_that_is_not_known_here_is_known_to_routing(desk: Desk) -> None:
     referral = desk.submit()
     desk.routing.answers[AskOffer(id=OFFER)] = [referral, MOSCOW]
-    desk.handlers.accept(speaker(MOSCOW), OFFER)
+    say(desk, speaker(MOSCOW), OFFER, Acceptance())
     assert isinstance(desk.sent()[-1].data, AnswerSubmitted)
 
 
@@ -190,10 +203,11 @@ def test_somebody_elses_offer_is_not_there_and_looks_like_no_offer(desk: Desk) -
     desk.routing.answers = {
         AskOffer(id=unknown): None,
         AskOffer(id=elsewhere): [referral, MOSCOW],
+        AskOffer(id=known): [referral, MOSCOW],
     }
     note_offers(desk, offer_opened(known, referral))
     said = {
-        not_found(partial(desk.handlers.accept, speaker(STRANGER), offer))
+        not_found(partial(say, desk, speaker(STRANGER), offer, Acceptance()))
         for offer in (unknown, elsewhere, known)
     }
     assert len(said) == 1
@@ -203,40 +217,30 @@ def test_somebody_elses_offer_is_not_there_and_looks_like_no_offer(desk: Desk) -
 def test_who_was_suspended_since_may_decline_an_offer_and_not_accept_it(desk: Desk) -> None:
     note_offers(desk, offer_opened(OFFER, desk.submit(), SUSPENDED))
     with pytest.raises(Refused) as caught:
-        desk.handlers.accept(speaker(SUSPENDED), OFFER)
+        say(desk, speaker(SUSPENDED), OFFER, Acceptance())
     assert caught.value.slug == "forbidden"
     assert desk.counts() == (1, 0, 2)
-    desk.handlers.decline(speaker(SUSPENDED), OFFER, Decline(reason=DeclineReason.no_capacity))
+    say(desk, speaker(SUSPENDED), OFFER, Decline(reason=DeclineReason.no_capacity))
     assert desk.counts() == (1, 0, 3)
 
 
 # --- What parties say about a referral -----------------------------------------------------------
 
-Saying = Callable[[Desk, Speaker, str], str]
-SAYINGS: list[tuple[Saying, type[Fact]]] = [
-    (
-        lambda desk, who, id: desk.handlers.withdraw(who, id, Withdrawal(reason=WithdrawalReason.other)),
-        WithdrawalSubmitted,
-    ),
-    (
-        lambda desk, who, id: desk.handlers.report_progress(who, id, Progress(status=ProgressStatus.on_hold)),
-        ProgressSubmitted,
-    ),
-    (
-        lambda desk, who, id: desk.handlers.complete(who, id, Completion(outcome=Outcome.resolved)),
-        OutcomeSubmitted,
-    ),
-    (lambda desk, who, id: desk.handlers.revoke_consent(who, id), RevocationSubmitted),
-    (lambda desk, who, id: desk.handlers.pass_note(who, id, Note(note=sealed("any"))), NoteSubmitted),
+SAYINGS: list[tuple[Statement, type[Fact]]] = [
+    (Withdrawal(reason=WithdrawalReason.other), WithdrawalSubmitted),
+    (Progress(status=ProgressStatus.on_hold), ProgressSubmitted),
+    (Completion(outcome=Outcome.resolved), OutcomeSubmitted),
+    (Revocation(), RevocationSubmitted),
+    (Note(note=sealed("any")), NoteSubmitted),
 ]
 
 
-@pytest.mark.parametrize(("say", "fact"), SAYINGS)
-def test_both_parties_may_speak_and_nobody_else(desk: Desk, say: Saying, fact: type[Fact]) -> None:
+@pytest.mark.parametrize(("statement", "fact"), SAYINGS)
+def test_both_parties_may_speak_and_nobody_else(desk: Desk, statement: Statement, fact: type[Fact]) -> None:
     referral = desk.submit()
     note_offers(desk, offer_opened(OFFER, referral))
     for party in (OSH, MOSCOW):
-        submission_id = say(desk, speaker(party, new_id=new_id), referral)
+        submission_id = say(desk, speaker(party, new_id=new_id), referral, statement)
         (said,) = [event for event in desk.sent() if event.id == submission_id]
         assert isinstance(said.data, fact)
         assert said.partition_key == referral
@@ -247,7 +251,7 @@ def test_both_parties_may_speak_and_nobody_else(desk: Desk, say: Saying, fact: t
         AskParty(id=OFFER, organization=STRANGER): False,
     }
     before = desk.counts()
-    details = {not_found(partial(say, desk, speaker(STRANGER), id)) for id in (referral, OFFER)}
+    details = {not_found(partial(say, desk, speaker(STRANGER), id, statement)) for id in (referral, OFFER)}
     assert len(details) == 1
     assert desk.counts() == before
 
@@ -255,13 +259,13 @@ def test_both_parties_may_speak_and_nobody_else(desk: Desk, say: Saying, fact: t
 def test_routing_knows_parties_that_are_not_known_here(desk: Desk) -> None:
     referral = desk.submit()
     desk.routing.answers = {AskParty(id=referral, organization=MOSCOW): True}
-    desk.handlers.report_progress(speaker(MOSCOW), referral, Progress(status=ProgressStatus.in_progress))
+    say(desk, speaker(MOSCOW), referral, Progress(status=ProgressStatus.in_progress))
     assert isinstance(desk.sent()[-1].data, ProgressSubmitted)
 
 
 def test_a_note_is_a_fact_in_the_open_and_a_letter_that_follows_it(desk: Desk) -> None:
     referral = desk.submit()
-    desk.handlers.pass_note(speaker(new_id=new_id), referral, Note(note=sealed(MOSCOW_KID)))
+    say(desk, speaker(new_id=new_id), referral, Note(note=sealed(MOSCOW_KID)))
     fact, letter = desk.sent()[2:]
     assert fact.data == NoteSubmitted(referral_id=referral, organization=OSH)
     assert letter.data == NoteSealed(referral_id=referral, author=OSH, note=sealed(MOSCOW_KID))
@@ -272,9 +276,39 @@ def test_a_note_is_a_fact_in_the_open_and_a_letter_that_follows_it(desk: Desk) -
 def test_a_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
     referral = desk.submit()
     with pytest.raises(Refused) as caught:
-        desk.handlers.pass_note(speaker(), referral, Note(note=note))
+        say(desk, speaker(), referral, Note(note=note))
     assert [error.pointer for error in caught.value.errors] == ["/note"]
     assert desk.counts() == (1, 0, 2)
+
+
+def test_many_statements_are_prepared_together_and_the_bad_ones_refused(desk: Desk) -> None:
+    referral = desk.submit()
+    note_offers(desk, offer_opened(OFFER, referral))
+    unknown = new_id()
+    desk.routing.answers = {AskParty(id=unknown, organization=MOSCOW): False}
+    accept, bad, report = desk.handlers.prepare_statements(
+        speaker(MOSCOW, new_id=new_id),
+        [
+            Spoken(said=Acceptance(), subject=OFFER),
+            Spoken(said=Revocation(), subject=unknown),
+            Spoken(said=Progress(status=ProgressStatus.in_progress), subject=referral),
+        ],
+    )
+    assert isinstance(bad, Refused)
+    assert bad.slug == "not-found"
+    assert isinstance(accept, Admission)
+    assert isinstance(report, Admission)
+    assert desk.handlers.admit_all([accept, report]) == [accept.id, report.id]
+    assert [type(event.data) for event in desk.sent()[2:]] == [AnswerSubmitted, ProgressSubmitted]
+
+
+def test_a_repeated_statement_is_said_once(desk: Desk) -> None:
+    note_offers(desk, offer_opened(OFFER, desk.submit()))
+    claim = claim_of(MOSCOW, "key-1", b"accept")
+    spoken = Spoken(said=Acceptance(), subject=OFFER, claim=claim)
+    first = desk.handlers.say(speaker(MOSCOW, new_id=new_id), spoken)
+    assert desk.handlers.say(speaker(MOSCOW, new_id=new_id), spoken) == first
+    assert sum(isinstance(event.data, AnswerSubmitted) for event in desk.sent()) == 1
 
 
 # --- Reading -------------------------------------------------------------------------------------

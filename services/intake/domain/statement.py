@@ -1,0 +1,145 @@
+"""What partners say about an offer or a referral that there already is: one record for each thing said.
+
+The name of a statement is the last word of its address (`POST /v1/referrals/{id}/progress`) and the value
+of `submit` in a line of a batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError
+
+from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
+from contracts.facts import (
+    AnswerSubmitted,
+    Fact,
+    NoteSealed,
+    NoteSubmitted,
+    OpenNote,
+    OutcomeSubmitted,
+    ProgressSubmitted,
+    RevocationSubmitted,
+    WithdrawalSubmitted,
+)
+from contracts.referral import SealedText
+
+# A number long enough to call somebody, or an address to write to: it would lead to the person.
+_CONTACT = re.compile(r"\d(?:[\s()./\u2010-\u2015-]*\d){6,}|\S@\S")
+# A date is not a number to call: "room again from 01.04.2026".
+_DATE = re.compile(r"\b(?:20\d\d-[01]\d-[0-3]\d|[0-3]?\d([./-])[01]?\d\1(?:20)?\d\d)\b")
+
+
+class Statement:
+    """Something said by an organisation. about_offer: whether its subject is an offer, or a referral."""
+
+    __slots__ = ()
+    about_offer: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance(Statement):
+    """The body of `POST /v1/offers/{id}/accept`: `{}`, or none at all."""
+
+    about_offer = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decline(Statement):
+    """The body of `POST /v1/offers/{id}/decline`."""
+
+    about_offer = True
+
+    reason: DeclineReason
+    note: OpenNote | None = None
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """`other` is explained; and the note, which travels in the open, leads to nobody."""
+        note = data.get("note")
+        if data["reason"] is DeclineReason.other and not note:
+            raise ValidationError({"note": ["Say why, in a few words, when the reason is 'other'."]})
+        if note and _CONTACT.search(_DATE.sub("(date)", note)):
+            raise ValidationError({"note": ["No telephone number or e-mail address: this note is open."]})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Withdrawal(Statement):
+    """The body of `POST /v1/referrals/{id}/withdraw`."""
+
+    reason: WithdrawalReason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress(Statement):
+    """The body of `POST /v1/referrals/{id}/progress`."""
+
+    status: ProgressStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion(Statement):
+    """The body of `POST /v1/referrals/{id}/complete`."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note(Statement):
+    """The body of `POST /v1/referrals/{id}/notes`: sealed to the other party's key."""
+
+    note: SealedText
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revocation(Statement):
+    """The body of `POST /v1/referrals/{id}/consent/revoke`: `{}`, or none at all."""
+
+
+STATEMENTS: Mapping[str, type[Statement]] = {
+    "accept": Acceptance,
+    "decline": Decline,
+    "withdraw": Withdrawal,
+    "progress": Progress,
+    "complete": Completion,
+    "note": Note,
+    "revoke_consent": Revocation,
+}
+
+
+def facts_said(
+    said: Statement, *, organization: str, referral_id: str, offer_id: str | None
+) -> tuple[Fact, ...]:
+    """What the network is told of an admitted statement. offer_id: for one about an offer."""
+    match said:
+        case Acceptance() | Decline():
+            assert offer_id is not None
+            declined = said if isinstance(said, Decline) else None
+            return (
+                AnswerSubmitted(
+                    referral_id=referral_id,
+                    offer_id=offer_id,
+                    organization=organization,
+                    answer=Answer.decline if declined else Answer.accept,
+                    reason=declined.reason if declined else None,
+                    note=declined.note if declined else None,
+                ),
+            )
+        case Withdrawal(reason=reason):
+            return (WithdrawalSubmitted(referral_id=referral_id, organization=organization, reason=reason),)
+        case Progress(status=status):
+            return (ProgressSubmitted(referral_id=referral_id, organization=organization, status=status),)
+        case Completion(outcome=outcome):
+            return (OutcomeSubmitted(referral_id=referral_id, organization=organization, outcome=outcome),)
+        case Revocation():
+            return (RevocationSubmitted(referral_id=referral_id, organization=organization),)
+        case Note(note=note):
+            # That something was written is a fact; what was written stays sealed.
+            return (
+                NoteSubmitted(referral_id=referral_id, organization=organization),
+                NoteSealed(referral_id=referral_id, author=organization, note=note),
+            )
+    raise TypeError(type(said).__name__)
