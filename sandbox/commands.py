@@ -40,13 +40,14 @@ def up(
     try:
         with sigterm_raises():
             hub.start()
-        ready = {"discovery": hub.files.discovery_address(), "data_dir": str(hub.files.directory)}
-        if as_json:
-            print(json.dumps(ready), flush=True)  # noqa: T201 - the command's output
-        else:
-            say(f"ready: {ready['discovery']}")
-            say(f"credentials: {hub.files.credentials}")
-        hub.run()
+            ready = {"discovery": hub.files.discovery_address(), "data_dir": str(hub.files.directory)}
+            if as_json:
+                print(json.dumps(ready), flush=True)  # noqa: T201 - the command's output
+            else:
+                say(f"ready: {ready['discovery']}")
+                say(f"credentials: {hub.files.credentials}")
+            # Inside too: who is told that all is ready may stop us before `run` listens for it.
+            hub.run()
     except (HubError, BrokerError, OSError) as error:
         say(str(error))
         raise typer.Exit(1) from None

@@ -23,7 +23,7 @@ from sandbox.hub_files import HUB, SERVICES, HubFiles
 from sandbox.ports import LOOPBACK
 from sandbox.private_files import LivingOwner
 from sandbox.process import ServiceProcess
-from sandbox.supervisor import Supervised, Supervisor
+from sandbox.supervisor import Supervised, Supervisor, signals_held
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 14.0
@@ -104,7 +104,8 @@ class Hub:
             stages.append([self._broker])
         self._progress("bringing the databases up to date")
         for service in SERVICES:
-            self._migrate(service)
+            with signals_held():
+                self._migrate(service)
         if not self.files.loaded.exists():
             self._progress("loading the directory")
             self._load()

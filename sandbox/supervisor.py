@@ -264,3 +264,16 @@ def sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """While active, SIGTERM and Ctrl-C wait: for short work that an exception would leave untidy.
+
+    An exception that a signal raises inside a library's clean-up is logged there with a traceback, or lost.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
