@@ -1,0 +1,99 @@
+"""A `kopuro` command as a child of the test, in a process group of its own as in a shell's foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.journey.waiting import until
+
+KOPURO = str(Path(sys.executable).with_name("kopuro"))
+
+
+class CommandProcess:
+    """Entered, it runs; left, it is killed if it still does. What it prints is kept in `directory`."""
+
+    def __init__(
+        self, directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        number = len(list(directory.glob("*.out")))
+        self._out, self._err = (directory / f"{number}.{kind}" for kind in ("out", "err"))
+        self._arguments = arguments
+        self._environment = {**os.environ, **(environment or {})}
+        self.started = 0.0
+
+    def __enter__(self) -> Self:
+        self.started = time.monotonic()
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._child = subprocess.Popen(
+                [KOPURO, *self._arguments],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text(encoding="utf-8")
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text(encoding="utf-8")
+
+    def until_said(self, text: str, *, within: float = 60.0) -> float:
+        """Returns once `text` was printed to stdout or stderr: the seconds since the start."""
+
+        def look() -> bool:
+            if text in self.out or text in self.err:
+                return True
+            assert self._child.poll() is None, f"ended with {self._child.returncode}: {self.err}"
+            return False
+
+        until(look, repr(text), within=within)
+        return time.monotonic() - self.started
+
+    def interrupt(self) -> None:
+        """Ctrl-C: SIGINT to the whole foreground process group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGINT)
+
+    def terminate(self) -> None:
+        self._child.terminate()
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    def end(self, *, within: float) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired."""
+        return self._child.wait(within)
+
+
+def processes_of(directory: Path) -> dict[int, str]:
+    """Living processes that were started with the directory's name: pid -> command line."""
+    name = str(directory).encode()
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        # Gone since the listing, or not ours to read.
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if name in command or name in (process / "environ").read_bytes():
+                found[int(process.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return found

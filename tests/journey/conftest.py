@@ -1,0 +1,64 @@
+"""Whole hubs: one on SQLite, one on PostgreSQL, shared by every journey of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from sandbox.broker import PrivateBroker
+from sandbox.hub import Hub
+from sandbox.hub_files import SERVICES
+from tests.journey.running_hub import RunningHub
+from tests.servers import PostgresServer
+
+# Silence ends soon enough to be waited for; a reminder comes soon to whoever took an emergency.
+POLICY = {
+    "version": "journey-1",
+    "routine": {"answer": 3, "progress": 1209600},
+    "emergency": {"answer": 3600, "progress": 2},
+}
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def hub(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker
+) -> Iterator[RunningHub]:
+    """A hub with the sample network on each kind of database in turn (some 4 s each)."""
+    directory = tmp_path_factory.mktemp(f"hub-{request.param}")
+    policy = directory / "policy.json"
+    policy.write_text(json.dumps(POLICY), encoding="utf-8")
+    data = directory / "data"
+    vhost = f"journey-{secrets.token_hex(6)}"
+    environment = {**os.environ, "KOPURO_AMQP_URI": broker.add_vhost(vhost)}
+    template = f"sqlite:///{data}/data/{{service}}.sqlite"
+    if request.param == "postgresql":
+        template = _postgres_databases(request.getfixturevalue("postgres"))
+        environment["KOPURO_DATABASE_TEMPLATE"] = template
+    running = Hub(data, policy=policy, environment=environment)
+    try:
+        running.start()
+        yield RunningHub(
+            running, databases={service: template.format(service=service) for service in SERVICES}
+        )
+    finally:
+        running.stop()
+        broker.remove_vhost(vhost)
+
+
+def _postgres_databases(server: PostgresServer) -> str:
+    """One empty database for each service; their URLs' template."""
+    url = server.create_database()
+    connection = psycopg2.connect(url.replace("+psycopg2", ""))
+    try:
+        connection.autocommit = True  # CREATE DATABASE is not allowed in a transaction
+        with connection.cursor() as cursor:
+            for service in SERVICES:
+                cursor.execute(f'CREATE DATABASE "{url.rpartition("/")[2]}_{service}"')
+    finally:
+        connection.close()
+    return url + "_{service}"

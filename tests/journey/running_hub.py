@@ -1,0 +1,120 @@
+"""A whole hub that journeys share, and everybody who plays in it through the public API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from contracts.records import plain
+from kopuro_client import Kopuro
+from sandbox import network
+from sandbox.demo.cast import Cast, Player
+from sandbox.demo.stage import Stage
+from sandbox.demo.stories import Theatre
+from sandbox.hub import Hub
+from sandbox.hub_files import SERVICES
+from sandbox.ports import LOOPBACK
+from tests.journey.waiting import until
+
+# A member of the sample network that has no part in the referrals of these journeys.
+STRANGER = "uz.silk-needle-union"
+
+
+class RunningHub:
+    """One hub on one kind of database. databases: the SQLAlchemy URL of each service's."""
+
+    def __init__(self, hub: Hub, *, databases: Mapping[str, str]) -> None:
+        self.hub = hub
+        self.files = hub.files
+        self.databases = databases
+        self.network = network.load()
+        self.people = self.files.people()
+        names = {organization.id: organization.name for organization in self.network.organizations}
+        self.cast = Cast(self.files.discovery_address(), self.people, names)
+        self.theatre = Theatre(cast=self.cast, network=self.network, stage=Stage(Console(quiet=True)))
+
+    def organization(self, organization_id: str) -> Player:
+        return self.cast.organization(organization_id)
+
+    def facts(self, key: str) -> dict[str, Any]:
+        """The facts of a sample referral, as its sender submits them."""
+        facts: dict[str, Any] = plain(self.network.referral(key).facts)
+        return facts
+
+    def submit(self, key: str, *, case: Mapping[str, Any] | None = None, **facts: Any) -> tuple[Player, str]:
+        """A sample referral, with other facts or another case if given: its sender, its id."""
+        sample = self.network.referral(key)
+        sender = self.organization(sample.sender)
+        accepted = sender.hub.submit({**self.facts(key), **facts}, case=case or plain(sample.case))
+        return sender, accepted["id"]
+
+    def next_offer(self, sender: Player, referral_id: str) -> tuple[Player, str]:
+        """Who is asked now, and the id of the offer, as it lies in their mailbox."""
+        player = self.theatre.offers(sender, referral_id)[0]
+        return player, player.await_message("offer.opened", referral_id)["offer_id"]
+
+    def accepted(self, key: str, **facts: Any) -> tuple[Player, Player, str]:
+        """A referral whose first candidate has taken it: sender, acceptor, id."""
+        sender, referral_id = self.submit(key, **facts)
+        acceptor, offer_id = self.next_offer(sender, referral_id)
+        acceptor.hub.accept(offer_id)
+        acceptor.await_message("case.released", referral_id)
+        sender.await_message("offer.accepted", referral_id)
+        return sender, acceptor, referral_id
+
+    def history(self, referral_id: str, *, last: str) -> Sequence[Mapping[str, Any]]:
+        """The audit log's entries about a referral, once the fact `last` is among them."""
+        auditor: Kopuro = self.cast.staff("auditor")
+
+        def look() -> list[Mapping[str, Any]] | None:
+            entries: list[Mapping[str, Any]] = []
+            after = None
+            while True:
+                page = auditor.history(referral=referral_id, limit=50, after=after)
+                entries.extend(dict(entry) for entry in page["items"])
+                if (after := page["next"]) is None:
+                    break
+            return entries if any(entry["type"] == f"kopuro.{last}.v1" for entry in entries) else None
+
+        return until(look, f"{last} in the history of {referral_id}")
+
+    def pid(self, service: str) -> int:
+        """The process that runs a service now."""
+        assert self.hub.supervisor is not None
+        (pid,) = [status.pid for status in self.hub.supervisor.status() if status.name == service]
+        assert pid is not None
+        return pid
+
+    def restarts(self, service: str) -> int:
+        """How often a service had to be started again."""
+        assert self.hub.supervisor is not None
+        (restarts,) = [status.restarts for status in self.hub.supervisor.status() if status.name == service]
+        return restarts
+
+    def operations(self, service: str, path: str) -> httpx.Response:
+        """What a service's operations port answers."""
+        return httpx.get(f"http://{LOOPBACK}:{self.files.ports(service).operations}{path}", timeout=10)
+
+    def address(self, service: str) -> str:
+        """Where partners reach a service."""
+        return f"http://{LOOPBACK}:{self.files.ports(service).http}"
+
+    def token(self, who: str) -> str:
+        """An access token of an organisation, or of the coordinator, auditor or operator."""
+        entry = self.people["organizations"].get(who) or self.people[who]
+        basic = base64.b64encode(f"{entry['client_id']}:{entry['client_secret']}".encode()).decode()
+        answer = httpx.post(
+            f"{self.address('directory')}/oauth/token",
+            data={"grant_type": "client_credentials"},
+            headers={"Authorization": f"Basic {basic}"},
+        )
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    def logs(self) -> str:
+        """Everything the services have logged."""
+        return "".join(self.files.log(service).read_text(encoding="utf-8") for service in SERVICES)

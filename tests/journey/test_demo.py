@@ -1,0 +1,147 @@
+"""`kopuro demo` in a pipe and on a terminal: every story reaches its end, and nothing is left."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from sandbox.demo.stories import TITLES
+from tests.journey.command_process import KOPURO, CommandProcess, processes_of
+from tests.journey.waiting import until
+
+ESCAPE = "\x1b"
+WITHIN = 60.0
+INTERRUPTED = 130
+END = "5 referrals, 5 closed loops."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Performance:
+    """How a demo went. home: where its temporary files were."""
+
+    text: str
+    exit_code: int
+    home: Path
+
+
+class Terminal:
+    """Entered, a demo plays on a terminal 120 columns wide, whose keyboard is ours; left, it is ended."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._shown: list[bytes] = []
+
+    def __enter__(self) -> Self:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", _INTERRUPTED_BY_ITS_TERMINAL, KOPURO, "demo"],
+            env={**os.environ, "TMPDIR": str(self._home), "TERM": "xterm-256color"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._child.kill()
+        self._child.wait()
+        self._reader.join(5)
+        os.close(self._ours)
+
+    @property
+    def text(self) -> str:
+        return b"".join(self._shown).decode(errors="replace")
+
+    def press(self, key: bytes) -> None:
+        os.write(self._ours, key)
+
+    def end(self, *, within: float) -> int:
+        """The exit code, once everything that was shown has been read."""
+        code = self._child.wait(within)
+        self._reader.join(5)
+        return code
+
+    def _read(self) -> None:
+        # When the last program that has the terminal open ends, reading fails.
+        with contextlib.suppress(OSError):
+            while shown := os.read(self._ours, 65536):
+                self._shown.append(shown)
+
+
+# A session's leader takes the terminal on its stdin, so that the terminal's Ctrl-C is a signal to it.
+_INTERRUPTED_BY_ITS_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="module")
+def performances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Performance]:
+    """The demo in a pipe and on a terminal, played at the same time."""
+    homes = {place: tmp_path_factory.mktemp(place) for place in ("pipe", "terminal")}
+    said = tmp_path_factory.mktemp("said")
+    with (
+        CommandProcess(said, "demo", environment={"TMPDIR": str(homes["pipe"])}) as piped,
+        Terminal(homes["terminal"]) as terminal,
+    ):
+        codes = {"pipe": piped.end(within=WITHIN), "terminal": terminal.end(within=WITHIN)}
+        texts = {"pipe": piped.out, "terminal": terminal.text}
+        assert piped.err == ""
+    return {
+        place: Performance(text=texts[place], exit_code=codes[place], home=homes[place]) for place in homes
+    }
+
+
+@pytest.mark.parametrize("place", ["pipe", "terminal"])
+def test_every_story_reaches_its_end_and_nothing_is_left(
+    performances: dict[str, Performance], place: str
+) -> None:
+    performance = performances[place]
+
+    assert performance.exit_code == 0, performance.text
+    assert performance.text.count("The loop is closed") == len(TITLES)
+    assert [title for title in TITLES.values() if title not in performance.text] == []
+    for evidence in (END, "kind_not_opted_in", "referral.completed", "Checkpoint", "batches committed"):
+        assert evidence in performance.text
+    assert list(performance.home.iterdir()) == []
+    assert processes_of(performance.home) == {}
+
+
+def test_a_pipe_gets_plain_text_and_a_terminal_gets_colour(performances: dict[str, Performance]) -> None:
+    assert ESCAPE not in performances["pipe"].text
+    assert "\r" not in performances["pipe"].text
+    assert ESCAPE + "[" in performances["terminal"].text
+
+
+def test_ctrl_c_in_the_middle_of_a_story_leaves_nothing(tmp_path: Path) -> None:
+    with Terminal(tmp_path) as terminal:
+        until(lambda: TITLES["expires"] in terminal.text, "the second story", within=WITHIN)
+
+        terminal.press(b"\x03")
+
+        assert terminal.end(within=15) == INTERRUPTED, terminal.text
+    assert "interrupted: everything is being stopped" in terminal.text
+    assert "Traceback" not in terminal.text
+    assert list(tmp_path.iterdir()) == []
+    assert processes_of(tmp_path) == {}

@@ -1,0 +1,161 @@
+"""How a referral can end or be held up, besides being resolved; who is told, and what is erased."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from kopuro_client import RefusedError, SealingError
+from sandbox.demo.cast import Player
+from tests.journey.running_hub import RunningHub
+from tests.journey.waiting import until
+
+
+def test_withdrawn_by_its_sender_the_offer_is_revoked_and_the_case_erased(hub: RunningHub) -> None:
+    sender, referral_id = hub.submit("wage-claim-osh-moscow")
+    asked, offer_id = hub.next_offer(sender, referral_id)
+    assert _kept_by_the_vault(hub, referral_id)
+
+    sender.hub.withdraw(referral_id, "placed_elsewhere")
+
+    revoked = asked.await_message("offer.revoked", referral_id)
+    assert revoked["offer_id"] == offer_id
+    assert sender.await_message("referral.withdrawn", referral_id)["reason"] == "placed_elsewhere"
+    assert sender.hub.referral(referral_id)["status"] == "withdrawn"
+    hub.history(referral_id, last="case.erased")
+    assert not _kept_by_the_vault(hub, referral_id)
+    asked.hub.accept(offer_id)
+    assert asked.await_message("answer.refused", referral_id)["problem"]["type"].endswith(":offer-closed")
+    _refuses_the_case(asked, referral_id)
+
+
+def test_when_consent_is_revoked_the_acceptor_loses_the_case(hub: RunningHub) -> None:
+    sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
+    assert acceptor.hub.case(referral_id)["name"]
+
+    sender.hub.revoke_consent(referral_id)
+
+    assert acceptor.await_message("referral.withdrawn", referral_id)["reason"] == "consent_revoked"
+    assert sender.await_message("referral.withdrawn", referral_id)["reason"] == "consent_revoked"
+    hub.history(referral_id, last="case.erased")
+    assert not _kept_by_the_vault(hub, referral_id)
+    until(lambda: _is_refused_the_case(acceptor, referral_id), "the end of the released case")
+
+
+def test_progress_is_told_to_the_sender_in_order(hub: RunningHub) -> None:
+    sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
+
+    for status in ("in_progress", "on_hold", "in_progress"):
+        acceptor.hub.progress(referral_id, status)
+        assert sender.await_message("referral.progressed", referral_id)["status"] == status
+        assert sender.hub.referral(referral_id)["status"] == status
+    acceptor.hub.complete(referral_id, "partly_resolved")
+
+    assert sender.await_message("referral.completed", referral_id)["outcome"] == "partly_resolved"
+    acceptor.hub.progress(referral_id, "on_hold")
+    refused = acceptor.await_message("submission.refused", referral_id)
+    assert refused["problem"]["type"] == "urn:kopuro:problem:not-in-this-state"
+    assert sender.hub.referral(referral_id)["status"] == "completed"
+
+
+def test_notes_pass_both_ways_for_the_other_party_only(hub: RunningHub) -> None:
+    sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
+
+    acceptor.hub.note(referral_id, "Which foreman signed?", to=sender.id)
+    asked = sender.await_message("note.delivered", referral_id)
+    assert sender.hub.open(asked["note"]) == {"text": "Which foreman signed?"}
+    sender.hub.note(referral_id, "Нурбек, с первого участка.", to=acceptor.id)
+    answered = acceptor.await_message("note.delivered", referral_id)
+
+    assert acceptor.hub.open(answered["note"]) == {"text": "Нурбек, с первого участка."}
+    assert "foreman" not in asked["note"]
+    acceptor.hub.complete(referral_id, "resolved")
+
+
+def test_who_takes_a_case_and_falls_silent_is_reminded(hub: RunningHub) -> None:
+    sender, acceptor, referral_id = hub.accepted("emergency")
+
+    reminded = acceptor.await_message("referral.overdue", referral_id)
+
+    assert sender.await_message("referral.overdue", referral_id)["due_at"] == reminded["due_at"]
+    assert sender.hub.referral(referral_id)["status"] == "accepted"
+    # As long as it lasts it is said again.
+    assert acceptor.await_message("referral.overdue", referral_id)["due_at"] > reminded["due_at"]
+    acceptor.hub.complete(referral_id, "could_not_reach")
+    sender.await_message("referral.completed", referral_id)
+
+
+def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> None:
+    sender, referral_id = hub.submit("wage-claim-osh-moscow")
+    asked: list[str] = []
+
+    while (current := _open_offer(sender, referral_id, after=asked)) is not None:
+        player = hub.organization(current)
+        offer = player.await_message("offer.opened", referral_id)
+        player.hub.decline(offer["offer_id"], "no_capacity")
+        asked.append(current)
+
+    sender.await_message("referral.unplaced", referral_id)
+    assert len(asked) == len(set(asked)) > 1
+    decided = sender.hub.decision(referral_id)["decisions"]
+    assert set(asked) == {c["organization"] for c in decided[0]["candidates"] if c["eligible"]}
+    (waiting,) = [item for item in hub.cast.staff("coordinator").unplaced() if item["id"] == referral_id]
+    assert waiting["reason"] == "candidates_exhausted"
+
+
+def test_a_named_receiver_alone_can_open_the_case(hub: RunningHub) -> None:
+    sample = hub.network.referral("named-lawyer-astana")
+    sender, referral_id = hub.submit("named-lawyer-astana")
+    receiver, offer_id = hub.next_offer(sender, referral_id)
+    assert receiver.id == sample.facts.to
+
+    receiver.hub.accept(offer_id)
+    receiver.await_message("case.released", referral_id)
+
+    assert receiver.hub.case(referral_id)["name"] == sample.case.name
+    sealed = receiver.hub.sealed_case(referral_id)
+    custody_key = json.loads(hub.files.key("custody").read_text(encoding="utf-8"))
+    for key in (hub.people["organizations"][sender.id]["sealing_key"], custody_key):
+        with pytest.raises(SealingError):
+            receiver.hub.open(sealed, key)
+    _refuses_the_case(sender, referral_id)
+    receiver.hub.decline(offer_id, "language")
+    assert receiver.await_message("answer.refused", referral_id)["problem"]["status"] == 409
+    receiver.hub.complete(referral_id, "resolved")
+
+
+def _open_offer(sender: Player, referral_id: str, *, after: list[str]) -> str | None:
+    """Who is asked next; None when nobody is left."""
+
+    def look() -> str | None:
+        referral = sender.hub.referral(referral_id)
+        if referral["status"] == "unplaced":
+            return ""
+        opened = [o["organization"] for o in referral["offers"] if o["state"] == "open"]
+        return next((organization for organization in opened if organization not in after), None)
+
+    return until(look, "the next offer") or None
+
+
+def _kept_by_the_vault(hub: RunningHub, referral_id: str) -> bool:
+    engine = sa.create_engine(hub.databases["vault"])
+    try:
+        with engine.connect() as connection:
+            question = sa.text("SELECT count(*) FROM sealed_cases WHERE referral_id = :id")
+            return bool(connection.execute(question, {"id": referral_id}).scalar_one())
+    finally:
+        engine.dispose()
+
+
+def _is_refused_the_case(player: Player, referral_id: str) -> bool:
+    try:
+        player.hub.case(referral_id)
+    except RefusedError as refused:
+        return refused.type == "urn:kopuro:problem:not-found"
+    return False
+
+
+def _refuses_the_case(player: Player, referral_id: str) -> None:
+    assert _is_refused_the_case(player, referral_id), f"{player.id} was given the case of {referral_id}"

@@ -1,0 +1,181 @@
+"""`kopuro up`: ready, stopped, killed and interrupted; nothing is lost, and nothing is left running."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts.records import plain
+from kopuro_client import Kopuro
+from sandbox import network
+from sandbox.broker import PrivateBroker
+from sandbox.hub_files import DOORS
+from tests.journey.command_process import CommandProcess, processes_of
+from tests.journey.waiting import until
+
+# The issue asks for 30 s; a machine that is busy with something else gets twice that.
+READY_WITHIN = 60.0
+STOPPED_WITHIN = 15.0
+SENDER, CANDIDATE = "kg.suusar-hotline", "ru.tyumen-oil-road-help"
+KEY = "consulate-forbidden"
+
+READY = '{"discovery": '
+INTERRUPTED = 130
+MOMENTS = (
+    "",
+    "making keys and credentials",
+    "starting a private RabbitMQ",
+    "bringing the databases up to date",
+    "loading the directory",
+    "starting the services",
+)
+
+
+def test_a_hub_keeps_everything_when_it_is_stopped_and_when_it_is_killed(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with _up(data, tmp_path) as first:
+        ready = _ready(first)
+        _refuses_a_second_hub(data, tmp_path)
+        referral_id = _submit(data, ready)
+        letter = _offer(data, ready, referral_id)
+        asked_to_stop = time.monotonic()
+        first.terminate()
+        assert first.end(within=STOPPED_WITHIN) == 0
+        print(f"stopped after {time.monotonic() - asked_to_stop:.1f} s")  # noqa: T201 - a figure
+        assert first.out.count("\n") == 1
+    assert processes_of(data) == {}
+
+    with _up(data, tmp_path) as second:
+        assert _ready(second) == ready
+        assert _offer(data, ready, referral_id) == letter
+        with _client(data, ready, CANDIDATE) as candidate:
+            candidate.accept(letter["data"]["offer_id"])
+            until(lambda: _status(data, ready, referral_id) == "accepted", "the acceptance")
+        second.kill()
+    # The kernel ends them with their parent: it takes a moment, and no one's help.
+    until(lambda: not processes_of(data), "the end of every process", within=10)
+
+    with _up(data, tmp_path) as third:
+        assert _ready(third) == ready
+        assert _status(data, ready, referral_id) == "accepted"
+        with _client(data, ready, CANDIDATE) as candidate:
+            until(lambda: _has(candidate, "kopuro.case.released.v1", referral_id), "the case")
+            assert candidate.case(referral_id)["name"] == network.load().referral(KEY).case.name
+            candidate.complete(referral_id, "resolved")
+        until(lambda: _status(data, ready, referral_id) == "completed", "the closed loop")
+        third.interrupt()
+        assert third.end(within=STOPPED_WITHIN) == 0
+    assert processes_of(data) == {}
+
+
+def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_running(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    chance = random.Random(20)
+
+    for step in MOMENTS:
+        with _up(data, tmp_path) as up:
+            if step:
+                up.until_said(step)
+            time.sleep(chance.uniform(0, 0.4))  # waits for nothing: it is the moment that is tried
+            up.interrupt()
+            code = up.end(within=STOPPED_WITHIN)
+            # Before our first word the interpreter is still importing, and ends in its own way.
+            if step:
+                assert (code, "Traceback" in up.err) == (INTERRUPTED, False), (
+                    step,
+                    up.err,
+                )
+        assert processes_of(data) == {}, step
+
+    # From what the interrupted ones have left, a hub starts.
+    with _up(data, tmp_path) as whole:
+        ready = _ready(whole)
+        referral_id = _submit(data, ready)
+        assert _offer(data, ready, referral_id)["data"]["referral_id"] == referral_id
+
+
+def test_an_empty_hub_has_its_staff_and_nobody_else(tmp_path: Path, broker: PrivateBroker) -> None:
+    data = tmp_path / "data"
+    vhost = f"empty-{secrets.token_hex(6)}"
+    environment = {"KOPURO_AMQP_URI": broker.add_vhost(vhost)}
+    try:
+        with _up(data, tmp_path, "--empty", environment=environment) as up:
+            ready = _ready(up)
+            people = json.loads((data / "credentials.json").read_text(encoding="utf-8"))
+            assert people["organizations"] == {}
+            with _client(data, ready, "operator") as operator:
+                assert list(operator.organizations()) == []
+            with _client(data, ready, "auditor") as auditor:
+                assert [e for e in auditor.history()["items"] if e["referral_id"] is not None] == []
+            up.terminate()
+            assert up.end(within=STOPPED_WITHIN) == 0
+        assert not (data / "broker").exists()
+    finally:
+        broker.remove_vhost(vhost)
+
+
+def _up(
+    data: Path, tmp_path: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> CommandProcess:
+    return CommandProcess(
+        tmp_path / "said", "up", "--data-dir", str(data), "--json", *options, environment=environment
+    )
+
+
+def _ready(up: CommandProcess) -> dict[str, Any]:
+    """The one line on stdout."""
+    taken = up.until_said(READY, within=READY_WITHIN)
+    print(f"ready after {taken:.1f} s")  # noqa: T201 - a figure for whoever reads the run
+    (line,) = up.out.splitlines()
+    ready: dict[str, Any] = json.loads(line)
+    assert set(ready) == {"discovery", "data_dir"}
+    credentials = Path(ready["data_dir"]) / "credentials.json"
+    assert stat.S_IMODE(credentials.stat().st_mode) == 0o600
+    return ready
+
+
+def _refuses_a_second_hub(data: Path, tmp_path: Path) -> None:
+    with _up(data, tmp_path) as second:
+        assert second.end(within=20) == 1
+        assert second.out == ""
+        assert f"{data} is in use by another hub" in second.err
+        assert "Traceback" not in second.err
+
+
+def _submit(data: Path, ready: Mapping[str, Any]) -> str:
+    sample = network.load().referral(KEY)
+    with _client(data, ready, SENDER) as sender:
+        assert set(DOORS) <= set(sender.discovery.services)
+        return sender.submit(plain(sample.facts), case=plain(sample.case))["id"]
+
+
+def _offer(data: Path, ready: Mapping[str, Any], referral_id: str) -> dict[str, Any]:
+    """The offer in the candidate's mailbox, not acknowledged."""
+    with _client(data, ready, CANDIDATE) as candidate:
+        return until(lambda: _has(candidate, "kopuro.offer.opened.v1", referral_id), "the offer")
+
+
+def _has(hub: Kopuro, kind: str, referral_id: str) -> dict[str, Any] | None:
+    for message in hub.mailbox()["items"]:
+        if message["type"] == kind and message["data"]["referral_id"] == referral_id:
+            return dict(message)
+    return None
+
+
+def _status(data: Path, ready: Mapping[str, Any], referral_id: str) -> str:
+    with _client(data, ready, SENDER) as sender:
+        return sender.referral(referral_id)["status"]
+
+
+def _client(data: Path, ready: Mapping[str, Any], who: str) -> Kopuro:
+    people = json.loads((data / "credentials.json").read_text(encoding="utf-8"))
+    entry = people["organizations"].get(who) or people[who]
+    return Kopuro.discover(
+        ready["discovery"], entry["client_id"], entry["client_secret"], sealing_key=entry.get("sealing_key")
+    )

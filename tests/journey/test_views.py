@@ -1,0 +1,88 @@
+"""Who sees what of a referral, and of the hub itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from kopuro_client import Kopuro, RefusedError
+from sandbox.hub_files import SERVICES
+from tests.journey.running_hub import STRANGER, RunningHub
+
+
+def test_each_party_sees_its_own_part_and_nobody_else_anything(hub: RunningHub) -> None:
+    sender, referral_id = hub.submit("wage-claim-osh-moscow")
+    declined, offer_id = hub.next_offer(sender, referral_id)
+    declined.hub.decline(offer_id, "language")
+    sender.await_message("offer.declined", referral_id)
+    acceptor, offer_id = hub.next_offer(sender, referral_id)
+    acceptor.hub.accept(offer_id)
+    sender.await_message("offer.accepted", referral_id)
+    acceptor.await_message("case.released", referral_id)
+    acceptor.hub.complete(referral_id, "resolved")
+    sender.await_message("referral.completed", referral_id)
+
+    whole = sender.hub.referral(referral_id)
+    assert (whole["acceptor"], whole["outcome"]) == (acceptor.id, "resolved")
+    assert [o["organization"] for o in whole["offers"]] == [declined.id, acceptor.id]
+    assert whole["facts"]["consent"]["given"] is True
+    assert hub.cast.staff("coordinator").referral(referral_id) == whole
+    assert hub.cast.staff("auditor").referral(referral_id) == whole
+
+    theirs = declined.hub.referral(referral_id)
+    assert (theirs["acceptor"], theirs["outcome"]) == (None, None)
+    assert [o["organization"] for o in theirs["offers"]] == [declined.id]
+    assert {step["organization"] for step in theirs["timeline"]} == {declined.id}
+    assert acceptor.id not in str(theirs)
+    assert "consent" not in theirs["facts"]
+    listed = [item for item in declined.hub.referrals() if item["id"] == referral_id]
+    assert [item["acceptor"] for item in listed] == [None]
+
+    taken = acceptor.hub.referral(referral_id)
+    assert (taken["acceptor"], taken["outcome"]) == (acceptor.id, "resolved")
+    assert declined.id not in str(taken)
+
+    _is_nothing_to(hub.organization(STRANGER).hub, referral_id)
+    with pytest.raises(RefusedError) as refused:
+        declined.hub.sealed_case(referral_id)
+    assert refused.value.status == 404
+
+
+def test_a_candidate_is_not_told_who_else_was_considered(hub: RunningHub) -> None:
+    sender, referral_id = hub.submit("wage-claim-osh-moscow")
+    asked, _ = hub.next_offer(sender, referral_id)
+
+    (decision,) = sender.hub.decision(referral_id)["decisions"]
+    others = {candidate["organization"] for candidate in decision["candidates"]} - {asked.id}
+    assert others
+    with pytest.raises(RefusedError) as refused:
+        asked.hub.decision(referral_id)
+    assert (refused.value.status, refused.value.type) == (403, "urn:kopuro:problem:forbidden")
+    shown = str(asked.hub.referral(referral_id))
+    assert [organization for organization in others if organization in shown] == []
+    sender.hub.withdraw(referral_id, "entered_in_error")
+    sender.await_message("referral.withdrawn", referral_id)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_is_ready_and_counts(hub: RunningHub, service: str) -> None:
+    assert hub.operations(service, "/healthz").status_code == 200
+    assert hub.operations(service, "/readyz").status_code == 200
+    metrics = hub.operations(service, "/metrics")
+    assert metrics.status_code == 200
+    assert "# TYPE kopuro_messages_published_total counter" in metrics.text
+    assert "process_resident_memory_bytes" in metrics.text
+
+
+def _is_nothing_to(hub: Kopuro, referral_id: str) -> None:
+    for ask in (
+        lambda: hub.referral(referral_id),
+        lambda: hub.decision(referral_id),
+        lambda: hub.sealed_case(referral_id),
+        lambda: hub.withdraw(referral_id, "other"),
+        lambda: hub.revoke_consent(referral_id),
+        lambda: hub.complete(referral_id, "resolved"),
+    ):
+        with pytest.raises(RefusedError) as refused:
+            ask()
+        assert (refused.value.status, refused.value.type) == (404, "urn:kopuro:problem:not-found")
+    assert referral_id not in [item["id"] for item in hub.referrals()]

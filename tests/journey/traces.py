@@ -1,0 +1,77 @@
+"""Everywhere that a hub leaves traces, searched for words that must not be there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from sandbox.hub_files import SERVICES
+from tests.journey.running_hub import RunningHub
+
+_CHUNK = 4 * 1024 * 1024
+
+
+def traces(hub: RunningHub, markers: Sequence[str], *, further: Iterable[Path] = ()) -> list[str]:
+    """Where one of the markers is, in clear or thinly disguised: files, tables, metrics.
+
+    further: directories besides the hub's own, such as the broker's.
+    """
+    forms = {form for marker in markers for form in _forms(marker)}
+    found = [
+        str(path)
+        for directory in (hub.files.directory, *further)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and _holds(path, forms)
+    ]
+    for service, url in hub.databases.items():
+        found += [
+            f"{service}: {place}" for place, content in _cells(url) if any(form in content for form in forms)
+        ]
+    for service in SERVICES:
+        metrics = hub.operations(service, "/metrics").content
+        found += [f"{service}: /metrics" for form in forms if form in metrics]
+    return found
+
+
+def _forms(marker: str) -> Iterator[bytes]:
+    """As UTF-8, as escaped JSON, and as base64 at each of the three alignments."""
+    plain = marker.encode()
+    yield plain
+    yield json.dumps(marker)[1:-1].encode()
+    for shift in range(3):
+        encoded = base64.b64encode(b"\0" * shift + plain)
+        # The first and the last group depend on the neighbours.
+        yield encoded[4:-4]
+        yield encoded[4:-4].replace(b"+", b"-").replace(b"/", b"_")
+
+
+def _holds(path: Path, forms: set[bytes]) -> bool:
+    longest = max(map(len, forms))
+    tail = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            window = tail + chunk
+            if any(form in window for form in forms):
+                return True
+            tail = window[-longest:]
+    return False
+
+
+def _cells(url: str) -> Iterator[tuple[str, bytes]]:
+    """Every value of every row, as the application would read it: no compression, no page layout."""
+    engine = sa.create_engine(url)
+    metadata = sa.MetaData()
+    try:
+        metadata.reflect(engine)
+        with engine.connect() as connection:
+            for table in metadata.sorted_tables:
+                for row in connection.execute(sa.select(table)):
+                    for column, value in zip(table.columns.keys(), row, strict=True):
+                        content = value if isinstance(value, bytes) else str(value).encode()
+                        yield f"{table.name}.{column}", content
+    finally:
+        engine.dispose()

@@ -1,0 +1,23 @@
+"""Waiting on a condition, never for a length of time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T | None], what: str, *, within: float = 30.0) -> T:
+    """The first answer of `look` that is neither None nor False.
+
+    within: seconds, after which AssertionError is raised.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not come within {within:g} s"
+        time.sleep(0.05)
