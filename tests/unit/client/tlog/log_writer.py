@@ -12,6 +12,7 @@ import random
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ class Log:
     leaves: list[bytes] = field(default_factory=list)
     keys: tuple[Key, ...] = (LOG, *WITNESSES)
 
-    @property
+    @cached_property
     def hashes(self) -> list[bytes]:
         return [hashlib.sha256(b"\x00" + leaf).digest() for leaf in self.leaves]
 
@@ -135,6 +136,11 @@ class Log:
     def write(self, root: Path, size: int | None = None) -> Path:
         write_files(root, self.files(size))
         return root
+
+    def hashes_of_tiles(self) -> list[bytes]:
+        """The hashes of level 1."""
+        full = len(self.leaves) // 256 * 256
+        return [mth(self.hashes[at : at + 256]) for at in range(0, full, 256)]
 
     def bundle(self, referral: str = REFERRAL, opened: dict[int, Any] | None = None) -> dict[str, Any]:
         """opened: the contents that are shown, by index; salted as `entry` does it."""

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from kopuro_client.tlog import (
+    Bundle,
+    ContentError,
+    MalformedError,
+    Policy,
+    ProofError,
+    TlogError,
+    UntrustedError,
+)
+from tests.unit.client.tlog.log_writer import (
+    LOG,
+    REFERRAL,
+    Key,
+    Log,
+    b64,
+    compact,
+    content,
+    entries,
+    entry,
+    path,
+    policy_text,
+    salt,
+    with_manifest,
+)
+
+POLICY = Policy.parse(policy_text())
+LOG_OF_TEN = Log(entries(10))
+GOOD = LOG_OF_TEN.bundle(opened={0: content(0), 3: content(3)})
+
+
+def verify(document: Any) -> Any:
+    return Bundle.parse(document if isinstance(document, bytes) else compact(document)).verify(POLICY)
+
+
+def changed(*steps: Any, value: Any) -> dict[str, Any]:
+    """GOOD with one value replaced, and a manifest that fits: as a forger would write it."""
+    document: Any = copy.deepcopy(GOOD)
+    inner = document
+    for step in steps[:-1]:
+        inner = inner[step]
+    inner[steps[-1]] = value
+    return with_manifest(document)
+
+
+def test_a_bundle_verifies() -> None:
+    accepted, found = verify(GOOD)
+    assert accepted.checkpoint.size == 10
+    assert [entry.index for entry in found] == [0, 3, 6, 9]
+    assert [entry.data for entry in found] == [content(0), content(3), None, None]
+    assert {entry.leaf["referral_id"] for entry in found} == {REFERRAL}
+
+
+def test_a_case_without_entries_verifies() -> None:
+    nobody = "0199c0de-0000-7000-8000-00000000dead"
+    assert verify(LOG_OF_TEN.bundle(referral=nobody))[1] == ()
+
+
+OTHER = b64(entry(3, tree="other"))
+
+
+@pytest.mark.parametrize(
+    ("forged", "error"),
+    [
+        (changed("entries", 1, "leaf", value=OTHER), ProofError),
+        (changed("entries", 1, "index", value=4), ProofError),
+        (changed("entries", 1, "index", value=-1), ProofError),
+        (changed("entries", 1, "index", value=10**15), ProofError),
+        (changed("entries", 1, "index", value=True), MalformedError),
+        (changed("entries", 1, "proof", value=[]), ProofError),
+        (changed("entries", 1, "proof", value=["AA=="] * 4), ProofError),
+        (changed("entries", 1, "proof", value=[4]), MalformedError),
+        (changed("entries", 1, "opening", "data", "offer", value=4), ContentError),
+        (changed("entries", 1, "opening", "salt", value=b64(salt(4))), ContentError),
+        (changed("entries", 1, "opening", "salt", value="AA=="), ContentError),
+        (changed("entries", 1, "opening", value="none"), MalformedError),
+        (changed("entries", value=GOOD["entries"][::-1]), ContentError),
+        (changed("entries", value=[GOOD["entries"][0]] * 2), ContentError),
+        (changed("entries", value=["entry"]), MalformedError),
+        (changed("referral_id", value="0199c0de-0000-7000-8000-000000000002"), ContentError),
+        (changed("origin", value="kopuro/other"), ContentError),
+        (changed("log_key", value=LOG.vkey[:-1]), MalformedError),
+        (changed("checkpoint", value=Log(entries(10, tree="other")).note()), ProofError),
+        (changed("checkpoint", value=Log(entries(10), keys=(LOG,)).note()), UntrustedError),
+        (changed("format", value="kopuro-bundle/2"), MalformedError),
+        (changed("more", value=1), MalformedError),
+        ({**GOOD, "entries": GOOD["entries"][1:]}, ContentError),
+        ({**GOOD, "manifest": {**GOOD["manifest"], "entries": 3}}, ContentError),
+        ({**GOOD, "manifest": {**GOOD["manifest"], "sha256": "0" * 64}}, ContentError),
+        ({**GOOD, "manifest": {**GOOD["manifest"], "created_at": "yesterday"}}, MalformedError),
+        ({name: value for name, value in GOOD.items() if name != "manifest"}, MalformedError),
+        (compact(GOOD)[:-1], MalformedError),
+        (compact(GOOD).replace(b'"index":0', b'"index":0,"index":0'), MalformedError),
+        (b"[]", MalformedError),
+        (b"[" * 100_000, MalformedError),
+        (b"\xff", MalformedError),
+    ],
+)
+def test_a_forgery_is_refused(forged: Any, error: type[TlogError]) -> None:
+    with pytest.raises(error):
+        verify(forged)
+
+
+def test_a_whole_log_made_up_is_refused() -> None:
+    forger = Key(LOG.name, 1, b"f" * 32)
+    with pytest.raises(UntrustedError):
+        verify(Log(entries(10), keys=(forger,)).bundle())
+
+
+def test_an_entry_of_another_case_is_refused() -> None:
+    document = copy.deepcopy(GOOD)
+    leaf = LOG_OF_TEN.leaves[1]
+    proved = [b64(digest) for digest in path(1, LOG_OF_TEN.hashes)]
+    document["entries"].insert(1, {"index": 1, "leaf": b64(leaf), "proof": proved, "opening": None})
+    with pytest.raises(ContentError, match="entry 1 is not about"):
+        verify(with_manifest(document))
+
+
+def test_a_leaf_that_is_not_canonical_json_is_refused() -> None:
+    leaf = LOG_OF_TEN.leaves[0].replace(b'","', b'", "', 1)
+    with pytest.raises((MalformedError, TypeError, ValueError), match="canonical"):
+        verify(Log([leaf]).bundle())

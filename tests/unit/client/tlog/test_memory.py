@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from kopuro_client import InvalidArgumentError
+from kopuro_client.tlog import Memory, Policy, TlogError
+from tests.unit.client.tlog.log_writer import LOG, ORIGIN, Log, entries, policy_text
+
+POLICY = Policy.parse(policy_text())
+
+
+def test_what_was_verified_is_remembered(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "not" / "there yet")
+    assert memory.recall(ORIGIN) is None
+    for size in (3, 5):
+        accepted = POLICY.accept(Log(entries(size)).note())
+        memory.keep(accepted.checkpoint, accepted.log)
+        remembered = memory.recall(ORIGIN)
+        assert remembered is not None
+        assert (remembered.checkpoint.size, str(remembered.log_key)) == (size, LOG.vkey)
+    assert memory.recall("kopuro/other") is None
+    assert [file.name for file in memory.file(ORIGIN).parent.iterdir()] == [memory.file(ORIGIN).name]
+    assert memory.file(ORIGIN).stat().st_mode & 0o077 == 0
+
+
+def test_a_changed_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    accepted = POLICY.accept(Log(entries(3)).note())
+    memory.keep(accepted.checkpoint, accepted.log)
+    file = memory.file(ORIGIN)
+    content = file.read_bytes()
+    for bit in range(0, len(content) * 8, 5):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(changed)
+        with pytest.raises((TlogError, InvalidArgumentError)):
+            memory.recall(ORIGIN)
+
+
+def test_the_directory_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home = Memory.at_home({}).file(ORIGIN)
+    assert at_home.parent == tmp_path / ".local/state/kopuro/logs"
+    assert Memory.at_home({"XDG_STATE_HOME": "/var/x"}).file(ORIGIN).parent == Path("/var/x/kopuro/logs")
+    assert Memory.at_home({"XDG_STATE_HOME": "relative"}).file(ORIGIN) == at_home  # as XDG wants it
+
+
+def test_a_place_that_cannot_be_written_is_the_callers_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    accepted = POLICY.accept(Log(entries(3)).note())
+    with pytest.raises(InvalidArgumentError):
+        Memory(tmp_path / "file").keep(accepted.checkpoint, accepted.log)

@@ -1,0 +1,166 @@
+"""Logs of every interesting size, read from the first leaf and from what was verified before."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from kopuro_client import Transport
+from kopuro_client.tlog import (
+    Checkpoint,
+    ContentError,
+    DirectorySource,
+    ForkError,
+    HttpSource,
+    Policy,
+    RollbackError,
+    TileNodes,
+    UntrustedError,
+    check_spare_files,
+    prove_consistency,
+    replay,
+    verify_log,
+)
+from tests.unit.client.tlog.log_writer import LOG, WITNESSES, Log, entries, policy_text, proof, write_files
+
+POLICY = Policy.parse(policy_text())
+BIG = entries(66_100)  # a full tile of level 1, and a second one begun
+
+
+def checkpoint(log: Log, size: int | None = None) -> Checkpoint:
+    return POLICY.accept(log.note(size)).checkpoint
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 512, 700])
+def test_a_log_is_read_from_anywhere(tmp_path: Path, size: int) -> None:
+    log = Log(BIG[:size])
+    source = DirectorySource(log.write(tmp_path))
+    done: list[int] = []
+    for before in sorted({0, min(1, size), size // 2, max(size - 1, 0), size // 256 * 256, size}):
+        done.clear()
+        result = replay(source, checkpoint(log), known=[checkpoint(log, before)], progress=done.append)
+        assert (result.first, result.entries) == (before // 256 * 256, size - before // 256 * 256)
+        assert sum(done) == result.entries
+        made = prove_consistency(before, size, TileNodes(source, size))
+        assert made == proof(before, log.hashes)
+    assert check_spare_files(source, size) == 0
+
+
+def test_a_log_with_three_levels(tmp_path: Path) -> None:
+    log = Log(BIG)
+    source = DirectorySource(log.write(tmp_path))
+    head = checkpoint(log)
+    assert verify_log(source, POLICY).replayed.entries == len(BIG)
+    for before in (65_535, 65_536, 66_000):
+        result = replay(source, head, known=[checkpoint(log, before)])
+        assert result.first == before // 256 * 256
+    # From there on, the tiles to the left are what is leant on: they must lead to the known root.
+    upper = tmp_path / "tile/2/000.p/1"
+    upper.write_bytes(bytes(32))
+    with pytest.raises(ForkError):
+        replay(source, head, known=[checkpoint(log, 66_000)])
+    with pytest.raises(ContentError, match=r"tile/2/000\.p/1"):
+        replay(source, head)
+
+
+def test_every_leaf_is_shown_with_its_index(tmp_path: Path) -> None:
+    log = Log(BIG[:300])
+    seen: dict[int, bytes] = {}
+    replay(DirectorySource(log.write(tmp_path)), checkpoint(log), visit=seen.__setitem__)
+    assert seen == dict(enumerate(log.leaves))
+
+
+def test_full_tiles_stand_in_for_partial_ones_that_are_gone(tmp_path: Path) -> None:
+    log = Log(BIG[:512])
+    log.write(tmp_path)
+    (tmp_path / "checkpoint").write_text(log.note(300))
+    source = DirectorySource(tmp_path)
+    write_files(tmp_path, {"tile/1/000.p/1": log.hashes_of_tiles()[0]})
+    assert verify_log(source, POLICY).accepted.checkpoint.size == 300
+
+
+def test_partial_tiles_that_were_kept_must_be_what_they_were(tmp_path: Path) -> None:
+    log = Log(BIG[:600])
+    for size in (5, 300, 600):
+        log.write(tmp_path, size)
+    log.write(tmp_path, 610)  # written ahead, and the checkpoint not yet swapped
+    (tmp_path / "checkpoint").write_text(log.note(600))
+    source = DirectorySource(tmp_path)
+    assert verify_log(source, POLICY).spare_files
+    for spare in ("tile/0/000.p/5", "tile/entries/001.p/44"):
+        kept = (tmp_path / spare).read_bytes()
+        (tmp_path / spare).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+        with pytest.raises(ContentError, match=spare.replace(".", r"\.")):
+            verify_log(source, POLICY)
+        (tmp_path / spare).write_bytes(kept)
+
+
+def test_the_newest_cosigned_checkpoint_counts_where_the_newest_is_not_cosigned_yet(tmp_path: Path) -> None:
+    log = Log(BIG[:300], keys=(LOG,))
+    witnessed = Log(BIG[:300])
+    source = DirectorySource(log.write(tmp_path))
+    with pytest.raises(UntrustedError, match="too few witnesses"):
+        verify_log(source, POLICY)
+    (tmp_path / "cosigned-checkpoint").write_text(witnessed.note(200))
+    verified = verify_log(source, POLICY)
+    assert verified.witnessed is not None
+    assert verified.witnessed.checkpoint.size == 200
+    assert verified.replayed.first == 0  # what a log itself shows is no place to begin at
+    (tmp_path / "cosigned-checkpoint").write_text(Log(entries(200, tree="other")).note())
+    with pytest.raises(ForkError):
+        verify_log(source, POLICY)
+    (tmp_path / "cosigned-checkpoint").write_text(Log(BIG[:301]).note())
+    with pytest.raises(RollbackError):
+        verify_log(source, POLICY)
+
+
+def test_both_notes_are_the_evidence_of_a_fork(tmp_path: Path) -> None:
+    log, other = Log(BIG[:300]), Log(entries(300, tree="other", common=100))
+    source = DirectorySource(log.write(tmp_path))
+    with pytest.raises(ForkError) as caught:
+        verify_log(source, POLICY, known=[checkpoint(other, 200)])
+    assert caught.value.evidence == (other.note(200), log.note())
+    assert verify_log(source, POLICY, known=[checkpoint(other, 100)])  # up to there they are one
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_log_is_read_over_http(tmp_path: Path, served: str) -> None:
+    log = Log(BIG[:5_000])
+    log.write(tmp_path)
+    transport = Transport()
+    source = HttpSource(served + "/", transport)
+    assert verify_log(source, POLICY).replayed.entries == 5_000
+    assert verify_log(source, POLICY, known=[checkpoint(log, 4_000)]).replayed.first == 3_840
+    bundle = tmp_path / "tile/entries/007"
+    content = bundle.read_bytes()
+    bundle.write_bytes(content.replace(b"offer.opened", b"offer.closed", 1))
+    with pytest.raises(ContentError, match="entry 1792 is not the one"):
+        verify_log(source, POLICY)
+    bundle.unlink()
+    with pytest.raises(ContentError, match=r"tile/entries/007 is missing"):
+        verify_log(source, POLICY)
+    transport.close()
+
+
+def test_the_witnesses_are_those_of_the_policy() -> None:
+    accepted = POLICY.accept(Log(BIG[:3]).note())
+    assert [signed.key.name for signed in accepted.cosigned] == [key.name for key in WITNESSES]

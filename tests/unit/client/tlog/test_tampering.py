@@ -1,0 +1,306 @@
+"""Every kind of tampering with every kind of file, thousands of times from a seed: all of it is detected.
+
+KOPURO_LONG_TESTS=1 tries twenty times as many. What a log may do is no tampering and is left out: to delete
+partial tiles of smaller sizes, and, beside a `cosigned-checkpoint` that counts, to show a newest one that
+witnesses have not signed yet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kopuro_client import ClientError
+from kopuro_client.tlog import (
+    Bundle,
+    Checkpoint,
+    DirectorySource,
+    ForkError,
+    Memory,
+    Policy,
+    RollbackError,
+    TlogError,
+    verify_log,
+)
+from tests.unit.client.tlog.log_writer import (
+    LOG,
+    ORIGIN,
+    WITNESSES,
+    Log,
+    compact,
+    content,
+    entries,
+    entry,
+    policy_text,
+    with_manifest,
+    write_files,
+)
+
+SEED = 4
+MANY = 20 if os.environ.get("KOPURO_LONG_TESTS") else 1
+SIZE = 600
+POLICY = Policy.parse(policy_text())
+LEAVES = entries(SIZE)
+TRUE = Log(LEAVES)
+# The partial tiles of a smaller size were kept, as a log may.
+FILES = {**TRUE.files(300), **TRUE.files()}
+COSIGNED = TRUE.note(550).encode()
+NEEDED = [name for name in TRUE.files() if name != "checkpoint"]
+SEEN = POLICY.accept(TRUE.note(400)).checkpoint
+
+Files = dict[str, bytes]
+Trial = Callable[[random.Random], Files]
+
+
+class Tree:
+    """The log's directory, changed in few files at a time and mended after each trial."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        write_files(root, FILES)
+
+    def refuses(self, changed: Files, known: list[Checkpoint]) -> bool:
+        """changed: what the directory holds instead; files that are not in it are missing."""
+        touched = {name for name in {*FILES, *changed} if FILES.get(name) != changed.get(name)}
+        assert touched, "the trial changed nothing"
+        try:
+            self._put(touched, changed)
+            verify_log(DirectorySource(self.root), POLICY, known=known, whole=True)
+        except TlogError:
+            return True
+        finally:
+            self._put(touched, FILES)
+        return False
+
+    def _put(self, names: set[str], files: Files) -> None:
+        for name in names:
+            if name in files:
+                write_files(self.root, {name: files[name]})
+            else:
+                (self.root / name).unlink()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[Tree]:
+    made = Tree(tmp_path / "log")
+    assert verify_log(DirectorySource(made.root), POLICY, known=[SEEN])
+    yield made
+    assert verify_log(DirectorySource(made.root), POLICY, known=[SEEN], whole=True)
+
+
+def flip(data: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    bit = chance.randrange(len(data) * 8)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def a_flipped_bit(chance: random.Random) -> Files:
+    name = chance.choice(list(FILES))
+    return {**FILES, name: flip(FILES[name], chance)}
+
+
+def a_file_deleted(chance: random.Random) -> Files:
+    name = chance.choice([*NEEDED, "checkpoint"])
+    return {key: value for key, value in FILES.items() if key != name}
+
+
+def a_file_cut_short(chance: random.Random) -> Files:
+    name = chance.choice(list(FILES))
+    return {**FILES, name: FILES[name][: chance.randrange(len(FILES[name]))]}
+
+
+def a_file_made_longer(chance: random.Random) -> Files:
+    name = chance.choice(list(FILES))
+    more = chance.choice([b"\x00", b"\n", b"\x00\x00", bytes(32), LEAVES[0], FILES[name]])
+    return {**FILES, name: FILES[name] + more}
+
+
+def two_files_swapped(chance: random.Random) -> Files:
+    one, other = chance.sample([*NEEDED, "checkpoint"], 2)
+    return {**FILES, one: FILES[other], other: FILES[one]}
+
+
+def entries_reordered(chance: random.Random) -> Files:
+    """In the bundle alone, or with every tile made anew to fit."""
+    leaves = list(LEAVES)
+    one, other = chance.sample(range(SIZE), 2)
+    leaves[one], leaves[other] = leaves[other], leaves[one]
+    return rewritten(leaves, chance)
+
+
+def an_entry_changed(chance: random.Random) -> Files:
+    at = chance.randrange(SIZE)
+    return rewritten([*LEAVES[:at], entry(at, tree=str(chance.random())), *LEAVES[at + 1 :]], chance)
+
+
+def an_entry_inserted(chance: random.Random) -> Files:
+    at = chance.randrange(SIZE + 1)
+    return rewritten([*LEAVES[:at], entry(at, tree="inserted"), *LEAVES[at:]], chance)
+
+
+def an_entry_deleted(chance: random.Random) -> Files:
+    at = chance.randrange(SIZE)
+    return rewritten([*LEAVES[:at], *LEAVES[at + 1 :]], chance)
+
+
+def bytes_moved_between_entries(chance: random.Random) -> Files:
+    """The bundle keeps its length and its number of entries; only a border has moved."""
+    name = chance.choice(["tile/entries/000", "tile/entries/001"])
+    first = LEAVES[0 if name.endswith("0") else 256]
+    at = len(first) + 2
+    second = FILES[name][at + 2 : at + 2 + int.from_bytes(FILES[name][at : at + 2], "big")]
+    moved = chance.randint(1, 20)
+    one, other = first + second[:moved], second[moved:]
+    head = struct.pack(">H", len(one)) + one + struct.pack(">H", len(other)) + other
+    return {**FILES, name: head + FILES[name][len(head) :]}
+
+
+def rewritten(leaves: list[bytes], chance: random.Random) -> Files:
+    """A log of other leaves under the true checkpoint: bundles only, or tiles too."""
+    forged = Log(leaves, keys=()).files()
+    if chance.random() < 0.5:
+        return {**FILES, **{name: value for name, value in forged.items() if "entries" in name}}
+    return {**forged, "checkpoint": FILES["checkpoint"]}
+
+
+def a_rollback(chance: random.Random) -> Files:
+    """A true log, truly signed and cosigned, as it was before: only memory can tell."""
+    return TRUE.files(chance.randrange(SEEN.size))
+
+
+def a_fork_that_is_shorter(chance: random.Random) -> Files:
+    return Log(entries(chance.randint(1, 399), tree="fork", common=chance.randrange(100))).files()
+
+
+def a_fork_that_is_longer(chance: random.Random) -> Files:
+    """The log's key and all witnesses have sided with it: memory alone is against it."""
+    size = chance.randint(SEEN.size, 700)
+    return Log(entries(size, tree="fork", common=chance.randrange(SEEN.size))).files()
+
+
+def a_cosigned_checkpoint_changed(chance: random.Random) -> Files:
+    return {**FILES, "cosigned-checkpoint": flip(COSIGNED, chance)}
+
+
+def a_cosigned_checkpoint_without_its_witnesses(chance: random.Random) -> Files:
+    few = Log(LEAVES[: chance.randint(400, SIZE)], keys=(LOG, *chance.sample(WITNESSES, chance.randrange(2))))
+    return {**FILES, "cosigned-checkpoint": few.note().encode()}
+
+
+def a_cosigned_fork(chance: random.Random) -> Files:
+    """Log and witnesses have signed one tree, and the newest checkpoint is of another."""
+    fork = Log(entries(chance.randint(400, SIZE), tree="fork", common=chance.randrange(400)))
+    return {**FILES, "cosigned-checkpoint": fork.note().encode()}
+
+
+@pytest.mark.parametrize(
+    ("trial", "times"),
+    [
+        (a_flipped_bit, 1_500),
+        (a_file_deleted, 40),
+        (a_file_cut_short, 200),
+        (a_file_made_longer, 200),
+        (two_files_swapped, 60),
+        (entries_reordered, 60),
+        (an_entry_changed, 60),
+        (an_entry_inserted, 60),
+        (an_entry_deleted, 60),
+        (bytes_moved_between_entries, 40),
+        (a_rollback, 40),
+        (a_fork_that_is_shorter, 40),
+        (a_fork_that_is_longer, 40),
+        (a_cosigned_checkpoint_changed, 200),
+        (a_cosigned_checkpoint_without_its_witnesses, 20),
+        (a_cosigned_fork, 20),
+    ],
+)
+def test_tampering_with_a_log(tree: Tree, trial: Trial, times: int) -> None:
+    chance = random.Random(f"{SEED} {trial.__name__}")
+    undetected = sum(not tree.refuses(trial(chance), [SEEN]) for _ in range(times * MANY))
+    print(f"{trial.__name__}: {times * MANY - undetected} of {times * MANY} detected")  # noqa: T201  # -rP shows it
+    assert undetected == 0
+
+
+def test_a_fork_and_a_rollback_are_called_what_they_are(tree: Tree) -> None:
+    for files, error in ((TRUE.files(399), RollbackError), (Log(entries(600, tree="f")).files(), ForkError)):
+        write_files(tree.root, files)
+        with pytest.raises(error):
+            verify_log(DirectorySource(tree.root), POLICY, known=[SEEN])
+        write_files(tree.root, FILES)
+
+
+BUNDLE = Log(LEAVES[:150]).bundle(opened={at: content(at) for at in range(0, 150, 30)})
+
+
+def flipped_bundles(chance: random.Random, times: int) -> Iterator[tuple[str, bytes]]:
+    written = compact(BUNDLE)
+    # `created_at` is a remark in the manifest that nothing is derived from, and nobody vouches for.
+    start = written.index(b'"created_at"') + len(b'"created_at":"')
+    remark = range(start * 8, (start + 27) * 8)
+    for _ in range(times):
+        bit = chance.choice((chance.randrange(remark.start), chance.randrange(remark.stop, len(written) * 8)))
+        changed = bytearray(written)
+        changed[bit // 8] ^= 1 << bit % 8
+        yield "a bit of a bundle flipped", bytes(changed)
+
+
+def forged_bundles(chance: random.Random, times: int) -> Iterator[tuple[str, bytes]]:
+    """Written anew around the change, the manifest included."""
+    for _ in range(times):
+        document: Any = json.loads(compact(BUNDLE))
+        found = document["entries"]
+        one, other = chance.sample(range(len(found)), 2)
+        kind = chance.randrange(6)
+        if kind == 0:
+            found[one], found[other] = found[other], found[one]
+        elif kind == 1:
+            found.insert(one, found[other])
+        elif kind == 2:
+            found[one]["leaf"] = found[other]["leaf"]
+        elif kind == 3:
+            hashes = found[one]["proof"]
+            hashes[chance.randrange(len(hashes))] = found[other]["proof"][0]
+        elif kind == 4:
+            found[one]["index"] = chance.choice([at for at in range(150) if at != found[one]["index"]])
+        else:
+            opening = chance.choice([one for one in found if one["opening"]])["opening"]
+            opening["data"]["offer"] += 1
+        yield f"a bundle forged ({kind})", compact(with_manifest(document))
+
+
+def test_tampering_with_a_bundle() -> None:
+    chance = random.Random(SEED)
+    assert Bundle.parse(compact(BUNDLE)).verify(POLICY)
+    tried: Counter[str] = Counter()
+    trials = [*flipped_bundles(chance, 1_500 * MANY), *forged_bundles(chance, 150 * MANY)]
+    for kind, written in trials:
+        if written == compact(BUNDLE):
+            continue
+        tried[kind] += 1
+        with pytest.raises(ClientError):
+            Bundle.parse(written).verify(POLICY)
+    print(f"bundles: {tried.total()} of {tried.total()} detected: {dict(tried)}")  # noqa: T201  # -rP shows it
+    assert tried.total() > 1_600 * MANY
+
+
+def test_tampering_with_what_is_remembered(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    accepted = POLICY.accept(TRUE.note())
+    memory.keep(accepted.checkpoint, accepted.log)
+    file = memory.file(ORIGIN)
+    written = file.read_bytes()
+    chance = random.Random(SEED)
+    for _ in range(500 * MANY):
+        file.write_bytes(flip(written, chance))
+        with pytest.raises(ClientError):
+            memory.recall(ORIGIN)
+    print(f"remembered checkpoints: {500 * MANY} of {500 * MANY} detected")  # noqa: T201  # -rP shows it

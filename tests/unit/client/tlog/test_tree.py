@@ -1,0 +1,143 @@
+"""Published answers, and every small tree."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from kopuro_client.tlog import (
+    EMPTY_ROOT,
+    ProofError,
+    leaf_hash,
+    node_hash,
+    prove_consistency,
+    verify_consistency,
+    verify_inclusion,
+)
+from tests.unit.client.tlog.log_writer import mth, path, proof
+
+# The leaves, roots and proofs that Certificate Transparency's implementations have tested themselves with
+# since RFC 6962 (certificate-transparency-go, merkletree).
+LEAVES = [
+    bytes.fromhex(text)
+    for text in (
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    )
+]
+ROOTS = {
+    0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    2: "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    3: "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    4: "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    5: "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    6: "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    7: "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+}
+HASHES = [leaf_hash(leaf) for leaf in LEAVES]
+
+
+def test_published_roots() -> None:
+    for size, root in ROOTS.items():
+        assert mth(HASHES[:size]).hex() == root  # the writer that the other tests lean on
+    assert EMPTY_ROOT.hex() == ROOTS[0]
+
+
+def test_a_published_inclusion_proof() -> None:
+    published = [
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+    ]
+    hashes = [bytes.fromhex(text) for text in published]
+    verify_inclusion(HASHES[0], 0, 8, hashes, bytes.fromhex(ROOTS[8]))
+
+
+def test_a_published_consistency_proof() -> None:
+    published = [
+        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    ]
+    hashes = [bytes.fromhex(text) for text in published]
+    verify_consistency(6, 8, hashes, bytes.fromhex(ROOTS[6]), bytes.fromhex(ROOTS[8]))
+
+
+def hashes_of(size: int) -> list[bytes]:
+    return [leaf_hash(b"%d" % at) for at in range(size)]
+
+
+def test_every_leaf_of_every_small_tree_is_proved_and_no_other_is() -> None:
+    for size in range(1, 18):
+        hashes = hashes_of(size)
+        root = mth(hashes)
+        for index in range(size):
+            proved = path(index, hashes)
+            verify_inclusion(hashes[index], index, size, proved, root)
+            for other in range(-1, size + 2):
+                if other != index:
+                    with pytest.raises(ProofError):
+                        verify_inclusion(hashes[index], other, size, proved, root)
+            for wrong in (*shortened(proved), [*proved, hashes[0]], *flipped(proved)):
+                with pytest.raises(ProofError):
+                    verify_inclusion(hashes[index], index, size, wrong, root)
+
+
+def test_every_small_tree_continues_every_earlier_one_and_no_other() -> None:
+    for size1, size2 in itertools.combinations_with_replacement(range(18), 2):
+        hashes = hashes_of(size2)
+        root1, root2 = mth(hashes[:size1]), mth(hashes)
+        proved = proof(size1, hashes)
+        assert (
+            prove_consistency(size1, size2, lambda n, at, of=hashes: mth(of[at << n : (at + 1) << n]))
+            == proved
+        )
+        verify_consistency(size1, size2, proved, root1, root2)
+        other = mth([*hashes_of(max(size1 - 1, 0)), leaf_hash(b"another")])
+        wrongs = [(other, root2, proved)]
+        if size1:  # the empty tree begins any other
+            wrongs.append((root1, other, proved))
+        wrongs += [
+            (root1, root2, wrong) for wrong in (*shortened(proved), [*proved, root1], *flipped(proved))
+        ]
+        for old, new, wrong in wrongs:
+            with pytest.raises(ProofError):
+                verify_consistency(size1, size2, wrong, old, new)
+
+
+def shortened(hashes: list[bytes]) -> list[list[bytes]]:
+    return [hashes[:-1]] if hashes else []
+
+
+def flipped(hashes: list[bytes]) -> list[list[bytes]]:
+    return [[*hashes[:at], leaf_hash(digest), *hashes[at + 1 :]] for at, digest in enumerate(hashes)]
+
+
+def test_a_tree_does_not_shrink() -> None:
+    with pytest.raises(ProofError):
+        verify_consistency(2, 1, [], mth(hashes_of(2)), mth(hashes_of(1)))
+    with pytest.raises(ProofError):
+        prove_consistency(2, 1, lambda *_: b"")
+
+
+def test_bytes_may_not_move_between_neighbours() -> None:
+    hashes = hashes_of(2)
+    root = mth(hashes)
+    assert node_hash(hashes[0][:31], hashes[0][31:] + hashes[1]) == root
+    with pytest.raises(ProofError):
+        verify_inclusion(hashes[0][:31], 0, 2, [hashes[0][31:] + hashes[1]], root)
+
+
+def test_a_node_is_no_leaf() -> None:
+    hashes = hashes_of(4)
+    with pytest.raises(ProofError):
+        verify_inclusion(leaf_hash(hashes[0] + hashes[1]), 0, 2, [mth(hashes[2:])], mth(hashes))

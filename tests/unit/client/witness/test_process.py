@@ -1,0 +1,114 @@
+"""The witness as a process: over its socket, and killed at any moment."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from hashlib import sha256
+from pathlib import Path
+
+from kopuro_client.tlog import SigningKey
+from tests.unit.client.tlog.log_writer import LOG, ORIGIN, WITNESSES, Log, entries
+from tests.unit.client.witness.test_witness import body
+
+KILLS = 200 if os.environ.get("KOPURO_LONG_TESTS") else 8
+GROWING = Log(entries(400), keys=(LOG,))
+FORK = Log(entries(400, tree="fork"), keys=(LOG,))
+
+
+class Running:
+    """`kopuro witness serve` on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        key = folder / "key"
+        if not key.exists():
+            signing = SigningKey(name=WITNESSES[0].name, seed=WITNESSES[0].seed)
+            key.write_text(signing.secret_text() + "\n")
+        arguments = ["witness", "serve", "--key", str(key), "--log-key", LOG.vkey, "--listen", "127.0.0.1:0"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kopuro_client", *arguments, "--state", str(folder / "state")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline().split()
+        assert said[1:] == ["answers", "as", WITNESSES[0].vkey]
+        self.port = int(said[0].rpartition(":")[2])
+
+    def ask(
+        self, method: str, path: str, content: bytes | None = None, **headers: str
+    ) -> tuple[int, str, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(
+                method, path, content, {name.replace("_", "-"): value for name, value in headers.items()}
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), answer.getheader("Content-Type", "")
+        finally:
+            connection.close()
+
+    def end(self, how: int = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        code = self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+def test_the_two_doors(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    last = f"/{sha256(ORIGIN.encode()).hexdigest()}/checkpoint"
+    assert running.ask("GET", last)[0] == 404
+    assert running.ask("POST", "/add-checkpoint", body(0, 5))[0] == 200
+    assert running.ask("POST", "/add-checkpoint", body(0, 9)) == (409, "5\n", "text/x.tlog.size")
+    assert running.ask("POST", "/add-checkpoint", body(5, 9, FORK))[0] == 422
+    assert running.ask("POST", "/add-checkpoint", b"what is this")[0] == 400
+    assert running.ask("POST", "/add-checkpoint", b"", Content_Length="2000000")[0] == 413
+    assert running.ask("POST", "/elsewhere", b"")[0] == 404
+    status, note, kind = running.ask("GET", last)
+    assert (status, kind) == (200, "text/plain; charset=utf-8")
+    assert len(note.split("\n\n")[1].splitlines()) == 2
+    assert running.ask("GET", "/" + "0" * 64 + "/checkpoint")[0] == 404
+    assert running.end() == 0
+
+
+def test_a_record_that_was_damaged_is_an_answer_of_500_and_a_complaint(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    assert running.ask("POST", "/add-checkpoint", body(0, 5))[0] == 200
+    (record,) = (tmp_path / "state").glob("*.checkpoint")
+    record.write_bytes(record.read_bytes().replace(b"\n5\n", b"\n4\n"))
+    assert running.ask("POST", "/add-checkpoint", body(4, 9))[0] == 500
+    assert running.end() == 0
+
+
+def test_killed_at_any_moment_it_never_goes_back_and_never_forks(tmp_path: Path) -> None:
+    chance = random.Random(9)
+    answered = 0  # the largest size that a cosignature has been received for
+    for _ in range(KILLS):
+        running = Running(tmp_path)
+        status, told, _ = running.ask("POST", "/add-checkpoint", body(0, 0)) if answered else (409, "0\n", "")
+        known = int(told) if status == 409 else 0
+        assert known >= answered
+        if known:
+            assert running.ask("POST", "/add-checkpoint", body(known, known + 1, FORK))[0] == 422
+        killer = threading.Timer(chance.uniform(0.0, 0.15), running.process.kill)
+        killer.start()
+        try:
+            while known < len(GROWING.leaves):
+                status, told, _ = running.ask("POST", "/add-checkpoint", body(known, known + 1, GROWING))
+                assert status == 200
+                known = answered = known + 1
+        except (OSError, http.client.HTTPException):
+            pass
+        killer.join()
+        running.end(signal.SIGKILL)
+    assert answered
+    running = Running(tmp_path)
+    assert int(running.ask("POST", "/add-checkpoint", body(0, 0))[1]) >= answered
+    running.end()
