@@ -1,0 +1,195 @@
+"""What the other services hold, read from their databases for a reconciliation, and never written.
+
+These few columns are all that is read; the services do not know of it. Where one of them changes, this file
+changes with it, and tests/services/test_reconcile.py fails until it has:
+
+    intake    submissions(referral_id, submitted_at)
+    routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization)
+    vault     custodies(referral_id, state, changed_at), sealed_cases(referral_id)
+    delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
+
+Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, column, create_engine, make_url, select, table
+from sqlalchemy.sql.selectable import TableClause
+
+from runtime.storage.columns import Instant
+from services.audit.adapters.tables import ENTRIES
+from services.audit.domain.reconciliation import Custody, LogEntry, ReferralState, RoutedReferral
+
+SERVICES = ("audit", "intake", "routing", "vault", "delivery")
+
+_SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
+_REFERRALS = table(
+    "referrals", column("id"), column("status"), column("acceptor"), column("updated_at", Instant)
+)
+_OFFERS = table("offers", column("referral_id"), column("organization"))
+_CUSTODIES = table("custodies", column("referral_id"), column("state"), column("changed_at", Instant))
+_CASES = table("sealed_cases", column("referral_id"))
+_MESSAGES = table(
+    "mailbox_messages",
+    column("sequence"),
+    column("message_id"),
+    column("type"),
+    column("referral_id"),
+    column("queued_at", Instant),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailboxMessage:
+    """A message in somebody's mailbox. sequence: its place among all of delivery's."""
+
+    sequence: int
+    message_id: str
+    fact: str
+    referral_id: str
+    queued_at: dt.datetime
+
+
+def open_read_only(url: str) -> Engine:
+    """An engine that cannot write. url: as KOPURO_DATABASE_URL has it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = f"file:{parsed.database}"
+        parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
+        return create_engine(parsed, hide_parameters=True)
+    options = {"options": "-c default_transaction_read_only=on"}
+    return create_engine(parsed, connect_args=options, hide_parameters=True)
+
+
+class ServiceStates:
+    """engines: one for each of SERVICES, read-only."""
+
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
+        self._engines = engines
+
+    def referrals(self, after: str, limit: int) -> list[ReferralState]:
+        """The next referrals after an id, in the order of their ids, whoever knows of them.
+
+        The services are read before the log: what they did has been recorded by then, or is on its way.
+        """
+        ids = self._ids(after, limit)
+        if not ids:
+            return []
+        submitted = {
+            row.referral_id: row.submitted_at
+            for row in self._rows("intake", _SUBMISSIONS, "referral_id", ids)
+        }
+        offered: dict[str, list[str]] = defaultdict(list)
+        for row in self._rows("routing", _OFFERS, "referral_id", ids):
+            offered[row.referral_id].append(row.organization)
+        routed = {
+            row.id: RoutedReferral(
+                status=row.status,
+                acceptor=row.acceptor,
+                updated_at=row.updated_at,
+                offered=tuple(offered[row.id]),
+            )
+            for row in self._rows("routing", _REFERRALS, "id", ids)
+        }
+        cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", ids)}
+        custodies = {
+            row.referral_id: Custody(
+                state=row.state, has_case=row.referral_id in cases, changed_at=row.changed_at
+            )
+            for row in self._rows("vault", _CUSTODIES, "referral_id", ids)
+        }
+        entries = self._entries(ids)
+        return [
+            ReferralState(
+                referral_id=number,
+                entries=tuple(entries[number]),
+                submitted_at=submitted.get(number),
+                routed=routed.get(number),
+                custody=custodies.get(number),
+            )
+            for number in ids
+        ]
+
+    def messages(self, after: int, limit: int) -> list[MailboxMessage]:
+        """The next messages of all mailboxes after a sequence."""
+        wanted = select(_MESSAGES).where(_MESSAGES.c.sequence > after).order_by(_MESSAGES.c.sequence)
+        with self._engines["delivery"].connect() as connection:
+            return [
+                MailboxMessage(
+                    sequence=row.sequence,
+                    message_id=row.message_id,
+                    fact=_fact(row.type),
+                    referral_id=row.referral_id,
+                    queued_at=row.queued_at,
+                )
+                for row in connection.execute(wanted.limit(limit))
+            ]
+
+    def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that lie in a mailbox."""
+        return self._known("delivery", _MESSAGES, message_ids)
+
+    def in_log(self, message_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that have an entry."""
+        return self._known("audit", ENTRIES, message_ids)
+
+    def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[str]:
+        wanted = select(where.c.message_id).where(where.c.message_id.in_(message_ids))
+        with self._engines[service].connect() as connection:
+            return set(connection.execute(wanted).scalars())
+
+    def _ids(self, after: str, limit: int) -> list[str]:
+        """Of each service the next ids; cut where the first of them ends, so that none is passed over."""
+        pages = []
+        for service, column_ in (
+            ("intake", _SUBMISSIONS.c.referral_id),
+            ("routing", _REFERRALS.c.id),
+            ("vault", _CUSTODIES.c.referral_id),
+            ("audit", ENTRIES.c.referral_id),
+        ):
+            wanted = select(column_).distinct().where(column_ > after).order_by(column_).limit(limit)
+            with self._engines[service].connect() as connection:
+                pages.append(list(connection.execute(wanted).scalars()))
+        ends = [page[-1] for page in pages if len(page) == limit]
+        known = sorted({number for page in pages for number in page})
+        return [number for number in known if number <= min(ends)] if ends else known
+
+    def _rows(self, service: str, where: TableClause, key: str, ids: Sequence[str]) -> Sequence[Any]:
+        with self._engines[service].connect() as connection:
+            return connection.execute(select(where).where(where.c[key].in_(ids))).all()
+
+    def _entries(self, ids: Sequence[str]) -> dict[str, list[LogEntry]]:
+        with self._engines["audit"].connect() as connection:
+            found: dict[str, list[LogEntry]] = defaultdict(list)
+            for referral_id, entry in _read_entries(connection, ids):
+                found[referral_id].append(entry)
+            return found
+
+
+def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str, LogEntry]]:
+    wanted = select(ENTRIES).where(ENTRIES.c.referral_id.in_(ids)).order_by(ENTRIES.c.leaf_index)
+    return [
+        (
+            row.referral_id,
+            LogEntry(
+                index=row.leaf_index,
+                fact=_fact(row.type),
+                message_id=row.message_id,
+                organization=orjson.loads(row.leaf)["organization"],
+                time=row.time,
+            ),
+        )
+        for row in connection.execute(wanted)
+    ]
+
+
+def _fact(type: str) -> str:
+    """`kopuro.offer.opened.v1` is `offer.opened`."""
+    return ".".join(type.split(".")[1:-1])

@@ -1,0 +1,165 @@
+"""Compares the log with what each service holds, and names the differences.
+
+    python -m services.audit.reconcile --data-dir DIR            a hub of `kopuro up`
+    KOPURO_DATABASE_TEMPLATE=postgresql+psycopg2://…/{service} python -m services.audit.reconcile
+
+Reads only, beside running services. What moved within the last minute (`--settled SECONDS`) is left out: its
+messages may be under way. Mailboxes forget what was acknowledged thirty days ago; older entries are not
+looked for there.
+
+Exit status: 0 all agree, 1 there are differences, 2 wrong use, 3 a database cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.audit.adapters.service_states import SERVICES, ServiceStates, open_read_only
+from services.audit.domain.reconciliation import Difference, LogEntry, differences
+
+PAGE: Final = 500
+FORGOTTEN_AFTER: Final = dt.timedelta(days=29)
+# What delivery puts into mailboxes as it was published; a letter's notice and a receipt have no entry.
+DELIVERED: Final = frozenset(
+    {
+        "offer.opened",
+        "offer.accepted",
+        "offer.declined",
+        "offer.expired",
+        "offer.revoked",
+        "answer.refused",
+        "submission.refused",
+        "case.refused",
+        "referral.unplaced",
+        "referral.progressed",
+        "referral.completed",
+        "referral.withdrawn",
+        "referral.failed",
+        "referral.overdue",
+    }
+)
+
+
+@dataclass(kw_only=True, slots=True)
+class Compared:
+    """How much was looked at."""
+
+    referrals: int = 0
+    unsettled: int = 0
+    messages: int = 0
+
+
+def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
+    """Every difference, by referral, then those of mailboxes. settled: nothing later is compared."""
+    after = ""
+    while page := states.referrals(after, PAGE):
+        after = page[-1].referral_id
+        at_rest = [state for state in page if (moved := state.moved_at()) is None or moved <= settled]
+        compared.referrals += len(at_rest)
+        compared.unsettled += len(page) - len(at_rest)
+        for state in at_rest:
+            yield from differences(state)
+        told = {
+            entry.message_id: (state.referral_id, entry)
+            for state in at_rest
+            for entry in state.entries
+            if entry.fact in DELIVERED and entry.time > settled - FORGOTTEN_AFTER
+        }
+        for message_id in told.keys() - states.in_mailboxes(list(told)):
+            yield _undelivered(*told[message_id])
+    yield from _unrecorded(states, settled, compared)
+
+
+def _undelivered(referral_id: str, entry: LogEntry) -> Difference:
+    what = f"the log has {entry.fact}, and no mailbox has it"
+    return Difference(referral_id=referral_id, where="delivery", what=what, index=entry.index)
+
+
+def _unrecorded(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
+    after = 0
+    while page := states.messages(after, PAGE):
+        after = page[-1].sequence
+        wanted = [message for message in page if message.fact in DELIVERED and message.queued_at <= settled]
+        compared.messages += len(wanted)
+        known = states.in_log([message.message_id for message in wanted])
+        for message in wanted:
+            if message.message_id not in known:
+                what = f"a mailbox has {message.fact}, and the log does not have it"
+                yield Difference(referral_id=message.referral_id, where="delivery", what=what)
+
+
+def engines(urls: Mapping[str, str]) -> dict[str, Engine]:
+    """A read-only engine for each service."""
+    return {service: open_read_only(urls[service]) for service in SERVICES}
+
+
+def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> int:
+    """Compares, and writes what it found to stdout; gives the exit status."""
+    settled = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=settled_seconds)
+    compared, found = Compared(), 0
+    try:
+        for difference in reconcile(ServiceStates(engines(urls)), settled, compared):
+            found += 1
+            _write(_line(difference, as_json))
+    except SQLAlchemyError as error:
+        sys.stderr.write(f"reconcile: a database cannot be read: {type(error).__name__}\n")
+        return 3
+    if as_json:
+        _write(json.dumps({**asdict(compared), "differences": found}))
+    else:
+        verdict = "the log and the services agree" if not found else f"{found} differences"
+        _write(
+            f"{verdict}: {compared.referrals} referrals and {compared.messages} messages compared, "
+            f"{compared.unsettled} referrals still under way"
+        )
+    return 1 if found else 0
+
+
+def _line(difference: Difference, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(asdict(difference))
+    entry = "" if difference.index is None else f" (entry {difference.index})"
+    return f"{difference.referral_id}  {difference.where}: {difference.what}{entry}"
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def database_urls(data_dir: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Where each service's database is. Raises ValueError when nothing says so."""
+    template = environment.get("KOPURO_DATABASE_TEMPLATE")
+    if data_dir is not None:
+        template = f"sqlite:///{data_dir.resolve()}/data/{{service}}.sqlite"
+    if not template or "{service}" not in template:
+        raise ValueError("name a --data-dir, or set KOPURO_DATABASE_TEMPLATE with {service} in it")
+    return {service: template.format(service=service) for service in SERVICES}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m services.audit.reconcile", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="of a hub that `kopuro up` started")
+    parser.add_argument("--settled", type=float, default=60.0, metavar="SECONDS")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args(arguments)
+    try:
+        urls = database_urls(options.data_dir, os.environ)
+    except ValueError as error:
+        parser.error(str(error))
+    return run(urls, settled_seconds=options.settled, as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

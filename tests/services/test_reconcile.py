@@ -1,0 +1,195 @@
+"""Reconciliation against the services' own schemas: what it reads is what they write."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from contracts.envelope import Envelope
+from runtime.identifiers import new_id
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from services.audit import reconcile
+from services.audit.adapters.service_states import SERVICES, open_read_only
+from services.delivery.adapters.tables import MESSAGES
+from services.delivery.domain.recipients import RECIPIENTS
+from services.intake.adapters.tables import SUBMISSIONS
+from services.routing.adapters.tables import OFFERS, REFERRALS
+from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
+from tests.unit.services.audit.logs import LogOnDatabase, event, new_key
+
+OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
+THEN = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+
+
+class HubOnDisk:
+    """A database for each service, and referrals in them as their services would have left them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "data").mkdir()
+        self.databases = {
+            name: Database.open(f"sqlite:///{directory}/data/{name}.sqlite") for name in SERVICES
+        }
+        for name, database in self.databases.items():
+            upgrade(f"services.{name}", database)
+        self.log = LogOnDatabase(database=self.databases["audit"], key=new_key())
+        self.log.check()
+
+    def close(self) -> None:
+        for database in self.databases.values():
+            database.close()
+
+    def write(self, name: str, table: Any, /, **row: Any) -> None:
+        with self.databases[name].write() as transaction:
+            transaction.execute(table.insert(), [row])
+
+    def refer(self, *, skip: str = "", moved: dt.datetime = THEN) -> str:
+        """An accepted referral. skip: what one of the services did not do."""
+        number = new_id()
+        self.write("intake", SUBMISSIONS, referral_id=number, sender=OSH, submitted_at=moved)
+        self.write(
+            "routing",
+            REFERRALS,
+            id=number,
+            sender=OSH,
+            status="accepted",
+            acceptor=MOSCOW,
+            facts={},
+            correlation_id=number,
+            submitted_at=moved,
+            updated_at=moved,
+        )
+        self.write(
+            "routing",
+            OFFERS,
+            id=new_id(),
+            referral_id=number,
+            organization=MOSCOW,
+            service="legal",
+            rank=1,
+            state="accepted",
+            opened_at=moved,
+            deadline=moved,
+        )
+        self.write("vault", CUSTODIES, referral_id=number, state="released", changed_at=moved)
+        self.write("vault", SEALED_CASES, referral_id=number, wrapped_key="k", ciphertext="c")
+        said = [
+            self._said(number, "referral.submitted", {"sender": OSH}, moved),
+            self._said(number, "offer.opened", {"organization": MOSCOW}, moved),
+            self._said(number, "offer.accepted", {"organization": MOSCOW, "sender": OSH}, moved),
+            self._said(number, "case.released", {"organization": MOSCOW}, moved),
+        ]
+        self.log.append([one for one in said if skip != f"entry {one.type}"])
+        for one in said[1:3]:
+            if skip != f"mailbox {one.type}":
+                self.deliver(number, one.id, one.type, moved)
+        return number
+
+    def deliver(self, referral_id: str, message_id: str, type: str, moved: dt.datetime = THEN) -> None:
+        self.write(
+            "delivery",
+            MESSAGES,
+            organization=MOSCOW,
+            message_id=message_id,
+            type=type,
+            referral_id=referral_id,
+            correlation_id=referral_id,
+            body=b"{}",
+            state="queued",
+            queued_at=moved,
+        )
+
+    @staticmethod
+    def _said(referral_id: str, fact: str, data: dict[str, str], time: dt.datetime) -> Envelope:
+        return event(f"kopuro.{fact}.v1", data=data, partition_key=referral_id, time=time)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[HubOnDisk]:
+    made = HubOnDisk(tmp_path)
+    yield made
+    made.close()
+
+
+def run(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict[str, Any]]]:
+    status = reconcile.main(["--data-dir", str(hub.directory), "--json"])
+    *found, summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert summary["differences"] == len(found)
+    return status, found
+
+
+def test_a_hub_whose_records_agree(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        hub.refer()
+    assert run(hub, capsys) == (0, [])
+    assert reconcile.main(["--data-dir", str(hub.directory)]) == 0
+    assert "agree: 3 referrals and 6 messages" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("skip", "where"),
+    [
+        ("entry kopuro.referral.submitted.v1", {"intake", "routing"}),
+        ("entry kopuro.offer.accepted.v1", {"routing", "delivery"}),
+        ("entry kopuro.case.released.v1", {"vault"}),
+        ("mailbox kopuro.offer.opened.v1", {"delivery"}),
+    ],
+)
+def test_what_is_missing_somewhere_is_named(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], skip: str, where: set[str]
+) -> None:
+    hub.refer()
+    odd = hub.refer(skip=skip)
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert {one["referral_id"] for one in found} == {odd}
+    assert {one["where"] for one in found} == where
+
+
+def test_what_is_still_moving_is_left_out(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.refer(skip="entry kopuro.offer.accepted.v1", moved=dt.datetime.now(dt.UTC))
+    assert run(hub, capsys)[0] == 0
+    assert reconcile.main(["--data-dir", str(hub.directory), "--settled", "0"]) == 1
+
+
+def test_over_many_pages_nobody_is_passed_over(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "PAGE", 3)
+    odd = set()
+    for n in range(20):
+        number = hub.refer(skip="" if n % 4 else "entry kopuro.case.released.v1")
+        if n % 4 == 0:
+            odd.add(number)
+    status, found = run(hub, capsys)
+    assert (status, {one["referral_id"] for one in found}) == (1, odd)
+    assert len(found) == len(odd)
+
+
+def test_what_it_takes_for_delivered_is_what_delivery_takes_from_the_exchange() -> None:
+    taken = {".".join(type.split(".")[1:-1]) for type in RECIPIENTS} - {"receipt.issued"}
+    assert taken == reconcile.DELIVERED
+
+
+def test_it_cannot_write(hub: HubOnDisk) -> None:
+    engine = open_read_only(f"sqlite:///{hub.directory}/data/routing.sqlite")
+    with pytest.raises(OperationalError, match="readonly"), engine.begin() as connection:
+        connection.execute(REFERRALS.delete())
+
+
+def test_misused_or_unreadable_it_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
+    with pytest.raises(SystemExit) as left:
+        reconcile.main([])
+    assert left.value.code == 2
+    assert reconcile.main(["--data-dir", str(tmp_path / "nowhere")]) == 3
+    assert "cannot be read" in capsys.readouterr().err
