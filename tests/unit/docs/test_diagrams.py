@@ -1,0 +1,130 @@
+"""The generated parts of docs/journey.md say what the code says."""
+
+import ast
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from contracts.facts import CATALOGUE, OfferOpened, ReceiptIssued, ReferralSubmitted
+from docs import diagrams
+from tests.unit.docs.pages import ROOT
+
+
+class Light(StrEnum):
+    red = "red"
+    green = "green"
+    broken = "broken"
+
+
+class Push(StrEnum):
+    press = "press"
+    hit = "hit"
+
+
+def test_the_page_is_up_to_date() -> None:
+    page = diagrams.PAGE.read_text(encoding="utf-8")
+    assert diagrams.rendered(page) == page
+
+
+def test_check_changes_nothing_and_fails_where_the_page_has_drifted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drifted = diagrams.PAGE.read_text(encoding="utf-8").replace("open --> declined: decline", "open --> gone")
+    page = tmp_path / "journey.md"
+    page.write_text(drifted, encoding="utf-8")
+    monkeypatch.setattr(diagrams, "PAGE", page)
+
+    assert diagrams.main(["--check"]) == 1
+    assert page.read_text(encoding="utf-8") == drifted
+
+    assert diagrams.main([]) == 0
+    assert diagrams.main(["--check"]) == 0
+
+
+def test_a_page_that_lost_a_block_is_refused() -> None:
+    with pytest.raises(ValueError, match="should have"):
+        diagrams.rendered("<!-- generated: offer -->\n<!-- /generated -->")
+
+
+def test_a_diagram_has_every_edge_and_draws_what_is_common_once() -> None:
+    drawn = diagrams.diagram(
+        Light.red,
+        {
+            Light.red: {Push.press: Light.green, Push.hit: Light.broken},
+            Light.green: {Push.press: Light.red, Push.hit: Light.broken},
+            Light.broken: {},
+        },
+    )
+    assert "[*] --> red" in drawn
+    assert "red --> green: press" in drawn
+    assert "green --> red: press" in drawn
+    assert "anywhere --> broken: hit" in drawn
+    assert "red --> broken" not in drawn
+    assert "broken --> [*]" in drawn
+
+
+@pytest.mark.parametrize(
+    ("binding", "key", "expected"),
+    [
+        ("offer.*", "offer.opened", True),
+        ("offer.*", "offer.opened.twice", False),
+        ("offer.*", "offers.opened", False),
+        ("#", "anything.at_all", True),
+        ("referral.completed", "referral.completed", True),
+        ("referral.completed", "referralxcompleted", False),
+    ],
+)
+def test_keys_match_as_a_topic_exchange_matches_them(binding: str, key: str, expected: bool) -> None:
+    assert diagrams.matches(binding, key) is expected
+
+
+def test_a_fact_is_taken_by_the_queues_bound_to_it() -> None:
+    assert diagrams.takers(ReferralSubmitted) == ["routing", "audit.log"]
+    assert diagrams.takers(OfferOpened) == ["intake.offers", "delivery.events", "audit.log"]
+
+
+def test_a_receipt_is_not_said_to_be_in_the_log() -> None:
+    [row] = [line for line in diagrams.facts_table().splitlines() if ReceiptIssued.routing_key in line]
+    assert "audit.log" not in row
+
+
+def test_every_fact_has_somebody_who_says_it() -> None:
+    assert set(diagrams.SPEAKERS) == set(CATALOGUE.values())
+
+
+@pytest.mark.parametrize("fact", CATALOGUE.values(), ids=lambda fact: fact.routing_key)
+def test_who_is_named_as_saying_a_fact_makes_it(fact: type) -> None:
+    """Exactly those services construct the fact, or hold its class as a value to be constructed."""
+    makers = {
+        service.name
+        for service in sorted((ROOT / "services").iterdir())
+        if service.is_dir() and any(makes(source, fact.__name__) for source in service.rglob("*.py"))
+    }
+    speakers = diagrams.SPEAKERS[fact]
+    if speakers.startswith("every service"):
+        assert not makers
+        assert makes(ROOT / "runtime" / "messaging" / "replica.py", fact.__name__)
+        return
+    # Delivery makes the notices of a mailbox from letters; it does not publish them.
+    assert set(speakers.split(", ")) == makers - ({"delivery"} if "vault" in speakers else set())
+
+
+def makes(source: Path, name: str) -> bool:
+    return name in made_in(source)
+
+
+@cache
+def made_in(source: Path) -> frozenset[str]:
+    return frozenset(_made(ast.parse(source.read_text(encoding="utf-8"))))
+
+
+def _made(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        # SomeFact(...), and: kind = SomeFact if ... else AnotherFact
+        chosen = [node.func] if isinstance(node, ast.Call) else []
+        if isinstance(node, ast.IfExp):
+            chosen = [node.body, node.orelse]
+        yield from (one.id for one in chosen if isinstance(one, ast.Name))

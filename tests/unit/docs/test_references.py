@@ -1,0 +1,121 @@
+"""What the pages point to is there: files, headings, commands, targets, variables, metrics."""
+
+import re
+import shlex
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from kopuro_client.commands import ExitCode, main
+from tests.unit.docs.pages import PAGES, ROOT, inline_code, name_of, prose, shell_lines
+
+_ROOMS = "contracts|runtime|services|client|kopuro_client|sandbox|deploy|docs|tests|benchmarks"
+_PATH = re.compile(rf"(?:{_ROOMS})/[\w./-]*")
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def links() -> list[tuple[Path, str]]:
+    return [
+        (page, target)
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose(page))
+        if not target.startswith(("http://", "https://", "mailto:"))
+    ]
+
+
+def paths() -> list[tuple[Path, str]]:
+    found = []
+    for page in PAGES:
+        texts = [text for text in inline_code(page) if _PATH.fullmatch(text)]
+        for line in shell_lines(page):
+            texts += [word for word in line.split() if _PATH.fullmatch(word)]
+        found += [(page, text) for text in texts]
+    return sorted(set(found))
+
+
+def commands() -> list[tuple[Path, str]]:
+    found = []
+    for page in PAGES:
+        if page.name == "integrating.md":
+            continue  # its commands are tried, in tests/unit/client
+        texts = [text for text in inline_code(page) if text.startswith("kopuro ")]
+        for line in shell_lines(page):
+            texts += re.findall(r"\bkopuro [^)]+", line)
+        found += [(page, text.strip()) for text in texts]
+    return sorted(set(found))
+
+
+def targets() -> list[str]:
+    texts = [text for page in PAGES for text in (*inline_code(page), *shell_lines(page))]
+    return sorted({match[1] for text in texts if (match := re.fullmatch(r"make ([a-z-]+)", text))})
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that a page's headings have on the usual forges."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(("page", "target"), links(), ids=lambda part: str(part).removeprefix(str(ROOT)))
+def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+    file, _, anchor = unquote(target).partition("#")
+    destination = (page.parent / file).resolve() if file else page
+    assert destination.exists()
+    if anchor:
+        assert anchor in headings(destination)
+
+
+@pytest.mark.parametrize(("page", "path"), paths(), ids=lambda part: str(part).removeprefix(str(ROOT)))
+def test_a_path_in_the_text_exists(page: Path, path: str) -> None:
+    assert (ROOT / path).exists() or (page.parent / path).exists()
+
+
+def test_the_extraction_finds_what_it_should() -> None:
+    assert len(links()) > 100
+    assert len(paths()) > 20
+    assert len(commands()) > 10
+    assert {"demo", "up", "test", "check"} <= set(targets())
+
+
+@pytest.mark.parametrize("target", targets())
+def test_a_make_target_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", MAKEFILE, flags=re.MULTILINE)
+
+
+# Help is printed only when the commands and options before it are known.
+@pytest.mark.parametrize(("page", "command"), commands(), ids=lambda part: str(part).removeprefix(str(ROOT)))
+def test_a_command_is_understood(page: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*shlex.split(command)[1:], "--help"]) == ExitCode.OK
+    assert "Usage: kopuro" in capsys.readouterr().out
+
+
+def test_the_readme_names_every_variable_that_a_process_reads() -> None:
+    sources = [ROOT / "runtime" / "settings.py", ROOT / "sandbox" / "hub.py"]
+    read = {name for source in sources for name in re.findall(r"KOPURO_[A-Z_]+", source.read_text("utf-8"))}
+    assert read <= set(re.findall(r"KOPURO_[A-Z_]+", README))
+
+
+def test_the_metrics_that_operators_are_told_to_watch_are_there() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    sources = "".join(
+        source.read_text(encoding="utf-8")
+        for room in ("runtime", "services")
+        for source in sorted((ROOT / room).rglob("*.py"))
+    )
+    named = {name.removesuffix("_total") for name in re.findall(r"`(kopuro_[a-z_]+)", operations)}
+    assert len(named) > 10
+    assert [name for name in sorted(named) if f'"{name}"' not in sources] == []
+
+
+def test_the_index_lists_every_page_and_every_decision() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md"]
+    assert [name_of(page) for page in pages if str(page.relative_to(ROOT / "docs")) not in index] == []
+
+
+def test_no_page_names_a_folder_of_somebody_s_machine() -> None:
+    homes = re.compile(r"(?:^|[\s`\"'(])/(?:home|Users|root|work|tmp)/")
+    assert [name_of(page) for page in PAGES if homes.search(page.read_text(encoding="utf-8"))] == []
