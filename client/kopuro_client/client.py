@@ -333,6 +333,10 @@ class Kopuro:
         }
         return cast(HistoryPage, self._connection.page(self._at("audit", "history"), params))
 
+    def bundle(self, referral: str) -> bytes:
+        """A referral's history with its proofs, as a file that `kopuro_client.tlog.Bundle` verifies."""
+        return self._connection.content(self._at("audit", "history", referral, "bundle"))
+
     def checkpoint(self) -> str:
         """The log's latest checkpoint: a signed note (C2SP tlog-checkpoint)."""
         return self._connection.text(self.discovery.address("audit", "checkpoint"))

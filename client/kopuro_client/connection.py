@@ -36,6 +36,10 @@ class Connection:
         """A page of a list; `wait`: seconds the hub was asked to hold an empty one."""
         return json_page(self._send(self._reading(url, params, wait=wait)))
 
+    def content(self, url: str) -> bytes:
+        """A document, byte for byte."""
+        return self._send(self._reading(url, None))
+
     def text(self, url: str) -> str:
         """A text that anybody may read: no token is sent."""
         request = Request(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)

@@ -12,7 +12,7 @@ import typer
 
 from kopuro_client.commands import case, coordination, key, mailbox, offer, referral, verify, witness
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
-from kopuro_client.commands.history import checkpoint, history
+from kopuro_client.commands.history import bundle, checkpoint, history
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import json_text, printable
 from kopuro_client.commands.session import connected
@@ -62,8 +62,9 @@ def _application() -> typer.Typer:
     for name, group in groups.items():
         application.add_typer(group, name=name)
     application.command("history")(connected(history))
+    application.command("bundle")(connected(bundle))
     application.command("checkpoint")(connected(checkpoint, anonymous=True))
-    taken = {*groups, "history", "checkpoint"}
+    taken = {*groups, "history", "bundle", "checkpoint"}
     add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
     return application
 

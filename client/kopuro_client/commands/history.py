@@ -1,7 +1,9 @@
-"""`kopuro history` and `kopuro checkpoint`: the audit log."""
+"""`kopuro history`, `kopuro bundle` and `kopuro checkpoint`: the audit log."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +11,7 @@ import typer
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session
+from kopuro_client.errors import InvalidArgumentError
 
 
 def history(
@@ -50,6 +53,29 @@ def history(
     head = page.get("checkpoint")
     if head and not session.out.as_json:
         session.out.note(f"read from {head['origin']}, {head['size']} entries, root {head['root']}")
+
+
+def bundle(
+    session: Session,
+    referral: Annotated[str, typer.Argument(help="The referral's id.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write it; nothing is overwritten. [REFERRAL.json]")
+    ] = None,
+) -> None:
+    """Export a referral's history with its proofs, for `kopuro verify bundle`."""
+    content = session.hub.bundle(referral)
+    file = Path(f"{referral}.json") if output is None else output
+    try:
+        # What is opened in it concerns a person.
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidArgumentError(f"{file} cannot be written: {error.strerror}") from error
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+    if session.out.as_json:
+        session.out.document({"file": str(file), "bytes": len(content)})
+    else:
+        session.out.text(file)
 
 
 def checkpoint(session: Session) -> None:

@@ -135,7 +135,7 @@ def run(
             elif note is not None and as_json:
                 out.json_line({"checkpoint": note})
             elif note is not None:
-                out.text(note)
+                out.text(note.rstrip("\n"))
             if once:
                 return
             time.sleep(every)

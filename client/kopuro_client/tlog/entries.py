@@ -7,6 +7,7 @@ of SHA-256 over a secret salt of 32 bytes and the content's canonical JSON.
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import rfc8785
 from kopuro_client.tlog.errors import ContentError, MalformedError
 
 SALT_BYTES: Final = 32
+_UNUSUAL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u[0-9a-f]{0,3}[A-F]")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -26,15 +28,27 @@ def canonical_json(value: Any) -> bytes:
 
 
 def read_json(text: bytes, *, what: str) -> dict[str, Any]:
-    """A JSON object in UTF-8 in which no name stands twice. what: named in the MalformedError."""
+    """A JSON object in UTF-8. what: named in the MalformedError.
+
+    A name stands once, and escapes and numbers have the spelling that their writers give them: no byte
+    can be changed and leave the value as it was, but for the white space.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(fields := dict(pairs)) != len(pairs):
             raise ValueError("a name stands twice")
         return fields
 
+    def number(literal: str) -> float:
+        value = float(literal)
+        if literal not in (repr(value), rfc8785.dumps(value).decode()):
+            raise ValueError("an unusual spelling of a number")
+        return value
+
     try:
-        value = json.loads(text.decode(), object_pairs_hook=unique)
+        if _UNUSUAL_ESCAPE.search(text):
+            raise ValueError("an unusual escape")
+        value = json.loads(text.decode(), object_pairs_hook=unique, parse_float=number)
     except (ValueError, RecursionError):
         raise MalformedError(f"{what} is not JSON") from None
     if not isinstance(value, dict):

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 from kopuro_client import generate_key, public_key, seal
@@ -91,3 +92,14 @@ def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
         "no_candidate",
     ]
     assert run("coordination", "place", "r1", "kz.almaty-shelter", "--as", "coordinator").out == "s1\n"
+
+
+def test_a_bundle_is_written_as_it_came_and_overwrites_nothing(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    hub.script("GET", "/audit/v1/history/r1/bundle", Answer(status=200, body=b'{"bytes":  "as they are"}'))
+    file = tmp_path / "case.json"
+    assert run("bundle", "r1", "--output", str(file)).out == f"{file}\n"
+    assert file.read_bytes() == b'{"bytes":  "as they are"}'
+    assert file.stat().st_mode & 0o077 == 0
+    assert run("bundle", "r1", "--output", str(file)).code == 2

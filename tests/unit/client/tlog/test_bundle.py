@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from typing import Any
 
 import pytest
+import rfc8785
 
 from kopuro_client.tlog import (
     Bundle,
@@ -126,3 +129,22 @@ def test_a_leaf_that_is_not_canonical_json_is_refused() -> None:
     leaf = LOG_OF_TEN.leaves[0].replace(b'","', b'", "', 1)
     with pytest.raises((MalformedError, TypeError, ValueError), match="canonical"):
         verify(Log([leaf]).bundle())
+
+
+@pytest.mark.parametrize(
+    "data", [{"note": "\u001f\\u001F"}, {"share": 1e-07}, {"share": 0.1 + 0.2}]
+)
+def test_no_byte_of_what_is_shown_can_change_unseen(data: dict[str, Any]) -> None:
+    commitment = hashlib.sha256(salt(0) + rfc8785.dumps(data)).hexdigest()
+    leaf = json.dumps(json.loads(entry(0)) | {"commitment": f"sha256:{commitment}"}, sort_keys=True)
+    document = Log([leaf.replace(", ", ",").replace(": ", ":").encode()]).bundle(opened={0: data})
+    body = {name: value for name, value in document.items() if name != "manifest"}
+    document["manifest"]["sha256"] = hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+    written = compact(document)
+    assert verify(written)[1][0].data == data
+    start = written.index(b'"data"')
+    for bit in range(start * 8, (start + 50) * 8):
+        changed = bytearray(written)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(TlogError):
+            verify(bytes(changed))

@@ -1,0 +1,285 @@
+"""`kopuro verify` and `kopuro witness` as a person and as a script meet them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kopuro_client.tlog import Policy, parse_checkpoint
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.tlog.log_writer import (
+    LOG,
+    REFERRAL,
+    Key,
+    Log,
+    b64,
+    compact,
+    content,
+    entries,
+    path,
+    policy_text,
+    with_manifest,
+    write_files,
+)
+
+LEAVES = entries(600)
+TRUE = Log(LEAVES)
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> str:
+    file = tmp_path / "policy"
+    file.write_text(policy_text())
+    return str(file)
+
+
+def serve(hub: FakeHub, log: Log, size: int | None = None) -> str:
+    """The log at the fake hub's audit service; its address."""
+    for name, body in log.files(size).items():
+        hub.script("GET", f"/audit/{name}", Answer(status=200, body=body))
+    missing = Answer(status=404)
+    hub.script("GET", "/audit/cosigned-checkpoint", missing)
+    hub.script("GET", "/audit/v1/log-key", Answer(status=200, body=f"{LOG.vkey}\n".encode()))
+    return f"{hub.base}/audit"
+
+
+def test_a_directory_is_verified_and_then_only_what_is_new(run: Run, tmp_path: Path) -> None:
+    root = TRUE.write(tmp_path / "log", 300)
+    ran = run("verify", "log", str(root), "--log-key", LOG.vkey)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("Holds: the log kopuro/test is what it signed at 300 entries, 300 of them")
+    TRUE.write(root)
+    verdict = run("verify", "log", str(root), "--json").json()  # the key is remembered now
+    assert verdict["holds"] is True
+    assert (verdict["first"], verdict["entries"], verdict["continues"]) == (256, 344, [300])
+    assert verdict["log_key_from"] == "remembered"
+    whole = run("verify", "log", str(root), "--whole", "--json").json()
+    assert (whole["first"], whole["entries"]) == (0, 600)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> None:
+    root = TRUE.write(tmp_path / "log")
+    bundle = root / "tile/entries/001"
+    bundle.write_bytes(bundle.read_bytes().replace(b"opened", b"0pened", 1))
+    ran = run("verify", "log", str(root), "--log-key", LOG.vkey, *["--json"] * as_json)
+    sentence = "Does not hold: entry 256 is not the one whose hash is in tile/0/001."
+    assert ran.code == 9
+    if as_json:
+        assert ran.json() == {"holds": False, "sentence": sentence, "failure": "content", "evidence": []}
+    else:
+        assert ran.out == sentence + "\n"
+
+
+def test_a_rollback_and_a_fork_leave_their_evidence(run: Run, tmp_path: Path) -> None:
+    root = TRUE.write(tmp_path / "log", 500)
+    assert run("verify", "log", str(root), "--log-key", LOG.vkey).code == 0
+    TRUE.write(root, 300)
+    ran = run("verify", "log", str(root))
+    assert (ran.code, ran.out) == (
+        9,
+        "Does not hold: the log shows 300 entries, and has signed 500 before.\n",
+    )
+    assert TRUE.text(500) in ran.err
+    assert TRUE.text(300) in ran.err
+    fork = Log(entries(600, tree="fork", common=100))
+    fork.write(root)
+    verdict = run("verify", "log", str(root), "--json")
+    assert (verdict.code, verdict.json()["failure"]) == (9, "fork")
+    assert verdict.json()["evidence"][1] == fork.note()
+    # What was remembered before is still what is remembered.
+    assert run("verify", "log", str(TRUE.write(tmp_path / "true"))).code == 0
+
+
+def test_since_holds_a_log_against_somebody_elses_checkpoint(run: Run, tmp_path: Path) -> None:
+    root, seen = TRUE.write(tmp_path / "log"), tmp_path / "seen"
+    key = ("--log-key", LOG.vkey, "--state", str(tmp_path / "other"))
+    seen.write_text(TRUE.note(550))
+    verdict = run("verify", "log", str(root), "--since", str(seen), *key, "--json").json()
+    assert (verdict["first"], verdict["continues"]) == (512, [550])
+    for other in (Log(entries(700)), Log(entries(500, tree="fork"))):
+        seen.write_text(other.note())
+        assert run("verify", "log", str(root), "--since", str(seen), *key).code == 9
+    seen.write_text(Log(LEAVES[:550], keys=(Key(LOG.name, 1, b"x" * 32),)).note())
+    assert run("verify", "log", str(root), "--since", str(seen), *key).code == 9
+
+
+def test_a_log_is_verified_over_http_with_the_key_that_it_names(hub: FakeHub, run: Run) -> None:
+    address = serve(hub, TRUE)
+    ran = run("verify", "log", address)
+    assert ran.code == 0
+    assert f"provided that the log's key is {LOG.vkey}" in ran.out
+    assert "compare it" in ran.err
+    assert "provided" not in run("verify", "log", address).out  # from then on it is held to that key
+    assert run("verify", "log", hub.url, "--log-key", LOG.vkey).code == 0  # by the discovery address
+    assert all("authorization" not in request.headers for request in hub.received)
+
+
+def test_a_log_that_changes_its_key_is_not_followed(run: Run, tmp_path: Path) -> None:
+    root = TRUE.write(tmp_path / "log")
+    assert run("verify", "log", str(root), "--log-key", LOG.vkey).code == 0
+    other = Key(LOG.name, 1, b"x" * 32)
+    write_files(root, {"checkpoint": Log(LEAVES, keys=(other,)).note().encode()})
+    assert run("verify", "log", str(root)).code == 9
+    ran = run("verify", "log", str(root), "--log-key", other.vkey)
+    assert ran.code == 9
+    assert "with another key before" in ran.out
+
+
+def test_witnesses_are_counted(run: Run, tmp_path: Path, policy: str) -> None:
+    root = TRUE.write(tmp_path / "log")
+    verdict = run("verify", "log", str(root), "--policy", policy, "--json").json()
+    assert [one["witness"] for one in verdict["cosigned"]] == ["witness.example/one", "witness.example/two"]
+    assert verdict["witnessed_size"] == 600
+    alone = Log(LEAVES, keys=(LOG,)).write(tmp_path / "alone")
+    ran = run("verify", "log", str(alone), "--policy", policy)
+    assert ran.code == 9
+    assert "too few witnesses" in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["log", "/no/such/directory"],
+        ["log", ".", "--log-key", "not a key"],
+        ["log", ".", "--policy", "/no/such/policy"],
+        ["bundle", "/no/such/file"],
+        ["receipt", "/no/such/file"],
+        ["log"],
+    ],
+)
+def test_a_wrong_command_line_says_nothing_about_the_log(run: Run, arguments: list[str]) -> None:
+    ran = run("verify", *arguments)
+    assert ran.code == 2
+    assert "olds" not in ran.out
+
+
+def test_a_directory_alone_tells_no_key(run: Run, tmp_path: Path) -> None:
+    ran = run("verify", "log", str(TRUE.write(tmp_path / "log")))
+    assert (ran.code, ran.out) == (2, "")
+    assert "--log-key" in ran.err
+
+
+def test_nobody_there_says_nothing_about_the_log(run: Run) -> None:
+    ran = run("verify", "log", "http://127.0.0.1:9/")
+    assert (ran.code, ran.out) == (6, "")
+
+
+def test_a_bundle(run: Run, tmp_path: Path, policy: str) -> None:
+    file = tmp_path / "case.json"
+    log = Log(LEAVES[:30])
+    file.write_bytes(compact(log.bundle(opened={0: content(0)})))
+    ran = run("verify", "bundle", str(file), "--policy", policy)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        f"Holds: 10 entries of referral {REFERRAL} stand in the log kopuro/test of 30 entries; the content "
+        "shown with 1 of them is what was logged; 2 of 2 witnesses cosigned it.\n"
+    )
+    verdict = run("verify", "bundle", str(file), "--json").json()
+    assert (verdict["log_key_from"], verdict["entries"], verdict["complete"]) == ("named", 10, None)
+    written = bytearray(file.read_bytes())
+    written[len(written) // 2] ^= 1
+    file.write_bytes(written)
+    assert run("verify", "bundle", str(file), "--policy", policy).code == 9
+
+
+def test_what_a_bundle_leaves_out_is_found_in_the_log(run: Run, tmp_path: Path) -> None:
+    root = TRUE.write(tmp_path / "log")
+    document = Log(LEAVES[:300]).bundle()
+    file = tmp_path / "case.json"
+    file.write_bytes(compact(document))
+    against = ("--log", str(root), "--log-key", LOG.vkey)
+    verdict = run("verify", "bundle", str(file), *against, "--json").json()
+    assert (verdict["holds"], verdict["complete"]) == (True, True)
+    del document["entries"][7]
+    file.write_bytes(compact(with_manifest(document)))
+    assert run("verify", "bundle", str(file), "--log-key", LOG.vkey).code == 0
+    ran = run("verify", "bundle", str(file), *against)
+    assert (ran.code, ran.out) == (
+        9,
+        "Does not hold: the bundle leaves out entry 21, which is about the same referral.\n",
+    )
+
+
+def test_a_bundle_of_a_fork_is_known_by_what_is_remembered(run: Run, tmp_path: Path) -> None:
+    assert run("verify", "log", str(TRUE.write(tmp_path / "log", 300)), "--log-key", LOG.vkey).code == 0
+    file = tmp_path / "case.json"
+    file.write_bytes(compact(Log(entries(300, tree="fork")).bundle()))
+    assert run("verify", "bundle", str(file), "--json").json()["failure"] == "fork"
+
+
+def receipt_of(index: int) -> dict[str, Any]:
+    leaf, fields = LEAVES[index].decode(), json.loads(LEAVES[index])
+    proof = "".join(f"{b64(digest)}\n" for digest in path(index, TRUE.hashes))
+    return {
+        "message_id": fields["message_id"],
+        "message_type": fields["type"],
+        "referral_id": fields["referral_id"],
+        "leaf": leaf,
+        "proof": f"c2sp.org/tlog-proof@v1\nindex {index}\n{proof}\n{TRUE.note()}",
+    }
+
+
+def test_a_receipt(run: Run, tmp_path: Path, policy: str) -> None:
+    file = tmp_path / "receipt.json"
+    receipt = receipt_of(9)
+    for written in (receipt, {"specversion": "1.0", "data": receipt}):
+        file.write_text(json.dumps(written))
+        ran = run("verify", "receipt", str(file), "--policy", policy)
+        assert ran.code == 0
+        assert f"kopuro.offer.opened.v1 of referral {REFERRAL} is entry 9 of the log kopuro/test" in ran.out
+    for name, value in (
+        ("leaf", receipt_of(12)["leaf"]),
+        ("proof", receipt_of(12)["proof"]),
+        ("proof", receipt["proof"].replace("index 9", "index 09")),
+        ("proof", "nothing"),
+        ("message_type", "kopuro.offer.declined.v1"),
+    ):
+        file.write_text(json.dumps({**receipt, name: value}))
+        assert run("verify", "receipt", str(file), "--policy", policy).code == 9
+
+
+def test_a_witness_that_runs_writes_what_it_cosigned(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    key, output = tmp_path / "witness.key", tmp_path / "cosigned"
+    verifier = run("witness", "key", "generate", str(key), "--name", "union.example/w").out.strip()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert run("witness", "key", "generate", str(key), "--name", "union.example/w").code == 2
+    assert run("witness", "key", "generate", str(tmp_path / "x"), "--name", "two words").code == 2
+    shared = ("--key", str(key), "--log-key", LOG.vkey, "--state", str(tmp_path / "seen"), "--once")
+    address = serve(hub, TRUE, 300)
+    assert run("witness", "run", address, *shared, "--output", str(output)).code == 0
+    policy = Policy.parse(f"log {LOG.vkey}\nwitness w {verifier}\nquorum w\n")
+    assert policy.accept(output.read_bytes()).checkpoint.size == 300
+    cosigned = run("witness", "run", address, *shared).out
+    assert parse_checkpoint(cosigned, policy.logs).size == 300
+
+    fork = Log(entries(300, tree="fork")).write(tmp_path / "fork")
+    ran = run("witness", "run", str(fork), *shared)
+    assert ran.code == 9
+    assert "does not begin with the 300 entries" in ran.out
+    note_key = ("--key", str(tmp_path / "nothing"), *shared[2:])
+    assert run("witness", "run", address, *note_key).code == 2
+    assert run("witness", "serve", *shared[:-1], "--listen", "nowhere").code == 2
+
+
+def test_a_receipt_needs_a_key_from_elsewhere(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "receipt.json"
+    file.write_text(json.dumps(receipt_of(9)))
+    assert run("verify", "receipt", str(file)).code == 2
+
+
+def test_a_hub_that_fails_is_not_a_log_that_does(hub: FakeHub, run: Run) -> None:
+    address = f"{hub.base}/audit"
+    hub.script("GET", "/audit/checkpoint", answer({}, status=500))
+    ran = run("verify", "log", address)
+    assert (ran.code, ran.out) == (8, "")
