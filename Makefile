@@ -2,13 +2,16 @@
 #   make demo   installs what is missing, starts a hub of its own, plays five referrals, ends
 #   make test   sets up, and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format lock schemas clean
+.PHONY: help setup demo up test check format bench lock lock-bench schemas clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= var/hub
+BENCH_VENV := build/venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
+BENCH ?= all
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,9 +47,24 @@ format: setup ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The peers stay out of .venv: what is tested is what is shipped.
+$(BENCH_STAMP): requirements-bench.lock pyproject.toml client/pyproject.toml
+	@mkdir -p build
+	@deploy/make-venv $(PYTHON) $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e client -e .
+	@touch $(BENCH_STAMP)
+
+bench: setup $(BENCH_STAMP) ## measure, beside nameko, FastStream and the bare broker; BENCH="journey --quick" for one
+	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
+
 lock: setup ## write requirements.lock anew: versions and hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-emit-package kopuro-client --upgrade --quiet -o requirements.lock
+
+lock-bench: setup
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-emit-package kopuro-client -c requirements.lock --quiet -o requirements-bench.lock
 
 schemas: setup ## publish the contracts' JSON Schemas anew
 	$(BIN)/python -m contracts.publish

@@ -1,0 +1,214 @@
+"""The bare broker: the same deliveries a closed loop as our hub's, by plain py-amqp, pipelined.
+
+The messages of some real loops are listened to at the hub's exchanges, then published again and again in a
+virtual host with the same exchanges, queues and bindings: same number, sizes, routing keys and headers,
+persistent and mandatory, confirmed; consumed from every queue and acknowledged in groups. Nothing is
+parsed, decided or stored: what is left is what the broker itself can do.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.queues import Queue as ProcessQueue
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+import amqp
+
+from contracts.topology import CASES, EVENTS, hub_topology
+from runtime.messaging.rabbitmq import RabbitBroker
+
+IN_FLIGHT = 2000
+PREFETCH = 500
+ACK_EVERY = 100
+# When nothing has come for so long after the last publish, everything has.
+SILENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """One message, as far as the broker is concerned. size: bytes of the body."""
+
+    exchange: str
+    routing_key: str
+    partition_key: str
+    size: int
+
+
+class Listener:
+    """Hears everything that is said at a hub's exchanges while it is open (a context manager)."""
+
+    def __init__(self, amqp_uri: str) -> None:
+        self._uri = amqp_uri
+
+    def __enter__(self) -> Self:
+        self._connection = connect(self._uri)
+        self._channel = self._connection.channel()
+        self._queue = self._channel.queue_declare("", exclusive=True).queue
+        for exchange in (EVENTS, CASES):
+            self._channel.queue_bind(self._queue, exchange, "#")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def heard(self) -> list[Publication]:
+        """What was said since last asked, once it has been quiet for a second."""
+        found: list[Publication] = []
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < SILENCE_SECONDS:
+            message = self._channel.basic_get(self._queue, no_ack=True)
+            if message is None:
+                time.sleep(0.05)
+                continue
+            quiet_since = time.monotonic()
+            found.append(
+                Publication(
+                    exchange=message.delivery_info["exchange"],
+                    routing_key=message.delivery_info["routing_key"],
+                    partition_key=message.headers["partitionkey"],
+                    size=len(message.body),
+                )
+            )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CeilingResult:
+    """rate: closed loops a second's worth of deliveries."""
+
+    rate: float
+    messages_a_loop: float
+    deliveries_a_loop: float
+
+
+def measure_ceiling(
+    amqp_uri: str, shape: Sequence[Publication], *, loops: int, repeat: int, pairs: int
+) -> CeilingResult:
+    """Publishes the messages of `loops` loops `repeat` times; pairs: publishing and consuming processes each.
+
+    The time runs from the first publish to the last delivery consumed.
+    """
+    RabbitBroker(amqp_uri).declare(hub_topology())
+    context = multiprocessing.get_context("spawn")
+    results: ProcessQueue[tuple[str, float, float, int]] = context.Queue()
+    stop, begin = context.Event(), context.Event()
+    queues = [queue.name for queue in hub_topology().queues]
+    consumers = [
+        context.Process(target=_consume, args=(amqp_uri, queues[n::pairs], stop, results))
+        for n in range(pairs)
+    ]
+    publishers = [
+        context.Process(target=_publish, args=(amqp_uri, list(shape), repeat // pairs, begin, results))
+        for _ in range(pairs)
+    ]
+    for process in (*consumers, *publishers):
+        process.start()
+    for _ in (*consumers, *publishers):
+        results.get(timeout=60)  # each is connected
+    begin.set()
+    published = [results.get(timeout=300) for _ in publishers]
+    stop.set()
+    consumed = [results.get(timeout=300) for _ in consumers]
+    for process in (*consumers, *publishers):
+        process.join(30)
+    seconds = max(last for _, _, last, _ in (*published, *consumed)) - min(
+        first for _, first, _, _ in published
+    )
+    total = loops * (repeat // pairs) * pairs
+    return CeilingResult(
+        rate=total / seconds,
+        messages_a_loop=len(shape) / loops,
+        deliveries_a_loop=sum(count for _, _, _, count in consumed) / total,
+    )
+
+
+def connect(amqp_uri: str) -> amqp.Connection:
+    """An open connection. Raises OSError, amqp.AMQPError."""
+    parts = urlsplit(amqp_uri)
+    connection = amqp.Connection(
+        host=f"{parts.hostname}:{parts.port}",
+        userid=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        virtual_host=unquote(parts.path[1:]),
+    )
+    connection.connect()
+    # Else py-amqp looks for `connection.blocked` before each publish: a system call a message.
+    connection.client_properties["capabilities"]["connection.blocked"] = False
+    return connection
+
+
+def _publish(amqp_uri: str, shape: Sequence[Publication], repeat: int, begin: Any, results: Any) -> None:
+    connection = connect(amqp_uri)
+    channel = connection.channel()
+    channel.confirm_select()
+    confirmed = 0
+
+    def acked(tag: int, multiple: bool) -> None:
+        nonlocal confirmed
+        confirmed = max(confirmed, tag) if multiple else confirmed + 1
+
+    channel.events["basic_ack"].add(acked)
+    bodies = {publication.size: b"x" * publication.size for publication in shape}
+    results.put(("ready", 0.0, 0.0, 0))
+    begin.wait()
+    first, published = time.monotonic(), 0
+    for _ in range(repeat):
+        keys = {publication.partition_key: str(uuid.uuid4()) for publication in shape}
+        for publication in shape:
+            message = amqp.Message(
+                bodies[publication.size],
+                delivery_mode=2,
+                message_id=keys[publication.partition_key],
+                application_headers={"partitionkey": keys[publication.partition_key]},
+            )
+            channel.basic_publish(message, publication.exchange, publication.routing_key, mandatory=True)
+            published += 1
+            while published - confirmed > IN_FLIGHT:
+                connection.drain_events(timeout=30)
+    while confirmed < published:
+        connection.drain_events(timeout=30)
+    results.put(("published", first, time.monotonic(), published))
+    connection.close()
+
+
+def _consume(amqp_uri: str, queues: Sequence[str], stop: Any, results: Any) -> None:
+    connection = connect(amqp_uri)
+    count, last = 0, time.monotonic()
+    unacknowledged: dict[Any, int] = {}
+
+    def arrived(message: amqp.Message) -> None:
+        nonlocal count, last
+        count, last = count + 1, time.monotonic()
+        unacknowledged[message.channel] = unacknowledged.get(message.channel, 0) + 1
+        if unacknowledged[message.channel] >= ACK_EVERY:
+            message.channel.basic_ack(message.delivery_tag, multiple=True)
+            unacknowledged[message.channel] = 0
+
+    channels = []
+    for name in queues:
+        channel = connection.channel()
+        channel.basic_qos(0, PREFETCH, False)
+        channel.basic_consume(name, callback=arrived)
+        channels.append(channel)
+    results.put(("ready", 0.0, 0.0, 0))
+    while not stop.is_set() or time.monotonic() - last < SILENCE_SECONDS:
+        try:
+            connection.drain_events(timeout=0.05)
+        except TimeoutError:
+            for channel in channels:
+                if unacknowledged.get(channel):
+                    channel.basic_ack(0, multiple=True)
+                    unacknowledged[channel] = 0
+    results.put(("consumed", 0.0, last, count))
+    connection.close()

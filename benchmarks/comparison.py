@@ -1,0 +1,123 @@
+"""Rounds: every contender in turn, each in its own virtual host of one broker, each on fresh databases."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ceiling import Listener, Publication, measure_ceiling
+from benchmarks.figures import alternated
+from benchmarks.journey import Measured, Plan, close_loops, play
+from benchmarks.ours import OurHub
+from benchmarks.systems import System
+from sandbox.broker import PrivateBroker
+
+OURS, NAMEKO, FASTSTREAM, CEILING = "kopuro", "nameko", "faststream", "ceiling"
+_SHAPE_LOOPS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effort:
+    """How much is done in a round. peers_in_flight: open loops with which the peers do best."""
+
+    plan: Plan
+    peers_in_flight: int = 96
+    peers_warm_up: float = 6.0
+    ceiling_repeat: int = 100
+
+
+@dataclass(slots=True)
+class Bench:
+    """A broker and a directory for everything; tells what it is doing."""
+
+    broker: PrivateBroker
+    directory: Path
+    effort: Effort
+    tell: Callable[[str], None]
+    _number: int = field(default=0, init=False)
+    _shape: list[Publication] = field(default_factory=list, init=False)
+
+    def rounds(self, contenders: Sequence[str], count: int) -> list[dict[str, dict[str, Any]]]:
+        """For each round and contender its phases as plain data. Raises what a phase raises."""
+        measured = []
+        for number, order in enumerate(alternated(contenders, count), start=1):
+            results = {}
+            for name in order:
+                results[name] = self.one(name)
+                rates = ", ".join(f"{phase} {m['rate']:.1f}" for phase, m in results[name].items())
+                self.tell(f"round {number} of {count}: {name}: {rates} closed loops/s")
+            measured.append(results)
+        return measured
+
+    def one(self, name: str) -> dict[str, Any]:
+        """One contender's part of a round."""
+        if name == CEILING:
+            return {"saturation": self._ceiling()}
+        plan = self.effort.plan
+        if name != OURS:
+            # Their p50 at our loads would be that of a queue that only grows.
+            plan = replace(
+                plan, in_flight=self.effort.peers_in_flight, warm_up=self.effort.peers_warm_up, loads=()
+            )
+        phases = self.with_system(name, lambda system, pid: play(system, pid, plan))
+        return {phase: measured.plain() for phase, measured in phases.items()}
+
+    def with_system(
+        self, name: str, work: Callable[[System, int], Mapping[str, Measured]]
+    ) -> Mapping[str, Measured]:
+        """Starts a contender, does the work, and leaves nothing of it behind."""
+        vhost, directory, uri = self._place(name)
+        system = _system(name, directory, uri)
+        system.start()
+        try:
+            assert self.broker.pid is not None
+            return work(system, self.broker.pid)
+        finally:
+            system.stop()
+            self.broker.remove_vhost(vhost)
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _ceiling(self) -> dict[str, Any]:
+        if not self._shape:
+            self._shape = self._listen()
+        vhost, _, uri = self._place(CEILING)
+        try:
+            result = measure_ceiling(
+                uri, self._shape, loops=_SHAPE_LOOPS, repeat=self.effort.ceiling_repeat, pairs=1
+            )
+        finally:
+            self.broker.remove_vhost(vhost)
+        return {
+            "rate": result.rate,
+            "messages_a_loop": result.messages_a_loop,
+            "deliveries_a_loop": result.deliveries_a_loop,
+        }
+
+    def _listen(self) -> list[Publication]:
+        vhost, directory, uri = self._place("shape")
+        system = OurHub(directory, uri)
+        system.start()
+        try:
+            with Listener(uri) as listener:
+                close_loops(system, _SHAPE_LOOPS)
+                return listener.heard()
+        finally:
+            system.stop()
+            self.broker.remove_vhost(vhost)
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _place(self, name: str) -> tuple[str, Path, str]:
+        self._number += 1
+        vhost = f"{name}-{self._number}"
+        return vhost, self.directory / vhost, self.broker.add_vhost(vhost)
+
+
+def _system(name: str, directory: Path, uri: str) -> System:
+    if name == OURS:
+        return OurHub(directory, uri)
+    from benchmarks.peers import process  # the peers' packages need not be there for anything else
+
+    return {NAMEKO: process.stock_nameko, FASTSTREAM: process.stock_faststream}[name](directory, uri)

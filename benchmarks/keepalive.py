@@ -1,0 +1,103 @@
+"""HTTP/1.1 over kept-alive connections: as little of it as a load driver needs, and therefore cheap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+
+class Rejected(Exception):
+    """An answer that is no success; the text says which request, the status and how the body begins."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    """Where a service listens."""
+
+    host: str
+    port: int
+
+
+class Link:
+    """One connection, one request at a time. Opened by the first request, and again after a failure."""
+
+    def __init__(self, door: Door, token: str) -> None:
+        self._door = door
+        self._head = f"Host: {door.host}:{door.port}\r\nAuthorization: Bearer {token}\r\n"
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Status and body. Raises OSError or asyncio.IncompleteReadError when the connection breaks."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._door.host, self._door.port)
+        reader, writer = self._streams
+        try:
+            head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode("ascii") + body)
+            return await _answer(reader)
+        except BaseException:
+            self.close()
+            raise
+
+    async def done(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """The body of a success. Raises Rejected, and what `ask` raises."""
+        status, answer = await self.ask(method, path, body)
+        if not 200 <= status < 300:
+            raise Rejected(f"{method} {path}: {status} {answer[:300].decode(errors='replace')}")
+        return answer
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+class Links:
+    """A fixed number of connections that take turns."""
+
+    def __init__(self, door: Door, token: str, count: int) -> None:
+        self._all = [Link(door, token) for _ in range(count)]
+        self._free: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
+        for link in self._all:
+            self._free.put_nowait(link)
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Link]:
+        """A connection for the length of the block."""
+        link = await self._free.get()
+        try:
+            yield link
+        finally:
+            self._free.put_nowait(link)
+
+    async def done(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """See `Link.done`."""
+        async with self.one() as link:
+            return await link.done(method, path, body)
+
+    def close(self) -> None:
+        for link in self._all:
+            link.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    status = int(head[9:12])
+    lower = head.lower()
+    if (at := lower.find(b"content-length:")) >= 0:
+        length = int(lower[at + 15 : lower.index(b"\r", at)])
+        return status, await reader.readexactly(length) if length else b""
+    if b"transfer-encoding: chunked" in lower:
+        return status, await _chunks(reader)
+    return status, b""
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    parts = []
+    while length := int((await reader.readline()).split(b";")[0], 16):
+        parts.append(await reader.readexactly(length))
+        await reader.readexactly(2)
+    await reader.readline()
+    return b"".join(parts)

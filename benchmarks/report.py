@@ -1,0 +1,64 @@
+"""What was measured as text, JSON and charts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Spread
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their longest cell; the first to the left, figures to the right."""
+    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        return "  ".join([cells[0].ljust(len(first)), *others]).rstrip()
+
+    return "\n".join([line(head), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def written(figure: Spread, digits: int = 1) -> str:
+    """`12.3 (11.0 to 14.2)`; the median alone of a single round."""
+    median = f"{figure.median:,.{digits}f}"
+    if figure.lowest == figure.highest:
+        return median
+    return f"{median} ({figure.lowest:,.{digits}f} to {figure.highest:,.{digits}f})"
+
+
+def machine(directory: Path) -> Mapping[str, Any]:
+    """What the figures depend on. directory: where the databases lay. Nothing in it names a machine."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "file_system": _file_system(directory),
+        "load_at_start": round(os.getloadavg()[0], 2),
+    }
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """Indented JSON; records become objects."""
+    return json.dumps(document, indent=1, default=_plain, allow_nan=True) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(type(value))
+
+
+def _file_system(directory: Path) -> str:
+    best, kind = "", "unknown"
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        _, point, found, *_ = line.split()
+        if Path(point) in (directory.resolve(), *directory.resolve().parents) and len(point) >= len(best):
+            best, kind = point, found
+    return kind

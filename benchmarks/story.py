@@ -1,0 +1,83 @@
+"""The referral that every contender is given, again and again: one of the sample network's."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import orjson
+
+from contracts.organization import SealingKey
+from contracts.records import plain, read
+from contracts.referral import ReferralFacts
+from kopuro_client import seal
+from sandbox import network
+from sandbox.keys import public_half, sealing_key
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.directory import Directory
+from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.observation import NOTHING_OBSERVED
+from services.routing.domain.policy import Policy
+from services.routing.domain.rules import Circumstances
+
+# A wage claim in Moscow, which three organisations may take: each of them a mailbox of its own.
+KEY = "second-candidate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """sender and acceptors: organisation ids. body: what `POST /v1/referrals` gets, the case sealed."""
+
+    sender: str
+    acceptors: tuple[str, ...]
+    body: bytes
+
+
+def sample_directory() -> Directory:
+    """The sample network's organisations and agreements."""
+    directory = Directory()
+    sample = network.load()
+    # Who cannot open a case is not asked; a hub gives each organisation a key of its own.
+    key = read(SealingKey, public_half(sealing_key()))
+    for organization in sample.organizations:
+        directory.put_organization(replace(organization, sealing_key=key))
+    for agreement in sample.agreements:
+        directory.put_agreement(agreement)
+    return directory
+
+
+def rank(
+    directory: Directory,
+    decision_id: str,
+    referral_id: str,
+    sender: str,
+    facts: ReferralFacts,
+    now: dt.datetime,
+) -> Decision:
+    """Our matching, for whoever wants to compare the plumbing around it."""
+    given = Circumstances(
+        referral_id=referral_id,
+        sender=sender,
+        facts=facts,
+        disclosure=disclosure_class(facts),
+        asked=frozenset(),
+        directory=directory,
+        observed=lambda organization: NOTHING_OBSERVED,
+        now=now,
+    )
+    return decide(decision_id, given, Policy(), Trigger.submitted)
+
+
+def story(custody_key: Mapping[str, str], now: dt.datetime) -> Story:
+    """The story with its case sealed to a hub's custody key."""
+    referral = network.load().referral(KEY)
+    decision = rank(sample_directory(), "", "", referral.sender, referral.facts, now)
+    acceptors = tuple(candidate.organization for candidate in decision.ranked)
+    assert acceptors, "nobody may be asked"
+    case = seal(plain(referral.case), custody_key)
+    return Story(
+        sender=referral.sender,
+        acceptors=acceptors,
+        body=orjson.dumps({**plain(referral.facts), "case": case}),
+    )

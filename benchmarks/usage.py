@@ -1,0 +1,71 @@
+"""What processes used, read from outside: CPU and memory from /proc, commits from SQLite's shared memory.
+
+Nothing has to cooperate, so that every contender is measured by the same means.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MEBIBYTE = 1024 * 1024
+# https://www.sqlite.org/walformat.html §2.1: iChange, "incremented with each transaction".
+_CHANGE_AT = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Of one moment: CPU seconds (user and system), resident MiB, and commits by database."""
+
+    cpu: Mapping[str, float]
+    resident: Mapping[str, float]
+    commits: Mapping[str, int]
+
+
+def read_usage(pids: Mapping[str, int], databases: Mapping[str, Path]) -> Usage:
+    """pids: by process name; databases: SQLite files by name. Raises OSError for one that is gone."""
+    return Usage(
+        cpu={name: cpu_seconds(pid) for name, pid in pids.items()},
+        resident={name: resident_mebibytes(pid) for name, pid in pids.items()},
+        commits={name: commits(path) for name, path in databases.items()},
+    )
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all threads of a process, in steps of a clock tick (10 ms)."""
+    # The command stands in parentheses and may hold anything.
+    fields = (
+        Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    )
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mebibytes(pid: int) -> float:
+    """Resident memory now, shared pages included."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE / _MEBIBYTE
+
+
+def commits(database: Path) -> int:
+    """Transactions that wrote to an SQLite database in WAL mode since it was opened; modulo 2**32.
+
+    With synchronous=FULL each is one fsync; those done with NORMAL are counted too.
+    """
+    with Path(f"{database}-shm").open("rb") as shared:
+        header = shared.read(_CHANGE_AT + 4)
+    return int(struct.unpack_from("=I", header, _CHANGE_AT)[0])
+
+
+def between(before: Usage, after: Usage, loops: int) -> dict[str, dict[str, float]]:
+    """CPU milliseconds and commits a closed loop by name, and resident MiB at the end."""
+    return {
+        "cpu_ms_a_loop": {n: 1000 * (after.cpu[n] - before.cpu[n]) / loops for n in after.cpu},
+        "resident_mib": dict(after.resident),
+        "commits_a_loop": {
+            n: ((after.commits[n] - before.commits[n]) % 2**32) / loops for n in after.commits
+        },
+    }
