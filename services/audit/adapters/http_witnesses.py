@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from services.audit.ports import WitnessUnreachable
 
-SECONDS: Final = 5.0
+# A process that stops waits for the round under way.
+SECONDS: Final = 3.0
 _LONGEST_ANSWER: Final = 64 * 1024
 
 

@@ -68,8 +68,11 @@ class PublishedLog:
     def advance(self, note: bytes) -> None:
         """Publishes a checkpoint of ours. Every tile of its tree must be there."""
         with self._changing:
-            self._publication.swap(CHECKPOINT, note)
+            # Writing the tiles took its time. Where another process has published more, its word stands.
             self._refresh()
+            if self.size <= self._key.read(note).size:
+                self._publication.swap(CHECKPOINT, note)
+                self._refresh()
 
     def cosign(self, size: int, signatures: Sequence[Signature], note: bytes, *, counts: bool) -> None:
         """Adds cosignatures of the tree of `size`, whose checkpoint is `note`, to what is published.
