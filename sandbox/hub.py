@@ -27,6 +27,8 @@ from sandbox.supervisor import Supervised, Supervisor, signals_held
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 14.0
+# A service that has ended so often before it was ready once will not be.
+HOPELESS_AFTER_RESTARTS = 3
 
 # Services find their programs and their words in these; nothing else of our environment is theirs.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
@@ -181,12 +183,22 @@ class Hub:
                     del waiting[service]
                 else:
                     waiting[service] = reason
+            self._give_up_on_crash_loops()
             if waiting and time.monotonic() > deadline:
                 reasons = "; ".join(f"{service}: {reason}" for service, reason in waiting.items())
                 raise HubError(
                     f"not ready after {READY_WITHIN_SECONDS:.0f} s ({reasons}): see {self.files.log('')}"
                 )
             time.sleep(0.05)
+
+    def _give_up_on_crash_loops(self) -> None:
+        assert self.supervisor is not None
+        for status in self.supervisor.status():
+            if status.restarts >= HOPELESS_AFTER_RESTARTS and status.last_exit is not None:
+                raise HubError(
+                    f"{status.name} ends again and again at its start (exit code {status.last_exit}): "
+                    f"see {self.files.log(status.name)}"
+                )
 
     def _unready(self, service: str) -> str | None:
         connection = http.client.HTTPConnection(LOOPBACK, self.files.ports(service).operations, timeout=3)

@@ -60,6 +60,8 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         consumer = application.messenger.broker.consumer(self._queues, PREFETCH)
         pause = 0.0
         try:
+            while not self._stopping and not application.messenger.await_queues(TAKE_SECONDS):
+                pass
             while not self._stopping:
                 try:
                     self._once(consumer)

@@ -65,7 +65,7 @@ class Messenger:
         )
         self._processors: list[BatchProcessor[Any]] = []
         self._replicas: list[tuple[Replica, ReplicaView]] = []
-        self._declared = False
+        self._declared = threading.Event()
         # Messages waiting in the outbox, as counted at the last tick.
         self.backlog = 0
         self._stopping = threading.Event()
@@ -129,18 +129,22 @@ class Messenger:
 
     def unready(self) -> str | None:
         """A readiness check: None once everything is declared at the broker."""
-        return None if self._declared else "The broker has not been reached yet."
+        return None if self._declared.is_set() else "The broker has not been reached yet."
+
+    def await_queues(self, seconds: float) -> bool:
+        """Waits until the queues are declared, at most so long; whether they are."""
+        return self._declared.wait(seconds)
 
     def _declare_then_relay(self) -> None:
         while not self._stopping.is_set():
             try:
                 self.broker.declare(self._topology)
-                self._declared = True
+                self._declared.set()
                 break
             except BrokerUnavailable as error:
                 _log.warning("broker not reached", extra={"reason": str(error)})
                 self._stopping.wait(1.0)
-        if self._declared:
+        if self._declared.is_set():
             self.relay.run()
 
     def _keep_time(self) -> None:

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -55,6 +56,7 @@ class Queries:
         self._asked = threading.Event()
         self._pending: dict[str, _Pending] = {}
         self._stopping = False
+        self._ended: list[threading.Event] = []
 
     def ask(self, queue: str, question: Mapping[str, Any]) -> Any:
         """The answer, as JSON values. Raises Refused as the answerer did, and Unavailable."""
@@ -86,13 +88,23 @@ class Queries:
 
     def start(self, spawn: Spawn) -> None:
         """Begins to publish questions and to listen for answers (`runtime.application.Background`)."""
-        spawn(self._publish)
-        spawn(self._listen)
+        for work in (self._publish, self._listen):
+            ended = threading.Event()
+            self._ended.append(ended)
+            spawn(partial(self._until_ended, work, ended))
 
     def stop(self) -> None:
-        """Stops both."""
+        """Stops both, and waits for their ends."""
         self._stopping = True
         self._asked.set()
+        for ended in self._ended:
+            ended.wait()
+
+    def _until_ended(self, work: Callable[[], None], ended: threading.Event) -> None:
+        try:
+            work()
+        finally:
+            ended.set()
 
     def _publish(self) -> None:
         while not self._stopping:

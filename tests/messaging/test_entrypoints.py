@@ -55,7 +55,8 @@ def until(condition):
             eventlet.sleep(0.01)
 
 
-config = {APPLICATION: SimpleNamespace(messenger=SimpleNamespace(broker=broker)), "max_workers": 10}
+messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True)
+config = {APPLICATION: SimpleNamespace(messenger=messenger), "max_workers": 10}
 publish("1", "2")
 container = ServiceContainer(Sample, config=config)
 container.start()
