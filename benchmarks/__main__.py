@@ -26,7 +26,7 @@ from sandbox.broker import PrivateBroker
 CHARTS = Path("docs")
 _STEPS = ("submit_to_offer", "accept_to_confirmation", "progress_to_confirmation", "complete_to_confirmation")
 
-FULL = Effort(plan=Plan(loads=(50, 100, 200)))
+FULL = Effort(plan=Plan(seconds=15, loads=(50, 100, 200)))
 QUICK = Effort(
     plan=Plan(seconds=4, warm_up=2, in_flight=300, loads=(100,), load_seconds=3),
     peers_warm_up=3,

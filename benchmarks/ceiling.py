@@ -1,6 +1,6 @@
 """The bare broker: the same deliveries a closed loop as our hub's, by plain py-amqp, pipelined.
 
-The messages of some real loops are listened to at the hub's exchanges, then published again and again in a
+The messages of some real loops are listened to, then published again and again in a
 virtual host with the same exchanges, queues and bindings: same number, sizes, routing keys and headers,
 persistent and mandatory, confirmed; consumed from every queue and acknowledged in groups. Nothing is
 parsed, decided or stored: what is left is what the broker itself can do.
@@ -20,14 +20,16 @@ from urllib.parse import unquote, urlsplit
 
 import amqp
 
-from contracts.topology import CASES, EVENTS, hub_topology
+from contracts.topology import hub_topology
 from runtime.messaging.rabbitmq import RabbitBroker
+from sandbox.broker import PrivateBroker
 
 IN_FLIGHT = 2000
 PREFETCH = 500
 ACK_EVERY = 100
 # When nothing has come for so long after the last publish, everything has.
 SILENCE_SECONDS = 1.0
+_TRACE = "amq.rabbitmq.trace"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,17 +43,21 @@ class Publication:
 
 
 class Listener:
-    """Hears everything that is said at a hub's exchanges while it is open (a context manager)."""
+    """Hears everything that is published in a virtual host while it is open (a context manager).
 
-    def __init__(self, amqp_uri: str) -> None:
-        self._uri = amqp_uri
+    By RabbitMQ's own tracing, which sees messages to the default exchange too.
+    Source: https://www.rabbitmq.com/docs/firehose.
+    """
+
+    def __init__(self, broker: PrivateBroker, vhost: str) -> None:
+        self._broker, self._vhost = broker, vhost
 
     def __enter__(self) -> Self:
-        self._connection = connect(self._uri)
+        self._connection = connect(self._broker.identity.uri(self._vhost))
         self._channel = self._connection.channel()
         self._queue = self._channel.queue_declare("", exclusive=True).queue
-        for exchange in (EVENTS, CASES):
-            self._channel.queue_bind(self._queue, exchange, "#")
+        self._channel.queue_bind(self._queue, _TRACE, "publish.#")
+        self._broker.evaluate(f'rabbit_trace:start(<<"{self._vhost}">>)')
         return self
 
     def __exit__(
@@ -60,6 +66,7 @@ class Listener:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._broker.evaluate(f'rabbit_trace:stop(<<"{self._vhost}">>)')
         self._connection.close()
 
     def heard(self) -> list[Publication]:
@@ -72,11 +79,12 @@ class Listener:
                 time.sleep(0.05)
                 continue
             quiet_since = time.monotonic()
+            traced = message.headers
             found.append(
                 Publication(
-                    exchange=message.delivery_info["exchange"],
-                    routing_key=message.delivery_info["routing_key"],
-                    partition_key=message.headers["partitionkey"],
+                    exchange=traced["exchange_name"],
+                    routing_key=traced["routing_keys"][0],
+                    partition_key=traced["properties"]["headers"].get("partitionkey", ""),
                     size=len(message.body),
                 )
             )

@@ -101,7 +101,7 @@ class Bench:
         system = OurHub(directory, uri)
         system.start()
         try:
-            with Listener(uri) as listener:
+            with Listener(self.broker, vhost) as listener:
                 close_loops(system, _SHAPE_LOOPS)
                 return listener.heard()
         finally:

@@ -52,7 +52,7 @@ def ratios(rounds: Sequence[Mapping[str, float]], *, of: str) -> Mapping[str, Sp
 
 
 def alternated(contenders: Sequence[str], rounds: int) -> list[list[str]]:
-    """The order of each round: the first contender moves on by one, every other round runs backwards.
+    """The order of each round: each order is run forwards, then backwards, then begins one later.
 
     So nobody always runs first (cold caches) or always after the same neighbour (its dirty pages).
     """
@@ -60,7 +60,7 @@ def alternated(contenders: Sequence[str], rounds: int) -> list[list[str]]:
         return [[] for _ in range(rounds)]
     orders = []
     for number in range(rounds):
-        start = number % len(contenders)
+        start = number // 2 % len(contenders)
         order = [*contenders[start:], *contenders[:start]]
         orders.append(order[::-1] if number % 2 else order)
     return orders

@@ -1,0 +1,83 @@
+"""Percentiles, ratios and the order of rounds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+
+from benchmarks.figures import alternated, percentile, ratios, spread
+
+
+def test_a_percentile_is_always_one_of_the_values() -> None:
+    values = [5.0, 1.0, 4.0, 2.0, 3.0]
+
+    assert percentile(values, 0.5) == 3.0
+    assert percentile(values, 0.99) == 5.0
+    assert percentile(values, 0.2) == 1.0
+    assert percentile(values, 0.21) == 2.0
+    assert percentile(values, 0) == 1.0
+    assert percentile([1.0, 2.0], 0.5) == 1.0
+
+
+def test_of_a_thousand_the_99th_percentile_leaves_ten_above() -> None:
+    values = [float(n) for n in range(1000)]
+
+    assert sum(value > percentile(values, 0.99) for value in values) == 10
+
+
+def test_no_values_have_no_percentile() -> None:
+    assert math.isnan(percentile([], 0.5))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_beyond_the_whole_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        percentile([1.0], share)
+
+
+def test_the_median_of_rounds_is_not_moved_by_one_bad_round() -> None:
+    found = spread([100.0, 101.0, 3.0, 99.0, 102.0])
+
+    assert (found.median, found.lowest, found.highest) == (100.0, 3.0, 102.0)
+
+
+def test_without_rounds_there_is_no_spread() -> None:
+    with pytest.raises(ValueError, match="no round"):
+        spread([])
+
+
+def test_ratios_compare_within_a_round() -> None:
+    # The machine was ten times slower in the second round, for both.
+    rounds = [{"ours": 100.0, "peer": 20.0}, {"ours": 10.0, "peer": 2.0}, {"ours": 120.0, "peer": 20.0}]
+
+    found = ratios(rounds, of="ours")
+
+    assert set(found) == {"peer"}
+    assert (found["peer"].median, found["peer"].highest) == (5.0, 6.0)
+
+
+def test_a_round_that_lacks_one_of_the_two_says_nothing() -> None:
+    rounds = [{"ours": 100.0}, {"peer": 5.0}, {"ours": 100.0, "peer": 0.0}, {"ours": 9.0, "peer": 3.0}]
+
+    assert ratios(rounds, of="ours")["peer"].median == 3.0
+    assert ratios(rounds[:3], of="ours") == {}
+
+
+def test_every_round_has_everybody_once() -> None:
+    orders = alternated(["a", "b", "c"], 5)
+
+    assert len(orders) == 5
+    assert all(sorted(order) == ["a", "b", "c"] for order in orders)
+
+
+def test_nobody_always_runs_first_or_after_the_same_neighbour() -> None:
+    orders = alternated(["a", "b", "c", "d"], 8)
+
+    assert len(Counter(order[0] for order in orders)) > 2
+    assert len({order[order.index("a") - 1] for order in orders if order[0] != "a"}) > 1
+
+
+def test_no_contenders_make_empty_rounds() -> None:
+    assert alternated([], 2) == [[], []]

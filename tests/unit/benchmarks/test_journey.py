@@ -1,0 +1,19 @@
+"""The driver closes every loop of a real hub. How fast is nobody's business here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.journey import close_loops
+from benchmarks.ours import OurHub
+
+
+def test_twenty_referrals_are_all_closed(tmp_path: Path, vhost: str) -> None:
+    hub = OurHub(tmp_path / "hub", vhost)
+    hub.start()
+    try:
+        assert close_loops(hub, 20) == 20
+        # Nothing is left over that a second driver would mistake for its own.
+        assert close_loops(hub, 20) == 20
+    finally:
+        hub.stop()
