@@ -412,10 +412,14 @@ class AgreementChanged(Fact):
 @_fact("token_key.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenKeyChanged(Fact):
-    """A public Ed25519 key (JWK) that bearer tokens are signed with. Source: RFC 8037."""
+    """A public Ed25519 key (JWK) that bearer tokens are signed with. Source: RFC 8037.
+
+    withdrawn: tokens signed with it are believed no more.
+    """
 
     revision: int
     key: Mapping[str, Any]
+    withdrawn: bool = False
 
 
 @_fact("replica.requested", classification="public")

@@ -22,8 +22,12 @@ class TokenKeys:
         return self._set
 
     def absorb(self, records: Sequence[Record]) -> None:
-        """Takes over keys that are new or have changed; other records are not its concern."""
-        keys = {record.key: record.data["key"] for record in records if record.type == TokenKeyChanged.type}
-        if keys:
-            self._by_kid.update(keys)
+        """Takes over keys that are new, changed or withdrawn; other records are not its concern."""
+        changed = [record for record in records if record.type == TokenKeyChanged.type]
+        for record in changed:
+            if record.data.get("withdrawn"):
+                self._by_kid.pop(record.key, None)
+            else:
+                self._by_kid[record.key] = record.data["key"]
+        if changed:
             self._set = {"keys": list(self._by_kid.values())}

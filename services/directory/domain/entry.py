@@ -24,10 +24,14 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenKey:
-    """A public key that tokens are signed with. id: its kid; key: the JWK, RFC 8037."""
+    """A public key that tokens are signed with. id: its kid; key: the JWK, RFC 8037.
+
+    withdrawn: it was replaced, and what it signed is believed no more.
+    """
 
     id: str
     key: Mapping[str, Any]
+    withdrawn: bool = False
 
 
 Entry = Organization | Agreement | TokenKey | Client

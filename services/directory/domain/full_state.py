@@ -27,7 +27,7 @@ def full_state(standing: Standing[Entry]) -> Fact | None:
     if isinstance(entry, Agreement):
         return AgreementChanged(revision=standing.revision, agreement=entry)
     if isinstance(entry, TokenKey):
-        return TokenKeyChanged(revision=standing.revision, key=entry.key)
+        return TokenKeyChanged(revision=standing.revision, key=entry.key, withdrawn=entry.withdrawn)
     return None
 
 

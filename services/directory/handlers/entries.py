@@ -18,7 +18,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.directory.domain.amendment import Editor, check_expected, permit_amendment
 from services.directory.domain.client import Client, Role, client
-from services.directory.domain.entry import E, E_co, Entry, Revision, Standing, TokenKey, revise
+from services.directory.domain.entry import E, E_co, Entry, Revision, Standing, Subject, TokenKey, revise
 from services.directory.domain.full_state import full_state
 from services.directory.ports import Register, ServiceIndex
 
@@ -102,8 +102,18 @@ class Entries:
         return self._write(Client, client_id, decide, editor.id)
 
     def announce(self, key: TokenKey, *, by: str) -> None:
-        """Tells the network of the key we sign tokens with, unless it has been told."""
-        self._write(TokenKey, key.id, lambda _: key, by)
+        """Tells the network of the key we sign tokens with, and that every other key is withdrawn.
+
+        A key is replaced because it is old or because it was stolen; tokens live for minutes, and a
+        client whose token is refused asks for another: so the old key ends at once.
+        """
+        with self._database.write() as transaction:
+            self._register.hold(transaction)
+            ids = [known.entry.id for known in self._register.every(transaction, Subject.token_key)]
+            standing = self._register.standing(transaction, TokenKey, [*ids, key.id])
+            others = [replace(s.entry, withdrawn=True) for i, s in standing.items() if i != key.id]
+            self._keep(transaction, revise(standing, [key, *others], by=by, at=self._clock.now()))
+        self._committed()
 
     def enter(self, kind: type[E], wanted: Sequence[E], *, by: str) -> int:
         """Makes the entries what is wanted, in transactions of many; returns how many changed.

@@ -118,6 +118,18 @@ def test_a_token_key_is_told_once(directory: Directory) -> None:
     assert event.partition_key == "kid"
 
 
+def test_a_new_token_key_withdraws_the_one_before(directory: Directory) -> None:
+    old, new = (TokenKey(id=kid, key={"kid": kid, "x": "..."}) for kid in ("old", "new"))
+    directory.entries.announce(old, by=SOURCE)
+    directory.entries.announce(new, by=SOURCE)
+    directory.entries.announce(new, by=SOURCE)
+    told = {event.partition_key: event.data for event in directory.events()[1:]}
+    assert told == {
+        "old": TokenKeyChanged(revision=2, key=old.key, withdrawn=True),
+        "new": TokenKeyChanged(revision=1, key=new.key),
+    }
+
+
 def test_a_new_secret_ends_the_old_one_and_is_told_to_nobody(directory: Directory) -> None:
     for secret in ("first", "second"):
         written = directory.entries.put_client(

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from contracts.facts import OrganizationChanged, TokenKeyChanged
+from runtime.messaging.replica import Record
+from runtime.web.token_keys import TokenKeys
+
+
+def record(kid: str, change: int, *, withdrawn: bool = False, kind: str = TokenKeyChanged.type) -> Record:
+    data = {"revision": change, "key": {"kid": kid}, "withdrawn": withdrawn}
+    return Record(type=kind, key=kid, change=change, data=data)
+
+
+def test_keys_are_believed_until_they_are_withdrawn() -> None:
+    keys = TokenKeys()
+    assert keys() == {"keys": []}
+    keys.absorb([record("old", 1)])
+    keys.absorb([record("new", 2), record("kg.osh", 3, kind=OrganizationChanged.type)])
+    assert keys() == {"keys": [{"kid": "old"}, {"kid": "new"}]}
+    keys.absorb([record("old", 4, withdrawn=True)])
+    assert keys() == {"keys": [{"kid": "new"}]}
