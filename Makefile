@@ -2,7 +2,7 @@
 #   make demo   installs what is missing, starts a hub of its own, plays five referrals, ends
 #   make test   sets up, and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench lock lock-bench schemas clean
+.PHONY: help setup demo up test crash check format bench lock lock-bench schemas clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,6 +34,9 @@ up: setup ## a hub on this machine, until Ctrl-C; DATA=dir says where
 
 test: setup ## every test, on real RabbitMQ, SQLite and PostgreSQL
 	$(BIN)/python -m pytest
+
+crash: setup ## two hundred kills at any moment, beside the fifteen of `make test`
+	KOPURO_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/crash/test_audit.py
 
 check: setup ## style, types, the rooms' walls, and that what we publish is what we declare
 	$(BIN)/ruff check .

@@ -132,12 +132,16 @@ def test_killed_at_any_moment_under_load_there_is_no_fork_no_gap_and_no_duplicat
     chance = random.Random(SEED)
     events: list[Event[Fact]] = []
     published_at_kill = []
-    for _ in range(KILLS):
+    for n in range(KILLS):
         more: list[Event[Fact]] = [accepted() for _ in range(chance.randrange(20, 120))]
         hub.publish(more[: len(more) // 2])
         hub.service.process.spawn()
-        # From the middle of its start to the middle of its work.
-        time.sleep(chance.uniform(0.5, 2.5))
+        # In turn: in the middle of its start, and in the middle of its work, however slow the machine is.
+        if n % 2:
+            before = hub.look()
+            hub.until(lambda before=before: hub.look() > before)  # type: ignore[misc]
+        else:
+            time.sleep(chance.uniform(0.3, 2.0))
         hub.publish(more[len(more) // 2 :])
         time.sleep(chance.uniform(0.0, 0.3))
         hub.service.process.kill()
@@ -154,4 +158,4 @@ def test_killed_at_any_moment_under_load_there_is_no_fork_no_gap_and_no_duplicat
         f"after the last one a new checkpoint within {seconds:.1f} s\n"
     )
     # A process that never came to work would make all of this true as well.
-    assert len(set(published_at_kill)) > KILLS // 4
+    assert len(set(published_at_kill)) >= KILLS // 2
