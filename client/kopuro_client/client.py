@@ -317,10 +317,18 @@ class Kopuro:
         until: str | None = None,
         after: str | None = None,
         limit: int | None = None,
+        actor: str | None = None,
+        need: str | None = None,
+        region: str | None = None,
+        origin: str | None = None,
+        corridor: str | None = None,
+        outcome: str | None = None,
     ) -> HistoryPage:
         """A page of the audit log's entries, with the tree head they were read from.
 
-        since, until: RFC 3339.
+        since, until: RFC 3339. actor: who did it: a service (`/kg/routing`), an organisation, a reader.
+        need, region, origin, corridor (`KG-RU`): of the referrals whose submission says so; a group and a
+        country stand for all of theirs.
         """
         params = {
             "referral": referral,
@@ -328,6 +336,12 @@ class Kopuro:
             "type": event_type,
             "from": since,
             "to": until,
+            "actor": actor,
+            "need": need,
+            "region": region,
+            "origin": origin,
+            "corridor": corridor,
+            "outcome": outcome,
             "after": after,
             "limit": limit,
         }

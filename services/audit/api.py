@@ -18,6 +18,7 @@ from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_o
 from runtime.web.request import Request
 from services.audit import tile_api
 from services.audit.bundle_file import bundle_file
+from services.audit.domain import facets
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import leaf_hash
 from services.audit.domain.search import Search
@@ -28,13 +29,19 @@ from services.audit.ports import StoredLeaf
 
 _SCOPE: Final = "history"
 _LARGEST: Final = 10**12 - 1  # twelve digits is what a whole number in a query may have
-_SEARCHED: Final = frozenset({"referral", "organization", "type", "from", "to"})
+_SEARCHED: Final = frozenset({"referral", "organization", "type", "from", "to", *facets.SEARCHED})
 _PAGED: Final = frozenset({"after", "limit"})
 # What a search asks for stays on record: it must have the form of a name, and cannot be a person's.
 _FORMS: Final = {
     "referral": re.compile(UUID_PATTERN),
     "organization": re.compile(ORGANIZATION_PATTERN),
     "type": re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}"),
+    "actor": re.compile(r"[a-z0-9/._-]+"),
+    "need": re.compile(r"[a-z_]+(\.[a-z_]+)?"),
+    "region": re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?"),
+    "origin": re.compile(r"[A-Z]{2}"),
+    "corridor": re.compile(r"[A-Z]{2}-[A-Z]{2}"),
+    "outcome": re.compile(r"[a-z_]+"),
 }
 _LONGEST: Final = 200
 
@@ -134,6 +141,7 @@ def _page(handlers: AuditHandlers, request: Request, query: Mapping[str, str]) -
         type=query.get("type"),
         since=_time(query, "from"),
         until=_time(query, "to"),
+        facets=tuple((name, query[name]) for name in facets.SEARCHED if name in query),
     )
     position = None
     if "after" in query:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from contracts.errors import Unavailable
 from services.audit.domain.entry import Entry
+from services.audit.domain.facets import Facet
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import HashReader, Row
 from services.audit.domain.note import Signature
@@ -21,8 +22,8 @@ from services.audit.domain.search import Search
 class NewEntry:
     """One entry on its way into the log, with what is kept beside its leaf.
 
-    latest: the latest time up to this entry; organizations: those it is found by; salt, data: what opens
-    the commitment.
+    latest: the latest time up to this entry; organizations, facets: what it is found by; salt, data: what
+    opens the commitment.
     """
 
     index: int
@@ -30,6 +31,7 @@ class NewEntry:
     leaf: bytes
     latest: dt.datetime
     organizations: Sequence[str]
+    facets: Sequence[Facet]
     salt: bytes
     data: Mapping[str, Any]
 

@@ -24,6 +24,14 @@ def history(
     ] = None,
     since: Annotated[str | None, typer.Option("--from", help="From this time on (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Before this time (RFC 3339).")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Only what this service, organisation or reader did.")
+    ] = None,
+    need: Annotated[str | None, typer.Option(help="Referrals with this need, or of this group.")] = None,
+    region: Annotated[str | None, typer.Option(help="Referrals in this region or country.")] = None,
+    origin: Annotated[str | None, typer.Option(help="Referrals of persons from this country.")] = None,
+    corridor: Annotated[str | None, typer.Option(help="Origin and destination, such as KG-RU.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="What tells this outcome.")] = None,
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:
@@ -34,6 +42,12 @@ def history(
         event_type=type_,
         since=since,
         until=until,
+        actor=actor,
+        need=need,
+        region=region,
+        origin=origin,
+        corridor=corridor,
+        outcome=outcome,
         after=after,
         limit=limit,
     )

@@ -10,7 +10,8 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
-from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS, ORGANIZATIONS
+from services.audit.adapters.sql_search import page_of
+from services.audit.adapters.tables import ENTRIES, FACETS, HEAD, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.domain.chronology import Chronology
 from services.audit.domain.entry import organizations_of
 from services.audit.domain.head import Head
@@ -136,6 +137,13 @@ class SqlLog:
         ]
         if found_by:
             transaction.execute(insert(ORGANIZATIONS), found_by)
+        facets = [
+            {"facet": facet, "value": value, "leaf_index": new.index}
+            for new in entries
+            for facet, value in new.facets
+        ]
+        if facets:
+            transaction.execute(insert(FACETS), facets)
         transaction.execute(
             insert(NODES),
             [{"level": row.level, "first": row.first, "hashes": b"".join(row.hashes)} for row in rows],
@@ -149,30 +157,19 @@ class SqlLog:
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
         """See `ports.Log`."""
-        entries = ENTRIES.c
-        wanted = select(ENTRIES)
-        index = entries.leaf_index
-        if search.organization is not None:
-            wanted = wanted.join(ORGANIZATIONS, ORGANIZATIONS.c.leaf_index == entries.leaf_index)
-            wanted = wanted.where(ORGANIZATIONS.c.organization == search.organization)
-            # The side table's own column: its key is then what the page is sought by.
-            index = ORGANIZATIONS.c.leaf_index
-        if search.referral_id is not None:
-            wanted = wanted.where(entries.referral_id == search.referral_id)
-        if search.type is not None:
-            wanted = wanted.where(entries.type == search.type)
+        spans = []
         if search.since is not None:
-            wanted = wanted.where(entries.time >= search.since)
+            spans.append(ENTRIES.c.time >= search.since)
             reached = _first_reaching(transaction, search.since)
             start = stop if reached is None else max(start, reached)
         if search.until is not None:
-            wanted = wanted.where(entries.time < search.until)
+            spans.append(ENTRIES.c.time < search.until)
             head = self.head(transaction)
             beyond = None if head is None else head.chronology.beyond(search.until)
             passed = None if beyond is None else _first_reaching(transaction, beyond)
             stop = stop if passed is None else min(stop, passed)
-        page = wanted.where(index >= start, index < stop).order_by(index).limit(limit)
-        return [_stored(row) for row in transaction.execute(page)]
+        page = page_of(transaction, search, start=start, stop=stop, limit=limit)
+        return [_stored(row) for row in transaction.execute(page.where(*spans))]
 
     def opened_leaves(
         self, transaction: Connection, referral_id: str, *, stop: int, limit: int

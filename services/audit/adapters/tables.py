@@ -6,7 +6,7 @@ which may be erased row by row without a proof becoming wrong.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant, Json, RowNumber
@@ -62,6 +62,30 @@ OPENINGS = Table(
     Column("leaf_index", RowNumber, primary_key=True, autoincrement=False),
     Column("salt", LargeBinary, nullable=False),
     Column("data", Json, nullable=False),
+)
+
+# By what else an entry is found: see `domain.facets`. Erased with the opening.
+FACETS = Table(
+    "facets",
+    METADATA,
+    Column("facet", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("leaf_index", RowNumber, primary_key=True, autoincrement=False),
+    # What has to be erased is found by its entry.
+    Index("facets_leaf_index", "leaf_index"),
+    sqlite_with_rowid=False,
+)
+
+# Referrals that came to an end, for the retention of their openings. `pending` while something of theirs
+# may have to be erased; of revoked consent at once, of the others so long after `closed_at`.
+CLOSURES = Table(
+    "closures",
+    METADATA,
+    Column("referral_id", Text, primary_key=True),
+    Column("closed_at", Instant, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+    Column("pending", Boolean, nullable=False),
+    Index("closures_due", "pending", "revoked", "closed_at"),
 )
 
 # Neighbouring nodes of one level that one batch completed, level 0 included: 32 bytes each, side by side.

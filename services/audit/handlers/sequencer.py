@@ -26,6 +26,7 @@ from contracts.errors import Defect, Unavailable
 from runtime.messaging.ports import Outgoing
 from services.audit.domain.chronology import Chronology
 from services.audit.domain.entry import SALT_BYTES, entry_of, leaf_bytes, organizations_of
+from services.audit.domain.facets import facets_of
 from services.audit.domain.head import Head, LogKey
 from services.audit.domain.merkle import leaf_hash
 from services.audit.ports import Log, NewEntry
@@ -94,6 +95,7 @@ class Sequencer:
                     leaf=leaf_bytes(entry),
                     latest=chronology.latest or message.time,
                     organizations=organizations_of(message.data),
+                    facets=facets_of(message.type, message.source, message.data),
                     salt=salt,
                     data=message.data,
                 )

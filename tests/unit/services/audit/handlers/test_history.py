@@ -139,3 +139,62 @@ def test_a_read_is_an_event_that_every_consumer_can_decode(told: LogOnDatabase) 
     told.history.page("ann", Search(organization=OSH), None, 50)
     read: Envelope = told.recorded_reads()[0]
     assert read.event().type == "kopuro.history.read.v1"
+
+
+def situation(sender: str, need: str, region: str, time: dt.datetime = NOON) -> Envelope:
+    facts = {"needs": [need], "region": region, "origin_country": "KG", "sex": "female"}
+    data = {"sender": sender, "facts": facts}
+    return event(
+        "kopuro.referral.submitted.v1", partition_key=new_id(), data=data, time=time, source="/kg/intake"
+    )
+
+
+@pytest.mark.parametrize(
+    ("facets", "indices"),
+    [
+        ((("need", "legal.wage_claim"),), [0, 2]),
+        ((("need", "legal"),), [0, 1, 2]),
+        ((("region", "RU"),), [0, 1, 3]),
+        ((("corridor", "KG-RU"), ("need", "legal")), [0, 1]),
+        ((("origin", "KG"),), [0, 1, 2, 3]),
+        ((("actor", OSH),), [0, 3]),
+        ((("actor", "/kg/routing"),), [4]),
+        ((("outcome", "resolved"),), [4]),
+        ((("actor", OSH), ("need", "shelter"), ("region", "RU-MOW")), [3]),
+        ((("need", "shelter"), ("region", "KZ")), []),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 50])
+def test_entries_are_found_by_what_their_events_say(
+    audit: LogOnDatabase, facets: tuple[tuple[str, str], ...], indices: list[int], limit: int
+) -> None:
+    completed = event("kopuro.referral.completed.v1", data={"sender": OSH, "outcome": "resolved"})
+    audit.append(
+        [
+            situation(OSH, "legal.wage_claim", "RU-MOW"),
+            situation(ALMATY, "legal.work_permit", "RU-SPE"),
+            situation(ALMATY, "legal.wage_claim", "KZ-75"),
+            situation(OSH, "shelter", "RU-MOW"),
+            completed,
+        ]
+    )
+    pages = list(turned(audit, Search(facets=facets), limit))
+    assert [index for page in pages for index in page] == indices
+
+
+def test_a_search_by_a_facet_may_be_narrowed_by_all_else(audit: LogOnDatabase) -> None:
+    audit.append([situation(OSH, "shelter", "RU-MOW", NOON + n * HOUR) for n in range(4)])
+    shelter = (("need", "shelter"),)
+    assert found(audit, Search(facets=shelter, since=NOON + HOUR, until=NOON + 3 * HOUR)) == [1, 2]
+    assert found(audit, Search(facets=shelter, organization=OSH, type="kopuro.referral.submitted.v1")) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert found(audit, Search(facets=shelter, type="kopuro.offer.opened.v1")) == []
+
+
+def test_a_search_by_facets_goes_on_record_as_it_was_asked(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(facets=(("corridor", "KG-RU"),)), None, 1)
+    assert told.recorded_reads()[0].data["filter"] == {"corridor": "KG-RU"}
