@@ -3,10 +3,12 @@
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from sandbox.broker import PrivateBroker
+from tests.faults.tcp_proxy import TcpProxy
 from tests.servers import PostgresServer
 
 
@@ -23,6 +25,23 @@ def vhost(broker: PrivateBroker) -> Iterator[str]:
     name = f"test-{secrets.token_hex(6)}"
     yield broker.add_vhost(name)
     broker.remove_vhost(name)
+
+
+@pytest.fixture
+def proxy(vhost: str) -> Iterator[TcpProxy]:
+    """A way to the broker that can be cut."""
+    parts = urlsplit(vhost)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with TcpProxy((parts.hostname, parts.port)) as running:
+        yield running
+
+
+@pytest.fixture
+def proxied(vhost: str, proxy: TcpProxy) -> str:
+    """The URI of `vhost` by way of the proxy."""
+    parts = urlsplit(vhost)
+    return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}").geturl()
 
 
 @pytest.fixture(scope="session")

@@ -107,8 +107,8 @@ class Relay:
         self._ended.wait()
 
     def _forget(self, numbers: Sequence[int]) -> None:
-        # Confirmed, not yet deleted: a crash here publishes them once more, and inboxes know them. For the
-        # same reason the deletion need not wait for the disk.
+        # Confirmed, row not yet deleted: a crash here publishes them once more, and inboxes know them. For
+        # the same reason the deletion need not wait for the disk.
         if numbers:
             with self._database.write(durable=False) as transaction:
                 self._outbox.forget(transaction, numbers)

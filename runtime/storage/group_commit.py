@@ -102,7 +102,8 @@ class GroupCommit(Generic[C, R]):
             results = self._apply(connection, [waiting.command for waiting in group])
             if len(results) != len(group):
                 raise Defect("A group commit lost count of its commands.")
-        # Committed. From here on nothing may raise: the group would be applied again.
+        # Committed, not yet answered: a crash here leaves callers who do not know, and who ask again (their
+        # commands are repeatable). From here on nothing may raise: the group would be applied again.
         for waiting, result in zip(group, results, strict=True):
             if isinstance(result, KopuroError):
                 waiting.error = result

@@ -80,8 +80,8 @@ class MailboxHandlers:
             return Page(bodies=[], last=after)
         new = [entry.sequence for entry in entries if entry.state is State.queued]
         if new:
-            # Committed before the answer is sent. If that is lost, the message is still unacknowledged
-            # and comes again; on record is the moment from which the organisation could know.
+            # Handed out on record, not yet sent: if the answer is lost here, the message is still
+            # unacknowledged and comes again; on record is the moment from which the organisation could know.
             self._hand_outs.submit(new)
         with self._database.read() as transaction:
             bodies = self._mailboxes.bodies(transaction, [entry.sequence for entry in entries])

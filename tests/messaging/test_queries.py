@@ -17,7 +17,7 @@ from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.ports import Broker
 from runtime.messaging.queries import Queries, QuestionProcessor
 from runtime.messaging.rabbitmq import RabbitBroker
-from tests.messaging.tcp_proxy import TcpProxy
+from tests.faults.tcp_proxy import TcpProxy
 
 QUESTIONS = Topology(
     exchanges=(),

@@ -14,7 +14,7 @@ from contracts.topology import DIRECT, Queue, Topology
 from runtime.messaging.ports import BrokerUnavailable, Consumer, Delivery, Outgoing, PublishIncomplete
 from runtime.messaging.rabbitmq import RabbitBroker
 from sandbox.broker import PrivateBroker
-from tests.messaging.tcp_proxy import TcpProxy
+from tests.faults.tcp_proxy import TcpProxy
 
 QUORUM = {"x-queue-type": "quorum"}
 FULL = {**QUORUM, "x-max-length": 2, "x-overflow": "reject-publish"}

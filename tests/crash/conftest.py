@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.crashing import CrashHub, Listener
+
+
+@pytest.fixture
+def crash_hub(vhost: str, tmp_path: Path) -> CrashHub:
+    return CrashHub(vhost, tmp_path)
+
+
+@pytest.fixture
+def listener(crash_hub: CrashHub, tmp_path: Path) -> Iterator[Listener]:
+    """Hears every fact of the hub."""
+    made = Listener(crash_hub.amqp_uri, tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,235 @@
+"""A hub around one service that dies and starts again: who speaks to it, and what the others hear."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, insert, select, text
+
+from contracts.codes import Urgency
+from contracts.envelope import Event, decode
+from contracts.facts import AgreementChanged, Fact, OrganizationChanged, TokenKeyChanged
+from contracts.organization import SealingKey
+from contracts.records import read
+from kopuro_client.sealing import public_key, seal
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.ports import Outgoing
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from tests.crash.faulty.moments import PLAN, Moment, plan, reached
+from tests.messaging.workshop import EFFECTS, METADATA, TABLES, HandClock
+from tests.processes import HUB, RunningService
+from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours
+from tests.unit.services.intake.samples import document
+from tests.unit.services.intake.samples import organization as member
+from tests.unit.services.routing.samples import agreement
+from tests.unit.services.routing.samples import organization as receiver
+from tests.unit.services.routing.workbench import sender as sender_only
+
+WAIT_SECONDS = 20.0
+# Who may be asked, in routing's tests; SENDER is who asks.
+RECEIVERS = ("ru.one", "ru.two")
+# The deadline of every offer, in seconds.
+ANSWER_SECONDS = 2
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+class Crashing:
+    """One service twice over: `dying` is made of faulty parts, `whole` is the service as it is.
+
+    Both are at home in one database and one virtual host; only one of them runs at a time.
+    """
+
+    def __init__(
+        self, service: str, directory: Path, *, amqp_uri: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._url = f"sqlite:///{directory / service}.sqlite"
+        database = Database.open(self._url)
+        upgrade(f"services.{service}", database)
+        database.close()
+        self._plan = directory / "plan"
+
+        def made(package: str, place: str) -> RunningService:
+            (directory / place).mkdir()
+            return RunningService(
+                package,
+                directory / place,
+                amqp_uri=amqp_uri,
+                database_url=self._url,
+                environment={PLAN: str(self._plan), **(environment or {})},
+            )
+
+        self.dying = made(f"tests.crash.faulty.{service}", "dying")
+        self.whole = made(f"services.{service}", "whole")
+
+    def announce(self, discovery: Mapping[str, Any]) -> None:
+        for service in (self.dying, self.whole):
+            (service.log.parent / "discovery.json").write_text(json.dumps(discovery))
+
+    def plan(self, moment: Moment) -> None:
+        plan(self._plan, moment)
+
+    def until_reached(self) -> None:
+        until(lambda: reached(self._plan), "the process comes to the moment that was planned")
+
+    def until_dead(self) -> None:
+        assert self.dying.process.wait(WAIT_SECONDS), "the process did not come to its end"
+        assert self.dying.process.exit_code() == -9
+
+    def until_published(self) -> None:
+        """Return when the outbox is empty."""
+        until(lambda: self.rows("outbox") == 0, "the outbox is empty")
+
+    def rows(self, table: str) -> int:
+        database = Database.open(self._url)
+        try:
+            with database.read() as transaction:
+                return int(transaction.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608
+        finally:
+            database.close()
+
+
+def consumed(service: RunningService, consumer: str, result: str) -> int:
+    """How many messages the process has found to be so, since it started."""
+    label = f'kopuro_messages_consumed_total{{consumer="{consumer}",result="{result}"}}'
+    for line in httpx.get(service.operations_url + "/metrics").text.splitlines():
+        if line.startswith(label):
+            return int(float(line.rpartition(" ")[2]))
+    return 0
+
+
+class Listener:
+    """What becomes of the facts at somebody who takes them: a real consumer, with an inbox of its own.
+
+    copies: how often each message came, by its id. effects: the facts that took effect, in order.
+    """
+
+    def __init__(self, amqp_uri: str, directory: Path) -> None:
+        self.copies: Counter[str] = Counter()
+        self._events: dict[str, Event[Fact]] = {}
+        self._database = Database.open(f"sqlite:///{directory / 'listener.sqlite'}")
+        with self._database.write() as transaction:
+            METADATA.create_all(transaction)
+        self._consumer = RabbitBroker(amqp_uri).consumer(["audit.log"], 1000)
+        self._processor = BatchProcessor(
+            "listener",
+            ["audit.log"],
+            database=self._database,
+            tables=TABLES,
+            decode=decode,
+            handler=self._take_effect,
+            clock=HandClock(),
+            metrics=MessagingMetrics(CollectorRegistry()),
+            after_commit=lambda: None,
+        )
+
+    def close(self) -> None:
+        self._consumer.close()
+        self._database.close()
+
+    def effects(self, kind: type[Fact]) -> list[Any]:
+        """The data of the facts of a kind that have taken effect; all that has come counts."""
+        while deliveries := self._consumer.take(1000, 0.3):
+            self._processor.process(deliveries)
+            self._consumer.acknowledge(deliveries)
+            self.copies.update(delivery.message_id for delivery in deliveries)
+        with self._database.read() as transaction:
+            ids = list(transaction.execute(select(EFFECTS.c.message_id)).scalars())
+        events = (self._events[id_] for id_ in ids)
+        return [event.data for event in events if isinstance(event.data, kind)]
+
+    def until_heard(self, kind: type[Fact]) -> Any:
+        """The first fact of a kind."""
+        until(lambda: bool(self.effects(kind)), f"{kind.__name__} is heard")
+        return self.effects(kind)[0]
+
+    def most_copies(self, kind: type[Fact]) -> int:
+        """How often the message of that kind came that came most often."""
+        return max(n for id_, n in self.copies.items() if isinstance(self._events[id_].data, kind))
+
+    def _take_effect(
+        self, transaction: Connection, events: Sequence[Event[Fact]], now: object
+    ) -> Iterable[Outgoing]:
+        self._events |= {event.id: event for event in events}
+        transaction.execute(insert(EFFECTS), [{"message_id": event.id} for event in events])
+        return ()
+
+
+class CrashHub(Neighbours):
+    """The neighbours, and the directory's word to whoever asks for it."""
+
+    def __init__(self, amqp_uri: str, directory: Path) -> None:
+        super().__init__(amqp_uri, directory)
+        self.amqp_uri = amqp_uri
+        self.directory = directory
+
+    def crashing_intake(self, *, amqp_uri: str | None = None) -> Crashing:
+        for name in (SENDER, ACCEPTOR):
+            key = read(SealingKey, dict(public_key(self.keys[name])))
+            self.publish(
+                OrganizationChanged(revision=1, organization=member(name, key=key)), partition_key=name
+            )
+        self._tell_token_key("intake.directory")
+        crashing = Crashing("intake", self.directory, amqp_uri=amqp_uri or self.amqp_uri)
+        custody = public_key(self.custody_key)
+        crashing.announce({"hub": HUB, "version": "1", "custody_key": custody})
+        return crashing
+
+    def crashing_delivery(self) -> Crashing:
+        self._tell_token_key("delivery.directory")
+        return Crashing("delivery", self.directory, amqp_uri=self.amqp_uri)
+
+    def crashing_routing(self) -> Crashing:
+        for record in (sender_only(SENDER), *map(receiver, RECEIVERS)):
+            self.publish(OrganizationChanged(revision=1, organization=record), partition_key=record.id)
+        self.publish(AgreementChanged(revision=1, agreement=agreement()), partition_key="network")
+        self._tell_token_key("routing.directory")
+        policy = self.directory / "policy.json"
+        short = {"answer": ANSWER_SECONDS, "progress": 86400}
+        policy.write_text(json.dumps({"version": "short", str(Urgency.urgent): short}))
+        return Crashing(
+            "routing",
+            self.directory,
+            amqp_uri=self.amqp_uri,
+            environment={"KOPURO_POLICY": str(policy)},
+        )
+
+    def submit(self, service: RunningService, body: Mapping[str, Any]) -> httpx.Response | None:
+        """Submits the referral, always under the same Idempotency-Key; None when nobody answers."""
+        headers = {**self.headers(SENDER), "Idempotency-Key": "the-only-one"}
+        with suppress(httpx.TransportError):
+            return httpx.post(service.url + "/v1/referrals", headers=headers, json=dict(body), timeout=30)
+        return None
+
+    def referral_body(self) -> dict[str, Any]:
+        return document(case=seal({"name": "N", "phones": [], "narrative": ""}, public_key(self.custody_key)))
+
+    def mailbox(self, service: RunningService) -> list[dict[str, Any]] | None:
+        """The messages that lie there for ACCEPTOR; None when nobody answers."""
+        with suppress(httpx.TransportError):
+            answer = httpx.get(
+                f"{service.url}/v1/mailbox?wait=20", headers=self.headers(ACCEPTOR), timeout=30
+            )
+            items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+            return items
+        return None
+
+    def _tell_token_key(self, queue: str) -> None:
+        self.publish(TokenKeyChanged(revision=1, key=self.signer.public_jwk()), partition_key=self.signer.kid)
+        self._complete(queue)

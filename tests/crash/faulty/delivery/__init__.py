@@ -1,0 +1,1 @@
+"""Delivery, faulty: `python -m runtime tests.crash.faulty.delivery`."""

@@ -1,0 +1,1 @@
+"""Intake, faulty: `python -m runtime tests.crash.faulty.intake`."""

@@ -1,0 +1,1 @@
+"""Routing, faulty: `python -m runtime tests.crash.faulty.routing`."""

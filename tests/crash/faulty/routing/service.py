@@ -1,0 +1,3 @@
+from services.routing.service import SERVICE
+
+__all__ = ["SERVICE"]

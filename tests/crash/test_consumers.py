@@ -1,0 +1,97 @@
+"""Killed on a message's way in: delivered, processed, committed, acknowledged.
+
+Every crash point that `runtime.messaging.inbox` and `entrypoints` name lies between two of these moments.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.facts import OfferOpened, OfferRevoked, ReferralSubmitted
+from runtime.identifiers import new_id
+from tests.crash.crashing import CrashHub, Listener, consumed, until
+from tests.crash.faulty.moments import Moment, named
+from tests.services.neighbours import ACCEPTOR, SENDER
+from tests.unit.services.routing.samples import facts
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+# How often the message takes effect and how often it is known, after the restart.
+MOMENTS = [
+    # "delivered, not committed"
+    (Moment.delivered, 1, 0),
+    (Moment.before_commit, 1, 0),
+    # "committed, not yet acknowledged"
+    (Moment.before_acknowledgement, 0, 1),
+    (Moment.acknowledged, 0, 0),
+]
+
+
+def revoked() -> OfferRevoked:
+    return OfferRevoked(
+        referral_id=new_id(),
+        offer_id=new_id(),
+        organization=ACCEPTOR,
+        sender=SENDER,
+        reason="accepted_elsewhere",
+    )
+
+
+@pytest.mark.parametrize(("moment", "applied", "known"), MOMENTS, ids=named)
+def test_killed_on_its_way_in_a_fact_is_put_into_the_mailbox_once(
+    crash_hub: CrashHub, moment: Moment, applied: int, known: int
+) -> None:
+    crashing = crash_hub.crashing_delivery()
+    fact, next_fact = revoked(), revoked()
+    with crashing.dying:
+        crashing.dying.until_ready()
+        crashing.plan(moment)
+        crash_hub.publish(fact)
+        crashing.until_dead()
+    # Behind the first one in the queue: when it has been processed, so has whatever came again.
+    crash_hub.publish(next_fact)
+    with crashing.whole:
+        crashing.whole.until_ready()
+        until(
+            lambda: consumed(crashing.whole, "delivery.events", "applied") == applied + 1,
+            "what came again, and the next fact",
+        )
+        assert consumed(crashing.whole, "delivery.events", "known") == known
+        items = crash_hub.mailbox(crashing.whole)
+        assert items is not None
+        assert [item["data"]["offer_id"] for item in items] == [fact.offer_id, next_fact.offer_id]
+    assert crashing.rows("mailbox_messages") == 2
+
+
+@pytest.mark.parametrize("moment", [moment for moment, _, _ in MOMENTS], ids=named)
+def test_killed_on_its_way_in_a_referral_is_offered_once(
+    crash_hub: CrashHub, listener: Listener, moment: Moment
+) -> None:
+    crashing = crash_hub.crashing_routing()
+    with crashing.dying:
+        crashing.dying.until_ready()
+        crashing.plan(moment)
+        said = ReferralSubmitted(referral_id=new_id(), sender=SENDER, facts=facts())
+        crash_hub.publish(said)
+        crashing.until_dead()
+    with crashing.whole:
+        crashing.whole.until_ready()
+        assert listener.until_heard(OfferOpened).referral_id == said.referral_id
+        crashing.until_published()
+        assert len(listener.effects(OfferOpened)) == 1
+    assert crashing.rows("referrals") == crashing.rows("offers") == crashing.rows("decisions") == 1
+
+
+def test_a_batch_whose_commit_is_reported_failed_comes_again_and_is_known(crash_hub: CrashHub) -> None:
+    crashing = crash_hub.crashing_delivery()
+    fact, next_fact = revoked(), revoked()
+    with crashing.dying:
+        crashing.dying.until_ready()
+        crashing.plan(Moment.commit_reported_failed)
+        crash_hub.publish(fact)
+        crashing.until_reached()
+        crash_hub.publish(next_fact)
+        until(lambda: crashing.rows("mailbox_messages") == 2, "the next fact is in the mailbox")
+        items = crash_hub.mailbox(crashing.dying)
+        assert items is not None
+        assert [item["data"]["offer_id"] for item in items] == [fact.offer_id, next_fact.offer_id]

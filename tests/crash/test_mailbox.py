@@ -1,0 +1,59 @@
+"""Delivery killed around the point *handed out on record, not yet sent* of a mailbox."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from contracts.facts import DeliveryAcknowledged, DeliveryDelivered, OfferOpened
+from runtime.identifiers import new_id
+from tests.crash.crashing import CrashHub, Listener, consumed, until
+from tests.crash.faulty.moments import Moment, named
+from tests.services.neighbours import ACCEPTOR, SENDER
+from tests.unit.services.routing.samples import HOUR, NOW, facts
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+
+def opened() -> OfferOpened:
+    return OfferOpened(
+        referral_id=new_id(),
+        offer_id=new_id(),
+        organization=ACCEPTOR,
+        sender=SENDER,
+        rank=1,
+        opened_at=NOW,
+        deadline=NOW + HOUR,
+        facts=facts().situation(),
+    )
+
+
+@pytest.mark.parametrize("moment", [Moment.before_commit, Moment.committed, None], ids=named)
+def test_killed_while_it_hands_out_a_message_comes_again_and_is_on_record_once(
+    crash_hub: CrashHub, listener: Listener, moment: Moment | None
+) -> None:
+    """moment None: killed when the answer has been sent."""
+    crashing = crash_hub.crashing_delivery()
+    with crashing.dying:
+        crashing.dying.until_ready()
+        crash_hub.publish(opened())
+        until(lambda: consumed(crashing.dying, "delivery.events", "applied") == 1, "it is in the mailbox")
+        if moment is None:
+            assert crash_hub.mailbox(crashing.dying)
+            crashing.dying.process.kill()
+        else:
+            crashing.plan(moment)
+            assert crash_hub.mailbox(crashing.dying) is None, "no answer before it is on record"
+            crashing.until_dead()
+    with crashing.whole:
+        crashing.whole.until_ready()
+        for _ in range(2):  # not acknowledged, it comes as often as it is asked for
+            items = crash_hub.mailbox(crashing.whole)
+            assert items is not None
+            (item,) = items
+        address = f"{crashing.whole.url}/v1/mailbox/{item['id']}/acknowledge"
+        assert httpx.post(address, headers=crash_hub.headers(ACCEPTOR)).status_code == 204
+        crashing.until_published()
+        for kind in (DeliveryDelivered, DeliveryAcknowledged):
+            (fact,) = listener.effects(kind)
+            assert fact.message_id == item["id"]

@@ -1,0 +1,168 @@
+"""A TCP proxy between a service and the broker that does to connections what networks do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+_CHUNK = 65536
+# With no time to linger, a closed socket sends a reset (POSIX, SO_LINGER).
+_RESET = struct.pack("ii", 1, 0)
+
+
+class TcpProxy:
+    """Listens on loopback and forwards to `target`.
+
+    For as long as they are set or not zero:
+
+    - delay: so many seconds every piece is held up, in each direction;
+    - swallow: what is on its way to the client is read and thrown away;
+    - frozen: nothing is read any more, in either direction; new connections are let in and left alone;
+    - lingering: when one side closes, the other side is not told.
+
+    Once: break_all (every connection is closed), reset_all (with a reset), forget_all (half-open: every
+    connection there is stays open and silent for good, new ones are served).
+    """
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        self.delay = 0.0
+        self.swallow = threading.Event()
+        self.frozen = threading.Event()
+        self.lingering = threading.Event()
+        self.connections = 0
+        self._stopping = threading.Event()
+        self._links: list[_Link] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(timeout=10)
+        self.heal()
+        self.break_all()
+        for link in self._links:
+            link.join()
+
+    @property
+    def open_links(self) -> int:
+        """How many connections the proxy still carries, or holds open in silence."""
+        return sum(1 for link in self._links if not link.ended.is_set())
+
+    def heal(self) -> None:
+        """Ends what lasts. What was only held up arrives."""
+        self.delay = 0.0
+        for lasting in (self.swallow, self.frozen, self.lingering):
+            lasting.clear()
+
+    def break_all(self) -> None:
+        for link in self._links:
+            link.close()
+
+    def reset_all(self) -> None:
+        for link in self._links:
+            link.reset()
+
+    def forget_all(self) -> None:
+        for link in self._links:
+            link.silent.set()
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target, timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections += 1
+            self._links.append(_Link(self, client, server))
+
+
+class _Link:
+    """One connection, carried by two threads."""
+
+    def __init__(self, proxy: TcpProxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._ends = (client, server)
+        self.silent = threading.Event()
+        self.ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._carry, args=(client, server, False), daemon=True),
+            threading.Thread(target=self._carry, args=(server, client, True), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self.ended.set()
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.ended.set()
+        # The threads notice, and let go: a reset goes out when nobody is reading any more.
+        self.join()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(timeout=10)
+        for end in self._ends:
+            end.close()
+
+    def _carry(self, source: socket.socket, target: socket.socket, to_client: bool) -> None:
+        try:
+            while self._may_read() and (data := self._received(source)):
+                if self._proxy.delay:
+                    self.ended.wait(self._proxy.delay)
+                self._may_read()
+                if not (to_client and self._proxy.swallow.is_set()):
+                    target.sendall(data)
+        except OSError:
+            pass
+        while self._proxy.lingering.is_set() and not self.ended.is_set():
+            time.sleep(0.02)
+        if not self.ended.is_set():
+            self.close()
+
+    def _received(self, source: socket.socket) -> bytes:
+        """What came next; empty when the link has ended."""
+        while not self.ended.is_set():
+            if select.select([source], [], [], 0.05)[0]:
+                return source.recv(_CHUNK)
+        return b""
+
+    def _may_read(self) -> bool:
+        """Returns when nothing holds the link up; False when it has ended."""
+        while (self._proxy.frozen.is_set() or self.silent.is_set()) and not self.ended.is_set():
+            time.sleep(0.02)
+        return not self.ended.is_set()
