@@ -175,7 +175,8 @@ def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust
     ]
     if known:
         newest = max(seen.size for seen in known)
-        claims.append(f"nothing of the {newest:,} that were verified before was changed or left out")
+        # Not more: where only new entries were read, the files of older ones were not looked at again.
+        claims.append(f"its tree continues that of the {newest:,} verified before")
     witnessed = verified.witnessed
     if trust.policy.witnesses and witnessed is not None and witnessed.checkpoint.size < head.size:
         claims.append(f"witnesses have seen the first {witnessed.checkpoint.size:,}")

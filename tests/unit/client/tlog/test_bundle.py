@@ -131,9 +131,7 @@ def test_a_leaf_that_is_not_canonical_json_is_refused() -> None:
         verify(Log([leaf]).bundle())
 
 
-@pytest.mark.parametrize(
-    "data", [{"note": "\u001f\\u001F"}, {"share": 1e-07}, {"share": 0.1 + 0.2}]
-)
+@pytest.mark.parametrize("data", [{"note": "\u001f\\u001F"}, {"share": 1e-07}, {"share": 0.1 + 0.2}])
 def test_no_byte_of_what_is_shown_can_change_unseen(data: dict[str, Any]) -> None:
     commitment = hashlib.sha256(salt(0) + rfc8785.dumps(data)).hexdigest()
     leaf = json.dumps(json.loads(entry(0)) | {"commitment": f"sha256:{commitment}"}, sort_keys=True)
