@@ -1,4 +1,4 @@
-"""`python -m benchmarks [all|journey|submit|ceiling|peers|matching|audit] [--rounds N] [--json FILE]`.
+"""`python -m benchmarks [all|journey|fsyncs|submit|ceiling|peers|matching|audit] [--rounds N] [--json FILE]`.
 
 `all` is everything. Every timed comparison is of one run, in rounds of alternating order. Figures are never
 asserted anywhere.
@@ -10,7 +10,8 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -20,10 +21,11 @@ from benchmarks import report
 from benchmarks.charts import Bar, bars
 from benchmarks.comparison import CEILING, FASTSTREAM, NAMEKO, OURS, Bench, Effort
 from benchmarks.figures import Spread, ratios, spread
-from benchmarks.journey import Plan
+from benchmarks.journey import Measured, Plan, count_fsyncs
+from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
+from sandbox.supervisor import sigterm_raises
 
-CHARTS = Path("docs")
 _STEPS = ("submit_to_offer", "accept_to_confirmation", "progress_to_confirmation", "complete_to_confirmation")
 
 FULL = Effort(plan=Plan(seconds=15, loads=(50, 100, 200)))
@@ -58,6 +60,23 @@ class Run:
         _print_ratios(measured)
         self._draw(measured)
 
+    def fsyncs(self) -> None:
+        """How often each process waits for the disk, at 50 loops a second."""
+        found: dict[str, float] = {}
+
+        def count(system: System, pid: int) -> Mapping[str, Measured]:
+            found.update(
+                count_fsyncs(system, pid, self.bench.directory, load=50, seconds=2 if self.quick else 8)
+            )
+            return {}
+
+        self.bench.with_system(OURS, count)
+        self.document["fsyncs_a_loop"] = found
+        if not found:
+            _say("fsyncs: not counted, strace is not installed")
+            return
+        _say("\nfsyncs a closed loop at 50/s, traced: " + report.listed(found))
+
     def ceiling(self) -> None:
         """The bare broker alone."""
         measured = self.bench.rounds([CEILING], self.rounds)
@@ -75,7 +94,9 @@ class Run:
             for kind, results in found.items():
                 alone = kind == "alone"
 
-                def work(system: Any, pid: int, alone: bool = alone, into: Any = results) -> dict[str, Any]:
+                def work(
+                    system: System, pid: int, alone: bool = alone, into: list[Submitting] = results
+                ) -> Mapping[str, Measured]:
                     into.append(measure_submit(system, alone=alone, seconds=seconds))
                     return {}
 
@@ -150,8 +171,10 @@ class Run:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's exit code."""
     commands: dict[str, tuple[str, ...]] = {
-        "all": ("peers", "submit", "matching", "audit"),
-        **{name: (name,) for name in ("journey", "submit", "ceiling", "peers", "matching", "audit")},
+        "all": ("peers", "fsyncs", "submit", "matching", "audit"),
+        **{
+            name: (name,) for name in ("journey", "fsyncs", "submit", "ceiling", "peers", "matching", "audit")
+        },
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", choices=commands, default="all")
@@ -161,10 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--charts", type=Path, help="draw the charts into this folder")
     parser.add_argument("--directory", type=Path, help="where databases and broker lie; else a temporary one")
     given = parser.parse_args(arguments)
-    directory = Path(tempfile.mkdtemp(prefix="kopuro-bench-", dir=given.directory))
-    broker = PrivateBroker(directory / "broker")
-    try:
-        broker.start()
+    with sigterm_raises(), _place(given.directory) as (directory, broker):
         run = Run(
             quick=given.quick,
             rounds=given.rounds or (1 if given.quick else 5),
@@ -182,10 +202,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             step()
             if given.json is not None:
                 given.json.write_text(report.to_json(run.document), encoding="utf-8")
-    finally:
-        broker.stop()
-        shutil.rmtree(directory, ignore_errors=True)
     return 0
+
+
+@contextmanager
+def _place(parent: Path | None) -> Iterator[tuple[Path, PrivateBroker]]:
+    """A directory and a broker that are gone afterwards, however it ends."""
+    directory = Path(tempfile.mkdtemp(prefix="kopuro-bench-", dir=parent))
+    try:
+        with PrivateBroker(directory / "broker") as broker:
+            yield directory, broker
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _say(text: str, stream: TextIO = sys.stdout) -> None:

@@ -17,6 +17,7 @@ import orjson
 from benchmarks.keepalive import Link, Links, Rejected
 from benchmarks.story import Story
 from benchmarks.systems import System
+from benchmarks.timings import Timings
 
 OFFERED = "kopuro.offer.opened.v1"
 ACCEPTED = "kopuro.offer.accepted.v1"
@@ -37,38 +38,6 @@ _PAGE = 200
 _WAIT_SECONDS = 5
 _LONGEST_BATCH = 500
 EARLY_SECONDS = 0.02
-
-Clock = dict[str, float]
-
-
-@dataclass(slots=True)
-class Timings:
-    """Seconds on the monotonic clock, by referral: what was said at a door, what was seen in a mailbox."""
-
-    submitted: Clock = field(default_factory=dict)
-    offered: Clock = field(default_factory=dict)
-    answered: Clock = field(default_factory=dict)
-    accepted: Clock = field(default_factory=dict)
-    reported: Clock = field(default_factory=dict)
-    progressed: Clock = field(default_factory=dict)
-    # A receiver reports and completes in one breath: `reported` is the beginning of both.
-    completed: Clock = field(default_factory=dict)
-    closed: Clock = field(default_factory=dict)
-
-    def latencies(self, since: float = 0.0) -> Mapping[str, list[float]]:
-        """Seconds between each two steps that belong together, of referrals submitted after `since`."""
-        pairs = {
-            "submit_to_offer": (self.submitted, self.offered),
-            "accept_to_confirmation": (self.answered, self.accepted),
-            "progress_to_confirmation": (self.reported, self.progressed),
-            "complete_to_confirmation": (self.reported, self.completed),
-            "submit_to_closed": (self.submitted, self.closed),
-        }
-        counted = {referral for referral, moment in self.submitted.items() if moment >= since}
-        return {
-            name: [end[referral] - begin[referral] for referral in counted & begin.keys() & end.keys()]
-            for name, (begin, end) in pairs.items()
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

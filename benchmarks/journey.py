@@ -8,10 +8,12 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmarks.driver import COMPLETED, Driver
 from benchmarks.figures import percentile
+from benchmarks.fsyncs import Tracing, is_possible
 from benchmarks.story import story
 from benchmarks.systems import System
 from benchmarks.usage import Usage, between, read_usage
@@ -26,7 +28,7 @@ class Plan:
 
     seconds: float = 12.0
     warm_up: float = 4.0
-    in_flight: int = 600
+    in_flight: int = 300
     loads: tuple[float, ...] = ()
     load_seconds: float = 10.0
 
@@ -82,6 +84,24 @@ def play(system: System, broker_pid: int, plan: Plan) -> dict[str, Measured]:
     Raises TimeoutError when a loop does not close, Rejected when anything is refused.
     """
     return asyncio.run(_play(system, Observer(system=system, broker_pid=broker_pid), plan))
+
+
+def count_fsyncs(
+    system: System, broker_pid: int, directory: Path, *, load: float, seconds: float
+) -> dict[str, float]:
+    """fsyncs a closed loop by process, at a fixed load that tracing allows; empty where strace is missing."""
+    if not is_possible():
+        return {}
+
+    async def run() -> tuple[int, Tracing]:
+        async with Driver(system, _story(system)) as driver:
+            with Tracing({**system.pids(), "broker": broker_pid}, directory) as tracing:
+                await driver.offer_load(load, seconds=seconds)
+                await driver.all_closed(DRAIN_SECONDS)
+            return driver.closed, tracing
+
+    loops, tracing = asyncio.run(run())
+    return {name: count / loops for name, count in tracing.counts.items() if count is not None}
 
 
 def close_loops(system: System, count: int) -> int:

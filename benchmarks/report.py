@@ -32,6 +32,12 @@ def written(figure: Spread, digits: int = 1) -> str:
     return f"{median} ({figure.lowest:,.{digits}f} to {figure.highest:,.{digits}f})"
 
 
+def listed(figures: Mapping[str, float]) -> str:
+    """`audit 0.10, broker 1.20, 1.30 in all`."""
+    each = ", ".join(f"{name} {figure:.2f}" for name, figure in figures.items())
+    return f"{each}, {sum(figures.values()):.2f} in all"
+
+
 def machine(directory: Path) -> Mapping[str, Any]:
     """What the figures depend on. directory: where the databases lay. Nothing in it names a machine."""
     return {

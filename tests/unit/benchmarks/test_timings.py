@@ -1,0 +1,29 @@
+"""Latencies from what was said and seen."""
+
+from __future__ import annotations
+
+from benchmarks.timings import Timings
+
+
+def test_a_latency_is_between_the_two_ends_of_a_step() -> None:
+    timings = Timings(submitted={"a": 1.0, "b": 2.0}, offered={"a": 1.5, "b": 2.25}, closed={"a": 4.0})
+
+    found = timings.latencies()
+
+    assert sorted(found["submit_to_offer"]) == [0.25, 0.5]
+    assert found["submit_to_closed"] == [3.0]
+    assert found["accept_to_confirmation"] == []
+
+
+def test_an_offer_may_be_seen_before_the_door_has_answered() -> None:
+    timings = Timings(offered={"a": 1.5})
+    assert timings.latencies()["submit_to_offer"] == []
+
+    timings.submitted["a"] = 1.0
+    assert timings.latencies()["submit_to_offer"] == [0.5]
+
+
+def test_the_warm_up_is_not_counted() -> None:
+    timings = Timings(submitted={"cold": 1.0, "warm": 10.0}, offered={"cold": 9.0, "warm": 10.5})
+
+    assert timings.latencies(since=5.0)["submit_to_offer"] == [0.5]
