@@ -351,6 +351,13 @@ class Kopuro:
         """A referral's history with its proofs, as a file that `kopuro_client.tlog.Bundle` verifies."""
         return self._connection.content(self._at("audit", "history", referral, "bundle"))
 
+    def story(self, referral: str, *, language: str = "en", format: str = "text") -> str:
+        """A referral's history in sentences. language: en, ru or ky; format: text, markdown or html."""
+        url = self._at("audit", "history", referral, "story")
+        return self._connection.content(url, {"language": language, "format": format}).decode(
+            errors="replace"
+        )
+
     def checkpoint(self) -> str:
         """The log's latest checkpoint: a signed note (C2SP tlog-checkpoint)."""
         return self._connection.text(self.discovery.address("audit", "checkpoint"))

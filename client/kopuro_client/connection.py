@@ -36,9 +36,9 @@ class Connection:
         """A page of a list; `wait`: seconds the hub was asked to hold an empty one."""
         return json_page(self._send(self._reading(url, params, wait=wait)))
 
-    def content(self, url: str) -> bytes:
+    def content(self, url: str, params: Params | None = None) -> bytes:
         """A document, byte for byte."""
-        return self._send(self._reading(url, None))
+        return self._send(self._reading(url, params))
 
     def text(self, url: str) -> str:
         """A text that anybody may read: no token is sent."""

@@ -10,7 +10,7 @@ from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
 from runtime.web.service import Service
-from services.audit import api
+from services.audit import api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
 
@@ -53,6 +53,10 @@ class AuditService(Service):
     @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS)
     def bundle(self, request: Request) -> Answer:
         return api.bundle(self.handlers, request)
+
+    @resource("GET", "/v1/history/<referral_id>/story", roles=READERS)
+    def story(self, request: Request) -> Answer:
+        return story_api.story(self.handlers.history, request)
 
     @resource("GET", "/v1/entries/<index>", roles=READERS)
     def entry(self, request: Request) -> Answer:

@@ -97,7 +97,7 @@ class History:
         leaves = tuple(found[:limit])
         more = len(found) > limit
         following = Position(start=leaves[-1].index + 1, size=stop) if more else None
-        self._record(reader, search.referral_id, search.as_asked(), len(leaves))
+        self.record(reader, search.referral_id, search.as_asked(), len(leaves))
         return Page(leaves=leaves, following=following, head=head)
 
     def entry(self, reader: str, index: int) -> StoredLeaf:
@@ -107,7 +107,7 @@ class History:
             leaves = self._log.leaves(transaction, index, index + 1) if index < size else []
         if not leaves:
             raise Refused("not-found", f"The log has {size} entries so far.")
-        self._record(reader, leaves[0].referral_id, {"index": index}, 1)
+        self.record(reader, leaves[0].referral_id, {"index": index}, 1)
         return leaves[0]
 
     def export(self, reader: str, referral_id: str) -> Bundle:
@@ -141,9 +141,24 @@ class History:
             created_at=self._clock.now(),
         )
 
-    def _record(self, reader: str, referral_id: str | None, asked: Mapping[str, Any], entries: int) -> None:
-        # A referral's reads stand in the referral's own history.
+    def record(self, reader: str, referral_id: str | None, asked: Mapping[str, Any], entries: int) -> None:
+        """Puts a read on record; that of a referral stands in the referral's own history."""
         self._say(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
+
+    def opened(self, reader: str, referral_id: str, asked: Mapping[str, Any]) -> list[OpenedLeaf]:
+        """A referral's entries with what still opens them, on record as `asked`.
+
+        Raises Refused `not-found`, and `bundle-too-large` for a history that nobody reads at once.
+        """
+        with self._database.read() as transaction:
+            size = self._head(self._log.head(transaction)).size
+            leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
+        if not leaves:
+            raise Refused("not-found", "The log has no entry of this referral.")
+        if len(leaves) > MOST_EXPORTED:
+            raise Refused("bundle-too-large", f"At most {MOST_EXPORTED} entries are told at once.")
+        self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves))
+        return leaves
 
     def _say(self, fact: Fact, partition_key: str) -> None:
         """Committed before the answer leaves: a crash in between records a read that nobody saw."""

@@ -198,3 +198,16 @@ def test_a_search_by_a_facet_may_be_narrowed_by_all_else(audit: LogOnDatabase) -
 def test_a_search_by_facets_goes_on_record_as_it_was_asked(told: LogOnDatabase) -> None:
     told.history.page("ann", Search(facets=(("corridor", "KG-RU"),)), None, 1)
     assert told.recorded_reads()[0].data["filter"] == {"corridor": "KG-RU"}
+
+
+def test_a_story_is_read_with_its_content_and_its_read_stands_in_the_referrals_history(
+    told: LogOnDatabase,
+) -> None:
+    leaves = told.history.opened("ann", FIRST, {"story": "ru"})
+    assert [leaf.data for leaf in leaves] == [STORY[0].data, STORY[1].data]
+    (read,) = told.recorded_reads()
+    assert read.partition_key == FIRST
+    assert read.data == {"reader": "ann", "filter": {"referral": FIRST, "story": "ru"}, "entries": 2}
+    with pytest.raises(Refused):
+        told.history.opened("ann", new_id(), {})
+    assert len(told.recorded_reads()) == 1

@@ -1,0 +1,138 @@
+"""A referral's history as sentences for people. Pure: entries and phrases in, sentences out.
+
+A sentence says what its entry says, and nothing that is not in it; an entry whose content has been erased
+still has its sentence. The texts are plain: whoever writes them into a document escapes them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+SITUATION: Final = (
+    "needs",
+    "urgency",
+    "region",
+    "stage",
+    "origin_country",
+    "age_band",
+    "sex",
+    "languages",
+    "special_categories",
+)
+NOTHING: Final = "—"
+# The longest free text there is, a note about a decline, has 500.
+_LONGEST: Final = 600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """One entry. type: the event's; data: its content, None once erased."""
+
+    index: int
+    time: dt.datetime
+    type: str
+    data: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sentence:
+    """index: of the entry it was read from."""
+
+    index: int
+    time: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """situation: names and values, empty where nothing is left of it."""
+
+    language: str
+    title: str
+    situation_heading: str
+    situation: tuple[tuple[str, str], ...]
+    situation_lost: str
+    events_heading: str
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """A language. phrases: sentences with `{names}` by code; label: `(kind, code)` to the code's label."""
+
+    language: str
+    phrases: Mapping[str, str]
+    label: Callable[[str, str], str]
+
+
+def tell(referral_id: str, entries: Sequence[Told], words: Words) -> Story:
+    """The story of these entries, in their order. Total: content of any shape makes some sentence."""
+    return Story(
+        language=words.language,
+        title=words.phrases["title"].format_map({"referral": referral_id}),
+        situation_heading=words.phrases["situation"],
+        situation=_situation(entries, words),
+        situation_lost=words.phrases["none_left"],
+        events_heading=words.phrases["events"],
+        sentences=tuple(
+            Sentence(index=entry.index, time=_moment(entry.time), text=_sentence(entry, words))
+            for entry in entries
+        ),
+    )
+
+
+def clean(text: str) -> str:
+    """On one line, without what steers a terminal or turns the direction of writing; cut when too long."""
+    line = " ".join(text.split())
+    kept = "".join(char for char in line if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+    return kept if len(kept) <= _LONGEST else kept[:_LONGEST] + "…"
+
+
+def _situation(entries: Sequence[Told], words: Words) -> tuple[tuple[str, str], ...]:
+    for entry in entries:
+        facts = (entry.data or {}).get("facts")
+        if isinstance(facts, Mapping):
+            stated = ((name, _value(name, facts.get(name), words)) for name in SITUATION)
+            return tuple((words.phrases[name], value) for name, value in stated if value != NOTHING)
+    return ()
+
+
+def _sentence(entry: Told, words: Words) -> str:
+    fact = entry.type.removeprefix("kopuro.").rpartition(".")[0] or entry.type
+    if entry.data is None:
+        return words.phrases["erased"].format_map({"fact": clean(fact)})
+    answer = entry.data.get("answer")
+    phrase = words.phrases.get(f"{fact}.{answer}") or words.phrases.get(fact) or words.phrases["unknown"]
+    values = {name: _value(name, value, words) for name, value in entry.data.items()}
+    message = clean(str(entry.data.get("message_type", ""))).removeprefix("kopuro.").rpartition(".")[0]
+    known = {**values, "fact": clean(fact), "message": message or NOTHING}
+    text = phrase.format_map(defaultdict(lambda: NOTHING, known))
+    note = entry.data.get("note")
+    if isinstance(note, str) and note:
+        text += " " + words.phrases["said"].format_map({"note": clean(note)})
+    return text
+
+
+def _value(name: str, value: object, words: Words) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(name, item, words) for item in value) or NOTHING
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    if value is None or value == "":
+        return NOTHING
+    if name in ("deadline", "due_at", "opened_at"):
+        try:
+            return _moment(dt.datetime.fromisoformat(str(value)))
+        except ValueError:
+            return clean(str(value))
+    return clean(words.phrases.get(f"{name}.{value}") or words.label(name, str(value)))
+
+
+def _moment(time: dt.datetime) -> str:
+    moment = time.astimezone(dt.UTC) if time.tzinfo else time
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

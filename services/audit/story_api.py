@@ -1,0 +1,53 @@
+"""GET of a referral's story: checked parameters in, a document out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Final
+
+import orjson
+
+from contracts.errors import Refused
+from contracts.identifiers import UUID_PATTERN
+from runtime.web.answer import Answer
+from runtime.web.request import Request
+from services.audit.domain.story import Told, tell
+from services.audit.handlers.history import History
+from services.audit.ports import OpenedLeaf
+from services.audit.story_text import RENDERERS
+from services.audit.story_words import LANGUAGES, words_of
+
+_REFERRAL: Final = re.compile(UUID_PATTERN)
+# A page that somebody saves and opens: nothing in it may run or fetch.
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def story(history: History, request: Request) -> Answer:
+    """`?language=en|ru|ky&format=text|markdown|html`. Raises Refused `invalid-parameter`, `not-found`."""
+    query = request.query_params
+    if not query.keys() <= {"language", "format"}:
+        raise Refused("invalid-parameter", "The parameters understood here: `format`, `language`.")
+    language, form = query.get("language", "en"), query.get("format", "text")
+    if language not in LANGUAGES:
+        raise Refused("invalid-parameter", f"`language` is one of {', '.join(LANGUAGES)}.")
+    if form not in RENDERERS:
+        raise Refused("invalid-parameter", f"`format` is one of {', '.join(RENDERERS)}.")
+    referral_id = request.path_params["referral_id"]
+    if not _REFERRAL.fullmatch(referral_id):
+        raise Refused("invalid-parameter", "`referral` does not have the form of one.")
+    leaves = history.opened(request.principal.id, referral_id, {"story": language})
+    media_type, rendered = RENDERERS[form]
+    told = tell(referral_id, [_told(leaf) for leaf in leaves], words_of(language))
+    headers = {
+        "Content-Type": media_type,
+        "Content-Security-Policy": _POLICY,
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Answer(200, rendered(told).encode(), headers)
+
+
+def _told(leaf: OpenedLeaf) -> Told:
+    said = orjson.loads(leaf.leaf)
+    data = leaf.data if isinstance(leaf.data, dict) else None
+    return Told(index=leaf.index, time=dt.datetime.fromisoformat(said["time"]), type=said["type"], data=data)
