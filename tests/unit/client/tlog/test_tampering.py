@@ -281,7 +281,7 @@ def test_tampering_with_a_bundle() -> None:
     chance = random.Random(SEED)
     assert Bundle.parse(compact(BUNDLE)).verify(POLICY)
     tried: Counter[str] = Counter()
-    trials = [*flipped_bundles(chance, 1_500 * MANY), *forged_bundles(chance, 150 * MANY)]
+    trials = [*flipped_bundles(chance, 800 * MANY), *forged_bundles(chance, 150 * MANY)]
     for kind, written in trials:
         if written == compact(BUNDLE):
             continue
@@ -289,7 +289,7 @@ def test_tampering_with_a_bundle() -> None:
         with pytest.raises(ClientError):
             Bundle.parse(written).verify(POLICY)
     print(f"bundles: {tried.total()} of {tried.total()} detected: {dict(tried)}")  # noqa: T201  # -rP shows it
-    assert tried.total() > 1_600 * MANY
+    assert tried.total() > 900 * MANY
 
 
 def test_tampering_with_what_is_remembered(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from kopuro_client.tlog import SigningKey
 from tests.unit.client.tlog.log_writer import LOG, ORIGIN, WITNESSES, Log, entries
 from tests.unit.client.witness.test_witness import body
 
-KILLS = 200 if os.environ.get("KOPURO_LONG_TESTS") else 8
+KILLS = 200 if os.environ.get("KOPURO_LONG_TESTS") else 6
 GROWING = Log(entries(400), keys=(LOG,))
 FORK = Log(entries(400, tree="fork"), keys=(LOG,))
 
