@@ -6,10 +6,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox.broker import PrivateBroker
 from tests.faults.tcp_proxy import TcpProxy
 from tests.servers import PostgresServer
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("kopuro", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kopuro")
 
 
 @pytest.fixture(scope="session")
