@@ -2,7 +2,7 @@
 #   make demo   installs what is missing, starts a hub of its own, plays five referrals, ends
 #   make test   sets up, and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test crash check format bench lock lock-bench schemas clean
+.PHONY: help setup demo up test crash mutation check format bench lock lock-bench schemas clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -37,6 +37,9 @@ test: setup ## every test, on real RabbitMQ, SQLite and PostgreSQL
 
 crash: setup ## two hundred kills at any moment, beside the fifteen of `make test`
 	KOPURO_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/crash/test_audit.py
+
+mutation: setup ## take each guarantee out of a copy of the code: the tests must fail every time
+	@$(BIN)/python -m tests.mutation
 
 check: setup ## style, types, the rooms' walls, and that what we publish is what we declare
 	$(BIN)/ruff check .

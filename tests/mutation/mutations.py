@@ -1,0 +1,198 @@
+"""What is taken out of the code, one at a time, and which tests must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """In the file at `path`, `old` (which stands there once) becomes `new`."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mutation:
+    """tests: as few as will do; at least one of them must fail. needs_broker: those that take seconds."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+    needs_broker: bool = False
+
+
+_DATABASE = "runtime/storage/database.py"
+_RELAY = "runtime/messaging/relay.py"
+_PUBLISHER = "runtime/messaging/rabbit_publisher.py"
+
+_ACKNOWLEDGED_FIRST = (
+    Edit(
+        path="runtime/messaging/entrypoints.py",
+        old="            self._work(deliveries)\n",
+        new="            consumer.acknowledge(deliveries)\n"
+        "            self._work(deliveries)\n"
+        "            return\n",
+    ),
+)
+
+MUTATIONS = (
+    Mutation(
+        name="the publisher does not wait for confirms",
+        edits=(Edit(path=_PUBLISHER, old="failure = self._await_confirms()", new='failure = ""'),),
+        tests=(
+            "tests/messaging/test_rabbitmq.py::test_a_missing_confirm_ends_in_time_and_is_not_believed_later",
+        ),
+        needs_broker=True,
+    ),
+    Mutation(
+        name="the mandatory flag is off",
+        edits=(Edit(path=_PUBLISHER, old="mandatory=not message.transient", new="mandatory=False"),),
+        tests=(
+            "tests/port_contracts/test_broker.py::test_an_unroutable_message_stops_a_wave_after_what_is_safe",
+        ),
+        needs_broker=True,
+    ),
+    Mutation(
+        name="a batch is acknowledged before its commit",
+        edits=_ACKNOWLEDGED_FIRST,
+        tests=(
+            "tests/messaging/test_entrypoints.py::"
+            "test_a_batch_is_acknowledged_only_when_it_was_processed[memory]",
+        ),
+    ),
+    Mutation(
+        name="a service that dies has acknowledged before its commit",
+        edits=_ACKNOWLEDGED_FIRST,
+        tests=(
+            "tests/crash/test_consumers.py::"
+            "test_killed_on_its_way_in_a_fact_is_put_into_the_mailbox_once[before_commit-1-0]",
+        ),
+        needs_broker=True,
+    ),
+    Mutation(
+        name="the inbox admits everything",
+        edits=(
+            Edit(
+                path="runtime/messaging/inbox.py",
+                old="        return set(transaction.execute(statement, rows).scalars())",
+                new="        transaction.execute(statement, rows).all()\n        return set(unique)",
+            ),
+        ),
+        tests=("tests/messaging/test_batches.py::test_a_message_delivered_again_takes_effect_once",),
+    ),
+    Mutation(
+        name="synchronous=OFF instead of FULL",
+        edits=(
+            Edit(path=_DATABASE, old='"PRAGMA synchronous=FULL"', new='"PRAGMA synchronous=OFF"'),
+            Edit(path=_DATABASE, old='level = "FULL" if', new='level = "OFF" if'),
+        ),
+        tests=("tests/storage/test_database.py::test_a_commit_waits_for_the_disk_unless_it_is_said_not_to",),
+    ),
+    Mutation(
+        name="every commit says that it need not wait for the disk",
+        edits=(Edit(path=_DATABASE, old="_DURABLE: durable}", new="_DURABLE: False}"),),
+        tests=("tests/storage/test_database.py::test_a_commit_waits_for_the_disk_unless_it_is_said_not_to",),
+    ),
+    Mutation(
+        name="several active consumers on a queue",
+        edits=(
+            Edit(
+                path="contracts/topology.py",
+                old='"x-single-active-consumer": True',
+                new='"x-single-active-consumer": False',
+            ),
+        ),
+        tests=("tests/unit/contracts/test_topology.py::test_the_order_of_a_queue_is_the_order_of_effects",),
+    ),
+    Mutation(
+        name="an offer is closed whatever its state",
+        edits=(
+            Edit(
+                path="services/routing/adapters/store.py",
+                old="OFFERS.c.id.in_(ids), OFFERS.c.state == OfferState.open.value",
+                new="OFFERS.c.id.in_(ids)",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/test_handlers.py::"
+            "test_an_offer_closed_behind_our_back_is_not_closed_again",
+        ),
+    ),
+    Mutation(
+        name="an Idempotency-Key that was used is ignored",
+        edits=(
+            Edit(
+                path="services/intake/handlers.py",
+                old="    known = used.get(place)\n",
+                new="    known = None\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/intake/test_idempotency.py::"
+            "test_a_repeated_request_is_answered_as_the_first_one_and_writes_nothing",
+        ),
+    ),
+    Mutation(
+        name="everybody has consented to be shown to a consulate",
+        edits=(
+            Edit(
+                path="services/routing/domain/rules.py",
+                old="if kind is None or kind in given.facts.consent.opt_in_kinds:",
+                new="if True:",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/domain/test_rules.py::test_a_broken_rule_is_the_only_one_reported",
+        ),
+    ),
+    Mutation(
+        name="the vault takes a case sealed to any key",
+        edits=(
+            Edit(
+                path="services/vault/handlers.py",
+                old="if key is not None and key.kid == kid:",
+                new="if key is not None:",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/vault/test_handlers.py::"
+            "test_in_the_end_a_case_for_another_key_than_the_receivers_is_refused",
+        ),
+    ),
+    Mutation(
+        name="the door takes a case sealed to any key",
+        edits=(
+            Edit(
+                path="services/intake/domain/sealing.py",
+                old="if require_sealed(jwe, pointer) != kid:",
+                new="if not require_sealed(jwe, pointer):",
+            ),
+        ),
+        tests=("tests/unit/services/intake/domain/test_sealing.py::test_another_key_is_refused",),
+    ),
+    Mutation(
+        name="the relay forgets a wave before it publishes it",
+        edits=(
+            Edit(
+                path=_RELAY,
+                old="        started = time.monotonic()\n        try:",
+                new="        started = time.monotonic()\n        self._forget(numbers)\n        try:",
+            ),
+        ),
+        tests=("tests/messaging/test_relay.py::test_an_error_that_nobody_foresaw_forgets_nothing",),
+    ),
+    Mutation(
+        name="an incomplete wave is forgotten as a whole",
+        edits=(
+            Edit(
+                path=_RELAY,
+                old="self._forget(numbers[: error.confirmed])",
+                new="self._forget(numbers)",
+            ),
+        ),
+        tests=("tests/messaging/test_relay.py::test_what_was_not_confirmed_stays_and_goes_out_in_order",),
+    ),
+)

@@ -1,0 +1,34 @@
+"""The mutations whose tests need no broker, tried in every run; `make mutation` tries them all."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutation.mutations import MUTATIONS, Mutation
+from tests.mutation.trial import Copy
+
+QUICK = [mutation for mutation in MUTATIONS if not mutation.needs_broker]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    made = Copy(tmp_path_factory.mktemp("mutation") / "tree")
+    # Tests that fail anyway prove nothing.
+    untouched = made.run(
+        [test for mutation in MUTATIONS if not mutation.needs_broker for test in mutation.tests]
+    )
+    assert untouched.passed, untouched.output
+    return made
+
+
+@pytest.mark.parametrize("mutation", QUICK, ids=lambda mutation: str(mutation.name))
+def test_what_is_taken_out_is_missed(copy: Copy, mutation: Mutation) -> None:
+    with copy.mutated(mutation):
+        outcome = copy.run(mutation.tests)
+    assert outcome.noticed, outcome.output
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.name))
+def test_every_mutation_still_finds_what_it_takes_out(copy: Copy, mutation: Mutation) -> None:
+    with copy.mutated(mutation):
+        pass

@@ -1,0 +1,90 @@
+"""Runs tests on a copy of the tree, as it is or with a mutation in it; the tree itself is never touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutation.mutations import Mutation
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST_SECONDS = 300
+
+# pytest's own exit codes: 1 is "tests were run, and some failed"; a module that cannot be imported is 2.
+_PASSED, _SOME_FAILED = 0, 1
+_LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "var", "build", "node_modules", "*.egg-info")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """failed: the tests that did. seconds: what it took. output: what pytest said."""
+
+    exit_code: int
+    failed: tuple[str, ...]
+    seconds: float
+    output: str
+
+    @property
+    def passed(self) -> bool:
+        return self.exit_code == _PASSED
+
+    @property
+    def noticed(self) -> bool:
+        """Whether a test failed, and not merely something around it."""
+        return self.exit_code == _SOME_FAILED and bool(self.failed)
+
+
+class Copy:
+    """A copy of the tree in a directory that does not exist yet."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        shutil.copytree(ROOT, directory, ignore=_LEFT_OUT)
+
+    @contextmanager
+    def mutated(self, mutation: Mutation) -> Iterator[None]:
+        """Within the block the copy has the mutation. Raises ValueError where the code has moved on."""
+        originals: dict[Path, str] = {}
+        try:
+            for edit in mutation.edits:
+                path = self.directory / edit.path
+                text = path.read_text()
+                originals.setdefault(path, text)
+                if text.count(edit.old) != 1:
+                    raise ValueError(f"{mutation.name}: {edit.path} does not have it once: {edit.old!r}")
+                path.write_text(text.replace(edit.old, edit.new))
+            yield
+        finally:
+            for path, text in originals.items():
+                path.write_text(text)
+
+    def run(self, tests: Sequence[str]) -> Outcome:
+        """What the tests say up to the first failure; those that run on both databases, on SQLite alone."""
+        started = time.monotonic()
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-p", "no:pytest_nameko", "-p", "no:cacheprovider"),
+                *("-q", "-x", "--tb=no", "-rf", "-k", "not postgresql", *tests),
+            ],
+            cwd=self.directory,
+            # What was compiled before a change within the same second would be taken for what is there now.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_SECONDS,
+            check=False,
+        )
+        return Outcome(
+            exit_code=done.returncode,
+            failed=tuple(re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)),
+            seconds=time.monotonic() - started,
+            output=done.stdout + done.stderr,
+        )
