@@ -58,6 +58,7 @@ class Handlers:
         custody_kid: Callable[[], str],
         backlog: Callable[[], int],
         after_commit: Callable[[], None],
+        outbox_bound: int = OUTBOX_BOUND,
     ) -> None:
         """backlog: messages waiting in the outbox, as counted a moment ago."""
         self._database = database
@@ -67,6 +68,7 @@ class Handlers:
         self._members = members
         self._custody_kid = custody_kid
         self._backlog = backlog
+        self._outbox_bound = outbox_bound
         self._commits = GroupCommit[Sequence[Admission], Sequence[Result]](
             database, self._record, after_commit=after_commit
         )
@@ -113,7 +115,7 @@ class Handlers:
 
     def admit_all(self, admissions: Sequence[Admission]) -> Sequence[Result]:
         """For each admission its answer's id, or why it was refused. Raises Unavailable."""
-        if self._backlog() > OUTBOX_BOUND:
+        if self._backlog() > self._outbox_bound:
             raise Unavailable("Too much is waiting for the broker.", retry_after=5)
         return self._commits.submit(admissions) if admissions else ()
 

@@ -26,8 +26,9 @@ class TcpProxy:
     - frozen: nothing is read any more, in either direction; new connections are let in and left alone;
     - lingering: when one side closes, the other side is not told.
 
-    Once: break_all (every connection is closed), reset_all (with a reset), forget_all (half-open: every
-    connection there is stays open and silent for good, new ones are served).
+    Once: break_all (every connection is closed), reset_all (with a reset), hang_up (the target's side is
+    closed), forget_all (half-open: every connection there is stays open and silent for good, new ones are
+    served).
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -63,16 +64,14 @@ class TcpProxy:
         for link in self._links:
             link.join()
 
-    @property
-    def open_links(self) -> int:
-        """How many connections the proxy still carries, or holds open in silence."""
-        return sum(1 for link in self._links if not link.ended.is_set())
-
     def heal(self) -> None:
-        """Ends what lasts. What was only held up arrives."""
+        """Ends what lasts. What was only held up arrives; links that have lost something are reset."""
         self.delay = 0.0
         for lasting in (self.swallow, self.frozen, self.lingering):
             lasting.clear()
+        for link in self._links:
+            if link.lossy.is_set():
+                link.reset()
 
     def break_all(self) -> None:
         for link in self._links:
@@ -81,6 +80,10 @@ class TcpProxy:
     def reset_all(self) -> None:
         for link in self._links:
             link.reset()
+
+    def hang_up(self) -> None:
+        for link in self._links:
+            link.hang_up()
 
     def forget_all(self) -> None:
         for link in self._links:
@@ -111,6 +114,7 @@ class _Link:
         self._proxy = proxy
         self._ends = (client, server)
         self.silent = threading.Event()
+        self.lossy = threading.Event()
         self.ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._carry, args=(client, server, False), daemon=True),
@@ -124,6 +128,10 @@ class _Link:
         for end in self._ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self._ends[1].shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
         for end in self._ends:
@@ -145,7 +153,9 @@ class _Link:
                 if self._proxy.delay:
                     self.ended.wait(self._proxy.delay)
                 self._may_read()
-                if not (to_client and self._proxy.swallow.is_set()):
+                if to_client and self._proxy.swallow.is_set():
+                    self.lossy.set()
+                else:
                     target.sendall(data)
         except OSError:
             pass

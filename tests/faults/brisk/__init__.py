@@ -1,0 +1,1 @@
+"""Services as they are, but quick to notice that something is wrong."""

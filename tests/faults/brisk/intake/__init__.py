@@ -1,0 +1,1 @@
+"""Intake, brisk: `python -m runtime tests.faults.brisk.intake`."""

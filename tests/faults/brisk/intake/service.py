@@ -1,0 +1,3 @@
+from services.intake.service import SERVICE
+
+__all__ = ["SERVICE"]

@@ -1,0 +1,129 @@
+"""Intake on a network or a disk that fails: whom it talks to, and how to see whether it works."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from contracts.facts import OfferOpened, OrganizationChanged, TokenKeyChanged
+from contracts.organization import SealingKey
+from contracts.records import read
+from contracts.topology import ROUTING_QUERIES
+from kopuro_client.sealing import public_key, seal
+from runtime.identifiers import new_id
+from runtime.messaging.outbox import outgoing
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.queries import DEADLINE_SECONDS, QuestionProcessor
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from tests.crash.crashing import consumed
+from tests.processes import HUB, RunningService
+from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, said
+from tests.unit.services.intake.samples import document
+from tests.unit.services.intake.samples import organization as member
+from tests.unit.services.routing.samples import HOUR, NOW, facts
+
+# A question may take this long, seconds: its deadline, and a busy machine.
+ANSWERED_WITHIN = DEADLINE_SECONDS + 3
+
+
+class Scene(Neighbours):
+    """The neighbours of one intake, which reaches the broker at `intake_uri` (theirs, or a way to it)."""
+
+    def __init__(
+        self,
+        amqp_uri: str,
+        directory: Path,
+        *,
+        package: str = "tests.faults.brisk.intake",
+        intake_uri: str | None = None,
+        database: Path | None = None,
+    ) -> None:
+        super().__init__(amqp_uri, directory)
+        self.amqp_uri = amqp_uri
+        self.database = database or directory / "intake.sqlite"
+        url = f"sqlite:///{self.database}"
+        opened = Database.open(url)
+        upgrade("services.intake", opened)
+        opened.close()
+        self.intake = RunningService(package, directory, amqp_uri=intake_uri or amqp_uri, database_url=url)
+        discovery = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody_key)}
+        (directory / "discovery.json").write_text(json.dumps(discovery))
+        self.http = httpx.Client(base_url=self.intake.url, headers=self.headers(SENDER), timeout=30)
+        for name in (SENDER, ACCEPTOR):
+            key = read(SealingKey, dict(public_key(self.keys[name])))
+            record = OrganizationChanged(revision=1, organization=member(name, key=key))
+            self.publish(record, partition_key=name)
+        key_changed = TokenKeyChanged(revision=1, key=self.signer.public_jwk())
+        self.publish(key_changed, partition_key=self.signer.kid)
+        self._complete("intake.directory")
+
+    def submit(self, narrative: str = "") -> httpx.Response:
+        case = {"name": "N", "phones": [], "narrative": narrative}
+        return self.http.post("/v1/referrals", json=document(case=seal(case, public_key(self.custody_key))))
+
+    def query(self) -> httpx.Response:
+        """A question that only routing can answer."""
+        return self.http.get("/v1/referrals")
+
+    def tell_an_offer(self) -> None:
+        """Publishes something that intake consumes."""
+        offer = OfferOpened(
+            referral_id=new_id(),
+            offer_id=new_id(),
+            organization=ACCEPTOR,
+            sender=SENDER,
+            rank=1,
+            opened_at=NOW,
+            deadline=NOW + HOUR,
+            facts=facts().situation(),
+        )
+        # Not by the neighbours' own publisher, which nobody tends.
+        with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
+            publisher.publish([outgoing(said(offer))])
+
+    def offers_consumed(self) -> int:
+        return consumed(self.intake, "intake.offers", "applied")
+
+    @contextmanager
+    def routing(self) -> Iterator[None]:
+        """Within the block somebody answers intake's questions."""
+        stop = threading.Event()
+        broker = RabbitBroker(self.amqp_uri)
+        thread = threading.Thread(target=_answer, args=(broker, stop))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _answer(broker: RabbitBroker, stop: threading.Event) -> None:
+    def answer(question: Mapping[str, Any]) -> Any:
+        return []
+
+    processor = QuestionProcessor(broker, answer)
+    with closing(broker.consumer([ROUTING_QUERIES], 100)) as consumer:
+        while not stop.is_set():
+            with suppress(BrokerUnavailable):
+                if deliveries := consumer.take(100, 0.2):
+                    processor.process(deliveries)
+                    consumer.acknowledge(deliveries)
+
+
+def unavailable(answer: httpx.Response) -> bool:
+    """Whether it is a 503 as it should be: a problem, with Retry-After; any other 503 fails the test."""
+    if answer.status_code != 503:
+        return False
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:kopuro:problem:unavailable"
+    assert int(answer.headers["retry-after"]) >= 1
+    return True

@@ -1,0 +1,42 @@
+"""The broker blocks its publishers: intake admits until its outbox is full, says so, and loses nothing."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import pytest
+
+from contracts.facts import ReferralSubmitted
+from sandbox.broker import PrivateBroker
+from tests.crash.crashing import Listener, until
+from tests.faults.alarms import ALARMS, alarmed
+from tests.faults.brisk.bounds import OUTBOX_BOUND
+from tests.faults.scene import Scene, unavailable
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+
+@pytest.mark.parametrize("alarm", list(ALARMS))
+def test_blocked_intake_admits_up_to_its_bound_and_loses_none(
+    own_broker: PrivateBroker, tmp_path: Path, alarm: str
+) -> None:
+    uri = own_broker.add_vhost(f"alarm-{secrets.token_hex(4)}")
+    scene, listener = Scene(uri, tmp_path), Listener(uri, tmp_path)
+    with scene.intake:
+        scene.intake.until_ready()
+        with alarmed(own_broker, alarm):
+            admitted = []
+            deadline = time.monotonic() + 30
+            while not unavailable(answer := scene.submit()):
+                assert answer.status_code == 202, answer.text
+                admitted.append(answer.json()["id"])
+                assert time.monotonic() < deadline, "the bound is never reached"
+                time.sleep(0.02)  # the outbox is counted once a second: gently, to see where it stops
+            assert 2 * len(admitted) > OUTBOX_BOUND
+            assert listener.effects(ReferralSubmitted) == []
+        until(lambda: len(listener.effects(ReferralSubmitted)) >= len(admitted), "all of them leave")
+        assert sorted(fact.referral_id for fact in listener.effects(ReferralSubmitted)) == sorted(admitted)
+        until(lambda: scene.submit().status_code == 202, "it admits again")
+    listener.close()

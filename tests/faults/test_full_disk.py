@@ -1,0 +1,129 @@
+"""Intake on a disk that is full: a clean 503, nothing broken, and on it goes when there is room again."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from contracts.facts import ReferralSubmitted
+from tests.crash.crashing import Listener, until
+from tests.faults.scene import Scene, unavailable
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+LARGE = "x" * 200_000
+UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+class SmallDisk:
+    """A file system of a few MiB. fill: takes all its room; empty: gives it back."""
+
+    def __init__(self, directory: Path) -> None:
+        self._filler = directory / "filler"
+
+    def fill(self, scene: Scene) -> None:
+        with self._filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+            except OSError:
+                return
+
+    def empty(self, scene: Scene) -> None:
+        self._filler.unlink()
+
+
+class Quota:
+    """A process that may make no file larger than the database is now (`EFBIG` instead of `ENOSPC`)."""
+
+    def fill(self, scene: Scene) -> None:
+        files = scene.database.parent.glob(scene.database.name + "*")
+        size = max(file.stat().st_size for file in files)
+        self._limit(scene, (size, resource.RLIM_INFINITY))
+
+    def empty(self, scene: Scene) -> None:
+        self._limit(scene, UNLIMITED)
+
+    def _limit(self, scene: Scene, limits: tuple[int, int]) -> None:
+        assert scene.intake.process.pid is not None
+        resource.prlimit(scene.intake.process.pid, resource.RLIMIT_FSIZE, limits)
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[Path]:
+    """Mounts one; skips the test where that is not allowed."""
+    directory.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(directory)], capture_output=True, check=False
+    )
+    if os.geteuid() != 0 or mounted.returncode != 0:
+        pytest.skip("only root may mount a file system")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def broken(scene: Scene) -> list[str]:
+    """What SQLite finds wrong with the file."""
+    with closing(sqlite3.connect(scene.database)) as connection:
+        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+    return [] if found == ["ok"] else found
+
+
+def run_out_of_room(scene: Scene, listener: Listener, disk: SmallDisk | Quota) -> None:
+    with scene.intake:
+        scene.intake.until_ready()
+        admitted = [scene.submit(LARGE).json()["id"]]
+        disk.fill(scene)
+        # What is in the write-ahead log already is used again: some are admitted all the same.
+        while not unavailable(answer := scene.submit(LARGE)):
+            assert answer.status_code == 202, answer.text
+            admitted.append(answer.json()["id"])
+            assert len(admitted) < 200
+        assert unavailable(scene.submit(LARGE)), "and again"
+        assert scene.http.get("/.well-known/kopuro").status_code == 200
+        assert scene.intake.process.running()
+        disk.empty(scene)
+        assert broken(scene) == []
+        until(lambda: scene.submit().status_code == 202, "it admits again")
+        until(lambda: set(admitted) <= heard(listener), "all that was admitted leaves")
+        scene.intake.process.stop(timeout=10)
+        assert scene.intake.process.exit_code() == 0
+    assert broken(scene) == []
+    with closing(sqlite3.connect(scene.database)) as connection:
+        kept = {row[0] for row in connection.execute("SELECT referral_id FROM submissions")}
+    assert kept == heard(listener) >= set(admitted)
+
+
+def heard(listener: Listener) -> set[str]:
+    referrals = [fact.referral_id for fact in listener.effects(ReferralSubmitted)]
+    assert len(set(referrals)) == len(referrals)
+    return set(referrals)
+
+
+@pytest.fixture
+def listener(vhost: str, tmp_path: Path) -> Iterator[Listener]:
+    made = Listener(vhost, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
+def test_a_file_system_without_room(vhost: str, listener: Listener, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as directory:
+        scene = Scene(vhost, tmp_path, package="services.intake", database=directory / "intake.sqlite")
+        run_out_of_room(scene, listener, SmallDisk(directory))
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process")
+def test_a_process_at_its_limit(vhost: str, listener: Listener, tmp_path: Path) -> None:
+    run_out_of_room(Scene(vhost, tmp_path, package="services.intake"), listener, Quota())

@@ -1,0 +1,120 @@
+"""Links that break without a word: noticed in time by the publisher, the consumer and the relay."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.topology import DIRECT, Queue, Topology
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox
+from runtime.messaging.ports import BrokerUnavailable, Outgoing
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.relay import Relay
+from tests.crash.crashing import until
+from tests.faults.tcp_proxy import TcpProxy
+from tests.messaging.workshop import METADATA, TABLES, fill_outbox, opened, waiting
+
+HEARTBEAT = 2
+# Two heartbeats, the interval at which we look, and a busy machine.
+NOTICED_WITHIN = 2 * HEARTBEAT + HEARTBEAT / 4 + 1.0
+QUEUES = Topology(
+    exchanges=(),
+    queues=tuple(Queue(name=name, arguments={"x-queue-type": "quorum"}) for name in ("q", "answers")),
+    bindings=(),
+)
+
+
+def message(id_: str) -> Outgoing:
+    return Outgoing(exchange=DIRECT, routing_key="q", message_id=id_, partition_key="", body=b"{}")
+
+
+def seconds_until_noticed(work: Callable[[], object]) -> float:
+    started = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        while time.monotonic() - started < 3 * NOTICED_WITHIN:
+            work()
+    return time.monotonic() - started
+
+
+def test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides(
+    vhost: str, proxied: str, proxy: TcpProxy
+) -> None:
+    RabbitBroker(vhost).declare(QUEUES)
+    # Nothing but the heartbeat can end these waits.
+    hub = RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=60)
+    with closing(hub.publisher()) as publisher, closing(hub.consumer(["q"], 10)) as consumer:
+        publisher.publish([message("1")])
+        taken = consumer.take(1, 20)
+        consumer.acknowledge(taken)
+        proxy.forget_all()
+        with ThreadPoolExecutor(2) as both:
+            times = [
+                both.submit(seconds_until_noticed, lambda: publisher.publish([message("2")])),
+                both.submit(seconds_until_noticed, lambda: consumer.take(1, 60)),
+            ]
+            assert max(time.result() for time in times) < NOTICED_WITHIN
+        publisher.publish([message("3")])
+        assert [delivery.message_id for delivery in consumer.take(1, 20)] == ["3"]
+
+
+def test_an_idle_publisher_notices_a_half_open_link_while_it_is_tended(
+    vhost: str, proxied: str, proxy: TcpProxy
+) -> None:
+    RabbitBroker(vhost).declare(QUEUES)
+    with closing(RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=60).publisher()) as publisher:
+        publisher.publish([message("1")])
+        proxy.forget_all()
+        deadline = time.monotonic() + NOTICED_WITHIN
+        while time.monotonic() < deadline:
+            publisher.tend()
+            time.sleep(0.1)
+        before = time.monotonic()
+        publisher.publish([message("2")])  # on a new connection: the old one was given up meanwhile
+        assert time.monotonic() - before < 1.5
+        assert proxy.connections == 2
+
+
+def test_a_confirm_that_never_comes_does_not_hang_a_relay(
+    vhost: str, proxied: str, proxy: TcpProxy, sqlite_database: str
+) -> None:
+    RabbitBroker(vhost).declare(QUEUES)
+    registry = CollectorRegistry()
+    with opened(sqlite_database) as database:
+        with database.write() as transaction:
+            METADATA.create_all(transaction)
+        relay = Relay(
+            database=database,
+            outbox=Outbox(TABLES.outbox),
+            broker=RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=1, connect_timeout=1),
+            metrics=MessagingMetrics(registry),
+        )
+        thread = threading.Thread(target=relay.run)
+        thread.start()
+        try:
+            fill_outbox(database, ["before"])
+            relay.wake()
+            until(lambda: waiting(database) == [], "the first message is confirmed")
+            proxy.swallow.set()
+            fill_outbox(database, ["m1", "m2"])
+            relay.wake()
+            failures = "kopuro_relay_failures_total"
+            until(lambda: (registry.get_sample_value(failures) or 0) >= 1, "the relay gives the wave up")
+            assert waiting(database) == ["m1", "m2"]
+            proxy.heal()
+            until(lambda: waiting(database) == [], "the relay goes on by itself")
+        finally:
+            relay.stop()
+            thread.join(timeout=10)
+    assert not thread.is_alive()
+    with closing(RabbitBroker(vhost).consumer(["answers"], 100)) as consumer:
+        arrived: set[str] = set()
+        while deliveries := consumer.take(100, 0.5):
+            arrived |= {delivery.message_id for delivery in deliveries}
+    assert arrived == {"before", "m1", "m2"}
