@@ -143,12 +143,14 @@ def an_entry_changed(chance: random.Random) -> Files:
 
 
 def an_entry_inserted(chance: random.Random) -> Files:
-    at = chance.randrange(SIZE + 1)
+    """Never at the end: a file that is written ahead of the checkpoint is none of tampering."""
+    at = chance.randrange(SIZE)
     return rewritten([*LEAVES[:at], entry(at, tree="inserted"), *LEAVES[at:]], chance)
 
 
 def an_entry_deleted(chance: random.Random) -> Files:
-    at = chance.randrange(SIZE)
+    """Never the last: what would be left is the partial tile of a smaller size, which a log may keep."""
+    at = chance.randrange(SIZE - 1)
     return rewritten([*LEAVES[:at], *LEAVES[at + 1 :]], chance)
 
 
