@@ -1,0 +1,49 @@
+"""`python -m tests.simulation --seeds 10000 [--first 0]`, or `--seed 4711` to see one story fail."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulation.seeds import remember, told_badly
+
+_AT_ONCE = 50
+
+
+def main(arguments: list[str]) -> int:
+    """1 when a story fails; its seed is then written to `regressions.txt`."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many stories")
+    parser.add_argument("--first", type=int, default=100_000, help="the first seed")
+    parser.add_argument("--seed", type=int, help="one story, here, with its traceback")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    chosen = parser.parse_args(arguments)
+    if chosen.seed is not None:
+        if failure := told_badly(chosen.seed):
+            raise failure
+        return 0
+    began, failed = time.monotonic(), 0
+    stop = chosen.first + chosen.seeds
+    spans = [range(n, min(n + _AT_ONCE, stop)) for n in range(chosen.first, stop, _AT_ONCE)]
+    with ProcessPoolExecutor(chosen.workers) as workers:
+        for failures in workers.map(_tell, spans):
+            for seed, reason in failures:
+                failed += 1
+                remember(seed, reason)
+                sys.stdout.write(f"seed {seed}: {reason}\n")
+    seconds = time.monotonic() - began
+    rate = f"{60 * chosen.seeds / seconds:.0f} a minute"
+    sys.stdout.write(f"{chosen.seeds} stories in {seconds:.0f} s, {rate}; {failed} failed\n")
+    return 1 if failed else 0
+
+
+def _tell(seeds: Iterable[int]) -> list[tuple[int, str]]:
+    return [(seed, repr(failure)[:300]) for seed in seeds if (failure := told_badly(seed)) is not None]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""A broker that does what AMQP may do: confirms get lost, connections break, messages come again.
+
+Within one queue the order holds but for redeliveries; between queues there is none, for the schedule chooses
+which queue is read next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from contracts.topology import hub_topology
+from runtime.messaging.memory import MemoryBroker, MemoryConsumer, MemoryPublisher
+from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
+
+TOPOLOGY = hub_topology()
+
+
+class UnreliableBroker(MemoryBroker):
+    """down: nobody reaches it; what is in its queues stays. cut: where a wave's connection breaks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = False
+        # (messages) -> (how many are confirmed, how many are in their queues), or None: all of both
+        self.cut: Callable[[int], tuple[int, int] | None] = lambda messages: None
+        self.loses_acknowledgement: Callable[[], bool] = lambda: False
+        self._routes: dict[tuple[str, str, str], set[str]] = {}
+        self.declare(TOPOLOGY)
+
+    def publisher(self) -> MemoryPublisher:
+        """See `ports.Broker`."""
+        return _Publisher(self)
+
+    def consumer(self, queues: Sequence[str], prefetch: int) -> MemoryConsumer:
+        """See `ports.Broker`."""
+        return _Consumer(self, queues, prefetch)
+
+    def route(self, exchange: str, message: Outgoing) -> set[str]:
+        """As the parent's, remembered: the topology never changes."""
+        place = (exchange, message.routing_key, message.partition_key)
+        if place not in self._routes:
+            self._routes[place] = super().route(exchange, message)
+        return self._routes[place]
+
+    def ready(self) -> dict[str, int]:
+        """How many messages wait in each queue that is not empty."""
+        return {name: len(queue.ready) for name, queue in self.queues.items() if queue.ready}
+
+
+class _Publisher(MemoryPublisher):
+    def __init__(self, broker: UnreliableBroker) -> None:
+        super().__init__(broker)
+        self._unreliable = broker
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        if self._unreliable.down:
+            raise PublishIncomplete(0, "the broker is down")
+        cut = self._unreliable.cut(len(messages))
+        if cut is None:
+            super().publish(messages)
+            return
+        confirmed, arrived = cut
+        super().publish(messages[:arrived])
+        raise PublishIncomplete(confirmed, "the connection broke")
+
+
+class _Consumer(MemoryConsumer):
+    def __init__(self, broker: UnreliableBroker, queues: Sequence[str], prefetch: int) -> None:
+        super().__init__(broker, queues, prefetch)
+        self._unreliable = broker
+
+    def take(self, limit: int, timeout: float) -> list[Delivery]:
+        if self._unreliable.down:
+            raise BrokerUnavailable("The broker is down.")
+        return super().take(limit, timeout)
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        if self._unreliable.down or self._unreliable.loses_acknowledgement():
+            raise BrokerUnavailable("The connection broke before the acknowledgement.")
+        super().acknowledge(deliveries)

@@ -1,0 +1,107 @@
+"""Databases in memory that fail at commit: rolled back, or committed unknown to all, or killed there."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from contracts.envelope import Envelope
+from runtime.storage.database import Database, DatabaseUnavailable
+
+# What committed transactions ever wrote to the outbox, from which the relay deletes.
+_REMEMBER = (
+    "CREATE TABLE said (number INTEGER PRIMARY KEY, exchange TEXT, routing_key TEXT, body BLOB)",
+    "CREATE TRIGGER remember AFTER INSERT ON outbox BEGIN"
+    " INSERT INTO said (exchange, routing_key, body) VALUES (new.exchange, new.routing_key, new.body); END",
+)
+
+
+class Fate(Enum):
+    """What becomes of a write transaction."""
+
+    committed = auto()
+    rolled_back = auto()
+    unknown = auto()  # committed, and reported as failed
+    killed_before = auto()  # the process dies with the transaction open
+    killed_after = auto()  # the process dies before anybody has learned of the commit
+
+
+class Killed(BaseException):
+    """The process of `service` has died. Nothing of ours may catch it but the simulation."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.service = service
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """A message that a committed transaction caused."""
+
+    exchange: str
+    routing_key: str
+    message: Envelope
+
+
+class MemoryDatabase(Database):
+    """One service's database. It survives the service, and `reset` begins another story on it."""
+
+    def __init__(self, service: str, metadata: MetaData) -> None:
+        self.service = service
+        self.fate: Callable[[], Fate] = lambda: Fate.committed
+        engine = create_engine(
+            "sqlite://",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False, "isolation_level": None},
+        )
+        event.listen(engine, "begin", _begin)
+        super().__init__(engine)
+        with self.write() as transaction:
+            metadata.create_all(transaction)
+            for statement in _REMEMBER:
+                transaction.exec_driver_sql(statement)
+        self._empty = sqlite3.connect(":memory:", check_same_thread=False)
+        driver: Any = engine.raw_connection().driver_connection
+        self._raw = driver
+        self._raw.backup(self._empty)
+
+    def reset(self) -> None:
+        """As it was before the first row."""
+        self._empty.backup(self._raw)
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """See `Database.write`."""
+        fate = self.fate()
+        with super().write(durable=durable) as transaction:
+            yield transaction
+            if fate is Fate.rolled_back:
+                raise DatabaseUnavailable("The commit failed.")
+            if fate is Fate.killed_before:
+                raise Killed(self.service)
+        if fate is Fate.unknown:
+            raise DatabaseUnavailable("Nobody knows whether it was committed.")
+        if fate is Fate.killed_after:
+            raise Killed(self.service)
+
+    def holds(self, table: str) -> bool:
+        """Whether the table has a row."""
+        (found,) = self._raw.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()  # noqa: S608
+        return bool(found)
+
+    def said(self) -> list[Said]:
+        """Everything that was ever to be published, in order, parked messages included."""
+        with self.read() as transaction:
+            rows = transaction.exec_driver_sql("SELECT exchange, routing_key, body FROM said ORDER BY number")
+            return [Said(exchange=e, routing_key=k, message=Envelope.decode(bytes(b))) for e, k, b in rows]
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

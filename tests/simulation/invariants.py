@@ -1,0 +1,201 @@
+"""What must be true of every story when it has come to rest.
+
+The facts that the services' transactions committed are the story; what stands in the tables, in the mailboxes
+and in the log must be what these facts say, each once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from contracts.topology import CASES, EVENTS
+from services.audit.adapters.tables import ENTRIES
+from services.audit.domain.entry import organizations_of
+from services.audit.handlers.receipts import RECEIPTED
+from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
+from services.delivery.domain.recipients import RECIPIENTS, recipients_of
+from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
+from services.intake.adapters.tables import SUBMISSIONS
+from services.routing.adapters.tables import OFFERS, REFERRALS
+from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
+from tests.simulation.broker import UnreliableBroker
+from tests.simulation.databases import MemoryDatabase
+from tests.simulation.partners import Partners
+from tests.simulation.referral_rules import (
+    CLOSED,
+    HELD,
+    observations_add_up,
+    offers_follow_the_rules,
+    referrals_are_what_the_facts_say,
+)
+from tests.simulation.services import Audit, Service
+from tests.simulation.told import Told, everything_told, rows_of
+
+# What each submission comes to, or else its refusal: one of these, once.
+_CONSEQUENCES: Mapping[str, frozenset[str]] = {
+    "answer.submitted": frozenset({"offer.accepted", "offer.declined", "answer.refused"}),
+    "progress.submitted": frozenset({"referral.progressed", "submission.refused"}),
+    "outcome.submitted": frozenset({"referral.completed", "submission.refused"}),
+    "withdrawal.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
+    "revocation.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
+    "placement.submitted": frozenset({"offer.opened", "submission.refused"}),
+    "note.submitted": frozenset({"letter.note_released", "submission.refused"}),
+}
+
+
+def check(
+    services: Mapping[str, Service], partners: Partners, broker: UnreliableBroker, now: dt.datetime
+) -> None:
+    """Raises AssertionError that names the rule and whom it is about."""
+    databases = {name: service.database for name, service in services.items()}
+    told = everything_told(databases)
+    _nothing_is_left_over(broker, told)
+    _every_submission_has_one_consequence(told)
+    referrals = rows_of(databases["routing"], REFERRALS)
+    _everything_admitted_is_known(databases, partners, referrals)
+    referrals_are_what_the_facts_say(databases["routing"], told, referrals, now)
+    offers_follow_the_rules(told)
+    observations_add_up(databases["routing"], told)
+    _custody_follows_the_referral(databases, told, referrals)
+    _mailboxes_hold_each_fact_once(databases["delivery"], told, referrals)
+    audit = services["audit"]
+    assert isinstance(audit, Audit)
+    _the_log_is_the_facts(audit, told)
+
+
+def _nothing_is_left_over(broker: UnreliableBroker, told: Sequence[Told]) -> None:
+    assert broker.ready() == {}, f"left in the broker: {broker.ready()}"
+
+
+def _everything_admitted_is_known(
+    databases: Mapping[str, MemoryDatabase], partners: Partners, referrals: Mapping[str, Any]
+) -> None:
+    submitted = {
+        row.referral_id for row in rows_of(databases["intake"], SUBMISSIONS, key="referral_id").values()
+    }
+    assert partners.referrals.keys() <= submitted, "a referral that was admitted is not on record"
+    assert referrals.keys() == submitted, "routing knows other referrals than were admitted"
+    for referral in referrals.values():
+        assert referral.status in {"offered", "unplaced"} | HELD | CLOSED, f"{referral.id}: {referral.status}"
+    noted = rows_of(databases["intake"], INTAKE_OFFERS).keys()
+    assert noted == rows_of(databases["routing"], OFFERS).keys(), "the door knows other offers than were made"
+
+
+def _every_submission_has_one_consequence(told: Sequence[Told]) -> None:
+    by_cause: dict[str, list[str]] = defaultdict(list)
+    for one in told:
+        by_cause[one.message.causation_id or ""].append(one.fact)
+    for one in told:
+        if expected := _CONSEQUENCES.get(one.fact):
+            causes = [one.message.id]
+            if one.fact == "note.submitted":  # the vault answers the letter, which the submission caused
+                causes += [o.message.id for o in told if o.message.causation_id == one.message.id]
+            found = [fact for cause in causes for fact in by_cause[cause] if fact in expected]
+            assert len(found) == 1, f"{one.fact} {one.message.id} came to {found}"
+
+
+def _custody_follows_the_referral(
+    databases: Mapping[str, MemoryDatabase], told: Sequence[Told], referrals: Mapping[str, Any]
+) -> None:
+    custodies = rows_of(databases["vault"], CUSTODIES, key="referral_id")
+    sealed = rows_of(databases["vault"], SEALED_CASES, key="referral_id").keys()
+    letters = rows_of(databases["delivery"], CASE_LETTERS, key="referral_id")
+    erased, released = set[str](), dict[str, str]()
+    for one in told:
+        referral = one.message.partition_key
+        if one.fact == "case.erased":
+            assert referral not in erased, f"the case of {referral} was erased twice"
+            erased.add(referral)
+        if one.fact == "letter.case_released":
+            assert referral not in released, f"the case of {referral} left the vault twice"
+            assert referral not in erased, f"the case of {referral} left the vault after it was erased"
+            released[referral] = one.data["organization"]
+            assert one.data["organization"] == referrals[referral].acceptor, f"{referral} went to a stranger"
+    for referral in referrals.values():
+        state = custodies[referral.id].state
+        letter = letters.get(referral.id)
+        if referral.status in CLOSED:
+            assert state in ("erased", "refused"), f"{referral.id} is {referral.status}, its case {state}"
+            assert referral.id not in sealed, f"{referral.id} is closed and its case is kept"
+            assert letter is not None, f"delivery does not know that {referral.id} is closed"
+            assert letter.sealed_case is None, f"{referral.id} is closed and delivery keeps its case"
+        else:
+            expected = "held" if referral.acceptor is None else "released"
+            assert state == expected, f"{referral.id} is {referral.status}, its case {state}"
+            assert referral.id in sealed, f"the case of {referral.id} is lost"
+            assert (letter and letter.organization) == referral.acceptor, (
+                f"the case of {referral.id} lies elsewhere"
+            )
+
+
+def _mailboxes_hold_each_fact_once(
+    delivery: MemoryDatabase, told: Sequence[Told], referrals: Mapping[str, Any]
+) -> None:
+    expected: set[tuple[str, str]] = set()
+    possible: set[tuple[str, str]] = set()
+    for one in told:
+        if one.exchange == EVENTS and one.message.type in RECIPIENTS:
+            expected |= {(one.message.id, who) for who in recipients_of(one.message.type, one.data)}
+        elif one.fact == "letter.note_released" or one.fact == "receipt.issued":
+            expected.add((one.message.id, one.data["organization"]))
+        elif one.fact == "letter.case_released":
+            closed = referrals[one.message.partition_key].status in CLOSED
+            (possible if closed else expected).add((one.message.id, one.data["organization"]))
+    with delivery.read() as transaction:
+        rows = transaction.execute(select(MESSAGES).order_by(MESSAGES.c.sequence)).all()
+    found = [(row.message_id, row.organization) for row in rows]
+    assert len(found) == len(set(found)), "a message lies in a mailbox twice"
+    assert expected <= set(found), f"not told: {_named(expected - set(found), told)}"
+    assert set(found) <= expected | possible, (
+        f"told for no reason: {_named(set(found) - expected - possible, told)}"
+    )
+    _in_the_order_they_were_said(found, told)
+    handed = Counter(
+        (o.fact, o.data["message_id"], o.data["organization"]) for o in told if o.service == "delivery"
+    )
+    assert all(times == 1 for times in handed.values()), "a message was handed out or acknowledged twice"
+
+
+def _in_the_order_they_were_said(found: Iterable[tuple[str, str]], told: Sequence[Told]) -> None:
+    said = {
+        one.message.id: number
+        for number, one in enumerate(told)
+        if one.service == "routing" and one.exchange == EVENTS
+    }
+    by_owner: dict[str, list[int]] = defaultdict(list)
+    for message_id, organization in found:
+        if message_id in said:
+            by_owner[organization].append(said[message_id])
+    for organization, numbers in by_owner.items():
+        assert numbers == sorted(numbers), f"{organization} heard of an end before the beginning"
+
+
+def _the_log_is_the_facts(audit: Audit, told: Sequence[Told]) -> None:
+    head = audit.check()
+    assert audit.published_size() == head.size, "entries are not published"
+    with audit.database.read() as transaction:
+        logged = list(transaction.execute(select(ENTRIES.c.message_id)).scalars())
+    published = [one.message.id for one in told if one.exchange == EVENTS]
+    assert len(logged) == len(set(logged)), "an entry stands in the log twice"
+    assert set(logged) == set(published), "the log is not the set of published facts"
+    receipts = Counter(
+        (one.data["message_id"], one.data["organization"]) for one in told if one.fact == "receipt.issued"
+    )
+    due = Counter(
+        (one.message.id, who)
+        for one in told
+        if one.exchange == EVENTS and one.message.type in RECEIPTED
+        for who in organizations_of(one.data)
+    )
+    assert receipts == due, "receipts are missing, or were written twice"
+    assert all(one.exchange in (EVENTS, CASES, "") for one in told)
+
+
+def _named(places: Iterable[tuple[str, str]], told: Sequence[Told]) -> list[tuple[str, str]]:
+    facts = {one.message.id: one.fact for one in told}
+    return sorted((facts.get(message_id, message_id), who) for message_id, who in places)

@@ -1,0 +1,206 @@
+"""The organisations' systems: they read their mailboxes, and sooner, later or never say something.
+
+They are neither careful nor prompt. An intent is carried out at any later moment, perhaps when its offer is
+long closed; what was read and not acknowledged is read again, and then meant twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from random import Random
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+
+from contracts.codes import DeclineReason, Outcome, ProgressStatus, Urgency, WithdrawalReason
+from contracts.errors import Refused, Unavailable
+from contracts.referral import ReferralSubmission
+from services.delivery.adapters.tables import MESSAGES
+from services.intake.domain.admission import Claim, Speaker
+from services.intake.domain.statement import (
+    Acceptance,
+    Completion,
+    Decline,
+    Note,
+    Progress,
+    Revocation,
+    Statement,
+    Withdrawal,
+)
+from services.intake.handlers import Spoken
+from tests.simulation.network import COORDINATOR, RECEIVERS, SENDERS, the_network
+from tests.simulation.services import Delivery, Intake, Routing
+from tests.simulation.virtual_time import VirtualTime
+from tests.unit.services.routing.samples import consent, facts
+
+_PAGE = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intent:
+    """Something that an organisation will say. subject: a referral's id or an offer's."""
+
+    organization: str
+    said: Statement | ReferralSubmission
+    subject: str
+    key: str
+
+
+@dataclass
+class Partners:
+    """admitted: for each intent's key what the door answered."""
+
+    random: Random
+    time: VirtualTime
+    intake: Intake
+    routing: Routing
+    delivery: Delivery
+    admitted: dict[str, str] = field(default_factory=dict)
+    referrals: dict[str, ReferralSubmission] = field(default_factory=dict)
+    intents: list[Intent] = field(default_factory=list)
+    _keys: int = 0
+
+    # What they come to want
+
+    def want_to_refer(self) -> None:
+        """A sender has a new case: usually sound, sometimes for a named receiver, sometimes unreadable."""
+        random, network = self.random, the_network()
+        to = random.choice(RECEIVERS) if random.random() < 0.15 else None
+        case = network.case if to is None else network.cases[to]
+        if to is None and random.random() < 0.1:
+            case = network.unreadable
+        opted = [kind for kind in ("consular_representative", "state_body") if random.random() < 0.15]
+        said = facts(
+            urgency=random.choice([Urgency.emergency, Urgency.urgent, Urgency.routine]),
+            to=to,
+            consent=consent(
+                opt_in_kinds=tuple(opted),
+                excluded_organizations=tuple(r for r in RECEIVERS if random.random() < 0.15),
+            ),
+        )
+        values = {item.name: getattr(said, item.name) for item in fields(said)}
+        submission = ReferralSubmission(**values, case=case)
+        self._want(random.choice(SENDERS), submission, "")
+
+    def with_mail(self) -> list[str]:
+        """The organisations in whose mailboxes something is not acknowledged."""
+        waiting = select(MESSAGES.c.organization).where(MESSAGES.c.acknowledged_at.is_(None)).distinct()
+        with self.delivery.database.read() as transaction:
+            return sorted(set(transaction.execute(waiting).scalars()) & {*SENDERS, *RECEIVERS})
+
+    def read_mailbox(self, organization: str) -> None:
+        """Reads a page; acknowledges all of it, or some, or nothing."""
+        try:
+            page = self.delivery.handlers.page(organization, after=0, limit=_PAGE, wait=0)
+        except Unavailable:
+            return
+        messages = [orjson.loads(body) for body in page.bodies]
+        for message in messages:
+            self._come_to_want(organization, message["type"], message["data"])
+        if messages and self.random.random() < 0.8:
+            seen = (
+                messages[: self.random.randint(1, len(messages))] if self.random.random() < 0.2 else messages
+            )
+            try:
+                self.delivery.handlers.acknowledge_all(organization, [message["id"] for message in seen])
+            except Unavailable:
+                return
+
+    def _come_to_want(self, organization: str, kind: str, data: Mapping[str, Any]) -> None:
+        random, chance, referral = self.random, self.random.random(), data["referral_id"]
+        match kind:
+            case "kopuro.offer.opened.v1":
+                if chance < 0.5:
+                    self._want(organization, Acceptance(), data["offer_id"])
+                elif chance < 0.75:
+                    decline = Decline(
+                        reason=random.choice([DeclineReason.no_capacity, DeclineReason.language])
+                    )
+                    self._want(organization, decline, data["offer_id"])
+                if chance < 0.08:  # says both, in whichever order they are carried out
+                    self._want(organization, Decline(reason=DeclineReason.no_capacity), data["offer_id"])
+                if chance > 0.95:  # reports on what is not its own
+                    self._want(organization, Completion(outcome=Outcome.resolved), referral)
+            case "kopuro.case.released.v1":
+                if chance < 0.6:
+                    self._want(organization, Progress(status=random.choice(list(ProgressStatus))), referral)
+                if chance < 0.5:
+                    self._want(organization, Completion(outcome=random.choice(list(Outcome))), referral)
+                if chance > 0.85:
+                    self._want(organization, Note(note=the_network().note), referral)
+                if chance > 0.93:
+                    self._want(organization, Revocation(), referral)
+            case "kopuro.offer.accepted.v1" | "kopuro.offer.declined.v1" | "kopuro.referral.progressed.v1":
+                if organization in SENDERS and chance < 0.12:
+                    self._want(
+                        organization, Withdrawal(reason=random.choice(list(WithdrawalReason))), referral
+                    )
+                elif organization in SENDERS and chance < 0.2:
+                    self._want(organization, Revocation(), referral)
+                elif chance > 0.95:
+                    self._want(organization, Note(note=the_network().note), referral)
+
+    def change_mind(self) -> None:
+        """A sender takes a referral back, of which it may not have heard anything yet."""
+        if self.referrals:
+            referral = self.random.choice(list(self.referrals))
+            said = self.random.choice(
+                [Withdrawal(reason=self.random.choice(list(WithdrawalReason))), Revocation()]
+            )
+            self._want(self.random.choice(SENDERS), said, referral)
+
+    def _want(self, organization: str, said: Statement | ReferralSubmission, subject: str) -> None:
+        self._keys += 1
+        self.intents.append(
+            Intent(organization=organization, said=said, subject=subject, key=f"key {self._keys}")
+        )
+
+    # What they do
+
+    def act(self) -> None:
+        """Carries out one intent. Who gets no answer says the same again later, under the same key."""
+        if not self.intents:
+            return
+        intent = self.random.choice(self.intents)
+        try:
+            answer = self._say(intent)
+        except Unavailable:
+            return
+        except Refused:
+            self.intents.remove(intent)
+            return
+        before = self.admitted.setdefault(intent.key, answer)
+        assert before == answer, f"{intent.key} was answered {before} and then {answer}"
+        if isinstance(intent.said, ReferralSubmission):
+            self.referrals[answer] = intent.said
+        if self.random.random() < 0.9:  # otherwise the answer was lost on its way
+            self.intents.remove(intent)
+
+    def _say(self, intent: Intent) -> str:
+        speaker = Speaker(
+            organization=intent.organization,
+            source=self.intake.messenger.source,
+            now=self.time.now(),
+            traceparent=None,
+            new_id=self.time.new_id,
+        )
+        claim = Claim(organization=intent.organization, key=intent.key, fingerprint=intent.key)
+        if isinstance(intent.said, ReferralSubmission):
+            return self.intake.handlers.submit_referral(speaker, intent.said, claim)
+        return self.intake.handlers.say(
+            speaker, Spoken(said=intent.said, subject=intent.subject, claim=claim)
+        )
+
+    def place_by_hand(self) -> None:
+        """The coordinator offers an unplaced referral to somebody."""
+        unplaced = self.routing.handlers.unplaced(after=None, limit=10)
+        if unplaced:
+            wanted = self.random.choice(unplaced)["id"]
+            try:
+                self.routing.handlers.ask_for_placement(
+                    wanted, self.random.choice(RECEIVERS), COORDINATOR, self.time.now()
+                )
+            except (Refused, Unavailable):
+                return

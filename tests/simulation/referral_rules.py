@@ -1,0 +1,167 @@
+"""What must be true of referrals and offers, judged by the facts that routing said about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from contracts.codes import OPT_IN_KINDS
+from services.routing.adapters.tables import OBSERVATIONS, OFFERS, TIMELINE
+from services.routing.handlers import ANSWERS_UNDER_WAY
+from tests.simulation.databases import MemoryDatabase
+from tests.simulation.network import KINDS
+from tests.simulation.told import Told, rows_of
+
+CLOSED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
+HELD = frozenset({"accepted", "in_progress", "on_hold"})
+_ANSWERS = frozenset({"offer.accepted", "offer.declined"})
+_OFFER_ENDS = _ANSWERS | {"offer.expired", "offer.revoked"}
+
+
+@dataclass(slots=True)
+class _Replayed:
+    """A referral as the facts about it tell it."""
+
+    status: str = "requested"
+    acceptor: str | None = None
+    open_offers: set[str] = field(default_factory=set)
+
+    def take(self, one: Told) -> None:
+        """Raises AssertionError, or KeyError for an offer that had ended before."""
+        if one.fact.endswith(".refused"):
+            return
+        assert self.status not in CLOSED, f"{one.fact} after it was {self.status}"
+        match one.fact:
+            case "offer.opened":
+                self.status = "offered"
+                self.open_offers.add(one.data["offer_id"])
+            case "offer.accepted":
+                assert self.acceptor is None, "accepted twice"
+                self.open_offers.remove(one.data["offer_id"])
+                self.status, self.acceptor = "accepted", one.data["organization"]
+            case "offer.declined" | "offer.expired" | "offer.revoked":
+                self.open_offers.remove(one.data["offer_id"])
+            case "referral.progressed":
+                self.status = one.data["status"]
+            case "referral.withdrawn" if one.data["reason"] == "entered_in_error":
+                self.status = "entered_in_error"
+            case "referral.unplaced" | "referral.completed" | "referral.withdrawn" | "referral.failed":
+                self.status = one.fact.removeprefix("referral.")
+            case "referral.overdue":
+                assert self.status in HELD, f"overdue while {self.status}"
+                assert dt.datetime.fromisoformat(one.data["due_at"]) <= one.message.time
+
+
+def referrals_are_what_the_facts_say(
+    routing: MemoryDatabase, told: Sequence[Told], referrals: Mapping[str, Any], now: dt.datetime
+) -> None:
+    """Each row is what a replay of the facts gives, and so is its timeline; what is open has a future."""
+    facts: dict[str, list[Told]] = defaultdict(list)
+    for one in told:
+        if one.service == "routing" and one.fact != "placement.submitted":
+            facts[one.message.partition_key].append(one)
+    offers: dict[str, dict[str, Any]] = defaultdict(dict)
+    for offer in rows_of(routing, OFFERS).values():
+        if offer.state == "open":
+            offers[offer.referral_id][offer.id] = offer
+    timelines = _timelines(routing)
+    for referral in referrals.values():
+        replayed = _Replayed()
+        try:
+            for one in facts[referral.id]:
+                replayed.take(one)
+            assert (referral.status, referral.acceptor) == (replayed.status, replayed.acceptor)
+            assert offers[referral.id].keys() == replayed.open_offers, "other offers are open than told"
+            assert bool(replayed.open_offers) == (replayed.status == "offered"), "offered to nobody"
+            for offer in offers[referral.id].values():
+                assert offer.deadline > now - ANSWERS_UNDER_WAY, "an offer does not expire"
+            assert (referral.due_at is not None) == (referral.status in HELD), f"due {referral.due_at}"
+            assert referral.due_at is None or referral.due_at > now, "overdue, and nobody says so"
+            assert timelines[referral.id] == [one.fact for one in facts[referral.id]], "another timeline"
+        except (AssertionError, KeyError) as error:
+            raise AssertionError(f"referral {referral.id} ({referral.status}): {error!r}") from error
+
+
+def _timelines(routing: MemoryDatabase) -> dict[str, list[str]]:
+    """What routing itself said, as each referral's timeline has it."""
+    timelines: dict[str, list[str]] = defaultdict(list)
+    with routing.read() as transaction:
+        for row in transaction.execute(select(TIMELINE).order_by(TIMELINE.c.number)):
+            if not row.fact.endswith(".submitted") and row.fact != "case.refused":
+                timelines[row.referral_id].append(row.fact)
+    return timelines
+
+
+def offers_follow_the_rules(told: Sequence[Told]) -> None:
+    """Nobody is asked against the person's word, or twice; answers count if they came in time."""
+    submitted = {o.message.partition_key: o.data["facts"] for o in told if o.fact == "referral.submitted"}
+    messages = {one.message.id: one for one in told}
+    opened: dict[str, Told] = {}
+    ended: set[str] = set()
+    asked: set[tuple[str, str]] = set()
+    for one in told:
+        cause = messages.get(one.message.causation_id or "")
+        if one.fact == "offer.opened":
+            opened[one.data["offer_id"]] = one
+            _may_be_asked(one.data["organization"], submitted[one.message.partition_key]["consent"])
+            place = one.message.partition_key, one.data["organization"]
+            by_hand = cause is not None and cause.fact == "placement.submitted"
+            assert by_hand or place not in asked, f"asked twice: {place}"
+            asked.add(place)
+        elif one.fact in _OFFER_ENDS:
+            offer = opened[one.data["offer_id"]].data
+            ended.add(offer["offer_id"])
+            deadline = dt.datetime.fromisoformat(offer["deadline"])
+            if one.fact == "offer.expired":
+                assert one.message.time >= deadline, "an offer expired before its deadline"
+            if one.fact in _ANSWERS:
+                assert cause is not None
+                assert cause.message.time <= deadline, "an answer that came late was taken"
+                assert cause.data["organization"] == offer["organization"], "a stranger's answer was taken"
+        elif one.fact == "answer.refused" and (refused := opened.get(one.data["offer_id"])) is not None:
+            assert cause is not None
+            late = cause.message.time > dt.datetime.fromisoformat(refused.data["deadline"])
+            stranger = cause.data["organization"] != refused.data["organization"]
+            assert late or stranger or one.data["offer_id"] in ended, "a good answer was refused"
+
+
+def _may_be_asked(organization: str, consent: Mapping[str, Any]) -> None:
+    kind = KINDS.get(organization)
+    opted = kind not in OPT_IN_KINDS or kind in consent["opt_in_kinds"]
+    assert opted, f"{organization} was asked without the person's consent"
+    assert organization not in consent["excluded_organizations"], f"{organization} was excluded"
+
+
+def observations_add_up(routing: MemoryDatabase, told: Sequence[Told]) -> None:
+    """What is counted of each organisation is the sum over the facts."""
+    expected: dict[str, Counter[str]] = defaultdict(Counter)
+    messages = {one.message.id: one for one in told}
+    opened = {o.data["offer_id"]: o for o in told if o.fact == "offer.opened"}
+    acceptors: dict[str, str] = {}
+    for one in told:
+        match one.fact:
+            case "offer.accepted" | "offer.declined":
+                counts = expected[one.data["organization"]]
+                counts["answered"] += 1
+                began = dt.datetime.fromisoformat(opened[one.data["offer_id"]].data["opened_at"])
+                answered = messages[one.message.causation_id or ""].message.time
+                counts["answer_seconds"] += max(0, round((answered - began).total_seconds()))
+                if one.fact == "offer.accepted":
+                    acceptors[one.message.partition_key] = one.data["organization"]
+                    counts["held"] += 1
+            case "offer.expired":
+                expected[one.data["organization"]]["expired"] += 1
+            case "referral.completed" | "referral.withdrawn" | "referral.failed":
+                if acceptor := acceptors.get(one.message.partition_key):
+                    expected[acceptor]["held"] -= 1
+    names = ("answered", "expired", "answer_seconds", "held")
+    for organization, row in rows_of(routing, OBSERVATIONS, key="organization").items():
+        found = {name: getattr(row, name) for name in names}
+        assert found == {name: expected[organization][name] for name in names}, f"observed of {organization}"
+        del expected[organization]
+    assert not any(any(counts.values()) for counts in expected.values()), f"not observed: {expected}"

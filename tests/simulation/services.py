@@ -1,0 +1,312 @@
+"""The five services of a referral's journey, put together as their bootstraps do, but for the process around.
+
+Everything a service keeps in memory is made by `start`, so a new `start` on the same database is what a
+restart after SIGKILL is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import CollectorRegistry
+from sqlalchemy import MetaData
+
+from contracts.envelope import Envelope, decode
+from contracts.errors import Unavailable
+from contracts.organization import Organization
+from contracts.queries import Question
+from contracts.topology import ROUTING, ROUTING_PARTITIONS
+from runtime.clock import Clock
+from runtime.identifiers import new_id
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.memory import MemoryConsumer
+from runtime.messaging.messenger import Messenger
+from runtime.messaging.tables import MessagingTables
+from runtime.storage.exclusive import Exclusive
+from services.audit.adapters import tables as audit_tables
+from services.audit.adapters.sql_log import SqlLog
+from services.audit.adapters.sql_publication import SqlPublicationRecord
+from services.audit.domain.head import Head, LogKey, origin_of
+from services.audit.domain.note import Ed25519Signer
+from services.audit.handlers.published_log import PublishedLog
+from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.receipts import Receipts
+from services.audit.handlers.self_check import SelfCheck
+from services.audit.handlers.sequencer import Sequencer
+from services.delivery.adapters import tables as delivery_tables
+from services.delivery.adapters.bell import MailboxBell
+from services.delivery.adapters.case_letters import SqlCaseLetters
+from services.delivery.adapters.mailboxes import SqlMailboxes
+from services.delivery.handlers import MailboxHandlers
+from services.delivery.incoming import Incoming
+from services.intake.adapters import tables as intake_tables
+from services.intake.adapters.store import SqlAdmissionStore
+from services.intake.domain.members import member_of
+from services.intake.handlers import Handlers as IntakeHandlers
+from services.routing.adapters import tables as routing_tables
+from services.routing.adapters.store import SqlReferralStore
+from services.routing.api import answer_question
+from services.routing.domain.policy import Policy
+from services.routing.handlers import Handlers as RoutingHandlers
+from services.routing.network import Network as RoutingNetwork
+from services.vault.adapters import tables as vault_tables
+from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.sealing_keys import SealingKeysInMemory
+from services.vault.adapters.store import SqlCustodyStore
+from services.vault.handlers import VaultHandlers
+from tests.simulation.broker import TOPOLOGY, UnreliableBroker
+from tests.simulation.databases import MemoryDatabase
+from tests.simulation.network import the_network
+from tests.unit.services.audit.publications import MemoryPublication
+
+_PREFETCH = 500
+
+
+class Service(ABC):
+    """name and tables: the service's. Its consumers are started and killed with it."""
+
+    name: str
+    metadata: MetaData
+    messaging: MessagingTables
+
+    def __init__(self, database: MemoryDatabase, broker: UnreliableBroker, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+        self._broker = broker
+        self._processors: dict[str, BatchProcessor[Any]] = {}
+        self._consumers: dict[str, MemoryConsumer] = {}
+        self.start()
+
+    def start(self) -> None:
+        """What a process does when it starts; also what follows a SIGKILL."""
+        for consumer in self._consumers.values():
+            consumer.close()
+        self.messenger = Messenger(
+            source=f"/kg/{self.name}",
+            database=self.database,
+            tables=self.messaging,
+            broker=self._broker,
+            topology=TOPOLOGY,
+            clock=self.clock,
+            registry=CollectorRegistry(),
+        )
+        self._processors = {processor.consumer: processor for processor in self.build()}
+        self._consumers = {
+            name: self._broker.consumer(processor.queues, _PREFETCH)
+            for name, processor in self._processors.items()
+        }
+
+    @abstractmethod
+    def build(self) -> Iterable[BatchProcessor[Any]]:
+        """Makes the handlers anew; returns the consumers' processors."""
+
+    @property
+    def consumers(self) -> dict[str, tuple[str, ...]]:
+        """The queues that each consumer reads."""
+        return {name: tuple(processor.queues) for name, processor in self._processors.items()}
+
+    def consume(self, name: str, most: int) -> None:
+        """One turn of a consumer's loop (`runtime.messaging.entrypoints`)."""
+        consumer = self._consumers[name]
+        try:
+            if deliveries := consumer.take(most, 0):
+                self._processors[name].process(deliveries)
+                consumer.acknowledge(deliveries)
+        except Unavailable:
+            consumer.close()
+
+    def publish(self) -> int:
+        """One turn of the relay's loop; returns how many messages left the outbox."""
+        try:
+            return self.messenger.relay.publish_wave()
+        except Unavailable:
+            return 0
+
+    def retry(self) -> int:
+        """One tick of the messenger's timer; returns how many messages were due."""
+        try:
+            return sum(processor.retry_due() for processor in self._processors.values())
+        except Unavailable:
+            return 0
+
+    def turn(self) -> int:
+        """What the service does by its own clock; returns how much that was."""
+        return 0
+
+
+class Intake(Service):
+    name = "intake"
+    metadata, messaging = intake_tables.METADATA, intake_tables.MESSAGING
+    ask: Callable[[Question], Any]
+
+    def build(self) -> Iterable[BatchProcessor[Any]]:
+        network = the_network()
+        members = {name: member_of(known) for name, known in network.organizations.items()}
+        self.handlers = IntakeHandlers(
+            database=self.database,
+            store=SqlAdmissionStore(),
+            outbox=self.messenger.outbox,
+            referrals=_Asked(self),
+            members=members.get,
+            custody_kid=lambda: network.custody_kid,
+            backlog=lambda: 0,
+            after_commit=self.messenger.wake,
+        )
+        return [self.messenger.consumer("intake.offers", self.handlers.note_offers, decode)]
+
+
+class _Asked:
+    """Routing over the broker, without the broker: a question is lost with its process, never doubled."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def ask(self, question: Question) -> Any:
+        return self._intake.ask(question)
+
+
+class Routing(Service):
+    name = "routing"
+    metadata, messaging = routing_tables.METADATA, routing_tables.MESSAGING
+
+    def build(self) -> Iterable[BatchProcessor[Any]]:
+        network, store = RoutingNetwork(), SqlReferralStore()
+        network.absorb([*the_network().records.values(), the_network().memorandum])
+        self.handlers = RoutingHandlers(
+            database=self.database,
+            store=store,
+            outbox=self.messenger.outbox,
+            network=network,
+            policy=Policy(),
+            source=self.messenger.source,
+            after_commit=self.messenger.wake,
+        )
+        with self.database.read() as transaction:
+            network.recall(store.observations(transaction))
+        return [self.messenger.consumer(ROUTING, self.handlers.take_facts, decode, queues=ROUTING_PARTITIONS)]
+
+    def answer(self, question: Question) -> Any:
+        return answer_question(self.handlers, question.wire())
+
+    def turn(self) -> int:
+        """Fires what is due."""
+        try:
+            return self.handlers.fire_deadlines(self.clock.now())
+        except Unavailable:
+            return 0
+
+
+class Vault(Service):
+    """known: whose keys its copy of the directory has; it may lag behind routing's."""
+
+    name = "vault"
+    metadata, messaging = vault_tables.METADATA, vault_tables.MESSAGING
+    known: set[str]
+
+    def build(self) -> Iterable[BatchProcessor[Any]]:
+        self._keys = SealingKeysInMemory(changed=lambda: None)
+        self._keys.absorb([the_network().records[name] for name in sorted(self.known)])
+        self.handlers = VaultHandlers(
+            source=self.messenger.source,
+            store=SqlCustodyStore(),
+            custody_key=CustodyKeyInMemory(the_network().custody),
+            keys=self._keys,
+            new_id=new_id,
+        )
+        return [
+            self.messenger.consumer("vault.letters", self.handlers.letters, decode),
+            self.messenger.consumer("vault.events", self.handlers.events, decode),
+        ]
+
+    def learn(self, organization: Organization) -> None:
+        """The directory's record of an organisation arrives."""
+        self.known.add(organization.id)
+        self._keys.absorb([the_network().records[organization.id]])
+
+    def turn(self) -> int:
+        """Releases what waited for a key."""
+        try:
+            with self.database.write() as transaction:
+                released = list(self.handlers.release_waiting(transaction, self.clock.now()))
+                self.messenger.outbox.add(transaction, released)
+        except Unavailable:
+            return 0
+        return len(released)
+
+
+class Delivery(Service):
+    name = "delivery"
+    metadata, messaging = delivery_tables.METADATA, delivery_tables.MESSAGING
+
+    def build(self) -> Iterable[BatchProcessor[Any]]:
+        mailboxes, cases = SqlMailboxes(), SqlCaseLetters()
+        self.handlers = MailboxHandlers(
+            source=self.messenger.source,
+            database=self.database,
+            outbox=self.messenger.outbox,
+            mailboxes=mailboxes,
+            cases=cases,
+            bell=MailboxBell(self.database, mailboxes),
+            clock=self.clock,
+            new_id=new_id,
+            after_commit=self.messenger.wake,
+        )
+        incoming = Incoming(mailboxes=mailboxes, cases=cases)
+        return [
+            self.messenger.consumer("delivery.events", incoming.events, Envelope.decode),
+            self.messenger.consumer("delivery.letters", incoming.letters, decode),
+        ]
+
+
+class Audit(Service):
+    """publication: the log's files, which outlive the process as the database does."""
+
+    name = "audit"
+    metadata, messaging = audit_tables.METADATA, audit_tables.MESSAGING
+    key = LogKey(
+        signer=Ed25519Signer(
+            name=origin_of("kg"),
+            private_key=Ed25519PrivateKey.from_private_bytes(b"simulated log key 32 bytes long."),
+        )
+    )
+    publication: MemoryPublication
+
+    def build(self) -> Iterable[BatchProcessor[Any]]:
+        log = SqlLog()
+        self._published = PublishedLog(self.publication, self.key)
+        self._publisher = Publisher(
+            database=self.database,
+            log=log,
+            record=SqlPublicationRecord(),
+            publication=self.publication,
+            published=self._published,
+            right=Exclusive(self.database, 0),
+            outbox=self.messenger.outbox,
+            sequel=Receipts(
+                log=log, published=self._published, source=self.messenger.source, clock=self.clock
+            ),
+            after_commit=self.messenger.wake,
+        )
+        self._publisher.begin(self.check())
+        # Salts decide nothing, and are dear in bulk.
+        sequencer = Sequencer(log, self.key, lambda length: bytes(length))
+        return [self.messenger.consumer("audit.log", sequencer.append, Envelope.decode)]
+
+    def check(self) -> Head:
+        """Raises LogDamaged unless every entry is what was signed for."""
+        return SelfCheck(self.database, SqlLog(), self.key, self.clock).run()
+
+    def published_size(self) -> int:
+        return self._published.size
+
+    def turn(self) -> int:
+        """Publishes what has been appended."""
+        before = self._published.size
+        try:
+            self._publisher.turn()
+        except Unavailable:
+            return 0
+        return self._published.size - before

@@ -1,0 +1,269 @@
+"""One story: a seed decides how many small steps are taken, in which order, and what fails in each."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from services.audit.adapters import tables as audit_tables
+from services.delivery.adapters import tables as delivery_tables
+from services.intake.adapters import tables as intake_tables
+from services.routing.adapters import tables as routing_tables
+from services.vault.adapters import tables as vault_tables
+from tests.simulation.broker import UnreliableBroker
+from tests.simulation.databases import Fate, Killed, MemoryDatabase
+from tests.simulation.invariants import check
+from tests.simulation.network import RECEIVERS, SENDERS, the_network
+from tests.simulation.partners import Partners
+from tests.simulation.services import Audit, Delivery, Intake, Routing, Service, Vault
+from tests.simulation.virtual_time import VirtualTime
+from tests.unit.services.audit.publications import MemoryPublication
+
+_SCHEMAS = {
+    "intake": intake_tables.METADATA,
+    "routing": routing_tables.METADATA,
+    "vault": vault_tables.METADATA,
+    "delivery": delivery_tables.METADATA,
+    "audit": audit_tables.METADATA,
+}
+_SECOND, _HOUR = dt.timedelta(seconds=1), dt.timedelta(hours=1)
+# More rounds than any story needs to come to rest.
+_PATIENCE = 2_000
+_EVERYBODY = (*SENDERS, *RECEIVERS)
+
+
+class Restless(AssertionError):
+    """With every fault gone the services do not come to rest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Faults:
+    """How often what happens, from 0 to 1."""
+
+    commit: float
+    kill: float
+    wave: float
+    acknowledgement: float
+
+    @classmethod
+    def drawn(cls, random: Random) -> Faults:
+        """Fair weather in some stories, in others a storm of one kind or of all."""
+
+        def some(most: float) -> float:
+            return random.choice([0.0, most / 5, most])
+
+        return cls(commit=some(0.15), kill=some(0.05), wave=some(0.3), acknowledgement=some(0.3))
+
+
+@functools.cache
+def _databases() -> Mapping[str, MemoryDatabase]:
+    """Made once: a statement is compiled once for each engine."""
+    return {name: MemoryDatabase(name, schema) for name, schema in _SCHEMAS.items()}
+
+
+class Story:
+    """A hub of its own, from the first referral to the last check. Not for threads."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.time = VirtualTime()
+        self.databases = _databases()
+        for database in self.databases.values():
+            database.fate = lambda: Fate.committed
+            database.reset()
+        self.broker = UnreliableBroker()
+        self._faults = Faults.drawn(self.random)
+        self._referrals = self.random.randint(1, 5)
+        self._steps = self.random.randint(60, 240)
+        self._slow: set[str] = set()
+
+    def tell(self) -> None:
+        """Plays the story, lets it come to rest and checks it. Raises AssertionError."""
+        with self.time.identifiers(), _quiet():
+            self._begin()
+            with self._failing():
+                for _ in range(self._steps):
+                    self._step()
+            self._heal()
+            if self.random.random() < 0.5:
+                self._let_everything_expire()
+            check(self.services, self.partners, self.broker, self.time.now())
+
+    def _begin(self) -> None:
+        known = set(_EVERYBODY)
+        if self.random.random() < 0.3:
+            known -= set(self.random.sample(_EVERYBODY, 3))
+        Vault.known = known
+        Audit.publication = MemoryPublication()
+        parts = {
+            kind.name: kind(self.databases[kind.name], self.broker, self.time)
+            for kind in (Intake, Routing, Vault, Delivery, Audit)
+        }
+        self.services: Mapping[str, Service] = parts
+        intake, routing, delivery = parts["intake"], parts["routing"], parts["delivery"]
+        assert isinstance(intake, Intake)
+        assert isinstance(routing, Routing)
+        assert isinstance(delivery, Delivery)
+        intake.ask = routing.answer
+        self.partners = Partners(
+            random=self.random, time=self.time, intake=intake, routing=routing, delivery=delivery
+        )
+        self._readers = {
+            queue: (service, name)
+            for service in parts.values()
+            for name, queues in service.consumers.items()
+            for queue in queues
+        }
+        # What lies in these is seldom read: the others run far ahead.
+        self._slow = {queue for queue in self._readers if self.random.random() < 0.15}
+
+    # Steps
+
+    def _step(self) -> None:
+        """One small step, mostly one that has something to do."""
+        random = self.random
+        self.time.advance(_SECOND * random.choice([0.01, 0.1, 0.4]))
+        unpublished = [service for service in self.services.values() if service.database.holds("outbox")]
+        unread = [queue for queue in sorted(self.broker.ready()) if self._is_read_now(queue)]
+        mail = self.partners.with_mail()
+        anybody = list(self.services.values())
+        choices: list[tuple[float, Callable[[], object]]] = [
+            (4 if self._referrals else 0, self._refer),
+            (20 if unpublished else 0, lambda: random.choice(unpublished).publish()),
+            (30 if unread else 0, lambda: self._consume(random.choice(unread))),
+            (15 if mail else 0, lambda: self.partners.read_mailbox(random.choice(mail))),
+            (20 if self.partners.intents else 0, self.partners.act),
+            (0.6, self.partners.change_mind),
+            (1, self.partners.place_by_hand),
+            (3, lambda: random.choice(anybody).turn()),
+            (2, lambda: random.choice(anybody).retry()),
+            (3, self._time_passes),
+            (0.7, lambda: self._restart(random.choice(anybody).name)),
+            (0.5 if not self.broker.down else 10, self._break_broker),
+            (0.5, self._learn_key),
+        ]
+        (chosen,) = random.choices([act for _, act in choices], [weight for weight, _ in choices])
+        self._attempt(chosen)
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Killed as killed:
+            self._restart(killed.service)
+
+    def _restart(self, service: str) -> None:
+        # The process that comes up finds its database as it was left; it starts when that can be read.
+        fate, self.databases[service].fate = self.databases[service].fate, lambda: Fate.committed
+        self.services[service].start()
+        self.databases[service].fate = fate
+
+    def _refer(self) -> None:
+        if self._referrals:
+            self._referrals -= 1
+            self.partners.want_to_refer()
+            self.partners.act()
+
+    def _is_read_now(self, queue: str) -> bool:
+        if self.broker.down or queue not in self._readers:
+            return False
+        return queue not in self._slow or self.random.random() < 0.05
+
+    def _consume(self, queue: str) -> None:
+        service, name = self._readers[queue]
+        service.consume(name, self.random.choice([1, 1, 2, 3, 5, 20, 100]))
+
+    def _time_passes(self) -> None:
+        spans = {_SECOND: 40, 12 * _SECOND: 30, _HOUR: 12, 25 * _HOUR: 8, 75 * _HOUR: 5, 400 * _HOUR: 2}
+        (span,) = self.random.choices(list(spans), list(spans.values()))
+        self.time.advance(span)
+
+    def _break_broker(self) -> None:
+        self.broker.down = not self.broker.down
+
+    def _learn_key(self) -> None:
+        vault = self.services["vault"]
+        assert isinstance(vault, Vault)
+        missing = sorted(set(_EVERYBODY) - vault.known)
+        if missing:
+            vault.learn(the_network().organizations[missing[0]])
+
+    # Faults
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        random, faults = self.random, self._faults
+
+        def fate() -> Fate:
+            chance = random.random()
+            if chance < faults.commit:
+                return random.choice([Fate.rolled_back, Fate.unknown])
+            if chance < faults.commit + faults.kill:
+                return random.choice([Fate.killed_before, Fate.killed_after])
+            return Fate.committed
+
+        def cut(messages: int) -> tuple[int, int] | None:
+            if random.random() >= faults.wave:
+                return None
+            arrived = random.randint(0, messages)
+            return random.randint(0, arrived), arrived
+
+        for database in self.databases.values():
+            database.fate = fate
+        self.broker.cut = cut
+        self.broker.loses_acknowledgement = lambda: random.random() < faults.acknowledgement
+        yield
+        for database in self.databases.values():
+            database.fate = lambda: Fate.committed
+        self.broker.cut = lambda messages: None
+        self.broker.loses_acknowledgement = lambda: False
+
+    # The end
+
+    def _heal(self) -> None:
+        """The broker is back, every key is known, nothing fails any more: until nothing moves."""
+        self.broker.down = False
+        while set(_EVERYBODY) - Vault.known:
+            self._learn_key()
+        self._come_to_rest()
+
+    def _come_to_rest(self) -> None:
+        for _ in range(_PATIENCE):
+            moved = 0
+            for service in self.services.values():
+                moved += service.publish()
+                for name, queues in service.consumers.items():
+                    moved += sum(self.broker.ready().get(queue, 0) for queue in queues)
+                    service.consume(name, 500)
+            if not moved and not sum(service.turn() for service in self.services.values()):
+                waiting = sum(self._waiting(service) for service in self.services.values())
+                if not waiting:
+                    return
+                self.time.advance(10 * _SECOND)
+                for service in self.services.values():
+                    service.retry()
+        raise Restless(f"still moving after {_PATIENCE} rounds")
+
+    def _waiting(self, service: Service) -> int:
+        with service.database.read() as transaction:
+            return int(transaction.exec_driver_sql("SELECT count(*) FROM retries").scalar_one())
+
+    def _let_everything_expire(self) -> None:
+        """Partners are silent for as long as any offer could stay open."""
+        for _ in range(len(RECEIVERS) + 1):
+            self.time.advance(75 * _HOUR)
+            self._come_to_rest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

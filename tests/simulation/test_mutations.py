@@ -1,0 +1,93 @@
+"""The simulation sees: with a safeguard taken away, one of a few stories fails, and for that reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from contracts.codes import OfferState, ReferralStatus
+from runtime.messaging.inbox import Inbox
+from runtime.messaging.outbox import Outbox
+from services.delivery import incoming
+from services.routing.domain import lifecycle, offer, referral
+from services.routing.domain.offer import OfferEvent
+from services.routing.domain.referral import ReferralEvent
+from services.vault.domain import custody
+from services.vault.domain.custody import State, Step
+from tests.simulation.broker import UnreliableBroker
+from tests.simulation.seeds import told_badly
+
+_STORIES = range(80)
+_ACCEPTED = ReferralStatus.accepted
+
+
+def test_an_inbox_that_knows_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def admit(inbox: Inbox, tx: Connection, consumer: str, ids: Sequence[str], now: dt.datetime) -> set[str]:
+        return set(ids)
+
+    monkeypatch.setattr(Inbox, "admit", admit)
+    _is_noticed()
+
+
+def test_a_relay_that_forgets_what_was_not_confirmed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest: Callable[..., Any] = Outbox.oldest
+
+    def oldest(outbox: Outbox, transaction: Connection, limit: int) -> Any:
+        found = honest(outbox, transaction, limit)
+        # Every row has the number of the last: what is forgotten of a wave is never what was confirmed.
+        return [(found[-1][0], message) for _, message in found]
+
+    monkeypatch.setattr(Outbox, "oldest", oldest)
+    _is_noticed()
+
+
+def test_a_broker_that_loses_what_it_confirmed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest: Callable[..., Any] = UnreliableBroker.route
+
+    def route(broker: UnreliableBroker, exchange: str, message: Any) -> set[str]:
+        queues: set[str] = honest(broker, exchange, message)
+        lost = message.message_id.endswith("7") and len(queues) > 1
+        return set(sorted(queues)[1:]) if lost else queues
+
+    monkeypatch.setattr(UnreliableBroker, "route", route)
+    _is_noticed()
+
+
+def test_late_answers_that_count_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "refuse_if_late", lambda offer, admitted_at: None)
+    _is_noticed("an answer that came late was taken")
+
+
+def test_a_second_acceptance_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reopened = {OfferEvent.accept: OfferState.accepted}
+    offers = {**offer.OFFER_TRANSITIONS, OfferState.revoked: reopened, OfferState.declined: reopened}
+    accepted = {**referral.REFERRAL_TRANSITIONS[ReferralStatus.accepted], ReferralEvent.accept: _ACCEPTED}
+    referrals = {**referral.REFERRAL_TRANSITIONS, _ACCEPTED: accepted}
+    monkeypatch.setattr(offer, "OFFER_TRANSITIONS", offers)
+    monkeypatch.setattr(referral, "REFERRAL_TRANSITIONS", referrals)
+    _is_noticed()
+
+
+def test_a_case_that_is_kept_after_the_end_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    erased = {Step.arrival: State.held, Step.acceptance: State.erased}
+    monkeypatch.setattr(custody, "TRANSITIONS", {**custody.TRANSITIONS, State.erased: erased})
+    _is_noticed()
+
+
+def test_a_delivery_that_keeps_closed_cases_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(incoming, "CLOSINGS", frozenset())
+    _is_noticed("delivery")
+
+
+def _is_noticed(reason: str = "") -> None:
+    for seed in _STORIES:
+        if (failure := told_badly(seed)) is not None:
+            assert reason in str(failure)
+            return
+    raise AssertionError(f"{len(_STORIES)} stories ended well without the safeguard")

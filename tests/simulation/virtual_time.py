@@ -1,0 +1,38 @@
+"""Time that passes only when the schedule says so, and ids that depend on nothing but the schedule."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import uuid_utils
+
+BEGINNING = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
+
+
+class VirtualTime:
+    """A `runtime.clock.Clock`, and the source of every id made while `identifiers` is active."""
+
+    def __init__(self) -> None:
+        self._now = BEGINNING
+        self._ids = 0
+
+    def now(self) -> dt.datetime:
+        return self._now
+
+    def advance(self, by: dt.timedelta) -> None:
+        self._now += by
+
+    def new_id(self) -> str:
+        """A UUIDv7 of the virtual moment; ids rise in the order in which they are made."""
+        self._ids += 1
+        milliseconds = int(self._now.timestamp() * 1000)
+        return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7000-8000-{self._ids:012x}"
+
+    @contextmanager
+    def identifiers(self) -> Iterator[None]:
+        """While active, `runtime.identifiers.new_id` gives these ids: one seed, one story."""
+        with patch.object(uuid_utils, "uuid7", self.new_id):
+            yield
