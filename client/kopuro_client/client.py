@@ -18,6 +18,7 @@ from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import (
     Accepted,
     BatchResult,
+    CountedReferral,
     Decisions,
     HistoryPage,
     Jwk,
@@ -27,6 +28,7 @@ from kopuro_client.records import (
     Referral,
     ReferralSummary,
     Service,
+    StatisticsTable,
     Unplaced,
 )
 from kopuro_client.sealing import open_sealed, public_key, seal
@@ -356,6 +358,35 @@ class Kopuro:
         url = self._at("audit", "history", referral, "story")
         return self._connection.content(url, {"language": language, "format": format}).decode(
             errors="replace"
+        )
+
+    def statistics(
+        self, by: Iterable[str], *, since: str | None = None, until: str | None = None
+    ) -> StatisticsTable:
+        """How many referrals, by one or two dimensions; figures under 5 are protected, and left out."""
+        params = {"by": ",".join(by), "from": since, "to": until}
+        return cast(StatisticsTable, self._connection.get(self._at("audit", "statistics"), params))
+
+    def statistics_csv(self, by: Iterable[str], *, since: str | None = None, until: str | None = None) -> str:
+        """The same as CSV: an empty cell of a dimension is the sum over it."""
+        params = {"by": ",".join(by), "from": since, "to": until, "format": "csv"}
+        return self._connection.content(self._at("audit", "statistics"), params).decode(errors="replace")
+
+    def counted(
+        self,
+        values: Mapping[str, str],
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CountedReferral]:
+        """As an auditor: the referrals a figure counts, and the log's entries that say so."""
+        url = self._at("audit", "statistics", "entries")
+        params = {**values, "from": since, "to": until, "limit": limit}
+        return following(
+            lambda after: cast(
+                "Page[CountedReferral]", self._connection.page(url, {**params, "after": after})
+            )
         )
 
     def checkpoint(self) -> str:

@@ -237,3 +237,34 @@ class TreeHead(TypedDict):
 
 class HistoryPage(Page[HistoryEntry]):
     checkpoint: TreeHead
+
+
+class StatisticsFigure(TypedDict):
+    """values: by dimension; one that is not named is summed over. Seconds from submission to an answer."""
+
+    values: dict[str, str]
+    count: int
+    answered_median_seconds: int | None
+    answered_p90_seconds: int | None
+
+
+# `from` is no name that a class body could give a field.
+StatisticsTable = TypedDict(
+    "StatisticsTable",
+    {
+        "by": list[str],
+        "from": str | None,
+        "to": str | None,
+        "unit": str,
+        "figures": list[StatisticsFigure],
+        "withheld": bool,
+        "log_size": int,
+    },
+)
+
+
+class CountedReferral(TypedDict):
+    """A referral that a figure counts, and the indices of the entries that say so."""
+
+    referral_id: str
+    entries: list[int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -26,6 +25,7 @@ from services.audit.handlers import AuditHandlers
 from services.audit.handlers.history import Page, Position
 from services.audit.handlers.published_log import Published
 from services.audit.ports import StoredLeaf
+from services.audit.span import moment_of, only
 
 _SCOPE: Final = "history"
 _LARGEST: Final = 10**12 - 1  # twelve digits is what a whole number in a query may have
@@ -58,7 +58,7 @@ def cosigned_checkpoint(handlers: AuditHandlers) -> Answer:
 
 def tile(handlers: AuditHandlers, request: Request) -> Answer:
     """A tile or an entry bundle. Source: https://c2sp.org/tlog-tiles."""
-    _only(request.query_params, frozenset())
+    only(request.query_params, frozenset())
     return tile_api.tile(handlers.published, request)
 
 
@@ -69,20 +69,20 @@ def log_key(handlers: AuditHandlers) -> Answer:
 
 def history(handlers: AuditHandlers, request: Request) -> Answer:
     """One page of what the query asks for."""
-    _only(request.query_params, _SEARCHED | _PAGED)
+    only(request.query_params, _SEARCHED | _PAGED)
     return _page(handlers, request, request.query_params)
 
 
 def timeline(handlers: AuditHandlers, request: Request) -> Answer:
     """One page of one referral's history."""
-    _only(request.query_params, (_SEARCHED | _PAGED) - {"referral"})
+    only(request.query_params, (_SEARCHED | _PAGED) - {"referral"})
     referral = request.path_params["referral_id"]
     return _page(handlers, request, {**request.query_params, "referral": referral})
 
 
 def bundle(handlers: AuditHandlers, request: Request) -> Answer:
     """One referral's history with its proofs, as a file."""
-    _only(request.query_params, frozenset())
+    only(request.query_params, frozenset())
     referral = request.path_params["referral_id"]
     if not _FORMS["referral"].fullmatch(referral):
         raise Refused("invalid-parameter", "`referral` does not have the form of one.")
@@ -95,7 +95,7 @@ def bundle(handlers: AuditHandlers, request: Request) -> Answer:
 
 def entry(handlers: AuditHandlers, request: Request) -> Answer:
     """One leaf, byte for byte, and its hash."""
-    _only(request.query_params, frozenset())
+    only(request.query_params, frozenset())
     index = _integer(request.path_params, "index")
     stored = handlers.history.entry(request.principal.id, index)
     return Answer.json(
@@ -105,7 +105,7 @@ def entry(handlers: AuditHandlers, request: Request) -> Answer:
 
 def proof(handlers: AuditHandlers, request: Request) -> Answer:
     """An inclusion proof. Source: RFC 9162 §2.1.3."""
-    _only(request.query_params, frozenset({"index", "size"}))
+    only(request.query_params, frozenset({"index", "size"}))
     index = _integer(request.query_params, "index")
     inclusion = handlers.proofs.inclusion(index, _size(request.query_params, "size"))
     return Answer.json(
@@ -120,7 +120,7 @@ def proof(handlers: AuditHandlers, request: Request) -> Answer:
 
 def consistency(handlers: AuditHandlers, request: Request) -> Answer:
     """A consistency proof. Source: RFC 9162 §2.1.4."""
-    _only(request.query_params, frozenset({"from", "to"}))
+    only(request.query_params, frozenset({"from", "to"}))
     from_size = _integer(request.query_params, "from")
     shown = handlers.proofs.consistency(from_size, _size(request.query_params, "to"))
     return Answer.json({"from": shown.from_size, "to": shown.to_size, "hashes": _texts(shown.hashes)})
@@ -139,8 +139,8 @@ def _page(handlers: AuditHandlers, request: Request, query: Mapping[str, str]) -
         referral_id=query.get("referral"),
         organization=query.get("organization"),
         type=query.get("type"),
-        since=_time(query, "from"),
-        until=_time(query, "to"),
+        since=moment_of(query, "from"),
+        until=moment_of(query, "to"),
         facets=tuple((name, query[name]) for name in facets.SEARCHED if name in query),
     )
     position = None
@@ -170,13 +170,6 @@ def _tree_head(head: Head) -> dict[str, Any]:
     return {"origin": origin, "size": head.size, "root": _text(head.frontier.root())}
 
 
-def _only(query: Mapping[str, str], known: frozenset[str]) -> None:
-    # A misspelt filter must not show everything as if that were what was asked for.
-    if not query.keys() <= known:
-        names = ", ".join(f"`{name}`" for name in sorted(known)) or "none"
-        raise Refused("invalid-parameter", f"The parameters understood here: {names}.")
-
-
 def _integer(values: Mapping[str, str], name: str) -> int:
     if name not in values:
         raise Refused("invalid-parameter", f"`{name}` is missing.")
@@ -185,18 +178,6 @@ def _integer(values: Mapping[str, str], name: str) -> int:
 
 def _size(query: Mapping[str, str], name: str) -> int | None:
     return _integer(query, name) if name in query else None
-
-
-def _time(query: Mapping[str, str], name: str) -> dt.datetime | None:
-    if name not in query:
-        return None
-    try:
-        moment = dt.datetime.fromisoformat(query[name])
-        if moment.tzinfo is not None:
-            return moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise Refused("invalid-parameter", f"`{name}` must be an RFC 3339 time with an offset.")
 
 
 def _texts(hashes: Iterable[bytes]) -> list[str]:

@@ -21,6 +21,7 @@ from services.audit.adapters.policy_file import load_witness_policy
 from services.audit.adapters.signing_key import load_log_key
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
+from services.audit.adapters.sql_statistics import SqlCases
 from services.audit.adapters.tables import MESSAGING, REPLICA
 from services.audit.handlers import AuditHandlers
 from services.audit.handlers.cosigner import Cosigner
@@ -31,6 +32,7 @@ from services.audit.handlers.publisher import Publisher
 from services.audit.handlers.receipts import Receipts
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
+from services.audit.handlers.statistics import StatisticsHandler
 from services.audit.ports import LogPublication
 
 _log = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         figures=PublicationFigures(foundation.registry, published),
         clock=clock,
     )
+    history = _history(foundation, log, published)
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
     return Application(
@@ -90,9 +93,10 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         handlers=AuditHandlers(
             log=messenger.consumer("audit.log", Sequencer(log, key, os.urandom).append, Envelope.decode),
             directory=directory,
-            history=_history(foundation, log, published),
+            history=history,
             proofs=Proofs(database, log, key, published),
             published=published,
+            statistics=StatisticsHandler(database=database, log=log, cases=SqlCases(), history=history),
         ),
         verifier=TokenVerifier(token_keys, issuer_of(settings.hub), clock),
         messenger=messenger,

@@ -16,6 +16,7 @@ from services.audit.domain.head import Head
 from services.audit.domain.merkle import HashReader, Row
 from services.audit.domain.note import Signature
 from services.audit.domain.search import Search
+from services.audit.domain.statistics_counts import Case
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +136,14 @@ class Log(Protocol):
 
     def nodes(self, transaction: Connection) -> HashReader:
         """Reads node hashes. Raises Defect for a node that is not there."""
+        ...
+
+
+class CaseReader(Protocol):
+    """Reads what statistics count, inside the caller's transaction."""
+
+    def cases(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Case]:
+        """The referrals of these submissions, with what the first `stop` entries tell of them."""
         ...
 
 

@@ -10,7 +10,7 @@ from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
 from runtime.web.service import Service
-from services.audit import api, story_api
+from services.audit import api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
 
@@ -57,6 +57,14 @@ class AuditService(Service):
     @resource("GET", "/v1/history/<referral_id>/story", roles=READERS)
     def story(self, request: Request) -> Answer:
         return story_api.story(self.handlers.history, request)
+
+    @resource("GET", "/v1/statistics", roles=READERS)
+    def statistics(self, request: Request) -> Answer:
+        return statistics_api.statistics(self.handlers.statistics, request)
+
+    @resource("GET", "/v1/statistics/entries", roles=frozenset({"auditor"}))
+    def statistics_entries(self, request: Request) -> Answer:
+        return statistics_api.entries(self.handlers.statistics, request)
 
     @resource("GET", "/v1/entries/<index>", roles=READERS)
     def entry(self, request: Request) -> Answer:

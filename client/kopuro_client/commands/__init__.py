@@ -16,6 +16,7 @@ from kopuro_client.commands.history import bundle, checkpoint, history
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import json_text, printable
 from kopuro_client.commands.session import connected
+from kopuro_client.commands.statistics import statistics
 from kopuro_client.commands.story import story
 from kopuro_client.errors import CaseError, ClientError, RefusedError
 
@@ -65,8 +66,9 @@ def _application() -> typer.Typer:
     application.command("history")(connected(history))
     application.command("bundle")(connected(bundle))
     application.command("story")(connected(story))
+    application.command("statistics")(connected(statistics))
     application.command("checkpoint")(connected(checkpoint, anonymous=True))
-    taken = {*groups, "history", "story", "bundle", "checkpoint"}
+    taken = {*groups, "history", "story", "statistics", "bundle", "checkpoint"}
     add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
     return application
 

@@ -9,6 +9,7 @@ from runtime.messaging.batches import BatchProcessor
 from services.audit.handlers.history import History
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
+from services.audit.handlers.statistics import StatisticsHandler
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,3 +21,4 @@ class AuditHandlers:
     history: History
     proofs: Proofs
     published: PublishedLog
+    statistics: StatisticsHandler

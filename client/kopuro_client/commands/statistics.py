@@ -1,0 +1,90 @@
+"""`kopuro statistics`: how many referrals, by what; and, for auditors, which entries a figure comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.session import Session
+from kopuro_client.errors import InvalidArgumentError
+
+
+def statistics(
+    session: Session,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="One or two of sex, age_band, origin, region, need, stage, urgency, outcome, "
+            "organization_kind, with a comma."
+        ),
+    ] = None,
+    trace: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of a figure: list the referrals and entries it counts. Repeatable."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Submitted from this time on (RFC 3339).")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Submitted before this time (RFC 3339).")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Count referrals. Figures under 5 are left out, and so are those that would give them away."""
+    if (by is None) == (not trace):
+        raise InvalidArgumentError("give either --by or --trace")
+    if trace:
+        _trace(session, _values(trace), since, until)
+    elif by is not None:
+        _show(session, by.split(","), since, until, as_csv=as_csv)
+
+
+def _show(session: Session, by: list[str], since: str | None, until: str | None, *, as_csv: bool) -> None:
+    out = session.out
+    if as_csv:
+        out.text(session.hub.statistics_csv(by, since=since, until=until).replace("\r\n", "\n").rstrip("\n"))
+        return
+    table = session.hub.statistics(by, since=since, until=until)
+    if out.as_json:
+        out.document(table)
+        return
+    unit = table["unit"] + "s"
+    out.table(
+        (*by, unit, "answered within", "nine of ten within"),
+        (
+            (
+                *(figure["values"].get(name, "all") for name in by),
+                figure["count"],
+                _span(figure["answered_median_seconds"]),
+                _span(figure["answered_p90_seconds"]),
+            )
+            for figure in table["figures"]
+        ),
+    )
+    if table["withheld"]:
+        out.note("figures under 5, and those that would give them away, are left out")
+    out.note(f"counted from the log's first {table['log_size']} entries")
+
+
+def _trace(session: Session, values: dict[str, str], since: str | None, until: str | None) -> None:
+    for counted in session.hub.counted(values, since=since, until=until):
+        if session.out.as_json:
+            session.out.json_line(counted)
+        else:
+            session.out.text(f"{counted['referral_id']}  {' '.join(map(str, counted['entries']))}")
+
+
+def _values(pairs: list[str]) -> dict[str, str]:
+    values = dict(pair.partition("=")[::2] for pair in pairs)
+    if not all(name and value for name, value in values.items()):
+        raise InvalidArgumentError("--trace takes NAME=VALUE")
+    return values
+
+
+def _span(seconds: int | None) -> str:
+    """As people say it; half of the answers took no longer."""
+    if seconds is None:
+        return "—"
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {seconds % 60} s"

@@ -1,0 +1,125 @@
+"""Counts of referrals by what their submissions state and what became of them. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from services.audit.domain.statistics_suppression import THRESHOLD, Finest, Key, TooDetailed, keys_of, shown
+
+SITUATION: Final = ("sex", "age_band", "origin", "region", "need", "stage", "urgency")
+DIMENSIONS: Final = (*SITUATION, "outcome", "organization_kind")
+# A cross-table's sums are protected together with its cells; a third dimension would link such tables.
+MOST_DIMENSIONS: Final = 2
+# Protecting a thin table compares each small figure with all others: some two seconds for this many.
+MOST_CELLS: Final = 600
+
+# The value of every dimension of a referral whose content has been erased: it still counts.
+ERASED: Final = "erased"
+OPEN: Final = "open"
+NOBODY: Final = "none"
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One referral. situation: values by dimension, several needs; entries: the log's, that all this is from.
+
+    outcome: a code, `withdrawn`, `failed` or `open`; organization_kind: the acceptor's. answered: from the
+    submission to the first answer of an organisation that was asked.
+    """
+
+    referral_id: str
+    situation: Mapping[str, Sequence[str]]
+    outcome: str
+    organization_kind: str
+    answered: dt.timedelta | None
+    entries: tuple[int, ...]
+
+    def values(self, dimension: str) -> tuple[str, ...]:
+        """What the referral has in a dimension: one value, or each of its needs once."""
+        if dimension == "outcome":
+            return (self.outcome,)
+        if dimension == "organization_kind":
+            return (self.organization_kind,)
+        return tuple(dict.fromkeys(self.situation.get(dimension, ()))) or (UNKNOWN,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """values: by dimension, where it is no sum. median, ninetieth: seconds, where 5 or more were answered."""
+
+    values: Mapping[str, str]
+    count: int
+    median: int | None
+    ninetieth: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statistics:
+    """unit: `referral`, or `need` in a table by need: a referral with two needs counts twice there.
+
+    withheld: whether figures were left out because they, or others with their help, are under 5.
+    """
+
+    by: tuple[str, ...]
+    unit: str
+    figures: tuple[Figure, ...]
+    withheld: bool
+
+
+def statistics_of(cases: Iterable[Case], by: Sequence[str]) -> Statistics:
+    """The table by these dimensions, with its sums. Raises TooDetailed."""
+    finest: Counter[Finest] = Counter()
+    persons: Counter[Key] = Counter()
+    answers: dict[Key, list[float]] = defaultdict(list)
+    for case in cases:
+        cells = list(product(*(case.values(dimension) for dimension in by)))
+        finest.update(cells)
+        keys = {key for cell in cells for key in keys_of(cell)}
+        persons.update(keys)
+        if case.answered is not None:
+            for key in keys:
+                answers[key].append(case.answered.total_seconds())
+    if math.prod(len({cell[at] for cell in finest}) for at in range(len(by))) > MOST_CELLS:
+        raise TooDetailed("the table has too many cells")
+    visible = shown(finest, persons=persons)
+    return Statistics(
+        by=tuple(by),
+        unit="need" if "need" in by else "referral",
+        figures=tuple(
+            _figure(by, key, visible[key], sorted(answers[key])) for key in sorted(visible, key=_order)
+        ),
+        withheld=any(key not in visible for key in persons),
+    )
+
+
+def matches(case: Case, values: Mapping[str, str]) -> bool:
+    """Whether the referral counts in the figure with these values."""
+    return all(value in case.values(dimension) for dimension, value in values.items())
+
+
+def _figure(by: Sequence[str], key: Key, count: int, answers: Sequence[float]) -> Figure:
+    values = {dimension: value for dimension, value in zip(by, key, strict=True) if value is not None}
+    enough = len(answers) >= THRESHOLD
+    return Figure(
+        values=values,
+        count=count,
+        median=_percentile(answers, 50) if enough else None,
+        ninetieth=_percentile(answers, 90) if enough else None,
+    )
+
+
+def _percentile(rising: Sequence[float], percent: int) -> int:
+    """By nearest rank: a time that was."""
+    return round(rising[math.ceil(len(rising) * percent / 100) - 1])
+
+
+def _order(key: Key) -> tuple[tuple[bool, str], ...]:
+    # Sums after what they are sums of.
+    return tuple((value is None, value or "") for value in key)

@@ -1,0 +1,98 @@
+"""Statistics over the log, and the entries that a figure was counted from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.errors import Defect, Refused
+from runtime.storage.database import Database
+from services.audit.domain.search import Search
+from services.audit.domain.statistics_counts import Case, Statistics, matches, statistics_of
+from services.audit.domain.statistics_suppression import TooDetailed
+from services.audit.handlers.history import History
+from services.audit.ports import CaseReader, Log
+
+SUBMITTED: Final = "kopuro.referral.submitted.v1"
+# Read in steps, so that the sequencer, which shares this process, has its turn in between.
+STEP: Final = 500
+MOST_REFERRALS: Final = 100_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """statistics, of how many referrals, in the first `size` entries of the log."""
+
+    statistics: Statistics
+    size: int
+
+
+class StatisticsHandler:
+    """Every question goes on record, like any other read."""
+
+    def __init__(self, *, database: Database, log: Log, cases: CaseReader, history: History) -> None:
+        self._database = database
+        self._log = log
+        self._cases = cases
+        self._history = history
+
+    def count(self, reader: str, by: Sequence[str], span: Search) -> Counted:
+        """The table of the referrals submitted in the span.
+
+        Raises Refused `invalid-parameter` for more referrals than are counted at once, and for a table too
+        thin to protect what is small in it.
+        """
+        size = self._size()
+        cases = [case for step in self._read(span, size) for case in step]
+        try:
+            statistics = statistics_of(cases, by)
+        except TooDetailed:
+            raise Refused(
+                "invalid-parameter",
+                "A table by both of these is too detailed: ask by fewer, or narrow the span.",
+            ) from None
+        self._history.record(reader, None, {"statistics": ",".join(by), **span.as_asked()}, len(cases))
+        return Counted(statistics=statistics, size=size)
+
+    def entries(
+        self, reader: str, values: Mapping[str, str], span: Search, *, start: int, limit: int
+    ) -> tuple[list[Case], int | None]:
+        """Up to `limit` referrals that a figure counts, from entry `start` on, and where the next begin."""
+        found: list[Case] = []
+        following = None
+        for step in self._read(span, self._size(), start):
+            found += [case for case in step if matches(case, values)]
+            if len(found) > limit:
+                following = found[limit].entries[0]
+                break
+        self._history.record(
+            reader, None, {"statistics": "entries", **values, **span.as_asked()}, len(found[:limit])
+        )
+        return found[:limit], following
+
+    def _read(self, span: Search, size: int, start: int = 0) -> Iterator[list[Case]]:
+        search = Search(type=SUBMITTED, since=span.since, until=span.until)
+        count = 0
+        while True:
+            with self._database.read() as transaction:
+                submitted = self._log.search(transaction, search, start=start, stop=size, limit=STEP)
+                step = self._cases.cases(transaction, submitted, stop=size) if submitted else []
+            count += len(submitted)
+            if count > MOST_REFERRALS:
+                raise Refused(
+                    "invalid-parameter", f"At most {MOST_REFERRALS} referrals are counted: narrow the span."
+                )
+            yield step
+            if len(submitted) < STEP:
+                return
+            start = submitted[-1].index + 1
+            time.sleep(0)
+
+    def _size(self) -> int:
+        with self._database.read() as transaction:
+            head = self._log.head(transaction)
+        if head is None:
+            raise Defect("The log has not been founded.")
+        return head.size

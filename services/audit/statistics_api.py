@@ -1,0 +1,90 @@
+"""GET of statistics and of the entries behind a figure: checked parameters in, JSON or CSV out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from contracts.errors import Refused
+from runtime.web.answer import Answer
+from runtime.web.paging import decode_cursor, encode_cursor, limit_of
+from runtime.web.request import Request
+from services.audit.domain.search import Search
+from services.audit.domain.statistics_counts import DIMENSIONS, MOST_DIMENSIONS, Figure
+from services.audit.handlers.statistics import Counted, StatisticsHandler
+from services.audit.span import only, span_of
+
+_SCOPE: Final = "statistics"
+_VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+def statistics(handler: StatisticsHandler, request: Request) -> Answer:
+    """`?by=sex,outcome&from=&to=&format=json|csv`. Raises Refused `invalid-parameter`."""
+    query = request.query_params
+    only(query, {"by", "from", "to", "format"})
+    by = query.get("by", "").split(",")
+    if not set(by) <= set(DIMENSIONS) or not 1 <= len(set(by)) == len(by) <= MOST_DIMENSIONS:
+        raise Refused("invalid-parameter", f"`by` is one or two of {', '.join(DIMENSIONS)}, with a comma.")
+    if query.get("format", "json") not in ("json", "csv"):
+        raise Refused("invalid-parameter", "`format` is json or csv.")
+    span = span_of(query)
+    counted = handler.count(request.principal.id, by, span)
+    if query.get("format") == "csv":
+        return Answer(200, _csv(counted).encode(), {"Content-Type": "text/csv; charset=utf-8"})
+    return Answer.json(_json(counted, span))
+
+
+def entries(handler: StatisticsHandler, request: Request) -> Answer:
+    """`?sex=female&outcome=resolved&from=&to=&after=&limit=`: what a figure was counted from."""
+    query = request.query_params
+    only(query, {*DIMENSIONS, "from", "to", "after", "limit"})
+    values = {name: query[name] for name in DIMENSIONS if name in query}
+    if not values or not all(_VALUE.fullmatch(value) for value in values.values()):
+        raise Refused("invalid-parameter", f"Name a figure by values of {', '.join(DIMENSIONS)}.")
+    start = decode_cursor(_SCOPE, query["after"], (int,))[0] if "after" in query else 0
+    cases, following = handler.entries(
+        request.principal.id, values, span_of(query), start=start, limit=limit_of(query)
+    )
+    return Answer.json(
+        {
+            "items": [{"referral_id": case.referral_id, "entries": case.entries} for case in cases],
+            "next": None if following is None else encode_cursor(_SCOPE, (following,)),
+        }
+    )
+
+
+def _json(counted: Counted, span: Search) -> dict[str, Any]:
+    made = counted.statistics
+    return {
+        "by": made.by,
+        "from": span.since,
+        "to": span.until,
+        "unit": made.unit,
+        "figures": [_figure(figure) for figure in made.figures],
+        "withheld": made.withheld,
+        "log_size": counted.size,
+    }
+
+
+def _figure(figure: Figure) -> Mapping[str, Any]:
+    return {
+        "values": figure.values,
+        "count": figure.count,
+        "answered_median_seconds": figure.median,
+        "answered_p90_seconds": figure.ninetieth,
+    }
+
+
+def _csv(counted: Counted) -> str:
+    """One row a figure; an empty cell of a dimension is the sum over it."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    by = counted.statistics.by
+    writer.writerow([*by, "count", "answered_median_seconds", "answered_p90_seconds"])
+    for figure in counted.statistics.figures:
+        values = [figure.values.get(dimension, "") for dimension in by]
+        writer.writerow([*values, figure.count, figure.median, figure.ninetieth])
+    return text.getvalue()

@@ -1,0 +1,57 @@
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.fake_hub import Answer, FakeHub, answer
+
+TABLE = {
+    "by": ["sex"],
+    "from": None,
+    "to": None,
+    "unit": "referral",
+    "figures": [
+        {
+            "values": {"sex": "female"},
+            "count": 9,
+            "answered_median_seconds": 3 * 3600 + 120,
+            "answered_p90_seconds": 50 * 3600,
+        },
+        {"values": {}, "count": 17, "answered_median_seconds": None, "answered_p90_seconds": None},
+    ],
+    "withheld": True,
+    "log_size": 120,
+}
+
+
+def test_figures_are_a_table_that_says_what_is_left_out(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/audit/v1/statistics", answer(TABLE))
+    ran = run("statistics", "--by", "sex", "--from", "2026-01-01T00:00:00Z")
+    assert ran.out.splitlines()[1].split() == ["female", "9", "3", "h", "2", "min", "2", "d", "2", "h"]
+    assert ran.out.splitlines()[2].split() == ["all", "17", "—", "—"]
+    assert "left out" in ran.err
+    assert "120 entries" in ran.err
+    (request,) = hub.requests_to("/audit/v1/statistics")
+    assert request.query == {"by": "sex", "from": "2026-01-01T00:00:00Z"}
+    assert run("statistics", "--by", "sex", "--json").json() == TABLE
+
+
+def test_csv_is_printed_as_it_comes(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/audit/v1/statistics", Answer(status=200, body=b"sex,count\r\nfemale,9\r\n"))
+    assert run("statistics", "--by", "sex", "--csv").out == "sex,count\nfemale,9\n"
+
+
+def test_a_figure_is_traced_to_entries_over_every_page(hub: FakeHub, run: Run) -> None:
+    hub.script(
+        "GET",
+        "/audit/v1/statistics/entries",
+        answer({"items": [{"referral_id": "r1", "entries": [1, 4]}], "next": "c"}),
+        answer({"items": [{"referral_id": "r2", "entries": [2]}], "next": None}),
+    )
+    ran = run("statistics", "--trace", "sex=female", "--trace", "outcome=resolved")
+    assert ran.out == "r1  1 4\nr2  2\n"
+    first, second = hub.requests_to("/audit/v1/statistics/entries")
+    assert first.query == {"sex": "female", "outcome": "resolved"}
+    assert second.query["after"] == "c"
+
+
+def test_a_question_that_asks_nothing_is_not_sent(hub: FakeHub, run: Run) -> None:
+    for wrong in ((), ("--by", "sex", "--trace", "sex=female"), ("--trace", "sex")):
+        assert run("statistics", *wrong).code == 2
+    assert hub.requests_to("/audit/v1/statistics") == []
