@@ -195,6 +195,17 @@ class CrashHub(Neighbours):
         self._tell_token_key("delivery.directory")
         return Crashing("delivery", self.directory, amqp_uri=self.amqp_uri)
 
+    def crashing_vault(self) -> Crashing:
+        for name in (SENDER, ACCEPTOR):
+            self.publish_key(name)
+        self._complete("vault.directory")
+        return Crashing(
+            "vault",
+            self.directory,
+            amqp_uri=self.amqp_uri,
+            environment={"KOPURO_CUSTODY_KEY": str(self.write_custody_key())},
+        )
+
     def crashing_routing(self) -> Crashing:
         for record in (sender_only(SENDER), *map(receiver, RECEIVERS)):
             self.publish(OrganizationChanged(revision=1, organization=record), partition_key=record.id)

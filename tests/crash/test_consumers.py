@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import OfferOpened, OfferRevoked, ReferralSubmitted
+from contracts.facts import CaseReleased, OfferOpened, OfferRevoked, ReferralSubmitted
 from runtime.identifiers import new_id
 from tests.crash.crashing import CrashHub, Listener, consumed, until
 from tests.crash.faulty.moments import Moment, named
-from tests.services.neighbours import ACCEPTOR, SENDER
+from tests.services.neighbours import ACCEPTOR, SENDER, accepted
 from tests.unit.services.routing.samples import facts
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -63,7 +63,7 @@ def test_killed_on_its_way_in_a_fact_is_put_into_the_mailbox_once(
     assert crashing.rows("mailbox_messages") == 2
 
 
-@pytest.mark.parametrize("moment", [moment for moment, _, _ in MOMENTS], ids=named)
+@pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)
 def test_killed_on_its_way_in_a_referral_is_offered_once(
     crash_hub: CrashHub, listener: Listener, moment: Moment
 ) -> None:
@@ -80,6 +80,29 @@ def test_killed_on_its_way_in_a_referral_is_offered_once(
         crashing.until_published()
         assert len(listener.effects(OfferOpened)) == 1
     assert crashing.rows("referrals") == crashing.rows("offers") == crashing.rows("decisions") == 1
+
+
+@pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)
+def test_killed_on_its_way_in_an_acceptance_releases_its_case_once(
+    crash_hub: CrashHub, listener: Listener, moment: Moment
+) -> None:
+    crashing = crash_hub.crashing_vault()
+    case = crash_hub.sealed_case(new_id())
+    with crashing.dying:
+        crashing.dying.until_ready()
+        crash_hub.publish(case)
+        until(lambda: consumed(crashing.dying, "vault.letters", "applied") == 1, "the case is there")
+        crashing.plan(moment)
+        crash_hub.publish(accepted(case.referral_id))
+        crashing.until_dead()
+    with crashing.whole:
+        crashing.whole.until_ready()
+        letters = crash_hub.hear("delivery.letters", lambda heard: bool(heard))
+        assert listener.until_heard(CaseReleased).organization == ACCEPTOR
+        crashing.until_published()
+        assert len(listener.effects(CaseReleased)) == 1
+    assert len({letter.id for letter in letters}) == 1
+    assert crashing.rows("sealed_cases") == 1
 
 
 def test_a_batch_whose_commit_is_reported_failed_comes_again_and_is_known(crash_hub: CrashHub) -> None:

@@ -16,12 +16,14 @@ class Edit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutation:
-    """tests: as few as will do; at least one of them must fail. needs_broker: those that take seconds."""
+    """tests: as few as will do; at least one of them must fail. slow: left to `make mutation`, because they
+    need a broker or fail only after a wait.
+    """
 
     name: str
     edits: tuple[Edit, ...]
     tests: tuple[str, ...]
-    needs_broker: bool = False
+    slow: bool = False
 
 
 _DATABASE = "runtime/storage/database.py"
@@ -45,7 +47,7 @@ MUTATIONS = (
         tests=(
             "tests/messaging/test_rabbitmq.py::test_a_missing_confirm_ends_in_time_and_is_not_believed_later",
         ),
-        needs_broker=True,
+        slow=True,
     ),
     Mutation(
         name="the mandatory flag is off",
@@ -53,7 +55,7 @@ MUTATIONS = (
         tests=(
             "tests/port_contracts/test_broker.py::test_an_unroutable_message_stops_a_wave_after_what_is_safe",
         ),
-        needs_broker=True,
+        slow=True,
     ),
     Mutation(
         name="a batch is acknowledged before its commit",
@@ -62,6 +64,7 @@ MUTATIONS = (
             "tests/messaging/test_entrypoints.py::"
             "test_a_batch_is_acknowledged_only_when_it_was_processed[memory]",
         ),
+        slow=True,
     ),
     Mutation(
         name="a service that dies has acknowledged before its commit",
@@ -70,7 +73,7 @@ MUTATIONS = (
             "tests/crash/test_consumers.py::"
             "test_killed_on_its_way_in_a_fact_is_put_into_the_mailbox_once[before_commit-1-0]",
         ),
-        needs_broker=True,
+        slow=True,
     ),
     Mutation(
         name="the inbox admits everything",

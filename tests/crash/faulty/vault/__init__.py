@@ -1,0 +1,1 @@
+"""Vault, faulty: `python -m runtime tests.crash.faulty.vault`."""

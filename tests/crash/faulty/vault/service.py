@@ -1,0 +1,3 @@
+from services.vault.service import SERVICE
+
+__all__ = ["SERVICE"]
