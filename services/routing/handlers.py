@@ -20,7 +20,7 @@ from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.lifecycle import Context, Step
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import Observation, asked_between
 from services.routing.domain.policy import Policy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
@@ -58,10 +58,12 @@ class _Batch:
         assert referral is not None
         if referral == self.referral(referral.id) and not step.facts:
             return  # said before, or no longer of any consequence: no step of the referral's
+        before = self.referral(referral.id)
+        for seen in (step.observed, asked_between(before.offers if before else (), referral.offers)):
+            for organization, change in seen.items():
+                self.observed[organization] = self.observed[organization].plus(change)
         self._after[referral.id] = referral
         self._decisions += step.decisions
-        for organization, seen in step.observed.items():
-            self.observed[organization] = self.observed[organization].plus(seen)
         if cause is not None:
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         for fact in step.facts:
@@ -117,7 +119,7 @@ class Handlers:
         """What partners and the vault said takes effect, in order (a `batches.BatchHandler`)."""
         known = self._store.load(transaction, {event.partition_key for event in events})
         batch = _Batch(known, self._source, now)
-        context = self._context(now)
+        context = self._context(now, batch.observed)
         for event in events:
             referral = batch.referral(event.partition_key)
             try:
@@ -140,7 +142,7 @@ class Handlers:
         with self._database.write() as transaction:
             ids = {referral_id for referral_id, _ in offers} | set(overdue)
             batch = _Batch(self._store.load(transaction, ids), self._source, now)
-            context = self._context(now)
+            context = self._context(now, batch.observed)
             for referral_id, offer_id in offers:
                 if (referral := batch.referral(referral_id)) is not None:
                     batch.take(lifecycle.expire(referral, offer_id, context), cause=None)
@@ -177,7 +179,7 @@ class Handlers:
                 ),
             )
             # A trial run on today's state, so that the coordinator learns at once what forbids it.
-            trial = lifecycle.apply(referral, said, self._context(now))
+            trial = lifecycle.apply(referral, said, self._context(now, {}))
             if refusal := next((fact for fact in trial.facts if hasattr(fact, "problem")), None):
                 problem = refusal.problem
                 raise Refused(problem["type"].rpartition(":")[2], problem["detail"])
@@ -259,7 +261,14 @@ class Handlers:
         self._network.observe(batch.observed)
         return [outgoing(event) for event in batch.events]
 
-    def _context(self, now: dt.datetime) -> Context:
+    def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> Context:
+        """so_far: what this transaction has changed: its later referrals see what its earlier ones did."""
+
+        def observed(organization: str) -> Observation:
+            seen = self._network.observed(organization)
+            change = so_far.get(organization)
+            return seen if change is None else seen.plus(change)
+
         def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
             given = Circumstances(
                 referral_id=referral.id,
@@ -268,7 +277,7 @@ class Handlers:
                 disclosure=disclosure_class(referral.facts),
                 asked=frozenset(offer.organization for offer in referral.offers),
                 directory=self._network.directory,
-                observed=self._network.observed,
+                observed=observed,
                 now=now,
             )
             return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)

@@ -124,6 +124,7 @@ class SqlReferralStore:
                 expired=row.expired,
                 answer_seconds=row.answer_seconds,
                 held=row.held,
+                asked=row.asked,
             )
             for row in transaction.execute(select(OBSERVATIONS))
         }
@@ -192,7 +193,7 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
         return
     dialect = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
     statement = dialect(OBSERVATIONS)
-    names = ("answered", "expired", "answer_seconds", "held")
+    names = ("answered", "expired", "answer_seconds", "held", "asked")
     added = statement.on_conflict_do_update(
         index_elements=[OBSERVATIONS.c.organization],
         set_={name: OBSERVATIONS.c[name] + statement.excluded[name] for name in names},

@@ -88,4 +88,5 @@ OBSERVATIONS = Table(
     Column("expired", Integer, nullable=False),
     Column("answer_seconds", RowNumber, nullable=False),
     Column("held", Integer, nullable=False),
+    Column("asked", Integer, nullable=False),
 )

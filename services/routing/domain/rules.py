@@ -222,9 +222,9 @@ def capacity_left(offering: Offering, given: Circumstances) -> Failure | None:
     )
     if full:
         return Failure(rule="capacity_left", reason="no_capacity", detail={"status": capacity.status})
-    held = given.observed(offering.organization.id).held
-    if capacity.maximum is not None and held >= capacity.maximum:
-        detail = {"held": held, "maximum": capacity.maximum}
+    load = given.observed(offering.organization.id).load
+    if capacity.maximum is not None and load >= capacity.maximum:
+        detail = {"load": load, "maximum": capacity.maximum}
         return Failure(rule="capacity_left", reason="no_capacity", detail=detail)
     return None
 

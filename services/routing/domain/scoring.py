@@ -77,11 +77,11 @@ def _responsiveness(offering: Offering, given: Circumstances) -> float:
 
 def _load(offering: Offering, given: Circumstances) -> float:
     # What is kept in memory may for a moment have seen an end and not yet its beginning.
-    held = max(0, given.observed(offering.organization.id).held)
+    load = given.observed(offering.organization.id).load
     maximum = offering.service.capacity.maximum
     if maximum is None:
-        return TYPICAL_LOAD / (TYPICAL_LOAD + held)
-    return max(0.0, 1.0 - held / maximum) if maximum else 0.0
+        return TYPICAL_LOAD / (TYPICAL_LOAD + load)
+    return max(0.0, 1.0 - load / maximum) if maximum else 0.0
 
 
 def _freshness(offering: Offering, given: Circumstances) -> float:

@@ -585,7 +585,7 @@ def test_observations_add_up(bench: Workbench) -> None:
     total = Observation()
     for one in seen.values():
         total = total.plus(one)
-    assert total == Observation(answered=20, expired=10, answer_seconds=20 * 3600, held=15)
+    assert total == Observation(answered=20, expired=10, answer_seconds=20 * 3600, held=15, asked=10)
     assert {name: bench.network.observed(name) for name in seen} == seen
 
 
@@ -601,6 +601,17 @@ def test_what_is_held_fills_a_house_and_an_end_makes_room(database_url: str) -> 
     bench.close()
 
 
+def test_a_burst_is_not_all_offered_to_the_same_house(database_url: str) -> None:
+    small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=2)
+    houses = [organization(f"ru.house-{n}", service(capacity=small)) for n in range(4)]
+    bench = workbench(database_url, *houses)
+    facts = bench.take(*(submitted(new_id()) for _ in range(9)))
+    asked = Counter(offer.organization for offer in opened(facts))
+    assert asked == {house.id: 2 for house in houses}
+    assert sum(isinstance(fact, ReferralUnplaced) for fact in facts) == 1
+    bench.close()
+
+
 def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id())))
 
@@ -611,7 +622,7 @@ def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workb
         list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
         raise Broken
     bench.network.recall(bench.observations())
-    assert bench.network.observed(offer.organization) == Observation()
+    assert bench.network.observed(offer.organization) == Observation(asked=1)
     assert [type(fact) for fact in bench.take(answer(offer))] == [OfferAccepted]
     assert bench.network.observed(offer.organization).held == 1
 
