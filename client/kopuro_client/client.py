@@ -41,9 +41,9 @@ class Kopuro:
     """A client of one hub, for one organisation (or coordinator, or auditor). Threads may share it.
 
     Answers are the API's own JSON objects. Every method raises `ClientError`s only (see
-    `kopuro_client.errors`). Reads, and submissions (which carry an Idempotency-Key), are repeated a
-    bounded number of times while the hub is unavailable; other requests are sent once: after a
-    TransportError, look before you repeat.
+    `kopuro_client.errors`). Reads, and everything that is submitted (it carries an Idempotency-Key), are
+    repeated a bounded number of times while the hub is unavailable; other requests are sent once: after
+    a TransportError, look before you repeat.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Kopuro:
 
     def accept(self, offer_id: str) -> Accepted:
         """The 202 says that the answer is recorded; the mailbox, whether it was in time."""
-        return cast(Accepted, self._connection.post(self._at("intake", "offers", offer_id, "accept"), {}))
+        return self._submit("offers", offer_id, "accept", body={})
 
     def decline(self, offer_id: str, reason: str, *, note: str | None = None) -> Accepted:
         """Answer an offer with no: the next candidate is asked at once.
@@ -204,7 +204,20 @@ class Kopuro:
         other. note: open text that others read; nothing about the person belongs in it.
         """
         body = {"reason": reason} if note is None else {"reason": reason, "note": note}
-        return cast(Accepted, self._connection.post(self._at("intake", "offers", offer_id, "decline"), body))
+        return self._submit("offers", offer_id, "decline", body=body)
+
+    def submit_statements(self, statements: Iterable[Mapping[str, Any]]) -> list[BatchResult]:
+        """Say many things at once: one result for each, in their order; a refused one holds up nobody.
+
+        A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`: accept, decline
+        (reason, note), withdraw (reason), progress (status), complete (outcome), note (note, sealed),
+        revoke_consent.
+        """
+        lines = [json_body({"idempotency_key": new_idempotency_key(), **said}) for said in statements]
+        if not lines:
+            return []
+        answer = self._connection.post_lines(self._at("intake", "submissions:batch"), lines)
+        return cast(list[BatchResult], json_lines(answer, expected=len(lines)))
 
     def mailbox(
         self, *, wait: float = 0, after: str | None = None, limit: int | None = None
@@ -243,6 +256,11 @@ class Kopuro:
 
     def acknowledge(self, message_id: str) -> None:
         self._connection.command(self._at("delivery", "mailbox", message_id, "acknowledge"))
+
+    def acknowledge_all(self, message_ids: Iterable[str]) -> None:
+        """Up to a thousand messages in one request. What is not in one's mailbox is passed over."""
+        if ids := list(message_ids):
+            self._connection.post(self._at("delivery", "mailbox:acknowledge"), {"ids": ids})
 
     def sealed_case(self, referral_id: str) -> str:
         """The case of a referral one accepted, as the vault released it: sealed to one's key."""
@@ -397,10 +415,11 @@ class Kopuro:
         return self.discovery.address(service, "v1", *path)
 
     def _say(self, referral_id: str, *action: str, body: Mapping[str, Any]) -> Accepted:
-        return cast(
-            Accepted,
-            self._connection.post(self._at("intake", "referrals", referral_id, *action), body),
-        )
+        return self._submit("referrals", referral_id, *action, body=body)
+
+    def _submit(self, *path: str, body: Mapping[str, Any]) -> Accepted:
+        url = self._at("intake", *path)
+        return cast(Accepted, self._connection.post(url, body, idempotency_key=new_idempotency_key()))
 
     def _key_for(self, organization_id: str | None) -> Jwk:
         if organization_id is None:

@@ -13,7 +13,6 @@ from kopuro_client import (
     RefusedError,
     SealingError,
     Submission,
-    UnavailableError,
     generate_key,
     open_sealed,
     public_key,
@@ -178,11 +177,37 @@ def test_answers_to_offers(hub: FakeHub, client: Kopuro) -> None:
     assert sent == [{}, {"reason": "language"}, {"reason": "other", "note": "Ремонт"}]
 
 
-def test_an_answer_is_sent_once_even_when_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("POST", "/intake/v1/offers/o1/accept", BUSY)
-    with pytest.raises(UnavailableError):
-        client.accept("o1")
-    assert len(hub.requests_to("/intake/v1/offers/o1/accept")) == 1
+def test_an_answer_is_repeated_under_one_key_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", "/intake/v1/offers/o1/accept", BUSY, SUBMITTED)
+    client.accept("o1")
+    first, second = hub.requests_to("/intake/v1/offers/o1/accept")
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    client.accept("o1")
+    assert hub.received[-1].headers["idempotency-key"] != first.headers["idempotency-key"]
+
+
+def test_many_statements_go_in_one_request(hub: FakeHub, client: Kopuro) -> None:
+    results = [{"line": 1, "status": 202, "id": "s1"}, {"line": 2, "status": 202, "id": "s2"}]
+    path = "/intake/v1/submissions:batch"
+    hub.script("POST", path, Answer(status=200, body="\n".join(map(json.dumps, results)).encode()))
+    statements = [
+        {"submit": "accept", "offer_id": "o1"},
+        {"submit": "progress", "referral_id": "r1", "status": "on_hold", "idempotency_key": "mine"},
+    ]
+    assert client.submit_statements(statements) == results
+    assert client.submit_statements([]) == []
+    (sent,) = hub.requests_to(path)
+    first, second = (json.loads(line) for line in sent.body.splitlines())
+    assert first.pop("idempotency_key")
+    assert [first, second] == statements
+
+
+def test_many_messages_are_acknowledged_in_one_request(hub: FakeHub, client: Kopuro) -> None:
+    path = "/delivery/v1/mailbox:acknowledge"
+    hub.script("POST", path, answer({"items": []}))
+    client.acknowledge_all(["m1", "m2"])
+    client.acknowledge_all([])
+    assert [request.json() for request in hub.requests_to(path)] == [{"ids": ["m1", "m2"]}]
 
 
 def test_a_note_is_sealed_to_the_other_party(hub: FakeHub, client: Kopuro) -> None:
