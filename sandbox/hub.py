@@ -164,6 +164,8 @@ class Hub:
             case "audit":
                 environment["KOPURO_LOG_SIGNING_KEY"] = str(self.files.key("log"))
                 environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)
+                if witnesses := self._environment.get("KOPURO_WITNESS_POLICY"):
+                    environment["KOPURO_WITNESS_POLICY"] = witnesses
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
         return ServiceProcess(
