@@ -23,6 +23,7 @@ from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.audit.adapters.sql_log import SqlLog
+from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.domain.chronology import Chronology
 from services.audit.domain.head import LogKey, origin_of
 from services.audit.domain.merkle import Frontier, leaf_hash, prove_inclusion
@@ -59,7 +60,7 @@ def _ours(path: Path, size: int, proofs: int) -> LogFigures:
     upgrade("services.audit", database)
     signer = Ed25519Signer(name=origin_of("kg"), private_key=Ed25519PrivateKey.generate())
     key, log = LogKey(signer=signer), SqlLog()
-    sequencer = Sequencer(log, key, os.urandom)
+    sequencer = Sequencer(log, key, os.urandom, SqlClosures())
     with database.write() as transaction:
         log.found(transaction, key.sign(Frontier(), Chronology(), dt.datetime.now(dt.UTC)))
     events = [_event() for _ in range(size)]

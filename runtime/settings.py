@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,6 +53,8 @@ class Settings:
     policy: Path | None = None  # KOPURO_POLICY, routing, optional
     log_directory: Path | None = None  # KOPURO_LOG_DIRECTORY, audit only: where the log is published
     witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit, optional
+    # KOPURO_RETENTION_DAYS, audit, optional: whole days that content outlives its referral; None for ever
+    retention: timedelta | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -77,6 +80,15 @@ class Settings:
                 problems.append(f"{name} does not name a file")
             return Path(text)
 
+        def days(name: str) -> timedelta | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if not (text.isascii() and text.isdigit() and 0 < len(text) <= 5):
+                problems.append(f"{name} is not a whole number of days")
+                return None
+            return timedelta(days=int(text))
+
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
@@ -93,6 +105,7 @@ class Settings:
             # Made by the process that publishes, on its first start.
             log_directory=Path(text) if (text := environ.get("KOPURO_LOG_DIRECTORY", "").strip()) else None,
             witness_policy=file("KOPURO_WITNESS_POLICY"),
+            retention=days("KOPURO_RETENTION_DAYS"),
         )
         if problems:
             raise SettingsError(problems)

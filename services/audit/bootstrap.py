@@ -21,6 +21,11 @@ from services.audit.adapters.policy_file import load_witness_policy
 from services.audit.adapters.signing_key import load_log_key
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
+from services.audit.adapters.sql_retention import (
+    SqlClosures,
+    forget_old_pages,
+    overwrite_what_is_deleted,
+)
 from services.audit.adapters.sql_statistics import SqlCases
 from services.audit.adapters.tables import MESSAGING, REPLICA
 from services.audit.handlers import AuditHandlers
@@ -30,6 +35,7 @@ from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
 from services.audit.handlers.publisher import Publisher
 from services.audit.handlers.receipts import Receipts
+from services.audit.handlers.retention import Retention
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
 from services.audit.handlers.statistics import StatisticsHandler
@@ -40,6 +46,8 @@ _log = logging.getLogger(__name__)
 # An entry is under a published checkpoint within a second of its commit; in between, batches share one.
 PUBLISHING_SECONDS = 0.2
 COSIGNING_SECONDS = 1.0
+# A withdrawn consent is heeded within this.
+RETENTION_SECONDS = 1.0
 # Names the right to publish among those of this database; the relay's is another.
 _PUBLISHING = 0x6B6C6F67
 
@@ -57,7 +65,9 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
     policy = load_witness_policy(settings.witness_policy)
     foundation = lay("audit", settings, MESSAGING)
     database, messenger, clock = foundation.database, foundation.messenger, foundation.clock
-    log, record = SqlLog(), SqlPublicationRecord()
+    log, record, closures = SqlLog(), SqlPublicationRecord(), SqlClosures()
+    # Before the first connection, which every later one is made like.
+    overwrite_what_is_deleted(database.engine)
     head = SelfCheck(database, log, key, clock).run()
     _log.info("the log is whole; its key is %s", key.verifier_key, extra={"count": head.size})
     published = PublishedLog(publication, key)
@@ -83,6 +93,14 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         figures=PublicationFigures(foundation.registry, published),
         clock=clock,
     )
+    retention = Retention(
+        database=database,
+        closures=closures,
+        record=record,
+        kept=settings.retention,
+        forget=lambda: forget_old_pages(database.engine),
+        clock=clock,
+    )
     history = _history(foundation, log, published)
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
@@ -91,7 +109,9 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         settings=settings,
         database=database,
         handlers=AuditHandlers(
-            log=messenger.consumer("audit.log", Sequencer(log, key, os.urandom).append, Envelope.decode),
+            log=messenger.consumer(
+                "audit.log", Sequencer(log, key, os.urandom, closures).append, Envelope.decode
+            ),
             directory=directory,
             history=history,
             proofs=Proofs(database, log, key, published),
@@ -110,6 +130,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             messenger,
             Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
+            Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
         ],
         registry=foundation.registry,
         clock=clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from services.audit.domain.facets import Facet
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import HashReader, Row
 from services.audit.domain.note import Signature
+from services.audit.domain.retention import Closing
 from services.audit.domain.search import Search
 from services.audit.domain.statistics_counts import Case
 
@@ -144,6 +145,27 @@ class CaseReader(Protocol):
 
     def cases(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Case]:
         """The referrals of these submissions, with what the first `stop` entries tell of them."""
+        ...
+
+
+class Closures(Protocol):
+    """Referrals that are over, and what is erased of them, inside the caller's transaction."""
+
+    def note(
+        self, transaction: Connection, closings: Sequence[Closing], referral_ids: Collection[str]
+    ) -> None:
+        """Adds closings; of every referral that is over and got an entry, there may be more to erase."""
+        ...
+
+    def due(self, transaction: Connection, closed_before: dt.datetime | None, limit: int) -> list[str]:
+        """Referrals with something to erase: of revoked consent, or closed before that time."""
+        ...
+
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+        """Erases the openings and facets of their entries below `stop`; how many lost their content.
+
+        A referral with entries from `stop` on stays due.
+        """
         ...
 
 

@@ -29,6 +29,7 @@ from runtime.storage.exclusive import Exclusive
 from services.audit.adapters import tables as audit_tables
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
+from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.domain.head import Head, LogKey, origin_of
 from services.audit.domain.note import Ed25519Signer
 from services.audit.handlers.published_log import PublishedLog
@@ -292,7 +293,7 @@ class Audit(Service):
         )
         self._publisher.begin(self.check())
         # Salts decide nothing, and are dear in bulk.
-        sequencer = Sequencer(log, self.key, lambda length: bytes(length))
+        sequencer = Sequencer(log, self.key, lambda length: bytes(length), SqlClosures())
         return [self.messenger.consumer("audit.log", sequencer.append, Envelope.decode)]
 
     def check(self) -> Head:

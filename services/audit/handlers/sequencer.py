@@ -29,17 +29,19 @@ from services.audit.domain.entry import SALT_BYTES, entry_of, leaf_bytes, organi
 from services.audit.domain.facets import facets_of
 from services.audit.domain.head import Head, LogKey
 from services.audit.domain.merkle import leaf_hash
-from services.audit.ports import Log, NewEntry
+from services.audit.domain.retention import closing_of
+from services.audit.ports import Closures, Log, NewEntry
 
 
 class Sequencer:
     """Appends batches (a `runtime.messaging.batches.BatchHandler`)."""
 
-    def __init__(self, log: Log, key: LogKey, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, log: Log, key: LogKey, entropy: Callable[[int], bytes], closures: Closures) -> None:
         """entropy: so many random bytes, fit for secrets (`os.urandom`)."""
         self._log = log
         self._key = key
         self._entropy = entropy
+        self._closures = closures
 
     def append(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -61,7 +63,15 @@ class Sequencer:
         if not self._log.advance(transaction, grown, from_size=head.size):
             raise Unavailable("Another process has extended the log.")
         self._log.add(transaction, entries, rows)
+        self._close(transaction, entries)
         return ()
+
+    def _close(self, transaction: Connection, entries: Sequence[NewEntry]) -> None:
+        closings = [
+            closing_of(new.entry.type, new.entry.referral_id, new.entry.time, new.data) for new in entries
+        ]
+        referral_ids = {new.entry.referral_id for new in entries if new.entry.referral_id is not None}
+        self._closures.note(transaction, [closing for closing in closings if closing], referral_ids)
 
     def _unknown(self, transaction: Connection, messages: Sequence[Envelope]) -> list[Envelope]:
         known = self._log.known(transaction, [message.id for message in messages])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,12 @@ def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
 
 def test_passwords_stay_out_of_the_representation() -> None:
     assert "hunter2" not in repr(Settings.from_environment(GOOD))
+
+
+def test_retention_is_for_ever_unless_days_are_given() -> None:
+    assert Settings.from_environment(GOOD).retention is None
+    assert Settings.from_environment({**GOOD, "KOPURO_RETENTION_DAYS": "30"}).retention == timedelta(days=30)
+    for wrong in ("-1", "1.5", "soon", "9" * 6):
+        assert faults({**GOOD, "KOPURO_RETENTION_DAYS": wrong}) == [
+            "KOPURO_RETENTION_DAYS is not a whole number of days"
+        ]

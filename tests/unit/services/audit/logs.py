@@ -17,6 +17,7 @@ from runtime.messaging.outbox import Outbox
 from runtime.storage.database import Database
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
+from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.adapters.tables import ENTRIES, MESSAGING
 from services.audit.domain.head import Head, LogKey, origin_of
 from services.audit.domain.note import Ed25519Signer
@@ -84,7 +85,7 @@ class LogOnDatabase:
 
     def __post_init__(self) -> None:
         self.log = SqlLog()
-        self.sequencer = Sequencer(self.log, self.key, os.urandom)
+        self.sequencer = Sequencer(self.log, self.key, os.urandom, SqlClosures())
         self.record = SqlPublicationRecord()
         self.published = PublishedLog(self.publication, self.key)
         self.proofs = Proofs(self.database, self.log, self.key, self.published)

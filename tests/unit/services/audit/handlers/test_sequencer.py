@@ -12,6 +12,7 @@ from contracts.envelope import Envelope
 from contracts.errors import Unavailable
 from runtime.storage.database import Database
 from services.audit.adapters.sql_log import SqlLog
+from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.adapters.tables import ENTRIES, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.domain.entry import EntryError, commitment
 from services.audit.domain.head import Head
@@ -117,7 +118,7 @@ class LateLog(SqlLog):
 def test_of_two_processes_on_one_head_the_second_is_put_off(audit: LogOnDatabase) -> None:
     """Crash point 2 of the second: it ends without having written an entry."""
     theirs, ours = events(3), events(2)
-    late = Sequencer(LateLog(audit, theirs), audit.key, bytes)
+    late = Sequencer(LateLog(audit, theirs), audit.key, bytes, SqlClosures())
     with audit.database.write() as transaction, pytest.raises(Unavailable):
         late.append(transaction, ours, NOON)
         # What it left in its transaction is the other one's alone.

@@ -1,0 +1,140 @@
+"""Closures, and the erasure of what opens entries, in SQL: see `ports.Closures`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    and_,
+    bindparam,
+    delete,
+    event,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
+
+from services.audit.adapters.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
+from services.audit.domain.retention import KEPT_TYPES, Closing
+
+_KNOWN = select(CLOSURES.c.referral_id).where(
+    CLOSURES.c.referral_id.in_(bindparam("referral_ids", expanding=True))
+)
+# Unconditional, so that it takes the rows' locks: see `due`.
+_TOUCH = (
+    update(CLOSURES)
+    .where(CLOSURES.c.referral_id.in_(bindparam("referral_ids", expanding=True)))
+    .values(pending=True)
+)
+_REVOKE = update(CLOSURES).where(CLOSURES.c.referral_id == bindparam("revoked_id")).values(revoked=True)
+_CONTENT = select(ENTRIES.c.leaf_index).where(
+    ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
+    ENTRIES.c.leaf_index < bindparam("stop"),
+    ENTRIES.c.type.not_in(sorted(KEPT_TYPES)),
+)
+_UNTOLD = select(ENTRIES.c.referral_id).where(
+    ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
+    ENTRIES.c.leaf_index >= bindparam("stop"),
+)
+# That a service said it stands in the leaf as well, which stays.
+_IN_THE_LEAF = and_(FACETS.c.facet == "actor", FACETS.c.value.startswith("/"))
+_ERASE_OPENINGS = delete(OPENINGS).where(OPENINGS.c.leaf_index.in_(bindparam("indices", expanding=True)))
+_ERASE_FACETS = delete(FACETS).where(
+    FACETS.c.leaf_index.in_(bindparam("indices", expanding=True)), not_(_IN_THE_LEAF)
+)
+_SETTLE = (
+    update(CLOSURES)
+    .where(CLOSURES.c.referral_id.in_(bindparam("referral_ids", expanding=True)))
+    .values(pending=False)
+)
+_STEP: Final = 500
+
+
+class SqlClosures:
+    """`ports.Closures` over the tables of the log."""
+
+    def note(
+        self, transaction: Connection, closings: Sequence[Closing], referral_ids: Collection[str]
+    ) -> None:
+        """See `ports.Closures`."""
+        if referral_ids:
+            transaction.execute(_TOUCH, {"referral_ids": sorted(referral_ids)})
+        if not closings:
+            return
+        ids = sorted({closing.referral_id for closing in closings})
+        known = set(transaction.execute(_KNOWN, {"referral_ids": ids}).scalars())
+        # The first end of a referral counts, and a revocation whenever it comes.
+        new: dict[str, Closing] = {}
+        for closing in closings:
+            if closing.referral_id not in known:
+                new.setdefault(closing.referral_id, closing)
+        if new:
+            rows = [
+                {"referral_id": c.referral_id, "closed_at": c.time, "revoked": c.revoked, "pending": True}
+                for c in new.values()
+            ]
+            transaction.execute(insert(CLOSURES), rows)
+        revoked = sorted({closing.referral_id for closing in closings if closing.revoked})
+        if revoked:
+            transaction.execute(_REVOKE, [{"revoked_id": referral_id} for referral_id in revoked])
+
+    def due(self, transaction: Connection, closed_before: dt.datetime | None, limit: int) -> list[str]:
+        """See `ports.Closures`."""
+        old = CLOSURES.c.closed_at < closed_before if closed_before is not None else None
+        is_due = CLOSURES.c.revoked if old is None else or_(CLOSURES.c.revoked, old)
+        # Locked: what a sequencer appends meanwhile is seen below, or waits and makes the row pending again.
+        wanted = select(CLOSURES.c.referral_id).where(CLOSURES.c.pending, is_due).limit(limit)
+        return list(transaction.execute(wanted.with_for_update()).scalars())
+
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+        """See `ports.Closures`."""
+        span: dict[str, Any] = {"referral_ids": list(referral_ids), "stop": stop}
+        indices = list(transaction.execute(_CONTENT, span).scalars())
+        erased = 0
+        for at in range(0, len(indices), _STEP):
+            step = {"indices": indices[at : at + _STEP]}
+            erased += transaction.execute(_ERASE_OPENINGS, step).rowcount
+            transaction.execute(_ERASE_FACETS, step)
+        untold = set(transaction.execute(_UNTOLD, span).scalars())
+        settled = [referral_id for referral_id in referral_ids if referral_id not in untold]
+        if settled:
+            transaction.execute(_SETTLE, {"referral_ids": settled})
+        return erased
+
+
+def overwrite_what_is_deleted(engine: Engine) -> None:
+    """Have SQLite write zeros over deleted rows. On PostgreSQL a deleted row goes with the next VACUUM."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _delete_securely)
+
+
+def forget_old_pages(engine: Engine) -> bool:
+    """Have SQLite's write-ahead log, which still holds the pages as they were, emptied.
+
+    False where somebody is reading from it just now. Waits for nobody.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        before = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        cursor.execute("PRAGMA busy_timeout=0")
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        cursor.execute(f"PRAGMA busy_timeout={before}")
+        cursor.close()
+    finally:
+        connection.close()
+    return not busy
+
+
+def _delete_securely(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA secure_delete=ON")
+    cursor.close()
