@@ -2,7 +2,7 @@
 #   make demo   installs what is missing, starts a hub of its own, plays five referrals, ends
 #   make test   sets up, and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test crash mutation check format bench lock lock-bench schemas clean
+.PHONY: help setup demo up test crash mutation chaos simulate check format bench lock lock-bench schemas clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,6 +40,12 @@ crash: setup ## two hundred kills at any moment, beside the fifteen of `make tes
 
 mutation: setup ## take each guarantee out of a copy of the code: the tests must fail every time
 	@$(BIN)/python -m tests.mutation
+
+chaos: setup ## a whole hub, its processes and its broker killed at random; SEED=7 REFERRALS=10000 KILLS=20
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(REFERRALS),--referrals $(REFERRALS)) $(if $(KILLS),--kills $(KILLS))
+
+simulate: setup ## seeded stories under a virtual clock, where commits, confirms and processes fail; SEEDS=10000
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(if $(FIRST),--first $(FIRST))
 
 check: setup ## style, types, the rooms' walls, and that what we publish is what we declare
 	$(BIN)/ruff check .

@@ -1,0 +1,49 @@
+"""`python -m tests.chaos --seed 7 --referrals 10000 --kills 20`: exit code 1 when a rule is broken."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.storm import Plan, storm
+from tests.chaos.verdict import judge
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the kills as they happen, then the report."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("--seed", type=int, default=None, help="a random one, printed, by default")
+    parser.add_argument("--referrals", type=int, default=1000)
+    parser.add_argument(
+        "--kills", type=int, default=None, help="one for each 500 referrals by default, at least 5"
+    )
+    chosen = parser.parse_args(arguments)
+    plan = Plan(
+        seed=secrets.randbelow(10**6) if chosen.seed is None else chosen.seed,
+        referrals=chosen.referrals,
+        kills=chosen.kills or max(5, chosen.referrals // 500),
+    )
+    _say(f"seed {plan.seed}: {plan.referrals} referrals, {plan.kills} kills")
+    with (
+        tempfile.TemporaryDirectory(prefix="kopuro-chaos-") as folder,
+        storm(plan, Path(folder), _say) as after,
+    ):
+        verdict = judge(after)
+    width = max(len(rule) for rule, _ in verdict.rows)
+    for rule, found in verdict.rows:
+        _say(f"{rule:{width}}  {found}")
+    for violation in verdict.violations:
+        _say(f"VIOLATION {violation}")
+    return 1 if verdict.violations else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""SIGKILL at random moments, and how long it takes until the hub is itself again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import httpx
+
+from sandbox.hub_files import SERVICES
+from sandbox.supervisor import Supervisor
+from tests.journey.running_hub import RunningHub
+
+BROKER = "broker"
+VICTIMS = (*SERVICES, BROKER)
+RECOVERY_SECONDS = 30.0
+_GIVE_UP_SECONDS = 90.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kill:
+    """ready: seconds until the processes answered again; offered: until a referral submitted then was."""
+
+    victims: tuple[str, ...]
+    at: float
+    ready: float
+    offered: float
+
+
+class Killer:
+    """Kills what a seed says, one moment after the other."""
+
+    def __init__(self, hub: RunningHub, broker: Supervisor, random: Random) -> None:
+        self._hub, self._broker, self._random = hub, broker, random
+        self._began = time.monotonic()
+
+    def strike(self, probe: Callable[[], Callable[[], bool]]) -> Kill:
+        """One kill, sometimes of two processes at once; returns when the hub has recovered.
+
+        probe: submits a referral, and gives what says whether it has been offered. Raises TimeoutError.
+        """
+        victims = tuple(self._random.sample(VICTIMS, 2 if self._random.random() < 0.2 else 1))
+        before = {victim: self._pid(victim) for victim in victims}
+        began = time.monotonic()
+        for pid in before.values():
+            os.killpg(pid, signal.SIGKILL)
+        was_offered = probe()
+        ready = self._until(lambda: all(self._pid(v) != before[v] and self._ready(v) for v in victims), began)
+        offered = self._until(was_offered, began)
+        return Kill(victims=victims, at=began - self._began, ready=ready, offered=offered)
+
+    def _until(self, holds: Callable[[], bool], began: float) -> float:
+        while not holds():
+            if time.monotonic() - began > _GIVE_UP_SECONDS:
+                raise TimeoutError(f"no recovery within {_GIVE_UP_SECONDS:.0f} s")
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def _pid(self, victim: str) -> int:
+        if victim != BROKER:
+            return self._hub.pid(victim)
+        (status,) = self._broker.status()
+        assert status.pid is not None
+        return status.pid
+
+    def _ready(self, victim: str) -> bool:
+        if victim == BROKER:
+            return all(self._ready(service) for service in SERVICES)
+        try:
+            return self._hub.operations(victim, "/readyz").status_code == 200
+        except httpx.TransportError:
+            return False

@@ -1,0 +1,172 @@
+"""Partners during the storm: each a thread that speaks to the public API and asks until it is answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import httpx
+import orjson
+
+from tests.journey.running_hub import RunningHub
+
+# Nothing takes a hub longer after a kill; a partner that waits this long gives up, and so does the run.
+PATIENCE_SECONDS = 120.0
+_PAGE = 200
+# What a message is about, besides its referral: about one thing it comes once.
+_SUBJECTS = ("submission_id", "offer_id", "message_type")
+_PAUSE_SECONDS = 0.1
+
+
+class GivenUp(Exception):
+    """The hub did not answer for far too long."""
+
+
+@dataclass(kw_only=True)
+class Diary:
+    """What all partners saw, for the verdict. Times are of the monotonic clock, unless they are the hub's."""
+
+    submitted: dict[str, float] = field(default_factory=dict)  # referral -> when the door admitted it
+    offered: dict[str, float] = field(default_factory=dict)  # referral -> when its first offer was read
+    offers: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # offer -> offer.opened
+    offer_ends: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # offer -> event that ended it
+    answers: dict[str, str] = field(default_factory=dict)  # offer -> what its organisation said
+    ended: dict[str, str] = field(default_factory=dict)  # referral -> completed, withdrawn or unplaced
+    messages: dict[tuple[str, str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    again: list[str] = field(default_factory=list)  # messages that came after they were acknowledged
+    refused: list[str] = field(default_factory=list)
+
+
+class Connection:
+    """One organisation's (or the staff's) connection to the doors."""
+
+    def __init__(self, hub: RunningHub, who: str, stop: threading.Event | None = None) -> None:
+        self._hub, self._who = hub, who
+        self._stop = stop or threading.Event()
+        self._http = httpx.Client(timeout=20)
+        self._token = ""
+
+    def ask(
+        self, method: str, service: str, path: str, *, content: bytes | None = None, lines: bool = False
+    ) -> httpx.Response:
+        """The first answer that is neither a failure of the hub nor of the way to it. Raises GivenUp."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        url = self._hub.address(service) + path
+        while True:
+            try:
+                if not self._token:
+                    self._token = self._hub.token(self._who)
+                kind = "application/x-ndjson" if lines else "application/json"
+                headers = {"Authorization": f"Bearer {self._token}", "Content-Type": kind}
+                answer = self._http.request(method, url, content=content, headers=headers)
+                if answer.status_code == 401:
+                    self._token = ""
+                elif answer.status_code < 500:
+                    return answer
+            except (httpx.TransportError, AssertionError):
+                pass  # the process on the other side has been killed, or is not ready yet
+            if time.monotonic() > deadline or self._stop.is_set():
+                raise GivenUp(f"{method} {path} of {self._who}")
+            time.sleep(_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class Partner(threading.Thread):
+    """Reads one organisation's mailbox and answers what it finds there."""
+
+    def __init__(
+        self, hub: RunningHub, who: str, diary: Diary, random: Random, failed: Callable[[Exception], None]
+    ) -> None:
+        super().__init__(name=f"partner {who}", daemon=True)
+        self.who = who
+        self._diary, self._random, self._failed = diary, random, failed
+        self._stop_asked = threading.Event()
+        self._door = Connection(hub, who, self._stop_asked)
+        self._read: set[str] = set()
+        self._acknowledged: set[str] = set()
+        self._early: list[dict[str, Any]] = []
+
+    def run(self) -> None:
+        try:
+            while not self._stop_asked.is_set():
+                self._turn()
+        except Exception as error:
+            if not self._stop_asked.is_set():
+                self._failed(error)
+        finally:
+            self._door.close()
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+
+    def _turn(self) -> None:
+        page = self._door.ask("GET", "delivery", f"/v1/mailbox?limit={_PAGE}&wait=3").json()["items"]
+        said, self._early = self._early, []
+        for message in page:
+            if message["id"] in self._acknowledged:
+                self._diary.again.append(message["id"])
+            elif message["id"] not in self._read:
+                self._read.add(message["id"])
+                said += self._answers(message)
+        self._say(said)
+        if page:
+            ids = [message["id"] for message in page]
+            self._door.ask(
+                "POST", "delivery", "/v1/mailbox:acknowledge", content=orjson.dumps({"ids": ids})
+            ).raise_for_status()
+            self._acknowledged.update(ids)
+
+    def _answers(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
+        fact, data = message["type"].removeprefix("kopuro.").removesuffix(".v1"), message["data"]
+        referral = data["referral_id"]
+        subject = next((data[name] for name in _SUBJECTS if name in data), referral)
+        self._diary.messages[self.who, fact, f"{referral} {subject}"].add(message["id"])
+        match fact:
+            case "offer.opened":
+                self._diary.offered.setdefault(referral, time.monotonic())
+                self._diary.offers[data["offer_id"]] = message
+                return self._answer(data["offer_id"])
+            case "offer.accepted" | "offer.expired" | "offer.revoked":
+                self._diary.offer_ends[data["offer_id"]] = message
+            case "case.released":
+                progress = {"submit": "progress", "referral_id": referral, "status": "in_progress"}
+                return [progress, {"submit": "complete", "referral_id": referral, "outcome": "resolved"}]
+            case "referral.completed" | "referral.withdrawn" | "referral.unplaced" | "referral.failed":
+                self._diary.ended[referral] = fact.removeprefix("referral.")
+            case "submission.refused" | "answer.refused":
+                self._diary.refused.append(data["problem"]["detail"])
+        return []
+
+    def _answer(self, offer: str) -> list[dict[str, Any]]:
+        chance = self._random.random()
+        accept = {"submit": "accept", "offer_id": offer}
+        if chance < 0.04:
+            self._diary.answers[offer] = "silence"
+            return []
+        if chance < 0.12:
+            self._diary.answers[offer] = "decline"
+            return [{"submit": "decline", "offer_id": offer, "reason": "no_capacity"}]
+        self._diary.answers[offer] = "accept"
+        return [accept, dict(accept)] if chance < 0.16 else [accept]
+
+    def _say(self, said: Sequence[dict[str, Any]]) -> None:
+        for number, one in enumerate(said):
+            one.setdefault("idempotency_key", f"{self.who} {time.monotonic_ns()} {number}")
+        left = list(said)
+        while left:
+            body = b"\n".join(map(orjson.dumps, left[:500]))
+            answer = self._door.ask("POST", "intake", "/v1/submissions:batch", content=body, lines=True)
+            for line in map(orjson.loads, answer.raise_for_status().content.splitlines()):
+                one = left[line["line"] - 1]
+                if line["status"] in (404, 503):
+                    self._early.append(one)  # the door has not heard of the offer yet, or cannot say
+                elif line["status"] != 202:
+                    self._diary.refused.append(line["problem"]["detail"])
+            left = left[500:]
