@@ -203,11 +203,20 @@ def test_what_a_poll_may_ask(
     assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
 
 
-def test_only_partners_have_mailboxes(hub: Neighbours, delivery: RunningService) -> None:
-    for path in ("/v1/mailbox", f"/v1/case/{new_id()}"):
+def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(
+    hub: Neighbours, delivery: RunningService
+) -> None:
+    mailbox, case = "/v1/mailbox", f"/v1/case/{new_id()}"
+    expected = {
+        (mailbox, "coordinator"): 200,
+        (mailbox, "auditor"): 403,
+        (case, "coordinator"): 403,
+        (case, "auditor"): 403,
+    }
+    for (path, role), status in expected.items():
         assert httpx.get(delivery.url + path).status_code == 401
-        answer = httpx.get(delivery.url + path, headers=hub.headers("coordinator", "coordinator"))
-        assert answer.status_code == 403
+        answer = httpx.get(delivery.url + path, headers=hub.headers(f"kg.{role}", role))
+        assert answer.status_code == status, (path, role)
 
 
 def in_flight(delivery: RunningService) -> bool | None:
