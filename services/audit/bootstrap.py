@@ -30,6 +30,7 @@ from services.audit.adapters.sql_statistics import SqlCases
 from services.audit.adapters.tables import MESSAGING, REPLICA
 from services.audit.handlers import AuditHandlers
 from services.audit.handlers.cosigner import Cosigner
+from services.audit.handlers.export import Export
 from services.audit.handlers.history import History
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
@@ -44,7 +45,7 @@ from services.audit.ports import LogPublication
 _log = logging.getLogger(__name__)
 
 # An entry is under a published checkpoint within a second of its commit; in between, batches share one.
-PUBLISHING_SECONDS = 0.2
+PUBLISHING_SECONDS = 0.5
 COSIGNING_SECONDS = 1.0
 # A withdrawn consent is heeded within this.
 RETENTION_SECONDS = 1.0
@@ -102,6 +103,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         clock=clock,
     )
     history = _history(foundation, log, published)
+    proofs = Proofs(database, log, key, published)
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
     return Application(
@@ -114,7 +116,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             ),
             directory=directory,
             history=history,
-            proofs=Proofs(database, log, key, published),
+            proofs=proofs,
+            export=Export(database=database, log=log, proofs=proofs, history=history),
             published=published,
             statistics=StatisticsHandler(database=database, log=log, cases=SqlCases(), history=history),
         ),
