@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
-from kopuro_client.answers import json_lines
+from kopuro_client.answers import json_lines, json_object
 from kopuro_client.cases import check_case
 from kopuro_client.connection import Connection
 from kopuro_client.discovery import Discovery, discover
@@ -20,6 +20,7 @@ from kopuro_client.records import (
     BatchResult,
     CountedReferral,
     Decisions,
+    ExportPage,
     HistoryPage,
     Jwk,
     Message,
@@ -377,6 +378,23 @@ class Kopuro:
         return self._connection.content(url, {"language": language, "format": format}).decode(
             errors="replace"
         )
+
+    def export_page(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        event_type: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> ExportPage:
+        """A page of the published log with what opens it; a page is much larger than one of the history."""
+        params = {"from": since, "to": until, "type": event_type, "after": after, "limit": limit}
+        content = self._connection.content(self._at("audit", "export"), params)
+        *entries, last = [json_object(line) for line in content.splitlines()] or [{}]
+        if not {"next", "size", "checkpoint"} <= last.keys():
+            raise DefectError("the hub's export breaks off")
+        return cast(ExportPage, {"entries": entries, **last})
 
     def statistics(
         self, by: Iterable[str], *, since: str | None = None, until: str | None = None

@@ -239,6 +239,24 @@ class HistoryPage(Page[HistoryEntry]):
     checkpoint: TreeHead
 
 
+class ExportedEntry(TypedDict):
+    """An entry of an export. leaf: canonical JSON; salt (base64), data: what opens it, None once erased."""
+
+    index: int
+    leaf: str
+    salt: str | None
+    data: dict[str, Any] | None
+
+
+class ExportPage(TypedDict):
+    """size: of the tree they lie in; checkpoint: the newest, which on the first page is of that size."""
+
+    entries: list[ExportedEntry]
+    next: str | None
+    size: int
+    checkpoint: str
+
+
 class StatisticsFigure(TypedDict):
     """values: by dimension; one that is not named is summed over. Seconds from submission to an answer."""
 

@@ -125,6 +125,10 @@ class Log(Protocol):
         """The first `limit` leaves of a referral below index `stop`, by index, with what still opens them."""
         ...
 
+    def opened(self, transaction: Connection, leaves: Sequence[StoredLeaf]) -> list[OpenedLeaf]:
+        """The same leaves, with what still opens them."""
+        ...
+
     def told_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
     ) -> list[ToldLeaf]:

@@ -10,7 +10,7 @@ from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
 from runtime.web.service import Service
-from services.audit import api, statistics_api, story_api
+from services.audit import api, export_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
 
@@ -57,6 +57,10 @@ class AuditService(Service):
     @resource("GET", "/v1/history/<referral_id>/story", roles=READERS)
     def story(self, request: Request) -> Answer:
         return story_api.story(self.handlers.history, request)
+
+    @resource("GET", "/v1/export", roles=READERS)
+    def export(self, request: Request) -> Answer:
+        return export_api.export(self.handlers.export, request)
 
     @resource("GET", "/v1/statistics", roles=READERS)
     def statistics(self, request: Request) -> Answer:

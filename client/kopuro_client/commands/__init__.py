@@ -12,6 +12,7 @@ import typer
 
 from kopuro_client.commands import case, coordination, key, mailbox, offer, referral, verify, witness
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
+from kopuro_client.commands.export import export
 from kopuro_client.commands.history import bundle, checkpoint, history
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import json_text, printable
@@ -67,8 +68,9 @@ def _application() -> typer.Typer:
     application.command("bundle")(connected(bundle))
     application.command("story")(connected(story))
     application.command("statistics")(connected(statistics))
+    application.command("export")(connected(export))
     application.command("checkpoint")(connected(checkpoint, anonymous=True))
-    taken = {*groups, "history", "story", "statistics", "bundle", "checkpoint"}
+    taken = {*groups, "history", "story", "statistics", "export", "bundle", "checkpoint"}
     add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
     return application
 

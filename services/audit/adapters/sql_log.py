@@ -179,6 +179,17 @@ class SqlLog:
         rows = transaction.execute(_OPENED, wanted)
         return [OpenedLeaf(index=row.leaf_index, leaf=row.leaf, salt=row.salt, data=row.data) for row in rows]
 
+    def opened(self, transaction: Connection, leaves: Sequence[StoredLeaf]) -> list[OpenedLeaf]:
+        """See `ports.Log`."""
+        indices = [leaf.index for leaf in leaves]
+        rows = transaction.execute(_OPENED_DATA, {"indices": indices}) if indices else ()
+        found = {row.leaf_index: (row.salt, row.data) for row in rows}
+        return [
+            OpenedLeaf(index=leaf.index, leaf=leaf.leaf, salt=salt, data=data)
+            for leaf in leaves
+            for salt, data in [found.get(leaf.index, (None, None))]
+        ]
+
     def told_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
     ) -> list[ToldLeaf]:

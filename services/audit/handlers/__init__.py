@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.messaging.batches import BatchProcessor
+from services.audit.handlers.export import Export
 from services.audit.handlers.history import History
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
@@ -22,3 +23,4 @@ class AuditHandlers:
     proofs: Proofs
     published: PublishedLog
     statistics: StatisticsHandler
+    export: Export

@@ -1,0 +1,51 @@
+"""The published log in bulk, page by page; each page that is taken away goes on record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.storage.database import Database
+from services.audit.domain.search import Search
+from services.audit.handlers.history import History, Position
+from services.audit.handlers.proofs import Proofs
+from services.audit.handlers.published_log import Published
+from services.audit.ports import Log, OpenedLeaf
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportPage:
+    """leaves: by index, with what still opens them. size: of the log that is exported, the same for every
+    page. published: the newest checkpoint; that of the first page is of this size."""
+
+    leaves: tuple[OpenedLeaf, ...]
+    following: Position | None
+    size: int
+    published: Published
+
+
+class Export:
+    """What is not published yet is not exported: every entry lies under the checkpoint of the first page."""
+
+    def __init__(self, *, database: Database, log: Log, proofs: Proofs, history: History) -> None:
+        self._database = database
+        self._log = log
+        self._proofs = proofs
+        self._history = history
+
+    def page(
+        self, reader: str, search: Search, position: Position | None, limit: int, *, form: str
+    ) -> ExportPage:
+        """Up to `limit` entries that match. form: what they are written as, for the record.
+
+        Raises Unavailable in the first moment of a log.
+        """
+        published = self._proofs.published()
+        start = 0 if position is None else position.start
+        stop = published.size if position is None else min(position.size, published.size)
+        with self._database.read() as transaction:
+            found = self._log.search(transaction, search, start=start, stop=stop, limit=limit + 1)
+            leaves = self._log.opened(transaction, found[:limit])
+        following = Position(start=leaves[-1].index + 1, size=stop) if len(found) > limit else None
+        asked = {"export": form, "start": start, "size": stop, **search.as_asked()}
+        self._history.record(reader, None, asked, len(leaves))
+        return ExportPage(leaves=tuple(leaves), following=following, size=stop, published=published)
