@@ -1,0 +1,137 @@
+"""An auditor at the running service: found by what was stated, told, counted, taken away, erased."""
+
+from __future__ import annotations
+
+import csv
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from contracts.codes import AgeBand, ConsentMethod, DeclineReason, Settlement, Sex, Stage, Urgency
+from contracts.facts import OfferDeclined, ReferralSubmitted, ReferralWithdrawn
+from contracts.referral import Consent, ReferralFacts
+from runtime.identifiers import new_id
+from services.audit.adapters.tables import FACETS, OPENINGS
+from services.audit.domain.merkle import leaf_hash, root
+from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, said
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+FACTS = ReferralFacts(
+    needs=("legal.wage_claim",),
+    urgency=Urgency.urgent,
+    region="RU-MOW",
+    settlement=Settlement.urban,
+    languages=("ky",),
+    stage=Stage.in_destination,
+    origin_country="KG",
+    age_band=AgeBand.years_25_59,
+    sex=Sex.female,
+    consent=Consent(given=True, given_at=datetime(2026, 1, 1, tzinfo=UTC), method=ConsentMethod.signed),
+)
+
+
+@pytest.fixture
+def hub(vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
+    made = AuditedHub(vhost, database_url, tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -> None:
+    referrals = [new_id() for _ in range(5)]
+    told = [
+        event
+        for number in referrals
+        for event in (
+            said(ReferralSubmitted(referral_id=number, sender=OSH, facts=FACTS), number),
+            said(
+                OfferDeclined(
+                    referral_id=number,
+                    offer_id=new_id(),
+                    organization=MOSCOW,
+                    sender=OSH,
+                    reason=DeclineReason.no_capacity,
+                    note="<b>До мая мест нет</b>",
+                ),
+                number,
+            ),
+        )
+    ]
+    hub.answer_as_the_directory()
+    hub.publish(told)
+    with hub.service:
+        hub.service.until_ready()
+        hub.until_logged(told)
+        hub.until(lambda: hub.checkpoint().size >= len(hub.logged()))
+
+        found = hub.get("/v1/history", corridor="KG-RU", need="legal").json()["items"]
+        assert [item["referral_id"] for item in found] == referrals
+        assert hub.get("/v1/history", corridor="KG-KZ").json()["items"] == []
+        assert hub.get("/v1/history?need=Азамат").status_code == 400
+
+        first = referrals[0]
+        story = hub.get(f"/v1/history/{first}/story", language="ru", format="html", role="coordinator")
+        assert story.headers["content-type"] == "text/html; charset=utf-8"
+        assert "Нет свободных мест" in story.text
+        assert "&lt;b&gt;До мая мест нет&lt;/b&gt;" in story.text
+        assert hub.get(f"/v1/history/{first}/story", language="fr").status_code == 400
+        assert hub.get(f"/v1/history/{first}/story", format="exe").status_code == 400
+        assert hub.get(f"/v1/history/{new_id()}/story").status_code == 404
+
+        table = hub.get("/v1/statistics", by="sex,region").json()
+        assert table["figures"][0]["values"] == {"sex": "female", "region": "RU-MOW"}
+        assert table["figures"][0]["count"] == 5
+        rows = list(csv.reader(hub.get("/v1/statistics", by="sex", format="csv").text.splitlines()))
+        assert rows[0] == ["sex", "count", "answered_median_seconds", "answered_p90_seconds"]
+        assert rows[1][:2] == ["female", "5"]
+        counted = hub.get("/v1/statistics/entries", sex="female", limit=3).json()
+        assert [item["referral_id"] for item in counted["items"]] == referrals[:3]
+        rest = hub.get("/v1/statistics/entries", sex="female", after=counted["next"]).json()
+        assert [item["referral_id"] for item in rest["items"]] == referrals[3:]
+        assert hub.get("/v1/statistics/entries", sex="female", role="operator").status_code == 403
+        for wrong in (
+            "",
+            "by=name",
+            "by=sex,sex",
+            "by=sex,region,need",
+            "by=sex&format=xml",
+            "by=sex&from=now",
+        ):
+            assert hub.get(f"/v1/statistics?{wrong}").status_code == 400, wrong
+        for path in ("/v1/statistics?by=sex", "/v1/export", f"/v1/history/{first}/story"):
+            assert hub.get(path, role="partner").status_code == 403
+
+        hub.until(lambda: hub.checkpoint().size >= len(hub.logged()))
+        lines = [orjson.loads(line) for line in hub.get("/v1/export", limit=5000).text.splitlines()]
+        *entries, last = lines
+        assert last["next"] is None
+        assert len(entries) == last["size"]
+        assert last["checkpoint"].splitlines()[1] == str(last["size"])
+        computed = root([leaf_hash(entry["leaf"].encode()) for entry in entries])
+        assert b64decode(last["checkpoint"].splitlines()[2]) == computed
+        page = hub.get("/v1/export", format="csv", limit=2)
+        assert len(page.text.splitlines()) == 3
+        assert 'rel="next"' in page.headers["link"]
+
+        withdrawn = ReferralWithdrawn(
+            referral_id=first, sender=OSH, organization=None, reason="consent_revoked"
+        )
+        hub.publish([said(withdrawn, first)])
+
+        def erased() -> bool:
+            text = hub.get(f"/v1/history/{first}/story", format="text").text
+            return "declined" not in text.replace("offer.declined", "")
+
+        hub.until(erased)
+        stated = hub.get("/v1/history", referral=first, type=told[0].type).json()["items"][0]["index"]
+        with hub.database.read() as transaction:
+            opening = transaction.execute(OPENINGS.select().where(OPENINGS.c.leaf_index == stated)).all()
+            facets = transaction.execute(FACETS.select().where(FACETS.c.leaf_index == stated)).all()
+        assert opening == []
+        assert {(row.facet, row.value) for row in facets} == {("actor", "/kg/routing")}
+        found = hub.get("/v1/history", corridor="KG-RU").json()["items"]
+        assert [item["referral_id"] for item in found] == referrals[1:]
