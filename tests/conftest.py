@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,18 +34,14 @@ def vhost(broker: PrivateBroker) -> Iterator[str]:
 @pytest.fixture
 def proxy(vhost: str) -> Iterator[TcpProxy]:
     """A way to the broker that can be cut."""
-    parts = urlsplit(vhost)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    with TcpProxy((parts.hostname, parts.port)) as running:
+    with TcpProxy(vhost) as running:
         yield running
 
 
 @pytest.fixture
-def proxied(vhost: str, proxy: TcpProxy) -> str:
+def proxied(proxy: TcpProxy) -> str:
     """The URI of `vhost` by way of the proxy."""
-    parts = urlsplit(vhost)
-    return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}").geturl()
+    return proxy.uri
 
 
 @pytest.fixture(scope="session")

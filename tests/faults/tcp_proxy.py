@@ -10,6 +10,7 @@ import threading
 import time
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 _CHUNK = 65536
 # With no time to linger, a closed socket sends a reset (POSIX, SO_LINGER).
@@ -17,7 +18,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
-    """Listens on loopback and forwards to `target`.
+    """Listens on loopback and forwards to the broker at an AMQP URI; `uri` is the same by way of here.
 
     For as long as they are set or not zero:
 
@@ -26,15 +27,19 @@ class TcpProxy:
     - frozen: nothing is read any more, in either direction; new connections are let in and left alone;
     - lingering: when one side closes, the other side is not told.
 
-    Once: break_all (every connection is closed), reset_all (with a reset), hang_up (the target's side is
+    Once: break_all (every connection is closed), reset_all (with a reset), hang_up (the broker's side is
     closed), forget_all (half-open: every connection there is stays open and silent for good, new ones are
     served).
     """
 
-    def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
+    def __init__(self, uri: str) -> None:
+        parts = urlsplit(uri)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        self._target = (parts.hostname, parts.port)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._listener.getsockname()[1]
+        address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.uri = parts._replace(netloc=f"{parts.username}:{parts.password}@{address}").geturl()
         self.delay = 0.0
         self.swallow = threading.Event()
         self.frozen = threading.Event()
