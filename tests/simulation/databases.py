@@ -91,10 +91,9 @@ class MemoryDatabase(Database):
         if fate is Fate.killed_after:
             raise Killed(self.service)
 
-    def holds(self, table: str) -> bool:
-        """Whether the table has a row."""
-        (found,) = self._raw.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()  # noqa: S608
-        return bool(found)
+    def values(self, query: str) -> list[Any]:
+        """The first column of what a query finds: a look from outside, cheap, and never failing."""
+        return [row[0] for row in self._raw.execute(query)]
 
     def said(self) -> list[Said]:
         """Everything that was ever to be published, in order, parked messages included."""

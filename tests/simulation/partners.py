@@ -12,12 +12,10 @@ from random import Random
 from typing import Any
 
 import orjson
-from sqlalchemy import select
 
 from contracts.codes import DeclineReason, Outcome, ProgressStatus, Urgency, WithdrawalReason
 from contracts.errors import Refused, Unavailable
 from contracts.referral import ReferralSubmission
-from services.delivery.adapters.tables import MESSAGES
 from services.intake.domain.admission import Claim, Speaker
 from services.intake.domain.statement import (
     Acceptance,
@@ -86,9 +84,10 @@ class Partners:
 
     def with_mail(self) -> list[str]:
         """The organisations in whose mailboxes something is not acknowledged."""
-        waiting = select(MESSAGES.c.organization).where(MESSAGES.c.acknowledged_at.is_(None)).distinct()
-        with self.delivery.database.read() as transaction:
-            return sorted(set(transaction.execute(waiting).scalars()) & {*SENDERS, *RECEIVERS})
+        waiting = self.delivery.database.values(
+            "SELECT DISTINCT organization FROM mailbox_messages WHERE acknowledged_at IS NULL"
+        )
+        return sorted({*waiting} & {*SENDERS, *RECEIVERS})
 
     def read_mailbox(self, organization: str) -> None:
         """Reads a page; acknowledges all of it, or some, or nothing."""

@@ -32,6 +32,7 @@ _SCHEMAS = {
     "audit": audit_tables.METADATA,
 }
 _SECOND, _HOUR = dt.timedelta(seconds=1), dt.timedelta(hours=1)
+_UNPUBLISHED = "SELECT number FROM outbox LIMIT 1"
 # More rounds than any story needs to come to rest.
 _PATIENCE = 2_000
 _EVERYBODY = (*SENDERS, *RECEIVERS)
@@ -84,7 +85,7 @@ class Story:
 
     def tell(self) -> None:
         """Plays the story, lets it come to rest and checks it. Raises AssertionError."""
-        with self.time.identifiers(), _quiet():
+        with self.time.ruling(), _quiet():
             self._begin()
             with self._failing():
                 for _ in range(self._steps):
@@ -128,7 +129,7 @@ class Story:
         """One small step, mostly one that has something to do."""
         random = self.random
         self.time.advance(_SECOND * random.choice([0.01, 0.1, 0.4]))
-        unpublished = [service for service in self.services.values() if service.database.holds("outbox")]
+        unpublished = [service for service in self.services.values() if service.database.values(_UNPUBLISHED)]
         unread = [queue for queue in sorted(self.broker.ready()) if self._is_read_now(queue)]
         mail = self.partners.with_mail()
         anybody = list(self.services.values())
@@ -249,8 +250,7 @@ class Story:
         raise Restless(f"still moving after {_PATIENCE} rounds")
 
     def _waiting(self, service: Service) -> int:
-        with service.database.read() as transaction:
-            return int(transaction.exec_driver_sql("SELECT count(*) FROM retries").scalar_one())
+        return sum(service.database.values("SELECT count(*) FROM retries"))
 
     def _let_everything_expire(self) -> None:
         """Partners are silent for as long as any offer could stay open."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from tests.simulation.seeds import regressions, told_badly
+from tests.simulation.story import Story
 
 _SECONDS = 20.0
 _FIXED = 60
@@ -27,3 +28,12 @@ def _seeds(first: int) -> Iterator[int]:
     yield from regressions()
     yield from range(_FIXED)
     yield from range(first, first + 100_000)
+
+
+def test_a_seed_tells_one_story() -> None:
+    def facts() -> list[tuple[str, str]]:
+        story = Story(11)
+        story.tell()
+        return [(s.message.id, s.message.type) for db in story.databases.values() for s in db.said()]
+
+    assert facts() == facts()

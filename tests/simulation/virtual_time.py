@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -13,7 +14,7 @@ BEGINNING = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 
 
 class VirtualTime:
-    """A `runtime.clock.Clock`, and the source of every id made while `identifiers` is active."""
+    """A `runtime.clock.Clock`, and the source of every id made while it is `ruling`."""
 
     def __init__(self) -> None:
         self._now = BEGINNING
@@ -32,7 +33,10 @@ class VirtualTime:
         return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7000-8000-{self._ids:012x}"
 
     @contextmanager
-    def identifiers(self) -> Iterator[None]:
-        """While active, `runtime.identifiers.new_id` gives these ids: one seed, one story."""
-        with patch.object(uuid_utils, "uuid7", self.new_id):
+    def ruling(self) -> Iterator[None]:
+        """While active, new ids are these and nobody sleeps: one seed, one story."""
+        with (
+            patch.object(uuid_utils, "uuid7", self.new_id),
+            patch.object(time, "sleep", lambda seconds: None),
+        ):
             yield
