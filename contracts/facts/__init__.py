@@ -1,0 +1,91 @@
+"""The catalogue of facts: everything that can be said on the network's exchanges, in the past tense.
+
+`….submitted` is what somebody said and a door admitted; every other fact about a referral is a decision
+of the service that owns it. A published (type, version) never changes; a new version stands beside it.
+"""
+
+# isort: off - the order of the journey is the order of the catalogue
+from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote
+from contracts.facts.submitted import (
+    AnswerSubmitted,
+    NoteSubmitted,
+    OutcomeSubmitted,
+    PlacementSubmitted,
+    ProgressSubmitted,
+    ReferralSubmitted,
+    RevocationSubmitted,
+    WithdrawalSubmitted,
+)
+from contracts.facts.decided import (
+    AnswerRefused,
+    OfferAccepted,
+    OfferDeclined,
+    OfferExpired,
+    OfferOpened,
+    OfferRevoked,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralOverdue,
+    ReferralProgressed,
+    ReferralUnplaced,
+    ReferralWithdrawn,
+    SubmissionRefused,
+)
+from contracts.facts.custody import CaseErased, CaseRefused, CaseReleased
+from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
+from contracts.facts.recorded import HistoryExported, HistoryRead, ReceiptIssued
+from contracts.facts.directory import (
+    AgreementChanged,
+    OrganizationChanged,
+    ReplicaCompleted,
+    ReplicaRequested,
+    TokenKeyChanged,
+)
+from contracts.facts.letters import CaseLetter, CaseSealed, NoteLetter, NoteSealed
+# isort: on
+
+__all__ = [
+    "CATALOGUE",
+    "TYPE_PREFIX",
+    "AgreementChanged",
+    "AnswerRefused",
+    "AnswerSubmitted",
+    "CaseErased",
+    "CaseLetter",
+    "CaseRefused",
+    "CaseReleased",
+    "CaseSealed",
+    "DeliveryAcknowledged",
+    "DeliveryDelivered",
+    "Fact",
+    "HistoryExported",
+    "HistoryRead",
+    "NoteDelivered",
+    "NoteLetter",
+    "NoteSealed",
+    "NoteSubmitted",
+    "OfferAccepted",
+    "OfferDeclined",
+    "OfferExpired",
+    "OfferOpened",
+    "OfferRevoked",
+    "OpenNote",
+    "OrganizationChanged",
+    "OutcomeSubmitted",
+    "PlacementSubmitted",
+    "ProgressSubmitted",
+    "ReceiptIssued",
+    "ReferralCompleted",
+    "ReferralFailed",
+    "ReferralOverdue",
+    "ReferralProgressed",
+    "ReferralSubmitted",
+    "ReferralUnplaced",
+    "ReferralWithdrawn",
+    "ReplicaCompleted",
+    "ReplicaRequested",
+    "RevocationSubmitted",
+    "SubmissionRefused",
+    "TokenKeyChanged",
+    "WithdrawalSubmitted",
+]

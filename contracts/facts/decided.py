@@ -1,0 +1,157 @@
+"""What routing decided about referrals and offers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from marshmallow.validate import OneOf
+
+from contracts.codes import DeclineReason, Outcome, ProgressStatus, Urgency
+from contracts.facts.fact import Fact, OpenNote, fact
+from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region
+from contracts.referral import Situation
+
+
+@fact("offer.opened")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferOpened(Fact):
+    """rank: 1 for the best candidate. deadline: when silence becomes `offer.expired`."""
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+    rank: int
+    opened_at: dt.datetime
+    deadline: dt.datetime
+    facts: Situation
+
+
+@fact("offer.accepted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferAccepted(Fact):
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+
+
+@fact("offer.declined")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferDeclined(Fact):
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+    reason: DeclineReason
+    note: OpenNote | None = None
+
+
+@fact("offer.expired")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferExpired(Fact):
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+
+
+@fact("offer.revoked")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferRevoked(Fact):
+    """reason: why the network took the offer back."""
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+    reason: Annotated[str, OneOf(["accepted_elsewhere", "withdrawn", "consent_revoked", "failed"])]
+
+
+@fact("answer.refused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerRefused(Fact):
+    """An answer that cannot take effect (too late, not theirs), told to whoever gave it."""
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    submission_id: MessageId
+    problem: Mapping[str, Any]
+
+
+@fact("submission.refused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmissionRefused(Fact):
+    """Any other submission that was admitted and cannot take effect, told to whoever made it."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    submission_id: MessageId
+    problem: Mapping[str, Any]
+
+
+@fact("referral.unplaced")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralUnplaced(Fact):
+    """No candidate is left; a coordinator places it by hand."""
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    decision_id: MessageId
+    urgency: Urgency
+    region: Region
+    needs: tuple[NeedCode, ...]
+    reason: Annotated[str, OneOf(["no_candidate", "candidates_exhausted"])]
+
+
+@fact("referral.progressed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralProgressed(Fact):
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId
+    status: ProgressStatus
+
+
+@fact("referral.completed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralCompleted(Fact):
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId
+    outcome: Outcome
+
+
+@fact("referral.withdrawn")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralWithdrawn(Fact):
+    """organization: the acceptor, when there is one. reason: a withdrawal code, or `consent_revoked`."""
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId | None
+    reason: str
+
+
+@fact("referral.failed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralFailed(Fact):
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId | None
+    reason: Annotated[str, OneOf(["case_unreadable"])]
+
+
+@fact("referral.overdue")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralOverdue(Fact):
+    """The acceptor has been silent past the deadline for progress or an outcome."""
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId
+    due_at: dt.datetime

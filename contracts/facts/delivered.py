@@ -1,0 +1,41 @@
+"""What delivery put before whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.facts.fact import Fact, fact
+from contracts.identifiers import MessageId, OrganizationId, ReferralId
+from contracts.referral import SealedText
+from contracts.topology import CASES
+
+
+@fact("delivery.delivered")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryDelivered(Fact):
+    """The organisation's system was given the message for the first time."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    message_id: MessageId
+    message_type: str
+
+
+@fact("delivery.acknowledged")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryAcknowledged(Fact):
+    referral_id: ReferralId
+    organization: OrganizationId
+    message_id: MessageId
+    message_type: str
+
+
+@fact("note.delivered", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoteDelivered(Fact):
+    """A note in the mailbox of the party it is sealed to. It is pulled from there, never published."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    author: OrganizationId
+    note: SealedText

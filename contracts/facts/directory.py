@@ -1,0 +1,56 @@
+"""The directory's full-state events: the whole record as it now stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.facts.fact import Fact, fact
+from contracts.organization import Agreement, Organization
+
+
+@fact("organization.changed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrganizationChanged(Fact):
+    """The whole record as it now stands; a lower revision never overwrites a higher one."""
+
+    revision: int
+    organization: Organization
+
+
+@fact("agreement.changed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgreementChanged(Fact):
+    revision: int
+    agreement: Agreement
+
+
+@fact("token_key.changed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenKeyChanged(Fact):
+    """A public Ed25519 key (JWK) that bearer tokens are signed with. Source: RFC 8037.
+
+    withdrawn: tokens signed with it are believed no more.
+    """
+
+    revision: int
+    key: Mapping[str, Any]
+    withdrawn: bool = False
+
+
+@fact("replica.requested", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicaRequested(Fact):
+    """A service without a copy yet asks the owner to send every record to its queue."""
+
+    queue: str
+
+
+@fact("replica.completed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicaCompleted(Fact):
+    """Every record of the answer to `replica.requested` has been sent. records: how many."""
+
+    queue: str
+    records: int

@@ -1,0 +1,54 @@
+"""A fact: what an event says, and the catalogue that every fact is entered into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, TypeVar
+
+from marshmallow.validate import Length
+
+from contracts.topology import EVENTS
+
+TYPE_PREFIX = "kopuro."
+F = TypeVar("F", bound="type[Fact]")
+
+# A partner's free words about a decline. The person must not be named in it: it travels in the open.
+OpenNote = Annotated[str, Length(max=500)]
+
+
+class Fact:
+    """What an event says. `subject_fact` is its routing key, `type` its CloudEvents type."""
+
+    __slots__ = ()
+    routing_key: ClassVar[str]
+    type: ClassVar[str]
+    exchange: ClassVar[str]
+    classification: ClassVar[str]
+
+
+_catalogue: dict[str, type[Fact]] = {}
+CATALOGUE: Mapping[str, type[Fact]] = MappingProxyType(_catalogue)
+
+
+def fact(
+    routing_key: str,
+    *,
+    version: int = 1,
+    exchange: str = EVENTS,
+    classification: str = "routing-facts",
+) -> Callable[[F], F]:
+    """Enters the class into the catalogue as `kopuro.<routing key>.v<version>`.
+
+    classification: `public` (about organisations), `routing-facts` (no person), `sealed` (ciphertext).
+    """
+
+    def enter(cls: F) -> F:
+        cls.routing_key = routing_key
+        cls.type = f"{TYPE_PREFIX}{routing_key}.v{version}"
+        cls.exchange = exchange
+        cls.classification = classification
+        _catalogue[cls.type] = cls
+        return cls
+
+    return enter

@@ -1,0 +1,53 @@
+"""Letters: ciphertext, on `kopuro.cases` only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.facts.fact import Fact, fact
+from contracts.identifiers import OrganizationId, ReferralId
+from contracts.referral import SealedText
+from contracts.topology import CASES
+
+
+@fact("letter.case_sealed", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseSealed(Fact):
+    """intake -> vault. to: the receiver whose key the sender sealed it to, None: the custody key."""
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    to: OrganizationId | None
+    case: SealedText
+
+
+@fact("letter.case_released", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseLetter(Fact):
+    """vault -> delivery: the case, sealed to the acceptor."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    kid: str
+    case: SealedText
+
+
+@fact("letter.note_sealed", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoteSealed(Fact):
+    """intake -> vault: a note that its author sealed to the other party."""
+
+    referral_id: ReferralId
+    author: OrganizationId
+    note: SealedText
+
+
+@fact("letter.note_released", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoteLetter(Fact):
+    """vault -> delivery -> the other party's mailbox."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    author: OrganizationId
+    note: SealedText
