@@ -4,7 +4,8 @@
 of the service that owns it. A published (type, version) never changes; a new version stands beside it.
 """
 
-# isort: off - the order of the journey is the order of the catalogue
+# The order of the journey is the order of the catalogue.
+# isort: off
 from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote
 from contracts.facts.submitted import (
     AnswerSubmitted,
