@@ -23,7 +23,7 @@ from tests.messaging.workshop import METADATA, TABLES, fill_outbox, opened, wait
 
 HEARTBEAT = 2
 # Two heartbeats, the interval at which we look, and a busy machine.
-NOTICED_WITHIN = 2 * HEARTBEAT + HEARTBEAT / 4 + 1.0
+NOTICED_WITHIN = 2 * HEARTBEAT + HEARTBEAT / 4 + 2.0
 QUEUES = Topology(
     exchanges=(),
     queues=tuple(Queue(name=name, arguments={"x-queue-type": "quorum"}) for name in ("q", "answers")),
@@ -48,7 +48,7 @@ def test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides(
 ) -> None:
     RabbitBroker(vhost).declare(QUEUES)
     # Nothing but the heartbeat can end these waits.
-    hub = RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=60)
+    hub = RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=30)
     with closing(hub.publisher()) as publisher, closing(hub.consumer(["q"], 10)) as consumer:
         publisher.publish([message("1")])
         taken = consumer.take(1, 20)
@@ -57,7 +57,7 @@ def test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides(
         with ThreadPoolExecutor(2) as both:
             times = [
                 both.submit(seconds_until_noticed, lambda: publisher.publish([message("2")])),
-                both.submit(seconds_until_noticed, lambda: consumer.take(1, 60)),
+                both.submit(seconds_until_noticed, lambda: consumer.take(1, 30)),
             ]
             assert max(time.result() for time in times) < NOTICED_WITHIN
         publisher.publish([message("3")])

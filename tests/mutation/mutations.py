@@ -58,6 +58,21 @@ MUTATIONS = (
         slow=True,
     ),
     Mutation(
+        name="nobody listens for the heartbeat",
+        edits=(
+            Edit(
+                path="runtime/messaging/rabbit_connection.py",
+                old="self._link.heartbeat_tick()",
+                new="pass",
+            ),
+        ),
+        tests=(
+            "tests/faults/test_links.py::"
+            "test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides",
+        ),
+        slow=True,
+    ),
+    Mutation(
         name="a batch is acknowledged before its commit",
         edits=_ACKNOWLEDGED_FIRST,
         tests=(
