@@ -19,11 +19,11 @@ from runtime.storage.database import Database
 from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
-from services.routing.domain.lifecycle import Context, Step
 from services.routing.domain.observation import Observation, asked_between
 from services.routing.domain.policy import Policy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
+from services.routing.domain.step import Context, Step
 from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.view import decision_view, is_party, referral_view, summary
 from services.routing.network import Network

@@ -7,9 +7,7 @@ A submission that cannot take effect changes nothing and gives a refusal, told t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 from contracts.codes import Answer, ProgressStatus, ReferralStatus, WithdrawalReason
 from contracts.envelope import Event
@@ -22,8 +20,6 @@ from contracts.facts import (
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
-    OfferOpened,
-    OfferRevoked,
     OutcomeSubmitted,
     PlacementSubmitted,
     ProgressSubmitted,
@@ -32,48 +28,19 @@ from contracts.facts import (
     ReferralOverdue,
     ReferralProgressed,
     ReferralSubmitted,
-    ReferralUnplaced,
     ReferralWithdrawn,
     RevocationSubmitted,
     SubmissionRefused,
     WithdrawalSubmitted,
 )
-from services.routing.domain.decision import Decision, Trigger
+from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
-from services.routing.domain.policy import Policy
+from services.routing.domain.offering import ask_next, place, revoke_open, with_offer
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
-from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
+from services.routing.domain.step import Context, Step
 
 CONSENT_REVOKED = "consent_revoked"
-
-
-class Decide(Protocol):
-    """Ranks the candidates for a referral as it stands."""
-
-    def __call__(
-        self, referral: Referral, trigger: Trigger, placed_with: str | None = None, /
-    ) -> Decision: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Context:
-    """What a step needs from outside: the time, new ids, the policy, the matching."""
-
-    now: dt.datetime
-    new_id: Callable[[], str]
-    policy: Policy
-    decide: Decide
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """The referral afterwards, and all that follows from what happened to it."""
-
-    referral: Referral | None
-    facts: tuple[Fact, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    observed: Mapping[str, Observation] = field(default_factory=dict)
 
 
 def apply(referral: Referral | None, event: Event[Fact], context: Context) -> Step:
@@ -103,7 +70,7 @@ def apply(referral: Referral | None, event: Event[Fact], context: Context) -> St
                 _require(party, "Only the sender or the acceptor may pass on that consent is withdrawn.")
                 return _withdraw(referral, CONSENT_REVOKED, context)
             case PlacementSubmitted():
-                return _place(referral, said, context)
+                return place(referral, said, context)
             case CaseRefused():
                 # the vault's word may come after the referral has ended: then nothing is left to fail
                 return Step(referral=referral) if referral.is_closed else _fail(referral, context)
@@ -124,8 +91,8 @@ def expire(referral: Referral, offer_id: str, context: Context) -> Step:
         organization=offer.organization,
         sender=referral.sender,
     )
-    after = _with_offer(referral, closed, context.now)
-    return _ask_next(after, Trigger.expired, context, (told,), {offer.organization: Observation(expired=1)})
+    after = with_offer(referral, closed, context.now)
+    return ask_next(after, Trigger.expired, context, (told,), {offer.organization: Observation(expired=1)})
 
 
 def remind(referral: Referral, context: Context) -> Step:
@@ -154,7 +121,7 @@ def _submit(known: Referral | None, said: ReferralSubmitted, event: Event[Fact],
         updated_at=context.now,
         correlation_id=event.correlation_id,
     )
-    return _ask_next(referral, Trigger.submitted, context)
+    return ask_next(referral, Trigger.submitted, context)
 
 
 def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime, context: Context) -> Step:
@@ -180,8 +147,8 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
         reason=said.reason,
         note=said.note,
     )
-    return _ask_next(
-        _with_offer(referral, closed, context.now),
+    return ask_next(
+        with_offer(referral, closed, context.now),
         Trigger.declined,
         context,
         (told,),
@@ -197,8 +164,8 @@ def _accept(referral: Referral, accepted: Offer, seconds: int, context: Context)
         organization=accepted.organization,
         sender=referral.sender,
     )
-    after, revoked = _revoke_open(
-        _with_offer(referral, accepted, context.now), "accepted_elsewhere", context.now
+    after, revoked = revoke_open(
+        with_offer(referral, accepted, context.now), "accepted_elsewhere", context.now
     )
     after = replace(
         after,
@@ -268,118 +235,10 @@ def _leave(
     referral: Referral, event: ReferralEvent, told: Fact, revoked_because: str, context: Context
 ) -> Step:
     status = next_status(referral.status, event)
-    after, revoked = _revoke_open(referral, revoked_because, context.now)
+    after, revoked = revoke_open(referral, revoked_because, context.now)
     after = replace(after, status=status, due_at=None, updated_at=context.now)
     observed = {referral.acceptor: Observation(held=-1)} if referral.acceptor else {}
     return Step(referral=after, facts=(*revoked, told), observed=observed)
-
-
-def _place(referral: Referral, said: PlacementSubmitted, context: Context) -> Step:
-    if referral.status is not ReferralStatus.unplaced:
-        raise Refused("not-in-this-state", "Only an unplaced referral is placed by hand.")
-    decision = context.decide(referral, Trigger.placed_by_coordinator, said.organization)
-    if not decision.ranked:
-        raise Refused("conflict", _why_not(decision))
-    after, opened = _open_offers(referral, decision, 1, context)
-    return Step(referral=after, facts=opened, decisions=(decision,))
-
-
-def _why_not(decision: Decision) -> str:
-    if not decision.candidates:
-        return "The organisation offers no service that could take the referral."
-    forbidding = [
-        sorted({failure.rule for failure in candidate.failures} - COORDINATOR_MAY_OVERRIDE)
-        for candidate in decision.candidates
-    ]
-    fewest = min(forbidding, key=len)
-    return f"Rules that no coordinator can override forbid that organisation: {', '.join(fewest)}."
-
-
-def _ask_next(
-    referral: Referral,
-    trigger: Trigger,
-    context: Context,
-    told: tuple[Fact, ...] = (),
-    observed: Mapping[str, Observation] | None = None,
-) -> Step:
-    """Opens offers until as many are open as the urgency asks for; with none left: unplaced."""
-    wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
-    if wanted <= 0:
-        return Step(referral=referral, facts=told, observed=observed or {})
-    decision = context.decide(referral, trigger)
-    after, opened = _open_offers(referral, decision, wanted, context)
-    if not after.open_offers:
-        status = next_status(after.status, ReferralEvent.exhaust)
-        after = replace(after, status=status, updated_at=context.now)
-        opened = (
-            ReferralUnplaced(
-                referral_id=referral.id,
-                sender=referral.sender,
-                decision_id=decision.id,
-                urgency=referral.facts.urgency,
-                region=referral.facts.region,
-                needs=referral.facts.needs,
-                reason="candidates_exhausted" if referral.offers else "no_candidate",
-            ),
-        )
-    return Step(referral=after, facts=(*told, *opened), decisions=(decision,), observed=observed or {})
-
-
-def _open_offers(
-    referral: Referral, decision: Decision, most: int, context: Context
-) -> tuple[Referral, tuple[Fact, ...]]:
-    facts: list[Fact] = []
-    for candidate in decision.ranked[:most]:
-        assert candidate.rank is not None
-        offer = Offer(
-            id=context.new_id(),
-            referral_id=referral.id,
-            organization=candidate.organization,
-            service=candidate.service,
-            rank=candidate.rank,
-            opened_at=context.now,
-            deadline=context.policy.answer_due(referral.facts.urgency, context.now),
-        )
-        referral = replace(
-            referral,
-            status=next_status(referral.status, ReferralEvent.offer),
-            offers=(*referral.offers, offer),
-            updated_at=context.now,
-        )
-        facts.append(
-            OfferOpened(
-                referral_id=referral.id,
-                offer_id=offer.id,
-                organization=offer.organization,
-                sender=referral.sender,
-                rank=offer.rank,
-                opened_at=offer.opened_at,
-                deadline=offer.deadline,
-                facts=referral.facts.situation(),
-            )
-        )
-    return referral, tuple(facts)
-
-
-def _revoke_open(referral: Referral, reason: str, now: dt.datetime) -> tuple[Referral, tuple[Fact, ...]]:
-    facts: list[Fact] = []
-    for offer in referral.open_offers:
-        referral = _with_offer(referral, close(offer, OfferEvent.revoke, now, reason), now)
-        facts.append(
-            OfferRevoked(
-                referral_id=referral.id,
-                offer_id=offer.id,
-                organization=offer.organization,
-                sender=referral.sender,
-                reason=reason,
-            )
-        )
-    return referral, tuple(facts)
-
-
-def _with_offer(referral: Referral, changed: Offer, now: dt.datetime) -> Referral:
-    offers = tuple(changed if offer.id == changed.id else offer for offer in referral.offers)
-    return replace(referral, offers=offers, updated_at=now)
 
 
 def _require(holds: bool, detail: str) -> None:

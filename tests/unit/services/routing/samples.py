@@ -29,11 +29,12 @@ from contracts.referral import Consent, ReferralFacts
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory, Offering
 from services.routing.domain.disclosure import disclosure_class
-from services.routing.domain.lifecycle import Context, Step, apply
+from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import Policy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
+from services.routing.domain.step import Context, Step
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)

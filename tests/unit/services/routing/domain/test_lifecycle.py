@@ -47,10 +47,11 @@ from contracts.facts import (
 )
 from contracts.referral import ReferralFacts, Situation
 from services.routing.domain.decision import Trigger
-from services.routing.domain.lifecycle import Step, apply, expire, remind
+from services.routing.domain.lifecycle import apply, expire, remind
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.policy import Deadlines, Policy
+from services.routing.domain.step import Step
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
