@@ -17,8 +17,9 @@ from services.audit.ports import CaseReader, Log
 
 SUBMITTED: Final = "kopuro.referral.submitted.v1"
 # Read in steps, so that the sequencer, which shares this process, has its turn in between.
-STEP: Final = 500
-MOST_REFERRALS: Final = 100_000
+STEP: Final = 250
+# Some fifteen seconds.
+MOST_REFERRALS: Final = 50_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
