@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from random import Random
 import httpx
 
 from sandbox.hub_files import SERVICES
+from sandbox.ports import LOOPBACK
 from sandbox.supervisor import Supervisor
 from tests.journey.running_hub import RunningHub
 
@@ -34,8 +36,9 @@ class Kill:
 class Killer:
     """Kills what a seed says, one moment after the other."""
 
-    def __init__(self, hub: RunningHub, broker: Supervisor, random: Random) -> None:
-        self._hub, self._broker, self._random = hub, broker, random
+    def __init__(self, hub: RunningHub, broker: Supervisor, amqp_port: int, random: Random) -> None:
+        """broker: the supervisor of the broker alone."""
+        self._hub, self._broker, self._amqp_port, self._random = hub, broker, amqp_port, random
         self._began = time.monotonic()
 
     def strike(self, probe: Callable[[], Callable[[], bool]]) -> Kill:
@@ -47,9 +50,10 @@ class Killer:
         before = {victim: self._pid(victim) for victim in victims}
         began = time.monotonic()
         for pid in before.values():
+            assert pid is not None, "the hub had recovered from the last kill"
             os.killpg(pid, signal.SIGKILL)
         was_offered = probe()
-        ready = self._until(lambda: all(self._pid(v) != before[v] and self._ready(v) for v in victims), began)
+        ready = self._until(lambda: all(self._is_back(v, before[v]) for v in victims), began)
         offered = self._until(was_offered, began)
         return Kill(victims=victims, at=began - self._began, ready=ready, offered=offered)
 
@@ -60,17 +64,21 @@ class Killer:
             time.sleep(0.02)
         return time.monotonic() - began
 
-    def _pid(self, victim: str) -> int:
-        if victim != BROKER:
-            return self._hub.pid(victim)
-        (status,) = self._broker.status()
-        assert status.pid is not None
-        return status.pid
+    def _is_back(self, victim: str, killed: int | None) -> bool:
+        return self._pid(victim) not in (None, killed) and self._ready(victim)
+
+    def _pid(self, victim: str) -> int | None:
+        """None for a moment, while the supervisor starts it anew."""
+        assert self._hub.hub.supervisor is not None
+        statuses = (*self._broker.status(), *self._hub.hub.supervisor.status())
+        (pid,) = [status.pid for status in statuses if status.name == victim]
+        return pid
 
     def _ready(self, victim: str) -> bool:
-        if victim == BROKER:
-            return all(self._ready(service) for service in SERVICES)
         try:
+            if victim == BROKER:
+                socket.create_connection((LOOPBACK, self._amqp_port), timeout=1).close()
+                return True
             return self._hub.operations(victim, "/readyz").status_code == 200
-        except httpx.TransportError:
+        except (httpx.TransportError, OSError):
             return False

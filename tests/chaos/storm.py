@@ -102,7 +102,7 @@ class _Weather:
     ) -> None:
         self._plan, self._hub, self._broker, self._say = plan, hub, broker, say
         self._random = Random(plan.seed)
-        self._killer = Killer(hub, supervisor, self._random)
+        self._killer = Killer(hub, supervisor, broker.identity.amqp_port, self._random)
         self._diary = Diary()
         self._failures: list[Exception] = []
         self._senders = {key: hub.network.referral(key).sender for key in _STORIES}

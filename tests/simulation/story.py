@@ -236,10 +236,12 @@ class Story:
         for _ in range(_PATIENCE):
             moved = 0
             for service in self.services.values():
-                moved += service.publish()
+                if service.database.values(_UNPUBLISHED):
+                    moved += service.publish()
                 for name, queues in service.consumers.items():
-                    moved += sum(self.broker.ready().get(queue, 0) for queue in queues)
-                    service.consume(name, 500)
+                    if ready := self.broker.ready().keys() & set(queues):
+                        moved += len(ready)
+                        service.consume(name, 500)
             if not moved and not sum(service.turn() for service in self.services.values()):
                 waiting = sum(self._waiting(service) for service in self.services.values())
                 if not waiting:
