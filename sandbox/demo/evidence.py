@@ -12,10 +12,10 @@ from sandbox.hub_files import SERVICES, HubFiles
 from sandbox.ports import LOOPBACK
 
 _SHOWN = {
-    "kopuro_http_requests_total": "HTTP requests answered",
-    "kopuro_messages_consumed_total": "messages consumed",
-    "kopuro_messages_published_total": "messages published and confirmed",
-    "kopuro_batch_messages_count": "batches committed",
+    "kopuro_http_requests_total": "requests",
+    "kopuro_messages_consumed_total": "consumed",
+    "kopuro_messages_published_total": "published",
+    "kopuro_batch_messages_count": "batches",
 }
 _SAMPLE = re.compile(r"^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
 
@@ -75,9 +75,13 @@ def figures(files: HubFiles) -> Figures:
 
 
 def show_figures(stage: Stage, before: Figures, after: Figures) -> None:
-    """The metrics that moved during the play."""
+    """The metrics that moved during the play: HTTP requests answered, messages, committed batches."""
     rows = []
     for service in SERVICES:
         moved = [after.get((service, m), 0.0) - before.get((service, m), 0.0) for m in _SHOWN]
         rows.append((service, *(f"{value:.0f}" for value in moved)))
-    stage.table("What moved", ("service", *_SHOWN.values()), rows)
+    stage.table(
+        "What moved: HTTP requests, messages consumed and published, batches committed",
+        ("service", *_SHOWN.values()),
+        rows,
+    )

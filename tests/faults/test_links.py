@@ -61,7 +61,11 @@ def test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides(
             ]
             assert max(time.result() for time in times) < NOTICED_WITHIN
         publisher.publish([message("3")])
-        assert [delivery.message_id for delivery in consumer.take(1, 20)] == ["3"]
+        # Whether the acknowledgement got through before the link went is not known: "1" may come again.
+        arrived = [delivery.message_id for delivery in consumer.take(1, 20)]
+        if arrived == ["1"]:
+            arrived = [delivery.message_id for delivery in consumer.take(1, 20)]
+        assert arrived == ["3"]
 
 
 def test_an_idle_publisher_notices_a_half_open_link_while_it_is_tended(

@@ -122,7 +122,7 @@ def test_every_story_reaches_its_end_and_nothing_is_left(
     assert performance.exit_code == 0, performance.text
     assert performance.text.count("The loop is closed") == len(TITLES)
     assert [title for title in TITLES.values() if title not in performance.text] == []
-    for evidence in (END, "kind_not_opted_in", "referral.completed", "Checkpoint", "batches committed"):
+    for evidence in (END, "kind_not_opted_in", "referral.completed", "Checkpoint", "What moved", "batches"):
         assert evidence in performance.text
     assert list(performance.home.iterdir()) == []
     assert processes_of(performance.home) == {}
