@@ -8,18 +8,35 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.keepalive import Door
 from benchmarks.systems import Doors
+from contracts.organization import Organization
+from sandbox import network
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from sandbox.ports import LOOPBACK
 
 _PUBLISHED = re.compile(r"^kopuro_messages_published_total (\S+)$", re.MULTILINE)
+
+
+def _boundless(organizations: Iterable[Organization]) -> list[Organization]:
+    """The organisations with room for any number: the load would otherwise fill them and end unplaced."""
+    return [
+        replace(
+            organization,
+            services=tuple(
+                replace(service, capacity=replace(service.capacity, maximum=None))
+                for service in organization.services
+            ),
+        )
+        for organization in organizations
+    ]
 
 
 class OurHub:
@@ -29,7 +46,8 @@ class OurHub:
     work_begins_with = "kopuro.case.released.v1"
 
     def __init__(self, directory: Path, amqp_uri: str) -> None:
-        self._hub = Hub(directory, environment={**os.environ, "KOPURO_AMQP_URI": amqp_uri})
+        environment = {**os.environ, "KOPURO_AMQP_URI": amqp_uri}
+        self._hub = Hub(directory, members=_boundless(network.load().organizations), environment=environment)
         self._audit: sqlite3.Connection | None = None
 
     def start(self) -> None:

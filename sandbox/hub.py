@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from contracts.organization import Organization
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from sandbox import network
@@ -46,13 +47,18 @@ class Hub:
         directory: Path,
         *,
         empty: bool = False,
+        members: Sequence[Organization] | None = None,
         policy: Path | None = None,
         environment: Mapping[str, str] | None = None,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """empty: without the sample network. policy: routing's policy file, else the network's default."""
+        """empty: without the sample network. members: organisations in place of the sample network's.
+
+        policy: routing's policy file, else the network's default.
+        """
         self.files = HubFiles(directory)
         self._empty = empty
+        self._members = members
         self._policy = policy
         self._environment = dict(os.environ if environment is None else environment)
         self._progress = progress
@@ -94,9 +100,9 @@ class Hub:
                 f"{directory} is in use by another hub: stop that one, or choose another directory"
             )
         self._owner = owner
-        sample = network.load()
+        members = network.load().organizations if self._members is None else self._members
         self._progress("making keys and credentials")
-        self.files.settle(() if self._empty else sample.organizations)
+        self.files.settle(() if self._empty else members)
         stages: list[list[Supervised]] = []
         amqp_uri = self._environment.get("KOPURO_AMQP_URI")
         if not amqp_uri:
