@@ -194,11 +194,13 @@ def _consume(amqp_uri: str, queues: Sequence[str], stop: Any, results: Any) -> N
     connection = connect(amqp_uri)
     count, last = 0, time.monotonic()
     unacknowledged: dict[Any, int] = {}
+    tags: dict[Any, int] = {}
 
     def arrived(message: amqp.Message) -> None:
         nonlocal count, last
         count, last = count + 1, time.monotonic()
         unacknowledged[message.channel] = unacknowledged.get(message.channel, 0) + 1
+        tags[message.channel] = message.delivery_tag
         if unacknowledged[message.channel] >= ACK_EVERY:
             message.channel.basic_ack(message.delivery_tag, multiple=True)
             unacknowledged[message.channel] = 0
@@ -216,7 +218,8 @@ def _consume(amqp_uri: str, queues: Sequence[str], stop: Any, results: Any) -> N
         except TimeoutError:
             for channel in channels:
                 if unacknowledged.get(channel):
-                    channel.basic_ack(0, multiple=True)
+                    # by its number: 0 would also acknowledge what is on its way to us
+                    channel.basic_ack(tags[channel], multiple=True)
                     unacknowledged[channel] = 0
     results.put(("consumed", 0.0, last, count))
     connection.close()
