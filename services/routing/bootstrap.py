@@ -64,7 +64,9 @@ def build(settings: Settings) -> Application:
         source=ground.source,
         after_commit=ground.messenger.wake,
     )
-    facts = ground.messenger.consumer(ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS)
+    facts = ground.messenger.consumer(
+        ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS, after_commit=handlers.settled
+    )
     directory, directory_unready = ground.messenger.replica(REPLICA, "routing.directory", absorb)
     RoutingMetrics(ground.registry, handlers.status_counts)
     return Application(

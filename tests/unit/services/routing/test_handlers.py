@@ -612,6 +612,18 @@ def test_a_burst_is_not_all_offered_to_the_same_house(database_url: str) -> None
     bench.close()
 
 
+def test_a_failed_transaction_is_not_counted_when_its_facts_are_replayed(database_url: str) -> None:
+    small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    bench = workbench(database_url, organization("ru.small", service(capacity=small)))
+    fact = submitted(new_id())
+    with pytest.raises(ZeroDivisionError), bench.database.write() as transaction:
+        list(bench.handlers.take_facts(transaction, [fact], NOW))
+        raise ZeroDivisionError
+    assert len(opened(bench.take(fact))) == 1
+    assert bench.network.observed("ru.small").asked == 1
+    bench.close()
+
+
 def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id())))
 
