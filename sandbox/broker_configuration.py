@@ -37,6 +37,18 @@ log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """
 
+# Once a minute RabbitMQ makes sure that an epmd runs, and starts that daemon on all addresses where there
+# is none. We do without epmd, and no setting says so: Erlang runs this file at its start, and it stops that
+# watch as soon as there is one.
+_NO_EPMD_WATCH = """\
+spawn(fun Look() ->
+    case whereis(rabbit_epmd_monitor_sup) of
+        undefined -> timer:sleep(100), Look();
+        _ -> supervisor:terminate_child(rabbit_sup, rabbit_epmd_monitor_sup)
+    end
+end).
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerIdentity:
@@ -127,6 +139,11 @@ class BrokerFiles:
         return self.home / ".erlang.cookie"
 
     @property
+    def at_start(self) -> Path:
+        """Erlang evaluates this file of its home directory before anything else starts."""
+        return self.home / ".erlang"
+
+    @property
     def mnesia(self) -> Path:
         return self.root / "mnesia"
 
@@ -162,6 +179,7 @@ def contents(files: BrokerFiles, identity: BrokerIdentity) -> dict[Path, str]:
         files.advanced: "[].\n",
         files.script_settings: "",
         files.cookie: identity.cookie,
+        files.at_start: _NO_EPMD_WATCH,
     }
 
 

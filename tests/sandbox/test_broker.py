@@ -86,6 +86,15 @@ def test_listens_on_loopback_alone(broker: PrivateBroker) -> None:
     assert listening_addresses(own_processes(broker)) == {"0100007F"}
 
 
+def test_nobody_watches_for_an_epmd_to_start(broker: PrivateBroker) -> None:
+    # RabbitMQ looks once a minute: too rarely for the test above to see what it would start.
+    assert broker.evaluate("is_pid(whereis(rabbit_sup))") == "true"
+    deadline = time.monotonic() + 10
+    while broker.evaluate("whereis(rabbit_epmd_monitor)") != "undefined":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_has_the_consistent_hash_exchange(vhost: str) -> None:
     with channel_of(vhost) as channel:
         channel.exchange_declare("by-key", "x-consistent-hash", durable=True, auto_delete=False)
