@@ -211,7 +211,7 @@ class Driver:
             kind, data = item["type"], item["data"]
             if kind in _REFUSALS:
                 raise Rejected(f"{kind} in the mailbox of {who}: {data}")
-            referral = data["referral_id"]
+            referral = data.get("referral_id", "")  # receipts are about many
             if who == self._story.sender:
                 if kind == COMPLETED:
                     self.timings.closed[referral] = now

@@ -33,7 +33,8 @@ class Incoming:
                 organization=organization,
                 message_id=message.id,
                 type=message.type,
-                referral_id=message.data["referral_id"],
+                # Receipts are about many referrals, and the message about none.
+                referral_id=message.data.get("referral_id", ""),
                 correlation_id=message.correlation_id,
                 body=message.body,
             )
