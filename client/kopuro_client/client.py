@@ -30,6 +30,7 @@ from kopuro_client.records import (
     ReferralSummary,
     Service,
     StatisticsTable,
+    StoryDocument,
     Unplaced,
 )
 from kopuro_client.sealing import open_sealed, public_key, seal
@@ -378,6 +379,11 @@ class Kopuro:
         return self._connection.content(url, {"language": language, "format": format}).decode(
             errors="replace"
         )
+
+    def story_document(self, referral: str, *, language: str = "en") -> StoryDocument:
+        """The same as its parts. language: en, ru or ky."""
+        url = self._at("audit", "history", referral, "story")
+        return cast(StoryDocument, self._connection.get(url, {"language": language, "format": "json"}))
 
     def export_page(
         self,

@@ -239,6 +239,36 @@ class HistoryPage(Page[HistoryEntry]):
     checkpoint: TreeHead
 
 
+class StorySentence(TypedDict):
+    """index: of the entry it was read from; time: of that entry (RFC 3339)."""
+
+    index: int
+    time: str
+    text: str
+
+
+class StorySituation(TypedDict):
+    """stated: names and values; lost: the sentence that stands where nothing is stated, else null."""
+
+    heading: str
+    stated: list[tuple[str, str]]
+    lost: str | None
+
+
+class StoryEvents(TypedDict):
+    heading: str
+    sentences: list[StorySentence]
+
+
+class StoryDocument(TypedDict):
+    """A referral's history in sentences, in one language, for whoever lays it out."""
+
+    language: str
+    title: str
+    situation: StorySituation
+    events: StoryEvents
+
+
 class ExportedEntry(TypedDict):
     """An entry of an export. leaf: canonical JSON; salt (base64), data: what opens it, None once erased."""
 

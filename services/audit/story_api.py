@@ -24,7 +24,10 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def story(history: History, request: Request) -> Answer:
-    """`?language=en|ru|ky&format=text|markdown|html`. Raises Refused `invalid-parameter`, `not-found`."""
+    """`?language=en|ru|ky&format=text|markdown|html|json`.
+
+    Raises Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
+    """
     query = request.query_params
     if not query.keys() <= {"language", "format"}:
         raise Refused("invalid-parameter", "The parameters understood here: `format`, `language`.")

@@ -1,12 +1,18 @@
-"""A story as a document: plain text, Markdown, HTML. Everything of the story is escaped."""
+"""A story as a document: plain text, Markdown, HTML, or JSON for whoever lays it out (the client's PDF).
+
+Everything of the story is escaped.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from html import escape
 from types import MappingProxyType
 from typing import Final
+
+import orjson
 
 from services.audit.domain.story import Story
 
@@ -23,7 +29,7 @@ _STYLE: Final = (
 def as_text(story: Story) -> str:
     """For a terminal or a letter."""
     situation = [f"  {name}: {value}" for name, value in story.situation] or ["  " + story.situation_lost]
-    sentences = [f"  {line.time}  {line.text}  [{line.index}]" for line in story.sentences]
+    sentences = [f"  {line.moment}  {line.text}  [{line.index}]" for line in story.sentences]
     parts = [
         story.title,
         "",
@@ -40,7 +46,7 @@ def as_text(story: Story) -> str:
 def as_markdown(story: Story) -> str:
     """CommonMark."""
     situation = [f"- **{_md(name)}**: {_md(value)}" for name, value in story.situation]
-    sentences = [f"- {_md(line.time)} — {_md(line.text)} \\[{line.index}\\]" for line in story.sentences]
+    sentences = [f"- {_md(line.moment)} — {_md(line.text)} \\[{line.index}\\]" for line in story.sentences]
     parts = [
         f"# {_md(story.title)}",
         "",
@@ -57,10 +63,10 @@ def as_markdown(story: Story) -> str:
 
 
 def as_html(story: Story) -> str:
-    """A page of its own without scripts or anything fetched; a browser prints it, or saves it as PDF."""
+    """A page of its own without scripts or anything fetched; a browser prints it."""
     situation = "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in story.situation)
     rows = "".join(
-        f"<tr><td>{line.index}</td><td>{escape(line.time)}</td><td>{escape(line.text)}</td></tr>\n"
+        f"<tr><td>{line.index}</td><td>{escape(line.moment)}</td><td>{escape(line.text)}</td></tr>\n"
         for line in story.sentences
     )
     title = escape(story.title)
@@ -73,6 +79,34 @@ def as_html(story: Story) -> str:
     )
 
 
+def as_json(story: Story) -> str:
+    """`{"language", "title", "situation": {"heading", "stated": [[name, value], ...], "lost"},
+    "events": {"heading", "sentences": [{"index", "time": RFC 3339, "text"}, ...]}}`.
+
+    lost: the sentence that stands where nothing is stated, else null.
+    """
+    document = {
+        "language": story.language,
+        "title": story.title,
+        "situation": {
+            "heading": story.situation_heading,
+            "stated": story.situation,
+            "lost": None if story.situation else story.situation_lost,
+        },
+        "events": {
+            "heading": story.events_heading,
+            "sentences": [
+                {"index": line.index, "time": _utc(line.time), "text": line.text} for line in story.sentences
+            ],
+        },
+    }
+    return orjson.dumps(document).decode()
+
+
+def _utc(time: dt.datetime) -> str:
+    return time.astimezone(dt.UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
 def _md(text: str) -> str:
     # Entities rather than backslashes where a renderer that is not quite CommonMark would let HTML through.
     return escape(_PUNCTUATION.sub(r"\\\1", text), quote=False)
@@ -83,5 +117,6 @@ RENDERERS: Final[Mapping[str, tuple[str, Callable[[Story], str]]]] = MappingProx
         "text": ("text/plain; charset=utf-8", as_text),
         "markdown": ("text/markdown; charset=utf-8", as_markdown),
         "html": ("text/html; charset=utf-8", as_html),
+        "json": ("application/json", as_json),
     }
 )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session
-from kopuro_client.errors import InvalidArgumentError
 
 
 def history(
@@ -79,13 +78,7 @@ def bundle(
     """Export a referral's history with its proofs, for `kopuro verify bundle`."""
     content = session.hub.bundle(referral)
     file = Path(f"{referral}.json") if output is None else output
-    try:
-        # What is opened in it concerns a person.
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be written: {error.strerror}") from error
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
+    write_new(file, content)
     if session.out.as_json:
         session.out.document({"file": str(file), "bytes": len(content)})
     else:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kopuro_client.commands import story_pdf
+from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.session import Session
 
 
@@ -27,10 +30,23 @@ def story(
     referral: Annotated[str, typer.Argument(help="The referral's id.")],
     language: Annotated[Language, typer.Option(help="The language it is told in.")] = Language.en,
     format_: Annotated[
-        Format, typer.Option("--format", help="html is a page that a browser prints, or saves as PDF.")
+        Format, typer.Option("--format", help="html is a page that a browser prints.")
     ] = Format.text,
+    pdf: Annotated[
+        Path | None,
+        typer.Option(help="Write a PDF here; nothing is overwritten. Needs kopuro-client[pdf]."),
+    ] = None,
 ) -> None:
     """Tell what happened to a referral, for people to read."""
+    if pdf is not None:
+        story_pdf.require()  # what is missing is said before anything is asked, for asking is on record
+        content = story_pdf.story_pdf(session.hub.story_document(referral, language=language.value))
+        write_new(pdf, content)
+        if session.out.as_json:
+            session.out.document({"file": str(pdf), "bytes": len(content)})
+        else:
+            session.out.text(pdf)
+        return
     told = session.hub.story(referral, language=language.value, format=format_.value)
     if session.out.as_json:
         session.out.document({"referral": referral, "language": language.value, "story": told})

@@ -41,11 +41,16 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sentence:
-    """index: of the entry it was read from."""
+    """index: of the entry it was read from; time: of that entry."""
 
     index: int
-    time: str
+    time: dt.datetime
     text: str
+
+    @property
+    def moment(self) -> str:
+        """The time as people read it."""
+        return _moment(self.time)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +85,7 @@ def tell(referral_id: str, entries: Sequence[Told], words: Words) -> Story:
         situation_lost=words.phrases["none_left"],
         events_heading=words.phrases["events"],
         sentences=tuple(
-            Sentence(index=entry.index, time=_moment(entry.time), text=_sentence(entry, words))
-            for entry in entries
+            Sentence(index=entry.index, time=entry.time, text=_sentence(entry, words)) for entry in entries
         ),
     )
 

@@ -1,0 +1,140 @@
+"""A story as PDF. The same story gives the same bytes, with the same versions of what it is made by.
+
+What it is made by comes with the extra `kopuro-client[pdf]`: fpdf2, and PT Sans, a typeface drawn for the
+languages written in Cyrillic. Whatever it has no glyph for, such as an emoji in somebody's note, is written
+as its code point: nothing of what was said is lost, and nothing is a box.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import unicodedata
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from kopuro_client.commands.printable import one_line
+from kopuro_client.errors import DefectError, InvalidArgumentError
+from kopuro_client.records import StoryDocument, StorySentence
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
+_MISSING: Final = "a PDF needs fpdf2 and PT Sans: pip install 'kopuro-client[pdf]'"
+_FAMILY: Final = "PT Sans"
+_MARGIN: Final = 18.0  # millimetres, as all lengths here; type is in points
+_QUIET: Final = 110  # the grey of what stands beside the sentences
+# Replaced by the number of pages wherever it stands. Nobody else's text ever holds two spaces in a row.
+_PAGES: Final = "  {nb}"
+# A page holds some 4,000 letters; the hub cuts what people write at 600.
+_LONGEST: Final = 3_000
+
+
+def require() -> None:
+    """Raises InvalidArgumentError, which says what to install, where a PDF could not be made."""
+    _empty_document()
+
+
+def story_pdf(story: StoryDocument) -> bytes:
+    """The document, on A4. Raises InvalidArgumentError where the extra is missing, DefectError for a
+    document that is no story."""
+    pdf = _empty_document()
+    try:
+        sentences = story["events"]["sentences"]
+        times = [_utc(sentence["time"]) for sentence in sentences]
+        # Of the last entry: when it was made into a file says nothing about the story.
+        pdf.set_creation_date(max(times, default=dt.datetime.fromtimestamp(0, dt.UTC)))
+        pdf.set_lang(one_line(story["language"]))
+        pdf.set_title(_drawable(pdf, story["title"]))
+        pdf.set_creator("kopuro")
+        pdf.add_page()
+        _write_heading(pdf, story["title"], size=15, above=0)
+        _write_situation(pdf, story)
+        _write_heading(pdf, story["events"]["heading"], size=12, above=6)
+        _write_sentences(pdf, sentences, times)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DefectError("the hub's story is not what its contract says") from error
+    return bytes(pdf.output())
+
+
+def _empty_document() -> FPDF:
+    try:
+        fpdf, fontpkg = import_module("fpdf"), import_module("fontpkg")
+        regular, bold = fontpkg.path(_FAMILY), fontpkg.path(_FAMILY, weight=700)
+    except (ImportError, LookupError):
+        raise InvalidArgumentError(_MISSING) from None
+
+    class Document(fpdf.FPDF):  # type: ignore[misc, name-defined]  # known once it is imported
+        def footer(self) -> None:
+            self.set_y(-_MARGIN + 6)
+            self.set_font(_FAMILY, size=8)
+            self.set_text_color(_QUIET)
+            self.cell(0, 4, f"{self.title} · {self.page_no()} / {_PAGES}", align="C")
+
+    pdf: FPDF = Document(format="A4")
+    pdf.add_font(_FAMILY, "", regular)
+    pdf.add_font(_FAMILY, "B", bold)
+    pdf.alias_nb_pages(_PAGES)
+    pdf.set_margin(_MARGIN)
+    pdf.set_auto_page_break(True, margin=_MARGIN)
+    return pdf
+
+
+def _write_heading(pdf: FPDF, text: str, *, size: float, above: float) -> None:
+    pdf.set_y(pdf.get_y() + above)
+    pdf.set_font(_FAMILY, "B", size)
+    pdf.set_text_color(0)
+    pdf.multi_cell(0, size * 0.5, _drawable(pdf, text), align="L", new_x="LMARGIN", new_y="NEXT")
+    pdf.set_y(pdf.get_y() + 1.5)
+
+
+def _write_situation(pdf: FPDF, story: StoryDocument) -> None:
+    situation = story["situation"]
+    _write_heading(pdf, situation["heading"], size=12, above=4)
+    if situation["lost"] is not None:
+        pdf.set_font(_FAMILY, size=10)
+        pdf.multi_cell(0, 5, _drawable(pdf, situation["lost"]), align="L", new_x="LMARGIN", new_y="NEXT")
+    for name, value in situation["stated"]:
+        top, page = pdf.get_y(), pdf.page
+        pdf.set_font(_FAMILY, size=10)
+        pdf.set_text_color(_QUIET)
+        pdf.cell(48, 5, _drawable(pdf, name))
+        pdf.set_text_color(0)
+        pdf.multi_cell(0, 5, _drawable(pdf, value), align="L", new_x="LMARGIN", new_y="NEXT")
+        if pdf.page == page:
+            pdf.set_y(max(pdf.get_y(), top + 5))
+
+
+def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.datetime]) -> None:
+    """One row each, which is not torn by the end of a page: time, sentence, and which entry says so."""
+    pdf.set_font(_FAMILY, size=10)
+    time_wide, index_wide = pdf.get_string_width("0000-00-00 00:00 UTC") + 5, 18.0
+    text_wide = pdf.epw - time_wide - index_wide
+    for sentence, time in zip(sentences, times, strict=True):
+        text = _drawable(pdf, sentence["text"])
+        height = pdf.multi_cell(text_wide, 5, text, align="L", dry_run=True, output="HEIGHT")
+        if pdf.will_page_break(cast(float, height)) and pdf.get_y() > pdf.t_margin:
+            pdf.add_page()
+        top = pdf.get_y()
+        pdf.set_text_color(_QUIET)
+        pdf.cell(time_wide, 5, time.strftime("%Y-%m-%d %H:%M UTC"))
+        pdf.set_xy(pdf.l_margin + time_wide + text_wide, top)
+        pdf.cell(index_wide, 5, f"[{int(sentence['index'])}]", align="R")
+        pdf.set_xy(pdf.l_margin + time_wide, top)
+        pdf.set_text_color(0)
+        pdf.multi_cell(text_wide, 5, text, align="L", new_x="LMARGIN", new_y="NEXT")
+        pdf.set_y(pdf.get_y() + 1)
+
+
+def _drawable(pdf: FPDF, text: str) -> str:
+    """The text on one line, with `[U+1F600]` for what the font cannot draw."""
+    glyphs = pdf.fonts[_FAMILY.lower()].cmap  # type: ignore[union-attr]  # no core font bears that name
+    composed = unicodedata.normalize("NFC", one_line(text))
+    cut = composed if len(composed) <= _LONGEST else composed[:_LONGEST] + "…"
+    return "".join(char if ord(char) in glyphs else f"[U+{ord(char):04X}]" for char in cut)
+
+
+def _utc(text: str) -> dt.datetime:
+    time = dt.datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return time.astimezone(dt.UTC)

@@ -1,0 +1,189 @@
+"""A story as PDF says what the hub told, in every language, on whole lines, and in the same bytes again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from contracts.vocabularies import FOLDER, rows
+from kopuro_client import DefectError, InvalidArgumentError
+from kopuro_client.commands.story_pdf import story_pdf
+from kopuro_client.records import StoryDocument
+from services.audit.domain.story import Told, tell
+from services.audit.story_text import as_json
+from services.audit.story_words import LANGUAGES, words_of
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.fake_hub import FakeHub, answer
+
+REFERRAL = "01a20017-af1f-76e0-9288-113cdc507552"
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
+FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW", "sex": "female"}
+PATH = "/audit/v1/history/r1/story"
+
+
+def told(fact: str, index: int, **data: Any) -> Told:
+    return Told(index=index, time=NOON + dt.timedelta(minutes=index), type=f"kopuro.{fact}.v1", data=data)
+
+
+def document(language: str = "ky", *entries: Told) -> StoryDocument:
+    """As the hub answers it."""
+    story = tell(REFERRAL, entries or SHORT, words_of(language))
+    read: StoryDocument = json.loads(as_json(story))
+    return read
+
+
+SHORT = (
+    told("referral.submitted", 3, sender=OSH, facts=FACTS),
+    told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+    told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
+    Told(index=7, time=NOON + dt.timedelta(days=1), type="kopuro.case.released.v1", data=None),
+)
+
+
+def pages(content: bytes) -> list[str]:
+    """The text of each page, on one line."""
+    return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(content)).pages]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
+    story = document(language)
+    (page,) = pages(story_pdf(story))
+    wanted = [story["title"], story["situation"]["heading"]]
+    wanted += [f"{name} {value}" for name, value in story["situation"]["stated"]]
+    wanted += [story["events"]["heading"], *(line["text"] for line in story["events"]["sentences"])]
+    at = 0
+    for text in wanted:
+        at = page.index(" ".join(text.split()), at) + len(text)
+    assert "2026-03-01 12:04 UTC" in page
+    assert page.endswith(f"{story['title']} · 1 / 1")
+
+
+def test_kyrgyz_is_extracted_as_it_was_written() -> None:
+    (page,) = pages(story_pdf(document("ky")))
+    assert "kg.osh-legal-aid жолдомону берди." in page
+    assert "Төлөнбөгөн эмгек акы" in page
+    assert "ru.moscow-union баш тартты: Орун жок. Комментарий: «До мая мест нет»" in page
+
+
+def test_every_letter_of_every_phrase_and_label_can_be_drawn(caplog: pytest.LogCaptureFixture) -> None:
+    texts = ["ҢӨҮ ңөү ҒғҚқҲҳҶҷӢӣӮӯ ІіӘәҰұҺһ Ўў «» “” — …"]
+    texts += [phrase for language in LANGUAGES for phrase in words_of(language).phrases.values()]
+    labels = [row for file in FOLDER.glob("*.csv") for row in rows(file.stem).values()]
+    texts += [text for row in labels for language in LANGUAGES if (text := row.get(language))]
+    assert len(texts) > 500
+    story = document()
+    story["events"]["sentences"] = [
+        {"index": index, "time": "2026-03-01T12:00:00Z", "text": text} for index, text in enumerate(texts)
+    ]
+    drawn = " ".join(pages(story_pdf(story)))
+    assert "ҢӨҮ ңөү" in drawn
+    assert "[U+" not in drawn
+    assert [record.getMessage() for record in caplog.records if "glyph" in record.getMessage()] == []
+
+
+def test_a_long_story_breaks_between_its_sentences() -> None:
+    entries = [
+        told("offer.declined", n, organization=MOSCOW, reason="no_capacity", note="Ңөү жок " * (n % 60))
+        for n in range(300)
+    ]
+    story = document("ky", *entries)
+    found = pages(story_pdf(story))
+    assert len(found) > 10
+    for number, page in enumerate(found, 1):
+        assert page.endswith(f" · {number} / {len(found)}")
+    shown = [[int(index) for index in re.findall(r"\[(\d+)\]", page)] for page in found]
+    assert [index for page in shown for index in page] == list(range(300))
+    sentences = [" ".join(line["text"].split()) for line in story["events"]["sentences"]]
+    for page, indices in zip(found, shown, strict=True):
+        at = 0
+        for index in indices:  # whole, on the page that names its entry
+            at = page.index(sentences[index], at) + len(sentences[index])
+
+
+def test_the_same_story_is_the_same_bytes_wherever_and_whenever() -> None:
+    here = story_pdf(document())
+    code = (
+        "import json, sys; from kopuro_client.commands.story_pdf import story_pdf;"
+        "sys.stdout.buffer.write(story_pdf(json.load(sys.stdin)))"
+    )
+    environment = {**os.environ, "TZ": "Asia/Bishkek", "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1"}
+    there = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(document()).encode(),
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
+    assert there.stdout == here
+    metadata = PdfReader(io.BytesIO(here)).metadata
+    assert metadata is not None
+    assert metadata.creation_date == NOON + dt.timedelta(days=1), "of the last entry"
+
+
+def test_what_the_typeface_does_not_have_is_written_as_its_code_point() -> None:
+    story = document("en", told("offer.declined", 1, organization=MOSCOW, note="😀 中 a\u0301 {nb} \x1b[31m"))
+    (page,) = pages(story_pdf(story))
+    assert "[U+1F600] [U+4E2D] á {nb}" in page
+    assert "\x1b" not in page
+
+
+def test_a_sentence_longer_than_a_page_goes_on_on_the_next() -> None:
+    story = document("en")
+    story["events"]["sentences"][0]["text"] = "😀" * 100_000
+    found = pages(story_pdf(story))
+    assert 3 < len(found) < 20
+    assert "[7]" in found[-1]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {**document(), "events": {"heading": "h"}},
+        {**document(), "events": {"heading": "h", "sentences": [{"index": 1, "time": "noon", "text": "t"}]}},
+        {**document(), "events": {"heading": "h", "sentences": [{"index": "x", "text": "t", "time": "t"}]}},
+        {**document(), "situation": {"heading": "h", "stated": [["a"]], "lost": None}},
+        {**document(), "situation": []},
+    ],
+)
+def test_what_is_no_story_is_the_hubs_fault(broken: Any) -> None:
+    with pytest.raises(DefectError):
+        story_pdf(broken)
+
+
+def test_the_command_writes_a_file_for_its_owner_and_overwrites_nothing(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    hub.script("GET", PATH, answer(document()))
+    file = tmp_path / "story.pdf"
+    assert run("story", "r1", "--language", "ky", "--pdf", str(file)).out == f"{file}\n"
+    assert hub.requests_to(PATH)[0].query == {"language": "ky", "format": "json"}
+    assert file.read_bytes() == story_pdf(document())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert run("story", "r1", "--pdf", str(file)).code == 2
+
+
+@pytest.mark.parametrize("missing", ["fpdf", "fontpkg"])
+def test_without_the_extra_it_says_what_to_install_before_anything_is_asked(
+    hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    ran = run("story", "r1", "--pdf", str(tmp_path / "story.pdf"))
+    assert ran.code == 2
+    assert "pip install 'kopuro-client[pdf]'" in ran.err
+    assert hub.requests_to(PATH) == []
+    with pytest.raises(InvalidArgumentError, match="PT Sans"):
+        story_pdf(document())
