@@ -14,6 +14,7 @@ import httpx
 from kopuro_client.answers import error_of
 from kopuro_client.errors import (
     ClientError,
+    DefectError,
     InvalidArgumentError,
     TransportError,
     UnavailableError,
@@ -22,6 +23,9 @@ from kopuro_client.retrying import RetryPolicy
 
 CONNECT_LIMIT: Final = 5.0  # seconds until a connection stands
 ANSWER_LIMIT: Final = 15.0  # seconds of silence while an answer is awaited, a long poll's own wait apart
+# Bytes of an answer. A case with its documents, a bundle of ten thousand entries or a page of an export
+# has a few dozen MB at most; a hub that sends without end must not fill the memory of whoever asks.
+LARGEST_ANSWER: Final = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +50,7 @@ class Transport:
     """Sends requests over pooled connections. Threads may share one.
 
     sleep and clock (seconds, monotonic) are the passing of time, for whoever wants to pass it
-    otherwise.
+    otherwise. largest_answer: bytes, after decompression; more are a DefectError.
     """
 
     def __init__(
@@ -54,11 +58,13 @@ class Transport:
         *,
         retry: RetryPolicy | None = None,
         answer_limit: float = ANSWER_LIMIT,
+        largest_answer: int = LARGEST_ANSWER,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._retry = retry or RetryPolicy()
         self._answer_limit = answer_limit
+        self._largest_answer = largest_answer
         self._sleep = sleep
         self.clock = clock
         self._http = httpx.Client(
@@ -96,14 +102,15 @@ class Transport:
 
     def _attempt(self, request: Request) -> bytes:
         try:
-            answer = self._http.request(
+            with self._http.stream(
                 request.method,
                 request.url,
                 params={name: value for name, value in request.params.items() if value is not None},
                 headers=dict(request.headers),
                 content=request.content,
                 timeout=httpx.Timeout(self._answer_limit + request.wait, connect=CONNECT_LIMIT),
-            )
+            ) as answer:
+                body = self._body(answer)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise InvalidArgumentError(f"{request.url!r} is not an http or https address") from error
         except UnicodeEncodeError as error:
@@ -119,13 +126,25 @@ class Transport:
         error_or_none: ClientError | None = error_of(
             status=answer.status_code,
             reason=answer.reason_phrase,
-            body=answer.content,
+            body=body,
             retry_after=answer.headers.get("Retry-After"),
             now=dt.datetime.now(dt.UTC),
         )
         if error_or_none is not None:
             raise error_or_none
-        return answer.content
+        return body
+
+    def _body(self, answer: httpx.Response) -> bytes:
+        """All of it, decompressed; the connection is dropped where it is more than an answer may have."""
+        body = bytearray()
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > self._largest_answer:
+                raise DefectError(
+                    f"the answer of {_place(str(answer.request.url))} has more than {self._largest_answer:,} bytes, "
+                    "which no answer of a hub should have"
+                )
+        return bytes(body)
 
 
 def json_body(value: object) -> bytes:

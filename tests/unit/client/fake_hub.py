@@ -6,9 +6,10 @@ import json
 import sys
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -33,12 +34,13 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """cut: close the connection in the middle of the body."""
+    """cut: close the connection in the middle of the body. chunks: the body as it is made, instead."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    chunks: Callable[[], Iterator[bytes]] | None = None
 
 
 def problem(status: int, slug: str, title: str, **more: object) -> Answer:
@@ -100,10 +102,16 @@ class FakeHub:
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
-                if reply.status != 204:
+                if reply.chunks is not None:
+                    self.send_header("Transfer-Encoding", "chunked")
+                elif reply.status != 204:
                     self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
+                if reply.chunks is not None:
+                    for chunk in chain(reply.chunks(), [b""]):
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                else:
+                    self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
                 self.close_connection = self.close_connection or reply.cut
 
             def log_message(self, format: str, *args: object) -> None:

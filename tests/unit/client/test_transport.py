@@ -1,5 +1,7 @@
+import gzip
 import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -87,6 +89,31 @@ def test_an_answer_that_breaks_off_is_a_transport_error(hub: FakeHub, passing: P
     with pytest.raises(TransportError):
         transport(passing).send(reading(hub))
     assert len(hub.received) == 3
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_an_answer_without_end_is_given_up_and_not_asked_for_again(hub: FakeHub, status: int) -> None:
+    sent = []
+
+    def endless() -> Iterator[bytes]:
+        for number in range(10_000):  # 600 MB: what is not read is not sent either
+            sent.append(number)
+            yield b"x" * 64 * 1024
+
+    hub.script("GET", HOME, Answer(status=status, chunks=endless))
+    with pytest.raises(DefectError, match=r"127\.0\.0\.1:\d+ has more than 1,000,000 bytes"):
+        Transport(largest_answer=1_000_000).send(reading(hub))
+    assert len(hub.received) == 1
+    assert len(sent) < 1_000
+
+
+def test_what_counts_is_the_size_after_decompression(hub: FakeHub) -> None:
+    body = gzip.compress(b" " * 1_000_001)
+    assert len(body) < 2_000
+    hub.script("GET", HOME, Answer(status=200, body=body, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(DefectError, match="more than 1,000,000 bytes"):
+        Transport(largest_answer=1_000_000).send(reading(hub))
+    assert len(Transport(largest_answer=1_000_001).send(reading(hub))) == 1_000_001
 
 
 def test_silence_ends_at_the_time_limit(hub: FakeHub) -> None:
