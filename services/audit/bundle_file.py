@@ -1,13 +1,13 @@
-"""A case bundle as one JSON file, `kopuro-bundle/1`: what `kopuro verify bundle` reads.
+"""A case bundle as one JSON file, `kopuro-bundle/2`: what `kopuro verify bundle` reads.
 
-    {"format": "kopuro-bundle/1", "origin": str, "log_key": str, "referral_id": str,
+    {"format": "kopuro-bundle/2", "origin": str, "log_key": str, "referral_id": str,
      "checkpoint": str,                      the signed note, with the cosignatures of witnesses
      "entries": [{"index": int, "leaf": base64, "proof": [base64, ...],
                   "opening": {"salt": base64, "data": {...}} | null}],
      "manifest": {"created_at": RFC 3339, "entries": int, "sha256": hex}}
 
-`manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without `manifest`. It finds
-a file damaged on its way; whom to believe is decided by the checkpoint's signatures alone. A `log_key` is
+`manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without that field. It finds a
+file damaged on its way; in `kopuro-bundle/1` it left out the whole manifest. Whom to believe is decided by the checkpoint's signatures alone. A `log_key` is
 there for convenience: a verifier compares it with the one it was given by other means.
 """
 
@@ -21,11 +21,13 @@ from typing import Any, Final
 from services.audit.domain.entry import canonical_json
 from services.audit.handlers.history import Bundle, BundledEntry
 
-FORMAT: Final = "kopuro-bundle/1"
+FORMAT: Final = "kopuro-bundle/2"
 
 
 def bundle_file(bundle: Bundle, log_key: str) -> dict[str, Any]:
     """The file's content, ready to be written as JSON."""
+    created_at = bundle.created_at.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    manifest = {"created_at": f"{created_at}Z", "entries": len(bundle.entries)}
     content = {
         "format": FORMAT,
         "origin": bundle.published.checkpoint.origin,
@@ -34,15 +36,8 @@ def bundle_file(bundle: Bundle, log_key: str) -> dict[str, Any]:
         "checkpoint": bundle.published.note.decode(),
         "entries": [_entry(entry) for entry in bundle.entries],
     }
-    created_at = bundle.created_at.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="seconds")
-    return {
-        **content,
-        "manifest": {
-            "created_at": f"{created_at}Z",
-            "entries": len(bundle.entries),
-            "sha256": sha256(canonical_json(content)).hexdigest(),
-        },
-    }
+    digest = sha256(canonical_json({**content, "manifest": manifest})).hexdigest()
+    return {**content, "manifest": {**manifest, "sha256": digest}}
 
 
 def _entry(entry: BundledEntry) -> dict[str, Any]:

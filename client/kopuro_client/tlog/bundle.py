@@ -1,13 +1,14 @@
 """Bundles: a case's entries in one file, with all that is needed to check them offline.
 
-    {"format": "kopuro-bundle/1", "origin", "log_key", "referral_id",
+    {"format": "kopuro-bundle/2", "origin", "log_key", "referral_id",
      "checkpoint": the signed note, cosignatures included,
      "entries": [{"index", "leaf": base64, "proof": [base64, ...],
                   "opening": {"salt": base64, "data": {...}} or null}, ...],
      "manifest": {"created_at", "entries": how many, "sha256"}}
 
-`manifest.sha256` is over the canonical JSON of everything but the manifest, and guards against accidents
-only: whoever changes a bundle can write it anew. The proofs and signatures are what cannot be made up.
+`manifest.sha256` is over the canonical JSON of everything but itself, and guards against accidents only:
+whoever changes a bundle can write it anew. The proofs and signatures are what cannot be made up. In the older
+`kopuro-bundle/1`, which verifies for ever, it leaves out the whole manifest, `created_at` among it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.policy import Accepted, Policy
 from kopuro_client.tlog.tree import leaf_hash, verify_inclusion
 
-FORMAT: Final = "kopuro-bundle/1"
+FORMAT: Final = "kopuro-bundle/2"
+OLDER_FORMAT: Final = "kopuro-bundle/1"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 
 T = TypeVar("T")
@@ -55,8 +57,8 @@ class Bundle:
     def parse(cls, content: bytes) -> Bundle:
         """content: the file. Raises MalformedError; ContentError where the manifest does not fit."""
         document = read_json(content, what="the bundle")
-        if document.get("format") != FORMAT:
-            raise MalformedError(f"the file is not a bundle of the format {FORMAT}")
+        if document.get("format") not in (FORMAT, OLDER_FORMAT):
+            raise MalformedError(f"the file is not a bundle of the format {FORMAT} or {OLDER_FORMAT}")
         manifest = _field(document, "manifest", dict)
         entries = _field(document, "entries", list)
         bundle = cls(
@@ -74,8 +76,7 @@ class Bundle:
             raise ContentError(
                 f"the bundle holds {len(entries)} entries, and its manifest says {manifest['entries']}"
             )
-        signed = {name: value for name, value in document.items() if name != "manifest"}
-        if _field(manifest, "sha256", str) != sha256(canonical_json(signed)).hexdigest():
+        if _field(manifest, "sha256", str) != sha256(canonical_json(_hashed(document))).hexdigest():
             raise ContentError("the bundle is not the one that its manifest was written for")
         return bundle
 
@@ -113,6 +114,15 @@ class Bundle:
         salt = base64_text.decode(_field(opening, "salt", str), what=f"the salt of entry {index}")
         check_opening(fields, index=index, salt=salt, data=opening["data"])
         return BundledEntry(index=index, leaf=fields, opened=True, data=opening["data"])
+
+
+def _hashed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest's hash is over."""
+    rest = {name: value for name, value in document.items() if name != "manifest"}
+    if document["format"] == OLDER_FORMAT:
+        return rest
+    manifest = {name: value for name, value in document["manifest"].items() if name != "sha256"}
+    return {**rest, "manifest": manifest}
 
 
 def _field(document: Mapping[str, Any], name: str, kind: type[T]) -> T:

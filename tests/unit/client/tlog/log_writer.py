@@ -155,7 +155,7 @@ class Log:
             entries.append({"index": index, "leaf": b64(leaf), "proof": proved, "opening": opening})
         return with_manifest(
             {
-                "format": "kopuro-bundle/1",
+                "format": "kopuro-bundle/2",
                 "origin": ORIGIN,
                 "log_key": self.keys[0].vkey,
                 "referral_id": referral,
@@ -174,10 +174,9 @@ def write_files(root: Path, files: dict[str, bytes]) -> None:
 def with_manifest(document: dict[str, Any]) -> dict[str, Any]:
     """The bundle with the manifest that fits; ASCII and integers only, so sorted JSON is canonical."""
     body = {name: value for name, value in document.items() if name != "manifest"}
-    written = compact(body)
-    digest = hashlib.sha256(written).hexdigest()
-    created = "2026-11-21T12:00:00.000000Z"
-    return {**body, "manifest": {"created_at": created, "entries": len(body["entries"]), "sha256": digest}}
+    manifest = {"created_at": "2026-11-21T12:00:00.000000Z", "entries": len(body["entries"])}
+    hashed = body if document["format"] == "kopuro-bundle/1" else {**body, "manifest": manifest}
+    return {**body, "manifest": {**manifest, "sha256": hashlib.sha256(compact(hashed)).hexdigest()}}
 
 
 def compact(value: Any) -> bytes:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,17 @@ def test_a_bundle_verifies() -> None:
     assert {entry.leaf["referral_id"] for entry in found} == {REFERRAL}
 
 
+OLDER = (Path(__file__).parent / "kopuro-bundle-1.json").read_bytes()
+
+
+def test_a_bundle_of_the_older_format_verifies_for_ever() -> None:
+    assert verify(OLDER) == verify(GOOD)
+    changed = OLDER.replace(b'"offer":3', b'"offer":4')
+    assert changed != OLDER
+    with pytest.raises(ContentError, match="manifest"):
+        verify(changed)
+
+
 def test_a_case_without_entries_verifies() -> None:
     nobody = "0199c0de-0000-7000-8000-00000000dead"
     assert verify(LOG_OF_TEN.bundle(referral=nobody))[1] == ()
@@ -91,12 +103,14 @@ OTHER = b64(entry(3, tree="other"))
         (changed("log_key", value=LOG.vkey[:-1]), MalformedError),
         (changed("checkpoint", value=Log(entries(10, tree="other")).note()), ProofError),
         (changed("checkpoint", value=Log(entries(10), keys=(LOG,)).note()), UntrustedError),
-        (changed("format", value="kopuro-bundle/2"), MalformedError),
+        (changed("format", value="kopuro-bundle/3"), MalformedError),
+        ({**GOOD, "format": "kopuro-bundle/1"}, ContentError),
         (changed("more", value=1), MalformedError),
         ({**GOOD, "entries": GOOD["entries"][1:]}, ContentError),
         ({**GOOD, "manifest": {**GOOD["manifest"], "entries": 3}}, ContentError),
         ({**GOOD, "manifest": {**GOOD["manifest"], "sha256": "0" * 64}}, ContentError),
         ({**GOOD, "manifest": {**GOOD["manifest"], "created_at": "yesterday"}}, MalformedError),
+        ({**GOOD, "manifest": {**GOOD["manifest"], "created_at": "2026-11-22T12:00:00Z"}}, ContentError),
         ({name: value for name, value in GOOD.items() if name != "manifest"}, MalformedError),
         (compact(GOOD)[:-1], MalformedError),
         (compact(GOOD).replace(b'"index":0', b'"index":0,"index":0'), MalformedError),
@@ -136,8 +150,8 @@ def test_no_byte_of_what_is_shown_can_change_unseen(data: dict[str, Any]) -> Non
     commitment = hashlib.sha256(salt(0) + rfc8785.dumps(data)).hexdigest()
     leaf = json.dumps(json.loads(entry(0)) | {"commitment": f"sha256:{commitment}"}, sort_keys=True)
     document = Log([leaf.replace(", ", ",").replace(": ", ":").encode()]).bundle(opened={0: data})
-    body = {name: value for name, value in document.items() if name != "manifest"}
-    document["manifest"]["sha256"] = hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+    del document["manifest"]["sha256"]
+    document["manifest"]["sha256"] = hashlib.sha256(rfc8785.dumps(document)).hexdigest()
     written = compact(document)
     assert verify(written)[1][0].data == data
     start = written.index(b'"data"')
