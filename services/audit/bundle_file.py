@@ -7,8 +7,9 @@
      "manifest": {"created_at": RFC 3339, "entries": int, "sha256": hex}}
 
 `manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without that field. It finds a
-file damaged on its way; in `kopuro-bundle/1` it left out the whole manifest. Whom to believe is decided by the checkpoint's signatures alone. A `log_key` is
-there for convenience: a verifier compares it with the one it was given by other means.
+file damaged on its way; in `kopuro-bundle/1` it left out the whole manifest. Whom to believe is decided by
+the checkpoint's signatures alone. A `log_key` is there for convenience: a verifier compares it with the one
+it was given by other means.
 """
 
 from __future__ import annotations
