@@ -16,6 +16,13 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 RowNumber = BigInteger().with_variant(Integer, "sqlite")
 
 
+def microseconds(moment: dt.datetime) -> int:
+    """An aware moment as `Instant` keeps it. Raises ValueError for a naive one."""
+    if moment.tzinfo is None:
+        raise ValueError("a naive datetime names no moment in time")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
 class Instant(TypeDecorator[dt.datetime]):
     """An aware moment, kept as microseconds since 1970-01-01T00:00:00Z: sortable, indexable, exact."""
 
@@ -23,11 +30,7 @@ class Instant(TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> int | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime names no moment in time")
-        return (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> dt.datetime | None:
         return None if value is None else _EPOCH + value * _MICROSECOND

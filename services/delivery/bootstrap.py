@@ -18,6 +18,7 @@ from services.delivery.adapters.bell import MailboxBell
 from services.delivery.adapters.case_letters import SqlCaseLetters
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.tables import MESSAGING, REPLICA
+from services.delivery.bookkeeping import Bookkeeping
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 
@@ -43,15 +44,20 @@ def build(settings: Settings) -> Application:
     mailboxes, cases = SqlMailboxes(), SqlCaseLetters()
     bell = MailboxBell(database, mailboxes)
     looks = Periodic("mailbox bell", bell.look, seconds=_SECONDS_BETWEEN_LOOKS)
-    mailbox = MailboxHandlers(
+    bookkeeping = Bookkeeping(
         source=foundation.source,
-        database=database,
         outbox=messenger.outbox,
         mailboxes=mailboxes,
-        cases=cases,
-        bell=bell,
         clock=foundation.clock,
         new_id=new_id,
+    )
+    mailbox = MailboxHandlers(
+        database=database,
+        mailboxes=mailboxes,
+        cases=cases,
+        bookkeeping=bookkeeping,
+        bell=bell,
+        clock=foundation.clock,
         after_commit=messenger.wake,
     )
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)

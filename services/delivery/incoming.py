@@ -13,7 +13,7 @@ from contracts.errors import Defect
 from contracts.facts import CaseLetter, CaseReleased, Fact, NoteDelivered, NoteLetter
 from runtime.messaging.ports import Outgoing
 from services.delivery.domain.recipients import CLOSINGS, recipients_of
-from services.delivery.ports import Arrival, CaseLetters, Mailboxes
+from services.delivery.ports import Arrival, CaseLetters, Mailboxes, ReleasedCase
 
 
 class Incoming:
@@ -55,13 +55,21 @@ class Incoming:
         referral is closed, while a note is read once.
         """
         self._mailboxes.serialise(transaction)
+        closed = self._cases.closed(
+            transaction, {m.data.referral_id for m in messages if isinstance(m.data, CaseLetter)}
+        )
+        cases: list[ReleasedCase] = []
         arrivals: list[Arrival] = []
         for message in messages:
             match message.data:
                 case CaseLetter() as letter:
-                    case = letter.case
-                    if not self._cases.keep(transaction, letter.referral_id, letter.organization, case):
+                    if letter.referral_id in closed:
                         continue  # the referral ended while the letter was under way
+                    cases.append(
+                        ReleasedCase(
+                            referral_id=letter.referral_id, organization=letter.organization, case=letter.case
+                        )
+                    )
                     notice: Fact = CaseReleased(
                         referral_id=letter.referral_id, organization=letter.organization, kid=letter.kid
                     )
@@ -75,6 +83,7 @@ class Incoming:
                 case _:
                     raise Defect(f"{message.type} is no letter to an organisation.")
             arrivals.append(_arrival(message, letter.organization, letter.referral_id, notice))
+        self._cases.keep(transaction, cases)
         self._mailboxes.append(transaction, arrivals, now)
         return ()
 

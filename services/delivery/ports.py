@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -38,6 +38,25 @@ class Entry:
     state: State
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A message that is not acknowledged yet, as a poll finds it."""
+
+    sequence: int
+    type: str
+    state: State
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleasedCase:
+    """case: compact JWE, sealed to the organisation."""
+
+    referral_id: str
+    organization: str
+    case: str
+
+
 class Mailboxes(Protocol):
     """Every organisation's mailbox. Durable with the caller's transaction.
 
@@ -56,27 +75,24 @@ class Mailboxes(Protocol):
 
     def waiting(
         self, transaction: Connection, organization: str, *, after: int, limit: int, size: int
-    ) -> list[Entry]:
+    ) -> list[Waiting]:
         """The organisation's unacknowledged messages with a sequence above `after`, oldest first.
 
         At most `limit`, and as many as have bodies of `size` bytes together, but one at least.
         """
         ...
 
-    def bodies(self, transaction: Connection, sequences: Collection[int]) -> dict[int, bytes]:
-        """The bodies of messages by sequence."""
+    def take(
+        self, transaction: Connection, *, sequences: Collection[int], message_ids: Collection[str]
+    ) -> list[Entry]:
+        """Messages by sequence and by id, in whosever mailbox: each once, oldest first, and the caller's
+        alone until the transaction ends."""
         ...
 
-    def take(self, transaction: Connection, sequences: Collection[int]) -> list[Entry]:
-        """Messages by sequence, the caller's alone until the transaction ends."""
-        ...
-
-    def find(self, transaction: Connection, message_ids: Collection[str]) -> list[Entry]:
-        """Messages by id, in whosever mailbox, the caller's alone until the transaction ends."""
-        ...
-
-    def put(self, transaction: Connection, states: Mapping[int, State], now: dt.datetime) -> None:
-        """Writes the new states of messages that were taken or found, by sequence."""
+    def put(
+        self, transaction: Connection, state: State, sequences: Collection[int], now: dt.datetime
+    ) -> None:
+        """Writes a new state of messages that were taken, delivered or acknowledged, and since when."""
         ...
 
     def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
@@ -94,8 +110,12 @@ class Mailboxes(Protocol):
 class CaseLetters(Protocol):
     """Released cases, each sealed to one organisation. Durable with the caller's transaction."""
 
-    def keep(self, transaction: Connection, referral_id: str, organization: str, case: str) -> bool:
-        """Stores a case, in place of an earlier one. False: the referral is closed, nothing was stored."""
+    def closed(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
+        """Which of the referrals are closed: their cases are kept no more."""
+        ...
+
+    def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
+        """Stores cases, each in place of an earlier one of its referral. None is kept of a closed one."""
         ...
 
     def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from runtime.storage.columns import microseconds
+from runtime.storage.statement import Statement
 from services.delivery.adapters.tables import CASE_LETTERS
+from services.delivery.ports import ReleasedCase
+
+_CLOSED = Statement(
+    "SELECT referral_id FROM case_letters WHERE referral_id = ANY (?) AND closed_at IS NOT NULL"
+)
+
+_KEEP = Statement(
+    "INSERT INTO case_letters (referral_id, organization, sealed_case) VALUES (?, ?, ?)"
+    " ON CONFLICT (referral_id) DO UPDATE"
+    " SET organization = excluded.organization, sealed_case = excluded.sealed_case"
+    " WHERE case_letters.closed_at IS NULL"
+)
+
+_CLOSE = Statement(
+    "INSERT INTO case_letters (referral_id, closed_at) VALUES (?, ?)"
+    " ON CONFLICT (referral_id) DO UPDATE"
+    " SET organization = NULL, sealed_case = NULL, closed_at = excluded.closed_at"
+)
 
 
 class SqlCaseLetters:
     """See `ports.CaseLetters`."""
 
-    def keep(self, transaction: Connection, referral_id: str, organization: str, case: str) -> bool:
+    def closed(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
         """See `ports.CaseLetters`."""
-        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        values = {"organization": organization, "sealed_case": case}
-        statement = (
-            insert(CASE_LETTERS)
-            .values(referral_id=referral_id, **values)
-            .on_conflict_do_update(
-                index_elements=[CASE_LETTERS.c.referral_id],
-                set_=values,
-                where=CASE_LETTERS.c.closed_at.is_(None),
-            )
-            .returning(CASE_LETTERS.c.referral_id)
-        )
-        return transaction.execute(statement).first() is not None
+        return set(_CLOSED.run(transaction, list(referral_ids)).scalars()) if referral_ids else set()
+
+    def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
+        """See `ports.CaseLetters`."""
+        _KEEP.run_for_each(transaction, [(case.referral_id, case.organization, case.case) for case in cases])
 
     def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:
         """See `ports.CaseLetters`."""
@@ -40,14 +51,8 @@ class SqlCaseLetters:
 
     def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
         """See `ports.CaseLetters`."""
-        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        rows = [{"referral_id": referral_id, "closed_at": now} for referral_id in sorted(set(referral_ids))]
-        if rows:
-            closed = {"organization": None, "sealed_case": None, "closed_at": now}
-            statement = insert(CASE_LETTERS).on_conflict_do_update(
-                index_elements=[CASE_LETTERS.c.referral_id], set_=closed
-            )
-            transaction.execute(statement, rows)
+        closed_at = microseconds(now)
+        _CLOSE.run_for_each(transaction, [(id_, closed_at) for id_ in sorted(set(referral_ids))])
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
         """See `ports.CaseLetters`."""

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Final
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, func, select
 
+from runtime.storage.columns import microseconds
+from runtime.storage.statement import Statement
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.delivery import State
-from services.delivery.ports import Arrival, Entry
+from services.delivery.ports import Arrival, Entry, Waiting
 
 # Any number that nothing else in this database uses for an advisory lock.
-_APPENDING = 7_203_115
+_APPENDING: Final = 7_203_115
 
-_ENTRY = (
-    MESSAGES.c.sequence,
-    MESSAGES.c.organization,
-    MESSAGES.c.message_id,
-    MESSAGES.c.type,
-    MESSAGES.c.referral_id,
-    MESSAGES.c.correlation_id,
-    MESSAGES.c.state,
+_SERIALISE = Statement("SELECT pg_advisory_xact_lock(?)")
+
+_APPEND = Statement(
+    "INSERT INTO mailbox_messages"
+    " (organization, message_id, type, referral_id, correlation_id, body, state, queued_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+
+_WAITING = Statement(
+    "SELECT sequence, type, state, body FROM mailbox_messages"
+    " WHERE organization = ? AND acknowledged_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?"
+)
+
+# In one order everywhere: two transactions that meet at some rows wait, and never for each other.
+_TAKE = Statement(
+    "SELECT sequence, organization, message_id, type, referral_id, correlation_id, state"
+    " FROM mailbox_messages WHERE sequence = ANY (?) OR message_id = ANY (?) ORDER BY sequence",
+    postgresql="FOR UPDATE",
+)
+
+_DELIVERED = Statement(
+    "UPDATE mailbox_messages SET state = ?, delivered_at = ? WHERE sequence = ANY (?)",
+)
+
+_ACKNOWLEDGED = Statement(
+    "UPDATE mailbox_messages SET state = ?, acknowledged_at = ? WHERE sequence = ANY (?)",
+)
+
+_NEWER = Statement(
+    "SELECT organization, max(sequence) FROM mailbox_messages WHERE sequence > ? GROUP BY organization"
 )
 
 
@@ -33,110 +56,87 @@ class SqlMailboxes:
     def serialise(self, transaction: Connection) -> None:
         """See `ports.Mailboxes`. SQLite has one writer at a time anyway."""
         if transaction.dialect.name == "postgresql":
-            transaction.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPENDING})
+            _SERIALISE.run(transaction, _APPENDING)
 
     def append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
         """See `ports.Mailboxes`."""
-        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        rows = [
-            {
-                "organization": arrival.organization,
-                "message_id": arrival.message_id,
-                "type": arrival.type,
-                "referral_id": arrival.referral_id,
-                "correlation_id": arrival.correlation_id,
-                "body": arrival.body,
-                "state": State.queued.value,
-                "queued_at": now,
-            }
-            for arrival in arrivals
-        ]
-        if rows:
-            transaction.execute(insert(MESSAGES).on_conflict_do_nothing(), rows)
+        queued_at = microseconds(now)
+        _APPEND.run_for_each(
+            transaction,
+            [
+                (
+                    arrival.organization,
+                    arrival.message_id,
+                    arrival.type,
+                    arrival.referral_id,
+                    arrival.correlation_id,
+                    arrival.body,
+                    State.queued.value,
+                    queued_at,
+                )
+                for arrival in arrivals
+            ],
+        )
 
     def waiting(
         self, transaction: Connection, organization: str, *, after: int, limit: int, size: int
+    ) -> list[Waiting]:
+        """See `ports.Mailboxes`."""
+        found: list[Waiting] = []
+        left = size
+        # Streamed: a mailbox full of notes is not all in memory before the page is found to be full.
+        with _WAITING.run(transaction, organization, after, limit, stream=True) as rows:
+            for sequence, message_type, state, body in rows:
+                left -= len(body)
+                if found and left < 0:
+                    break
+                found.append(
+                    Waiting(sequence=sequence, type=message_type, state=State(state), body=bytes(body))
+                )
+        return found
+
+    def take(
+        self, transaction: Connection, *, sequences: Collection[int], message_ids: Collection[str]
     ) -> list[Entry]:
         """See `ports.Mailboxes`."""
-        oldest: Select[Any] = (
-            select(*_ENTRY, func.length(MESSAGES.c.body).label("size"))
-            .where(
-                MESSAGES.c.organization == organization,
-                MESSAGES.c.acknowledged_at.is_(None),
-                MESSAGES.c.sequence > after,
+        return [
+            Entry(
+                sequence=sequence,
+                organization=organization,
+                message_id=message_id,
+                type=message_type,
+                referral_id=referral_id,
+                correlation_id=correlation_id,
+                state=State(state),
             )
-            .order_by(MESSAGES.c.sequence)
-            .limit(limit)
-        )
-        entries: list[Entry] = []
-        left = size
-        for row in transaction.execute(oldest).all():
-            left -= row.size
-            if entries and left < 0:
-                break
-            entries.append(_entry(row))
-        return entries
+            for (
+                sequence,
+                organization,
+                message_id,
+                message_type,
+                referral_id,
+                correlation_id,
+                state,
+            ) in _TAKE.run(transaction, list(sequences), list(message_ids))
+        ]
 
-    def bodies(self, transaction: Connection, sequences: Collection[int]) -> dict[int, bytes]:
+    def put(
+        self, transaction: Connection, state: State, sequences: Collection[int], now: dt.datetime
+    ) -> None:
         """See `ports.Mailboxes`."""
-        rows = transaction.execute(
-            select(MESSAGES.c.sequence, MESSAGES.c.body).where(MESSAGES.c.sequence.in_(sequences))
-        )
-        return {row.sequence: bytes(row.body) for row in rows}
-
-    def take(self, transaction: Connection, sequences: Collection[int]) -> list[Entry]:
-        """See `ports.Mailboxes`."""
-        return _locked(transaction, select(*_ENTRY).where(MESSAGES.c.sequence.in_(sequences)))
-
-    def find(self, transaction: Connection, message_ids: Collection[str]) -> list[Entry]:
-        """See `ports.Mailboxes`."""
-        return _locked(transaction, select(*_ENTRY).where(MESSAGES.c.message_id.in_(message_ids)))
-
-    def put(self, transaction: Connection, states: Mapping[int, State], now: dt.datetime) -> None:
-        """See `ports.Mailboxes`."""
-        for state, moment in (
-            (State.delivered, MESSAGES.c.delivered_at),
-            (State.acknowledged, MESSAGES.c.acknowledged_at),
-        ):
-            sequences = [sequence for sequence, new in states.items() if new is state]
-            if sequences:
-                transaction.execute(
-                    update(MESSAGES)
-                    .where(MESSAGES.c.sequence.in_(sequences))
-                    .values({MESSAGES.c.state: state.value, moment: now})
-                )
+        write = {State.delivered: _DELIVERED, State.acknowledged: _ACKNOWLEDGED}[state]
+        if sequences:
+            write.run(transaction, state.value, microseconds(now), list(sequences))
 
     def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
         """See `ports.Mailboxes`."""
         if sequence is None:
             highest = select(func.coalesce(func.max(MESSAGES.c.sequence), 0))
             return int(transaction.execute(highest).scalar_one()), []
-        rows = transaction.execute(
-            select(MESSAGES.c.organization, func.max(MESSAGES.c.sequence).label("highest"))
-            .where(MESSAGES.c.sequence > sequence)
-            .group_by(MESSAGES.c.organization)
-        ).all()
-        return max((row.highest for row in rows), default=sequence), [row.organization for row in rows]
+        rows = _NEWER.run(transaction, sequence).all()
+        return max((highest for _, highest in rows), default=sequence), [name for name, _ in rows]
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
         """See `ports.Mailboxes`."""
         oldest = select(MESSAGES.c.sequence).where(MESSAGES.c.acknowledged_at < before).limit(limit)
         return transaction.execute(delete(MESSAGES).where(MESSAGES.c.sequence.in_(oldest))).rowcount
-
-
-def _locked(transaction: Connection, query: Select[Any]) -> list[Entry]:
-    # In one order everywhere: two transactions that meet at some rows wait, and never for each other.
-    rows = transaction.execute(query.order_by(MESSAGES.c.sequence).with_for_update())
-    return [_entry(row) for row in rows]
-
-
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(
-        sequence=row.sequence,
-        organization=row.organization,
-        message_id=row.message_id,
-        type=row.type,
-        referral_id=row.referral_id,
-        correlation_id=row.correlation_id,
-        state=State(row.state),
-    )

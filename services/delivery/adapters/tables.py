@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table, Text, UniqueConstraint, text
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant, RowNumber
@@ -10,6 +10,9 @@ from runtime.storage.columns import Instant, RowNumber
 METADATA = MetaData()
 MESSAGING = messaging_tables(METADATA)
 REPLICA = replica_table(METADATA)
+
+_WAITING = text("acknowledged_at IS NULL")
+_ACKNOWLEDGED = text("acknowledged_at IS NOT NULL")
 
 MESSAGES = Table(
     "mailbox_messages",
@@ -26,9 +29,20 @@ MESSAGES = Table(
     Column("delivered_at", Instant),
     Column("acknowledged_at", Instant),
     UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
-    # A poll is one descent into this index, however much has been acknowledged.
-    Index("mailbox_messages_waiting", "organization", "acknowledged_at", "sequence"),
-    Index("mailbox_messages_acknowledged", "acknowledged_at"),
+    # A poll is one descent into this index, however much has been acknowledged. A row is in one of the two.
+    Index(
+        "mailbox_messages_waiting",
+        "organization",
+        "sequence",
+        sqlite_where=_WAITING,
+        postgresql_where=_WAITING,
+    ),
+    Index(
+        "mailbox_messages_acknowledged",
+        "acknowledged_at",
+        sqlite_where=_ACKNOWLEDGED,
+        postgresql_where=_ACKNOWLEDGED,
+    ),
     # A number once used is never used again: a cursor stays true when old rows are deleted.
     sqlite_autoincrement=True,
 )

@@ -20,7 +20,13 @@ class Step(StrEnum):
     acknowledge = "acknowledge"
 
 
-# Both steps are repeatable: an answer may be lost on its way, and then the organisation asks again.
+# Only what somebody's promise hangs on is told to audit: when an organisation could know of an offer, and
+# when it had the case. A journey has some ten other notices; to log two facts about each would make the
+# audit log three times as long and tell an auditor nothing.
+RECORDED = frozenset({OfferOpened.type, CaseReleased.type})
+
+# What is recorded. Both steps are repeatable: an answer may be lost on its way, and then the organisation
+# asks again.
 TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
     State.queued: {
         Step.hand_out: State.delivered,
@@ -36,10 +42,16 @@ TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
     },
 }
 
-# Only what somebody's promise hangs on is told to audit: when an organisation could know of an offer, and
-# when it had the case. A journey has some ten other notices; to log two facts about each would make the
-# audit log three times as long and tell an auditor nothing. Their rows keep the same times.
-RECORDED = frozenset({OfferOpened.type, CaseReleased.type})
+# All other notices. That one was handed out is not written down, so that a poll which finds only such
+# notices writes nothing; and so nobody can be refused for acknowledging it too early. `delivered` is what
+# an earlier version wrote down of them.
+NOTICE_TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
+    **TRANSITIONS,
+    State.queued: {
+        Step.hand_out: State.queued,
+        Step.acknowledge: State.acknowledged,
+    },
+}
 
 
 class IllegalStep(Refused):
@@ -49,9 +61,10 @@ class IllegalStep(Refused):
         super().__init__("conflict", f"A message that is {state} takes no {taken}.")
 
 
-def step(state: State, taken: Step) -> State:
-    """The state after a step. Raises IllegalStep."""
-    following = TRANSITIONS[state].get(taken)
+def step(message_type: str, state: State, taken: Step) -> State:
+    """The state of a message of this type after a step. Raises IllegalStep."""
+    transitions = TRANSITIONS if message_type in RECORDED else NOTICE_TRANSITIONS
+    following = transitions[state].get(taken)
     if following is None:
         raise IllegalStep(state, taken)
     return following

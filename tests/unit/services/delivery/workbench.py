@@ -41,6 +41,7 @@ from services.delivery.adapters.bell import MailboxBell
 from services.delivery.adapters.case_letters import SqlCaseLetters
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
+from services.delivery.bookkeeping import Bookkeeping
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.delivery.ports import Ring
@@ -119,15 +120,20 @@ class Workbench:
         self.bell = MailboxBell(self.database, self.mailboxes)
         watched = WatchedBell(self.bell)
         self.waited_for = watched.waited_for
-        self.partner = MailboxHandlers(
+        self.bookkeeping = Bookkeeping(
             source="/kg/delivery",
-            database=self.database,
             outbox=Outbox(MESSAGING.outbox),
             mailboxes=self.mailboxes,
-            cases=cases,
-            bell=watched,
             clock=self.clock,
             new_id=new_id,
+        )
+        self.partner = MailboxHandlers(
+            database=self.database,
+            mailboxes=self.mailboxes,
+            cases=cases,
+            bookkeeping=self.bookkeeping,
+            bell=watched,
+            clock=self.clock,
             after_commit=lambda: None,
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases)

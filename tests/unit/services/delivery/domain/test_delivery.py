@@ -4,46 +4,67 @@ from itertools import product
 
 import pytest
 
-from contracts.facts import CATALOGUE
-from services.delivery.domain.delivery import RECORDED, TRANSITIONS, IllegalStep, State, Step, step
+from contracts.facts import CATALOGUE, OfferDeclined, OfferOpened
+from services.delivery.domain.delivery import (
+    NOTICE_TRANSITIONS,
+    RECORDED,
+    TRANSITIONS,
+    IllegalStep,
+    State,
+    Step,
+    step,
+)
 from services.delivery.domain.recipients import RECIPIENTS
 
-LEGAL = [(state, taken) for state, steps in TRANSITIONS.items() for taken in steps]
-ILLEGAL = sorted(set(product(State, Step)) - set(LEGAL))
+OFFER, NOTICE = OfferOpened.type, OfferDeclined.type
+TABLES = {OFFER: TRANSITIONS, NOTICE: NOTICE_TRANSITIONS}
+LEGAL = [
+    (kind, state, taken)
+    for kind, table in TABLES.items()
+    for state, steps in table.items()
+    for taken in steps
+]
+ILLEGAL = sorted(set(product(TABLES, State, Step)) - set(LEGAL))
 
 
-def test_every_state_has_its_row() -> None:
-    assert set(TRANSITIONS) == set(State)
+@pytest.mark.parametrize("table", TABLES.values(), ids=["recorded", "notice"])
+def test_every_state_has_its_row(table: object) -> None:
+    assert set(table) == set(State)  # type: ignore[call-overload]
 
 
-def test_a_message_is_handed_out_and_then_acknowledged() -> None:
-    delivered = step(State.queued, Step.hand_out)
-    assert (delivered, step(delivered, Step.acknowledge)) == (State.delivered, State.acknowledged)
+def test_a_recorded_message_is_handed_out_and_then_acknowledged() -> None:
+    delivered = step(OFFER, State.queued, Step.hand_out)
+    assert (delivered, step(OFFER, delivered, Step.acknowledge)) == (State.delivered, State.acknowledged)
 
 
-@pytest.mark.parametrize(("state", "taken"), LEGAL)
-def test_a_step_taken_twice_comes_to_the_same(state: State, taken: Step) -> None:
-    once = step(state, taken)
-    assert step(once, taken) is once
+def test_a_notice_is_acknowledged_and_its_hand_out_is_no_change() -> None:
+    assert step(NOTICE, State.queued, Step.hand_out) is State.queued
+    assert step(NOTICE, State.queued, Step.acknowledge) is State.acknowledged
 
 
-@pytest.mark.parametrize(("state", "taken"), LEGAL)
-def test_nothing_goes_back(state: State, taken: Step) -> None:
+@pytest.mark.parametrize(("kind", "state", "taken"), LEGAL)
+def test_a_step_taken_twice_comes_to_the_same(kind: str, state: State, taken: Step) -> None:
+    once = step(kind, state, taken)
+    assert step(kind, once, taken) is once
+
+
+@pytest.mark.parametrize(("kind", "state", "taken"), LEGAL)
+def test_nothing_goes_back(kind: str, state: State, taken: Step) -> None:
     order = list(State)
-    assert order.index(step(state, taken)) >= order.index(state)
+    assert order.index(step(kind, state, taken)) >= order.index(state)
 
 
-@pytest.mark.parametrize(("state", "taken"), ILLEGAL)
-def test_an_illegal_step_raises(state: State, taken: Step) -> None:
+@pytest.mark.parametrize(("kind", "state", "taken"), ILLEGAL)
+def test_an_illegal_step_raises(kind: str, state: State, taken: Step) -> None:
     with pytest.raises(IllegalStep) as illegal:
-        step(state, taken)
+        step(kind, state, taken)
     assert illegal.value.slug == "conflict"
 
 
-def test_what_was_never_handed_out_cannot_be_acknowledged() -> None:
-    assert (State.queued, Step.acknowledge) in ILLEGAL
+def test_alone_what_is_recorded_cannot_be_acknowledged_before_it_was_handed_out() -> None:
+    assert [(OFFER, State.queued, Step.acknowledge)] == ILLEGAL
 
 
 def test_what_is_recorded_exists() -> None:
     assert set(CATALOGUE) >= RECORDED
-    assert "kopuro.offer.opened.v1" in RECIPIENTS.keys() & RECORDED
+    assert OFFER in RECIPIENTS.keys() & RECORDED

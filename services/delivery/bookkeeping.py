@@ -1,0 +1,143 @@
+"""What is written down of hand-outs and acknowledgements: those of many callers in one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from contracts.envelope import Event
+from contracts.errors import KopuroError, Refused
+from contracts.facts import DeliveryAcknowledged, DeliveryDelivered, Fact
+from runtime.clock import Clock
+from runtime.messaging.outbox import Outbox, outgoing
+from services.delivery.domain.delivery import RECORDED, State, Step, step
+from services.delivery.ports import Entry, Mailboxes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandOut:
+    """These messages are about to be handed out."""
+
+    sequences: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acknowledgement:
+    """The organisation has these messages."""
+
+    organization: str
+    message_ids: Sequence[str]
+
+
+# For each message: done, or why not.
+Results = Sequence[bool | KopuroError]
+
+
+class Bookkeeping:
+    """Takes each message's step, and says so of the messages that audit follows."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        outbox: Outbox,
+        mailboxes: Mailboxes,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._source = source
+        self._outbox = outbox
+        self._mailboxes = mailboxes
+        self._clock = clock
+        self._new_id = new_id
+
+    def write(
+        self, transaction: Connection, commands: Sequence[HandOut | Acknowledgement]
+    ) -> Sequence[Results]:
+        """Durable with the transaction. For each command its results, in order.
+
+        Hand-outs come first: whoever acknowledges what another of its polls is just being handed is not
+        too early.
+        """
+        handed_out: set[int] = set()
+        named: set[str] = set()
+        for command in commands:
+            if isinstance(command, HandOut):
+                handed_out.update(command.sequences)
+            else:
+                named.update(command.message_ids)
+        now = self._clock.now()
+        entries = {
+            entry.sequence: entry
+            for entry in self._mailboxes.take(transaction, sequences=handed_out, message_ids=named)
+        }
+        said = self._advance(transaction, entries, handed_out & entries.keys(), Step.hand_out, now)
+
+        found = {(entry.organization, entry.message_id): entry for entry in entries.values()}
+        acknowledged: dict[int, None] = {}
+
+        def answer(organization: str, message_id: str) -> bool | KopuroError:
+            entry = found.get((organization, message_id))
+            if entry is None:
+                return Refused("not-found", "No such message lies in your mailbox.")
+            try:
+                step(entry.type, entry.state, Step.acknowledge)
+            except Refused as refused:
+                return refused
+            acknowledged[entry.sequence] = None
+            return True
+
+        results = [
+            [True for _ in command.sequences]
+            if isinstance(command, HandOut)
+            else [answer(command.organization, message_id) for message_id in command.message_ids]
+            for command in commands
+        ]
+        said += self._advance(transaction, entries, acknowledged, Step.acknowledge, now)
+        self._outbox.add(transaction, [outgoing(event) for event in said])
+        return results
+
+    def _advance(
+        self,
+        transaction: Connection,
+        entries: dict[int, Entry],
+        sequences: Iterable[int],
+        taken: Step,
+        now: dt.datetime,
+    ) -> list[Event[Fact]]:
+        """Writes down the steps that change something, here and in `entries`; gives what is to be said."""
+        changed: dict[State, list[int]] = {}
+        said: list[Event[Fact]] = []
+        kind = DeliveryDelivered if taken is Step.hand_out else DeliveryAcknowledged
+        for sequence in sorted(sequences):
+            entry = entries[sequence]
+            state = step(entry.type, entry.state, taken)
+            if state is entry.state:
+                continue
+            changed.setdefault(state, []).append(sequence)
+            entries[sequence] = replace(entry, state=state)
+            if entry.type in RECORDED:
+                fact = kind(
+                    referral_id=entry.referral_id,
+                    organization=entry.organization,
+                    message_id=entry.message_id,
+                    message_type=entry.type,
+                )
+                said.append(self._event(entry, fact, now))
+        for state, reached in changed.items():
+            self._mailboxes.put(transaction, state, reached, now)
+        return said
+
+    def _event(self, entry: Entry, fact: Fact, now: dt.datetime) -> Event[Fact]:
+        return Event(
+            id=self._new_id(),
+            source=self._source,
+            time=now,
+            partition_key=entry.referral_id,
+            correlation_id=entry.correlation_id,
+            causation_id=entry.message_id,
+            data=fact,
+        )

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.storage.database import Database
+from runtime.storage.statement import Statement
+
+ADD = Statement("INSERT INTO things (number, name, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+NAMED = Statement("SELECT number, body FROM things WHERE name = ANY (?) AND number > ? ORDER BY number")
+NUMBERED = Statement("UPDATE things SET name = ? WHERE number = ANY (?)")
+LOCKED = Statement("SELECT number FROM things WHERE number = ?", postgresql="FOR UPDATE")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database.open(database_url)
+    blob = "BLOB" if database.engine.dialect.name == "sqlite" else "BYTEA"
+    with database.write() as transaction:
+        transaction.exec_driver_sql(
+            f"CREATE TABLE things (number BIGINT PRIMARY KEY, name TEXT, body {blob})"
+        )
+        ADD.run_for_each(transaction, [(n, f"{chr(96 + n)}'\"?%s", bytes([0, n])) for n in range(1, 6)])
+    yield database
+    database.close()
+
+
+def numbers(database: Database, names: list[str], above: int = 0) -> list[int]:
+    with database.read() as transaction:
+        return list(NAMED.run(transaction, names, above).scalars())
+
+
+def test_values_go_in_and_come_back_as_they_are(database: Database) -> None:
+    with database.read() as transaction:
+        rows = NAMED.run(transaction, ["b'\"?%s"], 0).all()
+    assert [(number, bytes(body)) for number, body in rows] == [(2, b"\x00\x02")]
+
+
+@pytest.mark.parametrize(
+    ("names", "above", "found"),
+    [
+        ([], 0, []),
+        (["zz"], 0, []),
+        (["a'\"?%s", "e'\"?%s"] * 600, 0, [1, 5]),
+        (["a'\"?%s", "e'\"?%s"], 1, [5]),
+    ],
+)
+def test_a_list_may_have_any_length(
+    database: Database, names: list[str], above: int, found: list[int]
+) -> None:
+    assert numbers(database, names, above) == found
+
+
+def test_a_list_may_be_of_numbers(database: Database) -> None:
+    with database.write() as transaction:
+        assert NUMBERED.run(transaction, "new", [2, 4, 2**40]).rowcount == 2
+        assert NUMBERED.run(transaction, "new", []).rowcount == 0
+    assert numbers(database, ["new"]) == [2, 4]
+
+
+def test_a_row_that_is_there_stays_and_no_rows_are_no_statement(database: Database) -> None:
+    with database.write() as transaction:
+        ADD.run_for_each(transaction, [(1, "other", b""), (6, "other", b"")])
+        ADD.run_for_each(transaction, [])
+    assert numbers(database, ["other"]) == [6]
+
+
+def test_one_database_alone_locks_rows(database: Database) -> None:
+    with database.write() as transaction:
+        assert LOCKED.run(transaction, 3).scalar_one() == 3
+
+
+def test_rows_are_read_one_by_one_and_the_rest_is_left(database: Database) -> None:
+    with database.read() as transaction:
+        with NAMED.run(transaction, [f"{c}'\"?%s" for c in "abcde"], 0, stream=True) as rows:
+            assert next(iter(rows))[0] == 1
+        assert LOCKED.run(transaction, 5).scalar_one() == 5

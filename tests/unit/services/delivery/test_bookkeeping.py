@@ -1,0 +1,76 @@
+"""Many callers in one transaction, as the group commit brings them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
+from services.delivery.bookkeeping import Acknowledgement, HandOut, Results
+from tests.unit.services.delivery.workbench import (
+    ACCEPTOR,
+    SENDER,
+    STRANGER,
+    Workbench,
+    case_letter,
+    declined,
+    opened,
+)
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = Workbench(database_url)
+    yield bench
+    bench.database.close()
+
+
+def written(bench: Workbench, *commands: HandOut | Acknowledgement) -> Sequence[Results]:
+    with bench.database.write() as transaction:
+        return bench.bookkeeping.write(transaction, commands)
+
+
+def test_who_acknowledges_what_is_being_handed_out_in_the_same_transaction_is_not_too_early(
+    bench: Workbench,
+) -> None:
+    offer = opened()
+    bench.receive(offer)
+    acknowledgement = Acknowledgement(organization=ACCEPTOR, message_ids=[offer.id])
+    assert written(bench, acknowledgement, HandOut(sequences=[1])) == [[True], [True]]
+    assert [type(e.data) for e in bench.sent()] == [DeliveryDelivered, DeliveryAcknowledged]
+    with bench.database.read() as transaction:
+        row = transaction.exec_driver_sql(
+            "SELECT state, delivered_at, acknowledged_at FROM mailbox_messages"
+        ).one()
+    assert row.state == "acknowledged"
+    assert row.delivered_at == row.acknowledged_at is not None
+
+
+def test_each_caller_has_its_own_results_in_its_own_order(bench: Workbench) -> None:
+    offer, case, notice = opened(), case_letter(), declined()
+    bench.receive(offer, notice, case)
+    results = written(
+        bench,
+        HandOut(sequences=[1, 3]),
+        Acknowledgement(organization=ACCEPTOR, message_ids=["no-such-id", case.id, offer.id]),
+        Acknowledgement(organization=STRANGER, message_ids=[notice.id]),
+        HandOut(sequences=[1]),
+        Acknowledgement(organization=SENDER, message_ids=[notice.id]),
+    )
+    told = [[r.slug if isinstance(r, Refused) else r for r in result] for result in results]
+    assert told == [[True, True], ["not-found", True, True], ["not-found"], [True], [True]]
+    assert bench.states() == ["acknowledged"] * 3
+    told_of = [(type(e.data), e.causation_id) for e in bench.sent()]
+    assert told_of == [
+        (DeliveryDelivered, offer.id),
+        (DeliveryDelivered, case.id),
+        (DeliveryAcknowledged, offer.id),
+        (DeliveryAcknowledged, case.id),
+    ]
+
+
+def test_what_was_deleted_meanwhile_is_handed_out_by_nobody(bench: Workbench) -> None:
+    assert written(bench, HandOut(sequences=[7])) == [[True]]
+    assert bench.sent() == []
