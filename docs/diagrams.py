@@ -93,7 +93,8 @@ def diagram(start: S, transitions: Mapping[S, Mapping[E, S]]) -> str:
     common = {
         event: target
         for event, target in going[0].items()
-        if len(going) > 1 and all(events.get(event) == target for events in going)
+        # Of two states each is drawn: that shows more than it takes up.
+        if len(going) > 2 and all(events.get(event) == target for events in going)
     }
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {start}"]
     for state, events in transitions.items():

@@ -28,12 +28,10 @@ from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.view import decision_view, is_party, referral_view, summary
 from services.routing.network import Network
 from services.routing.ports import Changes, ReferralStore
+from services.routing.reading import Reading
 
 # How many deadlines one transaction takes on.
 DUE_AT_ONCE = 200
-# An answer given in the last moment is still under way, through intake and the broker, when the deadline
-# strikes: the offer expires a little later, and the answer that was in time is taken.
-ANSWERS_UNDER_WAY = dt.timedelta(seconds=1)
 
 
 class _Batch:
@@ -113,6 +111,7 @@ class Handlers:
         self._source = source
         self._after_commit = after_commit
         self._unsettled = False
+        self._reading = Reading()
 
     def settled(self) -> None:
         """To be called when what `take_facts` wrote is committed."""
@@ -122,6 +121,7 @@ class Handlers:
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterable[Outgoing]:
         """What partners and the vault said takes effect, in order (a `batches.BatchHandler`)."""
+        self._reading.note(min(event.time for event in events), now)
         known = self._store.load(transaction, {event.partition_key for event in events})
         self._forget_what_failed(transaction)
         batch = _Batch(known, self._source, now)
@@ -140,8 +140,9 @@ class Handlers:
 
         Raises DatabaseUnavailable. Crash point *due, not committed*: it is due again after the restart.
         """
+        expiring = self._reading.expiring(now, self._policy.wait_for_backlog())
         with self._database.read() as transaction:
-            offers = self._store.due_offers(transaction, now - ANSWERS_UNDER_WAY, DUE_AT_ONCE)
+            offers = self._store.due_offers(transaction, expiring, DUE_AT_ONCE)
             overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
         if not offers and not overdue:
             return 0

@@ -130,7 +130,7 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/routing/adapters/store.py",
-                old="OFFERS.c.id.in_(ids), OFFERS.c.state == OfferState.open.value",
+                old="OFFERS.c.id.in_(ids), OFFERS.c.state == left.value",
                 new="OFFERS.c.id.in_(ids)",
             ),
         ),

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from contracts.codes import OPT_IN_KINDS
 from services.routing.adapters.tables import OBSERVATIONS, OFFERS, TIMELINE
-from services.routing.handlers import ANSWERS_UNDER_WAY
+from services.routing.reading import ANSWERS_UNDER_WAY
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
 from tests.simulation.told import Told, rows_of
@@ -20,6 +20,7 @@ from tests.simulation.told import Told, rows_of
 CLOSED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 HELD = frozenset({"accepted", "in_progress", "on_hold"})
 _ANSWERS = frozenset({"offer.accepted", "offer.declined"})
+_CLOSINGS = frozenset({"referral.completed", "referral.withdrawn", "referral.failed"})
 _OFFER_ENDS = _ANSWERS | {"offer.expired", "offer.revoked"}
 
 
@@ -30,6 +31,8 @@ class _Replayed:
     status: str = "requested"
     acceptor: str | None = None
     open_offers: set[str] = field(default_factory=set)
+    # An answer in time that was read late still counts.
+    expired_offers: set[str] = field(default_factory=set)
 
     def take(self, one: Told) -> None:
         """Raises AssertionError, or KeyError for an offer that had ended before."""
@@ -42,9 +45,15 @@ class _Replayed:
                 self.open_offers.add(one.data["offer_id"])
             case "offer.accepted":
                 assert self.acceptor is None, "accepted twice"
-                self.open_offers.remove(one.data["offer_id"])
+                self._answered(one.data["offer_id"])
                 self.status, self.acceptor = "accepted", one.data["organization"]
-            case "offer.declined" | "offer.expired" | "offer.revoked":
+            case "offer.declined":
+                assert self.acceptor is None, "declined what somebody else had accepted"
+                self._answered(one.data["offer_id"])
+            case "offer.expired":
+                self.open_offers.remove(one.data["offer_id"])
+                self.expired_offers.add(one.data["offer_id"])
+            case "offer.revoked":
                 self.open_offers.remove(one.data["offer_id"])
             case "referral.progressed":
                 self.status = one.data["status"]
@@ -55,6 +64,9 @@ class _Replayed:
             case "referral.overdue":
                 assert self.status in HELD, f"overdue while {self.status}"
                 assert dt.datetime.fromisoformat(one.data["due_at"]) <= one.message.time
+
+    def _answered(self, offer_id: str) -> None:
+        (self.open_offers if offer_id in self.open_offers else self.expired_offers).remove(offer_id)
 
 
 def referrals_are_what_the_facts_say(
@@ -102,7 +114,8 @@ def offers_follow_the_rules(told: Sequence[Told]) -> None:
     submitted = {o.message.partition_key: o.data["facts"] for o in told if o.fact == "referral.submitted"}
     messages = {one.message.id: one for one in told}
     opened: dict[str, Told] = {}
-    ended: set[str] = set()
+    ended: set[str] = set()  # offers that no answer can change any more
+    taken: set[str] = set()  # referrals that somebody has accepted, or that are closed
     asked: set[tuple[str, str]] = set()
     for one in told:
         cause = messages.get(one.message.causation_id or "")
@@ -115,7 +128,10 @@ def offers_follow_the_rules(told: Sequence[Told]) -> None:
             asked.add(place)
         elif one.fact in _OFFER_ENDS:
             offer = opened[one.data["offer_id"]].data
-            ended.add(offer["offer_id"])
+            if one.fact != "offer.expired":
+                ended.add(offer["offer_id"])
+            if one.fact == "offer.accepted":
+                taken.add(one.message.partition_key)
             deadline = dt.datetime.fromisoformat(offer["deadline"])
             if one.fact == "offer.expired":
                 assert one.message.time >= deadline, "an offer expired before its deadline"
@@ -127,7 +143,10 @@ def offers_follow_the_rules(told: Sequence[Told]) -> None:
             assert cause is not None
             late = cause.message.time > dt.datetime.fromisoformat(refused.data["deadline"])
             stranger = cause.data["organization"] != refused.data["organization"]
-            assert late or stranger or one.data["offer_id"] in ended, "a good answer was refused"
+            lost = one.data["offer_id"] in ended or one.message.partition_key in taken
+            assert late or stranger or lost, "an answer in time was refused"
+        elif one.fact in _CLOSINGS:
+            taken.add(one.message.partition_key)
 
 
 def _may_be_asked(organization: str, consent: Mapping[str, Any]) -> None:
@@ -143,6 +162,7 @@ def observations_add_up(routing: MemoryDatabase, told: Sequence[Told]) -> None:
     messages = {one.message.id: one for one in told}
     opened = {o.data["offer_id"]: o for o in told if o.fact == "offer.opened"}
     acceptors: dict[str, str] = {}
+    silent: set[str] = set()
     for one in told:
         match one.fact:
             case "offer.accepted" | "offer.declined":
@@ -150,12 +170,15 @@ def observations_add_up(routing: MemoryDatabase, told: Sequence[Told]) -> None:
                 counts["answered"] += 1
                 began = dt.datetime.fromisoformat(opened[one.data["offer_id"]].data["opened_at"])
                 answered = messages[one.message.causation_id or ""].message.time
+                if one.data["offer_id"] in silent:
+                    counts["expired"] -= 1
                 counts["answer_seconds"] += max(0, round((answered - began).total_seconds()))
                 if one.fact == "offer.accepted":
                     acceptors[one.message.partition_key] = one.data["organization"]
                     counts["held"] += 1
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
+                silent.add(one.data["offer_id"])
             case "referral.completed" | "referral.withdrawn" | "referral.failed":
                 if acceptor := acceptors.get(one.message.partition_key):
                     expected[acceptor]["held"] -= 1

@@ -32,6 +32,7 @@ _SCHEMAS = {
     "audit": audit_tables.METADATA,
 }
 _SECOND, _HOUR = dt.timedelta(seconds=1), dt.timedelta(hours=1)
+_NEXT_DEADLINE = "SELECT min(deadline) FROM offers WHERE state = 'open'"
 _UNPUBLISHED = "SELECT number FROM outbox LIMIT 1"
 # More rounds than any story needs to come to rest.
 _PATIENCE = 2_000
@@ -144,6 +145,7 @@ class Story:
             (3, lambda: random.choice(anybody).turn()),
             (2, lambda: random.choice(anybody).retry()),
             (3, self._time_passes),
+            (1, self._deadline_strikes),
             (0.7, lambda: self._restart(random.choice(anybody).name)),
             (0.5 if not self.broker.down else 10, self._break_broker),
             (0.5, self._learn_key),
@@ -182,6 +184,14 @@ class Story:
         spans = {_SECOND: 40, 12 * _SECOND: 30, _HOUR: 12, 25 * _HOUR: 8, 75 * _HOUR: 5, 400 * _HOUR: 2}
         (span,) = self.random.choices(list(spans), list(spans.values()))
         self.time.advance(span)
+
+    def _deadline_strikes(self) -> None:
+        """Time goes on to just past the next deadline, whatever is under way, and the timer comes round."""
+        deadlines = self.services["routing"].database.values(_NEXT_DEADLINE)
+        if deadlines[0] is not None:
+            deadline = dt.datetime.fromtimestamp(deadlines[0] / 1_000_000, dt.UTC)
+            self.time.advance(max(dt.timedelta(0), deadline - self.time.now()) + 3 * _SECOND)
+            self.services["routing"].turn()
 
     def _break_broker(self) -> None:
         self.broker.down = not self.broker.down
@@ -233,6 +243,7 @@ class Story:
         self._come_to_rest()
 
     def _come_to_rest(self) -> None:
+        quiet = False
         for _ in range(_PATIENCE):
             moved = 0
             for service in self.services.values():
@@ -245,13 +256,16 @@ class Story:
             turned = sum(service.turn() for service in self.services.values())
             # A turn may finish what an earlier one left: audit's receipts for a log that is out already.
             said = any(service.database.values(_UNPUBLISHED) for service in self.services.values())
-            if not moved and not turned and not said:
-                waiting = sum(self._waiting(service) for service in self.services.values())
-                if not waiting:
-                    return
-                self.time.advance(10 * _SECOND)
-                for service in self.services.values():
-                    service.retry()
+            if moved or turned or said:
+                quiet = False
+                continue
+            if quiet and not sum(self._waiting(service) for service in self.services.values()):
+                return
+            # Retries have a due time, and routing lets nothing expire while it has just been reading.
+            quiet = True
+            self.time.advance(10 * _SECOND)
+            for service in self.services.values():
+                service.retry()
         raise Restless(f"still moving after {_PATIENCE} rounds")
 
     def _waiting(self, service: Service) -> int:

@@ -62,6 +62,12 @@ def test_late_answers_that_count_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
     _is_noticed("an answer that came late was taken")
 
 
+def test_an_expired_offer_that_takes_no_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    final: dict[OfferEvent, OfferState] = {}
+    monkeypatch.setattr(offer, "OFFER_TRANSITIONS", {**offer.OFFER_TRANSITIONS, OfferState.expired: final})
+    _is_noticed("an answer in time was refused")
+
+
 def test_a_second_acceptance_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     reopened = {OfferEvent.accept: OfferState.accepted}
     offers = {**offer.OFFER_TRANSITIONS, OfferState.revoked: reopened, OfferState.declined: reopened}

@@ -172,16 +172,16 @@ def _save_offers(transaction: Connection, changes: Changes) -> None:
     known = {offer.id: offer for referral in changes.before.values() for offer in referral.offers}
     offers = [offer for referral in changes.after for offer in referral.offers]
     _insert(transaction, OFFERS, [_offer_row(offer) for offer in offers if offer.id not in known])
-    closed: dict[tuple[OfferState, dt.datetime | None, str | None], list[str]] = defaultdict(list)
+    closed: dict[tuple[OfferState, OfferState, dt.datetime | None, str | None], list[str]] = defaultdict(list)
     for offer in offers:
-        if offer.id in known and offer != known[offer.id]:
-            closed[offer.state, offer.closed_at, offer.reason].append(offer.id)
-    # Compare and swap: an offer leaves `open` once, whoever else tries at the same moment. One statement
+        if offer.id in known and offer != (before := known[offer.id]):
+            closed[before.state, offer.state, offer.closed_at, offer.reason].append(offer.id)
+    # Compare and swap: an offer leaves a state once, whoever else tries at the same moment. One statement
     # for each way to close (few in a batch): psycopg2 cannot count the rows of an executemany.
-    for (state, closed_at, reason), ids in closed.items():
+    for (left, state, closed_at, reason), ids in closed.items():
         result = transaction.execute(
             update(OFFERS)
-            .where(OFFERS.c.id.in_(ids), OFFERS.c.state == OfferState.open.value)
+            .where(OFFERS.c.id.in_(ids), OFFERS.c.state == left.value)
             .values(state=state, closed_at=closed_at, reason=reason)
         )
         if result.rowcount != len(ids):

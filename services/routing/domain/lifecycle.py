@@ -134,10 +134,17 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
     closed = close(offer, event, context.now, said.reason)
     # Here a late answer is refused, even when the timer has not come round to the offer yet.
     refuse_if_late(offer, admitted_at)
-    # Measured at the door too: what waited in our own queue was not the organisation's slowness.
-    seconds = max(0, round((admitted_at - offer.opened_at).total_seconds()))
+    if not referral.is_answerable:
+        # In time, but its offer had expired before it was read, and the next one asked was faster.
+        raise Refused("offer-closed", f"The referral is {referral.status}: it can no longer be answered.")
+    seen = Observation(
+        answered=1,
+        # Measured at the door too: what waited in our own queue was not the organisation's slowness.
+        answer_seconds=max(0, round((admitted_at - offer.opened_at).total_seconds())),
+        expired=0 if offer.is_open else -1,
+    )
     if event is OfferEvent.accept:
-        return _accept(referral, closed, seconds, context)
+        return _accept(referral, closed, seen, context)
     assert said.reason is not None
     told = OfferDeclined(
         referral_id=referral.id,
@@ -147,16 +154,14 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
         reason=said.reason,
         note=said.note,
     )
-    return ask_next(
-        with_offer(referral, closed, context.now),
-        Trigger.declined,
-        context,
-        (told,),
-        {offer.organization: Observation(answered=1, answer_seconds=seconds)},
-    )
+    after, observed = with_offer(referral, closed, context.now), {offer.organization: seen}
+    if not offer.is_open:
+        # The next one was asked when the offer expired.
+        return Step(referral=after, facts=(told,), observed=observed)
+    return ask_next(after, Trigger.declined, context, (told,), observed)
 
 
-def _accept(referral: Referral, accepted: Offer, seconds: int, context: Context) -> Step:
+def _accept(referral: Referral, accepted: Offer, seen: Observation, context: Context) -> Step:
     status = next_status(referral.status, ReferralEvent.accept)
     told = OfferAccepted(
         referral_id=referral.id,
@@ -173,8 +178,8 @@ def _accept(referral: Referral, accepted: Offer, seconds: int, context: Context)
         acceptor=accepted.organization,
         due_at=context.policy.progress_due(referral.facts.urgency, context.now),
     )
-    seen = Observation(answered=1, answer_seconds=seconds, held=1)
-    return Step(referral=after, facts=(told, *revoked), observed={accepted.organization: seen})
+    observed = {accepted.organization: replace(seen, held=1)}
+    return Step(referral=after, facts=(told, *revoked), observed=observed)
 
 
 def _progress(referral: Referral, said: ProgressSubmitted, context: Context) -> Step:

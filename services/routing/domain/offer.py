@@ -1,7 +1,11 @@
 """An offer: one organisation is asked, with a deadline, whether it takes the referral.
 
-An offer ends once. Whoever comes later (an answer after the deadline, a second acceptance of an emergency)
-finds it closed and is refused: `close` is the only way out of `open`, and there is no way back.
+`close` is the only way out of `open`, and there is no way back. Whoever comes later (an answer after the
+deadline, a second acceptance of an emergency) finds the offer closed and is refused.
+
+One end is provisional. The timer says `expired` when it has heard nothing; but an answer that reached the
+network's door in time may still lie in an outbox or a queue, because of a broker that was down or a backlog.
+It counts when it is read, as long as nobody else has accepted the referral meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ class OfferEvent(StrEnum):
     revoke = "revoke"
 
 
-# state -> {event: state}. A state without events is an end.
+# state -> {event: state}. A state without events is an end. Out of `expired` leads only an answer in time.
 OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
     OfferState.open: {
         OfferEvent.accept: OfferState.accepted,
@@ -32,7 +36,10 @@ OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
     },
     OfferState.accepted: {},
     OfferState.declined: {},
-    OfferState.expired: {},
+    OfferState.expired: {
+        OfferEvent.accept: OfferState.accepted,
+        OfferEvent.decline: OfferState.declined,
+    },
     OfferState.revoked: {},
 }
 
@@ -54,7 +61,7 @@ class Offer:
 
     @property
     def is_open(self) -> bool:
-        """Whether an answer can still take effect."""
+        """Whether an answer is waited for."""
         return self.state is OfferState.open
 
 
@@ -69,8 +76,8 @@ def close(offer: Offer, event: OfferEvent, now: dt.datetime, reason: str | None 
 def refuse_if_late(offer: Offer, admitted_at: dt.datetime) -> None:
     """Raises Refused `offer-closed` for an answer that was admitted after the deadline.
 
-    What counts is when the answer reached the network's door, not when routing came to read it: while the
-    offer is open, an organisation that answered in time is not made late by our own queue.
+    What counts is when the answer reached the network's door, not when routing came to read it: an
+    organisation that answered in time is not made late by our own queue.
     """
     if admitted_at > offer.deadline:
         raise Refused("offer-closed", "The deadline of the offer had passed when the answer came.")

@@ -54,6 +54,8 @@ class Policy:
     # Organisations asked at the same time; the first acceptance wins.
     emergency_offers: Annotated[int, Range(min=1, max=20)] = 3
     weights: Weights = field(default_factory=Weights)
+    # How long past its deadline an offer stays open, at most, while what was said before it is being read.
+    backlog: Seconds = 900
 
     def deadlines(self, urgency: Urgency) -> Deadlines:
         """The deadlines of an urgency."""
@@ -71,6 +73,10 @@ class Policy:
     def progress_due(self, urgency: Urgency, now: dt.datetime) -> dt.datetime:
         """When the acceptor's silence from now on becomes `referral.overdue`."""
         return now + dt.timedelta(seconds=self.deadlines(urgency).progress)
+
+    def wait_for_backlog(self) -> dt.timedelta:
+        """How long a backlog may hold back the end of an offer."""
+        return dt.timedelta(seconds=self.backlog)
 
     def offers_at_once(self, urgency: Urgency) -> int:
         """How many offers are open at the same time."""

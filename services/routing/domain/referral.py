@@ -3,7 +3,8 @@
     requested --- candidates ---> offered --- accepted ---> in progress / on hold ---> completed
         |                          |   ^
         '--- none --> unplaced <---'   |          any open state can be withdrawn, fail, or turn
-                         '-- by hand --'          out to have been entered in error
+                       | '-- by hand --'          out to have been entered in error
+                       '--- an answer in time, read late ---> accepted
 
 Routing alone moves a referral. The table below is the whole of it; the diagram in `docs/journey.md` is
 generated from it.
@@ -46,7 +47,8 @@ _LEAVE: Mapping[ReferralEvent, ReferralStatus] = {
 REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralStatus]] = {
     _S.requested: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, **_LEAVE},
     _S.offered: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, _E.accept: _S.accepted, **_LEAVE},
-    _S.unplaced: {_E.offer: _S.offered, **_LEAVE},
+    # Accepted after all: the last one asked had answered in time, and its answer was read late.
+    _S.unplaced: {_E.offer: _S.offered, _E.accept: _S.accepted, **_LEAVE},
     _S.accepted: {
         _E.progress: _S.in_progress,
         _E.hold: _S.on_hold,
@@ -96,6 +98,11 @@ class Referral:
     def is_closed(self) -> bool:
         """Whether nothing can happen to it any more."""
         return not REFERRAL_TRANSITIONS[self.status]
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether an acceptance could still take effect: nobody has accepted, and it has not ended."""
+        return ReferralEvent.accept in REFERRAL_TRANSITIONS[self.status]
 
     @property
     def open_offers(self) -> tuple[Offer, ...]:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -53,7 +54,8 @@ from runtime.storage.migrate import differences, upgrade
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
 from services.routing.api import answer_question
 from services.routing.domain.observation import Observation
-from services.routing.handlers import ANSWERS_UNDER_WAY
+from services.routing.domain.policy import Policy
+from services.routing.reading import ANSWERS_UNDER_WAY, QUIET
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import (
     Workbench,
@@ -66,6 +68,7 @@ from tests.unit.services.routing.workbench import (
 )
 
 SECOND = dt.timedelta(seconds=1)
+MINUTE = 60 * SECOND
 COORDINATOR = "kg.coordinator"
 
 
@@ -259,6 +262,44 @@ def test_offers_expire_at_their_deadline_and_the_next_is_asked_until_nobody_is_l
     assert status(bench, referral) == "unplaced"
     assert isinstance(bench.said()[-1].data, ReferralUnplaced)
     assert bench.fire(NOW + 400 * DAY) == []
+
+
+def test_no_offer_expires_while_what_is_being_read_is_older_than_its_deadline(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id(), urgency=Urgency.urgent)))
+    late = bench.clock.time = offer.deadline + 2 * MINUTE
+    bench.take(replace(submitted(new_id()), time=offer.deadline - MINUTE))
+    assert bench.fire(late + SECOND) == [], "an answer may lie a minute further on in the same queue"
+    accepted = bench.take(answer(offer, at=offer.deadline))
+    assert [type(fact) for fact in accepted] == [OfferAccepted]
+
+
+def test_offers_expire_when_nothing_is_left_to_read(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id(), urgency=Urgency.urgent)))
+    late = bench.clock.time = offer.deadline + 2 * MINUTE
+    bench.take(replace(submitted(new_id()), time=offer.deadline - MINUTE))
+    expired, *_ = bench.fire(late + QUIET)
+    assert isinstance(expired, OfferExpired)
+
+
+def test_a_backlog_without_an_end_does_not_keep_offers_open_for_ever(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id(), urgency=Urgency.urgent)))
+    late = bench.clock.time = offer.deadline + Policy().wait_for_backlog()
+    bench.take(replace(submitted(new_id()), time=offer.deadline - MINUTE))
+    expired, *_ = bench.fire(late)
+    assert isinstance(expired, OfferExpired)
+
+
+def test_an_answer_in_time_counts_after_its_offer_expired(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
+    expired, following = bench.fire(offer.deadline + ANSWERS_UNDER_WAY)
+    assert (type(expired), type(following)) == (OfferExpired, OfferOpened)
+    accepted, revoked = bench.take(answer(offer, at=offer.deadline))
+    assert isinstance(accepted, OfferAccepted)
+    assert isinstance(revoked, OfferRevoked)
+    assert status(bench, referral) == "accepted"
+    seen = bench.observations()[offer.organization]
+    assert (seen.answered, seen.expired, seen.held, seen.asked) == (1, 0, 1, 0)
 
 
 def test_more_deadlines_than_one_transaction_takes_on(bench: Workbench) -> None:

@@ -306,13 +306,81 @@ def test_an_answer_admitted_in_time_counts_though_routing_reads_it_late() -> Non
     assert kinds(said) == [OfferAccepted]
 
 
-def test_an_answer_after_the_timer_is_refused() -> None:
-    of = life()
+def test_an_answer_after_the_deadline_is_refused_though_its_offer_expired() -> None:
+    of, first, _ = expired_unheard()
+    late = first.deadline + dt.timedelta(microseconds=1)
+    assert refused(of, answer(first), admitted_at=late) == (first.organization, "offer-closed")
+    assert refused(of, answer(first, Answer.decline), admitted_at=late)[1] == "offer-closed"
+
+
+def test_an_acceptance_in_time_that_was_read_after_the_timer_counts_and_the_next_offer_is_taken_back() -> (
+    None
+):
+    of, first, second = expired_unheard()
+    told, revoked = of.say(answer(first), admitted_at=first.deadline)
+    assert isinstance(told, OfferAccepted)
+    assert told.organization == first.organization
+    assert isinstance(revoked, OfferRevoked)
+    assert revoked.offer_id == second.id
+    assert (of.known.status, of.known.acceptor) == (ReferralStatus.accepted, first.organization)
+    assert refused(of, answer(second)) == (second.organization, "offer-closed")
+
+
+def test_a_decline_in_time_that_was_read_after_the_timer_is_told_and_asks_nobody_else() -> None:
+    of, first, second = expired_unheard()
+    (told,) = of.say(answer(first, Answer.decline), admitted_at=first.deadline)
+    assert isinstance(told, OfferDeclined)
+    assert of.known.open_offers == (second,)
+    assert len(of.known.offers) == 2
+
+
+def test_an_acceptance_in_time_takes_a_referral_back_from_the_coordinators_desk() -> None:
+    of = life("ru.one")
     of.submit()
     offer = open_offer(of)
     of.now = offer.deadline
     of.take(expire(of.known, offer.id, of.context()))
-    assert refused(of, answer(offer), admitted_at=NOW) == (offer.organization, "offer-closed")
+    assert of.known.status is ReferralStatus.unplaced
+    assert kinds(of.say(answer(offer), admitted_at=NOW)) == [OfferAccepted]
+    assert of.known.acceptor == "ru.one"
+    assert of.known.due_at is not None
+
+
+@pytest.mark.parametrize("choice", [Answer.accept, Answer.decline])
+def test_an_answer_in_time_that_was_overtaken_is_refused(choice: Answer) -> None:
+    of, first, second = expired_unheard()
+    of.say(answer(second))
+    assert refused(of, answer(first, choice), admitted_at=first.deadline)[1] == "offer-closed"
+    assert of.known.acceptor == second.organization
+
+
+@pytest.mark.parametrize("end", [withdrawal, revocation, case_refused])
+def test_an_answer_in_time_does_not_open_a_closed_referral_again(end: Any) -> None:
+    of, first, _ = expired_unheard()
+    of.say(end())
+    assert refused(of, answer(first), admitted_at=first.deadline)[1] == "offer-closed"
+
+
+@pytest.mark.parametrize(
+    ("choice", "seen"),
+    [
+        (Answer.accept, Observation(expired=-1, answered=1, answer_seconds=86400, held=1)),
+        (Answer.decline, Observation(expired=-1, answered=1, answer_seconds=86400)),
+    ],
+)
+def test_who_answered_in_time_was_not_silent(choice: Answer, seen: Observation) -> None:
+    of, first, _ = expired_unheard()
+    assert _step(of, answer(first, choice), first.deadline).observed[first.organization] == seen
+
+
+def expired_unheard() -> tuple[Life, Offer, Offer]:
+    """A referral whose first offer expired while the answer to it was under way; the second is open."""
+    of = life("ru.one", "ru.two")
+    of.submit(urgency=Urgency.urgent)
+    first = open_offer(of)
+    of.now = first.deadline + dt.timedelta(seconds=1)
+    of.take(expire(of.known, first.id, of.context()))
+    return of, first, open_offer(of)
 
 
 def test_a_second_answer_to_the_same_offer_is_refused() -> None:

@@ -70,9 +70,9 @@ class Walk(RuleBasedStateMachine):
     def submit(self, urgency: Urgency, to: str | None) -> None:
         self.life.submit(urgency=urgency, to=to)
 
-    def say(self, fact: Fact) -> None:
+    def say(self, fact: Fact, admitted_at: dt.datetime | None = None) -> None:
         before = self.life.known
-        told = self.life.say(fact)
+        told = self.life.say(fact, admitted_at=admitted_at)
         if any(isinstance(one, AnswerRefused | SubmissionRefused) for one in told):
             assert len(told) == 1
             assert self.life.referral is before
@@ -81,11 +81,14 @@ class Walk(RuleBasedStateMachine):
         data=st.data(),
         accepts=st.booleans(),
         stranger=st.sampled_from([None] * 5 + NAMES),
+        in_time=st.booleans(),
     )
-    def answer(self, data: st.DataObject, accepts: bool, stranger: str | None) -> None:
+    def answer(self, data: st.DataObject, accepts: bool, stranger: str | None, in_time: bool) -> None:
+        """in_time: the answer reached the door as soon as it could, however late it is read."""
         if not self.life.known.offers:
             return
         offer = data.draw(st.sampled_from(self.life.known.offers))
+        admitted_at = offer.opened_at if in_time else None
         self.say(
             AnswerSubmitted(
                 referral_id=REFERRAL,
@@ -93,7 +96,8 @@ class Walk(RuleBasedStateMachine):
                 organization=stranger or offer.organization,
                 answer=Answer.accept if accepts else Answer.decline,
                 reason=None if accepts else DeclineReason.other,
-            )
+            ),
+            admitted_at,
         )
 
     @rule(hours=st.integers(min_value=0, max_value=100))
