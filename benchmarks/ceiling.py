@@ -1,9 +1,9 @@
 """The bare broker: the same deliveries a closed loop as our hub's, by plain py-amqp, pipelined.
 
-The messages of some real loops are listened to, then published again and again in a
-virtual host with the same exchanges, queues and bindings: same number, sizes, routing keys and headers,
-persistent and mandatory, confirmed; consumed from every queue and acknowledged in groups. Nothing is
-parsed, decided or stored: what is left is what the broker itself can do.
+The messages of some real loops are listened to. Then their events are published again and again, each as a
+message of its own, in a virtual host with the same exchanges, queues and bindings: same number, sizes,
+routing keys and headers, persistent and mandatory, confirmed; consumed from every queue and acknowledged in
+groups. Nothing is parsed, decided or stored: what is left is what the broker itself can do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from urllib.parse import unquote, urlsplit
 
 import amqp
 
-from contracts.topology import hub_topology
+from contracts.envelope import Envelope
+from contracts.topology import PARTITION_HEADER, hub_topology, partition_of
+from runtime.messaging.parcels import unpack
 from runtime.messaging.rabbitmq import RabbitBroker
 from sandbox.broker import PrivateBroker
 
@@ -80,13 +82,15 @@ class Listener:
                 continue
             quiet_since = time.monotonic()
             traced = message.headers
-            found.append(
+            body = message.body if isinstance(message.body, bytes) else message.body.encode()
+            found.extend(
                 Publication(
                     exchange=traced["exchange_name"],
                     routing_key=traced["routing_keys"][0],
-                    partition_key=traced["properties"]["headers"].get("partitionkey", ""),
-                    size=len(message.body),
+                    partition_key=Envelope.decode(event).partition_key,
+                    size=len(event),
                 )
+                for event in unpack(body)
             )
         return found
 
@@ -174,11 +178,12 @@ def _publish(amqp_uri: str, shape: Sequence[Publication], repeat: int, begin: An
     for _ in range(repeat):
         keys = {publication.partition_key: str(uuid.uuid4()) for publication in shape}
         for publication in shape:
+            key = keys[publication.partition_key]
             message = amqp.Message(
                 bodies[publication.size],
                 delivery_mode=2,
-                message_id=keys[publication.partition_key],
-                application_headers={"partitionkey": keys[publication.partition_key]},
+                message_id=key,
+                application_headers={"partitionkey": key, PARTITION_HEADER: str(partition_of(key))},
             )
             channel.basic_publish(message, publication.exchange, publication.routing_key, mandatory=True)
             published += 1

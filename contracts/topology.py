@@ -6,15 +6,19 @@ needs it exists.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 EVENTS = "kopuro.events"
 CASES = "kopuro.cases"
-ROUTING_PARTITIONED = "routing.partitioned"
+ROUTING_PARTITIONED = "routing.by_partition"
 ROUTING = "routing"  # the consumer of all its partitions
-ROUTING_PARTITIONS = tuple(f"routing.{n}" for n in range(4))
+PARTITIONS = 4
+ROUTING_PARTITIONS = tuple(f"routing.{n}" for n in range(PARTITIONS))
+# The header that says to which partition a message belongs.
+PARTITION_HEADER = "partition"
 # The default exchange: a message goes to the queue that its routing key names.
 DIRECT = ""
 
@@ -46,6 +50,7 @@ class Binding:
     destination: str
     key: str
     to_exchange: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +58,18 @@ class Topology:
     exchanges: tuple[Exchange, ...]
     queues: tuple[Queue, ...]
     bindings: tuple[Binding, ...]
+
+
+def partition_of(partition_key: str) -> int:
+    """The partition of all messages with this key, 0 to PARTITIONS - 1: within it their order is kept."""
+    return zlib.crc32(partition_key.encode("utf-8", "replace")) % PARTITIONS
+
+
+def way_of(exchange: str, routing_key: str, partition_key: str) -> tuple[str, str, int]:
+    """Messages with the same way go to the same queues: exchange, routing key, and the partition where
+    queues share a fact out among them (0 where none do)."""
+    is_shared_out = exchange == EVENTS and routing_key in ROUTING_KEYS
+    return exchange, routing_key, partition_of(partition_key) if is_shared_out else 0
 
 
 def parked(consumer: str) -> str:
@@ -139,10 +156,16 @@ def hub_topology() -> Topology:
     queues: list[Queue] = []
     bindings: list[Binding] = []
     queues.append(parking_queue(ROUTING))
-    for partition in ROUTING_PARTITIONS:
+    for number, partition in enumerate(ROUTING_PARTITIONS):
         queues.append(work_queue(partition, ROUTING))
-        # For a consistent-hash exchange the key is the weight of the queue.
-        bindings.append(Binding(source=ROUTING_PARTITIONED, destination=partition, key="1"))
+        bindings.append(
+            Binding(
+                source=ROUTING_PARTITIONED,
+                destination=partition,
+                key="",
+                arguments={"x-match": "all", PARTITION_HEADER: str(number)},
+            )
+        )
     for key in ROUTING_KEYS:
         bindings.append(Binding(source=EVENTS, destination=ROUTING_PARTITIONED, key=key, to_exchange=True))
     for source, bound in ((EVENTS, EVENT_QUEUES), (CASES, CASE_QUEUES)):
@@ -155,11 +178,7 @@ def hub_topology() -> Topology:
         exchanges=(
             Exchange(name=EVENTS, kind="topic"),
             Exchange(name=CASES, kind="topic"),
-            Exchange(
-                name=ROUTING_PARTITIONED,
-                kind="x-consistent-hash",
-                arguments={"hash-header": "partitionkey"},
-            ),
+            Exchange(name=ROUTING_PARTITIONED, kind="headers"),
         ),
         queues=tuple(queues),
         bindings=tuple(bindings),

@@ -16,8 +16,6 @@ DEFAULT_VHOST = "kopuro"
 MARKER = "KOPURO_PRIVATE_BROKER"
 """Environment variable of the node and all its children: the data directory they belong to."""
 
-_PLUGINS = ("rabbitmq_consistent_hash_exchange",)
-
 # No line here names a wildcard address. The limits are those of one person's machine: quorum queues
 # keep up to one write-ahead file in memory, so that file is an eighth of its default of 512 MB.
 _CONFIGURATION = """\
@@ -174,7 +172,7 @@ def contents(files: BrokerFiles, identity: BrokerIdentity) -> dict[Path, str]:
     return {
         files.identity: identity.to_json(),
         files.configuration: configuration,
-        files.plugins: f"[{','.join(_PLUGINS)}].\n",
+        files.plugins: "[].\n",
         # Present but empty, so that those of the system's own broker are not read instead.
         files.advanced: "[].\n",
         files.script_settings: "",

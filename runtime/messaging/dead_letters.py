@@ -28,6 +28,7 @@ from contracts.facts import CATALOGUE
 from contracts.records import Malformed
 from contracts.topology import DIRECT, PARKED_SUFFIX, Topology, parked
 from runtime.messaging.browsing import Browse, Browsed, Browser
+from runtime.messaging.parcels import count, is_parcel
 from runtime.messaging.parking import FIRST_SEEN, QUEUE, REASON
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
 
@@ -94,6 +95,9 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
     reason = message.headers.get(REASON)
     if reason is None:
         reason = f"the broker gave it up: {death['reason']}" if "reason" in death else "not known"
+        if is_parcel(message.body):
+            # Our own parking takes events out of their parcel, the broker cannot.
+            reason += f", with {count(message.body)} events in it"
     origin = message.headers.get(QUEUE) or death.get("queue")
     return DeadLetter(
         number=message.number,

@@ -27,8 +27,8 @@ from runtime.messaging.ports import Consumer, Delivery
 _log = logging.getLogger(__name__)
 
 BATCH = 200
-# Two batches under way: one is being processed while the next one is on its way here.
-PREFETCH = 2 * BATCH
+# Messages that are under way here while a batch is being processed; each may be a parcel of events.
+PREFETCH = BATCH
 TAKE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 

@@ -1,6 +1,6 @@
 """The broker's fake: the same behaviour suite holds for it and for RabbitMQ.
 
-It keeps what tests of handlers need: topic and consistent-hash exchanges, order, redelivery, single active
+It keeps what tests of handlers need: topic and headers exchanges, order, redelivery, single active
 consumers, returns of what no queue takes. It is not durable and knows no connections that break.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-import zlib
 from collections import deque
 from collections.abc import Sequence
 
-from contracts.topology import DIRECT, Topology
+from contracts.topology import DIRECT, PARTITION_HEADER, Binding, Topology, partition_of
+from runtime.messaging.parcels import unpack
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
 
@@ -32,7 +32,7 @@ class MemoryBroker:
         self.queues: dict[str, _Queue] = {}
         self.private_names = (f"private.{number}" for number in itertools.count())
         self._exchanges: dict[str, str] = {}
-        self._bindings: dict[tuple[str, str, str, bool], None] = {}
+        self._bindings: list[Binding] = []
 
     def declare(self, topology: Topology) -> None:
         """See `ports.Broker`."""
@@ -43,8 +43,8 @@ class MemoryBroker:
                 single = bool(queue.arguments.get("x-single-active-consumer"))
                 self.queues.setdefault(queue.name, _Queue(queue.name, single=single))
             for binding in topology.bindings:
-                place = (binding.source, binding.destination, binding.key, binding.to_exchange)
-                self._bindings[place] = None
+                if binding not in self._bindings:
+                    self._bindings.append(binding)
 
     def publisher(self) -> MemoryPublisher:
         """See `ports.Broker`."""
@@ -66,19 +66,32 @@ class MemoryBroker:
         """The names of the queues that an exchange gives the message to."""
         if exchange == DIRECT:
             return {message.routing_key} & self.queues.keys()
-        bound = [
-            (destination, key, to_exchange)
-            for source, destination, key, to_exchange in self._bindings
-            if source == exchange
-        ]
-        if self._exchanges[exchange] == "x-consistent-hash":
-            spots = sorted(destination for destination, _, _ in bound)
-            return {spots[zlib.crc32(message.partition_key.encode()) % len(spots)]} if spots else set()
+        is_topic = self._exchanges[exchange] == "topic"
+        matches = _topic_binding_matches if is_topic else _headers_binding_matches
         found: set[str] = set()
-        for destination, key, to_exchange in bound:
-            if topic_matches(key, message.routing_key):
-                found |= self.route(destination, message) if to_exchange else {destination}
+        for binding in self._bindings:
+            if binding.source == exchange and matches(binding, message):
+                to = binding.destination
+                found |= self.route(to, message) if binding.to_exchange else {to}
         return found
+
+
+def _topic_binding_matches(binding: Binding, message: Outgoing) -> bool:
+    return topic_matches(binding.key, message.routing_key)
+
+
+def _headers_binding_matches(binding: Binding, message: Outgoing) -> bool:
+    headers = _headers(message)
+    wanted = {name: value for name, value in binding.arguments.items() if not name.startswith("x-")}
+    return all(headers.get(name) == value for name, value in wanted.items())
+
+
+def _headers(message: Outgoing) -> dict[str, str]:
+    return {
+        **message.headers,
+        "partitionkey": message.partition_key,
+        PARTITION_HEADER: str(partition_of(message.partition_key)),
+    }
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:
@@ -145,16 +158,17 @@ class MemoryConsumer:
                 message, redelivered = queue.ready.popleft()
                 self._last_tag += 1
                 self._unacknowledged.append((self._last_tag, queue, message))
-                taken.append(
+                taken.extend(
                     Delivery(
                         tag=self._last_tag,
                         queue=queue.name,
                         routing_key=message.routing_key,
                         message_id=message.message_id,
-                        body=message.body,
-                        headers={**message.headers, "partitionkey": message.partition_key},
+                        body=event,
+                        headers=_headers(message),
                         redelivered=redelivered,
                     )
+                    for event in unpack(message.body)
                 )
             return taken
 

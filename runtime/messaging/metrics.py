@@ -23,7 +23,7 @@ class MessagingMetrics:
             registry=registry,
         )
         self.published = Counter(
-            "kopuro_messages_published", "Messages that the broker has confirmed", registry=registry
+            "kopuro_messages_published", "Events that the broker has confirmed", registry=registry
         )
         self.relay_failures = Counter(
             "kopuro_relay_failures", "Waves that the relay could not finish", registry=registry

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from contracts.envelope import Event
 from contracts.facts import Fact
+from runtime.messaging.parcels import pack
 from runtime.messaging.ports import Outgoing
 
 # What a wave may hold of message bodies; one message may be larger.
@@ -40,7 +41,7 @@ class Outbox:
         self._table = table
 
     def add(self, transaction: Connection, messages: Iterable[Outgoing]) -> None:
-        """Writes messages into the transaction that caused them."""
+        """Writes messages into the transaction that caused them, packed into parcels."""
         rows = [
             {
                 "message_id": message.message_id,
@@ -50,7 +51,7 @@ class Outbox:
                 "headers": dict(message.headers),
                 "body": message.body,
             }
-            for message in messages
+            for message in pack(messages)
         ]
         if rows:
             transaction.execute(insert(self._table), rows)
@@ -86,5 +87,5 @@ class Outbox:
             transaction.execute(delete(self._table).where(self._table.c.number.in_(numbers)))
 
     def depth(self, transaction: Connection) -> int:
-        """How many messages wait."""
+        """How many messages wait; a parcel is one."""
         return transaction.execute(select(func.count()).select_from(self._table)).scalar_one()

@@ -11,6 +11,7 @@ import datetime as dt
 import traceback
 from pathlib import Path
 
+from contracts.envelope import Envelope
 from contracts.errors import KopuroError
 from contracts.records import Malformed
 from contracts.topology import DIRECT, parked
@@ -30,7 +31,7 @@ def parked_message(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
         exchange=DIRECT,
         routing_key=parked(consumer),
         message_id=_storable(delivery.message_id or "unknown", 64),
-        partition_key=_storable(delivery.headers.get("partitionkey", ""), 200),
+        partition_key=_storable(_partition_key(delivery), 200),
         body=delivery.body,
         headers={
             REASON: _storable(reason, 500),
@@ -39,6 +40,13 @@ def parked_message(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
             ROUTING_KEY: _storable(delivery.routing_key, 255),
         },
     )
+
+
+def _partition_key(delivery: Delivery) -> str:
+    try:
+        return Envelope.decode(delivery.body).partition_key
+    except Malformed:
+        return delivery.headers.get("partitionkey", "")
 
 
 def _storable(text: str, length: int) -> str:

@@ -30,7 +30,10 @@ class Outgoing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """A message that arrived. tag: the broker's number for it, rising along one consumer."""
+    """An event that arrived. tag: the broker's number for the message it came in, rising along one consumer.
+
+    Events of one parcel share their tag; message_id and the header `partitionkey` are then the first one's.
+    """
 
     tag: int
     queue: str
@@ -82,8 +85,9 @@ class Consumer(Protocol):
     """One connection that only consumes, from one queue or several."""
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
-        """Waits up to `timeout` seconds for a first message, then adds what has arrived, up to `limit`.
+        """Waits up to `timeout` seconds for a first event, then adds what has arrived, up to `limit`.
 
+        A parcel comes whole, and may bring some more than `limit`.
         Raises BrokerUnavailable; what was not acknowledged is then delivered again, to anybody.
         """
         ...

@@ -10,6 +10,7 @@ from typing import Any
 import amqp
 
 from runtime.identifiers import new_id
+from runtime.messaging.parcels import unpack
 from runtime.messaging.ports import BrokerUnavailable, Delivery
 from runtime.messaging.rabbit_connection import (
     AT_ONCE_SECONDS,
@@ -78,6 +79,8 @@ class RabbitConsumer:
             self._pulse.beat()
         while len(self._arrived) < limit and drain(self._link, AT_ONCE_SECONDS):
             pass
+        while limit < len(self._arrived) and self._arrived[limit].tag == self._arrived[limit - 1].tag:
+            limit += 1
         taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
         return taken
 
@@ -95,17 +98,19 @@ class RabbitConsumer:
     def _on_message(self, queue: str, message: Any) -> None:
         properties = message.properties
         headers = properties.get("application_headers") or {}
+        texts = {name: str(value) for name, value in headers.items()}
         body = message.body
-        self._arrived.append(
+        self._arrived.extend(
             Delivery(
                 tag=message.delivery_info["delivery_tag"],
                 queue=queue,
                 routing_key=message.delivery_info["routing_key"],
                 message_id=properties.get("message_id") or "",
-                body=body if isinstance(body, bytes) else body.encode(),
-                headers={name: str(value) for name, value in headers.items()},
+                body=event,
+                headers=texts,
                 redelivered=bool(message.delivery_info["redelivered"]),
             )
+            for event in unpack(body if isinstance(body, bytes) else body.encode())
         )
 
 

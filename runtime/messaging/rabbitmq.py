@@ -50,7 +50,7 @@ class RabbitBroker:
                 )
             for binding in topology.bindings:
                 bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
-                bind(binding.destination, binding.source, binding.key)
+                bind(binding.destination, binding.source, binding.key, arguments=dict(binding.arguments))
         except BROKEN as error:
             abandon(link)
             # RabbitMQ's own words: which queue or exchange is there already, but different

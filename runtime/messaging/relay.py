@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from runtime.messaging import parcels
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
-from runtime.messaging.ports import Broker, BrokerUnavailable, PublishIncomplete
+from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.exclusive import Exclusive
 
@@ -61,18 +62,17 @@ class Relay:
             waiting = self._outbox.oldest(transaction, WAVE)
         if not waiting:
             return 0
-        numbers = [number for number, _ in waiting]
         started = time.monotonic()
         try:
             self._publisher.publish([message for _, message in waiting])
         except PublishIncomplete as error:
-            self._forget(numbers[: error.confirmed])
+            self._forget(waiting[: error.confirmed])
             if error.unroutable is not None:
                 self._redeclare()
             raise
         self._metrics.confirm_seconds.observe(time.monotonic() - started)
-        self._forget(numbers)
-        return len(numbers)
+        self._forget(waiting)
+        return len(waiting)
 
     def run(self) -> None:
         """Publishes until `stop`, whatever becomes of the broker and the database."""
@@ -106,13 +106,13 @@ class Relay:
         self._wake.set()
         self._ended.wait()
 
-    def _forget(self, numbers: Sequence[int]) -> None:
+    def _forget(self, confirmed: Sequence[tuple[int, Outgoing]]) -> None:
         # Confirmed, row not yet deleted: a crash here publishes them once more, and inboxes know them. For
         # the same reason the deletion need not wait for the disk.
-        if numbers:
+        if confirmed:
             with self._database.write(durable=False) as transaction:
-                self._outbox.forget(transaction, numbers)
-            self._metrics.published.inc(len(numbers))
+                self._outbox.forget(transaction, [number for number, _ in confirmed])
+            self._metrics.published.inc(sum(parcels.count(message.body) for _, message in confirmed))
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

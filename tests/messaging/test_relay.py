@@ -121,6 +121,31 @@ def test_two_waves_keep_the_order_of_commits(database: Database, hub: Broker) ->
     assert arrived(hub, len(ids)) == ids
 
 
+def test_events_of_one_transaction_leave_in_one_message(database: Database, hub: Broker) -> None:
+    bodies = [b'{"n":%d}' % number for number in range(30)]
+    with database.write() as transaction:
+        Outbox(TABLES.outbox).add(
+            transaction,
+            [
+                Outgoing(
+                    exchange="", routing_key="answers", message_id=f"m{n}", partition_key=f"p{n}", body=b
+                )
+                for n, b in enumerate(bodies)
+            ],
+        )
+    registry = CollectorRegistry()
+    relay = Relay(
+        database=database, outbox=Outbox(TABLES.outbox), broker=hub, metrics=MessagingMetrics(registry)
+    )
+    assert relay.publish_wave() == 1
+    assert waiting(database) == []
+    assert registry.get_sample_value("kopuro_messages_published_total") == 30
+    with closing(hub.consumer(["answers"], 10)) as consumer:
+        taken = consumer.take(30, 20)
+        assert [delivery.body for delivery in taken] == bodies
+        consumer.acknowledge(taken)
+
+
 def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> None:
     hub = MemoryBroker()  # without any queue
     fill_outbox(database, numbered(2))

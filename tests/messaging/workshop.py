@@ -149,12 +149,12 @@ def opened(url: str, **options: Any) -> Iterator[Database]:
 
 
 def fill_outbox(database: Database, ids: Sequence[str], *, queue: str = "answers") -> None:
-    """One transaction with a message for each id."""
+    """One transaction with a message for each id, none of which can share a parcel."""
     with database.write() as transaction:
         Outbox(TABLES.outbox).add(
             transaction,
             [
-                Outgoing(exchange="", routing_key=queue, message_id=id_, partition_key="p", body=b"{}")
+                Outgoing(exchange="", routing_key=queue, message_id=id_, partition_key="p", body=b"[]")
                 for id_ in ids
             ],
         )

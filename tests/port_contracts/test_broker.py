@@ -8,8 +8,20 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from contracts.topology import DIRECT, EVENTS, Binding, Exchange, Queue, Topology, hub_topology, work_queue
+from contracts.topology import (
+    DIRECT,
+    EVENTS,
+    PARTITION_HEADER,
+    Binding,
+    Exchange,
+    Queue,
+    Topology,
+    hub_topology,
+    partition_of,
+    work_queue,
+)
 from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.parcels import pack
 from runtime.messaging.ports import (
     Broker,
     BrokerUnavailable,
@@ -24,7 +36,7 @@ PARTITIONS = ("part.0", "part.1", "part.2", "part.3")
 TOPOLOGY = Topology(
     exchanges=(
         Exchange(name="topic", kind="topic"),
-        Exchange(name="hashed", kind="x-consistent-hash", arguments={"hash-header": "partitionkey"}),
+        Exchange(name="shared", kind="headers"),
     ),
     queues=(
         *(Queue(name=name, arguments={"x-queue-type": "quorum"}) for name in ("a", "b", "all")),
@@ -35,8 +47,16 @@ TOPOLOGY = Topology(
         Binding(source="topic", destination="a", key="offer.*"),
         Binding(source="topic", destination="b", key="referral.#"),
         Binding(source="topic", destination="b", key="*.accepted"),
-        Binding(source="topic", destination="hashed", key="hash.*", to_exchange=True),
-        *(Binding(source="hashed", destination=name, key="1") for name in PARTITIONS),
+        Binding(source="topic", destination="shared", key="share.*", to_exchange=True),
+        *(
+            Binding(
+                source="shared",
+                destination=name,
+                key="",
+                arguments={"x-match": "all", PARTITION_HEADER: str(number)},
+            )
+            for number, name in enumerate(PARTITIONS)
+        ),
     ),
 )
 # Seconds to wait for what will come, and for what will not.
@@ -126,10 +146,10 @@ def test_a_topic_exchange_gives_to_no_queue_whose_pattern_does_not_match(hub: Br
     assert emptied(hub, "a") == emptied(hub, "b") == []
 
 
-def test_a_consistent_hash_keeps_a_key_in_one_queue_and_spreads_the_keys(hub: Broker) -> None:
+def test_partitions_keep_a_key_in_one_queue_and_spread_the_keys(hub: Broker) -> None:
     # through a binding between exchanges, and so by the header, not by the routing key
     keys = [f"referral-{number}" for number in range(200)]
-    wave = [to(f"hash.{again}", f"{key}/{again}", partition_key=key) for again in "xy" for key in keys]
+    wave = [to(f"share.{again}", f"{key}/{again}", partition_key=key) for again in "xy" for key in keys]
     publish(hub, wave)
     with consuming(hub, *PARTITIONS) as consumer:
         taken = take(consumer, len(wave))
@@ -176,8 +196,44 @@ def test_bytes_and_headers_arrive_as_they_were_sent(hub: Broker) -> None:
     assert [delivery.body for delivery in taken] == bodies
     assert ids(taken) == ["m0", "m1", "m2", "m3"]
     for delivery in taken:
-        assert delivery.headers == {**headers, "partitionkey": "ключ"}
+        partition = str(partition_of("ключ"))
+        assert delivery.headers == {**headers, "partitionkey": "ключ", PARTITION_HEADER: partition}
         assert (delivery.queue, delivery.routing_key, delivery.redelivered) == ("a", "a", False)
+
+
+def event(number: int) -> Outgoing:
+    """A message that can travel with others."""
+    return Outgoing(
+        exchange=DIRECT,
+        routing_key="a",
+        message_id=f"m{number}",
+        partition_key=f"p{number}",
+        body=b'{"number":%d}' % number,
+    )
+
+
+def test_a_parcel_arrives_as_the_events_in_it(hub: Broker) -> None:
+    events = [event(number) for number in range(5)]
+    (parcel,) = pack(events)
+    publish(hub, [parcel, event(5)])
+    with consuming(hub, "a") as consumer:
+        taken = take(consumer, 6)
+    assert [delivery.body for delivery in taken] == [*(e.body for e in events), event(5).body]
+    assert [delivery.tag for delivery in taken] == [taken[0].tag] * 5 + [taken[5].tag]
+    assert taken[5].tag > taken[0].tag
+
+
+def test_a_parcel_comes_whole_and_is_acknowledged_whole(hub: Broker) -> None:
+    first, second = pack([event(1), event(2), event(3)])[0], pack([event(4), event(5)])[0]
+    publish(hub, [first, second])
+    with consuming(hub, "a", prefetch=1) as consumer:
+        taken = consumer.take(2, LONG)
+        assert [delivery.body for delivery in taken] == [event(n).body for n in (1, 2, 3)]
+        consumer.acknowledge(taken)
+        assert [delivery.body for delivery in take(consumer, 2)] == [event(n).body for n in (4, 5)]
+    # the second was not acknowledged: it comes again, and the first does not
+    with consuming(hub, "a") as consumer:
+        assert [d.body for d in consumer.take(9, LONG)] == [event(n).body for n in (4, 5)]
 
 
 def test_prefetch_bounds_what_is_under_way(hub: Broker) -> None:

@@ -95,11 +95,6 @@ def test_nobody_watches_for_an_epmd_to_start(broker: PrivateBroker) -> None:
         time.sleep(0.05)
 
 
-def test_has_the_consistent_hash_exchange(vhost: str) -> None:
-    with channel_of(vhost) as channel:
-        channel.exchange_declare("by-key", "x-consistent-hash", durable=True, auto_delete=False)
-
-
 def test_knows_no_guest(broker: PrivateBroker) -> None:
     with (
         pytest.raises(amqp.AccessRefused),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -9,12 +10,16 @@ from contracts.topology import (
     CASES,
     DIRECT,
     EVENTS,
+    PARTITION_HEADER,
+    PARTITIONS,
     ROUTING_PARTITIONED,
     ROUTING_PARTITIONS,
     ROUTING_QUERIES,
     Binding,
     Queue,
     hub_topology,
+    partition_of,
+    way_of,
 )
 
 TOPOLOGY = hub_topology()
@@ -125,9 +130,7 @@ def test_audit_takes_everything_said_in_the_open() -> None:
 
 @pytest.mark.parametrize("binding", TOPOLOGY.bindings, ids=lambda b: f"{b.source}-{b.key}-{b.destination}")
 def test_each_binding_takes_some_fact(binding: Binding) -> None:
-    if binding.source == ROUTING_PARTITIONED:
-        assert int(binding.key) >= 1  # the weight of the partition
-    else:
+    if binding.source != ROUTING_PARTITIONED:
         facts = [fact for fact in CATALOGUE.values() if fact.exchange == binding.source]
         assert any(takes(binding.key, fact.routing_key) for fact in facts)
 
@@ -150,14 +153,41 @@ def test_ciphertext_travels_on_its_own_exchange_and_nothing_else_does() -> None:
 
 def test_routing_keeps_the_order_of_each_referral() -> None:
     (partitioned,) = [e for e in TOPOLOGY.exchanges if e.name == ROUTING_PARTITIONED]
-    assert partitioned.kind == "x-consistent-hash"
-    assert partitioned.arguments == {"hash-header": "partitionkey"}
-    assert {b.destination for b in TOPOLOGY.bindings if b.source == ROUTING_PARTITIONED} == set(
-        ROUTING_PARTITIONS
-    )
+    assert partitioned.kind == "headers"
+    shares = {b.destination: b.arguments for b in TOPOLOGY.bindings if b.source == ROUTING_PARTITIONED}
+    # each partition has one queue, whose process sees all of a referral
+    assert shares == {
+        name: {"x-match": "all", PARTITION_HEADER: str(number)}
+        for number, name in enumerate(ROUTING_PARTITIONS)
+    }
     # a fact that reached a partition by a second way would overtake those before it
     assert all(
         bound_to(p) == [b for b in bound_to(p) if b.source == ROUTING_PARTITIONED]
         for p in QUEUES
         if p in ROUTING_PARTITIONS
     )
+
+
+def test_a_partition_is_for_ever_and_there_are_as_many_as_queues() -> None:
+    keys = [f"0199c0de-0000-7000-8000-{number:012x}" for number in range(400)]
+    spread = Counter(partition_of(key) for key in keys)
+    assert set(spread) == set(range(PARTITIONS))
+    assert min(spread.values()) > 60
+    # Two versions of the software beside each other must agree.
+    assert [partition_of(key) for key in keys[:8]] == [0, 2, 0, 2, 1, 3, 1, 3]
+
+
+def test_what_queues_share_out_goes_its_own_way_for_each_partition() -> None:
+    zero, three = "0199c0de-0000-7000-8000-000000000000", "0199c0de-0000-7000-8000-000000000005"
+    assert way_of(EVENTS, "referral.submitted", zero) != way_of(EVENTS, "referral.submitted", three)
+    # everything else reaches the same queues whatever its key
+    assert way_of(EVENTS, "offer.opened", zero) == way_of(EVENTS, "offer.opened", three)
+    assert way_of(DIRECT, "referral.submitted", zero) == way_of(DIRECT, "referral.submitted", three)
+    assert way_of(EVENTS, "offer.opened", zero) != way_of(EVENTS, "offer.accepted", zero)
+
+
+def test_every_fact_that_is_shared_out_has_a_way_of_its_own() -> None:
+    for binding in TOPOLOGY.bindings:
+        if binding.destination == ROUTING_PARTITIONED:
+            ways = {way_of(binding.source, binding.key, f"key {number}") for number in range(100)}
+            assert len(ways) == PARTITIONS

@@ -149,6 +149,16 @@ def test_a_letter_that_the_broker_gave_up_is_described_by_its_latest_death() -> 
     assert (letter.origin, letter.first_seen) == ("letters.0", SEEN)
 
 
+def test_a_parcel_that_the_broker_gave_up_says_how_many_events_are_in_it() -> None:
+    death = {"reason": "delivery_limit", "queue": "letters.0"}
+    body = b"[\n" + PUBLIC + b",\n" + PUBLIC + b"\n]"
+    letter = describe("letters", browsed(headers={"x-death": [death]}, body=body))
+    assert letter.reason == "the broker gave it up: delivery_limit, with 2 events in it"
+    # what is in it may be sealed: nothing is shown of it
+    assert letter.event is None
+    assert open_data(body) is None
+
+
 def test_what_was_first_seen_earlier_and_then_given_up_by_the_broker_keeps_its_time() -> None:
     death = {"reason": "delivery_limit", "queue": "letters.0", "time": dt.datetime(2027, 1, 1)}  # noqa: DTZ001 - py-amqp's
     letter = describe("letters", browsed(headers={FIRST_SEEN: SEEN, "x-death": [death]}))
