@@ -140,8 +140,9 @@ class Transport:
         for chunk in answer.iter_bytes():
             body += chunk
             if len(body) > self._largest_answer:
+                place = _place(str(answer.request.url))
                 raise DefectError(
-                    f"the answer of {_place(str(answer.request.url))} has more than {self._largest_answer:,} bytes, "
+                    f"the answer of {place} has more than {self._largest_answer:,} bytes, "
                     "which no answer of a hub should have"
                 )
         return bytes(body)

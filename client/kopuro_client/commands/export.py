@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from kopuro_client.commands.export_files import MANIFEST, WRITERS, Export
+from kopuro_client.commands.export_files import MANIFEST, Export
+from kopuro_client.commands.export_formats import require
 from kopuro_client.commands.session import Session
-from kopuro_client.records import ExportedEntry
+from kopuro_client.records import ExportPage
+
+# What is held in memory at a time; the hub gives no more.
+PAGE: Final = 5_000
 
 
 class Format(StrEnum):
@@ -25,32 +30,37 @@ def export(
     since: Annotated[str | None, typer.Option("--from", help="From this time on (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Before this time (RFC 3339).")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="parquet needs pyarrow.")] = Format.ndjson,
+    format_: Annotated[
+        Format, typer.Option("--format", help="parquet needs kopuro-client[parquet].")
+    ] = Format.ndjson,
     file_entries: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="At most so many in a file.")
     ] = 50_000,
 ) -> None:
     """Export entries with what opens them. That you did is on record."""
-    if format_ is Format.parquet:
-        WRITERS[format_]([])  # what is missing is said before anything is fetched
+    require(format_.value)  # what is missing is said before anything is asked, for asking is on record
     asked = {"from": since, "to": until, "type": type_, "format": format_.value}
     files = Export(directory, {name: value for name, value in asked.items() if value is not None})
+
+    def page(after: str | None, limit: int) -> ExportPage:
+        return session.hub.export_page(since=since, until=until, event_type=type_, after=after, limit=limit)
+
     while not files.is_complete:
-        pending: list[ExportedEntry] = []
-        after = files.next
-        while True:
-            limit = min(5_000, file_entries - len(pending))
-            page = session.hub.export_page(
-                since=since, until=until, event_type=type_, after=after, limit=limit
-            )
-            files.begin(page["size"], page["checkpoint"])
-            pending += page["entries"]
-            after = page["next"]
-            if after is None or len(pending) >= file_entries:
-                break
-        files.add(pending, after)
+        files.add(_pages(page, after=files.next, most=file_entries))
         session.out.note(f"{files.entries} entries")
     if session.out.as_json:
         session.out.document(files.manifest)
     else:
         session.out.text(directory / MANIFEST)
+
+
+def _pages(
+    ask: Callable[[str | None, int], ExportPage], *, after: str | None, most: int
+) -> Iterator[ExportPage]:
+    """Pages after a cursor, until they hold `most` entries or there are no more."""
+    while most > 0:
+        page = ask(after, min(PAGE, most))
+        yield page
+        after, most = page["next"], most - len(page["entries"])
+        if after is None:
+            return

@@ -10,34 +10,20 @@ export goes on with the file that was being written.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
-from importlib import import_module
+from collections.abc import Iterable, Mapping
+from hashlib import file_digest
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from kopuro_client.commands.export_formats import WRITERS
 from kopuro_client.errors import InvalidArgumentError
-from kopuro_client.records import ExportedEntry
-from kopuro_client.tlog.durable_file import write_durably
+from kopuro_client.records import ExportPage
+from kopuro_client.tlog.durable_file import INCOMING, durably, write_durably
 
 FORMAT: Final = "kopuro-export/1"
 MANIFEST: Final = "manifest.json"
-COLUMNS: Final = (
-    "index",
-    "time",
-    "type",
-    "hub",
-    "actor",
-    "referral_id",
-    "message_id",
-    "organization",
-    "commitment",
-    "salt",
-    "data",
-)
 
 
 class Export:
@@ -57,8 +43,10 @@ class Export:
         }
         if (directory / MANIFEST).exists():
             self._resume(asked)
-        elif directory.exists() and any(directory.iterdir()):
+        elif directory.exists() and any(not _is_left_over(file) for file in directory.iterdir()):
             raise InvalidArgumentError(f"{directory} is not empty, and holds no export")
+        for file in directory.glob(f"{INCOMING}*"):
+            file.unlink(missing_ok=True)  # of a run that was killed
 
     @property
     def is_complete(self) -> bool:
@@ -74,81 +62,66 @@ class Export:
     def entries(self) -> int:
         return sum(file["entries"] for file in self.manifest["files"])
 
-    def begin(self, size: int, checkpoint: str) -> None:
-        """The tree everything lies in, of the first page."""
+    def add(self, pages: Iterable[ExportPage]) -> None:
+        """One file more, of these pages. Each is written before the next is asked for."""
+        coming = iter(pages)
+        first = next(coming)
         if self.manifest["checkpoint"] is None:
-            self.manifest |= {"size": size, "checkpoint": checkpoint}
-
-    def add(self, entries: Sequence[ExportedEntry], following: str | None) -> None:
-        """One file more. following: the cursor after it, None after the last."""
-        if entries:
-            form = self.manifest["asked"]["format"]
-            content = WRITERS[form](entries)
-            name = f"entries-{len(self.manifest['files']) + 1:06}.{form}"
-            write_durably(self._directory / name, content)
-            self.manifest["files"].append(
-                {
-                    "name": name,
-                    "sha256": sha256(content).hexdigest(),
-                    "bytes": len(content),
-                    "entries": len(entries),
-                    "first_index": entries[0]["index"],
-                    "last_index": entries[-1]["index"],
-                }
-            )
+            # Everything lies in the tree of the first page.
+            self.manifest |= {"size": first["size"], "checkpoint": first["checkpoint"]}
+        following = first["next"]
+        if first["entries"]:
+            following = self._write(chain([first], coming))
         self.manifest |= {"next": following, "complete": following is None}
         text = json.dumps(self.manifest, ensure_ascii=False, indent=2) + "\n"
         write_durably(self._directory / MANIFEST, text.encode())
 
+    def _write(self, pages: Iterable[ExportPage]) -> str | None:
+        """The cursor after the file's last entry."""
+        form = self.manifest["asked"]["format"]
+        path = self._directory / f"entries-{len(self.manifest['files']) + 1:06}.{form}"
+        entries, ends, following = 0, [], None
+        with durably(path) as file, WRITERS[form](file) as write:
+            for page in pages:
+                write(page["entries"])
+                entries += len(page["entries"])
+                ends += [entry["index"] for entry in (*page["entries"][:1], *page["entries"][-1:])]
+                following = page["next"]
+        digest, size = _measured(path)
+        self.manifest["files"].append(
+            {
+                "name": path.name,
+                "sha256": digest,
+                "bytes": size,
+                "entries": entries,
+                "first_index": ends[0],
+                "last_index": ends[-1],
+            }
+        )
+        return following
+
     def _resume(self, asked: Mapping[str, str]) -> None:
         try:
             found = json.loads((self._directory / MANIFEST).read_bytes())
-            if found["format"] != FORMAT or found["asked"] != dict(asked):
-                raise InvalidArgumentError(f"{self._directory} holds another export")
-            for file in found["files"]:
-                path = self._directory / Path(file["name"]).name
-                if sha256(path.read_bytes()).hexdigest() != file["sha256"]:
-                    raise InvalidArgumentError(f"{path} is not what was exported")
+            of_this = found["format"] == FORMAT and found["asked"] == dict(asked)
+            files = [self._directory / Path(file["name"]).name for file in found["files"]]
+            promised = [(file["sha256"], file["bytes"]) for file in found["files"]]
+            measured = [_measured(file) for file in files] if of_this else []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidArgumentError(f"the export in {self._directory} cannot be read") from error
+        if not of_this:
+            raise InvalidArgumentError(f"{self._directory} holds another export")
+        for file, was, is_ in zip(files, promised, measured, strict=True):
+            if was != is_:
+                raise InvalidArgumentError(f"{file} is not what was exported")
         self.manifest = found
 
 
-def _ndjson(entries: Sequence[ExportedEntry]) -> bytes:
-    return b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries)
+def _measured(file: Path) -> tuple[str, int]:
+    """SHA-256 in hex, and the bytes."""
+    with file.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest(), file.stat().st_size
 
 
-def _csv(entries: Sequence[ExportedEntry]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(map(_row, entries))
-    return text.getvalue().encode()
-
-
-def _parquet(entries: Sequence[ExportedEntry]) -> bytes:
-    try:
-        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError:
-        raise InvalidArgumentError("parquet needs pyarrow: pip install 'kopuro-client[parquet]'") from None
-    rows = [_row(entry) for entry in entries]
-    types = {name: arrow.int64() if name == "index" else arrow.string() for name in COLUMNS}
-    table = arrow.table({name: arrow.array([row[name] for row in rows], types[name]) for name in COLUMNS})
-    sink = io.BytesIO()
-    parquet.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
-
-
-def _row(entry: ExportedEntry) -> dict[str, Any]:
-    """Flat: the leaf's fields, and the content as JSON text."""
-    leaf = json.loads(entry["leaf"])
-    data = None if entry["data"] is None else json.dumps(entry["data"], ensure_ascii=False, sort_keys=True)
-    opened = {"index": entry["index"], "salt": entry["salt"], "data": data}
-    return {name: opened.get(name, leaf.get(name)) for name in COLUMNS}
-
-
-WRITERS: Final[Mapping[str, Callable[[Sequence[ExportedEntry]], bytes]]] = {
-    "ndjson": _ndjson,
-    "csv": _csv,
-    "parquet": _parquet,
-}
+def _is_left_over(file: Path) -> bool:
+    return file.name.startswith(INCOMING)

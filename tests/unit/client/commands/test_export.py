@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import json
+import sys
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pyarrow
 import pytest
+from pyarrow.parquet import ParquetFile
 
+from kopuro_client.commands.export_formats import COLUMNS, WRITERS
+from kopuro_client.records import ExportedEntry
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import Answer, FakeHub, answer
 
@@ -18,12 +23,15 @@ PATH = "/audit/v1/export"
 
 
 def entry(index: int) -> dict[str, Any]:
-    leaf = json.dumps({"type": "kopuro.offer.opened.v1", "message_id": f"m{index}", "time": "t"})
+    time = f"2026-03-01T12:00:00.{index:06}Z"
+    leaf = json.dumps({"type": "kopuro.offer.opened.v1", "message_id": f"m{index}", "time": time})
     return {"index": index, "leaf": leaf, "salt": "cw==", "data": {"rank": index, "имя": "ө"}}
 
 
-def page(*indices: int, following: str | None, note: str = "note") -> Answer:
-    lines = [*map(entry, indices), {"next": following, "size": 9, "checkpoint": note}]
+def page(*entries: int | dict[str, Any], following: str | None, note: str = "note") -> Answer:
+    """Of the entries with these indices, or of these."""
+    shown = [entry(one) if isinstance(one, int) else one for one in entries]
+    lines = [*shown, {"next": following, "size": 9, "checkpoint": note}]
     return Answer(status=200, body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
 
@@ -87,11 +95,106 @@ def test_csv_is_flat_with_the_content_as_json(hub: FakeHub, run: Run, tmp_path: 
     assert json.loads(row["data"]) == {"rank": 0, "имя": "ө"}
 
 
-@pytest.mark.skipif(find_spec("pyarrow") is not None, reason="says what is missing where it is missing")
-def test_parquet_says_what_it_needs_before_anything_is_asked(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_parquet_holds_what_ndjson_holds(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    erased = {**entry(3), "salt": None, "data": None}
+    answers = [page(0, 1, 2, following="a"), page(erased, 4, following=None)]
+    hub.script("GET", PATH, *answers, *answers)
+    for form in ("ndjson", "parquet"):
+        assert run("export", str(tmp_path / form), "--format", form).code == 0
+    lines = (tmp_path / "ndjson" / "entries-000001.ndjson").read_text().splitlines()
+    file = tmp_path / "parquet" / "entries-000001.parquet"
+    (named,) = manifest(tmp_path / "parquet")["files"]
+    assert (named["sha256"], named["bytes"]) == (sha256(file.read_bytes()).hexdigest(), file.stat().st_size)
+    assert (named["entries"], named["first_index"], named["last_index"]) == (5, 0, 4)
+    with ParquetFile(file) as opened:
+        assert opened.num_row_groups == 2, "a page each"
+        assert str(opened.schema_arrow.field("time").type) == "timestamp[us, tz=UTC]"
+        assert opened.schema_arrow.names == list(COLUMNS)
+        rows = opened.read().to_pylist()
+    for row, line in zip(rows, map(json.loads, lines), strict=True):
+        leaf = json.loads(line["leaf"])
+        assert (row["index"], row["salt"]) == (line["index"], line["salt"])
+        assert row["time"] == dt.datetime.fromisoformat(leaf["time"])
+        assert (None if row["data"] is None else json.loads(row["data"])) == line["data"]
+        assert {name: row[name] for name in leaf} == {**leaf, "time": row["time"]}
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
+def test_a_page_is_on_disk_before_the_next_is_asked_for(
+    hub: FakeHub, run: Run, tmp_path: Path, form: str
+) -> None:
+    """However large a file is, one page of it is in memory."""
+    written: list[int] = []
+
+    def second() -> Answer:
+        (incoming,) = (tmp_path / "x").glob(".incoming-*")
+        written.append(incoming.stat().st_size)
+        return page(*range(3_000, 3_010), following=None)
+
+    hub.script("GET", PATH, page(*range(3_000), following="a"), second)
+    assert run("export", str(tmp_path / "x"), "--format", form).code == 0
+    (file,) = manifest(tmp_path / "x")["files"]
+    assert file["entries"] == 3_010
+    # What a stream holds back is bounded; so is what parquet writes at the file's end.
+    assert written[0] > file["bytes"] * 0.7
+
+
+def test_parquet_keeps_no_more_than_a_page_in_memory(tmp_path: Path) -> None:
+    pages = 40
+    peaks = []
+    with (tmp_path / "x").open("wb") as file, WRITERS["parquet"](file) as write:
+        before = pyarrow.total_allocated_bytes()
+        for number in range(pages):
+            write([cast(ExportedEntry, entry(number * 1_000 + at)) for at in range(1_000)])
+            peaks.append(pyarrow.total_allocated_bytes() - before)
+    assert ParquetFile(tmp_path / "x").metadata.num_rows == pages * 1_000
+    assert max(peaks[5:]) < 2 * max(peaks[:5]) + 1_000_000
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_broken_off_in_the_middle_of_a_file_nothing_of_it_is_left(
+    hub: FakeHub, run: Run, tmp_path: Path, form: str
+) -> None:
+    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+    hub.script("GET", PATH, page(0, following="a"), refused, page(0, following=None))
+    ran = run("export", str(tmp_path / "x"), "--format", form)
+    assert (ran.code, ran.err.count("\n")) == (3, 1)
+    assert list((tmp_path / "x").iterdir()) == []
+    assert run("export", str(tmp_path / "x"), "--format", form).code == 0
+    assert manifest(tmp_path / "x")["complete"]
+
+
+def test_what_a_killed_run_left_is_cleared_away(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ".incoming-abc").write_bytes(b"half a file")
+    hub.script("GET", PATH, page(0, following=None))
+    assert run("export", str(tmp_path / "x")).code == 0
+    assert {file.name for file in (tmp_path / "x").iterdir()} == {"entries-000001.ndjson", "manifest.json"}
+
+
+def test_nothing_found_is_an_export_without_files(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    hub.script("GET", PATH, page(following=None))
+    assert run("export", str(tmp_path / "x"), "--format", "parquet").code == 0
+    found = manifest(tmp_path / "x")
+    assert (found["files"], found["complete"], found["size"]) == ([], True, 9)
+
+
+NAIVE = json.dumps({"time": "2026-03-01T12:00:00"})
+
+
+@pytest.mark.parametrize("leaf", ["[]", "{}", "no json", NAIVE, json.dumps({"time": "noon"})])
+def test_an_entry_that_is_none_is_the_hubs_fault(hub: FakeHub, run: Run, tmp_path: Path, leaf: str) -> None:
+    hub.script("GET", PATH, page({**entry(0), "leaf": leaf}, following=None))
+    assert run("export", str(tmp_path / "x"), "--format", "parquet").code == 8
+
+
+def test_parquet_says_what_it_needs_before_anything_is_asked(
+    hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     ran = run("export", str(tmp_path / "x"), "--format", "parquet")
     assert ran.code == 2
-    assert "kopuro-client[parquet]" in ran.err
+    assert "pip install 'kopuro-client[parquet]'" in ran.err
     assert hub.requests_to(PATH) == []
 
 
