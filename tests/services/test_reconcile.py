@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from contracts.envelope import Envelope
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
+from sandbox.hub_files import HubFiles
 from services.audit import reconcile
 from services.audit.adapters.service_states import SERVICES, open_read_only
 from services.delivery.adapters.tables import MESSAGES
@@ -22,6 +25,7 @@ from services.delivery.domain.recipients import RECIPIENTS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.tables import OFFERS, REFERRALS
 from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
+from tests.servers import PostgresServer
 from tests.unit.services.audit.logs import LogOnDatabase, event, new_key
 
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -29,14 +33,14 @@ THEN = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
 
 
 class HubOnDisk:
-    """A database for each service, and referrals in them as their services would have left them."""
+    """A database for each service, and referrals in them as their services would have left them.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        (directory / "data").mkdir()
-        self.databases = {
-            name: Database.open(f"sqlite:///{directory}/data/{name}.sqlite") for name in SERVICES
-        }
+    template: the databases' URL, with `{service}` in it.
+    """
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.databases = {name: Database.open(template.format(service=name)) for name in SERVICES}
         for name, database in self.databases.items():
             upgrade(f"services.{name}", database)
         self.log = LogOnDatabase(database=self.databases["audit"], key=new_key())
@@ -111,15 +115,28 @@ class HubOnDisk:
         return event(f"kopuro.{fact}.v1", data=data, partition_key=referral_id, time=time)
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[HubOnDisk]:
-    made = HubOnDisk(tmp_path)
-    yield made
-    made.close()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def hub(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HubOnDisk]:
+    """On each kind of database in turn; the command finds it by its environment."""
+    with ExitStack() as cleaning:
+        template = f"sqlite:///{tmp_path}/{{service}}.sqlite"
+        if request.param == "postgresql":
+            server: PostgresServer = request.getfixturevalue("postgres")
+            base = f"reconciled_{secrets.token_hex(6)}"
+            for name in SERVICES:
+                url = server.create_database(f"{base}_{name}")
+                cleaning.callback(server.drop_database, url)
+            template = f"{url.rpartition('/')[0]}/{base}_{{service}}"
+        monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", template)
+        made = HubOnDisk(template)
+        cleaning.callback(made.close)
+        yield made
 
 
 def run(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict[str, Any]]]:
-    status = reconcile.main(["--data-dir", str(hub.directory), "--json"])
+    status = reconcile.main(["--json"])
     *found, summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert summary["differences"] == len(found)
     return status, found
@@ -129,7 +146,7 @@ def test_a_hub_whose_records_agree(hub: HubOnDisk, capsys: pytest.CaptureFixture
     for _ in range(3):
         hub.refer()
     assert run(hub, capsys) == (0, [])
-    assert reconcile.main(["--data-dir", str(hub.directory)]) == 0
+    assert reconcile.main([]) == 0
     assert "agree: 3 referrals and 6 messages" in capsys.readouterr().out
 
 
@@ -156,7 +173,7 @@ def test_what_is_missing_somewhere_is_named(
 def test_what_is_still_moving_is_left_out(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
     hub.refer(skip="entry kopuro.offer.accepted.v1", moved=dt.datetime.now(dt.UTC))
     assert run(hub, capsys)[0] == 0
-    assert reconcile.main(["--data-dir", str(hub.directory), "--settled", "0"]) == 1
+    assert reconcile.main(["--settled", "0"]) == 1
 
 
 def test_over_many_pages_nobody_is_passed_over(
@@ -174,14 +191,22 @@ def test_over_many_pages_nobody_is_passed_over(
 
 
 def test_what_it_takes_for_delivered_is_what_delivery_takes_from_the_exchange() -> None:
-    taken = {".".join(type.split(".")[1:-1]) for type in RECIPIENTS} - {"receipt.issued"}
+    taken = {".".join(type.split(".")[1:-1]) for type in RECIPIENTS} - {"receipt.issued", "receipts.issued"}
     assert taken == reconcile.DELIVERED
 
 
 def test_it_cannot_write(hub: HubOnDisk) -> None:
-    engine = open_read_only(f"sqlite:///{hub.directory}/data/routing.sqlite")
-    with pytest.raises(OperationalError, match="readonly"), engine.begin() as connection:
+    hub.refer()
+    engine = open_read_only(hub.template.format(service="routing"))
+    with pytest.raises(DBAPIError, match=r"read-?only"), engine.begin() as connection:
         connection.execute(REFERRALS.delete())
+    engine.dispose()
+
+
+def test_a_data_directory_is_that_of_a_hub_that_kopuro_up_started(tmp_path: Path) -> None:
+    files = HubFiles(tmp_path)
+    expected = {name: f"sqlite:///{files.database(name)}" for name in SERVICES}
+    assert reconcile.database_urls(tmp_path, {"KOPURO_DATABASE_TEMPLATE": "x://{service}"}) == expected
 
 
 def test_misused_or_unreadable_it_says_so(
