@@ -56,7 +56,7 @@ def accepted() -> Event[Fact]:
 
 
 class AuditedHub:
-    """published: the log's directory. environment: variables besides."""
+    """published: the log's directory. hub: its country. environment: variables besides."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class AuditedHub:
         directory: Path,
         *,
         package: str = "services.audit",
+        hub: str = HUB,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         broker = RabbitBroker(vhost)
@@ -77,15 +78,16 @@ class AuditedHub:
         upgrade("services.audit", self.database)
         key_file = directory / "log_key.json"
         key_file.write_text(json.dumps(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)))
-        self.log_verifier = load_log_key(key_file, HUB).signer.verifier
+        self.log_verifier = load_log_key(key_file, hub).signer.verifier
         token_key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
-        self._signer = TokenSigner(token_key, issuer_of(HUB))
+        self._signer = TokenSigner(token_key, issuer_of(hub))
         self.service = RunningService(
             package,
             directory,
             amqp_uri=vhost,
             database_url=database_url,
             environment={
+                "KOPURO_HUB": hub,
                 "KOPURO_LOG_SIGNING_KEY": str(key_file),
                 "KOPURO_LOG_DIRECTORY": str(self.published),
                 **(environment or {}),

@@ -135,7 +135,7 @@ class Cosigner:
         except (WitnessUnreachable, WitnessRefused) as error:
             standing.not_before = self._clock.now() + standing.pause
             standing.pause = min(standing.pause * 2, _LONGEST_PAUSE)
-            _log.warning("no cosignature", extra={"witness": witness.name, "reason": str(error)})
+            _log.warning("no cosignature from %s", witness.name, extra={"reason": str(error)})
             return None
         standing.word, standing.not_before, standing.pause = word, None, _FIRST_PAUSE
         return word

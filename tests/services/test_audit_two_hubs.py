@@ -1,0 +1,134 @@
+"""Two hubs keep each other honest: each cosigns the other's log, with the command that a partner uses."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from runtime.messaging.outbox import outgoing
+from sandbox.broker import PrivateBroker
+from services.audit.adapters.signing_key import load_log_key
+from tests.journey.command_process import KOPURO, CommandProcess
+from tests.services.audited_hub import REFERRAL, AuditedHub, accepted
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+POLICY = "policy.json"
+
+
+class Side:
+    """One country's hub, and the witness that its operator runs for others."""
+
+    def __init__(self, country: str, broker: PrivateBroker, directory: Path) -> None:
+        directory.mkdir()
+        self.directory = directory
+        self.policy = directory / POLICY
+        self.policy.write_text("{}")
+        self.hub = AuditedHub(
+            broker.add_vhost(f"{country}-{secrets.token_hex(6)}"),
+            f"sqlite:///{directory / 'audit.sqlite'}",
+            directory,
+            hub=country,
+            environment={"KOPURO_WITNESS_POLICY": str(self.policy)},
+        )
+        self.log_key = load_log_key(directory / "log_key.json", country).verifier_key
+        self.hub.answer_as_the_directory()
+
+    def publish(self, count: int) -> None:
+        events = [accepted() for _ in range(count)]
+        # A connection of its own: an idle one is closed while processes start.
+        with closing(self.hub.broker.publisher()) as publisher:
+            publisher.publish([outgoing(event) for event in events])
+        self.hub.until_logged(events)
+
+    def until_cosigned(self) -> None:
+        """Every entry is under a checkpoint that as many as the policy wants have cosigned."""
+        self.hub.until(lambda: 0 < len(self.hub.logged()) == self.cosigned_size())
+
+    def cosigned_size(self) -> int:
+        answer = httpx.get(self.hub.service.url + "/cosigned-checkpoint")
+        return int(answer.text.split("\n")[1]) if answer.status_code == 200 else 0
+
+    def verify(self, *arguments: str, policy: Path | None = None) -> str:
+        """What `kopuro verify` says, which holds."""
+        state = ["--state", str(self.directory / f"state-{secrets.token_hex(3)}")]
+        trusted = ["--log-key", self.log_key, "--policy", str(policy or self.policy)]
+        ran = kopuro("verify", *arguments, *trusted, *state)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+
+def kopuro(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([KOPURO, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+@contextmanager
+def witness(name: str, log_keys: Sequence[str], directory: Path) -> Iterator[dict[str, str]]:
+    """`kopuro witness serve`; its line in a policy."""
+    directory.mkdir()
+    key = directory / "witness.key"
+    verifier = kopuro("witness", "key", "generate", str(key), "--name", name).stdout.strip()
+    known = [word for log_key in log_keys for word in ("--log-key", log_key)]
+    place = ("--state", str(directory / "state"), "--listen", "127.0.0.1:0")
+    with CommandProcess(directory / "said", "witness", "serve", "--key", str(key), *known, *place) as running:
+        running.until_said(f"answers as {verifier}")
+        (url,) = re.findall(r"^http://127\.0\.0\.1:\d+", running.out)
+        yield {"name": name, "vkey": verifier, "url": url}
+
+
+def test_two_hubs_witness_each_other(broker: PrivateBroker, tmp_path: Path) -> None:
+    with ExitStack() as running, ExitStack() as library_open:
+        kg, kz = (Side(country, broker, tmp_path / country) for country in ("kg", "kz"))
+        for side in (kg, kz):
+            running.callback(side.hub.close)
+        of_kg = running.enter_context(witness("kg.example/witness", [kz.log_key], tmp_path / "of-kg"))
+        of_kz = running.enter_context(witness("kz.example/witness", [kg.log_key], tmp_path / "of-kz"))
+        library = library_open.enter_context(
+            witness("library.example/witness", [kg.log_key, kz.log_key], tmp_path / "library")
+        )
+        for side, neighbour in ((kg, of_kz), (kz, of_kg)):
+            side.policy.write_text(json.dumps({"witnesses": [neighbour, library], "threshold": 2}))
+            running.enter_context(side.hub.service)
+            side.hub.service.until_ready()
+
+        for side, count in ((kg, 30), (kz, 20)):
+            side.publish(count)
+            side.until_cosigned()
+            said = side.verify("log", side.hub.service.url)
+            assert f"the log kopuro/{'kg' if side is kg else 'kz'} is what it signed at" in said
+            assert "2 of 2 witnesses cosigned it" in said
+            bundle = side.directory / "case.json"
+            bundle.write_bytes(side.hub.get(f"/v1/history/{REFERRAL}/bundle").content)
+            assert "2 of 2 witnesses cosigned it" in side.verify("bundle", str(bundle))
+        # Neither's word counts for its own log: a policy is about witnesses, and each knows the other's key.
+        ran = kopuro("verify", "log", kg.hub.service.url, "--log-key", kg.log_key, "--policy", str(kz.policy))
+        assert ran.returncode == 9
+        assert "Does not hold" in ran.stdout
+
+        # One of the two falls silent: the log goes on, what counts as witnessed stays where it was.
+        seen = kg.cosigned_size()
+        library_open.close()
+        kg.publish(10)
+        kg.hub.until(lambda: cosigned_by(kg, of_kz["name"]) == len(kg.hub.logged()) > seen)
+        assert kg.cosigned_size() == seen
+        assert f"witnesses have seen the first {seen:,}" in kg.verify("log", kg.hub.service.url)
+        # Whom one of the two is enough is told so of the newest.
+        enough = tmp_path / "enough.json"
+        enough.write_text(json.dumps({"witnesses": [of_kz, library], "threshold": 1}))
+        assert "1 of 2 witnesses cosigned it" in kg.verify("log", kg.hub.service.url, policy=enough)
+        complaint = f"no cosignature from {library['name']}"
+        kg.hub.until(lambda: complaint in kg.hub.service.log.read_text())
+
+
+def cosigned_by(side: Side, witness: str) -> int:
+    """The size of the published checkpoint, when it has this witness's line; else 0."""
+    note = httpx.get(side.hub.service.url + "/checkpoint").text
+    return int(note.split("\n")[1]) if f"\n— {witness} " in note else 0
