@@ -1,0 +1,194 @@
+"""A directory that dies and starts again, an operator who changes it, and somebody who keeps a copy of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select
+
+from contracts.envelope import Envelope
+from contracts.facts import ReplicaCompleted, ReplicaRequested
+from contracts.records import plain
+from contracts.topology import hub_topology
+from runtime.clock import SystemClock
+from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.replica import Replica
+from runtime.storage.database import Database
+from runtime.web.signer import TokenSigner
+from runtime.web.tokens import issuer_of
+from services.directory import admission
+from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.service_index import SqlServiceIndex
+from services.directory.adapters.tables import MESSAGING, REVISIONS
+from services.directory.domain.client import Client
+from services.directory.domain.entry import Subject
+from services.directory.domain.full_state import full_state, subjects_for
+from services.directory.handlers.entries import Entries
+from tests.crash.crashing import Crashing, until
+from tests.messaging.workshop import METADATA, REPLICA, TABLES
+from tests.processes import HUB
+from tests.services.neighbours import said
+from tests.unit.services.directory.samples import OSH, new_signing_key, organization_record
+
+OPERATOR = "kg.operator"
+SECRET = "an-invented-secret-of-at-least-32-characters"
+# The copy that has every kind of entry that is told at all.
+COPY = "routing.directory"
+
+# What a copy holds: revision and content by type and key.
+Records = Mapping[tuple[str, str], tuple[int, Mapping[str, Any]]]
+
+
+class CrashingDirectory(Crashing):
+    """Its database holds OSH, as revision 1, and the credentials of OSH and of an operator."""
+
+    def __init__(self, amqp_uri: str, directory: Path) -> None:
+        RabbitBroker(amqp_uri).declare(hub_topology())
+        self._key_file = directory / "signing-key.json"
+        self.change_signing_key()
+        super().__init__(
+            "directory",
+            directory,
+            amqp_uri=amqp_uri,
+            environment={"KOPURO_TOKEN_SIGNING_KEY": str(self._key_file)},
+        )
+        self._database = Database.open(f"sqlite:///{directory / 'directory.sqlite'}")
+        entries = Entries(
+            database=self._database,
+            register=SqlRegister(),
+            index=SqlServiceIndex(),
+            outbox=Outbox(MESSAGING.outbox),
+            source="/kg/directory",
+            clock=SystemClock(),
+            committed=lambda: None,
+        )
+        entries.enter(type(osh := admission.organization(organization_record())), [osh], by="load")
+        entries.enter(Client, [_client(OSH, "partner"), _client(OPERATOR, "operator")], by="load")
+
+    def close(self) -> None:
+        self._database.close()
+
+    def change_signing_key(self) -> str:
+        """Writes another key to sign with, which counts from the next start on; returns its id."""
+        key = new_signing_key()
+        self._key_file.write_text(json.dumps(key))
+        return TokenSigner(key, issuer_of(HUB)).kid
+
+    # What the operator does at whichever of the two runs; None when nobody answers
+
+    def rename(self, url: str, name: str) -> httpx.Response | None:
+        """Makes this OSH's name, whatever it was."""
+        return self._ask("PUT", url, f"/v1/organizations/{OSH}", organization_record(name=name))
+
+    def rotate_credential(self, url: str) -> httpx.Response | None:
+        """Asks for a new secret of OSH."""
+        body = {"principal": OSH, "roles": ["partner"]}
+        return self._ask("POST", url, "/v1/credentials", body)
+
+    def _ask(self, method: str, url: str, path: str, body: Mapping[str, Any]) -> httpx.Response | None:
+        token = self.token(url, OPERATOR, SECRET).raise_for_status().json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        with suppress(httpx.TransportError):
+            return httpx.request(method, url + path, headers=headers, json=dict(body), timeout=30)
+        return None
+
+    def token(self, url: str, client: str, secret: str) -> httpx.Response:
+        """The answer to a client that shows this secret."""
+        body = {"grant_type": "client_credentials"}
+        return httpx.post(url + "/oauth/token", data=body, auth=(client, secret), timeout=30)
+
+    # What is in its database
+
+    def told(self) -> Records:
+        """Everything that a copy on the queue COPY must hold."""
+        register, found = SqlRegister(), dict[tuple[str, str], tuple[int, Mapping[str, Any]]]()
+        with self._database.read() as transaction:
+            for subject in subjects_for(COPY):
+                for standing in register.every(transaction, subject):
+                    fact = full_state(standing)
+                    assert fact is not None
+                    found[fact.type, standing.entry.id] = (standing.revision, plain(fact))
+        return found
+
+    def revisions(self, subject: Subject) -> dict[str, list[int]]:
+        """The numbers of each entry's revisions, by its id, in the order in which they follow each other."""
+        numbers: dict[str, list[int]] = defaultdict(list)
+        every = select(REVISIONS).where(REVISIONS.c.subject == subject.value).order_by(REVISIONS.c.number)
+        with self._database.read() as transaction:
+            for row in transaction.execute(every):
+                assert row.previous == (numbers[row.id][-1] if numbers[row.id] else None)
+                numbers[row.id].append(row.number)
+        return dict(numbers)
+
+
+class DirectoryCopy:
+    """A replica as every service keeps one. It lives on while the directory dies.
+
+    answers: how often each `replica.completed` came, by its id.
+    """
+
+    def __init__(self, amqp_uri: str, directory: Path) -> None:
+        self._database = Database.open(f"sqlite:///{directory / 'copy.sqlite'}")
+        with self._database.write() as transaction:
+            METADATA.create_all(transaction)
+        self._publisher = RabbitBroker(amqp_uri).publisher()
+        self._consumer = RabbitBroker(amqp_uri).consumer([COPY], 1000)
+        self._replica = Replica(REPLICA, queue=COPY, source="/kg/routing")
+        self._processor = BatchProcessor(
+            COPY,
+            [COPY],
+            database=self._database,
+            tables=TABLES,
+            decode=Envelope.decode,
+            handler=self._replica.apply,
+            clock=SystemClock(),
+            metrics=MessagingMetrics(CollectorRegistry()),
+            after_commit=lambda: None,
+        )
+        self.answers: Counter[str] = Counter()
+
+    def close(self) -> None:
+        self._consumer.close()
+        self._publisher.close()
+        self._database.close()
+
+    def ask(self) -> None:
+        """Asks for every entry, as a service without a copy does when it starts."""
+        self._publisher.publish([outgoing(said(ReplicaRequested(queue=COPY), COPY))])
+
+    def until_complete(self) -> None:
+        """Return when a whole answer has come."""
+        until(lambda: self.records() is not None and self._is_complete(), "the copy is complete")
+
+    def until_same(self, directory: CrashingDirectory) -> None:
+        """Return when the copy says what the directory says."""
+        until(lambda: self.records() == directory.told(), "the copy says what the directory says")
+
+    def records(self) -> Records:
+        """What the copy holds; all that has come counts."""
+        while deliveries := self._consumer.take(1000, 0.2):
+            self._processor.process(deliveries)
+            self._consumer.acknowledge(deliveries)
+            messages = [Envelope.decode(delivery.body) for delivery in deliveries]
+            self.answers.update(one.id for one in messages if one.type == ReplicaCompleted.type)
+        with self._database.read() as transaction:
+            found = self._replica.newer_than(transaction, 0)
+        return {(record.type, record.key): (record.data["revision"], record.data) for record in found}
+
+    def _is_complete(self) -> bool:
+        return self._replica.unready(self._database) is None
+
+
+def _client(name: str, role: str) -> Client:
+    document = {"client_id": name, "client_secret": SECRET, "principal": name, "roles": [role]}
+    return admission.credential(document).client()

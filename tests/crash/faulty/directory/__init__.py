@@ -1,0 +1,1 @@
+"""The directory, faulty: `python -m runtime tests.crash.faulty.directory`."""

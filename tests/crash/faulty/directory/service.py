@@ -1,0 +1,3 @@
+from services.directory.service import SERVICE
+
+__all__ = ["SERVICE"]

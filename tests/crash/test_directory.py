@@ -1,0 +1,219 @@
+"""The directory killed around each crash point of a change: answered, published, forgotten, told to others.
+
+Whatever happens, a change is made as a whole or not at all, no revision is given twice or left out, and every
+copy of the directory comes to say what the directory says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.facts import OrganizationChanged, TokenKeyChanged
+from services.directory.domain.entry import Subject
+from tests.crash.crashing import Listener, consumed, until
+from tests.crash.crashing_directory import SECRET, CrashingDirectory, DirectoryCopy
+from tests.crash.faulty.moments import Moment, named
+from tests.unit.services.directory.samples import OSH
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+NEW_NAME, NEWER_NAME = "Osh Legal Aid and Advice", "Osh Legal Aid Centre"
+
+
+@pytest.fixture
+def directory(vhost: str, tmp_path: Path) -> Iterator[CrashingDirectory]:
+    made = CrashingDirectory(vhost, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def listener(directory: CrashingDirectory, vhost: str, tmp_path: Path) -> Iterator[Listener]:
+    """Hears every fact of the hub."""
+    made = Listener(vhost, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def copy(directory: CrashingDirectory, vhost: str, tmp_path: Path) -> Iterator[DirectoryCopy]:
+    made = DirectoryCopy(vhost, tmp_path)
+    yield made
+    made.close()
+
+
+def until_settled(directory: CrashingDirectory, copy: DirectoryCopy) -> None:
+    """The directory has told all that it had to tell since it was filled and started."""
+    directory.dying.until_ready()
+    copy.until_same(directory)
+    directory.until_published()
+
+
+@pytest.mark.parametrize(
+    ("moment", "answered", "revision", "copies"),
+    [
+        # "committed, not yet answered"
+        (Moment.before_commit, False, 1, 1),
+        (Moment.committed, False, 2, 1),
+        # "committed, not yet published"
+        (Moment.before_publishing, None, 2, 1),
+        # "confirmed, row not yet deleted"
+        (Moment.confirmed, None, 2, 2),
+        (Moment.forgotten, None, 2, 1),
+    ],
+    ids=named,
+)
+def test_killed_around_a_change_it_is_made_once_and_every_copy_has_it(
+    directory: CrashingDirectory,
+    listener: Listener,
+    copy: DirectoryCopy,
+    moment: Moment,
+    answered: bool | None,
+    revision: int,
+    copies: int,
+) -> None:
+    with directory.dying as dying:
+        until_settled(directory, copy)
+        directory.plan(moment)
+        answer = directory.rename(dying.url, NEW_NAME)
+        assert answered is None or (answer is not None) == answered
+        directory.until_dead()
+    assert directory.revisions(Subject.organization)[OSH][-1] == revision
+    with directory.whole as whole:
+        whole.until_ready()
+        # Who got no answer says the same again; who comes after them builds on it.
+        for name, number in ((NEW_NAME, 2), (NEWER_NAME, 3)):
+            answer = directory.rename(whole.url, name)
+            assert answer is not None
+            assert (answer.status_code, answer.json()["revision"]) == (200, number)
+        copy.until_same(directory)
+        directory.until_published()
+    heard = [fact.revision for fact in listener.effects(OrganizationChanged)]
+    assert heard == directory.revisions(Subject.organization)[OSH] == [1, 2, 3]
+    assert listener.most_copies(OrganizationChanged) == copies
+
+
+def test_a_change_whose_commit_is_reported_failed_is_a_503_and_repeated_it_is_the_same_revision(
+    directory: CrashingDirectory, listener: Listener, copy: DirectoryCopy
+) -> None:
+    with directory.dying as dying:
+        until_settled(directory, copy)
+        directory.plan(Moment.commit_reported_failed)
+        answer = directory.rename(dying.url, NEW_NAME)
+        assert answer is not None
+        assert answer.status_code == 503
+        repeated = directory.rename(dying.url, NEW_NAME)
+        assert repeated is not None
+        assert (repeated.status_code, repeated.json()["revision"]) == (200, 2)
+        copy.until_same(directory)
+        directory.until_published()
+    heard = [fact.revision for fact in listener.effects(OrganizationChanged)]
+    assert heard == directory.revisions(Subject.organization)[OSH] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("moment", "applied", "known", "copies"),
+    [
+        # "delivered, not committed"
+        (Moment.delivered, 1, 0, 1),
+        (Moment.before_commit, 1, 0, 1),
+        # "committed, not yet acknowledged"
+        (Moment.before_acknowledgement, 0, 1, 1),
+        (Moment.acknowledged, 0, 0, 1),
+        # "committed, not yet published" and "confirmed, row not yet deleted": of a whole answer
+        (Moment.before_publishing, None, None, 1),
+        (Moment.confirmed, None, None, 2),
+    ],
+    ids=named,
+)
+def test_killed_while_it_answers_a_replica_the_copy_is_completed_by_one_whole_answer(
+    directory: CrashingDirectory,
+    copy: DirectoryCopy,
+    moment: Moment,
+    applied: int | None,
+    known: int | None,
+    copies: int,
+) -> None:
+    """applied, known: what the directory finds the request to be after the restart. None: either."""
+    with directory.dying:
+        until_settled(directory, copy)
+        directory.plan(moment)
+        copy.ask()
+        directory.until_dead()
+    with directory.whole as whole:
+        whole.until_ready()
+        copy.until_complete()
+        copy.until_same(directory)
+        directory.until_published()
+        for result, times in (("applied", applied), ("known", known)):
+            if times is not None:
+                assert consumed(whole, "directory.requests", result) == times
+        # A change after the answer is newer than the answer.
+        directory.rename(whole.url, NEW_NAME)
+        copy.until_same(directory)
+    assert list(copy.answers.values()) == [copies]
+    assert directory.revisions(Subject.organization)[OSH] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("moment", "old_is_good"), [(Moment.before_commit, True), (Moment.committed, False)], ids=named
+)
+def test_killed_while_a_credential_is_rotated_there_is_never_none_and_never_two(
+    directory: CrashingDirectory,
+    listener: Listener,
+    copy: DirectoryCopy,
+    moment: Moment,
+    old_is_good: bool,
+) -> None:
+    """Committed and not answered, the new secret is known to nobody: the operator asks once more."""
+    with directory.dying as dying:
+        until_settled(directory, copy)
+        directory.plan(moment)
+        assert directory.rotate_credential(dying.url) is None
+        directory.until_dead()
+    with directory.whole as whole:
+        whole.until_ready()
+        assert directory.token(whole.url, OSH, SECRET).status_code == (200 if old_is_good else 401)
+        answer = directory.rotate_credential(whole.url)
+        assert answer is not None
+        made = answer.json()
+        assert made["revision"] == (2 if old_is_good else 3)
+        assert directory.token(whole.url, OSH, made["client_secret"]).status_code == 200
+        assert directory.token(whole.url, OSH, SECRET).status_code == 401
+        assert directory.revisions(Subject.client)[OSH] == list(range(1, made["revision"] + 1))
+        directory.until_published()
+    # Nobody else hears of credentials: there was nothing to tell but what was there at the start.
+    assert len(listener.effects(OrganizationChanged)) == len(listener.effects(TokenKeyChanged)) == 1
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [Moment.before_commit, Moment.committed, Moment.before_publishing, Moment.confirmed],
+    ids=named,
+)
+def test_killed_while_it_announces_a_new_signing_key_the_old_one_ends_with_its_coming(
+    directory: CrashingDirectory, listener: Listener, copy: DirectoryCopy, moment: Moment
+) -> None:
+    with directory.whole as whole:
+        whole.until_ready()
+        copy.until_same(directory)
+        directory.until_published()
+    (old,) = (key for kind, key in copy.records() if kind == TokenKeyChanged.type)
+    new = directory.change_signing_key()
+    directory.plan(moment)
+    directory.dying.process.spawn()
+    directory.until_dead()
+    with directory.whole as whole:
+        whole.until_ready()
+        copy.until_same(directory)
+        directory.until_published()
+        until(lambda: len(listener.effects(TokenKeyChanged)) == 3, "three facts: one key, its end, the next")
+    records = copy.records()
+    withdrawn = {
+        key: data["withdrawn"] for (kind, key), (_, data) in records.items() if kind == TokenKeyChanged.type
+    }
+    assert withdrawn == {old: True, new: False}
+    assert directory.revisions(Subject.token_key) == {old: [1, 2], new: [1]}
