@@ -35,6 +35,9 @@ E = TypeVar("E", bound=StrEnum)
 
 _BLOCK = re.compile(r"<!-- generated: ([a-z]+) -->\n(.*?)<!-- /generated -->", re.DOTALL)
 
+# Said by earlier versions, and read for ever.
+NOBODY = "nobody any more"
+
 # Who says each fact. The catalogue cannot know: it imports no service. A test holds this to the sources.
 SPEAKERS: Mapping[type[Fact], str] = {
     facts.ReferralSubmitted: "intake",
@@ -65,7 +68,8 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.DeliveryAcknowledged: "delivery",
     facts.HistoryRead: "audit",
     facts.HistoryExported: "audit",
-    facts.ReceiptIssued: "audit",
+    facts.ReceiptsIssued: "audit",
+    facts.ReceiptIssued: NOBODY,
     facts.OrganizationChanged: "directory",
     facts.AgreementChanged: "directory",
     facts.TokenKeyChanged: "directory",
@@ -80,6 +84,7 @@ SPEAKERS: Mapping[type[Fact], str] = {
 
 # These do not go by an exchange: straight to a queue, or nowhere.
 STRAIGHT: Mapping[type[Fact], str] = {
+    facts.ReceiptsIssued: "`delivery.events`, straight",
     facts.ReceiptIssued: "`delivery.events`, straight",
     facts.ReplicaCompleted: "the queue that asked, straight",
     facts.NoteDelivered: "nobody: it is made in the mailbox",

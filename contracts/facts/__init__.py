@@ -34,7 +34,13 @@ from contracts.facts.decided import (
 )
 from contracts.facts.custody import CaseErased, CaseRefused, CaseReleased
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
-from contracts.facts.recorded import HistoryExported, HistoryRead, ReceiptIssued
+from contracts.facts.recorded import (
+    HistoryExported,
+    HistoryRead,
+    Receipt,
+    ReceiptIssued,
+    ReceiptsIssued,
+)
 from contracts.facts.directory import (
     AgreementChanged,
     OrganizationChanged,
@@ -75,7 +81,9 @@ __all__ = [
     "OutcomeSubmitted",
     "PlacementSubmitted",
     "ProgressSubmitted",
+    "Receipt",
     "ReceiptIssued",
+    "ReceiptsIssued",
     "ReferralCompleted",
     "ReferralFailed",
     "ReferralOverdue",

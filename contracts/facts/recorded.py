@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from marshmallow.validate import Length
 
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import MessageId, OrganizationId, ReferralId
+
+# Receipts in one message: a mailbox page should not be one message's alone.
+MOST_RECEIPTS = 200
 
 
 @fact("history.read", classification="public")
@@ -31,10 +36,39 @@ class HistoryExported(Fact):
     size: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """One message of a party's is entry `index` of the log.
+
+    leaf: the entry, byte for byte (RFC 8785); it names message, type and referral. path: the audit path
+    from the leaf's sibling upwards, as places in the `hashes` that the receipts of a message share.
+    """
+
+    index: int
+    leaf: str
+    path: tuple[int, ...]
+
+
+@fact("receipts.issued")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiptsIssued(Fact):
+    """To a party: these of its messages are in the log. Sent to delivery alone, and no entry itself.
+
+    checkpoint: the signed note that all of them stand under. hashes: base64, 32 bytes each. Checkpoint,
+    index and the hashes of its path are what a C2SP `tlog-proof` is made of.
+    """
+
+    organization: OrganizationId
+    checkpoint: str
+    hashes: tuple[str, ...]
+    receipts: Annotated[tuple[Receipt, ...], Length(min=1, max=MOST_RECEIPTS)]
+
+
 @fact("receipt.issued")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReceiptIssued(Fact):
-    """To a party: the message is in the log. Sent to delivery alone, and no entry of the log itself.
+    """What went before `receipts.issued`, a message for each entry. Nobody says it any more; it may still
+    lie in mailboxes.
 
     leaf: the entry, byte for byte (RFC 8785). proof: a C2SP `tlog-proof`, its checkpoint included.
     """

@@ -67,9 +67,6 @@ class ToldLeaf:
 
     index: int
     leaf: bytes
-    message_id: str
-    type: str
-    referral_id: str
     organizations: tuple[str, ...]
 
 
@@ -113,6 +110,10 @@ class Log(Protocol):
         """The leaves of `[start, stop)` that are there, by index."""
         ...
 
+    def leaf_bytes(self, transaction: Connection, start: int, stop: int) -> list[bytes]:
+        """The leaves of `[start, stop)` as they were hashed, by index. Raises Defect."""
+        ...
+
     def search(
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
@@ -132,7 +133,10 @@ class Log(Protocol):
     def told_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
     ) -> list[ToldLeaf]:
-        """The leaves of `[start, stop)` of these types, by index, with the parties they are found by."""
+        """The leaves of `[start, stop)` of these types about a referral, by index, with the parties named.
+
+        One whose opening has been erased is left out: its parties cannot be named any more.
+        """
         ...
 
     def hashes(self, transaction: Connection, level: int, start: int, stop: int) -> bytes:

@@ -125,6 +125,11 @@ class Partner(threading.Thread):
 
     def _answers(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
         fact, data = message["type"].removeprefix("kopuro.").removesuffix(".v1"), message["data"]
+        if fact == "receipts.issued":
+            for receipt in data["receipts"]:
+                logged = orjson.loads(receipt["leaf"])["message_id"]
+                self._diary.messages[self.who, fact, logged].add(message["id"])
+            return []
         referral = data["referral_id"]
         subject = next((data[name] for name in _SUBJECTS if name in data), referral)
         self._diary.messages[self.who, fact, f"{referral} {subject}"].add(message["id"])

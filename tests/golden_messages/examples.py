@@ -253,6 +253,12 @@ _FACTS: tuple[facts.Fact, ...] = (
         reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
     ),
     facts.HistoryExported(reader="auditor", referral_id=REFERRAL, entries=11, size=1234),
+    facts.ReceiptsIssued(
+        organization=RECEIVER,
+        checkpoint="kopuro/kg\n2\nAAAA\n\n— kopuro/kg AAAA\n",
+        hashes=("B" * 43 + "=",),
+        receipts=(facts.Receipt(index=0, leaf='{"message_id":"01938a6e"}', path=(0,)),),
+    ),
     facts.ReceiptIssued(
         referral_id=REFERRAL,
         organization=RECEIVER,
@@ -283,6 +289,7 @@ _BEGINNINGS = (
     facts.ReplicaRequested,
     facts.HistoryRead,
     facts.HistoryExported,
+    facts.ReceiptsIssued,
 )
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contracts.envelope import decode
-from contracts.facts import ReceiptIssued
+from contracts.envelope import Envelope
+from contracts.facts import ReceiptsIssued
 from kopuro_client.tlog.bundle import Bundle
 from kopuro_client.tlog.keys import SigningKey, VerifierKey
 from kopuro_client.tlog.log_check import verify_log
 from kopuro_client.tlog.policy import Policy
 from kopuro_client.tlog.proof_file import ProofFile
+from kopuro_client.tlog.receipts import Receipt, receipts_in
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource
 from kopuro_client.transport import Transport
 from kopuro_client.witness.record import Record
@@ -91,8 +92,8 @@ def test_what_the_hub_publishes_the_client_verifies(vhost: str, database_url: st
         assert hub.get(f"/v1/history/{REFERRAL}/bundle", role="partner").status_code == 403
 
         unwitnessed = Policy(logs=(log,))
-        for receipt in receipts(hub, 4):
-            ProofFile.parse(receipt.proof).verify(receipt.leaf.encode(), unwitnessed)
+        for receipt in receipts(hub, 1_200):
+            ProofFile.parse(str(receipt.proof)).verify(receipt.leaf, unwitnessed)
         figures = httpx.get(hub.service.operations_url + "/metrics").text
         assert 'kopuro_log_witness_stale{witness="union"} 0.0' in figures
         ready = httpx.get(hub.service.operations_url + "/readyz").json()
@@ -104,16 +105,17 @@ def cosigned_size(hub: AuditedHub) -> int:
     return int(answer.text.split("\n")[1]) if answer.status_code == 200 else 0
 
 
-def receipts(hub: AuditedHub, at_least: int) -> list[ReceiptIssued]:
+def receipts(hub: AuditedHub, at_least: int) -> list[Receipt]:
     consumer = hub.broker.consumer(["delivery.events"], 1000)
-    found: list[ReceiptIssued] = []
+    found: list[Receipt] = []
     try:
         while len(found) < at_least:
             deliveries = consumer.take(1000, 1.0)
             assert deliveries
             consumer.acknowledge(deliveries)
-            said = [decode(delivery.body).data for delivery in deliveries]
-            found += [fact for fact in said if isinstance(fact, ReceiptIssued)]
+            for message in [Envelope.decode(delivery.body) for delivery in deliveries]:
+                if message.type == ReceiptsIssued.type:
+                    found += receipts_in(message.data)
     finally:
         consumer.close()
     return found

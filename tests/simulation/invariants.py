@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import select
 
 from contracts.topology import CASES, EVENTS
@@ -141,7 +142,7 @@ def _mailboxes_hold_each_fact_once(
     for one in told:
         if one.exchange == EVENTS and one.message.type in RECIPIENTS:
             expected |= {(one.message.id, who) for who in recipients_of(one.message.type, one.data)}
-        elif one.fact == "letter.note_released" or one.fact == "receipt.issued":
+        elif one.fact == "letter.note_released" or one.fact == "receipts.issued":
             expected.add((one.message.id, one.data["organization"]))
         elif one.fact == "letter.case_released":
             closed = referrals[one.message.partition_key].status in CLOSED
@@ -184,7 +185,10 @@ def _the_log_is_the_facts(audit: Audit, told: Sequence[Told]) -> None:
     assert len(logged) == len(set(logged)), "an entry stands in the log twice"
     assert set(logged) == set(published), "the log is not the set of published facts"
     receipts = Counter(
-        (one.data["message_id"], one.data["organization"]) for one in told if one.fact == "receipt.issued"
+        (orjson.loads(receipt["leaf"])["message_id"], one.data["organization"])
+        for one in told
+        if one.fact == "receipts.issued"
+        for receipt in one.data["receipts"]
     )
     due = Counter(
         (one.message.id, who)

@@ -108,7 +108,7 @@ class Partners:
                 return
 
     def _come_to_want(self, organization: str, kind: str, data: Mapping[str, Any]) -> None:
-        random, chance, referral = self.random, self.random.random(), data["referral_id"]
+        random, chance, referral = self.random, self.random.random(), data.get("referral_id", "")
         match kind:
             case "kopuro.offer.opened.v1":
                 if chance < 0.5:

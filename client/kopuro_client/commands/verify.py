@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,13 +17,13 @@ from kopuro_client.discovery import WELL_KNOWN, discover
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tlog.bundle import Bundle, BundledEntry
 from kopuro_client.tlog.checkpoint import Checkpoint
-from kopuro_client.tlog.entries import read_json, read_leaf
-from kopuro_client.tlog.errors import ContentError, ForkError, MalformedError
+from kopuro_client.tlog.entries import read_json
+from kopuro_client.tlog.errors import ContentError, ForkError
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.log_check import CHECKPOINT, VerifiedLog, verify_log
 from kopuro_client.tlog.memory import Memory
 from kopuro_client.tlog.note import Note
-from kopuro_client.tlog.proof_file import ProofFile
+from kopuro_client.tlog.receipts import receipts_in
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source
 from kopuro_client.transport import Transport
 
@@ -131,39 +131,41 @@ def log(
 
 
 def receipt(
-    file: Annotated[Path, typer.Argument(help="A receipt, as the mailbox delivered it (JSON).")],
+    file: Annotated[Path, typer.Argument(help="A message with receipts, as a mailbox delivered it (JSON).")],
     log_key: LOG_KEY = None,
     policy: POLICY = None,
     state: STATE = None,
     as_json: AS_JSON = False,
 ) -> None:
-    """Verify a receipt, offline: that one step of a referral is in the log."""
+    """Verify the receipts in a message, offline: that steps of referrals are in the log."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
     content = read_file(file)
     with verdict.judged(out):
         document = read_json(content, what="the receipt")
-        message: dict[str, Any] = document["data"] if isinstance(document.get("data"), dict) else document
-        leaf, text = message.get("leaf"), message.get("proof")
-        if not isinstance(leaf, str) or not isinstance(text, str):
-            raise MalformedError("the file holds no receipt: no leaf and proof")
-        proof = ProofFile.parse(text)
-        origin = Checkpoint.read(Note.parse(proof.note)).origin
+        message = document["data"] if isinstance(document.get("data"), dict) else document
+        receipts = receipts_in(message)
+        # All of one message stand under one checkpoint.
+        origin = Checkpoint.read(Note.parse(receipts[0].proof.note)).origin
         trust = trust_in(origin, given, _memory(state), named=lambda: None)
-        accepted = proof.verify(leaf.encode(), trust.policy)
-        fields = read_leaf(leaf.encode(), index=proof.index)
-        for name, told in (("message_id", "message_id"), ("type", "message_type"), ("referral_id",) * 2):
-            if told in message and message[told] != fields.get(name):
-                raise ContentError(f"the receipt's {told} is not the {name} that was logged")
-        step = f"{fields.get('type')} of referral {fields.get('referral_id')}"
+        accepted = [one.verify(trust.policy) for one in receipts]
+        told = [(one.proof.index, one.fields()) for one in receipts]
+        steps = [(index, f"{leaf.get('type')} of referral {leaf.get('referral_id')}") for index, leaf in told]
+        index, step = steps[0]
         verdict.show(
             out,
-            [f"{step} is entry {proof.index} of the log {origin}"],
+            [
+                f"{step} is entry {index} of the log {origin}"
+                if len(steps) == 1
+                else f"{len(steps)} steps are entries of the log {origin}"
+            ],
             trust=trust,
-            accepted=accepted,
-            index=proof.index,
-            leaf=fields,
+            accepted=accepted[0],
+            receipts=[{"index": index, "leaf": leaf} for index, leaf in told],
         )
+        if len(steps) > 1 and not as_json:
+            for index, step in steps:
+                out.text(f"{index}: {step}")
 
 
 def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust: Trust) -> None:

@@ -21,6 +21,7 @@ from kopuro_client.tlog.memory import Memory, Remembered
 from kopuro_client.tlog.note import Note, SignatureLine, Signed, signature_line
 from kopuro_client.tlog.policy import Accepted, Policy, Witness
 from kopuro_client.tlog.proof_file import ProofFile
+from kopuro_client.tlog.receipts import Receipt, receipts_in
 from kopuro_client.tlog.replay import Replayed, check_spare_files, replay
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source, TileNodes
 from kopuro_client.tlog.tree import (
@@ -50,6 +51,7 @@ __all__ = [
     "Policy",
     "ProofError",
     "ProofFile",
+    "Receipt",
     "Remembered",
     "Replayed",
     "RollbackError",
@@ -68,6 +70,7 @@ __all__ = [
     "node_hash",
     "parse_checkpoint",
     "prove_consistency",
+    "receipts_in",
     "replay",
     "signature_line",
     "verify_consistency",

@@ -1,4 +1,4 @@
-"""A proof that something was logged, in one text that checks offline: what a hub's receipts hold.
+"""A proof that something was logged, in one text that checks offline: what a receipt is kept as.
 
 Source: https://c2sp.org/tlog-proof.
 """
@@ -16,7 +16,8 @@ from kopuro_client.tlog.tree import leaf_hash, verify_inclusion
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,18})")
-_LONGEST: Final = 63
+# A tree has fewer than 2**63 leaves.
+LONGEST: Final = 63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +40,18 @@ class ProofFile:
         if lines and lines[0].startswith("extra "):
             extra = base64_text.decode(lines.pop(0).removeprefix("extra "), what="the proof's extra data")
         index = _INDEX.fullmatch(lines[0]) if lines else None
-        if index is None or len(lines) - 1 > _LONGEST:
+        if index is None or len(lines) - 1 > LONGEST:
             raise MalformedError("a proof has an index and at most 63 hashes")
         hashes = tuple(base64_text.decode(line, what="a hash of the proof") for line in lines[1:])
         return cls(index=int(index[1]), hashes=hashes, note=note, extra=extra)
+
+    def __str__(self) -> str:
+        """The text that `parse` reads."""
+        lines = [HEADER]
+        if self.extra is not None:
+            lines.append(f"extra {base64_text.encode(self.extra)}")
+        lines += [f"index {self.index}", *map(base64_text.encode, self.hashes)]
+        return "\n".join(lines) + f"\n\n{self.note}"
 
     def verify(self, leaf: bytes, policy: Policy) -> Accepted:
         """The accepted checkpoint, if the leaf is at its index below it.

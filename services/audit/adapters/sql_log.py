@@ -33,6 +33,7 @@ _LEAVES = (
     .where(ENTRIES.c.leaf_index >= bindparam("start"), ENTRIES.c.leaf_index < bindparam("stop"))
     .order_by(ENTRIES.c.leaf_index)
 )
+_LEAF_BYTES = _LEAVES.with_only_columns(ENTRIES.c.leaf)
 _FIRST_REACHING = (
     select(ENTRIES.c.leaf_index)
     .where(ENTRIES.c.latest >= bindparam("time"))
@@ -47,7 +48,8 @@ _OPENED = (
     .limit(bindparam("most"))
 )
 _TOLD = (
-    select(ENTRIES)
+    select(ENTRIES.c.leaf_index, ENTRIES.c.leaf, OPENINGS.c.data)
+    .join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
     .where(
         # The primary key leads: the span is short, and its types are many.
         ENTRIES.c.leaf_index >= bindparam("start"),
@@ -153,6 +155,13 @@ class SqlLog:
         """See `ports.Log`."""
         return [_stored(row) for row in transaction.execute(_LEAVES, {"start": start, "stop": stop})]
 
+    def leaf_bytes(self, transaction: Connection, start: int, stop: int) -> list[bytes]:
+        """See `ports.Log`."""
+        leaves = list(transaction.execute(_LEAF_BYTES, {"start": start, "stop": stop}).scalars())
+        if len(leaves) != stop - start:
+            raise Defect("An entry of the log is missing.")
+        return leaves
+
     def search(
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
@@ -195,21 +204,9 @@ class SqlLog:
     ) -> list[ToldLeaf]:
         """See `ports.Log`."""
         span = {"types": list(types), "start": start, "stop": stop}
-        rows = transaction.execute(_TOLD, span).all()
-        indices = [row.leaf_index for row in rows]
-        opened = transaction.execute(_OPENED_DATA, {"indices": indices}).all() if rows else []
-        # Whose opening has been erased already is told nothing: its parties cannot be named any more.
-        parties = {row.leaf_index: organizations_of(row.data) for row in opened}
         return [
-            ToldLeaf(
-                index=row.leaf_index,
-                leaf=row.leaf,
-                message_id=row.message_id,
-                type=row.type,
-                referral_id=row.referral_id,
-                organizations=parties.get(row.leaf_index, ()),
-            )
-            for row in rows
+            ToldLeaf(index=index, leaf=leaf, organizations=organizations_of(data))
+            for index, leaf, data in transaction.execute(_TOLD, span)
         ]
 
     def hashes(self, transaction: Connection, level: int, start: int, stop: int) -> bytes:

@@ -11,6 +11,7 @@ Source: RFC 6962 §2.1 and RFC 9162 §2.1, which agree on the tree and its proof
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -160,19 +161,35 @@ def prove_inclusion(index: int, size: int, read: HashReader) -> Proof:
 
     Raises ProofError when the tree has no such leaf. Source: RFC 9162 §2.1.3.1.
     """
-    if not 0 <= index < size:
-        raise ProofError(f"a tree of {size} leaves has no leaf {index}")
-    start, end = 0, size
-    siblings: list[tuple[int, int]] = []
-    while end - start > 1:
+    return prove_inclusions((index,), size, read)[index]
+
+
+def prove_inclusions(indices: Iterable[int], size: int, read: HashReader) -> dict[int, Proof]:
+    """The audit paths of these leaves, by index. What paths have in common is computed once for all.
+
+    Raises ProofError when the tree does not have all of them.
+    """
+    leaves = sorted(set(indices))
+    for index in leaves[:1] + leaves[-1:]:
+        if not 0 <= index < size:
+            raise ProofError(f"a tree of {size} leaves has no leaf {index}")
+    proofs: dict[int, Proof] = {}
+
+    def descend(start: int, end: int, first: int, last: int, path: Proof) -> None:
+        """leaves[first:last], at least one, are below the node over `[start, end)`; path: that node's."""
+        if end - start == 1:
+            proofs[start] = path
+            return
         middle = start + _left_width(end - start)
-        if index < middle:
-            siblings.append((middle, end))
-            end = middle
-        else:
-            siblings.append((start, middle))
-            start = middle
-    return tuple(_subtree_hash(*sibling, read) for sibling in reversed(siblings))
+        parting = bisect_left(leaves, middle, first, last)
+        if first < parting:
+            descend(start, middle, first, parting, (_subtree_hash(middle, end, read), *path))
+        if parting < last:
+            descend(middle, end, parting, last, (_subtree_hash(start, middle, read), *path))
+
+    if leaves:
+        descend(0, size, 0, len(leaves), ())
+    return proofs
 
 
 def prove_consistency(size1: int, size2: int, read: HashReader) -> Proof:

@@ -134,7 +134,7 @@ class Publisher:
 
     def _content(self, transaction: Connection, tile: Tile) -> bytes:
         if tile.level == ENTRIES:
-            return bundle([leaf.leaf for leaf in self._log.leaves(transaction, tile.start, tile.stop)])
+            return bundle(self._log.leaf_bytes(transaction, tile.start, tile.stop))
         return self._log.hashes(transaction, tile.tree_level, tile.start, tile.stop)
 
     def _drop_partials(self, from_size: int, to_size: int) -> None:

@@ -1,29 +1,32 @@
 """Receipts: the parties of the steps that matter most are sent the proof that the step is in the log.
 
-Why these steps, and why straight to delivery: docs/decisions/0011-receipts.md.
+Why these steps, why together, and why straight to delivery: docs/decisions/0011-receipts.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
 
 from contracts.envelope import Event
-from contracts.facts import CaseReleased, OfferAccepted, ReceiptIssued, ReferralCompleted
+from contracts.facts import CaseReleased, OfferAccepted, Receipt, ReceiptsIssued, ReferralCompleted
+from contracts.facts.recorded import MOST_RECEIPTS
 from contracts.topology import DIRECT
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import outgoing
 from runtime.messaging.ports import Outgoing
-from services.audit.domain.merkle import prove_inclusion
-from services.audit.domain.tlog_proof import tlog_proof
+from services.audit.domain.merkle import Proof, prove_inclusions
 from services.audit.handlers.published_log import Published, PublishedLog
 from services.audit.ports import Log, ToldLeaf
 
 RECEIPTED: Final = (OfferAccepted.type, CaseReleased.type, ReferralCompleted.type)
+# Of leaves in one message; one leaf may be longer. An entry of ours has some 400.
+MOST_BYTES: Final = 256 * 1024
 _MAILBOXES: Final = "delivery.events"
 
 
@@ -40,31 +43,64 @@ class Receipts:
     def __call__(
         self, transaction: Connection, published: Published, start: int, stop: int, /
     ) -> Sequence[Outgoing]:
-        """One message for each party of each such entry of `[start, stop)`."""
-        leaves = self._log.told_leaves(transaction, RECEIPTED, start=start, stop=stop)
+        """A message for each party of such entries of `[start, stop)`; several where one would be large."""
+        told = self._log.told_leaves(transaction, RECEIPTED, start=start, stop=stop)
+        proofs = prove_inclusions([leaf.index for leaf in told], published.size, self._published.node)
+        theirs: dict[str, list[ToldLeaf]] = {}
+        for leaf in told:
+            for organization in leaf.organizations:
+                theirs.setdefault(organization, []).append(leaf)
         return [
-            self._message(leaf, organization, published)
-            for leaf in leaves
-            for organization in leaf.organizations
+            self._message(organization, published, some, proofs)
+            for organization, leaves in theirs.items()
+            for some in _pieces(leaves)
         ]
 
-    def _message(self, leaf: ToldLeaf, organization: str, published: Published) -> Outgoing:
-        hashes = prove_inclusion(leaf.index, published.size, self._published.node)
+    def _message(
+        self,
+        organization: str,
+        published: Published,
+        leaves: Sequence[ToldLeaf],
+        proofs: Mapping[int, Proof],
+    ) -> Outgoing:
+        places: dict[bytes, int] = {}  # of each hash, in the order of their first use
+        receipts = tuple(
+            [
+                Receipt(
+                    index=leaf.index,
+                    leaf=leaf.leaf.decode(),
+                    path=tuple([places.setdefault(digest, len(places)) for digest in proofs[leaf.index]]),
+                )
+                for leaf in leaves
+            ]
+        )
+        number = new_id()
         event = Event(
-            id=new_id(),
+            id=number,
             source=self._source,
             time=self._clock.now(),
-            partition_key=leaf.referral_id,
-            correlation_id=leaf.message_id,
-            causation_id=leaf.message_id,
-            data=ReceiptIssued(
-                referral_id=leaf.referral_id,
+            partition_key=organization,
+            correlation_id=number,
+            causation_id=None,
+            data=ReceiptsIssued(
                 organization=organization,
-                message_id=leaf.message_id,
-                message_type=leaf.type,
-                leaf=leaf.leaf.decode(),
-                proof=tlog_proof(leaf.index, hashes, published.note),
+                checkpoint=published.note.decode(),
+                hashes=tuple([base64.b64encode(digest).decode("ascii") for digest in places]),
+                receipts=receipts,
             ),
         )
         # Not by the exchange, from which the log takes everything: a receipt would need a receipt.
         return replace(outgoing(event), exchange=DIRECT, routing_key=_MAILBOXES)
+
+
+def _pieces(leaves: Iterable[ToldLeaf]) -> Iterator[list[ToldLeaf]]:
+    piece: list[ToldLeaf] = []
+    size = 0
+    for leaf in leaves:
+        if piece and (len(piece) == MOST_RECEIPTS or size + len(leaf.leaf) > MOST_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(leaf)
+        size += len(leaf.leaf)
+    if piece:
+        yield piece

@@ -27,7 +27,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
-    facts.ReceiptIssued.type: _CANDIDATE,  # a receipt for each party
+    facts.ReceiptsIssued.type: _CANDIDATE,  # each party's own
+    facts.ReceiptIssued.type: _CANDIDATE,  # may have waited in the queue over an upgrade
 }
 
 # After these nobody needs the case any more.

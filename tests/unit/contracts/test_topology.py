@@ -40,6 +40,7 @@ AUDIT_ONLY = {
 # Facts that are sent to one queue by name, never through the exchange.
 SENT_DIRECTLY = {
     "replica.completed": "the answer goes to the queue that `replica.requested` names",
+    "receipts.issued": "delivery puts it into a mailbox; in the log a receipt would need a receipt",
     "receipt.issued": "delivery puts it into a mailbox; in the log a receipt would need a receipt",
 }
 # Facts that are put into a mailbox, and never sent at all.

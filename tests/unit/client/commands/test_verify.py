@@ -233,7 +233,7 @@ def receipt_of(index: int) -> dict[str, Any]:
 def test_a_receipt(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "receipt.json"
     receipt = receipt_of(9)
-    for written in (receipt, {"specversion": "1.0", "data": receipt}):
+    for written in (receipt, {"specversion": "1.0", "data": receipt}, receipts_of(9)):
         file.write_text(json.dumps(written))
         ran = run("verify", "receipt", str(file), "--policy", policy)
         assert ran.code == 0
@@ -247,6 +247,42 @@ def test_a_receipt(run: Run, tmp_path: Path, policy: str) -> None:
     ):
         file.write_text(json.dumps({**receipt, name: value}))
         assert run("verify", "receipt", str(file), "--policy", policy).code == 9
+
+
+def receipts_of(*indices: int) -> dict[str, Any]:
+    """As a mailbox delivers them."""
+    places: dict[str, int] = {}
+    listed = []
+    for index in indices:
+        way = [places.setdefault(b64(digest), len(places)) for digest in path(index, TRUE.hashes)]
+        listed.append({"index": index, "leaf": LEAVES[index].decode(), "path": way})
+    data = {
+        "organization": "kg.osh",
+        "checkpoint": TRUE.note(),
+        "hashes": list(places),
+        "receipts": listed,
+    }
+    return {"specversion": "1.0", "type": "kopuro.receipts.issued.v1", "data": data}
+
+
+def test_receipts_that_came_together(run: Run, tmp_path: Path, policy: str) -> None:
+    file = tmp_path / "receipts.json"
+    written = receipts_of(9, 12, 599)
+    file.write_text(json.dumps(written))
+    ran = run("verify", "receipt", str(file), "--policy", policy)
+    assert ran.code == 0
+    assert ran.out.startswith("Holds: 3 steps are entries of the log kopuro/test")
+    assert "\n9: kopuro.offer.opened.v1 of referral" in ran.out
+    told = run("verify", "receipt", str(file), "--policy", policy, "--json").json()
+    assert [one["index"] for one in told["receipts"]] == [9, 12, 599]
+    assert told["receipts"][0]["leaf"] == json.loads(LEAVES[9])
+    # One that does not hold spoils the message, wherever it stands in it.
+    for at in range(3):
+        written = receipts_of(9, 12, 599)
+        written["data"]["receipts"][at]["leaf"] = LEAVES[100].decode()
+        file.write_text(json.dumps(written))
+        ran = run("verify", "receipt", str(file), "--policy", policy, "--json")
+        assert (ran.code, ran.json()["failure"]) == (9, "proof")
 
 
 def test_a_witness_that_runs_writes_what_it_cosigned(hub: FakeHub, run: Run, tmp_path: Path) -> None:

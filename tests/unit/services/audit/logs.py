@@ -14,6 +14,7 @@ from contracts.envelope import Envelope
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.parcels import unpack
 from runtime.storage.database import Database
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
@@ -139,4 +140,4 @@ class LogOnDatabase:
         """What the outbox holds, oldest first."""
         with self.database.read() as transaction:
             waiting = Outbox(MESSAGING.outbox).oldest(transaction, 1000)
-        return [Envelope.decode(message.body) for _, message in waiting]
+        return [Envelope.decode(body) for _, message in waiting for body in unpack(message.body)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
@@ -20,6 +21,7 @@ from services.audit.domain.merkle import (
     node_hash,
     prove_consistency,
     prove_inclusion,
+    prove_inclusions,
     root,
     verify_consistency,
     verify_inclusion,
@@ -208,6 +210,29 @@ def test_rows_are_enough_to_prove_everything() -> None:
         verify_inclusion(HASHES[index], index, 300, proof, frontier.root())
 
 
+def counting(read: HashReader, asked: Counter[str]) -> HashReader:
+    def counted(level: int, index: int, /) -> bytes:
+        asked["nodes"] += 1
+        return read(level, index)
+
+    return counted
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 70, 255, 256, 257, 300])
+def test_many_proofs_at_once_are_those_of_each_leaf(size: int) -> None:
+    hashes = HASHES[:size]
+    read = reader(hashes)
+    for indices in (range(size), range(0, size, 7), range(size // 2, size), [size - 1, 0, 0]):
+        asked, alone = Counter[str](), Counter[str]()
+        proofs = prove_inclusions(indices, size, counting(read, asked))
+        assert proofs.keys() == set(indices)
+        for index, proof in proofs.items():
+            assert proof == prove_inclusion(index, size, counting(read, alone))
+            verify_inclusion(hashes[index], index, size, proof, defined_root(hashes))
+        assert asked["nodes"] < alone["nodes"] or len(proofs) <= 2
+    assert prove_inclusions([], size, read) == {}
+
+
 def test_growing_by_nothing_changes_nothing() -> None:
     frontier = Frontier().extend(HASHES[:5])
     assert frontier.grow(()) == (frontier, ())
@@ -364,3 +389,5 @@ def test_a_tree_cannot_shrink() -> None:
 def test_there_is_no_proof_of_a_leaf_outside_the_tree(index: int, size: int) -> None:
     with pytest.raises(ProofError, match="no leaf"):
         prove_inclusion(index, size, reader(HASHES[:size]))
+    with pytest.raises(ProofError, match="no leaf"):
+        prove_inclusions([0, index], size, reader(HASHES[:size]))

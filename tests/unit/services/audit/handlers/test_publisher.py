@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from contracts.envelope import Envelope
-from contracts.errors import Unavailable
+from contracts.errors import Defect, Unavailable
 from runtime.identifiers import new_id
 from services.audit.adapters.tables import ENTRIES, NODES, PUBLICATION
 from services.audit.domain.chronology import Chronology
@@ -185,13 +185,22 @@ def test_nodes_that_were_changed_never_come_under_a_published_checkpoint(audit: 
         other_process(audit)
 
 
+def test_a_leaf_that_has_disappeared_is_not_published_around(audit: LogOnDatabase) -> None:
+    audit.append(events(3))
+    with audit.database.write() as transaction:
+        transaction.execute(delete(ENTRIES).where(ENTRIES.c.leaf_index == 1))
+    with pytest.raises(Defect, match="entry of the log is missing"):
+        audit.publisher.turn()
+    assert audit.publication.read(CHECKPOINT) is None
+
+
 def test_receipts_go_once_to_each_party_of_the_steps_that_matter(audit: LogOnDatabase) -> None:
     referral = new_id()
     audit.publish([event(partition_key=referral), accepted(referral), *events(4)])
     sent = audit.recorded_reads()
     assert [(message.type, message.data["organization"]) for message in sent] == [
-        ("kopuro.receipt.issued.v1", MOSCOW),
-        ("kopuro.receipt.issued.v1", OSH),
+        ("kopuro.receipts.issued.v1", MOSCOW),
+        ("kopuro.receipts.issued.v1", OSH),
     ]
     assert audit.woken == 1
     audit.publisher.turn()

@@ -2,48 +2,83 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
-from contracts.facts import CATALOGUE, ReceiptIssued
+import pytest
+
+from contracts.envelope import Envelope
+from contracts.facts import CATALOGUE, ReceiptIssued, ReceiptsIssued
+from contracts.facts.recorded import MOST_RECEIPTS
+from kopuro_client.tlog import Policy, VerifierKey, receipts_in
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
-from services.audit.domain.merkle import leaf_hash, verify_inclusion
+from services.audit.handlers import receipts
 from services.audit.handlers.receipts import RECEIPTED
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
+OSH, MOSCOW, KAZAN = "kg.osh-legal-aid", "ru.moscow-union", "ru.kazan-union"
 
-def test_a_receipt_is_a_tlog_proof_of_its_own_leaf(audit: LogOnDatabase) -> None:
+
+def completed(acceptor: str = MOSCOW) -> Envelope:
     referral = new_id()
-    step = event(
-        "kopuro.referral.completed.v1",
-        data={"referral_id": referral, "organization": "ru.moscow-union", "sender": "kg.osh-legal-aid"},
-        partition_key=referral,
-    )
-    audit.publish([*events(700), step, *events(11)])
+    parties = {"referral_id": referral, "organization": acceptor, "sender": OSH}
+    return event("kopuro.referral.completed.v1", data=parties, partition_key=referral)
+
+
+def logged(message: Envelope) -> list[tuple[int, str]]:
+    """Index and message id of what the receipts in a message prove, as the client checks them."""
+    found = []
+    for receipt in receipts_in(message.data):
+        found.append((receipt.proof.index, json.loads(receipt.leaf)["message_id"]))
+    return found
+
+
+def test_each_receipt_is_a_tlog_proof_of_its_own_leaf(audit: LogOnDatabase) -> None:
+    first, second = completed(), completed(KAZAN)
+    audit.publish([*events(700), first, *events(5), second, *events(11)])
     with audit.database.read() as transaction:
         waiting = [message for _, message in Outbox(MESSAGING.outbox).oldest(transaction, 10)]
     # By the queue's name: through the exchange it would come back into the log.
     assert {(message.exchange, message.routing_key) for message in waiting} == {("", "delivery.events")}
-    assert {message.partition_key for message in waiting} == {referral}
-    for receipt in audit.recorded_reads():
-        assert receipt.type == ReceiptIssued.type
-        assert receipt.causation_id == step.id == receipt.data["message_id"]
-        assert receipt.data["message_type"] == step.type
-        leaf = receipt.data["leaf"].encode()
-        assert json.loads(leaf)["message_id"] == step.id
-        head, _, note = receipt.data["proof"].partition("\n\n")
-        version, index, *hashes = head.split("\n")
-        assert (version, index) == ("c2sp.org/tlog-proof@v1", "index 700")
-        checkpoint = audit.key.read(note.encode())
-        proof = [base64.b64decode(line) for line in hashes]
-        verify_inclusion(leaf_hash(leaf), 700, checkpoint.size, proof, checkpoint.root)
+    sent = {message.data["organization"]: message for message in audit.recorded_reads()}
+    assert {who: message.partition_key for who, message in sent.items()} == {
+        who: who for who in (OSH, MOSCOW, KAZAN)
+    }
+    assert logged(sent[OSH]) == [(700, first.id), (706, second.id)]
+    assert (logged(sent[MOSCOW]), logged(sent[KAZAN])) == ([(700, first.id)], [(706, second.id)])
+    policy = Policy(logs=(VerifierKey.parse(audit.key.verifier_key),))
+    for message in sent.values():
+        assert message.type == ReceiptsIssued.type
+        for receipt in receipts_in(message.data):
+            assert receipt.verify(policy).checkpoint.size == 718
+    # What two paths share is sent once.
+    hashes = sent[OSH].data["hashes"]
+    assert len(set(hashes)) == len(hashes) < sum(len(one["path"]) for one in sent[OSH].data["receipts"])
+
+
+def test_one_message_has_so_many_receipts_and_no_more(audit: LogOnDatabase) -> None:
+    audit.publish([completed() for _ in range(MOST_RECEIPTS + 1)])
+    theirs = [message for message in audit.recorded_reads() if message.data["organization"] == MOSCOW]
+    assert [len(logged(message)) for message in theirs] == [MOST_RECEIPTS, 1]
+    assert [index for message in theirs for index, _ in logged(message)] == list(range(MOST_RECEIPTS + 1))
+
+
+def test_one_message_has_so_many_bytes_of_leaves(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "MOST_BYTES", 1_000)
+    audit.publish([completed() for _ in range(5)])
+    theirs = [logged(message) for message in audit.recorded_reads() if message.data["organization"] == OSH]
+    assert [len(some) for some in theirs] == [2, 2, 1]
+    monkeypatch.setattr(receipts, "MOST_BYTES", 1)  # one has no smaller piece
+    audit.publish([completed() for _ in range(2)])
+    assert [len(logged(message)) for message in audit.recorded_reads()[-2:]] == [1, 1]
 
 
 def test_no_receipt_is_receipted() -> None:
     assert set(RECEIPTED) <= set(CATALOGUE)
-    assert ReceiptIssued.type not in RECEIPTED
+    assert not {ReceiptsIssued.type, ReceiptIssued.type} & set(RECEIPTED)
 
 
 def test_a_step_whose_opening_is_gone_names_nobody(audit: LogOnDatabase) -> None:

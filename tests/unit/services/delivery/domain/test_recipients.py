@@ -14,7 +14,7 @@ ORG, SENDER = "ru.moscow-migrant-support", "kg.osh-legal-aid"
 
 def arriving() -> set[str]:
     """The types that the queue of events is bound to, and what audit sends there by the queue's name."""
-    keys = (*EVENT_QUEUES["delivery.events"], "receipt.issued")
+    keys = (*EVENT_QUEUES["delivery.events"], "receipts.issued", "receipt.issued")
     return {
         fact.type
         for fact in CATALOGUE.values()
@@ -49,6 +49,7 @@ def test_the_fields_exist_in_the_fact(name: str) -> None:
         ("referral.withdrawn", {ORG, SENDER}),
         ("referral.failed", {ORG, SENDER}),
         ("referral.overdue", {ORG, SENDER}),
+        ("receipts.issued", {ORG}),
         ("receipt.issued", {ORG}),
     ],
 )
