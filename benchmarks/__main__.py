@@ -1,7 +1,7 @@
-"""`python -m benchmarks [all|journey|fsyncs|submit|ceiling|peers|matching|audit] [--rounds N] [--json FILE]`.
+"""`python -m benchmarks [all|journey|fsyncs|submit|ceiling|peers|matching|audit|growth|soak] [--json FILE]`.
 
-`all` is everything. Every timed comparison is of one run, in rounds of alternating order. Figures are never
-asserted anywhere.
+`all` is everything but growth and soak, which take an hour and twenty minutes. Every timed comparison is of
+one run, in rounds of alternating order. Figures are never asserted anywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, TextIO
@@ -22,6 +22,7 @@ from benchmarks.charts import Bar, bars
 from benchmarks.comparison import CEILING, FASTSTREAM, NAMEKO, OURS, Bench, Effort
 from benchmarks.figures import Spread, ratios, spread
 from benchmarks.journey import Measured, Plan, count_fsyncs
+from benchmarks.ours import OurHub
 from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
 from sandbox.supervisor import sigterm_raises
@@ -44,6 +45,11 @@ class Run:
     rounds: int
     bench: Bench
     charts: Path | None
+    # Of growth: how many, and on which databases; of soak: how long, and how many referrals a second.
+    referrals: int | None = None
+    databases: Sequence[str] = ("sqlite", "postgresql")
+    minutes: float = 20.0
+    rate: float = 50.0
     document: dict[str, Any] = field(default_factory=dict)
 
     def journey(self) -> None:
@@ -140,6 +146,38 @@ class Run:
         ]
         _say(report.table(["log", "appends/s", "proofs/s", "verifications/s"], rows))
 
+    def growth(self) -> None:
+        """A hub with a history beside an empty one."""
+        from benchmarks import growth
+
+        effort = growth.QUICK if self.quick else growth.Effort()
+        if self.referrals is not None:
+            effort = replace(effort, referrals=self.referrals)
+        bench = growth.GrowthBench(self.bench.broker, self.bench.directory, effort, self.bench.tell)
+        found = self.document["growth"] = {}
+        for database in self.databases:
+            found[database] = bench.measure(database, self.rounds)
+            _say(f"\n{database}")
+            _say(report.table(*growth.table_of(found[database])))
+
+    def soak(self) -> None:
+        """One hub under a constant load for a long time."""
+        from benchmarks import soak
+
+        def work(system: System, pid: int) -> Mapping[str, Measured]:
+            assert isinstance(system, OurHub)
+            found = soak.measure_soak(
+                system, self.bench.broker, minutes=self.minutes, rate=self.rate, tell=self.bench.tell
+            )
+            self.document["soak"] = found
+            for head, rows in soak.tables_of(found):
+                _say("\n" + report.table(head, rows))
+            if self.charts is not None:
+                (self.charts / "performance-soak.svg").write_text(soak.chart_of(found), encoding="utf-8")
+            return {}
+
+        self.bench.with_system(OURS, work)
+
     def _draw(self, measured: Sequence[Mapping[str, Any]]) -> None:
         if self.charts is None:
             return
@@ -170,11 +208,10 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's exit code."""
+    single = ("journey", "fsyncs", "submit", "ceiling", "peers", "matching", "audit", "growth", "soak")
     commands: dict[str, tuple[str, ...]] = {
         "all": ("peers", "fsyncs", "submit", "matching", "audit"),
-        **{
-            name: (name,) for name in ("journey", "fsyncs", "submit", "ceiling", "peers", "matching", "audit")
-        },
+        **{name: (name,) for name in single},
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", choices=commands, default="all")
@@ -183,7 +220,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write every figure here")
     parser.add_argument("--charts", type=Path, help="draw the charts into this folder")
     parser.add_argument("--directory", type=Path, help="where databases and broker lie; else a temporary one")
+    parser.add_argument("--referrals", type=int, help="growth: of history, 1,000,000; with --quick 500")
+    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), help="growth: both")
+    parser.add_argument("--minutes", type=float, help="soak: 20; with --quick 0.5")
+    parser.add_argument("--rate", type=float, default=50.0, help="soak: referrals a second, 50")
     given = parser.parse_args(arguments)
+    database = given.database or ("sqlite" if given.quick else "both")
     with sigterm_raises(), _place(given.directory) as (directory, broker):
         run = Run(
             quick=given.quick,
@@ -195,6 +237,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 tell=lambda text: _say(text, sys.stderr),
             ),
             charts=given.charts,
+            referrals=given.referrals,
+            databases=("sqlite", "postgresql") if database == "both" else (database,),
+            minutes=given.minutes or (0.5 if given.quick else 20.0),
+            rate=given.rate,
             document={"machine": report.machine(directory), "quick": given.quick},
         )
         for name in commands[given.what]:

@@ -192,7 +192,9 @@ class Driver:
 
     async def _submit_one(self, intake: Links, begun: float) -> None:
         answer = await intake.done("POST", "/v1/referrals", self._story.body)
-        self.timings.submitted[orjson.loads(answer)["id"]] = begun
+        referral = orjson.loads(answer)["id"]
+        self.timings.submitted[referral] = begun
+        self.timings.admitted[referral] = time.monotonic()
 
     async def _keep_mailbox(self, who: str) -> None:
         link, after = self._mailboxes[who], ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ class Timings:
     """Seconds on the monotonic clock, by referral: what was said at a door, what was seen in a mailbox."""
 
     submitted: Clock = field(default_factory=dict)
+    # When the door had answered: it is committed.
+    admitted: Clock = field(default_factory=dict)
     offered: Clock = field(default_factory=dict)
     answered: Clock = field(default_factory=dict)
     accepted: Clock = field(default_factory=dict)
@@ -22,16 +25,17 @@ class Timings:
     completed: Clock = field(default_factory=dict)
     closed: Clock = field(default_factory=dict)
 
-    def latencies(self, since: float = 0.0) -> Mapping[str, list[float]]:
-        """Seconds between each two steps that belong together, of referrals submitted after `since`."""
+    def latencies(self, since: float = 0.0, until: float = math.inf) -> Mapping[str, list[float]]:
+        """Seconds between each two steps that belong together, of referrals submitted in `[since, until)`."""
         pairs = {
+            "submit_to_admission": (self.submitted, self.admitted),
             "submit_to_offer": (self.submitted, self.offered),
             "accept_to_confirmation": (self.answered, self.accepted),
             "progress_to_confirmation": (self.reported, self.progressed),
             "complete_to_confirmation": (self.reported, self.completed),
             "submit_to_closed": (self.submitted, self.closed),
         }
-        counted = {referral for referral, moment in self.submitted.items() if moment >= since}
+        counted = {referral for referral, moment in self.submitted.items() if since <= moment < until}
         return {
             name: [end[referral] - begin[referral] for referral in counted & begin.keys() & end.keys()]
             for name, (begin, end) in pairs.items()

@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MEBIBYTE = 1024 * 1024
+# By name: what works in children of its own, a server that forks.
+FORKING = frozenset({"postgresql"})
 # https://www.sqlite.org/walformat.html §2.1: iChange, "incremented with each transaction".
 _CHANGE_AT = 8
 
@@ -30,24 +33,66 @@ class Usage:
 def read_usage(pids: Mapping[str, int], databases: Mapping[str, Path]) -> Usage:
     """pids: by process name; databases: SQLite files by name. Raises OSError for one that is gone."""
     return Usage(
-        cpu={name: cpu_seconds(pid) for name, pid in pids.items()},
-        resident={name: resident_mebibytes(pid) for name, pid in pids.items()},
+        cpu={
+            name: tree_cpu_seconds(pid) if name in FORKING else cpu_seconds(pid) for name, pid in pids.items()
+        },
+        resident={
+            name: tree_mebibytes(pid) if name in FORKING else resident_mebibytes(pid)
+            for name, pid in pids.items()
+        },
         commits={name: commits(path) for name, path in databases.items()},
     )
 
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of a process, in steps of a clock tick (10 ms)."""
+    return sum(_times(pid)[:2]) / _TICKS
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """The same with its children, those that have ended included."""
+    ticks = sum(_times(pid))
+    for child in children(pid):
+        # It may have ended since: then it is counted next time.
+        with suppress(OSError):
+            ticks += sum(_times(child)[:2])
+    return ticks / _TICKS
+
+
+def _times(pid: int) -> tuple[int, ...]:
+    """utime, stime, cutime, cstime. Source: proc(5)."""
     # The command stands in parentheses and may hold anything.
-    fields = (
-        Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    )
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return tuple(int(field) for field in stat.rpartition(")")[2].split()[11:15])
+
+
+def children(pid: int) -> list[int]:
+    """The pids of a process's children now."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text(encoding="ascii").split()
+    ]
+
+
+def open_files(pid: int) -> int:
+    """How many file descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def resident_mebibytes(pid: int) -> float:
     """Resident memory now, shared pages included."""
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE / _MEBIBYTE
+
+
+def tree_mebibytes(pid: int) -> float:
+    """Memory of a process and its children, where what they share counts once (PSS)."""
+    total = 0
+    for one in (pid, *children(pid)):
+        with suppress(OSError):
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text(encoding="ascii")
+            total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return total / 1024
 
 
 def commits(database: Path) -> int:

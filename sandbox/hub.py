@@ -50,17 +50,20 @@ class Hub:
         members: Sequence[Organization] | None = None,
         policy: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        ready_within: float = READY_WITHIN_SECONDS,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         """empty: without the sample network. members: organisations in place of the sample network's.
 
-        policy: routing's policy file, else the network's default.
+        policy: routing's policy file, else the network's default. ready_within: seconds; audit computes its
+        whole log again before it is ready, some seconds for a million entries.
         """
         self.files = HubFiles(directory)
         self._empty = empty
         self._members = members
         self._policy = policy
         self._environment = dict(os.environ if environment is None else environment)
+        self._ready_within = ready_within
         self._progress = progress
         self._owner: LivingOwner | None = None
         self._broker: PrivateBroker | None = None
@@ -182,7 +185,7 @@ class Hub:
         )
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        deadline = time.monotonic() + self._ready_within
         waiting = dict.fromkeys(SERVICES, "not started")
         while waiting:
             for service in list(waiting):
@@ -195,7 +198,7 @@ class Hub:
             if waiting and time.monotonic() > deadline:
                 reasons = "; ".join(f"{service}: {reason}" for service, reason in waiting.items())
                 raise HubError(
-                    f"not ready after {READY_WITHIN_SECONDS:.0f} s ({reasons}): see {self.files.log('')}"
+                    f"not ready after {self._ready_within:.0f} s ({reasons}): see {self.files.log('')}"
                 )
             time.sleep(0.05)
 

@@ -34,7 +34,13 @@ class PostgresServer:
     directory is made outside pytest's, which only root may enter.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
+        """settings: of the server.
+
+        A test may kill the server, but not the machine: unless the settings say otherwise, the page cache
+        is durable enough.
+        """
+        settings = {"fsync": "off", **(settings or {})}
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self.directory = Path(tempfile.mkdtemp(prefix="kopuro-postgres-"))
         self._port = free_ports(1)[0]
@@ -48,8 +54,7 @@ class PostgresServer:
                 *("-p", str(self._port)),
                 *("-c", f"listen_addresses={LOOPBACK}"),
                 *("-c", "unix_socket_directories="),
-                # A test may kill the server, but not the machine: the page cache is durable enough.
-                *("-c", "fsync=off"),
+                *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
             ],
             environment=_environment(),
             log=self.directory / "log",
@@ -119,10 +124,11 @@ class PostgresServer:
         self._process.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def create_database(self) -> str:
-        """Create an empty database and return its SQLAlchemy URL."""
-        name = f"test_{secrets.token_hex(6)}"
-        self._execute(f'CREATE DATABASE "{name}"')
+    def create_database(self, name: str | None = None) -> str:
+        """Create an empty database and return its SQLAlchemy URL. name: a new one if not given."""
+        name = name or f"test_{secrets.token_hex(6)}"
+        # By copying its template's files: writing them to the log first costs four times as much.
+        self._execute(f'CREATE DATABASE "{name}" STRATEGY file_copy')
         return f"postgresql+psycopg2://postgres:{self._password}@{LOOPBACK}:{self._port}/{name}"
 
     def drop_database(self, url: str) -> None:

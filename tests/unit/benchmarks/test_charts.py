@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from benchmarks.charts import Bar, bars
+from benchmarks.charts import Bar, Line, bars, lines
 from benchmarks.figures import Spread
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,3 +37,13 @@ def test_nothing_measured_is_an_empty_chart() -> None:
     drawn = read(bars("Loops", "a second", [Bar(name="a", figure=exactly(0))]))
 
     assert [bar.attrib["width"] for bar in drawn.iter(f"{SVG}rect")] == ["0.0"]
+
+
+def test_a_line_ends_where_its_last_point_is_and_names_do_not_overlap() -> None:
+    same = [(0.0, 10.0), (5.0, 100.0)]
+    drawn = read(lines("Memory", "MiB", [Line(name="a & b", points=same), Line(name="c", points=same)]))
+
+    first, second = (line.attrib["points"].split() for line in drawn.iter(f"{SVG}polyline"))
+    assert first == second
+    heights = [float(text.attrib["y"]) for text in drawn.iter(f"{SVG}text") if text.text in ("a & b", "c")]
+    assert heights[1] - heights[0] >= 15

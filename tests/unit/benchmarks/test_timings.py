@@ -27,3 +27,10 @@ def test_the_warm_up_is_not_counted() -> None:
     timings = Timings(submitted={"cold": 1.0, "warm": 10.0}, offered={"cold": 9.0, "warm": 10.5})
 
     assert timings.latencies(since=5.0)["submit_to_offer"] == [0.5]
+
+
+def test_a_part_of_the_run_is_counted_by_itself() -> None:
+    timings = Timings(submitted={"a": 1.0, "b": 10.0}, offered={"a": 1.25, "b": 10.5})
+
+    assert timings.latencies(0.0, 10.0)["submit_to_offer"] == [0.25]
+    assert timings.latencies(10.0)["submit_to_offer"] == [0.5]

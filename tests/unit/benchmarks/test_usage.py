@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
-from benchmarks.usage import Usage, between, commits, cpu_seconds, resident_mebibytes
+from benchmarks.usage import (
+    Usage,
+    between,
+    children,
+    commits,
+    cpu_seconds,
+    open_files,
+    resident_mebibytes,
+    tree_cpu_seconds,
+    tree_mebibytes,
+)
 from runtime.storage.database import Database
 
 
@@ -48,3 +60,19 @@ def test_usage_is_told_by_the_loop() -> None:
         "resident_mib": {"intake": 60.0},
         "commits_a_loop": {"intake": 0.5},
     }
+
+
+def test_a_server_that_forks_is_counted_with_its_children() -> None:
+    busy = "import os,sys\nfor _ in range(3_000_000): pass\nprint(flush=True); sys.stdin.read()"
+    script = f"import os,subprocess,sys\nsubprocess.run([sys.executable, '-c', {busy!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()  # the child has worked, and lives
+
+        assert len(children(parent.pid)) == 1
+        assert tree_cpu_seconds(parent.pid) > cpu_seconds(parent.pid)
+        assert tree_mebibytes(parent.pid) > 0
+        assert open_files(parent.pid) >= 2
+        parent.communicate()

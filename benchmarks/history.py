@@ -1,0 +1,214 @@
+"""A hub that has been at work for a year: so many closed referrals in the databases of all its services.
+
+Cast from loops that were closed for real a moment before (`recording`), evenly over the days, up to an hour
+ago. What services forget after thirty days is there for the last thirty. All of it belongs to the one sender
+and the receivers that are measured afterwards: the worst case for everything that one organisation asks for.
+Seeded: the same recording and the same moment give the same history. The hub must stand still meanwhile.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.bulk import Bulk, Row, bulk
+from benchmarks.history_log import LogWriter
+from benchmarks.mould import DAY, SECOND, Cast
+from benchmarks.recording import Recording, RowMould, ServiceMould
+from benchmarks.shapes import FORGOTTEN_AFTER, tables
+
+_FORGOTTEN_AFTER: Final = FORGOTTEN_AFTER.days * DAY
+_OVER_BEFORE_NOW: Final = 3_600 * SECOND
+# A loop's last row, some hours after its first: what is in order up to here may be written.
+_CHUNK: Final = 2_000
+# A submission, an acceptance, a report, a completion.
+_KEYS_A_LOOP: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """referrals: how many; days: over which they were submitted; now: in microseconds."""
+
+    referrals: int
+    now: int
+    days: int = 365
+    seed: int = 2026
+
+    @property
+    def begin(self) -> int:
+        return self.now - self.days * DAY
+
+    @property
+    def forgotten_before(self) -> int:
+        return self.now - _FORGOTTEN_AFTER
+
+    def casts(self, kinds: int, longest: int) -> Iterator[tuple[int, Cast]]:
+        """Each referral's mould, of so many, and its cast, in order; the same in every process.
+
+        longest: microseconds that a loop takes at most.
+        """
+        chance = random.Random(self.seed)  # noqa: S311 - a history that can be made again
+        step = (self.now - _OVER_BEFORE_NOW - longest - self.begin) / max(1, self.referrals)
+        for number in range(self.referrals):
+            # Whole milliseconds: ids tell no more.
+            moment = (self.begin + int(number * step)) // 1000 * 1000
+            yield chance.randrange(kinds), Cast(moment=moment, twist=chance.getrandbits(62))
+
+    def referral_ids(self, recording: Recording, count: int) -> list[str]:
+        """So many of its referrals, spread over the whole of it."""
+        moulds = [loop["intake"] for loop in recording]
+        slots = [one.rows[0].columns[0] for one in moulds]
+        every = max(1, self.referrals // count)
+        casts = enumerate(self.casts(len(moulds), longest_of(moulds)))
+        return [moulds[k].mould.values(cast)[slots[k]] for number, (k, cast) in casts if number % every == 0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a service keeps what it has."""
+
+    url: str
+    # Of audit: where it publishes, the file it signs with, and its hub.
+    published: Path | None = None
+    key: Path | None = None
+    hub: str = ""
+
+
+def write_history(
+    history: History,
+    recording: Recording,
+    places: Mapping[str, Place],
+    tell: Callable[[str], None],
+) -> None:
+    """Fills every service's database, two at a time: the log takes as long as all the others."""
+    order = sorted(places, key=lambda service: service != "audit")
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        running = {
+            pool.submit(
+                fill, service, history, [loop[service] for loop in recording], places[service]
+            ): service
+            for service in order
+        }
+        for done in as_completed(running):
+            done.result()
+            tell(f"history of {history.referrals:,} referrals: {running[done]} is filled")
+
+
+def fill(service: str, history: History, moulds: Sequence[ServiceMould], place: Place) -> None:
+    """One service's share of the history."""
+    log = None
+    if service == "audit":
+        assert place.published is not None
+        assert place.key is not None
+        log = LogWriter(place.url, place.published, place.key, place.hub)
+        log.found(history.begin)
+    with bulk(place.url) as into:
+        _Filling(service, history, moulds, into, log).run()
+    if log is not None:
+        log.conclude()
+
+
+def longest_of(moulds: Sequence[ServiceMould]) -> int:
+    """Microseconds that the longest of these loops takes, as it is cast."""
+    nowhere = Cast(moment=0, twist=0)
+    return max(one.mould.loop.moved(one.mould.loop.end, nowhere) for one in moulds)
+
+
+class _Filling:
+    def __init__(
+        self,
+        service: str,
+        history: History,
+        moulds: Sequence[ServiceMould],
+        into: Bulk,
+        log: LogWriter | None,
+    ) -> None:
+        self._history = history
+        self._moulds = moulds
+        self._into = into
+        self._log = log
+        self._tables = tables(service)
+        self._makes_keys = service == "intake"
+        self._numbers: dict[str, int] = defaultdict(int)
+        # Rows that a number waits for, by table: (moment, values).
+        self._waiting: dict[str, list[tuple[int, Row]]] = defaultdict(list)
+        self._rows: dict[str, list[Row]] = defaultdict(list)
+        self._observed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self._service = service
+
+    def run(self) -> None:
+        chance = random.Random(self._history.seed + 1)  # noqa: S311 - see above
+        number = 0
+        for number, (kind, cast) in enumerate(
+            self._history.casts(len(self._moulds), longest_of(self._moulds)), start=1
+        ):
+            if number % _CHUNK == 0:
+                self._flush(cast.moment)
+            self._cast(self._moulds[kind], cast, chance)
+        self._flush(self._history.now)
+        if self._service == "routing":
+            self._observe()
+
+    def _cast(self, one: ServiceMould, cast: Cast, chance: random.Random) -> None:
+        old = cast.moment + longest_of([one]) < self._history.forgotten_before
+        if old and not one.entries and all(row.forgotten is not None for row in one.rows):
+            return
+        values = one.mould.values(cast)
+        for row in one.rows:
+            if row.forgotten is None or values[row.forgotten] >= self._history.forgotten_before:
+                self._take(row, values)
+        if self._log is not None:
+            self._log.take(one.entries, values, chance)
+        if self._makes_keys and not old:
+            self._make_keys(values[one.rows[0].columns[0]], values[one.rows[0].columns[1]], cast, chance)
+        if self._service == "routing":
+            self._count_answers(one, values)
+
+    def _take(self, row: RowMould, values: list[Any]) -> None:
+        taken = tuple([values[slot] for slot in row.columns])
+        if row.order is None:
+            self._rows[row.table].append(taken)
+        else:
+            self._waiting[row.table].append((values[row.order], taken))
+
+    def _flush(self, until: int) -> None:
+        """Writes what has its place: nothing to come is before `until`."""
+        for name, waiting in self._waiting.items():
+            waiting.sort(key=lambda row: row[0])
+            ready = 0
+            while ready < len(waiting) and waiting[ready][0] < until:
+                ready += 1
+            first = self._numbers[name] + 1
+            self._rows[name] += [(first + n, *row) for n, (_, row) in enumerate(waiting[:ready])]
+            self._numbers[name] += ready
+            del waiting[:ready]
+        for name, rows in self._rows.items():
+            if rows:
+                self._into.add(self._tables[name], rows)
+                rows.clear()
+        if self._log is not None:
+            self._log.flush(self._into, until)
+
+    def _make_keys(self, referral: str, sender: str, cast: Cast, chance: random.Random) -> None:
+        for _ in range(_KEYS_A_LOOP):
+            key, fingerprint = f"{chance.getrandbits(128):032x}", f"{chance.getrandbits(256):064x}"
+            self._rows["idempotency_keys"].append((sender, key, fingerprint, referral, cast.moment))
+
+    def _count_answers(self, one: ServiceMould, values: list[Any]) -> None:
+        names = [column.name for column in self._tables["offers"].columns]
+        for row in one.rows:
+            if row.table == "offers":
+                offer = dict(zip(names, (values[slot] for slot in row.columns), strict=True))
+                seen = self._observed[offer["organization"]]
+                seen[0] += 1
+                seen[1] += (offer["closed_at"] - offer["opened_at"]) // SECOND
+
+    def _observe(self) -> None:
+        # answered, expired, answer_seconds, held, asked
+        rows = [(who, count, 0, seconds, 0, 0) for who, (count, seconds) in self._observed.items()]
+        self._into.add(self._tables["observations"], rows)

@@ -1,0 +1,184 @@
+"""Closes loops one after the other on a real hub, and takes a mould of each from its databases."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from benchmarks.journey import close_loops
+from benchmarks.mould import Loop, Mould
+from benchmarks.ours import OurHub
+from benchmarks.quiet import until_quiet
+from benchmarks.shapes import SHAPES, Shape, tables
+from benchmarks.usage import commits
+from runtime.storage.columns import Instant
+from services.audit.domain.entry import canonical_json, organizations_of
+from services.audit.domain.facets import facets_of
+
+# Stands in a leaf where the commitment goes, which differs with every salt.
+COMMITMENT: Final = "0" * 64
+_OF_THE_DIRECTORY: Final = ".directory"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowMould:
+    """columns, without the one that numbers the rows; order, forgotten: slots of the mould."""
+
+    table: str
+    columns: tuple[int, ...]
+    order: int | None
+    forgotten: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntryMould:
+    """One entry of the log. All but the last three are slots of the mould."""
+
+    order: int
+    time: int
+    leaf: int
+    data: int
+    canonical: int
+    message_id: int
+    referral_id: int
+    type: str
+    organizations: tuple[str, ...]
+    facets: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceMould:
+    """What one loop left in one service."""
+
+    mould: Mould
+    rows: tuple[RowMould, ...]
+    entries: tuple[EntryMould, ...] = ()
+
+
+# By loop, then by service.
+Recording = Sequence[Mapping[str, ServiceMould]]
+
+
+def record_loops(hub: OurHub, count: int) -> Recording:
+    """On a started hub on SQLite that nobody else uses. Raises TimeoutError, and what a loop raises."""
+    begins = []
+    for _ in range(count):
+        begins.append(_now())
+        close_loops(hub, 1)
+        until_quiet(lambda: _written(hub))
+    begins.append(_now())
+    # The last receipts are fetched by the next loop's driver.
+    close_loops(hub, 1)
+    until_quiet(lambda: _written(hub))
+    over = _now()
+    databases = {service: sqlite3.connect(path) for service, path in hub.databases().items()}
+    try:
+        return [
+            _Look(databases, Window(begin=begin, end=end), over).recorded()
+            for begin, end in itertools.pairwise(begins)
+        ]
+    finally:
+        for database in databases.values():
+            database.close()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """When one loop was the only one."""
+
+    begin: int
+    end: int
+
+
+class _Look:
+    """At what one loop left."""
+
+    def __init__(self, databases: Mapping[str, sqlite3.Connection], window: Window, over: int) -> None:
+        """over: when the whole recording was."""
+        self._databases = databases
+        self._window = window
+        submitted = "SELECT referral_id, submitted_at FROM submissions WHERE submitted_at BETWEEN ? AND ?"
+        ((self._referral, begin),) = databases["intake"].execute(submitted, (window.begin, window.end))
+        self._loop = Loop(begin=begin, end=over)
+
+    def recorded(self) -> dict[str, ServiceMould]:
+        """By service."""
+        return {service: self._service(service) for service in SHAPES}
+
+    def _service(self, service: str) -> ServiceMould:
+        mould = Mould(self._loop)
+        rows = [row for shape in SHAPES[service] for row in self._rows(mould, service, shape)]
+        entries = self._entries(mould) if service == "audit" else []
+        return ServiceMould(mould=mould, rows=tuple(rows), entries=tuple(entries))
+
+    def _rows(self, mould: Mould, service: str, shape: Shape) -> Iterator[RowMould]:
+        table = tables(service)[shape.table]
+        numbered = table.autoincrement_column
+        columns = [column for column in table.columns if column is not numbered]
+        # In the order in which they were written: what comes later is not before it.
+        reached = 0
+        for row in self._found(service, shape, [column.name for column in columns]):
+            by_name = dict(zip([column.name for column in columns], row, strict=True))
+            reached = max(reached, by_name[shape.moment] if shape.moment else 0)
+            if shape.forgotten is not None and by_name[shape.forgotten] is None:
+                raise ValueError(f"{service}: a row of {shape.table} is not finished: {shape.forgotten}")
+            yield RowMould(
+                table=shape.table,
+                columns=tuple(
+                    mould.moment(value) if isinstance(column.type, Instant) and value else mould.take(value)
+                    for column, value in zip(columns, row, strict=True)
+                ),
+                order=mould.moment(reached) if shape.numbered else None,
+                forgotten=mould.moment(by_name[shape.forgotten]) if shape.forgotten else None,
+            )
+
+    def _found(self, service: str, shape: Shape, names: Sequence[str]) -> list[Any]:
+        listed = ", ".join(f'"{name}"' for name in names)
+        of: list[Any] = [self._referral]
+        where = f'"{shape.referral}" = ?'
+        if shape.referral is None:
+            # The directory's news come beside the referrals.
+            where, of = f'"{shape.moment}" BETWEEN ? AND ?', [self._window.begin, self._window.end]
+            if shape.table == "inbox":
+                where += f" AND consumer NOT LIKE '%{_OF_THE_DIRECTORY}'"
+        question = f'SELECT {listed} FROM "{shape.table}" WHERE {where} ORDER BY rowid'  # noqa: S608
+        return self._databases[service].execute(question, of).fetchall()
+
+    def _entries(self, mould: Mould) -> Iterator[EntryMould]:
+        rows = self._databases["audit"].execute(
+            "SELECT type, time, leaf, message_id, data FROM entries JOIN openings USING (leaf_index)"
+            " WHERE referral_id = ? ORDER BY leaf_index",
+            (self._referral,),
+        )
+        reached = 0
+        for type_, time_, leaf, message_id, text in rows:
+            data = orjson.loads(text)
+            said = orjson.loads(leaf)
+            # A later entry is not before an earlier one: the history is written in the order of time.
+            reached = max(reached, time_)
+            yield EntryMould(
+                order=mould.moment(reached),
+                time=mould.moment(time_),
+                leaf=mould.take(canonical_json({**said, "commitment": f"sha256:{COMMITMENT}"}).decode()),
+                data=mould.take(text),
+                canonical=mould.take(canonical_json(data)),
+                message_id=mould.take(message_id),
+                referral_id=mould.take(self._referral),
+                type=type_,
+                organizations=organizations_of(data),
+                facets=facets_of(type_, said["actor"], data),
+            )
+
+
+def _written(hub: OurHub) -> list[int]:
+    return [commits(path) for path in hub.databases().values()]
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

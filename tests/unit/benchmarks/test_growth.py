@@ -1,0 +1,21 @@
+"""What is worse is more of everything, and less a second."""
+
+from __future__ import annotations
+
+from benchmarks.growth import EMPTY, GROWN, slower
+
+
+def test_a_rate_that_halves_is_twice_as_slow_and_so_is_a_cost_that_doubles() -> None:
+    rounds = [
+        {EMPTY: {"closed loops/s": 200.0, "CPU ms": 4.0}, GROWN: {"closed loops/s": 100.0, "CPU ms": 8.0}},
+        {EMPTY: {"closed loops/s": 100.0, "CPU ms": 5.0}, GROWN: {"closed loops/s": 100.0, "CPU ms": 5.0}},
+    ]
+
+    found = slower(rounds)
+
+    assert (found["closed loops/s"].lowest, found["closed loops/s"].highest) == (1.0, 2.0)
+    assert (found["CPU ms"].lowest, found["CPU ms"].highest) == (1.0, 2.0)
+
+
+def test_what_took_nothing_is_left_out() -> None:
+    assert slower([{EMPTY: {"CPU ms": 0.0}, GROWN: {"CPU ms": 1.0}}]) == {}

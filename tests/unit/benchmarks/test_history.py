@@ -1,0 +1,124 @@
+"""A hub starts on a history that nobody lived, serves it, and goes on from it, on both databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.growth import places
+from benchmarks.history import History, write_history
+from benchmarks.journey import close_loops
+from benchmarks.ours import OurHub
+from benchmarks.quiet import until_quiet
+from benchmarks.reads import measure_reads
+from benchmarks.recording import Recording, record_loops
+from sandbox.broker import PrivateBroker
+from sandbox.hub_files import HUB, SERVICES
+from services.audit import reconcile
+from services.audit.adapters.directory_publication import DirectoryPublication
+from services.audit.adapters.signing_key import load_log_key
+from services.audit.domain.merkle import leaf_hash, root_at
+from services.audit.domain.tiles import ENTRIES, Tile, unbundle
+from services.audit.handlers.published_log import PublishedLog
+from tests.servers import PostgresServer
+
+REFERRALS = 200
+SENDER = "kg.osh-legal-aid"
+
+
+@pytest.fixture(scope="module")
+def recording(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+    hub = OurHub(tmp_path_factory.mktemp("recorded") / "hub", broker.add_vhost("history-recorded"))
+    hub.start()
+    try:
+        yield record_loops(hub, 2)
+    finally:
+        hub.stop()
+        broker.remove_vhost("history-recorded")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_hub_goes_on_from_a_history(
+    database: str, recording: Recording, vhost: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    template = None
+    if database == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        urls = {service: server.create_database(f"history_{service}") for service in SERVICES}
+        template = urls["intake"].replace("history_intake", "history_{service}")
+    hub = OurHub(tmp_path / "hub", vhost, database_template=template)
+    history = History(referrals=REFERRALS, now=time.time_ns() // 1000)
+    try:
+        hub.start()
+        hub.stop()
+        write_history(history, recording, places(hub), lambda text: None)
+
+        # Audit computes its whole log again before it is ready.
+        hub.start()
+        old = history.referral_ids(recording, 20)
+        assert len(set(old)) == 20
+        for referral in (old[0], old[-1]):
+            shown = _get(hub, "intake", SENDER, f"/v1/referrals/{referral}")
+            assert (shown["status"], shown["sender"]) == ("completed", SENDER)
+            told = _get(hub, "audit", "auditor", f"/v1/history/{referral}")
+            assert "kopuro.referral.completed.v1" in [item["type"] for item in told["items"]]
+        # Nothing of the history waits in a mailbox, and every read that is measured is answered.
+        assert _get(hub, "delivery", SENDER, "/v1/mailbox")["items"] == []
+        assert all(taken >= 0 for taken in measure_reads(hub, old, 2).values())
+
+        assert close_loops(hub, 3) == 3
+        until_quiet(hub.published)
+    finally:
+        hub.stop()
+
+    urls = {service: hub.database_url(service) for service in SERVICES}
+    assert reconcile.run(urls, settled_seconds=0, as_json=False) == 0
+    _check_published(hub)
+    if database == "postgresql":
+        for url in urls.values():
+            server.drop_database(url)
+
+
+def _check_published(hub: OurHub) -> None:
+    """The files alone give the root that was signed, and each entry is the leaf of its hash."""
+    published = PublishedLog(
+        DirectoryPublication(hub.files.published_log), load_log_key(hub.files.key("log"), HUB)
+    )
+    published.refresh()
+    assert published.current is not None
+    size = published.size
+    assert size > 14 * REFERRALS
+    assert root_at(size, published.node) == published.current.checkpoint.root
+    content = published.file(Tile(level=ENTRIES, index=1))
+    assert content is not None
+    assert [leaf_hash(leaf) for leaf in unbundle(content)] == [published.node(0, n) for n in range(256, 512)]
+
+
+def test_the_referrals_are_spread_evenly_over_the_days() -> None:
+    now = int(dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp() * 1_000_000)
+    history = History(referrals=1_000, now=now, days=300)
+
+    moments = [cast.moment for _, cast in history.casts(kinds=1, longest=0)]
+
+    assert moments == sorted(moments)
+    assert moments[0] == history.begin
+    assert moments[-1] < now
+    assert sum(moment >= history.forgotten_before for moment in moments) == pytest.approx(100, abs=1)
+
+
+def _get(hub: OurHub, service: str, reader: str, path: str) -> Any:
+    door = hub.door(service)
+    connection = http.client.HTTPConnection(door.host, door.port, timeout=30)
+    connection.request("GET", path, headers={"Authorization": f"Bearer {hub.token(reader)}"})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    assert answer.status == 200, body
+    return json.loads(body)
