@@ -15,10 +15,11 @@ from runtime.storage.exclusive import Exclusive
 from runtime.web.token_keys import TokenKeys
 from runtime.web.tokens import TokenVerifier, issuer_of
 from services.audit.adapters.directory_publication import DirectoryPublication
-from services.audit.adapters.figures import PublicationFigures
+from services.audit.adapters.figures import PublicationFigures, show_inspection
 from services.audit.adapters.http_witnesses import HttpWitnesses
 from services.audit.adapters.policy_file import load_witness_policy
 from services.audit.adapters.signing_key import load_log_key
+from services.audit.adapters.sql_checks import SqlCheckRecord
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
 from services.audit.adapters.sql_retention import (
@@ -27,11 +28,14 @@ from services.audit.adapters.sql_retention import (
     overwrite_what_is_deleted,
 )
 from services.audit.adapters.sql_statistics import SqlCases
+from services.audit.adapters.sql_unfiled import SqlUnfiled
 from services.audit.adapters.tables import MESSAGING, REPLICA
 from services.audit.handlers import AuditHandlers
 from services.audit.handlers.cosigner import Cosigner
 from services.audit.handlers.export import Export
+from services.audit.handlers.filing import Filing
 from services.audit.handlers.history import History
+from services.audit.handlers.inspector import Inspector
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
 from services.audit.handlers.publisher import Publisher
@@ -49,6 +53,9 @@ PUBLISHING_SECONDS = 0.5
 COSIGNING_SECONDS = 1.0
 # A withdrawn consent is heeded within this.
 RETENTION_SECONDS = 1.0
+# See `handlers.inspector` for how much is read in a turn.
+INSPECTION_SECONDS = 1.0
+FILING_SECONDS = 1.0
 # Names the right to publish among those of this database; the relay's is another.
 _PUBLISHING = 0x6B6C6F67
 
@@ -69,8 +76,9 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
     log, record, closures = SqlLog(), SqlPublicationRecord(), SqlClosures()
     # Before the first connection, which every later one is made like.
     overwrite_what_is_deleted(database.engine)
-    head = SelfCheck(database, log, key, clock).run()
-    _log.info("the log is whole; its key is %s", key.verifier_key, extra={"count": head.size})
+    checks = SqlCheckRecord()
+    head = SelfCheck(database, log, key, clock, checks).run()
+    _log.info("the log is what was signed for; its key is %s", key.verifier_key, extra={"count": head.size})
     published = PublishedLog(publication, key)
     publisher = Publisher(
         database=database,
@@ -94,6 +102,11 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         figures=PublicationFigures(foundation.registry, published),
         clock=clock,
     )
+    inspector = Inspector(
+        database=database, log=log, key=key, record=checks, works=publisher.is_ours, clock=clock
+    )
+    inspector.begin(head)
+    show_inspection(foundation.registry, inspector)
     retention = Retention(
         database=database,
         closures=closures,
@@ -128,12 +141,14 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             ("directory", directory_ready),
             ("publication", lambda: None if published.current else "Nothing is published yet."),
         ],
-        warnings=[("witnesses", cosigner.alarm)],
+        warnings=[("witnesses", cosigner.alarm), ("log", inspector.alarm)],
         background=[
             messenger,
             Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
             Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
+            Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
+            Periodic("filing", Filing(database, SqlUnfiled()).turn, seconds=FILING_SECONDS),
         ],
         registry=foundation.registry,
         clock=clock,

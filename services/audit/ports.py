@@ -15,6 +15,7 @@ from services.audit.domain.facets import Facet
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import HashReader, Row
 from services.audit.domain.note import Signature
+from services.audit.domain.prefix import Prefix
 from services.audit.domain.retention import Closing
 from services.audit.domain.search import Search
 from services.audit.domain.statistics_counts import Case
@@ -80,6 +81,14 @@ class WitnessWord:
     time: dt.datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remembered:
+    """A prefix that was read and found whole. time: when the reading began, or all had been read."""
+
+    prefix: Prefix
+    time: dt.datetime
+
+
 class Log(Protocol):
     """The log in the database. Every method works inside the caller's transaction."""
 
@@ -118,6 +127,22 @@ class Log(Protocol):
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
         """The first `limit` leaves of `[start, stop)` that match, by index."""
+        ...
+
+    def search_some(
+        self,
+        transaction: Connection,
+        search: Search,
+        *,
+        start: int,
+        stop: int,
+        limit: int,
+        looked: int | None,
+    ) -> tuple[list[StoredLeaf], int]:
+        """As `search`, and from where to go on; `stop` when everything has been looked through.
+
+        looked: stop there when so many leaves were looked at and did not match, or None.
+        """
         ...
 
     def opened_leaves(
@@ -198,6 +223,49 @@ class PublicationRecord(Protocol):
 
     def keep(self, transaction: Connection, words: Sequence[WitnessWord]) -> None:
         """Replaces the last words of these witnesses."""
+        ...
+
+
+class CheckRecord(Protocol):
+    """What is remembered of earlier checks of the log. Every method works inside the caller's transaction.
+
+    Nothing here is a proof: see `handlers.self_check` for what is believed of it. A reader raises ValueError
+    for a record that cannot be one.
+    """
+
+    def checked(self, transaction: Connection) -> Remembered | None:
+        """What a start need not read again; its time: when all of it had been read."""
+        ...
+
+    def keep_checked(self, transaction: Connection, remembered: Remembered) -> None:
+        """Replaces it."""
+        ...
+
+    def forget_checked(self, transaction: Connection) -> None:
+        """Has the next start read everything."""
+        ...
+
+    def round(self, transaction: Connection) -> Remembered | None:
+        """How far a round has come, and when it began."""
+        ...
+
+    def keep_round(self, transaction: Connection, remembered: Remembered) -> None:
+        """Replaces it."""
+        ...
+
+    def forget_round(self, transaction: Connection) -> None:
+        """Has the next round begin at the first entry."""
+        ...
+
+
+class Unfiled(Protocol):
+    """Entries that were appended before there were facets. Works inside the caller's transaction."""
+
+    def file(self, transaction: Connection, limit: int) -> int:
+        """Adds the facets of the next `limit` of these entries; how many are left.
+
+        What is there already stays, and an entry whose content has been erased gets none.
+        """
         ...
 
 

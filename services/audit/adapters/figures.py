@@ -1,4 +1,4 @@
-"""The figures of the published log and its witnesses, for Prometheus."""
+"""The figures of the published log, its witnesses and its inspection, for Prometheus."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from services.audit.handlers.inspector import Inspector
 from services.audit.handlers.published_log import PublishedLog
 
 
@@ -41,3 +42,19 @@ class PublicationFigures:
         self._size.labels(witness).set(size)
         self._age.labels(witness).set(math.inf if age is None else age.total_seconds())
         self._stale.labels(witness).set(stale)
+
+
+def show_inspection(registry: CollectorRegistry, inspector: Inspector) -> None:
+    """Whether the log is whole, and how far the inspection has come."""
+    damaged = Gauge("kopuro_log_damaged", "1 when a stored entry is not what was logged", registry=registry)
+    damaged.set_function(lambda: inspector.is_damaged)
+    position = Gauge(
+        "kopuro_log_inspected_size", "Entries that the round under way has read again", registry=registry
+    )
+    position.set_function(lambda: inspector.position)
+    age = Gauge(
+        "kopuro_log_inspection_age_seconds",
+        "Since the last reading of the whole log that found nothing wrong began",
+        registry=registry,
+    )
+    age.set_function(lambda: inspector.since_whole.total_seconds())

@@ -34,12 +34,6 @@ _LEAVES = (
     .order_by(ENTRIES.c.leaf_index)
 )
 _LEAF_BYTES = _LEAVES.with_only_columns(ENTRIES.c.leaf)
-_FIRST_REACHING = (
-    select(ENTRIES.c.leaf_index)
-    .where(ENTRIES.c.latest >= bindparam("time"))
-    .order_by(ENTRIES.c.latest, ENTRIES.c.leaf_index)
-    .limit(1)
-)
 _OPENED = (
     select(ENTRIES.c.leaf_index, ENTRIES.c.leaf, OPENINGS.c.salt, OPENINGS.c.data)
     .outerjoin(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
@@ -166,19 +160,26 @@ class SqlLog:
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
         """See `ports.Log`."""
-        spans = []
-        if search.since is not None:
-            spans.append(ENTRIES.c.time >= search.since)
-            reached = _first_reaching(transaction, search.since)
-            start = stop if reached is None else max(start, reached)
-        if search.until is not None:
-            spans.append(ENTRIES.c.time < search.until)
-            head = self.head(transaction)
-            beyond = None if head is None else head.chronology.beyond(search.until)
-            passed = None if beyond is None else _first_reaching(transaction, beyond)
-            stop = stop if passed is None else min(stop, passed)
-        page = page_of(transaction, search, start=start, stop=stop, limit=limit)
-        return [_stored(row) for row in transaction.execute(page.where(*spans))]
+        return self.search_some(transaction, search, start=start, stop=stop, limit=limit, looked=None)[0]
+
+    def search_some(
+        self,
+        transaction: Connection,
+        search: Search,
+        *,
+        start: int,
+        stop: int,
+        limit: int,
+        looked: int | None,
+    ) -> tuple[list[StoredLeaf], int]:
+        """See `ports.Log`."""
+        # Only an end in time depends on how late events were.
+        head = None if search.until is None else self.head(transaction)
+        chronology = Chronology() if head is None else head.chronology
+        rows, reached = page_of(
+            transaction, search, chronology, start=start, stop=stop, limit=limit, looked=looked
+        )
+        return [_stored(row) for row in rows], reached
 
     def opened_leaves(
         self, transaction: Connection, referral_id: str, *, stop: int, limit: int
@@ -231,10 +232,6 @@ class SqlLog:
             return digest
 
         return read
-
-
-def _first_reaching(transaction: Connection, time: dt.datetime) -> int | None:
-    return transaction.execute(_FIRST_REACHING, {"time": time}).scalar()
 
 
 def _head_columns(head: Head) -> dict[str, object]:

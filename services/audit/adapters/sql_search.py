@@ -1,56 +1,167 @@
-"""A page of a search in SQL: sought by the index of its rarest condition, from where the page begins.
+"""A page of a search in SQL: by the index of its rarest condition, from where the page begins.
 
 Each condition has an index that ends in the entry's own, so a page costs the same at any depth. Of several,
-the rest are looked up for each entry of the one that leads; therefore the one with the fewest entries does.
+the one with the fewest entries leads, and the rest are looked up for each entry of it. That it leads is
+written into the statements (no joins, nothing to reorder), and PostgreSQL is told to read an index in its own
+order. Otherwise its statistics decide, and those of a log that has just grown or been restored are wrong:
+a page of a hundred would be sorted out of all that match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Table, bindparam, func, select
+from sqlalchemy import Row as SqlRow
 
 from services.audit.adapters.tables import ENTRIES, FACETS, ORGANIZATIONS
+from services.audit.domain.chronology import Chronology
 from services.audit.domain.search import Search
 
 # Beyond so many entries a condition is common, and which of two common ones leads matters less.
-_COUNTED = 5_000
+_COUNTED: Final = 5_000
 
-_Condition = tuple[FromClause, ColumnElement[bool]]
+_FIRST_REACHING = (
+    select(ENTRIES.c.leaf_index)
+    .where(ENTRIES.c.latest >= bindparam("time"))
+    .order_by(ENTRIES.c.latest, ENTRIES.c.leaf_index)
+    .limit(1)
+)
+_ROWS = (
+    select(ENTRIES)
+    .where(ENTRIES.c.leaf_index.in_(bindparam("indices", expanding=True)))
+    .order_by(ENTRIES.c.leaf_index)
+)
+# For this transaction only.
+_BY_INDEX = select(
+    *(
+        func.set_config(f"enable_{way}", "off", True)
+        for way in ("bitmapscan", "seqscan", "sort", "incremental_sort")
+    )
+)
 
 
-def page_of(transaction: Connection, search: Search, *, start: int, stop: int, limit: int) -> Select[Any]:
-    """Selects rows of `entries` in `[start, stop)`, by index; the span of time is the caller's matter."""
-    conditions = _conditions(search)
-    if len(conditions) > 1:
-        conditions.sort(key=lambda condition: _count(transaction, condition, start, stop))
-    index: ColumnElement[int] = conditions[0][0].c.leaf_index if conditions else ENTRIES.c.leaf_index
-    page = select(ENTRIES)
-    for source, condition in conditions:
-        if source is not ENTRIES:
-            page = page.join(source, source.c.leaf_index == ENTRIES.c.leaf_index)
-        page = page.where(condition)
-    return page.where(index >= start, index < stop).order_by(index).limit(limit)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Condition:
+    """What the columns of a table must be for an entry to be found. No columns: any entry is."""
+
+    table: Table
+    columns: Mapping[str, str]
+
+    def of(self, source: FromClause) -> list[ColumnElement[bool]]:
+        """The same, of the table under another name."""
+        return [source.c[name] == value for name, value in self.columns.items()]
 
 
-def _conditions(search: Search) -> list[_Condition]:
+def page_of(
+    transaction: Connection,
+    search: Search,
+    chronology: Chronology,
+    *,
+    start: int,
+    stop: int,
+    limit: int,
+    looked: int | None,
+) -> tuple[Sequence[SqlRow[Any]], int]:
+    """The first `limit` rows of `entries` in `[start, stop)` that match, and how far was looked.
+
+    chronology: of the whole log. looked: of the entries that the leading condition finds, look at no more
+    than so many; None for all.
+    """
+    if transaction.dialect.name == "postgresql":
+        transaction.execute(_BY_INDEX)
+    first, last = _between(transaction, search, chronology, start, stop)
+    if first >= last:
+        return [], stop
+    leading, *others = _conditions(transaction, search, first, last)
+    times = _times(search)
+    reached = last
+    if looked is not None and (others or times):
+        reached = _boundary(transaction, leading, first, last, looked)
+    index = leading.table.c.leaf_index
+    within = [*leading.of(leading.table), index >= first, index < reached]
+    lookups = [_looked_up(index, condition.table, condition.of) for condition in others]
+    rows: Sequence[SqlRow[Any]]
+    if leading.table is ENTRIES:
+        page = select(ENTRIES).where(*within, *times, *lookups).order_by(index).limit(limit)
+        rows = transaction.execute(page).all()
+    else:
+        if times:
+            lookups.append(_looked_up(index, ENTRIES, lambda entries: _times(search, entries)))
+        which = select(index).where(*within, *lookups).order_by(index).limit(limit)
+        indices = list(transaction.execute(which).scalars())
+        rows = transaction.execute(_ROWS, {"indices": indices}).all() if indices else []
+    return rows, stop if reached == last else reached
+
+
+def _between(
+    transaction: Connection, search: Search, chronology: Chronology, start: int, stop: int
+) -> tuple[int, int]:
+    """The part of `[start, stop)` outside of which no event can be of the span of time."""
+    if search.since is not None:
+        first = _first_reaching(transaction, search.since)
+        start = stop if first is None else max(start, first)
+    beyond = None if search.until is None else chronology.beyond(search.until)
+    passed = None if beyond is None else _first_reaching(transaction, beyond)
+    return start, stop if passed is None else min(stop, passed)
+
+
+def _first_reaching(transaction: Connection, time: dt.datetime) -> int | None:
+    return transaction.execute(_FIRST_REACHING, {"time": time}).scalar()
+
+
+def _times(search: Search, entries: FromClause = ENTRIES) -> list[ColumnElement[bool]]:
+    times = []
+    if search.since is not None:
+        times.append(entries.c.time >= search.since)
+    if search.until is not None:
+        times.append(entries.c.time < search.until)
+    return times
+
+
+def _conditions(transaction: Connection, search: Search, start: int, stop: int) -> list[_Condition]:
+    """All that must hold but the time, the rarest first."""
     conditions: list[_Condition] = []
     if search.referral_id is not None:
-        conditions.append((ENTRIES, ENTRIES.c.referral_id == search.referral_id))
+        conditions.append(_Condition(table=ENTRIES, columns={"referral_id": search.referral_id}))
     if search.type is not None:
-        conditions.append((ENTRIES, ENTRIES.c.type == search.type))
+        conditions.append(_Condition(table=ENTRIES, columns={"type": search.type}))
     if search.organization is not None:
-        conditions.append((ORGANIZATIONS, ORGANIZATIONS.c.organization == search.organization))
-    for number, (facet, value) in enumerate(search.facets):
-        side = FACETS.alias(f"facet_{number}")
-        conditions.append((side, and_(side.c.facet == facet, side.c.value == value)))
-    return conditions
+        conditions.append(_Condition(table=ORGANIZATIONS, columns={"organization": search.organization}))
+    for facet, value in search.facets:
+        conditions.append(_Condition(table=FACETS, columns={"facet": facet, "value": value}))
+    if len(conditions) > 1:
+        conditions.sort(key=lambda condition: _count(transaction, condition, start, stop))
+    return conditions or [_Condition(table=ENTRIES, columns={})]
+
+
+def _looked_up(
+    index: ColumnElement[int], table: Table, holds: Callable[[FromClause], Sequence[ColumnElement[bool]]]
+) -> ColumnElement[bool]:
+    """Whether this holds for the entry of that index: a question that no planner turns into a join."""
+    side = table.alias()
+    return (
+        select(side.c.leaf_index)
+        .where(side.c.leaf_index == index, *holds(side))
+        .scalar_subquery()
+        .is_not(None)
+    )
+
+
+def _boundary(transaction: Connection, leading: _Condition, start: int, stop: int, looked: int) -> int:
+    """The index before which the leading condition finds so many entries, or all that there are."""
+    if not leading.columns:
+        return min(start + looked, stop)
+    index = leading.table.c.leaf_index
+    found = select(index).where(*leading.of(leading.table), index >= start, index < stop)
+    boundary: int | None = transaction.execute(found.order_by(index).offset(looked).limit(1)).scalar()
+    return stop if boundary is None else boundary
 
 
 def _count(transaction: Connection, condition: _Condition, start: int, stop: int) -> int:
-    source, holds = condition
-    index = source.c.leaf_index
-    some: Sequence[Any] = [literal(1).label("one")]
-    seen = select(*some).select_from(source).where(holds, index >= start, index < stop).limit(_COUNTED)
-    return transaction.execute(select(func.count()).select_from(seen.subquery())).scalar_one()
+    table, index = condition.table, condition.table.c.leaf_index
+    found = select(index).where(*condition.of(table), index >= start, index < stop).limit(_COUNTED)
+    return transaction.execute(select(func.count()).select_from(found.subquery())).scalar_one()

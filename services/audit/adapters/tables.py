@@ -116,3 +116,23 @@ WITNESSES = Table(
     Column("signature", LargeBinary, nullable=False),
     Column("time", Instant, nullable=False),
 )
+
+# What earlier checks of the log have read: `checked`, and `round`. Believed only as far as it can be proved.
+CHECKS = Table(
+    "checks",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("latest", Instant),
+    Column("lateness", RowNumber, nullable=False),  # microseconds
+    Column("time", Instant, nullable=False),
+)
+
+# One row, number 1: the entries below `stop` and not below `start` were appended before there were facets.
+UNFILED = Table(
+    "unfiled",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("start", RowNumber, nullable=False),
+    Column("stop", RowNumber, nullable=False),
+)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from runtime.storage.database import Database
 from services.audit.domain.search import Search
 from services.audit.handlers.history import History, Position
+from services.audit.handlers.looking import look
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import Published
 from services.audit.ports import Log, OpenedLeaf
@@ -42,10 +43,10 @@ class Export:
         published = self._proofs.published()
         start = 0 if position is None else position.start
         stop = published.size if position is None else min(position.size, published.size)
+        found, beyond = look(self._database, self._log, search, start=start, stop=stop, limit=limit)
         with self._database.read() as transaction:
-            found = self._log.search(transaction, search, start=start, stop=stop, limit=limit + 1)
-            leaves = self._log.opened(transaction, found[:limit])
-        following = Position(start=leaves[-1].index + 1, size=stop) if len(found) > limit else None
+            leaves = self._log.opened(transaction, found)
+        following = None if beyond is None else Position(start=beyond, size=stop)
         asked = {"export": form, "start": start, "size": stop, **search.as_asked()}
         self._history.record(reader, None, asked, len(leaves))
         return ExportPage(leaves=tuple(leaves), following=following, size=stop, published=published)

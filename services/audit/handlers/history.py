@@ -17,6 +17,7 @@ from runtime.storage.database import Database
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import Proof, prove_inclusion
 from services.audit.domain.search import Search
+from services.audit.handlers.looking import look
 from services.audit.handlers.published_log import Published, PublishedLog
 from services.audit.ports import Log, OpenedLeaf, StoredLeaf
 
@@ -87,18 +88,19 @@ class History:
         self._after_commit = after_commit
 
     def page(self, reader: str, search: Search, position: Position | None, limit: int) -> Page:
-        """Up to `limit` entries that match, oldest first. reader: the id of who asks."""
+        """Up to `limit` entries that match, oldest first. reader: the id of who asks.
+
+        Fewer where little matches: what follows says whether there is more to look through.
+        """
         with self._database.read() as transaction:
             head = self._head(self._log.head(transaction))
             start = 0 if position is None else position.start
             # A cursor carries no rights: a size from nowhere reaches no further than the log does.
             stop = head.size if position is None else min(position.size, head.size)
-            found = self._log.search(transaction, search, start=start, stop=stop, limit=limit + 1)
-        leaves = tuple(found[:limit])
-        more = len(found) > limit
-        following = Position(start=leaves[-1].index + 1, size=stop) if more else None
+        leaves, beyond = look(self._database, self._log, search, start=start, stop=stop, limit=limit)
+        following = None if beyond is None else Position(start=beyond, size=stop)
         self.record(reader, search.referral_id, search.as_asked(), len(leaves))
-        return Page(leaves=leaves, following=following, head=head)
+        return Page(leaves=tuple(leaves), following=following, head=head)
 
     def entry(self, reader: str, index: int) -> StoredLeaf:
         """One entry. Raises Refused `not-found`."""

@@ -1,94 +1,131 @@
-"""What the service does before it serves: compute the whole log again, and compare.
+"""What the service does before it serves: hold the stored log against what was signed for it.
+
+A small log is read whole. Of a large one, what was read at an earlier start is remembered, and only what is
+new is read: `inspector` goes through the rest again while the service runs.
+
+The remembered prefix is believed only as far as it can be proved. The new entries, appended to it, must give
+the tree that the signed head vouches for, and no other prefix than the true one can do that. Where it does
+not, it counts for nothing, and all entries are read. What it cannot prove is that the old entries still lie
+there as they did: that is what the inspector is for.
 
 Reads `entries` and `head`. A hash that was changed in `nodes` makes proofs that no verifier accepts, and
-hides nothing. What is kept beside the leaves cannot be checked by them: `openings` may be erased, and a row
-missing from `organizations` hides an entry from a search by that party, not from one by its referral.
+hides nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import logging
 
-import orjson
 from sqlalchemy import Connection
 
-from contracts.errors import Defect
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.audit.domain.chronology import Chronology
 from services.audit.domain.head import Head, LogKey
-from services.audit.domain.merkle import MAX_SIZE, Frontier, leaf_hash
+from services.audit.domain.merkle import MAX_SIZE, Frontier
 from services.audit.domain.note import NoteError
+from services.audit.domain.prefix import Prefix
 from services.audit.domain.search import Search
-from services.audit.ports import Log, StoredLeaf
+from services.audit.handlers.log_walk import LogDamaged, walk
+from services.audit.ports import CheckRecord, Log, Remembered
+
+__all__ = ["LogDamaged", "SelfCheck", "check_signature"]
+
+_log = logging.getLogger(__name__)
 
 # Leaves held at a time, and read in one transaction.
 STEP = 5_000
-
-
-class LogDamaged(Defect):
-    """The database does not hold what the checkpoint vouches for. The service must not go on."""
+# Up to so many entries are read at every start: some tenths of a second.
+READ_WHOLE = 20_000
 
 
 class SelfCheck:
     """Founds the log at the very first start, and looks it over at every other."""
 
-    def __init__(self, database: Database, log: Log, key: LogKey, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, log: Log, key: LogKey, clock: Clock, record: CheckRecord | None = None
+    ) -> None:
+        """record: what earlier checks have read; without it everything is read, and nothing remembered."""
         self._database = database
         self._log = log
         self._key = key
         self._clock = clock
+        self._record = record
 
     def run(self) -> Head:
-        """The head, when every entry below it is what was signed for. Raises LogDamaged.
+        """The head, when the entries below it are what was signed for. Raises LogDamaged.
 
-        Takes some seconds for a million entries, and memory for a few thousand.
+        Takes some ten seconds for a million entries that have to be read, and memory for a few thousand.
         """
         with self._database.write() as transaction:
             if self._log.head(transaction) is None:
                 self._log.found(transaction, self._key.sign(Frontier(), Chronology(), self._clock.now()))
         with self._database.read() as transaction:
             head = self._log.head(transaction)
-            assert head is not None
-            self._check_signature(head)
-        frontier, chronology = Frontier(), Chronology()
-        while frontier.size < head.size:
-            with self._database.read() as transaction:
-                stop = min(frontier.size + STEP, head.size)
-                leaves = self._leaves(transaction, frontier.size, stop)
-            for stored in leaves:
-                chronology = chronology.after(stored.time)
-                if not _files_correctly(stored) or stored.latest != chronology.latest:
-                    raise LogDamaged(f"Entry {stored.index} is filed under something that it does not say.")
-            frontier = frontier.extend(leaf_hash(stored.leaf) for stored in leaves)
-        if frontier != head.frontier:
-            raise LogDamaged("The stored entries are not those that the checkpoint vouches for.")
-        if chronology != head.chronology:
-            raise LogDamaged("The stored head does not know the times of its entries.")
+        assert head is not None
+        check_signature(self._key, head)
+        remembered = self._remembered(head)
+        if remembered is None or not self._continues(remembered, head):
+            self._read_whole(head)
+            remembered = Remembered(prefix=Prefix(), time=self._clock.now())
         with self._database.read() as transaction:
             self._check_nothing_follows(transaction)
+        self._remember(Remembered(prefix=Prefix.of(head), time=remembered.time))
         return head
 
-    def _check_signature(self, head: Head) -> None:
+    def _remembered(self, head: Head) -> Remembered | None:
+        """What need not be read again; None when everything must be."""
+        if self._record is None or head.size <= READ_WHOLE:
+            return None
         try:
-            checkpoint = self._key.read(head.checkpoint)
-        except NoteError:
-            raise LogDamaged("The stored checkpoint was not signed with this log's key.") from None
-        if (checkpoint.origin, checkpoint.size, checkpoint.root) != (
-            self._key.origin,
-            head.size,
-            head.frontier.root(),
-        ):
-            raise LogDamaged("The stored checkpoint is not that of the stored head.")
+            with self._database.read() as transaction:
+                return self._possible(transaction, self._record, head)
+        except ValueError as error:
+            _disbelieve(str(error))
+            return None
 
-    def _leaves(self, transaction: Connection, start: int, stop: int) -> list[StoredLeaf]:
-        leaves = self._log.leaves(transaction, start, stop)
-        for expected, stored in enumerate(leaves, start):
-            if stored.index != expected:
-                raise LogDamaged(f"Entry {expected} is missing.")
-        if len(leaves) != stop - start:
-            raise LogDamaged(f"Entry {start + len(leaves)} is missing.")
-        return leaves
+    def _possible(self, transaction: Connection, record: CheckRecord, head: Head) -> Remembered | None:
+        """What is remembered. Raises ValueError when a look at its end shows that it cannot be so."""
+        remembered = record.checked(transaction)
+        if remembered is None:
+            return None
+        size = remembered.prefix.size
+        if size > head.size:
+            raise ValueError("it is longer than the log")
+        last = self._log.leaves(transaction, size - 1, size)
+        if not last or last[0].latest != remembered.prefix.chronology.latest:
+            raise ValueError("its last entry is not there")
+        return remembered
+
+    def _continues(self, remembered: Remembered, head: Head) -> bool:
+        """Whether the entries that are new make of the remembered ones what was signed for."""
+        try:
+            reached = self._read(remembered.prefix, head.size)
+        except LogDamaged as damage:
+            _disbelieve(str(damage))
+            return False
+        if reached != Prefix.of(head):
+            _disbelieve("with what is new it does not give what was signed for")
+            return False
+        return True
+
+    def _read_whole(self, head: Head) -> None:
+        reached = self._read(Prefix(), head.size)
+        if reached.frontier != head.frontier:
+            raise LogDamaged("The stored entries are not those that the checkpoint vouches for.")
+        if reached.chronology != head.chronology:
+            raise LogDamaged("The stored head does not know the times of its entries.")
+
+    def _read(self, prefix: Prefix, size: int) -> Prefix:
+        while prefix.size < size:
+            with self._database.read() as transaction:
+                prefix, _ = walk(self._log, transaction, prefix, min(prefix.size + STEP, size))
+        return prefix
+
+    def _remember(self, remembered: Remembered) -> None:
+        if self._record is not None:
+            with self._database.write() as transaction:
+                self._record.keep_checked(transaction, remembered)
 
     def _check_nothing_follows(self, transaction: Connection) -> None:
         # The head of this very transaction: another process may have appended since.
@@ -98,12 +135,19 @@ class SelfCheck:
             raise LogDamaged(f"There are entries beyond the {head.size} that the checkpoint vouches for.")
 
 
-def _files_correctly(stored: StoredLeaf) -> bool:
-    """Whether the columns that find the entry say what its leaf says."""
+def check_signature(key: LogKey, head: Head) -> None:
+    """Whether the log's key has signed for this head. Raises LogDamaged."""
     try:
-        leaf: Any = orjson.loads(stored.leaf)
-        said = (leaf["message_id"], leaf["type"], leaf["referral_id"], leaf["time"])
-    except (ValueError, TypeError, KeyError):
-        return False
-    time = stored.time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    return said == (stored.message_id, stored.type, stored.referral_id, time)
+        checkpoint = key.read(head.checkpoint)
+    except NoteError:
+        raise LogDamaged("The stored checkpoint was not signed with this log's key.") from None
+    if (checkpoint.origin, checkpoint.size, checkpoint.root) != (
+        key.origin,
+        head.size,
+        head.frontier.root(),
+    ):
+        raise LogDamaged("The stored checkpoint is not that of the stored head.")
+
+
+def _disbelieve(reason: str) -> None:
+    _log.warning("what earlier checks have read is not believed; all is read", extra={"reason": reason})

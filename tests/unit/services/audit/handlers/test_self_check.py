@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import datetime as dt
+import logging
+from collections.abc import Callable, Sequence
 
 import pytest
 from sqlalchemy import Connection, update
 
-from services.audit.adapters.tables import ENTRIES, HEAD
+from runtime.clock import SystemClock
+from services.audit.adapters.sql_checks import SqlCheckRecord
+from services.audit.adapters.tables import CHECKS, ENTRIES, HEAD
 from services.audit.domain.chronology import Chronology
-from services.audit.domain.merkle import Frontier
+from services.audit.domain.merkle import Frontier, leaf_hash
+from services.audit.domain.prefix import Prefix
 from services.audit.handlers import self_check
-from services.audit.handlers.self_check import LogDamaged
+from services.audit.handlers.self_check import LogDamaged, SelfCheck
+from services.audit.ports import Remembered
+from tests.unit.services.audit.damages import CountingLog, Damage, changed_leaf, entry, removed
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event, events, new_key
 
-Damage = Callable[[Connection], Any]
 REFERRAL = "01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55"
 
 
@@ -27,25 +32,9 @@ def filled(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDataba
     return audit
 
 
-def entry(index: int, **columns: Any) -> Damage:
-    return lambda t: t.execute(update(ENTRIES).where(ENTRIES.c.leaf_index == index).values(columns))
-
-
-def changed_leaf(transaction: Connection) -> None:
-    leaf = transaction.execute(ENTRIES.select().where(ENTRIES.c.leaf_index == 5)).one().leaf
-    # The commitment of another content: everything by which the entry is found stays the same.
-    digit = leaf.index(b"sha256:") + 7
-    other = b"1" if leaf[digit : digit + 1] != b"1" else b"2"
-    entry(5, leaf=leaf[:digit] + other + leaf[digit + 1 :])(transaction)
-
-
 def swapped(transaction: Connection) -> None:
     for index, place in ((2, 100), (3, 2), (100, 3)):
         entry(index, leaf_index=place)(transaction)
-
-
-def removed(index: int) -> Damage:
-    return lambda t: t.execute(ENTRIES.delete().where(ENTRIES.c.leaf_index == index))
 
 
 def smuggled(transaction: Connection) -> None:
@@ -61,7 +50,7 @@ def test_a_whole_log_passes_and_gives_its_head(filled: LogOnDatabase) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (changed_leaf, "not those that the checkpoint vouches for"),
+        (changed_leaf(5), "not those that the checkpoint vouches for"),
         (entry(4, leaf=b"{}"), "Entry 4 is filed"),
         (entry(4, leaf=b"no JSON"), "Entry 4 is filed"),
         (entry(0, type="kopuro.other.v1"), "Entry 0 is filed"),
@@ -115,3 +104,125 @@ def test_a_log_is_founded_once(audit: LogOnDatabase) -> None:
     with audit.database.write() as transaction:
         audit.log.found(transaction, audit.key.sign(Frontier().append(bytes(32)), Chronology(), NOON))
     assert audit.check() == head
+
+
+@pytest.fixture
+def large(filled: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabase:
+    """A log too large to be read whole at each start, of which 10 entries have been read."""
+    monkeypatch.setattr(self_check, "READ_WHOLE", 4)
+    assert restarted(filled) == list(range(10))
+    return filled
+
+
+def restarted(audit: LogOnDatabase) -> Sequence[int]:
+    """The indices of the entries that a start reads."""
+    log = CountingLog()
+    head = SelfCheck(audit.database, log, audit.key, SystemClock(), SqlCheckRecord()).run()
+    assert head == audit.proofs.head()
+    return log.rows
+
+
+def remembered(audit: LogOnDatabase) -> Remembered:
+    with audit.database.read() as transaction:
+        found = SqlCheckRecord().checked(transaction)
+    assert found is not None
+    return found
+
+
+def remember(audit: LogOnDatabase, prefix: Prefix) -> None:
+    with audit.database.write() as transaction:
+        SqlCheckRecord().keep_checked(transaction, Remembered(prefix=prefix, time=NOON))
+
+
+def test_a_restart_reads_what_is_new(large: LogOnDatabase) -> None:
+    large.append(events(7))
+    # One entry of the old ones: that it is there, and of the time that is remembered.
+    assert restarted(large) == [9, *range(10, 17)]
+    assert restarted(large) == [16]
+
+
+def test_a_small_log_is_read_whole_at_each_start(
+    large: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(self_check, "READ_WHOLE", 10)
+    assert restarted(large) == list(range(10))
+
+
+def test_when_all_was_read_stays_known(large: LogOnDatabase) -> None:
+    first = remembered(large)
+    large.append(events(7))
+    restarted(large)
+    assert remembered(large).time == first.time
+    assert remembered(large).prefix == Prefix.of(large.proofs.head())
+
+
+@pytest.mark.parametrize("damage", [changed_leaf(12), removed(12), entry(12, type="kopuro.other.v1")])
+def test_damage_to_what_is_new_stops_the_start(large: LogOnDatabase, damage: Damage) -> None:
+    large.append(events(7))
+    with large.database.write() as transaction:
+        damage(transaction)
+    with pytest.raises(LogDamaged):
+        restarted(large)
+
+
+def test_an_old_memory_costs_no_more_than_reading(large: LogOnDatabase) -> None:
+    old = remembered(large).prefix
+    large.append(events(7))
+    restarted(large)
+    remember(large, old)
+    assert restarted(large) == [9, *range(10, 17)]
+
+
+def forged_frontier(prefix: Prefix) -> Prefix:
+    other = Frontier().extend([bytes(32)] * prefix.size)
+    return Prefix(frontier=other, chronology=prefix.chronology)
+
+
+def forged_time(prefix: Prefix) -> Prefix:
+    return Prefix(frontier=prefix.frontier, chronology=Chronology(latest=NOON - dt.timedelta(days=1)))
+
+
+def forged_lateness(prefix: Prefix) -> Prefix:
+    chronology = Chronology(latest=prefix.chronology.latest, lateness=dt.timedelta(days=1))
+    return Prefix(frontier=prefix.frontier, chronology=chronology)
+
+
+def too_long(prefix: Prefix) -> Prefix:
+    return Prefix(frontier=prefix.frontier.extend([bytes(32)] * 100), chronology=prefix.chronology)
+
+
+@pytest.mark.parametrize("forged", [forged_frontier, forged_time, forged_lateness, too_long])
+def test_a_forged_memory_is_noticed_and_all_is_read(
+    large: LogOnDatabase, caplog: pytest.LogCaptureFixture, forged: Callable[[Prefix], Prefix]
+) -> None:
+    large.append(events(7))
+    remember(large, forged(remembered(large).prefix))
+    with caplog.at_level(logging.WARNING):
+        assert list(restarted(large))[-17:] == list(range(17))
+    assert "not believed" in caplog.text
+    # What came out of it is true, and believed again.
+    assert restarted(large) == [16]
+
+
+def test_a_forged_memory_hides_no_damage(large: LogOnDatabase) -> None:
+    """The entry is changed, and what is remembered made to fit what is stored now."""
+    with large.database.write() as transaction:
+        changed_leaf(5)(transaction)
+        stored = large.log.leaves(transaction, 0, 10)
+    frontier = Frontier().extend(leaf_hash(leaf.leaf) for leaf in stored)
+    remember(large, Prefix(frontier=frontier, chronology=large.proofs.head().chronology))
+    with pytest.raises(LogDamaged, match="not those that the checkpoint vouches for"):
+        restarted(large)
+
+
+def test_a_memory_that_cannot_be_read_is_no_obstacle(large: LogOnDatabase) -> None:
+    with large.database.write() as transaction:
+        transaction.execute(update(CHECKS).values(frontier=b"nothing"))
+    assert restarted(large) == list(range(10))
+
+
+def test_the_end_of_what_is_remembered_must_be_there(large: LogOnDatabase) -> None:
+    with large.database.write() as transaction:
+        removed(9)(transaction)
+    with pytest.raises(LogDamaged, match="Entry 9 is missing"):
+        restarted(large)
