@@ -140,4 +140,4 @@ class LogOnDatabase:
         """What the outbox holds, oldest first."""
         with self.database.read() as transaction:
             waiting = Outbox(MESSAGING.outbox).oldest(transaction, 1000)
-        return [Envelope.decode(body) for _, message in waiting for body in unpack(message.body)]
+        return [Envelope.decode(event) for _, message in waiting for event in unpack(message.body)]

@@ -34,6 +34,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.parcels import unpack
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
@@ -176,7 +177,7 @@ class Workbench:
         with self.database.read() as transaction:
             outbox = MESSAGING.outbox
             rows = transaction.execute(select(outbox.c.exchange, outbox.c.body).order_by(outbox.c.number))
-            return [(row.exchange, bytes(row.body)) for row in rows]
+            return [(row.exchange, event) for row in rows for event in unpack(bytes(row.body))]
 
     def states(self) -> list[str]:
         with self.database.read() as transaction:

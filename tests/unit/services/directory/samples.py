@@ -13,6 +13,7 @@ from contracts.envelope import Event, decode
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization, SealingKey
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.parcels import unpack
 from runtime.storage.database import Database
 from runtime.web.signer import TokenSigner
 from services.directory import admission
@@ -127,7 +128,8 @@ class Directory:
     def events(self) -> list[Event[Fact]]:
         """What waits to be published."""
         with self.database.read() as transaction:
-            return [decode(message.body) for _, message in self.outbox.oldest(transaction, 1000)]
+            waiting = self.outbox.oldest(transaction, 1000)
+        return [decode(event) for _, message in waiting for event in unpack(message.body)]
 
     def revisions(self, entry_id: str) -> list[tuple[int, int | None, str]]:
         """Number, previous number and who, of each revision of an entry."""

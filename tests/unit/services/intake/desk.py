@@ -13,6 +13,7 @@ from contracts.facts import Fact
 from contracts.queries import Question
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.parcels import unpack
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.intake.adapters.store import SqlAdmissionStore
@@ -74,7 +75,7 @@ class Desk:
 
     def sent(self) -> list[Event[Fact]]:
         """What stands in the outbox, in order."""
-        return [decode(row["body"]) for row in self.outbox()]
+        return [decode(event) for row in self.outbox() for event in unpack(row["body"])]
 
     def outbox(self) -> list[Mapping[str, Any]]:
         with self.database.read() as transaction:
@@ -86,8 +87,8 @@ class Desk:
             return transaction.execute(select(func.count()).select_from(table)).scalar_one()
 
     def counts(self) -> tuple[int, int, int]:
-        """Referrals, Idempotency-Keys, messages in the outbox."""
-        return self.count(SUBMISSIONS), self.count(IDEMPOTENCY_KEYS), self.count(MESSAGING.outbox)
+        """Referrals, Idempotency-Keys, events and letters in the outbox."""
+        return self.count(SUBMISSIONS), self.count(IDEMPOTENCY_KEYS), len(self.sent())
 
     def everything_but_the_outbox(self) -> str:
         with self.database.read() as transaction:

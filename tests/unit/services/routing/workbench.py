@@ -18,6 +18,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.parcels import unpack
 from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Record
 from runtime.storage.database import Database
@@ -107,7 +108,7 @@ class Workbench:
         table = MESSAGING.outbox
         with self.database.read() as transaction:
             bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
-        return [decode(body) for body in bodies]
+        return [decode(event) for body in bodies for event in unpack(body)]
 
     def observations(self) -> dict[str, Observation]:
         with self.database.read() as transaction:
