@@ -74,7 +74,10 @@ def load(cls: type[R], data: object, *, slug: str = "invalid-submission") -> R:
 
 def read(cls: type[R], data: Any) -> R:
     """A record from JSON that one of our own services wrote. Raises Malformed."""
-    record: R = _reader(typing.cast(Hashable, cls))(data, "")
+    try:
+        record: R = _reader(typing.cast(Hashable, cls))(data)
+    except _Wrong as wrong:
+        raise Malformed(f"{wrong.pointer or '/'}: {wrong.what}") from None
     return record
 
 
@@ -90,6 +93,8 @@ def plain(record: Any) -> Any:
 
 def aware(moment: dt.datetime) -> dt.datetime:
     """The same moment in UTC. Raises ValueError for a naive datetime: it names no moment."""
+    if moment.tzinfo is dt.UTC:
+        return moment  # nearly always: what we write ends in Z
     if moment.tzinfo is None:
         raise ValueError("a naive datetime names no moment in time")
     try:
@@ -212,7 +217,20 @@ def _strip(hint: Any, validators: list[Validator]) -> tuple[Any, bool]:
             return hint, optional
 
 
-_Reader = Callable[[Any, str], Any]
+_Reader = Callable[[Any], Any]
+
+
+class _Wrong(Exception):
+    """A value that is not what it should be. Its pointer is put together on the way out, only then needed."""
+
+    def __init__(self, what: str, pointer: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.pointer = pointer
+
+    def at(self, step: str | int) -> _Wrong:
+        """The same, seen from one level further out."""
+        return _Wrong(self.what, f"/{step}{self.pointer}")
 
 
 @cache
@@ -223,15 +241,18 @@ def _reader(cls: Any) -> _Reader:
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         plan.append((item.name, _value_reader(hints[item.name]), required))
 
-    def read_record(data: Any, pointer: str) -> Any:
+    def read_record(data: Any) -> Any:
         if not isinstance(data, dict):
-            raise Malformed(f"{pointer or '/'}: not an object")
+            raise _Wrong("not an object")
         values = {}
         for name, convert, required in plan:
             if name in data:
-                values[name] = convert(data[name], f"{pointer}/{name}")
+                try:
+                    values[name] = convert(data[name])
+                except _Wrong as wrong:
+                    raise wrong.at(name) from None
             elif required:
-                raise Malformed(f"{pointer}/{name}: missing")
+                raise _Wrong("missing", f"/{name}")
         return cls(**values)
 
     return read_record
@@ -242,38 +263,50 @@ def _value_reader(hint: Any) -> _Reader:
     convert = _bare_reader(bare)
     if not optional:
         return convert
-    return lambda value, pointer: None if value is None else convert(value, pointer)
+    return lambda value: None if value is None else convert(value)
 
 
 def _bare_reader(hint: Any) -> _Reader:
     origin = typing.get_origin(hint)
     if origin is tuple:
-        inner = _value_reader(typing.get_args(hint)[0])
-
-        def read_tuple(value: Any, pointer: str) -> Any:
-            if not isinstance(value, list):
-                raise Malformed(f"{pointer}: not a list")
-            return tuple([inner(v, f"{pointer}/{i}") for i, v in enumerate(value)])
-
-        return read_tuple
+        return _tuple_of(_value_reader(typing.get_args(hint)[0]))
     if origin in (dict, Mapping) or hint is Mapping:
         return _typed(dict)
     if dataclasses.is_dataclass(hint):
         return _reader(typing.cast(Hashable, hint))
-    if hint in (dt.datetime, dt.date) or issubclass(hint, StrEnum):
-        makers: dict[Any, Callable[[str], Any]] = {dt.datetime: _moment, dt.date: dt.date.fromisoformat}
-        make = makers.get(hint, hint)
-
-        def read_text(value: Any, pointer: str) -> Any:
-            try:
-                return make(value)
-            except (TypeError, ValueError):
-                raise Malformed(f"{pointer}: not a {hint.__name__}") from None
-
-        return read_text
+    if hint in (dt.datetime, dt.date):
+        return _made(_moment if hint is dt.datetime else dt.date.fromisoformat, hint.__name__)
+    if issubclass(hint, StrEnum):
+        # A look-up, where calling the class would go through half a dozen functions.
+        return _made({member.value: member for member in hint}.__getitem__, hint.__name__)
     if hint is float:
         return _typed((float, int))
     return _typed(hint)
+
+
+def _tuple_of(inner: _Reader) -> _Reader:
+    def read_tuple(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise _Wrong("not a list")
+        found = []
+        try:
+            for item in value:
+                found.append(inner(item))  # one by one: how many there are is the failing item's index
+        except _Wrong as wrong:
+            raise wrong.at(len(found)) from None
+        return tuple(found)
+
+    return read_tuple
+
+
+def _made(make: Callable[[Any], Any], name: str) -> _Reader:
+    def read_text(value: Any) -> Any:
+        try:
+            return make(value)
+        except (TypeError, ValueError, KeyError):
+            raise _Wrong(f"not a {name}") from None
+
+    return read_text
 
 
 def _moment(text: str) -> dt.datetime:
@@ -281,9 +314,9 @@ def _moment(text: str) -> dt.datetime:
 
 
 def _typed(kind: type | tuple[type, ...]) -> _Reader:
-    def read_typed(value: Any, pointer: str) -> Any:
+    def read_typed(value: Any) -> Any:
         if not isinstance(value, kind) or (kind is int and value.__class__ is bool):
-            raise Malformed(f"{pointer}: wrong type")
+            raise _Wrong("wrong type")
         return value
 
     return read_typed

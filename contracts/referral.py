@@ -85,7 +85,7 @@ class ReferralFacts(Situation):
 
     def situation(self) -> Situation:
         """The part that an offer shows."""
-        return Situation(**{f.name: getattr(self, f.name) for f in fields(Situation)})
+        return Situation(**{name: getattr(self, name) for name in _SITUATION})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +95,10 @@ class ReferralSubmission(ReferralFacts):
     case: SealedText
 
 
+_SITUATION = tuple(item.name for item in fields(Situation))
+_FACTS = tuple(item.name for item in fields(ReferralFacts))
+
+
 def facts_of(submission: ReferralSubmission) -> ReferralFacts:
     """The submission without its sealed case."""
-    return ReferralFacts(**{f.name: getattr(submission, f.name) for f in fields(ReferralFacts)})
+    return ReferralFacts(**{name: getattr(submission, name) for name in _FACTS})

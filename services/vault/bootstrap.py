@@ -47,6 +47,10 @@ def build(settings: Settings) -> Application:
     messenger = foundation.messenger
 
     def release_waiting() -> None:
+        # Looked for first: a turn that finds nothing takes no lock and waits for no disk.
+        with foundation.database.read() as transaction:
+            if not handlers.releasable(transaction):
+                return
         with foundation.database.write() as transaction:
             released = list(handlers.release_waiting(transaction, foundation.clock.now()))
             messenger.outbox.add(transaction, released)

@@ -121,13 +121,17 @@ class VaultHandlers:
                     raise Defect(f"{message.type} does not concern the vault.")
         return self._finish(transaction, work)
 
+    def releasable(self, transaction: Connection) -> list[str]:
+        """The acceptors of held cases who have a key by now."""
+        awaited = self._store.awaited_acceptors(transaction)
+        return [acceptor for acceptor in awaited if self._keys.of(acceptor) is not None]
+
     def release_waiting(self, transaction: Connection, now: dt.datetime) -> Iterable[Outgoing]:
         """Releases held cases whose acceptors have published a key since they accepted."""
         work = _Work(now=now, custodies={})
-        for acceptor in self._store.awaited_acceptors(transaction):
-            if self._keys.of(acceptor) is not None:
-                for custody in self._store.waiting_for(transaction, acceptor, _RELEASED_AT_ONCE):
-                    work.custodies[custody.referral_id] = custody
+        for acceptor in self.releasable(transaction):
+            for custody in self._store.waiting_for(transaction, acceptor, _RELEASED_AT_ONCE):
+                work.custodies[custody.referral_id] = custody
         return self._finish(transaction, work)
 
     # What each message does

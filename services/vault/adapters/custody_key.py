@@ -6,26 +6,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from joserfc import jwe
-from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from contracts.organization import SealingKey
-from services.vault.domain.sealed import CONTENT_ENCRYPTION, KEY_MANAGEMENT, SealedCase, unreadable
+from services.vault.adapters import sealing
+from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.ports import UnusableKey
 
 _LONGEST_SEALED: Final = 1_048_576  # characters; what the door admits
-# What the libraries below raise for input that is malformed rather than merely wrong.
-_MALFORMED: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError)
-
-
-class _Registry(jwe.JWERegistry):
-    """The library's own bound is 64 KiB, less than one scanned page."""
-
-    max_ciphertext_length = _LONGEST_SEALED
-
-
-_REGISTRY: Final = _Registry(algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
 
 
 class CustodyKeyInMemory:
@@ -34,14 +22,16 @@ class CustodyKeyInMemory:
     def __init__(self, private_jwk: dict[str, Any]) -> None:
         """Raises ValueError unless it is a private X25519 key (RFC 8037). The text never repeats it."""
         try:
-            # Only what makes the key: other members ("use", "alg") must not change how it is used.
-            self._key = OKPKey.import_key({name: private_jwk[name] for name in ("kty", "crv", "x", "d")})
-            usable = (private_jwk["kty"], private_jwk["crv"]) == ("OKP", "X25519") and self._key.is_private
-        except _MALFORMED:
+            usable = (private_jwk["kty"], private_jwk["crv"]) == ("OKP", "X25519")
+            self._key = X25519PrivateKey.from_private_bytes(sealing.decoded(private_jwk["d"]))
+            x = sealing.encoded(self._key.public_key().public_bytes_raw())
+            # A key whose public half is another one would open nothing that was sealed to it.
+            usable = usable and private_jwk["x"] == x
+        except (KeyError, TypeError, ValueError):
             usable = False
         if not usable:
             raise ValueError("the custody key is not a private X25519 JWK")
-        self._kid = self._key.thumbprint()
+        self._kid = sealing.thumbprint(x)
 
     @classmethod
     def read(cls, file: Path) -> CustodyKeyInMemory:
@@ -55,26 +45,22 @@ class CustodyKeyInMemory:
 
     def open(self, case: SealedCase) -> bytes:
         """See `ports.CustodyKey`."""
-        if case.kid() != self._kid:
+        header = case.header()
+        if header["kid"] != self._kid:
             raise unreadable("The case is sealed to another key than this hub's custody key.")
         try:
-            plaintext = jwe.decrypt_compact(case.whole(), self._key, registry=_REGISTRY).plaintext
-        except _MALFORMED:
+            if len(case.ciphertext) > _LONGEST_SEALED:
+                raise sealing.Unopened
+            return sealing.opened(self._key, case.whole(), header)
+        except sealing.Unopened:
             raise unreadable("The case cannot be opened: it was altered, or not sealed to its key.") from None
-        return plaintext or b""
 
     def reseal(self, case: SealedCase, recipient: SealingKey) -> str:
         """See `ports.CustodyKey`."""
         plaintext = self.open(case)
         try:
-            key = OKPKey.import_key({"kty": recipient.kty, "crv": recipient.crv, "x": recipient.x})
-            # The thumbprint names the key whatever its record says: the recipient checks it on opening.
-            header = {
-                "alg": KEY_MANAGEMENT,
-                "enc": CONTENT_ENCRYPTION,
-                "kid": key.thumbprint(),
-                "cty": "application/json",
-            }
-            return jwe.encrypt_compact(header, plaintext, key, registry=_REGISTRY)
-        except _MALFORMED:
+            if (recipient.kty, recipient.crv) != ("OKP", "X25519"):
+                raise ValueError
+            return sealing.sealed(plaintext, recipient.x)
+        except ValueError:
             raise UnusableKey("nothing can be sealed to this key") from None

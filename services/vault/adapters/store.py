@@ -6,15 +6,39 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, event, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, event
 
-from services.vault.adapters.tables import CUSTODIES, SEALED_CASES, WAITING
+from runtime.storage.columns import microseconds
+from runtime.storage.statement import Statement
 from services.vault.domain.custody import Acceptance, Custody, State
 from services.vault.domain.sealed import SealedCase
 
-# A moment before any change, for rows that nothing has happened to yet.
-_NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LOCKED = "FOR UPDATE"
+_CUSTODY = (
+    "SELECT referral_id, state, sender, receiver, kid,"
+    " acceptor, acceptance_id, correlation_id, traceparent FROM custodies"
+)
+# changed_at 0: a moment before any change, for rows that nothing has happened to yet.
+_BEGIN = Statement(
+    "INSERT INTO custodies (referral_id, state, changed_at) VALUES (?, 'awaited', 0) ON CONFLICT DO NOTHING"
+)
+_TAKE = Statement(f"{_CUSTODY} WHERE referral_id = ANY (?) ORDER BY referral_id", postgresql=_LOCKED)
+# The condition is that of the index `custodies_waiting` (`tables.WAITING`).
+_AWAITED = Statement(
+    "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL ORDER BY acceptor"
+)
+_WAITING_FOR = Statement(
+    f"{_CUSTODY} WHERE state = 'held' AND acceptor = ? ORDER BY referral_id LIMIT ?", postgresql=_LOCKED
+)
+_PUT = Statement(
+    "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
+    " correlation_id = ?, traceparent = ?, changed_at = ? WHERE referral_id = ?"
+)
+_KEEP = Statement("INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext) VALUES (?, ?, ?)")
+_SEALED = Statement(
+    "SELECT referral_id, wrapped_key, ciphertext FROM sealed_cases WHERE referral_id = ANY (?)"
+)
+_DESTROY = Statement("DELETE FROM sealed_cases WHERE referral_id = ANY (?)")
 
 
 class SqlCustodyStore:
@@ -26,70 +50,40 @@ class SqlCustodyStore:
             return {}
         # In one order everywhere: two transactions that meet at some rows wait, and never for each other.
         ids = sorted(set(referral_ids))
-        insert_new = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        transaction.execute(
-            insert_new(CUSTODIES)
-            .values([{"referral_id": i, "state": State.awaited.value, "changed_at": _NEVER} for i in ids])
-            .on_conflict_do_nothing()
-        )
-        rows = transaction.execute(
-            select(CUSTODIES)
-            .where(CUSTODIES.c.referral_id.in_(ids))
-            .order_by(CUSTODIES.c.referral_id)
-            .with_for_update()
-        )
-        return {row.referral_id: _custody(row) for row in rows}
+        _BEGIN.run_for_each(transaction, [(referral_id,) for referral_id in ids])
+        return {row[0]: _custody(*row) for row in _TAKE.run(transaction, ids)}
 
     def awaited_acceptors(self, transaction: Connection) -> list[str]:
         """See `ports.CustodyStore`."""
-        acceptors = select(CUSTODIES.c.acceptor).where(WAITING).distinct().order_by(CUSTODIES.c.acceptor)
-        return list(transaction.execute(acceptors).scalars())
+        return [acceptor for (acceptor,) in _AWAITED.run(transaction)]
 
     def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[Custody]:
         """See `ports.CustodyStore`."""
-        rows = transaction.execute(
-            select(CUSTODIES)
-            .where(WAITING, CUSTODIES.c.acceptor == acceptor)
-            .order_by(CUSTODIES.c.referral_id)
-            .limit(limit)
-            .with_for_update()
-        )
-        return [_custody(row) for row in rows]
+        return [_custody(*row) for row in _WAITING_FOR.run(transaction, acceptor, limit)]
 
     def put(self, transaction: Connection, custodies: Iterable[Custody], now: dt.datetime) -> None:
         """See `ports.CustodyStore`."""
-        rows = [_values(custody, now) for custody in custodies]
-        if rows:
-            statement = update(CUSTODIES).where(CUSTODIES.c.referral_id == bindparam("of_referral"))
-            transaction.execute(statement, rows)
+        changed_at = microseconds(now)
+        _PUT.run_for_each(transaction, [_values(custody, changed_at) for custody in custodies])
 
     def keep(self, transaction: Connection, cases: Mapping[str, SealedCase]) -> None:
         """See `ports.CustodyStore`."""
-        rows = [
-            {"referral_id": i, "wrapped_key": case.wrapped_key, "ciphertext": case.ciphertext}
-            for i, case in cases.items()
-        ]
-        if rows:
-            transaction.execute(insert(SEALED_CASES), rows)
+        rows = [(referral_id, case.wrapped_key, case.ciphertext) for referral_id, case in cases.items()]
+        _KEEP.run_for_each(transaction, rows)
 
     def sealed(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, SealedCase]:
         """See `ports.CustodyStore`."""
         if not referral_ids:
             return {}
-        rows = transaction.execute(
-            select(SEALED_CASES).where(SEALED_CASES.c.referral_id.in_(sorted(referral_ids)))
-        )
         return {
-            row.referral_id: SealedCase(wrapped_key=row.wrapped_key, ciphertext=row.ciphertext)
-            for row in rows
+            referral_id: SealedCase(wrapped_key=wrapped_key, ciphertext=ciphertext)
+            for referral_id, wrapped_key, ciphertext in _SEALED.run(transaction, sorted(referral_ids))
         }
 
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """See `ports.CustodyStore`."""
         if referral_ids:
-            transaction.execute(
-                delete(SEALED_CASES).where(SEALED_CASES.c.referral_id.in_(sorted(referral_ids)))
-            )
+            _DESTROY.run(transaction, sorted(referral_ids))
 
 
 def overwrite_what_is_deleted(engine: Engine) -> None:
@@ -108,36 +102,51 @@ def _delete_securely(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _custody(row: Row[Any]) -> Custody:
+def _custody(
+    referral_id: str,
+    state: str,
+    sender: str | None,
+    receiver: str | None,
+    kid: str | None,
+    acceptor: str | None,
+    acceptance_id: str,
+    correlation_id: str,
+    traceparent: str | None,
+) -> Custody:
     acceptance = None
-    if row.acceptor is not None:
+    if acceptor is not None:
         acceptance = Acceptance(
-            organization=row.acceptor,
-            message_id=row.acceptance_id,
-            correlation_id=row.correlation_id,
-            traceparent=row.traceparent,
+            organization=acceptor,
+            message_id=acceptance_id,
+            correlation_id=correlation_id,
+            traceparent=traceparent,
         )
     return Custody(
-        referral_id=row.referral_id,
-        state=State(row.state),
-        sender=row.sender,
-        receiver=row.receiver,
-        kid=row.kid,
+        referral_id=referral_id,
+        state=State(state),
+        sender=sender,
+        receiver=receiver,
+        kid=kid,
         acceptance=acceptance,
     )
 
 
-def _values(custody: Custody, now: dt.datetime) -> dict[str, Any]:
+def _values(custody: Custody, changed_at: int) -> tuple[Any, ...]:
     acceptance = custody.acceptance
-    return {
-        "of_referral": custody.referral_id,
-        "state": custody.state.value,
-        "sender": custody.sender,
-        "receiver": custody.receiver,
-        "kid": custody.kid,
-        "acceptor": acceptance.organization if acceptance else None,
-        "acceptance_id": acceptance.message_id if acceptance else None,
-        "correlation_id": acceptance.correlation_id if acceptance else None,
-        "traceparent": acceptance.traceparent if acceptance else None,
-        "changed_at": now,
-    }
+    accepted: tuple[str | None, ...] = (None, None, None, None)
+    if acceptance is not None:
+        accepted = (
+            acceptance.organization,
+            acceptance.message_id,
+            acceptance.correlation_id,
+            acceptance.traceparent,
+        )
+    return (
+        custody.state.value,
+        custody.sender,
+        custody.receiver,
+        custody.kid,
+        *accepted,
+        changed_at,
+        custody.referral_id,
+    )

@@ -45,10 +45,12 @@ class SealedCase:
         return f"{self.wrapped_key}.{self.ciphertext}"
 
     def kid(self) -> str:
-        """The id of the key that this is sealed to, from a header that names only what is allowed.
+        """The id of the key that this is sealed to. Raises Refused `case-unreadable`, as `header` does."""
+        kid: str = self.header()["kid"]
+        return kid
 
-        Raises Refused `case-unreadable`.
-        """
+    def header(self) -> dict[str, Any]:
+        """The protected header: only what is allowed, and a `kid`. Raises Refused `case-unreadable`."""
         header = _header(self.wrapped_key.partition(".")[0])
         if (header.get("alg"), header.get("enc")) != (KEY_MANAGEMENT, CONTENT_ENCRYPTION):
             raise unreadable(f"The case must be sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}.")
@@ -56,10 +58,9 @@ class SealedCase:
             raise unreadable("The case must not be compressed before it is sealed.")
         if not header.keys() <= _MEMBERS:
             raise unreadable("The header of the sealed case has members that are not understood here.")
-        kid = header.get("kid")
-        if not isinstance(kid, str):
+        if not isinstance(header.get("kid"), str):
             raise unreadable("The header of the sealed case does not name its key (`kid`).")
-        return kid
+        return header
 
 
 def unreadable(detail: str) -> Refused:

@@ -177,10 +177,12 @@ def test_who_takes_a_custody_has_it_alone(vault: Workbench, known: bool) -> None
 
 def test_an_acceptor_without_a_key_gets_the_case_once_it_has_one(vault: Workbench) -> None:
     vault.receive(case_letter(sealed_to_hub(vault)), acceptance(STRANGER))
+    assert vault.releasable() == [], "nothing that a turn would write for"
     vault.release_waiting()
     assert vault.sent() == []
     assert vault.state() is State.held
     vault.keys.publish(STRANGER)
+    assert vault.releasable() == [STRANGER]
     vault.release_waiting()
     vault.release_waiting()
     letter = only(CaseLetter, vault.sent())

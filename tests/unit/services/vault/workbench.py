@@ -18,6 +18,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.parcels import unpack
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
@@ -105,6 +106,10 @@ class Workbench:
             if batch:
                 processor.process([delivery(message) for message in batch])
 
+    def releasable(self) -> list[str]:
+        with self.database.read() as transaction:
+            return self.handlers.releasable(transaction)
+
     def release_waiting(self) -> None:
         with self.database.write() as transaction:
             released = self.handlers.release_waiting(transaction, self.clock.now())
@@ -112,7 +117,8 @@ class Workbench:
 
     def sent(self) -> list[Event[Fact]]:
         """What the vault has said so far, without what it parked."""
-        return [decode(body) for body in self.bodies("kopuro.events", "kopuro.cases")]
+        bodies = self.bodies("kopuro.events", "kopuro.cases")
+        return [decode(event) for body in bodies for event in unpack(body)]
 
     def parked(self) -> int:
         return len(self.bodies(""))
