@@ -23,6 +23,11 @@ def microseconds(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def moment_of(value: int) -> dt.datetime:
+    """The moment that `microseconds` gave."""
+    return _EPOCH + value * _MICROSECOND
+
+
 class Instant(TypeDecorator[dt.datetime]):
     """An aware moment, kept as microseconds since 1970-01-01T00:00:00Z: sortable, indexable, exact."""
 
@@ -33,7 +38,7 @@ class Instant(TypeDecorator[dt.datetime]):
         return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> dt.datetime | None:
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else moment_of(value)
 
 
 class Json(TypeDecorator[Any]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts.envelope import Envelope, Event, decode
-from contracts.facts import Fact, OrganizationChanged
+from contracts.envelope import Envelope
+from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import read
 from runtime.application import Application
@@ -32,7 +32,7 @@ class Parts:
     """What the service's methods call."""
 
     door: Door
-    offers: BatchProcessor[Event[Fact]]
+    offers: BatchProcessor[Envelope]
     directory: BatchProcessor[Envelope]
 
 
@@ -70,7 +70,7 @@ def build(settings: Settings) -> Application:
         database=ground.database,
         handlers=Parts(
             door=Door(handlers, ground.source, ground.clock),
-            offers=ground.messenger.consumer("intake.offers", handlers.note_offers, decode),
+            offers=ground.messenger.consumer("intake.offers", handlers.note_offers, Envelope.decode),
             directory=directory,
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), ground.clock),

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from contracts.codes import ReferralStatus
-from contracts.envelope import Event
+from contracts.envelope import Envelope
 from contracts.errors import KopuroError, Refused, Unavailable
-from contracts.facts import Fact, OfferOpened
+from contracts.facts import OfferOpened
 from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
 from contracts.referral import ReferralSubmission
 from runtime.messaging.outbox import Outbox, outgoing
@@ -171,13 +171,13 @@ class Handlers:
         return self._referrals.ask(question)
 
     def note_offers(
-        self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
+        self, transaction: Connection, events: Sequence[Envelope], now: dt.datetime
     ) -> Iterable[Outgoing]:
         """Learns which offer was made to whom (a `batches.BatchHandler`)."""
         offers = [
-            (event.data.offer_id, event.data.referral_id, event.data.organization)
+            (event.data["offer_id"], event.data["referral_id"], event.data["organization"])
             for event in events
-            if isinstance(event.data, OfferOpened)
+            if event.type == OfferOpened.type
         ]
         if offers:
             self._store.note_offers(transaction, offers)

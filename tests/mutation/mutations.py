@@ -129,9 +129,9 @@ MUTATIONS = (
         name="an offer is closed whatever its state",
         edits=(
             Edit(
-                path="services/routing/adapters/store.py",
-                old="OFFERS.c.id.in_(ids), OFFERS.c.state == left.value",
-                new="OFFERS.c.id.in_(ids)",
+                path="services/routing/adapters/statements.py",
+                old="WHERE id = ANY (?) AND state = ?",
+                new="WHERE id = ANY (?) AND ? <> ''",
             ),
         ),
         tests=(

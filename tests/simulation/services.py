@@ -156,7 +156,7 @@ class Intake(Service):
             backlog=lambda: 0,
             after_commit=self.messenger.wake,
         )
-        return [self.messenger.consumer("intake.offers", self.handlers.note_offers, decode)]
+        return [self.messenger.consumer("intake.offers", self.handlers.note_offers, Envelope.decode)]
 
 
 class _Asked:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert, select, tuple_, union_all
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, select
 
-from services.intake.adapters.tables import IDEMPOTENCY_KEYS, OFFERS, SUBMISSIONS
+from runtime.storage.columns import microseconds
+from runtime.storage.statement import Statement
+from services.intake.adapters.tables import IDEMPOTENCY_KEYS, SUBMISSIONS
 from services.intake.domain.admission import Admission, Claim
 from services.intake.ports import Submitted
 
-# Batches that meet bring many claims. SQLite takes 32 766 parameters a statement, two for a claim;
-# PostgreSQL's planner runs out of stack at some 5 000 pairs.
-_CLAIMS_A_QUERY = 1_000
+_CLAIMED = Statement(
+    "SELECT organization, key, fingerprint, answer_id FROM idempotency_keys"
+    " WHERE organization = ? AND key = ANY (?)"
+)
+_NEW_SUBMISSION = Statement("INSERT INTO submissions (referral_id, sender, submitted_at) VALUES (?, ?, ?)")
+_NEW_CLAIM = Statement(
+    "INSERT INTO idempotency_keys (organization, key, fingerprint, answer_id, used_at) VALUES (?, ?, ?, ?, ?)"
+)
+_NEW_OFFER = Statement(
+    "INSERT INTO offers (id, referral_id, organization) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_OFFERS_TO = Statement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
+_SENT_BY = Statement("SELECT referral_id FROM submissions WHERE referral_id = ANY (?) AND sender = ?")
+_OFFERED_TO = Statement("SELECT referral_id FROM offers WHERE referral_id = ANY (?) AND organization = ?")
 
 
 class SqlAdmissionStore:
@@ -24,50 +37,33 @@ class SqlAdmissionStore:
         self, transaction: Connection, claims: Collection[Claim]
     ) -> Mapping[tuple[str, str], tuple[str, str]]:
         """See `ports.AdmissionStore`."""
-        keys = IDEMPOTENCY_KEYS.c
-        wanted = [(claim.organization, claim.key) for claim in claims]
-        found = {}
-        for start in range(0, len(wanted), _CLAIMS_A_QUERY):
-            some = wanted[start : start + _CLAIMS_A_QUERY]
-            rows = transaction.execute(
-                select(IDEMPOTENCY_KEYS).where(tuple_(keys.organization, keys.key).in_(some))
-            )
-            found.update({(row.organization, row.key): (row.fingerprint, row.answer_id) for row in rows})
-        return found
+        wanted: dict[str, list[str]] = defaultdict(list)
+        for claim in claims:
+            wanted[claim.organization].append(claim.key)
+        return {
+            (row[0], row[1]): (row[2], row[3])
+            for organization, keys in wanted.items()
+            for row in _CLAIMED.run(transaction, organization, keys)
+        }
 
     def record(self, transaction: Connection, admissions: Sequence[Admission], now: dt.datetime) -> None:
         """See `ports.AdmissionStore`."""
-        referrals = [
-            {"referral_id": a.referral_id, "sender": a.organization, "submitted_at": now}
-            for a in admissions
-            if a.is_referral
-        ]
-        if referrals:
-            transaction.execute(insert(SUBMISSIONS), referrals)
-        claims = [
-            {
-                "organization": admission.claim.organization,
-                "key": admission.claim.key,
-                "fingerprint": admission.claim.fingerprint,
-                "answer_id": admission.id,
-                "used_at": now,
-            }
-            for admission in admissions
-            if admission.claim is not None
-        ]
-        if claims:
-            transaction.execute(insert(IDEMPOTENCY_KEYS), claims)
+        at = microseconds(now)
+        _NEW_SUBMISSION.run_for_each(
+            transaction, [(a.referral_id, a.organization, at) for a in admissions if a.is_referral]
+        )
+        _NEW_CLAIM.run_for_each(
+            transaction,
+            [
+                (claim.organization, claim.key, claim.fingerprint, admission.id, at)
+                for admission in admissions
+                if (claim := admission.claim) is not None
+            ],
+        )
 
     def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:
         """See `ports.AdmissionStore`."""
-        dialect = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        transaction.execute(
-            dialect(OFFERS).on_conflict_do_nothing(),
-            [
-                {"id": offer_id, "referral_id": referral_id, "organization": organization}
-                for offer_id, referral_id, organization in offers
-            ],
-        )
+        _NEW_OFFER.run_for_each(transaction, offers)
 
     def offers_to(
         self, transaction: Connection, offer_ids: Collection[str], organization: str
@@ -75,10 +71,7 @@ class SqlAdmissionStore:
         """See `ports.AdmissionStore`."""
         if not offer_ids:
             return {}
-        wanted = select(OFFERS.c.id, OFFERS.c.referral_id).where(
-            OFFERS.c.id.in_(offer_ids), OFFERS.c.organization == organization
-        )
-        return {row.id: row.referral_id for row in transaction.execute(wanted)}
+        return {row[0]: row[1] for row in _OFFERS_TO.run(transaction, list(offer_ids), organization)}
 
     def shared_with(
         self, transaction: Connection, referral_ids: Collection[str], organization: str
@@ -86,13 +79,10 @@ class SqlAdmissionStore:
         """See `ports.AdmissionStore`."""
         if not referral_ids:
             return ()
-        sent = select(SUBMISSIONS.c.referral_id).where(
-            SUBMISSIONS.c.referral_id.in_(referral_ids), SUBMISSIONS.c.sender == organization
-        )
-        asked = select(OFFERS.c.referral_id).where(
-            OFFERS.c.referral_id.in_(referral_ids), OFFERS.c.organization == organization
-        )
-        return set(transaction.execute(union_all(sent, asked)).scalars())
+        wanted = list(referral_ids)
+        sent = {row[0] for row in _SENT_BY.run(transaction, wanted, organization)}
+        asked = {row[0] for row in _OFFERED_TO.run(transaction, wanted, organization)}
+        return sent | asked
 
     def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:
         """See `ports.AdmissionStore`."""

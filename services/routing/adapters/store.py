@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, union, update
-from sqlalchemy.dialects import postgresql, sqlite
+import orjson
+from sqlalchemy import Connection, func, select, union
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
-from contracts.records import read
+from contracts.records import dump, read
 from contracts.referral import ReferralFacts
+from runtime.storage.columns import microseconds, moment_of
+from services.routing.adapters import statements
 from services.routing.adapters.tables import DECISIONS, OBSERVATIONS, OFFERS, REFERRALS, TIMELINE
 from services.routing.domain.decision import Decision
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.referral import REFERRAL_TRANSITIONS, Referral
 from services.routing.domain.timeline import TimelineEntry
-from services.routing.domain.view import decision_record
 from services.routing.ports import Changes
 
 _OPEN_STATUSES = tuple(status for status, events in REFERRAL_TRANSITIONS.items() if events)
@@ -41,30 +42,22 @@ class SqlReferralStore:
         """See `ports.ReferralStore`."""
         _save_referrals(transaction, changes)
         _save_offers(transaction, changes)
-        _insert(transaction, DECISIONS, [_decision_row(decision) for decision in changes.decisions])
-        _insert(transaction, TIMELINE, [_timeline_row(entry) for entry in changes.timeline])
+        statements.NEW_DECISION.run_for_each(
+            transaction, [_decision_values(one) for one in changes.decisions]
+        )
+        statements.NEW_ENTRY.run_for_each(transaction, [_timeline_values(one) for one in changes.timeline])
         _add_observations(transaction, changes.observed)
 
     def due_offers(self, transaction: Connection, now: dt.datetime, limit: int) -> list[tuple[str, str]]:
         """See `ports.ReferralStore`."""
-        rows = transaction.execute(
-            select(OFFERS.c.referral_id, OFFERS.c.id)
-            .where(OFFERS.c.state == "open", OFFERS.c.deadline <= now)
-            .order_by(OFFERS.c.deadline)
-            .limit(limit)
-        )
-        return [(row.referral_id, row.id) for row in rows]
+        return [(row[0], row[1]) for row in statements.DUE_OFFERS.run(transaction, microseconds(now), limit)]
 
     def due_referrals(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
         """See `ports.ReferralStore`."""
-        return list(
-            transaction.execute(
-                select(REFERRALS.c.id)
-                .where(REFERRALS.c.due_at.is_not(None), REFERRALS.c.due_at <= now)
-                .order_by(REFERRALS.c.due_at)
-                .limit(limit)
-            ).scalars()
-        )
+        return [
+            referral_id
+            for (referral_id,) in statements.DUE_REFERRALS.run(transaction, microseconds(now), limit)
+        ]
 
     def timeline(self, transaction: Connection, referral_id: str) -> list[TimelineEntry]:
         """See `ports.ReferralStore`."""
@@ -144,156 +137,156 @@ class SqlReferralStore:
         if not ids:
             return {}
         # Ordered, so that two processes that lock several referrals cannot wait for each other.
-        wanted = select(REFERRALS).where(REFERRALS.c.id.in_(ids)).order_by(REFERRALS.c.id)
-        if for_change:
-            wanted = wanted.with_for_update()
-        rows = transaction.execute(wanted).all()
+        rows = (statements.LOAD if for_change else statements.VIEW).run(transaction, sorted(ids)).all()
         offers: dict[str, list[Offer]] = defaultdict(list)
-        made = select(OFFERS).where(OFFERS.c.referral_id.in_([row.id for row in rows]))
-        for row in transaction.execute(made.order_by(OFFERS.c.id)):
-            offers[row.referral_id].append(_offer(row))
-        return {row.id: _referral(row, offers[row.id]) for row in rows}
+        for row in statements.OFFERS_OF.run(transaction, [row[0] for row in rows]) if rows else ():
+            offers[row[1]].append(_offer(*row))
+        return {row[0]: _referral(*row, offers=tuple(offers[row[0]])) for row in rows}
 
 
 def _save_referrals(transaction: Connection, changes: Changes) -> None:
-    new = [_referral_row(r) for r in changes.after if r.id not in changes.before]
-    changed = [
-        {"key": r.id, **_mutable(r)}
-        for r in changes.after
-        if r.id in changes.before and r != changes.before[r.id]
-    ]
-    _insert(transaction, REFERRALS, new)
-    if changed:
-        statement = update(REFERRALS).where(REFERRALS.c.id == bindparam("key"))
-        transaction.execute(statement, changed)
+    new = [r for r in changes.after if r.id not in changes.before]
+    changed = [r for r in changes.after if r.id in changes.before and r is not changes.before[r.id]]
+    statements.NEW_REFERRAL.run_for_each(
+        transaction,
+        [
+            (
+                r.id,
+                r.sender,
+                dump(r.facts).decode(),
+                r.correlation_id,
+                microseconds(r.submitted_at),
+                *_mutable(r),
+            )
+            for r in new
+        ],
+    )
+    statements.CHANGED_REFERRAL.run_for_each(transaction, [(*_mutable(r), r.id) for r in changed])
 
 
 def _save_offers(transaction: Connection, changes: Changes) -> None:
     known = {offer.id: offer for referral in changes.before.values() for offer in referral.offers}
     offers = [offer for referral in changes.after for offer in referral.offers]
-    _insert(transaction, OFFERS, [_offer_row(offer) for offer in offers if offer.id not in known])
+    statements.NEW_OFFER.run_for_each(
+        transaction, [_offer_values(offer) for offer in offers if offer.id not in known]
+    )
     closed: dict[tuple[OfferState, OfferState, dt.datetime | None, str | None], list[str]] = defaultdict(list)
     for offer in offers:
-        if offer.id in known and offer != (before := known[offer.id]):
+        if offer.id in known and offer is not (before := known[offer.id]):
             closed[before.state, offer.state, offer.closed_at, offer.reason].append(offer.id)
     # Compare and swap: an offer leaves a state once, whoever else tries at the same moment. One statement
-    # for each way to close (few in a batch): psycopg2 cannot count the rows of an executemany.
+    # for each way to close (few in a batch): no driver counts the rows of an executemany.
     for (left, state, closed_at, reason), ids in closed.items():
-        result = transaction.execute(
-            update(OFFERS)
-            .where(OFFERS.c.id.in_(ids), OFFERS.c.state == left.value)
-            .values(state=state, closed_at=closed_at, reason=reason)
+        result = statements.CLOSE_OFFERS.run(
+            transaction, state.value, _moment(closed_at), reason, ids, left.value
         )
         if result.rowcount != len(ids):
             raise Unavailable("An offer was closed by another process at the same moment.")
 
 
 def _add_observations(transaction: Connection, observed: Mapping[str, Observation]) -> None:
-    if not observed:
-        return
-    dialect = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-    statement = dialect(OBSERVATIONS)
-    names = ("answered", "expired", "answer_seconds", "held", "asked")
-    added = statement.on_conflict_do_update(
-        index_elements=[OBSERVATIONS.c.organization],
-        set_={name: OBSERVATIONS.c[name] + statement.excluded[name] for name in names},
-    )
     # Ordered, as above: two processes must not lock the same rows crosswise.
-    transaction.execute(
-        added,
+    statements.OBSERVE.run_for_each(
+        transaction,
         [
-            {"organization": organization, **{name: getattr(seen, name) for name in names}}
+            (organization, seen.answered, seen.expired, seen.answer_seconds, seen.held, seen.asked)
             for organization, seen in sorted(observed.items())
         ],
     )
 
 
-def _insert(transaction: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        transaction.execute(insert(table), rows)
-
-
-def _referral_row(referral: Referral) -> dict[str, Any]:
-    return {
-        "id": referral.id,
-        "sender": referral.sender,
-        "facts": referral.facts,
-        "correlation_id": referral.correlation_id,
-        "submitted_at": referral.submitted_at,
-        **_mutable(referral),
-    }
-
-
-def _mutable(referral: Referral) -> dict[str, Any]:
-    return {
-        "status": referral.status,
-        "acceptor": referral.acceptor,
-        "outcome": referral.outcome,
-        "updated_at": referral.updated_at,
-        "due_at": referral.due_at,
-    }
-
-
-def _offer_row(offer: Offer) -> dict[str, Any]:
-    return {
-        "id": offer.id,
-        "referral_id": offer.referral_id,
-        "organization": offer.organization,
-        "service": offer.service,
-        "rank": offer.rank,
-        "state": offer.state,
-        "opened_at": offer.opened_at,
-        "deadline": offer.deadline,
-        "closed_at": offer.closed_at,
-        "reason": offer.reason,
-    }
-
-
-def _decision_row(decision: Decision) -> dict[str, Any]:
-    return {
-        "id": decision.id,
-        "referral_id": decision.referral_id,
-        "decided_at": decision.decided_at,
-        "record": decision_record(decision),
-    }
-
-
-def _timeline_row(entry: TimelineEntry) -> dict[str, Any]:
-    return {
-        "referral_id": entry.referral_id,
-        "time": entry.time,
-        "fact": entry.fact,
-        "organization": entry.organization,
-        "detail": entry.detail,
-    }
-
-
-def _referral(row: Row[Any], offers: Iterable[Offer]) -> Referral:
-    return Referral(
-        id=row.id,
-        sender=row.sender,
-        facts=read(ReferralFacts, row.facts),
-        status=ReferralStatus(row.status),
-        submitted_at=row.submitted_at,
-        updated_at=row.updated_at,
-        correlation_id=row.correlation_id,
-        acceptor=row.acceptor,
-        outcome=Outcome(row.outcome) if row.outcome else None,
-        due_at=row.due_at,
-        offers=tuple(offers),
+def _mutable(referral: Referral) -> tuple[Any, ...]:
+    return (
+        referral.status.value,
+        referral.acceptor,
+        referral.outcome.value if referral.outcome else None,
+        microseconds(referral.updated_at),
+        _moment(referral.due_at),
     )
 
 
-def _offer(row: Row[Any]) -> Offer:
+def _offer_values(offer: Offer) -> tuple[Any, ...]:
+    return (
+        offer.id,
+        offer.referral_id,
+        offer.organization,
+        offer.service,
+        offer.rank,
+        offer.state.value,
+        microseconds(offer.opened_at),
+        microseconds(offer.deadline),
+        _moment(offer.closed_at),
+        offer.reason,
+    )
+
+
+def _decision_values(decision: Decision) -> tuple[Any, ...]:
+    return decision.id, decision.referral_id, microseconds(decision.decided_at), dump(decision).decode()
+
+
+def _timeline_values(entry: TimelineEntry) -> tuple[Any, ...]:
+    detail = dump(entry.detail).decode()
+    return entry.referral_id, microseconds(entry.time), entry.fact, entry.organization, detail
+
+
+def _moment(moment: dt.datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment)
+
+
+def _read_moment(value: int | None) -> dt.datetime | None:
+    return None if value is None else moment_of(value)
+
+
+def _referral(
+    id_: str,
+    sender: str,
+    status: str,
+    acceptor: str | None,
+    outcome: str | None,
+    facts: str,
+    correlation_id: str,
+    submitted_at: int,
+    updated_at: int,
+    due_at: int | None,
+    *,
+    offers: tuple[Offer, ...],
+) -> Referral:
+    return Referral(
+        id=id_,
+        sender=sender,
+        facts=read(ReferralFacts, orjson.loads(facts)),
+        status=ReferralStatus(status),
+        submitted_at=moment_of(submitted_at),
+        updated_at=moment_of(updated_at),
+        correlation_id=correlation_id,
+        acceptor=acceptor,
+        outcome=Outcome(outcome) if outcome else None,
+        due_at=_read_moment(due_at),
+        offers=offers,
+    )
+
+
+def _offer(
+    id_: str,
+    referral_id: str,
+    organization: str,
+    service: str,
+    rank: int,
+    state: str,
+    opened_at: int,
+    deadline: int,
+    closed_at: int | None,
+    reason: str | None,
+) -> Offer:
     return Offer(
-        id=row.id,
-        referral_id=row.referral_id,
-        organization=row.organization,
-        service=row.service,
-        rank=row.rank,
-        state=OfferState(row.state),
-        opened_at=row.opened_at,
-        deadline=row.deadline,
-        closed_at=row.closed_at,
-        reason=row.reason,
+        id=id_,
+        referral_id=referral_id,
+        organization=organization,
+        service=service,
+        rank=rank,
+        state=OfferState(state),
+        opened_at=moment_of(opened_at),
+        deadline=moment_of(deadline),
+        closed_at=_read_moment(closed_at),
+        reason=reason,
     )

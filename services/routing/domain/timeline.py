@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from contracts.facts import Fact, ReferralSubmitted
+from contracts.facts import CATALOGUE, Fact, ReferralSubmitted
 
 # What the entry's own fields say already, and what an entry need not repeat.
 _LEFT_OUT = frozenset({"referral_id", "organization", "sender", "facts", "opened_at", "decision_id"})
+# Fact type -> the fields that an entry tells.
+_TOLD = {
+    name: tuple(item.name for item in fields(kind) if item.name not in _LEFT_OUT)  # type: ignore[arg-type]
+    for name, kind in CATALOGUE.items()
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +32,10 @@ class TimelineEntry:
 def entry_of(fact: Fact, referral_id: str, time: dt.datetime) -> TimelineEntry:
     """The timeline's entry for a fact."""
     organization = fact.sender if isinstance(fact, ReferralSubmitted) else getattr(fact, "organization", None)
-    names = [item.name for item in fields(fact) if item.name not in _LEFT_OUT]  # type: ignore[arg-type]
     return TimelineEntry(
         referral_id=referral_id,
         time=time,
         fact=fact.routing_key,
         organization=organization,
-        detail={name: value for name in names if (value := getattr(fact, name)) is not None},
+        detail={name: value for name in _TOLD[fact.type] if (value := getattr(fact, name)) is not None},
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 from contracts.codes import FHIR_TASK_STATUS
 from contracts.records import plain
-from services.routing.domain.decision import Decision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 
@@ -117,9 +116,3 @@ def _rules(
         }
         for rule in evaluated
     ]
-
-
-def decision_record(decision: Decision) -> dict[str, Any]:
-    """A decision as it is stored: JSON values."""
-    record: dict[str, Any] = plain(decision)
-    return record

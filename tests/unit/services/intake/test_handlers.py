@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection
 
 from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
-from contracts.envelope import Event
+from contracts.envelope import Envelope, Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AnswerSubmitted,
@@ -76,8 +76,9 @@ def offer_opened(offer: str, referral: str, organization: str = MOSCOW) -> Event
 
 
 def note_offers(desk: Desk, *events: Event[Fact]) -> None:
+    envelopes = [Envelope.decode(event.encode()) for event in events]
     with desk.database.write() as transaction:
-        assert not list(desk.handlers.note_offers(transaction, events, NOON))
+        assert not list(desk.handlers.note_offers(transaction, envelopes, NOON))
 
 
 def say(desk: Desk, who: Speaker, subject: str, said: Statement) -> str:

@@ -9,11 +9,11 @@ import pytest
 from contracts.codes import Urgency, Vetting
 from contracts.errors import Refused
 from contracts.organization import Organization
-from contracts.records import load
+from contracts.records import load, plain
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.policy import Policy, Weights
 from services.routing.domain.rules import RULES
-from services.routing.domain.view import decision_record, decision_view
+from services.routing.domain.view import decision_view
 from tests.unit.services.routing.samples import (
     NOW,
     REFERRAL,
@@ -96,7 +96,7 @@ def test_a_changed_record_replaces_the_former_one() -> None:
 
 def test_a_record_survives_json_and_shows_every_rule_for_every_candidate() -> None:
     made = decision()
-    record = decision_record(made)
+    record = plain(made)
     assert json.loads(json.dumps(record)) == record
     view = decision_view(json.loads(json.dumps(record)))
     assert len(view["candidates"]) == len(made.candidates)
@@ -128,7 +128,7 @@ def test_a_record_survives_json_and_shows_every_rule_for_every_candidate() -> No
 
 
 def test_a_score_can_be_reckoned_from_what_the_view_shows() -> None:
-    view = decision_view(decision_record(decision()))
+    view = decision_view(plain(decision()))
     for candidate in view["candidates"]:
         if candidate["eligible"]:
             parts = candidate["contributions"]
@@ -138,7 +138,7 @@ def test_a_score_can_be_reckoned_from_what_the_view_shows() -> None:
 
 
 def test_the_view_has_the_published_shape() -> None:
-    view = decision_view(decision_record(decision()))
+    view = decision_view(plain(decision()))
     assert set(view) >= {
         "id",
         "decided_at",
@@ -153,7 +153,7 @@ def test_the_view_has_the_published_shape() -> None:
 
 def test_what_a_coordinator_set_aside_is_marked() -> None:
     far = organization("ru.far", service(areas=("RU-SPE",)))
-    view = decision_view(decision_record(decision(far, placed_with="ru.far")))
+    view = decision_view(plain(decision(far, placed_with="ru.far")))
     assert view["overridden"] == ["area_served"]
     (candidate,) = view["candidates"]
     assert candidate["rank"] == 1
