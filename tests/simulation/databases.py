@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, create_engine, event
+from sqlalchemy import Connection, MetaData, create_engine
 from sqlalchemy.pool import StaticPool
 
 from contracts.envelope import Envelope
-from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.messaging.parcels import unpack
+from runtime.storage.database import Database, DatabaseUnavailable, translated
 
 # What committed transactions ever wrote to the outbox, from which the relay deletes.
 _REMEMBER = (
@@ -51,7 +52,11 @@ class Said:
 
 
 class MemoryDatabase(Database):
-    """One service's database. It survives the service, and `reset` begins another story on it."""
+    """One service's database. It survives the service, and `reset` begins another story on it.
+
+    Its one connection is kept, and so is what a look from outside has found until something is written: a
+    story is thousands of short transactions and looks, and nobody else is there.
+    """
 
     def __init__(self, service: str, metadata: MetaData) -> None:
         self.service = service
@@ -61,27 +66,29 @@ class MemoryDatabase(Database):
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "isolation_level": None},
         )
-        event.listen(engine, "begin", _begin)
         super().__init__(engine)
+        self._connection = engine.connect()
+        driver: Any = self._connection.connection.driver_connection
+        self._raw = driver
+        self._looks: dict[str, list[Any]] = {}
         with self.write() as transaction:
             metadata.create_all(transaction)
             for statement in _REMEMBER:
                 transaction.exec_driver_sql(statement)
         self._empty = sqlite3.connect(":memory:", check_same_thread=False)
-        driver: Any = engine.raw_connection().driver_connection
-        self._raw = driver
         self._raw.backup(self._empty)
 
     def reset(self) -> None:
         """As it was before the first row."""
         self._empty.backup(self._raw)
+        self._looks.clear()
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        """See `Database.write`."""
+        """See `Database.write`. durable: nothing here is."""
         fate = self.fate()
-        with super().write(durable=durable) as transaction:
-            yield transaction
+        with self._transaction("BEGIN IMMEDIATE"):
+            yield self._connection
             if fate is Fate.rolled_back:
                 raise DatabaseUnavailable("The commit failed.")
             if fate is Fate.killed_before:
@@ -91,16 +98,42 @@ class MemoryDatabase(Database):
         if fate is Fate.killed_after:
             raise Killed(self.service)
 
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """See `Database.read`."""
+        with self._transaction("BEGIN"):
+            yield self._connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        with translated():
+            self._raw.execute(begin)  # raises for a transaction within another
+            try:
+                yield
+            except BaseException:
+                self._raw.execute("ROLLBACK")
+                raise
+            self._raw.execute("COMMIT")
+        if begin != "BEGIN":
+            self._looks.clear()
+
+    @property
+    def changes(self) -> int:
+        """How many rows were ever written: the same number means that nothing has been, since."""
+        return int(self._raw.total_changes)
+
     def values(self, query: str) -> list[Any]:
         """The first column of what a query finds: a look from outside, cheap, and never failing."""
-        return [row[0] for row in self._raw.execute(query)]
+        if query not in self._looks:
+            self._looks[query] = [row[0] for row in self._raw.execute(query)]
+        return self._looks[query]
 
     def said(self) -> list[Said]:
         """Everything that was ever to be published, in order, parked messages included."""
         with self.read() as transaction:
             rows = transaction.exec_driver_sql("SELECT exchange, routing_key, body FROM said ORDER BY number")
-            return [Said(exchange=e, routing_key=k, message=Envelope.decode(bytes(b))) for e, k, b in rows]
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+            return [
+                Said(exchange=exchange, routing_key=key, message=Envelope.decode(event))
+                for exchange, key, body in rows
+                for event in unpack(bytes(body))
+            ]

@@ -41,6 +41,7 @@ from services.delivery.adapters import tables as delivery_tables
 from services.delivery.adapters.bell import MailboxBell
 from services.delivery.adapters.case_letters import SqlCaseLetters
 from services.delivery.adapters.mailboxes import SqlMailboxes
+from services.delivery.bookkeeping import Bookkeeping
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.intake.adapters import tables as intake_tables
@@ -244,15 +245,20 @@ class Delivery(Service):
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         mailboxes, cases = SqlMailboxes(), SqlCaseLetters()
-        self.handlers = MailboxHandlers(
+        bookkeeping = Bookkeeping(
             source=self.messenger.source,
-            database=self.database,
             outbox=self.messenger.outbox,
             mailboxes=mailboxes,
-            cases=cases,
-            bell=MailboxBell(self.database, mailboxes),
             clock=self.clock,
             new_id=new_id,
+        )
+        self.handlers = MailboxHandlers(
+            database=self.database,
+            mailboxes=mailboxes,
+            cases=cases,
+            bookkeeping=bookkeeping,
+            bell=MailboxBell(self.database, mailboxes),
+            clock=self.clock,
             after_commit=self.messenger.wake,
         )
         incoming = Incoming(mailboxes=mailboxes, cases=cases)
