@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from contracts.errors import Unavailable
 from contracts.records import Malformed
 from runtime.clock import Clock
-from runtime.messaging.inbox import Inbox
+from runtime.messaging.inbox import Doorkeeper, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
 from runtime.messaging.parking import parked_message, reason_of
@@ -73,12 +73,14 @@ class BatchProcessor(Generic[M]):
         clock: Clock,
         metrics: MessagingMetrics,
         after_commit: Callable[[], None],
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
-        """consumer: its name in the inbox, in the figures, and before `.parked`."""
+        """consumer: its name in the inbox, in the figures, and before `.parked`. doorkeeper: the inbox, if
+        nothing else is said."""
         self.consumer = consumer
         self.queues = queues
         self._database = database
-        self._inbox = Inbox(tables.inbox)
+        self._doorkeeper = doorkeeper or Inbox(tables.inbox)
         self._outbox = Outbox(tables.outbox)
         self._retries = Retries(tables.retries, consumer)
         self._decode = decode
@@ -134,7 +136,7 @@ class BatchProcessor(Generic[M]):
         now = self._clock.now()
         with self._database.write() as transaction:
             ids = [one.message.id for one in batch]
-            fresh = self._inbox.admit(transaction, self.consumer, ids, now)
+            fresh = self._doorkeeper.admit(transaction, self.consumer, ids, now)
             messages = []
             for one in batch:
                 # a message that stands twice in one batch takes effect once

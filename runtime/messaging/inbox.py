@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Protocol
 
 from sqlalchemy import Connection, Table, delete
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,8 +17,29 @@ from sqlalchemy.dialects import postgresql, sqlite
 KEPT = dt.timedelta(days=30)
 
 
+class Doorkeeper(Protocol):
+    """Says which messages may take effect."""
+
+    def admit(
+        self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
+    ) -> set[str]:
+        """The ids that the transaction may give effect to: those that no committed one has."""
+        ...
+
+
+class LeftToTheHandler:
+    """A doorkeeper that lets everything in: for a handler that keeps what it is told under the message's
+    id, for ever, and so knows duplicates itself. A second record of the same ids would be waste."""
+
+    def admit(
+        self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
+    ) -> set[str]:
+        """See `Doorkeeper`."""
+        return set(message_ids)
+
+
 class Inbox:
-    """Which messages have taken effect, by consumer."""
+    """Which messages have taken effect, by consumer: the ordinary `Doorkeeper`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table

@@ -15,7 +15,7 @@ from contracts.topology import Topology
 from runtime.application import Spawn
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchHandler, BatchProcessor, Message
-from runtime.messaging.inbox import KEPT, Inbox
+from runtime.messaging.inbox import KEPT, Doorkeeper, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
 from runtime.messaging.ports import Broker, BrokerUnavailable
@@ -82,6 +82,7 @@ class Messenger:
         *,
         queues: Sequence[str] | None = None,
         after_commit: Callable[[], None] | None = None,
+        doorkeeper: Doorkeeper | None = None,
     ) -> BatchProcessor[M]:
         """The processor for a `@batches` method. queues: where they differ from the consumer's name."""
 
@@ -100,6 +101,7 @@ class Messenger:
             clock=self._clock,
             metrics=self._metrics,
             after_commit=committed,
+            doorkeeper=doorkeeper,
         )
         self._processors.append(processor)
         return processor

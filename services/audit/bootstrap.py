@@ -9,6 +9,7 @@ from contracts.envelope import Envelope
 from contracts.errors import Defect
 from runtime.application import Application
 from runtime.foundation import Foundation, lay
+from runtime.messaging.inbox import LeftToTheHandler
 from runtime.periodic import Periodic
 from runtime.settings import Settings
 from runtime.storage.exclusive import Exclusive
@@ -125,7 +126,11 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         database=database,
         handlers=AuditHandlers(
             log=messenger.consumer(
-                "audit.log", Sequencer(log, key, os.urandom, closures).append, Envelope.decode
+                "audit.log",
+                Sequencer(log, key, os.urandom, closures).append,
+                Envelope.decode,
+                # The log is append-only and finds an entry by its message's id.
+                doorkeeper=LeftToTheHandler(),
             ),
             directory=directory,
             history=history,

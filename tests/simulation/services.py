@@ -22,6 +22,7 @@ from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.inbox import LeftToTheHandler
 from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.tables import MessagingTables
@@ -300,7 +301,11 @@ class Audit(Service):
         self._publisher.begin(self.check())
         # Salts decide nothing, and are dear in bulk.
         sequencer = Sequencer(log, self.key, lambda length: bytes(length), SqlClosures())
-        return [self.messenger.consumer("audit.log", sequencer.append, Envelope.decode)]
+        return [
+            self.messenger.consumer(
+                "audit.log", sequencer.append, Envelope.decode, doorkeeper=LeftToTheHandler()
+            )
+        ]
 
     def check(self) -> Head:
         """Raises LogDamaged unless every entry is what was signed for."""

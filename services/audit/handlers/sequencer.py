@@ -6,8 +6,8 @@ The crash points of an entry, in order:
 2. *staged*: head, entries and nodes are written in an open transaction. It is rolled back; the event
    comes again and may get another index. The checkpoint that was signed meanwhile has been seen by
    nobody, for checkpoints are served from what is committed: no fork.
-3. *committed*: entry and checkpoint are there together. The event is delivered again, and the inbox
-   knows it; the log itself does too, long after the inbox has forgotten it.
+3. *committed*: entry and checkpoint are there together. The event is delivered again, and the log
+   knows it: it needs no inbox, for it never forgets.
 4. *acknowledged*: therefore in a checkpoint. The broker may forget it.
 
 A second process on the same database loses the compare-and-swap of the head before it has written an
