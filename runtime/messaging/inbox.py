@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection, Table, delete
+from sqlalchemy import Connection, Table, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 # How long a message is remembered: longer than any broker or federation link holds one back.
@@ -57,6 +57,8 @@ class Inbox:
         rows = [{"consumer": consumer, "message_id": id_, "received_at": now} for id_ in unique]
         return set(transaction.execute(statement, rows).scalars())
 
-    def forget_before(self, transaction: Connection, moment: dt.datetime) -> int:
-        """Deletes what was received before the moment; returns how many rows."""
-        return transaction.execute(delete(self._table).where(self._table.c.received_at < moment)).rowcount
+    def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
+        """Deletes what was received before the moment, at most so many rows; returns how many."""
+        key = (self._table.c.consumer, self._table.c.message_id)
+        old = select(*key).where(self._table.c.received_at < moment).limit(limit)
+        return transaction.execute(delete(self._table).where(tuple_(*key).in_(old))).rowcount

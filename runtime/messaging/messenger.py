@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 
 from contracts.envelope import Envelope
 from contracts.topology import Topology
@@ -23,6 +23,7 @@ from runtime.messaging.relay import Relay
 from runtime.messaging.replica import Record, Replica, ReplicaView
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.pruning import prune
 
 _log = logging.getLogger(__name__)
 
@@ -151,14 +152,20 @@ class Messenger:
 
     def _keep_time(self) -> None:
         ticks = 0
+        is_clean = True
         while not self._stopping.wait(TICK_SECONDS):
             try:
-                self._tick(clean=ticks % TICKS_BETWEEN_CLEANING == 0)
+                self._tick()
+                if ticks % TICKS_BETWEEN_CLEANING == 0 or not is_clean:
+                    is_clean = prune(self._database, self._forget)
             except DatabaseUnavailable as error:
                 _log.warning("timer paused", extra={"reason": str(error)})
             ticks += 1
 
-    def _tick(self, *, clean: bool) -> None:
+    def _forget(self, transaction: Connection, limit: int) -> int:
+        return self._inbox.forget_before(transaction, self._clock.now() - KEPT, limit)
+
+    def _tick(self) -> None:
         for processor in self._processors:
             processor.retry_due()
         for _, view in self._replicas:
@@ -166,6 +173,3 @@ class Messenger:
         with self._database.read() as transaction:
             self.backlog = self.outbox.depth(transaction)
         self._metrics.outbox_depth.set(self.backlog)
-        if clean:
-            with self._database.write(durable=False) as transaction:
-                self._inbox.forget_before(transaction, self._clock.now() - KEPT)

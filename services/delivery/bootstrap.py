@@ -24,7 +24,8 @@ from services.delivery.incoming import Incoming
 
 # The bell is woken by this process's own commits; the clock covers those of other processes.
 _SECONDS_BETWEEN_LOOKS = 1.0
-_SECONDS_BETWEEN_CLEANINGS = 600.0
+# Each deletes a bounded number: often enough for as many as a busy hub writes.
+_SECONDS_BETWEEN_CLEANINGS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from contracts.errors import KopuroError, Refused
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
+from runtime.storage.pruning import prune
 from services.delivery.bookkeeping import Acknowledgement, Bookkeeping, HandOut, Results
 from services.delivery.domain.delivery import Step, step
 from services.delivery.ports import Bell, CaseLetters, Mailboxes, Waiting
@@ -18,7 +21,6 @@ from services.delivery.ports import Bell, CaseLetters, Mailboxes, Waiting
 # Bytes of messages in one page: a mailbox may hold notes of a mebibyte each.
 PAGE_SIZE = 4 * 1024 * 1024
 KEPT = dt.timedelta(days=30)
-FORGOTTEN_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,14 +97,19 @@ class MailboxHandlers:
             raise Refused("not-found", "No case of this referral lies here for you.")
         return case
 
-    def forget_old(self) -> None:
-        """Deletes what was acknowledged or closed long ago, a bounded number of rows a transaction."""
+    def forget_old(self) -> bool:
+        """A turn of deleting what was acknowledged or closed long ago; whether nothing of it is left."""
         before = self._clock.now() - KEPT
-        for forget in (self._mailboxes.forget, self._cases.forget):
-            forgotten = FORGOTTEN_AT_ONCE
-            while forgotten == FORGOTTEN_AT_ONCE:
-                with self._database.write() as transaction:
-                    forgotten = forget(transaction, before, FORGOTTEN_AT_ONCE)
+
+        def messages(transaction: Connection, limit: int) -> int:
+            return self._mailboxes.forget(transaction, before, limit)
+
+        def cases(transaction: Connection, limit: int) -> int:
+            return self._cases.forget(transaction, before, limit)
+
+        # Both in every turn, however many messages there are.
+        no_message_left = prune(self._database, messages)
+        return prune(self._database, cases) and no_message_left
 
     def _waiting(self, organization: str, *, after: int, limit: int, wait: float) -> list[Waiting]:
         deadline = time.monotonic() + wait

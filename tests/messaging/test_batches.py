@@ -228,7 +228,7 @@ def test_an_inbox_knows_messages_by_consumer_until_it_forgets_them(workshop: Wor
     assert admit(database, "two", "a") == {"a"}
     assert admit(database, "one") == set()
     with database.write() as transaction:
-        assert Inbox(TABLES.inbox).forget_before(transaction, START + dt.timedelta(hours=1)) == 3
+        assert Inbox(TABLES.inbox).forget_before(transaction, START + dt.timedelta(hours=1), 10) == 3
         assert set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars()) == {"c"}
 
 

@@ -10,9 +10,10 @@ from sqlalchemy import update
 
 from contracts.errors import Refused
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
+from runtime.storage import pruning
 from services.delivery import handlers
 from services.delivery.adapters.tables import MESSAGES
-from services.delivery.handlers import FORGOTTEN_AT_ONCE, KEPT
+from services.delivery.handlers import KEPT
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     CORRELATION,
@@ -217,8 +218,7 @@ def test_a_poll_ends_with_its_time(bench: Workbench) -> None:
 
 
 def test_old_rows_go_and_others_stay(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "FORGOTTEN_AT_ONCE", 2)
-    assert FORGOTTEN_AT_ONCE > 2
+    monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 2)
     old = [opened() for _ in range(5)]
     bench.receive(*old, opened(), withdrawn())
     bench.mailbox(ACCEPTOR)
