@@ -63,21 +63,25 @@ class Bookkeeping:
         too early.
         """
         handed_out: set[int] = set()
+        acknowledging: set[str] = set()
         named: set[str] = set()
         for command in commands:
             if isinstance(command, HandOut):
                 handed_out.update(command.sequences)
             else:
+                acknowledging.add(command.organization)
                 named.update(command.message_ids)
         now = self._clock.now()
-        entries = {
-            entry.sequence: entry
-            for entry in self._mailboxes.take(transaction, sequences=handed_out, message_ids=named)
-        }
-        said = self._advance(transaction, entries, handed_out & entries.keys(), Step.hand_out, now)
-
-        found = {(entry.organization, entry.message_id): entry for entry in entries.values()}
-        acknowledged: dict[int, None] = {}
+        entries = self._mailboxes.take(
+            transaction, sequences=handed_out, organizations=acknowledging, message_ids=named
+        )
+        found = {(entry.organization, entry.message_id): entry for entry in entries}
+        leaving = [entry for entry in entries if entry.sequence in handed_out]
+        said = self._advance(transaction, leaving, Step.hand_out, now)
+        for entry in leaving:
+            state = step(entry.type, entry.state, Step.hand_out)
+            found[entry.organization, entry.message_id] = replace(entry, state=state)
+        acknowledged: dict[int, Entry] = {}
 
         def answer(organization: str, message_id: str) -> bool | KopuroError:
             entry = found.get((organization, message_id))
@@ -87,7 +91,7 @@ class Bookkeeping:
                 step(entry.type, entry.state, Step.acknowledge)
             except Refused as refused:
                 return refused
-            acknowledged[entry.sequence] = None
+            acknowledged[entry.sequence] = entry
             return True
 
         results = [
@@ -96,29 +100,24 @@ class Bookkeeping:
             else [answer(command.organization, message_id) for message_id in command.message_ids]
             for command in commands
         ]
-        said += self._advance(transaction, entries, acknowledged, Step.acknowledge, now)
+        # Told in the order of the mailboxes, in whichever the callers named them.
+        taken = [acknowledged[sequence] for sequence in sorted(acknowledged)]
+        said += self._advance(transaction, taken, Step.acknowledge, now)
         self._outbox.add(transaction, [outgoing(event) for event in said])
         return results
 
     def _advance(
-        self,
-        transaction: Connection,
-        entries: dict[int, Entry],
-        sequences: Iterable[int],
-        taken: Step,
-        now: dt.datetime,
+        self, transaction: Connection, entries: Iterable[Entry], taken: Step, now: dt.datetime
     ) -> list[Event[Fact]]:
-        """Writes down the steps that change something, here and in `entries`; gives what is to be said."""
+        """Writes down the steps that change something; gives what is to be said of them."""
         changed: dict[State, list[int]] = {}
         said: list[Event[Fact]] = []
         kind = DeliveryDelivered if taken is Step.hand_out else DeliveryAcknowledged
-        for sequence in sorted(sequences):
-            entry = entries[sequence]
+        for entry in entries:
             state = step(entry.type, entry.state, taken)
             if state is entry.state:
                 continue
-            changed.setdefault(state, []).append(sequence)
-            entries[sequence] = replace(entry, state=state)
+            changed.setdefault(state, []).append(entry.sequence)
             if entry.type in RECORDED:
                 fact = kind(
                     referral_id=entry.referral_id,

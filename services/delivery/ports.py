@@ -83,10 +83,15 @@ class Mailboxes(Protocol):
         ...
 
     def take(
-        self, transaction: Connection, *, sequences: Collection[int], message_ids: Collection[str]
+        self,
+        transaction: Connection,
+        *,
+        sequences: Collection[int],
+        organizations: Collection[str],
+        message_ids: Collection[str],
     ) -> list[Entry]:
-        """Messages by sequence and by id, in whosever mailbox: each once, oldest first, and the caller's
-        alone until the transaction ends."""
+        """Messages by sequence in whosever mailbox, and by id in those of the organisations: each once,
+        oldest first, and the caller's alone until the transaction ends."""
         ...
 
     def put(

@@ -33,7 +33,8 @@ _WAITING = Statement(
 # In one order everywhere: two transactions that meet at some rows wait, and never for each other.
 _TAKE = Statement(
     "SELECT sequence, organization, message_id, type, referral_id, correlation_id, state"
-    " FROM mailbox_messages WHERE sequence = ANY (?) OR message_id = ANY (?) ORDER BY sequence",
+    " FROM mailbox_messages"
+    " WHERE sequence = ANY (?) OR (message_id = ANY (?) AND organization = ANY (?)) ORDER BY sequence",
     postgresql="FOR UPDATE",
 )
 
@@ -96,7 +97,12 @@ class SqlMailboxes:
         return found
 
     def take(
-        self, transaction: Connection, *, sequences: Collection[int], message_ids: Collection[str]
+        self,
+        transaction: Connection,
+        *,
+        sequences: Collection[int],
+        organizations: Collection[str],
+        message_ids: Collection[str],
     ) -> list[Entry]:
         """See `ports.Mailboxes`."""
         return [
@@ -117,7 +123,7 @@ class SqlMailboxes:
                 referral_id,
                 correlation_id,
                 state,
-            ) in _TAKE.run(transaction, list(sequences), list(message_ids))
+            ) in _TAKE.run(transaction, list(sequences), list(message_ids), list(organizations))
         ]
 
     def put(
