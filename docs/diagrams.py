@@ -68,6 +68,7 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.DeliveryAcknowledged: "delivery",
     facts.HistoryRead: "audit",
     facts.HistoryExported: "audit",
+    facts.LogExported: "audit",
     facts.ReceiptsIssued: "audit",
     facts.ReceiptIssued: NOBODY,
     facts.OrganizationChanged: "directory",

@@ -37,6 +37,7 @@ from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, N
 from contracts.facts.recorded import (
     HistoryExported,
     HistoryRead,
+    LogExported,
     Receipt,
     ReceiptIssued,
     ReceiptsIssued,
@@ -67,6 +68,7 @@ __all__ = [
     "Fact",
     "HistoryExported",
     "HistoryRead",
+    "LogExported",
     "NoteDelivered",
     "NoteLetter",
     "NoteSealed",

@@ -36,6 +36,24 @@ class HistoryExported(Fact):
     size: int
 
 
+@fact("log.exported", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogExported(Fact):
+    """Somebody took entries of the log away in bulk: those of `[start, stop)` that match the filter.
+
+    form: what they are written as; entries: how many they are; size: of the tree that is exported, the same
+    for every page of an export.
+    """
+
+    reader: str
+    form: str
+    filter: Mapping[str, Any]
+    start: int
+    stop: int
+    entries: int
+    size: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
     """One message of a party's is entry `index` of the log.

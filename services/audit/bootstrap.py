@@ -41,6 +41,7 @@ from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
 from services.audit.handlers.publisher import Publisher
 from services.audit.handlers.receipts import Receipts
+from services.audit.handlers.record import Record
 from services.audit.handlers.retention import Retention
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
@@ -135,7 +136,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             directory=directory,
             history=history,
             proofs=proofs,
-            export=Export(database=database, log=log, proofs=proofs, history=history),
+            export=Export(database=database, log=log, proofs=proofs, record=_record(foundation)),
             published=published,
             statistics=StatisticsHandler(database=database, log=log, cases=SqlCases(), history=history),
         ),
@@ -153,10 +154,20 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
             Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
             Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
-            Periodic("filing", Filing(database, SqlUnfiled()).turn, seconds=FILING_SECONDS),
+            Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),
         ],
         registry=foundation.registry,
         clock=clock,
+    )
+
+
+def _record(foundation: Foundation) -> Record:
+    return Record(
+        database=foundation.database,
+        outbox=foundation.messenger.outbox,
+        source=foundation.source,
+        clock=foundation.clock,
+        after_commit=foundation.messenger.wake,
     )
 
 

@@ -253,6 +253,15 @@ _FACTS: tuple[facts.Fact, ...] = (
         reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
     ),
     facts.HistoryExported(reader="auditor", referral_id=REFERRAL, entries=11, size=1234),
+    facts.LogExported(
+        reader="auditor",
+        form="ndjson",
+        filter={"type": "kopuro.offer.opened.v1"},
+        start=5000,
+        stop=10000,
+        entries=812,
+        size=1234567,
+    ),
     facts.ReceiptsIssued(
         organization=RECEIVER,
         checkpoint="kopuro/kg\n2\nAAAA\n\n— kopuro/kg AAAA\n",
@@ -289,6 +298,7 @@ _BEGINNINGS = (
     facts.ReplicaRequested,
     facts.HistoryRead,
     facts.HistoryExported,
+    facts.LogExported,
     facts.ReceiptsIssued,
 )
 

@@ -6,14 +6,17 @@ import csv
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import orjson
 import pytest
+from pypdf import PdfReader
 
 from contracts.codes import AgeBand, ConsentMethod, DeclineReason, Settlement, Sex, Stage, Urgency
-from contracts.facts import OfferDeclined, ReferralSubmitted, ReferralWithdrawn
+from contracts.facts import LogExported, OfferDeclined, ReferralSubmitted, ReferralWithdrawn
 from contracts.referral import Consent, ReferralFacts
+from kopuro_client.commands.story_pdf import story_pdf
 from runtime.identifiers import new_id
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.domain.merkle import leaf_hash, root
@@ -81,6 +84,10 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
         assert hub.get(f"/v1/history/{first}/story", language="fr").status_code == 400
         assert hub.get(f"/v1/history/{first}/story", format="exe").status_code == 400
         assert hub.get(f"/v1/history/{new_id()}/story").status_code == 404
+        parts = hub.get(f"/v1/history/{first}/story", language="ky", format="json")
+        assert parts.headers["content-type"] == "application/json"
+        pdf = PdfReader(BytesIO(story_pdf(parts.json())))
+        assert f"{OSH} жолдомону берди." in " ".join(pdf.pages[0].extract_text().split())
 
         table = hub.get("/v1/statistics", by="sex,region").json()
         assert table["figures"][0]["values"] == {"sex": "female", "region": "RU-MOW"}
@@ -116,6 +123,9 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
         page = hub.get("/v1/export", format="csv", limit=2)
         assert len(page.text.splitlines()) == 3
         assert 'rel="next"' in page.headers["link"]
+        asked = {"type": LogExported.type, "actor": "ann"}
+        hub.until(lambda: len(hub.get("/v1/history", **asked).json()["items"]) == 2)
+        assert hub.get("/v1/history", type=LogExported.type, actor="eve").json()["items"] == []
 
         withdrawn = ReferralWithdrawn(
             referral_id=first, sender=OSH, organization=None, reason="consent_revoked"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contracts.facts import LogExported
 from runtime.storage.database import Database
 from services.audit.domain.search import Search
-from services.audit.handlers.history import History, Position
+from services.audit.handlers.history import Position
 from services.audit.handlers.looking import look
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import Published
+from services.audit.handlers.record import Record
 from services.audit.ports import Log, OpenedLeaf
 
 
@@ -27,11 +29,11 @@ class ExportPage:
 class Export:
     """What is not published yet is not exported: every entry lies under the checkpoint of the first page."""
 
-    def __init__(self, *, database: Database, log: Log, proofs: Proofs, history: History) -> None:
+    def __init__(self, *, database: Database, log: Log, proofs: Proofs, record: Record) -> None:
         self._database = database
         self._log = log
         self._proofs = proofs
-        self._history = history
+        self._record = record
 
     def page(
         self, reader: str, search: Search, position: Position | None, limit: int, *, form: str
@@ -47,6 +49,14 @@ class Export:
         with self._database.read() as transaction:
             leaves = self._log.opened(transaction, found)
         following = None if beyond is None else Position(start=beyond, size=stop)
-        asked = {"export": form, "start": start, "size": stop, **search.as_asked()}
-        self._history.record(reader, None, asked, len(leaves))
+        exported = LogExported(
+            reader=reader,
+            form=form,
+            filter=search.as_asked(),
+            start=start,
+            stop=stop if beyond is None else beyond,
+            entries=len(leaves),
+            size=stop,
+        )
+        self._record.say(exported, reader)
         return ExportPage(leaves=tuple(leaves), following=following, size=stop, published=published)

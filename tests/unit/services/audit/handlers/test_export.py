@@ -6,16 +6,27 @@ import pytest
 from sqlalchemy import delete
 
 from contracts.errors import Unavailable
-from services.audit.adapters.tables import OPENINGS
+from contracts.facts import LogExported
+from runtime.clock import SystemClock
+from runtime.messaging.outbox import Outbox
+from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.domain.entry import commitment
 from services.audit.domain.search import Search
 from services.audit.handlers.export import Export, ExportPage
 from services.audit.handlers.history import Position
+from services.audit.handlers.record import Record
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
 
 def exported(audit: LogOnDatabase) -> Export:
-    return Export(database=audit.database, log=audit.log, proofs=audit.proofs, history=audit.history)
+    record = Record(
+        database=audit.database,
+        outbox=Outbox(MESSAGING.outbox),
+        source="/kg/audit",
+        clock=SystemClock(),
+        after_commit=audit.wake,
+    )
+    return Export(database=audit.database, log=audit.log, proofs=audit.proofs, record=record)
 
 
 def turned(audit: LogOnDatabase, limit: int, search: Search | None = None) -> list[ExportPage]:
@@ -59,10 +70,23 @@ def test_erased_content_is_exported_as_erased(audit: LogOnDatabase) -> None:
     assert second.data == {"number": 1}
 
 
-def test_every_page_goes_on_record_with_what_was_asked(audit: LogOnDatabase) -> None:
+def test_every_page_goes_on_record_with_what_was_asked_and_taken(audit: LogOnDatabase) -> None:
     audit.publish([event("kopuro.case.erased.v1"), *events(2)])
+    woken = audit.woken
     turned(audit, 1, Search(type="kopuro.offer.opened.v1"))
-    first, second = (read.data for read in audit.recorded_reads() if read.type == "kopuro.history.read.v1")
-    asked = {"export": "ndjson", "size": 3, "type": "kopuro.offer.opened.v1"}
-    assert first == {"reader": "ann", "filter": {**asked, "start": 0}, "entries": 1}
-    assert second == {"reader": "ann", "filter": {**asked, "start": 2}, "entries": 1}
+    said = [one for one in audit.recorded_reads() if one.type == LogExported.type]
+    asked = {"reader": "ann", "form": "ndjson", "filter": {"type": "kopuro.offer.opened.v1"}, "size": 3}
+    assert [one.data for one in said] == [
+        {**asked, "start": 0, "stop": 2, "entries": 1},
+        {**asked, "start": 2, "stop": 3, "entries": 1},
+    ]
+    assert audit.woken >= woken + 2
+
+
+def test_who_took_what_is_found_by_the_reader_and_the_fact(audit: LogOnDatabase) -> None:
+    audit.publish(events(3))
+    turned(audit, 50)
+    audit.publish([one for one in audit.recorded_reads() if one.type == LogExported.type])
+    for reader, expected in (("ann", 1), ("eve", 0)):
+        search = Search(type=LogExported.type, facets=(("actor", reader),))
+        assert len(audit.history.page("bob", search, None, 10).leaves) == expected
