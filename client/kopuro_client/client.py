@@ -435,6 +435,10 @@ class Kopuro:
         """The log's latest checkpoint: a signed note (C2SP tlog-checkpoint)."""
         return self._connection.text(self.discovery.address("audit", "checkpoint"))
 
+    def log_key(self) -> str:
+        """The verifier key that the hub names as its log's. Compare it with one told by somebody else."""
+        return self._connection.text(self._at("audit", "log-key")).strip()
+
     def _at(self, service: str, *path: str) -> str:
         return self.discovery.address(service, "v1", *path)
 

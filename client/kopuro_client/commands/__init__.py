@@ -13,7 +13,7 @@ import typer
 from kopuro_client.commands import case, coordination, key, mailbox, offer, referral, verify, witness
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.export import export
-from kopuro_client.commands.history import bundle, checkpoint, history
+from kopuro_client.commands.history import bundle, checkpoint, history, log_key
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import json_text, printable
 from kopuro_client.commands.session import connected
@@ -70,7 +70,8 @@ def _application() -> typer.Typer:
     application.command("statistics")(connected(statistics))
     application.command("export")(connected(export))
     application.command("checkpoint")(connected(checkpoint, anonymous=True))
-    taken = {*groups, "history", "story", "statistics", "export", "bundle", "checkpoint"}
+    application.command("log-key")(connected(log_key, anonymous=True))
+    taken = {*groups, "history", "story", "statistics", "export", "bundle", "checkpoint", "log-key"}
     add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
     return application
 

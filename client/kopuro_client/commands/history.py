@@ -1,4 +1,4 @@
-"""`kopuro history`, `kopuro bundle` and `kopuro checkpoint`: the audit log."""
+"""`kopuro history`, `kopuro bundle`, `kopuro checkpoint` and `kopuro log-key`: the audit log."""
 
 from __future__ import annotations
 
@@ -92,3 +92,15 @@ def checkpoint(session: Session) -> None:
         session.out.document({"checkpoint": note})
     else:
         session.out.text(note.rstrip("\n"))
+
+
+def log_key(session: Session) -> None:
+    """Print the log's verifier key as the hub names it: compare it with one told by somebody else.
+
+    Needs no credentials.
+    """
+    key = session.hub.log_key()
+    if session.out.as_json:
+        session.out.document({"log_key": key})
+    else:
+        session.out.text(key)

@@ -68,6 +68,15 @@ def test_anybody_may_read_the_checkpoint(hub: FakeHub, run: Run, monkeypatch: An
     assert hub.requests_to("/directory/oauth/token") == []
 
 
+def test_anybody_may_read_the_log_s_key(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
+    for name in ("KOPURO_AS", "KOPURO_CREDENTIALS"):
+        monkeypatch.delenv(name)
+    hub.script("GET", "/audit/v1/log-key", Answer(status=200, body=b"kopuro/kg+c18b9c8e+Afz7\n"))
+    assert run("log-key").out == "kopuro/kg+c18b9c8e+Afz7\n"
+    assert run("log-key", "--json").json() == {"log_key": "kopuro/kg+c18b9c8e+Afz7"}
+    assert hub.requests_to("/directory/oauth/token") == []
+
+
 def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
     item = {
         "id": "r1",
