@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select, union
+from sqlalchemy import Connection, func, select
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
@@ -16,15 +16,14 @@ from contracts.records import dump, read
 from contracts.referral import ReferralFacts
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import statements
+from services.routing.adapters.pages import UNDER_WAY, page_of
 from services.routing.adapters.tables import DECISIONS, OBSERVATIONS, OFFERS, REFERRALS, TIMELINE
 from services.routing.domain.decision import Decision
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
-from services.routing.domain.referral import REFERRAL_TRANSITIONS, Referral
+from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.ports import Changes
-
-_OPEN_STATUSES = tuple(status for status, events in REFERRAL_TRANSITIONS.items() if events)
 
 
 class SqlReferralStore:
@@ -90,16 +89,8 @@ class SqlReferralStore:
         limit: int,
     ) -> list[Referral]:
         """See `ports.ReferralStore`."""
-        wanted = select(REFERRALS.c.id)
-        if party is not None:
-            asked = select(OFFERS.c.referral_id).where(OFFERS.c.organization == party)
-            sent = select(REFERRALS.c.id).where(REFERRALS.c.sender == party)
-            wanted = wanted.where(REFERRALS.c.id.in_(union(sent, asked)))
-        if status is not None:
-            wanted = wanted.where(REFERRALS.c.status == status)
-        if after is not None:
-            wanted = wanted.where(REFERRALS.c.id > after)
-        ids = list(transaction.execute(wanted.order_by(REFERRALS.c.id).limit(limit)).scalars())
+        wanted = page_of(party=party, status=status, after=after, limit=limit)
+        ids = list(transaction.execute(wanted).scalars())
         found = self.view(transaction, ids)
         return [found[referral_id] for referral_id in ids]
 
@@ -126,7 +117,7 @@ class SqlReferralStore:
         """See `ports.ReferralStore`."""
         rows = transaction.execute(
             select(REFERRALS.c.status, func.count())
-            .where(REFERRALS.c.status.in_(_OPEN_STATUSES))
+            .where(REFERRALS.c.status.in_(sorted(UNDER_WAY)))
             .group_by(REFERRALS.c.status)
         )
         return [(row[0], row[1]) for row in rows]

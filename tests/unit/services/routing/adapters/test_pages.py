@@ -1,0 +1,144 @@
+"""Pages of a list: what stands on them, and that a page does not cost more with the years."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import create_engine, insert
+from sqlalchemy.dialects import sqlite
+
+from runtime.clock import SystemClock
+from runtime.storage.database import Database
+from services.routing.adapters.pages import UNDER_WAY, page_of
+from services.routing.adapters.tables import METADATA, OFFERS, REFERRALS
+
+US, OTHERS = "kg.us", ("ru.one", "ru.two")
+NOW = SystemClock().now()
+STATUSES = ("completed", "completed", "failed", "in_progress", "unplaced")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """One referral of a sample. asked: once or more often."""
+
+    id: str
+    sender: str
+    status: str
+    asked: tuple[str, ...]
+
+
+def sample(count: int, under_way: int | None = None) -> list[Known]:
+    """under_way: how many are, at most."""
+    chance = random.Random(count)
+    found: list[Known] = []
+    for number in range(count):
+        status = chance.choice(STATUSES)
+        if under_way is not None and status in UNDER_WAY and number >= under_way:
+            status = "completed"
+        asked = tuple(chance.choices((US, *OTHERS), k=chance.randrange(4)))
+        found.append(
+            Known(id=f"{number:08}", sender=chance.choice((US, *OTHERS)), status=status, asked=asked)
+        )
+    return found
+
+
+def fill(database: Database, known: list[Known]) -> None:
+    with database.write() as transaction:
+        METADATA.create_all(transaction)
+        transaction.execute(
+            insert(REFERRALS),
+            [
+                {
+                    "id": one.id,
+                    "sender": one.sender,
+                    "status": one.status,
+                    "facts": {},
+                    "correlation_id": one.id,
+                    "submitted_at": NOW,
+                    "updated_at": NOW,
+                }
+                for one in known
+            ],
+        )
+        transaction.execute(
+            insert(OFFERS),
+            [
+                {
+                    "id": f"{one.id}-{number}",
+                    "referral_id": one.id,
+                    "organization": organization,
+                    "service": "s",
+                    "rank": number,
+                    "state": "declined",
+                    "opened_at": NOW,
+                    "deadline": NOW,
+                }
+                for one in known
+                for number, organization in enumerate(one.asked)
+            ],
+        )
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("party", [US, None, "kg.nobody"])
+def test_pages_together_are_the_whole_list(database: Database, party: str | None) -> None:
+    known = sample(120)
+    fill(database, known)
+    for status in (None, "completed", "failed", "in_progress", "rejected"):
+        expected = [
+            one.id
+            for one in known
+            if (party is None or one.sender == party or party in one.asked)
+            and (status is None or one.status == status)
+        ]
+        found: list[str] = []
+        with database.read() as transaction:
+            while page := list(
+                transaction.execute(
+                    page_of(party=party, status=status, after=found[-1] if found else None, limit=7)
+                ).scalars()
+            ):
+                assert len(page) <= 7
+                found += page
+        assert found == expected
+
+
+@pytest.mark.parametrize("party", [US, None])
+@pytest.mark.parametrize("status", [None, "completed", "in_progress"])
+def test_a_page_takes_as_many_steps_after_a_hundred_times_as_many_referrals(
+    party: str | None, status: str | None
+) -> None:
+    few, many = (_steps(sample(count, under_way=40), party, status) for count in (100, 10_000))
+
+    assert many < 1.5 * few
+
+
+def _steps(known: list[Known], party: str | None, status: str | None) -> int:
+    """What SQLite's machine does for one page, in tens of instructions."""
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    engine = create_engine("sqlite://", creator=lambda: connection)
+    database = Database(engine)
+    fill(database, known)
+    query = page_of(party=party, status=status, after=None, limit=20)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    text = query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    connection.set_progress_handler(count, 10)
+    connection.execute(str(text)).fetchall()
+    connection.close()
+    return steps
