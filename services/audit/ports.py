@@ -259,12 +259,12 @@ class CheckRecord(Protocol):
 
 
 class Unfiled(Protocol):
-    """Entries that were appended before there were facets. Works inside the caller's transaction."""
+    """Entries from before there were facets, and closures. Works inside the caller's transaction."""
 
     def file(self, transaction: Connection, limit: int) -> int:
-        """Adds the facets of the next `limit` of these entries; how many are left.
+        """Adds the facets of the next `limit` of these entries, and what they close; how many are left.
 
-        What is there already stays, and an entry whose content has been erased gets none.
+        What is there already stays, and an entry whose content has been erased gets nothing.
         """
         ...
 

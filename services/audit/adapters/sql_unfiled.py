@@ -1,4 +1,4 @@
-"""Facets for entries that were appended before there were any, in SQL: see `ports.Unfiled`."""
+"""What entries lack that were appended before there were facets and closures, in SQL: see `ports.Unfiled`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS, UNFILED
 from services.audit.domain.facets import facets_of
+from services.audit.domain.retention import closing_of
+from services.audit.ports import Closures
 
 _SPAN = select(UNFILED.c.start, UNFILED.c.stop).where(UNFILED.c.number == 1).with_for_update()
 _MOVE = update(UNFILED).where(UNFILED.c.number == 1).values(start=bindparam("reached"))
 # Locked, so that an erasure comes wholly before this or wholly after it, and then finds the facets.
 _OPENED = (
-    select(OPENINGS.c.leaf_index, OPENINGS.c.data, ENTRIES.c.leaf, ENTRIES.c.type)
+    select(OPENINGS.c.data, ENTRIES)
     .join(ENTRIES, ENTRIES.c.leaf_index == OPENINGS.c.leaf_index)
     .where(OPENINGS.c.leaf_index >= bindparam("start"), OPENINGS.c.leaf_index < bindparam("stop"))
     .order_by(OPENINGS.c.leaf_index)
@@ -24,20 +26,26 @@ _OPENED = (
 class SqlUnfiled:
     """`ports.Unfiled` over the tables of `adapters.tables`."""
 
+    def __init__(self, closures: Closures) -> None:
+        self._closures = closures
+
     def file(self, transaction: Connection, limit: int) -> int:
         """See `ports.Unfiled`."""
         span = transaction.execute(_SPAN).one_or_none()
         if span is None or span.start >= span.stop:
             return 0
         reached = min(span.start + limit, span.stop)
+        rows = transaction.execute(_OPENED, {"start": span.start, "stop": reached}).all()
         facets = [
             {"facet": facet, "value": value, "leaf_index": row.leaf_index}
-            for row in transaction.execute(_OPENED, {"start": span.start, "stop": reached})
+            for row in rows
             for facet, value in facets_of(row.type, orjson.loads(row.leaf)["actor"], row.data)
         ]
         if facets:
             dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
             transaction.execute(dialect.insert(FACETS).on_conflict_do_nothing(), facets)
+        closings = [closing_of(row.type, row.referral_id, row.time, row.data) for row in rows]
+        self._closures.note(transaction, [closing for closing in closings if closing], ())
         transaction.execute(_MOVE, {"reached": reached})
         left: int = span.stop - reached
         return left

@@ -1,4 +1,7 @@
-"""Makes entries from before there were facets searchable by them, a little at a time."""
+"""Makes entries from before there were facets searchable by them, a little at a time.
+
+And has their referrals' content kept no longer than that of others: what ended them is noted as well.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.adapters.sql_unfiled import SqlUnfiled
-from services.audit.adapters.tables import FACETS, UNFILED
+from services.audit.adapters.tables import CLOSURES, FACETS, OPENINGS, UNFILED
 from services.audit.domain.search import Search
 from services.audit.handlers import filing
 from services.audit.handlers.filing import Filing
@@ -49,7 +49,7 @@ def migrated_again(database: Database) -> None:
 
 
 def file_all(audit: LogOnDatabase) -> None:
-    handler = Filing(audit.database, SqlUnfiled())
+    handler = Filing(audit.database, SqlUnfiled(SqlClosures()))
     for _ in range(100):
         handler.turn()
 
@@ -99,7 +99,7 @@ def test_every_entry_gets_the_facets_that_it_would_have_got(old: LogOnDatabase) 
 
 
 def test_a_turn_does_one_step_and_a_crash_loses_no_more(old: LogOnDatabase) -> None:
-    handler = Filing(old.database, SqlUnfiled())
+    handler = Filing(old.database, SqlUnfiled(SqlClosures()))
     handler.turn()
     assert {index for index, _, _ in facets(old)} == {0, 1, 2, 3, 10, 11, 12}
     assert unfiled(old) == (4, 10)
@@ -123,3 +123,21 @@ def test_an_entry_whose_content_was_erased_gets_none(old: LogOnDatabase) -> None
         assert SqlClosures().erase(transaction, [erased.referral_id], stop=13) == 1
     file_all(old)
     assert {index for index, _, _ in facets(old)} == set(range(13)) - {5}
+
+
+def test_what_ended_before_there_was_a_retention_is_erased_by_it(audit: LogOnDatabase) -> None:
+    referral = new_id()
+    reason = {"referral_id": referral, "reason": "consent_revoked"}
+    withdrawn = event("kopuro.referral.withdrawn.v1", partition_key=referral, data=reason)
+    audit.append([submitted(), event(partition_key=referral, data={"organization": "kg.a"}), withdrawn])
+    with audit.database.write() as transaction:
+        transaction.execute(FACETS.delete())
+        transaction.execute(CLOSURES.delete())
+    migrated_again(audit.database)
+    file_all(audit)
+    with audit.database.write() as transaction:
+        due = SqlClosures().due(transaction, None, 10)
+        assert due == [referral]
+        SqlClosures().erase(transaction, due, stop=3)
+        assert list(transaction.execute(select(OPENINGS.c.leaf_index)).scalars()) == [0]
+    assert {index for index, facet, _ in facets(audit) if facet != "actor"} == {0}
