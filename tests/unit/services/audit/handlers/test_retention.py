@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import MetaData, select
+from sqlalchemy import event as listening
 
 from contracts.envelope import Envelope
 from runtime.identifiers import new_id
@@ -16,6 +17,7 @@ from services.audit.adapters.sql_retention import SqlClosures, forget_old_pages,
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.domain.merkle import leaf_hash, verify_inclusion
 from services.audit.domain.search import Search
+from services.audit.handlers import retention
 from services.audit.handlers.retention import Retention
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
 
@@ -175,3 +177,34 @@ def test_more_than_one_step_is_erased_in_one_turn(audit: LogOnDatabase) -> None:
         audit.publish([said("referral.failed", new_id(), reason="x") for _ in range(150)])
     assert turn(audit, now=NOON + 2 * DAY, kept=DAY) == 450
     assert opened(audit) == []
+
+
+def test_much_is_erased_in_several_turns(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "STEP", 1)
+    monkeypatch.setattr(retention, "STEPS_A_TURN", 2)
+    referrals = [new_id() for _ in range(3)]
+    for referral in referrals:
+        audit.publish([*story(referral), said("referral.completed", referral, outcome="resolved")])
+
+    first, second, third = (turn(audit, now=NOON + 2 * DAY, kept=DAY) for _ in range(3))
+
+    assert first == 2 * second > 0
+    assert third == 0
+
+
+def test_what_falls_due_is_sought_and_not_looked_for(audit: LogOnDatabase) -> None:
+    statements: list[tuple[str, Any]] = []
+
+    def note(_: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
+        if statement.startswith("SELECT closures.referral_id"):
+            statements.append((statement, parameters))
+
+    listening.listen(audit.database.engine, "before_cursor_execute", note)
+    turn(audit, now=NOON + 2 * DAY, kept=DAY)
+
+    assert len(statements) == 2
+    if audit.database.engine.dialect.name == "sqlite":
+        with audit.database.read() as transaction:
+            for statement, parameters in statements:
+                plan = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                assert ["SEARCH" in step.detail and "revoked=?" in step.detail for step in plan] == [True]
