@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from sqlalchemy import update
 
 from contracts.facts import CaseErased
 from runtime.identifiers import new_id
-from services.audit.adapters.tables import ENTRIES
+from services.audit.adapters.sql_checks import SqlCheckRecord
+from services.audit.adapters.tables import ENTRIES, NODES
 from services.audit.domain.checkpoint import Checkpoint
 from services.audit.domain.merkle import leaf_hash, root, verify_consistency, verify_inclusion
+from services.audit.domain.prefix import Prefix
+from services.audit.ports import Remembered
 from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -154,3 +158,34 @@ def test_a_log_that_was_tampered_with_is_not_served(hub: AuditedHub) -> None:
     with pytest.raises(RuntimeError, match="not those that the checkpoint vouches for"), hub.service:
         pass
     assert hub.service.process.exit_code() == 1
+
+
+def test_damage_that_a_start_does_not_look_for_is_told_while_the_service_runs(hub: AuditedHub) -> None:
+    events = [accepted() for _ in range(20)]
+    hub.publish(events)
+    with hub.service:
+        hub.until_logged(events)
+        hub.until(lambda: hub.checkpoint().size >= 20)
+        ready = httpx.get(hub.service.operations_url + "/readyz").json()
+        assert ready["warnings"]["log"] is None
+    with hub.database.write() as transaction:
+        row = transaction.execute(NODES.select().where(NODES.c.level == 0, NODES.c.first == 0)).one()
+        changed = bytes(32) + row.hashes[32:]
+        where = (NODES.c.level == 0, NODES.c.first == 0)
+        transaction.execute(update(NODES).where(*where).values(hashes=changed))
+        # A round that was broken off: the next start goes on with it at once.
+        begun = Remembered(prefix=Prefix(), time=datetime.now(UTC))
+        SqlCheckRecord().keep_round(transaction, begun)
+
+    def figures() -> str:
+        return httpx.get(hub.service.operations_url + "/metrics").text
+
+    with hub.service:
+        hub.until(lambda: "kopuro_log_damaged 1.0" in figures())
+        ready = httpx.get(hub.service.operations_url + "/readyz").json()
+        assert "Entry 0 is not the one that was logged" in ready["warnings"]["log"]
+        assert any(line["message"] == "the log is damaged" for line in hub.service.log_lines())
+        # It goes on all the same.
+        more = [accepted()]
+        hub.publish(more)
+        hub.until_logged(more)
