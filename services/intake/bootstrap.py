@@ -26,6 +26,9 @@ from services.intake.api import Door
 from services.intake.domain.members import Member, member_of
 from services.intake.handlers import Handlers
 
+# Each deletes a bounded number: often enough for as many as a busy hub writes.
+_SECONDS_BETWEEN_CLEANINGS = 5.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
@@ -62,7 +65,9 @@ def build(settings: Settings) -> Application:
         after_commit=ground.messenger.wake,
     )
     housekeeping = Periodic(
-        "idempotency keys", lambda: handlers.forget_old_keys(ground.clock.now()), seconds=3600
+        "idempotency keys",
+        lambda: handlers.forget_old_keys(ground.clock.now()),
+        seconds=_SECONDS_BETWEEN_CLEANINGS,
     )
     return Application(
         name="intake",

@@ -19,6 +19,7 @@ from runtime.messaging.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
+from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Speaker
 from services.intake.domain.members import Members, require_good_standing
 from services.intake.domain.sealing import require_sealed
@@ -183,10 +184,10 @@ class Handlers:
             self._store.note_offers(transaction, offers)
         return ()
 
-    def forget_old_keys(self, now: dt.datetime) -> int:
-        """Deletes Idempotency-Keys that nobody will repeat any more; returns how many."""
-        with self._database.write() as transaction:
-            return self._store.forget_before(transaction, now - IDEMPOTENCY_KEYS_KEPT)
+    def forget_old_keys(self, now: dt.datetime) -> bool:
+        """A turn of deleting Idempotency-Keys that nobody will repeat any more; whether none is left."""
+        moment = now - IDEMPOTENCY_KEYS_KEPT
+        return prune(self._database, lambda tx, limit: self._store.forget_before(tx, moment, limit))
 
     def _known_subjects(self, organization: str, spoken: Sequence[Spoken]) -> Mapping[str, str]:
         """Subject id -> referral id, of what is known here to be the organisation's own."""

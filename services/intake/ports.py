@@ -55,8 +55,8 @@ class AdmissionStore(Protocol):
         """A referral that was admitted here."""
         ...
 
-    def forget_before(self, transaction: Connection, moment: dt.datetime) -> int:
-        """Deletes Idempotency-Keys older than the moment; returns how many."""
+    def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
+        """Deletes at most `limit` Idempotency-Keys older than the moment; returns how many."""
         ...
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, tuple_
 
 from runtime.storage.columns import microseconds
 from runtime.storage.statement import Statement
@@ -92,8 +92,8 @@ class SqlAdmissionStore:
             return None
         return Submitted(id=row.referral_id, sender=row.sender, submitted_at=row.submitted_at)
 
-    def forget_before(self, transaction: Connection, moment: dt.datetime) -> int:
+    def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
         """See `ports.AdmissionStore`."""
-        return transaction.execute(
-            delete(IDEMPOTENCY_KEYS).where(IDEMPOTENCY_KEYS.c.used_at < moment)
-        ).rowcount
+        key = (IDEMPOTENCY_KEYS.c.organization, IDEMPOTENCY_KEYS.c.key)
+        old = select(*key).where(IDEMPOTENCY_KEYS.c.used_at < moment).limit(limit)
+        return transaction.execute(delete(IDEMPOTENCY_KEYS).where(tuple_(*key).in_(old))).rowcount
