@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from contracts.topology import hub_topology
+from contracts.topology import hub_topology, partition_of
 from runtime.messaging.memory import MemoryBroker, MemoryConsumer, MemoryPublisher
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
 TOPOLOGY = hub_topology()
+# By exchange, routing key and partition.
+_ROUTES: dict[tuple[str, str, int], set[str]] = {}
 
 
 class UnreliableBroker(MemoryBroker):
@@ -24,7 +26,6 @@ class UnreliableBroker(MemoryBroker):
         # (messages) -> (how many are confirmed, how many are in their queues), or None: all of both
         self.cut: Callable[[int], tuple[int, int] | None] = lambda messages: None
         self.loses_acknowledgement: Callable[[], bool] = lambda: False
-        self._routes: dict[tuple[str, str, str], set[str]] = {}
         self.declare(TOPOLOGY)
 
     def publisher(self) -> MemoryPublisher:
@@ -36,11 +37,11 @@ class UnreliableBroker(MemoryBroker):
         return _Consumer(self, queues, prefetch)
 
     def route(self, exchange: str, message: Outgoing) -> set[str]:
-        """As the parent's, remembered: the topology never changes."""
-        place = (exchange, message.routing_key, message.partition_key)
-        if place not in self._routes:
-            self._routes[place] = super().route(exchange, message)
-        return self._routes[place]
+        """As the parent's, remembered in all stories: the topology never changes."""
+        place = (exchange, message.routing_key, partition_of(message.partition_key))
+        if place not in _ROUTES:
+            _ROUTES[place] = super().route(exchange, message)
+        return _ROUTES[place]
 
     def ready(self) -> dict[str, int]:
         """How many messages wait in each queue that is not empty."""

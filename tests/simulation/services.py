@@ -6,6 +6,7 @@ restart after SIGKILL is.
 
 from __future__ import annotations
 
+import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -87,6 +88,7 @@ class Service(ABC):
         """What a process does when it starts; also what follows a SIGKILL."""
         for consumer in self._consumers.values():
             consumer.close()
+        self._idle_at: tuple[int, dt.datetime] | None = None
         self.messenger = Messenger(
             source=f"/kg/{self.name}",
             database=self.database,
@@ -130,14 +132,30 @@ class Service(ABC):
 
     def retry(self) -> int:
         """One tick of the messenger's timer; returns how many messages were due."""
+        if not self.postponed:
+            return 0
         try:
             return sum(processor.retry_due() for processor in self._processors.values())
         except Unavailable:
             return 0
 
+    @property
+    def postponed(self) -> int:
+        """How many messages wait for a retry."""
+        return int(self.database.values("SELECT count(*) FROM retries")[0])
+
     def turn(self) -> int:
         """What the service does by its own clock; returns how much that was."""
         return 0
+
+    def turn_if_due(self) -> int:
+        """As `turn` while nothing fails: what found nothing to do finds it after a change or later only."""
+        place = self.database.changes, self.clock.now()
+        if place == self._idle_at:
+            return 0
+        turned = self.turn()
+        self._idle_at = None if turned else (self.database.changes, self.clock.now())
+        return turned
 
 
 class Intake(Service):

@@ -253,13 +253,13 @@ class Story:
                     if ready := self.broker.ready().keys() & set(queues):
                         moved += len(ready)
                         service.consume(name, 500)
-            turned = sum(service.turn() for service in self.services.values())
+            turned = sum(service.turn_if_due() for service in self.services.values())
             # A turn may finish what an earlier one left: audit's receipts for a log that is out already.
             said = any(service.database.values(_UNPUBLISHED) for service in self.services.values())
             if moved or turned or said:
                 quiet = False
                 continue
-            if quiet and not sum(self._waiting(service) for service in self.services.values()):
+            if quiet and not any(service.postponed for service in self.services.values()):
                 return
             # Retries have a due time, and routing lets nothing expire while it has just been reading.
             quiet = True
@@ -267,9 +267,6 @@ class Story:
             for service in self.services.values():
                 service.retry()
         raise Restless(f"still moving after {_PATIENCE} rounds")
-
-    def _waiting(self, service: Service) -> int:
-        return sum(service.database.values("SELECT count(*) FROM retries"))
 
     def _let_everything_expire(self) -> None:
         """Partners are silent for as long as any offer could stay open."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tests.simulation.seeds import regressions, told_badly
 from tests.simulation.story import Story
 
-_SECONDS = 20.0
+_SECONDS = 12.0
 _FIXED = 60
 
 
