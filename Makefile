@@ -33,7 +33,7 @@ up: setup ## a hub on this machine, until Ctrl-C; DATA=dir says where
 	@$(BIN)/kopuro up --data-dir $(DATA)
 
 test: setup ## every test, on real RabbitMQ, SQLite and PostgreSQL
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 4
 
 crash: setup ## two hundred kills at any moment, beside the fifteen of `make test`
 	KOPURO_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/crash/test_audit.py

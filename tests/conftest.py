@@ -1,19 +1,47 @@
 """Fixtures on real servers. Each server starts when the first test asks for it, once in a run."""
 
+import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
 from sandbox.broker import PrivateBroker
+from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.servers import PostgresServer
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("kopuro", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kopuro")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing here speaks TLS or asks a name server, and neither do the processes that inherit this.
+
+    To read the machine's certificates would cost 20 ms for each request without a client of its own, and to
+    load eventlet's resolver 0.2 s for each process.
+    """
+    no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
+    config.add_cleanup(no_certificates.cleanup)
+    os.environ.pop("SSL_CERT_FILE", None)
+    os.environ |= {"SSL_CERT_DIR": no_certificates.name, "EVENTLET_NO_GREENDNS": "yes"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits most is begun first."""
+    items.sort(key=lambda item: turn(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Groups go to the workers in that order."""
+    return Distribution(config, log)
 
 
 @pytest.fixture(scope="session")

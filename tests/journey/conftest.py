@@ -1,4 +1,4 @@
-"""Whole hubs: one on SQLite, one on PostgreSQL, shared by every journey of a run."""
+"""Whole hubs: one on SQLite, one on PostgreSQL, each shared by all journeys on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POLICY = {
 }
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
 def hub(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker
 ) -> Iterator[RunningHub]:

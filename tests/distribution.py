@@ -1,0 +1,39 @@
+"""Which tests a worker runs together, and in which order they are begun (`pytest -n`).
+
+A worker takes the tests of one file at a time. What starts processes and waits for them is begun first: the
+thousands of quick tests then fill whatever is left of the last minute, on every worker alike.
+"""
+
+from __future__ import annotations
+
+import re
+
+from xdist.scheduler import LoadScopeScheduling
+
+# The folders whose tests wait most, the longest first; all others come behind them.
+_SLOW = (
+    *("journey", "crash", "sandbox", "services", "faults", "chaos", "messaging", "port_contracts"),
+    *("mutation", "simulation", "runtime", "storage"),
+)
+_DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")
+
+
+def turn(nodeid: str) -> int:
+    """When a test is begun: the lower, the sooner. Among equals the order of the collection holds."""
+    folder = nodeid.split("/")[1]
+    return _SLOW.index(folder) if folder in _SLOW else len(_SLOW)
+
+
+def together(nodeid: str) -> str:
+    """The name of the group that a test belongs to: its file's, or that of the hub which it shares."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/journey/") and (found := _DATABASE.search(nodeid)):
+        return f"tests/journey on {found[1]}"
+    return file
+
+
+class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no types
+    """xdist's distribution by groups, on our groups (`pytest_xdist_make_scheduler`)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return together(nodeid)

@@ -1,0 +1,31 @@
+"""What waits is begun first, and what shares a hub stays on one worker."""
+
+import pytest
+
+from tests.distribution import together, turn
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "group"),
+    [
+        ("tests/journey/test_ends.py::test_a[sqlite]", "tests/journey on sqlite"),
+        ("tests/journey/test_views.py::test_b[sqlite-second-candidate]", "tests/journey on sqlite"),
+        (
+            "tests/journey/test_bad_input.py::test_c[an unknown field-postgresql]",
+            "tests/journey on postgresql",
+        ),
+        ("tests/journey/test_demo.py::test_d[pipe]", "tests/journey/test_demo.py"),
+        ("tests/storage/test_migrate.py::test_e[sqlite]", "tests/storage/test_migrate.py"),
+    ],
+)
+def test_a_file_stays_together_and_so_do_all_journeys_on_a_hub(nodeid: str, group: str) -> None:
+    assert together(nodeid) == group
+
+
+def test_hubs_are_begun_before_what_waits_less_and_that_before_the_many() -> None:
+    quick, waiting, hub = (
+        "tests/unit/docs/test_x.py::t",
+        "tests/storage/test_x.py::t",
+        "tests/journey/test_x.py::t",
+    )
+    assert sorted([quick, waiting, hub], key=turn) == [hub, waiting, quick]
