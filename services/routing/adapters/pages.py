@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, literal, or_, select, union
+from sqlalchemy import ColumnElement, Select, literal, or_, select, union
 
 from services.routing.adapters.tables import OFFERS, REFERRALS
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
@@ -51,10 +51,16 @@ def _under_way(party: str, status: str | None, after: str | None, limit: int) ->
         .cte("standing")
         .prefix_with("MATERIALIZED")
     )
-    was_asked = exists().where(OFFERS.c.referral_id == standing.c.id, OFFERS.c.organization == party)
+    # Not `EXISTS`, which PostgreSQL may answer by reading everything that the organisation was ever asked.
+    offer = (
+        select(OFFERS.c.id)
+        .where(OFFERS.c.referral_id == standing.c.id, OFFERS.c.organization == party)
+        .limit(1)
+        .scalar_subquery()
+    )
     return (
         select(standing.c.id)
-        .where(or_(standing.c.sender == party, was_asked))
+        .where(or_(standing.c.sender == party, offer.is_not(None)))
         .order_by(standing.c.id)
         .limit(limit)
     )
