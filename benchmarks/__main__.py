@@ -132,19 +132,18 @@ class Run:
         )
 
     def audit(self) -> None:
-        """The log's appends, proofs and verifications."""
-        from benchmarks.audit_log import measure_log
+        """The log by itself: appends, proofs, verification, restart."""
+        from benchmarks import audit_log
 
-        directory = self.bench.directory / "log"
-        directory.mkdir()
-        found = measure_log(directory, *((2_000, 200) if self.quick else (50_000, 5_000)))
-        shutil.rmtree(directory)
-        self.document["audit"] = found
-        rows = [
-            [name, *(f"{value:,.0f}" for value in (f.appends, f.proofs, f.verifications or 0))]
-            for name, f in found.items()
-        ]
-        _say(report.table(["log", "appends/s", "proofs/s", "verifications/s"], rows))
+        effort = audit_log.QUICK if self.quick else audit_log.FULL
+        vhost = "audit-log"
+        uri = self.bench.broker.add_vhost(vhost)
+        measured = audit_log.measure_log(
+            self.bench.directory / "log", uri, effort, self.rounds, self.bench.tell
+        )
+        self.bench.broker.remove_vhost(vhost)
+        self.document["audit"] = {"effort": effort, "rounds": measured}
+        _say(audit_log.table(measured, effort))
 
     def growth(self) -> None:
         """A hub with a history beside an empty one."""

@@ -1,154 +1,193 @@
-"""The audit log by itself: appends, inclusion proofs, their verification by the client; beside pymerkle.
+"""The audit log by itself at its size, beside pymerkle's SQLite tree: appends, proofs, verification, restart.
 
-Ours appends whole events: entry, canonical JSON, salted commitment, nodes, a signed head, one transaction a
-batch on SQLite with synchronous=FULL. pymerkle stores given bytes as leaves: in memory, and in its own
-SQLite tree in batches of the same size. It neither signs nor commits to content.
+Ours appends whole events: entry, canonical JSON, salted commitment, what it is found by, nodes, a signed
+head, one transaction a batch on SQLite with synchronous=FULL. pymerkle stores given bytes as leaves, in
+batches of the same size, and waits for the disk as SQLite does by default.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import os
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-import pymerkle
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from benchmarks import report
+from benchmarks.audit_restart import restart
+from benchmarks.child import run
+from benchmarks.figures import Spread, alternated, ratios, spread
 
-from contracts.envelope import Envelope
-from kopuro_client.tlog import verify_inclusion
-from runtime.identifiers import new_id
-from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
-from services.audit.adapters.sql_log import SqlLog
-from services.audit.adapters.sql_retention import SqlClosures
-from services.audit.domain.chronology import Chronology
-from services.audit.domain.head import LogKey, origin_of
-from services.audit.domain.merkle import Frontier, leaf_hash, prove_inclusion
-from services.audit.domain.note import Ed25519Signer
-from services.audit.handlers.sequencer import Sequencer
-
-BATCH = 200
+OURS: Final = "kopuro"
+PYMERKLE: Final = "pymerkle"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LogFigures:
-    """Each a second, on a log of `size` entries; None where there is nothing to compare."""
+class Effort:
+    """size: of the log; sample: how many appends are timed at each end, a multiple of the batch.
+
+    batch: entries in a transaction; proofs: how many are timed, after warm_up seconds of others.
+    """
 
     size: int
-    appends: float
-    proofs: float
-    verifications: float | None
+    sample: int
+    batch: int = 200  # what the service's consumer takes at most
+    proofs: int = 20_000
+    warm_up: float = 20.0
 
 
-def measure_log(directory: Path, size: int = 20_000, proofs: int = 2_000) -> dict[str, LogFigures]:
-    """Ours, and pymerkle in memory and on SQLite."""
-    leaves = [os.urandom(360) for _ in range(size)]  # as long as an entry of ours
+FULL: Final = Effort(size=1_000_000, sample=20_000)
+QUICK: Final = Effort(size=4_000, sample=1_000, proofs=500, warm_up=0.5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Figure:
+    """A row of the table. unit: `/s`, more is better; `s` and `us`, less is; the rest is only shown."""
+
+    name: str
+    title: str
+    unit: str
+    aim: str = ""
+
+
+_FIGURES: Final = (
+    _Figure(name="append_empty", title="durable appends, empty log", unit="/s", aim="10,000 or more"),
+    _Figure(name="append_full", title="durable appends, full log", unit="/s"),
+    _Figure(name="slowdown", title="full beside empty", unit="times as long", aim="1.2 or less"),
+    _Figure(name="cpu_slowdown", title="the same in CPU time", unit="times as long"),
+    _Figure(name="cpu_append", title="CPU an append, full log", unit="us"),
+    _Figure(name="published", title="publication into files", unit="/s"),
+    _Figure(name="proofs", title="inclusion proofs", unit="/s", aim="5,000 or more"),
+    _Figure(name="cpu_proof", title="CPU a proof", unit="us"),
+    _Figure(name="verify", title="verification of all entries", unit="s", aim="30 or less"),
+    _Figure(name="cpu_verify", title="CPU of it", unit="s"),
+    _Figure(name="restart", title="restart to checkpoint", unit="s", aim="5 or less"),
+    _Figure(name="restart_whole", title="the same, all read", unit="s"),
+    _Figure(name="mib_append", title="memory: appending", unit="MiB"),
+    _Figure(name="mib_publish", title="memory: publishing", unit="MiB"),
+    _Figure(name="mib_prove", title="memory: proving", unit="MiB"),
+    _Figure(name="mib_verify", title="memory: verifying", unit="MiB"),
+    _Figure(name="mib_restart", title="memory: restarted", unit="MiB"),
+)
+
+
+def measure_log(
+    directory: Path, amqp_uri: str, effort: Effort, rounds: int, tell: Callable[[str], None]
+) -> list[dict[str, dict[str, float]]]:
+    """For each round and contender its figures by name."""
+    measured = []
+    for number, order in enumerate(alternated((OURS, PYMERKLE), rounds), start=1):
+        found = {}
+        for name in order:
+            place = directory / f"{name}-{number}"
+            place.mkdir(parents=True)
+            try:
+                found[name] = (
+                    _ours(place, amqp_uri, effort, tell) if name == OURS else _pymerkle(place, effort, tell)
+                )
+            finally:
+                shutil.rmtree(place, ignore_errors=True)
+        measured.append(found)
+    return measured
+
+
+def _ours(place: Path, amqp_uri: str, effort: Effort, tell: Callable[[str], None]) -> dict[str, float]:
+    task = _tasks("benchmarks.audit_ours", OURS, place, effort, tell)
+    grown, published = task("grow"), task("publish")
+    proved, verified = task("prove"), task("verify")
+    # The first start remembers what it has read; the second one is that of every day.
+    whole, again = restart(place, amqp_uri), restart(place, amqp_uri)
+    tell(f"{OURS}: restarts in {whole['seconds']:.1f} s and {again['seconds']:.1f} s")
     return {
-        "kopuro": _ours(directory / "audit.sqlite", size, proofs),
-        "pymerkle in memory": _pymerkle(pymerkle.InmemoryTree(), leaves, proofs, in_batches=False),
-        "pymerkle on SQLite": _pymerkle(
-            pymerkle.SqliteTree(str(directory / "pymerkle.sqlite")), leaves, min(proofs, 200), in_batches=True
-        ),
+        **_common(grown, proved, verified),
+        "published": published["rate"],
+        "restart": again["seconds"],
+        "restart_whole": whole["seconds"],
+        "mib_publish": published["mib"],
+        "mib_restart": again["mib"],
     }
 
 
-def _ours(path: Path, size: int, proofs: int) -> LogFigures:
-    database = Database.open(f"sqlite:///{path}")
-    upgrade("services.audit", database)
-    signer = Ed25519Signer(name=origin_of("kg"), private_key=Ed25519PrivateKey.generate())
-    key, log = LogKey(signer=signer), SqlLog()
-    sequencer = Sequencer(log, key, os.urandom, SqlClosures())
-    with database.write() as transaction:
-        log.found(transaction, key.sign(Frontier(), Chronology(), dt.datetime.now(dt.UTC)))
-    events = [_event() for _ in range(size)]
-
-    def append() -> None:
-        for start in range(0, size, BATCH):
-            with database.write() as transaction:
-                sequencer.append(transaction, events[start : start + BATCH], dt.datetime.now(dt.UTC))
-
-    appending = _seconds(append)
-    with database.read() as transaction:
-        head = log.head(transaction)
-        assert head is not None
-        root = head.frontier.root()
-        indices = [n * size // proofs for n in range(proofs)]
-        hashes = {leaf.index: leaf_hash(leaf.leaf) for leaf in log.leaves(transaction, 0, size)}
-    found: list[Sequence[bytes]] = []
-
-    def prove() -> None:
-        for index in indices:
-            with database.read() as transaction:
-                found.append(prove_inclusion(index, size, log.nodes(transaction)))
-
-    proving = _seconds(prove)
-
-    def verify() -> None:
-        for index, path_up in zip(indices, found, strict=True):
-            verify_inclusion(hashes[index], index, size, path_up, root)
-
-    verifying = _seconds(verify)
-    database.close()
-    return LogFigures(
-        size=size, appends=size / appending, proofs=proofs / proving, verifications=proofs / verifying
-    )
-
-
-def _pymerkle(
-    tree: pymerkle.BaseMerkleTree, leaves: list[bytes], proofs: int, *, in_batches: bool
-) -> LogFigures:
-    def append() -> None:
-        if in_batches:
-            tree.append_entries(leaves, chunksize=BATCH)
-        else:
-            for leaf in leaves:
-                tree.append_entry(leaf)
-
-    appending, size = _seconds(append), len(leaves)
-    root, found = tree.get_state(), []
-
-    def prove() -> None:
-        for n in range(proofs):
-            index = 1 + n * size // proofs
-            found.append((tree.get_leaf(index), tree.prove_inclusion(index, size)))
-
-    proving = _seconds(prove)
-
-    def verify() -> None:
-        for leaf, proof in found:
-            pymerkle.verify_inclusion(leaf, root, proof)
-
-    verifying = _seconds(verify)
-    return LogFigures(
-        size=size, appends=size / appending, proofs=proofs / proving, verifications=proofs / verifying
-    )
-
-
-def _event() -> Envelope:
-    number, referral_id = new_id(), new_id()
-    return Envelope(
-        id=number,
-        source="/kg/routing",
-        type="kopuro.referral.progressed.v1",
-        time=dt.datetime.now(dt.UTC),
-        partition_key=referral_id,
-        correlation_id=number,
-        causation_id=None,
-        traceparent=None,
-        data={
-            "referral_id": referral_id,
-            "sender": "kg.osh-legal-aid",
-            "organization": "ru.moscow-common-table",
-            "status": "in_progress",
-        },
-        body=b"",
-    )
-
-
-def _seconds(work: Callable[[], None]) -> float:
+def _pymerkle(place: Path, effort: Effort, tell: Callable[[str], None]) -> dict[str, float]:
+    task = _tasks("benchmarks.audit_pymerkle", PYMERKLE, place, effort, tell)
+    grown, proved, verified = task("grow"), task("prove"), task("verify")
     begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+    restarted = task("restart")
+    seconds = time.perf_counter() - begun
+    return {**_common(grown, proved, verified), "restart": seconds, "mib_restart": restarted["mib"]}
+
+
+def _common(
+    grown: Mapping[str, float], proved: Mapping[str, float], verified: Mapping[str, float]
+) -> dict[str, float]:
+    return {
+        "append_empty": grown["empty"],
+        "append_full": grown["full"],
+        "slowdown": grown["empty"] / grown["full"],
+        "cpu_slowdown": grown["full_cpu_us"] / grown["empty_cpu_us"],
+        "cpu_append": grown["full_cpu_us"],
+        "proofs": proved["rate"],
+        "cpu_proof": proved["cpu_us"],
+        "verify": verified["seconds"],
+        "cpu_verify": verified["cpu"],
+        "mib_append": grown["mib"],
+        "mib_prove": proved["mib"],
+        "mib_verify": verified["mib"],
+    }
+
+
+def _tasks(
+    module: str, name: str, place: Path, effort: Effort, tell: Callable[[str], None]
+) -> Callable[[str], dict[str, float]]:
+    told: Mapping[str, Any] = {
+        "directory": str(place),
+        "size": effort.size,
+        "sample": effort.sample,
+        "batch": effort.batch,
+        "proving": {"proofs": effort.proofs, "warm_up": effort.warm_up, "seed": 7},
+    }
+
+    def task(what: str) -> dict[str, float]:
+        found = run(module, what, told)
+        tell(f"{name}: {what}: " + ", ".join(f"{key} {value:,.1f}" for key, value in found.items()))
+        return found
+
+    return task
+
+
+def table(measured: Sequence[Mapping[str, Mapping[str, float]]], effort: Effort) -> str:
+    """One row a figure, with its aim, both contenders, and how many times as fast ours was in a round."""
+    rows = [_row(figure, measured) for figure in _FIGURES]
+    head = [
+        f"audit log of {effort.size:,} entries",
+        "unit",
+        "aim",
+        "kopuro",
+        "pymerkle on SQLite",
+        "so many times as fast, or cheap",
+    ]
+    return report.table(head, rows)
+
+
+def _row(figure: _Figure, measured: Sequence[Mapping[str, Mapping[str, float]]]) -> list[str]:
+    digits = 0 if figure.unit in ("/s", "us", "MiB") else 2
+
+    def of(name: str) -> Spread | None:
+        values = [one[name][figure.name] for one in measured if figure.name in one[name]]
+        return spread(values) if values else None
+
+    compared = ""
+    if figure.unit in ("/s", "s", "us") and of(PYMERKLE) is not None:
+        speeds = [
+            {
+                name: found[figure.name] if figure.unit == "/s" else 1 / found[figure.name]
+                for name, found in one.items()
+            }
+            for one in measured
+        ]
+        compared = report.written(ratios(speeds, of=OURS)[PYMERKLE], 2)
+    shown = [
+        "" if (found := of(name)) is None else report.written(found, digits) for name in (OURS, PYMERKLE)
+    ]
+    return [figure.title, figure.unit, figure.aim, *shown, compared]

@@ -1,0 +1,161 @@
+"""What our log is measured at, each task in a process of its own. See `audit_log` for what is compared."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+from joserfc.jwk import OKPKey
+
+from benchmarks.audit_events import batches
+from benchmarks.child import serve
+from benchmarks.proving import prove_some
+from benchmarks.stopwatch import Stopwatch
+from contracts.envelope import Envelope
+from kopuro_client.commands import main as kopuro
+from runtime.clock import SystemClock
+from runtime.messaging.outbox import Outbox
+from runtime.storage.database import Database
+from runtime.storage.exclusive import Exclusive
+from runtime.storage.migrate import upgrade
+from runtime.web.request import Request
+from services.audit import api
+from services.audit.adapters.directory_publication import DirectoryPublication
+from services.audit.adapters.signing_key import load_log_key
+from services.audit.adapters.sql_log import SqlLog
+from services.audit.adapters.sql_publication import SqlPublicationRecord
+from services.audit.adapters.sql_retention import SqlClosures
+from services.audit.adapters.tables import MESSAGING
+from services.audit.domain.head import LogKey
+from services.audit.handlers.proofs import Proofs
+from services.audit.handlers.published_log import PublishedLog
+from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.self_check import SelfCheck
+from services.audit.handlers.sequencer import Sequencer
+
+HUB: Final = "kg"
+
+
+def key_file(directory: Path) -> Path:
+    """The log's private key; made when it is not there."""
+    file = directory / "log_key.json"
+    if not file.exists():
+        file.write_text(json.dumps(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)))
+    return file
+
+
+def database_url(directory: Path) -> str:
+    return f"sqlite:///{directory / 'audit.sqlite'}"
+
+
+def publication(directory: Path) -> Path:
+    return directory / "published"
+
+
+def grow(told: Mapping[str, Any]) -> Mapping[str, float]:
+    """Appends `size` entries through the sequencer, then `sample` more. Entries a second.
+
+    A batch is one transaction, as the consumer of `audit.log` has it, and on the disk when it returns. The
+    first and the last `sample` are timed; making the events is not.
+    """
+    with _log(Path(told["directory"])) as (database, log, key):
+        upgrade("services.audit", database)
+        SelfCheck(database, log, key, SystemClock()).run()
+        sequencer = Sequencer(log, key, os.urandom, SqlClosures())
+        size, sample, batch = told["size"], told["sample"], told["batch"]
+
+        def append(entries: int) -> Stopwatch:
+            return _appended(database, sequencer, batches(batch, entries // batch))
+
+        first, between, last = append(sample), append(size - sample), append(sample)
+    return {
+        "empty": sample / first.seconds,
+        "full": sample / last.seconds,
+        "overall": size / (first.seconds + between.seconds),
+        "empty_cpu_us": 1e6 * first.cpu / sample,
+        "full_cpu_us": 1e6 * last.cpu / sample,
+    }
+
+
+def publish(told: Mapping[str, Any]) -> Mapping[str, float]:
+    """Publishes the log into files. Entries a second."""
+    directory = Path(told["directory"])
+    with _log(directory) as (database, log, key):
+        files = DirectoryPublication(publication(directory))
+        published = PublishedLog(files, key)
+        publisher = Publisher(
+            database=database,
+            log=log,
+            record=SqlPublicationRecord(),
+            publication=files,
+            published=published,
+            right=Exclusive(database, 0),
+            outbox=Outbox(MESSAGING.outbox),
+            sequel=lambda *_: (),
+            after_commit=lambda: None,
+        )
+        with database.read() as transaction:
+            head = log.head(transaction)
+        assert head is not None
+        publisher.begin(head)
+        watch = Stopwatch()
+        with watch:
+            publisher.turn()
+        return {"rate": published.size / watch.seconds}
+
+
+def prove(told: Mapping[str, Any]) -> Mapping[str, float]:
+    """Inclusion proofs of entries drawn at random, as `GET /v1/proof` makes and writes them. A second."""
+    directory = Path(told["directory"])
+    with _log(directory) as (database, log, key):
+        published = PublishedLog(DirectoryPublication(publication(directory)), key)
+        published.refresh()
+        handlers: Any = SimpleNamespace(proofs=Proofs(database, log, key, published))
+
+        def one(index: int) -> None:
+            api.proof(handlers, Request(method="GET", route="/v1/proof", query_params={"index": str(index)}))
+
+        return prove_some(one, size=published.size, **told["proving"])
+
+
+def verify(told: Mapping[str, Any]) -> Mapping[str, float]:
+    """`kopuro verify log` over the published folder: every entry, every tile, the signed root. Seconds."""
+    directory = Path(told["directory"])
+    verifier_key = load_log_key(key_file(directory), HUB).verifier_key
+    asked = ["verify", "log", str(publication(directory)), "--log-key", verifier_key, "--whole", "--json"]
+    said = io.StringIO()
+    watch = Stopwatch()
+    with watch, contextlib.redirect_stdout(said):
+        code = kopuro([*asked, "--state", str(directory / "verified")])
+    if code:
+        raise RuntimeError(f"the log does not hold: {said.getvalue()}")
+    return {"seconds": watch.seconds, "cpu": watch.cpu, "entries": json.loads(said.getvalue())["size"]}
+
+
+def _appended(database: Database, sequencer: Sequencer, coming: Iterable[list[Envelope]]) -> Stopwatch:
+    watch = Stopwatch()
+    for messages in coming:
+        with watch, database.write() as transaction:
+            sequencer.append(transaction, messages, dt.datetime.now(dt.UTC))
+    return watch
+
+
+@contextlib.contextmanager
+def _log(directory: Path) -> Iterator[tuple[Database, SqlLog, LogKey]]:
+    database = Database.open(database_url(directory))
+    try:
+        yield database, SqlLog(), load_log_key(key_file(directory), HUB)
+    finally:
+        database.close()
+
+
+if __name__ == "__main__":
+    serve({"grow": grow, "publish": publish, "prove": prove, "verify": verify}, sys.argv[1:])

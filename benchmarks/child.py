@@ -1,0 +1,41 @@
+"""One piece of work in a process of its own, whose memory is nobody else's: `python -m MODULE TASK JSON`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+Task = Callable[[Mapping[str, Any]], Mapping[str, float]]
+
+_MARK: Final = "FOUND "
+
+
+def run(module: str, task: str, told: Mapping[str, Any]) -> dict[str, float]:
+    """What the task found, and `mib`: its process's largest resident memory. Raises CalledProcessError."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, task, json.dumps(told)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.rpartition(_MARK)[2])
+    return found
+
+
+def serve(tasks: Mapping[str, Task], arguments: Sequence[str]) -> None:
+    """The other end of `run`: does the task that the arguments name."""
+    task, told = arguments
+    found = {**tasks[task](json.loads(told)), "mib": peak_mebibytes()}
+    sys.stdout.write(_MARK + json.dumps(found) + "\n")
+
+
+def peak_mebibytes() -> float:
+    """The largest resident memory of this process so far, shared pages included."""
+    # Not getrusage: its figure survives exec, and would be that of whoever started us.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
