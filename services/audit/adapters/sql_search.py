@@ -10,7 +10,8 @@ a page of a hundred would be sorted out of all that match.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,13 +36,10 @@ _ROWS = (
     .where(ENTRIES.c.leaf_index.in_(bindparam("indices", expanding=True)))
     .order_by(ENTRIES.c.leaf_index)
 )
-# For this transaction only.
-_BY_INDEX = select(
-    *(
-        func.set_config(f"enable_{way}", "off", True)
-        for way in ("bitmapscan", "seqscan", "sort", "incremental_sort")
-    )
-)
+# Whatever gathers all that match before the first row is out.
+_GATHERING: Final = ("bitmapscan", "seqscan", "sort", "incremental_sort")
+_BY_INDEX: Final = "; ".join(f"SET LOCAL enable_{way} = off" for way in _GATHERING)
+_AS_BEFORE: Final = "; ".join(f"RESET enable_{way}" for way in _GATHERING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +69,31 @@ def page_of(
     chronology: of the whole log. looked: of the entries that the leading condition finds, look at no more
     than so many; None for all.
     """
-    if transaction.dialect.name == "postgresql":
-        transaction.execute(_BY_INDEX)
+    with _by_index(transaction):
+        return _page(transaction, search, chronology, start, stop, limit, looked)
+
+
+@contextmanager
+def _by_index(transaction: Connection) -> Iterator[None]:
+    """Has PostgreSQL read indices in their order. What the caller asks afterwards is planned as ever."""
+    if transaction.dialect.name != "postgresql":
+        yield
+        return
+    transaction.exec_driver_sql(_BY_INDEX)
+    # An error ends the transaction, and the setting with it.
+    yield
+    transaction.exec_driver_sql(_AS_BEFORE)
+
+
+def _page(
+    transaction: Connection,
+    search: Search,
+    chronology: Chronology,
+    start: int,
+    stop: int,
+    limit: int,
+    looked: int | None,
+) -> tuple[Sequence[SqlRow[Any]], int]:
     first, last = _between(transaction, search, chronology, start, stop)
     if first >= last:
         return [], stop

@@ -144,3 +144,14 @@ def test_a_look_at_some_finds_what_a_look_at_all_finds(filled: LogOnDatabase) ->
                 piece_by_piece += some
         assert piece_by_piece == at_once, name
         assert at_once, name
+
+
+def test_what_is_asked_after_a_search_is_planned_as_ever(filled: LogOnDatabase) -> None:
+    if filled.database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no such settings")
+    with filled.database.read() as transaction:
+        settings = [f"enable_{way}" for way in ("bitmapscan", "seqscan", "sort", "incremental_sort")]
+        for search in (Search(since=NOON + 10_000 * MINUTE), TOGETHER["all"]):
+            filled.log.search_some(transaction, search, start=0, stop=400, limit=21, looked=50)
+            shown = [transaction.exec_driver_sql(f"SHOW {name}").scalar_one() for name in settings]
+            assert shown == ["on"] * 4
