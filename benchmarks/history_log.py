@@ -22,6 +22,7 @@ from benchmarks.bulk import Bulk, Row
 from benchmarks.recording import COMMITMENT, EntryMould
 from runtime.storage.database import Database
 from services.audit.adapters.signing_key import load_log_key
+from services.audit.adapters.sql_checks import SqlCheckRecord
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
 from services.audit.adapters.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
@@ -30,10 +31,11 @@ from services.audit.domain.entry import SALT_BYTES, entry_of, leaf_bytes, organi
 from services.audit.domain.facets import facets_of
 from services.audit.domain.merkle import Frontier, leaf_hash
 from services.audit.domain.merkle import Row as Nodes
+from services.audit.domain.prefix import Prefix
 from services.audit.domain.tiles import ENTRIES as BUNDLES
 from services.audit.domain.tiles import HEIGHT, WIDTH, Tile, bundle
 from services.audit.handlers.published_log import CHECKPOINT
-from services.audit.ports import NewEntry
+from services.audit.ports import NewEntry, Remembered
 
 # What the service appends in one go when it is busy; the tree's nodes are stored by batch.
 BATCH: Final = 200
@@ -110,11 +112,15 @@ class LogWriter:
         del self._waiting[:ready]
 
     def conclude(self) -> None:
-        """Signs for it, publishes the last tiles and the checkpoint; no receipt is due any more."""
+        """Signs for it, publishes the last tiles and the checkpoint; no receipt is due any more.
+
+        It counts as read, as all but the newest entries of a log do that is not just made.
+        """
         assert not self._waiting
         self._tiles.end()
         head = self._key.sign(self._frontier, self._chronology, dt.datetime.now(dt.UTC))
-        record = SqlPublicationRecord()
+        record, checks = SqlPublicationRecord(), SqlCheckRecord()
+        read = Remembered(prefix=Prefix.of(head), time=head.signed_at)
         database = Database.open(self._url)
         try:
             with database.write() as transaction:
@@ -122,6 +128,8 @@ class LogWriter:
                 assert old is not None
                 self._log.advance(transaction, head, from_size=old.size)
                 record.note(transaction, head.size, from_size=record.noted(transaction))
+                checks.keep_checked(transaction, read)
+                checks.forget_round(transaction)
         finally:
             database.close()
         (self._directory / CHECKPOINT).write_bytes(head.checkpoint)
