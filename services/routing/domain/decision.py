@@ -113,7 +113,7 @@ def _consider(
 ) -> Candidate:
     organization, service = offering.organization.id, offering.service.id
     failures = rules.failures(offering, given)
-    if failures and any(failure.rule not in overridable for failure in failures):
+    if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
         return Candidate(organization=organization, service=service, failures=failures)
     values = contributions(offering, given)
     return Candidate(
@@ -137,14 +137,16 @@ def _ranked(considered: Iterable[Candidate], referral_id: str) -> tuple[Candidat
         tie = hashlib.sha256(f"{referral_id} {candidate.organization}".encode()).digest()
         return (len(candidate.failures), -(candidate.score or 0.0), tie, candidate.service)
 
-    everybody = list(considered)
-    eligible = sorted((candidate for candidate in everybody if candidate.is_eligible), key=order)
+    eligible: list[Candidate] = []
+    others: list[Candidate] = []
+    for candidate in considered:
+        (eligible if candidate.is_eligible else others).append(candidate)
     placed: set[str] = set()
     ranked: list[Candidate] = []
-    for candidate in eligible:
+    for candidate in sorted(eligible, key=order):
         if candidate.organization in placed:
             ranked.append(candidate)
         else:
             placed.add(candidate.organization)
             ranked.append(replace(candidate, rank=len(placed)))
-    return (*ranked, *(candidate for candidate in everybody if not candidate.is_eligible))
+    return (*ranked, *others)

@@ -40,19 +40,20 @@ class Circumstances:
     directory: Directory
     observed: Callable[[str], Observation]
     now: dt.datetime
-    # The agreements that the sender may act on: the same for every candidate.
+    # What follows is the same for every candidate, and so looked up once.
+    # The first need is the one that has to be met. Further ones count in the score.
+    principal_need: str = field(init=False, repr=False)
+    # The person's region, and the country that it is in.
+    places: frozenset[str] = field(init=False, repr=False)
+    # The agreements that the sender may act on.
     agreements: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        agreements = self.directory.agreements_of(
-            self.sender, self.principal_need, self.disclosure, self.now.date()
-        )
+        need, region = self.facts.needs[0], self.facts.region
+        agreements = self.directory.agreements_of(self.sender, need, self.disclosure, self.now.date())
+        object.__setattr__(self, "principal_need", need)
+        object.__setattr__(self, "places", frozenset((region, country_of(region))))
         object.__setattr__(self, "agreements", agreements)
-
-    @property
-    def principal_need(self) -> str:
-        """The first need: the one that has to be met. Further ones count in the score."""
-        return self.facts.needs[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,10 +161,9 @@ def need_met(offering: Offering, given: Circumstances) -> Failure | None:
 
 def area_served(offering: Offering, given: Circumstances) -> Failure | None:
     """The service is given in the person's region."""
-    region = given.facts.region
-    if region in offering.areas or country_of(region) in offering.areas:
+    if not offering.areas.isdisjoint(given.places):
         return None
-    return Failure(rule="area_served", reason="out_of_area", detail={"region": region})
+    return Failure(rule="area_served", reason="out_of_area", detail={"region": given.facts.region})
 
 
 def settlement_served(offering: Offering, given: Circumstances) -> Failure | None:
