@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,8 +25,8 @@ from services.audit.domain.statistics_counts import Case
 class NewEntry:
     """One entry on its way into the log, with what is kept beside its leaf.
 
-    latest: the latest time up to this entry; organizations, facets: what it is found by; salt, data: what
-    opens the commitment.
+    latest: the latest time up to this entry; organizations, facets: what it is found by; salt, content: what
+    opens the commitment, the data as the canonical JSON that was hashed.
     """
 
     index: int
@@ -36,7 +36,7 @@ class NewEntry:
     organizations: Sequence[str]
     facets: Sequence[Facet]
     salt: bytes
-    data: Mapping[str, Any]
+    content: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -118,6 +118,8 @@ class AuditedHub:
         return Ed25519Verifier.parse(httpx.get(self.service.url + "/v1/log-key").text.strip())
 
     def checkpoint(self) -> Checkpoint:
+        # At the very first start the service answers before its first turn at publishing is over.
+        self.until(lambda: httpx.get(self.service.url + "/checkpoint").status_code == 200)
         note = httpx.get(self.service.url + "/checkpoint").content
         return Checkpoint.parse(open_note(note, [self.verifier()]).text)
 

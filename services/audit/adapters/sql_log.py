@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
+from runtime.storage.columns import microseconds
+from runtime.storage.statement import Statement
 from services.audit.adapters.sql_search import page_of
-from services.audit.adapters.tables import ENTRIES, FACETS, HEAD, NODES, OPENINGS, ORGANIZATIONS
+from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS
 from services.audit.domain.chronology import Chronology
 from services.audit.domain.entry import organizations_of
 from services.audit.domain.head import Head
@@ -22,12 +24,20 @@ from services.audit.ports import NewEntry, OpenedLeaf, StoredLeaf, ToldLeaf
 _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)
 
+# What an append runs for every entry.
+_KNOWN = Statement("SELECT message_id FROM entries WHERE message_id = ANY (?)")
+_ADD_ENTRY = Statement(
+    "INSERT INTO entries (leaf_index, leaf, message_id, type, time, latest, referral_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_ADD_OPENING = Statement("INSERT INTO openings (leaf_index, salt, data) VALUES (?, ?, ?)")
+_ADD_ORGANIZATION = Statement("INSERT INTO organizations (organization, leaf_index) VALUES (?, ?)")
+_ADD_FACET = Statement("INSERT INTO facets (facet, value, leaf_index) VALUES (?, ?, ?)")
+_ADD_NODES = Statement("INSERT INTO nodes (level, first, hashes) VALUES (?, ?, ?)")
+
 # Built once: building a statement costs more than SQLite takes to run it.
 _READ_HEAD = select(HEAD).where(HEAD.c.number == _THE_HEAD)
 _ADVANCE = update(HEAD).where(HEAD.c.number == _THE_HEAD, HEAD.c.size == bindparam("from_size"))
-_KNOWN = select(ENTRIES.c.message_id).where(
-    ENTRIES.c.message_id.in_(bindparam("message_ids", expanding=True))
-)
 _LEAVES = (
     select(ENTRIES)
     .where(ENTRIES.c.leaf_index >= bindparam("start"), ENTRIES.c.leaf_index < bindparam("stop"))
@@ -105,45 +115,36 @@ class SqlLog:
 
     def known(self, transaction: Connection, message_ids: Sequence[str]) -> set[str]:
         """See `ports.Log`."""
-        return set(transaction.execute(_KNOWN, {"message_ids": list(message_ids)}).scalars())
+        return set(_KNOWN.run(transaction, list(message_ids)).scalars())
 
     def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:
         """See `ports.Log`."""
-        transaction.execute(
-            insert(ENTRIES),
+        _ADD_ENTRY.run_for_each(
+            transaction,
             [
-                {
-                    "leaf_index": new.index,
-                    "leaf": new.leaf,
-                    "message_id": new.entry.message_id,
-                    "type": new.entry.type,
-                    "time": new.entry.time,
-                    "latest": new.latest,
-                    "referral_id": new.entry.referral_id,
-                }
+                (
+                    new.index,
+                    new.leaf,
+                    new.entry.message_id,
+                    new.entry.type,
+                    microseconds(new.entry.time),
+                    microseconds(new.latest),
+                    new.entry.referral_id,
+                )
                 for new in entries
             ],
         )
-        openings = [{"leaf_index": new.index, "salt": new.salt, "data": new.data} for new in entries]
-        transaction.execute(insert(OPENINGS), openings)
-        found_by = [
-            {"organization": organization, "leaf_index": new.index}
-            for new in entries
-            for organization in new.organizations
-        ]
-        if found_by:
-            transaction.execute(insert(ORGANIZATIONS), found_by)
-        facets = [
-            {"facet": facet, "value": value, "leaf_index": new.index}
-            for new in entries
-            for facet, value in new.facets
-        ]
-        if facets:
-            transaction.execute(insert(FACETS), facets)
-        transaction.execute(
-            insert(NODES),
-            [{"level": row.level, "first": row.first, "hashes": b"".join(row.hashes)} for row in rows],
+        _ADD_OPENING.run_for_each(
+            transaction, [(new.index, new.salt, new.content.decode()) for new in entries]
         )
+        _ADD_ORGANIZATION.run_for_each(
+            transaction,
+            [(organization, new.index) for new in entries for organization in new.organizations],
+        )
+        _ADD_FACET.run_for_each(
+            transaction, [(facet, value, new.index) for new in entries for facet, value in new.facets]
+        )
+        _ADD_NODES.run_for_each(transaction, [(row.level, row.first, b"".join(row.hashes)) for row in rows])
 
     def leaves(self, transaction: Connection, start: int, stop: int) -> list[StoredLeaf]:
         """See `ports.Log`."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from runtime.storage.statement import Statement
 from services.audit.adapters.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
 from services.audit.domain.retention import KEPT_TYPES, Closing
 
@@ -27,11 +28,7 @@ _KNOWN = select(CLOSURES.c.referral_id).where(
     CLOSURES.c.referral_id.in_(bindparam("referral_ids", expanding=True))
 )
 # Unconditional, so that it takes the rows' locks: see `due`.
-_TOUCH = (
-    update(CLOSURES)
-    .where(CLOSURES.c.referral_id.in_(bindparam("referral_ids", expanding=True)))
-    .values(pending=True)
-)
+_TOUCH = Statement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")
 _REVOKE = update(CLOSURES).where(CLOSURES.c.referral_id == bindparam("revoked_id")).values(revoked=True)
 _CONTENT = select(ENTRIES.c.leaf_index).where(
     ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
@@ -64,7 +61,7 @@ class SqlClosures:
     ) -> None:
         """See `ports.Closures`."""
         if referral_ids:
-            transaction.execute(_TOUCH, {"referral_ids": sorted(referral_ids)})
+            _TOUCH.run(transaction, sorted(referral_ids))
         if not closings:
             return
         ids = sorted({closing.referral_id for closing in closings})

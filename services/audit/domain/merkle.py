@@ -299,12 +299,11 @@ def _left_width(width: int) -> int:
 
 def _subtree_hash(start: int, end: int, read: HashReader) -> bytes:
     """The hash of the subtree over `[start, end)`; only those on the right edge are not perfect."""
-    width = end - start
     hashes: list[bytes] = []
-    for level in reversed(range(width.bit_length())):
-        if width >> level & 1:
-            hashes.append(read(level, start >> level))
-            start += 1 << level
+    while start < end:
+        level = (end - start).bit_length() - 1
+        hashes.append(read(level, start >> level))
+        start += 1 << level
     return _fold(hashes)
 
 

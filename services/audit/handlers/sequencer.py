@@ -25,7 +25,14 @@ from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
 from runtime.messaging.ports import Outgoing
 from services.audit.domain.chronology import Chronology
-from services.audit.domain.entry import SALT_BYTES, entry_of, leaf_bytes, organizations_of
+from services.audit.domain.entry import (
+    SALT_BYTES,
+    canonical_json,
+    commitment_to,
+    entry_of,
+    leaf_bytes,
+    organizations_of,
+)
 from services.audit.domain.facets import facets_of
 from services.audit.domain.head import Head, LogKey
 from services.audit.domain.merkle import leaf_hash
@@ -54,21 +61,25 @@ class Sequencer:
         head = self._log.head(transaction)
         if head is None:
             raise Defect("The log has not been founded.")
-        entries, chronology = self._entries(head, self._unknown(transaction, messages))
-        if not entries:
+        unknown = self._unknown(transaction, messages)
+        if not unknown:
             return ()
+        entries, chronology = self._entries(head, unknown)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
         # Before the entries: who loses here has written nothing that could meet a unique index.
         if not self._log.advance(transaction, grown, from_size=head.size):
             raise Unavailable("Another process has extended the log.")
         self._log.add(transaction, entries, rows)
-        self._close(transaction, entries)
+        self._close(transaction, entries, unknown)
         return ()
 
-    def _close(self, transaction: Connection, entries: Sequence[NewEntry]) -> None:
+    def _close(
+        self, transaction: Connection, entries: Sequence[NewEntry], messages: Sequence[Envelope]
+    ) -> None:
         closings = [
-            closing_of(new.entry.type, new.entry.referral_id, new.entry.time, new.data) for new in entries
+            closing_of(message.type, new.entry.referral_id, message.time, message.data)
+            for new, message in zip(entries, messages, strict=True)
         ]
         referral_ids = {new.entry.referral_id for new in entries if new.entry.referral_id is not None}
         self._closures.note(transaction, [closing for closing in closings if closing], referral_ids)
@@ -89,6 +100,7 @@ class Sequencer:
         for n, message in enumerate(messages):
             chronology = chronology.after(message.time)
             salt = salts[SALT_BYTES * n : SALT_BYTES * (n + 1)]
+            content = canonical_json(message.data)
             entry = entry_of(
                 message_id=message.id,
                 type=message.type,
@@ -96,7 +108,7 @@ class Sequencer:
                 source=message.source,
                 partition_key=message.partition_key,
                 data=message.data,
-                salt=salt,
+                committed=commitment_to(content, salt),
             )
             entries.append(
                 NewEntry(
@@ -107,7 +119,7 @@ class Sequencer:
                     organizations=organizations_of(message.data),
                     facets=facets_of(message.type, message.source, message.data),
                     salt=salt,
-                    data=message.data,
+                    content=content,
                 )
             )
         return entries, chronology

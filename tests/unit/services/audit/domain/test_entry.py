@@ -34,7 +34,7 @@ DECLINED = {
 }
 
 
-def declined(**changes: Any) -> Entry:
+def declined(*, salt: bytes = SALT, **changes: Any) -> Entry:
     fields: dict[str, Any] = {
         "message_id": "01938a6e-6000-7abc-8def-0123456789ab",
         "type": "kopuro.offer.declined.v1",
@@ -42,9 +42,8 @@ def declined(**changes: Any) -> Entry:
         "source": "/kg/routing",
         "partition_key": REFERRAL,
         "data": DECLINED,
-        "salt": SALT,
-    }
-    return entry_of(**(fields | changes))
+    } | changes
+    return entry_of(**fields, committed=commitment(fields["data"], salt))
 
 
 def test_golden_bytes() -> None:
