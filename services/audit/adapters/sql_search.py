@@ -15,7 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Table, bindparam, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    bindparam,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy import Row as SqlRow
 
 from services.audit.adapters.tables import ENTRIES, FACETS, ORGANIZATIONS
@@ -44,7 +54,10 @@ _AS_BEFORE: Final = "; ".join(f"RESET enable_{way}" for way in _GATHERING)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Condition:
-    """What the columns of a table must be for an entry to be found. No columns: any entry is."""
+    """What the columns of a table must be for an entry to be found. No columns: any entry is.
+
+    The columns, and then the entry's index, are the key of an index of the table.
+    """
 
     table: Table
     columns: Mapping[str, str]
@@ -52,6 +65,17 @@ class _Condition:
     def of(self, source: FromClause) -> list[ColumnElement[bool]]:
         """The same, of the table under another name."""
         return [source.c[name] == value for name, value in self.columns.items()]
+
+    def found(self, transaction: Connection, start: int, stop: int, *what: Any) -> Select[Any]:
+        """Selects of the entries in `[start, stop)` for which it holds, in their order."""
+        index = self.table.c.leaf_index
+        if transaction.dialect.name != "postgresql" or not self.columns:
+            return select(*what).where(*self.of(self.table), index >= start, index < stop).order_by(index)
+        # Said of the whole key: PostgreSQL could otherwise read by the entries' own index and pick out what
+        # holds, and read on to the end of the log where nothing more does.
+        key = [*(self.table.c[name] for name in self.columns), index]
+        first, last = (*self.columns.values(), start), (*self.columns.values(), stop)
+        return select(*what).where(tuple_(*key) >= first, tuple_(*key) < last).order_by(*key)
 
 
 def page_of(
@@ -103,17 +127,16 @@ def _page(
     if looked is not None and (others or times):
         reached = _boundary(transaction, leading, first, last, looked)
     index = leading.table.c.leaf_index
-    within = [*leading.of(leading.table), index >= first, index < reached]
     lookups = [_looked_up(index, condition.table, condition.of) for condition in others]
     rows: Sequence[SqlRow[Any]]
     if leading.table is ENTRIES:
-        page = select(ENTRIES).where(*within, *times, *lookups).order_by(index).limit(limit)
-        rows = transaction.execute(page).all()
+        page = leading.found(transaction, first, reached, ENTRIES).where(*times, *lookups)
+        rows = transaction.execute(page.limit(limit)).all()
     else:
         if times:
             lookups.append(_looked_up(index, ENTRIES, lambda entries: _times(search, entries)))
-        which = select(index).where(*within, *lookups).order_by(index).limit(limit)
-        indices = list(transaction.execute(which).scalars())
+        which = leading.found(transaction, first, reached, index).where(*lookups)
+        indices = list(transaction.execute(which.limit(limit)).scalars())
         rows = transaction.execute(_ROWS, {"indices": indices}).all() if indices else []
     return rows, stop if reached == last else reached
 
@@ -176,13 +199,11 @@ def _boundary(transaction: Connection, leading: _Condition, start: int, stop: in
     """The index before which the leading condition finds so many entries, or all that there are."""
     if not leading.columns:
         return min(start + looked, stop)
-    index = leading.table.c.leaf_index
-    found = select(index).where(*leading.of(leading.table), index >= start, index < stop)
-    boundary: int | None = transaction.execute(found.order_by(index).offset(looked).limit(1)).scalar()
+    found = leading.found(transaction, start, stop, leading.table.c.leaf_index)
+    boundary: int | None = transaction.execute(found.offset(looked).limit(1)).scalar()
     return stop if boundary is None else boundary
 
 
 def _count(transaction: Connection, condition: _Condition, start: int, stop: int) -> int:
-    table, index = condition.table, condition.table.c.leaf_index
-    found = select(index).where(*condition.of(table), index >= start, index < stop).limit(_COUNTED)
+    found = condition.found(transaction, start, stop, condition.table.c.leaf_index).limit(_COUNTED)
     return transaction.execute(select(func.count()).select_from(found.subquery())).scalar_one()
