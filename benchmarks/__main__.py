@@ -45,8 +45,9 @@ class Run:
     rounds: int
     bench: Bench
     charts: Path | None
-    # Of growth: how many, and on which databases; of soak: how long, and how many referrals a second.
+    # Of growth: how many, over how many days, on which databases. Of soak: how long, how many a second.
     referrals: int | None = None
+    days: int | None = None
     databases: Sequence[str] = ("sqlite", "postgresql")
     minutes: float = 20.0
     rate: float = 50.0
@@ -152,6 +153,8 @@ class Run:
         effort = growth.QUICK if self.quick else growth.Effort()
         if self.referrals is not None:
             effort = replace(effort, referrals=self.referrals)
+        if self.days is not None:
+            effort = replace(effort, days=self.days)
         bench = growth.GrowthBench(self.bench.broker, self.bench.directory, effort, self.bench.tell)
         found = self.document["growth"] = {}
         for database in self.databases:
@@ -220,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--charts", type=Path, help="draw the charts into this folder")
     parser.add_argument("--directory", type=Path, help="where databases and broker lie; else a temporary one")
     parser.add_argument("--referrals", type=int, help="growth: of history, 1,000,000; with --quick 500")
+    parser.add_argument("--days", type=int, help="growth: over which the history is spread, 365")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), help="growth: both")
     parser.add_argument("--minutes", type=float, help="soak: 20; with --quick 0.5")
     parser.add_argument("--rate", type=float, default=50.0, help="soak: referrals a second, 50")
@@ -237,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             charts=given.charts,
             referrals=given.referrals,
+            days=given.days,
             databases=("sqlite", "postgresql") if database == "both" else (database,),
             minutes=given.minutes or (0.5 if given.quick else 20.0),
             rate=given.rate,
