@@ -11,10 +11,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection, Table, delete, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+
+from contracts.errors import Defect
+from runtime.storage.columns import microseconds
+from runtime.storage.statement import Statement
 
 # How long a message is remembered: longer than any broker or federation link holds one back.
 KEPT = dt.timedelta(days=30)
+
+_ENTER = Statement(
+    "INSERT INTO inbox (consumer, message_id, received_at) SELECT ?, value, ? FROM EACH (?) WHERE TRUE"
+    " ON CONFLICT DO NOTHING RETURNING message_id"
+)
 
 
 class Doorkeeper(Protocol):
@@ -51,11 +59,11 @@ class Inbox:
         unique = list(dict.fromkeys(message_ids))
         if not unique:
             return set()
-        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(self._table).on_conflict_do_nothing().returning(self._table.c.message_id)
-        # The rows are parameters, not part of the statement: it is compiled once for every size of batch.
-        rows = [{"consumer": consumer, "message_id": id_, "received_at": now} for id_ in unique]
-        return set(transaction.execute(statement, rows).scalars())
+        entered = set(_ENTER.run(transaction, consumer, microseconds(now), unique).scalars())
+        # An id that the database does not give back as it is would look known, and its message be lost.
+        if not entered.issubset(unique):
+            raise Defect("The inbox cannot remember a message's id as it is.")
+        return entered
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
         """Deletes what was received before the moment, at most so many rows; returns how many."""

@@ -12,15 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+import orjson
+from sqlalchemy import Connection, Table, func, select
 
 from contracts.envelope import Event
 from contracts.facts import Fact
 from runtime.messaging.parcels import pack
 from runtime.messaging.ports import Outgoing
+from runtime.storage.statement import Statement
 
 # What a wave may hold of message bodies; one message may be larger.
 WAVE_BYTES = 16 * 1024 * 1024
+
+_ADD = Statement(
+    "INSERT INTO outbox (message_id, exchange, routing_key, partition_key, headers, body)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_OLDEST = Statement(
+    "SELECT number, exchange, routing_key, message_id, partition_key, headers, body"
+    " FROM outbox ORDER BY number LIMIT ?"
+)
+_FORGET = Statement("DELETE FROM outbox WHERE number = ANY (?)")
 
 
 def outgoing(event: Event[Fact]) -> Outgoing:
@@ -42,49 +54,48 @@ class Outbox:
 
     def add(self, transaction: Connection, messages: Iterable[Outgoing]) -> None:
         """Writes messages into the transaction that caused them, packed into parcels."""
-        rows = [
-            {
-                "message_id": message.message_id,
-                "exchange": message.exchange,
-                "routing_key": message.routing_key,
-                "partition_key": message.partition_key,
-                "headers": dict(message.headers),
-                "body": message.body,
-            }
-            for message in pack(messages)
-        ]
-        if rows:
-            transaction.execute(insert(self._table), rows)
+        _ADD.run_for_each(
+            transaction,
+            [
+                (
+                    message.message_id,
+                    message.exchange,
+                    message.routing_key,
+                    message.partition_key,
+                    orjson.dumps(dict(message.headers)).decode(),
+                    message.body,
+                )
+                for message in pack(messages)
+            ],
+        )
 
     def oldest(
         self, transaction: Connection, limit: int, most_bytes: int = WAVE_BYTES
     ) -> list[tuple[int, Outgoing]]:
         """The oldest messages with their row numbers: up to `limit`, or until their bodies together
         reach `most_bytes`."""
-        statement = select(self._table).order_by(self._table.c.number).limit(limit)
         found: list[tuple[int, Outgoing]] = []
         size = 0
         # Streamed: a wave of sealed cases is not all in memory before it is found to be too large.
-        with transaction.execute(statement, execution_options={"stream_results": True}) as rows:
-            for row in rows:
+        with _OLDEST.run(transaction, limit, stream=True) as rows:
+            for number, exchange, routing_key, message_id, partition_key, headers, body in rows:
                 message = Outgoing(
-                    exchange=row.exchange,
-                    routing_key=row.routing_key,
-                    message_id=row.message_id,
-                    partition_key=row.partition_key,
-                    body=row.body,
-                    headers=row.headers,
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    message_id=message_id,
+                    partition_key=partition_key,
+                    body=bytes(body),
+                    headers=orjson.loads(headers),
                 )
-                found.append((row.number, message))
-                size += len(row.body)
+                found.append((number, message))
+                size += len(body)
                 if size >= most_bytes:
                     break
         return found
 
     def forget(self, transaction: Connection, numbers: Sequence[int]) -> None:
         """Deletes rows that the broker has confirmed."""
-        if numbers:
-            transaction.execute(delete(self._table).where(self._table.c.number.in_(numbers)))
+        _FORGET.run(transaction, list(numbers))
 
     def depth(self, transaction: Connection) -> int:
         """How many messages wait; a parcel is one."""

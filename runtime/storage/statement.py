@@ -14,14 +14,17 @@ from sqlalchemy import Connection, CursorResult
 
 Rows: TypeAlias = CursorResult[*tuple[Any, ...]]
 
-_LIST = "= ANY (?)"
+# What we write for a list of parameters, and what each database reads.
+_LIST, _LIST_ON_SQLITE = "= ANY (?)", "IN (SELECT value FROM json_each(?))"
+_EACH, _EACH_ON_SQLITE, _EACH_ON_POSTGRESQL = "EACH (?)", "json_each(?)", "unnest(?) AS each (value)"
 
 
 class Statement:
     """One text for SQLite and PostgreSQL.
 
     `?` is a parameter, `= ANY (?)` one that is a list of numbers or of texts, of any length: the text stays
-    the same, so that the database need not read it anew. Neither `?` nor `%` can be written as themselves.
+    the same, so that the database need not read it anew. `FROM EACH (?)` is such a list (not an empty one) as
+    rows with a column `value`. Neither `?` nor `%` can be written as themselves.
     Values go to the driver as they are: a moment as `columns.microseconds` gives it, a code as its text;
     and come back as the driver gives them: bytes may be a memoryview.
     """
@@ -30,8 +33,8 @@ class Statement:
 
     def __init__(self, sql: str, *, postgresql: str = "") -> None:
         """postgresql: what that alone has at the end, such as the locking of rows."""
-        self._sqlite = sql.replace(_LIST, "IN (SELECT value FROM json_each(?))")
-        self._postgresql = f"{sql} {postgresql}".replace("?", "%s")
+        self._sqlite = sql.replace(_LIST, _LIST_ON_SQLITE).replace(_EACH, _EACH_ON_SQLITE)
+        self._postgresql = f"{sql} {postgresql}".replace(_EACH, _EACH_ON_POSTGRESQL).replace("?", "%s")
 
     def run(self, transaction: Connection, *parameters: Any, stream: bool = False) -> Rows:
         """Execute it once. stream: rows are fetched as they are read, and not all at first."""

@@ -95,8 +95,8 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="runtime/messaging/inbox.py",
-                old="        return set(transaction.execute(statement, rows).scalars())",
-                new="        transaction.execute(statement, rows).all()\n        return set(unique)",
+                old="        return entered",
+                new="        return set(unique)",
             ),
         ),
         tests=("tests/messaging/test_batches.py::test_a_message_delivered_again_takes_effect_once",),
@@ -197,7 +197,7 @@ MUTATIONS = (
             Edit(
                 path=_RELAY,
                 old="        started = time.monotonic()\n        try:",
-                new="        started = time.monotonic()\n        self._forget(numbers)\n        try:",
+                new="        started = time.monotonic()\n        self._forget(waiting)\n        try:",
             ),
         ),
         tests=("tests/messaging/test_relay.py::test_an_error_that_nobody_foresaw_forgets_nothing",),
@@ -207,8 +207,8 @@ MUTATIONS = (
         edits=(
             Edit(
                 path=_RELAY,
-                old="self._forget(numbers[: error.confirmed])",
-                new="self._forget(numbers)",
+                old="self._forget(waiting[: error.confirmed])",
+                new="self._forget(waiting)",
             ),
         ),
         tests=("tests/messaging/test_relay.py::test_what_was_not_confirmed_stays_and_goes_out_in_order",),

@@ -10,6 +10,10 @@ from runtime.storage.statement import Statement
 ADD = Statement("INSERT INTO things (number, name, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 NAMED = Statement("SELECT number, body FROM things WHERE name = ANY (?) AND number > ? ORDER BY number")
 NUMBERED = Statement("UPDATE things SET name = ? WHERE number = ANY (?)")
+COPIED = Statement(
+    "INSERT INTO things (number, name) SELECT 10 + ?, value FROM EACH (?) WHERE TRUE"
+    " ON CONFLICT DO NOTHING RETURNING name"
+)
 LOCKED = Statement("SELECT number FROM things WHERE number = ?", postgresql="FOR UPDATE")
 
 
@@ -76,3 +80,11 @@ def test_rows_are_read_one_by_one_and_the_rest_is_left(database: Database) -> No
         with NAMED.run(transaction, [f"{c}'\"?%s" for c in "abcde"], 0, stream=True) as rows:
             assert next(iter(rows))[0] == 1
         assert LOCKED.run(transaction, 5).scalar_one() == 5
+
+
+def test_a_list_may_be_the_rows_of_a_query(database: Database) -> None:
+    with database.write() as transaction:
+        assert COPIED.run(transaction, 1, ['it\'s "new"?%']).scalars().all() == ['it\'s "new"?%']
+        # the number is there already
+        assert COPIED.run(transaction, 1, ["other"]).scalars().all() == []
+    assert numbers(database, ['it\'s "new"?%', "other"]) == [11]
