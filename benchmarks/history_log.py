@@ -27,7 +27,13 @@ from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
 from services.audit.adapters.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.domain.chronology import Chronology
-from services.audit.domain.entry import SALT_BYTES, entry_of, leaf_bytes, organizations_of
+from services.audit.domain.entry import (
+    SALT_BYTES,
+    Entry,
+    canonical_json,
+    leaf_bytes,
+    organizations_of,
+)
 from services.audit.domain.facets import facets_of
 from services.audit.domain.merkle import Frontier, leaf_hash
 from services.audit.domain.merkle import Row as Nodes
@@ -155,15 +161,8 @@ class LogWriter:
         entries = []
         for index, row in enumerate(rows):
             said = orjson.loads(row.leaf)
-            entry = entry_of(
-                message_id=row.message_id,
-                type=row.type,
-                time=row.time - earlier,
-                source=said["actor"],
-                partition_key=row.referral_id or "",
-                data=row.data,
-                salt=row.salt,
-            )
+            # What it says stays, and so does the commitment to it.
+            entry = Entry(**{**said, "time": row.time - earlier})
             self._chronology = self._chronology.after(entry.time)
             entries.append(
                 NewEntry(
@@ -174,7 +173,7 @@ class LogWriter:
                     organizations=organizations_of(row.data),
                     facets=facets_of(row.type, said["actor"], row.data),
                     salt=row.salt,
-                    data=row.data,
+                    content=canonical_json(row.data),
                 )
             )
         return entries
