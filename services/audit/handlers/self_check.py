@@ -79,19 +79,17 @@ class SelfCheck:
             return None
         try:
             with self._database.read() as transaction:
-                return self._possible(transaction, self._record, head)
+                return self._possible(transaction, self._record)
         except ValueError as error:
             _disbelieve(str(error))
             return None
 
-    def _possible(self, transaction: Connection, record: CheckRecord, head: Head) -> Remembered | None:
+    def _possible(self, transaction: Connection, record: CheckRecord) -> Remembered | None:
         """What is remembered. Raises ValueError when a look at its end shows that it cannot be so."""
         remembered = record.checked(transaction)
         if remembered is None:
             return None
         size = remembered.prefix.size
-        if size > head.size:
-            raise ValueError("it is longer than the log")
         last = self._log.leaves(transaction, size - 1, size)
         if not last or last[0].latest != remembered.prefix.chronology.latest:
             raise ValueError("its last entry is not there")
