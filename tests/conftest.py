@@ -82,9 +82,8 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture
 def postgres_database(postgres: PostgresServer) -> Iterator[str]:
     """The SQLAlchemy URL of an empty PostgreSQL database that this test has to itself."""
-    url = postgres.create_database()
-    yield url
-    postgres.drop_database(url)
+    with postgres.lent_database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,18 @@ from sandbox.process import ServiceProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = "kg"
+
+
+def _kept(owner: object, port: int) -> int:
+    """Keeps a free port for the owner's lifetime: nobody else is given it while its server is not there.
+
+    What is bound and does not listen is in nobody's way but theirs who look for a free port.
+    """
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind((LOOPBACK, port))
+    weakref.finalize(owner, place.close)
+    return port
 
 
 class RunningService:
@@ -36,7 +50,7 @@ class RunningService:
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        http_port, operations_port = free_ports(2)
+        http_port, operations_port = (_kept(self, number) for number in free_ports(2))
         self.name = package.rpartition(".")[2]
         self.port = port or http_port
         self.url = f"http://{LOOPBACK}:{self.port}"

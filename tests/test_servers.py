@@ -51,6 +51,29 @@ def test_a_database_is_dropped_even_if_somebody_is_connected(postgres: PostgresS
     engine.dispose()
 
 
+def test_a_lent_database_is_empty_for_the_next_even_if_somebody_is_still_at_work_in_it(
+    postgres: PostgresServer,
+) -> None:
+    with postgres.lent_database() as url:
+        make_table(url)
+        engine = sqlalchemy.create_engine(url)
+        connection = engine.connect()
+        connection.execute(sqlalchemy.text("CREATE SCHEMA aside CREATE TABLE note (id TEXT)"))
+        connection.commit()
+        connection.execute(sqlalchemy.text("LOCK TABLE referral"))
+    with postgres.lent_database() as again:
+        assert again == url
+        assert sqlalchemy.inspect(sqlalchemy.create_engine(again)).get_schema_names() == [
+            "information_schema",
+            "public",
+        ]
+        assert tables(again) == []
+        with postgres.lent_database() as other:
+            assert other != again
+    connection.invalidate()
+    engine.dispose()
+
+
 OWNER = """
 import time
 from tests.servers import PostgresServer
