@@ -18,7 +18,7 @@ READERS = frozenset({"auditor", "coordinator", "operator"})
 class AuditService(Service):
     name = "audit"
 
-    @batches("audit.log")
+    @batches("audit.log", pace=0.05)
     def log(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.log.process(deliveries)
 

@@ -29,7 +29,7 @@ class RoutingService(Service):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
-    @batches(ROUTING_QUERIES)
+    @batches(ROUTING_QUERIES, pace=0.0)
     def questions(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.questions.process(deliveries)
 

@@ -14,11 +14,11 @@ class VaultService(Service):
     name = "vault"
     handlers: Consumers
 
-    @batches("vault.letters")
+    @batches("vault.letters", pace=0.02)
     def letters(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.letters.process(deliveries)
 
-    @batches("vault.events")
+    @batches("vault.events", pace=0.02)
     def events(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.events.process(deliveries)
 
