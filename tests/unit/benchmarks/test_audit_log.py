@@ -16,7 +16,7 @@ from benchmarks.audit_log import OURS, PYMERKLE, Effort, table
 from benchmarks.child import run
 from benchmarks.proving import prove_some
 from benchmarks.stopwatch import Stopwatch
-from services.audit.domain.entry import SALT_BYTES, entry_of
+from services.audit.domain.entry import SALT_BYTES, commitment, entry_of
 from services.audit.domain.facets import facets_of
 
 EFFORT = Effort(size=800, sample=200, batch=100, proofs=20, warm_up=0.0)
@@ -40,7 +40,7 @@ def test_events_can_be_entries_found_by_what_real_ones_are_found_by() -> None:
         source=first.source,
         partition_key=first.partition_key,
         data=first.data,
-        salt=bytes(SALT_BYTES),
+        committed=commitment(first.data, bytes(SALT_BYTES)),
     )
     assert entry.referral_id == first.partition_key
     assert ("corridor", "KG-RU") in facets_of(first.type, first.source, first.data)
