@@ -117,7 +117,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         forget=lambda: forget_old_pages(database.engine),
         clock=clock,
     )
-    history = _history(foundation, log, published)
+    reads = _record(foundation)
+    history = _history(foundation, log, published, reads)
     proofs = Proofs(database, log, key, published)
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
@@ -136,7 +137,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             directory=directory,
             history=history,
             proofs=proofs,
-            export=Export(database=database, log=log, proofs=proofs, record=_record(foundation)),
+            export=Export(database=database, log=log, proofs=proofs, record=reads),
             published=published,
             statistics=StatisticsHandler(database=database, log=log, cases=SqlCases(), history=history),
         ),
@@ -171,13 +172,7 @@ def _record(foundation: Foundation) -> Record:
     )
 
 
-def _history(foundation: Foundation, log: SqlLog, published: PublishedLog) -> History:
+def _history(foundation: Foundation, log: SqlLog, published: PublishedLog, record: Record) -> History:
     return History(
-        database=foundation.database,
-        log=log,
-        published=published,
-        outbox=foundation.messenger.outbox,
-        source=foundation.source,
-        clock=foundation.clock,
-        after_commit=foundation.messenger.wake,
+        database=foundation.database, log=log, published=published, record=record, clock=foundation.clock
     )

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.envelope import Event
 from contracts.errors import Defect, Refused
-from contracts.facts import Fact, HistoryExported, HistoryRead
+from contracts.facts import HistoryExported, HistoryRead
 from runtime.clock import Clock
-from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import Proof, prove_inclusion
 from services.audit.domain.search import Search
 from services.audit.handlers.looking import look
 from services.audit.handlers.published_log import Published, PublishedLog
+from services.audit.handlers.record import Record
 from services.audit.ports import Log, OpenedLeaf, StoredLeaf
 
 # A referral has some tens of entries; each look at it adds one.
@@ -73,19 +71,14 @@ class History:
         database: Database,
         log: Log,
         published: PublishedLog,
-        outbox: Outbox,
-        source: str,
+        record: Record,
         clock: Clock,
-        after_commit: Callable[[], None],
     ) -> None:
-        """source: the CloudEvents source of this service. after_commit: wakes the relay."""
         self._database = database
         self._log = log
         self._published = published
-        self._outbox = outbox
-        self._source = source
+        self._record = record
         self._clock = clock
-        self._after_commit = after_commit
 
     def page(self, reader: str, search: Search, position: Position | None, limit: int) -> Page:
         """Up to `limit` entries that match, oldest first. reader: the id of who asks.
@@ -135,7 +128,7 @@ class History:
         exported = HistoryExported(
             reader=reader, referral_id=referral_id, entries=len(entries), size=published.size
         )
-        self._say(exported, referral_id)
+        self._record.say(exported, referral_id)
         return Bundle(
             referral_id=referral_id,
             published=published,
@@ -145,7 +138,7 @@ class History:
 
     def record(self, reader: str, referral_id: str | None, asked: Mapping[str, Any], entries: int) -> None:
         """Puts a read on record; that of a referral stands in the referral's own history."""
-        self._say(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
+        self._record.say(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
 
     def opened(self, reader: str, referral_id: str, asked: Mapping[str, Any]) -> list[OpenedLeaf]:
         """A referral's entries with what still opens them, on record as `asked`.
@@ -161,22 +154,6 @@ class History:
             raise Refused("bundle-too-large", f"At most {MOST_EXPORTED} entries are told at once.")
         self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves))
         return leaves
-
-    def _say(self, fact: Fact, partition_key: str) -> None:
-        """Committed before the answer leaves: a crash in between records a read that nobody saw."""
-        number = new_id()
-        event = Event(
-            id=number,
-            source=self._source,
-            time=self._clock.now(),
-            partition_key=partition_key,
-            correlation_id=number,
-            causation_id=None,
-            data=fact,
-        )
-        with self._database.write() as transaction:
-            self._outbox.add(transaction, [outgoing(event)])
-        self._after_commit()
 
     @staticmethod
     def _head(head: Head | None) -> Head:

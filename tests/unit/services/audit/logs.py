@@ -27,6 +27,7 @@ from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
 from services.audit.handlers.publisher import Publisher
 from services.audit.handlers.receipts import Receipts
+from services.audit.handlers.record import Record
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
 from services.audit.ports import LogPublication
@@ -94,12 +95,15 @@ class LogOnDatabase:
             database=self.database,
             log=self.log,
             published=self.published,
-            outbox=Outbox(MESSAGING.outbox),
-            source="/kg/audit",
+            record=Record(
+                database=self.database,
+                outbox=Outbox(MESSAGING.outbox),
+                source="/kg/audit",
+                clock=SystemClock(),
+                after_commit=self.wake,
+            ),
             clock=SystemClock(),
-            after_commit=self.wake,
         )
-
         self.publisher = Publisher(
             database=self.database,
             log=self.log,
