@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,23 +21,33 @@ class Door:
     port: int
 
 
+# A server ends a connection that was idle for long (ours after 30 seconds), perhaps just as it is used again.
+_IDLE_SECONDS = 15.0
+
+
 class Link:
-    """One connection, one request at a time. Opened by the first request, and again after a failure."""
+    """One connection, one request at a time. Opened by the first request, again after a failure, and again
+    after a long rest."""
 
     def __init__(self, door: Door, token: str) -> None:
         self._door = door
         self._head = f"Host: {door.host}:{door.port}\r\nAuthorization: Bearer {token}\r\n"
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Status and body. Raises OSError or asyncio.IncompleteReadError when the connection breaks."""
+        if time.monotonic() - self._used > _IDLE_SECONDS:
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._door.host, self._door.port)
         reader, writer = self._streams
         try:
             head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode("ascii") + body)
-            return await _answer(reader)
+            answer = await _answer(reader)
+            self._used = time.monotonic()
+            return answer
         except BaseException:
             self.close()
             raise
