@@ -91,7 +91,8 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_running(tmp_path: Path
                     step,
                     up.err,
                 )
-        assert processes_of(data) == {}, step
+        # Erlang's own helpers end by themselves, a moment after the broker that was killed.
+        until(lambda: not processes_of(data), f"the end of every process after {step}", within=5)
 
     # From what the interrupted ones have left, a hub starts.
     with _up(data, tmp_path) as whole:

@@ -70,11 +70,15 @@ _PREFETCH = 500
 
 
 class Service(ABC):
-    """name and tables: the service's. Its consumers are started and killed with it."""
+    """name and tables: the service's. Its consumers are started and killed with it.
+
+    keeps_time: whether its turn may find something to do because time has passed.
+    """
 
     name: str
     metadata: MetaData
     messaging: MessagingTables
+    keeps_time = False
 
     def __init__(self, database: MemoryDatabase, broker: UnreliableBroker, clock: Clock) -> None:
         self.database = database
@@ -88,7 +92,7 @@ class Service(ABC):
         """What a process does when it starts; also what follows a SIGKILL."""
         for consumer in self._consumers.values():
             consumer.close()
-        self._idle_at: tuple[int, dt.datetime] | None = None
+        self._idle_at: tuple[int, dt.datetime | None] | None = None
         self.messenger = Messenger(
             source=f"/kg/{self.name}",
             database=self.database,
@@ -150,12 +154,14 @@ class Service(ABC):
 
     def turn_if_due(self) -> int:
         """As `turn` while nothing fails: what found nothing to do finds it after a change or later only."""
-        place = self.database.changes, self.clock.now()
-        if place == self._idle_at:
+        if self._place() == self._idle_at:
             return 0
         turned = self.turn()
-        self._idle_at = None if turned else (self.database.changes, self.clock.now())
+        self._idle_at = None if turned else self._place()
         return turned
+
+    def _place(self) -> tuple[int, dt.datetime | None]:
+        return self.database.changes, self.clock.now() if self.keeps_time else None
 
 
 class Intake(Service):
@@ -191,6 +197,7 @@ class _Asked:
 
 class Routing(Service):
     name = "routing"
+    keeps_time = True
     metadata, messaging = routing_tables.METADATA, routing_tables.MESSAGING
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
