@@ -34,6 +34,8 @@ _REFUSALS = frozenset(
 )
 
 _CONNECTIONS = 12
+# Our tokens hold for 15 minutes, and a soak for longer.
+_TOKENS_RENEWED_EVERY = 300.0
 _PAGE = 200
 _WAIT_SECONDS = 5
 _LONGEST_BATCH = 500
@@ -65,6 +67,7 @@ class Driver:
 
     def __init__(self, system: System, told: Story) -> None:
         doors = system.doors()
+        self._system = system
         tokens = {who: system.token(who) for who in (told.sender, *told.acceptors)}
         self._story = told
         self._work_begins_with = system.work_begins_with
@@ -82,6 +85,7 @@ class Driver:
     async def __aenter__(self) -> Driver:
         for who in (self._story.sender, *self._story.acceptors):
             self._watching.add(self._spawn(self._keep_mailbox(who)))
+        self._watching.add(self._spawn(self._renew_tokens()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -92,6 +96,14 @@ class Driver:
             links.close()
         for link in self._mailboxes.values():
             link.close()
+
+    async def _renew_tokens(self) -> None:
+        while True:
+            await asyncio.sleep(_TOKENS_RENEWED_EVERY)
+            for who, mailbox in self._mailboxes.items():
+                token = await asyncio.to_thread(self._system.token, who)
+                for links in (mailbox, self._intake[who], self._acknowledging[who]):
+                    links.bear(token)
 
     @property
     def closed(self) -> int:

@@ -31,9 +31,13 @@ class Link:
 
     def __init__(self, door: Door, token: str) -> None:
         self._door = door
-        self._head = f"Host: {door.host}:{door.port}\r\nAuthorization: Bearer {token}\r\n"
+        self.bear(token)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._used = 0.0
+
+    def bear(self, token: str) -> None:
+        """Use another token from the next request on."""
+        self._head = f"Host: {self._door.host}:{self._door.port}\r\nAuthorization: Bearer {token}\r\n"
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Status and body. Raises OSError or asyncio.IncompleteReadError when the connection breaks."""
@@ -73,6 +77,11 @@ class Links:
         self._free: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
         for link in self._all:
             self._free.put_nowait(link)
+
+    def bear(self, token: str) -> None:
+        """See `Link.bear`."""
+        for link in self._all:
+            link.bear(token)
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Link]:
