@@ -87,7 +87,8 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         if (early := self._next_at - time.monotonic()) > 0:
             eventlet.sleep(early)
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
-        self._next_at = time.monotonic() + self._pace
+        # A full batch left others behind: there is nothing to gather.
+        self._next_at = 0.0 if len(deliveries) >= BATCH else time.monotonic() + self._pace
         if deliveries:
             self._work(deliveries)
             # Committed, not yet acknowledged: a crash here delivers the batch again to an inbox

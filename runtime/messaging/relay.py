@@ -91,6 +91,8 @@ class Relay:
                     # Where it is another process's turn, its own waking every second finds our rows.
                     published = self.publish_wave() if self._turn.held() else 0
                     pause = 0.0
+                    if published >= WAVE:
+                        next_at = 0.0
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
