@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.queues import Queue as ProcessQueue
@@ -164,11 +165,15 @@ def _publish(amqp_uri: str, shape: Sequence[Publication], repeat: int, begin: An
     connection = connect(amqp_uri)
     channel = connection.channel()
     channel.confirm_select()
-    confirmed = 0
+    # By number: RabbitMQ confirms singly and in groups, and not always in order.
+    outstanding: OrderedDict[int, None] = OrderedDict()
 
     def acked(tag: int, multiple: bool) -> None:
-        nonlocal confirmed
-        confirmed = max(confirmed, tag) if multiple else confirmed + 1
+        if not multiple:
+            outstanding.pop(tag, None)
+            return
+        while outstanding and next(iter(outstanding)) <= tag:
+            outstanding.popitem(last=False)
 
     channel.events["basic_ack"].add(acked)
     bodies = {publication.size: b"x" * publication.size for publication in shape}
@@ -187,9 +192,10 @@ def _publish(amqp_uri: str, shape: Sequence[Publication], repeat: int, begin: An
             )
             channel.basic_publish(message, publication.exchange, publication.routing_key, mandatory=True)
             published += 1
-            while published - confirmed > IN_FLIGHT:
+            outstanding[published] = None
+            while len(outstanding) > IN_FLIGHT:
                 connection.drain_events(timeout=30)
-    while confirmed < published:
+    while outstanding:
         connection.drain_events(timeout=30)
     results.put(("published", first, time.monotonic(), published))
     connection.close()
