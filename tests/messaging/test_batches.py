@@ -97,6 +97,23 @@ def test_an_id_too_long_to_remember_is_parked(postgres_database: str) -> None:
         assert [m.body for m in workshop.parked()] == [b"x" * 100]
 
 
+def test_an_id_that_a_database_would_cut_short_is_parked_and_not_taken_for_a_known_one(
+    workshop: Workshop,
+) -> None:
+    workshop.processor.process(deliveries("a"))
+    workshop.processor.process(deliveries("a\0b", "c"))
+    assert workshop.effects() == ["a", "c"]
+    assert [m.body for m in workshop.parked()] == [b"a\0b"]
+
+
+@pytest.mark.parametrize("name", ['it\'s "so"?%', "Айгерим", "\u2028", "null", "1e400", " "])
+def test_an_odd_id_is_an_id(workshop: Workshop, name: str) -> None:
+    for _ in range(2):
+        workshop.processor.process(deliveries(name))
+    assert workshop.effects() == [name]
+    assert workshop.parked() == []
+
+
 def test_what_cannot_be_processed_yet_is_tried_again_when_due(workshop: Workshop) -> None:
     workshop.faults["b"] = Unavailable("The other record is not here yet.")
     workshop.processor.process(deliveries("a", "b", "c"))

@@ -95,7 +95,7 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="runtime/messaging/inbox.py",
-                old="        return entered",
+                old="        return set(entered.scalars())",
                 new="        return set(unique)",
             ),
         ),
