@@ -23,6 +23,7 @@ MOST_EVENTS = 50
 MOST_BYTES = 64 * 1024
 
 _OPENING, _BETWEEN, _CLOSING = b"[\n", b",\n", b"\n]"
+_EMPTY = len(_OPENING) + len(_CLOSING)
 
 
 class _Open:
@@ -91,7 +92,7 @@ def count(body: bytes) -> int:
 
 def is_parcel(body: bytes) -> bool:
     """Whether a message's body has the form of a parcel."""
-    return body.startswith(_OPENING) and body.endswith(_CLOSING)
+    return len(body) >= _EMPTY and body.startswith(_OPENING) and body.endswith(_CLOSING)
 
 
 def _is_packable(message: Outgoing) -> bool:

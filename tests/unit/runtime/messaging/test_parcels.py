@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.topology import EVENTS, partition_of
@@ -147,6 +147,9 @@ def test_packing_loses_nothing_and_keeps_both_orders(messages: list[Outgoing]) -
 
 
 @given(st.binary(max_size=60))
+@example(b"[\n]")
+@example(b"[\n\n]")
+@example(b"[\n,\n\n]")
 def test_unpacking_drops_no_byte_of_whatever_it_is(body: bytes) -> None:
     parts = unpack(body)
     assert len(parts) == count(body)
