@@ -12,7 +12,6 @@ nothing is acknowledged: the connection is closed, everything goes back to its q
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from nameko.extensions import Entrypoint
 
 from contracts.errors import Unavailable
 from runtime.application import APPLICATION, Application
+from runtime.messaging.pace import Pace
 from runtime.messaging.ports import Consumer, Delivery
 
 _log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ BATCH = 200
 # Messages that are under way here while a batch is being processed; each may be a parcel of events.
 PREFETCH = BATCH
 TAKE_SECONDS = 0.5
-# A batch of one costs the processor and the disk as much as one of ten. So what comes within this time after
-# the last batch was taken is gathered into the next. The first message after a quiet moment does not wait.
 PACE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -43,8 +41,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
     def __init__(self, *queues: str, pace: float = PACE_SECONDS) -> None:
         super().__init__()
         self._queues = queues
-        self._pace = pace
-        self._next_at = 0.0
+        self._pace = Pace(pace)
         self._stopping = False
         self._ended: Event | None = None
 
@@ -84,11 +81,9 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
                 self._ended.send()
 
     def _once(self, consumer: Consumer) -> None:
-        if (early := self._next_at - time.monotonic()) > 0:
-            eventlet.sleep(early)
+        self._pace.keep()
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
-        # A full batch left others behind: there is nothing to gather.
-        self._next_at = 0.0 if len(deliveries) >= BATCH else time.monotonic() + self._pace
+        self._pace.begin(full=len(deliveries) >= BATCH)
         if deliveries:
             self._work(deliveries)
             # Committed, not yet acknowledged: a crash here delivers the batch again to an inbox

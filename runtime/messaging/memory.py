@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from contracts.topology import DIRECT, PARTITION_HEADER, Binding, Topology, partition_of
+from contracts.topology import DIRECT, Binding, Topology
 from runtime.messaging.parcels import unpack
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
@@ -81,17 +81,9 @@ def _topic_binding_matches(binding: Binding, message: Outgoing) -> bool:
 
 
 def _headers_binding_matches(binding: Binding, message: Outgoing) -> bool:
-    headers = _headers(message)
+    headers = message.all_headers
     wanted = {name: value for name, value in binding.arguments.items() if not name.startswith("x-")}
     return all(headers.get(name) == value for name, value in wanted.items())
-
-
-def _headers(message: Outgoing) -> dict[str, str]:
-    return {
-        **message.headers,
-        "partitionkey": message.partition_key,
-        PARTITION_HEADER: str(partition_of(message.partition_key)),
-    }
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:
@@ -165,7 +157,7 @@ class MemoryConsumer:
                         routing_key=message.routing_key,
                         message_id=message.message_id,
                         body=event,
-                        headers=_headers(message),
+                        headers=message.all_headers,
                         redelivered=redelivered,
                     )
                     for event in unpack(message.body)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from contracts.errors import Unavailable
-from contracts.topology import Topology
+from contracts.topology import PARTITION_HEADER, Topology, partition_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +26,12 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
     # Worth nothing after its deadline (a question, its answer): not kept on disk, not returned.
     transient: bool = False
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """Its headers as it travels: with its partition key, and the partition that follows from it."""
+        partition = str(partition_of(self.partition_key))
+        return {**self.headers, "partitionkey": self.partition_key, PARTITION_HEADER: partition}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

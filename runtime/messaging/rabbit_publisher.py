@@ -15,7 +15,6 @@ from typing import Any
 import amqp
 
 from contracts.envelope import CONTENT_TYPE
-from contracts.topology import PARTITION_HEADER, partition_of
 from runtime.messaging import parcels
 from runtime.messaging.ports import BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.rabbit_connection import (
@@ -183,9 +182,5 @@ def _amqp_message(message: Outgoing) -> amqp.Message:
         content_type=parcels.CONTENT_TYPE if parcels.is_parcel(message.body) else CONTENT_TYPE,
         delivery_mode=TRANSIENT if message.transient else PERSISTENT,
         message_id=message.message_id,
-        application_headers={
-            **message.headers,
-            "partitionkey": message.partition_key,
-            PARTITION_HEADER: str(partition_of(message.partition_key)),
-        },
+        application_headers=message.all_headers,
     )

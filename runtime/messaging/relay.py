@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from runtime.messaging import parcels
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.pace import Pace
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.exclusive import Exclusive
@@ -19,7 +20,6 @@ _log = logging.getLogger(__name__)
 WAVE = 500
 # An idle relay looks at its outbox this often all the same: another process may have written to it.
 IDLE_SECONDS = 1.0
-# A wave of one costs as much as one of ten: what is committed so soon after a wave began joins the next.
 PACE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 5.0
 # Names the right to publish from a database; only its uniqueness matters.
@@ -80,19 +80,18 @@ class Relay:
         """Publishes until `stop`, whatever becomes of the broker and the database."""
         self._ended.clear()
         pause = 0.0
-        next_at = 0.0
+        pace = Pace(PACE_SECONDS)
         try:
             while not self._stopping:
-                if (early := next_at - time.monotonic()) > 0:
-                    time.sleep(early)
-                next_at = time.monotonic() + PACE_SECONDS
+                pace.keep()
+                pace.begin()
                 self._wake.clear()
                 try:
                     # Where it is another process's turn, its own waking every second finds our rows.
                     published = self.publish_wave() if self._turn.held() else 0
                     pause = 0.0
                     if published >= WAVE:
-                        next_at = 0.0
+                        pace.begin(full=True)
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
