@@ -61,6 +61,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
     def _run(self) -> None:
         application: Application = self.container.config[APPLICATION]
         consumer = application.messenger.broker.consumer(self._queues, PREFETCH)
+        pauses, loop = application.messenger.pauses, f"consumer of {self._queues[0]}"
         pause = 0.0
         try:
             while not self._stopping and not application.messenger.await_queues(TAKE_SECONDS):
@@ -69,11 +70,13 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
                 try:
                     self._once(consumer)
                     pause = 0.0
+                    pauses.went_on(loop)
                 except Unavailable as error:
                     # Nothing is lost: what was not acknowledged is with the broker.
                     consumer.close()
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("consumer paused", extra={"reason": str(error), "seconds": pause})
+                    pauses.paused(loop, str(error))
                     self._pause(pause)
         finally:
             consumer.close()

@@ -18,6 +18,7 @@ from runtime.messaging.batches import BatchHandler, BatchProcessor, Message
 from runtime.messaging.inbox import KEPT, Doorkeeper, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.pauses import Pauses
 from runtime.messaging.ports import Broker, BrokerUnavailable
 from runtime.messaging.relay import Relay
 from runtime.messaging.replica import Record, Replica, ReplicaView
@@ -57,11 +58,14 @@ class Messenger:
         self._clock = clock
         self._metrics = MessagingMetrics(registry)
         self._inbox = Inbox(tables.inbox)
+        self.pauses = Pauses()
+        self._metrics.paused_seconds.set_function(self.pauses.longest)
         self.relay = Relay(
             database=database,
             outbox=self.outbox,
             broker=broker,
             metrics=self._metrics,
+            pauses=self.pauses,
             redeclare=lambda: broker.declare(topology),
         )
         self._processors: list[BatchProcessor[Any]] = []

@@ -37,3 +37,8 @@ class MessagingMetrics:
         self.outbox_depth = Gauge(
             "kopuro_outbox_messages", "Messages waiting in the outbox", registry=registry
         )
+        self.paused_seconds = Gauge(
+            "kopuro_messaging_paused_seconds",
+            "For how long the relay or a consumer has been unable to go on, in seconds; 0 when none is",
+            registry=registry,
+        )

@@ -11,6 +11,7 @@ from runtime.messaging import parcels
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
 from runtime.messaging.pace import Pace
+from runtime.messaging.pauses import Pauses
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.exclusive import Exclusive
@@ -36,6 +37,7 @@ class Relay:
         outbox: Outbox,
         broker: Broker,
         metrics: MessagingMetrics,
+        pauses: Pauses,
         redeclare: Callable[[], None] = lambda: None,
     ) -> None:
         """redeclare: called when no queue takes a message: the broker may have lost its queues."""
@@ -43,6 +45,7 @@ class Relay:
         self._database = database
         self._outbox = outbox
         self._metrics = metrics
+        self._pauses = pauses
         self._turn = Exclusive(database, _PUBLISHING)
         self._publisher = broker.publisher()
         self._wake = threading.Event()
@@ -90,12 +93,14 @@ class Relay:
                     # Where it is another process's turn, its own waking every second finds our rows.
                     published = self.publish_wave() if self._turn.held() else 0
                     pause = 0.0
+                    self._pauses.went_on("relay")
                     if published >= WAVE:
                         pace.begin(full=True)
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
                     self._metrics.relay_failures.inc()
+                    self._pauses.paused("relay", str(error))
                     self._pause(pause)
                     continue
                 # A wave of large messages is short: only an empty one means that nothing waits.

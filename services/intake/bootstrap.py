@@ -85,7 +85,8 @@ def build(settings: Settings) -> Application:
             ("directory", directory_unready),
             ("custody key", custody_kid.unready),
         ],
-        background=[ground.messenger, queries, housekeeping],
+        warnings=[("messages", ground.messenger.pauses.alarm)],
+        background=[ground.messenger, queries, housekeeping, ground.forgetting()],
         registry=ground.registry,
         clock=ground.clock,
     )

@@ -107,11 +107,16 @@ class Crashing:
 
 def consumed(service: RunningService, consumer: str, result: str) -> int:
     """How many messages the process has found to be so, since it started."""
-    label = f'kopuro_messages_consumed_total{{consumer="{consumer}",result="{result}"}}'
+    return int(figure(service, f'kopuro_messages_consumed_total{{consumer="{consumer}",result="{result}"}}'))
+
+
+def figure(service: RunningService, sample: str) -> float:
+    """What the process's metrics say of a sample (its name and labels); 0 while there is none."""
     for line in httpx.get(service.operations_url + "/metrics").text.splitlines():
-        if line.startswith(label):
-            return int(float(line.rpartition(" ")[2]))
-    return 0
+        name, _, value = line.rpartition(" ")
+        if name == sample:
+            return float(value)
+    return 0.0
 
 
 class Listener:

@@ -23,7 +23,7 @@ from runtime.messaging.queries import DEADLINE_SECONDS, QuestionProcessor
 from runtime.messaging.rabbitmq import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
-from tests.crash.crashing import consumed
+from tests.crash.crashing import consumed, figure
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, said
 from tests.unit.services.intake.samples import document
@@ -91,6 +91,17 @@ class Scene(Neighbours):
 
     def offers_consumed(self) -> int:
         return consumed(self.intake, "intake.offers", "applied")
+
+    def paused(self) -> str | None:
+        """What intake tells operators of its messages; it stays ready."""
+        answer = httpx.get(self.intake.operations_url + "/readyz")
+        assert answer.status_code == 200
+        warning: str | None = answer.json()["warnings"]["messages"]
+        return warning
+
+    def paused_seconds(self) -> float:
+        """The same as a figure."""
+        return figure(self.intake, "kopuro_messaging_paused_seconds")
 
     @contextmanager
     def routing(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from contracts.topology import DIRECT, Queue, Topology
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.pauses import Pauses
 from runtime.messaging.ports import BrokerUnavailable, Outgoing
 from runtime.messaging.rabbitmq import RabbitBroker
 from runtime.messaging.relay import Relay
@@ -89,7 +90,7 @@ def test_a_confirm_that_never_comes_does_not_hang_a_relay(
     vhost: str, proxied: str, proxy: TcpProxy, sqlite_database: str
 ) -> None:
     RabbitBroker(vhost).declare(QUEUES)
-    registry = CollectorRegistry()
+    registry, pauses = CollectorRegistry(), Pauses()
     with opened(sqlite_database) as database:
         with database.write() as transaction:
             METADATA.create_all(transaction)
@@ -98,6 +99,7 @@ def test_a_confirm_that_never_comes_does_not_hang_a_relay(
             outbox=Outbox(TABLES.outbox),
             broker=RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=1, connect_timeout=1),
             metrics=MessagingMetrics(registry),
+            pauses=pauses,
         )
         thread = threading.Thread(target=relay.run)
         thread.start()
@@ -111,8 +113,11 @@ def test_a_confirm_that_never_comes_does_not_hang_a_relay(
             failures = "kopuro_relay_failures_total"
             until(lambda: (registry.get_sample_value(failures) or 0) >= 1, "the relay gives the wave up")
             assert waiting(database) == ["m1", "m2"]
+            until(lambda: pauses.alarm() is not None, "operators are told")
+            assert "the confirm did not come in time" in (pauses.alarm() or "")
             proxy.heal()
             until(lambda: waiting(database) == [], "the relay goes on by itself")
+            until(lambda: pauses.alarm() is None, "and nothing is left to tell")
         finally:
             relay.stop()
             thread.join(timeout=10)

@@ -73,5 +73,20 @@ def test_intake_admits_meanwhile_and_recovers_by_itself(
     assert heard(listener).count(referral) == 1
 
 
+def test_operators_are_told_that_the_broker_is_away(way: TcpProxy, scene: Scene) -> None:
+    until(lambda: scene.paused() is None, "nothing to tell before")
+    way.swallow.set()
+    try:
+        until(lambda: scene.paused() is not None, "each link is given up after two heartbeats")
+        assert "consumer of intake.offers paused for" in str(scene.paused())
+        scene.submit()
+        until(lambda: "relay paused for" in str(scene.paused()), "there is something to publish now")
+        assert scene.paused_seconds() > 0
+    finally:
+        way.heal()
+    until(lambda: scene.paused() is None, "it went on by itself")
+    assert scene.paused_seconds() == 0
+
+
 def heard(listener: Listener) -> list[str]:
     return [fact.referral_id for fact in listener.effects(ReferralSubmitted)]

@@ -20,6 +20,7 @@ from contracts.topology import Topology, work_queue
 from runtime.application import APPLICATION
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.pauses import Pauses
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbitmq import RabbitBroker
 
@@ -55,15 +56,19 @@ def until(condition):
             eventlet.sleep(0.01)
 
 
-messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True)
+pauses = Pauses()
+messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True, pauses=pauses)
 config = {APPLICATION: SimpleNamespace(messenger=messenger), "max_workers": 10}
 publish("1", "2")
 container = ServiceContainer(Sample, config=config)
 container.start()
+until(pauses.alarm)
+assert pauses.alarm() == "consumer of q paused for 0 s: The database cannot be used just now.", pauses.alarm()
 until(lambda: state.get("done") == ["1", "2"])
 assert seen == [[("1", False), ("2", False)], [("1", True), ("2", True)], [("1", True), ("2", True)]], seen
 publish("3")
 until(lambda: len(seen) == 4)
+assert pauses.alarm() is None, pauses.alarm()
 # asked to stop in the middle of a batch: it is finished and acknowledged first
 container.stop()
 assert state["done"] == ["1", "2", "3"], state

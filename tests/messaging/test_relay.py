@@ -16,6 +16,7 @@ from runtime.messaging.memory import MemoryBroker, MemoryPublisher
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.pauses import Pauses
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.rabbitmq import RabbitBroker
 from runtime.messaging.relay import WAVE, Relay
@@ -73,7 +74,9 @@ class FailingBroker(MemoryBroker):
 
 def relay_of(database: Database, hub: Broker) -> Relay:
     metrics = MessagingMetrics(CollectorRegistry())
-    return Relay(database=database, outbox=Outbox(TABLES.outbox), broker=hub, metrics=metrics)
+    return Relay(
+        database=database, outbox=Outbox(TABLES.outbox), broker=hub, metrics=metrics, pauses=Pauses()
+    )
 
 
 def arrived(hub: Broker, count: int, queue: str = "answers") -> list[str]:
@@ -135,7 +138,11 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
         )
     registry = CollectorRegistry()
     relay = Relay(
-        database=database, outbox=Outbox(TABLES.outbox), broker=hub, metrics=MessagingMetrics(registry)
+        database=database,
+        outbox=Outbox(TABLES.outbox),
+        broker=hub,
+        metrics=MessagingMetrics(registry),
+        pauses=Pauses(),
     )
     assert relay.publish_wave() == 1
     assert waiting(database) == []
@@ -154,6 +161,7 @@ def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> N
         outbox=Outbox(TABLES.outbox),
         broker=hub,
         metrics=MessagingMetrics(CollectorRegistry()),
+        pauses=Pauses(),
         redeclare=lambda: hub.declare(ANSWERS),
     )
     with pytest.raises(PublishIncomplete):
