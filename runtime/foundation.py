@@ -12,9 +12,12 @@ from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbitmq import RabbitBroker
 from runtime.messaging.tables import MessagingTables
+from runtime.periodic import Periodic
 from runtime.settings import Settings
 from runtime.storage.database import Database
 from runtime.telemetry.metrics import process_registry
+
+_FORGETTING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +35,10 @@ class Foundation:
     def source(self) -> str:
         """The CloudEvents source of what the service says."""
         return self.messenger.source
+
+    def forgetting(self) -> Periodic:
+        """For a service that sealed cases pass through: what it has deleted is soon in no file of its own."""
+        return Periodic("old pages", self.database.forget_old_pages, seconds=_FORGETTING_SECONDS)
 
 
 def lay(name: str, settings: Settings, tables: MessagingTables) -> Foundation:

@@ -8,6 +8,10 @@ therefore make their writes repeatable (inbox, idempotency keys, compare-and-swa
 Concurrency: SQLite allows one writer. A greenlet that yields inside a write transaction while another one
 waits for SQLite's own lock freezes the process, so writers queue for a lock of ours that lets others run.
 Inside a transaction there is no I/O but the database's: no publishing, no HTTP, no sleep.
+
+Erasure: SQLite writes zeros over what is deleted, be it an erased case or one that has left the outbox; its
+write-ahead log holds the pages as they were until `forget_old_pages`. On PostgreSQL a deleted row goes with
+the next VACUUM, and from its write-ahead log when that is recycled.
 """
 
 from __future__ import annotations
@@ -100,6 +104,22 @@ class Database:
         with translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
+    def forget_old_pages(self) -> bool:
+        """Have SQLite's write-ahead log, which still holds the pages as they were, emptied.
+
+        False where somebody is reading from it just now, or writing: nobody is waited for. On PostgreSQL
+        there is nothing to do. Raises DatabaseUnavailable.
+        """
+        if not self._is_sqlite:
+            return True
+        with self._writer, translated(), self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+            try:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        return not busy
+
     def close(self) -> None:
         """Ends every connection."""
         self._engine.dispose()
@@ -132,6 +152,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -25,8 +25,6 @@ from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
 from services.audit.adapters.sql_retention import (
     SqlClosures,
-    forget_old_pages,
-    overwrite_what_is_deleted,
 )
 from services.audit.adapters.sql_statistics import SqlCases
 from services.audit.adapters.sql_unfiled import SqlUnfiled
@@ -76,8 +74,6 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
     foundation = lay("audit", settings, MESSAGING)
     database, messenger, clock = foundation.database, foundation.messenger, foundation.clock
     log, record, closures = SqlLog(), SqlPublicationRecord(), SqlClosures()
-    # Before the first connection, which every later one is made like.
-    overwrite_what_is_deleted(database.engine)
     checks = SqlCheckRecord()
     head = SelfCheck(database, log, key, clock, checks).run()
     _log.info("the log is what was signed for; its key is %s", key.verifier_key, extra={"count": head.size})
@@ -114,7 +110,6 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         closures=closures,
         record=record,
         kept=settings.retention,
-        forget=lambda: forget_old_pages(database.engine),
         clock=clock,
     )
     reads = _record(foundation)
@@ -148,7 +143,11 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             ("directory", directory_ready),
             ("publication", lambda: None if published.current else "Nothing is published yet."),
         ],
-        warnings=[("witnesses", cosigner.alarm), ("log", inspector.alarm)],
+        warnings=[
+            ("messages", messenger.pauses.alarm),
+            ("witnesses", cosigner.alarm),
+            ("log", inspector.alarm),
+        ],
         background=[
             messenger,
             Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),

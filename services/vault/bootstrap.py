@@ -15,7 +15,7 @@ from runtime.settings import Settings, SettingsError
 from runtime.web.tokens import TokenVerifier, issuer_of
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
-from services.vault.adapters.store import SqlCustodyStore, overwrite_what_is_deleted
+from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import MESSAGING, REPLICA
 from services.vault.handlers import VaultHandlers
 
@@ -43,7 +43,6 @@ def build(settings: Settings) -> Application:
         # Not chained: nothing that read the file may say what stands in it.
         raise SettingsError(["KOPURO_CUSTODY_KEY does not name a private X25519 JWK"]) from None
     foundation = lay("vault", settings, MESSAGING)
-    overwrite_what_is_deleted(foundation.database.engine)
     messenger = foundation.messenger
 
     def release_waiting() -> None:
@@ -80,7 +79,8 @@ def build(settings: Settings) -> Application:
         verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), foundation.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
-        background=[messenger, releases],
+        warnings=[("messages", messenger.pauses.alarm)],
+        background=[messenger, releases, foundation.forgetting()],
         registry=foundation.registry,
         clock=foundation.clock,
     )

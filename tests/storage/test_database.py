@@ -40,6 +40,45 @@ def test_every_sqlite_connection_writes_ahead_and_waits_for_the_disk(sqlite_data
         assert pragma(database, "synchronous") == 2  # FULL: a commit survives the loss of power
         assert pragma(database, "busy_timeout") == 5_000
         assert pragma(database, "foreign_keys") == 1
+        assert pragma(database, "secure_delete") == 1  # what is deleted is overwritten
+
+
+def test_what_was_deleted_is_in_no_file_once_old_pages_are_forgotten(sqlite_database: str) -> None:
+    def files() -> bytes:
+        path = Path(urlsplit(sqlite_database).path)
+        return b"".join(file.read_bytes() for file in path.parent.glob(path.name + "*"))
+
+    with opened(sqlite_database) as database:
+        with database.write() as connection:
+            # Long enough for pages of its own, and short enough for a page with others.
+            connection.execute(insert(ENTRIES), {"number": 1, "text": SECRET * 1_000})
+            connection.execute(insert(ENTRIES), {"number": 2, "text": SECRET})
+            connection.execute(insert(ENTRIES), {"number": 3, "text": SECRET})
+        assert database.forget_old_pages()
+        with database.write() as connection:
+            connection.execute(ENTRIES.delete().where(ENTRIES.c.number < 3))
+            connection.execute(ENTRIES.update().values(text="nobody"))
+        assert SECRET.encode() in files(), "of the pages as they were"
+        assert database.forget_old_pages()
+        assert SECRET.encode() not in files()
+
+
+def test_old_pages_that_somebody_reads_are_forgotten_later(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        enter(database, 1)
+        with database.read() as connection:
+            connection.execute(select(ENTRIES)).all()
+            enter(database, 2)
+            began = time.monotonic()
+            assert not database.forget_old_pages()
+            assert time.monotonic() - began < 2, "nobody is waited for"
+        assert database.forget_old_pages()
+        assert pragma(database, "busy_timeout") == 5_000
+
+
+def test_on_postgresql_there_are_no_old_pages_to_forget(postgres_database: str) -> None:
+    with opened(postgres_database) as database:
+        assert database.forget_old_pages()
 
 
 def test_a_commit_waits_for_the_disk_unless_it_is_said_not_to(database: Database) -> None:

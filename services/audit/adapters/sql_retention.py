@@ -9,11 +9,9 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     and_,
     bindparam,
     delete,
-    event,
     insert,
     not_,
     select,
@@ -111,35 +109,3 @@ def _pending(transaction: Connection, is_due: ColumnElement[bool], limit: int) -
     # Locked: what a sequencer appends meanwhile is seen below, or waits and makes the row pending again.
     wanted = select(CLOSURES.c.referral_id).where(CLOSURES.c.pending, is_due).limit(limit)
     return list(transaction.execute(wanted.with_for_update()).scalars())
-
-
-def overwrite_what_is_deleted(engine: Engine) -> None:
-    """Have SQLite write zeros over deleted rows. On PostgreSQL a deleted row goes with the next VACUUM."""
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _delete_securely)
-
-
-def forget_old_pages(engine: Engine) -> bool:
-    """Have SQLite's write-ahead log, which still holds the pages as they were, emptied.
-
-    False where somebody is reading from it just now. Waits for nobody.
-    """
-    if engine.dialect.name != "sqlite":
-        return True
-    connection = engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        before = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-        cursor.execute("PRAGMA busy_timeout=0")
-        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        cursor.execute(f"PRAGMA busy_timeout={before}")
-        cursor.close()
-    finally:
-        connection.close()
-    return not busy
-
-
-def _delete_securely(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA secure_delete=ON")
-    cursor.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable
 from typing import Final
 
 from runtime.clock import Clock
@@ -33,16 +32,13 @@ class Retention:
         closures: Closures,
         record: PublicationRecord,
         kept: dt.timedelta | None,
-        forget: Callable[[], bool],
         clock: Clock,
     ) -> None:
-        """kept: how long after their end, None for ever. forget: empties what the storage keeps of old
-        pages; False when it could not just now."""
+        """kept: how long after their end, None for ever."""
         self._database = database
         self._closures = closures
         self._record = record
         self._kept = kept
-        self._forget = forget
         self._clock = clock
         # What a process that died had erased may still lie in the storage's old pages.
         self._remembered = True
@@ -57,12 +53,13 @@ class Retention:
                 stop = self._record.noted(transaction)
                 step = self._closures.erase(transaction, due, stop=stop) if due else 0
             erased += step
+            self._remembered = self._remembered or step > 0
             if len(due) < STEP or not step:
                 break
             # SQLite never waits, and so never lets another greenlet run by itself.
             time.sleep(0)
         if erased:
             _log.info("content erased", extra={"count": erased})
-        if erased or self._remembered:
-            self._remembered = not self._forget()
+        if self._remembered:
+            self._remembered = not self._database.forget_old_pages()
         return erased

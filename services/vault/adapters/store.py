@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection
 
 from runtime.storage.columns import microseconds
 from runtime.storage.statement import Statement
@@ -84,22 +84,6 @@ class SqlCustodyStore:
         """See `ports.CustodyStore`."""
         if referral_ids:
             _DESTROY.run(transaction, sorted(referral_ids))
-
-
-def overwrite_what_is_deleted(engine: Engine) -> None:
-    """Have SQLite write zeros over deleted rows, which otherwise stay readable in the file.
-
-    PostgreSQL has no such thing: there a deleted row goes with the next VACUUM. Backups of either keep
-    what they hold until they expire.
-    """
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _delete_securely)
-
-
-def _delete_securely(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA secure_delete=ON")
-    cursor.close()
 
 
 def _custody(

@@ -352,9 +352,7 @@ def test_in_a_file_too_the_key_is_overwritten(sqlite_database: str) -> None:
     vault.receive(case_letter(sealed))
 
     def file() -> bytes:
-        with vault.database.engine.connect() as connection:
-            connection.exec_driver_sql("COMMIT")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert vault.database.forget_old_pages()
         with open(str(vault.database.engine.url.database), "rb") as stored:
             return stored.read()
 

@@ -23,7 +23,7 @@ from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.vault.adapters.custody_key import CustodyKeyInMemory
-from services.vault.adapters.store import SqlCustodyStore, overwrite_what_is_deleted
+from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
 from services.vault.domain.custody import State
 from services.vault.handlers import VaultHandlers
@@ -71,7 +71,6 @@ class Workbench:
         self.keys = Keys()
         self.keys.publish(ACCEPTOR)
         self.database = Database.open(database_url)
-        overwrite_what_is_deleted(self.database.engine)
         upgrade("services.vault", self.database)
         self.handlers = VaultHandlers(
             source="/kg/vault",

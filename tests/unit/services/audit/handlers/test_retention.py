@@ -13,7 +13,7 @@ from sqlalchemy import event as listening
 from contracts.envelope import Envelope
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
-from services.audit.adapters.sql_retention import SqlClosures, forget_old_pages, overwrite_what_is_deleted
+from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.domain.merkle import leaf_hash, verify_inclusion
 from services.audit.domain.search import Search
@@ -34,21 +34,12 @@ class FixedClock:
         return self._now
 
 
-@pytest.fixture
-def audit(audit: LogOnDatabase) -> LogOnDatabase:
-    overwrite_what_is_deleted(audit.database.engine)
-    audit.database.engine.dispose()  # connections made before that are not like this
-    return audit
-
-
 def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | None = None) -> int:
-    engine = audit.database.engine
     return Retention(
         database=audit.database,
         closures=SqlClosures(),
         record=audit.record,
         kept=kept,
-        forget=lambda: forget_old_pages(engine),
         clock=FixedClock(now),
     ).turn()
 
@@ -110,7 +101,7 @@ def test_withdrawn_consent_erases_the_content_everywhere_and_proofs_still_hold(a
     assert opened(audit) == [2, 3, 4, 5, 6], "who looked stays known, and the other referral"
     with audit.database.write() as transaction:
         transaction.execute(OPENINGS.delete().where(OPENINGS.c.leaf_index == 4))
-    assert forget_old_pages(audit.database.engine)
+    assert audit.database.forget_old_pages()
     stored = everything_stored(audit.database)
     assert SECRET.encode() not in stored
     assert not [salt for salt in salts if salt in stored]
