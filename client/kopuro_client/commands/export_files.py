@@ -5,7 +5,8 @@
                     "next": cursor | null, "complete": bool}
 
 A file counts once the manifest names it, and both are written durably in that order: after a crash the
-export goes on with the file that was being written.
+export goes on with the file that was being written. The first manifest names none, and is there before
+the first file.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from kopuro_client.tlog.durable_file import INCOMING, durably, write_durably
 
 FORMAT: Final = "kopuro-export/1"
 MANIFEST: Final = "manifest.json"
+
+_KINDS: Final[Mapping[str, Any]] = {"size": int, "checkpoint": str, "next": str | None, "complete": bool}
 
 
 class Export:
@@ -63,16 +66,25 @@ class Export:
         return sum(file["entries"] for file in self.manifest["files"])
 
     def add(self, pages: Iterable[ExportPage]) -> None:
-        """One file more, of these pages. Each is written before the next is asked for."""
+        """One file more, of these pages. Each is written before the next is asked for.
+
+        Raises InvalidArgumentError where they are not of the log that the export is of.
+        """
         coming = iter(pages)
         first = next(coming)
-        if self.manifest["checkpoint"] is None:
+        if self.next is None:
             # Everything lies in the tree of the first page.
             self.manifest |= {"size": first["size"], "checkpoint": first["checkpoint"]}
+            self._keep_manifest()
+        elif _log_of(first) != _log_of(self.manifest):
+            raise InvalidArgumentError(f"{self._directory} holds an export of another log")
         following = first["next"]
         if first["entries"]:
             following = self._write(chain([first], coming))
         self.manifest |= {"next": following, "complete": following is None}
+        self._keep_manifest()
+
+    def _keep_manifest(self) -> None:
         text = json.dumps(self.manifest, ensure_ascii=False, indent=2) + "\n"
         write_durably(self._directory / MANIFEST, text.encode())
 
@@ -103,6 +115,7 @@ class Export:
     def _resume(self, asked: Mapping[str, str]) -> None:
         try:
             found = json.loads((self._directory / MANIFEST).read_bytes())
+            _check_kinds(found)
             of_this = found["format"] == FORMAT and found["asked"] == dict(asked)
             files = [self._directory / Path(file["name"]).name for file in found["files"]]
             promised = [(file["sha256"], file["bytes"]) for file in found["files"]]
@@ -115,6 +128,19 @@ class Export:
             if was != is_:
                 raise InvalidArgumentError(f"{file} is not what was exported")
         self.manifest = found
+
+
+def _check_kinds(manifest: Mapping[str, Any]) -> None:
+    """Raises KeyError, TypeError for a manifest that an export cannot go on with."""
+    kinds = [(manifest[name], kind) for name, kind in _KINDS.items()]
+    kinds += [(file["entries"], int) for file in manifest["files"]]
+    if not all(isinstance(value, kind) for value, kind in kinds):
+        raise TypeError("a value is of another kind")
+
+
+def _log_of(told: Mapping[str, Any] | ExportPage) -> tuple[str, int]:
+    """The log's origin, which is a checkpoint's first line, and the size at which it is exported."""
+    return told["checkpoint"].partition("\n")[0], told["size"]
 
 
 def _measured(file: Path) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 ndjson: the entries as the hub gave them, leaves byte for byte. csv and parquet: flat, the leaf's fields and
 the content as JSON text; in parquet the index is an integer, the time a timestamp, and a page a row group.
+What is no entry is refused alike in each of them, with DefectError.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def ndjson(file: BinaryIO) -> Iterator[Write]:
     """One entry a line."""
 
     def write(entries: Sequence[ExportedEntry]) -> None:
-        file.writelines(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries)
+        file.writelines(map(_line, entries))
 
     yield write
 
@@ -93,25 +94,41 @@ def _pyarrow() -> tuple[Any, Any]:
         raise InvalidArgumentError("parquet needs pyarrow: pip install 'kopuro-client[parquet]'") from None
 
 
-def _row(entry: ExportedEntry) -> dict[str, Any]:
+@contextmanager
+def _as_contracted() -> Iterator[None]:
     try:
-        leaf = json.loads(entry["leaf"])
-        data = entry["data"]
-        opened = {
-            "index": entry["index"],
-            "salt": entry["salt"],
-            "data": None if data is None else json.dumps(data, ensure_ascii=False, sort_keys=True),
-        }
-        return {name: opened.get(name, leaf.get(name)) for name in COLUMNS}
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise DefectError("an entry of the hub's export is not what its contract says") from error
 
 
-def _moment(text: object) -> dt.datetime:
-    try:
-        moment = dt.datetime.fromisoformat(str(text))
-        if moment.tzinfo is None:
-            raise ValueError("no offset")
-        return moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError) as error:
-        raise DefectError("an entry of the hub's export has no time") from error
+@_as_contracted()
+def _line(entry: ExportedEntry) -> bytes:
+    _row(entry)  # for what it raises
+    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+
+
+@_as_contracted()
+def _row(entry: ExportedEntry) -> dict[str, Any]:
+    """By column: the index, and texts or None. Raises DefectError."""
+    leaf, index, data = json.loads(entry["leaf"]), entry["index"], entry["data"]
+    if type(index) is not int or not 0 <= index < 2**63:
+        raise ValueError("no index")
+    opened = {
+        "salt": entry["salt"],
+        "data": None if data is None else json.dumps(data, ensure_ascii=False, sort_keys=True),
+    }
+    texts = {name: opened.get(name, leaf.get(name)) for name in COLUMNS if name != "index"}
+    for text in texts.values():
+        if text is not None:
+            text.encode()  # half of a surrogate pair has no UTF-8
+    _moment(texts["time"])
+    return {"index": index, **texts}
+
+
+def _moment(text: str) -> dt.datetime:
+    """Raises ValueError, TypeError, OverflowError for what is no RFC 3339 time."""
+    moment = dt.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no offset")
+    return moment.astimezone(dt.UTC)

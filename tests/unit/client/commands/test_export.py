@@ -28,10 +28,10 @@ def entry(index: int) -> dict[str, Any]:
     return {"index": index, "leaf": leaf, "salt": "cw==", "data": {"rank": index, "имя": "ө"}}
 
 
-def page(*entries: int | dict[str, Any], following: str | None, note: str = "note") -> Answer:
+def page(*entries: int | dict[str, Any], following: str | None, note: str = "note", size: int = 9) -> Answer:
     """Of the entries with these indices, or of these."""
     shown = [entry(one) if isinstance(one, int) else one for one in entries]
-    lines = [*shown, {"next": following, "size": 9, "checkpoint": note}]
+    lines = [*shown, {"next": following, "size": size, "checkpoint": note}]
     return Answer(status=200, body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
 
@@ -69,6 +69,67 @@ def test_broken_off_it_goes_on_after_the_last_whole_file(hub: FakeHub, run: Run,
     assert run("export", str(tmp_path / "x"), "--file-entries", "1").code == 0
     assert [file["first_index"] for file in manifest(tmp_path / "x")["files"]] == [0, 1]
     assert hub.requests_to(PATH)[-1].query["after"] == "a"
+
+
+def test_killed_before_the_manifest_named_the_first_file_it_goes_on(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    before: list[bytes] = []
+
+    def second() -> Answer:
+        before.append((tmp_path / "x" / "manifest.json").read_bytes())
+        return page(1, following=None)
+
+    hub.script("GET", PATH, page(0, following="a"), second, page(0, 1, 2, following=None, note="later"))
+    assert run("export", str(tmp_path / "x")).code == 0
+    (tmp_path / "x" / "manifest.json").write_bytes(before[0])
+    assert run("export", str(tmp_path / "x")).code == 0
+    found = manifest(tmp_path / "x")
+    assert [(file["name"], file["entries"]) for file in found["files"]] == [("entries-000001.ndjson", 3)]
+    assert found["checkpoint"] == "later", "of the page that it began with anew"
+
+
+@pytest.mark.parametrize("other", [{"note": "kopuro/uz\n9\nroot\n"}, {"size": 8}])
+def test_it_does_not_go_on_with_another_log(
+    hub: FakeHub, run: Run, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+    first = page(0, following="a", note="kopuro/kg\n9\nroot\n")
+    grown = page(1, following=None, note="kopuro/kg\n10\nother root\n")
+    hub.script(
+        "GET", PATH, first, refused, page(1, following=None, **{"note": "kopuro/kg\n", **other}), grown
+    )
+    assert run("export", str(tmp_path / "x"), "--file-entries", "1").code == 3
+    kept = manifest(tmp_path / "x")
+    ran = run("export", str(tmp_path / "x"), "--file-entries", "1")
+    assert (ran.code, "another log" in ran.err) == (2, True)
+    assert manifest(tmp_path / "x") == kept
+    assert run("export", str(tmp_path / "x"), "--file-entries", "1").code == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({name: None} for name in ("format", "asked", "size", "checkpoint", "files", "next", "complete")),
+        {"size": "9"},
+        {"checkpoint": 9},
+        {"files": [{"name": "entries-000001.ndjson", "sha256": "", "bytes": 0}]},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_is_not_whole_cannot_be_read(
+    hub: FakeHub, run: Run, tmp_path: Path, damage: dict[str, Any]
+) -> None:
+    """None: left out."""
+    hub.script("GET", PATH, page(0, following=None))
+    assert run("export", str(tmp_path / "x")).code == 0
+    asked = len(hub.requests_to(PATH))
+    found = {**manifest(tmp_path / "x"), **damage}
+    kept = {name: value for name, value in found.items() if name not in damage or value is not None}
+    (tmp_path / "x" / "manifest.json").write_text(json.dumps(kept))
+    ran = run("export", str(tmp_path / "x"))
+    assert (ran.code, "cannot be read" in ran.err) == (2, True)
+    assert len(hub.requests_to(PATH)) == asked
 
 
 def test_a_damaged_file_another_export_or_a_foreign_folder_is_not_gone_on_with(
@@ -159,7 +220,7 @@ def test_broken_off_in_the_middle_of_a_file_nothing_of_it_is_left(
     hub.script("GET", PATH, page(0, following="a"), refused, page(0, following=None))
     ran = run("export", str(tmp_path / "x"), "--format", form)
     assert (ran.code, ran.err.count("\n")) == (3, 1)
-    assert list((tmp_path / "x").iterdir()) == []
+    assert [file.name for file in (tmp_path / "x").iterdir()] == ["manifest.json"]
     assert run("export", str(tmp_path / "x"), "--format", form).code == 0
     assert manifest(tmp_path / "x")["complete"]
 
@@ -182,10 +243,27 @@ def test_nothing_found_is_an_export_without_files(hub: FakeHub, run: Run, tmp_pa
 NAIVE = json.dumps({"time": "2026-03-01T12:00:00"})
 
 
-@pytest.mark.parametrize("leaf", ["[]", "{}", "no json", NAIVE, json.dumps({"time": "noon"})])
-def test_an_entry_that_is_none_is_the_hubs_fault(hub: FakeHub, run: Run, tmp_path: Path, leaf: str) -> None:
-    hub.script("GET", PATH, page({**entry(0), "leaf": leaf}, following=None))
-    assert run("export", str(tmp_path / "x"), "--format", "parquet").code == 8
+@pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"leaf": leaf} for leaf in ("[]", "{}", "no json", NAIVE, json.dumps({"time": "noon"}), 7)),
+        {"leaf": json.dumps({**json.loads(entry(0)["leaf"]), "hub": 7})},
+        {"leaf": json.dumps({**json.loads(entry(0)["leaf"]), "actor": "\ud800"})},
+        {"leaf": json.dumps({**json.loads(entry(0)["leaf"]), "organization": ["kg.a"]})},
+        {"index": "0"},
+        {"index": True},
+        {"index": 2**63},
+        {"salt": 7},
+        {"data": {"name": "\ud800"}},
+    ],
+    ids=str,
+)
+def test_an_entry_that_is_none_is_the_hubs_fault(
+    hub: FakeHub, run: Run, tmp_path: Path, wrong: dict[str, Any], form: str
+) -> None:
+    hub.script("GET", PATH, page({**entry(0), **wrong}, following=None))
+    assert run("export", str(tmp_path / "x"), "--format", form).code == 8
 
 
 def test_parquet_says_what_it_needs_before_anything_is_asked(
