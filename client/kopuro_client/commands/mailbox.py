@@ -84,7 +84,8 @@ def fact_of(message: Message) -> str:
 
 
 def referral_of(message: Message) -> str:
-    return str(message["data"].get("referral_id") or message.get("partitionkey", ""))
+    """Its id; nothing for what concerns several, or none."""
+    return str(message["data"].get("referral_id") or "")
 
 
 def telling(message: Message, hub: Kopuro) -> dict[str, Any]:

@@ -79,6 +79,21 @@ def test_a_refused_answer_says_why(hub: FakeHub, run: Run) -> None:
     assert "refused=It expired." in run("mailbox", "list").out
 
 
+def test_receipts_name_no_referral(hub: FakeHub, run: Run) -> None:
+    receipts = {
+        **OFFER_OPENED,
+        "type": "kopuro.receipts.issued.v1",
+        "partitionkey": "kg.osh-legal-aid",
+        "data": {"organization": "kg.osh-legal-aid", "checkpoint": "", "hashes": [], "receipts": []},
+    }
+    hub.script("GET", MAILBOX, answer({"items": [receipts], "next": None}))
+    assert run("mailbox", "list").out.split()[2:] == [
+        "receipts.issued",
+        "organization=kg.osh-legal-aid",
+        f"message={receipts['id']}",
+    ]
+
+
 def test_ack_takes_several(hub: FakeHub, run: Run) -> None:
     hub.script("POST", ACKNOWLEDGE, Answer(status=204))
     hub.script("POST", f"{MAILBOX}/m2/acknowledge", Answer(status=204))
