@@ -55,7 +55,7 @@ def group() -> typer.Typer:
 
 
 def bundle(
-    file: Annotated[Path, typer.Argument(help="A case's bundle.")],
+    file: Annotated[Path, typer.Argument(help="A referral's bundle.")],
     against: Annotated[
         str | None,
         typer.Option("--log", help="The log (address or directory) to read for entries left out."),
@@ -65,7 +65,7 @@ def bundle(
     state: STATE = None,
     as_json: AS_JSON = False,
 ) -> None:
-    """Verify a case's bundle, offline: every entry, proof, signature and opened content."""
+    """Verify a referral's bundle, offline: every entry, proof, signature and opened content."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
     content = read_file(file)

@@ -1,4 +1,4 @@
-"""Bundles: a case's entries in one file, with all that is needed to check them offline.
+"""Bundles: a referral's history in one file, with all that is needed to check it offline.
 
     {"format": "kopuro-bundle/2", "origin", "log_key", "referral_id",
      "checkpoint": the signed note, cosignatures included,
@@ -84,7 +84,7 @@ class Bundle:
         """The accepted checkpoint and the entries, once every proof and every opening has been checked.
 
         Raises UntrustedError, ProofError, ContentError, MalformedError. That there are no further entries
-        of this case in the log is not proved: see `replay`.
+        of this referral in the log is not proved: see `replay`.
         """
         accepted = policy.accept(self.note)
         if accepted.checkpoint.origin != self.origin:

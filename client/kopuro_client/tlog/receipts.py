@@ -61,13 +61,13 @@ def receipts_in(data: Mapping[str, Any]) -> tuple[Receipt, ...]:
             raise MalformedError("a receipt's path leads to no hash")
         unused.difference_update(path)
         proof = ProofFile(index=index, hashes=tuple(digests[place] for place in path), note=note)
-        receipts.append(Receipt(leaf=leaf.encode(), proof=proof))
+        receipts.append(Receipt(leaf=leaf, proof=proof))
     if unused:
         raise MalformedError("the receipts have a hash that none of them needs")
     return tuple(receipts)
 
 
-def _parts(one: object) -> tuple[int, str, list[Any]]:
+def _parts(one: object) -> tuple[int, bytes, list[Any]]:
     fields = one if isinstance(one, dict) else {}
     index, leaf, path = fields.get("index"), fields.get("leaf"), fields.get("path")
     # `True` is an int, and no index.
@@ -75,19 +75,26 @@ def _parts(one: object) -> tuple[int, str, list[Any]]:
         raise MalformedError("a receipt has no index")
     if not isinstance(leaf, str) or not isinstance(path, list) or len(path) > LONGEST:
         raise MalformedError("a receipt has a leaf, and a path of at most 63 hashes")
-    return index, leaf, path
+    return index, _leaf(leaf), path
 
 
 def _older(data: Mapping[str, Any]) -> Receipt:
     leaf, text = data.get("leaf"), data.get("proof")
     if not isinstance(leaf, str) or not isinstance(text, str):
         raise MalformedError("the file holds no receipt: no leaf and proof")
-    receipt = Receipt(leaf=leaf.encode(), proof=ProofFile.parse(text))
+    receipt = Receipt(leaf=_leaf(leaf), proof=ProofFile.parse(text))
     logged = receipt.fields()
     for told, name in _REPEATED:
         if told in data and data[told] != logged.get(name):
             raise ContentError(f"the receipt's {told} is not the {name} that was logged")
     return receipt
+
+
+def _leaf(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # JSON can name half of a surrogate pair
+        raise MalformedError("a receipt's leaf is no text that UTF-8 can write") from None
 
 
 def _text(value: object) -> str:

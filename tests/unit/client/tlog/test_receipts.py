@@ -104,6 +104,8 @@ def _with_first(**fields: Any) -> dict[str, Any]:
         _with_first(index=-1),
         _with_first(index=2**63),
         _with_first(leaf=None),
+        _with_first(leaf="\ud800"),
+        {"leaf": "\ud800", "proof": str(receipts_in(message(9))[0].proof)},
     ],
 )
 def test_what_is_no_receipt_at_all(data: dict[str, Any]) -> None:
