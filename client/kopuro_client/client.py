@@ -131,7 +131,8 @@ class Kopuro:
     def submit_batch(self, submissions: Iterable[Submission]) -> list[BatchResult]:
         """Submit many at once: one result for each, in their order.
 
-        A refused one does not hold up the others.
+        A refused one does not hold up the others. At most a thousand, and 8 MiB: RefusedError, all of them
+        together, for more.
         """
         keys: dict[str | None, Jwk] = {}
 
@@ -213,7 +214,7 @@ class Kopuro:
 
         A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`: accept, decline
         (reason, note), withdraw (reason), progress (status), complete (outcome), note (note, sealed),
-        revoke_consent.
+        revoke_consent. At most a thousand, and 8 MiB: RefusedError, all of them together, for more.
         """
         lines = [json_body({"idempotency_key": new_idempotency_key(), **said}) for said in statements]
         if not lines:
@@ -398,7 +399,7 @@ class Kopuro:
         params = {"from": since, "to": until, "type": event_type, "after": after, "limit": limit}
         content = self._connection.content(self._at("audit", "export"), params)
         *entries, last = [json_object(line) for line in content.splitlines()] or [{}]
-        if not {"next", "size", "checkpoint"} <= last.keys():
+        if not {"next", "size"} <= last.keys() or not isinstance(last.get("checkpoint"), str):
             raise DefectError("the hub's export breaks off")
         return cast(ExportPage, {"entries": entries, **last})
 

@@ -276,6 +276,9 @@ def test_parquet_says_what_it_needs_before_anything_is_asked(
     assert hub.requests_to(PATH) == []
 
 
-def test_an_answer_that_breaks_off_is_no_export(hub: FakeHub, run: Run, tmp_path: Path) -> None:
-    hub.script("GET", PATH, Answer(status=200, body=json.dumps(entry(0)).encode() + b"\n"))
+@pytest.mark.parametrize("last", [entry(0), {"next": None, "size": 9, "checkpoint": None}], ids=str)
+def test_an_answer_that_breaks_off_is_no_export(
+    hub: FakeHub, run: Run, tmp_path: Path, last: dict[str, Any]
+) -> None:
+    hub.script("GET", PATH, Answer(status=200, body=json.dumps(last).encode() + b"\n"))
     assert run("export", str(tmp_path / "x")).code == 8
