@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -85,7 +85,7 @@ class VaultHandlers:
         self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterable[Outgoing]:
         """Sealed cases come into custody, sealed notes pass through."""
-        work = self._begin(transaction, messages, now)
+        work = self._take(transaction, {message.partition_key for message in messages}, now)
         for message in messages:
             match message.data:
                 case CaseSealed() as letter:
@@ -104,7 +104,7 @@ class VaultHandlers:
         A completed referral's case is erased too: the acceptor has it, and the hub has no further use
         for it.
         """
-        work = self._begin(transaction, messages, now)
+        work = self._take(transaction, {message.partition_key for message in messages}, now)
         for message in messages:
             match message.data:
                 case OfferAccepted() as fact:
@@ -128,11 +128,14 @@ class VaultHandlers:
 
     def release_waiting(self, transaction: Connection, now: dt.datetime) -> Iterable[Outgoing]:
         """Releases held cases whose acceptors have published a key since they accepted."""
-        work = _Work(now=now, custodies={})
-        for acceptor in self.releasable(transaction):
-            for custody in self._store.waiting_for(transaction, acceptor, _RELEASED_AT_ONCE):
-                work.custodies[custody.referral_id] = custody
-        return self._finish(transaction, work)
+        # Named first, for each acceptor some, so that a key which turns out unusable holds up nobody else's;
+        # then taken all together, in the order that every batch takes them in.
+        waiting = {
+            referral_id
+            for acceptor in self.releasable(transaction)
+            for referral_id in self._store.waiting_for(transaction, acceptor, _RELEASED_AT_ONCE)
+        }
+        return self._finish(transaction, self._take(transaction, waiting, now))
 
     # What each message does
 
@@ -218,8 +221,7 @@ class VaultHandlers:
 
     # A batch's beginning and end
 
-    def _begin(self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime) -> _Work:
-        referrals = {message.partition_key for message in messages}
+    def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> _Work:
         return _Work(now=now, custodies=self._store.take(transaction, referrals))
 
     def _finish(self, transaction: Connection, work: _Work) -> Iterable[Outgoing]:

@@ -16,9 +16,9 @@ from services.vault.domain.sealed import SealedCase
 class CustodyStore(Protocol):
     """Custodies and the sealed cases that belong to them.
 
-    Durable with the transaction. The custodies that `take` and `waiting_for` give are the caller's alone
-    until the transaction ends (row locks, taken in one order): what was decided on them still holds when
-    it is written, so a case is released once, however many consumers meet at it.
+    Durable with the transaction. The custodies that `take` gives are the caller's alone until the
+    transaction ends (row locks, taken in one order): what was decided on them still holds when it is
+    written, so a case is released once, however many consumers meet at it.
     """
 
     def take(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, Custody]:
@@ -29,8 +29,8 @@ class CustodyStore(Protocol):
         """The organisations that accepted cases which are held, and so wait for their keys."""
         ...
 
-    def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[Custody]:
-        """Some of the custodies that wait for this acceptor's key."""
+    def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[str]:
+        """The referrals of some custodies that wait for this acceptor's key. None of them is taken yet."""
         ...
 
     def put(self, transaction: Connection, custodies: Iterable[Custody], now: dt.datetime) -> None:

@@ -28,7 +28,7 @@ _AWAITED = Statement(
     "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL ORDER BY acceptor"
 )
 _WAITING_FOR = Statement(
-    f"{_CUSTODY} WHERE state = 'held' AND acceptor = ? ORDER BY referral_id LIMIT ?", postgresql=_LOCKED
+    "SELECT referral_id FROM custodies WHERE state = 'held' AND acceptor = ? ORDER BY referral_id LIMIT ?"
 )
 _PUT = Statement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
@@ -57,9 +57,9 @@ class SqlCustodyStore:
         """See `ports.CustodyStore`."""
         return [acceptor for (acceptor,) in _AWAITED.run(transaction)]
 
-    def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[Custody]:
+    def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[str]:
         """See `ports.CustodyStore`."""
-        return [_custody(*row) for row in _WAITING_FOR.run(transaction, acceptor, limit)]
+        return [referral_id for (referral_id,) in _WAITING_FOR.run(transaction, acceptor, limit)]
 
     def put(self, transaction: Connection, custodies: Iterable[Custody], now: dt.datetime) -> None:
         """See `ports.CustodyStore`."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -157,6 +158,41 @@ def test_consumers_that_meet_at_the_same_cases_release_each_once(vault: Workbenc
     released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, CaseLetter)]
     assert sorted(released) == referrals
     assert vault.parked() == 0
+
+
+def test_a_turn_of_releases_and_a_batch_do_not_wait_for_each_other(postgres_database: str) -> None:
+    """Both take custodies in one order, whoever the acceptors are. (SQLite has one writer.)"""
+    vault = Workbench(postgres_database)
+    key = vault.keys.published.pop(ACCEPTOR)
+    first, second = (f"01930f6e-5d2a-7c11-8a4f-0b6d2f9c1b{n:02d}" for n in range(2))
+    # The acceptor that comes first has the referral that comes last.
+    for referral, acceptor in ((first, STRANGER), (second, ACCEPTOR)):
+        vault.receive(
+            case_letter(sealed_to_hub(vault), referral=referral), acceptance(acceptor, referral=referral)
+        )
+    vault.keys.published[ACCEPTOR] = key
+    vault.keys.publish(STRANGER)
+    with ThreadPoolExecutor(1) as pool:
+        with vault.database.write() as transaction:
+            SqlCustodyStore().take(transaction, [first])
+            turn = pool.submit(vault.release_waiting)
+            until_somebody_waits(vault)
+            SqlCustodyStore().take(transaction, [second])
+        turn.result(20)
+    released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, CaseLetter)]
+    assert sorted(released) == [first, second]
+    vault.database.close()
+
+
+def until_somebody_waits(vault: Workbench) -> None:
+    """Until a transaction waits for another one's lock."""
+    deadline = time.monotonic() + 20
+    while True:
+        with vault.database.read() as transaction:
+            if transaction.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("known", [True, False])
