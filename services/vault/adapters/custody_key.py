@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from contracts.organization import SealingKey
 from services.vault.adapters import sealing
+from services.vault.domain.base64url import decoded, encoded
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.ports import UnusableKey
 
@@ -23,8 +24,8 @@ class CustodyKeyInMemory:
         """Raises ValueError unless it is a private X25519 key (RFC 8037). The text never repeats it."""
         try:
             usable = (private_jwk["kty"], private_jwk["crv"]) == ("OKP", "X25519")
-            self._key = X25519PrivateKey.from_private_bytes(sealing.decoded(private_jwk["d"]))
-            x = sealing.encoded(self._key.public_key().public_bytes_raw())
+            self._key = X25519PrivateKey.from_private_bytes(decoded(private_jwk["d"]))
+            x = encoded(self._key.public_key().public_bytes_raw())
             # A key whose public half is another one would open nothing that was sealed to it.
             usable = usable and private_jwk["x"] == x
         except (KeyError, TypeError, ValueError):

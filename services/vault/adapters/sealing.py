@@ -9,7 +9,6 @@ by the header that it reads. The tests hold this to such a library, both ways, a
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode, urlsafe_b64encode
 from functools import lru_cache
 from secrets import token_bytes
 from typing import Any
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from services.vault.domain.base64url import decoded, encoded
 from services.vault.domain.sealed import CONTENT_ENCRYPTION, KEY_MANAGEMENT
 
 _KEY, _IV, _TAG = 32, 12, 16  # bytes
@@ -73,16 +73,6 @@ def thumbprint(x: str) -> str:
     """RFC 7638, of an X25519 public key (RFC 8037 §2)."""
     members = f'{{"crv":"X25519","kty":"OKP","x":"{x}"}}'
     return encoded(hashlib.sha256(members.encode("ascii")).digest())
-
-
-def encoded(data: bytes) -> str:
-    """Base64url without padding (RFC 7515 §2)."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def decoded(text: str) -> bytes:
-    """Raises ValueError for what is not base64url."""
-    return b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
 @lru_cache(maxsize=1024)

@@ -9,13 +9,13 @@ is useless without it, and whoever destroys `wrapped_key` has erased the case, w
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from contracts.errors import Refused
+from services.vault.domain.base64url import decoded
 
 # An allow-list, not a default. No `zip`: what is compressed and encrypted tells about its content by its
 # length, and expands without bound.
@@ -70,7 +70,7 @@ def unreadable(detail: str) -> Refused:
 
 def _header(segment: str) -> dict[str, Any]:
     try:
-        header = orjson.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+        header = orjson.loads(decoded(segment))
     except ValueError:
         header = None
     if not isinstance(header, dict):

@@ -68,3 +68,10 @@ def test_a_header_that_is_no_object_is_refused(header: Any) -> None:
 def test_a_header_that_is_not_base64_is_refused() -> None:
     with pytest.raises(Refused, match="cannot be read"):
         SealedCase.split("A.b.c.d.e").kid()
+
+
+@pytest.mark.parametrize("looser", ["=", "==", "!", "\n"])
+def test_a_header_that_is_base64_but_not_base64url_is_refused(looser: str) -> None:
+    segment, rest = compact(GOOD).split(".", 1)
+    with pytest.raises(Refused, match="cannot be read"):
+        SealedCase.split(f"{segment}{looser}.{rest}").kid()
