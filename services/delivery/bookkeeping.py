@@ -32,7 +32,7 @@ class Acknowledgement:
     message_ids: Sequence[str]
 
 
-# For each message: done, or why not.
+# For each message that was named: done, or why not.
 Results = Sequence[bool | KopuroError]
 
 
@@ -57,7 +57,7 @@ class Bookkeeping:
     def write(
         self, transaction: Connection, commands: Sequence[HandOut | Acknowledgement]
     ) -> Sequence[Results]:
-        """Durable with the transaction. For each command its results, in order.
+        """Durable with the transaction. For each command its results, in order; a hand-out has none.
 
         Hand-outs come first: whoever acknowledges what another of its polls is just being handed is not
         too early.
@@ -95,7 +95,7 @@ class Bookkeeping:
             return True
 
         results = [
-            [True for _ in command.sequences]
+            ()
             if isinstance(command, HandOut)
             else [answer(command.organization, message_id) for message_id in command.message_ids]
             for command in commands
