@@ -31,7 +31,7 @@ class ReferralStore(Protocol):
 
     Durability and atomicity are the transaction's. Concurrency: a referral read by `load` for a change
     stays as it is until the transaction ends (SQLite: one writer; PostgreSQL: row locks), and `save`
-    writes an offer only if it is still in the state that was read: an offer closes once.
+    writes an offer only if it is still in the state that was read: an offer leaves a state once.
     """
 
     def load(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
