@@ -1,7 +1,8 @@
 """What happens to a batch of deliveries between taking and acknowledging.
 
-One transaction holds the inbox rows, the handler's state and its outbox rows. When it fails, the batch is
-replayed one by one, so that only the message at fault is parked and its neighbours pass.
+One transaction holds the inbox rows (but for audit, whose log is its inbox), the handler's state and its
+outbox rows. When it fails, the batch is replayed one by one, so that only the message at fault is parked and
+its neighbours pass.
 """
 
 from __future__ import annotations
@@ -58,6 +59,14 @@ class _Decoded(Generic[M]):
     message: M
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Hopeless:
+    """To be parked, and why."""
+
+    delivery: Delivery
+    reason: str
+
+
 class BatchProcessor(Generic[M]):
     """A consumer of one queue or several, without its connection."""
 
@@ -94,7 +103,7 @@ class BatchProcessor(Generic[M]):
 
         Only then may they be acknowledged. Raises DatabaseUnavailable: none of that is certain then.
         """
-        decoded = self._decoded(deliveries)
+        decoded, hopeless = self._decoded(deliveries)
         try:
             self._apply(decoded)
         except DatabaseUnavailable:
@@ -103,7 +112,8 @@ class BatchProcessor(Generic[M]):
             if len(decoded) > 1:
                 _log.warning("batch failed, replaying one by one", extra={"reason": reason_of(error)})
             for one in decoded:
-                self._apply_alone(one, attempts=0)
+                hopeless += self._apply_alone(one, attempts=0)
+        self._park(hopeless)
         self._after_commit()
 
     def retry_due(self, limit: int = 100) -> int:
@@ -112,25 +122,27 @@ class BatchProcessor(Generic[M]):
         with self._database.read() as transaction:
             due = self._retries.due(transaction, now, limit)
         for retry in due:
-            for one in self._decoded([retry.delivery], retried=True):
-                self._apply_alone(one, attempts=retry.attempts)
+            decoded, hopeless = self._decoded([retry.delivery])
+            for one in decoded:
+                hopeless += self._apply_alone(one, attempts=retry.attempts)
+            self._park(hopeless, retried=True)
         if due:
             self._after_commit()
         return len(due)
 
-    def _decoded(self, deliveries: Sequence[Delivery], *, retried: bool = False) -> list[_Decoded[M]]:
-        decoded = []
+    def _decoded(self, deliveries: Sequence[Delivery]) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
+        decoded, hopeless = [], []
         for delivery in deliveries:
             try:
                 message = self._decode(delivery.body)
             except Malformed as error:
-                self._park(delivery, error, retried=retried)
+                hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue
             if delivery.message_id != message.id:
                 # the id within counts, which the inbox knows: two messages never share a retry row
                 delivery = replace(delivery, message_id=message.id)
             decoded.append(_Decoded(delivery=delivery, message=message))
-        return decoded
+        return decoded, hopeless
 
     def _apply(self, batch: Sequence[_Decoded[M]]) -> None:
         now = self._clock.now()
@@ -149,15 +161,14 @@ class BatchProcessor(Generic[M]):
         self._metrics.consumed.labels(self.consumer, "known").inc(len(batch) - len(messages))
         self._metrics.batch_size.labels(self.consumer).observe(len(batch))
 
-    def _apply_alone(self, one: _Decoded[M], *, attempts: int) -> None:
+    def _apply_alone(self, one: _Decoded[M], *, attempts: int) -> list[_Hopeless]:
         try:
             self._apply([one])
         except DatabaseUnavailable:
             raise
         except Unavailable as error:
             if attempts + 1 >= MOST_ATTEMPTS:
-                self._park(one.delivery, error, retried=attempts > 0)
-                return
+                return [_Hopeless(delivery=one.delivery, reason=reason_of(error))]
             with self._database.write() as transaction:
                 self._retries.postpone(
                     transaction,
@@ -168,20 +179,22 @@ class BatchProcessor(Generic[M]):
                 )
             self._metrics.consumed.labels(self.consumer, "postponed").inc()
         except Exception as error:  # noqa: BLE001 - this is where a poison message is taken aside
-            self._park(one.delivery, error, retried=attempts > 0)
+            return [_Hopeless(delivery=one.delivery, reason=reason_of(error))]
         else:
             if attempts:
                 with self._database.write() as transaction:
                     self._retries.settle(transaction, one.delivery.message_id)
+        return []
 
-    def _park(self, delivery: Delivery, error: Exception, *, retried: bool) -> None:
-        reason = reason_of(error)
-        now = self._clock.now()
-        message = parked_message(delivery, consumer=self.consumer, reason=reason, now=now)
-        with self._database.write() as transaction:
-            # Through the outbox: the message is in our database before it leaves its queue.
-            self._outbox.add(transaction, [message])
-            if retried:
-                self._retries.settle(transaction, delivery.message_id)
-        self._metrics.consumed.labels(self.consumer, "parked").inc()
-        _log.error("message parked", extra={"consumer": self.consumer, "reason": reason})
+    def _park(self, hopeless: Sequence[_Hopeless], *, retried: bool = False) -> None:
+        # After all that can take effect: a database that fails a batch again and again parks nothing of it.
+        for one in hopeless:
+            now = self._clock.now()
+            message = parked_message(one.delivery, consumer=self.consumer, reason=one.reason, now=now)
+            with self._database.write() as transaction:
+                # Through the outbox: the message is in our database before it leaves its queue.
+                self._outbox.add(transaction, [message])
+                if retried:
+                    self._retries.settle(transaction, one.delivery.message_id)
+            self._metrics.consumed.labels(self.consumer, "parked").inc()
+            _log.error("message parked", extra={"consumer": self.consumer, "reason": one.reason})

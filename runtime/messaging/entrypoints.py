@@ -5,8 +5,10 @@
         self.handlers.events.process(deliveries)
 
 The method is given what has arrived, up to a limit, and returns when every effect is committed. Only then
-is the batch acknowledged, with one `multiple` ack. When the method raises (the database cannot be reached),
-nothing is acknowledged: the connection is closed, everything goes back to its queue, and comes again.
+is the batch acknowledged, with one `multiple` ack. When the method raises Unavailable (the database cannot
+be reached), nothing is acknowledged: the connection is closed, and everything goes back to its queue. The
+broker counts that, and parks what has gone back too often. So nothing is taken again before the method has
+returned for the very batch that failed, of which a copy is kept here.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from nameko.extensions import Entrypoint
 from contracts.errors import Unavailable
 from runtime.application import APPLICATION, Application
 from runtime.messaging.pace import Pace
-from runtime.messaging.ports import Consumer, Delivery
+from runtime.messaging.ports import BrokerUnavailable, Consumer, Delivery
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         super().__init__()
         self._queues = queues
         self._pace = Pace(pace)
+        self._failed: Sequence[Delivery] = ()
         self._stopping = False
         self._ended: Event | None = None
 
@@ -84,14 +87,26 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
                 self._ended.send()
 
     def _once(self, consumer: Consumer) -> None:
+        if self._failed:
+            self._work(self._failed)
+            # Its messages come once more, to an inbox (in audit: to a log) that knows them.
+            self._failed = ()
         self._pace.keep()
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
         self._pace.begin(full=len(deliveries) >= BATCH)
         if deliveries:
-            self._work(deliveries)
-            # Committed, not yet acknowledged: a crash here delivers the batch again to an inbox
-            # that knows it.
+            self._process(deliveries)
+            # Committed, not yet acknowledged: a crash here delivers the batch again, likewise.
             consumer.acknowledge(deliveries)
+
+    def _process(self, deliveries: Sequence[Delivery]) -> None:
+        try:
+            self._work(deliveries)
+        except BrokerUnavailable:
+            raise  # here only connecting again helps
+        except Unavailable:
+            self._failed = deliveries
+            raise
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         done = Event()

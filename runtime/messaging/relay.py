@@ -119,8 +119,8 @@ class Relay:
         self._ended.wait()
 
     def _forget(self, confirmed: Sequence[tuple[int, Outgoing]]) -> None:
-        # Confirmed, row not yet deleted: a crash here publishes them once more, and inboxes know them. For
-        # the same reason the deletion need not wait for the disk.
+        # Confirmed, row not yet deleted: a crash here publishes them once more, to inboxes (and audit's log)
+        # that know them. For the same reason the deletion need not wait for the disk.
         if confirmed:
             with self._database.write(durable=False) as transaction:
                 self._outbox.forget(transaction, [number for number, _ in confirmed])

@@ -6,7 +6,6 @@ import pytest
 
 from contracts.errors import Unavailable
 from runtime.messaging.ports import Delivery
-from services.routing import gate
 from services.routing.gate import AfterDirectory
 from tests.unit.services.routing.workbench import delivery, submitted
 
@@ -22,19 +21,12 @@ class Recorder:
 
 
 def test_facts_pass_once_the_directory_is_complete() -> None:
-    reasons = ["not yet", "not yet", None, None]
+    reasons = ["The copy of the directory is not complete yet.", None]
     recorder = Recorder()
     batch = [delivery(submitted(REFERRAL))]
     entry = AfterDirectory(recorder, lambda: reasons.pop(0))
+    with pytest.raises(Unavailable, match="not complete yet"):
+        entry.process(batch)
+    assert recorder.processed == []
     entry.process(batch)
     assert recorder.processed == [batch]
-    entry.process(batch)
-    assert recorder.processed == [batch, batch]
-
-
-def test_held_facts_go_back_to_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "HELD_SECONDS", 0.01)
-    recorder = Recorder()
-    with pytest.raises(Unavailable):
-        AfterDirectory(recorder, lambda: "not yet").process([delivery(submitted(REFERRAL))])
-    assert recorder.processed == []
