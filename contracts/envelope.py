@@ -16,6 +16,7 @@ from contracts.facts import CATALOGUE, Fact
 from contracts.records import Malformed, aware, read
 
 CONTENT_TYPE = "application/cloudevents+json"
+LONGEST_ID = 64
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
@@ -95,7 +96,7 @@ class Envelope:
             raise Malformed("/specversion: not a CloudEvent of version 1.0")
         try:
             envelope = cls(
-                id=_text(raw, "id"),
+                id=_id(raw),
                 source=_text(raw, "source"),
                 type=_text(raw, "type"),
                 time=aware(dt.datetime.fromisoformat(_text(raw, "time"))),
@@ -142,6 +143,15 @@ def _text(raw: Mapping[str, Any], name: str) -> str:
     value = raw[name]
     if not isinstance(value, str) or not value:
         raise Malformed(f"/{name}: not a text")
+    return value
+
+
+def _id(raw: Mapping[str, Any]) -> str:
+    # Whoever receives a message remembers it by its id, and no database may cut that short: it might look
+    # known, and its message be lost.
+    value = _text(raw, "id")
+    if len(value) > LONGEST_ID or "\0" in value:
+        raise Malformed(f"/id: longer than {LONGEST_ID} characters, or with a NUL")
     return value
 
 

@@ -11,7 +11,7 @@ import datetime as dt
 import traceback
 from pathlib import Path
 
-from contracts.envelope import Envelope
+from contracts.envelope import LONGEST_ID, Envelope
 from contracts.errors import KopuroError
 from contracts.records import Malformed
 from contracts.topology import DIRECT, parked
@@ -26,12 +26,18 @@ _ROOT = Path(__file__).parents[2]
 
 
 def parked_message(delivery: Delivery, *, consumer: str, reason: str, now: dt.datetime) -> Outgoing:
-    """The message for the consumer's parking queue."""
+    """The message for the consumer's parking queue, under the event's own id and partition key where those
+    can be read: what came with the delivery may be said of another event in the same parcel."""
+    try:
+        envelope = Envelope.decode(delivery.body)
+        message_id, partition_key = envelope.id, envelope.partition_key
+    except Malformed:
+        message_id, partition_key = delivery.message_id, delivery.headers.get("partitionkey", "")
     return Outgoing(
         exchange=DIRECT,
         routing_key=parked(consumer),
-        message_id=_storable(delivery.message_id or "unknown", 64),
-        partition_key=_storable(_partition_key(delivery), 200),
+        message_id=_storable(message_id or "unknown", LONGEST_ID),
+        partition_key=_storable(partition_key, 200),
         body=delivery.body,
         headers={
             REASON: _storable(reason, 500),
@@ -40,13 +46,6 @@ def parked_message(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
             ROUTING_KEY: _storable(delivery.routing_key, 255),
         },
     )
-
-
-def _partition_key(delivery: Delivery) -> str:
-    try:
-        return Envelope.decode(delivery.body).partition_key
-    except Malformed:
-        return delivery.headers.get("partitionkey", "")
 
 
 def _storable(text: str, length: int) -> str:

@@ -9,8 +9,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, text
 
+from contracts import envelope
 from contracts.errors import Defect, Refused, Unavailable
+from contracts.facts import ReplicaRequested
+from contracts.topology import Queue, Topology
 from runtime.messaging.inbox import Inbox
+from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.parcels import pack
+from runtime.messaging.ports import Outgoing
 from runtime.messaging.retries import MOST_ATTEMPTS, Retries, delay_after
 from runtime.storage.database import Database, DatabaseUnavailable
 from tests.messaging.workshop import SECRET, START, TABLES, Workshop, deliveries, delivery, opened
@@ -97,13 +103,35 @@ def test_an_id_too_long_to_remember_is_parked(postgres_database: str) -> None:
         assert [m.body for m in workshop.parked()] == [b"x" * 100]
 
 
-def test_an_id_that_a_database_would_cut_short_is_parked_and_not_taken_for_a_known_one(
-    workshop: Workshop,
-) -> None:
-    workshop.processor.process(deliveries("a"))
-    workshop.processor.process(deliveries("a\0b", "c"))
-    assert workshop.effects() == ["a", "c"]
-    assert [m.body for m in workshop.parked()] == [b"a\0b"]
+def test_events_of_one_parcel_are_parked_each_under_its_own_name(database_url: str) -> None:
+    requested = [event("a", "key of a"), event("b", "key of b"), event("c\0c", "key of c"), event("d", "d")]
+    unknown = requested[1].replace(b"kopuro.replica.requested.v1", b"kopuro.star.seen.v9")
+    (parcel,) = pack(
+        Outgoing(exchange="", routing_key="letters.1", message_id="a", partition_key="key of a", body=body)
+        for body in (requested[0], unknown, *requested[2:])
+    )
+    broker = MemoryBroker()
+    broker.declare(Topology(exchanges=(), queues=(Queue(name="letters.1"),), bindings=()))
+    broker.publisher().publish([parcel])
+    with opened(database_url) as database:
+        workshop = Workshop(database, decode=envelope.decode)
+        workshop.processor.process(broker.consumer(["letters.1"], 1).take(10, 1))
+        assert workshop.effects() == ["a", "d"]
+        parked = {m.body: (m.message_id, m.partition_key) for m in workshop.parked()}
+    # what names itself in no way that can be used has the name that its message came with
+    assert parked == {unknown: ("b", "key of b"), requested[2]: ("a", "key of a")}
+
+
+def event(id_: str, partition_key: str) -> bytes:
+    return envelope.Event(
+        id=id_,
+        source="/kg/test",
+        time=START,
+        partition_key=partition_key,
+        correlation_id=id_,
+        causation_id=None,
+        data=ReplicaRequested(queue="somebody.directory"),
+    ).encode()
 
 
 @pytest.mark.parametrize("name", ['it\'s "so"?%', "Айгерим", "\u2028", "null", "1e400", " "])

@@ -21,14 +21,14 @@ from contracts.facts import CaseSealed, Fact, ReplicaRequested
 from contracts.topology import DIRECT, Queue, Topology, hub_topology, parking_queue, work_queue
 from kopuro_client.commands import ExitCode, main
 from runtime.messaging import rabbit_browser
-from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.batches import BatchProcessor, Message
 from runtime.messaging.dead_letters import DeadLetters
 from runtime.messaging.parking import parked_message
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publisher
 from runtime.messaging.rabbit_browser import RabbitBrowsers
 from runtime.messaging.rabbitmq import RabbitBroker
 from sandbox.broker import PrivateBroker
-from tests.messaging.workshop import SECRET, START, TABLES, Letter, Workshop, opened
+from tests.messaging.workshop import SECRET, START, TABLES, Workshop, opened
 
 LETTERS = Topology(
     exchanges=(),
@@ -209,7 +209,7 @@ def workshop(sqlite_database: str) -> Iterator[Workshop]:
         yield Workshop(database)
 
 
-def processed(office: PostOffice, workshop: Workshop, count: int) -> BatchProcessor[Letter]:
+def processed(office: PostOffice, workshop: Workshop, count: int) -> BatchProcessor[Message]:
     """The consumer takes so many from its queue; what it parks is published as its relay would."""
     before = len(workshop.parked())
     workshop.processor.process(office.take("letters.1", count))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Column, Connection, MetaData, String, Table, func, insert, select
 
 from contracts.records import Malformed
-from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.batches import BatchProcessor, Message
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
@@ -52,7 +52,7 @@ def decode(body: bytes) -> Letter:
     return Letter(id=body.decode())
 
 
-def answer_to(letter: Letter) -> Outgoing:
+def answer_to(letter: Message) -> Outgoing:
     return Outgoing(
         exchange="",
         routing_key="answers",
@@ -84,7 +84,7 @@ class Workshop:
     faults: what handling a letter of that id raises, after its effect was written.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, decode: Callable[[bytes], Message] = decode) -> None:
         self.database = database
         self.clock = HandClock()
         self.faults: dict[str, Exception] = {}
@@ -105,7 +105,7 @@ class Workshop:
             METADATA.create_all(connection)
 
     def handle(
-        self, transaction: Connection, letters: Sequence[Letter], now: dt.datetime
+        self, transaction: Connection, letters: Sequence[Message], now: dt.datetime
     ) -> Iterable[Outgoing]:
         for letter in letters:
             transaction.execute(insert(EFFECTS), {"message_id": letter.id})

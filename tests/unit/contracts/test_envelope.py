@@ -67,6 +67,16 @@ def test_a_required_attribute_is_a_text(name: str, value: Any) -> None:
     assert malformed({**MESSAGE, name: value}) == f"/{name}: not a text"
 
 
+@pytest.mark.parametrize("id_", ["i" * 65, "nul\0nul", "\0"])
+def test_an_id_that_a_database_would_cut_short_or_refuse_is_malformed(id_: str) -> None:
+    assert malformed({**MESSAGE, "id": id_}) == "/id: longer than 64 characters, or with a NUL"
+
+
+@pytest.mark.parametrize("id_", ["i" * 64, "Айгерим", " "])
+def test_any_other_text_is_an_id(id_: str) -> None:
+    assert decode(json.dumps({**MESSAGE, "id": id_}).encode()).id == id_
+
+
 @pytest.mark.parametrize("name", ["causationid", "traceparent"])
 def test_an_optional_attribute_may_be_absent_or_null_and_is_otherwise_a_text(name: str) -> None:
     absent = {key: value for key, value in MESSAGE.items() if key != name}
