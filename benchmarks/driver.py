@@ -40,6 +40,8 @@ _PAGE = 200
 _WAIT_SECONDS = 5
 _LONGEST_BATCH = 500
 EARLY_SECONDS = 0.02
+# A second; above, referrals come in batches.
+HIGHEST_SINGLE_RATE = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,11 +155,11 @@ class Driver:
         await asyncio.gather(*tasks)
 
     async def offer_load(self, rate: float, *, seconds: float) -> None:
-        """Submits at a fixed rate, whether anything comes back or not: single requests up to 100 a second.
+        """Submits at a fixed rate, whether anything comes back or not.
 
-        Above, a batch every 100 ms.
+        Single requests up to HIGHEST_SINGLE_RATE; above, a batch every 100 ms.
         """
-        size = 1 if rate <= 100 else round(rate / 10)
+        size = 1 if rate <= HIGHEST_SINGLE_RATE else round(rate / 10)
         start = time.monotonic()
         tasks = []
         for number in range(round(rate * seconds / size)):
@@ -169,13 +171,16 @@ class Driver:
         await asyncio.gather(*tasks)
 
     async def all_closed(self, timeout: float) -> None:
-        """Waits until every submitted loop is closed. Raises TimeoutError that says how many are not."""
+        """Waits until every submitted loop is closed, and everybody in it has been told every step.
+
+        Raises TimeoutError that says of how many that is not so.
+        """
         deadline = time.monotonic() + timeout
         # With the last acknowledgement too: the next driver must not find what is this one's.
-        while self.closed < self.submitted or self._tasks - self._watching:
+        while (left := self.timings.unfinished()) or self._tasks - self._watching:
             self._check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.submitted - self.closed} of {self.submitted} loops are not closed")
+                raise TimeoutError(f"{len(left)} of {self.submitted} loops are not closed")
             await self._change(0.05)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

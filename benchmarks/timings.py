@@ -25,6 +25,11 @@ class Timings:
     completed: Clock = field(default_factory=dict)
     closed: Clock = field(default_factory=dict)
 
+    def unfinished(self) -> set[str]:
+        """Referrals submitted of which some step has not been seen in a mailbox yet."""
+        seen = (self.offered, self.accepted, self.progressed, self.completed, self.closed)
+        return {referral for step in seen for referral in self.submitted.keys() - step.keys()}
+
     def latencies(self, since: float = 0.0, until: float = math.inf) -> Mapping[str, list[float]]:
         """Seconds between each two steps that belong together, of referrals submitted in `[since, until)`."""
         pairs = {

@@ -23,6 +23,15 @@ def test_an_offer_may_be_seen_before_the_door_has_answered() -> None:
     assert timings.latencies()["submit_to_offer"] == [0.5]
 
 
+def test_a_referral_is_unfinished_until_every_step_was_seen() -> None:
+    seen = {"a": 2.0}
+    timings = Timings(submitted={"a": 1.0}, offered=seen, accepted=seen, progressed=seen, closed=seen)
+    assert timings.unfinished() == {"a"}
+
+    timings.completed["a"] = 3.0
+    assert timings.unfinished() == set()
+
+
 def test_the_warm_up_is_not_counted() -> None:
     timings = Timings(submitted={"cold": 1.0, "warm": 10.0}, offered={"cold": 9.0, "warm": 10.5})
 
