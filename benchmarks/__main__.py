@@ -11,23 +11,23 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
-from benchmarks import report
+from benchmarks import journey_tables, report
 from benchmarks.charts import Bar, bars
 from benchmarks.comparison import CEILING, FASTSTREAM, NAMEKO, OURS, Bench, Effort
-from benchmarks.figures import Spread, ratios, spread
+from benchmarks.driver import HIGHEST_SINGLE_RATE
+from benchmarks.figures import spread
 from benchmarks.journey import Measured, Plan, count_fsyncs
 from benchmarks.ours import OurHub
 from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
 from sandbox.supervisor import sigterm_raises
 
-_STEPS = ("submit_to_offer", "accept_to_confirmation", "progress_to_confirmation", "complete_to_confirmation")
+Number = TypeVar("Number", int, float)
 
 FULL = Effort(plan=Plan(seconds=15, loads=(50, 100, 200)))
 QUICK = Effort(
@@ -57,14 +57,14 @@ class Run:
         """Our own closed loops: throughput, latencies, what each process used."""
         measured = self.bench.rounds([OURS], self.rounds)
         self.document["journey"] = measured
-        _print_journey(measured)
+        _say(journey_tables.journey(measured))
 
     def peers(self) -> None:
         """Ours beside the peers and the bare broker."""
         measured = self.bench.rounds([OURS, NAMEKO, FASTSTREAM, CEILING], self.rounds)
         self.document["peers"] = measured
-        _print_journey(measured)
-        _print_ratios(measured)
+        _say(journey_tables.journey(measured))
+        _say("\n" + journey_tables.comparison(measured))
         self._draw(measured)
 
     def fsyncs(self) -> None:
@@ -80,7 +80,7 @@ class Run:
         self.bench.with_system(OURS, count)
         self.document["fsyncs_a_loop"] = found
         if not found:
-            _say("fsyncs: not counted, strace is not installed")
+            _say("fsyncs: not counted: strace is not installed, or may not trace")
             return
         _say("\nfsyncs a closed loop at 50/s, traced: " + report.listed(found))
 
@@ -88,7 +88,7 @@ class Run:
         """The bare broker alone."""
         measured = self.bench.rounds([CEILING], self.rounds)
         self.document["ceiling"] = measured
-        rate = _over(measured, CEILING, "saturation", "rate")
+        rate = journey_tables.over(measured, CEILING, "saturation", "rate")
         _say(f"bare broker: {report.written(rate)} loops/s worth of deliveries")
 
     def submit(self) -> None:
@@ -200,7 +200,9 @@ class Run:
         ):
             shown = [
                 Bar(
-                    name=names[name], figure=_over(measured, name, "saturation", figure), is_ours=name == OURS
+                    name=names[name],
+                    figure=journey_tables.over(measured, name, "saturation", figure),
+                    is_ours=name == OURS,
                 )
                 for name in names
                 if figure in measured[0][name]["saturation"]
@@ -217,17 +219,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", choices=commands, default="all")
-    parser.add_argument("--rounds", type=int, help="5; with --quick 1")
+    parser.add_argument("--rounds", type=_positive(int), help="5; with --quick 1")
     parser.add_argument("--quick", action="store_true", help="a smoke test: shorter, fewer, of no meaning")
     parser.add_argument("--json", type=Path, help="write every figure here")
     parser.add_argument("--charts", type=Path, help="draw the charts into this folder")
-    parser.add_argument("--directory", type=Path, help="where databases and broker lie; else a temporary one")
-    parser.add_argument("--referrals", type=int, help="growth: of history, 1,000,000; with --quick 500")
-    parser.add_argument("--days", type=int, help="growth: over which the history is spread, 365")
-    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), help="growth: both")
-    parser.add_argument("--minutes", type=float, help="soak: 20; with --quick 0.5")
-    parser.add_argument("--rate", type=float, default=50.0, help="soak: referrals a second, 50")
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        help="where databases and broker lie, else where temporary files do; growth on PostgreSQL, run by"
+        " root: one that other users may enter",
+    )
+    parser.add_argument(
+        "--referrals", type=_positive(int), help="growth: of history, 1,000,000; with --quick 500"
+    )
+    parser.add_argument("--days", type=_positive(int), help="growth: over which the history is spread, 365")
+    parser.add_argument(
+        "--database", choices=("sqlite", "postgresql", "both"), help="growth: both; with --quick sqlite"
+    )
+    parser.add_argument("--minutes", type=_positive(float), help="soak: 20; with --quick 0.5")
+    parser.add_argument("--rate", type=_positive(float), default=50.0, help="soak: referrals a second, 50")
     given = parser.parse_args(arguments)
+    if given.rate > HIGHEST_SINGLE_RATE:
+        # Of a batch's lines nobody knows when each was admitted.
+        parser.error(f"soak: single requests, {HIGHEST_SINGLE_RATE} a second at most")
     database = given.database or ("sqlite" if given.quick else "both")
     with sigterm_raises(), _place(given.directory) as (directory, broker):
         run = Run(
@@ -255,6 +269,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _positive(kind: Callable[[str], Number]) -> Callable[[str], Number]:
+    """Reads a number of the command line."""
+
+    def read(text: str) -> Number:
+        with suppress(ValueError):
+            if (number := kind(text)) > 0:
+                return number
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+
+    return read
+
+
 @contextmanager
 def _place(parent: Path | None) -> Iterator[tuple[Path, PrivateBroker]]:
     """A directory and a broker that are gone afterwards, however it ends."""
@@ -269,80 +295,6 @@ def _place(parent: Path | None) -> Iterator[tuple[Path, PrivateBroker]]:
 def _say(text: str, stream: TextIO = sys.stdout) -> None:
     stream.write(text + "\n")
     stream.flush()
-
-
-def _over(measured: Sequence[Mapping[str, Any]], name: str, phase: str, figure: str) -> Spread:
-    return spread([one[name][phase][figure] for one in measured])
-
-
-def _print_journey(measured: Sequence[Mapping[str, Any]]) -> None:
-    phases = list(measured[0][OURS])
-    rows = []
-    for phase in phases:
-        steps = [
-            " / ".join(
-                f"{median(one[OURS][phase]['latency_ms'][step][p] for one in measured):.0f}"
-                for p in ("p50", "p99")
-            )
-            for step in _STEPS
-        ]
-        rows.append([phase, report.written(_over(measured, OURS, phase, "rate")), *steps])
-    head = ["load", "closed loops/s", "submit to offer", "accept", "progress", "complete"]
-    _say("\nKopuro: p50 / p99 in ms, from what was said to what is in a mailbox")
-    _say(report.table(head, rows))
-    for name in (name for name in measured[0] if name != CEILING):
-        usages = [one[name]["saturation"]["usage"] for one in measured]
-        processes = list(usages[0]["cpu_ms_a_loop"])
-        rows = [
-            [
-                process,
-                *(
-                    f"{median(usage[kind][process] for usage in usages):.2f}"
-                    if process in usages[0][kind]
-                    else ""
-                    for kind in ("cpu_ms_a_loop", "commits_a_loop", "resident_mib")
-                ),
-            ]
-            for process in processes
-        ]
-        _say(f"\n{name} at saturation, a closed loop")
-        _say(report.table(["process", "CPU ms", "commits", "MiB"], rows))
-
-
-def _print_ratios(measured: Sequence[Mapping[str, Any]]) -> None:
-    rates = [{name: one[name]["saturation"]["rate"] for name in one} for one in measured]
-    cpu = [
-        {name: 1000 / one[name]["saturation"]["cpu_ms_a_loop"] for name in one if name != CEILING}
-        for one in measured
-    ]
-    faster, cheaper = ratios(rates, of=OURS), ratios(cpu, of=OURS)
-    rows = []
-    for name in (OURS, NAMEKO, FASTSTREAM, CEILING):
-        phase = measured[0][name]["saturation"]
-        rows.append(
-            [
-                name,
-                report.written(_over(measured, name, "saturation", "rate")),
-                report.written(faster[name], 2) if name in faster else "1",
-                ""
-                if name == CEILING
-                else report.written(_over(measured, name, "saturation", "cpu_ms_a_loop")),
-                report.written(cheaper[name], 2) if name in cheaper else ("" if name == CEILING else "1"),
-                f"{phase['messages_a_loop']:.1f}",
-                f"{phase['commits_a_loop']:.2f}" if "commits_a_loop" in phase else "",
-            ]
-        )
-    head = [
-        "at saturation",
-        "closed loops/s",
-        "kopuro is so many times as fast",
-        "CPU ms a loop",
-        "and so many times as cheap",
-        "messages",
-        "commits",
-    ]
-    _say("")
-    _say(report.table(head, rows))
 
 
 if __name__ == "__main__":

@@ -140,7 +140,9 @@ class GrowthBench:
         with ExitStack() as stack:
             template, server = None, None
             if database == POSTGRESQL:
-                server = stack.enter_context(PostgresServer(settings=_SERVER))
+                # Beside our own directory, which nobody else may enter: run by root it is another user's.
+                server = PostgresServer(settings=_SERVER, parent=self.directory.parent)
+                stack.enter_context(server)
                 template = _databases(server)
             hub = OurHub(
                 directory,

@@ -49,15 +49,15 @@ class PostgresServer:
     directory is made outside pytest's, which only root may enter.
     """
 
-    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
-        """settings: of the server.
+    def __init__(self, *, settings: Mapping[str, str] | None = None, parent: Path | None = None) -> None:
+        """settings: of the server. parent: where its directory is made; else where temporary files are.
 
         A test may kill the server, but not the machine: unless the settings say otherwise, the page cache
         is durable enough.
         """
         settings = {"fsync": "off", **(settings or {})}
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-        self.directory = Path(tempfile.mkdtemp(prefix="kopuro-postgres-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="kopuro-postgres-", dir=parent))
         self._port = free_ports(1)[0]
         self._password = secrets.token_urlsafe(16)
         self._idle: list[str] = []

@@ -74,6 +74,13 @@ def test_a_lent_database_is_empty_for_the_next_even_if_somebody_is_still_at_work
     engine.dispose()
 
 
+def test_a_server_lies_where_it_is_told(tmp_path: Path) -> None:
+    server = PostgresServer(parent=tmp_path)
+    assert server.directory.parent == tmp_path
+    server.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
 OWNER = """
 import time
 from tests.servers import PostgresServer
