@@ -12,8 +12,8 @@ from tests.chaos.storm import Plan, storm
 from tests.chaos.verdict import judge
 
 
-def main(arguments: list[str]) -> int:
-    """Prints the kills as they happen, then the report."""
+def plan_of(arguments: list[str]) -> Plan:
+    """What the command line asks for; no kills at all are a calm run."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--seed", type=int, default=None, help="a random one, printed, by default")
     parser.add_argument("--referrals", type=int, default=1000)
@@ -21,11 +21,16 @@ def main(arguments: list[str]) -> int:
         "--kills", type=int, default=None, help="one for each 500 referrals by default, at least 5"
     )
     chosen = parser.parse_args(arguments)
-    plan = Plan(
+    return Plan(
         seed=secrets.randbelow(10**6) if chosen.seed is None else chosen.seed,
         referrals=chosen.referrals,
-        kills=chosen.kills or max(5, chosen.referrals // 500),
+        kills=max(5, chosen.referrals // 500) if chosen.kills is None else chosen.kills,
     )
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the kills as they happen, then the report."""
+    plan = plan_of(arguments)
     _say(f"seed {plan.seed}: {plan.referrals} referrals, {plan.kills} kills")
     with (
         tempfile.TemporaryDirectory(prefix="kopuro-chaos-") as folder,
