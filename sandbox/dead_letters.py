@@ -17,7 +17,7 @@ from contracts.errors import Refused, Unavailable
 from contracts.topology import hub_topology
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
-from runtime.messaging.dead_letters import DeadLetter, DeadLetters
+from runtime.messaging.dead_letters import DeadLetter, DeadLetters, EventSummary
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit_browser import RabbitBrowsers
 from runtime.messaging.rabbitmq import RabbitBroker
@@ -44,7 +44,7 @@ class Desk:
         if self._out.as_json:
             self._out.document({"items": [_document(letter) for letter in found]})
         elif found:
-            self._out.table(_COLUMNS, map(_row, found))
+            self._out.table(_COLUMNS, (row for letter in found for row in _rows(letter)))
         else:
             self._out.note("nothing is parked")
 
@@ -53,15 +53,24 @@ class Desk:
         with self._complaining(), self._at_broker() as dead_letters:
             opened = dead_letters.open(consumer, message_id, number=number)
         if self._out.as_json:
-            data = {"data": opened.data} if with_data else {}
-            self._out.document({**_document(opened.letter), **data})
+            document = _document(opened.letter)
+            if with_data:
+                for event, data in zip(document["events"], opened.data, strict=True):
+                    event["data"] = data
+            self._out.document(document)
         else:
-            self._out.fields((name.replace("_", " "), v) for name, v in _attributes(opened.letter))
-            if with_data and opened.data is not None:
+            self._out.fields(_named(_attributes(opened.letter)))
+            for event, data in zip(opened.letter.events, opened.data, strict=True):
                 self._out.blank()
-                self._out.document(opened.data)
-        if with_data and opened.data is None:
-            self._out.note("the data is not shown: it is sealed, or nothing says that it is not")
+                if event is None:
+                    self._out.text("not an event")
+                else:
+                    self._out.fields(_named(_event_attributes(event)))
+                if with_data and data is not None:
+                    self._out.blank()
+                    self._out.document(data)
+        if with_data and None in opened.data:
+            self._out.note("data that is sealed, or of which nothing says that it is not, is not shown")
 
     def replay(self, consumer: str, message_id: str, *, number: int | None) -> None:
         """One letter, back to its queue."""
@@ -164,33 +173,47 @@ def _attributes(letter: DeadLetter) -> Iterator[tuple[str, Any]]:
     yield "queue", letter.origin
     yield "partition_key", letter.partition_key
     yield "bytes", letter.size
-    event = letter.event
-    yield "event_id", event and event.id
-    yield "type", event and event.type
-    yield "time", event and event.time.isoformat()
-    yield "source", event and event.source
-    yield "correlation_id", event and event.correlation_id
-    yield "causation_id", event and event.causation_id
-    yield "traceparent", event and event.traceparent
+
+
+def _event_attributes(event: EventSummary) -> Iterator[tuple[str, Any]]:
+    yield "event_id", event.id
+    yield "type", event.type
+    yield "time", event.time.isoformat()
+    yield "source", event.source
+    yield "partition_key", event.partition_key
+    yield "correlation_id", event.correlation_id
+    yield "causation_id", event.causation_id
+    yield "traceparent", event.traceparent
+
+
+def _named(attributes: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    return ((name.replace("_", " "), value) for name, value in attributes)
 
 
 def _document(letter: DeadLetter) -> dict[str, Any]:
-    return dict(_attributes(letter))
+    events = [dict(_event_attributes(event)) if event else {} for event in letter.events]
+    return {**dict(_attributes(letter)), "events": events}
 
 
-def _row(letter: DeadLetter) -> tuple[object, ...]:
-    event = letter.event
-    return (
-        letter.number,
-        letter.consumer,
-        letter.message_id,
-        event.type if event else "not an event",
-        event.time.isoformat(timespec="seconds") if event else "",
-        letter.first_seen,
-        letter.reason,
-    )
+def _rows(letter: DeadLetter) -> Iterator[tuple[object, ...]]:
+    said = letter.first_seen, letter.reason
+    head = letter.number, letter.consumer, letter.message_id
+    if len(letter.events) == 1:
+        yield *head, *_type_and_time(letter.events[0]), *said
+        return
+    yield *head, f"{len(letter.events)} events:", "", *said
+    for event in letter.events:
+        yield "", "", event.id if event else "", *_type_and_time(event), "", ""
+
+
+def _type_and_time(event: EventSummary | None) -> tuple[str, str]:
+    return (event.type, event.time.isoformat(timespec="seconds")) if event else ("not an event", "")
 
 
 def _sentence(letter: DeadLetter) -> str:
-    kind = letter.event.type if letter.event else f"{letter.size} bytes that are not an event"
+    if len(letter.events) > 1:
+        kind = f"{len(letter.events)} events"
+    else:
+        (event,) = letter.events
+        kind = event.type if event else f"{letter.size} bytes that are not an event"
     return f"{letter.message_id} of {letter.consumer}, {kind}, parked: {letter.reason}"

@@ -28,7 +28,7 @@ from contracts.facts import CATALOGUE
 from contracts.records import Malformed
 from contracts.topology import DIRECT, PARKED_SUFFIX, Topology, parked
 from runtime.messaging.browsing import Browse, Browsed, Browser
-from runtime.messaging.parcels import count, is_parcel
+from runtime.messaging.parcels import unpack
 from runtime.messaging.parking import FIRST_SEEN, QUEUE, REASON
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
 
@@ -46,8 +46,9 @@ _PARTITION_KEY = "partitionkey"
 class DeadLetter:
     """What may be said about a parked message without its content.
 
-    origin: the queue it came from, None where nothing says so. first_seen: RFC 3339. event: None where the
-    body is not a CloudEvent of ours.
+    origin: the queue it came from, None where nothing says so. first_seen: RFC 3339. events: what is in it,
+    None for what is not a CloudEvent of ours; more than one only where the broker parked a parcel, for our
+    own parking takes events out of theirs.
     """
 
     number: int
@@ -58,7 +59,7 @@ class DeadLetter:
     origin: str | None
     partition_key: str
     size: int
-    event: EventSummary | None
+    events: tuple[EventSummary | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +70,7 @@ class EventSummary:
     type: str
     source: str
     time: dt.datetime
+    partition_key: str
     correlation_id: str
     causation_id: str | None
     traceparent: str | None
@@ -76,10 +78,11 @@ class EventSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A dead letter with its data: None where it is sealed, or where nothing says that it is not."""
+    """A dead letter with the data of each of its events: None where it is sealed, or where nothing says
+    that it is not."""
 
     letter: DeadLetter
-    data: Mapping[str, Any] | None = field(repr=False)
+    data: tuple[Mapping[str, Any] | None, ...] = field(repr=False)
     digest: bytes  # SHA-256 of the body: two letters of one id may differ
 
 
@@ -95,9 +98,6 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
     reason = message.headers.get(REASON)
     if reason is None:
         reason = f"the broker gave it up: {death['reason']}" if "reason" in death else "not known"
-        if is_parcel(message.body):
-            # Our own parking takes events out of their parcel, the broker cannot.
-            reason += f", with {count(message.body)} events in it"
     origin = message.headers.get(QUEUE) or death.get("queue")
     return DeadLetter(
         number=message.number,
@@ -108,7 +108,7 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
         origin=None if origin is None else str(origin),
         partition_key=str(message.headers.get(_PARTITION_KEY, "")),
         size=len(message.body),
-        event=_summary(message.body),
+        events=tuple(map(_summary, unpack(message.body))),
     )
 
 
@@ -152,7 +152,9 @@ class DeadLetters:
         with self._look(consumer) as browser:
             (message, *_) = _copies(browser.messages(), consumer, message_id, number)
         return Opened(
-            letter=describe(consumer, message), data=open_data(message.body), digest=_digest(message)
+            letter=describe(consumer, message),
+            data=tuple(map(open_data, unpack(message.body))),
+            digest=_digest(message),
         )
 
     def replay(self, consumer: str, message_id: str, *, number: int | None = None) -> list[DeadLetter]:
@@ -289,6 +291,7 @@ def _summary(body: bytes) -> EventSummary | None:
         type=envelope.type,
         source=envelope.source,
         time=envelope.time,
+        partition_key=envelope.partition_key,
         correlation_id=envelope.correlation_id,
         causation_id=envelope.causation_id,
         traceparent=envelope.traceparent,

@@ -23,6 +23,7 @@ from kopuro_client.commands import ExitCode, main
 from runtime.messaging import rabbit_browser
 from runtime.messaging.batches import BatchProcessor, Message
 from runtime.messaging.dead_letters import DeadLetters
+from runtime.messaging.parcels import pack
 from runtime.messaging.parking import parked_message
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publisher
 from runtime.messaging.rabbit_browser import RabbitBrowsers
@@ -463,14 +464,14 @@ def test_data_is_shown_when_asked_for_and_never_when_sealed(terminal: Terminal) 
     assert {"queue", "reason", "correlation id"} <= {line.split("  ")[0] for line in out.splitlines()}
     assert "somebody.directory" in terminal.run("show", "directory.requests", OPEN_ID, "--data")[1]
     _, out, _ = terminal.run("show", "directory.requests", OPEN_ID, "--data", "--json")
-    assert json.loads(out)["data"] == {"queue": "somebody.directory"}
+    assert json.loads(out)["events"][0]["data"] == {"queue": "somebody.directory"}
     for id_ in (SEALED_ID, "unknown"):
         for options in ((), ("--data",), ("--data", "--json")):
             code, out, err = terminal.run("show", "vault.letters", id_, *options)
             assert code == ExitCode.OK
             assert CIPHERTEXT not in out + err
             assert SECRET not in out + err
-            assert ("not shown" in err) == bool(options)
+            assert ("is not shown" in err) == bool(options)
     assert terminal.items() == ALL
 
 
@@ -524,6 +525,49 @@ def test_a_discarded_letter_is_gone_and_said_to_be(terminal: Terminal) -> None:
     assert (code, out) == (ExitCode.OK, "unknown\n")
     assert err.startswith("gone for good: unknown of vault.letters")
     assert terminal.items() == ALL[:2]
+
+
+def test_every_event_of_a_parcel_that_the_broker_gave_up_is_named(terminal: Terminal, vhost: str) -> None:
+    bodies = (
+        event(OPEN_ID, ReplicaRequested(queue="somebody.directory")),
+        event(SEALED_ID, CaseSealed(referral_id="r", sender="kg.a", to=None, case=CIPHERTEXT)),
+        b"{}",
+    )
+    (parcel,) = pack(
+        Outgoing(
+            exchange=DIRECT,
+            routing_key="vault.events.parked",
+            message_id=OPEN_ID,
+            partition_key="key",
+            body=body,
+        )
+        for body in bodies
+    )
+    with contextlib.closing(RabbitBroker(vhost).publisher()) as publisher:
+        publisher.publish([parcel])
+
+    _, out, _ = terminal.run("list", "--consumer", "vault.events")
+    whole, *within = out.splitlines()[1:]
+    assert whole.split()[:5] == ["1", "vault.events", OPEN_ID, "3", "events:"]
+    assert [line.split()[:2] for line in within] == [
+        [OPEN_ID, "kopuro.replica.requested.v1"],
+        [SEALED_ID, "kopuro.letter.case_sealed.v1"],
+        ["not", "an"],
+    ]
+    _, out, err = terminal.run("show", "vault.events", OPEN_ID, "--data")
+    for shown in (OPEN_ID, SEALED_ID, "somebody.directory", "not an event"):
+        assert shown in out
+    assert CIPHERTEXT not in out + err
+    assert "is not shown" in err
+    _, out, _ = terminal.run("show", "vault.events", OPEN_ID, "--data", "--json")
+    assert [one.get("data") for one in json.loads(out)["events"]] == [
+        {"queue": "somebody.directory"},
+        None,
+        None,
+    ]
+    _, _, err = terminal.run("discard", "vault.events", OPEN_ID, "--yes")
+    assert err.startswith(f"gone for good: {OPEN_ID} of vault.events, 3 events, parked: ")
+    assert terminal.items() == ALL
 
 
 class Keyboard(io.StringIO):

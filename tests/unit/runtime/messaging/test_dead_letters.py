@@ -134,8 +134,9 @@ def test_a_letter_is_described_by_the_headers_of_its_parking_and_its_envelope() 
     assert (letter.number, letter.message_id, letter.partition_key) == (7, "a", "key")
     assert (letter.reason, letter.first_seen) == ("Defect: It does not add up.", SEEN)
     assert (letter.origin, letter.size) == ("letters.1", len(PUBLIC))
-    assert letter.event is not None
-    assert (letter.event.type, letter.event.time.isoformat()) == (
+    (event,) = letter.events
+    assert event is not None
+    assert (event.type, event.time.isoformat()) == (
         "kopuro.replica.requested.v1",
         "2026-02-28T00:00:00+00:00",
     )
@@ -149,14 +150,16 @@ def test_a_letter_that_the_broker_gave_up_is_described_by_its_latest_death() -> 
     assert (letter.origin, letter.first_seen) == ("letters.0", SEEN)
 
 
-def test_a_parcel_that_the_broker_gave_up_says_how_many_events_are_in_it() -> None:
-    death = {"reason": "delivery_limit", "queue": "letters.0"}
-    body = b"[\n" + PUBLIC + b",\n" + PUBLIC + b"\n]"
-    letter = describe("letters", browsed(headers={"x-death": [death]}, body=body))
-    assert letter.reason == "the broker gave it up: delivery_limit, with 2 events in it"
-    # what is in it may be sealed: nothing is shown of it
-    assert letter.event is None
-    assert open_data(body) is None
+def test_a_parcel_that_the_broker_gave_up_is_described_and_opened_event_by_event() -> None:
+    body = b"[\n" + b",\n".join((PUBLIC, SEALED, b"{}")) + b"\n]"
+    counter = Counter([("a", body, {"x-death": [{"reason": "delivery_limit", "queue": "letters.0"}]})])
+    opened = counter.letters().open("letters", "a")
+    assert [event and (event.type, event.partition_key) for event in opened.letter.events] == [
+        ("kopuro.replica.requested.v1", "k"),
+        ("kopuro.letter.case_sealed.v1", "k"),
+        None,
+    ]
+    assert opened.data == ({"queue": "somebody.directory"}, None, None)
 
 
 def test_what_was_first_seen_earlier_and_then_given_up_by_the_broker_keeps_its_time() -> None:
@@ -169,7 +172,7 @@ def test_what_was_first_seen_earlier_and_then_given_up_by_the_broker_keeps_its_t
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"{}"])
 def test_nothing_is_too_odd_to_be_described(headers: Mapping[str, Any], body: bytes) -> None:
     letter = describe("letters", browsed("", headers=headers, body=body))
-    assert (letter.origin, letter.first_seen, letter.event) == (None, None, None)
+    assert (letter.origin, letter.first_seen, letter.events) == (None, None, (None,))
 
 
 def test_only_what_is_called_open_is_shown() -> None:
