@@ -16,6 +16,7 @@ the next VACUUM, and from its write-ahead log when that is recycled.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -36,10 +37,27 @@ _BUSY_TIMEOUT_MS = 5_000
 _PASSING = frozenset({"25006", "42P01", "42703"})
 # And what it does count among them, though only one message's values are: they are too large to index.
 _LIMIT_EXCEEDED = "54"
+# What was stored does not come back as it was. PostgreSQL: a file of its own cannot be read, its checksum or
+# its structure is wrong; and SQLite's primary codes, with those of its I/O errors that are of a reading.
+_DAMAGED = frozenset({"58030", "XX001", "XX002"})
+_DAMAGED_SQLITE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREADABLE_SQLITE = frozenset(
+    {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+)
+# The one error that the driver raises by itself: it has no code.
+_NO_TEXT = "Could not decode to UTF-8"
 
 
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, or cannot write (disk full, locked). Nothing took effect."""
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """What is stored cannot be read back: a page, an index or the disk beneath is damaged.
+
+    It lasts until somebody mends it. But no message is at fault, so none is parked for it: everything waits
+    as it would for a database that is away.
+    """
 
 
 class Database:
@@ -100,9 +118,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One read transaction with a consistent view. Raises DatabaseUnavailable."""
-        with translated(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        """One read transaction, which sees what was committed before its first statement and nothing later.
+
+        Raises DatabaseUnavailable.
+        """
+        with translated(), self._engine.connect() as connection:
+            if not self._is_sqlite:
+                # Said with its BEGIN. What only reads is never refused for it.
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     def forget_old_pages(self) -> bool:
         """Have SQLite's write-ahead log, which still holds the pages as they were, emptied.
@@ -127,12 +152,17 @@ class Database:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises DatabaseUnavailable for what concerns the database itself and not the statement's values."""
+    """Raises DatabaseUnavailable for what concerns the database itself and not the statement's values.
+
+    Where that is because what is stored is damaged, it is a DatabaseDamaged.
+    """
     try:
         yield
     except PoolTimeout as error:
         raise DatabaseUnavailable("Too many wait for the database.") from error
     except DBAPIError as error:
+        if _is_damage(error):
+            raise DatabaseDamaged("The database is damaged.") from error
         if _passes(error):
             raise DatabaseUnavailable("The database cannot be used just now.") from error
         raise
@@ -144,6 +174,17 @@ def _passes(error: DBAPIError) -> bool:
         return True
     operational = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
     return operational and not code.startswith(_LIMIT_EXCEEDED)
+
+
+def _is_damage(error: DBAPIError) -> bool:
+    fault = error.orig
+    if not isinstance(fault, sqlite3.Error):
+        return getattr(fault, "pgcode", None) in _DAMAGED
+    code: int | None = getattr(fault, "sqlite_errorcode", None)
+    if code is None:
+        return str(fault).startswith(_NO_TEXT)
+    # An extended code holds the primary one in its lowest byte.
+    return code in _UNREADABLE_SQLITE or code & 0xFF in _DAMAGED_SQLITE
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

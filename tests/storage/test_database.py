@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import insert, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
-from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.database import Database, DatabaseDamaged, DatabaseUnavailable, translated
 from tests.servers import python_process
 from tests.storage.ledger import ENTRIES, count, enter, opened
 
@@ -136,6 +137,21 @@ def test_readers_go_on_while_somebody_writes(database: Database) -> None:
             assert pool.submit(count, database).result(timeout=5) == 0
 
 
+def test_a_reader_sees_one_moment_and_a_writer_the_newest(database_url: str) -> None:
+    with opened(database_url, pool_size=1) as database, opened(database_url) as other:
+        enter(database, 1)
+        counted = select(func.count()).select_from(ENTRIES)
+        with database.read() as connection:
+            assert connection.execute(counted).scalar_one() == 1
+            enter(other, 2)
+            assert connection.execute(counted).scalar_one() == 1
+        # The same connection, if it is PostgreSQL's: it does not keep the reader's level.
+        with database.write() as connection:
+            assert connection.execute(counted).scalar_one() == 2
+            if connection.dialect.name == "postgresql":
+                assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "read committed"
+
+
 def test_an_error_of_the_block_is_its_own(database: Database) -> None:
     enter(database, 1)
     with pytest.raises(IntegrityError):
@@ -181,6 +197,67 @@ def test_a_full_disk_is_unavailability(sqlite_database: str) -> None:
         with database.read() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count=1000000")
         enter(database, 2)
+
+
+def test_a_damaged_page_of_sqlite_is_damage(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        enter(database, 1, SECRET)
+    file = Path(urlsplit(sqlite_database).path)
+    content = bytearray(file.read_bytes())
+    page = content.index(SECRET.encode()) // 4096 * 4096
+    content[page : page + 4096] = b"\xff" * 4096
+    file.write_bytes(content)
+    database = Database.open(sqlite_database)
+    with pytest.raises(DatabaseDamaged) as caught:
+        count(database)
+    assert "malformed" in str(caught.value.__cause__)
+    database.close()
+
+
+def test_a_file_that_is_no_database_is_damage(sqlite_database: str) -> None:
+    Path(urlsplit(sqlite_database).path).write_bytes(b"something else" * 1_000)
+    database = Database.open(sqlite_database)
+    with pytest.raises(DatabaseDamaged):
+        count(database)
+    database.close()
+
+
+def test_a_text_that_is_none_is_damage(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        enter(database, 1)
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE entries SET text = CAST(x'ff' AS TEXT)")
+        with pytest.raises(DatabaseDamaged), database.read() as connection:
+            connection.execute(select(ENTRIES)).all()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (sqlite3.SQLITE_CORRUPT_INDEX, DatabaseDamaged),
+        (sqlite3.SQLITE_IOERR_READ, DatabaseDamaged),
+        (sqlite3.SQLITE_IOERR_CORRUPTFS, DatabaseDamaged),
+        (sqlite3.SQLITE_IOERR_WRITE, DatabaseUnavailable),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, DatabaseUnavailable),
+    ],
+)
+def test_a_disk_that_cannot_be_read_is_damage_and_one_that_cannot_be_written_is_not(
+    code: int, expected: type[DatabaseUnavailable]
+) -> None:
+    # A disk that breaks in this way cannot be had.
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    with pytest.raises(DatabaseUnavailable) as caught, translated():
+        raise OperationalError("SELECT", {}, error)
+    assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize("condition", ["data_corrupted", "index_corrupted", "io_error"])
+def test_what_postgresql_calls_corrupted_is_damage(postgres_database: str, condition: str) -> None:
+    with opened(postgres_database) as database:
+        with pytest.raises(DatabaseDamaged), database.read() as connection:
+            connection.exec_driver_sql(f"DO $$ BEGIN RAISE {condition}; END $$")
+        assert count(database) == 0
 
 
 def test_a_read_only_database_is_unavailability(database_url: str) -> None:
