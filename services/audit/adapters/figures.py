@@ -54,7 +54,11 @@ def show_inspection(registry: CollectorRegistry, inspector: Inspector) -> None:
     position.set_function(lambda: inspector.position)
     age = Gauge(
         "kopuro_log_inspection_age_seconds",
-        "Since the last reading of the whole log that found nothing wrong began",
+        "Since the last reading of the whole log that found nothing wrong began; NaN where another inspects",
         registry=registry,
     )
-    age.set_function(lambda: inspector.since_whole.total_seconds())
+    age.set_function(lambda: _seconds(inspector.since_whole))
+
+
+def _seconds(age: dt.timedelta | None) -> float:
+    return math.nan if age is None else age.total_seconds()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from services.audit.adapters.tables import CHECKS
 from services.audit.domain.chronology import Chronology
@@ -19,6 +20,7 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 _READ = select(CHECKS).where(CHECKS.c.name == bindparam("name"))
 _FORGET = delete(CHECKS).where(CHECKS.c.name == bindparam("which"))
+_EXTEND = update(CHECKS).where(CHECKS.c.name == _CHECKED)
 
 
 class SqlCheckRecord:
@@ -31,6 +33,10 @@ class SqlCheckRecord:
     def keep_checked(self, transaction: Connection, remembered: Remembered) -> None:
         """See `ports.CheckRecord`."""
         _keep(transaction, _CHECKED, remembered)
+
+    def extend_checked(self, transaction: Connection, remembered: Remembered) -> None:
+        """See `ports.CheckRecord`."""
+        transaction.execute(_EXTEND, _columns(remembered))
 
     def forget_checked(self, transaction: Connection) -> None:
         """See `ports.CheckRecord`."""
@@ -50,23 +56,30 @@ class SqlCheckRecord:
 
 
 def _read(transaction: Connection, name: str) -> Remembered | None:
-    row = transaction.execute(_READ, {"name": name}).one_or_none()
-    if row is None:
-        return None
-    chronology = Chronology(latest=row.latest, lateness=row.lateness * _MICROSECOND)
-    return Remembered(
-        prefix=Prefix(frontier=Frontier.from_bytes(row.frontier), chronology=chronology), time=row.time
-    )
+    try:
+        row = transaction.execute(_READ, {"name": name}).one_or_none()
+        if row is None:
+            return None
+        chronology = Chronology(latest=row.latest, lateness=row.lateness * _MICROSECOND)
+        prefix = Prefix(frontier=Frontier.from_bytes(row.frontier), chronology=chronology)
+    except (TypeError, OverflowError) as error:
+        raise ValueError("no value that was ever stored") from error
+    return Remembered(prefix=prefix, time=row.time)
 
 
 def _keep(transaction: Connection, name: str, remembered: Remembered) -> None:
-    transaction.execute(_FORGET, {"which": name})
+    dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+    columns = _columns(remembered)
+    # Another process may be keeping the same just now.
+    kept = dialect.insert(CHECKS).values(name=name, **columns)
+    transaction.execute(kept.on_conflict_do_update(index_elements=[CHECKS.c.name], set_=columns))
+
+
+def _columns(remembered: Remembered) -> dict[str, Any]:
     prefix = remembered.prefix
-    row = {
-        "name": name,
+    return {
         "frontier": prefix.frontier.to_bytes(),
         "latest": prefix.chronology.latest,
         "lateness": prefix.chronology.lateness // _MICROSECOND,
         "time": remembered.time,
     }
-    transaction.execute(insert(CHECKS), row)

@@ -6,7 +6,10 @@ that were stored when it was appended, and every round against the signed head.
 A round that found damage is told to operators and the service goes on: what it appends hangs on the hashes
 of what was there, not on the damaged rows, and so does what it publishes. But what earlier checks have read
 is forgotten, so that the next start reads everything, and refuses. The damage counts as mended when a round
-from the first entry on has found none.
+from the first entry on has found none, or a start; until then nothing counts as read, whoever inspects.
+
+Of several processes on one database one inspects. Another that takes over goes on from what the database
+says, and not from what it knew when it started itself.
 
 The crash points: what is remembered is written after what it says has been read, so it is at worst old, and
 then more is read than necessary. It may be lost with the power for the same reason.
@@ -17,18 +20,18 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
 
 from contracts.errors import Defect
 from runtime.clock import Clock
-from runtime.storage.database import Database
+from runtime.storage.database import Database, DatabaseDamaged
 from services.audit.domain.head import Head, LogKey
 from services.audit.domain.merkle import root_at
 from services.audit.domain.prefix import Prefix
-from services.audit.handlers.log_walk import LogDamaged, compare_nodes, walk
+from services.audit.handlers.log_walk import IMPOSSIBLE, LogDamaged, compare_nodes, reading, walk
 from services.audit.handlers.self_check import check_signature
 from services.audit.ports import CheckRecord, Log, Remembered
 
@@ -74,6 +77,7 @@ class Inspector:
         self._record = record
         self._works = works
         self._clock = clock
+        self._is_at_work = False
         self._checked = Remembered(prefix=Prefix(), time=clock.now())
         self._round: _Round | None = None
         self._last_begun = self._checked.time
@@ -90,47 +94,62 @@ class Inspector:
         return 0 if self._round is None else self._round.reached.size
 
     @property
-    def since_whole(self) -> dt.timedelta:
-        """How long ago all entries had been read, at a start or by a round."""
-        return self._clock.now() - self._checked.time
+    def since_whole(self) -> dt.timedelta | None:
+        """How long ago all entries had been read, at a start or by a round; None where another inspects."""
+        return self._clock.now() - self._checked.time if self._is_at_work else None
 
     def alarm(self) -> str | None:
         """For operators: what is damaged, or None."""
         return self._damage
 
     def begin(self, head: Head) -> None:
-        """After the check at the start, whose head this is. A round that was broken off goes on."""
-        with self._database.read() as transaction:
-            checked = self._record.checked(transaction)
-            broken_off = self._broken_off(transaction, head)
-        target = Prefix.of(head)
-        self._checked = Remembered(prefix=target, time=self._clock.now() if checked is None else checked.time)
-        # What was read at this start needs no round at once.
-        self._last_begun = self._checked.time
-        if broken_off is not None:
-            reached = broken_off.prefix
-            self._last_begun = broken_off.time
-            self._round = _Round(reached=reached, target=target, begun=broken_off.time, kept=reached.size)
+        """After the check at the start, whose head this is."""
+        self._checked = Remembered(prefix=Prefix.of(head), time=self._clock.now())
 
     def turn(self) -> None:
         """Reads one piece, if it is time for one. Raises Unavailable."""
         if not self._works():
+            self._is_at_work, self._round = False, None
             return
         try:
-            if self._damage is None:
+            if not self._is_at_work:
+                self._take_over()
+                self._is_at_work = True
+            elif self._damage is None:
                 self._follow(at_least=CHECKED_KEPT_EVERY)
             self._go_on()
-        except Defect as damage:
-            self._report(damage)
+        except (Defect, DatabaseDamaged) as damage:
+            self._report(str(damage))
 
-    def _broken_off(self, transaction: Connection, head: Head) -> Remembered | None:
+    def _take_over(self) -> None:
+        """Goes on where the last one stopped that inspected: this process before a restart, or another."""
+        if self._damage is not None:
+            return
+        with self._database.read() as transaction:
+            checked = _readable(self._record.checked, transaction)
+        if checked is None:
+            # It was forgotten, for damage: a round begins at once.
+            self._last_begun = self._clock.now() - SHORTEST_ROUND
+            return
+        self._checked = replace(self._checked, time=checked.time)
+        # What was read at a start needs no round at once.
+        self._last_begun = checked.time
+        self._follow(at_least=1)
+        with self._database.read() as transaction:
+            broken_off = self._broken_off(transaction)
+        if broken_off is not None:
+            reached, begun = broken_off.prefix, broken_off.time
+            self._last_begun = begun
+            self._round = _Round(reached=reached, target=self._checked.prefix, begun=begun, kept=reached.size)
+
+    def _broken_off(self, transaction: Connection) -> Remembered | None:
         """The round to go on with, if there is one that can be of this log."""
+        found = _readable(self._record.round, transaction)
+        if found is None or found.prefix.size > self._checked.prefix.size:
+            return None
         try:
-            found = self._record.round(transaction)
-            if found is None or found.prefix.size > head.size:
-                return None
             root = root_at(found.prefix.size, self._log.nodes(transaction))
-        except (ValueError, Defect):
+        except (Defect, *IMPOSSIBLE):
             return None
         return found if root == found.prefix.frontier.root() else None
 
@@ -141,7 +160,7 @@ class Inspector:
         one transaction. That the log has grown out of what was checked is proved from its nodes.
         """
         before = self._checked.prefix
-        with self._database.read() as transaction:
+        with reading(self._database, "the head and the nodes") as transaction:
             head = self._log.head(transaction)
             assert head is not None
             if 0 <= head.size - before.size < at_least:
@@ -154,7 +173,8 @@ class Inspector:
                 if root_at(prefix.size, nodes) != prefix.frontier.root():
                     raise LogDamaged("The log has not grown out of what it was.")
         self._checked = Remembered(prefix=Prefix.of(head), time=self._checked.time)
-        self._keep_checked()
+        with self._database.write(durable=False) as transaction:
+            self._record.extend_checked(transaction, self._checked)
 
     def _go_on(self) -> None:
         now = self._clock.now()
@@ -181,7 +201,7 @@ class Inspector:
     def _read_piece(self, under_way: _Round) -> Prefix:
         start = under_way.reached.size
         stop = min((start // PIECE + 1) * PIECE, under_way.target.size)
-        with self._database.read() as transaction:
+        with reading(self._database, f"the entries {start} to {stop - 1}") as transaction:
             reached, rows = walk(self._log, transaction, under_way.reached, stop)
             compare_nodes(self._log, transaction, rows)
         return reached
@@ -199,14 +219,18 @@ class Inspector:
             self._record.forget_round(transaction)
             self._record.keep_checked(transaction, self._checked)
 
-    def _report(self, damage: Defect) -> None:
-        self._damage = str(damage)
-        self._round = None
-        _log.error("the log is damaged", extra={"reason": self._damage})
+    def _report(self, damage: str) -> None:
+        self._damage = damage
+        _log.error("the log is damaged", extra={"reason": damage})
         with self._database.write() as transaction:
             self._record.forget_round(transaction)
             self._record.forget_checked(transaction)
+        # Not before it is forgotten: where that fails, the next turn comes upon the damage again.
+        self._round = None
 
-    def _keep_checked(self) -> None:
-        with self._database.write(durable=False) as transaction:
-            self._record.keep_checked(transaction, self._checked)
+
+def _readable(read: Callable[[Connection], Remembered | None], transaction: Connection) -> Remembered | None:
+    try:
+        return read(transaction)
+    except ValueError:
+        return None

@@ -6,12 +6,15 @@ missing from `organizations` hides an entry from a search by that party, not fro
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
 
 from contracts.errors import Defect
+from runtime.storage.database import Database, DatabaseDamaged
 from services.audit.domain.merkle import HASH_BYTES, Row, leaf_hash
 from services.audit.domain.prefix import Prefix
 from services.audit.ports import Log, StoredLeaf
@@ -19,6 +22,21 @@ from services.audit.ports import Log, StoredLeaf
 
 class LogDamaged(Defect):
     """The database does not hold what the checkpoint vouches for."""
+
+
+# What reading a row raises that holds no value of its columns' types: a text for bytes, a time past the
+# calendar's end.
+IMPOSSIBLE: Final = (TypeError, ValueError, OverflowError)
+
+
+@contextmanager
+def reading(database: Database, what: str) -> Iterator[Connection]:
+    """A read transaction in which a thing that cannot be read raises LogDamaged. what: it is about."""
+    try:
+        with database.read() as transaction:
+            yield transaction
+    except (DatabaseDamaged, *IMPOSSIBLE) as error:
+        raise LogDamaged(f"What is stored of {what} cannot be read ({type(error).__name__}).") from error
 
 
 def walk(log: Log, transaction: Connection, prefix: Prefix, stop: int) -> tuple[Prefix, tuple[Row, ...]]:

@@ -26,7 +26,7 @@ from services.audit.domain.merkle import MAX_SIZE, Frontier
 from services.audit.domain.note import NoteError
 from services.audit.domain.prefix import Prefix
 from services.audit.domain.search import Search
-from services.audit.handlers.log_walk import LogDamaged, walk
+from services.audit.handlers.log_walk import IMPOSSIBLE, LogDamaged, reading, walk
 from services.audit.ports import CheckRecord, Log, Remembered
 
 __all__ = ["LogDamaged", "SelfCheck", "check_signature"]
@@ -53,7 +53,7 @@ class SelfCheck:
         self._record = record
 
     def run(self) -> Head:
-        """The head, when the entries below it are what was signed for. Raises LogDamaged.
+        """The head, when the entries below it are what was signed for. Raises LogDamaged, DatabaseDamaged.
 
         Takes some ten seconds for a million entries that have to be read, and memory for a few thousand.
         """
@@ -80,7 +80,7 @@ class SelfCheck:
         try:
             with self._database.read() as transaction:
                 return self._possible(transaction, self._record)
-        except ValueError as error:
+        except IMPOSSIBLE as error:
             _disbelieve(str(error))
             return None
 
@@ -116,8 +116,9 @@ class SelfCheck:
 
     def _read(self, prefix: Prefix, size: int) -> Prefix:
         while prefix.size < size:
-            with self._database.read() as transaction:
-                prefix, _ = walk(self._log, transaction, prefix, min(prefix.size + STEP, size))
+            stop = min(prefix.size + STEP, size)
+            with reading(self._database, f"the entries {prefix.size} to {stop - 1}") as transaction:
+                prefix, _ = walk(self._log, transaction, prefix, stop)
         return prefix
 
     def _remember(self, remembered: Remembered) -> None:
@@ -126,7 +127,7 @@ class SelfCheck:
                 self._record.keep_checked(transaction, remembered)
 
     def _check_nothing_follows(self, transaction: Connection) -> None:
-        # The head of this very transaction: another process may have appended since.
+        # The head as this very transaction sees it: another process may have appended, and may be appending.
         head = self._log.head(transaction)
         assert head is not None
         if self._log.search(transaction, Search(), start=head.size, stop=MAX_SIZE, limit=1):

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, literal_column, update
 
+from runtime.storage.database import Database
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.tables import ENTRIES
 from services.audit.ports import StoredLeaf
 
 Damage = Callable[[Connection], Any]
+
+# Microseconds since 1970 that are in no year before 10000.
+FAR: Any = literal_column("999999999999999999")
+# The bytes of a page of SQLite.
+PAGE = 4_096
 
 
 class CountingLog(SqlLog):
@@ -42,5 +49,21 @@ def changed_leaf(index: int) -> Damage:
     return change
 
 
+def past_the_calendar(index: int) -> Damage:
+    return entry(index, time=FAR)
+
+
 def removed(index: int) -> Damage:
     return lambda t: t.execute(ENTRIES.delete().where(ENTRIES.c.leaf_index == index))
+
+
+def on_disk(database: Database, content: bytes) -> None:
+    """Overwrites the page of an SQLite file that holds this content, as a failing disk would."""
+    assert database.forget_old_pages()
+    # With its connections go the copies of the page that they hold.
+    database.engine.dispose()
+    file = Path(str(database.engine.url.database))
+    stored = bytearray(file.read_bytes())
+    page = stored.index(content) // PAGE * PAGE
+    stored[page : page + PAGE] = b"\xff" * PAGE
+    file.write_bytes(stored)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, update
 
+from runtime.storage.database import DatabaseUnavailable
+from services.audit.adapters.figures import show_inspection
 from services.audit.adapters.sql_checks import SqlCheckRecord
 from services.audit.adapters.tables import CHECKS, HEAD, NODES
 from services.audit.domain.chronology import Chronology
@@ -17,8 +21,17 @@ from services.audit.handlers import inspector, self_check
 from services.audit.handlers.inspector import SHORTEST_ROUND, Inspector
 from services.audit.handlers.self_check import LogDamaged, SelfCheck
 from services.audit.ports import Remembered
-from tests.unit.services.audit.damages import CountingLog, Damage, changed_leaf, entry, removed
+from tests.unit.services.audit.damages import (
+    CountingLog,
+    Damage,
+    changed_leaf,
+    entry,
+    on_disk,
+    past_the_calendar,
+    removed,
+)
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, events
+from tests.unit.services.audit.overlaps import while_another_has_written
 
 SIZE = 22
 PIECE = 4
@@ -42,12 +55,13 @@ class Process:
         head = SelfCheck(audit.database, self.log, audit.key, clock, self.record).run()
         self.read_at_start = len(self.log.rows)
         self.log.rows.clear()
+        self.works = works
         self.inspector = Inspector(
             database=audit.database,
             log=self.log,
             key=audit.key,
             record=self.record,
-            works=lambda: works,
+            works=lambda: self.works,
             clock=clock,
         )
         self.inspector.begin(head)
@@ -130,6 +144,7 @@ def changed_node(transaction: Connection) -> None:
         (entry(13, type="kopuro.other.v1"), "Entry 13 is filed"),
         (entry(13, latest=NOON + dt.timedelta(days=1)), "Entry 13 is filed"),
         (removed(6), "Entry 6 is missing"),
+        (past_the_calendar(13), "of the entries 12 to 15 cannot be read (OverflowError)"),
         (changed_node, "from 4 on"),
         (missing_node, "missing"),
     ],
@@ -155,6 +170,58 @@ def test_damage_that_a_start_does_not_see_is_found_and_never_served_after_a_rest
     else:
         with pytest.raises(LogDamaged):
             Process(large, clock)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("UPDATE entries SET leaf = 'text' WHERE leaf_index = 9", "Entry 9 is filed"),
+        ("UPDATE entries SET leaf = CAST(leaf AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),
+        ("UPDATE entries SET time = 'noon' WHERE leaf_index = 9", "8 to 11 cannot be read"),
+        ("UPDATE entries SET type = CAST(x'ff' AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),
+        ("UPDATE nodes SET hashes = 'text' WHERE level = 2 AND first = 0", "0 to 3 cannot be read"),
+        ("UPDATE head SET latest = 'noon'", "the head and the nodes cannot be read"),
+    ],
+)
+def test_values_that_no_column_of_that_type_can_hold_are_damage(
+    process: Process, large: LogOnDatabase, change: str, complaint: str
+) -> None:
+    do(large, lambda t: t.exec_driver_sql(change))
+    process.turns(TURNS)
+    assert complaint in (process.inspector.alarm() or "")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_page_that_the_disk_has_lost_is_damage_and_the_service_goes_on(
+    process: Process, large: LogOnDatabase, clock: SetClock
+) -> None:
+    with large.database.read() as transaction:
+        leaf = large.log.leaves(transaction, 9, 10)[0].leaf
+    on_disk(large.database, leaf)
+    process.turns(TURNS)
+    assert "cannot be read (DatabaseDamaged)" in (process.inspector.alarm() or "")
+    large.append(events(3))
+    assert process.turns(3) == []
+    with pytest.raises(LogDamaged, match="cannot be read"):
+        Process(large, clock)
+
+
+def test_damage_that_cannot_be_written_down_is_come_upon_again(
+    process: Process, large: LogOnDatabase, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(transaction: Connection) -> None:
+        raise DatabaseUnavailable("The database cannot be used just now.")
+
+    do(large, changed_leaf(0))
+    with monkeypatch.context() as patched:
+        patched.setattr(process.record, "forget_checked", away)
+        with pytest.raises(DatabaseUnavailable):
+            process.turns(1)
+    assert process.inspector.is_damaged
+    process.turns(1)
+    with pytest.raises(LogDamaged):
+        Process(large, clock)
 
 
 def test_what_follows_the_damage_is_appended_and_proved_all_the_same(
@@ -268,12 +335,21 @@ def test_a_round_ends_though_the_log_grows_faster(process: Process, large: LogOn
     assert process.turns(3) == []
 
 
-def test_a_head_that_did_not_grow_out_of_the_log_is_reported(process: Process, large: LogOnDatabase) -> None:
-    forged = large.key.sign(Frontier().extend([bytes(32)] * 30), Chronology(latest=NOON), NOON)
+@pytest.mark.parametrize("with_its_nodes", [False, True])
+def test_a_head_that_did_not_grow_out_of_the_log_is_reported(
+    process: Process, large: LogOnDatabase, with_its_nodes: bool
+) -> None:
+    """A head of another log, beside the nodes of this one, or beside its own."""
+    large.append(events(8))
+    other, rows = Frontier().grow([bytes(32)] * 30)
     with large.database.write() as transaction:
-        large.log.advance(transaction, forged, from_size=SIZE)
+        forged = large.key.sign(other, Chronology(latest=NOON), NOON)
+        large.log.advance(transaction, forged, from_size=30)
+        if with_its_nodes:
+            transaction.execute(NODES.delete())
+            large.log.add(transaction, [], rows)
     process.turns(1)
-    assert process.inspector.alarm() is not None
+    assert process.inspector.alarm() == "The log has not grown out of what it was."
 
 
 def test_a_head_that_nobody_signed_for_is_reported(process: Process, large: LogOnDatabase) -> None:
@@ -285,6 +361,64 @@ def test_a_head_that_nobody_signed_for_is_reported(process: Process, large: LogO
 
 def test_one_process_inspects(process: Process, large: LogOnDatabase, clock: SetClock) -> None:
     assert Process(large, clock, works=False).turns(TURNS) == []
+
+
+def test_another_process_takes_over_where_the_first_stopped(
+    process: Process, large: LogOnDatabase, clock: SetClock
+) -> None:
+    other = Process(large, clock, works=False)
+    large.append(events(2))
+    process.turns(3)
+    process.works, other.works = False, True
+    assert other.turns(TURNS) == list(range(2 * PIECE, SIZE + 2))
+    assert process.turns(TURNS) == []
+    assert other.inspector.since_whole == dt.timedelta()
+
+
+def test_what_one_process_has_forgotten_no_other_lets_count_as_read(
+    process: Process, large: LogOnDatabase, clock: SetClock
+) -> None:
+    other = Process(large, clock, works=False)
+    do(large, changed_leaf(9))
+    process.turns(TURNS)
+    large.append(events(10))
+    process.works, other.works = False, True
+    other.turns(1)
+    with pytest.raises(LogDamaged):
+        Process(large, clock)
+    other.turns(TURNS)
+    assert "Entry 9" in (other.inspector.alarm() or "")
+
+
+def test_the_age_of_the_last_round_is_shown_where_rounds_are_made(
+    process: Process, large: LogOnDatabase, clock: SetClock
+) -> None:
+    def age(inspector: Inspector) -> float | None:
+        registry = CollectorRegistry()
+        show_inspection(registry, inspector)
+        return registry.get_sample_value("kopuro_log_inspection_age_seconds")
+
+    other = Process(large, clock, works=False)
+    other.turns(1)
+    process.turns(TURNS)
+    clock.time += dt.timedelta(minutes=3)
+    assert age(process.inspector) == 180
+    assert math.isnan(age(other.inspector) or 0)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_processes_that_keep_the_same_both_pass(large: LogOnDatabase) -> None:
+    record = SqlCheckRecord()
+    first = Remembered(prefix=Prefix(), time=NOON)
+    second = Remembered(prefix=Prefix.of(large.proofs.head()), time=NOON)
+    do(large, lambda t: record.forget_checked(t))
+    while_another_has_written(
+        large.database,
+        lambda transaction: record.keep_checked(transaction, first),
+        lambda transaction: record.keep_checked(transaction, second),
+    )
+    with large.database.read() as transaction:
+        assert record.checked(transaction) == second
 
 
 def test_the_record_is_replaced_and_forgotten(large: LogOnDatabase) -> None:

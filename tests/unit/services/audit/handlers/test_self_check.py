@@ -11,14 +11,24 @@ from sqlalchemy import Connection, update
 
 from runtime.clock import SystemClock
 from services.audit.adapters.sql_checks import SqlCheckRecord
+from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.tables import CHECKS, ENTRIES, HEAD
 from services.audit.domain.chronology import Chronology
+from services.audit.domain.head import Head
 from services.audit.domain.merkle import Frontier, leaf_hash
 from services.audit.domain.prefix import Prefix
 from services.audit.handlers import self_check
 from services.audit.handlers.self_check import LogDamaged, SelfCheck
 from services.audit.ports import Remembered
-from tests.unit.services.audit.damages import CountingLog, Damage, changed_leaf, entry, removed
+from tests.unit.services.audit.damages import (
+    FAR,
+    CountingLog,
+    Damage,
+    changed_leaf,
+    entry,
+    past_the_calendar,
+    removed,
+)
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event, events, new_key
 
 REFERRAL = "01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55"
@@ -37,6 +47,21 @@ def swapped(transaction: Connection) -> None:
         entry(index, leaf_index=place)(transaction)
 
 
+class GrowingLog(SqlLog):
+    """Another process appends whenever the head has been read."""
+
+    def __init__(self, audit: LogOnDatabase) -> None:
+        self._audit = audit
+        self._reads = 0
+
+    def head(self, transaction: Connection) -> Head | None:
+        found = super().head(transaction)
+        self._reads += 1
+        if self._reads > 1:  # the first one is in the transaction that founds the log
+            self._audit.append(events(2))
+        return found
+
+
 def smuggled(transaction: Connection) -> None:
     row = transaction.execute(ENTRIES.select().where(ENTRIES.c.leaf_index == 0)).one()._asdict()
     transaction.execute(ENTRIES.insert(), [row | {"leaf_index": 10, "message_id": "another"}])
@@ -45,6 +70,12 @@ def smuggled(transaction: Connection) -> None:
 def test_a_whole_log_passes_and_gives_its_head(filled: LogOnDatabase) -> None:
     assert filled.check() == filled.proofs.head()
     assert filled.check().size == 10
+
+
+def test_a_log_that_grows_meanwhile_passes(filled: LogOnDatabase) -> None:
+    head = SelfCheck(filled.database, GrowingLog(filled), filled.key, SystemClock()).run()
+    assert head.size == 10
+    assert len(filled.message_ids()) == 14
 
 
 @pytest.mark.parametrize(
@@ -60,6 +91,7 @@ def test_a_whole_log_passes_and_gives_its_head(filled: LogOnDatabase) -> None:
         (entry(7, latest=NOON.replace(hour=1)), "Entry 7 is filed"),
         (lambda t: t.execute(update(HEAD).values(lateness=1)), "does not know the times"),
         (swapped, "not those that the checkpoint vouches for"),
+        (past_the_calendar(5), "of the entries 4 to 7 cannot be read"),
         (removed(0), "Entry 0 is missing"),
         (removed(5), "Entry 5 is missing"),
         (removed(9), "Entry 9 is missing"),
@@ -215,10 +247,24 @@ def test_a_forged_memory_hides_no_damage(large: LogOnDatabase) -> None:
         restarted(large)
 
 
-def test_a_memory_that_cannot_be_read_is_no_obstacle(large: LogOnDatabase) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.execute(update(CHECKS).values(frontier=b"nothing")),
+        lambda t: t.execute(update(CHECKS).values(latest=FAR)),
+    ],
+)
+def test_a_memory_that_cannot_be_read_is_no_obstacle(large: LogOnDatabase, change: Damage) -> None:
     with large.database.write() as transaction:
-        transaction.execute(update(CHECKS).values(frontier=b"nothing"))
+        change(transaction)
     assert restarted(large) == list(range(10))
+
+
+def test_the_end_of_what_is_remembered_must_be_readable(large: LogOnDatabase) -> None:
+    with large.database.write() as transaction:
+        past_the_calendar(9)(transaction)
+    with pytest.raises(LogDamaged, match="of the entries 8 to 9 cannot be read"):
+        restarted(large)
 
 
 def test_the_end_of_what_is_remembered_must_be_there(large: LogOnDatabase) -> None:
