@@ -26,7 +26,7 @@ from services.audit.adapters.sql_publication import SqlPublicationRecord
 from services.audit.adapters.sql_retention import (
     SqlClosures,
 )
-from services.audit.adapters.sql_statistics import SqlCases
+from services.audit.adapters.sql_statistics import SqlReferrals
 from services.audit.adapters.sql_unfiled import SqlUnfiled
 from services.audit.adapters.tables import MESSAGING, REPLICA
 from services.audit.handlers import AuditHandlers
@@ -134,7 +134,9 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             proofs=proofs,
             export=Export(database=database, log=log, proofs=proofs, record=reads),
             published=published,
-            statistics=StatisticsHandler(database=database, log=log, cases=SqlCases(), history=history),
+            statistics=StatisticsHandler(
+                database=database, log=log, referrals=SqlReferrals(), history=history
+            ),
         ),
         verifier=TokenVerifier(token_keys, issuer_of(settings.hub), clock),
         messenger=messenger,

@@ -18,7 +18,7 @@ from services.audit.domain.note import Signature
 from services.audit.domain.prefix import Prefix
 from services.audit.domain.retention import Closing
 from services.audit.domain.search import Search
-from services.audit.domain.statistics_counts import Case
+from services.audit.domain.statistics_counts import Referral
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,10 +173,10 @@ class Log(Protocol):
         ...
 
 
-class CaseReader(Protocol):
+class ReferralReader(Protocol):
     """Reads what statistics count, inside the caller's transaction."""
 
-    def cases(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Case]:
+    def of(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Referral]:
         """The referrals of these submissions, with what the first `stop` entries tell of them."""
         ...
 
@@ -239,6 +239,10 @@ class CheckRecord(Protocol):
 
     def keep_checked(self, transaction: Connection, remembered: Remembered) -> None:
         """Replaces it."""
+        ...
+
+    def extend_checked(self, transaction: Connection, remembered: Remembered) -> None:
+        """Replaces it where it is there: what somebody has forgotten stays forgotten."""
         ...
 
     def forget_checked(self, transaction: Connection) -> None:

@@ -45,12 +45,14 @@ def entries(handler: StatisticsHandler, request: Request) -> Answer:
     if not values or not all(_VALUE.fullmatch(value) for value in values.values()):
         raise Refused("invalid-parameter", f"Name a figure by values of {', '.join(DIMENSIONS)}.")
     start = decode_cursor(_SCOPE, query["after"], (int,))[0] if "after" in query else 0
-    cases, following = handler.entries(
+    referrals, following = handler.entries(
         request.principal.id, values, span_of(query), start=start, limit=limit_of(query)
     )
     return Answer.json(
         {
-            "items": [{"referral_id": case.referral_id, "entries": case.entries} for case in cases],
+            "items": [
+                {"referral_id": referral.referral_id, "entries": referral.entries} for referral in referrals
+            ],
             "next": None if following is None else encode_cursor(_SCOPE, (following,)),
         }
     )

@@ -1,4 +1,4 @@
-"""Referrals as statistics count them, read from the log's openings: see `ports.CaseReader`."""
+"""Referrals as statistics count them, read from the log's openings: see `ports.ReferralReader`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, func, select
 
 from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS
 from services.audit.domain.facets import RECORD
-from services.audit.domain.statistics_counts import ERASED, NOBODY, OPEN, SITUATION, UNKNOWN, Case
+from services.audit.domain.statistics_counts import ERASED, NOBODY, OPEN, SITUATION, UNKNOWN, Referral
 from services.audit.ports import StoredLeaf
 
 _ACCEPTED: Final = "kopuro.offer.accepted.v1"
@@ -55,11 +55,11 @@ _LATEST_RECORDS = (
 )
 
 
-class SqlCases:
-    """`ports.CaseReader` over the tables of the log."""
+class SqlReferrals:
+    """`ports.ReferralReader` over the tables of the log."""
 
-    def cases(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Case]:
-        """See `ports.CaseReader`."""
+    def of(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Referral]:
+        """See `ports.ReferralReader`."""
         indices = [leaf.index for leaf in submitted]
         stated = {row.leaf_index: row.data for row in transaction.execute(_STATEMENTS, {"indices": indices})}
         later: dict[str, list[Any]] = defaultdict(list)
@@ -69,7 +69,7 @@ class SqlCases:
                 later[row.referral_id].append(row)
         kinds = self._kinds(transaction, {_acceptor(rows) for rows in later.values()}, stop)
         return [
-            _case(leaf, stated.get(leaf.index), later[leaf.referral_id], kinds)
+            _referral(leaf, stated.get(leaf.index), later[leaf.referral_id], kinds)
             for leaf in submitted
             if leaf.referral_id is not None
         ]
@@ -82,16 +82,16 @@ class SqlCases:
         return {row.value: row.data["organization"].get("kind", UNKNOWN) for row in rows}
 
 
-def _case(
+def _referral(
     leaf: StoredLeaf, stated: Mapping[str, Any] | None, later: Sequence[Any], kinds: Mapping[str, str]
-) -> Case:
+) -> Referral:
     assert leaf.referral_id is not None
     answers = [row.time for row in later if row.type in _ANSWERED]
     told = (leaf.index, *(row.leaf_index for row in later))
     if stated is None:
         erased = dict.fromkeys(SITUATION, (ERASED,))
         answered = _since(leaf.time, answers)
-        return Case(
+        return Referral(
             referral_id=leaf.referral_id,
             situation=erased,
             outcome=ERASED,
@@ -100,7 +100,7 @@ def _case(
             entries=told,
         )
     acceptor = _acceptor(later)
-    return Case(
+    return Referral(
         referral_id=leaf.referral_id,
         situation={name: _values(stated.get("facts"), name) for name in SITUATION},
         outcome=_outcome(later),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -16,7 +16,8 @@ SITUATION: Final = ("sex", "age_band", "origin", "region", "need", "stage", "urg
 DIMENSIONS: Final = (*SITUATION, "outcome", "organization_kind")
 # A cross-table's sums are protected together with its cells; a third dimension would link such tables.
 MOST_DIMENSIONS: Final = 2
-# Protecting a thin table compares each small figure with all others: some two seconds for this many.
+# Protecting a thin table compares each small figure with all others: some two seconds for this many, and
+# milliseconds for each.
 MOST_CELLS: Final = 600
 
 # The value of every dimension of a referral whose content has been erased: it still counts.
@@ -27,7 +28,7 @@ UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
+class Referral:
     """One referral. situation: values by dimension, several needs; entries: the log's, that all this is from.
 
     outcome: a code, `withdrawn`, `failed` or `open`; organization_kind: the acceptor's. answered: from the
@@ -62,35 +63,42 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
-    """unit: `referral`, or `need` in a table by need: a referral with two needs counts twice there.
+    """referrals: how many were counted. unit: `referral`, or `need` in a table by need: a referral with two
+    needs counts twice there.
 
     withheld: whether figures were left out because they, or others with their help, are under 5.
     """
 
     by: tuple[str, ...]
+    referrals: int
     unit: str
     figures: tuple[Figure, ...]
     withheld: bool
 
 
-def statistics_of(cases: Iterable[Case], by: Sequence[str]) -> Statistics:
-    """The table by these dimensions, with its sums. Raises TooDetailed."""
+def statistics_of(
+    referrals: Iterable[Referral], by: Sequence[str], *, pause: Callable[[], None] = lambda: None
+) -> Statistics:
+    """The table by these dimensions, with its sums. pause: see `shown`. Raises TooDetailed."""
+    count = 0
     finest: Counter[Finest] = Counter()
     persons: Counter[Key] = Counter()
     answers: dict[Key, list[float]] = defaultdict(list)
-    for case in cases:
-        cells = list(product(*(case.values(dimension) for dimension in by)))
+    for referral in referrals:
+        count += 1
+        cells = list(product(*(referral.values(dimension) for dimension in by)))
         finest.update(cells)
         keys = {key for cell in cells for key in keys_of(cell)}
         persons.update(keys)
-        if case.answered is not None:
+        if referral.answered is not None:
             for key in keys:
-                answers[key].append(case.answered.total_seconds())
+                answers[key].append(referral.answered.total_seconds())
     if math.prod(len({cell[at] for cell in finest}) for at in range(len(by))) > MOST_CELLS:
         raise TooDetailed("the table has too many cells")
-    visible = shown(finest, persons=persons)
+    visible = shown(finest, persons=persons, pause=pause)
     return Statistics(
         by=tuple(by),
+        referrals=count,
         unit="need" if "need" in by else "referral",
         figures=tuple(
             _figure(by, key, visible[key], sorted(answers[key])) for key in sorted(visible, key=_order)
@@ -99,9 +107,9 @@ def statistics_of(cases: Iterable[Case], by: Sequence[str]) -> Statistics:
     )
 
 
-def matches(case: Case, values: Mapping[str, str]) -> bool:
+def matches(referral: Referral, values: Mapping[str, str]) -> bool:
     """Whether the referral counts in the figure with these values."""
-    return all(value in case.values(dimension) for dimension, value in values.items())
+    return all(value in referral.values(dimension) for dimension, value in values.items())
 
 
 def _figure(by: Sequence[str], key: Key, count: int, answers: Sequence[float]) -> Figure:

@@ -20,7 +20,7 @@ dimension. Whoever may ask for statistics may also read the history, and every q
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import combinations, product
 from typing import Final
 
@@ -51,12 +51,16 @@ def sums(finest: Mapping[Finest, int]) -> dict[Key, int]:
 
 
 def shown(
-    finest: Mapping[Finest, int], *, persons: Mapping[Key, int], threshold: int = THRESHOLD
+    finest: Mapping[Finest, int],
+    *,
+    persons: Mapping[Key, int],
+    threshold: int = THRESHOLD,
+    pause: Callable[[], None] = lambda: None,
 ) -> dict[Key, int]:
     """The figures that may be shown.
 
     finest: units by cell. persons: of how many different persons the units of a figure are, where that is
-    fewer. Raises TooDetailed.
+    fewer. pause: called again and again, so that whoever computes can let others run. Raises TooDetailed.
     """
     figures = sums(finest)
     if not any(finest.values()):
@@ -73,7 +77,7 @@ def shown(
     }
     small.discard(everything)
     folded = {_folded(key, wide): count for key, count in figures.items()}
-    withheld = _Protection(folded, small, threshold).withheld()
+    withheld = _Protection(folded, small, threshold).withheld(pause)
     return {key: count for key, count in figures.items() if _folded(key, wide) not in withheld}
 
 
@@ -92,10 +96,11 @@ class _Protection:
                     names[dimension][category] = None
         self._names = {dimension: sorted(found) for dimension, found in names.items()}
 
-    def withheld(self) -> set[Key]:
+    def withheld(self, pause: Callable[[], None]) -> set[Key]:
         # Sums first, each by what its own table shows: they are then the same whatever else is asked for.
         for key in sorted(self._small, key=lambda key: (len(key) - key.count(None), str(key))):
             self._withheld |= self._cover(key)
+            pause()
         return self._withheld
 
     def _cover(self, key: Key) -> set[Key]:

@@ -16,6 +16,7 @@ from services.audit.ports import Log, StoredLeaf
 
 # Some ten milliseconds, during which nothing else runs on SQLite.
 LOOKED_AT_ONCE: Final = 5_000
+FOUND_AT_ONCE: Final = 1_000
 PIECES: Final = 20
 
 
@@ -25,17 +26,15 @@ def look(
     """Up to `limit` leaves of `[start, stop)` that match, by index, and where to go on; None at the end."""
     found: list[StoredLeaf] = []
     for _ in range(PIECES):
+        # One more than is shown, to know whether anything follows.
+        wanted = min(limit + 1 - len(found), FOUND_AT_ONCE)
         with database.read() as transaction:
-            # One more than is shown, to know whether anything follows.
             some, start = log.search_some(
-                transaction,
-                search,
-                start=start,
-                stop=stop,
-                limit=limit + 1 - len(found),
-                looked=LOOKED_AT_ONCE,
+                transaction, search, start=start, stop=stop, limit=wanted, looked=LOOKED_AT_ONCE
             )
         found += some
+        if len(some) == wanted:
+            start = some[-1].index + 1
         if len(found) > limit:
             return found[:limit], found[limit - 1].index + 1
         if start >= stop:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from contracts.errors import Defect, Refused
 from runtime.storage.database import Database
 from services.audit.domain.search import Search
-from services.audit.domain.statistics_counts import Case, Statistics, matches, statistics_of
+from services.audit.domain.statistics_counts import Referral, Statistics, matches, statistics_of
 from services.audit.domain.statistics_suppression import TooDetailed
 from services.audit.handlers.history import History
-from services.audit.ports import CaseReader, Log
+from services.audit.ports import Log, ReferralReader
 
 SUBMITTED: Final = "kopuro.referral.submitted.v1"
-# Read in steps, so that the sequencer, which shares this process, has its turn in between.
+# Read in steps, between which the sequencer, which shares this process, has its turn.
 STEP: Final = 250
 # Some fifteen seconds.
 MOST_REFERRALS: Final = 50_000
@@ -33,10 +34,10 @@ class Counted:
 class StatisticsHandler:
     """Every question goes on record, like any other read."""
 
-    def __init__(self, *, database: Database, log: Log, cases: CaseReader, history: History) -> None:
+    def __init__(self, *, database: Database, log: Log, referrals: ReferralReader, history: History) -> None:
         self._database = database
         self._log = log
-        self._cases = cases
+        self._referrals = referrals
         self._history = history
 
     def count(self, reader: str, by: Sequence[str], span: Search) -> Counted:
@@ -46,25 +47,27 @@ class StatisticsHandler:
         thin to protect what is small in it.
         """
         size = self._size()
-        cases = [case for step in self._read(span, size) for case in step]
+        # Counted as they are read, and so in steps too.
+        referrals = chain.from_iterable(self._read(span, size))
         try:
-            statistics = statistics_of(cases, by)
+            statistics = statistics_of(referrals, by, pause=_let_others_run)
         except TooDetailed:
             raise Refused(
                 "invalid-parameter",
                 "A table by both of these is too detailed: ask by fewer, or narrow the span.",
             ) from None
-        self._history.record(reader, None, {"statistics": ",".join(by), **span.as_asked()}, len(cases))
+        asked = {"statistics": ",".join(by), **span.as_asked()}
+        self._history.record(reader, None, asked, statistics.referrals)
         return Counted(statistics=statistics, size=size)
 
     def entries(
         self, reader: str, values: Mapping[str, str], span: Search, *, start: int, limit: int
-    ) -> tuple[list[Case], int | None]:
+    ) -> tuple[list[Referral], int | None]:
         """Up to `limit` referrals that a figure counts, from entry `start` on, and where the next begin."""
-        found: list[Case] = []
+        found: list[Referral] = []
         following = None
         for step in self._read(span, self._size(), start):
-            found += [case for case in step if matches(case, values)]
+            found += [referral for referral in step if matches(referral, values)]
             if len(found) > limit:
                 following = found[limit].entries[0]
                 break
@@ -73,13 +76,13 @@ class StatisticsHandler:
         )
         return found[:limit], following
 
-    def _read(self, span: Search, size: int, start: int = 0) -> Iterator[list[Case]]:
+    def _read(self, span: Search, size: int, start: int = 0) -> Iterator[list[Referral]]:
         search = Search(type=SUBMITTED, since=span.since, until=span.until)
         count = 0
         while True:
             with self._database.read() as transaction:
                 submitted = self._log.search(transaction, search, start=start, stop=size, limit=STEP)
-                step = self._cases.cases(transaction, submitted, stop=size) if submitted else []
+                step = self._referrals.of(transaction, submitted, stop=size) if submitted else []
             count += len(submitted)
             if count > MOST_REFERRALS:
                 raise Refused(
@@ -89,7 +92,7 @@ class StatisticsHandler:
             if len(submitted) < STEP:
                 return
             start = submitted[-1].index + 1
-            time.sleep(0)
+            _let_others_run()
 
     def _size(self) -> int:
         with self._database.read() as transaction:
@@ -97,3 +100,7 @@ class StatisticsHandler:
         if head is None:
             raise Defect("The log has not been founded.")
         return head.size
+
+
+def _let_others_run() -> None:
+    time.sleep(0)

@@ -159,6 +159,13 @@ def test_a_large_table_needs_nothing_withheld() -> None:
     assert shown(finest, persons={}) == sums(finest)
 
 
+def test_a_thin_table_pauses_after_each_small_figure() -> None:
+    finest: dict[Finest, int] = {(a, b): 1 for a in "abcdefg" for b in "uvwxyz"}
+    pauses: list[None] = []
+    shown(finest, persons={}, pause=lambda: pauses.append(None))
+    assert len(pauses) == len(finest)
+
+
 @pytest.mark.parametrize("count", [4, 0])
 def test_a_cell_in_a_cross_table_is_covered_in_its_row_and_column(count: int) -> None:
     finest: dict[Finest, int] = {(a, b): 20 for a in "abc" for b in "xyz"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from sqlalchemy import delete
 
@@ -12,6 +14,7 @@ from runtime.messaging.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.domain.entry import commitment
 from services.audit.domain.search import Search
+from services.audit.handlers import export, looking
 from services.audit.handlers.export import Export, ExportPage
 from services.audit.handlers.history import Position
 from services.audit.handlers.record import Record
@@ -51,6 +54,17 @@ def test_every_page_lies_in_the_tree_of_the_first(audit: LogOnDatabase, limit: i
         assert leaf.data == message.data
         assert leaf.salt is not None
         assert commitment(leaf.data, leaf.salt).encode() in leaf.leaf
+
+
+def test_others_run_while_a_large_page_is_read(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 3)
+    monkeypatch.setattr(export, "OPENED_AT_ONCE", 3)
+    audit.publish(events(7))
+    turns: list[float] = []
+    monkeypatch.setattr(time, "sleep", turns.append)
+    page = exported(audit).page("ann", Search(), None, 50, form="ndjson")
+    assert [leaf.index for leaf in page.leaves] == list(range(7))
+    assert turns == [0] * (2 + 3)
 
 
 def test_what_is_not_published_yet_is_not_exported(audit: LogOnDatabase) -> None:

@@ -26,6 +26,7 @@ def nth(number: int) -> Envelope:
 @pytest.fixture
 def audit(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabase:
     monkeypatch.setattr(looking, "LOOKED_AT_ONCE", 5)
+    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 4)
     monkeypatch.setattr(looking, "PIECES", 3)
     audit.append([nth(number) for number in range(100)])
     return audit

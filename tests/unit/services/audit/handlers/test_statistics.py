@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from contracts.envelope import Envelope
 from contracts.errors import Refused
 from runtime.identifiers import new_id
-from services.audit.adapters.sql_statistics import SqlCases
+from services.audit.adapters.sql_statistics import SqlReferrals
 from services.audit.adapters.tables import OPENINGS
 from services.audit.domain.search import Search
 from services.audit.handlers.statistics import StatisticsHandler
@@ -45,7 +46,9 @@ def referral(
 
 
 def handler(audit: LogOnDatabase) -> StatisticsHandler:
-    return StatisticsHandler(database=audit.database, log=audit.log, cases=SqlCases(), history=audit.history)
+    return StatisticsHandler(
+        database=audit.database, log=audit.log, referrals=SqlReferrals(), history=audit.history
+    )
 
 
 def figures(audit: LogOnDatabase, *by: str, span: Search | None = None) -> dict[tuple[str, ...], int]:
@@ -109,9 +112,9 @@ def test_a_figure_names_the_entries_it_was_counted_from(audit: LogOnDatabase) ->
     start: int | None = 0
     while start is not None:
         values = {"sex": "female", "outcome": "resolved"}
-        cases, start = handler(audit).entries("ann", values, Search(), start=start, limit=2)
-        seen += cases
-    assert [[ids[index] for index in case.entries] for case in seen] == [
+        some, start = handler(audit).entries("ann", values, Search(), start=start, limit=2)
+        seen += some
+    assert [[ids[index] for index in counted.entries] for counted in seen] == [
         [message.id for message in told] for told in women
     ]
 
@@ -122,6 +125,19 @@ def test_every_question_goes_on_record(audit: LogOnDatabase) -> None:
     first, second = audit.recorded_reads()
     assert first.data["filter"] == {"statistics": "sex,outcome", "from": "2026-03-01T12:00:00+00:00"}
     assert second.data["filter"] == {"statistics": "entries", "sex": "female"}
+
+
+def test_others_run_while_a_thin_table_is_protected(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[float] = []
+    monkeypatch.setattr(time, "sleep", turns.append)
+    for sex in ("female", "male", "other"):
+        for need in ("shelter", "legal.wage_claim"):
+            audit.append(referral(sex, needs=(need,)))
+    assert figures(audit, "sex", "need") == {("", ""): 6}
+    assert len(turns) >= 6
+    assert not any(turns)
 
 
 def test_a_table_that_cannot_be_protected_is_refused(audit: LogOnDatabase) -> None:
