@@ -12,19 +12,16 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    insert,
     not_,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from runtime.storage.statement import Statement
 from services.audit.adapters.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
 from services.audit.domain.retention import KEPT_TYPES, Closing
 
-_KNOWN = select(CLOSURES.c.referral_id).where(
-    CLOSURES.c.referral_id.in_(bindparam("referral_ids", expanding=True))
-)
 # Unconditional, so that it takes the rows' locks: see `due`.
 _TOUCH = Statement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")
 _REVOKE = update(CLOSURES).where(CLOSURES.c.referral_id == bindparam("revoked_id")).values(revoked=True)
@@ -62,19 +59,16 @@ class SqlClosures:
             _TOUCH.run(transaction, sorted(referral_ids))
         if not closings:
             return
-        ids = sorted({closing.referral_id for closing in closings})
-        known = set(transaction.execute(_KNOWN, {"referral_ids": ids}).scalars())
-        # The first end of a referral counts, and a revocation whenever it comes.
-        new: dict[str, Closing] = {}
+        # The first end of a referral counts, whoever notes it, and a revocation whenever it comes.
+        first: dict[str, Closing] = {}
         for closing in closings:
-            if closing.referral_id not in known:
-                new.setdefault(closing.referral_id, closing)
-        if new:
-            rows = [
-                {"referral_id": c.referral_id, "closed_at": c.time, "revoked": c.revoked, "pending": True}
-                for c in new.values()
-            ]
-            transaction.execute(insert(CLOSURES), rows)
+            first.setdefault(closing.referral_id, closing)
+        rows = [
+            {"referral_id": c.referral_id, "closed_at": c.time, "revoked": c.revoked, "pending": True}
+            for _, c in sorted(first.items())
+        ]
+        dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+        transaction.execute(dialect.insert(CLOSURES).on_conflict_do_nothing(), rows)
         revoked = sorted({closing.referral_id for closing in closings if closing.revoked})
         if revoked:
             transaction.execute(_REVOKE, [{"revoked_id": referral_id} for referral_id in revoked])

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, select
+from sqlalchemy import Connection, MetaData, select
 from sqlalchemy import event as listening
 
 from contracts.envelope import Envelope
 from runtime.identifiers import new_id
-from runtime.storage.database import Database
+from runtime.storage.database import Database, DatabaseUnavailable
 from services.audit.adapters.sql_retention import SqlClosures
-from services.audit.adapters.tables import FACETS, OPENINGS
+from services.audit.adapters.tables import CLOSURES, FACETS, MESSAGING, OPENINGS
 from services.audit.domain.merkle import leaf_hash, verify_inclusion
+from services.audit.domain.retention import Closing
 from services.audit.domain.search import Search
 from services.audit.handlers import retention
 from services.audit.handlers.retention import Retention
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+from tests.unit.services.audit.overlaps import while_another_has_written
 
 DAY = dt.timedelta(days=1)
 SECRET = "Nobody may read these words again"
@@ -181,6 +184,61 @@ def test_much_is_erased_in_several_turns(audit: LogOnDatabase, monkeypatch: pyte
 
     assert first == 2 * second > 0
     assert third == 0
+
+
+class BreakingClosures(SqlClosures):
+    """When one referral has been erased, the database is away, once."""
+
+    def __init__(self) -> None:
+        self.erased = 0
+
+    def due(self, transaction: Connection, closed_before: dt.datetime | None, limit: int) -> list[str]:
+        if self.erased == 1:
+            self.erased += 1
+            raise DatabaseUnavailable("The database cannot be used just now.")
+        return super().due(transaction, closed_before, limit)
+
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+        self.erased += 1
+        return super().erase(transaction, referral_ids, stop=stop)
+
+
+def test_a_turn_that_is_broken_off_has_the_next_one_forget_what_it_erased(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "STEP", 1)
+    handler = Retention(
+        database=audit.database,
+        closures=BreakingClosures(),
+        record=audit.record,
+        kept=None,
+        clock=FixedClock(NOON),
+    )
+    handler.turn()  # that of the start, which forgets in any case
+    audit.publish([*story(FIRST), REVOKED])
+    with audit.database.write() as transaction:
+        transaction.execute(MESSAGING.outbox.delete())
+    with pytest.raises(DatabaseUnavailable):
+        handler.turn()
+    if audit.database.engine.dialect.name == "sqlite":
+        assert SECRET.encode() in everything_stored(audit.database), "in the pages as they were"
+    assert handler.turn() == 0
+    assert SECRET.encode() not in everything_stored(audit.database)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_processes_that_note_the_same_end_both_pass(audit: LogOnDatabase) -> None:
+    closures = SqlClosures()
+    ended = Closing(referral_id=FIRST, time=NOON, revoked=False)
+    revoked = Closing(referral_id=FIRST, time=NOON + DAY, revoked=True)
+    while_another_has_written(
+        audit.database,
+        lambda transaction: closures.note(transaction, [ended], [FIRST]),
+        lambda transaction: closures.note(transaction, [revoked], ()),
+    )
+    with audit.database.read() as transaction:
+        row = transaction.execute(select(CLOSURES)).one()
+    assert (row.closed_at, row.revoked, row.pending) == (NOON, True, True)
 
 
 def test_what_falls_due_is_sought_and_not_looked_for(audit: LogOnDatabase) -> None:
