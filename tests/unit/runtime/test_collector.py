@@ -30,6 +30,11 @@ def test_what_lives_with_the_process_is_not_looked_at_again() -> None:
     assert len(gc.get_objects()) < gc.get_freeze_count() / 10
 
 
+def test_a_batch_s_objects_bring_the_collector_round_not_even_once() -> None:
+    collector.spare()
+    assert gc.get_threshold()[0] > 10_000
+
+
 def test_garbage_in_cycles_is_found_all_the_same() -> None:
     collector.spare()
     gone = weakref.ref(Node())
