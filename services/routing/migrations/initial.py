@@ -41,7 +41,6 @@ def upgrade() -> None:
         sa.Column("expired", sa.Integer(), nullable=False),
         sa.Column("answer_seconds", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("held", sa.Integer(), nullable=False),
-        sa.Column("asked", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("organization"),
     )
     op.create_table(

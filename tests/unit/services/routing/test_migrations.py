@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+
+from contracts.codes import CapacityStatus
+from contracts.organization import Capacity
+from runtime.identifiers import new_id
+from runtime.storage.migrate import differences
+from services.routing.adapters.tables import OBSERVATIONS
+from services.routing.migrations import asked
+from tests.unit.services.routing.samples import HOUR, NOW, organization, service
+from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
+
+
+@pytest.fixture
+def busy(database_url: str) -> Iterator[Workbench]:
+    """Offers that wait for an answer: from an organisation that has let one expire, and one that has not."""
+    small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=3)
+    bench = workbench(database_url, *(organization(f"ru.{n}", service(capacity=small)) for n in range(2)))
+    (first,) = opened(bench.take(submitted(new_id())))
+    bench.fire(first.deadline + HOUR)
+    bench.clock.time = NOW
+    bench.take(*(submitted(new_id()) for _ in range(4)))
+    yield bench
+    bench.close()
+
+
+def test_the_migration_counts_the_offers_that_wait(busy: Workbench) -> None:
+    before = busy.observations()
+    assert sorted((seen.expired, seen.asked) for seen in before.values()) == [(0, 3), (1, 2)]
+    with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        asked.downgrade()
+        # As an earlier build left it: there is no row of whoever has only been asked.
+        connection.exec_driver_sql("DELETE FROM observations WHERE answered + expired + held = 0")
+        asked.upgrade()
+    assert busy.observations() == before
+    assert differences("services.routing", busy.database) == []
+
+
+def test_where_the_column_is_already_there_nothing_changes(busy: Workbench) -> None:
+    with busy.database.write() as connection:
+        connection.execute(OBSERVATIONS.update().values(asked=7))
+        with Operations.context(MigrationContext.configure(connection)):
+            asked.upgrade()
+    assert {seen.asked for seen in busy.observations().values()} == {7}
