@@ -237,7 +237,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--database", choices=("sqlite", "postgresql", "both"), help="growth: both; with --quick sqlite"
     )
     parser.add_argument("--minutes", type=_positive(float), help="soak: 20; with --quick 0.5")
-    parser.add_argument("--rate", type=_positive(float), default=50.0, help="soak: referrals a second, 50")
+    parser.add_argument(
+        "--rate", type=_positive(float), default=50.0, help="soak: referrals a second, 50; at most 100"
+    )
     given = parser.parse_args(arguments)
     if given.rate > HIGHEST_SINGLE_RATE:
         # Of a batch's lines nobody knows when each was admitted.
