@@ -45,28 +45,22 @@ class Parts:
 def build(settings: Settings) -> Application:
     """The routing process. Raises Refused for a policy file that does not follow the contract."""
     ground = lay("routing", settings, MESSAGING)
-    network, keys, store = Network(), TokenKeys(), SqlReferralStore()
+    network, keys = Network(), TokenKeys()
 
     def absorb(records: Sequence[Record]) -> None:
         network.absorb(records)
         keys.absorb(records)
 
-    def recall() -> None:
-        with ground.database.read() as transaction:
-            network.recall(store.observations(transaction))
-
     handlers = Handlers(
         database=ground.database,
-        store=store,
+        store=SqlReferralStore(),
         outbox=ground.messenger.outbox,
         network=network,
         policy=read_policy(settings.policy),
         source=ground.source,
         after_commit=ground.messenger.wake,
     )
-    facts = ground.messenger.consumer(
-        ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS, after_commit=handlers.settled
-    )
+    facts = ground.messenger.consumer(ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS)
     directory, directory_unready = ground.messenger.replica(REPLICA, "routing.directory", absorb)
     RoutingMetrics(ground.registry, handlers.status_counts)
     return Application(
@@ -83,7 +77,7 @@ def build(settings: Settings) -> Application:
         messenger=ground.messenger,
         readiness=[("broker", ground.messenger.unready), ("directory", directory_unready)],
         warnings=[("messages", ground.messenger.pauses.alarm)],
-        background=[ground.messenger, DeadlineTimer(handlers, ground.clock, recall)],
+        background=[ground.messenger, DeadlineTimer(handlers, ground.clock)],
         registry=ground.registry,
         clock=ground.clock,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 
 from contracts.errors import KopuroError
 from runtime.application import Spawn
@@ -22,16 +21,14 @@ POLLS_BETWEEN_RECALLS = 40
 class DeadlineTimer:
     """Runs beside the consumers (`runtime.application.Background`)."""
 
-    def __init__(self, handlers: Handlers, clock: Clock, recall: Callable[[], None]) -> None:
-        """recall: brings what is kept in memory back in line with the database, now and then."""
+    def __init__(self, handlers: Handlers, clock: Clock) -> None:
         self._handlers = handlers
         self._clock = clock
-        self._recall = recall
         self._stopping = threading.Event()
 
     def start(self, spawn: Spawn) -> None:
         """Begins to poll."""
-        self._recall()
+        self._handlers.recall()
         spawn(self._run)
 
     def stop(self) -> None:
@@ -48,7 +45,7 @@ class DeadlineTimer:
                     if self._stopping.is_set():
                         return
                 if polls % POLLS_BETWEEN_RECALLS == 0:
-                    self._recall()
+                    self._handlers.recall()
             except KopuroError as error:
                 _log.warning("deadlines wait", extra={"reason": str(error)})
             polls += 1

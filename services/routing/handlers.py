@@ -110,12 +110,7 @@ class Handlers:
         self._policy = policy
         self._source = source
         self._after_commit = after_commit
-        self._unsettled = False
         self._reading = Reading()
-
-    def settled(self) -> None:
-        """To be called when what `take_facts` wrote is committed."""
-        self._unsettled = False
 
     def take_facts(
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
@@ -123,7 +118,7 @@ class Handlers:
         """What partners and the vault said takes effect, in order (a `batches.BatchHandler`)."""
         self._reading.note(min(event.time for event in events), now)
         known = self._store.load(transaction, {event.partition_key for event in events})
-        self._forget_what_failed(transaction)
+        self._settle(transaction)
         batch = _Batch(known, self._source, now)
         context = self._context(now, batch.observed)
         for event in events:
@@ -148,8 +143,8 @@ class Handlers:
             return 0
         with self._database.write() as transaction:
             ids = {referral_id for referral_id, _ in offers} | set(overdue)
-            self._forget_what_failed(transaction)
             batch = _Batch(self._store.load(transaction, ids), self._source, now)
+            self._settle(transaction)
             context = self._context(now, batch.observed)
             for referral_id, offer_id in offers:
                 if (referral := batch.referral(referral_id)) is not None:
@@ -158,9 +153,16 @@ class Handlers:
                 if (referral := batch.referral(referral_id)) is not None:
                     batch.take(lifecycle.remind(referral, context), cause=None)
             self._outbox.add(transaction, self._finish(transaction, batch))
-        self.settled()
         self._after_commit()
         return len(offers) + len(overdue)
+
+    def recall(self) -> None:
+        """Brings what is remembered of observations in line with what every process has written.
+
+        Raises DatabaseUnavailable.
+        """
+        with self._network.settling(), self._database.read() as transaction:
+            self._network.recall(self._store.observations(transaction))
 
     def ask_for_placement(
         self, referral_id: str, organization: str, coordinator: str, now: dt.datetime
@@ -266,16 +268,15 @@ class Handlers:
         return referral
 
     def _finish(self, transaction: Connection, batch: _Batch) -> list[Outgoing]:
+        # First of all: while this is written, the timer or a retry may decide.
+        self._network.observe(transaction, batch.observed)
         self._store.save(transaction, batch.changes())
-        self._unsettled = True
-        self._network.observe(batch.observed)
         return [outgoing(event) for event in batch.events]
 
-    def _forget_what_failed(self, transaction: Connection) -> None:
-        # What was observed in a transaction that may not have been committed would count twice when it is
-        # replayed, and fill a house that has room: then the database's own counts are taken.
-        if self._unsettled:
-            self._network.recall(self._store.observations(transaction))
+    def _settle(self, transaction: Connection) -> None:
+        with self._network.settling() as organizations:
+            if organizations:
+                self._network.recall(self._store.observations_of(transaction, organizations))
 
     def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> Context:
         """so_far: what this transaction has changed: its later referrals see what its earlier ones did."""

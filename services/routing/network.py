@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
 
 from contracts.facts import AgreementChanged, OrganizationChanged
 from contracts.organization import Agreement, Organization
@@ -13,11 +17,18 @@ from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 
 
 class Network:
-    """Changed by the replica's view and after batches, read by every decision; never while it waits."""
+    """Changed by the replica's view and by batches, read by every decision; never while it waits.
+
+    What was observed is what the database holds, as far as it was recalled, and what transactions have seen
+    that may still be under way. Whether such a one was committed is not asked: when it has ended, what the
+    database holds is recalled in its place.
+    """
 
     def __init__(self) -> None:
         self.directory = Directory()
-        self._observed: dict[str, Observation] = {}
+        self._recalled: dict[str, Observation] = {}
+        self._unsettled: list[tuple[Connection, Mapping[str, Observation]]] = []
+        self._settling = threading.Lock()
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Takes over the directory's records that are new or have changed."""
@@ -29,14 +40,29 @@ class Network:
             self.directory.version = record.change
 
     def observed(self, organization: str) -> Observation:
-        """What has been seen of an organisation so far."""
-        return self._observed.get(organization, NOTHING_OBSERVED)
+        """What has been seen of an organisation so far, by transactions that may still fail too."""
+        seen = self._recalled.get(organization, NOTHING_OBSERVED)
+        for _, changes in self._unsettled:
+            if organization in changes:
+                seen = seen.plus(changes[organization])
+        return seen
 
-    def observe(self, changes: Mapping[str, Observation]) -> None:
-        """Adds to what has been seen. Where its transaction fails, the next `recall` puts it right."""
-        for organization, seen in changes.items():
-            self._observed[organization] = self.observed(organization).plus(seen)
+    def observe(self, transaction: Connection, changes: Mapping[str, Observation]) -> None:
+        """Adds to what has been seen, until the transaction has ended and is settled."""
+        self._unsettled.append((transaction, changes))
 
     def recall(self, observed: Mapping[str, Observation]) -> None:
-        """Replaces what is remembered by what the database holds."""
-        self._observed = dict(observed)
+        """Takes over what the database holds of these organisations."""
+        self._recalled.update(observed)
+
+    @contextmanager
+    def settling(self) -> Iterator[set[str]]:
+        """The organisations to be recalled within: those that transactions which have ended saw something of.
+
+        One at a time, so that what was read first is never recalled last.
+        """
+        with self._settling:
+            ended = [one for one in self._unsettled if one[0].closed]
+            yield {organization for _, changes in ended for organization in changes}
+            for one in ended:
+                self._unsettled.remove(one)

@@ -82,6 +82,12 @@ class ReferralStore(Protocol):
         """What has been observed of every organisation."""
         ...
 
+    def observations_of(
+        self, transaction: Connection, organizations: Collection[str]
+    ) -> dict[str, Observation]:
+        """What has been observed of these organisations, as far as anything has been."""
+        ...
+
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
         """How many referrals are in each status that is not an end."""
         ...

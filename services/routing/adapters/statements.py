@@ -40,6 +40,10 @@ OBSERVE = Statement(
     " answer_seconds = observations.answer_seconds + excluded.answer_seconds,"
     " held = observations.held + excluded.held, asked = observations.asked + excluded.asked"
 )
+OBSERVED = Statement(
+    "SELECT organization, answered, expired, answer_seconds, held, asked FROM observations"
+    " WHERE organization = ANY (?)"
+)
 # The condition is that of the index `offers_deadline`.
 DUE_OFFERS = Statement(
     "SELECT referral_id, id FROM offers WHERE state = 'open' AND deadline <= ? ORDER BY deadline LIMIT ?"

@@ -102,16 +102,14 @@ class SqlReferralStore:
 
     def observations(self, transaction: Connection) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
-        return {
-            row.organization: Observation(
-                answered=row.answered,
-                expired=row.expired,
-                answer_seconds=row.answer_seconds,
-                held=row.held,
-                asked=row.asked,
-            )
-            for row in transaction.execute(select(OBSERVATIONS))
-        }
+        return {row[0]: _observation(*row[1:]) for row in transaction.execute(select(OBSERVATIONS))}
+
+    def observations_of(
+        self, transaction: Connection, organizations: Collection[str]
+    ) -> dict[str, Observation]:
+        """See `ports.ReferralStore`."""
+        rows = statements.OBSERVED.run(transaction, sorted(organizations))
+        return {row[0]: _observation(*row[1:]) for row in rows}
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
         """See `ports.ReferralStore`."""
@@ -183,6 +181,12 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
             (organization, seen.answered, seen.expired, seen.answer_seconds, seen.held, seen.asked)
             for organization, seen in sorted(observed.items())
         ],
+    )
+
+
+def _observation(answered: int, expired: int, answer_seconds: int, held: int, asked: int) -> Observation:
+    return Observation(
+        answered=answered, expired=expired, answer_seconds=answer_seconds, held=held, asked=asked
     )
 
 

@@ -7,12 +7,13 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from contracts.codes import (
     Answer,
@@ -55,6 +56,7 @@ from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFER
 from services.routing.api import answer_question
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import Policy
+from services.routing.ports import Changes
 from services.routing.reading import ANSWERS_UNDER_WAY, QUIET
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import (
@@ -667,17 +669,98 @@ def test_a_failed_transaction_is_not_counted_when_its_facts_are_replayed(databas
 
 def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id())))
-
-    class Broken(Exception):
-        pass
-
-    with pytest.raises(Broken), bench.database.write() as transaction:
+    with pytest.raises(ZeroDivisionError), bench.database.write() as transaction:
         list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
-        raise Broken
-    bench.network.recall(bench.observations())
+        raise ZeroDivisionError
+    bench.handlers.recall()
     assert bench.network.observed(offer.organization) == Observation(asked=1)
     assert [type(fact) for fact in bench.take(answer(offer))] == [OfferAccepted]
     assert bench.network.observed(offer.organization).held == 1
+
+
+@pytest.fixture
+def small(postgres_database: str) -> Iterator[Workbench]:
+    """`ru.small` has room for one. An offer of somebody else's is due tomorrow: the timer has work.
+
+    On PostgreSQL, where the timer's transaction may begin and end while that of a batch is under way.
+    """
+    room_for_one = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    bench = workbench(
+        postgres_database,
+        organization("ru.small", service(capacity=room_for_one)),
+        organization("ru.other", service(areas=("RU-SPE",))),
+    )
+    (due,) = opened(bench.take(submitted(new_id(), region="RU-SPE")))
+    assert due.organization == "ru.other"
+    yield bench
+    bench.close()
+
+
+def test_what_a_batch_under_way_has_observed_is_not_forgotten_when_the_timer_fires(small: Workbench) -> None:
+    with small.database.write() as transaction:
+        list(small.handlers.take_facts(transaction, [submitted(new_id())], NOW))
+        assert OfferExpired in {type(fact) for fact in small.fire(NOW + 4 * DAY)}
+        # Nor does the timer's own end settle it: it would not be known whether it was committed.
+        assert small.network.observed("ru.small").asked == 1
+    assert opened(small.take(submitted(new_id()))) == []
+    assert small.network.observed("ru.small") == small.observations()["ru.small"] == Observation(asked=1)
+
+
+def test_what_a_failed_batch_observed_is_not_kept_because_the_timer_fired_meanwhile(
+    small: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fact, save = submitted(new_id()), small.store.save
+    with pytest.raises(ZeroDivisionError), ExitStack() as batch:
+
+        def saved_after_a_batch_was(timers: Connection, changes: Changes) -> None:
+            monkeypatch.setattr(small.store, "save", save)
+            transaction = batch.enter_context(small.database.write())
+            list(small.handlers.take_facts(transaction, [fact], NOW))
+            save(timers, changes)
+
+        monkeypatch.setattr(small.store, "save", saved_after_a_batch_was)
+        assert OfferExpired in {type(fact) for fact in small.fire(NOW + 4 * DAY)}
+        raise ZeroDivisionError
+    assert [offer.organization for offer in opened(small.take(fact))] == ["ru.small"]
+    assert small.network.observed("ru.small").asked == 1
+
+
+def test_what_a_batch_has_decided_is_known_before_it_is_written(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL the timer may decide while it is."""
+    save, known = bench.store.save, {}
+
+    def noted_and_saved(transaction: Connection, changes: Changes) -> None:
+        known.update({name: bench.network.observed(name) for name in changes.observed})
+        save(transaction, changes)
+
+    monkeypatch.setattr(bench.store, "save", noted_and_saved)
+    bench.take(submitted(new_id()))
+    assert list(known.values()) == [Observation(asked=1)]
+    assert known == bench.observations()
+
+
+def test_a_recall_does_not_forget_what_was_committed_while_it_read(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    bench = workbench(database_url, organization("ru.small", service(capacity=small)))
+    batch = ExitStack()
+    transaction = batch.enter_context(bench.database.write())
+    list(bench.handlers.take_facts(transaction, [submitted(new_id())], NOW))
+    read = bench.store.observations
+
+    def read_before_the_commit(transaction: Connection) -> dict[str, Observation]:
+        found = read(transaction)
+        batch.close()
+        return found
+
+    monkeypatch.setattr(bench.store, "observations", read_before_the_commit)
+    bench.handlers.recall()
+    assert bench.observations()["ru.small"].asked == 1
+    assert opened(bench.take(submitted(new_id()))) == []
+    bench.close()
 
 
 def test_nothing_else_is_told(bench: Workbench) -> None:
