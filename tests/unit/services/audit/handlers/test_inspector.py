@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import math
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -22,6 +23,7 @@ from services.audit.handlers.inspector import SHORTEST_ROUND, Inspector
 from services.audit.handlers.self_check import LogDamaged, SelfCheck
 from services.audit.ports import Remembered
 from tests.unit.services.audit.damages import (
+    FAR,
     CountingLog,
     Damage,
     changed_leaf,
@@ -290,18 +292,19 @@ def test_damage_behind_a_round_that_goes_on_is_found_by_the_next(
 
 
 @pytest.mark.parametrize(
-    "frontier",
+    "columns",
     [
-        Frontier().extend([bytes(32)] * 8).to_bytes(),
-        Frontier().extend([bytes(32)] * 100).to_bytes(),
-        b"nothing",
+        {"frontier": Frontier().extend([bytes(32)] * 8).to_bytes()},
+        {"frontier": Frontier().extend([bytes(32)] * 100).to_bytes()},
+        {"frontier": b"nothing"},
+        {"latest": FAR},
     ],
 )
 def test_a_round_that_cannot_be_of_this_log_begins_anew(
-    process: Process, large: LogOnDatabase, clock: SetClock, frontier: bytes
+    process: Process, large: LogOnDatabase, clock: SetClock, columns: dict[str, Any]
 ) -> None:
     process.turns(3)
-    do(large, lambda t: t.execute(update(CHECKS).where(CHECKS.c.name == "round").values(frontier=frontier)))
+    do(large, lambda t: t.execute(update(CHECKS).where(CHECKS.c.name == "round").values(columns)))
     restarted = Process(large, clock)
     assert restarted.turns(TURNS) == list(range(SIZE))
     assert restarted.inspector.alarm() is None
