@@ -20,6 +20,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from contracts import vocabularies
 from contracts.case import Case
+from contracts.envelope import LONGEST_ID
 from contracts.errors import PROBLEM_PREFIX, PROBLEMS, PointerError
 from contracts.facts import CATALOGUE, TYPE_PREFIX, Fact
 from contracts.organization import Agreement, Organization
@@ -110,7 +111,7 @@ def _envelope(own: Json) -> Json:
         "type": "object",
         "properties": {
             "specversion": {"const": "1.0"},
-            "id": text,
+            "id": {**text, "maxLength": LONGEST_ID, "pattern": "^[^\\u0000]*$"},
             "source": text,
             "subject": text,
             "time": {"type": "string", "format": "date-time"},

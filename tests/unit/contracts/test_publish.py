@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from contracts.envelope import CONTENT_TYPE
+from contracts.envelope import CONTENT_TYPE, Envelope
 from contracts.errors import PROBLEMS, Refused, problem
 from contracts.facts import CATALOGUE
 from contracts.publish import DIALECT, FOLDER, drifted, main, publish, published
-from contracts.records import load, plain
+from contracts.records import Malformed, load, plain
 from contracts.referral import ReferralSubmission
 from tests.golden_messages.examples import AGREEMENT, EXAMPLES, FACTS, ORGANIZATION, SEALED
 
@@ -74,6 +74,17 @@ def test_the_envelope_schema_names_each_attribute_that_is_written() -> None:
     written = json.loads(next(iter(EXAMPLES.values())).encode())
     assert schema["properties"].keys() == written.keys()
     assert CONTENT_TYPE == "application/cloudevents+json"
+
+
+@pytest.mark.parametrize("id_", ["", "i", "i" * 64, "i" * 65, "nul\0nul", "two\nlines"])
+def test_the_envelope_schema_and_its_reader_take_the_same_ids(id_: str) -> None:
+    message = {**json.loads(next(iter(EXAMPLES.values())).encode()), "id": id_}
+    try:
+        Envelope.decode(json.dumps(message).encode())
+        taken = True
+    except Malformed:
+        taken = False
+    assert validator("envelope.json").is_valid(message) == taken
 
 
 def test_an_event_with_unknown_fields_validates_and_one_of_another_type_does_not() -> None:
