@@ -87,8 +87,9 @@ class MemoryDatabase(Database):
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """See `Database.write`. durable: nothing here is."""
         fate = self.fate()
-        with self._transaction("BEGIN IMMEDIATE"):
-            yield self._connection
+        # Closed when it has ended, which `services.routing.network` goes by.
+        with self._engine.connect() as connection, self._transaction("BEGIN IMMEDIATE"):
+            yield connection
             if fate is Fate.rolled_back:
                 raise DatabaseUnavailable("The commit failed.")
             if fate is Fate.killed_before:

@@ -22,7 +22,7 @@ from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
 from services.delivery.domain.recipients import RECIPIENTS, recipients_of
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
-from services.routing.adapters.tables import OFFERS, REFERRALS
+from services.routing.adapters.tables import OBSERVATIONS, OFFERS, REFERRALS
 from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
@@ -34,7 +34,7 @@ from tests.simulation.referral_rules import (
     offers_follow_the_rules,
     referrals_are_what_the_facts_say,
 )
-from tests.simulation.services import Audit, Service
+from tests.simulation.services import Audit, Routing, Service
 from tests.simulation.told import Told, everything_told, rows_of
 
 # What each submission comes to, or else its refusal: one of these, once.
@@ -62,6 +62,7 @@ def check(
     referrals_are_what_the_facts_say(databases["routing"], told, referrals, now)
     offers_follow_the_rules(told)
     observations_add_up(databases["routing"], told)
+    _routing_remembers_what_is_written(services["routing"])
     _custody_follows_the_referral(databases, told, referrals)
     _mailboxes_hold_each_fact_once(databases["delivery"], told, referrals)
     audit = services["audit"]
@@ -98,6 +99,13 @@ def _every_submission_has_one_consequence(told: Sequence[Told]) -> None:
                 causes += [o.message.id for o in told if o.message.causation_id == one.message.id]
             found = [fact for cause in causes for fact in by_cause[cause] if fact in expected]
             assert len(found) == 1, f"{one.fact} {one.message.id} came to {found}"
+
+
+def _routing_remembers_what_is_written(routing: Service) -> None:
+    assert isinstance(routing, Routing)
+    for organization, row in rows_of(routing.database, OBSERVATIONS, key="organization").items():
+        remembered = routing.network.observed(organization)
+        assert remembered.load == max(0, row.held + row.asked), f"{organization} seems to hold {remembered}"
 
 
 def _custody_follows_the_referral(

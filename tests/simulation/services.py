@@ -201,19 +201,18 @@ class Routing(Service):
     metadata, messaging = routing_tables.METADATA, routing_tables.MESSAGING
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
-        network, store = RoutingNetwork(), SqlReferralStore()
-        network.absorb([*the_network().records.values(), the_network().memorandum])
+        self.network = RoutingNetwork()
+        self.network.absorb([*the_network().records.values(), the_network().memorandum])
         self.handlers = RoutingHandlers(
             database=self.database,
-            store=store,
+            store=SqlReferralStore(),
             outbox=self.messenger.outbox,
-            network=network,
+            network=self.network,
             policy=Policy(),
             source=self.messenger.source,
             after_commit=self.messenger.wake,
         )
-        with self.database.read() as transaction:
-            network.recall(store.observations(transaction))
+        self.handlers.recall()
         return [self.messenger.consumer(ROUTING, self.handlers.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
     def answer(self, question: Question) -> Any:
