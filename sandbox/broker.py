@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import time
@@ -229,7 +230,8 @@ class PrivateBroker:
         address = f"{LOOPBACK}:{self.identity.distribution_port}"
         try:
             answer = subprocess.run(
-                [program, "-address", address, "-e"],
+                # A name of its own: the node refuses a caller whose name it is still talking to.
+                [program, "-h", f"call-{secrets.token_hex(6)}", "-address", address, "-e"],
                 input=expression + ".\n",
                 env=control_environment(self.files, path=os.environ.get("PATH", os.defpath)),
                 capture_output=True,

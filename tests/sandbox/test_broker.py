@@ -8,6 +8,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -124,6 +125,11 @@ def test_an_evaluation_that_fails_is_an_error(broker: PrivateBroker) -> None:
     assert broker.evaluate("1 + 1") == "2"
     with pytest.raises(BrokerError, match="badarith"):
         broker.evaluate("1 div 0")
+
+
+def test_evaluations_at_once_do_not_shut_each_other_out(broker: PrivateBroker) -> None:
+    with ThreadPoolExecutor(6) as callers:
+        assert list(callers.map(broker.evaluate, ["begin timer:sleep(20), 2 end"] * 30)) == ["2"] * 30
 
 
 @pytest.mark.parametrize("name", ["", "a b", 'x">>, halt()', "a/b"])
