@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Nothing here speaks TLS or asks a name server, and neither do the processes that inherit this.
 
     To read the machine's certificates would cost 20 ms for each request without a client of its own, and to
-    load eventlet's resolver 0.2 s for each process.
+    load eventlet's resolver 0.2 s for each process. And Ctrl-C ends them, also where a shell that
+    began the run in its background has had it ignored.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
     config.add_cleanup(no_certificates.cleanup)
     os.environ.pop("SSL_CERT_FILE", None)
