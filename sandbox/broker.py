@@ -25,6 +25,7 @@ from sandbox.broker_configuration import (
 from sandbox.ports import LOOPBACK, free_ports, is_free
 from sandbox.private_files import LivingOwner, make_private, write_private
 from sandbox.process import ServiceProcess, end_processes, processes_with
+from sandbox.supervisor import signals_held
 
 _ERLANG_SCHEDULERS = 4
 _LOG_TAIL_LINES = 25
@@ -145,7 +146,9 @@ class PrivateBroker:
             if self.exit_code() is not None:
                 raise BrokerError(f"the broker ended with {self.exit_code()} at start\n{self._log_tail()}")
             try:
-                self._shake_hands()
+                # A SIGTERM that became an exception in py-amqp's own clean-up would be lost there.
+                with signals_held():
+                    self._shake_hands()
             except (OSError, amqp.AMQPError) as error:
                 if time.monotonic() > deadline:
                     raise BrokerError(
