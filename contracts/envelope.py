@@ -6,17 +6,23 @@ Source: CloudEvents 1.0.2 §3 (attributes), JSON event format §3; W3C Trace Con
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import orjson
 
+from contracts.canonical import is_canonical
+from contracts.errors import Defect
 from contracts.facts import CATALOGUE, Fact
 from contracts.records import Malformed, aware, read
+from contracts.topology import EVENTS
 
 CONTENT_TYPE = "application/cloudevents+json"
 LONGEST_ID = 64
+# 2^53 has sixteen digits. A text may hold as many: then the number is looked for properly.
+_LONG_NUMBER = re.compile(rb"[:\[,]-?[0-9]{16}")
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
@@ -49,8 +55,8 @@ class Event(Generic[F_co]):
         return self.data.type
 
     def encode(self) -> bytes:
-        """The message's bytes."""
-        return orjson.dumps(
+        """The message's bytes. Raises Defect for a fact without canonical JSON: it could not be logged."""
+        encoded = orjson.dumps(
             {
                 "specversion": "1.0",
                 "id": self.id,
@@ -68,6 +74,11 @@ class Event(Generic[F_co]):
             },
             option=orjson.OPT_UTC_Z,
         )
+        # Numbers are all that orjson writes and RFC 8785 does not. A sealed letter is never logged.
+        may_be_inexact = self.data.exchange == EVENTS and _LONG_NUMBER.search(encoded) is not None
+        if may_be_inexact and not is_canonical(orjson.loads(encoded)["data"]):
+            raise Defect(f"A {self.data.type} holds a number of 2^53 or more.")
+        return encoded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

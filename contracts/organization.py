@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -36,6 +35,7 @@ from contracts.identifiers import (
     ShortText,
     Slug,
 )
+from contracts.moments import AnyDate, PastDate, PastMoment, PastYear
 
 _BASE64URL_32 = Pattern(r"^[A-Za-z0-9_-]{43}$", error="Not 32 bytes in base64url.")
 
@@ -66,7 +66,7 @@ class Capacity:
     """Room for referrals. maximum: referrals held at once; None where it is not counted."""
 
     status: CapacityStatus
-    updated_at: dt.datetime
+    updated_at: PastMoment
     maximum: Annotated[int, Range(min=0, max=1_000_000)] | None = None
 
 
@@ -88,13 +88,16 @@ class Service:
     always_open: bool = False
 
 
+Headcount = Annotated[int, Range(min=0, max=1_000_000)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
     """The network's standard monitoring parameters."""
 
-    staff: Annotated[int, Range(min=0)] = 0
-    volunteers: Annotated[int, Range(min=0)] = 0
-    active_since: Annotated[int, Range(min=1800, max=2200)] | None = None
+    staff: Headcount = 0
+    volunteers: Headcount = 0
+    active_since: PastYear | None = None
     office: bool = False
     activities: tuple[ShortText, ...] = ()
     reporting: Reporting = Reporting.none
@@ -115,7 +118,7 @@ class Organization:
     parent: OrganizationId | None = None
     active: bool = True
     vetted_by: ShortText | None = None
-    vetted_on: dt.date | None = None
+    vetted_on: PastDate | None = None
     profile: Profile = field(default_factory=Profile)
     languages: tuple[Language, ...] = ()
     sealing_key: SealingKey | None = None
@@ -151,8 +154,8 @@ class Agreement:
     # Organisation ids, or the single entry "*": every vetted organisation of the network.
     parties: Annotated[tuple[Party, ...], Length(min=1, max=1000)]
     disclosure: DisclosureClass
-    effective_from: dt.date
-    effective_until: dt.date | None = None
+    effective_from: AnyDate
+    effective_until: AnyDate | None = None
     # Need codes or groups; empty covers every need.
     needs: tuple[NeedCode, ...] = ()
     obligations: tuple[LongText, ...] = ()

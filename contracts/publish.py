@@ -17,12 +17,15 @@ from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import fields
+from marshmallow.validate import Equal, OneOf
 
 from contracts import vocabularies
 from contracts.case import Case
 from contracts.envelope import LONGEST_ID
 from contracts.errors import PROBLEM_PREFIX, PROBLEMS, PointerError
 from contracts.facts import CATALOGUE, TYPE_PREFIX, Fact
+from contracts.moments import Within
 from contracts.organization import Agreement, Organization
 from contracts.records import schema_of
 from contracts.referral import ReferralSubmission
@@ -166,8 +169,21 @@ def _definitions(record: type, *, closed: bool) -> Json:
                 return {"$ref": _DEFS + validator.name}
         return {}
 
+    def narrowed(self: Any, field: Any, **kwargs: Any) -> Json:
+        """What apispec does not write of our validators."""
+        for validator in field.validators:
+            if isinstance(validator, Within):
+                return {"description": validator.description}
+            if isinstance(validator, Equal):
+                kwargs["ret"].pop("enum", None)  # apispec's own spelling of it
+                return {"const": validator.comparable}
+            if isinstance(validator, OneOf) and isinstance(field, fields.Enum):
+                return {"enum": [kind.value for kind in validator.choices]}
+        return {}
+
     converter: Any = plugin.converter  # made by the specification; apispec types it in part
     converter.add_attribute_function(vocabulary)
+    converter.add_attribute_function(narrowed)
     spec.components.schema(record.__name__, schema=schema_of(record))
     found = spec.to_dict()["components"]["schemas"] | vocabularies_met
     definitions: Json = _in_place(found, closed=closed)

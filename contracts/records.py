@@ -6,7 +6,8 @@ A field's Python type chooses the marshmallow field; marshmallow validators in `
 
 Two ways in, one way out:
 
-* `load(cls, data)` is for the doors: every rule, unknown fields refused, each error with its pointer.
+* `load(cls, data)` is for the doors: every rule, unknown fields refused, each error with its pointer. What it
+  admits has canonical JSON (RFC 8785) and can become an entry of the log: integers stay below 2^53.
 * `read(cls, data)` is for what our own services wrote: types are checked, vocabularies are not, and
   unknown fields are kept out (a newer writer may send more). An order of magnitude faster.
 * `dump(record)` gives JSON bytes: RFC 3339 times in UTC with `Z`, enumerations by value.
@@ -25,8 +26,10 @@ from typing import Any, TypeVar
 
 import orjson
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Length, Validator
+from marshmallow.validate import Length, Range, Validator
 
+from contracts import moments
+from contracts.canonical import EXACT_INTEGER, JsonObject, Text
 from contracts.errors import PointerError, Refused
 
 R = TypeVar("R")
@@ -60,10 +63,16 @@ class UtcDateTime(fields.AwareDateTime):
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
 
-def load(cls: type[R], data: object, *, slug: str = "invalid-submission") -> R:
-    """A record from a partner's JSON. Raises Refused(slug) with an RFC 6901 pointer for each error."""
+def load(
+    cls: type[R], data: object, *, slug: str = "invalid-submission", now: dt.datetime | None = None
+) -> R:
+    """A record from a partner's JSON. Raises Refused(slug) with an RFC 6901 pointer for each error.
+
+    now: a time that must have passed (`contracts/moments.py`) may not be later; None: any may be.
+    """
     try:
-        record: R = _schema(cls).load(data)  # type: ignore[arg-type]
+        with moments.at(now):
+            record: R = _schema(cls).load(data)  # type: ignore[arg-type]
     except ValidationError as error:
         errors = pointer_errors(error.normalized_messages())  # type: ignore[no-untyped-call]
         places = ", ".join(e.pointer or "the body" for e in errors[:3])
@@ -175,19 +184,23 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
         inner = _field(typing.get_args(hint)[0], {})
         return _TupleOf(inner, **options)
     if origin in (dict, Mapping) or hint is Mapping:
-        return fields.Dict(keys=fields.String(), **options)
+        return JsonObject(**options)
     if dataclasses.is_dataclass(hint):
         return fields.Nested(schema_of(hint), **options)  # type: ignore[arg-type]
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return fields.Enum(hint, by_value=True, **options)
     simple: dict[Any, type[fields.Field[Any]]] = {
-        str: fields.String,
+        str: Text,
         bool: StrictBoolean,
         float: fields.Float,
         dt.datetime: UtcDateTime,
         dt.date: fields.Date,
     }
     if hint is int:
+        # No integer is without bounds, whatever its field says.
+        ranges = [validator for validator in validators if isinstance(validator, Range)]
+        if all(r.min is None for r in ranges) or all(r.max is None for r in ranges):
+            options = {**options, "validate": [EXACT_INTEGER, *validators]}
         return fields.Integer(strict=True, **options)
     return simple[hint](**options)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated
 
-from marshmallow import ValidationError
-from marshmallow.validate import Length
+from marshmallow.validate import Equal, Length, OneOf
 
 from contracts.codes import (
     OPT_IN_KINDS,
@@ -22,6 +19,7 @@ from contracts.codes import (
     Urgency,
 )
 from contracts.identifiers import Country, Language, NeedCode, OrganizationId, Pattern, Region
+from contracts.moments import PastMoment
 
 # RFC 7516 §7.1: five base64url parts. One mebibyte bounds it at the door.
 SealedText = Annotated[
@@ -34,27 +32,24 @@ SealedText = Annotated[
 ]
 
 
+OptInKind = Annotated[
+    OrganizationKind,
+    OneOf(sorted(OPT_IN_KINDS), error=f"Only these need an opt-in: {', '.join(sorted(OPT_IN_KINDS))}."),
+]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consent:
     """What the person agreed to. Nothing is assumed: what is not named here is not allowed."""
 
-    given: bool
-    given_at: dt.datetime
+    given: Annotated[bool, Equal(True, error="Without consent there is no referral.")]
+    given_at: PastMoment
     method: ConsentMethod
     # Kinds that are contacted on explicit opt-in only; other kinds need not be named.
-    opt_in_kinds: Annotated[tuple[OrganizationKind, ...], Length(max=10)] = ()
+    opt_in_kinds: Annotated[tuple[OptInKind, ...], Length(max=10)] = ()
     excluded_organizations: Annotated[tuple[OrganizationId, ...], Length(max=100)] = ()
     # Countries where the case may be stored; none named means anywhere in the network.
     storage_countries: Annotated[tuple[Country, ...], Length(max=50)] = ()
-
-    @staticmethod
-    def rules(data: Mapping[str, Any]) -> None:
-        """Consent must have been given; only the kinds a person may fear are opted into."""
-        if not data["given"]:
-            raise ValidationError({"given": ["Without consent there is no referral."]})
-        if set(data.get("opt_in_kinds", ())) - OPT_IN_KINDS:
-            names = ", ".join(sorted(OPT_IN_KINDS))
-            raise ValidationError({"opt_in_kinds": [f"Only these need an opt-in: {names}."]})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

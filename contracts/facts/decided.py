@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
+from contracts.canonical import Count
 from contracts.codes import DeclineReason, Outcome, ProgressStatus, Urgency
 from contracts.facts.fact import Fact, OpenNote, fact
 from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region
@@ -24,7 +25,7 @@ class OfferOpened(Fact):
     offer_id: OfferId
     organization: OrganizationId
     sender: OrganizationId
-    rank: int
+    rank: Count
     opened_at: dt.datetime
     deadline: dt.datetime
     facts: Situation

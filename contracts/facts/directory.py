@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.canonical import Count
 from contracts.facts.fact import Fact, fact
 from contracts.organization import Agreement, Organization
 
@@ -15,14 +16,14 @@ from contracts.organization import Agreement, Organization
 class OrganizationChanged(Fact):
     """The whole record as it now stands; a lower revision never overwrites a higher one."""
 
-    revision: int
+    revision: Count
     organization: Organization
 
 
 @fact("agreement.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgreementChanged(Fact):
-    revision: int
+    revision: Count
     agreement: Agreement
 
 
@@ -34,7 +35,7 @@ class TokenKeyChanged(Fact):
     withdrawn: tokens signed with it are believed no more.
     """
 
-    revision: int
+    revision: Count
     key: Mapping[str, Any]
     withdrawn: bool = False
 
@@ -53,4 +54,4 @@ class ReplicaCompleted(Fact):
     """Every record of the answer to `replica.requested` has been sent. records: how many."""
 
     queue: str
-    records: int
+    records: Count

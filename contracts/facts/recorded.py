@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from marshmallow.validate import Length
 
+from contracts.canonical import Count
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import MessageId, OrganizationId, ReferralId
 
@@ -22,7 +23,7 @@ class HistoryRead(Fact):
 
     reader: str
     filter: Mapping[str, Any]
-    entries: int
+    entries: Count
 
 
 @fact("history.exported", classification="public")
@@ -32,8 +33,8 @@ class HistoryExported(Fact):
 
     reader: str
     referral_id: ReferralId
-    entries: int
-    size: int
+    entries: Count
+    size: Count
 
 
 @fact("log.exported", classification="public")
@@ -48,10 +49,10 @@ class LogExported(Fact):
     reader: str
     form: str
     filter: Mapping[str, Any]
-    start: int
-    stop: int
-    entries: int
-    size: int
+    start: Count
+    stop: Count
+    entries: Count
+    size: Count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +63,9 @@ class Receipt:
     from the leaf's sibling upwards, as places in the `hashes` that the receipts of a message share.
     """
 
-    index: int
+    index: Count
     leaf: str
-    path: tuple[int, ...]
+    path: tuple[Count, ...]
 
 
 @fact("receipts.issued")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,17 +55,20 @@ class CredentialRequest:
     rules = staticmethod(_rules_of_a_client)
 
 
-def organization(data: object) -> Organization:
-    """Raises Refused `invalid-submission` with pointers, as do the others here."""
-    admitted = load(Organization, data)
+def organization(data: object, now: dt.datetime) -> Organization:
+    """Raises Refused `invalid-submission` with pointers, as do the others here.
+
+    now: what the record says of the past may not be later.
+    """
+    admitted = load(Organization, data, now=now)
     if admitted.sealing_key is not None:
         check_sealing_key(admitted.sealing_key, "/sealing_key")
     return admitted
 
 
-def agreement(data: object) -> Agreement:
+def agreement(data: object, now: dt.datetime) -> Agreement:
     """See `organization`."""
-    return load(Agreement, data)
+    return load(Agreement, data, now=now)
 
 
 def sealing_key(data: object) -> SealingKey:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from contracts import vocabularies
+from contracts.canonical import LARGEST_INTEGER
 from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
 from contracts.records import plain
@@ -63,7 +64,7 @@ def put_organization(handlers: Handlers, request: Request) -> Answer:
         # As it was read here: a record can be changed and sent back without taking anything out.
         document = dict(document)
         expected = _told_revision(document.pop("revision"), expected)
-    wanted = admission.organization(document)
+    wanted = admission.organization(document, handlers.clock.now())
     if wanted.id != request.path_params["id"]:
         where = PointerError(pointer="/id", detail="Not the id in the address.")
         raise Refused("invalid-submission", "The record is another organisation's.", errors=[where])
@@ -123,7 +124,7 @@ def agreements(handlers: Handlers, request: Request) -> Answer:
 
 def post_agreement(handlers: Handlers, request: Request) -> Answer:
     """Enters an agreement, or replaces the one of that id."""
-    wanted = admission.agreement(request.json())
+    wanted = admission.agreement(request.json(), handlers.clock.now())
     written = handlers.entries.put_agreement(_editor(request), wanted)
     return _single(written.standing, created=written.created)
 
@@ -217,7 +218,8 @@ def _if_match(request: Request) -> int | None:
 
 
 def _told_revision(told: object, expected: int | None) -> int:
-    if type(told) is not int or (expected is not None and told != expected):
+    is_revision = type(told) is int and 0 <= told <= LARGEST_INTEGER
+    if not is_revision or (expected is not None and told != expected):
         where = PointerError(pointer="/revision", detail="Not the revision that this record was read at.")
         raise Refused("invalid-submission", "The revision cannot be used.", errors=[where])
-    return told
+    return cast("int", told)

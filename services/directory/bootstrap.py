@@ -61,6 +61,7 @@ def build(settings: Settings) -> Application:
         listings=Listings(database=laid.database, register=register, index=index),
         entries=entries,
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
+        clock=laid.clock,
     )
     key = signer.public_jwk()
     own_keys = {"keys": [key]}

@@ -87,8 +87,8 @@ def _client(record: object) -> Client:
 
 # In this order: an agreement speaks of organisations, a client speaks for one.
 _FILES: Sequence[tuple[str, Callable[[object], Entry]]] = (
-    ("organizations", admission.organization),
-    ("agreements", admission.agreement),
+    ("organizations", lambda record: admission.organization(record, SystemClock().now())),
+    ("agreements", lambda record: admission.agreement(record, SystemClock().now())),
     ("credentials", _client),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 from contracts.codes import ReferralStatus
@@ -37,6 +38,10 @@ class Door:
         self._source = source
         self._clock = clock
 
+    def now(self) -> dt.datetime:
+        """The present moment: what is said of the past may not be later."""
+        return self._clock.now()
+
     def speaker(self, request: Request) -> Speaker:
         """The caller, speaking now."""
         return Speaker(
@@ -50,7 +55,7 @@ class Door:
 
 def submit(door: Door, request: Request) -> Answer:
     """`POST /v1/referrals`."""
-    submission = load(ReferralSubmission, request.json())
+    submission = load(ReferralSubmission, request.json(), now=door.now())
     claim = claim_of(request.principal.id, request.headers.get("idempotency-key"), request.body)
     return _referral_answer(door.handlers.submit_referral(door.speaker(request), submission, claim))
 
@@ -62,7 +67,7 @@ def submit_batch(door: Door, request: Request) -> Answer:
 
 def say(door: Door, request: Request, name: str) -> Answer:
     """`POST /v1/offers/{id}/…` and `POST /v1/referrals/{id}/…`: one statement (`domain/statement.py`)."""
-    said = load(STATEMENTS[name], request.json() if request.body.strip() else {})
+    said = load(STATEMENTS[name], request.json() if request.body.strip() else {}, now=door.now())
     subject = _id(request)
     # The key stands for the whole request: what is said, about what, in which words.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))

@@ -34,14 +34,14 @@ def submit_referrals(handlers: Handlers, speaker: Speaker, body: bytes) -> Answe
 
     def prepare(line: bytes) -> Admission | str:
         document, claim = _document(speaker.organization, line)
-        return handlers.prepare_referral(speaker, load(ReferralSubmission, document), claim)
+        return handlers.prepare_referral(speaker, load(ReferralSubmission, document, now=speaker.now), claim)
 
     return _admit(handlers, _each(body, prepare))
 
 
 def submit_statements(handlers: Handlers, speaker: Speaker, body: bytes) -> Answer:
     """A line is `{"submit": name, "offer_id" or "referral_id": subject, …the fields of its body}`."""
-    spoken = _each(body, lambda line: _statement(speaker.organization, line))
+    spoken = _each(body, lambda line: _statement(speaker, line))
     understood = [one for one in spoken.values() if isinstance(one, Spoken)]
     prepared = iter(handlers.prepare_statements(speaker, understood))
     return _admit(
@@ -88,8 +88,8 @@ def _document(organization: str, line: bytes) -> tuple[Any, Claim | None]:
     return document, claim_of(organization, key, line, pointer=f"/{_KEY}")
 
 
-def _statement(organization: str, line: bytes) -> Spoken:
-    document, claim = _document(organization, line)
+def _statement(speaker: Speaker, line: bytes) -> Spoken:
+    document, claim = _document(speaker.organization, line)
     name = document.pop("submit", None) if isinstance(document, dict) else None
     kind = STATEMENTS.get(name) if isinstance(name, str) else None
     if kind is None:
@@ -98,7 +98,7 @@ def _statement(organization: str, line: bytes) -> Spoken:
     subject = document.pop(where, None)
     if not isinstance(subject, str) or re.fullmatch(UUID_PATTERN, subject) is None:
         raise _incorrect(where, "Not a UUID in lower case.")
-    return Spoken(said=load(kind, document), subject=subject, claim=claim)
+    return Spoken(said=load(kind, document, now=speaker.now), subject=subject, claim=claim)
 
 
 def _incorrect(name: str, detail: str) -> Refused:

@@ -72,7 +72,9 @@ class CrashingDirectory(Crashing):
             clock=SystemClock(),
             committed=lambda: None,
         )
-        entries.enter(type(osh := admission.organization(organization_record())), [osh], by="load")
+        entries.enter(
+            type(osh := admission.organization(organization_record(), SystemClock().now())), [osh], by="load"
+        )
         entries.enter(Client, [_client(OSH, "partner"), _client(OPERATOR, "operator")], by="load")
 
     def close(self) -> None:

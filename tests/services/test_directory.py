@@ -236,6 +236,30 @@ def test_a_record_that_breaks_the_contract_is_refused_with_pointers(hub: Hub) ->
     assert problem(untrue, 422, "invalid-submission")["errors"][0]["pointer"] == "/revision"
 
 
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"profile": {"volunteers": 2**53}}, "/profile/volunteers"),
+        ({"profile": {"staff": 2**63}}, "/profile/staff"),
+        ({"vetted_on": "2099-01-01"}, "/vetted_on"),
+        (
+            {"services": [service_record(capacity={"status": "full", "updated_at": "2099-01-01T00:00:00Z"})]},
+            "/services/0/capacity/updated_at",
+        ),
+        ({"revision": 2**53}, "/revision"),
+        ({"revision": -1}, "/revision"),
+    ],
+)
+def test_organization_that_cannot_be_logged_or_is_of_the_future_is_refused(
+    hub: Hub, change: dict[str, Any], pointer: str
+) -> None:
+    path = f"/v1/organizations/{OSH}"
+    before = hub.ask(OSH, "GET", path).json()
+    answer = hub.ask(OSH, "PUT", path, json={**organization_record(), **change})
+    assert [e["pointer"] for e in problem(answer, 422, "invalid-submission")["errors"]] == [pointer]
+    assert hub.ask(OSH, "GET", path).json() == before
+
+
 def test_keys_are_one_s_own(hub: Hub) -> None:
     assert hub.ask("kg.other", "GET", "/v1/keys").json() == {"items": [], "next": None}
     key = plain(new_sealing_key())

@@ -491,7 +491,9 @@ CONSENT = document()["consent"]
         ({"consent": {**CONSENT, "given_at": "2026-03-01T09:30:15"}}, ["/consent/given_at"]),
         ({"consent": {**CONSENT, "given_at": MARKER}}, ["/consent/given_at"]),
         ({"consent": {**CONSENT, "given_at": 1}}, ["/consent/given_at"]),
-        ({"consent": {**CONSENT, "opt_in_kinds": ["ngo"]}}, ["/consent/opt_in_kinds"]),
+        ({"consent": {**CONSENT, "given_at": "2099-01-01T00:00:00Z"}}, ["/consent/given_at"]),
+        ({"consent": {**CONSENT, "given_at": "0001-01-01T00:00:00Z"}}, ["/consent/given_at"]),
+        ({"consent": {**CONSENT, "opt_in_kinds": ["ngo"]}}, ["/consent/opt_in_kinds/0"]),
         ({"consent": {**CONSENT, "excluded_organizations": [MARKER]}}, ["/consent/excluded_organizations/0"]),
         ({"case": MARKER}, ["/case"]),
         ({"case": {"name": MARKER}}, ["/case"]),
@@ -502,6 +504,14 @@ CONSENT = document()["consent"]
 def test_what_does_not_follow_the_contract(hub: Hub, changes: dict[str, Any], pointers: list[str]) -> None:
     problem(hub.submit(hub.body(**changes)), 422, "invalid-submission", *pointers)
     nothing_leaked(hub)
+
+
+def test_batch_line_with_consent_given_in_the_future_is_refused(hub: Hub) -> None:
+    body = hub.body(consent={**CONSENT, "given_at": "2099-01-01T00:00:00Z"})
+    answer = hub.ask("POST", "/v1/referrals:batch", content=json.dumps(body).encode())
+    (result,) = [json.loads(line) for line in answer.text.splitlines()]
+    assert result["status"] == 422
+    assert [error["pointer"] for error in result["problem"]["errors"]] == ["/consent/given_at"]
 
 
 @pytest.mark.parametrize("missing", ["needs", "urgency", "region", "consent", "case"])

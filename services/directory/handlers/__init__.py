@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from contracts.envelope import Event
 from contracts.facts import Fact
+from runtime.clock import Clock
 from runtime.messaging.batches import BatchProcessor
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
@@ -14,9 +15,10 @@ from services.directory.handlers.tokens import Tokens
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Handlers:
-    """What the doors call."""
+    """What the doors call. clock: tells them what is in the future."""
 
     tokens: Tokens
     listings: Listings
     entries: Entries
     requests: BatchProcessor[Event[Fact]]
+    clock: Clock

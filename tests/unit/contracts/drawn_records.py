@@ -6,18 +6,18 @@ import dataclasses
 import datetime as dt
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from marshmallow.validate import Length, OneOf, Range
+from marshmallow.validate import Equal, Length, OneOf, Range
 
 from contracts import vocabularies
-from contracts.codes import OPT_IN_KINDS
+from contracts.canonical import EXACT_INTEGER
 from contracts.identifiers import Pattern
-from contracts.organization import Organization
-from contracts.referral import Consent
+from contracts.moments import Within
+from contracts.organization import Agreement, Organization
 
 R = TypeVar("R")
 
@@ -27,10 +27,8 @@ MOST_CHARACTERS = 40
 
 # The rules that hold between fields, and that no annotation states.
 _RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrategy[Any]]] = {
-    (Consent, "given"): lambda _: st.just(True),
-    (Consent, "opt_in_kinds"): lambda _: st.lists(
-        st.sampled_from(sorted(OPT_IN_KINDS)), max_size=MOST_ITEMS
-    ).map(tuple),
+    (Agreement, "effective_until"): lambda _: st.none(),
+    (Agreement, "parties"): lambda some: some.filter(lambda parties: len(parties) == 1 or "*" not in parties),
     (Organization, "services"): lambda some: some.filter(lambda s: len({x.id for x in s}) == len(s)),
 }
 
@@ -58,19 +56,41 @@ def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
         return st.lists(_value(inner[0]), min_size=least, max_size=max(least, MOST_ITEMS)).map(tuple)
     if dataclasses.is_dataclass(hint):
         return drawn(typing.cast(type, hint))
+    if origin is Mapping:
+        return st.dictionaries(_text(()), json_values(), max_size=MOST_ITEMS)
     if issubclass(hint, StrEnum):
-        return st.sampled_from(list(hint))
+        (choices,) = [x.choices for x in limits if isinstance(x, OneOf)] or [hint]
+        return st.sampled_from(list(choices))
     if hint is str:
         return _text(limits)
     if hint is int:
-        (bounds,) = limits
-        assert isinstance(bounds, Range)
-        return st.integers(bounds.min, bounds.max or 1_000_000)
-    return {
-        bool: st.booleans(),
-        dt.date: st.dates(),
-        dt.datetime: st.datetimes(timezones=st.just(dt.UTC)),
-    }[hint]
+        (bounds,) = [x for x in limits if isinstance(x, Range)] or [EXACT_INTEGER]
+        return st.integers(bounds.min, bounds.max)
+    if hint is bool:
+        only = [x.comparable for x in limits if isinstance(x, Equal)]
+        return st.sampled_from(only or [False, True])
+    (within,) = [x for x in limits if isinstance(x, Within)] or [Within(dt.date.min, dt.date.max)]
+    first, last = within.first, dt.date(2026, 1, 1) if within.past else within.last
+    if hint is dt.date:
+        return st.dates(first, last)
+    midnight = dt.time()
+    return st.datetimes(
+        dt.datetime.combine(first, midnight), dt.datetime.combine(last, midnight), timezones=st.just(dt.UTC)
+    )
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    """Plain JSON values that have canonical JSON."""
+    numbers = st.integers(EXACT_INTEGER.min, EXACT_INTEGER.max) | st.floats(
+        allow_nan=False, allow_infinity=False
+    )
+    return st.recursive(
+        st.none() | st.booleans() | numbers | _text(()),
+        lambda inner: (
+            st.lists(inner, max_size=MOST_ITEMS) | st.dictionaries(_text(()), inner, max_size=MOST_ITEMS)
+        ),
+        max_leaves=5,
+    )
 
 
 def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
@@ -82,8 +102,12 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         if isinstance(limit, Pattern):
             return st.from_regex(str(limit.regex.pattern), fullmatch=True).filter(_fits(limits))
     least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
-    # JSON has no lone surrogates; every other character may stand in a name.
-    return st.text(st.characters(exclude_categories=["Cs"]), min_size=least, max_size=MOST_CHARACTERS)
+    # No record takes halves of surrogate pairs or NUL; every other character may stand in a name.
+    return st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+        min_size=least,
+        max_size=MOST_CHARACTERS,
+    )
 
 
 def _fits(limits: tuple[Any, ...]) -> Callable[[str], bool]:

@@ -136,6 +136,8 @@ def test_a_good_body_validates_and_the_same_with_an_unknown_field_does_not(
         {"consent": {**SUBMISSION["consent"], "method": "telepathy"}},
         {"consent": {**SUBMISSION["consent"], "unknown": 1}},
         {"consent": without(SUBMISSION["consent"], "given_at")},
+        {"consent": {**SUBMISSION["consent"], "given": False}},
+        {"consent": {**SUBMISSION["consent"], "opt_in_kinds": ["ngo"]}},
     ],
 )
 def test_what_the_door_refuses_the_published_schema_refuses_too(wrong: dict[str, Any]) -> None:

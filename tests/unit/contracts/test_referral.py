@@ -34,7 +34,7 @@ def test_only_the_kinds_a_person_may_fear_are_opted_into(kind: OrganizationKind)
     if kind in OPT_IN_KINDS:
         assert load(Consent, data).opt_in_kinds == (kind,)
     else:
-        assert pointers(Consent, data) == ["/opt_in_kinds"]
+        assert pointers(Consent, data) == ["/opt_in_kinds/0"]
 
 
 def test_what_a_consent_does_not_name_it_does_not_allow() -> None:

@@ -64,7 +64,7 @@ def organization_record(organization_id: str = OSH, **changes: Any) -> dict[str,
 
 def organization(organization_id: str = OSH, **changes: Any) -> Organization:
     """The same as a record."""
-    return admission.organization(organization_record(organization_id, **changes))
+    return admission.organization(organization_record(organization_id, **changes), NOON)
 
 
 def agreement(agreement_id: str = "network-memorandum", **changes: Any) -> Agreement:
@@ -78,7 +78,8 @@ def agreement(agreement_id: str = "network-memorandum", **changes: Any) -> Agree
             "disclosure": "standard",
             "effective_from": "2021-03-01",
             **changes,
-        }
+        },
+        NOON,
     )
 
 

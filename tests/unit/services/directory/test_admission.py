@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -10,8 +11,16 @@ from contracts.errors import Refused
 from contracts.records import plain
 from services.directory import admission
 from services.directory.domain.client import Role
-from tests.unit.services.directory.samples import new_sealing_key, organization_record
+from tests.unit.services.directory.samples import (
+    NOON,
+    agreement,
+    new_sealing_key,
+    organization_record,
+    service_record,
+)
 
+CAPACITY = {"status": "capacity"}
+AT = "/services/0/capacity/updated_at"
 CREDENTIAL = {
     "client_id": "kg.osh-legal-aid",
     "client_secret": "s" * 43,
@@ -29,13 +38,13 @@ def pointers(admit: Any, data: object) -> list[str]:
 
 def test_an_organisation_may_publish_a_good_key_or_none() -> None:
     key = new_sealing_key()
-    assert admission.organization(organization_record(sealing_key=plain(key))).sealing_key == key
-    assert admission.organization(organization_record()).sealing_key is None
+    assert admission.organization(organization_record(sealing_key=plain(key)), NOON).sealing_key == key
+    assert admission.organization(organization_record(), NOON).sealing_key is None
 
 
 def test_a_bad_key_is_pointed_at_within_its_record() -> None:
     record = organization_record(sealing_key={**plain(new_sealing_key()), "x": "A" * 43})
-    assert pointers(admission.organization, record) == ["/sealing_key/x"]
+    assert pointers(lambda data: admission.organization(data, NOON), record) == ["/sealing_key/x"]
 
 
 def test_a_private_key_is_refused_unread() -> None:
@@ -68,3 +77,34 @@ def test_who_is_no_partner_need_not_be_an_organisation(roles: list[str]) -> None
 @pytest.mark.parametrize("data", [None, [], "text", 1])
 def test_what_is_no_object_is_refused(data: object) -> None:
     assert pointers(admission.credential_request, data) == [""]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"vetted_on": "2026-03-03"}, "/vetted_on"),
+        ({"vetted_on": "0001-01-01"}, "/vetted_on"),
+        ({"profile": {"active_since": 2027}}, "/profile/active_since"),
+        ({"services": [service_record(capacity={**CAPACITY, "updated_at": "2099-01-01T00:00:00Z"})]}, AT),
+        ({"services": [service_record(capacity={**CAPACITY, "updated_at": "2026-03-01T12:05:01Z"})]}, AT),
+        ({"services": [service_record(capacity={**CAPACITY, "updated_at": "0001-01-01T00:00:00Z"})]}, AT),
+    ],
+)
+def test_organization_with_future_or_absurd_time_is_refused(change: dict[str, Any], pointer: str) -> None:
+    assert pointers(lambda data: admission.organization(data, NOON), organization_record(**change)) == [
+        pointer
+    ]
+
+
+def test_organization_changed_within_clock_tolerance_is_admitted() -> None:
+    service = service_record(capacity={**CAPACITY, "updated_at": "2026-03-01T12:05:00Z"})
+    record = organization_record(services=[service], vetted_on="2026-03-02", profile={"active_since": 2026})
+    assert admission.organization(record, NOON).vetted_on == dt.date(2026, 3, 2)
+
+
+@pytest.mark.parametrize("field", ["effective_from", "effective_until"])
+def test_agreement_may_begin_in_the_future_but_not_in_another_age(field: str) -> None:
+    assert agreement(**{"effective_from": "2026-03-01", field: "2030-01-01"})
+    with pytest.raises(Refused) as refusal:
+        agreement(**{"effective_until": None, field: "9999-01-01"})
+    assert [error.pointer for error in refusal.value.errors] == [f"/{field}"]

@@ -1,0 +1,228 @@
+"""Whatever a door admits can become an entry of the log: every record, with any number and any text."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from marshmallow import fields
+
+from contracts.canonical import LARGEST_INTEGER, is_storable
+from contracts.envelope import Envelope, Event
+from contracts.errors import Defect, Refused
+from contracts.facts import CATALOGUE, Fact, OfferOpened, OrganizationChanged, ReferralSubmitted
+from contracts.publish import BODIES
+from contracts.records import load, plain, schema_of
+from contracts.referral import ReferralFacts
+from services.audit.domain.entry import canonical_json, commitment, entry_of, leaf_bytes, organizations_of
+from services.audit.domain.facets import facets_of
+from services.audit.domain.retention import closing_of
+from services.delivery.api import Acknowledgements
+from services.directory.admission import Credential, CredentialRequest
+from services.intake.domain.statement import STATEMENTS
+from services.routing.api import PlacementRequest
+from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
+from tests.unit.contracts.drawn_records import drawn, json_values
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+DOORS = (
+    *BODIES.values(),
+    *STATEMENTS.values(),
+    Acknowledgements,
+    Credential,
+    CredentialRequest,
+    PlacementRequest,
+)
+RECORDS = [*CATALOGUE.values(), *DOORS]
+
+HOSTILE: st.SearchStrategy[Any] = (
+    st.sampled_from(
+        [
+            2**53,
+            -(2**53),
+            2**53 - 1,
+            2**63,
+            2**64,
+            10**30,
+            -1,
+            True,
+            1.5,
+            2.0**60,
+            float("inf"),
+            float("nan"),
+            "\ud800",
+            "a\udfff",
+            "\0",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-14:00",
+            {"a": 2**53},
+            {"a": ["\ud800"]},
+            {"\ud800": 1},
+            [float("nan")],
+        ]
+    )
+    | json_values()
+    | st.integers()
+    | st.text()
+)
+
+
+def as_entry(fact: Fact) -> None:
+    """Makes an entry of the fact, with all that audit does on the way."""
+    encoded = Event(
+        id="01930f6f-0a00-7000-8000-00000000a005",
+        source="/kg/intake",
+        time=NOON,
+        partition_key="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01",
+        correlation_id="c",
+        causation_id=None,
+        data=fact,
+    ).encode()
+    message = Envelope.decode(encoded)
+    entry = entry_of(
+        message_id=message.id,
+        type=message.type,
+        time=message.time,
+        source=message.source,
+        partition_key=message.partition_key,
+        data=message.data,
+        committed=commitment(message.data, b"s" * 32),
+    )
+    assert leaf_bytes(entry)
+    organizations_of(message.data)
+    facets_of(message.type, message.source, message.data)
+    closing_of(message.type, entry.referral_id, message.time, message.data)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in a document with each of its keys."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in list(inner):
+        yield value, key
+        yield from places(item)
+
+
+@pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(data=st.data())
+def test_admitted_record_is_loggable(cls: type, data: st.DataObject) -> None:
+    document = plain(data.draw(drawn(cls)))
+    for _ in range(data.draw(st.integers(0, 2))):
+        where = list(places(document))
+        if where:
+            container, key = data.draw(st.sampled_from(where))
+            container[key] = data.draw(HOSTILE)
+    try:
+        record = load(cls, document, now=NOON)
+    except Refused:
+        return
+    assert rfc8785.dumps(plain(record)) == canonical_json(plain(record))
+    if isinstance(record, Fact):
+        as_entry(record)
+
+
+@pytest.mark.parametrize("cls", list(CATALOGUE.values()), ids=lambda cls: cls.__name__)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_every_fact_within_the_contract_is_admitted(cls: type[Fact], data: st.DataObject) -> None:
+    fact = data.draw(drawn(cls))
+    assert load(cls, plain(fact)) == fact
+    as_entry(fact)
+
+
+def numbers(schema: Any, seen: set[Any]) -> Iterator[fields.Integer]:
+    """Every whole number of a record and of the records in it."""
+    for field in schema._declared_fields.values():
+        while isinstance(field, fields.List):
+            field = field.inner
+        if isinstance(field, fields.Integer):
+            yield field
+        elif isinstance(field, fields.Nested) and field.schema.__class__ not in seen:
+            seen.add(field.schema.__class__)
+            yield from numbers(field.schema.__class__, seen)
+
+
+@pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
+def test_no_integer_of_a_record_is_unbounded(cls: type) -> None:
+    for field in numbers(schema_of(cls), set()):
+        for value in (2**53, -(2**53), 2**63):
+            with pytest.raises(Exception, match="Must be"):
+                field.deserialize(value)
+
+
+@pytest.mark.parametrize("name", ["staff", "volunteers"])
+@pytest.mark.parametrize("count", [1_000_001, 2**53, 2**63, -1])
+def test_organization_with_absurd_headcount_is_refused(name: str, count: int) -> None:
+    document = plain(ORGANIZATION)
+    document["profile"][name] = count
+    with pytest.raises(Refused) as caught:
+        load(type(ORGANIZATION), document)
+    assert [error.pointer for error in caught.value.errors] == [f"/profile/{name}"]
+
+
+@pytest.mark.parametrize("text", ["\ud800", "x\udfff", "\0"])
+def test_text_without_canonical_form_is_refused(text: str) -> None:
+    assert not is_storable(text)
+    with pytest.raises(Refused) as caught:
+        load(type(ORGANIZATION), {**plain(ORGANIZATION), "name": text})
+    assert [error.pointer for error in caught.value.errors] == ["/name"]
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53)])
+def test_event_with_inexact_number_cannot_be_sent(value: int) -> None:
+    opened = EXAMPLES[OfferOpened.type].data
+    fact = type(opened)(**{**{name: getattr(opened, name) for name in opened.__slots__}, "rank": value})
+    with pytest.raises(Defect, match=r"2\^53"):
+        as_entry(fact)
+
+
+def test_event_with_long_number_in_a_text_can_be_sent() -> None:
+    organization = load(type(ORGANIZATION), {**plain(ORGANIZATION), "description": "a:1234567890123456789"})
+    as_entry(OrganizationChanged(revision=LARGEST_INTEGER, organization=organization))
+
+
+def past_and_future(document: Any, cls: type) -> set[str]:
+    """The pointers of the times that are refused because they are in the future."""
+    try:
+        load(cls, document, now=dt.datetime(2000, 1, 2, tzinfo=dt.UTC))
+    except Refused as refused:
+        return {error.pointer for error in refused.errors if error.detail == "In the future."}
+    return set()
+
+
+def test_every_time_that_a_partner_sends_is_bounded() -> None:
+    """A new field of a body without bounds fails here."""
+    for cls in DOORS:
+        for field in times(schema_of(cls), set()):
+            for value in ("0001-01-01", "0001-01-01T00:00:00Z", "9998-01-01", "9998-01-01T00:00:00Z"):
+                with pytest.raises(Exception, match=r"Not"):
+                    field.deserialize(value)
+
+
+def times(schema: Any, seen: set[Any]) -> Iterator[Any]:
+    for field in schema._declared_fields.values():
+        while isinstance(field, fields.List):
+            field = field.inner
+        if isinstance(field, fields.DateTime | fields.Date):
+            yield field
+        elif isinstance(field, fields.Nested) and field.schema.__class__ not in seen:
+            seen.add(field.schema.__class__)
+            yield from times(field.schema.__class__, seen)
+
+
+def test_times_of_the_past_are_refused_in_the_future() -> None:
+    assert past_and_future(plain(ORGANIZATION), type(ORGANIZATION)) == {
+        "/profile/active_since",
+        "/services/0/capacity/updated_at",
+        "/services/1/capacity/updated_at",
+        "/vetted_on",
+    }
+    submitted: Any = EXAMPLES[ReferralSubmitted.type].data
+    assert past_and_future(plain(submitted.facts), ReferralFacts) == {"/consent/given_at"}
