@@ -21,12 +21,12 @@ Count = Annotated[int, Range(min=0, max=LARGEST_INTEGER)]
 
 
 class Text(fields.String):
-    """A text that UTF-8 and every database can hold: no half of a surrogate pair, no NUL."""
+    """A text that UTF-8 can hold: no half of a surrogate pair."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if not is_storable(text):
-            raise ValidationError("Holds half of a surrogate pair or a NUL character.")
+        if not is_unicode(text):
+            raise ValidationError("Holds half of a surrogate pair.")
         return text
 
 
@@ -43,10 +43,8 @@ class JsonObject(fields.Dict):
         return members
 
 
-def is_storable(text: str) -> bool:
-    """Whether the text is free of NUL characters and of halves of surrogate pairs."""
-    if "\0" in text:
-        return False
+def is_unicode(text: str) -> bool:
+    """Whether the text is free of halves of surrogate pairs."""
     if text.isascii():
         return True
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from runtime.web.validation import pointer
 
 MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PARAMETERS: Final = 64
+_LONGEST_NAME: Final = 64  # of a parameter that is told back
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,10 +91,26 @@ def parse_parameters(query: str) -> dict[str, str]:
         raise Refused("invalid-parameter", "The parameters are not URL-encoded UTF-8.") from None
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
-        raise Refused("invalid-parameter", "A parameter is given more than once.")
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise Refused("invalid-parameter", f"{_named(repeated)} is given more than once.")
     if "\0" in query or "%00" in query:
         raise Refused("invalid-parameter", "A parameter holds a NUL character.")
     return parameters
+
+
+def require_known(parameters: Mapping[str, str], known: Collection[str]) -> None:
+    """Raises Refused `invalid-parameter`: a misspelt filter must not show everything instead."""
+    for name in parameters:
+        if name not in known:
+            takes = ", ".join(f"`{one}`" for one in sorted(known)) or "no parameters"
+            raise Refused(
+                "invalid-parameter", f"{_named(name)} is no parameter of this resource. It takes {takes}."
+            )
+
+
+def _named(name: str) -> str:
+    return f"`{name[:_LONGEST_NAME]}`"
 
 
 def _walk(document: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:

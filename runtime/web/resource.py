@@ -11,7 +11,7 @@ log the exception's text and answer with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -35,12 +35,18 @@ Method = Callable[[S, Request], Answer]
 
 
 def resource(
-    method: str, url: str, *, roles: frozenset[str] | None, limit: int = DEFAULT_LIMIT
+    method: str,
+    url: str,
+    *,
+    roles: frozenset[str] | None,
+    limit: int = DEFAULT_LIMIT,
+    query: Collection[str] = (),
 ) -> Callable[[Method[S]], Method[S]]:
     """Have the decorated method answer `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
     roles: the caller's token must name one of them; None leaves the resource open to everybody.
     limit: bytes of body at most; more is refused with 413.
+    query: the query parameters that it takes; any other is refused with 400 and its name.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -52,7 +58,7 @@ def resource(
                 except Exception as fault:  # noqa: BLE001 - every fault has an answer
                     return problems.answer_for(fault)
 
-        register_entrypoint(answering, Resource(method, url, roles, limit))
+        register_entrypoint(answering, Resource(method, url, roles, limit, frozenset(query)))
         return answering
 
     return register
@@ -91,12 +97,15 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
 
     server = WebServer()
 
-    def __init__(self, method: str, url: str, roles: frozenset[str] | None, limit: int) -> None:
+    def __init__(
+        self, method: str, url: str, roles: frozenset[str] | None, limit: int, query: frozenset[str]
+    ) -> None:
         super().__init__()
         self._method = method
         self._url = url
         self._roles = roles
         self._limit = limit
+        self._query = query
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -113,6 +122,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             url=self._url,
             roles=self._roles,
             limit=self._limit,
+            query=self._query,
             answering=self._answer,
         )
 

@@ -17,7 +17,7 @@ from runtime.web import problems
 from runtime.web.answer import Answer
 from runtime.web.body import announces_more_than, read_body
 from runtime.web.listener import close_after_answer
-from runtime.web.request import Request, parse_parameters
+from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.tokens import Principal, TokenVerifier, permit
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -33,13 +33,17 @@ class Answering(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """One address. roles: any of them may call; None for everybody. limit: bytes of body."""
+    """One address. roles: any of them may call; None for everybody. limit: bytes of body.
+
+    query: the parameters that it takes.
+    """
 
     method: str
     url: str  # werkzeug's template: `/v1/referrals/<id>`
     roles: frozenset[str] | None
     limit: int
     answering: Answering
+    query: frozenset[str] = frozenset()
 
 
 class Router:
@@ -88,6 +92,7 @@ class Router:
             template = route.url
             caller = self._caller(environ, route)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
+            require_known(query, route.query)
             body = read_body(environ, route.limit)
             body_read = True
             request = Request(

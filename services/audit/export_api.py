@@ -21,15 +21,15 @@ import orjson
 
 from contracts.errors import Refused
 from runtime.web.answer import Answer
-from runtime.web.paging import decode_cursor, encode_cursor, integer_of
+from runtime.web.paging import encode_cursor, integer_of
 from runtime.web.request import Request
 from services.audit.domain.search import Search
 from services.audit.handlers.export import Export, ExportPage
-from services.audit.handlers.history import Position
 from services.audit.ports import OpenedLeaf
-from services.audit.span import only, span_of
+from services.audit.span import place_of, span_of
 
 _SCOPE: Final = "export"
+PARAMETERS: Final = frozenset({"from", "to", "type", "format", "after", "limit"})
 _USUAL: Final = 1_000
 _MOST: Final = 5_000
 _TYPE: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}")
@@ -49,17 +49,13 @@ _COLUMNS: Final = (
 def export(handler: Export, request: Request) -> Answer:
     """`?from=&to=&type=&format=ndjson|csv&after=&limit=`. Raises Refused `invalid-parameter`."""
     query = request.query_params
-    only(query, {"from", "to", "type", "format", "after", "limit"})
     form, type = query.get("format", "ndjson"), query.get("type")
     if form not in ("ndjson", "csv"):
         raise Refused("invalid-parameter", "`format` is ndjson or csv.")
     if type is not None and (len(type) > 200 or not _TYPE.fullmatch(type)):
         raise Refused("invalid-parameter", "`type` does not have the form of one.")
     span = span_of(query)
-    position = None
-    if "after" in query:
-        start, size = decode_cursor(_SCOPE, query["after"], (int, int))
-        position = Position(start=start, size=size)
+    position = place_of(query, _SCOPE)
     page = handler.page(
         request.principal.id,
         Search(type=type, since=span.since, until=span.until),

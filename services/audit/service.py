@@ -42,11 +42,11 @@ class AuditService(Service):
     def log_key(self, _request: Request) -> Answer:
         return api.log_key(self.handlers)
 
-    @resource("GET", "/v1/history", roles=READERS)
+    @resource("GET", "/v1/history", roles=READERS, query=api.SEARCHED | api.PAGED)
     def history(self, request: Request) -> Answer:
         return api.history(self.handlers, request)
 
-    @resource("GET", "/v1/history/<referral_id>", roles=READERS)
+    @resource("GET", "/v1/history/<referral_id>", roles=READERS, query=api.NARROWED | api.PAGED)
     def timeline(self, request: Request) -> Answer:
         return api.timeline(self.handlers, request)
 
@@ -54,19 +54,21 @@ class AuditService(Service):
     def bundle(self, request: Request) -> Answer:
         return api.bundle(self.handlers, request)
 
-    @resource("GET", "/v1/history/<referral_id>/story", roles=READERS)
+    @resource("GET", "/v1/history/<referral_id>/story", roles=READERS, query=story_api.PARAMETERS)
     def story(self, request: Request) -> Answer:
         return story_api.story(self.handlers.history, request)
 
-    @resource("GET", "/v1/export", roles=READERS)
+    @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS)
     def export(self, request: Request) -> Answer:
         return export_api.export(self.handlers.export, request)
 
-    @resource("GET", "/v1/statistics", roles=READERS)
+    @resource("GET", "/v1/statistics", roles=READERS, query=statistics_api.COUNTED)
     def statistics(self, request: Request) -> Answer:
         return statistics_api.statistics(self.handlers.statistics, request)
 
-    @resource("GET", "/v1/statistics/entries", roles=frozenset({"auditor"}))
+    @resource(
+        "GET", "/v1/statistics/entries", roles=frozenset({"auditor"}), query=statistics_api.BEHIND_A_FIGURE
+    )
     def statistics_entries(self, request: Request) -> Answer:
         return statistics_api.entries(self.handlers.statistics, request)
 
@@ -74,11 +76,11 @@ class AuditService(Service):
     def entry(self, request: Request) -> Answer:
         return api.entry(self.handlers, request)
 
-    @resource("GET", "/v1/proof", roles=READERS)
+    @resource("GET", "/v1/proof", roles=READERS, query={"index", "size"})
     def proof(self, request: Request) -> Answer:
         return api.proof(self.handlers, request)
 
-    @resource("GET", "/v1/consistency", roles=READERS)
+    @resource("GET", "/v1/consistency", roles=READERS, query={"from", "to"})
     def consistency(self, request: Request) -> Answer:
         return api.consistency(self.handlers, request)
 

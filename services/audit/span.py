@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from contracts.errors import Refused
+from runtime.web.paging import NUMBER, invalid_cursor, position_of
 from services.audit.domain.search import Search
+from services.audit.handlers.history import Position
 
 
-def only(query: Mapping[str, str], known: Collection[str]) -> None:
-    """Raises Refused `invalid-parameter`: a misspelt filter must not show everything instead."""
-    if not query.keys() <= set(known):
-        names = ", ".join(f"`{name}`" for name in sorted(known)) or "none"
-        raise Refused("invalid-parameter", f"The parameters understood here: {names}.")
+def place_of(query: Mapping[str, str], scope: str) -> Position | None:
+    """Where a reader goes on, in a tree of which size; None at the beginning. Raises Refused."""
+    found = position_of(query, scope, (NUMBER, NUMBER))
+    if found is None:
+        return None
+    start, size = found
+    if start > size:
+        raise invalid_cursor()
+    return Position(start=start, size=size)
 
 
 def moment_of(query: Mapping[str, str], name: str) -> dt.datetime | None:

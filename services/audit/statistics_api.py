@@ -10,21 +10,22 @@ from typing import Any, Final
 
 from contracts.errors import Refused
 from runtime.web.answer import Answer
-from runtime.web.paging import decode_cursor, encode_cursor, limit_of
+from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from services.audit.domain.search import Search
 from services.audit.domain.statistics_counts import DIMENSIONS, MOST_DIMENSIONS, Figure
 from services.audit.handlers.statistics import Counted, StatisticsHandler
-from services.audit.span import only, span_of
+from services.audit.span import span_of
 
 _SCOPE: Final = "statistics"
+COUNTED: Final = frozenset({"by", "from", "to", "format"})
+BEHIND_A_FIGURE: Final = frozenset({*DIMENSIONS, "from", "to", "after", "limit"})
 _VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def statistics(handler: StatisticsHandler, request: Request) -> Answer:
     """`?by=sex,outcome&from=&to=&format=json|csv`. Raises Refused `invalid-parameter`."""
     query = request.query_params
-    only(query, {"by", "from", "to", "format"})
     by = query.get("by", "").split(",")
     if not set(by) <= set(DIMENSIONS) or not 1 <= len(set(by)) == len(by) <= MOST_DIMENSIONS:
         raise Refused("invalid-parameter", f"`by` is one or two of {', '.join(DIMENSIONS)}, with a comma.")
@@ -40,13 +41,16 @@ def statistics(handler: StatisticsHandler, request: Request) -> Answer:
 def entries(handler: StatisticsHandler, request: Request) -> Answer:
     """`?sex=female&outcome=resolved&from=&to=&after=&limit=`: what a figure was counted from."""
     query = request.query_params
-    only(query, {*DIMENSIONS, "from", "to", "after", "limit"})
     values = {name: query[name] for name in DIMENSIONS if name in query}
     if not values or not all(_VALUE.fullmatch(value) for value in values.values()):
         raise Refused("invalid-parameter", f"Name a figure by values of {', '.join(DIMENSIONS)}.")
-    start = decode_cursor(_SCOPE, query["after"], (int,))[0] if "after" in query else 0
+    position = position_of(query, _SCOPE, (NUMBER,))
     referrals, following = handler.entries(
-        request.principal.id, values, span_of(query), start=start, limit=limit_of(query)
+        request.principal.id,
+        values,
+        span_of(query),
+        start=position[0] if position else 0,
+        limit=limit_of(query),
     )
     return Answer.json(
         {

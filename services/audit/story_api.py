@@ -18,6 +18,7 @@ from services.audit.ports import OpenedLeaf
 from services.audit.story_text import RENDERERS
 from services.audit.story_words import LANGUAGES, words_of
 
+PARAMETERS: Final = frozenset({"language", "format"})
 _REFERRAL: Final = re.compile(UUID_PATTERN)
 # A page that somebody saves and opens: nothing in it may run or fetch.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
@@ -29,8 +30,6 @@ def story(history: History, request: Request) -> Answer:
     Raises Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
     """
     query = request.query_params
-    if not query.keys() <= {"language", "format"}:
-        raise Refused("invalid-parameter", "The parameters understood here: `format`, `language`.")
     language, form = query.get("language", "en"), query.get("format", "text")
     if language not in LANGUAGES:
         raise Refused("invalid-parameter", f"`language` is one of {', '.join(LANGUAGES)}.")

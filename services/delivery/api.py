@@ -12,7 +12,7 @@ from contracts.errors import KopuroError, Refused
 from contracts.identifiers import MessageId
 from contracts.records import load
 from runtime.web.answer import Answer
-from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_of
+from runtime.web.paging import NUMBER, encode_cursor, integer_of, limit_of, position_of
 from runtime.web.request import Request
 from services.delivery.handlers import MailboxHandlers
 
@@ -30,11 +30,10 @@ class Acknowledgements:
 def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
     """`GET /v1/mailbox?after=&limit=&wait=`: `next` is where to go on, also when there is nothing yet."""
     query = request.query_params
-    cursor = query.get("after") or None
-    after = decode_cursor(_MAILBOX, cursor, (int,))[0] if cursor else 0
+    position = position_of(query, _MAILBOX, (NUMBER,))
     page = handlers.page(
         request.principal.id,
-        after=after,
+        after=position[0] if position else 0,
         limit=limit_of(query),
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
     )
@@ -42,7 +41,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
         {
             # the stored bytes themselves, neither parsed nor written anew
             "items": [orjson.Fragment(body) for body in page.bodies],
-            "next": encode_cursor(_MAILBOX, [page.last]) if page.bodies else cursor,
+            "next": encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None,
         }
     )
 

@@ -22,7 +22,7 @@ class DeliveryService(Service):
     name = "delivery"
     handlers: Handlers
 
-    @resource("GET", "/v1/mailbox", roles=OWNERS)
+    @resource("GET", "/v1/mailbox", roles=OWNERS, query={"after", "limit", "wait"})
     def mailbox(self, request: Request) -> Answer:
         return api.mailbox(self.handlers.mailbox, request)
 

@@ -13,7 +13,7 @@ from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
 from contracts.records import plain
 from runtime.web.answer import Answer
-from runtime.web.paging import Scalar, decode_cursor, encode_cursor, limit_of
+from runtime.web.paging import NAME, NUMBER, Part, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.signer import LIFETIME_SECONDS
 from services.directory import admission, hsds
@@ -44,7 +44,7 @@ def organizations(handlers: Handlers, request: Request) -> Answer:
     return _page(
         request,
         "organizations",
-        (str,),
+        (NAME,),
         lambda after, limit: handlers.listings.organizations(where, after[0], limit),
         lambda standing: (standing.entry.id,),
         _rendered,
@@ -78,7 +78,7 @@ def services(handlers: Handlers, request: Request) -> Answer:
     return _page(
         request,
         "services",
-        (str, str),
+        (NAME, NAME),
         lambda after, limit: handlers.listings.services(need, region, after, limit),
         lambda offered: (offered.organization, offered.service.id),
         lambda offered: {**plain(offered.service), "organization": offered.organization},
@@ -90,7 +90,7 @@ def service_at_locations(handlers: Handlers, request: Request) -> Answer:
     return _page(
         request,
         "service_areas",
-        (str, str, str),
+        (NAME, NAME, NAME),
         handlers.listings.areas,
         lambda offered: (offered.organization, offered.service.id, offered.area),
         hsds.service_at_location,
@@ -103,7 +103,7 @@ def taxonomy_terms(request: Request) -> Answer:
     return _page(
         request,
         "taxonomy_terms",
-        (int,),
+        (NUMBER,),
         lambda after, limit: terms[after[0] : after[0] + limit],
         lambda numbered: (numbered[0],),
         lambda numbered: numbered[1],
@@ -115,7 +115,7 @@ def agreements(handlers: Handlers, request: Request) -> Answer:
     return _page(
         request,
         "agreements",
-        (str,),
+        (NAME,),
         lambda after, limit: handlers.listings.agreements(after[0], limit),
         lambda standing: (standing.entry.id,),
         _rendered,
@@ -183,15 +183,14 @@ def _single(standing: Standing[Entry], *, created: bool = False) -> Answer:
 def _page(
     request: Request,
     scope: str,
-    types: Sequence[type[Scalar]],
+    parts: Sequence[Part],
     fetch: Callable[[Any, int], Sequence[T]],
     position: Callable[[T], tuple[Scalar, ...]],
     render: Callable[[T], Any],
 ) -> Answer:
-    """A page of a list. types: of a position; before the first item stands each type's smallest value."""
+    """A page of a list. parts: of a position."""
     limit = limit_of(request.query_params)
-    cursor = request.query_params.get("after")
-    after = tuple(kind() for kind in types) if cursor is None else decode_cursor(scope, cursor, types)
+    after = position_of(request.query_params, scope, parts) or tuple(part.first for part in parts)
     # one more than asked for, to know whether another page follows
     found = fetch(after, limit + 1)
     shown = found[:limit]

@@ -15,6 +15,7 @@ from services.directory import api
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
 PARTNERS = frozenset({"partner"})
 OPERATORS = frozenset({"operator"})
+PAGED = frozenset({"after", "limit"})
 
 
 class DirectoryService(Service):
@@ -24,7 +25,7 @@ class DirectoryService(Service):
     def token(self, request: Request) -> Answer:
         return api.token(self.handlers, request)
 
-    @resource("GET", "/v1/organizations", roles=READERS)
+    @resource("GET", "/v1/organizations", roles=READERS, query={"kind", "country", *PAGED})
     def organizations(self, request: Request) -> Answer:
         return api.organizations(self.handlers, request)
 
@@ -36,19 +37,19 @@ class DirectoryService(Service):
     def put_organization(self, request: Request) -> Answer:
         return api.put_organization(self.handlers, request)
 
-    @resource("GET", "/v1/services", roles=READERS)
+    @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED})
     def services(self, request: Request) -> Answer:
         return api.services(self.handlers, request)
 
-    @resource("GET", "/v1/service_at_locations", roles=READERS)
+    @resource("GET", "/v1/service_at_locations", roles=READERS, query=PAGED)
     def service_at_locations(self, request: Request) -> Answer:
         return api.service_at_locations(self.handlers, request)
 
-    @resource("GET", "/v1/taxonomy_terms", roles=READERS)
+    @resource("GET", "/v1/taxonomy_terms", roles=READERS, query=PAGED)
     def taxonomy_terms(self, request: Request) -> Answer:
         return api.taxonomy_terms(request)
 
-    @resource("GET", "/v1/agreements", roles=READERS)
+    @resource("GET", "/v1/agreements", roles=READERS, query=PAGED)
     def agreements(self, request: Request) -> Answer:
         return api.agreements(self.handlers, request)
 

@@ -94,16 +94,14 @@ def listing(door: Door, request: Request) -> Answer:
     status = request.query_params.get("status")
     if status is not None and status not in set(ReferralStatus):
         raise Refused("invalid-parameter", f"`status` is one of {', '.join(ReferralStatus)}.")
-    after = None
-    if cursor := request.query_params.get("after"):
-        (after,) = paging.decode_cursor(_REFERRALS, cursor, (str,))
+    position = paging.position_of(request.query_params, _REFERRALS, (paging.UUID,))
     items = door.handlers.referral_list(
         AskReferrals(
             viewer=request.principal.id,
             oversight=bool(request.principal.roles & OVERSIGHT),
             limit=limit + 1,
             status=status,
-            after=after,
+            after=position[0] if position else None,
         )
     )
     following = paging.encode_cursor(_REFERRALS, (items[limit - 1]["id"],)) if len(items) > limit else None

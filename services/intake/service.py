@@ -34,7 +34,7 @@ class IntakeService(Service):
     def say_batch(self, request: Request) -> Answer:
         return api.say_batch(self.handlers.door, request)
 
-    @resource("GET", "/v1/referrals", roles=READERS)
+    @resource("GET", "/v1/referrals", roles=READERS, query={"status", "after", "limit"})
     def listing(self, request: Request) -> Answer:
         return api.listing(self.handlers.door, request)
 

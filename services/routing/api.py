@@ -42,10 +42,8 @@ def decisions(handlers: Handlers, request: Request) -> Answer:
 def unplaced(handlers: Handlers, request: Request) -> Answer:
     """`GET /v1/coordination/unplaced`."""
     limit = paging.limit_of(request.query_params)
-    after = None
-    if cursor := request.query_params.get("after"):
-        (after,) = paging.decode_cursor(_UNPLACED, cursor, (str,))
-    items = handlers.unplaced(after=after, limit=limit + 1)
+    position = paging.position_of(request.query_params, _UNPLACED, (paging.UUID,))
+    items = handlers.unplaced(after=position[0] if position else None, limit=limit + 1)
     following = paging.encode_cursor(_UNPLACED, (items[limit - 1]["id"],)) if len(items) > limit else None
     return Answer.json({"items": items[:limit], "next": following})
 

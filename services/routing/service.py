@@ -37,7 +37,7 @@ class RoutingService(Service):
     def decisions(self, request: Request) -> Answer:
         return api.decisions(self.handlers.use_cases, request)
 
-    @resource("GET", "/v1/coordination/unplaced", roles=api.COORDINATORS)
+    @resource("GET", "/v1/coordination/unplaced", roles=api.COORDINATORS, query={"after", "limit"})
     def unplaced(self, request: Request) -> Answer:
         return api.unplaced(self.handlers.use_cases, request)
 

@@ -18,9 +18,11 @@ from contracts.facts import LogExported, OfferDeclined, ReferralSubmitted, Refer
 from contracts.referral import Consent, ReferralFacts
 from kopuro_client.commands.story_pdf import story_pdf
 from runtime.identifiers import new_id
+from runtime.web.paging import encode_cursor
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.domain.merkle import leaf_hash, root
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, said
+from tests.services.made_cursors import made_cursors
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 FACTS = ReferralFacts(
@@ -109,6 +111,17 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
             "by=sex&from=now",
         ):
             assert hub.get(f"/v1/statistics?{wrong}").status_code == 400, wrong
+        for path, scope in (
+            ("/v1/history", "history"),
+            (f"/v1/history/{first}", "history"),
+            ("/v1/export", "export"),
+            ("/v1/statistics/entries?sex=female", "statistics"),
+        ):
+            join = "&" if "?" in path else "?"
+            for cursor in (*made_cursors(scope), encode_cursor(scope, (2**53, 2**53))):
+                assert hub.get(f"{path}{join}after={cursor}").status_code == 400, (path, cursor)
+        backwards = encode_cursor("export", (2, 1))
+        assert hub.get("/v1/export", after=backwards).json()["type"].endswith("invalid-cursor")
         for path in ("/v1/statistics?by=sex", "/v1/export", f"/v1/history/{first}/story"):
             assert hub.get(path, role="partner").status_code == 403
 

@@ -20,6 +20,7 @@ from contracts.facts import (
 from kopuro_client.sealing import open_sealed
 from runtime.identifiers import new_id
 from tests.processes import RunningService
+from tests.services.made_cursors import made_cursors
 from tests.services.neighbours import (
     ACCEPTOR,
     NAME,
@@ -190,6 +191,7 @@ def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
     ("query", "problem"),
     [
         ({"after": "nonsense"}, "invalid-cursor"),
+        ({"limt": 1}, "invalid-parameter"),
         ({"wait": 31}, "invalid-parameter"),
         ({"wait": "soon"}, "invalid-parameter"),
         ({"limit": 0}, "invalid-parameter"),
@@ -201,6 +203,12 @@ def test_what_a_poll_may_ask(
 ) -> None:
     answer = Partner(hub, delivery, ACCEPTOR).get("/v1/mailbox", **query)
     assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
+
+
+def test_made_cursors_are_refused(hub: Neighbours, delivery: RunningService) -> None:
+    partner = Partner(hub, delivery, ACCEPTOR)
+    for cursor in made_cursors("mailbox"):
+        assert partner.get("/v1/mailbox", after=cursor).status_code == 400, cursor
 
 
 def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(

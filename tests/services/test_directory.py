@@ -27,6 +27,7 @@ from runtime.storage import migrate
 from runtime.storage.database import Database
 from sandbox.broker import PrivateBroker
 from tests.processes import ROOT, RunningService
+from tests.services.made_cursors import made_cursors
 from tests.unit.services.directory.samples import (
     NOON,
     OSH,
@@ -338,12 +339,30 @@ def test_lists_are_narrowed_by_their_parameters(hub: Hub) -> None:
         ("/v1/services?region=XX", "invalid-parameter"),
         ("/v1/organizations?kind=club", "invalid-parameter"),
         ("/v1/organizations?country=kg", "invalid-parameter"),
+        ("/v1/organizations?limt=1", "invalid-parameter"),
         ("/v1/organizations?limit=0", "invalid-parameter"),
         ("/v1/organizations?after=x", "invalid-cursor"),
     ],
 )
 def test_parameters_that_cannot_be_used_are_refused(hub: Hub, path: str, slug: str) -> None:
     problem(hub.ask(OSH, "GET", path), 400, slug)
+
+
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        ("organizations", "organizations"),
+        ("services", "services"),
+        ("service_at_locations", "service_areas"),
+        ("taxonomy_terms", "taxonomy_terms"),
+        ("agreements", "agreements"),
+    ],
+)
+def test_made_cursors_are_refused(hub: Hub, path: str, scope: str) -> None:
+    headers = {"Authorization": f"Bearer {hub.token_of(OSH)}"}
+    with httpx.Client(base_url=hub.service.url, headers=headers) as client:
+        for cursor in made_cursors(scope):
+            problem(client.get(f"/v1/{path}", params={"after": cursor}), 400, "invalid-cursor")
 
 
 def test_nothing_but_tokens_is_given_without_a_token(hub: Hub) -> None:

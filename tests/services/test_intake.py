@@ -45,6 +45,7 @@ from runtime.web.signer import TokenSigner
 from runtime.web.tokens import Principal, issuer_of
 from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
+from tests.services.made_cursors import made_cursors
 from tests.unit.services.intake.samples import (
     KEYLESS,
     MOSCOW,
@@ -654,6 +655,9 @@ def test_addresses_and_parameters(hub: Hub) -> None:
     problem(hub.ask("GET", f"/v1/referrals?status={MARKER}"), 400, "invalid-parameter")
     problem(hub.ask("GET", f"/v1/referrals?limit={MARKER}"), 400, "invalid-parameter")
     problem(hub.ask("GET", f"/v1/referrals?after={MARKER}"), 400, "invalid-cursor")
+    problem(hub.ask("GET", "/v1/referrals?limt=1"), 400, "invalid-parameter")
+    for cursor in made_cursors("referrals"):
+        problem(hub.ask("GET", f"/v1/referrals?after={cursor}"), 400, "invalid-cursor")
     nothing_leaked(hub)
 
 

@@ -18,7 +18,7 @@ class SampleService(Service):
     def ping(self, _request: Request) -> Answer:
         return Answer.json({"pong": True})
 
-    @resource("GET", "/v1/things/<id>", roles=PARTNERS)
+    @resource("GET", "/v1/things/<id>", roles=PARTNERS, query={"a", "b"})
     def show(self, request: Request) -> Answer:
         return api.show(request)
 
@@ -34,11 +34,11 @@ class SampleService(Service):
     def fail(self, request: Request) -> Answer:
         return api.fail(self.handlers, request)
 
-    @resource("GET", "/v1/wait", roles=None)
+    @resource("GET", "/v1/wait", roles=None, query={"seconds"})
     def wait(self, request: Request) -> Answer:
         return api.wait(self.handlers, request)
 
-    @resource("GET", "/v1/block", roles=None)
+    @resource("GET", "/v1/block", roles=None, query={"seconds"})
     def block(self, request: Request) -> Answer:
         return api.block(self.handlers, request)
 

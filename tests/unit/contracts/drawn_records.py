@@ -102,9 +102,9 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         if isinstance(limit, Pattern):
             return st.from_regex(str(limit.regex.pattern), fullmatch=True).filter(_fits(limits))
     least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
-    # No record takes halves of surrogate pairs or NUL; every other character may stand in a name.
+    # No record takes halves of surrogate pairs; every other character may stand in a name.
     return st.text(
-        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+        st.characters(exclude_categories=["Cs"]),
         min_size=least,
         max_size=MOST_CHARACTERS,
     )

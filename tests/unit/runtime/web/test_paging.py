@@ -1,26 +1,46 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.canonical import LARGEST_INTEGER
 from contracts.errors import Refused
-from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_of
+from runtime.web.paging import (
+    NAME,
+    NUMBER,
+    UUID,
+    Part,
+    decode_cursor,
+    encode_cursor,
+    integer_of,
+    limit_of,
+    position_of,
+)
+from tests.services.made_cursors import made_cursors
 
-SCALARS = st.text() | st.integers(min_value=-(2**63), max_value=2**63 - 1)
+# A value that a page may end with, and the part of a position that it is.
+PLACES = (
+    st.integers(0, LARGEST_INTEGER).map(lambda number: (number, NUMBER))
+    | st.from_regex(r"[A-Za-z0-9._-]{1,100}", fullmatch=True).map(lambda name: (name, NAME))
+    | st.uuids().map(lambda number: (str(number), UUID))
+)
 
 
-@given(st.lists(SCALARS, min_size=1, max_size=4))
-def test_a_cursor_comes_back_as_it_was(position: list[str | int]) -> None:
+@given(st.lists(PLACES, min_size=1, max_size=4))
+def test_a_cursor_comes_back_as_it_was(places: list[tuple[str | int, Part]]) -> None:
+    position = tuple(value for value, _ in places)
     cursor = encode_cursor("mailbox", position)
-    assert decode_cursor("mailbox", cursor, [type(value) for value in position]) == tuple(position)
+    assert decode_cursor("mailbox", cursor, [part for _, part in places]) == position
     assert cursor.replace("-", "").replace("_", "").isalnum()
 
 
 @given(st.text(max_size=60))
 def test_nothing_else_is_taken_for_a_cursor(text: str) -> None:
     with pytest.raises(Refused) as caught:
-        decode_cursor("mailbox", text, (str,))
+        decode_cursor("mailbox", text, (NAME,))
     assert (caught.value.slug, caught.value.status) == ("invalid-cursor", 400)
 
 
@@ -29,14 +49,41 @@ def test_a_changed_cursor_is_refused() -> None:
     for at in range(len(cursor)):
         changed = cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1 :]
         with pytest.raises(Refused):
-            decode_cursor("mailbox", changed, (str, int))
+            decode_cursor("mailbox", changed, (NAME, NUMBER))
 
 
 def test_a_cursor_of_another_list_or_shape_is_refused() -> None:
     cursor = encode_cursor("mailbox", ["018f"])
-    for scope, types in [("history", (str,)), ("mailbox", (int,)), ("mailbox", (str, str))]:
+    for scope, parts in [("history", (NAME,)), ("mailbox", (NUMBER,)), ("mailbox", (NAME, NAME))]:
         with pytest.raises(Refused):
-            decode_cursor(scope, cursor, types)
+            decode_cursor(scope, cursor, parts)
+
+
+@given(
+    position=st.lists(st.text() | st.integers(-(2**63), 2**64 - 1) | st.booleans() | st.none(), max_size=4),
+    parts=st.lists(st.sampled_from([NUMBER, NAME, UUID]), min_size=1, max_size=3),
+)
+def test_made_cursor_gives_what_a_database_can_take_or_is_refused(position: Any, parts: list[Part]) -> None:
+    try:
+        found = decode_cursor("mailbox", encode_cursor("mailbox", position), parts)
+    except Refused:
+        return
+    assert len(found) == len(parts)
+    for value in found:
+        assert (type(value) is int and 0 <= value < 2**53) or (value.isascii() and value.isprintable())
+
+
+@pytest.mark.parametrize("parts", [(NUMBER,), (UUID,), (NAME,), (NUMBER, NUMBER), (NAME, NAME), (NAME,) * 3])
+def test_made_cursors_are_refused(parts: tuple[Part, ...]) -> None:
+    for cursor in made_cursors("mailbox"):
+        with pytest.raises(Refused, match="`after` must be"):
+            decode_cursor("mailbox", cursor, parts)
+
+
+def test_missing_or_empty_cursor_is_the_beginning() -> None:
+    assert position_of({}, "mailbox", (NUMBER,)) is None
+    assert position_of({"after": ""}, "mailbox", (NUMBER,)) is None
+    assert position_of({"after": encode_cursor("mailbox", [7])}, "mailbox", (NUMBER,)) == (7,)
 
 
 @pytest.mark.parametrize(("text", "value"), [(None, 50), ("1", 1), ("200", 200), ("007", 7)])

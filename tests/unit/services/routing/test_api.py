@@ -16,6 +16,7 @@ from runtime.web.tokens import Principal
 from services.routing import api
 from services.routing.bootstrap import read_policy
 from services.routing.domain.policy import Policy
+from tests.services.made_cursors import made_cursors
 from tests.unit.services.routing.samples import SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, submitted, workbench
 
@@ -55,6 +56,13 @@ def test_unplaced_referrals_come_page_by_page(bench: Workbench) -> None:
             break
         query = {"limit": "2", "after": page["next"]}
     assert pages == [ids[:2], ids[2:4], ids[4:]]
+
+
+def test_made_cursors_are_refused(bench: Workbench) -> None:
+    for cursor in made_cursors("unplaced"):
+        with pytest.raises(Refused) as caught:
+            api.unplaced(bench.handlers, coordinator(after=cursor))
+        assert caught.value.slug == "invalid-cursor"
 
 
 def test_a_full_last_page_has_no_next(bench: Workbench) -> None:

@@ -1,0 +1,102 @@
+"""Every resource of every service refuses query parameters that it does not declare."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from runtime.clock import SystemClock
+from runtime.telemetry import trace
+from runtime.telemetry.metrics import HttpMetrics
+from runtime.web.answer import Answer
+from runtime.web.listener import CONNECTION
+from runtime.web.request import Request
+from runtime.web.resource import Resource
+from runtime.web.router import Route, Router
+from runtime.web.tokens import TokenVerifier
+
+SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
+
+
+def _echo(request: Request, _at: trace.Trace) -> Answer:
+    return Answer.json(dict(request.query_params))
+
+
+def _routes() -> list[Route]:
+    """The routes of all services, open to everybody, and answered by what the handler would be given."""
+    found = {}
+    for name in SERVICES:
+        service = importlib.import_module(f"services.{name}.service").SERVICE
+        for member in map(service.__dict__.get, dir(service)):
+            for entrypoint in getattr(member, "nameko_entrypoints", ()):
+                if isinstance(entrypoint, Resource):
+                    route = replace(entrypoint.route(), roles=None, answering=_echo)
+                    found[route.method, route.url] = route
+    return [found[key] for key in sorted(found)]
+
+
+ROUTES = _routes()
+
+
+def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
+    router = Router(
+        [route],
+        TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock()),
+        HttpMetrics(CollectorRegistry()),
+    )
+    statuses: list[str] = []
+    environ = {
+        "REQUEST_METHOD": route.method,
+        "PATH_INFO": re.sub("<[^>]*>", "x", route.url),
+        "QUERY_STRING": query,
+        CONNECTION: None,
+    }
+    (body,) = router(environ, lambda status, headers: statuses.append(status))
+    return int(statuses[0].split()[0]), json.loads(body)
+
+
+def test_the_resources_of_all_services_are_looked_at() -> None:
+    assert len(ROUTES) > 35
+    assert {
+        "/v1/mailbox",
+        "/v1/referrals",
+        "/v1/history",
+        "/v1/organizations",
+        "/v1/coordination/unplaced",
+    } <= {route.url for route in ROUTES}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.url}")
+def test_unknown_parameter_is_refused_with_its_name(route: Route) -> None:
+    for query, name in [
+        ("limt=1", "limt"),
+        ("limit%20=1", "limit "),
+        ("Limit=1", "Limit"),
+        ("x" * 500 + "=", "x"),
+    ]:
+        status, problem = ask(route, query)
+        assert (status, problem["type"]) == (400, "urn:kopuro:problem:invalid-parameter")
+        assert f"`{name}" in problem["detail"]
+        assert all(f"`{known}`" in problem["detail"] for known in route.query)
+        assert len(problem["detail"]) < 500
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.url}")
+def test_repeated_parameter_is_refused_with_its_name(route: Route) -> None:
+    for name in sorted(route.query) or ["limt"]:
+        status, problem = ask(route, f"{name}=1&{name}=1")
+        assert (status, problem["type"]) == (400, "urn:kopuro:problem:invalid-parameter")
+        assert f"`{name}` is given more than once" in problem["detail"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.url}")
+def test_declared_parameters_reach_the_handler(route: Route) -> None:
+    query = "&".join(f"{name}=1" for name in sorted(route.query))
+    assert ask(route, query) == (200, dict.fromkeys(route.query, "1"))
