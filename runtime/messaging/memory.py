@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contracts.topology import DIRECT, Binding, Topology
 from runtime.messaging.parcels import unpack
@@ -53,6 +53,10 @@ class MemoryBroker:
     def consumer(self, queues: Sequence[str], prefetch: int) -> MemoryConsumer:
         """See `ports.Broker`."""
         return MemoryConsumer(self, queues, prefetch)
+
+    def queue_reader(self) -> MemoryQueueReader:
+        """See `ports.Broker`."""
+        return MemoryQueueReader(self)
 
     def private_consumer(self) -> MemoryPrivateConsumer:
         """See `ports.Broker`."""
@@ -200,6 +204,23 @@ class MemoryConsumer:
             if active and queue.ready and under_way < self._prefetch:
                 return queue
         return None
+
+
+class MemoryQueueReader:
+    """See `ports.QueueReader`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """See `ports.QueueReader`."""
+        with self._broker.changed:
+            if missing := set(queues) - self._broker.queues.keys():
+                raise BrokerUnavailable(f"There is no queue {min(missing)}.")
+            return {name: len(self._broker.queues[name].ready) for name in queues}
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 class MemoryPrivateConsumer(MemoryConsumer):

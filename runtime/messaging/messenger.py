@@ -11,13 +11,14 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, Table
 
 from contracts.envelope import Envelope
-from contracts.topology import Topology
+from contracts.topology import Topology, parked
 from runtime.application import Spawn
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchHandler, BatchProcessor, Message
 from runtime.messaging.inbox import KEPT, Doorkeeper, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
+from runtime.messaging.parked_counts import ParkedCounts
 from runtime.messaging.pauses import Pauses
 from runtime.messaging.ports import Broker, BrokerUnavailable
 from runtime.messaging.relay import Relay
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
 
 TICK_SECONDS = 1.0
+PARKED_SECONDS = 2.0  # between two counts of what is parked
 TICKS_BETWEEN_CLEANING = 600
 
 
@@ -60,6 +62,7 @@ class Messenger:
         self._inbox = Inbox(tables.inbox)
         self.pauses = Pauses()
         self._metrics.paused_seconds.set_function(self.pauses.longest)
+        self.parked = ParkedCounts(broker.queue_reader(), self._metrics.parked)
         self.relay = Relay(
             database=database,
             outbox=self.outbox,
@@ -128,6 +131,7 @@ class Messenger:
             view.refresh()
         spawn(self._declare_then_relay)
         spawn(self._keep_time)
+        spawn(self._count_parked)
 
     def stop(self) -> None:
         """Ends the relay after its wave."""
@@ -165,6 +169,14 @@ class Messenger:
             except DatabaseUnavailable as error:
                 _log.warning("timer paused", extra={"reason": str(error)})
             ticks += 1
+
+    def _count_parked(self) -> None:
+        queues = {queue.name for queue in self._topology.queues}
+        consumers = [one.consumer for one in self._processors if parked(one.consumer) in queues]
+        while consumers and not self._stopping.wait(PARKED_SECONDS):
+            if self._declared.is_set():
+                self.parked.look(consumers)
+        self.parked.close()
 
     def _forget(self, transaction: Connection, limit: int) -> int:
         return self._inbox.forget_before(transaction, self._clock.now() - KEPT, limit)

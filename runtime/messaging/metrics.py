@@ -22,6 +22,12 @@ class MessagingMetrics:
             buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
             registry=registry,
         )
+        self.parked = Gauge(
+            "kopuro_messages_parked",
+            "Messages in the consumer's parking queue, whoever parked them",
+            ("consumer",),
+            registry=registry,
+        )
         self.published = Counter(
             "kopuro_messages_published", "Events that the broker has confirmed", registry=registry
         )

@@ -116,6 +116,21 @@ class PrivateConsumer(Consumer, Protocol):
         ...
 
 
+class QueueReader(Protocol):
+    """One connection that asks how much lies in queues, and takes nothing."""
+
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """How many messages wait in each queue. Those that an operator looks at (`browsing`) count too.
+
+        Raises BrokerUnavailable; the next call opens another connection.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the connection."""
+        ...
+
+
 class Broker(Protocol):
     """A message broker of one hub."""
 
@@ -129,6 +144,10 @@ class Broker(Protocol):
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> Consumer:
         """A new consumer; it connects on first use. prefetch: unacknowledged messages a queue, at most."""
+        ...
+
+    def queue_reader(self) -> QueueReader:
+        """A new reader; it connects on first use."""
         ...
 
     def private_consumer(self) -> PrivateConsumer:

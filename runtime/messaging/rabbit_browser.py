@@ -128,12 +128,17 @@ class RabbitBrowser:
             raise Refused("not-found", f"This broker has no queue {self._queue}.") from None
 
 
+def looked_at(queue: str) -> str:
+    """The exclusive queue that is there while somebody looks into `queue`."""
+    return f"{queue}.looked-at"
+
+
 def _locked_channel(link: amqp.Connection, queue: str) -> Any:
     deadline = time.monotonic() + TURN_SECONDS
     while True:
         channel = link.channel()
         try:
-            channel.queue_declare(f"{queue}.looked-at", durable=False, exclusive=True, auto_delete=True)
+            channel.queue_declare(looked_at(queue), durable=False, exclusive=True, auto_delete=True)
         except ResourceLocked:
             if time.monotonic() >= deadline:
                 raise Unavailable(f"Somebody else is looking at {queue} just now.") from None

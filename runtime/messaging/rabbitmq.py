@@ -9,6 +9,7 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit_connection import BROKEN, Dialling, abandon, close
 from runtime.messaging.rabbit_consumer import RabbitConsumer, RabbitPrivateConsumer
 from runtime.messaging.rabbit_publisher import RabbitPublisher
+from runtime.messaging.rabbit_queue_reader import RabbitQueueReader
 
 HEARTBEAT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 5
@@ -64,6 +65,10 @@ class RabbitBroker:
     def consumer(self, queues: Sequence[str], prefetch: int) -> RabbitConsumer:
         """See `ports.Broker`."""
         return RabbitConsumer(self._dialling, queues, prefetch)
+
+    def queue_reader(self) -> RabbitQueueReader:
+        """See `ports.Broker`."""
+        return RabbitQueueReader(self._dialling)
 
     def private_consumer(self) -> RabbitPrivateConsumer:
         """See `ports.Broker`."""

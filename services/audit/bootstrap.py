@@ -147,6 +147,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         ],
         warnings=[
             ("messages", messenger.pauses.alarm),
+            ("parked", messenger.parked.alarm),
             ("witnesses", cosigner.alarm),
             ("log", inspector.alarm),
         ],

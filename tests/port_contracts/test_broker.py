@@ -420,3 +420,18 @@ def test_the_topology_of_a_hub_takes_every_fact(hub: Broker) -> None:
     assert emptied(hub, "audit.log") == ["1", "2"]
     with consuming(hub, *(f"routing.{n}" for n in range(4))) as consumer:
         assert ids(take(consumer, 1)) == ["1"]
+
+
+def test_a_reader_counts_what_waits_and_takes_nothing(hub: Broker) -> None:
+    publish(hub, direct("a", "m0", "m1"))
+    with contextlib.closing(hub.queue_reader()) as reader:
+        assert reader.counts(["a", "b"]) == {"a": 2, "b": 0}
+        assert emptied(hub, "a") == ["m0", "m1"]
+        assert reader.counts(["a"]) == {"a": 0}
+
+
+def test_a_reader_goes_on_after_a_queue_that_is_not_there(hub: Broker) -> None:
+    with contextlib.closing(hub.queue_reader()) as reader:
+        with pytest.raises(BrokerUnavailable):
+            reader.counts(["nowhere"])
+        assert reader.counts(["a"]) == {"a": 0}

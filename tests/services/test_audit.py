@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,11 @@ import pytest
 from sqlalchemy import update
 
 from contracts.facts import CaseErased
+from contracts.topology import hub_topology
 from runtime.identifiers import new_id
+from runtime.messaging.dead_letters import DeadLetters
+from runtime.messaging.outbox import outgoing
+from runtime.messaging.rabbit_browser import RabbitBrowsers
 from services.audit.adapters.sql_checks import SqlCheckRecord
 from services.audit.adapters.tables import ENTRIES, NODES
 from services.audit.domain.checkpoint import Checkpoint
@@ -158,6 +164,33 @@ def test_a_log_that_was_tampered_with_is_not_served(hub: AuditedHub) -> None:
     with pytest.raises(RuntimeError, match="not those that the checkpoint vouches for"), hub.service:
         pass
     assert hub.service.process.exit_code() == 1
+
+
+def test_message_that_cannot_be_logged_is_told_until_it_is_discarded(hub: AuditedHub, vhost: str) -> None:
+    whole = outgoing(good := accepted())
+    # What an earlier version let through: a number that has no canonical JSON.
+    document = {
+        **orjson.loads(outgoing(bad := accepted()).body),
+        "data": {"referral_id": REFERRAL, "n": 2**60},
+    }
+
+    def ready() -> Any:
+        return httpx.get(hub.service.operations_url + "/readyz").json()
+
+    with hub.service:
+        hub.service.until_ready()
+        assert ready()["warnings"]["parked"] is None
+        hub.broker.publisher().publish([replace(outgoing(bad), body=orjson.dumps(document)), whole])
+        hub.until_logged([good])
+        hub.until(lambda: ready()["warnings"]["parked"] is not None)
+        assert ready()["warnings"]["parked"].startswith("1 parked by audit.log")
+        assert ready()["ready"] is True
+        figures = httpx.get(hub.service.operations_url + "/metrics").text
+        assert 'kopuro_messages_parked{consumer="audit.log"} 1.0' in figures
+        with contextlib.closing(hub.broker.publisher()) as publisher:
+            letters = DeadLetters(browse=RabbitBrowsers(vhost), publisher=publisher, topology=hub_topology())
+            letters.discard("audit.log", bad.id)
+        hub.until(lambda: ready()["warnings"]["parked"] is None)
 
 
 def test_damage_that_a_start_does_not_look_for_is_told_while_the_service_runs(hub: AuditedHub) -> None:

@@ -97,7 +97,7 @@ def test_what_the_hub_publishes_the_client_verifies(vhost: str, database_url: st
         figures = httpx.get(hub.service.operations_url + "/metrics").text
         assert 'kopuro_log_witness_stale{witness="union"} 0.0' in figures
         ready = httpx.get(hub.service.operations_url + "/readyz").json()
-        assert ready["warnings"] == {"messages": None, "witnesses": None, "log": None}
+        assert ready["warnings"] == {"messages": None, "parked": None, "witnesses": None, "log": None}
 
 
 def cosigned_size(hub: AuditedHub) -> int:

@@ -244,7 +244,11 @@ def test_a_record_that_breaks_the_contract_is_refused_with_pointers(hub: Hub) ->
         ({"profile": {"staff": 2**63}}, "/profile/staff"),
         ({"vetted_on": "2099-01-01"}, "/vetted_on"),
         (
-            {"services": [service_record(capacity={"status": "full", "updated_at": "2099-01-01T00:00:00Z"})]},
+            {
+                "services": [
+                    service_record(capacity={"status": "capacity", "updated_at": "2099-01-01T00:00:00Z"})
+                ]
+            },
             "/services/0/capacity/updated_at",
         ),
         ({"revision": 2**53}, "/revision"),

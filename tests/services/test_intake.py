@@ -316,7 +316,7 @@ def test_a_referral_is_shown_at_once_to_its_sender_and_to_nobody_else(hub: Hub, 
 
 
 def test_a_list_is_paged(hub: Hub, routing: Routing) -> None:
-    items = [{"id": f"{number:032d}"} for number in range(3)]
+    items = [{"id": new_id()} for _ in range(3)]
     routing.answers["referrals"] = items
     try:
         page = hub.ask("GET", "/v1/referrals?limit=2&status=offered").raise_for_status().json()

@@ -1,0 +1,76 @@
+"""Asks RabbitMQ how many messages lie in queues, over one connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import amqp
+from amqp.exceptions import NotFound, ResourceLocked
+
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.rabbit_browser import looked_at
+from runtime.messaging.rabbit_connection import BROKEN, Dialling, abandon, close
+
+# A broker that does not answer by then is away.
+ANSWER_SECONDS = 5.0
+
+
+class RabbitQueueReader:
+    """See `ports.QueueReader`. To be asked every few seconds: the questions stand for heartbeats."""
+
+    def __init__(self, dialling: Dialling) -> None:
+        self._dialling = dialling
+        self._link: amqp.Connection | None = None
+        self._channel: Any = None
+        self._known: dict[str, int] = {}
+
+    def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """See `ports.QueueReader`."""
+        try:
+            if self._link is None:
+                self._link = self._dialling.connect()
+                self._link.sock.settimeout(ANSWER_SECONDS)
+                self._channel = self._link.channel()
+            for queue in queues:
+                self._known[queue] = self._count(self._link, queue)
+        except BROKEN as error:
+            self._drop()
+            raise BrokerUnavailable(f"The queues could not be counted ({type(error).__name__}).") from error
+        return {queue: self._known[queue] for queue in queues}
+
+    def close(self) -> None:
+        """See `ports.QueueReader`."""
+        if self._link is not None:
+            close(self._link)
+        self._link = self._channel = None
+
+    def _count(self, link: amqp.Connection, queue: str) -> int:
+        count = self._ready(queue)
+        known = self._known.get(queue, 0)
+        if count >= known:
+            return count
+        # Fewer than before: perhaps somebody is only looking, and for the broker to look is to take.
+        if _is_looked_at(link, queue):
+            return known
+        return self._ready(queue)
+
+    def _ready(self, queue: str) -> int:
+        return int(self._channel.queue_declare(queue, passive=True).message_count)
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            abandon(self._link)
+        self._link = self._channel = None
+
+
+def _is_looked_at(link: amqp.Connection, queue: str) -> bool:
+    channel = link.channel()
+    try:
+        channel.queue_declare(looked_at(queue), passive=True)
+    except ResourceLocked:
+        return True
+    except NotFound:
+        return False
+    channel.close()
+    return True

@@ -1,0 +1,115 @@
+"""How much is parked, as the broker tells it: whoever parked it, and while somebody looks at it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.topology import DIRECT
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.parked_counts import ParkedCounts
+from runtime.messaging.ports import Outgoing
+from runtime.messaging.rabbitmq import RabbitBroker
+from sandbox.broker import PrivateBroker
+from tests.messaging.test_dead_letters import LONG, PostOffice
+
+METRIC = "kopuro_messages_parked"
+CONSUMERS = ["letters"]
+
+
+class Watched:
+    """The counts of the consumer `letters`, and their metric."""
+
+    def __init__(self, broker: RabbitBroker) -> None:
+        self.registry = CollectorRegistry()
+        self.counts = ParkedCounts(broker.queue_reader(), MessagingMetrics(self.registry).parked)
+
+    def alarm(self) -> str | None:
+        self.counts.look(CONSUMERS)
+        return self.counts.alarm()
+
+    def figure(self) -> float | None:
+        return self.registry.get_sample_value(METRIC, {"consumer": "letters"})
+
+    def until(self, condition: Callable[[str | None], bool]) -> str | None:
+        deadline = time.monotonic() + LONG
+        while not condition(alarm := self.alarm()):
+            assert time.monotonic() < deadline, alarm
+            time.sleep(0.05)
+        return alarm
+
+
+@pytest.fixture
+def office(vhost: str) -> PostOffice:
+    return PostOffice(vhost)
+
+
+@pytest.fixture
+def watched(office: PostOffice) -> Iterator[Watched]:
+    watched = Watched(office.broker)
+    yield watched
+    watched.counts.close()
+
+
+def test_parked_messages_raise_the_alarm_until_they_are_replayed_or_discarded(
+    office: PostOffice, watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert watched.alarm() is None
+    assert watched.figure() == 0
+    office.park("a", "b")
+    alarm = watched.until(bool)
+    assert alarm is not None
+    assert alarm.startswith("2 parked by letters")
+    assert "kopuro dead-letters list --consumer letters" in alarm
+    assert watched.figure() == 2
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert set(errors) == {"messages are parked"}
+    with office.dead_letters() as dead_letters:
+        dead_letters.replay("letters", "a")
+    watched.until(lambda alarm: alarm is not None and alarm.startswith("1 parked"))
+    with office.dead_letters() as dead_letters:
+        dead_letters.discard("letters", "b")
+    assert watched.until(lambda alarm: alarm is None) is None
+    assert watched.figure() == 0
+
+
+def test_message_that_the_broker_gave_up_raises_the_alarm(office: PostOffice, watched: Watched) -> None:
+    office.publish(
+        Outgoing(
+            exchange=DIRECT, routing_key="letters.fragile", message_id="a", partition_key="key", body=b"a"
+        )
+    )
+    for _ in range(2):
+        with contextlib.closing(office.broker.consumer(["letters.fragile"], 1)) as consumer:
+            assert consumer.take(1, LONG)
+    assert watched.until(bool)
+    assert watched.figure() == 1
+
+
+def test_alarm_stays_while_an_operator_looks(office: PostOffice, watched: Watched) -> None:
+    office.park("a", "b", "c")
+    watched.until(lambda alarm: alarm is not None and alarm.startswith("3 parked"))
+    with office.browse("letters.parked") as browser:
+        assert len(list(browser.messages())) == 3
+        for _ in range(3):
+            assert (watched.alarm() or "").startswith("3 parked")
+    assert (watched.alarm() or "").startswith("3 parked")
+
+
+def test_alarm_stays_while_the_broker_is_away(own_broker: PrivateBroker) -> None:
+    uri = own_broker.add_vhost("counted")
+    office, watched = PostOffice(uri), Watched(RabbitBroker(uri))
+    office.park("a")
+    watched.until(bool)
+    own_broker.kill()
+    assert (watched.alarm() or "").startswith("1 parked")
+    own_broker.start()
+    watched.until(bool)
+    with office.dead_letters() as dead_letters:
+        dead_letters.discard("letters", "a")
+    assert watched.until(lambda alarm: alarm is None) is None
+    watched.counts.close()
