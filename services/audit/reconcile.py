@@ -26,7 +26,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.audit.adapters.service_states import SERVICES, ServiceStates, open_read_only
-from services.audit.domain.reconciliation import Difference, LogEntry, differences
+from services.audit.domain.reconciliation import Difference, LogEntry, differences, directory_differences
 
 PAGE: Final = 500
 FORGOTTEN_AFTER: Final = dt.timedelta(days=29)
@@ -58,10 +58,11 @@ class Compared:
     referrals: int = 0
     unsettled: int = 0
     messages: int = 0
+    revisions: int = 0
 
 
 def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
-    """Every difference, by referral, then those of mailboxes. settled: nothing later is compared."""
+    """Every difference: referrals, mailboxes, the directory. settled: nothing later is compared."""
     after = ""
     while page := states.referrals(after, PAGE):
         after = page[-1].referral_id
@@ -79,6 +80,10 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
         for message_id in told.keys() - states.in_mailboxes(list(told)):
             yield _undelivered(*told[message_id])
     yield from _unrecorded(states, settled, compared)
+    # The directory before the log, as with referrals: what it did has been recorded by then.
+    made = states.revisions()
+    compared.revisions += sum(changed <= settled for changed in made.values())
+    yield from directory_differences(made, states.logged_revisions(PAGE), settled)
 
 
 def _undelivered(referral_id: str, entry: LogEntry) -> Difference:
@@ -120,7 +125,8 @@ def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> in
     else:
         verdict = "the log and the services agree" if not found else f"{found} differences"
         _write(
-            f"{verdict}: {compared.referrals} referrals and {compared.messages} messages compared, "
+            f"{verdict}: {compared.referrals} referrals, {compared.messages} messages and "
+            f"{compared.revisions} directory revisions compared, "
             f"{compared.unsettled} referrals still under way"
         )
     return 1 if found else 0
@@ -130,7 +136,7 @@ def _line(difference: Difference, as_json: bool) -> str:
     if as_json:
         return json.dumps(asdict(difference))
     entry = "" if difference.index is None else f" (entry {difference.index})"
-    return f"{difference.referral_id}  {difference.where}: {difference.what}{entry}"
+    return f"{difference.referral_id or difference.record}  {difference.where}: {difference.what}{entry}"
 
 
 def _write(line: str) -> None:

@@ -22,6 +22,7 @@ from services.audit import reconcile
 from services.audit.adapters.service_states import SERVICES, open_read_only
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.recipients import RECIPIENTS
+from services.directory.adapters.tables import REVISIONS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.tables import OFFERS, REFERRALS
 from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
@@ -110,6 +111,30 @@ class HubOnDisk:
             queued_at=moved,
         )
 
+    def revise(self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN) -> None:
+        """A change of a directory record, without its entry."""
+        self.write(
+            "directory",
+            REVISIONS,
+            subject=subject,
+            id="record",
+            number=number,
+            previous=None,
+            changed_by="kg.operator",
+            changed_at=moved,
+            record={},
+        )
+
+    def log_revision(
+        self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN
+    ) -> None:
+        """The entry of such a change, without the change."""
+        record = {"key": {"kid": "record"}} if subject == "token_key" else {subject: {"id": "record"}}
+        data: Any = {"revision": number, **record}
+        self.log.append(
+            [event(f"kopuro.{subject}.changed.v1", data=data, partition_key="record", time=moved)]
+        )
+
     @staticmethod
     def _said(referral_id: str, fact: str, data: dict[str, str], time: dt.datetime) -> Envelope:
         return event(f"kopuro.{fact}.v1", data=data, partition_key=referral_id, time=time)
@@ -147,7 +172,7 @@ def test_a_hub_whose_records_agree(hub: HubOnDisk, capsys: pytest.CaptureFixture
         hub.refer()
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
-    assert "agree: 3 referrals and 6 messages" in capsys.readouterr().out
+    assert "agree: 3 referrals, 6 messages and 0 directory revisions compared" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -174,6 +199,55 @@ def test_what_is_still_moving_is_left_out(hub: HubOnDisk, capsys: pytest.Capture
     hub.refer(skip="entry kopuro.offer.accepted.v1", moved=dt.datetime.now(dt.UTC))
     assert run(hub, capsys)[0] == 0
     assert reconcile.main(["--settled", "0"]) == 1
+
+
+@pytest.mark.parametrize("subject", ["organization", "agreement", "token_key"])
+def test_directory_revision_that_never_entered_the_log_is_named(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, subject: str
+) -> None:
+    monkeypatch.setattr(reconcile, "PAGE", 1)
+    for number in (1, 2, 3):
+        hub.revise(number, subject=subject)
+    hub.log_revision(1, subject=subject)
+    hub.log_revision(3, subject=subject)
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert found == [
+        {
+            "referral_id": None,
+            "record": f"{subject} record",
+            "where": "directory",
+            "what": f"revision 2 was made, and the log has no {subject}.changed of it",
+            "index": None,
+        }
+    ]
+    assert reconcile.main([]) == 1
+    assert f"{subject} record  directory: revision 2 was made" in capsys.readouterr().out
+
+
+def test_directory_entry_without_a_revision_is_named(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.revise(1)
+    hub.log_revision(1)
+    hub.log_revision(2)
+    status, found = run(hub, capsys)
+    assert (status, [(one["where"], one["index"]) for one in found]) == (1, [("directory", 1)])
+
+
+def test_directory_revisions_that_agree_or_are_under_way_are_no_difference(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    hub.revise(1)
+    hub.log_revision(1)
+    hub.revise(2, moved=now)
+    hub.log_revision(3, moved=now)
+    # Of an OAuth client nobody is told.
+    hub.revise(1, subject="client")
+    assert run(hub, capsys) == (0, [])
+    assert reconcile.main([]) == 0
+    assert "1 directory revisions compared" in capsys.readouterr().out
 
 
 def test_over_many_pages_nobody_is_passed_over(

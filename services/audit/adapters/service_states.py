@@ -7,6 +7,7 @@ changes with it, and tests/services/test_reconcile.py fails until it has:
     routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization)
     vault     custodies(referral_id, state, changed_at), sealed_cases(referral_id)
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
+    directory revisions(subject, id, number, changed_at)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 """
@@ -24,10 +25,23 @@ from sqlalchemy import Connection, Engine, column, create_engine, make_url, sele
 from sqlalchemy.sql.selectable import TableClause
 
 from runtime.storage.columns import Instant
-from services.audit.adapters.tables import ENTRIES
-from services.audit.domain.reconciliation import Custody, LogEntry, ReferralState, RoutedReferral
+from services.audit.adapters.tables import ENTRIES, OPENINGS
+from services.audit.domain.reconciliation import (
+    Custody,
+    LogEntry,
+    LoggedRevision,
+    ReferralState,
+    Revision,
+    RoutedReferral,
+)
 
-SERVICES = ("audit", "intake", "routing", "vault", "delivery")
+SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
+# The directory's records that others are told of, by where their event's data has the id.
+_TOLD: Mapping[str, tuple[str, str]] = {
+    "organization": ("organization", "id"),
+    "agreement": ("agreement", "id"),
+    "token_key": ("key", "kid"),
+}
 
 _SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
 _REFERRALS = table(
@@ -43,6 +57,10 @@ _MESSAGES = table(
     column("type"),
     column("referral_id"),
     column("queued_at", Instant),
+)
+
+_REVISIONS = table(
+    "revisions", column("subject"), column("id"), column("number"), column("changed_at", Instant)
 )
 
 
@@ -132,6 +150,33 @@ class ServiceStates:
                 for row in connection.execute(wanted.limit(limit))
             ]
 
+    def revisions(self) -> dict[Revision, dt.datetime]:
+        """Every revision of the directory that others are told of, and when it was made."""
+        wanted = select(_REVISIONS).where(_REVISIONS.c.subject.in_(_TOLD))
+        with self._engines["directory"].connect() as connection:
+            return {
+                Revision(subject=row.subject, id=row.id, number=row.number): row.changed_at
+                for row in connection.execute(wanted)
+            }
+
+    def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
+        """Every revision of the directory that the log has; read by so many entries at a time."""
+        types = [f"kopuro.{subject}.changed.v1" for subject in _TOLD]
+        opened = select(ENTRIES.c.leaf_index, ENTRIES.c.type, ENTRIES.c.time, OPENINGS.c.data)
+        opened = opened.join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
+        found: dict[Revision, LoggedRevision] = {}
+        after = -1
+        with self._engines["audit"].connect() as connection:
+            while True:
+                wanted = opened.where(ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after)
+                page = connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).all()
+                if not page:
+                    return found
+                after = page[-1].leaf_index
+                for row in page:
+                    revision = _revision(row.type, row.data)
+                    found.setdefault(revision, LoggedRevision(index=row.leaf_index, time=row.time))
+
     def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
         """Those of the ids that lie in a mailbox."""
         return self._known("delivery", _MESSAGES, message_ids)
@@ -188,6 +233,12 @@ def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str,
         )
         for row in connection.execute(wanted)
     ]
+
+
+def _revision(type: str, data: Mapping[str, Any]) -> Revision:
+    subject = type.split(".")[1]
+    record, id_ = _TOLD[subject]
+    return Revision(subject=subject, id=data[record][id_], number=data["revision"])
 
 
 def _fact(type: str) -> str:

@@ -3,13 +3,15 @@
 Two directions: what a service holds has its entry in the log (nothing was done unrecorded), and an entry has
 its effect (nothing is recorded that was not done). Only what is final is compared, so that a referral that
 moves on between two looks is not reported.
+
+The directory's revisions are compared in both directions too: an organisation could be vetted unrecorded.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -83,13 +85,61 @@ class ReferralState:
 class Difference:
     """One thing that two records disagree about. where: the service whose state it is.
 
+    referral_id: None where it is about no referral; record: then the directory's record, its subject and id.
     index: of the entry in question, where there is one.
     """
 
-    referral_id: str
+    referral_id: str | None
     where: str
     what: str
     index: int | None = None
+    record: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """One change of a record of the directory. subject: its kind, as in `<subject>.changed`."""
+
+    subject: str
+    id: str
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedRevision:
+    """The entry of a revision."""
+
+    index: int
+    time: dt.datetime
+
+
+def directory_differences(
+    made: Mapping[Revision, dt.datetime], logged: Mapping[Revision, LoggedRevision], settled: dt.datetime
+) -> Iterator[Difference]:
+    """Revisions without an entry, and entries without a revision. made: with the time of each change.
+
+    settled: what is later is not compared.
+    """
+
+    def different(revision: Revision, what: str, index: int | None = None) -> Difference:
+        record = f"{revision.subject} {revision.id}"
+        return Difference(referral_id=None, record=record, where="directory", what=what, index=index)
+
+    for revision in sorted(made.keys() - logged.keys(), key=_in_order):
+        if made[revision] <= settled:
+            yield different(
+                revision,
+                f"revision {revision.number} was made, and the log has no {revision.subject}.changed of it",
+            )
+    for revision in sorted(logged.keys() - made.keys(), key=_in_order):
+        entry = logged[revision]
+        if entry.time <= settled:
+            what = f"the log has revision {revision.number}, and the directory never made it"
+            yield different(revision, what, entry.index)
+
+
+def _in_order(revision: Revision) -> tuple[str, str, int]:
+    return revision.subject, revision.id, revision.number
 
 
 def differences(state: ReferralState) -> Iterator[Difference]:
