@@ -37,7 +37,7 @@ class JsonObject(fields.Dict):
         super().__init__(keys=Text(), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        members = super()._deserialize(value, attr, data, **kwargs)
+        members = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
         if not is_canonical(members):
             raise ValidationError("Holds a value that has no canonical JSON (RFC 8785).")
         return members

@@ -177,10 +177,12 @@ def test_message_that_cannot_be_logged_is_told_until_it_is_discarded(hub: Audite
     def ready() -> Any:
         return httpx.get(hub.service.operations_url + "/readyz").json()
 
+    hub.answer_as_the_directory()
     with hub.service:
         hub.service.until_ready()
         assert ready()["warnings"]["parked"] is None
-        hub.broker.publisher().publish([replace(outgoing(bad), body=orjson.dumps(document)), whole])
+        with contextlib.closing(hub.broker.publisher()) as publisher:
+            publisher.publish([replace(outgoing(bad), body=orjson.dumps(document)), whole])
         hub.until_logged([good])
         hub.until(lambda: ready()["warnings"]["parked"] is not None)
         assert ready()["warnings"]["parked"].startswith("1 parked by audit.log")

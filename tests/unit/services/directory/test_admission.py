@@ -106,5 +106,5 @@ def test_organization_changed_within_clock_tolerance_is_admitted() -> None:
 def test_agreement_may_begin_in_the_future_but_not_in_another_age(field: str) -> None:
     assert agreement(**{"effective_from": "2026-03-01", field: "2030-01-01"})
     with pytest.raises(Refused) as refusal:
-        agreement(**{"effective_until": None, field: "9999-01-01"})
+        agreement(**{field: "9999-01-01"})
     assert [error.pointer for error in refusal.value.errors] == [f"/{field}"]
