@@ -6,7 +6,6 @@ Source: CloudEvents 1.0.2 §3 (attributes), JSON event format §3; W3C Trace Con
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -21,8 +20,9 @@ from contracts.topology import EVENTS
 
 CONTENT_TYPE = "application/cloudevents+json"
 LONGEST_ID = 64
-# 2^53 has sixteen digits. A text may hold as many: then the number is looked for properly.
-_LONG_NUMBER = re.compile(rb"[:\[,]-?[0-9]{16}")
+# 2^53 has sixteen digits. Every digit as a nought, they are found in a tenth of a regular expression's time.
+_NOUGHTS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
+_LONG_NUMBER = b"0" * 16
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
@@ -75,7 +75,8 @@ class Event(Generic[F_co]):
             option=orjson.OPT_UTC_Z,
         )
         # Numbers are all that orjson writes and RFC 8785 does not. A sealed letter is never logged.
-        may_be_inexact = self.data.exchange == EVENTS and _LONG_NUMBER.search(encoded) is not None
+        # A text may hold as many digits as a number: then the number is looked for properly.
+        may_be_inexact = self.data.exchange == EVENTS and _LONG_NUMBER in encoded.translate(_NOUGHTS)
         if may_be_inexact and not is_canonical(orjson.loads(encoded)["data"]):
             raise Defect(f"A {self.data.type} holds a number of 2^53 or more.")
         return encoded
