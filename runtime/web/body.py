@@ -44,7 +44,7 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
 
 def is_chunked(environ: dict[str, Any]) -> bool:
     """Whether the body's length is not announced."""
-    return environ["CONTENT_LENGTH"] == ""
+    return not environ["CONTENT_LENGTH"]
 
 
 def announces_more_than(environ: dict[str, Any], size: int) -> bool:
