@@ -16,6 +16,12 @@ PROBLEM_PREFIX = "urn:kopuro:problem:"
 
 # Every problem a partner can meet: slug -> (title, usual HTTP status). A slug, once published, stays.
 PROBLEMS: dict[str, tuple[str, int]] = {
+    "malformed-request": ("The request does not follow RFC 9112", 400),
+    "head-too-large": ("The request's headers are larger than allowed", 431),
+    "duplicate-header": ("A header is given more than once", 400),
+    "invalid-path": ("The path cannot be used", 400),
+    "unsupported-content-encoding": ("The body's content coding is not supported", 415),
+    "duplicate-name": ("A JSON object has two members of one name", 400),
     "malformed-json": ("The body is not valid JSON", 400),
     "invalid-cursor": ("The paging cursor is not one of ours", 400),
     "invalid-parameter": ("A query parameter cannot be used", 400),

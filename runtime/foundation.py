@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from contracts.topology import hub_topology
+from runtime.application import ReadinessCheck
 from runtime.clock import Clock, SystemClock
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
@@ -35,6 +36,15 @@ class Foundation:
     def source(self) -> str:
         """The CloudEvents source of what the service says."""
         return self.messenger.source
+
+    def warnings(self) -> list[ReadinessCheck]:
+        """What every service tells operators besides being ready."""
+        return [
+            ("messages", self.messenger.pauses.alarm),
+            ("parked", self.messenger.parked.alarm),
+            ("database", self.database.alarm),
+            ("clocks", self.messenger.clocks.alarm),
+        ]
 
     def forgetting(self) -> Periodic:
         """For a service that sealed cases pass through: what it has deleted is soon in no file of its own."""

@@ -109,6 +109,12 @@ class PrivateBroker:
         if self.running():
             return
         server = server_script()
+        if any(quote in str(self.files.root) for quote in "'\""):
+            # RabbitMQ puts the name into a command of the shell, between quotation marks.
+            raise BrokerError(
+                f"RabbitMQ cannot work in {self.files.root}: "
+                "choose a directory without quotation marks in its name"
+            )
         make_private(self.files.root)
         if not self._owner.take():
             raise BrokerInUse(f"another process runs a broker from {self.files.root}")

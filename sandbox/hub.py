@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from contracts.organization import Organization
-from runtime.storage.database import Database
+from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from sandbox import network
 from sandbox.broker import PrivateBroker
@@ -96,6 +96,10 @@ class Hub:
 
     def _start(self) -> None:
         directory = self.files.directory
+        try:
+            str(directory).encode()
+        except UnicodeEncodeError:
+            raise HubError("the name of the data directory is not UTF-8: choose another directory") from None
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = LivingOwner(directory / "owner.lock")
         if not owner.take():
@@ -134,6 +138,10 @@ class Hub:
         database = Database.open(self._database_url(service))
         try:
             upgrade(f"services.{service}", database)
+        except DatabaseUnavailable as error:
+            raise HubError(
+                f"the database of {service} cannot be brought up to date: {error.reason()}"
+            ) from error
         finally:
             database.close()
 
@@ -225,7 +233,9 @@ class Hub:
 
     def _database_url(self, service: str) -> str:
         template = self._environment.get("KOPURO_DATABASE_TEMPLATE")
-        return template.format(service=service) if template else f"sqlite:///{self.files.database(service)}"
+        return (
+            template.replace("{service}", service) if template else sqlite_url(self.files.database(service))
+        )
 
     def _inherited(self) -> dict[str, str]:
         return {name: self._environment[name] for name in _INHERITED if name in self._environment}

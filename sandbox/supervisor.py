@@ -242,6 +242,8 @@ class Supervisor:
             try:
                 watch.process.spawn()
                 watch.restarts += 1
+            except OSError as error:  # a full disk, most likely: told in one line
+                logger.warning("%s could not be started: %s", watch.process.name, error.strerror or error)
             except Exception:  # a spawn that fails is one more unexpected end, not ours
                 logger.exception("%s could not be started", watch.process.name)
 

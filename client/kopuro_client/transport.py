@@ -12,6 +12,7 @@ from typing import Final, Self
 import httpx
 
 from kopuro_client.answers import error_of
+from kopuro_client.deadline import Deadline
 from kopuro_client.errors import (
     ClientError,
     DefectError,
@@ -22,6 +23,7 @@ from kopuro_client.errors import (
 from kopuro_client.retrying import RetryPolicy
 
 CONNECT_LIMIT: Final = 5.0  # seconds until a connection stands
+TOTAL_LIMIT: Final = 120.0  # seconds for a whole attempt, a long poll's own wait apart
 ANSWER_LIMIT: Final = 15.0  # seconds of silence while an answer is awaited, a long poll's own wait apart
 # Bytes of an answer. A case with its documents, a bundle of ten thousand entries or a page of an export
 # has a few dozen MB at most; a hub that sends without end must not fill the memory of whoever asks.
@@ -50,7 +52,8 @@ class Transport:
     """Sends requests over pooled connections. Threads may share one.
 
     sleep and clock (seconds, monotonic) are the passing of time, for whoever wants to pass it
-    otherwise. largest_answer: bytes, after decompression; more are a DefectError.
+    otherwise. largest_answer: bytes, after decompression; more are a DefectError. total_limit: seconds
+    for one attempt, from looking up the name to the last byte; longer is a TransportError.
     """
 
     def __init__(
@@ -58,12 +61,15 @@ class Transport:
         *,
         retry: RetryPolicy | None = None,
         answer_limit: float = ANSWER_LIMIT,
+        total_limit: float = TOTAL_LIMIT,
         largest_answer: int = LARGEST_ANSWER,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._retry = retry or RetryPolicy()
         self._answer_limit = answer_limit
+        self._total_limit = total_limit
+        self._deadline = Deadline()
         self._largest_answer = largest_answer
         self._sleep = sleep
         self.clock = clock
@@ -86,7 +92,7 @@ class Transport:
         attempt = 1
         while True:
             try:
-                return self._attempt(request)
+                return self._in_time(request)
             except (UnavailableError, TransportError) as error:
                 if not request.repeatable:
                     raise
@@ -99,6 +105,14 @@ class Transport:
                     raise
             self._sleep(delay)
             attempt += 1
+
+    def _in_time(self, request: Request) -> bytes:
+        try:
+            return self._deadline.run(
+                lambda: self._attempt(request), seconds=self._total_limit + request.wait
+            )
+        except TimeoutError as error:
+            raise TransportError(f"no whole answer in time from {_place(request.url)}") from error
 
     def _attempt(self, request: Request) -> bytes:
         try:

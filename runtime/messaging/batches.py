@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from contracts.errors import Unavailable
 from contracts.records import Malformed
 from runtime.clock import Clock
+from runtime.messaging.clocks import Clocks
 from runtime.messaging.inbox import Doorkeeper, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
@@ -83,9 +84,10 @@ class BatchProcessor(Generic[M]):
         metrics: MessagingMetrics,
         after_commit: Callable[[], None],
         doorkeeper: Doorkeeper | None = None,
+        clocks: Clocks | None = None,
     ) -> None:
         """consumer: its name in the inbox, in the figures, and before `.parked`. doorkeeper: the inbox, if
-        nothing else is said."""
+        nothing else is said. clocks: is shown the times of what arrives."""
         self.consumer = consumer
         self.queues = queues
         self._database = database
@@ -97,6 +99,7 @@ class BatchProcessor(Generic[M]):
         self._clock = clock
         self._metrics = metrics
         self._after_commit = after_commit
+        self._clocks = clocks or Clocks()
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Returns when each delivery has taken effect, was known, is parked or waits for a retry.
@@ -104,6 +107,7 @@ class BatchProcessor(Generic[M]):
         Only then may they be acknowledged. Raises DatabaseUnavailable: none of that is certain then.
         """
         decoded, hopeless = self._decoded(deliveries)
+        self._clocks.note((one.message for one in decoded), self._clock.now())
         try:
             self._apply(decoded)
         except DatabaseUnavailable:

@@ -15,6 +15,7 @@ from contracts.topology import Topology, parked
 from runtime.application import Spawn
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchHandler, BatchProcessor, Message
+from runtime.messaging.clocks import Clocks
 from runtime.messaging.inbox import KEPT, Doorkeeper, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import Outbox
@@ -63,6 +64,8 @@ class Messenger:
         self.pauses = Pauses()
         self._metrics.paused_seconds.set_function(self.pauses.longest)
         self.parked = ParkedCounts(broker.queue_reader(), self._metrics.parked)
+        self.clocks = Clocks()
+        self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
         self.relay = Relay(
             database=database,
             outbox=self.outbox,
@@ -110,6 +113,7 @@ class Messenger:
             metrics=self._metrics,
             after_commit=committed,
             doorkeeper=doorkeeper,
+            clocks=self.clocks,
         )
         self._processors.append(processor)
         return processor

@@ -48,3 +48,8 @@ class MessagingMetrics:
             "For how long the relay or a consumer has been unable to go on, in seconds; 0 when none is",
             registry=registry,
         )
+        self.clock_ahead_seconds = Gauge(
+            "kopuro_clock_ahead_seconds",
+            "How far the clock of another service was ahead of ours in the last ten minutes, in seconds",
+            registry=registry,
+        )

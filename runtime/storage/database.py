@@ -16,17 +16,22 @@ the next VACUUM, and from its write-ahead log when that is recycled.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contracts.errors import Unavailable
+from runtime.storage.space import low_space
 
 _WRITING = "kopuro_writing"
 _DURABLE = "kopuro_durable"
@@ -51,6 +56,12 @@ _NO_TEXT = "Could not decode to UTF-8"
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, or cannot write (disk full, locked). Nothing took effect."""
 
+    def reason(self) -> str:
+        """What the driver says, such as "database or disk is full": one line, without the statement."""
+        cause = self.__cause__
+        said = cause.orig if isinstance(cause, DBAPIError) else cause
+        return (str(said or "").strip() or self.detail).splitlines()[0]
+
 
 class DatabaseDamaged(DatabaseUnavailable):
     """What is stored cannot be read back: a page, an index or the disk beneath is damaged.
@@ -60,6 +71,14 @@ class DatabaseDamaged(DatabaseUnavailable):
     """
 
 
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite file, for `Database.open` and KOPURO_DATABASE_URL. file: any absolute path.
+
+    Raises ValueError for a path that is no Unicode text.
+    """
+    return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
+
+
 class Database:
     """A pool of connections to one database."""
 
@@ -67,6 +86,8 @@ class Database:
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._writer = threading.Lock() if self._is_sqlite else nullcontext()
+        # Since when writes fail, by a clock that nobody sets, and why; None after one that succeeded.
+        self._failing: tuple[float, str] | None = None
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> Database:
@@ -92,6 +113,7 @@ class Database:
             options["executemany_mode"] = "values_plus_batch"
         engine = create_engine(parsed, **options)
         if parsed.get_backend_name() == "sqlite":
+            event.listen(engine, "do_connect", partial(_make_private, parsed.database))
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         return cls(engine)
@@ -109,12 +131,33 @@ class Database:
         the commit then does not wait for the disk. It is as atomic as any other, and the next durable
         commit makes it durable too. Raises DatabaseUnavailable; every other error is the block's own.
         """
-        with self._writer, translated(), self._engine.connect() as connection:
-            connection = connection.execution_options(**{_WRITING: True, _DURABLE: durable})
-            with connection.begin():
-                if not durable and not self._is_sqlite:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-                yield connection
+        try:
+            with self._writer, translated(), self._engine.connect() as connection:
+                connection = connection.execution_options(**{_WRITING: True, _DURABLE: durable})
+                with connection.begin():
+                    if not durable and not self._is_sqlite:
+                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                    yield connection
+        except DatabaseUnavailable as error:
+            since = time.monotonic() if self._failing is None else self._failing[0]
+            self._failing = (since, error.reason())
+            raise
+        self._failing = None
+
+    def alarm(self) -> str | None:
+        """For `/readyz`: why nothing can be written, or that there will soon be no room; None otherwise."""
+        failing = self._failing
+        if failing is not None:
+            seconds = time.monotonic() - failing[0]
+            return f"no write has succeeded for {seconds:.0f} s: {failing[1]}"
+        file = self.file
+        return None if file is None else low_space(file)
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for another kind of database."""
+        name = self._engine.url.database
+        return Path(name) if self._is_sqlite and name and name != ":memory:" else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -185,6 +228,17 @@ def _is_damage(error: DBAPIError) -> bool:
         return str(fault).startswith(_NO_TEXT)
     # An extended code holds the primary one in its lowest byte.
     return code in _UNREADABLE_SQLITE or code & 0xFF in _DAMAGED_SQLITE
+
+
+def _make_private(file: str | None, *_: object) -> None:
+    """Make a file that is not there yet with mode 0600: SQLite would leave it to the umask.
+
+    Its journals get the mode of the file.
+    """
+    if file and file != ":memory:":
+        # What cannot be made SQLite cannot open either, and says so.
+        with suppress(OSError):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -51,7 +51,7 @@ class OperationsApplication:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        path = environ["PATH_INFO"]
+        path = environ["RAW_PATH_INFO"]
         if environ["REQUEST_METHOD"] != "GET":
             return _say(start_response, "405 Method Not Allowed", {"status": "use GET"})
         if path == "/metrics":

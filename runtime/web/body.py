@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import eventlet
-from eventlet.wsgi import ChunkReadError
 
 from contracts.errors import Refused
+from runtime.web.chunks import BadChunk
 
 DEFAULT_LIMIT: Final = 1024 * 1024
 READ_SECONDS: Final = 30.0
@@ -15,33 +15,41 @@ _PIECE: Final = 64 * 1024
 
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
-    """The body, with Content-Length or chunked (RFC 9112 §6, §7).
+    """The body, with Content-Length or chunked (RFC 9112 §6, §7). The head has been checked (`read_head`).
 
-    Raises Refused: `body-too-large` as soon as that is known, which for an announced length is
-    before the first byte is read; `malformed-json` when the body is not sent as announced, 408 when it
-    does not come within READ_SECONDS. After any of these the connection cannot be used again.
+    Raises Refused: `unsupported-content-encoding` for a compressed body; `body-too-large` as soon as that
+    is known, which for an announced length is before the first byte is read; `malformed-request` when the
+    body is not sent as announced, 408 when it does not come within READ_SECONDS. After any of these the
+    connection cannot be used again, unless the announced rest is read first.
     """
-    announced: str = environ.get("CONTENT_LENGTH") or "0"
-    chunked = _is_chunked(environ)
-    if not chunked and announced == "0":
-        return b""
-    if not chunked and not _is_length(announced):
-        raise Refused("malformed-json", "The Content-Length is not a number.")
-    if not chunked and int(announced) > limit:
+    coding = environ.get("HTTP_CONTENT_ENCODING", "identity")
+    if coding.lower() != "identity":
+        raise Refused("unsupported-content-encoding", "A body is taken as it is, without a content coding.")
+    chunked = is_chunked(environ)
+    length = 0 if chunked else int(environ["CONTENT_LENGTH"])
+    if length > limit:
         raise _too_large(limit)
+    if not chunked and length == 0:
+        return b""
     try:
         with eventlet.Timeout(READ_SECONDS, exception=False):
             stream = environ["wsgi.input"]
-            return _read_chunks(stream, limit) if chunked else _read_exactly(stream, int(announced))
-    except (ChunkReadError, OSError):
-        raise Refused("malformed-json", "The body ended before it was complete.") from None
-    raise Refused("malformed-json", f"The body did not come within {READ_SECONDS:.0f} s.", status=408)
+            return _read_chunks(stream, limit) if chunked else _read_exactly(stream, length)
+    except BadChunk:
+        raise Refused("malformed-request", "The body is not chunked as RFC 9112 has it.") from None
+    except OSError:
+        raise Refused("malformed-request", "The body ended before it was complete.") from None
+    raise Refused("malformed-request", f"The body did not come within {READ_SECONDS:.0f} s.", status=408)
+
+
+def is_chunked(environ: dict[str, Any]) -> bool:
+    """Whether the body's length is not announced."""
+    return not environ["CONTENT_LENGTH"]
 
 
 def announces_more_than(environ: dict[str, Any], size: int) -> bool:
     """Whether a body of more than `size` bytes, or of unknown length, may still be on its way."""
-    announced = environ.get("CONTENT_LENGTH") or "0"
-    return "HTTP_TRANSFER_ENCODING" in environ or not _is_length(announced) or int(announced) > size
+    return is_chunked(environ) or int(environ["CONTENT_LENGTH"]) > size
 
 
 def _read_exactly(stream: Any, length: int) -> bytes:
@@ -60,20 +68,6 @@ def _read_chunks(stream: Any, limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
     return b"".join(pieces)
-
-
-def _is_chunked(environ: dict[str, Any]) -> bool:
-    coding = environ.get("HTTP_TRANSFER_ENCODING")
-    if coding is None:
-        return False
-    # eventlet would take any other coding for "no body" and read the body as the next request.
-    if coding.lower() != "chunked":
-        raise Refused("malformed-json", "The only transfer coding understood here is chunked.")
-    return True
-
-
-def _is_length(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _too_large(limit: int) -> Refused:

@@ -11,14 +11,19 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import eventlet
 from eventlet import greenio, wsgi
 from eventlet.event import Event
 
+from contracts.errors import Refused
 from runtime.settings import Address
 from runtime.telemetry.logs import describe
+from runtime.web.chunks import Chunks
+from runtime.web.head import BadHead, Head, environment, read_head
+from runtime.web.problems import answer_for
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +33,8 @@ _KEEPALIVE_SECONDS: Final = 75.0
 _BACKLOG: Final = 1024
 _LINGER_SECONDS: Final = 1.0
 _LINGER_BYTES: Final = 1024 * 1024
-_LONGEST_LINE: Final = 8192
+_PIECE: Final = 64 * 1024
+HEAD_SECONDS: Final = 30.0  # from a head's first byte to its last
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 
@@ -144,14 +150,84 @@ class _Connection:
 
 
 class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes no types
+    """eventlet's connection, but for what reads: heads and chunks are read strictly here."""
+
     lingers = False
+    head: Head
+
+    def handle_one_request(self) -> None:
+        """Read one request and answer it, or refuse its head and close."""
+        self.close_connection = True
+        try:
+            head = self._read_head()
+        except Refused as fault:
+            self._refuse(fault)
+            return
+        if head is None or self.conn_state[2] == wsgi.STATE_CLOSE:
+            return
+        self.conn_state[2] = wsgi.STATE_REQUEST
+        self.head = head
+        # What eventlet itself asks of a request when it answers.
+        self.command = head.method
+        self.request_version = "HTTP/1.1" if head.http_1_1 else "HTTP/1.0"
+        self.headers = {"Connection": _wish(head)}
+        self.close_connection = not head.keeps_alive
+        self.environ = self.get_environ()
+        self.application = self.server.app
+        self.handle_one_response()
 
     def get_environ(self) -> dict[str, Any]:
-        environ: dict[str, Any] = super().get_environ()
+        head = self.head
+        environ = environment(head)
+        stream = _Input(
+            self.rfile,
+            head.length,
+            self.connection,
+            wfile=self.wfile if head.headers.get("expect", "").lower() == "100-continue" else None,
+            wfile_line=b"HTTP/1.1 100 Continue\r\n",
+            chunked_input=head.length is None,
+        )
+        environ["wsgi.input"] = environ["eventlet.input"] = stream
+        environ["eventlet.posthooks"] = []
         environ[CONNECTION] = self
-        # A chunk's header may have any length as far as eventlet is concerned.
-        environ["eventlet.input"].rfile = _BoundedLines(self.rfile)
         return environ
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Nothing: the standard library would print what the client sent."""
+
+    def send_error(self, *_arguments: Any, **_options: Any) -> None:
+        """Refuse: the standard library would answer with a page that repeats what the client sent."""
+        self._refuse(Refused("malformed-request", "The request cannot be read."))
+
+    def _read_head(self) -> Head | None:
+        try:
+            self.connection.settimeout(_KEEPALIVE_SECONDS)
+            if not self.rfile.peek(1):
+                return None
+            self.connection.settimeout(_SOCKET_SECONDS)
+            with eventlet.Timeout(HEAD_SECONDS, exception=False):
+                return read_head(self.rfile.readline)
+        except OSError as fault:
+            # Silent for too long, or gone: nobody is there to be answered.
+            _log.debug("a connection broke", extra={"cause": describe(fault)})
+            return None
+        raise BadHead("malformed-request", f"The head did not come within {HEAD_SECONDS:.0f} s.", status=408)
+
+    def _refuse(self, refused: Refused) -> None:
+        answer = answer_for(refused)
+        lines = [
+            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+            *(f"{name}: {value}" for name, value in answer.headers.items()),
+            f"Content-Length: {len(answer.body)}",
+            "Cache-Control: no-store",
+            "Connection: close",
+            "",
+            "",
+        ]
+        self.close_connection = True
+        self.lingers = True
+        self.wfile.write("\r\n".join(lines).encode("ascii") + answer.body)
+        self.wfile.flush()
 
     def finish(self) -> None:
         if self.lingers:
@@ -174,13 +250,21 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
             return
 
 
-class _BoundedLines:
-    def __init__(self, file: Any) -> None:
-        self.read = file.read
-        self._readline = file.readline
+class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
+    """eventlet's body of a request; eventlet's own reader of chunks takes what is none."""
 
-    def readline(self, size: int = -1) -> bytes:
-        line: bytes = self._readline(_LONGEST_LINE if size < 0 else size)
-        if size < 0 and len(line) >= _LONGEST_LINE:
-            raise OSError("a line of a chunked body is too long")
-        return line
+    def __init__(self, file: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(file, *arguments, **options)
+        self._chunks = Chunks(file)
+
+    def _chunked_read(self, _file: Any, length: int | None = None, _by_line: bool = False) -> bytes:
+        if self.should_send_hundred_continue:
+            self.send_hundred_continue_response()
+            self.is_hundred_continue_response_sent = True
+        return self._chunks.read(length or _PIECE)
+
+
+def _wish(head: Head) -> str:
+    if not head.keeps_alive:
+        return "close"
+    return "" if head.http_1_1 else "keep-alive"

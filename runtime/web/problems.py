@@ -69,7 +69,10 @@ def method_not_allowed(allowed: list[str]) -> Answer:
 
 def _refused(refused: Refused) -> Answer:
     challenge = _CHALLENGES.get(refused.slug) if refused.status == 401 else None
-    return _answer(refused.problem(), {"WWW-Authenticate": challenge} if challenge else {})
+    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    if refused.slug == "unsupported-content-encoding":
+        headers["Accept-Encoding"] = "identity"  # RFC 9110 §12.5.3
+    return _answer(refused.problem(), headers)
 
 
 def _unavailable(unavailable: Unavailable) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from contracts.errors import Defect, PointerError, Refused
+from contracts.json_names import repeated_name, walk
 from runtime.web.tokens import Principal
 from runtime.web.validation import pointer
 
@@ -42,11 +43,7 @@ class Request:
         return self.caller
 
     def json(self) -> Any:
-        """The body as JSON (RFC 8259). Raises Refused `malformed-json`.
-
-        Of a name that occurs twice in an object the last value counts. Nobody behind us can see it
-        otherwise, since what we store and send on is our own rendering.
-        """
+        """The body as JSON (RFC 8259). Raises Refused `malformed-json`, `duplicate-name`."""
         return parse_json(self.body)
 
     def form(self) -> dict[str, str]:
@@ -61,7 +58,7 @@ class Request:
 def parse_json(body: bytes) -> Any:
     """Read JSON at most MAXIMUM_DEPTH deep and without NUL characters (PostgreSQL has no such text).
 
-    Raises Refused `malformed-json`, whose detail never repeats a part of the body.
+    Raises Refused `malformed-json`, `duplicate-name`; a detail never repeats a part of the body.
     """
     try:
         document = orjson.loads(body)
@@ -72,12 +69,16 @@ def parse_json(body: bytes) -> Any:
     # A document with fewer brackets than levels cannot be too deep: most need no walk at all.
     deep = len(body) > MAXIMUM_DEPTH and body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH
     if deep or b"\\u0000" in body:
-        for path, value in _walk(document):
+        for path, value in walk(document):
             if len(path) >= MAXIMUM_DEPTH and isinstance(value, dict | list):
                 raise Refused("malformed-json", f"The body is nested more than {MAXIMUM_DEPTH} deep.")
             if _has_nul(value):
                 where = PointerError(pointer=pointer(path), detail="Holds a NUL character.")
                 raise Refused("malformed-json", "A text holds a NUL character.", errors=(where,))
+    repeated = repeated_name(body, document)
+    if repeated is not None:
+        where = PointerError(pointer=pointer(repeated), detail="Is given more than once.")
+        raise Refused("duplicate-name", "An object names a member more than once.", errors=(where,))
     return document
 
 
@@ -111,17 +112,6 @@ def require_known(parameters: Mapping[str, str], known: Collection[str]) -> None
 
 def _named(name: str) -> str:
     return f"`{name[:_LONGEST_NAME]}`"
-
-
-def _walk(document: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    pending: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
-    while pending:
-        path, value = pending.pop()
-        yield path, value
-        if isinstance(value, dict):
-            pending.extend(((*path, name), item) for name, item in value.items())
-        elif isinstance(value, list):
-            pending.extend(((*path, index), item) for index, item in enumerate(value))
 
 
 def _has_nul(value: Any) -> bool:

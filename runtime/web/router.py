@@ -17,6 +17,7 @@ from runtime.web import problems
 from runtime.web.answer import Answer
 from runtime.web.body import announces_more_than, read_body
 from runtime.web.listener import close_after_answer
+from runtime.web.path import decode_path
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.tokens import Principal, TokenVerifier, permit
 
@@ -83,17 +84,17 @@ class Router:
 
     def _answer(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Answer]:
         template = _NO_ROUTE
-        body_read = False
+        body_read = reading = False
         try:
-            path = environ["PATH_INFO"].encode("latin-1").decode("utf-8")
-            if "\0" in path:  # PostgreSQL has no such text
-                raise NotFound
+            path = decode_path(environ["RAW_PATH_INFO"])
             route, values = self._adapter.match(path, environ["REQUEST_METHOD"])
             template = route.url
             caller = self._caller(environ, route)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
+            reading = True
             body = read_body(environ, route.limit)
+            reading = False
             body_read = True
             request = Request(
                 method=route.method,
@@ -107,11 +108,12 @@ class Router:
             answer = route.answering(request, at)
         except MethodNotAllowed as fault:
             answer = problems.method_not_allowed(list(fault.valid_methods or ()))
-        except (NotFound, RequestRedirect, UnicodeDecodeError):
+        except (NotFound, RequestRedirect):
             answer = problems.not_found()
         except Exception as fault:  # noqa: BLE001 - every fault has an answer
             answer = problems.answer_for(fault)
-        if not body_read and announces_more_than(environ, _UNREAD_TOLERATED):
+        # A body that broke off in the middle leaves the connection at no known place.
+        if reading or (not body_read and announces_more_than(environ, _UNREAD_TOLERATED)):
             close_after_answer(environ)
         return template, answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 from contracts.envelope import Envelope
 from contracts.errors import Defect
@@ -13,6 +14,7 @@ from runtime.messaging.inbox import LeftToTheHandler
 from runtime.periodic import Periodic
 from runtime.settings import Settings
 from runtime.storage.exclusive import Exclusive
+from runtime.storage.space import low_space
 from runtime.web.token_keys import TokenKeys
 from runtime.web.tokens import TokenVerifier, issuer_of
 from services.audit.adapters.directory_publication import DirectoryPublication
@@ -36,7 +38,7 @@ from services.audit.handlers.filing import Filing
 from services.audit.handlers.history import History
 from services.audit.handlers.inspector import Inspector
 from services.audit.handlers.proofs import Proofs
-from services.audit.handlers.published_log import PublishedLog
+from services.audit.handlers.published_log import CHECKPOINT, PublishedLog
 from services.audit.handlers.publisher import Publisher
 from services.audit.handlers.receipts import Receipts
 from services.audit.handlers.record import Record
@@ -69,6 +71,7 @@ def build(settings: Settings) -> Application:
 
 def assemble(settings: Settings, publication: LogPublication) -> Application:
     """As `build`, on any publication."""
+    published_at = (settings.log_directory or Path()) / CHECKPOINT
     key = load_log_key(settings.log_signing_key, settings.hub)
     policy = load_witness_policy(settings.witness_policy)
     foundation = lay("audit", settings, MESSAGING)
@@ -146,8 +149,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             ("publication", lambda: None if published.current else "Nothing is published yet."),
         ],
         warnings=[
-            ("messages", messenger.pauses.alarm),
-            ("parked", messenger.parked.alarm),
+            *foundation.warnings(),
+            ("log directory", lambda: low_space(published_at)),
             ("witnesses", cosigner.alarm),
             ("log", inspector.alarm),
         ],

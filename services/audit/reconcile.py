@@ -25,6 +25,7 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from runtime.storage.database import sqlite_url
 from services.audit.adapters.service_states import SERVICES, ServiceStates, open_read_only
 from services.audit.domain.reconciliation import Difference, LogEntry, differences, directory_differences
 
@@ -145,12 +146,13 @@ def _write(line: str) -> None:
 
 def database_urls(data_dir: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
     """Where each service's database is. Raises ValueError when nothing says so."""
-    template = environment.get("KOPURO_DATABASE_TEMPLATE")
     if data_dir is not None:
-        template = f"sqlite:///{data_dir.resolve()}/data/{{service}}.sqlite"
+        folder = data_dir.resolve() / "data"
+        return {service: sqlite_url(folder / f"{service}.sqlite") for service in SERVICES}
+    template = environment.get("KOPURO_DATABASE_TEMPLATE")
     if not template or "{service}" not in template:
         raise ValueError("name a --data-dir, or set KOPURO_DATABASE_TEMPLATE with {service} in it")
-    return {service: template.format(service=service) for service in SERVICES}
+    return {service: template.replace("{service}", service) for service in SERVICES}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -80,7 +80,7 @@ def build(settings: Settings) -> Application:
         verifier=TokenVerifier(keys, issuer_of(settings.hub), foundation.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
-        warnings=[("messages", messenger.pauses.alarm), ("parked", messenger.parked.alarm)],
+        warnings=foundation.warnings(),
         background=[messenger, looks, cleaning, foundation.forgetting()],
         releases=[bell.stop],
         registry=foundation.registry,

@@ -74,7 +74,7 @@ def build(settings: Settings) -> Application:
         verifier=TokenVerifier(lambda: own_keys, issuer_of(settings.hub), laid.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready)],
-        warnings=[("messages", messenger.pauses.alarm), ("parked", messenger.parked.alarm)],
+        warnings=laid.warnings(),
         background=[KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), laid.source), messenger],
         registry=laid.registry,
         clock=laid.clock,

@@ -85,7 +85,7 @@ def build(settings: Settings) -> Application:
             ("directory", directory_unready),
             ("custody key", custody_kid.unready),
         ],
-        warnings=[("messages", ground.messenger.pauses.alarm), ("parked", ground.messenger.parked.alarm)],
+        warnings=ground.warnings(),
         background=[ground.messenger, queries, housekeeping, ground.forgetting()],
         registry=ground.registry,
         clock=ground.clock,

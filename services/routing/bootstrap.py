@@ -76,7 +76,7 @@ def build(settings: Settings) -> Application:
         verifier=TokenVerifier(keys, issuer_of(settings.hub), ground.clock),
         messenger=ground.messenger,
         readiness=[("broker", ground.messenger.unready), ("directory", directory_unready)],
-        warnings=[("messages", ground.messenger.pauses.alarm), ("parked", ground.messenger.parked.alarm)],
+        warnings=ground.warnings(),
         background=[ground.messenger, DeadlineTimer(handlers, ground.clock)],
         registry=ground.registry,
         clock=ground.clock,

@@ -79,7 +79,7 @@ def build(settings: Settings) -> Application:
         verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), foundation.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
-        warnings=[("messages", messenger.pauses.alarm), ("parked", messenger.parked.alarm)],
+        warnings=foundation.warnings(),
         background=[messenger, releases, foundation.forgetting()],
         registry=foundation.registry,
         clock=foundation.clock,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,8 @@ class Scene(Neighbours):
         """A question that only routing can answer."""
         return self.http.get("/v1/referrals")
 
-    def tell_an_offer(self) -> None:
-        """Publishes something that intake consumes."""
+    def tell_an_offer(self, *, at: dt.datetime | None = None) -> None:
+        """Publishes something that intake consumes. at: the event's time, by its sender's clock."""
         offer = OfferOpened(
             referral_id=new_id(),
             offer_id=new_id(),
@@ -87,7 +89,8 @@ class Scene(Neighbours):
         )
         # Not by the neighbours' own publisher, which nobody tends.
         with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
-            publisher.publish([outgoing(said(offer))])
+            event = said(offer)
+            publisher.publish([outgoing(event if at is None else replace(event, time=at))])
 
     def offers_consumed(self) -> int:
         return consumed(self.intake, "intake.offers", "applied")

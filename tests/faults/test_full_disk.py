@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from contracts.facts import ReferralSubmitted
@@ -58,11 +59,13 @@ class Quota:
 
 
 @contextmanager
-def small_disk(directory: Path) -> Iterator[Path]:
+def small_disk(directory: Path, size: str = "12m") -> Iterator[Path]:
     """Mounts one; skips the test where that is not allowed."""
     directory.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(directory)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)],
+        capture_output=True,
+        check=False,
     )
     if os.geteuid() != 0 or mounted.returncode != 0:
         pytest.skip("only root may mount a file system")
@@ -90,11 +93,13 @@ def run_out_of_room(scene: Scene, listener: Listener, disk: SmallDisk | Quota) -
             admitted.append(answer.json()["id"])
             assert len(admitted) < 200
         assert unavailable(scene.submit(LARGE)), "and again"
+        assert "no write has succeeded for" in (database_warning(scene) or "")
         assert scene.http.get("/.well-known/kopuro").status_code == 200
         assert scene.intake.process.running()
         disk.empty(scene)
         assert broken(scene) == []
         until(lambda: scene.submit().status_code == 202, "it admits again")
+        assert "no write" not in (database_warning(scene) or "")
         until(lambda: set(admitted) <= heard(listener), "all that was admitted leaves")
         scene.intake.process.stop(timeout=10)
         assert scene.intake.process.exit_code() == 0
@@ -102,6 +107,13 @@ def run_out_of_room(scene: Scene, listener: Listener, disk: SmallDisk | Quota) -
     with closing(sqlite3.connect(scene.database)) as connection:
         kept = {row[0] for row in connection.execute("SELECT referral_id FROM submissions")}
     assert kept == heard(listener) >= set(admitted)
+
+
+def database_warning(scene: Scene) -> str | None:
+    """What `/readyz` says of intake's database besides being ready."""
+    document = httpx.get(scene.intake.operations_url + "/readyz").json()
+    warning: str | None = document["warnings"]["database"]
+    return warning
 
 
 def heard(listener: Listener) -> set[str]:
@@ -121,6 +133,9 @@ def listener(vhost: str, tmp_path: Path) -> Iterator[Listener]:
 def test_a_file_system_without_room(vhost: str, listener: Listener, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as directory:
         scene = Scene(vhost, tmp_path, package="services.intake", database=directory / "intake.sqlite")
+        with scene.intake:
+            scene.intake.until_ready()
+            assert "MiB are free beside intake.sqlite" in (database_warning(scene) or "")
         run_out_of_room(scene, listener, SmallDisk(directory))
 
 

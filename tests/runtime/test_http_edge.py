@@ -164,7 +164,7 @@ def test_each_fault_of_a_token_has_its_own_problem(sample: SampleProcess) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1/ping/", "/v1//ping", "/v1/things", "/v1/things/a/b", "/v1/things/%00", "/v1/%ff"]
+    "path", ["/", "/v1/ping/", "/v1//ping", "/v1/things", "/v1/things/a/b", "/v1/%D1%8F"]
 )
 def test_an_unknown_address_is_a_problem(sample: SampleProcess, path: str) -> None:
     request = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode()

@@ -370,6 +370,7 @@ def test_a_batch_answers_each_line_and_a_bad_line_holds_up_nobody(hub: Hub, rout
     lines[50] = b"[" * 10_000
     lines[60] = json.dumps({**good, "case": "a.b.c.d.e"}).encode()
     lines[70] = lines[71]
+    lines[75] = lines[75].replace(b"{", b'{"urgency": "routine",', 1)
     lines[80] = json.dumps({**good, "urgency": "routine", "idempotency_key": "line-81"}).encode()
     before = hub.metric("kopuro_messages_published_total")
     answer = hub.ask("POST", "/v1/referrals:batch", content=b"\n".join(lines) + b"\n")
@@ -383,12 +384,13 @@ def test_a_batch_answers_each_line_and_a_bad_line_holds_up_nobody(hub: Hub, rout
         31: (422, "invalid-submission"),
         51: (400, "malformed-json"),
         61: (422, "case-not-sealed"),
+        76: (400, "duplicate-name"),
         82: (409, "idempotency-conflict"),
     }
     assert refused[31]["errors"][0]["pointer"] == "/idempotency_key"
     assert results[71]["id"] == results[72]["id"]
     ids = {r["id"] for r in results.values() if r["status"] == 202}
-    assert len(ids) == 492
+    assert len(ids) == 491
     deadline = time.monotonic() + LONG
     while hub.metric("kopuro_messages_published_total") < before + 2 * len(ids):
         assert time.monotonic() < deadline
@@ -453,6 +455,7 @@ def test_two_hundred_who_come_together_are_all_admitted(hub: Hub) -> None:
         (b"[" * 10_000 + b"]" * 10_000, "malformed-json", []),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "malformed-json", []),
         (b'{"needs": NaN}', "malformed-json", []),
+        (b'{"needs": [], "needs": ["' + MARKER.encode() + b'"]}', "duplicate-name", ["/needs"]),
         (b'{"name": "' + MARKER.encode() + b'\\u0000"}', "malformed-json", ["/name"]),
     ],
 )

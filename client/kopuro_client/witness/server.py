@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
@@ -14,6 +18,7 @@ from kopuro_client.witness.request import AddCheckpoint
 from kopuro_client.witness.witness import Answer, Witness
 
 SILENCE: Final = 30.0  # seconds after which a connection that says nothing is closed
+TOTAL: Final = 60.0  # seconds after which a connection is closed, whatever it says
 MAX_BODY: Final = MAX_NOTE_BYTES + 4_096  # a note, and a proof of 63 lines before it
 _LAST: Final = re.compile(r"/([0-9a-f]{64})/checkpoint")
 
@@ -30,17 +35,38 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
         server_version = "kopuro-witness"
         sys_version = ""
 
+        def setup(self) -> None:
+            super().setup()
+            self._end = threading.Timer(TOTAL, _cut, (self.connection,))
+            self._end.daemon = True
+            self._end.start()
+
+        def finish(self) -> None:
+            self._end.cancel()
+            super().finish()
+
+        def parse_request(self) -> bool:
+            # One request a connection: what follows it, read differently by a proxy, never runs.
+            understood = super().parse_request()
+            self.close_connection = True
+            if understood and (self.headers.defects or not _is_framed_clearly(self.headers)):
+                self._send(Answer(status=400, body="the request cannot be read in one way only\n"))
+                return False
+            return understood
+
         def do_POST(self) -> None:
             if self.path != "/add-checkpoint":
                 self._send(Answer(status=404, body="there is nothing here\n"))
                 return
             length = self.headers.get("Content-Length", "")
             if not (length.isascii() and length.isdigit()):
-                self._refuse(Answer(status=411, body="a Content-Length is needed\n"))
+                self._send(Answer(status=411, body="a Content-Length is needed\n"))
             elif len(length) > 9 or int(length) > MAX_BODY:
-                self._refuse(Answer(status=413, body="a checkpoint is never that long\n"))
+                self._send(Answer(status=413, body="a checkpoint is never that long\n"))
             else:
                 body = self.rfile.read(int(length))
+                if len(body) < int(length):
+                    return
                 self._send(self._guarded(lambda: witness.add_checkpoint(AddCheckpoint.parse(body))))
 
         def do_GET(self) -> None:
@@ -59,22 +85,34 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
                 complain(str(error))
                 return Answer(status=500, body="the witness cannot answer; its operator has been told\n")
 
-        def _refuse(self, answer: Answer) -> None:
-            # The body is left unread: the connection cannot be used again.
-            self.close_connection = True
-            self._send(answer)
-
         def _send(self, answer: Answer) -> None:
             content = answer.body.encode()
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: who asked what is the record's to say."""
 
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            """A plain answer: the standard library's page repeats what was sent."""
+            self.close_connection = True
+            self.request_version = "HTTP/1.1"
+            self._send(Answer(status=code, body="the request cannot be answered\n"))
+
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     return server
+
+
+def _is_framed_clearly(headers: Message) -> bool:
+    """Whether the body has one length (RFC 9112 §6.3). Chunks are not needed for anything here."""
+    return len(headers.get_all("Content-Length", [])) <= 1 and "Transfer-Encoding" not in headers
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from sqlalchemy import Connection, Engine, column, create_engine, make_url, select, table
@@ -79,7 +80,7 @@ def open_read_only(url: str) -> Engine:
     """An engine that cannot write. url: as KOPURO_DATABASE_URL has it."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        file = f"file:{parsed.database}"
+        file = f"file:{quote(parsed.database or '')}"
         parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
         return create_engine(parsed, hide_parameters=True)
     options = {"options": "-c default_transaction_read_only=on"}

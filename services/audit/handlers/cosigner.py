@@ -12,9 +12,11 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import logging
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from runtime.clock import Clock
@@ -30,8 +32,13 @@ _log = logging.getLogger(__name__)
 
 # A log at rest is cosigned anew this often: the word that nothing has changed must not grow old.
 RENEWED_AFTER: Final = dt.timedelta(minutes=10)
-_LONGEST_PAUSE: Final = dt.timedelta(minutes=1)
-_FIRST_PAUSE: Final = dt.timedelta(seconds=1)
+# How long a round waits for its witnesses; who is later is heard in the next round. A process that stops
+# waits for the round under way.
+ROUND_SECONDS: Final = 3.5
+# By so much a witness's clock may differ from ours: an answer takes some seconds, its time is in whole ones.
+CLOCKS_AGREE_WITHIN: Final = dt.timedelta(seconds=10)
+_LONGEST_PAUSE: Final = 60.0
+_FIRST_PAUSE: Final = 1.0
 
 
 class WitnessRefused(Exception):
@@ -46,23 +53,62 @@ class WitnessFigures(Protocol):
         ...
 
 
+class _Question:
+    """A witness being asked, in a thread of its own. answer: None until it is there."""
+
+    def __init__(self, ask: Callable[[], WitnessWord]) -> None:
+        self.answer: WitnessWord | Exception | None = None
+        self.answered = threading.Event()
+        self._ask = ask
+        threading.Thread(target=self._run, name="witness", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.answer = self._ask()
+        except Exception as error:  # noqa: BLE001 - for the round to judge
+            self.answer = error
+        finally:
+            self.answered.set()
+
+
 @dataclass(kw_only=True, slots=True)
 class _Standing:
-    """What this process knows of one witness. asked_first: since when it should have answered."""
+    """What this process knows of one witness. Its times are of a clock that nobody sets.
+
+    since: when it was last heard, or else when it should first have answered. ahead: its clock against
+    ours. trouble: why it gave no cosignature when it was last asked.
+    """
 
     witness: Witness
-    asked_first: dt.datetime
+    since: float
     word: WitnessWord | None = None
-    not_before: dt.datetime | None = None
-    pause: dt.timedelta = field(default=_FIRST_PAUSE)
+    not_before: float = 0.0
+    pause: float = _FIRST_PAUSE
+    question: _Question | None = None
+    ahead: dt.timedelta = dt.timedelta()
+    trouble: str | None = None
 
-    def age(self, now: dt.datetime) -> dt.timedelta:
-        return now - (self.asked_first if self.word is None else self.word.time)
+    def age(self, now: float) -> dt.timedelta:
+        return dt.timedelta(seconds=now - self.since)
 
-    def is_due(self, size: int, now: dt.datetime) -> bool:
-        if self.not_before is not None and now < self.not_before:
+    def is_due(self, size: int, now: float) -> bool:
+        if self.question is not None or now < self.not_before:
             return False
-        return self.word is None or self.word.size < size or now - self.word.time >= RENEWED_AFTER
+        return self.word is None or self.word.size < size or self.age(now) >= RENEWED_AFTER
+
+    def is_stale(self, now: float) -> bool:
+        return self.age(now) > STALE_AFTER
+
+    def hear(self, word: WitnessWord, now: float, wall: dt.datetime) -> None:
+        ahead = word.time - wall
+        self.ahead = ahead if abs(ahead) > CLOCKS_AGREE_WITHIN else dt.timedelta()
+        self.word, self.since, self.trouble = word, now, None
+        self.not_before, self.pause = 0.0, _FIRST_PAUSE
+
+    def miss(self, reason: str, now: float) -> None:
+        self.trouble = reason
+        self.not_before = now + self.pause
+        self.pause = min(self.pause * 2, _LONGEST_PAUSE)
 
 
 class Cosigner:
@@ -79,8 +125,9 @@ class Cosigner:
         publishes: Callable[[], bool],
         figures: WitnessFigures,
         clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """publishes: whether this process is the one that publishes."""
+        """publishes: whether this process is the one that publishes. monotonic: seconds, for waiting."""
         self._policy = policy
         self._witnesses = witnesses
         self._database = database
@@ -89,6 +136,7 @@ class Cosigner:
         self._publishes = publishes
         self._figures = figures
         self._clock = clock
+        self._monotonic = monotonic
         self._standings: list[_Standing] = []
 
     def turn(self) -> None:
@@ -97,50 +145,85 @@ class Cosigner:
         # An empty log has nothing to be consistent with, and a witness may refuse its checkpoint.
         if target is None or target.size == 0 or not self._publishes():
             return
-        now = self._clock.now()
+        now = self._monotonic()
         if not self._standings:
             self._standings = self._remembered(now)
         due = [standing for standing in self._standings if standing.is_due(target.size, now)]
-        if due:
-            with ThreadPoolExecutor(max_workers=len(due)) as pool:
-                words = list(pool.map(lambda standing: self._word(standing, target), due))
-            fresh = [word for word in words if word is not None]
+        for standing in due:
+            standing.question = _Question(partial(self._ask, standing.witness, standing.word, target))
+        self._await([standing.question for standing in due if standing.question is not None])
+        fresh, trouble = self._collect()
+        if fresh:
             with self._database.write() as transaction:
                 self._record.keep(transaction, fresh)
             self._publish(target)
         self._show()
+        if trouble is not None:
+            raise trouble
 
     def stale(self) -> list[str]:
         """The names of the witnesses that have been silent for too long."""
-        now = self._clock.now()
-        return [s.witness.name for s in self._standings if s.age(now) > STALE_AFTER]
+        now = self._monotonic()
+        return [s.witness.name for s in self._standings if s.is_stale(now)]
 
     def alarm(self) -> str | None:
-        """For operators: None while every witness is heard of."""
-        stale = self.stale()
-        return f"no cosignature for more than an hour from {', '.join(stale)}" if stale else None
+        """For operators: None while every witness answers, by a clock that agrees with ours."""
+        now = self._monotonic()
+        alarms = []
+        if stale := self.stale():
+            alarms.append(f"no cosignature for more than an hour from {', '.join(stale)}")
+        for standing in self._standings:
+            name = standing.witness.name
+            if standing.trouble is not None and not standing.is_stale(now):
+                alarms.append(f"no cosignature from {name} when it was last asked: {standing.trouble}")
+            if standing.ahead:
+                seconds = standing.ahead.total_seconds()
+                where = "ahead of" if seconds > 0 else "behind"
+                alarms.append(f"the clock of {name} is {abs(seconds):.0f} s {where} ours")
+        return "; ".join(alarms) or None
 
-    def _remembered(self, now: dt.datetime) -> list[_Standing]:
+    def _remembered(self, now: float) -> list[_Standing]:
         with self._database.read() as transaction:
             words = {word.witness: word for word in self._record.words(transaction)}
-        return [
-            _Standing(witness=witness, asked_first=now, word=words.get(witness.name))
-            for witness in self._policy.witnesses
-        ]
+        standings = []
+        wall = self._clock.now()
+        for witness in self._policy.witnesses:
+            word = words.get(witness.name)
+            age = 0.0 if word is None else max(0.0, (wall - word.time).total_seconds())
+            standings.append(_Standing(witness=witness, since=now - age, word=word))
+        return standings
 
-    def _word(self, standing: _Standing, target: Published) -> WitnessWord | None:
-        witness = standing.witness
-        try:
-            word = self._ask(witness, 0 if standing.word is None else standing.word.size, target)
-        except (WitnessUnreachable, WitnessRefused) as error:
-            standing.not_before = self._clock.now() + standing.pause
-            standing.pause = min(standing.pause * 2, _LONGEST_PAUSE)
-            _log.warning("no cosignature from %s", witness.name, extra={"reason": str(error)})
-            return None
-        standing.word, standing.not_before, standing.pause = word, None, _FIRST_PAUSE
-        return word
+    def _await(self, questions: list[_Question]) -> None:
+        deadline = time.monotonic() + ROUND_SECONDS
+        for question in questions:
+            question.answered.wait(max(0.0, deadline - time.monotonic()))
 
-    def _ask(self, witness: Witness, old_size: int, target: Published) -> WitnessWord:
+    def _collect(self) -> tuple[list[WitnessWord], Exception | None]:
+        """The words that have come, in this round or late in an earlier one, and a trouble of our own."""
+        fresh: list[WitnessWord] = []
+        trouble: Exception | None = None
+        now, wall = self._monotonic(), self._clock.now()
+        for standing in self._standings:
+            if standing.question is None:
+                continue
+            if not standing.question.answered.is_set():
+                if standing.trouble is None:
+                    standing.trouble = "it has not answered yet"
+                continue
+            answer, standing.question = standing.question.answer, None
+            if isinstance(answer, WitnessWord):
+                standing.hear(answer, now, wall)
+                fresh.append(answer)
+            elif isinstance(answer, WitnessUnreachable | WitnessRefused):
+                standing.miss(str(answer), now)
+                name = standing.witness.name
+                _log.warning("no cosignature from %s", name, extra={"reason": str(answer)})
+            else:
+                trouble = answer
+        return fresh, trouble
+
+    def _ask(self, witness: Witness, last: WitnessWord | None, target: Published) -> WitnessWord:
+        old_size = 0 if last is None else last.size
         status, answer = self._submit(witness, old_size, target)
         if status == 409:
             known = _size(answer)
@@ -180,14 +263,14 @@ class Cosigner:
             )
 
     def _show(self) -> None:
-        now = self._clock.now()
+        now = self._monotonic()
         for standing in self._standings:
             word = standing.word
             self._figures.show(
                 standing.witness.name,
                 size=0 if word is None else word.size,
-                age=None if word is None else now - word.time,
-                stale=standing.age(now) > STALE_AFTER,
+                age=None if word is None else standing.age(now),
+                stale=standing.is_stale(now),
             )
 
 

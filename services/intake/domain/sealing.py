@@ -11,6 +11,7 @@ import binascii
 import orjson
 
 from contracts.errors import PointerError, Refused
+from contracts.json_names import repeated_name
 
 ALGORITHM = "ECDH-ES+A256KW"
 ENCRYPTION = "A256GCM"
@@ -52,10 +53,13 @@ def require_sealed(jwe: str, pointer: str) -> str:
 
 def _header(encoded: str) -> dict[str, object] | None:
     try:
-        header = orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+        text = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        header = orjson.loads(text)
+        # RFC 7515 §4: the names in a header must be unique.
+        unique = repeated_name(text, header) is None
     except (binascii.Error, ValueError):
         return None
-    return header if isinstance(header, dict) else None
+    return header if unique and isinstance(header, dict) else None
 
 
 def _refused(pointer: str, detail: str) -> Refused:

@@ -9,6 +9,7 @@ import orjson
 
 from contracts.case import Case, Document
 from contracts.errors import PointerError, Refused
+from contracts.json_names import repeated_name
 from contracts.records import load
 from services.vault.domain.sealed import unreadable
 
@@ -30,6 +31,8 @@ def check_content(plaintext: bytes) -> None:
     except Refused as refused:
         errors = [PointerError(pointer=_known(e.pointer), detail=e.detail) for e in refused.errors]
     else:
+        if repeated_name(plaintext, document) is not None:
+            raise unreadable("The case was opened, and an object in it names a member more than once.")
         return
     # Not chained: the cause's own text names fields as the sender wrote them.
     raise Refused(

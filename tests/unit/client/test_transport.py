@@ -1,6 +1,7 @@
 import gzip
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ from kopuro_client import (
     UnavailableError,
 )
 from kopuro_client.transport import Request, json_body
+from tests.dripping import DrippingServer
 from tests.unit.client.conftest import Passing
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
@@ -142,6 +144,37 @@ def test_a_long_poll_may_take_its_own_wait(hub: FakeHub) -> None:
     hub.script("GET", HOME, held)
     request = Request(method="GET", url=hub.base + HOME, wait=5.0)
     assert b"held" in Transport(answer_limit=0.05).send(request)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Drip: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+)
+def test_answer_sent_byte_by_byte_is_given_up(start: bytes, passing: Passing) -> None:
+    with DrippingServer(start) as hub:
+        bounded = Transport(total_limit=0.3, sleep=passing.sleep, retry=RetryPolicy(attempts=2))
+        began = time.monotonic()
+        request = Request(method="GET", url=f"http://127.0.0.1:{hub.port}{HOME}", repeatable=True)
+        with pytest.raises(TransportError, match=f"no whole answer in time from 127.0.0.1:{hub.port}"):
+            bounded.send(request)
+        assert 0.6 <= time.monotonic() - began < 2
+        assert len(passing.slept) == 1
+
+
+def test_total_limit_leaves_a_long_poll_its_wait(hub: FakeHub) -> None:
+    held = threading.Event()
+
+    def later() -> Answer:
+        held.wait(0.3)
+        return answer({"held": True})
+
+    hub.script("GET", HOME, later)
+    request = Request(method="GET", url=hub.base + HOME, wait=5.0)
+    assert b"held" in Transport(total_limit=0.05).send(request)
 
 
 def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing) -> None:

@@ -49,8 +49,12 @@ def test_brackets_in_texts_and_beside_each_other_are_not_depth() -> None:
     parse_json(orjson.dumps({"text": "[{" * 1000, "list": [[]] * 1000}))
 
 
-def test_of_a_repeated_name_the_last_counts() -> None:
-    assert parse_json(b'{"a": 1, "a": 2}') == {"a": 2}
+@pytest.mark.parametrize("body", [b'{"a": 1, "a": 2}', b'[{"b": {"a": "x:y", "\\u0061": ""}}]'])
+def test_repeated_name_is_refused_with_its_place(body: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_json(body)
+    assert (caught.value.slug, caught.value.status) == ("duplicate-name", 400)
+    assert caught.value.errors[0].pointer in ("/a", "/0/b/a")
 
 
 @pytest.mark.parametrize(

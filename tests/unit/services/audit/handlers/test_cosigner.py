@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +17,10 @@ from services.audit.adapters.tables import WITNESSES
 from services.audit.domain.merkle import EMPTY_ROOT
 from services.audit.domain.note import open_note
 from services.audit.domain.witness_policy import Witness, WitnessPolicy
-from services.audit.handlers.cosigner import Cosigner
+from services.audit.handlers import cosigner
+from services.audit.handlers.cosigner import ROUND_SECONDS, Cosigner
 from services.audit.handlers.published_log import CHECKPOINT, COSIGNED
+from tests.dripping import DrippingServer
 from tests.unit.services.audit.fake_witness import FakeWitness
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, events
 
@@ -23,13 +28,17 @@ HOUR = dt.timedelta(hours=1)
 
 
 class Hands:
-    """A clock that a test sets."""
+    """A clock that a test sets. set_by: how far the time of day was set, which no waiting must notice."""
 
     def __init__(self) -> None:
         self.time = NOON
+        self.set_by = dt.timedelta()
 
     def now(self) -> dt.datetime:
-        return self.time
+        return self.time + self.set_by
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
 
 
 class Shown:
@@ -67,6 +76,7 @@ class Witnessed:
             publishes=lambda: True,
             figures=self.figures,
             clock=self.clock,
+            monotonic=self.clock.monotonic,
         )
 
     def signers(self, path: str) -> set[str]:
@@ -288,3 +298,89 @@ def test_a_witness_that_never_answered_is_missed_after_an_hour(
     assert hub.figures.last["w1"] == (0, None, False)
     hub.clock.time += HOUR + dt.timedelta(seconds=1)
     assert "w1" in hub.cosigner.stale()
+
+
+def test_dripping_witness_stops_no_other(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+    with DrippingServer(b"HTTP/1.1 200 OK\r\nX-Drip: ") as dripping:
+        _replace(hub, "w3", url=f"http://127.0.0.1:{dripping.port}")
+        started = time.monotonic()
+        for _ in range(3):
+            hub.audit.publish(events(3))
+            hub.cosigner.turn()
+            assert hub.signers(COSIGNED) == {"w1", "w2"}
+            assert hub.size(COSIGNED) == hub.size(CHECKPOINT)
+        assert time.monotonic() - started < 3 * ROUND_SECONDS
+        alarm = hub.cosigner.alarm()
+        assert alarm is not None
+        assert alarm.startswith("no cosignature from w3 when it was last asked: ")
+
+
+def test_late_cosignature_is_collected_by_the_next_round(
+    hub: Witnessed, witnesses: list[FakeWitness], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cosigner, "ROUND_SECONDS", 0.1)
+    late = witnesses[2]
+    may_answer = threading.Event()
+
+    def slowly(body: bytes) -> tuple[int, bytes]:
+        assert may_answer.wait(2)
+        late.reply = None
+        return late._decide("/prefix/add-checkpoint", body)
+
+    late.reply = slowly
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert "w3" not in hub.signers(CHECKPOINT)
+    assert hub.cosigner.alarm() == "no cosignature from w3 when it was last asked: it has not answered yet"
+    may_answer.set()
+    deadline = time.monotonic() + 5
+    while "w3" not in hub.signers(CHECKPOINT):
+        assert time.monotonic() < deadline
+        hub.cosigner.turn()
+    assert late.asked == [200]
+    assert hub.cosigner.alarm() is None
+
+
+@pytest.mark.parametrize(("seconds", "where"), [(3600, "ahead of"), (-11, "behind")])
+def test_witness_whose_clock_differs_is_reported(
+    hub: Witnessed, witnesses: list[FakeWitness], seconds: int, where: str
+) -> None:
+    witnesses[1].now += seconds
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.cosigner.alarm() == f"the clock of w2 is {abs(seconds)} s {where} ours"
+    witnesses[1].now -= seconds
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.cosigner.alarm() is None
+
+
+def test_witness_whose_clock_is_ahead_is_asked_anew_in_time(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    witnesses[1].now += 3600
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    hub.clock.time += dt.timedelta(minutes=11)
+    hub.cosigner.turn()
+    assert witnesses[1].asked == [200, 200]
+    hub.clock.time += HOUR + dt.timedelta(seconds=1)
+    assert hub.cosigner.stale() == ["w1", "w2", "w3"]
+
+
+def test_clock_set_back_prolongs_no_pause(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+    witnesses[1].reply = lambda body: (500, b"")
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    hub.clock.set_by = -HOUR
+    hub.clock.time += dt.timedelta(seconds=2)
+    hub.cosigner.turn()
+    assert witnesses[1].asked == [500, 500]
+
+
+def _replace(hub: Witnessed, name: str, *, url: str) -> None:
+    hub.policy = replace(
+        hub.policy,
+        witnesses=tuple(replace(w, url=url) if w.name == name else w for w in hub.policy.witnesses),
+    )
+    hub.cosigner = hub.restarted()

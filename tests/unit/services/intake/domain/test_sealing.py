@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
+from base64 import b64decode, urlsafe_b64encode
 
 import pytest
 
@@ -54,6 +54,12 @@ def test_another_key_is_refused() -> None:
 )
 def test_only_one_pair_of_algorithms_and_no_compression_is_accepted(header: dict[str, object]) -> None:
     refusal(sealed(**header))
+
+
+def test_header_that_names_its_key_twice_is_refused() -> None:
+    header = b64decode(PARTS[0] + "==").replace(b"{", b'{"kid":"other",', 1)
+    encoded = urlsafe_b64encode(header).decode().rstrip("=")
+    assert "cannot be read" in refusal(".".join([encoded, *PARTS[1:]])).errors[0].detail
 
 
 @pytest.mark.parametrize("without", ["alg", "enc", "kid"])

@@ -47,3 +47,10 @@ def test_pointers_say_where(content: Any, pointer: str) -> None:
 def test_an_unknown_fields_name_is_content_too() -> None:
     errors = refusal({"name": "A", SECRET: 1, "documents": [{SECRET: 1}]}).errors
     assert {"", "/documents/0"} <= {error.pointer for error in errors}
+
+
+def test_case_with_repeated_name_is_refused() -> None:
+    with pytest.raises(Refused) as caught:
+        check_content(b'{"name": "a", "name": "b"}')
+    assert caught.value.slug == "case-unreadable"
+    assert "more than once" in caught.value.detail

@@ -1,0 +1,53 @@
+"""Reads a chunked body strictly (RFC 9112 §7.1)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+_LONGEST_LINE: Final = 8192
+_LARGEST_TRAILERS: Final = 64 * 1024
+# Sixteen digits would be an exabyte; every reader agrees on fifteen. Extensions are ignored (§7.1.1).
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+
+
+class BadChunk(ValueError):
+    """The body is not chunked as announced. The connection is at no known place and must be closed."""
+
+
+class Chunks:
+    """The body behind a head with `Transfer-Encoding: chunked`. file: the connection, behind that head."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = 0  # bytes of the chunk under way
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        """At least one byte and at most `size`; empty when the body has ended. Raises BadChunk."""
+        if self._ended:
+            return b""
+        if self._left == 0:
+            match = _CHUNK_LINE.fullmatch(self._file.readline(_LONGEST_LINE))
+            if match is None:
+                raise BadChunk("a chunk's size is not a hexadecimal number on a line of its own")
+            self._left = int(match[1], 16)
+            if self._left == 0:
+                self._skip_trailers()
+                return b""
+        piece: bytes = self._file.read(min(size, self._left))
+        if not piece:
+            raise BadChunk("the body ended inside a chunk")
+        self._left -= len(piece)
+        if self._left == 0 and self._file.read(2) != b"\r\n":
+            raise BadChunk("a chunk is longer than its size says")
+        return piece
+
+    def _skip_trailers(self) -> None:
+        size = 0
+        while (line := self._file.readline(_LONGEST_LINE)) != b"\r\n":
+            size += len(line)
+            if size > _LARGEST_TRAILERS or _TRAILER_LINE.fullmatch(line) is None:
+                raise BadChunk("what follows the last chunk are no trailers")
+        self._ended = True

@@ -1,0 +1,174 @@
+"""Reads the head of one HTTP/1.1 request strictly: request line and header lines (RFC 9112).
+
+Whatever two readers could understand differently is refused, also where the RFC lets a recipient mend it
+(bare LF, folded lines, `Content-Length: 5, 5`, both kinds of framing at once): the reader in front of us may
+have mended it differently, and what is body to one would be the next request to the other. Source: RFC 9112
+§2.2, §3, §5, §6.3, §11.2. docs/decisions/0016 says why
+neither http.client nor h11 reads the head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.errors import Refused
+
+LONGEST_LINE: Final = 8192  # bytes, the request line's limit too
+LARGEST_HEAD: Final = 64 * 1024
+MOST_HEADERS: Final = 100
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_REQUEST_LINE: Final = re.compile(
+    rb"(" + _TOKEN + rb") "
+    rb"(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#\x00-\x20\x7f-\xff]+(?=/))?"  # absolute-form, from a proxy (§3.2.2)
+    rb"(/[!$-;=?-~]*|\*) "
+    rb"HTTP/([0-9])\.([0-9])\r\n"
+)
+_HEADER_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+# Two of them are two framings, or two hosts.
+_FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
+# Two of them are two callers, two keys, two conditions: which one holds would depend on who reads.
+_SINGLE: Final = frozenset(
+    {
+        "authorization",
+        "content-encoding",
+        "content-type",
+        "expect",
+        "idempotency-key",
+        "if-match",
+        "if-none-match",
+        "if-range",
+        "range",
+        "traceparent",
+    }
+)
+
+
+class BadHead(Refused):
+    """The head cannot be read in one way only. The connection is at no known place and must be closed.
+
+    The detail never repeats what was sent.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request's head. method and target: as sent; headers: by lower-case name, values as latin-1.
+
+    length: bytes of body announced, None for a chunked one; http_1_1: False for HTTP/1.0.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    length: int | None
+    http_1_1: bool
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the client wants the connection kept after the answer (RFC 9112 §9.3)."""
+        wishes = {wish.strip() for wish in self.headers.get("connection", "").lower().split(",")}
+        return "close" not in wishes and (self.http_1_1 or "keep-alive" in wishes)
+
+
+def read_head(readline: Callable[[int], bytes]) -> Head | None:
+    """The next head of a connection. readline: gives at most so many bytes, up to and with LF; empty at EOF.
+
+    None where the connection ends before the head does. Raises BadHead.
+    """
+    line = readline(LONGEST_LINE + 1)
+    if line == b"\r\n":  # §2.2: one empty line before a request is ignored
+        line = readline(LONGEST_LINE + 1)
+    if len(line) > LONGEST_LINE:
+        raise BadHead(
+            "head-too-large", f"The request line may have {LONGEST_LINE} bytes at most.", status=414
+        )
+    if not line.endswith(b"\n"):
+        return None
+    method, target, http_1_1 = _request_line(line)
+    headers: dict[str, str] = {}
+    size = len(line)
+    count = 0
+    while (line := readline(LONGEST_LINE + 1)) != b"\r\n":
+        size += len(line)
+        count += 1
+        if len(line) > LONGEST_LINE or size > LARGEST_HEAD or count > MOST_HEADERS:
+            raise BadHead(
+                "head-too-large",
+                f"A request has at most {MOST_HEADERS} header lines of {LONGEST_LINE} bytes each, "
+                f"and {LARGEST_HEAD} bytes in all.",
+            )
+        if not line.endswith(b"\n"):
+            return None
+        _add(headers, line)
+    if http_1_1 and "host" not in headers:
+        raise _malformed("The request has no Host header.")
+    return Head(method, target, headers, _length(headers, http_1_1=http_1_1), http_1_1)
+
+
+def _request_line(line: bytes) -> tuple[str, str, bool]:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise _malformed("The request line is not a method, a target and a version as RFC 9112 has them.")
+    method, target, major, minor = match.groups()
+    if major != b"1":
+        raise BadHead("malformed-request", "This service speaks version 1.1 of HTTP.", status=505)
+    return method.decode("ascii"), target.decode("ascii"), minor != b"0"
+
+
+def _add(headers: dict[str, str], line: bytes) -> None:
+    match = _HEADER_LINE.fullmatch(line)
+    if match is None:
+        raise _malformed("A header line is not a name, a colon and a value on one line that ends with CRLF.")
+    name = match[1].decode("ascii").lower()
+    value = match[2].decode("latin-1")
+    if name not in headers:
+        headers[name] = value
+    elif name in _FRAMING:
+        raise _malformed(f"The header {name} is given more than once.")
+    elif name in _SINGLE:
+        raise BadHead("duplicate-header", f"The header {name} is given more than once.")
+    else:
+        headers[name] += f", {value}"  # RFC 9110 §5.3
+
+
+def _length(headers: Mapping[str, str], *, http_1_1: bool) -> int | None:
+    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    if coding is None:
+        if length is None:
+            return 0
+        if _LENGTH.fullmatch(length) is None:
+            raise _malformed("The Content-Length is not one number.")
+        return int(length)
+    if length is not None:
+        raise _malformed("The request has both a Content-Length and a Transfer-Encoding.")
+    if coding.lower() != "chunked" or not http_1_1:
+        raise _malformed("The only transfer coding understood here is chunked, in version 1.1.")
+    return None
+
+
+def _malformed(detail: str) -> BadHead:
+    return BadHead("malformed-request", detail)
+
+
+def environment(head: Head) -> dict[str, Any]:
+    """The head as WSGI has it (PEP 3333), without names with an underscore: they would pass for others."""
+    path, _, query = head.target.partition("?")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": head.method,
+        "SCRIPT_NAME": "",
+        "RAW_PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": "HTTP/1.1" if head.http_1_1 else "HTTP/1.0",
+        "CONTENT_TYPE": head.headers.get("content-type", ""),
+        "CONTENT_LENGTH": "" if head.length is None else str(head.length),
+    }
+    for name, value in head.headers.items():
+        if "_" not in name and name not in ("content-type", "content-length"):
+            environ["HTTP_" + name.replace("-", "_").upper()] = value
+    return environ

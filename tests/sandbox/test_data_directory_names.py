@@ -1,0 +1,72 @@
+"""Data directories with any name: what a URL or a shell would read in it means nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sandbox.broker import BrokerError, PrivateBroker
+from sandbox.hub import Hub, HubError
+from services.audit.adapters.service_states import open_read_only
+from services.audit.reconcile import database_urls
+from tests.faults.test_full_disk import small_disk
+from tests.journey.command_process import CommandProcess
+
+NAMES = ["what?", "100%", "a%20b", "a#b", "two words", "Ош", "two\nlines", "a&b;c=d", "{service}", "a:b@c"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_databases_are_private_and_inside_the_directory(name: str, tmp_path: Path) -> None:
+    directory = tmp_path / name
+    hub = Hub(directory, environment={"PATH": os.environ["PATH"]})
+    previous = os.umask(0o022)
+    try:
+        hub.files.settle(())
+        hub._migrate("vault")
+    finally:
+        os.umask(previous)
+    assert list(tmp_path.iterdir()) == [directory]
+    database = hub.files.database("vault")
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700
+    assert database_urls(directory, {})["vault"] == hub._database_url("vault")
+    with open_read_only(hub._database_url("vault")).connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar() == 1
+
+
+def test_hub_runs_in_directory_whose_name_means_something_in_urls(tmp_path: Path) -> None:
+    data = tmp_path / "half full? 50%20#1 Ош"
+    with CommandProcess(tmp_path / "said", "up", "--data-dir", str(data), "--json", "--empty") as up:
+        up.until_said('"discovery"', within=90)
+        assert json.loads(up.out)["data_dir"] == str(data)
+        up.terminate()
+        assert up.end(within=30) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"said", data.name}
+    for database in (data / "data").glob("*.sqlite*"):
+        assert stat.S_IMODE(database.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "b"'])
+def test_broker_refuses_directory_with_quotation_marks(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="without quotation marks"):
+        PrivateBroker(tmp_path / name).start()
+
+
+def test_hub_refuses_directory_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    hub = Hub(tmp_path / os.fsdecode(b"\xff"), environment={})
+    with pytest.raises(HubError, match="not UTF-8"):
+        hub.start()
+
+
+@pytest.mark.parametrize("kilobytes", [200, 700, 1000])
+def test_start_on_full_disk_ends_with_one_sentence(kilobytes: int, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", f"{kilobytes}k") as disk:
+        up = CommandProcess(tmp_path / "said", "up", "--data-dir", str(disk / "data"), "--empty")
+        with up:
+            assert up.end(within=60) == 1
+        assert "Traceback" not in up.err
+        assert any(word in up.err for word in ("No space left", "disk is full", "disk I/O error", "enospc"))

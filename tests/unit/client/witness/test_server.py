@@ -1,0 +1,105 @@
+"""The witness's door over raw sockets: one request a connection, and none that can be read in two ways."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kopuro_client.tlog.keys import SigningKey
+from kopuro_client.witness import Record, Witness, serve, server
+from tests.dripping import PAUSE
+
+MARKER = b"secret-marker"
+SECOND = b"GET /" + b"0" * 64 + b"/checkpoint HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    witness = Witness(
+        key=SigningKey.generate("w.example"), logs=[], record=Record(tmp_path / "state"), now=lambda: 1
+    )
+    running = serve(witness, "127.0.0.1", 0, complain=lambda text: None)
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    yield running.server_address[1]
+    running.shutdown()
+    running.server_close()
+
+
+def exchange(port: int, request: bytes) -> bytes:
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except ConnectionResetError:
+            pass
+    return received
+
+
+POST = b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n"
+UNCLEAR = {
+    "no colon": POST + b"X-Name\r\nContent-Length: 2\r\n\r\n{}",
+    "space before the colon": POST + b"Content-Length : 2\r\n\r\n{}",
+    "two lengths": POST + b"Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}",
+    "length and chunks": POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+}
+
+
+@pytest.mark.parametrize("request_", UNCLEAR.values(), ids=UNCLEAR.keys())
+def test_unclear_request_is_refused_and_the_connection_closed(port: int, request_: bytes) -> None:
+    answer = exchange(port, request_ + SECOND)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Connection: close\r\n" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(SECOND),
+        b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(SECOND),
+        b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+    ],
+)
+def test_what_follows_a_request_never_runs(port: int, first: bytes) -> None:
+    answer = exchange(port, first + SECOND)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        MARKER + b" / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /" + MARKER + b" HTTP/9.9\r\n\r\n",
+        MARKER + b"\r\n\r\n",
+    ],
+)
+def test_error_repeats_nothing_that_was_sent(port: int, request_: bytes) -> None:
+    answer = exchange(port, request_)
+    assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
+    assert MARKER not in answer
+    assert b"<" not in answer
+
+
+def test_dripping_client_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "TOTAL", 0.3)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(POST + b"Content-Length: 1000\r\n\r\n")
+        connection.settimeout(PAUSE)
+        for _ in range(int(5 / PAUSE)):
+            try:
+                connection.sendall(b"x")
+                if connection.recv(65536):
+                    continue  # an answer to the part that came
+            except TimeoutError:
+                continue
+            except OSError:
+                pass
+            return
+    pytest.fail("the connection is still open")
