@@ -17,7 +17,7 @@ from runtime.web import paging
 from runtime.web.answer import Answer
 from runtime.web.request import Request
 from services.intake import lines
-from services.intake.domain.admission import Speaker, claim_of
+from services.intake.domain.admission import Prepared, Refusal, Speaker, claim_of
 from services.intake.domain.statement import STATEMENTS
 from services.intake.handlers import Handlers, Spoken
 
@@ -27,6 +27,7 @@ OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
 # The longest sealed text the contract allows, and room for the facts beside it.
 SEALED_LIMIT = 1_048_576 + 64 * 1024
 _REFERRALS = "referrals"
+_KEY = "idempotency-key"
 
 
 class Door:
@@ -50,31 +51,45 @@ class Door:
 
 def submit(door: Door, request: Request) -> Answer:
     """`POST /v1/referrals`."""
-    submission = load(ReferralSubmission, request.json())
-    claim = claim_of(request.principal.id, request.headers.get("idempotency-key"), request.body)
-    return _referral_answer(door.handlers.submit_referral(door.speaker(request), submission, claim))
+    claim = claim_of(request.principal.id, request.headers.get(_KEY), request.body)
+    prepared: Prepared
+    try:
+        submission = load(ReferralSubmission, request.json())
+    except Refused as error:
+        prepared = Refusal(error=error, claim=claim)
+    else:
+        prepared = door.handlers.prepare_referral(door.speaker(request), submission, claim)
+    return _referral_answer(door.handlers.answer(prepared))
 
 
 def submit_batch(door: Door, request: Request) -> Answer:
     """`POST /v1/referrals:batch`."""
-    return lines.submit_referrals(door.handlers, door.speaker(request), request.body)
+    batch = lines.Batch.of(request.body, request.headers.get(_KEY))
+    return lines.submit_referrals(door.handlers, door.speaker(request), batch)
 
 
 def say(door: Door, request: Request, name: str) -> Answer:
     """`POST /v1/offers/{id}/…` and `POST /v1/referrals/{id}/…`: one statement (`domain/statement.py`)."""
-    said = load(STATEMENTS[name], request.json() if request.body.strip() else {})
     subject = _id(request)
     # The key stands for the whole request: what is said, about what, in which words.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
-    claim = claim_of(request.principal.id, request.headers.get("idempotency-key"), whole)
-    spoken = Spoken(said=said, subject=subject, claim=claim)
-    submission_id = door.handlers.say(door.speaker(request), spoken)
+    claim = claim_of(request.principal.id, request.headers.get(_KEY), whole)
+    prepared: Prepared
+    try:
+        said = load(STATEMENTS[name], request.json() if request.body.strip() else {})
+    except Refused as error:
+        prepared = Refusal(error=error, claim=claim)
+    else:
+        spoken = Spoken(said=said, subject=subject, claim=claim)
+        (prepared,) = door.handlers.prepare_statements(door.speaker(request), [spoken])
+    submission_id = door.handlers.answer(prepared)
     return Answer.json({"id": submission_id, "status": "submitted"}, status=202)
 
 
 def say_batch(door: Door, request: Request) -> Answer:
     """`POST /v1/submissions:batch`."""
-    return lines.submit_statements(door.handlers, door.speaker(request), request.body)
+    batch = lines.Batch.of(request.body, request.headers.get(_KEY))
+    return lines.submit_statements(door.handlers, door.speaker(request), batch)
 
 
 def show(door: Door, request: Request) -> Answer:
