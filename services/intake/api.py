@@ -7,6 +7,7 @@ import re
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.identifiers import UUID_PATTERN
+from contracts.jose import LONGEST_SEALED
 from contracts.queries import AskReferrals
 from contracts.records import load
 from contracts.referral import ReferralSubmission
@@ -25,7 +26,7 @@ PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
 
 # The longest sealed text the contract allows, and room for the facts beside it.
-SEALED_LIMIT = 1_048_576 + 64 * 1024
+SEALED_LIMIT = LONGEST_SEALED + 64 * 1024
 _REFERRALS = "referrals"
 _KEY = "idempotency-key"
 
