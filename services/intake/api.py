@@ -18,7 +18,7 @@ from runtime.web import paging
 from runtime.web.answer import Answer
 from runtime.web.request import Request
 from services.intake import lines
-from services.intake.domain.admission import Prepared, Refusal, Speaker, claim_of
+from services.intake.domain.admission import Refusal, Speaker, claim_of
 from services.intake.domain.statement import STATEMENTS
 from services.intake.handlers import Handlers, Spoken
 
@@ -53,14 +53,11 @@ class Door:
 def submit(door: Door, request: Request) -> Answer:
     """`POST /v1/referrals`."""
     claim = claim_of(request.principal.id, request.headers.get(_KEY), request.body)
-    prepared: Prepared
     try:
         submission = load(ReferralSubmission, request.json())
     except Refused as error:
-        prepared = Refusal(error=error, claim=claim)
-    else:
-        prepared = door.handlers.prepare_referral(door.speaker(request), submission, claim)
-    return _referral_answer(door.handlers.answer(prepared))
+        return _referral_answer(door.handlers.answer(Refusal(error=error, claim=claim)))
+    return _referral_answer(door.handlers.submit_referral(door.speaker(request), submission, claim))
 
 
 def submit_batch(door: Door, request: Request) -> Answer:
@@ -75,15 +72,13 @@ def say(door: Door, request: Request, name: str) -> Answer:
     # The key stands for the whole request: what is said, about what, in which words.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
     claim = claim_of(request.principal.id, request.headers.get(_KEY), whole)
-    prepared: Prepared
     try:
         said = load(STATEMENTS[name], request.json() if request.body.strip() else {})
     except Refused as error:
-        prepared = Refusal(error=error, claim=claim)
+        submission_id = door.handlers.answer(Refusal(error=error, claim=claim))
     else:
         spoken = Spoken(said=said, subject=subject, claim=claim)
-        (prepared,) = door.handlers.prepare_statements(door.speaker(request), [spoken])
-    submission_id = door.handlers.answer(prepared)
+        submission_id = door.handlers.say(door.speaker(request), spoken)
     return Answer.json({"id": submission_id, "status": "submitted"}, status=202)
 
 

@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import update
 
 from contracts.facts import CaseErased
+from kopuro_client.tlog import verify_consistency, verify_inclusion
 from runtime.identifiers import new_id
 from services.audit.adapters.sql_checks import SqlCheckRecord
 from services.audit.adapters.tables import ENTRIES, NODES
 from services.audit.domain.checkpoint import Checkpoint
-from services.audit.domain.merkle import leaf_hash, root, verify_consistency, verify_inclusion
+from services.audit.domain.merkle import leaf_hash, root
 from services.audit.domain.prefix import Prefix
 from services.audit.ports import Remembered
 from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said
