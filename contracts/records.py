@@ -28,7 +28,7 @@ import orjson
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import Length, Validator
 
-from contracts.errors import PointerError, Refused
+from contracts.errors import PointerError, Refused, pointer
 
 R = TypeVar("R")
 
@@ -118,21 +118,20 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
     """marshmallow's nested messages as RFC 6901 pointers, in a stable order; at most MOST_ERRORS."""
     found: list[PointerError] = []
 
-    def walk(node: Any, pointer: str) -> None:
+    def walk(node: Any, path: tuple[str, ...]) -> None:
         if len(found) == MOST_ERRORS:
             return
         if isinstance(node, Mapping):
             for key, child in node.items():
                 # marshmallow's name for "the record as a whole" is no place in the partner's JSON
-                step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
-                walk(child, pointer + step)
+                walk(child, path if key == "_schema" else (*path, str(key)))
         elif isinstance(node, list):
             for sentence in node:
-                walk(sentence, pointer)
+                walk(sentence, path)
         else:
-            found.append(PointerError(pointer=pointer[:200], detail=str(node)))
+            found.append(PointerError(pointer=pointer(path)[:200], detail=str(node)))
 
-    walk(messages, "")
+    walk(messages, ())
     return sorted(found, key=lambda e: e.pointer)
 
 
