@@ -143,10 +143,11 @@ def _stated(value: Any) -> Any:
     kind = value.__class__
     if kind is tuple:
         return [item if item.__class__ in _SIMPLE else _stated(item) for item in value]
-    if not dataclasses.is_dataclass(kind):
+    defaults = _defaults(kind)
+    if defaults is None:
         return value
     members = {}
-    for name, default in _defaults(typing.cast(Hashable, kind)):
+    for name, default in defaults:
         member = getattr(value, name)
         if member is not default and member != default:
             members[name] = member if member.__class__ in _SIMPLE else _stated(member)
@@ -154,7 +155,10 @@ def _stated(value: Any) -> Any:
 
 
 @cache
-def _defaults(cls: Any) -> tuple[tuple[str, Any], ...]:
+def _defaults(cls: Any) -> tuple[tuple[str, Any], ...] | None:
+    """Each member of a record class with its default; None for any other class."""
+    if not dataclasses.is_dataclass(cls):
+        return None
     return tuple(
         (item.name, item.default if item.default_factory is dataclasses.MISSING else item.default_factory())
         for item in dataclasses.fields(cls)
