@@ -196,8 +196,11 @@ class _Filling:
 
     def _make_keys(self, referral: str, sender: str, cast: Cast, chance: random.Random) -> None:
         for _ in range(_KEYS_A_LOOP):
-            key, fingerprint = f"{chance.getrandbits(128):032x}", f"{chance.getrandbits(256):064x}"
-            self._rows["idempotency_keys"].append((sender, key, fingerprint, referral, cast.moment))
+            key = f"{chance.getrandbits(128):032x}"
+            fingerprint, understood = (f"{chance.getrandbits(256):064x}" for _ in range(2))
+            self._rows["idempotency_keys"].append(
+                (sender, key, fingerprint, understood, referral, cast.moment)
+            )
 
     def _count_answers(self, one: ServiceMould, values: list[Any]) -> None:
         names = [column.name for column in self._tables["offers"].columns]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PROBLEM_PREFIX = "urn:kopuro:problem:"
+_LONGEST_SEGMENT = 64  # characters of a name in a pointer: an unknown member's is the caller's own text
 
 # Every problem a partner can meet: slug -> (title, usual HTTP status). A slug, once published, stays.
 PROBLEMS: dict[str, tuple[str, int]] = {
@@ -56,6 +57,15 @@ class PointerError:
 
     pointer: str
     detail: str
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """A path into a JSON document as an RFC 6901 pointer; `""` for `()`, the whole document."""
+    return "".join(f"/{_segment(part)}" for part in path)
+
+
+def _segment(part: str | int) -> str:
+    return str(part)[:_LONGEST_SEGMENT].replace("~", "~0").replace("/", "~1")
 
 
 class KopuroError(Exception):

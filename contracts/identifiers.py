@@ -44,8 +44,3 @@ Country = Annotated[str, Pattern(r"^[A-Z]{2}$", error="Not an ISO 3166-1 alpha-2
 
 ShortText = Annotated[str, Length(min=1, max=200)]
 LongText = Annotated[str, Length(max=2000)]
-
-
-def hub_of(organization: str) -> str:
-    """The home hub of an organisation. `kg.osh-legal-aid` -> `kg`."""
-    return organization.partition(".")[0]

@@ -11,6 +11,7 @@ Two ways in, one way out:
 * `read(cls, data)` is for what our own services wrote: types are checked, vocabularies are not, and
   unknown fields are kept out (a newer writer may send more). An order of magnitude faster.
 * `dump(record)` gives JSON bytes: RFC 3339 times in UTC with `Z`, enumerations by value.
+* `canonical(record)` gives bytes to compare: equal for all bodies that `load` understands alike.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from marshmallow.validate import Length, Range, Validator
 
 from contracts import moments
 from contracts.canonical import EXACT_INTEGER, JsonObject, Text
-from contracts.errors import PointerError, Refused
+from contracts.errors import PointerError, Refused, pointer
 
 R = TypeVar("R")
 
@@ -100,6 +101,16 @@ def plain(record: Any) -> Any:
     return orjson.loads(dump(record))
 
 
+def canonical(record: Any) -> bytes:
+    """The record as JSON with its members sorted by name, without those that have their default.
+
+    Key order, white space, the spelling of a moment and a default written out make no difference. A new
+    optional member changes nothing for the records that do not set it, so the bytes (or their digest) may be
+    kept across versions. This is not RFC 8785: only our own code compares the result.
+    """
+    return orjson.dumps(_stated(record), option=orjson.OPT_UTC_Z | orjson.OPT_SORT_KEYS)
+
+
 def aware(moment: dt.datetime) -> dt.datetime:
     """The same moment in UTC. Raises ValueError for a naive datetime: it names no moment."""
     if moment.tzinfo is dt.UTC:
@@ -116,22 +127,51 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
     """marshmallow's nested messages as RFC 6901 pointers, in a stable order; at most MOST_ERRORS."""
     found: list[PointerError] = []
 
-    def walk(node: Any, pointer: str) -> None:
+    def walk(node: Any, path: tuple[str, ...]) -> None:
         if len(found) == MOST_ERRORS:
             return
         if isinstance(node, Mapping):
             for key, child in node.items():
                 # marshmallow's name for "the record as a whole" is no place in the partner's JSON
-                step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
-                walk(child, pointer + step)
+                walk(child, path if key == "_schema" else (*path, str(key)))
         elif isinstance(node, list):
             for sentence in node:
-                walk(sentence, pointer)
+                walk(sentence, path)
         else:
-            found.append(PointerError(pointer=pointer[:200], detail=str(node)))
+            found.append(PointerError(pointer=pointer(path)[:200], detail=str(node)))
 
-    walk(messages, "")
+    walk(messages, ())
     return sorted(found, key=lambda e: e.pointer)
+
+
+_SIMPLE = frozenset({str, int, bool, float, type(None)})
+
+
+def _stated(value: Any) -> Any:
+    """The value with every record in it as a dict of the members that differ from their defaults."""
+    kind = value.__class__
+    if kind is tuple:
+        return [item if item.__class__ in _SIMPLE else _stated(item) for item in value]
+    defaults = _defaults(kind)
+    if defaults is None:
+        return value
+    members = {}
+    for name, default in defaults:
+        member = getattr(value, name)
+        if member is not default and member != default:
+            members[name] = member if member.__class__ in _SIMPLE else _stated(member)
+    return members
+
+
+@cache
+def _defaults(cls: Any) -> tuple[tuple[str, Any], ...] | None:
+    """Each member of a record class with its default; None for any other class."""
+    if not dataclasses.is_dataclass(cls):
+        return None
+    return tuple(
+        (item.name, item.default if item.default_factory is dataclasses.MISSING else item.default_factory())
+        for item in dataclasses.fields(cls)
+    )
 
 
 @cache
@@ -338,6 +378,7 @@ def _typed(kind: type | tuple[type, ...]) -> _Reader:
 __all__ = [
     "Malformed",
     "aware",
+    "canonical",
     "dump",
     "load",
     "plain",

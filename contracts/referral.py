@@ -19,12 +19,13 @@ from contracts.codes import (
     Urgency,
 )
 from contracts.identifiers import Country, Language, NeedCode, OrganizationId, Pattern, Region
+from contracts.jose import LONGEST_SEALED
 from contracts.moments import PastMoment
 
-# RFC 7516 §7.1: five base64url parts. One mebibyte bounds it at the door.
+# RFC 7516 §7.1: five base64url parts.
 SealedText = Annotated[
     str,
-    Length(max=1_048_576),
+    Length(max=LONGEST_SEALED),
     Pattern(
         r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$",
         error="Not a JWE in compact serialisation.",

@@ -171,55 +171,70 @@ class Kopuro:
             self._connection.get(self._at("routing", "referrals", referral_id, "decision")),
         )
 
-    def withdraw(self, referral_id: str, reason: str) -> Accepted:
+    # idempotency_key, below: without one of yours, a fresh one covers the repetitions inside the call.
+
+    def withdraw(self, referral_id: str, reason: str, *, idempotency_key: str | None = None) -> Accepted:
         """As the sender. reason: person_declined, placed_elsewhere, entered_in_error or other."""
-        return self._say(referral_id, "withdraw", body={"reason": reason})
+        return self._say(referral_id, "withdraw", body={"reason": reason}, key=idempotency_key)
 
-    def progress(self, referral_id: str, status: str) -> Accepted:
+    def progress(self, referral_id: str, status: str, *, idempotency_key: str | None = None) -> Accepted:
         """As the acceptor. status: in_progress or on_hold."""
-        return self._say(referral_id, "progress", body={"status": status})
+        return self._say(referral_id, "progress", body={"status": status}, key=idempotency_key)
 
-    def complete(self, referral_id: str, outcome: str) -> Accepted:
+    def complete(self, referral_id: str, outcome: str, *, idempotency_key: str | None = None) -> Accepted:
         """Report the outcome, as the acceptor.
 
         outcome: resolved, partly_resolved, referred_onward, could_not_reach, person_declined or not_resolved.
         """
-        return self._say(referral_id, "complete", body={"outcome": outcome})
+        return self._say(referral_id, "complete", body={"outcome": outcome}, key=idempotency_key)
 
     def note(self, referral_id: str, text: str, *, to: str) -> Accepted:
-        """A note for the eyes of the organisation `to` only: {"text": ...} sealed to its key."""
+        """A note for the eyes of the organisation `to` only: {"text": ...} sealed to its key.
+
+        Each call seals anew. To repeat a note after a crash, keep what was sealed (`kopuro_client.seal`) and
+        send it with a key of yours by `submit_statements`.
+        """
         return self._say(referral_id, "notes", body={"note": seal({"text": text}, self._key_for(to))})
 
-    def revoke_consent(self, referral_id: str) -> Accepted:
+    def revoke_consent(self, referral_id: str, *, idempotency_key: str | None = None) -> Accepted:
         """The person has taken the consent back: open offers are revoked, the case is destroyed."""
-        return self._say(referral_id, "consent", "revoke", body={})
+        return self._say(referral_id, "consent", "revoke", body={}, key=idempotency_key)
 
     # Offers, the mailbox and cases, as a receiver
 
-    def accept(self, offer_id: str) -> Accepted:
+    def accept(self, offer_id: str, *, idempotency_key: str | None = None) -> Accepted:
         """The 202 says that the answer is recorded; the mailbox, whether it was in time."""
-        return self._submit("offers", offer_id, "accept", body={})
+        return self._submit("offers", offer_id, "accept", body={}, key=idempotency_key)
 
-    def decline(self, offer_id: str, reason: str, *, note: str | None = None) -> Accepted:
+    def decline(
+        self, offer_id: str, reason: str, *, note: str | None = None, idempotency_key: str | None = None
+    ) -> Accepted:
         """Answer an offer with no: the next candidate is asked at once.
 
         reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest, needs_reassessment or
         other. note: open text that others read; nothing about the person belongs in it.
         """
         body = {"reason": reason} if note is None else {"reason": reason, "note": note}
-        return self._submit("offers", offer_id, "decline", body=body)
+        return self._submit("offers", offer_id, "decline", body=body, key=idempotency_key)
 
-    def submit_statements(self, statements: Iterable[Mapping[str, Any]]) -> list[BatchResult]:
+    def submit_statements(
+        self, statements: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> list[BatchResult]:
         """Say many things at once: one result for each, in their order; a refused one holds up nobody.
 
         A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`: accept, decline
         (reason, note), withdraw (reason), progress (status), complete (outcome), note (note, sealed),
         revoke_consent. At most a thousand, and 8 MiB: RefusedError, all of them together, for more.
+
+        A statement may have a member `idempotency_key`. idempotency_key: of the batch; it stands for every
+        statement without one, together with the statement's place. To repeat a batch after a crash, send the
+        same statements in the same order under the same key.
         """
-        lines = [json_body({"idempotency_key": new_idempotency_key(), **said}) for said in statements]
+        lines = [json_body(_with_key(said, in_batch=idempotency_key is not None)) for said in statements]
         if not lines:
             return []
-        answer = self._connection.post_lines(self._at("intake", "submissions:batch"), lines)
+        url = self._at("intake", "submissions:batch")
+        answer = self._connection.post_lines(url, lines, idempotency_key=idempotency_key)
         return cast(list[BatchResult], json_lines(answer, expected=len(lines)))
 
     def mailbox(
@@ -443,12 +458,15 @@ class Kopuro:
     def _at(self, service: str, *path: str) -> str:
         return self.discovery.address(service, "v1", *path)
 
-    def _say(self, referral_id: str, *action: str, body: Mapping[str, Any]) -> Accepted:
-        return self._submit("referrals", referral_id, *action, body=body)
+    def _say(
+        self, referral_id: str, *action: str, body: Mapping[str, Any], key: str | None = None
+    ) -> Accepted:
+        return self._submit("referrals", referral_id, *action, body=body, key=key)
 
-    def _submit(self, *path: str, body: Mapping[str, Any]) -> Accepted:
+    def _submit(self, *path: str, body: Mapping[str, Any], key: str | None = None) -> Accepted:
         url = self._at("intake", *path)
-        return cast(Accepted, self._connection.post(url, body, idempotency_key=new_idempotency_key()))
+        key = new_idempotency_key() if key is None else key
+        return cast(Accepted, self._connection.post(url, body, idempotency_key=key))
 
     def _key_for(self, organization_id: str | None) -> Jwk:
         if organization_id is None:
@@ -457,3 +475,10 @@ class Kopuro:
         if key is None:
             raise SealingError(f"{organization_id} has published no sealing key")
         return key
+
+
+def _with_key(statement: Mapping[str, Any], *, in_batch: bool) -> Mapping[str, Any]:
+    # A null is no key, neither here nor at the hub.
+    if in_batch or statement.get("idempotency_key") is not None:
+        return statement
+    return {**statement, "idempotency_key": new_idempotency_key()}

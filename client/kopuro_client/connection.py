@@ -58,20 +58,22 @@ class Connection:
             request = request.having(Idempotency_Key=idempotency_key)
         return json_object(self._send(request))
 
-    def post_lines(self, url: str, lines: list[bytes]) -> bytes:
+    def post_lines(self, url: str, lines: list[bytes], *, idempotency_key: str | None = None) -> bytes:
         """The NDJSON answered to NDJSON.
 
-        Each line must carry an idempotency key of its own: that makes the whole repeatable.
+        Each line must carry an idempotency key of its own, unless the whole has one: that makes it
+        repeatable.
         """
-        return self._send(
-            Request(
-                method="POST",
-                url=url,
-                headers={"Content-Type": "application/x-ndjson", "Accept": "application/x-ndjson"},
-                content=b"".join(line + b"\n" for line in lines),
-                repeatable=True,
-            )
+        request = Request(
+            method="POST",
+            url=url,
+            headers={"Content-Type": "application/x-ndjson", "Accept": "application/x-ndjson"},
+            content=b"".join(line + b"\n" for line in lines),
+            repeatable=True,
         )
+        if idempotency_key is not None:
+            request = request.having(Idempotency_Key=idempotency_key)
+        return self._send(request)
 
     def command(self, url: str) -> None:
         """A POST without a body that answers nothing (204)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runtime.messaging.parking import FIRST_SEEN
@@ -86,10 +86,3 @@ class Retries:
         transaction.execute(
             delete(table).where(table.c.consumer == self._consumer, table.c.message_id == message_id)
         )
-
-    def make_due(self, transaction: Connection, now: dt.datetime) -> int:
-        """Brings every waiting message forward to now; returns how many."""
-        table = self._table
-        return transaction.execute(
-            update(table).where(table.c.consumer == self._consumer).values(due_at=now)
-        ).rowcount

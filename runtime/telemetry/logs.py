@@ -39,8 +39,6 @@ _LEVELS: Final = {
     "werkzeug": logging.WARNING,
 }
 
-ExceptionTriple = tuple[type[BaseException], BaseException, TracebackType | None]
-
 
 class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON line. `packages`: the top-level packages whose frames are ours."""

@@ -9,10 +9,9 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from contracts.errors import Defect, PointerError, Refused
+from contracts.errors import Defect, PointerError, Refused, pointer
 from contracts.json_names import repeated_name, walk
 from runtime.web.tokens import Principal
-from runtime.web.validation import pointer
 
 MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PARAMETERS: Final = 64

@@ -8,6 +8,7 @@ import re
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.identifiers import UUID_PATTERN
+from contracts.jose import LONGEST_SEALED
 from contracts.queries import AskReferrals
 from contracts.records import load
 from contracts.referral import ReferralSubmission
@@ -18,7 +19,7 @@ from runtime.web import paging
 from runtime.web.answer import Answer
 from runtime.web.request import Request
 from services.intake import lines
-from services.intake.domain.admission import Speaker, claim_of
+from services.intake.domain.admission import Refusal, Speaker, claim_of
 from services.intake.domain.statement import STATEMENTS
 from services.intake.handlers import Handlers, Spoken
 
@@ -26,8 +27,9 @@ PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
 
 # The longest sealed text the contract allows, and room for the facts beside it.
-SEALED_LIMIT = 1_048_576 + 64 * 1024
+SEALED_LIMIT = LONGEST_SEALED + 64 * 1024
 _REFERRALS = "referrals"
+_KEY = "idempotency-key"
 
 
 class Door:
@@ -55,31 +57,40 @@ class Door:
 
 def submit(door: Door, request: Request) -> Answer:
     """`POST /v1/referrals`."""
-    submission = load(ReferralSubmission, request.json(), now=door.now())
-    claim = claim_of(request.principal.id, request.headers.get("idempotency-key"), request.body)
+    claim = claim_of(request.principal.id, request.headers.get(_KEY), request.body)
+    try:
+        submission = load(ReferralSubmission, request.json(), now=door.now())
+    except Refused as error:
+        return _referral_answer(door.handlers.answer(Refusal(error=error, claim=claim)))
     return _referral_answer(door.handlers.submit_referral(door.speaker(request), submission, claim))
 
 
 def submit_batch(door: Door, request: Request) -> Answer:
     """`POST /v1/referrals:batch`."""
-    return lines.submit_referrals(door.handlers, door.speaker(request), request.body)
+    batch = lines.Batch.of(request.body, request.headers.get(_KEY))
+    return lines.submit_referrals(door.handlers, door.speaker(request), batch)
 
 
 def say(door: Door, request: Request, name: str) -> Answer:
     """`POST /v1/offers/{id}/…` and `POST /v1/referrals/{id}/…`: one statement (`domain/statement.py`)."""
-    said = load(STATEMENTS[name], request.json() if request.body.strip() else {}, now=door.now())
     subject = _id(request)
     # The key stands for the whole request: what is said, about what, in which words.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
-    claim = claim_of(request.principal.id, request.headers.get("idempotency-key"), whole)
-    spoken = Spoken(said=said, subject=subject, claim=claim)
-    submission_id = door.handlers.say(door.speaker(request), spoken)
+    claim = claim_of(request.principal.id, request.headers.get(_KEY), whole)
+    try:
+        said = load(STATEMENTS[name], request.json() if request.body.strip() else {}, now=door.now())
+    except Refused as error:
+        submission_id = door.handlers.answer(Refusal(error=error, claim=claim))
+    else:
+        spoken = Spoken(said=said, subject=subject, claim=claim)
+        submission_id = door.handlers.say(door.speaker(request), spoken)
     return Answer.json({"id": submission_id, "status": "submitted"}, status=202)
 
 
 def say_batch(door: Door, request: Request) -> Answer:
     """`POST /v1/submissions:batch`."""
-    return lines.submit_statements(door.handlers, door.speaker(request), request.body)
+    batch = lines.Batch.of(request.body, request.headers.get(_KEY))
+    return lines.submit_statements(door.handlers, door.speaker(request), batch)
 
 
 def show(door: Door, request: Request) -> Answer:

@@ -20,10 +20,10 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
-from services.intake.domain.admission import Admission, Claim, Speaker
+from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, Speaker, UsedKey
 from services.intake.domain.members import Members, require_good_standing
 from services.intake.domain.sealing import require_sealed
-from services.intake.domain.statement import Acceptance, Note, Statement, facts_said
+from services.intake.domain.statement import Acceptance, Note, Statement, facts_said, name_of
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
@@ -76,22 +76,17 @@ class Handlers:
 
     def submit_referral(self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None) -> str:
         """Returns the referral's id once it is committed. Raises Refused, with pointers, and Unavailable."""
-        prepared = self.prepare_referral(speaker, submission, claim)
-        return prepared if isinstance(prepared, str) else self.admit(prepared)
+        return self.answer(self.prepare_referral(speaker, submission, claim))
 
     def prepare_referral(
         self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None
-    ) -> Admission | str:
-        """What a referral would write, or its id when it was admitted before. Raises Refused, Unavailable."""
+    ) -> Prepared:
+        """What a referral would write, or why it is refused."""
+        claim = claim and claim.understood_as("referral", "", submission)
         try:
             return self._prepared(speaker, submission, claim)
-        except Refused:
-            # The sender may have been suspended, or the key changed, since the first time: who repeats a
-            # request is told what became of it then.
-            first_answer = self._answered(claim)
-            if first_answer is None:
-                raise
-            return first_answer
+        except (Refused, Unavailable) as error:
+            return Refusal(error=error, claim=claim)
 
     def _prepared(self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None) -> Admission:
         require_good_standing(self._members, speaker.organization)
@@ -107,12 +102,25 @@ class Handlers:
             *facts, referral_id=referral_id, answer_id=referral_id, is_referral=True, claim=claim
         )
 
-    def admit(self, admission: Admission) -> str:
-        """Returns the answer's id once it is committed. Raises Refused, Unavailable."""
-        (result,) = self.admit_all([admission])
+    def answer(self, prepared: Prepared) -> str:
+        """The submission's answer: the id, once it is committed. Raises Refused, Unavailable."""
+        (result,) = self.answer_all([prepared])
         if isinstance(result, KopuroError):
             raise result
         return result
+
+    def answer_all(self, prepared: Sequence[Prepared]) -> list[Result]:
+        """For each submission its answer's id once it is committed, or why it is refused. Raises Unavailable.
+
+        A repeated submission gets its first answer, even if it would be refused now: its sender may have been
+        suspended since, the key changed, the offer forgotten.
+        """
+        admitted = iter(self.admit_all([one for one in prepared if isinstance(one, Admission)]))
+        answered = self._answered([one.claim for one in prepared if isinstance(one, Refusal) and one.claim])
+        return [
+            next(admitted) if isinstance(one, Admission) else answered.get(one.claim, one.error)
+            for one in prepared
+        ]
 
     def admit_all(self, admissions: Sequence[Admission]) -> Sequence[Result]:
         """For each admission its answer's id, or why it was refused. Raises Unavailable."""
@@ -126,19 +134,18 @@ class Handlers:
         Raises Refused (`not-found` for what is somebody else's, too) and Unavailable.
         """
         (prepared,) = self.prepare_statements(speaker, [spoken])
-        if isinstance(prepared, KopuroError):
-            raise prepared
-        return self.admit(prepared)
+        return self.answer(prepared)
 
-    def prepare_statements(self, speaker: Speaker, spoken: Sequence[Spoken]) -> list[Admission | KopuroError]:
+    def prepare_statements(self, speaker: Speaker, spoken: Sequence[Spoken]) -> list[Prepared]:
         """For each statement what it would write, or why it is refused."""
         known = self._known_subjects(speaker.organization, spoken)
-        prepared: list[Admission | KopuroError] = []
+        prepared: list[Prepared] = []
         for one in spoken:
+            claim = one.claim and one.claim.understood_as(name_of(one.said), one.subject, one.said)
             try:
-                prepared.append(self._prepared_statement(speaker, one, known))
+                prepared.append(self._prepared_statement(speaker, one, known, claim))
             except (Refused, Unavailable) as error:
-                prepared.append(error)
+                prepared.append(Refusal(error=error, claim=claim))
         return prepared
 
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> Any:
@@ -199,7 +206,9 @@ class Handlers:
                 **{r: r for r in self._store.shared_with(transaction, referrals, organization)},
             }
 
-    def _prepared_statement(self, speaker: Speaker, spoken: Spoken, known: Mapping[str, str]) -> Admission:
+    def _prepared_statement(
+        self, speaker: Speaker, spoken: Spoken, known: Mapping[str, str], claim: Claim | None
+    ) -> Admission:
         if isinstance(spoken.said, Acceptance):
             # Not from somebody who was suspended since: the case would follow.
             require_good_standing(self._members, speaker.organization)
@@ -214,7 +223,7 @@ class Handlers:
             referral_id=referral_id,
             offer_id=spoken.subject if spoken.said.about_offer else None,
         )
-        return speaker.admission(*facts, referral_id=referral_id, claim=spoken.claim)
+        return speaker.admission(*facts, referral_id=referral_id, claim=claim)
 
     def _asked(self, spoken: Spoken, organization: str) -> str:
         if spoken.said.about_offer:
@@ -226,13 +235,17 @@ class Handlers:
             raise Refused("not-found", "There is no such referral for this organisation.")
         return spoken.subject
 
-    def _answered(self, claim: Claim | None) -> str | None:
-        if claim is None:
-            return None
+    def _answered(self, claims: Sequence[Claim]) -> Mapping[Claim | None, str]:
+        """What those claims were answered that repeat an earlier request."""
+        if not claims:
+            return {}
         with self._database.read() as transaction:
-            used = self._store.claimed(transaction, [claim])
-        fingerprint, answer_id = used.get((claim.organization, claim.key), ("", ""))
-        return answer_id if fingerprint == claim.fingerprint else None
+            used = self._store.claimed(transaction, claims)
+        return {
+            claim: known.answer_id
+            for claim in claims
+            if (known := used.get((claim.organization, claim.key))) and claim.repeats(known)
+        }
 
     def _record(
         self, transaction: Connection, groups: Sequence[Sequence[Admission]]
@@ -256,7 +269,7 @@ class Handlers:
         return results
 
 
-def _claim(admission: Admission, used: dict[tuple[str, str], tuple[str, str]]) -> Result | None:
+def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result | None:
     """What a repeated key is answered: the same again, or a conflict; None for what is new."""
     claim = admission.claim
     if claim is None:
@@ -264,9 +277,10 @@ def _claim(admission: Admission, used: dict[tuple[str, str], tuple[str, str]]) -
     place = (claim.organization, claim.key)
     known = used.get(place)
     if known is None:
-        used[place] = (claim.fingerprint, admission.id)
+        used[place] = UsedKey(
+            fingerprint=claim.fingerprint, understood=claim.understood, answer_id=admission.id
+        )
         return None
-    fingerprint, answer_id = known
-    if fingerprint == claim.fingerprint:
-        return answer_id
+    if claim.repeats(known):
+        return known.answer_id
     return Refused("idempotency-conflict", "This Idempotency-Key was used with another body.")

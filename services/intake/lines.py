@@ -1,23 +1,34 @@
 """NDJSON doors: a submission on each line, a result for each line, in the same order.
 
 A bad line is refused by itself; the good ones are admitted together, in one transaction. An empty line is
-counted and has no result.
+counted and has no result. A line without an `idempotency_key` of its own is known by the batch's
+`Idempotency-Key` and the line's number.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from contracts.errors import KopuroError, PointerError, Refused, Unavailable
+from contracts.errors import PointerError, Refused, Unavailable
 from contracts.identifiers import UUID_PATTERN
 from contracts.records import load
 from contracts.referral import ReferralSubmission
 from runtime.web.answer import Answer
 from runtime.web.request import parse_json
-from services.intake.domain.admission import Admission, Claim, Speaker, claim_of
+from services.intake.domain.admission import (
+    Claim,
+    Prepared,
+    Refusal,
+    Speaker,
+    claim_of,
+    claim_of_line,
+    require_batch_key,
+)
 from services.intake.domain.statement import STATEMENTS
 from services.intake.handlers import Handlers, Result, Spoken
 
@@ -29,48 +40,88 @@ _KEY = "idempotency_key"
 T = TypeVar("T")
 
 
-def submit_referrals(handlers: Handlers, speaker: Speaker, body: bytes) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The body of a batch. key: the request's Idempotency-Key, None without one."""
+
+    body: bytes
+    key: str | None
+
+    @classmethod
+    def of(cls, body: bytes, key: str | None) -> Batch:
+        """Raises Refused for a key nobody could repeat."""
+        return cls(body, require_batch_key(key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    organization: str
+    number: int
+    text: bytes
+    batch_key: str | None
+
+    def read(self, understand: Callable[[Any, Claim | None], T]) -> T | Refusal:
+        """What `understand` makes of the line's document and claim, or why the line is refused."""
+        # As long as the line's own key has not been found, the batch's counts.
+        claim = self._claim(None)
+        try:
+            document = parse_json(self.text)
+            key = document.pop(_KEY, None) if isinstance(document, dict) else None
+            if key is not None and not isinstance(key, str):
+                raise _incorrect(_KEY, "Not a text.")
+            claim = self._claim(key)
+            return understand(document, claim)
+        except Refused as error:
+            return Refusal(error=error, claim=claim)
+
+    def _claim(self, key: str | None) -> Claim | None:
+        if key is None and self.batch_key is not None:
+            return claim_of_line(self.organization, self.batch_key, self.number, self.text)
+        return claim_of(self.organization, key, self.text, pointer=f"/{_KEY}")
+
+
+def submit_referrals(handlers: Handlers, speaker: Speaker, batch: Batch) -> Answer:
     """A line is a referral as `POST /v1/referrals` takes it, and may carry an `idempotency_key`."""
 
-    def prepare(line: bytes) -> Admission | str:
-        document, claim = _document(speaker.organization, line)
+    def prepare(document: Any, claim: Claim | None) -> Prepared:
         return handlers.prepare_referral(speaker, load(ReferralSubmission, document, now=speaker.now), claim)
 
-    return _admit(handlers, _each(body, prepare))
+    return _answer(handlers, _each(speaker.organization, batch, prepare))
 
 
-def submit_statements(handlers: Handlers, speaker: Speaker, body: bytes) -> Answer:
+def submit_statements(handlers: Handlers, speaker: Speaker, batch: Batch) -> Answer:
     """A line is `{"submit": name, "offer_id" or "referral_id": subject, …the fields of its body}`."""
-    spoken = _each(body, lambda line: _statement(speaker, line))
+
+    def understand(document: Any, claim: Claim | None) -> Spoken:
+        return _statement(document, claim, speaker.now)
+
+    spoken = _each(speaker.organization, batch, understand)
     understood = [one for one in spoken.values() if isinstance(one, Spoken)]
     prepared = iter(handlers.prepare_statements(speaker, understood))
-    return _admit(
+    return _answer(
         handlers, {n: next(prepared) if isinstance(one, Spoken) else one for n, one in spoken.items()}
     )
 
 
-def _each(body: bytes, parse: Callable[[bytes], T]) -> dict[int, T | KopuroError]:
+def _each(
+    organization: str, batch: Batch, understand: Callable[[Any, Claim | None], T]
+) -> dict[int, T | Refusal]:
     """What each line comes to, by its number from 1. Raises Refused for too many lines."""
-    lines = body.split(b"\n", MAXIMUM_LINES)
+    lines = batch.body.split(b"\n", MAXIMUM_LINES)
     if len(lines) > MAXIMUM_LINES and lines.pop().strip():
         raise Refused("body-too-large", f"A batch has at most {MAXIMUM_LINES} lines.")
-    parsed: dict[int, T | KopuroError] = {}
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                parsed[number] = parse(line)
-            except (Refused, Unavailable) as error:
-                parsed[number] = error
+    understood: dict[int, T | Refusal] = {}
+    for number, text in enumerate(lines, start=1):
+        if text.strip():
+            understood[number] = _Line(organization, number, text, batch.key).read(understand)
         if number % _TURN == 0:
             time.sleep(0)  # others are served between the lines of a long batch
-    return parsed
+    return understood
 
 
-def _admit(handlers: Handlers, prepared: Mapping[int, Admission | Result]) -> Answer:
-    admitted = iter(handlers.admit_all([p for p in prepared.values() if isinstance(p, Admission)]))
-    return Answer.ndjson(
-        _result(number, next(admitted) if isinstance(p, Admission) else p) for number, p in prepared.items()
-    )
+def _answer(handlers: Handlers, prepared: Mapping[int, Prepared]) -> Answer:
+    results = handlers.answer_all(list(prepared.values()))
+    return Answer.ndjson(_result(number, result) for number, result in zip(prepared, results, strict=True))
 
 
 def _result(number: int, result: Result) -> dict[str, Any]:
@@ -80,16 +131,7 @@ def _result(number: int, result: Result) -> dict[str, Any]:
     return {"line": number, "status": 202, "id": result}
 
 
-def _document(organization: str, line: bytes) -> tuple[Any, Claim | None]:
-    document = parse_json(line)
-    key = document.pop(_KEY, None) if isinstance(document, dict) else None
-    if key is not None and not isinstance(key, str):
-        raise _incorrect(_KEY, "Not a text.")
-    return document, claim_of(organization, key, line, pointer=f"/{_KEY}")
-
-
-def _statement(speaker: Speaker, line: bytes) -> Spoken:
-    document, claim = _document(speaker.organization, line)
+def _statement(document: Any, claim: Claim | None, now: dt.datetime) -> Spoken:
     name = document.pop("submit", None) if isinstance(document, dict) else None
     kind = STATEMENTS.get(name) if isinstance(name, str) else None
     if kind is None:
@@ -98,7 +140,7 @@ def _statement(speaker: Speaker, line: bytes) -> Spoken:
     subject = document.pop(where, None)
     if not isinstance(subject, str) or re.fullmatch(UUID_PATTERN, subject) is None:
         raise _incorrect(where, "Not a UUID in lower case.")
-    return Spoken(said=load(kind, document, now=speaker.now), subject=subject, claim=claim)
+    return Spoken(said=load(kind, document, now=now), subject=subject, claim=claim)
 
 
 def _incorrect(name: str, detail: str) -> Refused:

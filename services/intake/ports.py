@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from contracts.queries import Question
-from services.intake.domain.admission import Admission, Claim
+from services.intake.domain.admission import Admission, Claim, UsedKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,8 +27,8 @@ class AdmissionStore(Protocol):
 
     def claimed(
         self, transaction: Connection, claims: Collection[Claim]
-    ) -> Mapping[tuple[str, str], tuple[str, str]]:
-        """For each (organisation, key) that was used before: its fingerprint and what was answered."""
+    ) -> Mapping[tuple[str, str], UsedKey]:
+        """For each (organisation, key) that was used before: for what, and what was answered."""
         ...
 
     def record(self, transaction: Connection, admissions: Sequence[Admission], now: dt.datetime) -> None:

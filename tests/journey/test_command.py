@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from contracts.records import plain
@@ -49,6 +50,47 @@ def test_a_referral_is_submitted_accepted_and_closed_from_the_command_line(
     stranger = _command(hub, STRANGER, "referral", "show", referral_id)
     assert (stranger.returncode, stranger.stdout) == (REFUSED, "")
     assert "Traceback" not in stranger.stderr
+
+
+@pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
+def test_documented_curl_line_then_command_under_one_key_is_one_referral(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    """docs/integrating.md, sections 3 and 5: either may repeat the other."""
+    sample = hub.network.referral(KEY)
+    file, sealed = tmp_path / "referral.json", tmp_path / "sealed.json"
+    file.write_text(json.dumps({**plain(sample.facts), "case": plain(sample.case)}), encoding="utf-8")
+    sealed.write_text(_command(hub, sample.sender, "case", "seal", str(file)).stdout, encoding="utf-8")
+
+    # curl's --data leaves the line ends of a file out.
+    body = sealed.read_text(encoding="utf-8").replace("\n", "")
+    first = _post(hub, sample.sender, "/v1/referrals", body, key="our-number-4711")
+    submit = ("referral", "submit", str(sealed), "--idempotency-key", "our-number-4711", "--json")
+    assert _run(hub, sample.sender, *submit) == first
+
+    acceptor, offer = hub.next_offer(hub.organization(sample.sender), first["id"])
+    answered = _post(hub, acceptor.id, f"/v1/offers/{offer}/accept", "{}", key="our-answer-4711")
+    accept = ("offer", "accept", offer, "--idempotency-key", "our-answer-4711", "--json")
+    assert _run(hub, acceptor.id, *accept) == answered
+    hub.organization(acceptor.id).await_message("case.released", first["id"])
+    acceptor.hub.complete(first["id"], "resolved")
+    recorded = [entry["type"] for entry in hub.history(first["id"], last="referral.completed")]
+    for once in ("referral.submitted", "answer.submitted", "offer.accepted"):
+        assert recorded.count(f"kopuro.{once}.v1") == 1
+
+
+def _post(hub: RunningHub, who: str, path: str, body: str, *, key: str) -> Any:
+    answer = httpx.post(
+        hub.address("intake") + path,
+        content=body.encode(),
+        headers={
+            "Authorization": f"Bearer {hub.token(who)}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": key,
+        },
+    )
+    assert answer.status_code == 202, answer.text
+    return answer.json()
 
 
 def _run(hub: RunningHub, who: str, *arguments: str) -> Any:

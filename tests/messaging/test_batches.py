@@ -17,7 +17,7 @@ from runtime.messaging.inbox import Inbox
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.parcels import pack
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.retries import MOST_ATTEMPTS, Retries, delay_after
+from runtime.messaging.retries import MOST_ATTEMPTS, delay_after
 from runtime.storage.database import Database, DatabaseUnavailable
 from tests.messaging.workshop import SECRET, START, TABLES, Workshop, deliveries, delivery, opened
 
@@ -208,16 +208,6 @@ def test_a_retry_that_turns_out_poisonous_is_parked(workshop: Workshop) -> None:
     workshop.processor.retry_due()
     assert len(workshop.parked()) == 1
     assert workshop.count(TABLES.retries) == 0
-
-
-def test_waiting_messages_can_be_brought_forward(workshop: Workshop) -> None:
-    workshop.faults["a"] = Unavailable("Not yet.")
-    workshop.processor.process(deliveries("a"))
-    with workshop.database.write() as transaction:
-        assert Retries(TABLES.retries, "somebody else").make_due(transaction, workshop.clock.now()) == 0
-        assert Retries(TABLES.retries, "letters").make_due(transaction, workshop.clock.now()) == 1
-    workshop.faults.clear()
-    assert workshop.processor.retry_due() == 1
 
 
 def test_without_a_database_nothing_is_recorded_and_the_caller_knows(workshop: Workshop) -> None:

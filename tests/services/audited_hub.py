@@ -16,6 +16,7 @@ from joserfc.jwk import OKPKey
 from contracts.envelope import Event
 from contracts.facts import Fact, OfferAccepted, ReplicaCompleted, TokenKeyChanged
 from contracts.topology import hub_topology
+from kopuro_client.tlog.tiles import split_entries
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import outgoing
 from runtime.messaging.ports import Outgoing
@@ -30,7 +31,7 @@ from services.audit.domain.checkpoint import Checkpoint
 from services.audit.domain.merkle import leaf_hash, root
 from services.audit.domain.note import Ed25519Verifier, open_note
 from services.audit.domain.tiles import ENTRIES as BUNDLES
-from services.audit.domain.tiles import Tile, tiles_between, unbundle
+from services.audit.domain.tiles import Tile, tiles_between
 from tests.processes import HUB, RunningService
 
 REFERRAL = new_id()
@@ -153,7 +154,7 @@ def read_published(directory: Path, verifier: Ed25519Verifier) -> tuple[Checkpoi
     for tile in tiles_between(0, checkpoint.size):
         content = _content(directory, tile)
         if tile.level == BUNDLES:
-            leaves += unbundle(content)[: tile.width]
+            leaves += split_entries(content, tile.path)[: tile.width]
             continue
         content = content[: tile.width * 32]
         if tile.level == 0:

@@ -17,6 +17,7 @@ from sqlalchemy import update
 
 from contracts.facts import CaseErased
 from contracts.topology import hub_topology
+from kopuro_client.tlog import verify_consistency, verify_inclusion
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters import DeadLetters
 from runtime.messaging.outbox import outgoing
@@ -24,7 +25,7 @@ from runtime.messaging.rabbit_browser import RabbitBrowsers
 from services.audit.adapters.sql_checks import SqlCheckRecord
 from services.audit.adapters.tables import ENTRIES, NODES
 from services.audit.domain.checkpoint import Checkpoint
-from services.audit.domain.merkle import leaf_hash, root, verify_consistency, verify_inclusion
+from services.audit.domain.merkle import leaf_hash, root
 from services.audit.domain.prefix import Prefix
 from services.audit.ports import Remembered
 from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said

@@ -426,6 +426,33 @@ def test_a_batch_of_statements_answers_each_line(hub: Hub) -> None:
     assert json.loads(again.text)["id"] == results[0]["id"]
 
 
+def test_batch_repeated_under_its_header_key_returns_first_ids(hub: Hub) -> None:
+    headers = {"Idempotency-Key": "a-batch"}
+    lines = [json.dumps(hub.body(sex=sex)).encode() for sex in ("female", "male", "other")]
+
+    def send(lines: list[bytes]) -> list[dict[str, Any]]:
+        answer = hub.ask("POST", "/v1/referrals:batch", headers=headers, content=b"\n".join(lines))
+        return [json.loads(line) for line in answer.iter_lines()]
+
+    first = send(lines)
+    assert {result["status"] for result in first} == {202}
+    assert send([line + b"\r" for line in lines]) == first
+    changed = send([lines[0], json.dumps(hub.body(sex="unknown")).encode(), lines[2]])
+    assert [result["status"] for result in changed] == [202, 409, 202]
+    assert [changed[0], changed[2]] == [first[0], first[2]]
+    withdrawals = [
+        json.dumps({"submit": "withdraw", "referral_id": result["id"], "reason": "other"}).encode()
+        for result in first
+    ]
+    said = [
+        hub.ask("POST", "/v1/submissions:batch", headers={"Idempotency-Key": "ends"}, content=body).text
+        for body in (b"\n".join(withdrawals), b"\r\n".join(withdrawals))
+    ]
+    assert said[0] == said[1]
+    long = {"Idempotency-Key": "x" * 251}
+    problem(hub.ask("POST", "/v1/referrals:batch", headers=long, content=lines[0]), 400, "invalid-parameter")
+
+
 def test_two_hundred_who_come_together_are_all_admitted(hub: Hub) -> None:
     before = hub.metric("kopuro_http_requests_total")
     bodies = [hub.body() for _ in range(200)]

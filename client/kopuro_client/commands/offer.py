@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import show_submitted
+from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 
 OFFER = Annotated[str, typer.Argument(metavar="OFFER", help="The offer's id, as the mailbox names it.")]
 
@@ -20,9 +20,10 @@ def group() -> typer.Typer:
     return commands
 
 
-def accept(session: Session, offer: OFFER) -> None:
+def accept(session: Session, offer: OFFER, idempotency_key: IDEMPOTENCY_KEY = None) -> None:
     """Accept an offer. If it was in time, the case is released to you."""
-    show_submitted(session.out, session.hub.accept(offer), "acceptance recorded")
+    accepted = session.hub.accept(offer, idempotency_key=idempotency_key)
+    show_submitted(session.out, accepted, "acceptance recorded")
 
 
 def decline(
@@ -38,6 +39,8 @@ def decline(
     note: Annotated[
         str | None, typer.Option(help="In words. Nothing about the person: it is not sealed.")
     ] = None,
+    idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Decline an offer, with a reason: the next candidate is asked at once."""
-    show_submitted(session.out, session.hub.decline(offer, reason, note=note), "answer recorded")
+    declined = session.hub.decline(offer, reason, note=note, idempotency_key=idempotency_key)
+    show_submitted(session.out, declined, "answer recorded")

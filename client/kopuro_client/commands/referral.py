@@ -14,7 +14,7 @@ from kopuro_client.commands.explanation import show_decisions
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import show_submitted
+from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
 from kopuro_client.errors import InvalidArgumentError
 
@@ -101,18 +101,22 @@ def withdraw(
     reason: Annotated[
         str, typer.Option(help="person_declined, placed_elsewhere, entered_in_error or other.")
     ],
+    idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Withdraw a referral you sent."""
-    show_submitted(session.out, session.hub.withdraw(referral, reason), "withdrawal recorded")
+    withdrawn = session.hub.withdraw(referral, reason, idempotency_key=idempotency_key)
+    show_submitted(session.out, withdrawn, "withdrawal recorded")
 
 
 def progress(
     session: Session,
     referral: REFERRAL,
     status: Annotated[str, typer.Argument(help="in_progress or on_hold.")] = "in_progress",
+    idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Report progress on a referral you accepted."""
-    show_submitted(session.out, session.hub.progress(referral, status), "progress recorded")
+    reported = session.hub.progress(referral, status, idempotency_key=idempotency_key)
+    show_submitted(session.out, reported, "progress recorded")
 
 
 def complete(
@@ -125,9 +129,11 @@ def complete(
             "or not_resolved."
         ),
     ],
+    idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Report the outcome of a referral you accepted."""
-    show_submitted(session.out, session.hub.complete(referral, outcome), "outcome recorded")
+    completed = session.hub.complete(referral, outcome, idempotency_key=idempotency_key)
+    show_submitted(session.out, completed, "outcome recorded")
 
 
 def note(
@@ -146,9 +152,10 @@ def note(
     )
 
 
-def revoke_consent(session: Session, referral: REFERRAL) -> None:
+def revoke_consent(session: Session, referral: REFERRAL, idempotency_key: IDEMPOTENCY_KEY = None) -> None:
     """Record that the person has taken the consent back."""
-    show_submitted(session.out, session.hub.revoke_consent(referral), "revocation recorded")
+    revoked = session.hub.revoke_consent(referral, idempotency_key=idempotency_key)
+    show_submitted(session.out, revoked, "revocation recorded")
 
 
 def explain(session: Session, referral: REFERRAL) -> None:

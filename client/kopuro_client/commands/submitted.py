@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from kopuro_client.commands.output import Output
 from kopuro_client.records import Accepted
+
+IDEMPOTENCY_KEY = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="Makes a repetition harmless: said twice with the same key, it takes effect once.",
+    ),
+]
 
 
 def show_submitted(out: Output, accepted: Accepted, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The log's Merkle tree: how it hashes, how it grows, what it can prove and how a proof is checked.
+"""The log's Merkle tree: how it hashes, how it grows, and what it can prove. Checking proofs is the client's.
 
 A **node** `(level, index)` is the perfect subtree over `2**level` leaves from leaf
 `index << level` on; level 0 are the leaves. It never changes once its leaves are there, so a store
@@ -32,7 +32,7 @@ Proof = tuple[bytes, ...]
 
 
 class ProofError(ValueError):
-    """A proof does not prove what it is said to prove, or what is asked for cannot be proved."""
+    """What is asked for cannot be proved."""
 
 
 class HashReader(Protocol):
@@ -218,80 +218,6 @@ def prove_consistency(size1: int, size2: int, read: HashReader) -> Proof:
     return tuple(_subtree_hash(*part, read) for part in reversed(parts))
 
 
-def verify_inclusion(leaf: bytes, index: int, tree_size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Return if leaf hash `leaf` is number `index` of the leaves under `root`, or raise ProofError.
-
-    The size is trusted as the root is: both come from one checkpoint. Source: RFC 9162 §2.1.3.2.
-    """
-    _check_hashes(leaf, root, *proof)
-    if not 0 <= index < tree_size:
-        raise ProofError(f"a tree of {tree_size} leaves has no leaf {index}")
-    node, last = index, tree_size - 1
-    digest = leaf
-    for sibling in proof:
-        if last == 0:
-            raise ProofError("the proof is longer than the tree is high")
-        if node & 1 or node == last:
-            digest = node_hash(sibling, digest)
-            node, last = _skip_missing_siblings(node, last)
-        else:
-            digest = node_hash(digest, sibling)
-        node, last = node >> 1, last >> 1
-    if last != 0:
-        raise ProofError("the proof ends before the root")
-    if digest != root:
-        raise ProofError("the proof leads to another root")
-
-
-def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes) -> None:
-    """Return if the leaves under `root1` begin those under `root2`, or raise ProofError.
-
-    Source: RFC 9162 §2.1.4.2, which leaves out the empty tree: here it is a prefix of every tree.
-    """
-    _check_hashes(root1, root2, *proof)
-    if not 0 <= size1 <= size2:
-        raise ProofError(f"a tree of {size1} leaves is no prefix of one of {size2}")
-    if size1 == 0 and root1 != EMPTY_ROOT:
-        raise ProofError("this is not the root of the empty tree")
-    if size1 == size2 and root1 != root2:
-        raise ProofError("two trees of one size have different roots")
-    if size1 in (0, size2):
-        if proof:
-            raise ProofError("there is nothing to prove, yet the proof is not empty")
-        return
-    hashes = list(proof)
-    if size1.bit_count() == 1:  # the old tree is one perfect subtree, left out of the proof
-        hashes.insert(0, root1)
-    if not hashes:
-        raise ProofError("the proof is empty")
-    node, last = size1 - 1, size2 - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
-    old = new = hashes[0]
-    for digest in hashes[1:]:
-        if last == 0:
-            raise ProofError("the proof is longer than the tree is high")
-        if node & 1 or node == last:
-            old, new = node_hash(digest, old), node_hash(digest, new)
-            node, last = _skip_missing_siblings(node, last)
-        else:
-            new = node_hash(new, digest)
-        node, last = node >> 1, last >> 1
-    if last != 0:
-        raise ProofError("the proof ends before the root")
-    if old != root1:
-        raise ProofError("the proof leads to another old root")
-    if new != root2:
-        raise ProofError("the proof leads to another new root")
-
-
-def _skip_missing_siblings(node: int, last: int) -> tuple[int, int]:
-    """Climb the right edge, where a left child has no sibling, to where `node` is a right child."""
-    while node and not node & 1:
-        node, last = node >> 1, last >> 1
-    return node, last
-
-
 def _left_width(width: int) -> int:
     """How many of `width` leaves the left child holds: the largest power of two below `width`."""
     return 1 << ((width - 1).bit_length() - 1)
@@ -313,9 +239,3 @@ def _fold(hashes: Sequence[bytes]) -> bytes:
     for left in hashes[-2::-1]:
         digest = node_hash(left, digest)
     return digest
-
-
-def _check_hashes(*hashes: bytes) -> None:
-    # Without this, bytes could move between two neighbours and leave the hash above them as it was.
-    if any(len(h) != HASH_BYTES for h in hashes):
-        raise ProofError("a hash has 32 bytes")

@@ -139,16 +139,3 @@ def bundle(leaves: Sequence[bytes]) -> bytes:
     if any(len(leaf) > MAX_LEAF_BYTES for leaf in leaves):
         raise ValueError("an entry has at most 65,535 bytes")
     return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
-
-
-def unbundle(content: bytes) -> list[bytes]:
-    """The leaves of an entry bundle. Raises ValueError for one that ends within an entry."""
-    leaves, at = [], 0
-    while at < len(content):
-        length = int.from_bytes(content[at : at + 2], "big")
-        leaf = content[at + 2 : at + 2 + length]
-        if len(content) - at < 2 or len(leaf) != length:
-            raise ValueError("the bundle ends within an entry")
-        leaves.append(leaf)
-        at += 2 + length
-    return leaves

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import sha256
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from contracts.errors import PointerError, Refused
+from contracts.jose import decoded, thumbprint
 from contracts.organization import SealingKey
 
 # Any scalar serves: clamped, it is a multiple of the cofactor, and takes a low-order point to zero.
@@ -30,19 +29,9 @@ def check_sealing_key(key: SealingKey, pointer: str = "") -> None:
         raise Refused("invalid-submission", "Nothing could be sealed to this key.", errors=errors)
 
 
-def thumbprint(x: str) -> str:
-    """The RFC 7638 thumbprint of the X25519 public key `x` (base64url)."""
-    canonical = f'{{"crv":"X25519","kty":"OKP","x":"{x}"}}'
-    return urlsafe_b64encode(sha256(canonical.encode()).digest()).rstrip(b"=").decode()
-
-
 def _can_be_sealed_to(x: str) -> bool:
-    point = urlsafe_b64decode(x + "=")
-    # A second spelling of the same bytes would have a second thumbprint.
-    if urlsafe_b64encode(point).rstrip(b"=").decode() != x:
-        return False
     try:
-        _PROBE.exchange(X25519PublicKey.from_public_bytes(point))
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(decoded(x)))
     except ValueError:
         return False
     return True

@@ -11,16 +11,17 @@ from sqlalchemy import Connection, delete, select, tuple_
 from runtime.storage.columns import microseconds
 from runtime.storage.statement import Statement
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, SUBMISSIONS
-from services.intake.domain.admission import Admission, Claim
+from services.intake.domain.admission import Admission, Claim, UsedKey
 from services.intake.ports import Submitted
 
 _CLAIMED = Statement(
-    "SELECT organization, key, fingerprint, answer_id FROM idempotency_keys"
+    "SELECT organization, key, fingerprint, understood, answer_id FROM idempotency_keys"
     " WHERE organization = ? AND key = ANY (?)"
 )
 _NEW_SUBMISSION = Statement("INSERT INTO submissions (referral_id, sender, submitted_at) VALUES (?, ?, ?)")
 _NEW_CLAIM = Statement(
-    "INSERT INTO idempotency_keys (organization, key, fingerprint, answer_id, used_at) VALUES (?, ?, ?, ?, ?)"
+    "INSERT INTO idempotency_keys (organization, key, fingerprint, understood, answer_id, used_at)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
 )
 _NEW_OFFER = Statement(
     "INSERT INTO offers (id, referral_id, organization) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
@@ -35,13 +36,13 @@ class SqlAdmissionStore:
 
     def claimed(
         self, transaction: Connection, claims: Collection[Claim]
-    ) -> Mapping[tuple[str, str], tuple[str, str]]:
+    ) -> Mapping[tuple[str, str], UsedKey]:
         """See `ports.AdmissionStore`."""
         wanted: dict[str, list[str]] = defaultdict(list)
         for claim in claims:
             wanted[claim.organization].append(claim.key)
         return {
-            (row[0], row[1]): (row[2], row[3])
+            (row[0], row[1]): UsedKey(fingerprint=row[2], understood=row[3], answer_id=row[4])
             for organization, keys in wanted.items()
             for row in _CLAIMED.run(transaction, organization, keys)
         }
@@ -55,7 +56,7 @@ class SqlAdmissionStore:
         _NEW_CLAIM.run_for_each(
             transaction,
             [
-                (claim.organization, claim.key, claim.fingerprint, admission.id, at)
+                (claim.organization, claim.key, claim.fingerprint, claim.understood, admission.id, at)
                 for admission in admissions
                 if (claim := admission.claim) is not None
             ],

@@ -24,7 +24,8 @@ IDEMPOTENCY_KEYS = Table(
     METADATA,
     Column("organization", String(100), primary_key=True),
     Column("key", String(255), primary_key=True),
-    Column("fingerprint", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),  # of the body's bytes
+    Column("understood", String(64)),  # of what they say; null: the key was used before this was kept
     Column("answer_id", String(36), nullable=False),
     Column("used_at", Instant, nullable=False),
     Index("idempotency_keys_used_at", "used_at"),

@@ -5,22 +5,51 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.envelope import Event
-from contracts.errors import PointerError, Refused
+from contracts.errors import KopuroError, PointerError, Refused
 from contracts.facts import Fact
+from contracts.records import canonical
 
 MAXIMUM_KEY = 255
+# A batch's key is stored with the number of a line behind it.
+_MAXIMUM_NUMBER = 9_999
+MAXIMUM_BATCH_KEY = MAXIMUM_KEY - len(f"\n{_MAXIMUM_NUMBER}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """An Idempotency-Key and the body it came with. fingerprint: SHA-256 of the body, hexadecimal."""
+    """An Idempotency-Key and the body it came with.
+
+    fingerprint: SHA-256 of the body's bytes, hexadecimal. understood: SHA-256 of what the body says, None
+    while that is not known: the body may be one that is refused.
+    """
 
     organization: str
     key: str
     fingerprint: str
+    understood: str | None = None
+
+    def understood_as(self, name: str, subject: str, record: object) -> Claim:
+        """The same claim, once it is known what is said (name), about what (subject), in which words."""
+        said = b"\n".join((name.encode(), subject.encode(), canonical(record)))
+        return replace(self, understood=hashlib.sha256(said).hexdigest())
+
+    def repeats(self, used: UsedKey) -> bool:
+        """Whether the key was used for the same: the same bytes, or bytes that say the same."""
+        return self.fingerprint == used.fingerprint or (
+            self.understood is not None and self.understood == used.understood
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsedKey:
+    """What is kept of a claim. understood: None for a key that was used before this was kept."""
+
+    fingerprint: str
+    understood: str | None
+    answer_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +67,17 @@ class Admission:
     claim: Claim | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A submission that is not admitted, and why. A repeated one still gets its first answer."""
+
+    error: KopuroError
+    claim: Claim | None
+
+
+Prepared = Admission | Refusal
+
+
 def claim_of(organization: str, key: str | None, body: bytes, *, pointer: str | None = None) -> Claim | None:
     """The claim of a request; None without a key. Raises Refused for a key nobody could repeat.
 
@@ -45,11 +85,35 @@ def claim_of(organization: str, key: str | None, body: bytes, *, pointer: str | 
     """
     if key is None:
         return None
-    if not key or len(key) > MAXIMUM_KEY or not key.isascii() or not key.isprintable():
-        detail = f"An Idempotency-Key has 1 to {MAXIMUM_KEY} printable ASCII characters."
+    _require_repeatable(key, MAXIMUM_KEY, pointer)
+    return Claim(organization=organization, key=key, fingerprint=hashlib.sha256(body).hexdigest())
+
+
+def claim_of_line(organization: str, batch_key: str, number: int, line: bytes) -> Claim:
+    """The claim of a line without a key of its own: the batch's key with the line's number, from 1.
+
+    No partner's key can equal it, since none may hold a line feed. batch_key: see `require_batch_key`.
+    """
+    return Claim(
+        organization=organization,
+        key=f"{batch_key}\n{number}",
+        fingerprint=hashlib.sha256(line).hexdigest(),
+    )
+
+
+def require_batch_key(key: str | None) -> str | None:
+    """The Idempotency-Key of a whole batch. Raises Refused for a key nobody could repeat."""
+    if key is not None:
+        _require_repeatable(key, MAXIMUM_BATCH_KEY, None)
+    return key
+
+
+def _require_repeatable(key: str, longest: int, pointer: str | None) -> None:
+    if not key or len(key) > longest or not key.isascii() or not key.isprintable():
+        batch = " for a batch" if longest == MAXIMUM_BATCH_KEY else ""
+        detail = f"An Idempotency-Key{batch} has 1 to {longest} printable ASCII characters."
         where = () if pointer is None else (PointerError(pointer=pointer, detail=detail),)
         raise Refused("invalid-parameter", detail, errors=where)
-    return Claim(organization=organization, key=key, fingerprint=hashlib.sha256(body).hexdigest())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -108,6 +108,12 @@ STATEMENTS: Mapping[str, type[Statement]] = {
     "note": Note,
     "revoke_consent": Revocation,
 }
+_NAMES = {kind: name for name, kind in STATEMENTS.items()}
+
+
+def name_of(said: Statement) -> str:
+    """The statement's name, as in STATEMENTS."""
+    return _NAMES[type(said)]
 
 
 def facts_said(

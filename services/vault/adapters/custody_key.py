@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from contracts.jose import LONGEST_SEALED, decoded, encoded, thumbprint
 from contracts.organization import SealingKey
 from services.vault.adapters import sealing
-from services.vault.domain.base64url import decoded, encoded
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.ports import UnusableKey
-
-_LONGEST_SEALED: Final = 1_048_576  # characters; what the door admits
 
 
 class CustodyKeyInMemory:
@@ -32,7 +30,7 @@ class CustodyKeyInMemory:
             usable = False
         if not usable:
             raise ValueError("the custody key is not a private X25519 JWK")
-        self._kid = sealing.thumbprint(x)
+        self._kid = thumbprint(x)
 
     @classmethod
     def read(cls, file: Path) -> CustodyKeyInMemory:
@@ -50,7 +48,7 @@ class CustodyKeyInMemory:
         if header["kid"] != self._kid:
             raise unreadable("The case is sealed to another key than this hub's custody key.")
         try:
-            if len(case.ciphertext) > _LONGEST_SEALED:
+            if len(case.ciphertext) > LONGEST_SEALED:
                 raise sealing.Unopened
             return sealing.opened(self._key, case.whole(), header)
         except sealing.Unopened:

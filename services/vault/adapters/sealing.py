@@ -19,11 +19,17 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from services.vault.domain.base64url import decoded, encoded
-from services.vault.domain.sealed import CONTENT_ENCRYPTION, KEY_MANAGEMENT
-
-_KEY, _IV, _TAG = 32, 12, 16  # bytes
-_WRAPPED_KEY = _KEY + 8
+from contracts.jose import (
+    CONTENT_ENCRYPTION,
+    CONTENT_KEY,
+    IV,
+    KEY_MANAGEMENT,
+    TAG,
+    WRAPPED_KEY,
+    decoded,
+    encoded,
+    thumbprint,
+)
 
 
 class Unopened(Exception):
@@ -35,7 +41,7 @@ def opened(key: X25519PrivateKey, compact: str, header: dict[str, Any]) -> bytes
     protected, *parts = compact.split(".")
     try:
         wrapped, iv, ciphertext, tag = map(decoded, parts)
-        if (len(wrapped), len(iv), len(tag)) != (_WRAPPED_KEY, _IV, _TAG):
+        if (len(wrapped), len(iv), len(tag)) != (WRAPPED_KEY, IV, TAG):
             raise Unopened
         epk = header["epk"]
         if (epk["kty"], epk["crv"]) != ("OKP", "X25519"):
@@ -62,17 +68,11 @@ def sealed(plaintext: bytes, recipient: str) -> str:
         "epk": {"kty": "OKP", "crv": "X25519", "x": x},
     }
     protected = encoded(orjson.dumps(header))
-    content_key, iv = token_bytes(_KEY), token_bytes(_IV)
+    content_key, iv = token_bytes(CONTENT_KEY), token_bytes(IV)
     wrapped = aes_key_wrap(_derived(ephemeral.exchange(key), b"", b""), content_key)
     encrypted = AESGCM(content_key).encrypt(iv, plaintext, protected.encode("ascii"))
-    parts = (encoded(wrapped), encoded(iv), encoded(encrypted[:-_TAG]), encoded(encrypted[-_TAG:]))
+    parts = (encoded(wrapped), encoded(iv), encoded(encrypted[:-TAG]), encoded(encrypted[-TAG:]))
     return ".".join((protected, *parts))
-
-
-def thumbprint(x: str) -> str:
-    """RFC 7638, of an X25519 public key (RFC 8037 §2)."""
-    members = f'{{"crv":"X25519","kty":"OKP","x":"{x}"}}'
-    return encoded(hashlib.sha256(members.encode("ascii")).digest())
 
 
 @lru_cache(maxsize=1024)
@@ -83,7 +83,7 @@ def _recipient(x: str) -> tuple[X25519PublicKey, str]:
 def _derived(shared: bytes, apu: bytes, apv: bytes) -> bytes:
     # NIST SP 800-56A §5.8.1 by way of RFC 7518 §4.6.2: one round of SHA-256 gives the 256 bits wanted.
     told = b"".join(map(_sized, (KEY_MANAGEMENT.encode("ascii"), apu, apv)))
-    return hashlib.sha256(_number(1) + shared + told + _number(8 * _KEY)).digest()
+    return hashlib.sha256(_number(1) + shared + told + _number(8 * CONTENT_KEY)).digest()
 
 
 def _sized(data: bytes) -> bytes:

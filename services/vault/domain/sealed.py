@@ -10,19 +10,12 @@ is useless without it, and whoever destroys `wrapped_key` has erased the case, w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from contracts.errors import Refused
-from services.vault.domain.base64url import decoded
-
-# An allow-list, not a default. No `zip`: what is compressed and encrypted tells about its content by its
-# length, and expands without bound.
-KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
-CONTENT_ENCRYPTION: Final = "A256GCM"
-# apu, apv: RFC 7518 §4.6.1. Anything else could change what the other members mean.
-_MEMBERS: Final = frozenset({"alg", "enc", "kid", "cty", "typ", "epk", "apu", "apv"})
+from contracts.jose import CONTENT_ENCRYPTION, HEADER_MEMBERS, KEY_MANAGEMENT, decoded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -56,7 +49,7 @@ class SealedCase:
             raise unreadable(f"The case must be sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}.")
         if "zip" in header:
             raise unreadable("The case must not be compressed before it is sealed.")
-        if not header.keys() <= _MEMBERS:
+        if not header.keys() <= HEADER_MEMBERS:
             raise unreadable("The header of the sealed case has members that are not understood here.")
         if not isinstance(header.get("kid"), str):
             raise unreadable("The header of the sealed case does not name its key (`kid`).")

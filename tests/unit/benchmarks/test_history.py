@@ -19,13 +19,14 @@ from benchmarks.ours import OurHub
 from benchmarks.quiet import until_quiet
 from benchmarks.reads import measure_reads
 from benchmarks.recording import Recording, record_loops
+from kopuro_client.tlog.tiles import split_entries
 from sandbox.broker import PrivateBroker
 from sandbox.hub_files import HUB, SERVICES
 from services.audit import reconcile
 from services.audit.adapters.directory_publication import DirectoryPublication
 from services.audit.adapters.signing_key import load_log_key
 from services.audit.domain.merkle import leaf_hash, root_at
-from services.audit.domain.tiles import ENTRIES, Tile, unbundle
+from services.audit.domain.tiles import ENTRIES, Tile
 from services.audit.handlers.published_log import PublishedLog
 from tests.servers import PostgresServer
 
@@ -100,7 +101,8 @@ def _check_published(hub: OurHub) -> None:
     assert root_at(size, published.node) == published.current.checkpoint.root
     content = published.file(Tile(level=ENTRIES, index=1))
     assert content is not None
-    assert [leaf_hash(leaf) for leaf in unbundle(content)] == [published.node(0, n) for n in range(256, 512)]
+    leaves = split_entries(content, "entries")
+    assert [leaf_hash(leaf) for leaf in leaves] == [published.node(0, n) for n in range(256, 512)]
 
 
 def test_the_referrals_are_spread_evenly_over_the_days() -> None:

@@ -202,6 +202,45 @@ def test_many_statements_go_in_one_request(hub: FakeHub, client: Kopuro) -> None
     assert [first, second] == statements
 
 
+def test_batch_of_statements_sends_its_key_in_the_header(hub: FakeHub, client: Kopuro) -> None:
+    path = "/intake/v1/submissions:batch"
+    body = b'{"line":1,"status":202,"id":"s1"}\n{"line":2,"status":202,"id":"s2"}\n'
+    hub.script("POST", path, BUSY, Answer(status=200, body=body))
+    statements = [
+        {"submit": "accept", "offer_id": "o1"},
+        {"submit": "accept", "offer_id": "o2", "idempotency_key": "mine"},
+    ]
+    client.submit_statements(statements, idempotency_key="monday")
+    first, second = hub.requests_to(path)
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"] == "monday"
+    assert [json.loads(line) for line in first.body.splitlines()] == statements
+
+
+def test_statement_with_null_key_gets_a_key(hub: FakeHub, client: Kopuro) -> None:
+    """The whole request is repeated while the hub is busy, so each line needs a key."""
+    path = "/intake/v1/submissions:batch"
+    hub.script("POST", path, Answer(status=200, body=b'{"line":1,"status":202,"id":"s1"}\n'))
+    client.submit_statements([{"submit": "accept", "offer_id": "o1", "idempotency_key": None}])
+    assert json.loads(hub.requests_to(path)[0].body)["idempotency_key"]
+
+
+KEYED: dict[str, Doing] = {
+    "offers/o1/accept": lambda c: c.accept("o1", idempotency_key="mine"),
+    "offers/o1/decline": lambda c: c.decline("o1", "language", idempotency_key="mine"),
+    "referrals/r1/withdraw": lambda c: c.withdraw("r1", "other", idempotency_key="mine"),
+    "referrals/r1/progress": lambda c: c.progress("r1", "on_hold", idempotency_key="mine"),
+    "referrals/r1/complete": lambda c: c.complete("r1", "resolved", idempotency_key="mine"),
+    "referrals/r1/consent/revoke": lambda c: c.revoke_consent("r1", idempotency_key="mine"),
+}
+
+
+@pytest.mark.parametrize("path", KEYED)
+def test_given_key_is_sent_with_a_statement(hub: FakeHub, client: Kopuro, path: str) -> None:
+    hub.script("POST", f"/intake/v1/{path}", SUBMITTED)
+    KEYED[path](client)
+    assert hub.requests_to(f"/intake/v1/{path}")[0].headers["idempotency-key"] == "mine"
+
+
 def test_many_messages_are_acknowledged_in_one_request(hub: FakeHub, client: Kopuro) -> None:
     path = "/delivery/v1/mailbox:acknowledge"
     hub.script("POST", path, answer({"items": []}))

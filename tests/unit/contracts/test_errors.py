@@ -14,6 +14,7 @@ from contracts.errors import (
     PointerError,
     Refused,
     Unavailable,
+    pointer,
     problem,
 )
 
@@ -28,6 +29,17 @@ def test_a_problem_has_the_members_of_rfc_9457() -> None:
         "status": 409,
         "detail": "The offer has expired.",
     }
+
+
+def test_pointer_is_escaped_as_rfc_6901_asks() -> None:
+    assert pointer(()) == ""
+    assert pointer(("consent", "given")) == "/consent/given"
+    assert pointer(("needs", 0, "a/b~c")) == "/needs/0/a~1b~0c"
+
+
+def test_pointer_to_a_very_long_name_stays_short() -> None:
+    """The name of an unknown member is the caller's own text."""
+    assert pointer(("x" * 10_000,)) == "/" + "x" * 64
 
 
 def test_a_problem_says_what_is_wrong_and_where() -> None:

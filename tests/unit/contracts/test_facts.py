@@ -8,7 +8,6 @@ import pytest
 
 from contracts.case import Case
 from contracts.facts import CATALOGUE, Fact
-from contracts.identifiers import hub_of
 from tests.golden_messages.examples import EXAMPLES
 
 FACTS = sorted(CATALOGUE.items())
@@ -55,7 +54,3 @@ def test_only_letters_carry_ciphertext(name: str, fact: type[Fact]) -> None:
     sealed = {field.name for field in dataclasses.fields(fact)} & {"case", "note"}  # type: ignore[arg-type]
     open_notes = {"kopuro.answer.submitted.v1", "kopuro.offer.declined.v1"}
     assert bool(sealed) == (fact.classification == "sealed" or name in open_notes)
-
-
-def test_the_hub_of_an_organisation_is_its_first_word() -> None:
-    assert hub_of("kg.osh-legal-aid") == "kg"

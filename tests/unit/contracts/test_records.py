@@ -15,7 +15,7 @@ from marshmallow.validate import Length, Range
 
 from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
-from contracts.records import Malformed, aware, dump, load, plain, pointer_errors, read
+from contracts.records import Malformed, aware, canonical, dump, load, plain, pointer_errors, read
 from contracts.referral import Consent, ReferralFacts
 from tests.golden_messages.examples import FACTS, ORGANIZATION
 from tests.unit.contracts.drawn_records import drawn
@@ -318,3 +318,22 @@ def test_facts_come_through_both_ways_in_as_they_were(record: ReferralFacts) -> 
 def test_an_organisation_comes_through_both_ways_in_as_it_was(record: Organization) -> None:
     assert load(Organization, plain(record)) == record
     assert read(Organization, orjson.loads(dump(record))) == record
+
+
+# --- the canonical form ---------------------------------------------------------------------------
+
+
+def test_canonical_form_is_sorted_and_leaves_defaults_out() -> None:
+    assert canonical(SAMPLE) == (
+        b'{"colour":"red","day":"2026-03-01","flag":true,"free":{"a":[1,null]},"inner":{"name":"x"},'
+        b'"inners":[{"name":"y"},{"name":"z"}],"maybe":null,"moment":"2026-03-01T12:00:00Z","number":3,'
+        b'"text":"abc"}'
+    )
+    assert canonical(dataclasses.replace(SAMPLE, made=Inner(name="own"))).count(b'"made":{"name":"own"}') == 1
+
+
+@given(drawn(ReferralFacts))
+def test_canonical_form_loads_as_the_same_record_and_ignores_member_order(record: ReferralFacts) -> None:
+    assert load(ReferralFacts, orjson.loads(canonical(record))) == record
+    reordered = dict(reversed(plain(record).items()))
+    assert canonical(load(ReferralFacts, reordered)) == canonical(record)

@@ -111,6 +111,14 @@ def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
     assert run("offer", "decline", "o1").code == 2  # a decline has a reason
 
 
+def test_answer_with_idempotency_key_sends_it(hub: FakeHub, run: Run) -> None:
+    for arguments in (["accept", "o1"], ["decline", "o1", "--reason", "language"]):
+        path = f"/intake/v1/offers/o1/{arguments[0]}"
+        hub.script("POST", path, SUBMITTED)
+        assert run("offer", *arguments, "--idempotency-key", "k1").code == 0
+        assert hub.requests_to(path)[0].headers["idempotency-key"] == "k1"
+
+
 def slow_silence() -> Answer:
     """An empty page after the second that was asked for, as a hub holds it."""
     threading.Event().wait(1.0)

@@ -120,7 +120,9 @@ def test_what_is_reported(hub: FakeHub, run: Run, arguments: list[str], path: st
     hub.script("POST", f"{REFERRALS}/r1/{path}", answer(SUBMITTED, status=202))
     assert run("referral", *arguments).out == "s1\n"
     assert run("referral", *arguments, "--json").json() == SUBMITTED
-    assert hub.requests_to(f"{REFERRALS}/r1/{path}")[0].json() == body
+    assert run("referral", *arguments, "--idempotency-key", "k1").code == 0
+    *_, keyed = hub.requests_to(f"{REFERRALS}/r1/{path}")
+    assert (keyed.json(), keyed.headers["idempotency-key"]) == (body, "k1")
 
 
 def test_a_note_goes_to_the_other_party(hub: FakeHub, run: Run) -> None:

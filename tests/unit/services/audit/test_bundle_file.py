@@ -11,10 +11,11 @@ import pytest
 import rfc8785
 
 from contracts.errors import Refused
+from kopuro_client.tlog import verify_inclusion
 from runtime.identifiers import new_id
 from services.audit.adapters.tables import OPENINGS
 from services.audit.bundle_file import bundle_file
-from services.audit.domain.merkle import leaf_hash, verify_inclusion
+from services.audit.domain.merkle import leaf_hash
 from services.audit.handlers import history
 from services.audit.handlers.published_log import COSIGNED
 from tests.unit.services.audit.logs import LogOnDatabase, event, events

@@ -7,10 +7,10 @@ import gzip
 import pytest
 
 from contracts.errors import Refused
+from kopuro_client.tlog.tiles import split_entries
 from runtime.web.answer import Answer
 from runtime.web.request import Request
 from services.audit import tile_api
-from services.audit.domain.tiles import unbundle
 from tests.unit.services.audit.logs import LogOnDatabase, events
 
 
@@ -48,7 +48,7 @@ def test_entries_are_compressed_for_who_takes_it(published: LogOnDatabase) -> No
     assert "Content-Encoding" not in plain.headers
     assert packed.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(packed.body) == plain.body
-    assert len(unbundle(plain.body)) == 256
+    assert len(split_entries(plain.body, "entries")) == 256
     assert packed.headers["ETag"] != plain.headers["ETag"]
     assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
     assert "Content-Encoding" not in get(published, "entries/000", accept_encoding="gzip;q=0").headers

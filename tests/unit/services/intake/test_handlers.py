@@ -27,7 +27,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox
 from runtime.storage.database import Database
 from services.intake.adapters.tables import MESSAGING
-from services.intake.domain.admission import Admission, Speaker, claim_of
+from services.intake.domain.admission import Admission, Refusal, Speaker, claim_of
 from services.intake.domain.statement import (
     Acceptance,
     Completion,
@@ -160,7 +160,7 @@ def test_an_unusable_database_is_unavailable(desk: Desk, tmp_path_factory: pytes
     prepared = desk.prepared()
     desk.handlers._commits._database = Database.open(f"sqlite:///{nowhere}")
     with pytest.raises(Unavailable):
-        desk.handlers.admit(prepared)
+        desk.handlers.answer(prepared)
 
 
 # --- Answers to offers ---------------------------------------------------------------------------
@@ -295,8 +295,9 @@ def test_many_statements_are_prepared_together_and_the_bad_ones_refused(desk: De
             Spoken(said=Progress(status=ProgressStatus.in_progress), subject=referral),
         ],
     )
-    assert isinstance(bad, Refused)
-    assert bad.slug == "not-found"
+    assert isinstance(bad, Refusal)
+    assert isinstance(bad.error, Refused)
+    assert bad.error.slug == "not-found"
     assert isinstance(accept, Admission)
     assert isinstance(report, Admission)
     assert desk.handlers.admit_all([accept, report]) == [accept.id, report.id]

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import text
+
 from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
+from services.intake.migrations import understood
+from tests.unit.services.intake.desk import Desk
+from tests.unit.services.intake.samples import OSH, claim
 
 
 def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
@@ -10,3 +17,19 @@ def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
     upgrade("services.intake", database)
     assert differences("services.intake", database) == []
     database.close()
+
+
+def test_migration_keeps_keys_that_an_earlier_build_stored(desk: Desk) -> None:
+    old = claim("k", b"body")
+    with desk.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        understood.downgrade()
+        connection.execute(
+            text(
+                "INSERT INTO idempotency_keys (organization, key, fingerprint, answer_id, used_at)"
+                " VALUES (:organization, 'k', :fingerprint, 'first', 0)"
+            ),
+            {"organization": OSH, "fingerprint": old.fingerprint},
+        )
+        understood.upgrade()
+    assert desk.submit(old) == "first"
+    assert differences("services.intake", desk.database) == []

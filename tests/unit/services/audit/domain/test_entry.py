@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import Defect
+from kopuro_client.tlog import verify_inclusion
 from services.audit.domain.entry import (
     MAX_LEAF_BYTES,
     Entry,
@@ -22,7 +23,7 @@ from services.audit.domain.entry import (
     leaf_bytes,
     organizations_of,
 )
-from services.audit.domain.merkle import Frontier, leaf_hash, verify_inclusion
+from services.audit.domain.merkle import Frontier, leaf_hash
 
 SALT = bytes(range(32))
 REFERRAL = "01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55"

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from kopuro_client import tlog
+from kopuro_client.tlog import verify_consistency, verify_inclusion
 from services.audit.domain.merkle import (
     EMPTY_ROOT,
     MAX_SIZE,
@@ -23,8 +25,6 @@ from services.audit.domain.merkle import (
     prove_inclusion,
     prove_inclusions,
     root,
-    verify_consistency,
-    verify_inclusion,
 )
 
 # The Certificate Transparency test vectors: eight leaves, the roots over the first 0 to 8 of them,
@@ -127,7 +127,7 @@ def forgeries(proof: Proof) -> Iterator[Proof]:
 def refused(verify: Callable[..., None], *claim: Any) -> bool:
     try:
         verify(*claim)
-    except ProofError:
+    except tlog.ProofError:
         return True
     return False
 

@@ -7,8 +7,9 @@ import random
 import pytest
 
 from contracts.errors import Defect, Refused
+from kopuro_client.tlog import verify_consistency, verify_inclusion
 from services.audit.adapters.tables import NODES
-from services.audit.domain.merkle import leaf_hash, verify_consistency, verify_inclusion
+from services.audit.domain.merkle import leaf_hash
 from tests.unit.services.audit.logs import LogOnDatabase, events
 
 SIZES = 70

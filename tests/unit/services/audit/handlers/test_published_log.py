@@ -7,7 +7,7 @@ import random
 import pytest
 
 from contracts.errors import Defect, Refused, Unavailable
-from services.audit.domain.merkle import verify_consistency, verify_inclusion
+from kopuro_client.tlog import verify_consistency, verify_inclusion
 from services.audit.handlers import published_log
 from services.audit.handlers.published_log import CHECKPOINT, PublishedLog
 from tests.unit.services.audit.logs import LogOnDatabase, events

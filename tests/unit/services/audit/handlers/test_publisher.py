@@ -7,11 +7,12 @@ from sqlalchemy import delete, update
 
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
+from kopuro_client.tlog.tiles import split_entries
 from runtime.identifiers import new_id
 from services.audit.adapters.tables import ENTRIES, NODES, PUBLICATION
 from services.audit.domain.chronology import Chronology
 from services.audit.domain.merkle import Frontier, leaf_hash, root
-from services.audit.domain.tiles import tiles_between, unbundle
+from services.audit.domain.tiles import tiles_between
 from services.audit.handlers.published_log import (
     CHECKPOINT,
     COSIGNED,
@@ -41,7 +42,7 @@ def assert_whole(publication: LogPublication, audit: LogOnDatabase) -> int:
         content = publication.read(tile.path)
         assert content is not None, tile.path
         if tile.path.startswith("tile/entries/"):
-            leaves += unbundle(content)
+            leaves += split_entries(content, "entries")
         else:
             assert len(content) == 32 * tile.width
     hashes = [leaf_hash(leaf) for leaf in leaves]

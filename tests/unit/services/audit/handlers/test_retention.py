@@ -12,11 +12,12 @@ from sqlalchemy import Connection, MetaData, select
 from sqlalchemy import event as listening
 
 from contracts.envelope import Envelope
+from kopuro_client.tlog import verify_inclusion
 from runtime.identifiers import new_id
 from runtime.storage.database import Database, DatabaseUnavailable
 from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.adapters.tables import CLOSURES, FACETS, MESSAGING, OPENINGS
-from services.audit.domain.merkle import leaf_hash, verify_inclusion
+from services.audit.domain.merkle import leaf_hash
 from services.audit.domain.retention import Closing
 from services.audit.domain.search import Search
 from services.audit.handlers import retention

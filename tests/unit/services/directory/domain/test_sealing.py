@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from dataclasses import replace
 
 import pytest
 
 from contracts.errors import Refused
+from contracts.jose import encoded, thumbprint
 from contracts.organization import SealingKey
-from services.directory.domain.sealing import check_sealing_key, thumbprint
+from services.directory.domain.sealing import check_sealing_key
 from tests.unit.services.directory.samples import new_sealing_key
-
-
-def encoded(point: bytes) -> str:
-    return urlsafe_b64encode(point).rstrip(b"=").decode()
 
 
 def test_a_real_key_with_its_thumbprint_passes() -> None:

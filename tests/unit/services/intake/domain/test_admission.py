@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
 from contracts.errors import Refused
 from contracts.facts import NoteSealed, NoteSubmitted
-from services.intake.domain.admission import claim_of
-from tests.unit.services.intake.samples import NOON, OSH, REFERRAL, sealed, speaker
+from services.intake.domain.admission import UsedKey, claim_of
+from services.intake.domain.statement import Acceptance
+from tests.unit.services.intake.samples import NOON, OFFER, OSH, REFERRAL, sealed, speaker
 
 FACTS = (
     NoteSubmitted(referral_id=REFERRAL, organization=OSH),
@@ -41,6 +43,21 @@ def test_a_claim_is_the_key_and_the_bodys_digest() -> None:
     assert (claim.organization, claim.key) == (OSH, "k")
     assert claim.fingerprint == hashlib.sha256(b"body").hexdigest()
     assert claim_of(OSH, None, b"body") is None
+
+
+def test_claim_repeats_same_bytes_or_same_understanding() -> None:
+    first = claim_of(OSH, "k", b"1")
+    assert first is not None
+    accepted = first.understood_as("accept", OFFER, Acceptance())
+    used = UsedKey(fingerprint=accepted.fingerprint, understood=accepted.understood, answer_id="a")
+    other = replace(first, fingerprint="of other bytes")
+    assert accepted.repeats(used)
+    assert first.repeats(used)  # not understood any more, and the same bytes
+    assert other.understood_as("accept", OFFER, Acceptance()).repeats(used)
+    assert not other.repeats(used)
+    for name, subject in (("revoke_consent", OFFER), ("accept", REFERRAL)):
+        assert not other.understood_as(name, subject, Acceptance()).repeats(used)
+    assert not other.repeats(replace(used, understood=None))
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "\u043a\u043b\u044e\u0447", "a\tb", "a\x7fb", "a\nb"])

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import string
 from base64 import b64decode, urlsafe_b64encode
 
 import pytest
 
 from contracts.errors import Refused
+from contracts.jose import decoded
 from kopuro_client.sealing import generate_key, public_key, seal
 from services.intake.domain.sealing import require_sealed, require_sealed_to
 from tests.unit.services.intake.samples import CUSTODY_KID, sealed, segment
 
 PARTS = sealed().split(".")
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
 
 def refusal(jwe: str, kid: str = CUSTODY_KID) -> Refused:
@@ -101,3 +104,22 @@ def test_garbage_is_refused_and_never_repeated(garbage: str) -> None:
     refused = refusal(garbage)
     said = refused.detail + refused.errors[0].detail
     assert len(garbage) < 9 or garbage not in said
+
+
+def with_spare_bits(part: str) -> str:
+    """The part with a last character that stands for more bits than there are left."""
+    return part[:-1] + ALPHABET[ALPHABET.index(part[-1]) + 1]
+
+
+@pytest.mark.parametrize("position", [0, 1, 3, 4])  # 12 bytes of IV leave no bits over
+def test_part_with_spare_bits_is_refused(position: int) -> None:
+    """The vault reads strictly: an admitted case of this kind could not be opened by anybody."""
+    parts = sealed(typ="JOSE").split(".")
+    parts[position] = with_spare_bits(parts[position])
+    with pytest.raises(ValueError, match="not base64url"):
+        decoded(parts[position])
+    refusal(".".join(parts))
+
+
+def test_ciphertext_of_impossible_length_is_refused() -> None:
+    refusal(".".join([*PARTS[:3], "AAAAA", PARTS[4]]))

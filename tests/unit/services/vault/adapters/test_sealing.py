@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from joserfc import jwe
 from joserfc.jwk import OKPKey
 
+from contracts.jose import CONTENT_ENCRYPTION, KEY_MANAGEMENT, decoded, encoded, thumbprint
 from services.vault.adapters import sealing
-from services.vault.adapters.sealing import Unopened, opened, sealed, thumbprint
-from services.vault.domain.base64url import decoded, encoded
-from services.vault.domain.sealed import CONTENT_ENCRYPTION, KEY_MANAGEMENT
+from services.vault.adapters.sealing import Unopened, opened, sealed
 
 ALGORITHMS = [KEY_MANAGEMENT, CONTENT_ENCRYPTION]
 RAW = bytes(range(1, 33))
@@ -55,7 +54,7 @@ def test_what_a_library_seals_is_opened_here(plaintext: bytes, apu: bytes, apv: 
 def test_the_wrapping_key_is_derived_as_the_rfc_derives_it(monkeypatch: pytest.MonkeyPatch) -> None:
     # RFC 7518 appendix C derives 128 bits for A128GCM; the construction is the same.
     monkeypatch.setattr(sealing, "KEY_MANAGEMENT", "A128GCM")
-    monkeypatch.setattr(sealing, "_KEY", 16)
+    monkeypatch.setattr(sealing, "CONTENT_KEY", 16)
     shared = bytes.fromhex("9e56d91d817135d372834283bf84269cfb316ea3da806a48f6daa7798cfe90c4")
     derived = sealing._derived(shared, b"Alice", b"Bob")
     assert encoded(derived[:16]) == "VqqN6vgjbSBcIijNcacQGg"

@@ -3,13 +3,19 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.jwk import OKPKey
 
-from services.vault.domain.base64url import decoded, encoded
+from contracts.jose import decoded, encoded, thumbprint
 
 
 @given(data=st.binary(max_size=100))
 def test_what_was_encoded_is_decoded_again(data: bytes) -> None:
     assert decoded(encoded(data)) == data
+
+
+def test_thumbprint_is_that_of_a_jose_library() -> None:
+    key = OKPKey.generate_key("X25519", private=False)
+    assert thumbprint(str(key.as_dict()["x"])) == key.thumbprint()
 
 
 def test_the_alphabet_is_that_of_urls_without_padding() -> None:
