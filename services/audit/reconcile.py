@@ -47,6 +47,7 @@ DELIVERED: Final = frozenset(
         "referral.withdrawn",
         "referral.failed",
         "referral.overdue",
+        "referral.acceptor_suspended",
     }
 )
 
