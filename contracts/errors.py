@@ -38,7 +38,9 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "offer-closed": ("The offer is no longer open", 409),
     "not-in-this-state": ("The referral's state does not allow that", 409),
     "not-a-party": ("Only the accepting organisation may say that", 403),
+    "precondition-failed": ("The record is not in the state that was named", 412),
     "body-too-large": ("The body is larger than allowed", 413),
+    "unsupported-media-type": ("The body is not of a supported media type", 415),
     "invalid-submission": ("The submission does not follow the contract", 422),
     "invalid-grant": ("The token request does not follow OAuth 2.0", 400),
     "case-not-sealed": ("The case is not sealed as the contract asks", 422),
@@ -46,6 +48,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "unknown-organization": ("No such organisation is known here", 422),
     "receiver-has-no-key": ("The receiving organisation has published no sealing key", 422),
     "bundle-too-large": ("The history is longer than one bundle holds", 422),
+    "precondition-required": ("Say which state of the record is to be changed", 428),
     "unavailable": ("The service cannot answer just now", 503),
     "internal": ("Something is wrong on our side", 500),
 }

@@ -124,6 +124,11 @@ class Organization:
     sealing_key: SealingKey | None = None
     services: Annotated[tuple[Service, ...], Length(max=200)] = ()
 
+    @property
+    def in_good_standing(self) -> bool:
+        """Whether it may send, accept and hold referrals: active, and vetted by the network."""
+        return self.active and self.vetting is Vetting.vetted
+
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:
         """Service ids are unique within their organisation."""

@@ -119,6 +119,7 @@ DELIVERY_KEYS = (
     "referral.withdrawn",
     "referral.failed",
     "referral.overdue",
+    "referral.acceptor_suspended",
     "answer.refused",
     "submission.refused",
     "case.refused",
@@ -139,7 +140,7 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "directory.requests": ("replica.requested",),
     "intake.directory": ("organization.changed", "token_key.changed"),
     "routing.directory": DIRECTORY_KEYS,
-    "delivery.directory": ("token_key.changed",),
+    "delivery.directory": ("organization.changed", "token_key.changed"),
     "vault.directory": ("organization.changed",),
     "audit.directory": ("token_key.changed",),
 }

@@ -324,6 +324,19 @@ class Kopuro:
             lambda after: cast("Page[Service]", self._connection.page(url, {**params, "after": after}))
         )
 
+    def update_organization(
+        self, organization_id: str, changes: Mapping[str, Any], *, revision: int | None = None
+    ) -> Organization:
+        """Change a part of one's own record by a JSON merge patch (RFC 7396): what is null is cleared.
+
+        revision: of the record that the changes were made from, the present one by default. Raises
+        RefusedError (`precondition-failed`) when somebody has changed the record since.
+        """
+        if revision is None:
+            revision = self.organization(organization_id)["revision"]
+        url = self._at("directory", "organizations", organization_id)
+        return cast(Organization, self._connection.patch(url, changes, revision=revision))
+
     def publish_key(self, key: Mapping[str, Any]) -> Jwk:
         """Publish one's own sealing key in the directory; of a private key only the public half is sent."""
         return cast(Jwk, self._connection.post(self._at("directory", "keys"), public_key(key)))

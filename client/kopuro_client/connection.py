@@ -58,6 +58,26 @@ class Connection:
             request = request.having(Idempotency_Key=idempotency_key)
         return json_object(self._send(request))
 
+    def patch(self, url: str, changes: object, *, revision: int) -> dict[str, Any]:
+        """The JSON object answered to a merge patch (RFC 7396) of the record at that revision.
+
+        Repeated like a reading: the hub makes the change once, and refuses it for a later revision.
+        """
+        return json_object(
+            self._send(
+                Request(
+                    method="PATCH",
+                    url=url,
+                    headers={
+                        "Content-Type": "application/merge-patch+json",
+                        "If-Match": f'"{revision}"',
+                    },
+                    content=json_body(changes),
+                    repeatable=True,
+                )
+            )
+        )
+
     def post_lines(self, url: str, lines: list[bytes], *, idempotency_key: str | None = None) -> bytes:
         """The NDJSON answered to NDJSON.
 

@@ -200,6 +200,7 @@ class Organization(TypedDict):
     languages: list[str]
     sealing_key: Jwk | None
     services: list[Service]
+    revision: int
 
 
 class Unplaced(TypedDict):

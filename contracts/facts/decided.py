@@ -69,7 +69,10 @@ class OfferRevoked(Fact):
     offer_id: OfferId
     organization: OrganizationId
     sender: OrganizationId
-    reason: Annotated[str, OneOf(["accepted_elsewhere", "withdrawn", "consent_revoked", "failed"])]
+    reason: Annotated[
+        str,
+        OneOf(["accepted_elsewhere", "withdrawn", "consent_revoked", "failed", "organization_suspended"]),
+    ]
 
 
 @fact("answer.refused")
@@ -156,3 +159,17 @@ class ReferralOverdue(Fact):
     sender: OrganizationId
     organization: OrganizationId
     due_at: dt.datetime
+
+
+@fact("referral.acceptor_suspended")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralAcceptorSuspended(Fact):
+    """The acceptor was suspended, left the network or became inactive while it held the referral.
+
+    It can no longer read the case. Nothing else changes by itself: a coordinator and the sender decide what
+    becomes of the person.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId

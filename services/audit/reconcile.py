@@ -48,6 +48,7 @@ DELIVERED: Final = frozenset(
         "referral.withdrawn",
         "referral.failed",
         "referral.overdue",
+        "referral.acceptor_suspended",
     }
 )
 

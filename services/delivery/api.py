@@ -1,4 +1,4 @@
-"""HTTP resources of delivery. An organisation sees its own mailbox and nothing else."""
+"""HTTP resources of delivery. An organisation sees its own mailbox; coordinators share one besides."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from contracts.records import load
 from runtime.web.answer import Answer
 from runtime.web.paging import NUMBER, encode_cursor, integer_of, limit_of, position_of
 from runtime.web.request import Request
+from services.delivery.domain.recipients import COORDINATORS
 from services.delivery.handlers import MailboxHandlers
 
 LONGEST_WAIT: Final = 30  # seconds
@@ -36,6 +37,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
         after=position[0] if position else 0,
         limit=limit_of(query),
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
+        shared=_shared(request),
     )
     return Answer.json(
         {
@@ -48,14 +50,15 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
 
 def acknowledge(handlers: MailboxHandlers, request: Request) -> Answer:
     """`POST /v1/mailbox/{message_id}/acknowledge`."""
-    handlers.acknowledge(request.principal.id, request.path_params["message_id"])
+    message_id = request.path_params["message_id"]
+    handlers.acknowledge(request.principal.id, message_id, shared=_shared(request))
     return Answer.empty()
 
 
 def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Answer:
     """`POST /v1/mailbox:acknowledge`: a result for each id, in the same order."""
     ids = load(Acknowledgements, request.json()).ids
-    results = handlers.acknowledge_all(request.principal.id, ids)
+    results = handlers.acknowledge_all(request.principal.id, ids, shared=_shared(request))
     return Answer.json(
         {"items": [_result(message_id, result) for message_id, result in zip(ids, results, strict=True)]}
     )
@@ -66,6 +69,11 @@ def case(handlers: MailboxHandlers, request: Request) -> Answer:
     referral_id = request.path_params["referral_id"]
     sealed = handlers.case(request.principal.id, referral_id)
     return Answer.json({"referral_id": referral_id, "case": sealed})
+
+
+def _shared(request: Request) -> tuple[str, ...]:
+    """The mailboxes that the caller reads besides its own: a coordinator reads the coordinators'."""
+    return (COORDINATORS,) if request.principal.has("coordinator") else ()
 
 
 def _result(message_id: str, result: bool | KopuroError) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.envelope import Envelope, Event, decode
@@ -10,6 +11,7 @@ from runtime.application import Application
 from runtime.foundation import lay
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.replica import Record
 from runtime.periodic import Periodic
 from runtime.settings import Settings
 from runtime.web.token_keys import TokenKeys
@@ -17,6 +19,7 @@ from runtime.web.tokens import TokenVerifier, issuer_of
 from services.delivery.adapters.bell import MailboxBell
 from services.delivery.adapters.case_letters import SqlCaseLetters
 from services.delivery.adapters.mailboxes import SqlMailboxes
+from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.bookkeeping import Bookkeeping
 from services.delivery.handlers import MailboxHandlers
@@ -43,6 +46,12 @@ def build(settings: Settings) -> Application:
     foundation = lay("delivery", settings, MESSAGING)
     database, messenger = foundation.database, foundation.messenger
     mailboxes, cases = SqlMailboxes(), SqlCaseLetters()
+    keys, standings = TokenKeys(), StandingsInMemory()
+
+    def absorb(records: Sequence[Record]) -> None:
+        keys.absorb(records)
+        standings.absorb(records)
+
     bell = MailboxBell(database, mailboxes)
     looks = Periodic("mailbox bell", bell.look, seconds=_SECONDS_BETWEEN_LOOKS)
     bookkeeping = Bookkeeping(
@@ -60,11 +69,11 @@ def build(settings: Settings) -> Application:
         bell=bell,
         clock=foundation.clock,
         after_commit=messenger.wake,
+        is_barred=standings.is_barred,
     )
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
     incoming = Incoming(mailboxes=mailboxes, cases=cases)
-    keys = TokenKeys()
-    directory, unready = messenger.replica(REPLICA, "delivery.directory", keys.absorb)
+    directory, unready = messenger.replica(REPLICA, "delivery.directory", absorb)
     return Application(
         name="delivery",
         settings=settings,

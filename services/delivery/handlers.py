@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -44,25 +44,34 @@ class MailboxHandlers:
         bell: Bell,
         clock: Clock,
         after_commit: Callable[[], None],
+        is_barred: Callable[[str], bool],
     ) -> None:
-        """after_commit: called when the outbox may have something to publish."""
+        """after_commit: called when the outbox may have something to publish.
+
+        is_barred: whether an organisation may no longer read the cases that it holds.
+        """
         self._database = database
         self._mailboxes = mailboxes
         self._cases = cases
         self._bell = bell
         self._clock = clock
+        self._is_barred = is_barred
         self._steps = GroupCommit[HandOut | Acknowledgement, Results](
             database, bookkeeping.write, after_commit=after_commit
         )
 
-    def page(self, organization: str, *, after: int, limit: int, wait: float) -> Page:
+    def page(
+        self, organization: str, *, after: int, limit: int, wait: float, shared: Sequence[str] = ()
+    ) -> Page:
         """The organisation's unacknowledged messages with a sequence above `after`.
 
+        shared: further mailboxes that the caller reads together with its own (a coordinator's).
         wait: seconds to hold an empty answer; less when something comes, or the process is ending.
         When this returns, it is on record that the messages which audit follows were handed out. Raises
         Unavailable.
         """
-        messages = self._waiting(organization, after=after, limit=limit, wait=wait)
+        mailboxes = tuple(dict.fromkeys((organization, *shared)))
+        messages = self._waiting(mailboxes, after=after, limit=limit, wait=wait)
         new = [m.sequence for m in messages if step(m.type, m.state, Step.hand_out) is not m.state]
         if new:
             # Handed out on record, not yet sent: if the answer is lost here, the message is still
@@ -73,24 +82,46 @@ class MailboxHandlers:
             last=messages[-1].sequence if messages else after,
         )
 
-    def acknowledge(self, organization: str, message_id: str) -> None:
+    def acknowledge(self, organization: str, message_id: str, *, shared: Sequence[str] = ()) -> None:
         """The message does not come again. Repeatable.
 
-        Raises Refused `not-found` unless the message is in the organisation's own mailbox, `conflict`
-        when audit follows it and it was never handed out, and Unavailable.
+        A message of a shared mailbox is acknowledged for everybody who reads it. Raises Refused `not-found`
+        unless the message is in one of the caller's mailboxes, `conflict` when audit follows it and it was
+        never handed out, and Unavailable.
         """
-        (result,) = self.acknowledge_all(organization, [message_id])
+        (result,) = self.acknowledge_all(organization, [message_id], shared=shared)
         if isinstance(result, KopuroError):
             raise result
 
-    def acknowledge_all(self, organization: str, message_ids: Sequence[str]) -> Results:
-        """The same for many messages in one transaction: for each True, or why not. Raises Unavailable."""
+    def acknowledge_all(
+        self, organization: str, message_ids: Sequence[str], *, shared: Sequence[str] = ()
+    ) -> Results:
+        """Acknowledges many messages: for each True, or why not. Raises Unavailable.
+
+        One transaction for each mailbox. shared: looked into for what the caller's own does not hold.
+        """
         if not message_ids:
             return ()
-        return self._steps.submit(Acknowledgement(organization=organization, message_ids=message_ids))
+        results = list(
+            self._steps.submit(Acknowledgement(organization=organization, message_ids=message_ids))
+        )
+        for mailbox in shared:
+            missing = [number for number, result in enumerate(results) if _is_missing(result)]
+            if missing:
+                ids = [message_ids[number] for number in missing]
+                found = self._steps.submit(Acknowledgement(organization=mailbox, message_ids=ids))
+                for number, result in zip(missing, found, strict=True):
+                    results[number] = result
+        return results
 
     def case(self, organization: str, referral_id: str) -> str:
-        """The case that was released to the organisation, sealed to it. Raises Refused `not-found`."""
+        """The case that was released to the organisation, sealed to it.
+
+        Raises Refused `not-found`, and `forbidden` while the organisation is suspended, has left the
+        network or is inactive.
+        """
+        if self._is_barred(organization):
+            raise Refused("forbidden", "Only active and vetted organisations may read a case.")
         with self._database.read() as transaction:
             case = self._cases.case_for(transaction, referral_id, organization)
         if case is None:
@@ -111,17 +142,39 @@ class MailboxHandlers:
         no_message_left = prune(self._database, messages)
         return prune(self._database, cases) and no_message_left
 
-    def _waiting(self, organization: str, *, after: int, limit: int, wait: float) -> list[Waiting]:
+    def _waiting(self, mailboxes: Sequence[str], *, after: int, limit: int, wait: float) -> list[Waiting]:
         deadline = time.monotonic() + wait
-        with self._bell.listening(organization) as ring:
+        with self._bell.listening(*mailboxes) as ring:
             while True:
                 # Cleared before the look: what comes after it rings.
                 ring.clear()
                 with self._database.read() as transaction:
-                    messages = self._mailboxes.waiting(
-                        transaction, organization, after=after, limit=limit, size=PAGE_SIZE
-                    )
+                    messages = merged(
+                        self._mailboxes.waiting(
+                            transaction, mailbox, after=after, limit=limit, size=PAGE_SIZE
+                        )
+                        for mailbox in mailboxes
+                    )[:limit]
                 left = deadline - time.monotonic()
                 if messages or left <= 0 or self._bell.stopped:
                     return messages
                 ring.wait(left)
+
+
+def merged(pages: Iterable[list[Waiting]]) -> list[Waiting]:
+    """The pages of several mailboxes as one, in the order of arrival.
+
+    Cut where the first of them ends: what is left of that mailbox must not be skipped by a cursor.
+    """
+    filled = [page for page in pages if page]
+    if len(filled) < 2:
+        return filled[0] if filled else []
+    end = min(page[-1].sequence for page in filled)
+    return sorted(
+        (message for page in filled for message in page if message.sequence <= end),
+        key=lambda message: message.sequence,
+    )
+
+
+def _is_missing(result: bool | KopuroError) -> bool:
+    return isinstance(result, Refused) and result.slug == "not-found"

@@ -156,6 +156,6 @@ class Bell(Protocol):
         """The process is ending: nobody is to wait any more."""
         ...
 
-    def listening(self, organization: str) -> AbstractContextManager[Ring]:
-        """A signal for as long as the context lasts."""
+    def listening(self, *mailboxes: str) -> AbstractContextManager[Ring]:
+        """One signal for all of the mailboxes, for as long as the context lasts."""
         ...

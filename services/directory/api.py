@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from contracts import vocabularies
-from contracts.canonical import LARGEST_INTEGER
 from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
 from contracts.records import plain
@@ -22,10 +21,11 @@ from services.directory.domain.amendment import Editor
 from services.directory.domain.client import SECRET_BYTES, Role
 from services.directory.domain.entry import Entry, Standing
 from services.directory.handlers import Handlers
+from services.directory.preconditions import conditional, precondition_of
 
 T = TypeVar("T")
 
-_REVISION: Final = re.compile(r'"?(\d{1,9})"?')
+MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 def token(handlers: Handlers, request: Request) -> Answer:
@@ -57,19 +57,35 @@ def organization(handlers: Handlers, request: Request) -> Answer:
 
 
 def put_organization(handlers: Handlers, request: Request) -> Answer:
-    """Replaces a record. `If-Match`, or the `revision` that was read with it, makes it conditional."""
-    document = request.json()
-    expected = _if_match(request)
-    if isinstance(document, dict) and "revision" in document:
-        # As it was read here: a record can be changed and sent back without taking anything out.
-        document = dict(document)
-        expected = _told_revision(document.pop("revision"), expected)
+    """Replaces a record. An existing one needs a precondition: see `preconditions.conditional`."""
+    document, precondition = conditional(request)
     wanted = admission.organization(document, handlers.clock.now())
     if wanted.id != request.path_params["id"]:
         where = PointerError(pointer="/id", detail="Not the id in the address.")
         raise Refused("invalid-submission", "The record is another organisation's.", errors=[where])
-    written = handlers.entries.put_organization(_editor(request), wanted, expected=expected)
+    written = handlers.entries.put_organization(
+        _editor(request), wanted, precondition=precondition, named=frozenset(document)
+    )
     return _single(written.standing, created=written.created)
+
+
+def patch_organization(handlers: Handlers, request: Request) -> Answer:
+    """Changes a part of a record by a JSON merge patch (RFC 7396); needs a precondition."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != MERGE_PATCH:
+        raise Refused("unsupported-media-type", f"A change of a part of a record is sent as {MERGE_PATCH}.")
+    patch, precondition = conditional(request)
+    if not isinstance(patch, dict):
+        where = PointerError(pointer="", detail="Not an object.")
+        raise Refused("invalid-submission", "A change of a record is an object.", errors=[where])
+    written = handlers.entries.patch_organization(
+        _editor(request),
+        request.path_params["id"],
+        patch,
+        precondition=precondition,
+        admit=lambda document: admission.organization(document, handlers.clock.now()),
+    )
+    return _single(written.standing)
 
 
 def services(handlers: Handlers, request: Request) -> Answer:
@@ -123,9 +139,12 @@ def agreements(handlers: Handlers, request: Request) -> Answer:
 
 
 def post_agreement(handlers: Handlers, request: Request) -> Answer:
-    """Enters an agreement, or replaces the one of that id."""
-    wanted = admission.agreement(request.json(), handlers.clock.now())
-    written = handlers.entries.put_agreement(_editor(request), wanted)
+    """Enters an agreement, or replaces the one of that id: that needs a precondition, as an organisation."""
+    document, precondition = conditional(request)
+    wanted = admission.agreement(document, handlers.clock.now())
+    written = handlers.entries.put_agreement(
+        _editor(request), wanted, precondition=precondition, named=frozenset(document)
+    )
     return _single(written.standing, created=written.created)
 
 
@@ -136,14 +155,17 @@ def keys(handlers: Handlers, request: Request) -> Answer:
 
 
 def post_key(handlers: Handlers, request: Request) -> Answer:
-    """Publishes the caller's sealing key, in place of the one before."""
+    """Publishes the caller's sealing key, in place of the one before. A precondition may be given."""
     key = admission.sealing_key(request.json())
-    handlers.entries.put_sealing_key(request.principal.id, key)
+    handlers.entries.put_sealing_key(request.principal.id, key, precondition=precondition_of(request))
     return Answer.json(key, status=201)
 
 
 def post_credential(handlers: Handlers, request: Request) -> Answer:
-    """Makes or rotates an OAuth client. This answer is the only place where its secret is ever shown."""
+    """Makes an OAuth client, or gives an existing one a new secret: that needs a precondition.
+
+    This answer is the only place where its secret is ever shown.
+    """
     wanted = admission.credential_request(request.json())
     secret = secrets.token_urlsafe(SECRET_BYTES)
     written = handlers.entries.put_client(
@@ -152,6 +174,7 @@ def post_credential(handlers: Handlers, request: Request) -> Answer:
         principal=wanted.principal,
         roles=wanted.roles,
         secret=secret,
+        precondition=precondition_of(request),
     )
     client = written.standing.entry
     body = {
@@ -161,7 +184,8 @@ def post_credential(handlers: Handlers, request: Request) -> Answer:
         "roles": client.roles,
         "revision": written.standing.revision,
     }
-    return Answer.json(body, status=201 if written.created else 200)
+    etag = {"ETag": f'"{written.standing.revision}"'}
+    return Answer.json(body, status=201 if written.created else 200, headers=etag)
 
 
 def _editor(request: Request) -> Editor:
@@ -203,22 +227,3 @@ def _code(request: Request, name: str, vocabulary: str) -> str | None:
     if code is not None and code not in vocabularies.codes(vocabulary):
         raise Refused("invalid-parameter", f"`{name}` is not a code of the vocabulary '{vocabulary}'.")
     return code
-
-
-def _if_match(request: Request) -> int | None:
-    """The revision in `If-Match`, bare or as the ETag we gave. RFC 9110 §13.1.1 also has `*`: any."""
-    text = request.headers.get("if-match", "*").strip()
-    if text == "*":
-        return None
-    match = _REVISION.fullmatch(text)
-    if match is None:
-        raise Refused("conflict", "`If-Match` is no revision of ours; send the ETag of what was read.")
-    return int(match[1])
-
-
-def _told_revision(told: object, expected: int | None) -> int:
-    is_revision = type(told) is int and 0 <= told <= LARGEST_INTEGER
-    if not is_revision or (expected is not None and told != expected):
-        where = PointerError(pointer="/revision", detail="Not the revision that this record was read at.")
-        raise Refused("invalid-submission", "The revision cannot be used.", errors=[where])
-    return cast("int", told)

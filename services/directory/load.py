@@ -5,8 +5,10 @@
 
 Each file is a JSON list of records as the HTTP API takes them; credentials are
 `{"client_id", "client_secret", "principal", "roles": [...]}`. Nothing is loaded unless every record of every
-file follows the contract. Records that are already so make no revision: loading twice is loading once. The
-service may run or not; the events wait in its outbox.
+file follows the contract and refers only to organisations that exist. Records that are already so make no
+revision: loading twice is loading once. A record of a file replaces the one that the directory has, except
+for a published sealing key, which stays where the file has none. The service may run or not; the events
+wait in its outbox.
 
 Exit status: 0 loaded, 1 a file or the database cannot be used, 2 wrong use.
 """
@@ -24,6 +26,7 @@ from typing import Any, TextIO
 from sqlalchemy.exc import ProgrammingError
 
 from contracts.errors import Refused
+from contracts.organization import Organization
 from runtime.clock import SystemClock
 from runtime.messaging.outbox import Outbox
 from runtime.storage.database import Database, DatabaseUnavailable
@@ -34,6 +37,7 @@ from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.client import Client
 from services.directory.domain.entry import Entry
+from services.directory.domain.references import wrong_references
 from services.directory.handlers.entries import Entries
 
 LOADER = "load"  # who changed it, in the revisions
@@ -81,6 +85,28 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
     return list(entries.values())
 
 
+def wrong_references_in(
+    database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[Entry]]]
+) -> list[Fault]:
+    """Where the files' records refer to organisations that are neither in them nor in the database."""
+    register = SqlRegister()
+    known = {entry.id: entry for _, entries in read for entry in entries if isinstance(entry, Organization)}
+    with database.read() as transaction:
+
+        def lookup(organization: str) -> Organization | None:
+            if organization in known:
+                return known[organization]
+            found = register.standing(transaction, Organization, [organization]).get(organization)
+            return None if found is None else found.entry
+
+        return [
+            Fault(file=files[name], index=index, pointer=error.pointer, detail=error.detail)
+            for name, entries in read
+            for index, entry in enumerate(entries)
+            for error in wrong_references(entry, lookup)
+        ]
+
+
 def _client(record: object) -> Client:
     return admission.credential(record).client()
 
@@ -97,6 +123,8 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
     """Loads the files by what they hold; gives the exit status."""
     faults: list[Fault] = []
     read = [(name, read_entries(files[name], admit, faults)) for name, admit in _FILES if name in files]
+    if not faults:
+        faults += wrong_references_in(database, files, read)
     if faults:
         err.writelines(f"{fault}\n" for fault in faults)
         err.write("Nothing was loaded.\n")

@@ -37,6 +37,10 @@ class DirectoryService(Service):
     def put_organization(self, request: Request) -> Answer:
         return api.put_organization(self.handlers, request)
 
+    @resource("PATCH", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
+    def patch_organization(self, request: Request) -> Answer:
+        return api.patch_organization(self.handlers, request)
+
     @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED})
     def services(self, request: Request) -> Answer:
         return api.services(self.handlers, request)

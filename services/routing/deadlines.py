@@ -1,4 +1,4 @@
-"""The timer: fires what is due, from rows with a deadline. An indexed poll; between polls it sleeps."""
+"""The timer: fires what is due, and acts on suspensions. An indexed poll; between polls it sleeps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ POLL_SECONDS = 0.25
 # After a restart the answers that came while nobody read them are read first.
 SECONDS_AFTER_START = 2.0
 POLLS_BETWEEN_RECALLS = 40
+# One second: an offer to an organisation that is suspended is revoked and made to another within five.
+POLLS_BETWEEN_STANDINGS = 4
 
 
 class DeadlineTimer:
@@ -44,6 +46,10 @@ class DeadlineTimer:
                 while self._handlers.fire_deadlines(self._clock.now()) >= DUE_AT_ONCE:
                     if self._stopping.is_set():
                         return
+                if polls % POLLS_BETWEEN_STANDINGS == 0:
+                    while self._handlers.act_on_suspensions(self._clock.now()) >= DUE_AT_ONCE:
+                        if self._stopping.is_set():
+                            return
                 if polls % POLLS_BETWEEN_RECALLS == 0:
                     self._handlers.recall()
             except KopuroError as error:

@@ -23,6 +23,7 @@ from services.routing.domain.observation import Observation, asked_between
 from services.routing.domain.policy import Policy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
+from services.routing.domain.standing import revoke_suspended, suspended_acceptor
 from services.routing.domain.step import Context, Step
 from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.view import decision_view, is_party, referral_view, summary
@@ -155,6 +156,43 @@ class Handlers:
             self._outbox.add(transaction, self._finish(transaction, batch))
         self._after_commit()
         return len(offers) + len(overdue)
+
+    def act_on_suspensions(self, now: dt.datetime) -> int:
+        """Revokes open offers to organisations that are no longer in good standing, reports what they hold.
+
+        Found by what the directory says now, not by its events: a crash or a full broker delays it and loses
+        nothing. Returns how many referrals were found; DUE_AT_ONCE or more may leave others for the next
+        call. Raises DatabaseUnavailable, and Unavailable when another process was faster.
+        """
+        barred = self._network.directory.barred()
+        with self._database.read() as transaction:
+            offered = self._store.offered_to(transaction, barred, DUE_AT_ONCE) if barred else []
+            held = self._store.held_by(transaction, barred, DUE_AT_ONCE) if barred else []
+            readmitted = self._store.noted_suspended(transaction) - barred
+        if not (offered or held or readmitted):
+            return 0
+        with self._database.write() as transaction:
+            batch = _Batch(self._store.load(transaction, {*offered, *held}), self._source, now)
+            self._settle(transaction)
+            context = self._context(now, batch.observed)
+            for referral_id in offered:
+                if (referral := batch.referral(referral_id)) is not None:
+                    batch.take(revoke_suspended(referral, context), cause=None)
+            reports = {
+                referral_id: fact
+                for referral_id in held
+                if (referral := batch.referral(referral_id)) is not None
+                and (fact := suspended_acceptor(referral, context)) is not None
+            }
+            acceptors = {referral_id: fact.organization for referral_id, fact in reports.items()}
+            for referral_id in sorted(self._store.note_suspended(transaction, acceptors)):
+                step = Step(referral=batch.referral(referral_id), facts=(reports[referral_id],))
+                batch.take(step, cause=None)
+            # Suspended once more, they are reported once more.
+            self._store.forget_suspended(transaction, readmitted)
+            self._outbox.add(transaction, self._finish(transaction, batch))
+        self._after_commit()
+        return max(len(offered), len(held))
 
     def recall(self) -> None:
         """Brings what is remembered of observations in line with what every process has written.
@@ -299,4 +337,10 @@ class Handlers:
             )
             return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
 
-        return Context(now=now, new_id=new_id, policy=self._policy, decide=decide_now)
+        return Context(
+            now=now,
+            new_id=new_id,
+            policy=self._policy,
+            decide=decide_now,
+            in_good_standing=self._network.directory.in_good_standing,
+        )

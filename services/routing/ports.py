@@ -50,6 +50,29 @@ class ReferralStore(Protocol):
         """Accepted referrals whose next report is due."""
         ...
 
+    def offered_to(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
+        """Referrals with an open offer to one of the organisations."""
+        ...
+
+    def held_by(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
+        """Accepted referrals whose acceptor is one of the organisations, without those that are noted."""
+        ...
+
+    def note_suspended(self, transaction: Connection, acceptors: Mapping[str, str]) -> set[str]:
+        """Notes that these referrals' acceptors are reported as suspended. acceptors: by referral id.
+
+        To be called after `load` of the referrals. Returns those of which that was not noted before.
+        """
+        ...
+
+    def noted_suspended(self, transaction: Connection) -> set[str]:
+        """The organisations of which anything is noted as by `note_suspended`."""
+        ...
+
+    def forget_suspended(self, transaction: Connection, organizations: Collection[str]) -> None:
+        """Forgets what `note_suspended` noted of the organisations: they are in good standing again."""
+        ...
+
     def view(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
         """Like `load`, for reading only."""
         ...

@@ -90,16 +90,19 @@ class CrashingDirectory(Crashing):
 
     def rename(self, url: str, name: str) -> httpx.Response | None:
         """Makes this OSH's name, whatever it was."""
-        return self._ask("PUT", url, f"/v1/organizations/{OSH}", organization_record(name=name))
+        record = organization_record(name=name)
+        return self._ask("PUT", url, f"/v1/organizations/{OSH}", record, {"If-Match": "*"})
 
     def rotate_credential(self, url: str) -> httpx.Response | None:
         """Asks for a new secret of OSH."""
         body = {"principal": OSH, "roles": ["partner"]}
-        return self._ask("POST", url, "/v1/credentials", body)
+        return self._ask("POST", url, "/v1/credentials", body, {"If-Match": "*"})
 
-    def _ask(self, method: str, url: str, path: str, body: Mapping[str, Any]) -> httpx.Response | None:
+    def _ask(
+        self, method: str, url: str, path: str, body: Mapping[str, Any], condition: Mapping[str, str]
+    ) -> httpx.Response | None:
         token = self.token(url, OPERATOR, SECRET).raise_for_status().json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", **condition}
         with suppress(httpx.TransportError):
             return httpx.request(method, url + path, headers=headers, json=dict(body), timeout=30)
         return None

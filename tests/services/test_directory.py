@@ -38,6 +38,7 @@ from tests.unit.services.directory.samples import (
 )
 
 NOWHERE = "amqp://nobody:nothing@127.0.0.1:1//"
+MERGE_PATCH = "application/merge-patch+json"
 SECRET = "an-invented-secret-of-at-least-32-characters"
 CREDENTIALS = [
     {"client_id": name, "client_secret": SECRET, "principal": name, "roles": [role]}
@@ -195,11 +196,59 @@ def test_a_change_made_from_an_older_revision_is_a_conflict(hub: Hub) -> None:
     record = hub.ask(OSH, "GET", path).json()
     revision = record.pop("revision")
     newer = {**record, "description": "A newer one."}
-    for tag in (str(revision + 1), f'"{revision - 1}"', "W/abc"):
-        problem(hub.ask(OSH, "PUT", path, json=newer, headers={"If-Match": tag}), 409, "conflict")
-    problem(hub.ask(OSH, "PUT", path, json={**newer, "revision": revision - 1}), 409, "conflict")
+    for tag in (str(revision + 1), f'"{revision - 1}"', "W/abc", f'W/"{revision}"'):
+        stale = hub.ask(OSH, "PUT", path, json=newer, headers={"If-Match": tag})
+        problem(stale, 412, "precondition-failed")
+    problem(hub.ask(OSH, "PUT", path, json={**newer, "revision": revision - 1}), 412, "precondition-failed")
+    problem(hub.ask(OSH, "PUT", path, json=newer, headers={"If-None-Match": "*"}), 412, "precondition-failed")
+    problem(hub.ask(OSH, "PUT", path, json=newer), 428, "precondition-required")
+    for headers in ({"If-None-Match": '"3"'}, {"If-None-Match": "*", "If-Match": "*"}):
+        problem(hub.ask(OSH, "PUT", path, json=newer, headers=headers), 400, "invalid-parameter")
+    assert hub.ask(OSH, "GET", path).json() == {**record, "revision": revision}
     answer = hub.ask(OSH, "PUT", path, json=newer, headers={"If-Match": f'"{revision}"'})
     assert answer.json()["revision"] == revision + 1
+
+
+def patched(hub: Hub, changes: Any, *, media_type: str = MERGE_PATCH, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return hub.ask(
+        OSH,
+        "PATCH",
+        f"/v1/organizations/{OSH}",
+        content=json.dumps(changes),
+        headers={"Content-Type": media_type, **named},
+    )
+
+
+def test_organization_changes_a_part_of_its_record(hub: Hub) -> None:
+    read = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}")
+    record, tag = read.json(), read.headers["ETag"]
+    problem(patched(hub, {"name": "New"}), 428, "precondition-required")
+    problem(patched(hub, {"name": "New"}, If_Match='"0"'), 412, "precondition-failed")
+    problem(patched(hub, {"name": "New"}, media_type="application/json"), 415, "unsupported-media-type")
+    problem(patched(hub, ["name"], If_Match=tag), 422, "invalid-submission")
+    problem(patched(hub, {"vetting": "left"}, If_Match=tag), 403, "forbidden")
+    assert hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json() == record
+    changed = patched(hub, {"profile": {"staff": 7}, "languages": ["ky"]}, If_Match=tag)
+    assert (changed.status_code, changed.headers["ETag"]) == (200, f'"{record["revision"] + 1}"')
+    assert changed.json() == {
+        **record,
+        "profile": {**record["profile"], "staff": 7},
+        "languages": ["ky"],
+        "revision": record["revision"] + 1,
+    }
+
+
+def test_put_without_the_sealing_key_does_not_delete_it(hub: Hub) -> None:
+    path = f"/v1/organizations/{OSH}"
+    hub.ask(OSH, "POST", "/v1/keys", json=plain(new_sealing_key())).raise_for_status()
+    record = hub.ask(OSH, "GET", path).json()
+    without = {name: value for name, value in record.items() if name != "sealing_key"}
+    refused = problem(hub.ask(OSH, "PUT", path, json=without), 422, "invalid-submission")
+    assert [error["pointer"] for error in refused["errors"]] == ["/sealing_key"]
+    assert hub.ask(OSH, "GET", path).json() == record
+    cleared = hub.ask(OSH, "PUT", path, json={**record, "sealing_key": None})
+    assert cleared.json()["sealing_key"] is None
 
 
 def test_what_the_network_says_and_what_others_say_is_not_a_partner_s_to_change(hub: Hub) -> None:
@@ -222,7 +271,9 @@ def test_an_operator_enters_and_vets(hub: Hub) -> None:
     record = organization_record("uz.new", country="UZ", vetting="applied")
     entered = hub.ask("kg.operator", "PUT", path, json=record)
     assert (entered.status_code, entered.json()["revision"]) == (201, 1)
-    vetted = hub.ask("kg.operator", "PUT", path, json={**record, "vetting": "vetted"})
+    vetted = hub.ask(
+        "kg.operator", "PUT", path, json={**record, "vetting": "vetted"}, headers={"If-Match": '"1"'}
+    )
     assert (vetted.status_code, vetted.json()["revision"]) == (200, 2)
 
 
@@ -288,16 +339,28 @@ def test_agreements_are_the_operators_and_everybody_reads_them(hub: Hub) -> None
     problem(hub.ask(OSH, "POST", "/v1/agreements", json=record), 403, "forbidden")
     posted = hub.ask("kg.operator", "POST", "/v1/agreements", json=record)
     assert (posted.status_code, posted.json()["revision"]) == (201, 1)
-    again = hub.ask("kg.operator", "POST", "/v1/agreements", json=record)
+    problem(hub.ask("kg.operator", "POST", "/v1/agreements", json=record), 428, "precondition-required")
+    again = hub.ask("kg.operator", "POST", "/v1/agreements", json=posted.json())
     assert (again.status_code, again.json()) == (200, posted.json())
+    stranger = {**posted.json(), "parties": [OSH, "kg.nobody"]}
+    refused = problem(
+        hub.ask("kg.operator", "POST", "/v1/agreements", json=stranger), 422, "unknown-organization"
+    )
+    assert [error["pointer"] for error in refused["errors"]] == ["/parties/1"]
     assert hub.ask(OSH, "GET", "/v1/agreements").json() == {"items": [posted.json()], "next": None}
 
 
 def test_a_secret_is_shown_once_and_the_one_before_is_worth_nothing(hub: Hub) -> None:
     wanted = {"principal": "kg.new-desk", "roles": ["partner"]}
+    unknown = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+    assert problem(unknown, 422, "unknown-organization")["errors"][0]["pointer"] == "/principal"
+    record = organization_record("kg.new-desk", services=[])
+    hub.ask("kg.operator", "PUT", "/v1/organizations/kg.new-desk", json=record).raise_for_status()
     problem(hub.ask(OSH, "POST", "/v1/credentials", json=wanted), 403, "forbidden")
     first = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
-    second = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+    problem(hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted), 428, "precondition-required")
+    rotate = {"If-Match": first.headers["ETag"]}
+    second = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted, headers=rotate)
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["client_id"] == second.json()["client_id"] == "kg.new-desk"
     assert hub.token_of("kg.new-desk", second.json()["client_secret"])

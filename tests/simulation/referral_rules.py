@@ -64,6 +64,8 @@ class _Replayed:
             case "referral.overdue":
                 assert self.status in HELD, f"overdue while {self.status}"
                 assert dt.datetime.fromisoformat(one.data["due_at"]) <= one.message.time
+            case "referral.acceptor_suspended":
+                assert self.status in HELD, f"its acceptor is suspended while {self.status}"
 
     def _answered(self, offer_id: str) -> None:
         (self.open_offers if offer_id in self.open_offers else self.expired_offers).remove(offer_id)

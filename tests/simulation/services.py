@@ -285,6 +285,7 @@ class Delivery(Service):
             bell=MailboxBell(self.database, mailboxes),
             clock=self.clock,
             after_commit=self.messenger.wake,
+            is_barred=lambda _: False,
         )
         incoming = Incoming(mailboxes=mailboxes, cases=cases)
         return [

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands import case, coordination, key, mailbox, offer, referral, verify, witness
+from kopuro_client.commands import (
+    case,
+    coordination,
+    key,
+    mailbox,
+    offer,
+    organization,
+    referral,
+    verify,
+    witness,
+)
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.export import export
 from kopuro_client.commands.history import bundle, checkpoint, history, log_key
@@ -58,6 +68,7 @@ def _application() -> typer.Typer:
         "offer": offer.group(),
         "case": case.group(),
         "key": key.group(),
+        "organization": organization.group(),
         "coordination": coordination.group(),
         "verify": verify.group(),
         "witness": witness.group(),

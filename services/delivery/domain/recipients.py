@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from contracts import facts
 from contracts.errors import Defect
@@ -27,8 +27,17 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
+    facts.ReferralAcceptorSuspended.type: _SENDER,
     facts.ReceiptsIssued.type: _CANDIDATE,  # each party's own
     facts.ReceiptIssued.type: _CANDIDATE,  # may have waited in the queue over an upgrade
+}
+
+# The shared mailbox of everybody who has the role `coordinator`. No organisation can have this id.
+COORDINATORS: Final = "coordinators"
+# What the coordinators are told as well: the fact's type, and the `reason` it must have (None: any).
+COORDINATED: Mapping[str, str | None] = {
+    facts.OfferRevoked.type: "organization_suspended",
+    facts.ReferralAcceptorSuspended.type: None,
 }
 
 # After these nobody needs the case any more.
@@ -36,7 +45,9 @@ CLOSINGS = frozenset({facts.ReferralCompleted.type, facts.ReferralWithdrawn.type
 
 
 def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The organisations whose mailboxes get the message, each once. data: of the CloudEvent.
+    """The mailboxes that get the message, each once: organisations' and the coordinators'.
+
+    data: of the CloudEvent.
 
     Raises Defect for a type without a place in the table: to tell nobody would be silence.
     """
@@ -44,4 +55,7 @@ def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     if fields is None:
         raise Defect(f"Nobody is named as a recipient of {fact_type}.")
     # None: a referral that ended before anybody had accepted it
-    return tuple(dict.fromkeys(data[field] for field in fields if data[field] is not None))
+    told = dict.fromkeys(data[field] for field in fields if data[field] is not None)
+    if fact_type in COORDINATED and COORDINATED[fact_type] in (None, data.get("reason")):
+        told[COORDINATORS] = None
+    return tuple(told)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from typing import Final
 
 from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
-from services.directory.domain.entry import Standing
+from services.directory.domain.entry import Entry, Standing
 
 # What the network says about an organisation, and the organisation cannot say about itself: that it was
 # vetted and by whom, what it is (consent forbids some kinds), whose part it is, where a case may be kept.
@@ -43,11 +44,23 @@ def permit_amendment(editor: Editor, present: Standing[Organization] | None, wan
         )
 
 
-def check_expected(present: Standing[Organization] | None, expected: int | None) -> None:
-    """Raises Refused `conflict` unless the record stands at the revision that the editor saw.
+def refuse_left_out(present: Entry, wanted: Entry, named: Collection[str]) -> None:
+    """A replacement must name every member that it changes.
 
-    expected: None when the editor does not say, 0 when there should be no record yet.
+    named: the members that the request holds. Raises Refused `invalid-submission` with a pointer for each
+    member that was left out and would fall back to its default: a key that is lost so excludes its owner.
     """
-    stands_at = 0 if present is None else present.revision
-    if expected is not None and expected != stands_at:
-        raise Refused("conflict", f"The record stands at revision {stands_at}: read it again.")
+    lost = [
+        field.name
+        for field in fields(present)
+        if field.name not in named and getattr(present, field.name) != getattr(wanted, field.name)
+    ]
+    if lost:
+        raise Refused(
+            "invalid-submission",
+            "The record would lose what was left out. Send all of it, or change a part of it with PATCH.",
+            errors=[
+                PointerError(pointer=f"/{name}", detail="Left out. To clear it, send it empty.")
+                for name in lost
+            ],
+        )

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Final, Generic
 
 from sqlalchemy import Connection
 
 from contracts.envelope import Event
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from contracts.organization import Agreement, Organization, SealingKey
+from contracts.records import plain
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
-from services.directory.domain.amendment import Editor, check_expected, permit_amendment
+from services.directory.domain.amendment import Editor, permit_amendment, refuse_left_out
 from services.directory.domain.client import Client, Role, client
 from services.directory.domain.entry import E, E_co, Entry, Revision, Standing, Subject, TokenKey, revise
 from services.directory.domain.full_state import full_state
+from services.directory.domain.precondition import (
+    ANY_REVISION,
+    Precondition,
+    check_precondition,
+    merge_patch,
+)
+from services.directory.domain.references import check_references
 from services.directory.ports import Register, ServiceIndex
 
 # Entries a transaction: a file of thousands must not keep a running service from writing.
 _BATCH: Final = 500
+# Every member of a record: whoever names them all leaves nothing out.
+MEMBERS: Final = frozenset(field.name for kind in (Organization, Agreement) for field in fields(kind))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,45 +69,106 @@ class Entries:
         self._committed = committed
 
     def put_organization(
-        self, editor: Editor, wanted: Organization, *, expected: int | None = None
+        self,
+        editor: Editor,
+        wanted: Organization,
+        *,
+        precondition: Precondition | None = None,
+        named: Collection[str] = MEMBERS,
     ) -> Written[Organization]:
-        """Replaces a record by another. expected: the revision the editor saw, None: any.
+        """Replaces a record by another. named: the members that the request holds.
 
-        Raises Refused `forbidden` with pointers, or `conflict`.
+        Raises Refused: `forbidden` and `invalid-submission` with pointers (see `refuse_left_out`),
+        `precondition-required`, `precondition-failed`, `unknown-organization`.
         """
 
         def decide(present: Standing[Organization] | None) -> Organization:
             permit_amendment(editor, present, wanted)
-            check_expected(present, expected)
-            return wanted
+            return _replaced(present, wanted, precondition, named)
 
         return self._write(Organization, wanted.id, decide, editor.id)
 
-    def put_sealing_key(self, organization: str, key: SealingKey) -> Written[Organization]:
-        """Publishes an organisation's own key. Raises Refused `not-found` where it has no record."""
+    def patch_organization(
+        self,
+        editor: Editor,
+        organization: str,
+        patch: Mapping[str, Any],
+        *,
+        precondition: Precondition | None = None,
+        admit: Callable[[object], Organization],
+    ) -> Written[Organization]:
+        """Changes a part of a record by a JSON merge patch (RFC 7396). admit: from JSON to a record.
+
+        Raises Refused: what `put_organization` raises, `not-found`, and what `admit` raises.
+        """
+
+        def decide(present: Standing[Organization] | None) -> Organization:
+            if not editor.operator and editor.id != organization:
+                raise Refused("forbidden", "An organisation may change its own record only.")
+            if present is None:
+                raise Refused("not-found", "The directory has no organisation of this id.")
+            wanted = admit(merge_patch(plain(present.entry), patch))
+            if wanted.id != organization:
+                where = PointerError(pointer="/id", detail="An id cannot be changed.")
+                raise Refused("invalid-submission", "The id of a record is for ever.", errors=[where])
+            permit_amendment(editor, present, wanted)
+            return _replaced(present, wanted, precondition, MEMBERS)
+
+        return self._write(Organization, organization, decide, editor.id)
+
+    def put_sealing_key(
+        self, organization: str, key: SealingKey, *, precondition: Precondition | None = None
+    ) -> Written[Organization]:
+        """Publishes an organisation's own key in place of the one before; the rest of the record stays.
+
+        precondition: of the whole record; without one the key is published whatever it replaces. Raises
+        Refused `not-found` where the organisation has no record, and `precondition-failed`.
+        """
 
         def decide(present: Standing[Organization] | None) -> Organization:
             if present is None:
                 raise Refused("not-found", "There is no organisation record to publish a key in.")
-            return replace(present.entry, sealing_key=key)
+            wanted = replace(present.entry, sealing_key=key)
+            return _replaced(present, wanted, precondition or ANY_REVISION, MEMBERS)
 
         return self._write(Organization, organization, decide, organization)
 
-    def put_agreement(self, editor: Editor, wanted: Agreement) -> Written[Agreement]:
-        """Enters an agreement, or replaces the one of that id."""
-        return self._write(Agreement, wanted.id, lambda _: wanted, editor.id)
+    def put_agreement(
+        self,
+        editor: Editor,
+        wanted: Agreement,
+        *,
+        precondition: Precondition | None = None,
+        named: Collection[str] = MEMBERS,
+    ) -> Written[Agreement]:
+        """Enters an agreement, or replaces the one of that id. Raises what `put_organization` raises."""
+
+        def decide(present: Standing[Agreement] | None) -> Agreement:
+            return _replaced(present, wanted, precondition, named)
+
+        return self._write(Agreement, wanted.id, decide, editor.id)
 
     def put_client(
-        self, editor: Editor, *, client_id: str, principal: str, roles: tuple[Role, ...], secret: str
+        self,
+        editor: Editor,
+        *,
+        client_id: str,
+        principal: str,
+        roles: tuple[Role, ...],
+        secret: str,
+        precondition: Precondition | None = None,
     ) -> Written[Client]:
         """Gives a client a new secret; the one before is worth nothing from the commit on.
 
-        Raises Refused `conflict` for a client id that is another principal's.
+        Raises Refused: `conflict` for a client id that is another principal's, `unknown-organization` for a
+        partner that the directory does not know, `precondition-required` for a client that exists,
+        `precondition-failed`.
         """
 
         def decide(present: Standing[Client] | None) -> Client:
             if present is not None and present.entry.principal != principal:
                 raise Refused("conflict", "This client id belongs to another principal.")
+            check_precondition(None if present is None else present.revision, precondition)
             return client(client_id=client_id, principal=principal, roles=roles, secret=secret)
 
         return self._write(Client, client_id, decide, editor.id)
@@ -119,14 +191,16 @@ class Entries:
         """Makes the entries what is wanted, in transactions of many; returns how many changed.
 
         For an operator's files: nobody's permission is asked. Repeatable: a crash between two
-        transactions is mended by doing it again.
+        transactions is mended by doing it again. A published sealing key is kept where the wanted record
+        has none: files are written before partners publish their keys.
         """
         changed = 0
         for batch in _batches(wanted):
             with self._database.write() as transaction:
                 self._register.hold(transaction)
                 standing = self._register.standing(transaction, kind, [entry.id for entry in batch])
-                revisions = revise(standing, batch, by=by, at=self._clock.now())
+                kept = [_with_published_key(entry, standing.get(entry.id)) for entry in batch]
+                revisions = revise(standing, kept, by=by, at=self._clock.now())
                 self._keep(transaction, revisions)
             self._committed()
             changed += len(revisions)
@@ -140,12 +214,19 @@ class Entries:
             standing = self._register.standing(transaction, kind, [entry_id])
             present = standing.get(entry_id)
             entry = decide(present)
+            before = None if present is None else present.entry
+            if before != entry:
+                check_references(before, entry, partial(self._organization, transaction))
             revisions = revise(standing, [entry], by=by, at=self._clock.now())
             self._keep(transaction, revisions)
         self._committed()
         if present is not None and not revisions:
             return Written(standing=present, created=False)
         return Written(standing=Standing(revision=revisions[0].number, entry=entry), created=present is None)
+
+    def _organization(self, transaction: Connection, organization: str) -> Organization | None:
+        found = self._register.standing(transaction, Organization, [organization]).get(organization)
+        return None if found is None else found.entry
 
     def _keep(self, transaction: Connection, revisions: Sequence[Revision[Any]]) -> None:
         if not revisions:
@@ -173,6 +254,26 @@ class Entries:
                         data=fact,
                     )
                 )
+
+
+def _replaced(
+    present: Standing[E] | None, wanted: E, precondition: Precondition | None, named: Collection[str]
+) -> E:
+    if present is not None:
+        if present.entry == wanted and precondition is not None and not precondition.absent:
+            # Repeated because its answer was lost: RFC 9110 §13.1.1 lets it succeed. Nothing is overwritten.
+            return wanted
+        check_precondition(present.revision, precondition)
+        refuse_left_out(present.entry, wanted, named)
+    else:
+        check_precondition(None, precondition)
+    return wanted
+
+
+def _with_published_key(wanted: E, present: Standing[E] | None) -> E:
+    if present is None or not isinstance(wanted, Organization) or wanted.sealing_key is not None:
+        return wanted
+    return replace(wanted, sealing_key=present.entry.sealing_key)
 
 
 def _batches(entries: Sequence[E]) -> Iterator[Sequence[E]]:

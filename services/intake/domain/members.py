@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contracts.codes import Vetting
 from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
 
@@ -26,7 +25,7 @@ def member_of(organization: Organization) -> Member:
     """What the door keeps of an organisation's record."""
     return Member(
         id=organization.id,
-        in_good_standing=organization.active and organization.vetting is Vetting.vetted,
+        in_good_standing=organization.in_good_standing,
         kid=organization.sealing_key.kid if organization.sealing_key else None,
     )
 

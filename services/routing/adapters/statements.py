@@ -44,6 +44,16 @@ OBSERVED = Statement(
     "SELECT organization, answered, expired, answer_seconds, held, asked FROM observations"
     " WHERE organization = ANY (?)"
 )
+# The condition is that of the index `offers_open`.
+OFFERED_TO = Statement(
+    "SELECT DISTINCT referral_id FROM offers WHERE state = 'open' AND organization = ANY (?) LIMIT ?"
+)
+# The condition on the status is that of the index `referrals_held`.
+HELD_BY = Statement(
+    "SELECT id FROM referrals WHERE acceptor = ANY (?) AND status IN ('accepted', 'in_progress', 'on_hold')"
+    " AND NOT EXISTS (SELECT 1 FROM suspended_acceptors AS noted"
+    " WHERE noted.referral_id = referrals.id AND noted.organization = referrals.acceptor) LIMIT ?"
+)
 # The condition is that of the index `offers_deadline`.
 DUE_OFFERS = Statement(
     "SELECT referral_id, id FROM offers WHERE state = 'open' AND deadline <= ? ORDER BY deadline LIMIT ?"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
@@ -17,7 +17,14 @@ from contracts.referral import ReferralFacts
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import statements
 from services.routing.adapters.pages import UNDER_WAY, page_of
-from services.routing.adapters.tables import DECISIONS, OBSERVATIONS, OFFERS, REFERRALS, TIMELINE
+from services.routing.adapters.tables import (
+    DECISIONS,
+    OBSERVATIONS,
+    OFFERS,
+    REFERRALS,
+    SUSPENDED_ACCEPTORS,
+    TIMELINE,
+)
 from services.routing.domain.decision import Decision
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
@@ -57,6 +64,37 @@ class SqlReferralStore:
             referral_id
             for (referral_id,) in statements.DUE_REFERRALS.run(transaction, microseconds(now), limit)
         ]
+
+    def offered_to(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
+        """See `ports.ReferralStore`."""
+        rows = statements.OFFERED_TO.run(transaction, sorted(organizations), limit)
+        return [referral_id for (referral_id,) in rows]
+
+    def held_by(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
+        """See `ports.ReferralStore`."""
+        rows = statements.HELD_BY.run(transaction, sorted(organizations), limit)
+        return [referral_id for (referral_id,) in rows]
+
+    def note_suspended(self, transaction: Connection, acceptors: Mapping[str, str]) -> set[str]:
+        """See `ports.ReferralStore`."""
+        noted = select(SUSPENDED_ACCEPTORS).where(SUSPENDED_ACCEPTORS.c.referral_id.in_(acceptors))
+        known = {(row.referral_id, row.organization) for row in transaction.execute(noted)}
+        new = {pair for pair in acceptors.items() if pair not in known}
+        if new:
+            transaction.execute(
+                SUSPENDED_ACCEPTORS.insert(),
+                [{"referral_id": referral, "organization": acceptor} for referral, acceptor in sorted(new)],
+            )
+        return {referral_id for referral_id, _ in new}
+
+    def noted_suspended(self, transaction: Connection) -> set[str]:
+        """See `ports.ReferralStore`."""
+        return set(transaction.execute(select(SUSPENDED_ACCEPTORS.c.organization).distinct()).scalars())
+
+    def forget_suspended(self, transaction: Connection, organizations: Collection[str]) -> None:
+        """See `ports.ReferralStore`."""
+        table = SUSPENDED_ACCEPTORS
+        transaction.execute(delete(table).where(table.c.organization.in_(organizations)))
 
     def timeline(self, transaction: Connection, referral_id: str) -> list[TimelineEntry]:
         """See `ports.ReferralStore`."""

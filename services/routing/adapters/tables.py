@@ -11,6 +11,8 @@ METADATA = MetaData()
 MESSAGING = messaging_tables(METADATA)
 REPLICA = replica_table(METADATA)
 
+_HELD = text("status IN ('accepted', 'in_progress', 'on_hold')")
+
 REFERRALS = Table(
     "referrals",
     METADATA,
@@ -33,6 +35,8 @@ REFERRALS = Table(
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),
+    # What an organisation holds when it is suspended.
+    Index("referrals_held", "acceptor", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 
 OFFERS = Table(
@@ -53,6 +57,13 @@ OFFERS = Table(
     Index(
         "offers_deadline",
         "deadline",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+    # The open offers of an organisation that is suspended, however many it has had.
+    Index(
+        "offers_open",
+        "organization",
         sqlite_where=text("state = 'open'"),
         postgresql_where=text("state = 'open'"),
     ),
@@ -89,4 +100,13 @@ OBSERVATIONS = Table(
     Column("answer_seconds", RowNumber, nullable=False),
     Column("held", Integer, nullable=False),
     Column("asked", Integer, nullable=False),
+)
+
+# Accepted referrals whose acceptor was reported as suspended: once for each time that it is.
+SUSPENDED_ACCEPTORS = Table(
+    "suspended_acceptors",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("organization", String(100), primary_key=True),
+    Index("suspended_acceptors_organization", "organization"),
 )

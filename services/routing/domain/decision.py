@@ -21,6 +21,7 @@ class Trigger(StrEnum):
     submitted = "submitted"
     declined = "declined"
     expired = "expired"
+    organization_suspended = "organization_suspended"
     placed_by_coordinator = "placed_by_coordinator"
 
 

@@ -70,6 +70,7 @@ class Directory:
         self.version = 0
         self._organizations: dict[str, Organization] = {}
         self._vetted: set[str] = set()
+        self._barred: set[str] = set()
         self._offerings: dict[str, tuple[Offering, ...]] = {}
         # (need or group, region or country) -> (organisation, place among its services) -> offering
         self._index: dict[tuple[str, str], dict[tuple[str, int], Offering]] = {}
@@ -92,6 +93,10 @@ class Directory:
             self._vetted.add(organization.id)
         else:
             self._vetted.discard(organization.id)
+        if organization.in_good_standing:
+            self._barred.discard(organization.id)
+        else:
+            self._barred.add(organization.id)
         self._offerings[organization.id] = offerings
         for number, offering in enumerate(offerings):
             place = (organization.id, number)
@@ -111,6 +116,14 @@ class Directory:
     def organization(self, organization_id: str) -> Organization | None:
         """The organisation of that id."""
         return self._organizations.get(organization_id)
+
+    def barred(self) -> frozenset[str]:
+        """The organisations that are suspended, have left, are inactive or were never vetted."""
+        return frozenset(self._barred)
+
+    def in_good_standing(self, organization_id: str) -> bool:
+        """False for the organisations of `barred`. One that is not known here has lost nothing yet."""
+        return organization_id not in self._barred
 
     def with_parents(self, organization: Organization) -> Iterator[Organization]:
         """The organisation, the one it is a branch of, and so on up, as far as they are known."""

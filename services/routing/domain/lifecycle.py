@@ -38,6 +38,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
 from services.routing.domain.offering import ask_next, place, revoke_open, with_offer
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.step import Context, Step
 
 CONSENT_REVOKED = "consent_revoked"
@@ -57,6 +58,8 @@ def apply(referral: Referral | None, event: Event[Fact], context: Context) -> St
     try:
         match said:
             case AnswerSubmitted():
+                if said.answer is Answer.accept and not context.in_good_standing(said.organization):
+                    return _refuse_suspended(referral, said, event.id, context)
                 return _answer(referral, said, event.time, context)
             case ProgressSubmitted():
                 return _progress(referral, said, context)
@@ -159,6 +162,15 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
         # The next one was asked when the offer expired.
         return Step(referral=after, facts=(told,), observed=observed)
     return ask_next(after, Trigger.declined, context, (told,), observed)
+
+
+def _refuse_suspended(
+    referral: Referral, said: AnswerSubmitted, submission_id: str, context: Context
+) -> Step:
+    """An organisation that may no longer take part would get the case with its acceptance."""
+    step = revoke_suspended(referral, context)
+    refused = Refused("offer-closed", "The organisation is not active and vetted: it cannot accept.")
+    return replace(step, facts=(*step.facts, _refusal(said, submission_id, refused)))
 
 
 def _accept(referral: Referral, accepted: Offer, seen: Observation, context: Context) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from contracts.codes import ReferralStatus
@@ -105,10 +105,12 @@ def _open_offers(
     return referral, tuple(facts)
 
 
-def revoke_open(referral: Referral, reason: str, now: dt.datetime) -> tuple[Referral, tuple[Fact, ...]]:
-    """Takes back every open offer."""
+def revoke_open(
+    referral: Referral, reason: str, now: dt.datetime, offers: Iterable[Offer] | None = None
+) -> tuple[Referral, tuple[Fact, ...]]:
+    """Revokes open offers: those given, or every one. Raises Refused `offer-closed` for a closed one."""
     facts: list[Fact] = []
-    for offer in referral.open_offers:
+    for offer in referral.open_offers if offers is None else offers:
         referral = with_offer(referral, close(offer, OfferEvent.revoke, now, reason), now)
         facts.append(
             OfferRevoked(

@@ -24,12 +24,14 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What a step needs from outside: the time, new ids, the policy, the matching."""
+    """What a step needs from outside: the time, new ids, the policy, the matching, who may take part."""
 
     now: dt.datetime
     new_id: Callable[[], str]
     policy: Policy
     decide: Decide
+    # Whether an organisation is active and vetted.
+    in_good_standing: Callable[[str], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -89,6 +89,9 @@ class FakeHub:
             def do_POST(self) -> None:
                 self._answer()
 
+            def do_PATCH(self) -> None:
+                self._answer()
+
             def _answer(self) -> None:
                 parts = urlsplit(self.path)
                 request = Received(

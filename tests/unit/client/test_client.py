@@ -322,7 +322,31 @@ def test_the_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> Non
     }
 
 
+OSH = "/directory/v1/organizations/kg.osh"
+
+
+def test_organization_is_updated_from_the_revision_that_was_read(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", OSH, answer({"id": "kg.osh", "revision": 7}))
+    hub.script("PATCH", OSH, answer({"id": "kg.osh", "revision": 8}))
+    assert client.update_organization("kg.osh", {"active": False})["revision"] == 8
+    sent = hub.requests_to(OSH)[-1]
+    assert (sent.method, sent.json()) == ("PATCH", {"active": False})
+    assert sent.headers["if-match"] == '"7"'
+    assert sent.headers["content-type"] == "application/merge-patch+json"
+    client.update_organization("kg.osh", {"active": True}, revision=8)
+    assert [request.method for request in hub.requests_to(OSH)] == ["GET", "PATCH", "PATCH"]
+    assert hub.requests_to(OSH)[-1].headers["if-match"] == '"8"'
+
+
+def test_update_of_a_record_that_was_changed_since_is_refused(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))
+    with pytest.raises(RefusedError) as refused:
+        client.update_organization("kg.osh", {"active": False}, revision=7)
+    assert refused.value.type == "urn:kopuro:problem:precondition-failed"
+
+
 EVERYTHING: list[Doing] = [
+    lambda c: c.update_organization("ru.x", {"active": False}, revision=1),
     lambda c: c.submit(FACTS, case=CASE),
     lambda c: c.submit_batch([Submission(facts=FACTS, case=CASE)]),
     lambda c: c.referral("r1"),

@@ -30,6 +30,7 @@ def test_each_command_is_understood(
     hub: FakeHub, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "changes.json").write_text("{}")
     for name in ("referral.json", "sealed.json"):
         (tmp_path / name).write_text('{"case": "sealed"}' if name == "sealed.json" else blocks("json")[0])
     for name in ("KOPURO_CLIENT_ID", "KOPURO_CLIENT_SECRET"):

@@ -54,7 +54,7 @@ def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
     statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": route.method,
-        "PATH_INFO": re.sub("<[^>]*>", "x", route.url),
+        "RAW_PATH_INFO": re.sub("<[^>]*>", "x", route.url),
         "QUERY_STRING": query,
         CONNECTION: None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -104,8 +104,8 @@ class WatchedBell:
         return self._bell.stopped
 
     @contextmanager
-    def listening(self, organization: str) -> Iterator[Ring]:
-        with self._bell.listening(organization) as ring:
+    def listening(self, *mailboxes: str) -> Iterator[Ring]:
+        with self._bell.listening(*mailboxes) as ring:
             yield WatchedRing(ring, self.waited_for)
 
 
@@ -128,6 +128,7 @@ class Workbench:
             clock=self.clock,
             new_id=new_id,
         )
+        self.barred: set[str] = set()
         self.partner = MailboxHandlers(
             database=self.database,
             mailboxes=self.mailboxes,
@@ -136,6 +137,7 @@ class Workbench:
             bell=watched,
             clock=self.clock,
             after_commit=lambda: None,
+            is_barred=self.barred.__contains__,
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases)
         self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
@@ -162,8 +164,16 @@ class Workbench:
             if batch:
                 processor.process([delivery(message) for message in batch])
 
-    def mailbox(self, organization: str, *, after: int = 0, limit: int = 50, wait: float = 0) -> list[Any]:
-        page = self.partner.page(organization, after=after, limit=limit, wait=wait)
+    def mailbox(
+        self,
+        organization: str,
+        *,
+        after: int = 0,
+        limit: int = 50,
+        wait: float = 0,
+        shared: Sequence[str] = (),
+    ) -> list[Any]:
+        page = self.partner.page(organization, after=after, limit=limit, wait=wait, shared=shared)
         return [orjson.loads(body) for body in page.bodies]
 
     def sent(self) -> list[Event[Fact]]:

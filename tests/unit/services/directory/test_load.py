@@ -85,6 +85,43 @@ def test_one_bad_record_in_one_file_keeps_all_of_them_out(directory: Directory, 
         directory.tokens.issue("desk", SECRET)
 
 
+def test_records_that_refer_to_unknown_organizations_are_not_loaded(
+    directory: Directory, tmp_path: Path
+) -> None:
+    files = {
+        "organizations": written(
+            tmp_path,
+            "o",
+            [
+                organization_record("kg.b", parent="kg.a"),
+                organization_record("kg.a", parent="kg.b"),
+                organization_record("kg.c", parent="kg.nobody"),
+            ],
+        ),
+        "agreements": written(tmp_path, "a", [{**AGREEMENT, "parties": ["kg.a", "kg.nobody"]}]),
+        "credentials": written(tmp_path, "c", [CREDENTIAL]),
+    }
+    status, out, err = run(directory, **files)
+    assert (status, out, err[-1]) == (1, [], "Nothing was loaded.")
+    assert [line.partition(": ")[0] for line in err[:-1]] == [
+        f"{files['organizations']}[0] /parent",
+        f"{files['organizations']}[1] /parent",
+        f"{files['organizations']}[2] /parent",
+        f"{files['agreements']}[0] /parties/1",
+        f"{files['credentials']}[0] /principal",
+    ]
+
+
+def test_records_may_refer_to_what_was_loaded_before_and_to_later_lines(
+    directory: Directory, tmp_path: Path
+) -> None:
+    first = written(tmp_path, "o", [organization_record("kg.branch", parent=OSH), organization_record()])
+    assert run(directory, organizations=first)[0] == 0
+    agreements = written(tmp_path, "a", [{**AGREEMENT, "parties": ["kg.branch", OSH]}])
+    credentials = written(tmp_path, "c", [CREDENTIAL])
+    assert run(directory, agreements=agreements, credentials=credentials)[0] == 0
+
+
 def test_faults_of_every_file_are_told_at_once(directory: Directory, tmp_path: Path) -> None:
     status, _, err = run(
         directory,

@@ -174,7 +174,13 @@ class Life:
         return f"018f0000-0000-7000-9000-{next(self._ids):012d}"
 
     def context(self) -> Context:
-        return Context(now=self.now, new_id=self.new_id, policy=self.policy, decide=self._decide)
+        return Context(
+            now=self.now,
+            new_id=self.new_id,
+            policy=self.policy,
+            decide=self._decide,
+            in_good_standing=self.directory.in_good_standing,
+        )
 
     def say(self, fact: Fact, *, admitted_at: dt.datetime | None = None) -> tuple[Fact, ...]:
         """A fact from outside; returns what follows."""

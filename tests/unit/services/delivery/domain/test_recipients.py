@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
 from contracts.errors import Defect
 from contracts.facts import CATALOGUE
+from contracts.identifiers import ORGANIZATION_PATTERN
 from contracts.topology import EVENT_QUEUES
-from services.delivery.domain.recipients import CLOSINGS, RECIPIENTS, recipients_of
+from services.delivery.domain.recipients import CLOSINGS, COORDINATORS, RECIPIENTS, recipients_of
 
 ORG, SENDER = "ru.moscow-migrant-support", "kg.osh-legal-aid"
 
@@ -49,13 +51,24 @@ def test_the_fields_exist_in_the_fact(name: str) -> None:
         ("referral.withdrawn", {ORG, SENDER}),
         ("referral.failed", {ORG, SENDER}),
         ("referral.overdue", {ORG, SENDER}),
+        ("referral.acceptor_suspended", {SENDER, COORDINATORS}),
         ("receipts.issued", {ORG}),
         ("receipt.issued", {ORG}),
     ],
 )
 def test_who_is_told(fact: str, expected: set[str]) -> None:
-    told = recipients_of(f"kopuro.{fact}.v1", {"organization": ORG, "sender": SENDER})
+    data = {"organization": ORG, "sender": SENDER, "reason": "accepted_elsewhere"}
+    told = recipients_of(f"kopuro.{fact}.v1", data)
     assert (set(told), len(told)) == (expected, len(expected))
+
+
+def test_offer_revoked_after_suspension_goes_to_coordinators_too() -> None:
+    data = {"organization": ORG, "sender": SENDER, "reason": "organization_suspended"}
+    assert set(recipients_of("kopuro.offer.revoked.v1", data)) == {ORG, COORDINATORS}
+
+
+def test_no_organization_can_have_the_coordinators_mailbox() -> None:
+    assert re.fullmatch(ORGANIZATION_PATTERN, COORDINATORS) is None
 
 
 def test_nobody_is_told_twice_and_no_one_is_made_up() -> None:

@@ -1,4 +1,4 @@
-"""Who may change what of an organisation, and the revision they must have seen."""
+"""Who may change what of an organisation, and what a replacement must name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from typing import Any
 import pytest
 
 from contracts.errors import Refused
-from services.directory.domain.amendment import KEPT_BY_OPERATORS, check_expected, permit_amendment
+from contracts.organization import Organization
+from contracts.records import plain
+from services.directory import admission
+from services.directory.domain.amendment import KEPT_BY_OPERATORS, permit_amendment, refuse_left_out
 from services.directory.domain.entry import Standing
-from tests.unit.services.directory.samples import OPERATOR, OSH_ITSELF, organization
+from tests.unit.services.directory.samples import (
+    NOON,
+    OPERATOR,
+    OSH_ITSELF,
+    new_sealing_key,
+    organization,
+    organization_record,
+)
 
 PRESENT = Standing(revision=3, entry=organization())
 
@@ -65,17 +75,27 @@ def test_an_operator_may_change_and_enter_anything() -> None:
     permit_amendment(OPERATOR, None, organization())
 
 
-@pytest.mark.parametrize(("present", "expected"), [(PRESENT, 3), (PRESENT, None), (None, 0), (None, None)])
-def test_the_revision_that_was_seen_may_be_replaced(
-    present: Standing[Any] | None, expected: int | None
-) -> None:
-    check_expected(present, expected)
-
-
-@pytest.mark.parametrize(("present", "expected"), [(PRESENT, 2), (PRESENT, 0), (PRESENT, 4), (None, 1)])
-def test_a_change_made_from_another_revision_is_a_conflict(
-    present: Standing[Any] | None, expected: int
-) -> None:
+def left_out(present: Organization, record: dict[str, Any]) -> list[str]:
     with pytest.raises(Refused) as refusal:
-        check_expected(present, expected)
-    assert refusal.value.slug == "conflict"
+        refuse_left_out(present, admission.organization(record, NOON), frozenset(record))
+    assert refusal.value.slug == "invalid-submission"
+    return [error.pointer for error in refusal.value.errors]
+
+
+def test_replacement_without_a_key_or_services_is_refused() -> None:
+    present = organization(sealing_key=plain(new_sealing_key()), description="Opposite the bazaar.")
+    record = organization_record()
+    assert left_out(present, record) == ["/description", "/sealing_key"]
+    del record["services"]
+    assert left_out(present, record) == ["/description", "/sealing_key", "/services"]
+
+
+def test_replacement_that_names_what_it_clears_is_admitted() -> None:
+    present = organization(sealing_key=plain(new_sealing_key()), description="Opposite the bazaar.")
+    record = organization_record(sealing_key=None, description="", services=[])
+    refuse_left_out(present, admission.organization(record, NOON), frozenset(record))
+
+
+def test_members_with_their_default_value_may_be_left_out() -> None:
+    record = organization_record(name="New")
+    refuse_left_out(organization(), admission.organization(record, NOON), frozenset(record))

@@ -32,7 +32,7 @@ def test_nobody_is_told_of_a_client() -> None:
     ("queue", "subjects"),
     [
         ("vault.directory", {Subject.organization}),
-        ("delivery.directory", {Subject.token_key}),
+        ("delivery.directory", {Subject.organization, Subject.token_key}),
         ("intake.directory", {Subject.organization, Subject.token_key}),
         ("routing.directory", {Subject.organization, Subject.agreement, Subject.token_key}),
     ],

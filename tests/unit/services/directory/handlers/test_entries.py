@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from contracts.errors import Refused
 from contracts.facts import AgreementChanged, OrganizationChanged, TokenKeyChanged
 from contracts.organization import Agreement, Organization
+from contracts.records import plain
+from services.directory import admission
+from services.directory.domain.amendment import Editor
 from services.directory.domain.client import Client, Role
-from services.directory.domain.entry import TokenKey
+from services.directory.domain.entry import Standing, TokenKey
+from services.directory.domain.precondition import ABSENT, ANY_REVISION, at_revision
+from services.directory.handlers.entries import Written
 from tests.unit.services.directory.samples import (
     NOON,
     OPERATOR,
@@ -26,7 +33,9 @@ from tests.unit.services.directory.samples import (
 
 def test_a_change_is_a_revision_and_an_event_of_the_whole_record(directory: Directory) -> None:
     first = directory.entries.put_organization(OPERATOR, organization())
-    second = directory.entries.put_organization(OSH_ITSELF, organization(name="New"))
+    second = directory.entries.put_organization(
+        OSH_ITSELF, organization(name="New"), precondition=at_revision(1)
+    )
     assert (first.created, first.standing.revision) == (True, 1)
     assert (second.created, second.standing.revision) == (False, 2)
     assert directory.revisions(OSH) == [(1, None, OPERATOR.id), (2, 1, OSH)]
@@ -42,20 +51,22 @@ def test_a_change_is_a_revision_and_an_event_of_the_whole_record(directory: Dire
 
 def test_the_same_record_again_changes_nothing(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
-    again = directory.entries.put_organization(OSH_ITSELF, organization(), expected=1)
+    again = directory.entries.put_organization(OSH_ITSELF, organization(), precondition=at_revision(1))
     assert (again.created, again.standing.revision) == (False, 1)
     assert len(directory.revisions(OSH)) == len(directory.events()) == 1
 
 
 def test_a_refused_change_leaves_nothing(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
-    for editor, wanted, expected in (
-        (OSH_ITSELF, organization(vetting="left"), None),
+    for editor, wanted, precondition in (
+        (OSH_ITSELF, organization(vetting="left"), at_revision(1)),
         (OSH_ITSELF, organization("kg.other"), None),
-        (OPERATOR, organization(name="New"), 7),
+        (OPERATOR, organization(name="New"), at_revision(7)),
+        (OPERATOR, organization(name="New"), None),
+        (OPERATOR, organization(parent="kg.nobody"), at_revision(1)),
     ):
         with pytest.raises(Refused):
-            directory.entries.put_organization(editor, wanted, expected=expected)
+            directory.entries.put_organization(editor, wanted, precondition=precondition)
     assert directory.listings.organization(OSH).entry == organization()
     assert len(directory.events()) == 1
 
@@ -66,7 +77,10 @@ def test_changes_at_the_same_time_follow_each_other(directory: Directory) -> Non
     with ThreadPoolExecutor(8) as editors:
         written = list(
             editors.map(
-                lambda name: directory.entries.put_organization(OSH_ITSELF, organization(name=name)), names
+                lambda name: directory.entries.put_organization(
+                    OSH_ITSELF, organization(name=name), precondition=ANY_REVISION
+                ),
+                names,
             )
         )
     assert sorted(w.standing.revision for w in written) == list(range(2, 18))
@@ -77,13 +91,13 @@ def test_changes_at_the_same_time_follow_each_other(directory: Directory) -> Non
 def test_of_two_who_enter_one_record_only_one_creates_it(directory: Directory) -> None:
     def enter(_: int) -> str:
         try:
-            directory.entries.put_organization(OPERATOR, organization(name=f"Name {_}"), expected=0)
+            directory.entries.put_organization(OPERATOR, organization(name=f"Name {_}"), precondition=ABSENT)
         except Refused as refused:
             return refused.slug
         return "created"
 
     with ThreadPoolExecutor(4) as editors:
-        assert sorted(editors.map(enter, range(4))) == ["conflict", "conflict", "conflict", "created"]
+        assert sorted(editors.map(enter, range(4))) == ["created", *["precondition-failed"] * 3]
 
 
 def test_a_sealing_key_is_a_revision_of_its_organisation(directory: Directory) -> None:
@@ -131,18 +145,149 @@ def test_a_new_token_key_withdraws_the_one_before(directory: Directory) -> None:
 
 
 def test_a_new_secret_ends_the_old_one_and_is_told_to_nobody(directory: Directory) -> None:
-    for secret in ("first", "second"):
+    directory.entries.put_organization(OPERATOR, organization())
+    told = directory.events()
+    for secret, precondition in (("first", None), ("second", ANY_REVISION)):
         written = directory.entries.put_client(
-            OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret=secret
+            OPERATOR,
+            client_id=OSH,
+            principal=OSH,
+            roles=(Role.partner,),
+            secret=secret,
+            precondition=precondition,
         )
     assert written.standing.revision == 2
     assert directory.tokens.issue(OSH, "second")
     with pytest.raises(Refused):
         directory.tokens.issue(OSH, "first")
-    assert directory.events() == []
+    assert directory.events() == told
+
+
+def test_client_that_exists_keeps_its_secret_without_a_precondition(directory: Directory) -> None:
+    directory.entries.put_client(
+        OPERATOR, client_id="ann", principal="ann", roles=(Role.auditor,), secret="a"
+    )
+    with pytest.raises(Refused) as refusal:
+        directory.entries.put_client(
+            OPERATOR, client_id="ann", principal="ann", roles=(Role.auditor,), secret="b"
+        )
+    assert refusal.value.slug == "precondition-required"
+    assert directory.tokens.issue("ann", "a")
+
+
+def test_credential_for_an_unknown_organization_is_refused(directory: Directory) -> None:
+    with pytest.raises(Refused) as refusal:
+        directory.entries.put_client(
+            OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s"
+        )
+    assert refusal.value.slug == "unknown-organization"
+    assert [error.pointer for error in refusal.value.errors] == ["/principal"]
+
+
+def patch(directory: Directory, changes: dict[str, Any], **options: Any) -> Written[Organization]:
+    given: dict[str, Any] = {"editor": OSH_ITSELF, "precondition": at_revision(1), **options}
+    editor = given.pop("editor")
+    return directory.entries.patch_organization(
+        editor, OSH, changes, admit=lambda document: admission.organization(document, NOON), **given
+    )
+
+
+def test_patch_changes_what_it_names_and_keeps_the_rest(directory: Directory) -> None:
+    present = organization(sealing_key=plain(new_sealing_key()), profile={"staff": 3, "office": True})
+    directory.entries.put_organization(OPERATOR, present)
+    written = patch(directory, {"description": "Opposite the bazaar.", "profile": {"staff": 4}})
+    assert written.standing.revision == 2
+    assert written.standing.entry == replace(
+        present, description="Opposite the bazaar.", profile=replace(present.profile, staff=4)
+    )
+    cleared = patch(directory, {"sealing_key": None}, precondition=at_revision(2))
+    assert cleared.standing.entry.sealing_key is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "slug"),
+    [
+        ({"name": "New"}, {"precondition": None}, "precondition-required"),
+        ({"name": "New"}, {"precondition": at_revision(7)}, "precondition-failed"),
+        ({"vetting": "left"}, {}, "forbidden"),
+        ({"parent": "kg.nobody"}, {"editor": OPERATOR}, "unknown-organization"),
+        ({"id": "kg.other"}, {}, "invalid-submission"),
+        ({"name": None}, {}, "invalid-submission"),
+        ({"nickname": "x"}, {}, "invalid-submission"),
+        ({"name": "New"}, {"editor": Editor(id="kg.other", operator=False)}, "forbidden"),
+    ],
+)
+def test_patch_that_cannot_be_made_changes_nothing(
+    directory: Directory, changes: dict[str, Any], options: dict[str, Any], slug: str
+) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    with pytest.raises(Refused) as refusal:
+        patch(directory, changes, **options)
+    assert refusal.value.slug == slug
+    assert directory.listings.organization(OSH) == Standing(revision=1, entry=organization())
+
+
+def test_patch_of_an_unknown_organization_is_not_found(directory: Directory) -> None:
+    with pytest.raises(Refused) as refusal:
+        patch(directory, {"name": "New"}, editor=OPERATOR)
+    assert refusal.value.slug == "not-found"
+
+
+def test_patch_that_is_repeated_after_its_answer_was_lost_succeeds(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    first = patch(directory, {"name": "New"})
+    assert patch(directory, {"name": "New"}).standing == first.standing
+
+
+def test_two_patches_from_one_revision_do_not_overwrite_each_other(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+
+    def change(number: int) -> str:
+        try:
+            patch(directory, {"name": f"Name {number}"})
+        except Refused as refused:
+            return refused.slug
+        return "changed"
+
+    with ThreadPoolExecutor(4) as editors:
+        assert sorted(editors.map(change, range(4))) == ["changed", *["precondition-failed"] * 3]
+
+
+def test_replaced_agreement_needs_a_precondition_and_known_parties(directory: Directory) -> None:
+    directory.entries.put_agreement(OPERATOR, agreement())
+    for wanted, precondition, slug in (
+        (agreement(title="New"), None, "precondition-required"),
+        (agreement(title="New"), at_revision(2), "precondition-failed"),
+        (agreement(parties=["kg.nobody"]), at_revision(1), "unknown-organization"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            directory.entries.put_agreement(OPERATOR, wanted, precondition=precondition)
+        assert refusal.value.slug == slug
+    written = directory.entries.put_agreement(OPERATOR, agreement(title="New"), precondition=at_revision(1))
+    assert written.standing.revision == 2
+
+
+def test_sealing_key_published_with_a_stale_precondition_is_refused(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    first = new_sealing_key()
+    directory.entries.put_sealing_key(OSH, first, precondition=at_revision(1))
+    with pytest.raises(Refused) as refusal:
+        directory.entries.put_sealing_key(OSH, new_sealing_key(), precondition=at_revision(1))
+    assert refusal.value.slug == "precondition-failed"
+    assert directory.listings.organization(OSH).entry.sealing_key == first
+
+
+def test_loaded_record_without_a_key_keeps_the_published_one(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    key = new_sealing_key()
+    directory.entries.put_sealing_key(OSH, key)
+    assert directory.entries.enter(Organization, [organization()], by="load") == 0
+    assert directory.entries.enter(Organization, [organization(name="New")], by="load") == 1
+    assert directory.listings.organization(OSH).entry == organization(name="New", sealing_key=plain(key))
 
 
 def test_a_client_id_stays_with_its_principal(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
     directory.entries.put_client(OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s")
     with pytest.raises(Refused) as refusal:
         directory.entries.put_client(

@@ -6,6 +6,7 @@ import pytest
 
 from contracts.errors import Refused
 from contracts.organization import Organization
+from services.directory.domain.precondition import ANY_REVISION
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, organization, service_record
 
 START, START_OF_AREAS = ("", ""), ("", "", "")
@@ -81,10 +82,13 @@ def test_each_area_of_a_service_is_a_place(filled: Directory) -> None:
 
 def test_a_changed_record_is_found_as_it_is_now(filled: Directory) -> None:
     filled.entries.put_organization(
-        OPERATOR, organization("kg.a", services=[service_record(id="new", areas=["KZ"])])
+        OPERATOR,
+        organization("kg.a", services=[service_record(id="new", areas=["KZ"])]),
+        precondition=ANY_REVISION,
     )
     assert found(filled) == ["kg.a:new", "kg.b:home"]
-    filled.entries.put_organization(OPERATOR, organization("kg.b", kind="union", vetting="left"))
+    left = organization("kg.b", kind="union", vetting="left")
+    filled.entries.put_organization(OPERATOR, left, precondition=ANY_REVISION)
     assert found(filled) == ["kg.a:new"]
 
 

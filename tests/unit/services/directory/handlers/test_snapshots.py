@@ -19,6 +19,7 @@ from contracts.facts import (
 from runtime.messaging.ports import Outgoing
 from services.directory.domain.client import Role
 from services.directory.domain.entry import TokenKey
+from services.directory.domain.precondition import ANY_REVISION
 from tests.unit.services.directory.samples import NOON, OPERATOR, OSH, Directory, agreement, organization
 
 
@@ -43,7 +44,7 @@ def answer(directory: Directory, *requests: Event[Any]) -> list[Outgoing]:
 def filled(directory: Directory) -> Directory:
     entries = directory.entries
     entries.put_organization(OPERATOR, organization())
-    entries.put_organization(OPERATOR, organization(name="New"))
+    entries.put_organization(OPERATOR, organization(name="New"), precondition=ANY_REVISION)
     entries.put_organization(OPERATOR, organization("kg.other"))
     entries.put_agreement(OPERATOR, agreement())
     entries.announce(TokenKey(id="kid", key={"kid": "kid"}), by="x")

@@ -7,13 +7,14 @@ import pytest
 from contracts.errors import Refused
 from runtime.web.tokens import Principal, TokenVerifier
 from services.directory.domain.client import Role
-from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, FixedClock
+from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, FixedClock, organization
 
 SECRET = "a" * 43
 
 
 def test_a_token_says_whose_it_is_and_what_they_may(directory: Directory) -> None:
     roles = (Role.partner, Role.coordinator)
+    directory.entries.put_organization(OPERATOR, organization())
     directory.entries.put_client(OPERATOR, client_id="desk", principal=OSH, roles=roles, secret=SECRET)
     keys = {"keys": [directory.signer.public_jwk()]}
     verifier = TokenVerifier(lambda: keys, "kopuro:kg", FixedClock())
@@ -25,6 +26,7 @@ def test_a_token_says_whose_it_is_and_what_they_may(directory: Directory) -> Non
     ("client_id", "secret"), [("desk", "b" * 43), ("desk", ""), ("nobody", SECRET), ("", ""), (OSH, SECRET)]
 )
 def test_everybody_else_is_refused_alike(directory: Directory, client_id: str, secret: str) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
     directory.entries.put_client(
         OPERATOR, client_id="desk", principal=OSH, roles=(Role.partner,), secret=SECRET
     )

@@ -1,0 +1,47 @@
+"""`kopuro organization`: records of the directory, and changes of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.credentials import read_json
+from kopuro_client.commands.session import Session, connected
+
+_ORGANIZATION = Annotated[str, typer.Argument(help="The organisation's id, such as kg.osh-legal-aid.")]
+
+
+def group() -> typer.Typer:
+    """The commands under `kopuro organization`."""
+    commands = typer.Typer(no_args_is_help=True, help="Read the directory's records; change your own.")
+    commands.command("show")(connected(show))
+    commands.command("update")(connected(update))
+    return commands
+
+
+def show(session: Session, organization: _ORGANIZATION) -> None:
+    """Show an organisation's record as JSON, with its revision."""
+    session.out.document(session.hub.organization(organization))
+
+
+def update(
+    session: Session,
+    organization: _ORGANIZATION,
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSON merge patch: the members to change; null clears a member."),
+    ],
+    revision: Annotated[
+        int | None,
+        typer.Option(help="Revision that you read; the change is refused if the record has a later one."),
+    ] = None,
+) -> None:
+    """Change a part of your organisation's record; what the file leaves out stays as it is."""
+    changed = session.hub.update_organization(organization, read_json(file), revision=revision)
+    if session.out.as_json:
+        session.out.document(changed)
+    else:
+        session.out.text(changed["revision"])
+        session.out.note("changed: routing goes by the new record from now on")

@@ -1,0 +1,157 @@
+"""What a suspended organisation may no longer read, and what the coordinators read together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+
+from contracts.codes import OrganizationKind, Vetting
+from contracts.errors import Refused
+from contracts.facts import OfferRevoked, OrganizationChanged, ReferralAcceptorSuspended, TokenKeyChanged
+from contracts.organization import Organization
+from contracts.records import plain
+from runtime.messaging.replica import Record
+from services.delivery.adapters.standings import StandingsInMemory
+from services.delivery.adapters.tables import REPLICA
+from services.delivery.domain.delivery import State
+from services.delivery.domain.recipients import COORDINATORS
+from services.delivery.handlers import merged
+from services.delivery.migrations import standings
+from services.delivery.ports import Waiting
+from tests.unit.services.delivery.workbench import (
+    ACCEPTOR,
+    OFFER,
+    REFERRAL,
+    SEALED,
+    SENDER,
+    Workbench,
+    case_letter,
+    event,
+    note_letter,
+)
+
+ANN, BEK = "coordinator.ann", "coordinator.bek"
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = Workbench(database_url)
+    yield bench
+    bench.database.close()
+
+
+def record(vetting: Vetting = Vetting.vetted, *, active: bool = True) -> Record:
+    known = Organization(
+        id=ACCEPTOR,
+        name="Support",
+        kind=OrganizationKind.ngo,
+        country="RU",
+        vetting=vetting,
+        active=active,
+    )
+    return Record(type=OrganizationChanged.type, key=ACCEPTOR, change=1, data={"organization": plain(known)})
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        record(Vetting.suspended),
+        record(Vetting.left),
+        record(Vetting.applied),
+        record(active=False),
+    ],
+    ids=["suspended", "left", "applied", "inactive"],
+)
+def test_organization_out_of_standing_is_barred_until_readmitted(lost: Record) -> None:
+    known = StandingsInMemory()
+    assert not known.is_barred(ACCEPTOR)
+    known.absorb([Record(type=TokenKeyChanged.type, key="kid", change=1, data={"key": {}}), lost])
+    assert known.is_barred(ACCEPTOR)
+    assert not known.is_barred(SENDER)
+    known.absorb([record()])
+    assert not known.is_barred(ACCEPTOR)
+
+
+def test_case_of_barred_organization_is_refused_until_readmitted(bench: Workbench) -> None:
+    bench.receive(case_letter())
+    bench.barred.add(ACCEPTOR)
+    with pytest.raises(Refused) as refused:
+        bench.partner.case(ACCEPTOR, REFERRAL)
+    assert refused.value.slug == "forbidden"
+    bench.barred.clear()
+    assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED
+
+
+def test_migration_asks_for_a_replica_with_organizations(bench: Workbench) -> None:
+    with bench.database.write() as connection:
+        row = {"type": "kopuro.replica.state", "key": "delivery.directory", "revision": 1, "change": 1}
+        connection.execute(REPLICA.insert(), {**row, "data": {}})
+        with Operations.context(MigrationContext.configure(connection)):
+            standings.upgrade()
+        assert connection.execute(REPLICA.select()).all() == []
+
+
+# --- the coordinators' mailbox ---------------------------------------------------------------------
+
+
+def revoked() -> OfferRevoked:
+    return OfferRevoked(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=ACCEPTOR,
+        sender=SENDER,
+        reason="organization_suspended",
+    )
+
+
+def suspended() -> ReferralAcceptorSuspended:
+    return ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=ACCEPTOR)
+
+
+def test_coordinators_read_their_shared_mailbox_with_their_own(bench: Workbench) -> None:
+    told = [event(revoked()), event(suspended())]
+    own = note_letter(to=ANN)
+    bench.receive(told[0])
+    bench.receive(own)
+    bench.receive(told[1])
+    ids = [told[0].id, own.id, told[1].id]
+    found: list[str] = []
+    after = 0
+    while (page := bench.partner.page(ANN, after=after, limit=1, wait=0, shared=(COORDINATORS,))).bodies:
+        found += [m["id"] for m in bench.mailbox(ANN, after=after, limit=1, shared=(COORDINATORS,))]
+        after = page.last
+    assert found == ids
+    assert [m["id"] for m in bench.mailbox(BEK, shared=(COORDINATORS,))] == [told[0].id, told[1].id]
+    assert [m["id"] for m in bench.mailbox(ANN)] == [own.id]
+
+
+def test_message_acknowledged_by_one_coordinator_is_done_for_all(bench: Workbench) -> None:
+    told, own = event(suspended()), note_letter(to=ANN)
+    bench.receive(told)
+    bench.receive(own)
+    with pytest.raises(Refused):
+        bench.partner.acknowledge(BEK, told.id)
+    results = bench.partner.acknowledge_all(ANN, [told.id, own.id, "no-such"], shared=(COORDINATORS,))
+    assert [result is True for result in results] == [True, True, False]
+    assert bench.mailbox(ANN, shared=(COORDINATORS,)) == bench.mailbox(BEK, shared=(COORDINATORS,)) == []
+
+
+def test_waiting_coordinator_is_woken_by_the_shared_mailbox(bench: Workbench) -> None:
+    told = event(suspended())
+    with bench.bell.listening(ANN, COORDINATORS) as ring:
+        bench.bell.look()
+        ring.clear()
+        bench.receive(told)
+        assert ring.wait(10)
+
+
+def test_merged_page_ends_where_the_first_of_its_mailboxes_ends() -> None:
+    def page(*sequences: int) -> list[Waiting]:
+        return [Waiting(sequence=n, type="t", state=State.queued, body=b"") for n in sequences]
+
+    assert merged([page(1, 5, 9), page(2, 3)]) == page(1, 2, 3)
+    assert merged([page(), page(2, 3)]) == page(2, 3)
+    assert merged([page(), page()]) == []

@@ -1,0 +1,167 @@
+"""Suspensions on both databases: found again after a crash, said once, by whichever process is first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from contracts.codes import Answer, Vetting
+from contracts.errors import Unavailable
+from contracts.facts import (
+    AnswerSubmitted,
+    Fact,
+    OfferOpened,
+    OfferRevoked,
+    PlacementSubmitted,
+    ReferralAcceptorSuspended,
+    ReferralUnplaced,
+)
+from runtime.identifiers import new_id
+from services.routing import handlers
+from tests.unit.services.routing.samples import NOW, organization
+from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
+
+COORDINATOR = "kg.coordinator"
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = workbench(database_url, "ru.one", "ru.two")
+    yield bench
+    bench.close()
+
+
+def suspend(bench: Workbench, name: str) -> None:
+    bench.absorb([organization(name, vetting=Vetting.suspended)])
+
+
+def sweep(bench: Workbench) -> list[Fact]:
+    """The timer comes round; returns what the service says."""
+    known = {said.id for said in bench.said()}
+    bench.handlers.act_on_suspensions(NOW)
+    return [said.data for said in bench.said() if said.id not in known]
+
+
+def accept(bench: Workbench, offer: OfferOpened) -> None:
+    said = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=Answer.accept,
+    )
+    bench.take(event(said, offer.referral_id))
+
+
+def test_network_in_good_standing_is_left_alone(bench: Workbench) -> None:
+    bench.take(submitted(new_id()))
+    before = bench.woken
+    assert sweep(bench) == []
+    assert bench.woken == before
+
+
+def test_open_offers_of_suspended_organization_are_offered_to_others(bench: Workbench) -> None:
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(8))))
+    lost = {offer.offer_id for offer in offers if offer.organization == "ru.one"}
+    assert lost
+    suspend(bench, "ru.one")
+    said = sweep(bench)
+    assert {fact.offer_id for fact in said if isinstance(fact, OfferRevoked)} == lost
+    assert {offer.organization for offer in opened(said)} == {"ru.two"}
+    assert len(opened(said)) == len(lost)
+    assert bench.network.observed("ru.one").asked == 0
+    assert sweep(bench) == []
+
+
+def test_timeline_and_offer_show_the_suspension(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(referral := new_id())))
+    suspend(bench, offer.organization)
+    sweep(bench)
+    seen = bench.handlers.referral(referral, COORDINATOR, oversight=True)
+    (closed, _) = seen["offers"]
+    assert (closed["state"], closed["reason"]) == ("revoked", "organization_suspended")
+    assert [entry["fact"] for entry in seen["timeline"]][-2:] == ["offer.revoked", "offer.opened"]
+
+
+def test_referral_without_another_candidate_can_be_placed_by_hand(bench: Workbench) -> None:
+    bench.take(submitted(referral := new_id()))
+    suspend(bench, "ru.one")
+    suspend(bench, "ru.two")
+    said = sweep(bench)
+    assert [type(fact) for fact in said] == [OfferRevoked, ReferralUnplaced]
+    bench.absorb(["ru.three"])
+    bench.handlers.ask_for_placement(referral, "ru.three", COORDINATOR, NOW)
+    asked = bench.said()[-1]
+    assert isinstance(asked.data, PlacementSubmitted)
+    (placed,) = opened(bench.take(asked))
+    assert (placed.referral_id, placed.organization) == (referral, "ru.three")
+
+
+def test_held_referrals_are_reported_once_for_each_suspension(bench: Workbench) -> None:
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(6))))
+    for offer in offers:
+        accept(bench, offer)
+    held = {offer.referral_id for offer in offers if offer.organization == "ru.one"}
+    assert held
+    suspend(bench, "ru.one")
+    said = sweep(bench)
+    assert {type(fact) for fact in said} == {ReferralAcceptorSuspended}
+    assert sorted(fact.referral_id for fact in said) == sorted(held)  # type: ignore[attr-defined]
+    assert sweep(bench) == []
+    bench.absorb(["ru.one"])
+    assert sweep(bench) == []
+    suspend(bench, "ru.one")
+    assert len(sweep(bench)) == len(held)
+
+
+def test_crash_before_the_commit_loses_nothing(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = opened(bench.take(submitted(new_id())))
+    suspend(bench, first.organization)
+
+    def failing(*_: object) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.store, "save", failing)
+        with pytest.raises(Unavailable):
+            sweep(bench)
+    assert [type(fact) for fact in sweep(bench)] == [OfferRevoked, OfferOpened]
+
+
+def test_two_processes_report_a_suspension_once(database_url: str, bench: Workbench) -> None:
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(6))))
+    for offer in offers[:3]:
+        accept(bench, offer)
+    other = Workbench(database_url, ["ru.one", "ru.two"])
+    known = len(bench.said())
+    for one in (bench, other):
+        suspend(one, "ru.one")
+        suspend(one, "ru.two")
+
+    def until_done(one: Workbench) -> None:
+        while True:
+            try:
+                if one.handlers.act_on_suspensions(NOW) == 0:
+                    return
+            except Unavailable:
+                continue
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(until_done, (bench, other)))
+    said = [told.data for told in bench.said()[known:]]
+    other.close()
+    assert sum(isinstance(fact, ReferralAcceptorSuspended) for fact in said) == 3
+    assert sum(isinstance(fact, OfferRevoked) for fact in said) == 3
+    assert sum(isinstance(fact, ReferralUnplaced) for fact in said) == 3
+
+
+def test_more_referrals_than_one_transaction_takes_are_all_revoked(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "DUE_AT_ONCE", 3)
+    bench.absorb([replace(organization("ru.two"), services=())])
+    bench.take(*(submitted(new_id()) for _ in range(7)))
+    suspend(bench, "ru.one")
+    assert [bench.handlers.act_on_suspensions(NOW) for _ in range(4)] == [3, 3, 1, 0]
