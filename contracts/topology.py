@@ -122,6 +122,8 @@ DELIVERY_KEYS = (
     "answer.refused",
     "submission.refused",
     "case.refused",
+    "placement.refused",
+    "placement.answered",
 )
 VAULT_KEYS = (
     "offer.accepted",

@@ -23,7 +23,7 @@ from contracts import facts
 from contracts.facts import CATALOGUE, Fact
 from contracts.topology import ROUTING, ROUTING_PARTITIONED, Binding, hub_topology
 from services.delivery.domain import delivery
-from services.delivery.domain.recipients import RECIPIENTS
+from services.delivery.domain.recipients import RECIPIENTS, TOLD_TO_COORDINATORS
 from services.routing.domain.offer import OFFER_TRANSITIONS
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
 from services.vault.domain import custody
@@ -55,6 +55,8 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.OfferRevoked: "routing",
     facts.AnswerRefused: "routing",
     facts.SubmissionRefused: "routing, vault",
+    facts.PlacementRefused: "routing",
+    facts.PlacementAnswered: "routing",
     facts.ReferralUnplaced: "routing",
     facts.ReferralProgressed: "routing",
     facts.ReferralCompleted: "routing",
@@ -147,7 +149,15 @@ def mailbox_table() -> str:
     """What arrives in a mailbox, and whose it is."""
     roles = {"sender": "the sender", "organization": "the organisation it concerns"}
     rows = [
-        (f"`{CATALOGUE[kind].routing_key}`", ", ".join(roles[field] for field in fields))
+        (
+            f"`{CATALOGUE[kind].routing_key}`",
+            ", ".join(
+                [
+                    *(roles[field] for field in fields),
+                    *(["the coordinators"] * (kind in TOLD_TO_COORDINATORS)),
+                ]
+            ),
+        )
         for kind, fields in RECIPIENTS.items()
     ]
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))

@@ -1,4 +1,4 @@
-"""HTTP resources of delivery. An organisation sees its own mailbox and nothing else."""
+"""HTTP resources of delivery. An organisation sees its own mailbox, a coordinator also the shared one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from contracts.records import load
 from runtime.web.answer import Answer
 from runtime.web.paging import decode_cursor, encode_cursor, integer_of, limit_of
 from runtime.web.request import Request
+from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.handlers import MailboxHandlers
 
 LONGEST_WAIT: Final = 30  # seconds
@@ -28,35 +29,48 @@ class Acknowledgements:
 
 
 def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
-    """`GET /v1/mailbox?after=&limit=&wait=`: `next` is where to go on, also when there is nothing yet."""
+    """`GET /v1/mailbox?after=&limit=&wait=`.
+
+    next: the cursor of the next page, null when no more messages are waiting, as in every list. resume:
+    where a later poll goes on after this page; as `after` was given while there is nothing new.
+    """
     query = request.query_params
     cursor = query.get("after") or None
     after = decode_cursor(_MAILBOX, cursor, (int,))[0] if cursor else 0
     page = handlers.page(
         request.principal.id,
+        shared=shared_mailboxes(request.principal.roles),
         after=after,
         limit=limit_of(query),
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
     )
+    last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else cursor
     return Answer.json(
         {
             # the stored bytes themselves, neither parsed nor written anew
             "items": [orjson.Fragment(body) for body in page.bodies],
-            "next": encode_cursor(_MAILBOX, [page.last]) if page.bodies else cursor,
+            "next": last if page.more else None,
+            "resume": last,
         }
     )
 
 
 def acknowledge(handlers: MailboxHandlers, request: Request) -> Answer:
     """`POST /v1/mailbox/{message_id}/acknowledge`."""
-    handlers.acknowledge(request.principal.id, request.path_params["message_id"])
+    handlers.acknowledge(
+        request.principal.id,
+        request.path_params["message_id"],
+        shared=shared_mailboxes(request.principal.roles),
+    )
     return Answer.empty()
 
 
 def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Answer:
     """`POST /v1/mailbox:acknowledge`: a result for each id, in the same order."""
     ids = load(Acknowledgements, request.json()).ids
-    results = handlers.acknowledge_all(request.principal.id, ids)
+    results = handlers.acknowledge_all(
+        request.principal.id, ids, shared=shared_mailboxes(request.principal.roles)
+    )
     return Answer.json(
         {"items": [_result(message_id, result) for message_id, result in zip(ids, results, strict=True)]}
     )

@@ -25,10 +25,14 @@ KEPT = dt.timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """bodies: CloudEvents as they were stored, oldest first. last: the sequence to go on after."""
+    """bodies: CloudEvents as they were stored, oldest first. last: the sequence to go on after.
+
+    more: whether messages after `last` are waiting already.
+    """
 
     bodies: list[bytes]
     last: int
+    more: bool
 
 
 class MailboxHandlers:
@@ -55,14 +59,19 @@ class MailboxHandlers:
             database, bookkeeping.write, after_commit=after_commit
         )
 
-    def page(self, organization: str, *, after: int, limit: int, wait: float) -> Page:
+    def page(
+        self, organization: str, *, after: int, limit: int, wait: float, shared: tuple[str, ...] = ()
+    ) -> Page:
         """The organisation's unacknowledged messages with a sequence above `after`.
+
+        shared: the mailboxes that it reads besides its own.
 
         wait: seconds to hold an empty answer; less when something comes, or the process is ending.
         When this returns, it is on record that the messages which audit follows were handed out. Raises
         Unavailable.
         """
-        messages = self._waiting(organization, after=after, limit=limit, wait=wait)
+        mailboxes = tuple(dict.fromkeys((organization, *shared)))
+        messages, more = self._waiting(mailboxes, after=after, limit=limit, wait=wait)
         new = [m.sequence for m in messages if step(m.type, m.state, Step.hand_out) is not m.state]
         if new:
             # Handed out on record, not yet sent: if the answer is lost here, the message is still
@@ -71,23 +80,28 @@ class MailboxHandlers:
         return Page(
             bodies=[message.body for message in messages],
             last=messages[-1].sequence if messages else after,
+            more=more,
         )
 
-    def acknowledge(self, organization: str, message_id: str) -> None:
+    def acknowledge(self, organization: str, message_id: str, *, shared: tuple[str, ...] = ()) -> None:
         """The message does not come again. Repeatable.
 
-        Raises Refused `not-found` unless the message is in the organisation's own mailbox, `conflict`
-        when audit follows it and it was never handed out, and Unavailable.
+        Raises Refused `not-found` unless the message is in the organisation's own mailbox or a shared one,
+        `conflict` when audit follows it and it was never handed out, and Unavailable.
         """
-        (result,) = self.acknowledge_all(organization, [message_id])
+        (result,) = self.acknowledge_all(organization, [message_id], shared=shared)
         if isinstance(result, KopuroError):
             raise result
 
-    def acknowledge_all(self, organization: str, message_ids: Sequence[str]) -> Results:
+    def acknowledge_all(
+        self, organization: str, message_ids: Sequence[str], *, shared: tuple[str, ...] = ()
+    ) -> Results:
         """The same for many messages in one transaction: for each True, or why not. Raises Unavailable."""
         if not message_ids:
             return ()
-        return self._steps.submit(Acknowledgement(organization=organization, message_ids=message_ids))
+        return self._steps.submit(
+            Acknowledgement(organization=organization, message_ids=message_ids, shared=shared)
+        )
 
     def case(self, organization: str, referral_id: str) -> str:
         """The case that was released to the organisation, sealed to it. Raises Refused `not-found`."""
@@ -111,17 +125,19 @@ class MailboxHandlers:
         no_message_left = prune(self._database, messages)
         return prune(self._database, cases) and no_message_left
 
-    def _waiting(self, organization: str, *, after: int, limit: int, wait: float) -> list[Waiting]:
+    def _waiting(
+        self, mailboxes: tuple[str, ...], *, after: int, limit: int, wait: float
+    ) -> tuple[list[Waiting], bool]:
         deadline = time.monotonic() + wait
-        with self._bell.listening(organization) as ring:
+        with self._bell.listening(*mailboxes) as ring:
             while True:
                 # Cleared before the look: what comes after it rings.
                 ring.clear()
                 with self._database.read() as transaction:
-                    messages = self._mailboxes.waiting(
-                        transaction, organization, after=after, limit=limit, size=PAGE_SIZE
+                    messages, more = self._mailboxes.waiting(
+                        transaction, mailboxes, after=after, limit=limit, size=PAGE_SIZE
                     )
                 left = deadline - time.monotonic()
                 if messages or left <= 0 or self._bell.stopped:
-                    return messages
+                    return messages, more
                 ring.wait(left)

@@ -74,11 +74,12 @@ class Mailboxes(Protocol):
         ...
 
     def waiting(
-        self, transaction: Connection, organization: str, *, after: int, limit: int, size: int
-    ) -> list[Waiting]:
-        """The organisation's unacknowledged messages with a sequence above `after`, oldest first.
+        self, transaction: Connection, mailboxes: tuple[str, ...], *, after: int, limit: int, size: int
+    ) -> tuple[list[Waiting], bool]:
+        """The mailboxes' unacknowledged messages with a sequence above `after`, oldest first.
 
-        At most `limit`, and as many as have bodies of `size` bytes together, but one at least.
+        At most `limit`, and as many as have bodies of `size` bytes together, but one at least. Also
+        whether more follow.
         """
         ...
 
@@ -156,6 +157,6 @@ class Bell(Protocol):
         """The process is ending: nobody is to wait any more."""
         ...
 
-    def listening(self, organization: str) -> AbstractContextManager[Ring]:
-        """A signal for as long as the context lasts."""
+    def listening(self, *mailboxes: str) -> AbstractContextManager[Ring]:
+        """A signal for what comes to any of these mailboxes, for as long as the context lasts."""
         ...

@@ -26,17 +26,19 @@ class MailboxBell:
         return self._stopped
 
     @contextmanager
-    def listening(self, organization: str) -> Iterator[threading.Event]:
+    def listening(self, *mailboxes: str) -> Iterator[threading.Event]:
         """See `ports.Bell`."""
         ring = threading.Event()
-        self._rings.setdefault(organization, set()).add(ring)
+        for mailbox in mailboxes:
+            self._rings.setdefault(mailbox, set()).add(ring)
         try:
             yield ring
         finally:
-            rings = self._rings[organization]
-            rings.discard(ring)
-            if not rings:
-                del self._rings[organization]
+            for mailbox in mailboxes:
+                rings = self._rings[mailbox]
+                rings.discard(ring)
+                if not rings:
+                    del self._rings[mailbox]
 
     def look(self) -> None:
         """Rings for every mailbox that something came to since the last look.

@@ -1,8 +1,9 @@
-"""Who is told of which fact: one table, from the fact's type to the fields that name organisations."""
+"""Who is told of which fact: a table from the fact's type to the fields that name organisations, and the
+facts that the coordinators share a mailbox for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from contracts import facts
@@ -21,6 +22,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.AnswerRefused.type: _CANDIDATE,
     facts.SubmissionRefused.type: _CANDIDATE,
     facts.CaseRefused.type: _CANDIDATE,  # `organization` is whoever sealed it
+    facts.PlacementRefused.type: (),
+    facts.PlacementAnswered.type: (),
     facts.ReferralUnplaced.type: _SENDER,
     facts.ReferralProgressed.type: _BOTH,
     facts.ReferralCompleted.type: _BOTH,
@@ -31,12 +34,27 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReceiptIssued.type: _CANDIDATE,  # may have waited in the queue over an upgrade
 }
 
+# The mailbox that all coordinators of the hub share. No organisation's id looks like this.
+COORDINATORS = "coordinators"
+
+# What a coordinator has to act on, and what came of it.
+TOLD_TO_COORDINATORS = frozenset(
+    {
+        facts.PlacementRefused.type,
+        facts.PlacementAnswered.type,
+        facts.ReferralUnplaced.type,
+        facts.ReferralOverdue.type,
+    }
+)
+
 # After these nobody needs the case any more.
 CLOSINGS = frozenset({facts.ReferralCompleted.type, facts.ReferralWithdrawn.type, facts.ReferralFailed.type})
 
 
 def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The organisations whose mailboxes get the message, each once. data: of the CloudEvent.
+    """The mailboxes that get the message, each once: organisations' ids, or `COORDINATORS`.
+
+    data: of the CloudEvent.
 
     Raises Defect for a type without a place in the table: to tell nobody would be silence.
     """
@@ -44,4 +62,10 @@ def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     if fields is None:
         raise Defect(f"Nobody is named as a recipient of {fact_type}.")
     # None: a referral that ended before anybody had accepted it
-    return tuple(dict.fromkeys(data[field] for field in fields if data[field] is not None))
+    named = dict.fromkeys(data[field] for field in fields if data[field] is not None)
+    return (*named, COORDINATORS) if fact_type in TOLD_TO_COORDINATORS else tuple(named)
+
+
+def shared_mailboxes(roles: Collection[str]) -> tuple[str, ...]:
+    """The mailboxes that a principal of these roles reads and acknowledges besides its own."""
+    return (COORDINATORS,) if "coordinator" in roles else ()

@@ -27,6 +27,7 @@ from contracts.facts import (
     NoteLetter,
     OfferDeclined,
     OfferOpened,
+    ReferralUnplaced,
     ReferralWithdrawn,
 )
 from contracts.referral import Situation
@@ -104,8 +105,8 @@ class WatchedBell:
         return self._bell.stopped
 
     @contextmanager
-    def listening(self, organization: str) -> Iterator[Ring]:
-        with self._bell.listening(organization) as ring:
+    def listening(self, *mailboxes: str) -> Iterator[Ring]:
+        with self._bell.listening(*mailboxes) as ring:
             yield WatchedRing(ring, self.waited_for)
 
 
@@ -162,8 +163,16 @@ class Workbench:
             if batch:
                 processor.process([delivery(message) for message in batch])
 
-    def mailbox(self, organization: str, *, after: int = 0, limit: int = 50, wait: float = 0) -> list[Any]:
-        page = self.partner.page(organization, after=after, limit=limit, wait=wait)
+    def mailbox(
+        self,
+        organization: str,
+        *,
+        after: int = 0,
+        limit: int = 50,
+        wait: float = 0,
+        shared: tuple[str, ...] = (),
+    ) -> list[Any]:
+        page = self.partner.page(organization, after=after, limit=limit, wait=wait, shared=shared)
         return [orjson.loads(body) for body in page.bodies]
 
     def sent(self) -> list[Event[Fact]]:
@@ -229,6 +238,20 @@ def opened(to: str = ACCEPTOR) -> Event[Fact]:
             opened_at=NOW,
             deadline=NOW + dt.timedelta(hours=4),
             facts=SITUATION,
+        )
+    )
+
+
+def unplaced() -> Event[Fact]:
+    return event(
+        ReferralUnplaced(
+            referral_id=REFERRAL,
+            sender=SENDER,
+            decision_id=new_id(),
+            urgency=Urgency.emergency,
+            region="RU-MOW",
+            needs=("legal.wage_claim",),
+            reason="no_candidate",
         )
     )
 
