@@ -199,6 +199,8 @@ class Handlers:
                     problem=refusal.problem(),
                 )
                 record = replace(said, id=new_id(), data=refused)
+                entry = entry_of(refused, referral_id, now)
+                self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
             self._outbox.add(transaction, [outgoing(record)])
         self._after_commit()
         if refusal is not None:

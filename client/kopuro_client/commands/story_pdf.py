@@ -107,7 +107,7 @@ def _write_situation(pdf: FPDF, story: StoryDocument) -> None:
 def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.datetime]) -> None:
     """One row each, which is not torn by the end of a page: time, sentence, and which entry says so."""
     pdf.set_font(_FAMILY, size=10)
-    time_wide, index_wide = pdf.get_string_width("0000-00-00 00:00 UTC") + 5, 18.0
+    time_wide, index_wide = pdf.get_string_width("0000-00-00 00:00:00 UTC") + 5, 18.0
     text_wide = pdf.epw - time_wide - index_wide
     for sentence, time in zip(sentences, times, strict=True):
         text = _drawable(pdf, sentence["text"])
@@ -116,7 +116,7 @@ def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.d
             pdf.add_page()
         top = pdf.get_y()
         pdf.set_text_color(_QUIET)
-        pdf.cell(time_wide, 5, time.strftime("%Y-%m-%d %H:%M UTC"))
+        pdf.cell(time_wide, 5, time.strftime("%Y-%m-%d %H:%M:%S UTC"))
         pdf.set_xy(pdf.l_margin + time_wide + text_wide, top)
         pdf.cell(index_wide, 5, f"[{int(sentence['index'])}]", align="R")
         pdf.set_xy(pdf.l_margin + time_wide, top)

@@ -67,7 +67,7 @@ def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
     at = 0
     for text in wanted:
         at = page.index(" ".join(text.split()), at) + len(text)
-    assert "2026-03-01 12:04 UTC" in page
+    assert "2026-03-01 12:04:00 UTC" in page
     assert page.endswith(f"{story['title']} · 1 / 1")
 
 
