@@ -23,7 +23,7 @@ from contracts import facts
 from contracts.facts import CATALOGUE, Fact
 from contracts.topology import ROUTING, ROUTING_PARTITIONED, Binding, hub_topology
 from services.delivery.domain import delivery
-from services.delivery.domain.recipients import RECIPIENTS, TOLD_TO_COORDINATORS
+from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
 from services.routing.domain.offer import OFFER_TRANSITIONS
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
 from services.vault.domain import custody
@@ -148,18 +148,13 @@ def facts_table() -> str:
 def mailbox_table() -> str:
     """What arrives in a mailbox, and whose it is."""
     roles = {"sender": "the sender", "organization": "the organisation it concerns"}
-    rows = [
-        (
-            f"`{CATALOGUE[kind].routing_key}`",
-            ", ".join(
-                [
-                    *(roles[field] for field in fields),
-                    *(["the coordinators"] * (kind in TOLD_TO_COORDINATORS)),
-                ]
-            ),
-        )
-        for kind, fields in RECIPIENTS.items()
-    ]
+    rows = []
+    for kind, fields in RECIPIENTS.items():
+        told = [roles[field] for field in fields]
+        if kind in COORDINATED:
+            reason = COORDINATED[kind]
+            told.append(f"the coordinators where the reason is `{reason}`" if reason else "the coordinators")
+        rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(told)))
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
     rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party"))
     return _table(("message", "in whose mailbox"), rows)

@@ -176,20 +176,20 @@ class Handlers:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
             if referral is None:
                 raise Refused("not-found", "There is no such referral.")
-            said = Event(
+            placement = PlacementSubmitted(
+                referral_id=referral_id, organization=organization, coordinator=coordinator
+            )
+            said: Event[Fact] = Event(
                 id=(submission_id := new_id()),
                 source=self._source,
                 time=now,
                 partition_key=referral_id,
                 correlation_id=submission_id,
                 causation_id=None,
-                data=PlacementSubmitted(
-                    referral_id=referral_id, organization=organization, coordinator=coordinator
-                ),
+                data=placement,
             )
             # A trial run on today's state, so that the coordinator learns at once what forbids it.
-            refusal = self._why_not_place(referral, said, now)
-            record: Event[Fact] = said
+            refusal = self._why_not_place(referral, placement, now)
             if refusal is not None:
                 refused = PlacementRefused(
                     referral_id=referral_id,
@@ -198,10 +198,10 @@ class Handlers:
                     submission_id=submission_id,
                     problem=refusal.problem(),
                 )
-                record = replace(said, id=new_id(), data=refused)
+                said = replace(said, id=new_id(), data=refused)
                 entry = entry_of(refused, referral_id, now)
                 self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
-            self._outbox.add(transaction, [outgoing(record)])
+            self._outbox.add(transaction, [outgoing(said)])
         self._after_commit()
         if refusal is not None:
             raise refusal
@@ -271,12 +271,12 @@ class Handlers:
             return dict(self._store.counts(transaction))
 
     def _why_not_place(
-        self, referral: Referral, said: Event[PlacementSubmitted], now: dt.datetime
+        self, referral: Referral, placement: PlacementSubmitted, now: dt.datetime
     ) -> Refused | None:
-        if self._network.directory.organization(said.data.organization) is None:
+        if self._network.directory.organization(placement.organization) is None:
             return Refused("unknown-organization", "There is no such organisation in the directory.")
         try:
-            place(referral, said.data, self._context(now, {}))
+            place(referral, placement, self._context(now, {}))
         except Refused as refused:
             return refused
         return None

@@ -113,7 +113,7 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
             "by=sex&from=now",
         ):
             assert hub.get(f"/v1/statistics?{wrong}").status_code == 400, wrong
-        for path in ("/v1/statistics?by=sex", "/v1/export", f"/v1/history/{first}/story"):
+        for path in ("/v1/statistics?by=sex", "/v1/export", f"/v1/history/{first}/bundle"):
             assert hub.get(path, role="partner").status_code == 403
 
         hub.until(lambda: hub.checkpoint().size >= len(hub.logged()))

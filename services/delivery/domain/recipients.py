@@ -4,7 +4,7 @@ facts that the coordinators share a mailbox for."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from contracts import facts
 from contracts.errors import Defect
@@ -34,18 +34,15 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReceiptIssued.type: _CANDIDATE,  # may have waited in the queue over an upgrade
 }
 
-# The mailbox that all coordinators of the hub share. No organisation's id looks like this.
-COORDINATORS = "coordinators"
-
-# What a coordinator has to act on, and what came of it.
-TOLD_TO_COORDINATORS = frozenset(
-    {
-        facts.PlacementRefused.type,
-        facts.PlacementAnswered.type,
-        facts.ReferralUnplaced.type,
-        facts.ReferralOverdue.type,
-    }
-)
+# The shared mailbox of everybody who has the role `coordinator`. No organisation can have this id.
+COORDINATORS: Final = "coordinators"
+# What the coordinators are told as well: the fact's type, and the `reason` it must have (None: any).
+COORDINATED: Mapping[str, str | None] = {
+    facts.PlacementRefused.type: None,
+    facts.PlacementAnswered.type: None,
+    facts.ReferralUnplaced.type: None,
+    facts.ReferralOverdue.type: None,
+}
 
 # After these nobody needs the case any more.
 CLOSINGS = frozenset({facts.ReferralCompleted.type, facts.ReferralWithdrawn.type, facts.ReferralFailed.type})
@@ -62,8 +59,10 @@ def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     if fields is None:
         raise Defect(f"Nobody is named as a recipient of {fact_type}.")
     # None: a referral that ended before anybody had accepted it
-    named = dict.fromkeys(data[field] for field in fields if data[field] is not None)
-    return (*named, COORDINATORS) if fact_type in TOLD_TO_COORDINATORS else tuple(named)
+    told = dict.fromkeys(data[field] for field in fields if data[field] is not None)
+    if fact_type in COORDINATED and COORDINATED[fact_type] in (None, data.get("reason")):
+        told[COORDINATORS] = None
+    return tuple(told)
 
 
 def shared_mailboxes(roles: Collection[str]) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def test_receipts_name_no_referral(hub: FakeHub, run: Run) -> None:
 
 
 def test_coordinator_is_shown_what_to_act_on(hub: FakeHub, run: Run) -> None:
-    data = {
+    data: dict[str, dict[str, Any]] = {
         "referral.unplaced": {"urgency": "emergency", "region": "RU-MOW", "needs": ["health"], "reason": "x"},
         "placement.answered": {"organization": "ru.one", "coordinator": "kg.desk", "result": "declined"},
         "placement.refused": {"organization": "ru.one", "problem": {"detail": "It is placed already."}},

@@ -11,9 +11,9 @@ from contracts.identifiers import ORGANIZATION_PATTERN
 from contracts.topology import EVENT_QUEUES
 from services.delivery.domain.recipients import (
     CLOSINGS,
+    COORDINATED,
     COORDINATORS,
     RECIPIENTS,
-    TOLD_TO_COORDINATORS,
     recipients_of,
 )
 
@@ -84,7 +84,7 @@ def test_no_organization_can_be_called_like_the_coordinators_mailbox() -> None:
 
 
 def test_every_fact_told_to_coordinators_arrives() -> None:
-    assert set(RECIPIENTS) >= TOLD_TO_COORDINATORS
+    assert set(RECIPIENTS) >= COORDINATED.keys()
 
 
 def test_every_closing_is_told() -> None:
