@@ -487,6 +487,14 @@ def test_policy_sets_the_deadline_of_a_referral_on_hold() -> None:
 FIVE = (*THREE, "ru.four", "ru.five")
 
 
+def test_emergency_without_an_always_open_service_is_unplaced_at_once() -> None:
+    of = life(organization("ru.day", service(always_open=False)))
+    (told,) = of.submit(urgency=Urgency.emergency)
+    assert isinstance(told, ReferralUnplaced)
+    assert (told.urgency, told.reason) == (Urgency.emergency, "no_candidate")
+    assert [failure.rule for c in of.decisions[0].candidates for failure in c.failures] == ["open_now"]
+
+
 def test_an_emergency_asks_three_at_once_and_the_first_acceptance_wins() -> None:
     of = life(*FIVE)
     assert kinds(of.submit(urgency=Urgency.emergency)) == [OfferOpened] * 3
