@@ -220,7 +220,8 @@ class Driver:
             page = orjson.loads(await link.done("GET", path))
             if not page["items"]:
                 continue
-            after = f"&after={page['next']}"
+            # The peers, and earlier builds of ours, name the place to go on `next`.
+            after = f"&after={page.get('resume') or page['next']}"
             self._read(who, page["items"], time.monotonic())
             self._spawn(self._acknowledge(who, [item["id"] for item in page["items"]]))
 

@@ -123,6 +123,8 @@ DELIVERY_KEYS = (
     "answer.refused",
     "submission.refused",
     "case.refused",
+    "placement.refused",
+    "placement.answered",
 )
 VAULT_KEYS = (
     "offer.accepted",

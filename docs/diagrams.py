@@ -55,6 +55,8 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.OfferRevoked: "routing",
     facts.AnswerRefused: "routing",
     facts.SubmissionRefused: "routing, vault",
+    facts.PlacementRefused: "routing",
+    facts.PlacementAnswered: "routing",
     facts.ReferralUnplaced: "routing",
     facts.ReferralProgressed: "routing",
     facts.ReferralCompleted: "routing",

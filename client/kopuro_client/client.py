@@ -240,9 +240,10 @@ class Kopuro:
     def mailbox(
         self, *, wait: float = 0, after: str | None = None, limit: int | None = None
     ) -> Page[Message]:
-        """The messages not yet acknowledged, oldest first.
+        """The messages not yet acknowledged, oldest first. A coordinator also reads the shared mailbox.
 
-        wait: how many seconds (to 30, rounded up) the hub may hold an empty answer.
+        wait: how many seconds (to 30, rounded up) the hub may hold an empty answer. The page's `next` is
+        null when no more messages are waiting; poll on with its `resume`.
         """
         if not 0 <= wait <= LONGEST_WAIT:
             raise InvalidArgumentError(f"wait is 0 to {LONGEST_WAIT:.0f} seconds")

@@ -35,7 +35,8 @@ def watching(
 ) -> Iterator[Message]:
     """Messages as they come.
 
-    fetch: the page after a cursor, held up to so many seconds while empty.
+    fetch: the page after a cursor, held up to so many seconds while empty. Its `resume` is where the next
+    poll goes on: `next` is null once no more messages are waiting.
 
     Ends only when none has come for `give_up_after` seconds (never, for None).
     """
@@ -47,7 +48,7 @@ def watching(
         if give_up_after is not None:
             left = min(wait, max(SHORTEST_WAIT, last + give_up_after - clock()))
         page = fetch(after, left)
-        after = page.get("next") or after
+        after = page.get("resume") or page.get("next") or after
         yield from page["items"]
         if page["items"]:
             last = clock()

@@ -22,10 +22,14 @@ class Jwk(TypedDict):
 
 
 class Page(TypedDict, Generic[Item]):
-    """One page of a list. next: the cursor to pass as `after`, null on the last page."""
+    """One page of a list. next: the cursor to pass as `after`, null on the last page.
+
+    resume: of the mailbox alone: the cursor from which a later poll goes on.
+    """
 
     items: list[Item]
     next: str | None
+    resume: NotRequired[str | None]
 
 
 class Accepted(TypedDict):
@@ -131,19 +135,37 @@ class Contribution(TypedDict):
 
 
 class Candidate(TypedDict):
-    """An organisation's service that was considered, and why it was or was not eligible."""
+    """An organisation's service that was considered, and why it was or was not eligible.
+
+    capacity: as the directory stated it when the decision fell.
+    """
 
     organization: str
     service: str
     eligible: bool
+    capacity: NotRequired[str | None]
     score: float | None
     rank: int | None
     rules: list[Rule]
     contributions: list[Contribution]
 
 
+class NobodyConsidered(TypedDict):
+    """Why a decision has no candidates.
+
+    reason: unknown_organization, organization_without_services, need_not_offered or
+    need_not_offered_in_region. elsewhere: how many organisations offer the need in other regions.
+    """
+
+    reason: str
+    need: str
+    region: str
+    organization: str | None
+    elsewhere: int
+
+
 class Decision(TypedDict):
-    """One decision of routing, with its evidence."""
+    """One decision of routing, with its evidence. overridden: rules that a coordinator set aside."""
 
     id: str
     decided_at: str
@@ -151,6 +173,8 @@ class Decision(TypedDict):
     policy_version: str
     directory_version: str
     candidates: list[Candidate]
+    overridden: NotRequired[list[str]]
+    nobody: NotRequired[NobodyConsidered | None]
 
 
 class Decisions(TypedDict):

@@ -98,6 +98,39 @@ class SubmissionRefused(Fact):
     problem: Mapping[str, Any]
 
 
+@fact("placement.refused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacementRefused(Fact):
+    """A placement that cannot take effect, told to the coordinators.
+
+    Routing publishes it for a request refused at its API as well; `placement.submitted` then does not exist.
+    organization: the one the coordinator asked for. problem: RFC 9457.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    coordinator: str
+    submission_id: MessageId
+    problem: Mapping[str, Any]
+
+
+@fact("placement.answered")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacementAnswered(Fact):
+    """How an offer that a coordinator placed by hand ended, told to the coordinators.
+
+    result: the offer's state. reason: why it was declined or revoked. An offer that expired is answered
+    again when an answer that reached the network in time is read later.
+    """
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    coordinator: str
+    result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked"])]
+    reason: str | None = None
+
+
 @fact("referral.unplaced")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralUnplaced(Fact):

@@ -42,6 +42,8 @@ DELIVERED: Final = frozenset(
         "answer.refused",
         "submission.refused",
         "case.refused",
+        "placement.refused",
+        "placement.answered",
         "referral.unplaced",
         "referral.progressed",
         "referral.completed",

@@ -13,6 +13,8 @@ from runtime.web.service import Service
 from services.audit import api, export_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
+# Of the history they read the stories of their own referrals, as far as they may see those.
+PARTIES = frozenset({"partner"})
 
 
 class AuditService(Service):
@@ -54,9 +56,9 @@ class AuditService(Service):
     def bundle(self, request: Request) -> Answer:
         return api.bundle(self.handlers, request)
 
-    @resource("GET", "/v1/history/<referral_id>/story", roles=READERS, query=story_api.PARAMETERS)
+    @resource("GET", "/v1/history/<referral_id>/story", roles=READERS | PARTIES, query=story_api.PARAMETERS)
     def story(self, request: Request) -> Answer:
-        return story_api.story(self.handlers.history, request)
+        return story_api.story(self.handlers.history, request, oversight=READERS)
 
     @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS)
     def export(self, request: Request) -> Answer:

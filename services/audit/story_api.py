@@ -24,10 +24,11 @@ _REFERRAL: Final = re.compile(UUID_PATTERN)
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def story(history: History, request: Request) -> Answer:
+def story(history: History, request: Request, oversight: frozenset[str]) -> Answer:
     """`?language=en|ru|ky&format=text|markdown|html|json`.
 
-    Raises Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
+    oversight: the roles that read everything; any other principal reads as a party to the referral. Raises
+    Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
     """
     query = request.query_params
     language, form = query.get("language", "en"), query.get("format", "text")
@@ -38,7 +39,12 @@ def story(history: History, request: Request) -> Answer:
     referral_id = request.path_params["referral_id"]
     if not _REFERRAL.fullmatch(referral_id):
         raise Refused("invalid-parameter", "`referral` does not have the form of one.")
-    leaves = history.opened(request.principal.id, referral_id, {"story": language})
+    leaves = history.opened(
+        request.principal.id,
+        referral_id,
+        {"story": language},
+        as_party=request.principal.roles.isdisjoint(oversight),
+    )
     media_type, rendered = RENDERERS[form]
     told = tell(referral_id, [_told(leaf) for leaf in leaves], words_of(language))
     headers = {

@@ -1,4 +1,4 @@
-"""HTTP resources of delivery. An organisation sees its own mailbox; coordinators share one besides."""
+"""HTTP resources of delivery. An organisation sees its own mailbox, a coordinator also the shared one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contracts.records import load
 from runtime.web.answer import Answer
 from runtime.web.paging import NUMBER, encode_cursor, integer_of, limit_of, position_of
 from runtime.web.request import Request
-from services.delivery.domain.recipients import COORDINATORS
+from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.handlers import MailboxHandlers
 
 LONGEST_WAIT: Final = 30  # seconds
@@ -29,36 +29,47 @@ class Acknowledgements:
 
 
 def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
-    """`GET /v1/mailbox?after=&limit=&wait=`: `next` is where to go on, also when there is nothing yet."""
+    """`GET /v1/mailbox?after=&limit=&wait=`.
+
+    next: the cursor of the next page, null when no more messages are waiting, as in every list. resume:
+    where a later poll goes on after this page; as `after` was given while there is nothing new.
+    """
     query = request.query_params
     position = position_of(query, _MAILBOX, (NUMBER,))
     page = handlers.page(
         request.principal.id,
+        shared=shared_mailboxes(request.principal.roles),
         after=position[0] if position else 0,
         limit=limit_of(query),
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
-        shared=_shared(request),
     )
+    last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
     return Answer.json(
         {
             # the stored bytes themselves, neither parsed nor written anew
             "items": [orjson.Fragment(body) for body in page.bodies],
-            "next": encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None,
+            "next": last if page.more else None,
+            "resume": last,
         }
     )
 
 
 def acknowledge(handlers: MailboxHandlers, request: Request) -> Answer:
     """`POST /v1/mailbox/{message_id}/acknowledge`."""
-    message_id = request.path_params["message_id"]
-    handlers.acknowledge(request.principal.id, message_id, shared=_shared(request))
+    handlers.acknowledge(
+        request.principal.id,
+        request.path_params["message_id"],
+        shared=shared_mailboxes(request.principal.roles),
+    )
     return Answer.empty()
 
 
 def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Answer:
     """`POST /v1/mailbox:acknowledge`: a result for each id, in the same order."""
     ids = load(Acknowledgements, request.json()).ids
-    results = handlers.acknowledge_all(request.principal.id, ids, shared=_shared(request))
+    results = handlers.acknowledge_all(
+        request.principal.id, ids, shared=shared_mailboxes(request.principal.roles)
+    )
     return Answer.json(
         {"items": [_result(message_id, result) for message_id, result in zip(ids, results, strict=True)]}
     )
@@ -69,11 +80,6 @@ def case(handlers: MailboxHandlers, request: Request) -> Answer:
     referral_id = request.path_params["referral_id"]
     sealed = handlers.case(request.principal.id, referral_id)
     return Answer.json({"referral_id": referral_id, "case": sealed})
-
-
-def _shared(request: Request) -> tuple[str, ...]:
-    """The mailboxes that the caller reads besides its own: a coordinator reads the coordinators'."""
-    return (COORDINATORS,) if request.principal.has("coordinator") else ()
 
 
 def _result(message_id: str, result: bool | KopuroError) -> dict[str, Any]:

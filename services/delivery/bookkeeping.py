@@ -26,10 +26,16 @@ class HandOut:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acknowledgement:
-    """The organisation has these messages."""
+    """The organisation has these messages. shared: the mailboxes that it reads besides its own."""
 
     organization: str
     message_ids: Sequence[str]
+    shared: tuple[str, ...] = ()
+
+    @property
+    def mailboxes(self) -> tuple[str, ...]:
+        """Every mailbox that the messages may be in, each once."""
+        return tuple(dict.fromkeys((self.organization, *self.shared)))
 
 
 # For each message that was named: done, or why not.
@@ -69,7 +75,7 @@ class Bookkeeping:
             if isinstance(command, HandOut):
                 handed_out.update(command.sequences)
             else:
-                acknowledging.add(command.organization)
+                acknowledging.update(command.mailboxes)
                 named.update(command.message_ids)
         now = self._clock.now()
         entries = self._mailboxes.take(
@@ -83,21 +89,23 @@ class Bookkeeping:
             found[entry.organization, entry.message_id] = replace(entry, state=state)
         acknowledged: dict[int, Entry] = {}
 
-        def answer(organization: str, message_id: str) -> bool | KopuroError:
-            entry = found.get((organization, message_id))
-            if entry is None:
-                return Refused("not-found", "No such message lies in your mailbox.")
+        def answer(mailboxes: Sequence[str], message_id: str) -> bool | KopuroError:
+            # A coordinator's own mailbox may hold the same message as the shared one.
+            named = [entry for mailbox in mailboxes if (entry := found.get((mailbox, message_id)))]
+            if not named:
+                return Refused("not-found", "Your mailbox has no such message.")
             try:
-                step(entry.type, entry.state, Step.acknowledge)
+                for entry in named:
+                    step(entry.type, entry.state, Step.acknowledge)
             except Refused as refused:
                 return refused
-            acknowledged[entry.sequence] = entry
+            acknowledged.update((entry.sequence, entry) for entry in named)
             return True
 
         results = [
             ()
             if isinstance(command, HandOut)
-            else [answer(command.organization, message_id) for message_id in command.message_ids]
+            else [answer(command.mailboxes, message_id) for message_id in command.message_ids]
             for command in commands
         ]
         # Told in the order of the mailboxes, in whichever the callers named them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -25,10 +25,14 @@ KEPT = dt.timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """bodies: CloudEvents as they were stored, oldest first. last: the sequence to go on after."""
+    """bodies: CloudEvents as they were stored, oldest first. last: the sequence to go on after.
+
+    more: whether messages after `last` are waiting already.
+    """
 
     bodies: list[bytes]
     last: int
+    more: bool
 
 
 class MailboxHandlers:
@@ -61,17 +65,18 @@ class MailboxHandlers:
         )
 
     def page(
-        self, organization: str, *, after: int, limit: int, wait: float, shared: Sequence[str] = ()
+        self, organization: str, *, after: int, limit: int, wait: float, shared: tuple[str, ...] = ()
     ) -> Page:
         """The organisation's unacknowledged messages with a sequence above `after`.
 
-        shared: further mailboxes that the caller reads together with its own (a coordinator's).
+        shared: the mailboxes that it reads besides its own.
+
         wait: seconds to hold an empty answer; less when something comes, or the process is ending.
         When this returns, it is on record that the messages which audit follows were handed out. Raises
         Unavailable.
         """
         mailboxes = tuple(dict.fromkeys((organization, *shared)))
-        messages = self._waiting(mailboxes, after=after, limit=limit, wait=wait)
+        messages, more = self._waiting(mailboxes, after=after, limit=limit, wait=wait)
         new = [m.sequence for m in messages if step(m.type, m.state, Step.hand_out) is not m.state]
         if new:
             # Handed out on record, not yet sent: if the answer is lost here, the message is still
@@ -80,39 +85,28 @@ class MailboxHandlers:
         return Page(
             bodies=[message.body for message in messages],
             last=messages[-1].sequence if messages else after,
+            more=more,
         )
 
-    def acknowledge(self, organization: str, message_id: str, *, shared: Sequence[str] = ()) -> None:
+    def acknowledge(self, organization: str, message_id: str, *, shared: tuple[str, ...] = ()) -> None:
         """The message does not come again. Repeatable.
 
-        A message of a shared mailbox is acknowledged for everybody who reads it. Raises Refused `not-found`
-        unless the message is in one of the caller's mailboxes, `conflict` when audit follows it and it was
-        never handed out, and Unavailable.
+        Raises Refused `not-found` unless the message is in the organisation's own mailbox or a shared one,
+        `conflict` when audit follows it and it was never handed out, and Unavailable.
         """
         (result,) = self.acknowledge_all(organization, [message_id], shared=shared)
         if isinstance(result, KopuroError):
             raise result
 
     def acknowledge_all(
-        self, organization: str, message_ids: Sequence[str], *, shared: Sequence[str] = ()
+        self, organization: str, message_ids: Sequence[str], *, shared: tuple[str, ...] = ()
     ) -> Results:
-        """Acknowledges many messages: for each True, or why not. Raises Unavailable.
-
-        One transaction for each mailbox. shared: looked into for what the caller's own does not hold.
-        """
+        """The same for many messages in one transaction: for each True, or why not. Raises Unavailable."""
         if not message_ids:
             return ()
-        results = list(
-            self._steps.submit(Acknowledgement(organization=organization, message_ids=message_ids))
+        return self._steps.submit(
+            Acknowledgement(organization=organization, message_ids=message_ids, shared=shared)
         )
-        for mailbox in shared:
-            missing = [number for number, result in enumerate(results) if _is_missing(result)]
-            if missing:
-                ids = [message_ids[number] for number in missing]
-                found = self._steps.submit(Acknowledgement(organization=mailbox, message_ids=ids))
-                for number, result in zip(missing, found, strict=True):
-                    results[number] = result
-        return results
 
     def case(self, organization: str, referral_id: str) -> str:
         """The case that was released to the organisation, sealed to it.
@@ -142,39 +136,19 @@ class MailboxHandlers:
         no_message_left = prune(self._database, messages)
         return prune(self._database, cases) and no_message_left
 
-    def _waiting(self, mailboxes: Sequence[str], *, after: int, limit: int, wait: float) -> list[Waiting]:
+    def _waiting(
+        self, mailboxes: tuple[str, ...], *, after: int, limit: int, wait: float
+    ) -> tuple[list[Waiting], bool]:
         deadline = time.monotonic() + wait
         with self._bell.listening(*mailboxes) as ring:
             while True:
                 # Cleared before the look: what comes after it rings.
                 ring.clear()
                 with self._database.read() as transaction:
-                    messages = merged(
-                        self._mailboxes.waiting(
-                            transaction, mailbox, after=after, limit=limit, size=PAGE_SIZE
-                        )
-                        for mailbox in mailboxes
-                    )[:limit]
+                    messages, more = self._mailboxes.waiting(
+                        transaction, mailboxes, after=after, limit=limit, size=PAGE_SIZE
+                    )
                 left = deadline - time.monotonic()
                 if messages or left <= 0 or self._bell.stopped:
-                    return messages
+                    return messages, more
                 ring.wait(left)
-
-
-def merged(pages: Iterable[list[Waiting]]) -> list[Waiting]:
-    """The pages of several mailboxes as one, in the order of arrival.
-
-    Cut where the first of them ends: what is left of that mailbox must not be skipped by a cursor.
-    """
-    filled = [page for page in pages if page]
-    if len(filled) < 2:
-        return filled[0] if filled else []
-    end = min(page[-1].sequence for page in filled)
-    return sorted(
-        (message for page in filled for message in page if message.sequence <= end),
-        key=lambda message: message.sequence,
-    )
-
-
-def _is_missing(result: bool | KopuroError) -> bool:
-    return isinstance(result, Refused) and result.slug == "not-found"

@@ -74,11 +74,12 @@ class Mailboxes(Protocol):
         ...
 
     def waiting(
-        self, transaction: Connection, organization: str, *, after: int, limit: int, size: int
-    ) -> list[Waiting]:
-        """The organisation's unacknowledged messages with a sequence above `after`, oldest first.
+        self, transaction: Connection, mailboxes: tuple[str, ...], *, after: int, limit: int, size: int
+    ) -> tuple[list[Waiting], bool]:
+        """The mailboxes' unacknowledged messages with a sequence above `after`, oldest first.
 
-        At most `limit`, and as many as have bodies of `size` bytes together, but one at least.
+        At most `limit`, and as many as have bodies of `size` bytes together, but one at least. Also
+        whether more follow.
         """
         ...
 
@@ -157,5 +158,5 @@ class Bell(Protocol):
         ...
 
     def listening(self, *mailboxes: str) -> AbstractContextManager[Ring]:
-        """One signal for all of the mailboxes, for as long as the context lasts."""
+        """A signal for what comes to any of these mailboxes, for as long as the context lasts."""
         ...

@@ -14,7 +14,7 @@ from services.delivery import api
 from services.delivery.bootstrap import Handlers
 
 PARTNERS = frozenset({"partner"})
-# A coordinator is told in a mailbox too, when a placement by hand could not take effect.
+# Coordinators share a mailbox.
 OWNERS = PARTNERS | {"coordinator"}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from contracts.envelope import Event
-from contracts.errors import Refused, Unavailable
-from contracts.facts import Fact, PlacementSubmitted
+from contracts.errors import Refused
+from contracts.facts import Fact, PlacementRefused, PlacementSubmitted
 from runtime.identifiers import new_id
 from runtime.messaging.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -20,6 +21,7 @@ from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.observation import Observation, asked_between
+from services.routing.domain.offering import place
 from services.routing.domain.policy import Policy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
@@ -124,11 +126,7 @@ class Handlers:
         context = self._context(now, batch.observed)
         for event in events:
             referral = batch.referral(event.partition_key)
-            try:
-                step = lifecycle.apply(referral, event, context)
-            except KeyError:
-                raise Unavailable("The referral of this fact is not known yet.") from None
-            batch.take(step, cause=event)
+            batch.take(lifecycle.apply(referral, event, context), cause=event)
         return self._finish(transaction, batch)
 
     def fire_deadlines(self, now: dt.datetime) -> int:
@@ -207,33 +205,44 @@ class Handlers:
     ) -> str:
         """A coordinator asks for a placement by hand; returns the id of what was submitted.
 
-        What cannot be done is refused at once; what has changed when routing comes to it is refused in
-        the coordinator's mailbox. Raises Refused, DatabaseUnavailable.
+        What cannot be done is refused at once. What has changed by the time routing comes to it is refused
+        in the coordinators' mailbox. Either way `placement.refused` records it. Raises Refused,
+        DatabaseUnavailable.
         """
+        refusal: Refused | None = None
         with self._database.write() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
             if referral is None:
                 raise Refused("not-found", "There is no such referral.")
-            if self._network.directory.organization(organization) is None:
-                raise Refused("unknown-organization", "There is no such organisation in the directory.")
-            said = Event(
+            placement = PlacementSubmitted(
+                referral_id=referral_id, organization=organization, coordinator=coordinator
+            )
+            said: Event[Fact] = Event(
                 id=(submission_id := new_id()),
                 source=self._source,
                 time=now,
                 partition_key=referral_id,
                 correlation_id=submission_id,
                 causation_id=None,
-                data=PlacementSubmitted(
-                    referral_id=referral_id, organization=organization, coordinator=coordinator
-                ),
+                data=placement,
             )
             # A trial run on today's state, so that the coordinator learns at once what forbids it.
-            trial = lifecycle.apply(referral, said, self._context(now, {}))
-            if refusal := next((fact for fact in trial.facts if hasattr(fact, "problem")), None):
-                problem = refusal.problem
-                raise Refused(problem["type"].rpartition(":")[2], problem["detail"])
+            refusal = self._why_not_place(referral, placement, now)
+            if refusal is not None:
+                refused = PlacementRefused(
+                    referral_id=referral_id,
+                    organization=organization,
+                    coordinator=coordinator,
+                    submission_id=submission_id,
+                    problem=refusal.problem(),
+                )
+                said = replace(said, id=new_id(), data=refused)
+                entry = entry_of(refused, referral_id, now)
+                self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
             self._outbox.add(transaction, [outgoing(said)])
         self._after_commit()
+        if refusal is not None:
+            raise refusal
         return submission_id
 
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> dict[str, Any]:
@@ -298,6 +307,17 @@ class Handlers:
         """How many referrals are in each status that is not an end."""
         with self._database.read() as transaction:
             return dict(self._store.counts(transaction))
+
+    def _why_not_place(
+        self, referral: Referral, placement: PlacementSubmitted, now: dt.datetime
+    ) -> Refused | None:
+        if self._network.directory.organization(placement.organization) is None:
+            return Refused("unknown-organization", "There is no such organisation in the directory.")
+        try:
+            place(referral, placement, self._context(now, {}))
+        except Refused as refused:
+            return refused
+        return None
 
     def _visible(self, transaction: Connection, referral_id: str, viewer: str, oversight: bool) -> Referral:
         referral = self._store.view(transaction, [referral_id]).get(referral_id)

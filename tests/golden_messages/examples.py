@@ -210,6 +210,21 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.SubmissionRefused(
         referral_id=REFERRAL, organization=RECEIVER, submission_id=SUBMISSION, problem=PROBLEM
     ),
+    facts.PlacementRefused(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        coordinator="kg.coordinator",
+        submission_id=SUBMISSION,
+        problem=PROBLEM,
+    ),
+    facts.PlacementAnswered(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=RECEIVER,
+        coordinator="kg.coordinator",
+        result="declined",
+        reason="no_capacity",
+    ),
     facts.ReferralUnplaced(
         referral_id=REFERRAL,
         sender=SENDER,

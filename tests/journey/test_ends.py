@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -83,6 +84,7 @@ def test_who_takes_a_case_and_falls_silent_is_reminded(hub: RunningHub) -> None:
     assert sender.hub.referral(referral_id)["status"] == "accepted"
     # As long as it lasts it is said again.
     assert acceptor.await_message("referral.overdue", referral_id)["due_at"] > reminded["due_at"]
+    assert _told_to_coordinators(hub, "referral.overdue", referral_id) == reminded
     acceptor.hub.complete(referral_id, "could_not_reach")
     sender.await_message("referral.completed", referral_id)
 
@@ -103,6 +105,42 @@ def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> 
     assert set(asked) == {c["organization"] for c in decided[0]["candidates"] if c["eligible"]}
     (waiting,) = [item for item in hub.cast.staff("coordinator").unplaced() if item["id"] == referral_id]
     assert waiting["reason"] == "candidates_exhausted"
+    unplaced = _told_to_coordinators(hub, "referral.unplaced", referral_id)
+    assert unplaced["reason"] == "candidates_exhausted"
+
+
+def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) -> None:
+    sender, referral_id = hub.submit("nobody")
+    sender.await_message("referral.unplaced", referral_id)
+    coordinator = hub.cast.staff("coordinator")
+
+    with pytest.raises(RefusedError) as refused:
+        coordinator.place(referral_id, "ru.no-such-organisation")
+    told = _told_to_coordinators(hub, "placement.refused", referral_id)
+    assert told["problem"]["type"] == refused.value.problem.type
+    assert "kopuro.placement.refused.v1" in {
+        entry["type"] for entry in hub.history(referral_id, last="placement.refused")
+    }
+
+    house = hub.cast.organization("ru.primorye-seafarers-house")
+    coordinator.place(referral_id, house.id)
+    house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "no_capacity")
+    answered = _told_to_coordinators(hub, "placement.answered", referral_id)
+    assert (answered["organization"], answered["result"]) == (house.id, "declined")
+    placed = sender.hub.decision(referral_id)["decisions"][1]
+    assert placed["overridden"] == ["area_served"]
+    hub.history(referral_id, last="placement.answered")
+    story = sender.hub.story(referral_id)
+    assert f"The offer to {house.id} that a coordinator (" in story
+    assert f"{house.id} declined: No capacity." in house.hub.story(referral_id)
+
+
+def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:
+    """What the first such message in the coordinators' mailbox says of the referral."""
+    for message in hub.cast.staff("coordinator").watch(wait=5, give_up_after=20):
+        if message["type"] == f"kopuro.{fact}.v1" and message["data"]["referral_id"] == referral_id:
+            return message["data"]
+    raise AssertionError(f"the coordinators were not told {fact} of {referral_id}")
 
 
 def test_a_named_receiver_alone_can_open_the_case(hub: RunningHub) -> None:

@@ -110,8 +110,10 @@ class AuditedHub:
         to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
         self._publisher.publish([outgoing(key), to_queue])
 
-    def get(self, path: str, /, *, role: str = "auditor", **params: Any) -> httpx.Response:
-        token = self._signer.issue(Principal(id="ann", roles=frozenset({role})), now=datetime.now(UTC))
+    def get(
+        self, path: str, /, *, role: str = "auditor", reader: str = "ann", **params: Any
+    ) -> httpx.Response:
+        token = self._signer.issue(Principal(id=reader, roles=frozenset({role})), now=datetime.now(UTC))
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.get(self.service.url + path, params=params or None, headers=headers, timeout=10)
 

@@ -86,6 +86,10 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
         assert hub.get(f"/v1/history/{first}/story", language="fr").status_code == 400
         assert hub.get(f"/v1/history/{first}/story", format="exe").status_code == 400
         assert hub.get(f"/v1/history/{new_id()}/story").status_code == 404
+        own = hub.get(f"/v1/history/{first}/story", role="partner", reader=OSH)
+        assert f"{MOSCOW} declined" in own.text
+        assert hub.get(f"/v1/history/{first}/story", role="partner", reader="kz.other").status_code == 404
+        assert hub.get(f"/v1/history/{first}", role="partner", reader=OSH).status_code == 403
         parts = hub.get(f"/v1/history/{first}/story", language="ky", format="json")
         assert parts.headers["content-type"] == "application/json"
         pdf = PdfReader(BytesIO(story_pdf(parts.json())))
@@ -122,7 +126,7 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
                 assert hub.get(f"{path}{join}after={cursor}").status_code == 400, (path, cursor)
         backwards = encode_cursor("export", (2, 1))
         assert hub.get("/v1/export", after=backwards).json()["type"].endswith("invalid-cursor")
-        for path in ("/v1/statistics?by=sex", "/v1/export", f"/v1/history/{first}/story"):
+        for path in ("/v1/statistics?by=sex", "/v1/export", f"/v1/history/{first}/bundle"):
             assert hub.get(path, role="partner").status_code == 403
 
         hub.until(lambda: hub.checkpoint().size >= len(hub.logged()))

@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.codes import Urgency
 from contracts.facts import (
     DeliveryAcknowledged,
     DeliveryDelivered,
     OfferRevoked,
+    ReferralUnplaced,
     ReferralWithdrawn,
 )
 from kopuro_client.sealing import open_sealed
@@ -104,7 +106,7 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
         assert stranger.mailbox()["items"] == []
         assert stranger.acknowledge(notice["id"]) == 404
         assert [acceptor.acknowledge(notice["id"]) for _ in range(2)] == [204, 204]
-        assert acceptor.mailbox() == {"items": [], "next": None}
+        assert acceptor.mailbox() == {"items": [], "next": None, "resume": None}
 
         facts = hub.hear("audit.log", lambda heard: bool(kinds(heard, DeliveryAcknowledged)))
         for kind in (DeliveryDelivered, DeliveryAcknowledged):
@@ -128,12 +130,51 @@ def test_pages_follow_each_other(hub: Neighbours, delivery: RunningService) -> N
     hub.publish_all(list(facts))
     until(lambda: True if len(partner.mailbox()["items"]) == 25 else None, "25 messages")
     seen: list[str] = []
-    cursor: dict[str, str] = {}
-    while (page := partner.mailbox(limit=10, **cursor))["items"]:
-        seen += [item["data"]["offer_id"] for item in page["items"]]
-        cursor = {"after": page["next"]}
+    pages = [page := partner.mailbox(limit=10)]
+    while page["next"] is not None:
+        assert page["next"] == page["resume"]
+        pages.append(page := partner.mailbox(limit=10, after=page["next"]))
+    assert [len(page["items"]) for page in pages] == [10, 10, 5]
+    seen = [item["data"]["offer_id"] for page in pages for item in page["items"]]
     assert seen == [fact.offer_id for fact in facts]
-    assert page["next"] == cursor["after"]
+
+
+def test_poll_goes_on_from_the_resume_cursor_of_the_last_page(
+    hub: Neighbours, delivery: RunningService
+) -> None:
+    partner = Partner(hub, delivery, ACCEPTOR)
+    hub.publish(revoked())
+    last = partner.mailbox(wait=LONG_WAIT)
+    assert last["next"] is None
+    silence = partner.mailbox(after=last["resume"])
+    assert silence == {"items": [], "next": None, "resume": last["resume"]}
+    hub.publish(new := revoked())
+    (item,) = partner.mailbox(after=silence["resume"], wait=LONG_WAIT)["items"]
+    assert item["data"]["offer_id"] == new.offer_id
+
+
+def test_coordinators_read_and_acknowledge_one_mailbox_over_http(
+    hub: Neighbours, delivery: RunningService
+) -> None:
+    address = f"{delivery.url}/v1/mailbox"
+    unplaced = ReferralUnplaced(
+        referral_id=new_id(),
+        sender=SENDER,
+        decision_id=new_id(),
+        urgency=Urgency.emergency,
+        region="RU-MOW",
+        needs=("legal.wage_claim",),
+        reason="no_candidate",
+    )
+    hub.publish(unplaced)
+    one, other = (hub.headers(name, "coordinator") for name in ("kg.desk", "kg.night-desk"))
+    (message,) = httpx.get(f"{address}?wait={LONG_WAIT}", headers=one, timeout=60).json()["items"]
+    assert message["type"] == "kopuro.referral.unplaced.v1"
+    assert message["data"]["referral_id"] == unplaced.referral_id
+    assert httpx.get(address, headers=other).json()["items"] == [message]
+    assert httpx.post(f"{address}/{message['id']}/acknowledge", headers=other).status_code == 204
+    assert httpx.get(address, headers=one).json()["items"] == []
+    assert [m["id"] for m in Partner(hub, delivery, SENDER).mailbox()["items"]] == [message["id"]]
 
 
 def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery: RunningService) -> None:
@@ -156,7 +197,7 @@ def test_a_service_that_ends_answers_its_long_polls_at_once(
         poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
         until(lambda: in_flight(delivery), "a poll under way")
         delivery.process.stop(timeout=10)
-        assert poll.result() == {"items": [], "next": None}
+        assert poll.result() == {"items": [], "next": None, "resume": None}
     assert delivery.process.exit_code() == 0
     assert not [line for line in delivery.log_lines() if line["message"] == "work under way was abandoned"]
 
@@ -181,7 +222,7 @@ def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
             page = partner.mailbox(limit=200, wait=LONG_WAIT, **after)
             assert page["items"], f"only {len(found)} messages"
             found += [item["data"]["offer_id"] for item in page["items"]]
-            after = {"after": page["next"]}
+            after = {"after": page["resume"]}
         assert partner.mailbox(**after)["items"] == []
     assert found[:500] == [fact.offer_id for fact in facts]
     assert len(set(found)) == 501

@@ -25,6 +25,7 @@ from contracts.facts import (
     OfferExpired,
     OfferOpened,
     OrganizationChanged,
+    PlacementRefused,
     ReferralSubmitted,
     ReferralUnplaced,
     TokenKeyChanged,
@@ -174,6 +175,9 @@ def test_a_coordinator_sees_what_is_unplaced_and_places_it(hub: Hub, sqlite_data
             f"{address}/{said.referral_id}/offer", headers=coordinator, json={"organization": "ru.one"}
         )
         assert refused.status_code == 409
+        (recorded,) = hear(hub, PlacementRefused)
+        assert recorded.organization == "ru.one"
+        assert recorded.problem == refused.json()
 
 
 def test_nothing_is_decided_before_the_directory_is_known(hub: Hub, sqlite_database: str) -> None:

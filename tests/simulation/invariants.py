@@ -44,7 +44,7 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "outcome.submitted": frozenset({"referral.completed", "submission.refused"}),
     "withdrawal.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "revocation.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
-    "placement.submitted": frozenset({"offer.opened", "submission.refused"}),
+    "placement.submitted": frozenset({"offer.opened", "placement.refused"}),
     "note.submitted": frozenset({"letter.note_released", "submission.refused"}),
 }
 

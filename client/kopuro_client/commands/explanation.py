@@ -6,8 +6,18 @@ Who was considered, who was kept out and by which rule, and what the score is ma
 from __future__ import annotations
 
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.printable import moment, printable
-from kopuro_client.records import Candidate, Contribution, Decision, Decisions, Rule
+from kopuro_client.commands.printable import moment, one_line, printable
+from kopuro_client.records import Candidate, Contribution, Decision, Decisions, NobodyConsidered, Rule
+
+# Why a decision has no candidates, by the hub's reason code.
+_NOBODY = {
+    "unknown_organization": "{organization} is not in the directory",
+    "organization_without_services": "{organization} offers no service",
+    "need_not_offered": "no organisation in the directory offers {need}",
+    "need_not_offered_in_region": (
+        "no organisation offers {need} in {region}; organisations that offer it elsewhere: {elsewhere}"
+    ),
+}
 
 
 def show_decisions(out: Output, decisions: Decisions) -> None:
@@ -28,13 +38,33 @@ def _show(out: Output, decision: Decision) -> None:
             ("directory", decision["directory_version"]),
         ]
     )
+    if not decision["candidates"]:
+        out.blank()
+        out.text(_nobody(decision.get("nobody")))
     eligible = sorted((c for c in decision["candidates"] if c["eligible"]), key=lambda c: c["rank"] or 0)
     kept_out = [c for c in decision["candidates"] if not c["eligible"]]
     if eligible:
         out.blank()
         out.table(
-            ("rank", "organisation", "service", "score", "made of"),
-            ((c["rank"], c["organization"], c["service"], _number(c["score"]), _score(c)) for c in eligible),
+            ("rank", "organisation", "service", "capacity", "score", "made of"),
+            (
+                (
+                    c["rank"],
+                    c["organization"],
+                    c["service"],
+                    c.get("capacity"),
+                    _number(c["score"]),
+                    _score(c),
+                )
+                for c in eligible
+            ),
+        )
+    overridden = [c for c in eligible if _failed(c)]
+    if overridden:
+        out.blank()
+        out.table(
+            ("overridden for", "service", "rule"),
+            ((c["organization"], c["service"], _failed(c)) for c in overridden),
         )
     if kept_out:
         out.blank()
@@ -42,6 +72,13 @@ def _show(out: Output, decision: Decision) -> None:
             ("kept out", "service", "by"),
             ((c["organization"], c["service"], _failed(c)) for c in kept_out),
         )
+
+
+def _nobody(nobody: NobodyConsidered | None) -> str:
+    sentence = _NOBODY.get(nobody["reason"]) if nobody else None
+    if nobody is None or sentence is None:
+        return "nobody was considered"
+    return "nobody was considered: " + sentence.format_map({k: one_line(v) for k, v in nobody.items()})
 
 
 def _score(candidate: Candidate) -> str:
@@ -59,8 +96,7 @@ def _failed(candidate: Candidate) -> str:
 
 def _because(rule: Rule) -> str:
     detail = f" ({printable(rule['detail'])})" if rule["detail"] else ""
-    overridden = ", overridden" if rule.get("overridden") else ""
-    return f"{rule['rule']}: {rule['reason']}{detail}{overridden}"
+    return f"{rule['rule']}: {rule['reason']}{detail}"
 
 
 def _number(value: float | None) -> str:

@@ -14,7 +14,21 @@ from kopuro_client.errors import SealingError
 from kopuro_client.records import Message
 
 # What of a message's data is worth a column; the rest is in --json.
-_TELLING = ("organization", "sender", "status", "outcome", "reason", "deadline", "offer_id")
+_TELLING = (
+    "urgency",
+    "needs",
+    "region",
+    "organization",
+    "sender",
+    "coordinator",
+    "status",
+    "outcome",
+    "result",
+    "reason",
+    "deadline",
+    "due_at",
+    "offer_id",
+)
 
 
 def group() -> typer.Typer:
@@ -27,7 +41,7 @@ def group() -> typer.Typer:
 
 
 def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
-    """List the messages you have not acknowledged, oldest first."""
+    """List the messages not yet acknowledged, oldest first. Coordinators share one mailbox."""
     page = session.hub.mailbox(after=after, limit=limit)
     show_items(session.out, page, lambda messages: _show_all(session, messages), more="later ones")
 
@@ -56,7 +70,7 @@ def ack(
     session: Session,
     messages: Annotated[list[str], typer.Argument(metavar="MESSAGE...", help="Ids of messages.")],
 ) -> None:
-    """Acknowledge messages: they do not come again."""
+    """Acknowledge messages: they do not come again. For a shared mailbox that counts for all readers."""
     for message_id in messages:
         session.hub.acknowledge(message_id)
         session.out.note(f"acknowledged {message_id}")
@@ -94,8 +108,8 @@ def telling(message: Message, hub: Kopuro) -> dict[str, Any]:
     said = {name: data[name] for name in _TELLING if data.get(name) is not None}
     if fact_of(message) == "offer.opened":
         said.pop("organization", None)  # it is the reader
-    if "deadline" in said:
-        said["deadline"] = moment(said["deadline"])
+    for name in said.keys() & {"deadline", "due_at"}:
+        said[name] = moment(said[name])
     if isinstance(data.get("note"), str):
         said["note"] = _note_text(data["note"], hub)
     if isinstance(data.get("problem"), dict):

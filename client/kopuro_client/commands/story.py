@@ -37,7 +37,7 @@ def story(
         typer.Option(help="Write a PDF here; nothing is overwritten. Needs kopuro-client[pdf]."),
     ] = None,
 ) -> None:
-    """Tell what happened to a referral, for people to read."""
+    """Tell what happened to a referral, for people to read. A party to it reads its own part."""
     if pdf is not None:
         story_pdf.require()  # what is missing is said before anything is asked, for asking is on record
         content = story_pdf.story_pdf(session.hub.story_document(referral, language=language.value))

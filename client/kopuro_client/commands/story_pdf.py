@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fpdf import FPDF
 
 _MISSING: Final = "a PDF needs fpdf2 and PT Sans: pip install 'kopuro-client[pdf]'"
+_NO_STORY: Final = "the hub's story is not what its contract says"
 _FAMILY: Final = "PT Sans"
 _MARGIN: Final = 18.0  # millimetres, as all lengths here; type is in points
 _QUIET: Final = 110  # the grey of what stands beside the sentences
@@ -38,22 +39,40 @@ def story_pdf(story: StoryDocument) -> bytes:
     """The document, on A4. Raises InvalidArgumentError where the extra is missing, DefectError for a
     document that is no story."""
     pdf = _empty_document()
-    try:
-        sentences = story["events"]["sentences"]
-        times = [_utc(sentence["time"]) for sentence in sentences]
-        # Of the last entry: when it was made into a file says nothing about the story.
-        pdf.set_creation_date(max(times, default=dt.datetime.fromtimestamp(0, dt.UTC)))
-        pdf.set_lang(one_line(story["language"]))
-        pdf.set_title(_drawable(pdf, story["title"]))
-        pdf.set_creator("kopuro")
-        pdf.add_page()
-        _write_heading(pdf, story["title"], size=15, above=0)
-        _write_situation(pdf, story)
-        _write_heading(pdf, story["events"]["heading"], size=12, above=6)
-        _write_sentences(pdf, sentences, times)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DefectError("the hub's story is not what its contract says") from error
+    times = _times(story)
+    sentences = story["events"]["sentences"]
+    # Of the last entry: when it was made into a file says nothing about the story.
+    pdf.set_creation_date(max(times, default=dt.datetime.fromtimestamp(0, dt.UTC)))
+    pdf.set_lang(one_line(story["language"]))
+    pdf.set_title(_drawable(pdf, story["title"]))
+    pdf.set_creator("kopuro")
+    pdf.add_page()
+    _write_heading(pdf, story["title"], size=15, above=0)
+    _write_situation(pdf, story)
+    _write_heading(pdf, story["events"]["heading"], size=12, above=6)
+    _write_sentences(pdf, sentences, times)
     return bytes(pdf.output())
+
+
+def _times(story: StoryDocument) -> list[dt.datetime]:
+    """The sentences' times. Raises DefectError unless the whole document has the shape of its contract."""
+    try:
+        situation, events = story["situation"], story["events"]
+        texts = [story["language"], story["title"], situation["heading"], events["heading"]]
+        texts += [text for pair in situation["stated"] for text in pair]
+        texts += [sentence["text"] for sentence in events["sentences"]]
+        sound = (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(situation["lost"], str | None)
+            and all(len(pair) == 2 for pair in situation["stated"])
+            and all(type(sentence["index"]) is int for sentence in events["sentences"])
+        )
+        times = [_utc(sentence["time"]) for sentence in events["sentences"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DefectError(_NO_STORY) from error
+    if not sound:
+        raise DefectError(_NO_STORY)
+    return times
 
 
 def _empty_document() -> FPDF:
@@ -107,7 +126,7 @@ def _write_situation(pdf: FPDF, story: StoryDocument) -> None:
 def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.datetime]) -> None:
     """One row each, which is not torn by the end of a page: time, sentence, and which entry says so."""
     pdf.set_font(_FAMILY, size=10)
-    time_wide, index_wide = pdf.get_string_width("0000-00-00 00:00 UTC") + 5, 18.0
+    time_wide, index_wide = pdf.get_string_width("0000-00-00 00:00:00 UTC") + 5, 18.0
     text_wide = pdf.epw - time_wide - index_wide
     for sentence, time in zip(sentences, times, strict=True):
         text = _drawable(pdf, sentence["text"])
@@ -116,7 +135,7 @@ def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.d
             pdf.add_page()
         top = pdf.get_y()
         pdf.set_text_color(_QUIET)
-        pdf.cell(time_wide, 5, time.strftime("%Y-%m-%d %H:%M UTC"))
+        pdf.cell(time_wide, 5, time.strftime("%Y-%m-%d %H:%M:%S UTC"))
         pdf.set_xy(pdf.l_margin + time_wide + text_wide, top)
         pdf.cell(index_wide, 5, f"[{int(sentence['index'])}]", align="R")
         pdf.set_xy(pdf.l_margin + time_wide, top)

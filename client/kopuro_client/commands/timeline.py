@@ -29,10 +29,11 @@ def show_referral(out: Output, referral: Referral) -> None:
         out.blank()
         out.heading("Offers")
         out.table(
-            ("rank", "organisation", "state", "opened", "deadline", "reason", "offer"),
+            ("no.", "organisation", "state", "opened", "deadline", "reason", "offer"),
+            # The rank is the place in one decision: after a decline the next organisation has rank 1 too.
             (
                 (
-                    offer["rank"],
+                    number,
                     offer["organization"],
                     offer["state"],
                     moment(offer["opened_at"]),
@@ -40,7 +41,7 @@ def show_referral(out: Output, referral: Referral) -> None:
                     offer["reason"],
                     offer["id"],
                 )
-                for offer in referral["offers"]
+                for number, offer in enumerate(referral["offers"], start=1)
             ),
         )
     if referral["timeline"]:

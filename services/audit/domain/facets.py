@@ -44,7 +44,8 @@ def facets_of(type: str, source: str, data: Mapping[str, Any]) -> tuple[Facet, .
 def _did(fact: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Who looked, or spoke: not whom a decision of the network is about."""
     yield "actor", data.get("reader")
-    yield "actor", data.get("coordinator")
+    if fact != "placement.answered":  # the organisation answered; the coordinator is told
+        yield "actor", data.get("coordinator")
     # A placement names the organisation it asks for; its author is the coordinator.
     if fact.endswith(".submitted") and fact != "placement.submitted":
         yield "actor", data.get("organization", data.get("sender"))

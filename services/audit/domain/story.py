@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.facts import OfferOpened
+
 SITUATION: Final = (
     "needs",
     "urgency",
@@ -77,6 +79,10 @@ class Words:
 
 def tell(referral_id: str, entries: Sequence[Told], words: Words) -> Story:
     """The story of these entries, in their order. Total: content of any shape makes some sentence."""
+    # The n-th offer of this referral. An offer's rank is its place in one decision: after a decline the next
+    # organisation has rank 1 as well.
+    offers = [entry.index for entry in entries if entry.type == OfferOpened.type]
+    numbers = {index: str(number) for number, index in enumerate(offers, start=1)}
     return Story(
         language=words.language,
         title=words.phrases["title"].format_map({"referral": referral_id}),
@@ -85,7 +91,12 @@ def tell(referral_id: str, entries: Sequence[Told], words: Words) -> Story:
         situation_lost=words.phrases["none_left"],
         events_heading=words.phrases["events"],
         sentences=tuple(
-            Sentence(index=entry.index, time=entry.time, text=_sentence(entry, words)) for entry in entries
+            Sentence(
+                index=entry.index,
+                time=entry.time,
+                text=_sentence(entry, words, number=numbers.get(entry.index, NOTHING)),
+            )
+            for entry in entries
         ),
     )
 
@@ -106,7 +117,7 @@ def _situation(entries: Sequence[Told], words: Words) -> tuple[tuple[str, str], 
     return ()
 
 
-def _sentence(entry: Told, words: Words) -> str:
+def _sentence(entry: Told, words: Words, *, number: str) -> str:
     fact = entry.type.removeprefix("kopuro.").rpartition(".")[0] or entry.type
     if entry.data is None:
         return words.phrases["erased"].format_map({"fact": clean(fact)})
@@ -114,7 +125,7 @@ def _sentence(entry: Told, words: Words) -> str:
     phrase = words.phrases.get(f"{fact}.{answer}") or words.phrases.get(fact) or words.phrases["unknown"]
     values = {name: _value(name, value, words) for name, value in entry.data.items()}
     message = clean(str(entry.data.get("message_type", ""))).removeprefix("kopuro.").rpartition(".")[0]
-    known = {**values, "fact": clean(fact), "message": message or NOTHING}
+    known = {**values, "fact": clean(fact), "message": message or NOTHING, "number": number}
     text = phrase.format_map(defaultdict(lambda: NOTHING, known))
     note = entry.data.get("note")
     if isinstance(note, str) and note:
@@ -126,6 +137,8 @@ def _value(name: str, value: object, words: Words) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_value(name, item, words) for item in value) or NOTHING
     if isinstance(value, Mapping):
+        if name == "problem":
+            return _problem(value, words)
         value = value.get("id")
     if value is None or value == "":
         return NOTHING
@@ -137,6 +150,16 @@ def _value(name: str, value: object, words: Words) -> str:
     return clean(words.phrases.get(f"{name}.{value}") or words.label(name, str(value)))
 
 
+def _problem(problem: Mapping[str, Any], words: Words) -> str:
+    """Why a submission was refused: an RFC 9457 problem in the story's language."""
+    reason = words.phrases.get(f"problem.{str(problem.get('type')).rpartition(':')[2]}", "")
+    detail = clean(str(problem.get("detail") or problem.get("title") or "")).removesuffix(".")
+    if not reason or not detail:
+        return reason or detail or NOTHING
+    # The detail is more exact than its kind, and only ever in English.
+    return f"{reason} ({detail})" if words.language == "en" else reason
+
+
 def _moment(time: dt.datetime) -> str:
     moment = time.astimezone(dt.UTC) if time.tzinfo else time
-    return moment.strftime("%Y-%m-%d %H:%M UTC")
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from contracts.errors import Defect, Refused
 from contracts.facts import HistoryExported, HistoryRead
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.audit.domain.head import Head
 from services.audit.domain.merkle import Proof, prove_inclusion
+from services.audit.domain.party_view import LoggedStep, readable_by
 from services.audit.domain.search import Search
 from services.audit.handlers.looking import look
 from services.audit.handlers.published_log import Published, PublishedLog
@@ -140,18 +143,25 @@ class History:
         """Puts a read on record; that of a referral stands in the referral's own history."""
         self._record.say(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
 
-    def opened(self, reader: str, referral_id: str, asked: Mapping[str, Any]) -> list[OpenedLeaf]:
+    def opened(
+        self, reader: str, referral_id: str, asked: Mapping[str, Any], *, as_party: bool = False
+    ) -> list[OpenedLeaf]:
         """A referral's entries with what still opens them, on record as `asked`.
 
-        Raises Refused `not-found`, and `bundle-too-large` for a history that nobody reads at once.
+        as_party: the reader is an organisation and gets what it may see (`domain/party_view.py`). Raises
+        Refused `not-found`, also for an organisation that is no party, and `bundle-too-large` for a history
+        that nobody reads at once.
         """
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
             leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
-        if not leaves:
-            raise Refused("not-found", "The log has no entry of this referral.")
+        readable = readable_by(reader, [_step(leaf) for leaf in leaves]) if as_party else None
+        if not leaves or (as_party and readable is None):
+            raise Refused("not-found", "The log has no entry of this referral for you.")
         if len(leaves) > MOST_EXPORTED:
             raise Refused("bundle-too-large", f"At most {MOST_EXPORTED} entries are told at once.")
+        if readable is not None:
+            leaves = [leaf for leaf in leaves if leaf.index in readable]
         self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves))
         return leaves
 
@@ -160,3 +170,10 @@ class History:
         if head is None:
             raise Defect("The log has not been founded.")
         return head
+
+
+def _step(opened: OpenedLeaf) -> LoggedStep:
+    leaf = orjson.loads(opened.leaf)
+    return LoggedStep(
+        index=opened.index, type=leaf["type"], actor=leaf["actor"], organization=leaf["organization"]
+    )

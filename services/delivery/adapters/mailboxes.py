@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from heapq import merge
+from operator import itemgetter
 from typing import Final
 
 from sqlalchemy import Connection, delete, func, select
@@ -80,21 +83,26 @@ class SqlMailboxes:
         )
 
     def waiting(
-        self, transaction: Connection, organization: str, *, after: int, limit: int, size: int
-    ) -> list[Waiting]:
+        self, transaction: Connection, mailboxes: tuple[str, ...], *, after: int, limit: int, size: int
+    ) -> tuple[list[Waiting], bool]:
         """See `ports.Mailboxes`."""
         found: list[Waiting] = []
         left = size
-        # Streamed: a mailbox full of notes is not all in memory before the page is found to be full.
-        with _WAITING.run(transaction, organization, after, limit, stream=True) as rows:
-            for sequence, message_type, state, body in rows:
+        with ExitStack() as streams:
+            # Streamed: a mailbox full of notes is not all in memory before the page is found to be full.
+            # One more than wanted: whether anything follows.
+            each = [
+                streams.enter_context(_WAITING.run(transaction, mailbox, after, limit + 1, stream=True))
+                for mailbox in mailboxes
+            ]
+            for sequence, message_type, state, body in merge(*each, key=itemgetter(0)):
                 left -= len(body)
-                if found and left < 0:
-                    break
+                if len(found) == limit or (found and left < 0):
+                    return found, True
                 found.append(
                     Waiting(sequence=sequence, type=message_type, state=State(state), body=bytes(body))
                 )
-        return found
+        return found, False
 
     def take(
         self,

@@ -1,8 +1,9 @@
-"""Who is told of which fact: one table, from the fact's type to the fields that name organisations."""
+"""Who is told of which fact: a table from the fact's type to the fields that name organisations, and the
+facts that the coordinators share a mailbox for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from contracts import facts
@@ -21,6 +22,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.AnswerRefused.type: _CANDIDATE,
     facts.SubmissionRefused.type: _CANDIDATE,
     facts.CaseRefused.type: _CANDIDATE,  # `organization` is whoever sealed it
+    facts.PlacementRefused.type: (),
+    facts.PlacementAnswered.type: (),
     facts.ReferralUnplaced.type: _SENDER,
     facts.ReferralProgressed.type: _BOTH,
     facts.ReferralCompleted.type: _BOTH,
@@ -36,6 +39,10 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
 COORDINATORS: Final = "coordinators"
 # What the coordinators are told as well: the fact's type, and the `reason` it must have (None: any).
 COORDINATED: Mapping[str, str | None] = {
+    facts.PlacementRefused.type: None,
+    facts.PlacementAnswered.type: None,
+    facts.ReferralUnplaced.type: None,
+    facts.ReferralOverdue.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
 }
@@ -45,7 +52,7 @@ CLOSINGS = frozenset({facts.ReferralCompleted.type, facts.ReferralWithdrawn.type
 
 
 def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The mailboxes that get the message, each once: organisations' and the coordinators'.
+    """The mailboxes that get the message, each once: organisations' ids, or `COORDINATORS`.
 
     data: of the CloudEvent.
 
@@ -59,3 +66,8 @@ def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     if fact_type in COORDINATED and COORDINATED[fact_type] in (None, data.get("reason")):
         told[COORDINATORS] = None
     return tuple(told)
+
+
+def shared_mailboxes(roles: Collection[str]) -> tuple[str, ...]:
+    """The mailboxes that a principal of these roles reads and acknowledges besides its own."""
+    return (COORDINATORS,) if "coordinator" in roles else ()

@@ -11,8 +11,8 @@ _VIEWED = (
 VIEW = Statement(_VIEWED)
 LOAD = Statement(_VIEWED, postgresql="FOR UPDATE")
 OFFERS_OF = Statement(
-    "SELECT id, referral_id, organization, service, rank, state, opened_at, deadline, closed_at, reason"
-    " FROM offers WHERE referral_id = ANY (?) ORDER BY id"
+    "SELECT id, referral_id, organization, service, rank, state, opened_at, deadline, closed_at, reason,"
+    " placed_by FROM offers WHERE referral_id = ANY (?) ORDER BY id"
 )
 NEW_REFERRAL = Statement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at,"
@@ -23,7 +23,7 @@ CHANGED_REFERRAL = Statement(
 )
 NEW_OFFER = Statement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"
-    " opened_at, deadline, closed_at, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " opened_at, deadline, closed_at, reason, placed_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CLOSE_OFFERS = Statement(
     "UPDATE offers SET state = ?, closed_at = ?, reason = ? WHERE id = ANY (?) AND state = ?"

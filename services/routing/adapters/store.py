@@ -250,6 +250,7 @@ def _offer_values(offer: Offer) -> tuple[Any, ...]:
         microseconds(offer.deadline),
         _moment(offer.closed_at),
         offer.reason,
+        offer.placed_by,
     )
 
 
@@ -310,6 +311,7 @@ def _offer(
     deadline: int,
     closed_at: int | None,
     reason: str | None,
+    placed_by: str | None,
 ) -> Offer:
     return Offer(
         id=id_,
@@ -322,4 +324,5 @@ def _offer(
         deadline=moment_of(deadline),
         closed_at=_read_moment(closed_at),
         reason=reason,
+        placed_by=placed_by,
     )

@@ -52,6 +52,8 @@ OFFERS = Table(
     Column("deadline", Instant, nullable=False),
     Column("closed_at", Instant),
     Column("reason", String(50)),
+    # The coordinator who placed it by hand.
+    Column("placed_by", String(100)),
     Index("offers_referral", "referral_id", "id"),
     Index("offers_organization", "organization", "referral_id"),
     Index(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from contracts.codes import CapacityStatus
 from services.routing.domain import rules
 from services.routing.domain.directory import Offering
 from services.routing.domain.policy import Policy
@@ -25,16 +26,50 @@ class Trigger(StrEnum):
     placed_by_coordinator = "placed_by_coordinator"
 
 
+class Lack(StrEnum):
+    """Why there was nobody to consider."""
+
+    unknown_organization = "unknown_organization"
+    organization_without_services = "organization_without_services"
+    need_not_offered = "need_not_offered"
+    need_not_offered_in_region = "need_not_offered_in_region"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NobodyConsidered:
+    """Why a decision has no candidates.
+
+    organization: the one that was named, None where the network looked for one. elsewhere: how many
+    organisations offer the need in other regions.
+    """
+
+    reason: Lack
+    need: str
+    region: str
+    organization: str | None = None
+    elsewhere: int = 0
+
+
+# Services with room are asked before those that first assess the person, and those before a waiting list.
+ORDER_OF_CAPACITY: Mapping[CapacityStatus, int] = {
+    CapacityStatus.capacity: 0,
+    CapacityStatus.assessment_required: 1,
+    CapacityStatus.waitlist: 2,
+    CapacityStatus.no_capacity: 3,
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """One service that was considered.
 
     rank: 1 for the organisation to be asked first; None for who may not be asked, and for the further
-    services of an organisation that has a better one.
+    services of an organisation that has a better one. capacity: as the directory stated it.
     """
 
     organization: str
     service: str
+    capacity: CapacityStatus
     failures: tuple[Failure, ...] = ()
     score: float | None = None
     contributions: Mapping[str, float] = field(default_factory=dict)
@@ -57,9 +92,11 @@ class Decision:
     policy_version: str
     directory_version: int
     candidates: tuple[Candidate, ...]
-    # Which rules were evaluated, and which of them a coordinator set aside.
+    # Which rules were evaluated, and which of them a coordinator overrode for the service that is asked.
     rules: tuple[str, ...]
     overridden: tuple[str, ...] = ()
+    # Set where there are no candidates.
+    nobody: NobodyConsidered | None = None
     # What each contribution to a score counted.
     weights: Mapping[str, float] = field(default_factory=dict)
 
@@ -94,7 +131,8 @@ def decide(
     )
     weights = policy.weights.by_name()
     considered = [_consider(offering, given, weights, overridable) for offering in offerings]
-    overridden = {failure.rule for c in considered if c.is_eligible for failure in c.failures}
+    ranked = _ranked(considered, given.referral_id)
+    overridden = {failure.rule for c in ranked if c.rank is not None for failure in c.failures}
     return Decision(
         id=decision_id,
         referral_id=given.referral_id,
@@ -102,24 +140,39 @@ def decide(
         trigger=trigger,
         policy_version=policy.version,
         directory_version=given.directory.version,
-        candidates=_ranked(considered, given.referral_id),
+        candidates=ranked,
         rules=tuple(rules.RULES),
         overridden=tuple(sorted(overridden)),
+        nobody=None if ranked else _nobody(given, named),
         weights=weights,
     )
+
+
+def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
+    need, region, directory = given.principal_need, given.facts.region, given.directory
+    elsewhere = 0
+    if named is not None:
+        known = directory.organization(named) is not None
+        reason = Lack.organization_without_services if known else Lack.unknown_organization
+    else:
+        elsewhere = directory.serves_elsewhere(need)
+        reason = Lack.need_not_offered_in_region if elsewhere else Lack.need_not_offered
+    return NobodyConsidered(reason=reason, need=need, region=region, organization=named, elsewhere=elsewhere)
 
 
 def _consider(
     offering: Offering, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
 ) -> Candidate:
     organization, service = offering.organization.id, offering.service.id
+    capacity = offering.service.capacity.status
     failures = rules.failures(offering, given)
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
-        return Candidate(organization=organization, service=service, failures=failures)
+        return Candidate(organization=organization, service=service, capacity=capacity, failures=failures)
     values = contributions(offering, given)
     return Candidate(
         organization=organization,
         service=service,
+        capacity=capacity,
         failures=failures,
         score=score(values, weights),
         contributions=values,
@@ -127,16 +180,23 @@ def _consider(
 
 
 def _ranked(considered: Iterable[Candidate], referral_id: str) -> tuple[Candidate, ...]:
-    """The candidates with their ranks: best score first, one rank an organisation.
+    """The candidates with their ranks, one rank an organisation.
 
-    A placement by hand takes the service for which the fewest rules have to be set aside.
+    Those with room come first (`ORDER_OF_CAPACITY`), and the best score first among those. A placement by
+    hand takes the service for which the fewest rules have to be overridden.
     Equal scores are ordered by a hash of referral and organisation: the same again for the same
     referral, and over many referrals nobody's favourite.
     """
 
-    def order(candidate: Candidate) -> tuple[int, float, bytes, str]:
+    def order(candidate: Candidate) -> tuple[int, int, float, bytes, str]:
         tie = hashlib.sha256(f"{referral_id} {candidate.organization}".encode()).digest()
-        return (len(candidate.failures), -(candidate.score or 0.0), tie, candidate.service)
+        return (
+            len(candidate.failures),
+            ORDER_OF_CAPACITY[candidate.capacity],
+            -(candidate.score or 0.0),
+            tie,
+            candidate.service,
+        )
 
     eligible: list[Candidate] = []
     others: list[Candidate] = []

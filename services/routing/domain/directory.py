@@ -148,6 +148,13 @@ class Directory:
                 found.update(self._index.get((code, place), {}))
         return [found[place] for place in sorted(found)]
 
+    def serves_elsewhere(self, need: str) -> int:
+        """How many organisations meet the need, in whatever region."""
+        return sum(
+            any(offering.needs.cover(need) for offering in offerings)
+            for offerings in self._offerings.values()
+        )
+
     def agreements_of(
         self, sender: str, need: str, disclosure: DisclosureClass, on: dt.date
     ) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from contracts.codes import Answer, ProgressStatus, ReferralStatus, WithdrawalReason
 from contracts.envelope import Event
-from contracts.errors import Refused
+from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
@@ -21,6 +21,7 @@ from contracts.facts import (
     OfferDeclined,
     OfferExpired,
     OutcomeSubmitted,
+    PlacementRefused,
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralCompleted,
@@ -36,7 +37,7 @@ from contracts.facts import (
 from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
-from services.routing.domain.offering import ask_next, place, revoke_open, with_offer
+from services.routing.domain.offering import ask_next, place, placement_answered, revoke_open, with_offer
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.step import Context, Step
@@ -44,17 +45,24 @@ from services.routing.domain.step import Context, Step
 CONSENT_REVOKED = "consent_revoked"
 
 
+class UnknownReferral(Unavailable):
+    """A fact arrived before the submission of its referral. The consumer retries it."""
+
+    def __init__(self) -> None:
+        super().__init__("The referral of this fact is not known yet.")
+
+
 def apply(referral: Referral | None, event: Event[Fact], context: Context) -> Step:
     """One fact from outside takes effect, or is refused.
 
-    Raises KeyError for a fact about a referral that is not known (yet), TypeError for one that routing
-    does not consume.
+    Raises UnknownReferral for a fact about a referral that is not known yet, Defect for a fact that
+    routing does not consume.
     """
     said = event.data
     if isinstance(said, ReferralSubmitted):
         return _submit(referral, said, event, context)
     if referral is None:
-        raise KeyError(event.partition_key)
+        raise UnknownReferral
     try:
         match said:
             case AnswerSubmitted():
@@ -79,7 +87,7 @@ def apply(referral: Referral | None, event: Event[Fact], context: Context) -> St
                 return Step(referral=referral) if referral.is_closed else _fail(referral, context)
     except Refused as refused:
         return Step(referral=referral, facts=(_refusal(said, event.id, refused),))
-    raise TypeError(said.type)
+    raise Defect(f"Routing does not consume {said.type}.")
 
 
 def expire(referral: Referral, offer_id: str, context: Context) -> Step:
@@ -95,7 +103,8 @@ def expire(referral: Referral, offer_id: str, context: Context) -> Step:
         sender=referral.sender,
     )
     after = with_offer(referral, closed, context.now)
-    return ask_next(after, Trigger.expired, context, (told,), {offer.organization: Observation(expired=1)})
+    facts = (told, *placement_answered(closed))
+    return ask_next(after, Trigger.expired, context, facts, {offer.organization: Observation(expired=1)})
 
 
 def remind(referral: Referral, context: Context) -> Step:
@@ -108,7 +117,8 @@ def remind(referral: Referral, context: Context) -> Step:
         organization=referral.acceptor,
         due_at=referral.due_at,
     )
-    due_at = context.policy.progress_due(referral.facts.urgency, context.now)
+    on_hold = referral.status is ReferralStatus.on_hold
+    due_at = context.policy.progress_due(referral.facts.urgency, context.now, on_hold=on_hold)
     return Step(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(told,))
 
 
@@ -157,11 +167,12 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
         reason=said.reason,
         note=said.note,
     )
+    facts = (told, *placement_answered(closed))
     after, observed = with_offer(referral, closed, context.now), {offer.organization: seen}
     if not offer.is_open:
         # The next one was asked when the offer expired.
-        return Step(referral=after, facts=(told,), observed=observed)
-    return ask_next(after, Trigger.declined, context, (told,), observed)
+        return Step(referral=after, facts=facts, observed=observed)
+    return ask_next(after, Trigger.declined, context, facts, observed)
 
 
 def _refuse_suspended(
@@ -191,17 +202,17 @@ def _accept(referral: Referral, accepted: Offer, seen: Observation, context: Con
         due_at=context.policy.progress_due(referral.facts.urgency, context.now),
     )
     observed = {accepted.organization: replace(seen, held=1)}
-    return Step(referral=after, facts=(told, *revoked), observed=observed)
+    return Step(referral=after, facts=(told, *placement_answered(accepted), *revoked), observed=observed)
 
 
 def _progress(referral: Referral, said: ProgressSubmitted, context: Context) -> Step:
     _require_acceptor(referral, said.organization)
-    held = said.status is ProgressStatus.on_hold
-    status = next_status(referral.status, ReferralEvent.hold if held else ReferralEvent.progress)
+    on_hold = said.status is ProgressStatus.on_hold
+    status = next_status(referral.status, ReferralEvent.hold if on_hold else ReferralEvent.progress)
     after = replace(
         referral,
         status=status,
-        due_at=context.policy.progress_due(referral.facts.urgency, context.now),
+        due_at=context.policy.progress_due(referral.facts.urgency, context.now, on_hold=on_hold),
         updated_at=context.now,
     )
     told = ReferralProgressed(
@@ -280,14 +291,19 @@ def _refusal(said: Fact, submission_id: str, refused: Refused) -> Fact:
                 problem=refused.problem(),
             )
         case PlacementSubmitted():
-            refused_to, referral_id = said.coordinator, said.referral_id
+            return PlacementRefused(
+                referral_id=said.referral_id,
+                organization=said.organization,
+                coordinator=said.coordinator,
+                submission_id=submission_id,
+                problem=refused.problem(),
+            )
         case ProgressSubmitted() | OutcomeSubmitted() | WithdrawalSubmitted() | RevocationSubmitted():
-            refused_to, referral_id = said.organization, said.referral_id
-        case _:
-            raise TypeError(said.type)
-    return SubmissionRefused(
-        referral_id=referral_id,
-        organization=refused_to,
-        submission_id=submission_id,
-        problem=refused.problem(),
-    )
+            return SubmissionRefused(
+                referral_id=said.referral_id,
+                organization=said.organization,
+                submission_id=submission_id,
+                problem=refused.problem(),
+            )
+    # Nobody could be told of it, and it would be lost.
+    raise Defect(f"Routing cannot refuse {said.type}.")

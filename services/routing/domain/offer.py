@@ -46,7 +46,10 @@ OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """rank: the candidate's place in its decision, 1 for the best. reason: why it was not accepted."""
+    """rank: the candidate's place in its decision, 1 for the best. reason: why it was not accepted.
+
+    placed_by: the coordinator who placed it by hand, None for an offer that routing opened itself.
+    """
 
     id: str
     referral_id: str
@@ -58,6 +61,7 @@ class Offer:
     state: OfferState = OfferState.open
     closed_at: dt.datetime | None = None
     reason: str | None = None
+    placed_by: str | None = None
 
     @property
     def is_open(self) -> bool:

@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
-from contracts.facts import Fact, OfferOpened, OfferRevoked, PlacementSubmitted, ReferralUnplaced
+from contracts.facts import (
+    Fact,
+    OfferOpened,
+    OfferRevoked,
+    PlacementAnswered,
+    PlacementSubmitted,
+    ReferralUnplaced,
+)
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close
@@ -24,7 +31,7 @@ def place(referral: Referral, said: PlacementSubmitted, context: Context) -> Ste
     decision = context.decide(referral, Trigger.placed_by_coordinator, said.organization)
     if not decision.ranked:
         raise Refused("conflict", _why_not(decision))
-    after, opened = _open_offers(referral, decision, 1, context)
+    after, opened = _open_offers(referral, decision, 1, context, placed_by=said.coordinator)
     return Step(referral=after, facts=opened, decisions=(decision,))
 
 
@@ -70,7 +77,7 @@ def ask_next(
 
 
 def _open_offers(
-    referral: Referral, decision: Decision, most: int, context: Context
+    referral: Referral, decision: Decision, most: int, context: Context, *, placed_by: str | None = None
 ) -> tuple[Referral, tuple[Fact, ...]]:
     facts: list[Fact] = []
     for candidate in decision.ranked[:most]:
@@ -83,6 +90,7 @@ def _open_offers(
             rank=candidate.rank,
             opened_at=context.now,
             deadline=context.policy.answer_due(referral.facts.urgency, context.now),
+            placed_by=placed_by,
         )
         referral = replace(
             referral,
@@ -111,7 +119,8 @@ def revoke_open(
     """Revokes open offers: those given, or every one. Raises Refused `offer-closed` for a closed one."""
     facts: list[Fact] = []
     for offer in referral.open_offers if offers is None else offers:
-        referral = with_offer(referral, close(offer, OfferEvent.revoke, now, reason), now)
+        revoked = close(offer, OfferEvent.revoke, now, reason)
+        referral = with_offer(referral, revoked, now)
         facts.append(
             OfferRevoked(
                 referral_id=referral.id,
@@ -121,7 +130,24 @@ def revoke_open(
                 reason=reason,
             )
         )
+        facts += placement_answered(revoked)
     return referral, tuple(facts)
+
+
+def placement_answered(closed: Offer) -> tuple[Fact, ...]:
+    """Tells the coordinators how an offer ended that one of them placed; nothing for any other offer."""
+    if closed.placed_by is None:
+        return ()
+    return (
+        PlacementAnswered(
+            referral_id=closed.referral_id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            coordinator=closed.placed_by,
+            result=closed.state.value,
+            reason=closed.reason,
+        ),
+    )
 
 
 def with_offer(referral: Referral, changed: Offer, now: dt.datetime) -> Referral:

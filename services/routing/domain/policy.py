@@ -13,6 +13,8 @@ from contracts.codes import Urgency
 from contracts.identifiers import ShortText
 
 _HOUR, _DAY = 3600, 86400
+# How many times the deadline for progress a case may rest on hold without another report.
+HOLDS_FOR = 3
 
 Seconds = Annotated[int, Range(min=1, max=366 * _DAY)]
 Weight = Annotated[float, Range(min=0.0, max=1000.0)]
@@ -20,10 +22,20 @@ Weight = Annotated[float, Range(min=0.0, max=1000.0)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deadlines:
-    """Seconds. answer: for an offer. progress: from acceptance, and from each report to the next."""
+    """Seconds. answer: for an offer. progress: from acceptance, and from each report to the next.
+
+    on_hold: from a report that the case is on hold to the next one; None for `HOLDS_FOR` times progress.
+    """
 
     answer: Seconds
     progress: Seconds
+    on_hold: Seconds | None = None
+
+    def next_report(self, *, on_hold: bool) -> int:
+        """Seconds until the acceptor has to report again; always bounded, on hold too."""
+        if not on_hold:
+            return self.progress
+        return self.on_hold if self.on_hold is not None else HOLDS_FOR * self.progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +82,9 @@ class Policy:
         """When silence on an offer that opens now becomes `offer.expired`."""
         return now + dt.timedelta(seconds=self.deadlines(urgency).answer)
 
-    def progress_due(self, urgency: Urgency, now: dt.datetime) -> dt.datetime:
+    def progress_due(self, urgency: Urgency, now: dt.datetime, *, on_hold: bool = False) -> dt.datetime:
         """When the acceptor's silence from now on becomes `referral.overdue`."""
-        return now + dt.timedelta(seconds=self.deadlines(urgency).progress)
+        return now + dt.timedelta(seconds=self.deadlines(urgency).next_report(on_hold=on_hold))
 
     def wait_for_backlog(self) -> dt.timedelta:
         """How long a backlog may hold back the end of an offer."""

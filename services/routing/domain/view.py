@@ -79,10 +79,12 @@ def summary(referral: Referral, *, viewer: str, whole: bool) -> dict[str, Any]:
 def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A stored decision with every rule spelt out for every candidate.
 
-    Stored are only the rules that failed: the others were evaluated and held.
+    Stored are only the rules that failed: the others were evaluated and held. nobody: why there are no
+    candidates, else null.
     """
     evaluated = stored["rules"]
     return {
+        "nobody": None,  # decisions stored by earlier builds do not say
         **{name: value for name, value in stored.items() if name not in ("rules", "weights")},
         "candidates": [
             {
@@ -91,7 +93,9 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
                 "eligible": candidate["score"] is not None,
                 "score": candidate["score"],
                 "rank": candidate["rank"],
-                "rules": _rules(evaluated, candidate["failures"], stored["overridden"]),
+                # Decisions stored by earlier builds have no capacity.
+                "capacity": candidate.get("capacity"),
+                "rules": _rules(evaluated, candidate["failures"], eligible=candidate["score"] is not None),
                 "contributions": [
                     {"name": name, "weight": stored["weights"][name], "value": value}
                     for name, value in candidate["contributions"].items()
@@ -103,14 +107,15 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rules(
-    evaluated: Iterable[str], failures: Iterable[Mapping[str, Any]], overridden: Iterable[str]
+    evaluated: Iterable[str], failures: Iterable[Mapping[str, Any]], *, eligible: bool
 ) -> list[dict[str, Any]]:
+    # Whoever may be asked although a rule fails may be asked because a coordinator overrode the rule.
     failed = {failure["rule"]: failure for failure in failures}
     return [
         {
             "rule": rule,
             "passed": rule not in failed,
-            "overridden": rule in failed and rule in overridden,
+            "overridden": rule in failed and eligible,
             "reason": failed[rule]["reason"] if rule in failed else None,
             "detail": failed[rule]["detail"] if rule in failed else {},
         }

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "c41d7e5a9f06"
-down_revision = "8b2e6f40c913"
+down_revision = "4c1de97a52b8"
 branch_labels = None
 depends_on = None
 

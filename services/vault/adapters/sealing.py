@@ -43,15 +43,26 @@ def opened(key: X25519PrivateKey, compact: str, header: dict[str, Any]) -> bytes
         wrapped, iv, ciphertext, tag = map(decoded, parts)
         if (len(wrapped), len(iv), len(tag)) != (WRAPPED_KEY, IV, TAG):
             raise Unopened
-        epk = header["epk"]
-        if (epk["kty"], epk["crv"]) != ("OKP", "X25519"):
-            raise Unopened
-        shared = key.exchange(X25519PublicKey.from_public_bytes(decoded(epk["x"])))
-        wrapping = _derived(shared, decoded(header.get("apu", "")), decoded(header.get("apv", "")))
+        ephemeral, apu, apv = _agreement(header)
+        shared = key.exchange(ephemeral)
+    except (KeyError, TypeError, ValueError):  # ValueError: a public key of small order too
+        raise Unopened from None
+    # A fault of ours in here must not pass for a case that cannot be opened: that would end its referral.
+    wrapping = _derived(shared, apu, apv)
+    try:
         content_key = aes_key_unwrap(wrapping, wrapped)
         return AESGCM(content_key).decrypt(iv, ciphertext + tag, protected.encode("ascii"))
-    except (InvalidTag, InvalidUnwrap, KeyError, TypeError, ValueError):
+    except (InvalidTag, InvalidUnwrap):
         raise Unopened from None
+
+
+def _agreement(header: dict[str, Any]) -> tuple[X25519PublicKey, bytes, bytes]:
+    """The sender's ephemeral key, `apu` and `apv`. Raises KeyError, TypeError or ValueError."""
+    epk = header["epk"]
+    if (epk["kty"], epk["crv"]) != ("OKP", "X25519"):
+        raise ValueError("not an X25519 key")
+    ephemeral = X25519PublicKey.from_public_bytes(decoded(epk["x"]))
+    return ephemeral, decoded(header.get("apu", "")), decoded(header.get("apv", ""))
 
 
 def sealed(plaintext: bytes, recipient: str) -> str:

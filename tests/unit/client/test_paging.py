@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -55,6 +56,25 @@ def test_a_watch_goes_on_from_its_cursor_and_keeps_it_over_silence(passing: Pass
     watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=passing.clock)
     assert [next(watch)["id"] for _ in range(3)] == ["1", "2", "3"]
     assert asked == [None, "2", "2"]
+
+
+def test_watch_goes_on_from_the_resume_cursor_when_no_page_follows(passing: Passing) -> None:
+    asked: list[str | None] = []
+    pages: Iterator[Page[Message]] = iter(
+        [
+            {"items": [message("1")], "next": None, "resume": "1"},
+            {"items": [], "next": None, "resume": "1"},
+            {"items": [message("2")], "next": "2", "resume": "2"},
+        ]
+    )
+
+    def fetch(after: str | None, wait: float) -> Page[Message]:
+        asked.append(after)
+        return next(pages)
+
+    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=passing.clock)
+    assert [next(watch)["id"] for _ in range(2)] == ["1", "2"]
+    assert asked == [None, "1", "1"]
 
 
 def test_a_watch_gives_up_after_silence_and_each_message_begins_it_anew(passing: Passing) -> None:

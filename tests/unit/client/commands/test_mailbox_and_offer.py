@@ -94,6 +94,26 @@ def test_receipts_name_no_referral(hub: FakeHub, run: Run) -> None:
     ]
 
 
+def test_coordinator_is_shown_what_to_act_on(hub: FakeHub, run: Run) -> None:
+    data: dict[str, dict[str, Any]] = {
+        "referral.unplaced": {"urgency": "emergency", "region": "RU-MOW", "needs": ["health"], "reason": "x"},
+        "placement.answered": {"organization": "ru.one", "coordinator": "kg.desk", "result": "declined"},
+        "placement.refused": {"organization": "ru.one", "problem": {"detail": "It is placed already."}},
+        "referral.overdue": {"organization": "ru.one", "due_at": "2026-03-01T12:00:00Z"},
+    }
+    items = [
+        {**OFFER_OPENED, "id": fact, "type": f"kopuro.{fact}.v1", "data": {"referral_id": "r1", **said}}
+        for fact, said in data.items()
+    ]
+    hub.script("GET", MAILBOX, answer({"items": items, "next": None, "resume": "4"}))
+    unplaced, answered, refused, overdue = run("mailbox", "list", "--as", "coordinator").out.splitlines()
+    for word in ("referral.unplaced", "urgency=emergency", "needs=health", "region=RU-MOW"):
+        assert word in unplaced
+    assert "organization=ru.one, coordinator=kg.desk, result=declined" in answered
+    assert "refused=It is placed already." in refused
+    assert "due_at=2026-03-01 12:00:00Z" in overdue
+
+
 def test_ack_takes_several(hub: FakeHub, run: Run) -> None:
     hub.script("POST", ACKNOWLEDGE, Answer(status=204))
     hub.script("POST", f"{MAILBOX}/m2/acknowledge", Answer(status=204))

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +152,65 @@ def test_explain_names_the_rule_that_kept_a_candidate_out(hub: FakeHub, run: Run
     assert "0.812" in ran.out
     assert "nearness 0.3×1 + language 0.25" in ran.out
     assert run("referral", "explain", REFERRAL["id"], "--json").json() == DECISIONS
+
+
+def decisions(**changes: Any) -> dict[str, Any]:
+    [decision] = DECISIONS["decisions"]
+    return {**DECISIONS, "decisions": [{**decision, **changes}]}
+
+
+def explained(hub: FakeHub, run: Run, **changes: Any) -> str:
+    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", answer(decisions(**changes)))
+    return run("referral", "explain", REFERRAL["id"]).out
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("need_not_offered", "no organisation in the directory offers legal.wage_claim"),
+        (
+            "need_not_offered_in_region",
+            "no organisation offers legal.wage_claim in RU-KAM; organisations that offer it elsewhere: 3",
+        ),
+        ("unknown_organization", "ru.union is not in the directory"),
+        ("organization_without_services", "ru.union offers no service"),
+    ],
+)
+def test_explain_says_why_nobody_was_considered(hub: FakeHub, run: Run, reason: str, sentence: str) -> None:
+    nobody = {
+        "reason": reason,
+        "need": "legal.wage_claim",
+        "region": "RU-KAM",
+        "organization": "ru.union",
+        "elsewhere": 3,
+    }
+    out = explained(hub, run, candidates=[], nobody=nobody)
+    assert f"nobody was considered: {sentence}\n" in out
+
+
+def test_explain_of_an_empty_decision_without_a_reason_is_not_empty(hub: FakeHub, run: Run) -> None:
+    assert "nobody was considered\n" in explained(hub, run, candidates=[])
+
+
+def test_explain_shows_the_rules_that_a_coordinator_overrode(hub: FakeHub, run: Run) -> None:
+    placed = {
+        **DECISIONS["decisions"][0]["candidates"][1],
+        "capacity": "waitlist",
+        "rules": [
+            {
+                "rule": "area_served",
+                "passed": False,
+                "overridden": True,
+                "reason": "out_of_area",
+                "detail": {"areas": ["RU-SPE"]},
+            }
+        ],
+    }
+    out = explained(hub, run, candidates=[placed], overridden=["area_served"])
+    heading, row = out.splitlines()[-2:]
+    assert heading.split() == ["overridden", "for", "service", "rule"]
+    assert row.split(maxsplit=2) == ["ru.moscow-union", "wages", "area_served: out_of_area (areas=RU-SPE)"]
+    assert "waitlist" in out
 
 
 def test_a_name_cannot_steer_the_terminal(hub: FakeHub, run: Run) -> None:

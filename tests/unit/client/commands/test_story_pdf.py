@@ -18,6 +18,7 @@ from pypdf import PdfReader
 
 from contracts.vocabularies import FOLDER, rows
 from kopuro_client import DefectError, InvalidArgumentError
+from kopuro_client.commands import story_pdf as story_pdf_module
 from kopuro_client.commands.story_pdf import story_pdf
 from kopuro_client.records import StoryDocument
 from services.audit.domain.story import Told, tell
@@ -67,7 +68,7 @@ def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
     at = 0
     for text in wanted:
         at = page.index(" ".join(text.split()), at) + len(text)
-    assert "2026-03-01 12:04 UTC" in page
+    assert "2026-03-01 12:04:00 UTC" in page
     assert page.endswith(f"{story['title']} · 1 / 1")
 
 
@@ -162,6 +163,15 @@ def test_a_sentence_longer_than_a_page_goes_on_on_the_next() -> None:
 def test_what_is_no_story_is_the_hubs_fault(broken: Any) -> None:
     with pytest.raises(DefectError):
         story_pdf(broken)
+
+
+def test_fault_while_drawing_is_not_blamed_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(story_pdf_module, "_write_sentences", broken)
+    with pytest.raises(ValueError, match="a fault"):
+        story_pdf(document())
 
 
 def test_the_command_writes_a_file_for_its_owner_and_overwrites_nothing(

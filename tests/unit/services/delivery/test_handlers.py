@@ -13,6 +13,7 @@ from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
 from runtime.storage import pruning
 from services.delivery import handlers
 from services.delivery.adapters.tables import MESSAGES
+from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.handlers import KEPT
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
@@ -25,6 +26,7 @@ from tests.unit.services.delivery.workbench import (
     declined,
     note_letter,
     opened,
+    unplaced,
     withdrawn,
 )
 
@@ -47,6 +49,75 @@ def test_pages_join_without_gap_or_repetition(bench: Workbench) -> None:
         seen += page.bodies
         after = page.last
     assert seen == [offer.encode() for offer in offers]
+
+
+@pytest.mark.parametrize(("limit", "more"), [(2, True), (3, False), (50, False)])
+def test_page_says_whether_more_messages_are_waiting(bench: Workbench, limit: int, more: bool) -> None:
+    bench.receive(opened(), opened(), opened())
+    assert bench.partner.page(ACCEPTOR, after=0, limit=limit, wait=0).more is more
+
+
+def test_page_cut_by_its_size_says_that_more_messages_are_waiting(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "PAGE_SIZE", 1)
+    bench.receive(opened(), opened())
+    page = bench.partner.page(ACCEPTOR, after=0, limit=50, wait=0)
+    assert (len(page.bodies), page.more) == (1, True)
+
+
+# --- the coordinators' mailbox -----------------------------------------------------------------------
+
+ONE, OTHER = "kg.coordinator", "kg.night-desk"
+SHARED = shared_mailboxes({"coordinator"})
+
+
+def test_coordinators_share_one_mailbox_and_one_acknowledgement_counts_for_all(bench: Workbench) -> None:
+    first, second = unplaced(), unplaced()
+    bench.receive(first, second)
+    for coordinator in (ONE, OTHER):
+        assert [m["id"] for m in bench.mailbox(coordinator, shared=SHARED)] == [first.id, second.id]
+    bench.partner.acknowledge(ONE, first.id, shared=SHARED)
+    assert [m["id"] for m in bench.mailbox(OTHER, shared=SHARED)] == [second.id]
+    assert [m["id"] for m in bench.mailbox(SENDER)] == [first.id, second.id]
+
+
+def test_partner_neither_reads_nor_acknowledges_the_coordinators_mailbox(bench: Workbench) -> None:
+    message = unplaced()
+    bench.receive(message)
+    assert shared_mailboxes({"partner", "operator", "auditor"}) == ()
+    assert bench.mailbox(STRANGER) == []
+    with pytest.raises(Refused, match="no such message"):
+        bench.partner.acknowledge(STRANGER, message.id)
+
+
+def test_coordinator_reads_own_and_shared_mailbox_in_order_page_by_page(bench: Workbench) -> None:
+    messages = [unplaced(), opened(ONE), unplaced(), unplaced(), opened(ONE), opened(ONE), unplaced()]
+    bench.receive(*messages)
+    seen: list[bytes] = []
+    after, more = 0, True
+    while more:
+        page = bench.partner.page(ONE, after=after, limit=2, wait=0, shared=SHARED)
+        seen += page.bodies
+        after, more = page.last, page.more
+    assert seen == [message.encode() for message in messages]
+
+
+def test_message_in_own_and_shared_mailbox_is_acknowledged_in_both(bench: Workbench) -> None:
+    message = unplaced()
+    bench.receive(message)
+    assert len(bench.mailbox(SENDER, shared=SHARED)) == 2
+    bench.partner.acknowledge(SENDER, message.id, shared=SHARED)
+    assert bench.mailbox(SENDER, shared=SHARED) == []
+
+
+def test_coordinator_waiting_at_the_mailbox_is_woken_by_a_shared_message(bench: Workbench) -> None:
+    with ThreadPoolExecutor() as pool:
+        polled = pool.submit(lambda: bench.mailbox(ONE, wait=LONG, shared=SHARED))
+        assert bench.waited_for.wait(LONG)
+        message = unplaced()
+        bench.receive(message)
+        assert [m["id"] for m in polled.result(timeout=LONG / 2)] == [message.id]
 
 
 def test_what_is_acknowledged_does_not_come_again_and_the_rest_does(bench: Workbench) -> None:

@@ -16,11 +16,8 @@ from contracts.records import plain
 from runtime.messaging.replica import Record
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import REPLICA
-from services.delivery.domain.delivery import State
 from services.delivery.domain.recipients import COORDINATORS
-from services.delivery.handlers import merged
 from services.delivery.migrations import standings
-from services.delivery.ports import Waiting
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     OFFER,
@@ -146,12 +143,3 @@ def test_waiting_coordinator_is_woken_by_the_shared_mailbox(bench: Workbench) ->
         ring.clear()
         bench.receive(told)
         assert ring.wait(10)
-
-
-def test_merged_page_ends_where_the_first_of_its_mailboxes_ends() -> None:
-    def page(*sequences: int) -> list[Waiting]:
-        return [Waiting(sequence=n, type="t", state=State.queued, body=b"") for n in sequences]
-
-    assert merged([page(1, 5, 9), page(2, 3)]) == page(1, 2, 3)
-    assert merged([page(), page(2, 3)]) == page(2, 3)
-    assert merged([page(), page()]) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ from contracts.facts import (
     NoteLetter,
     OfferDeclined,
     OfferOpened,
+    ReferralUnplaced,
     ReferralWithdrawn,
 )
 from contracts.referral import Situation
@@ -171,7 +172,7 @@ class Workbench:
         after: int = 0,
         limit: int = 50,
         wait: float = 0,
-        shared: Sequence[str] = (),
+        shared: tuple[str, ...] = (),
     ) -> list[Any]:
         page = self.partner.page(organization, after=after, limit=limit, wait=wait, shared=shared)
         return [orjson.loads(body) for body in page.bodies]
@@ -239,6 +240,20 @@ def opened(to: str = ACCEPTOR) -> Event[Fact]:
             opened_at=NOW,
             deadline=NOW + dt.timedelta(hours=4),
             facts=SITUATION,
+        )
+    )
+
+
+def unplaced() -> Event[Fact]:
+    return event(
+        ReferralUnplaced(
+            referral_id=REFERRAL,
+            sender=SENDER,
+            decision_id=new_id(),
+            urgency=Urgency.emergency,
+            region="RU-MOW",
+            needs=("legal.wage_claim",),
+            reason="no_candidate",
         )
     )
 

@@ -37,6 +37,8 @@ from contracts.facts import (
     OfferOpened,
     OfferRevoked,
     OutcomeSubmitted,
+    PlacementAnswered,
+    PlacementRefused,
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralCompleted,
@@ -599,7 +601,7 @@ def test_a_coordinator_finds_what_waits_and_places_it(unplaced: tuple[Workbench,
 @pytest.mark.parametrize(
     ("receiver", "slug"), [("ru.new", "conflict"), ("ru.nobody", "unknown-organization")]
 )
-def test_a_placement_that_cannot_be_is_refused_at_once(
+def test_refused_placement_raises_and_leaves_a_fact(
     unplaced: tuple[Workbench, list[str]], receiver: str, slug: str
 ) -> None:
     bench, ids = unplaced
@@ -607,10 +609,43 @@ def test_a_placement_that_cannot_be_is_refused_at_once(
     with pytest.raises(Refused) as refused:
         bench.handlers.ask_for_placement(ids[0], receiver, COORDINATOR, NOW)
     assert refused.value.slug == slug
+    (said,) = bench.said()[before:]
+    assert isinstance(said.data, PlacementRefused)
+    assert (said.data.referral_id, said.partition_key) == (ids[0], ids[0])
+    assert (said.data.organization, said.data.coordinator) == (receiver, COORDINATOR)
+    assert said.data.problem == refused.value.problem()
+    assert status(bench, ids[0]) == "unplaced"
     with pytest.raises(Refused) as refused:
         bench.handlers.ask_for_placement(new_id(), "ru.far", COORDINATOR, NOW)
     assert refused.value.slug == "not-found"
-    assert len(bench.said()) == before
+    assert len(bench.said()) == before + 1
+
+
+def test_answer_to_a_stored_placement_is_told_to_the_coordinators(
+    unplaced: tuple[Workbench, list[str]],
+) -> None:
+    bench, ids = unplaced
+    bench.handlers.ask_for_placement(ids[0], "ru.far", COORDINATOR, NOW)
+    (offer,) = opened(bench.take(bench.said()[-1]))
+    (answered,) = [fact for fact in bench.take(answer(offer)) if isinstance(fact, PlacementAnswered)]
+    assert (answered.offer_id, answered.coordinator, answered.result) == (
+        offer.offer_id,
+        COORDINATOR,
+        "accepted",
+    )
+
+
+def test_fault_while_a_fact_is_applied_is_not_taken_for_an_unknown_referral(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+
+    def broken(*_: object) -> None:
+        raise KeyError("rank")
+
+    monkeypatch.setattr("services.routing.domain.lifecycle.refuse_if_late", broken)
+    with pytest.raises(KeyError), bench.database.write() as transaction:
+        bench.handlers.take_facts(transaction, [answer(offer)], NOW)
 
 
 # --- what is observed ----------------------------------------------------------------------------------

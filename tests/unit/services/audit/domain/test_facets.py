@@ -58,10 +58,16 @@ def test_an_offer_does_not_repeat_the_situation_and_is_no_act_of_who_is_asked() 
         ("kopuro.answer.submitted.v1", {"organization": "ru.moscow-union"}, "ru.moscow-union"),
         ("kopuro.history.read.v1", {"reader": "auditor"}, "auditor"),
         ("kopuro.placement.submitted.v1", {"organization": "x.y", "coordinator": "ann"}, "ann"),
+        ("kopuro.placement.refused.v1", {"organization": "x.y", "coordinator": "ann"}, "ann"),
     ],
 )
 def test_who_spoke_or_looked_is_the_actor(type: str, data: dict[str, Any], actor: str) -> None:
     assert found(type, data) == {("actor", "/kg/intake"), ("actor", actor)}
+
+
+def test_coordinator_who_is_told_of_an_answer_is_not_its_actor() -> None:
+    answered = {"organization": "x.y", "coordinator": "ann", "result": "declined"}
+    assert found("kopuro.placement.answered.v1", answered) == {("actor", "/kg/intake")}
 
 
 def test_an_outcome_and_a_record_are_found_too() -> None:

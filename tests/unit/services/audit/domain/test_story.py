@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.errors import Refused
 from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
 from services.audit.domain.story import Told, tell
@@ -38,11 +39,68 @@ STORY = [
 def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
     text = as_text(tell("r1", STORY, words_of("en")))
     assert "  Needs: Unpaid wages\n" in text
-    assert "  2026-03-01 12:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
-    assert "offered to ru.moscow-union (choice 1); an answer was due by 2026-03-02 12:00 UTC.  [4]" in text
+    assert "  2026-03-01 12:00:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
+    assert "offered to ru.moscow-union (offer 1); an answer was due by 2026-03-02 12:00:00 UTC.  [4]" in text
     assert "ru.moscow-union declined: No capacity. They wrote: “До мая мест нет”  [5]" in text
     assert "No organisation was found: no suitable organisation accepted." in text
     assert "case.released: the content of this entry has been erased.  [7]" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "numbered"),
+    [
+        ("en", "(offer {})"),
+        ("ru", "(предложение {})"),
+        ("ky", "({}-сунуш)"),
+    ],
+)
+def test_offers_are_numbered_in_the_order_they_were_made(language: str, numbered: str) -> None:
+    """Each of them has rank 1 in its own decision; the content of one is erased."""
+    entries = [
+        told("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+        Told(index=2, time=NOON, type="kopuro.offer.opened.v1", data=None),
+        told("offer.opened", 3, organization=OSH, rank=1, deadline="2026-03-02T12:00:00Z"),
+    ]
+    first, _, third = tell("r1", entries, words_of(language)).sentences
+    assert numbered.format(1) in first.text
+    assert numbered.format(3) in third.text
+
+
+REFUSALS = [
+    ("answer.refused", {"organization": MOSCOW}),
+    ("submission.refused", {"organization": MOSCOW}),
+    ("placement.refused", {"organization": MOSCOW, "coordinator": "kg.desk"}),
+]
+
+
+@pytest.mark.parametrize(("fact", "data"), REFUSALS)
+def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str, Any]) -> None:
+    late = Refused("offer-closed", "The deadline of the offer had passed when the answer came.").problem()
+    reasons = {
+        "en": "the offer was no longer open (The deadline of the offer had passed when the answer came).",
+        "ru": "предложение уже не было открыто.",
+        "ky": "сунуш жабылып калган.",
+    }
+    for language, reason in reasons.items():
+        story = tell("r1", [told(fact, problem=late, **data)], words_of(language))
+        assert story.sentences[0].text.endswith(reason)
+        assert MOSCOW in story.sentences[0].text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_refusal_of_a_kind_without_a_phrase_shows_its_detail(language: str) -> None:
+    problem = {"type": "urn:kopuro:problem:new-kind", "title": "New", "detail": "It is new."}
+    story = tell("r1", [told("answer.refused", organization=MOSCOW, problem=problem)], words_of(language))
+    assert "It is new." in story.sentences[0].text
+
+
+def test_steps_within_one_minute_have_different_times() -> None:
+    entries = [
+        Told(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})
+        for n in range(3)
+    ]
+    moments = [sentence.moment for sentence in tell("r1", entries, words_of("en")).sentences]
+    assert moments == [f"2026-03-01 12:00:0{n} UTC" for n in range(3)]
 
 
 def test_it_is_told_in_russian_and_kyrgyz_with_the_lists_own_labels() -> None:
@@ -79,7 +137,7 @@ def test_every_fact_of_a_referral_has_a_phrase_that_names_only_what_it_holds() -
         found = [phrases[key] for answer in answers if (key := fact.routing_key + answer) in phrases]
         assert found, fact.routing_key
         for phrase in found:
-            assert _names(phrase) <= fields | {"message"}, fact.routing_key
+            assert _names(phrase) <= fields | {"message", "number"}, fact.routing_key
 
 
 HOSTILE = "<script>alert(1)</script> [x](http://y) `z` **b** {sender} %s \x1b[31m\u202e|\n# h"
@@ -116,7 +174,9 @@ json = st.recursive(
     max_leaves=8,
 )
 facts = st.sampled_from(sorted(CATALOGUE)) | st.text(max_size=20)
-fields = st.sampled_from(["facts", "organization", "reason", "deadline", "answer", "note", "message_type"])
+fields = st.sampled_from(
+    ["facts", "organization", "reason", "deadline", "answer", "note", "message_type", "problem"]
+)
 
 
 @given(facts, st.none() | st.dictionaries(fields, json), st.sampled_from(LANGUAGES))

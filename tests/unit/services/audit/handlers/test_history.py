@@ -211,3 +211,31 @@ def test_a_story_is_read_with_its_content_and_its_read_stands_in_the_referrals_h
     with pytest.raises(Refused):
         told.history.opened("ann", new_id(), {})
     assert len(told.recorded_reads()) == 1
+
+
+def read_as(audit: LogOnDatabase, party: str, referral: str = FIRST) -> list[int]:
+    leaves = audit.history.opened(party, referral, {"story": "ru"}, as_party=True)
+    return [leaf.index for leaf in leaves]
+
+
+def test_party_reads_its_own_part_and_its_read_is_recorded(told: LogOnDatabase) -> None:
+    assert read_as(told, OSH) == [0, 1]
+    assert read_as(told, MOSCOW) == [1]
+    for read, entries in zip(told.recorded_reads(), (2, 1), strict=True):
+        assert read.partition_key == FIRST
+        assert read.data["entries"] == entries
+        assert read.data["filter"] == {"referral": FIRST, "story": "ru"}
+    assert [read.data["reader"] for read in told.recorded_reads()] == [OSH, MOSCOW]
+
+
+@pytest.mark.parametrize("referral", [FIRST, new_id()], ids=["another's", "unknown"])
+def test_organization_that_is_no_party_finds_nothing_and_learns_nothing(
+    told: LogOnDatabase, referral: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        read_as(told, ALMATY, referral)
+    assert (refused.value.slug, refused.value.detail) == (
+        "not-found",
+        "The log has no entry of this referral for you.",
+    )
+    assert told.recorded_reads() == []

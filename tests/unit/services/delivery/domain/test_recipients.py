@@ -9,7 +9,13 @@ from contracts.errors import Defect
 from contracts.facts import CATALOGUE
 from contracts.identifiers import ORGANIZATION_PATTERN
 from contracts.topology import EVENT_QUEUES
-from services.delivery.domain.recipients import CLOSINGS, COORDINATORS, RECIPIENTS, recipients_of
+from services.delivery.domain.recipients import (
+    CLOSINGS,
+    COORDINATED,
+    COORDINATORS,
+    RECIPIENTS,
+    recipients_of,
+)
 
 ORG, SENDER = "ru.moscow-migrant-support", "kg.osh-legal-aid"
 
@@ -45,12 +51,14 @@ def test_the_fields_exist_in_the_fact(name: str) -> None:
         ("answer.refused", {ORG}),
         ("submission.refused", {ORG}),
         ("case.refused", {ORG}),
-        ("referral.unplaced", {SENDER}),
+        ("referral.unplaced", {SENDER, COORDINATORS}),
         ("referral.progressed", {ORG, SENDER}),
         ("referral.completed", {ORG, SENDER}),
         ("referral.withdrawn", {ORG, SENDER}),
         ("referral.failed", {ORG, SENDER}),
-        ("referral.overdue", {ORG, SENDER}),
+        ("referral.overdue", {ORG, SENDER, COORDINATORS}),
+        ("placement.refused", {COORDINATORS}),
+        ("placement.answered", {COORDINATORS}),
         ("referral.acceptor_suspended", {SENDER, COORDINATORS}),
         ("receipts.issued", {ORG}),
         ("receipt.issued", {ORG}),
@@ -80,6 +88,14 @@ def test_nobody_is_told_twice_and_no_one_is_made_up() -> None:
 def test_a_fact_without_a_place_in_the_table_is_no_silence() -> None:
     with pytest.raises(Defect):
         recipients_of("kopuro.offer.opened.v2", {"organization": ORG})
+
+
+def test_no_organization_can_be_called_like_the_coordinators_mailbox() -> None:
+    assert re.fullmatch(ORGANIZATION_PATTERN, COORDINATORS) is None
+
+
+def test_every_fact_told_to_coordinators_arrives() -> None:
+    assert set(RECIPIENTS) >= COORDINATED.keys()
 
 
 def test_every_closing_is_told() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from contracts.codes import Urgency, Vetting
+from contracts.codes import CapacityStatus, Funding, Urgency, Vetting
 from contracts.errors import Refused
-from contracts.organization import Organization
+from contracts.organization import Capacity, Organization, Service
 from contracts.records import load, plain
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.policy import Policy, Weights
@@ -32,7 +33,7 @@ TWO_DOORS = organization(
 APPLICANT = organization("ru.new", vetting=Vetting.applied)
 
 
-def decision(*receivers: Organization, placed_with: str | None = None) -> Decision:
+def decision(*receivers: Organization | str, placed_with: str | None = None) -> Decision:
     directory = network(*(receivers or (organization("ru.one"), TWO_DOORS, APPLICANT)))
     trigger = Trigger.placed_by_coordinator if placed_with else Trigger.submitted
     return decide("d1", circumstances(directory), Policy(), trigger, placed_with=placed_with)
@@ -158,6 +159,92 @@ def test_what_a_coordinator_set_aside_is_marked() -> None:
     (candidate,) = view["candidates"]
     assert candidate["rank"] == 1
     assert [r["rule"] for r in candidate["rules"] if r["overridden"]] == ["area_served"]
+
+
+def test_service_without_a_failed_rule_in_use_is_not_marked_as_overridden() -> None:
+    near = service(id="near", areas=("RU-SPE",))
+    paid = service(id="paid", areas=("RU-SPE",), cost=Funding.at_cost)
+    view = decision_view(plain(decision(organization("ru.far", near, paid), placed_with="ru.far")))
+    marked = {c["service"]: [r["rule"] for r in c["rules"] if r["overridden"]] for c in view["candidates"]}
+    assert marked == {"near": ["area_served"], "paid": []}
+
+
+def test_overridden_rules_are_those_of_the_service_that_is_asked() -> None:
+    near = service(id="near", areas=("RU-SPE",))
+    far = service(id="far", areas=("RU-SPE",), languages=("uz",))
+    made = decision(organization("ru.house", near, far), placed_with="ru.house")
+    assert made.ranked[0].service == "near"
+    assert made.overridden == ("area_served",)
+
+
+def capacity(status: CapacityStatus) -> Service:
+    return service(capacity=Capacity(status=status, updated_at=NOW))
+
+
+def test_services_with_room_are_asked_before_assessment_and_waiting_lists() -> None:
+    made = decision(
+        organization("ru.waitlist", capacity(CapacityStatus.waitlist)),
+        organization("ru.assessment", capacity(CapacityStatus.assessment_required)),
+        organization("ru.room", service(areas=("RU",))),
+    )
+    assert [c.organization for c in made.ranked] == ["ru.room", "ru.assessment", "ru.waitlist"]
+    scores = {c.organization: c.score or 0.0 for c in made.ranked}
+    assert scores["ru.room"] < scores["ru.waitlist"], "the order would follow from the scores alone"
+    view = decision_view(plain(made))
+    assert [c["capacity"] for c in view["candidates"]] == ["capacity", "assessment_required", "waitlist"]
+
+
+NEED, REGION = "legal.wage_claim", "RU-MOW"
+
+
+@pytest.mark.parametrize(
+    ("receivers", "options", "nobody"),
+    [
+        (
+            (organization("ru.work", service(needs=("work",))),),
+            {},
+            {"reason": "need_not_offered", "organization": None, "elsewhere": 0},
+        ),
+        (
+            (
+                organization("ru.far", service(areas=("RU-SPE",))),
+                organization("kz.far", service(areas=("KZ",))),
+            ),
+            {},
+            {"reason": "need_not_offered_in_region", "organization": None, "elsewhere": 2},
+        ),
+        (
+            ("ru.one",),
+            {"placed_with": "ru.nobody"},
+            {"reason": "unknown_organization", "organization": "ru.nobody", "elsewhere": 0},
+        ),
+        (
+            ("ru.one",),
+            {"placed_with": "kg.sender"},
+            {"reason": "organization_without_services", "organization": "kg.sender", "elsewhere": 0},
+        ),
+    ],
+)
+def test_decision_without_candidates_says_why(
+    receivers: tuple[Any, ...], options: dict[str, Any], nobody: dict[str, Any]
+) -> None:
+    view = decision_view(plain(decision(*receivers, **options)))
+    assert view["candidates"] == []
+    assert view["nobody"] == {"need": NEED, "region": REGION, **nobody}
+
+
+def test_decision_with_candidates_does_not_say_that_there_are_none() -> None:
+    assert decision_view(plain(decision(APPLICANT)))["nobody"] is None
+
+
+def test_decision_stored_by_an_earlier_build_is_still_shown() -> None:
+    stored = plain(decision())
+    del stored["nobody"]
+    for candidate in stored["candidates"]:
+        del candidate["capacity"]
+    view = decision_view(stored)
+    assert view["nobody"] is None
+    assert {candidate["capacity"] for candidate in view["candidates"]} == {None}
 
 
 # --- policy -----------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from contracts.codes import (
     WithdrawalReason,
 )
 from contracts.envelope import Event
+from contracts.errors import Defect, Unavailable
 from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
@@ -32,6 +33,8 @@ from contracts.facts import (
     OfferOpened,
     OfferRevoked,
     OutcomeSubmitted,
+    PlacementAnswered,
+    PlacementRefused,
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralCompleted,
@@ -129,12 +132,16 @@ def refused(of: Life, said: Fact, **options: Any) -> tuple[str, str]:
     before = of.referral
     (fact,) = of.say(said, **options)
     assert of.referral is before
-    expected = AnswerRefused if isinstance(said, AnswerSubmitted) else SubmissionRefused
-    assert type(fact) is expected
+    expected: dict[type[Fact], type[Fact]] = {
+        AnswerSubmitted: AnswerRefused,
+        PlacementSubmitted: PlacementRefused,
+    }
+    assert type(fact) is expected.get(type(said), SubmissionRefused)
     told = cast(SubmissionRefused, fact)
     assert told.referral_id == REFERRAL
     assert told.problem["status"] in (403, 404, 409, 422)
-    return told.organization, told.problem["type"].rpartition(":")[2]
+    who = fact.coordinator if isinstance(fact, PlacementRefused) else told.organization
+    return who, told.problem["type"].rpartition(":")[2]
 
 
 # --- being offered --------------------------------------------------------------------------------
@@ -441,7 +448,7 @@ def test_a_report_puts_the_reminder_off_and_the_outcome_ends_it() -> None:
     acceptor = of.known.acceptor
     assert acceptor is not None
     of.now += DAY
-    of.say(progress(acceptor, ProgressStatus.on_hold))
+    of.say(progress(acceptor))
     assert of.known.due_at == of.now + 14 * DAY
     of.say(outcome(acceptor))
     assert of.known.due_at is None
@@ -449,10 +456,43 @@ def test_a_report_puts_the_reminder_off_and_the_outcome_ends_it() -> None:
     assert remind(of.known, of.context()) == Step(referral=of.known)
 
 
+def test_referral_on_hold_is_overdue_after_three_times_the_progress_deadline_and_again() -> None:
+    of = accepted()
+    acceptor = of.known.acceptor
+    assert acceptor is not None
+    of.say(progress(acceptor, ProgressStatus.on_hold))
+    held_since = of.now
+    of.now = held_since + 41 * DAY
+    assert of.take(remind(of.known, of.context())) == ()
+    for due in (held_since + 42 * DAY, held_since + 84 * DAY):
+        of.now = due
+        assert kinds(of.take(remind(of.known, of.context()))) == [ReferralOverdue]
+    of.say(progress(acceptor))
+    assert of.known.due_at == of.now + 14 * DAY
+
+
+def test_policy_sets_the_deadline_of_a_referral_on_hold() -> None:
+    of = life(policy=Policy(routine=Deadlines(answer=60, progress=60, on_hold=90)))
+    of.submit()
+    of.say(answer(open_offer(of)))
+    acceptor = of.known.acceptor
+    assert acceptor is not None
+    of.say(progress(acceptor, ProgressStatus.on_hold))
+    assert of.known.due_at == of.now + dt.timedelta(seconds=90)
+
+
 # --- emergencies -----------------------------------------------------------------------------------
 
 
 FIVE = (*THREE, "ru.four", "ru.five")
+
+
+def test_emergency_without_an_always_open_service_is_unplaced_at_once() -> None:
+    of = life(organization("ru.day", service(always_open=False)))
+    (told,) = of.submit(urgency=Urgency.emergency)
+    assert isinstance(told, ReferralUnplaced)
+    assert (told.urgency, told.reason) == (Urgency.emergency, "no_candidate")
+    assert [failure.rule for c in of.decisions[0].candidates for failure in c.failures] == ["open_now"]
 
 
 def test_an_emergency_asks_three_at_once_and_the_first_acceptance_wins() -> None:
@@ -648,8 +688,54 @@ def test_a_coordinator_may_ask_again_who_declined() -> None:
 def test_a_placement_that_is_declined_comes_back() -> None:
     of = unplaced("ru.one")
     of.say(placement("ru.one"))
-    said = of.say(answer(open_offer(of), Answer.decline))
-    assert kinds(said) == [OfferDeclined, ReferralUnplaced]
+    offer = open_offer(of)
+    said = of.say(answer(offer, Answer.decline))
+    assert kinds(said) == [OfferDeclined, PlacementAnswered, ReferralUnplaced]
+    assert said[1] == placement_answered(offer, "declined", "no_capacity")
+
+
+def placement_answered(offer: Offer, result: str, reason: str | None = None) -> PlacementAnswered:
+    return PlacementAnswered(
+        referral_id=REFERRAL,
+        offer_id=offer.id,
+        organization=offer.organization,
+        coordinator="kg.coordinator",
+        result=result,
+        reason=reason,
+    )
+
+
+def test_accepted_placement_is_answered_to_the_coordinators() -> None:
+    of = unplaced("ru.one")
+    of.say(placement("ru.one"))
+    offer = open_offer(of)
+    assert of.say(answer(offer))[1:] == (placement_answered(offer, "accepted"),)
+
+
+def test_expired_placement_is_answered_and_answered_again_when_a_timely_answer_is_read() -> None:
+    of = unplaced("ru.one")
+    of.say(placement("ru.one"))
+    offer = open_offer(of)
+    of.now = offer.deadline
+    said = of.take(expire(of.known, offer.id, of.context()))
+    assert placement_answered(offer, "expired", "no_answer") in said
+    late = of.say(answer(offer), admitted_at=offer.deadline - MINUTE)
+    assert placement_answered(offer, "accepted") in late
+
+
+def test_revoked_placement_is_answered_to_the_coordinators() -> None:
+    of = unplaced("ru.one")
+    of.say(placement("ru.one"))
+    offer = open_offer(of)
+    assert placement_answered(offer, "revoked", "withdrawn") in of.say(withdrawal())
+
+
+def test_offers_opened_by_routing_have_no_placement_to_answer() -> None:
+    of = life("ru.one", "ru.two")
+    of.submit()
+    of.say(answer(open_offer(of), Answer.decline))
+    of.say(answer(open_offer(of)))
+    assert not [fact for fact in of.facts if isinstance(fact, PlacementAnswered)]
 
 
 def test_a_placement_takes_the_service_that_fits_best() -> None:
@@ -678,8 +764,8 @@ def test_a_coordinator_never_overrides(receiver: Any, changes: dict[str, Any], r
     of = unplaced(receiver, **changes)
     before = of.referral
     (told,) = of.say(placement("ru.one"))
-    assert isinstance(told, SubmissionRefused)
-    assert told.organization == "kg.coordinator"
+    assert isinstance(told, PlacementRefused)
+    assert (told.organization, told.coordinator) == ("ru.one", "kg.coordinator")
     assert told.problem["type"] == "urn:kopuro:problem:conflict"
     assert rule in told.problem["detail"]
     assert of.referral is before
@@ -748,14 +834,14 @@ def _step(of: Life, said: Fact, admitted_at: dt.datetime) -> Step:
 
 def test_a_fact_about_an_unknown_referral_waits() -> None:
     of = life()
-    with pytest.raises(KeyError):
+    with pytest.raises(Unavailable, match="not known yet"):
         of.say(withdrawal())
 
 
 def test_a_fact_that_routing_does_not_consume_is_a_defect() -> None:
     of = life()
     of.submit()
-    with pytest.raises(TypeError):
+    with pytest.raises(Defect):
         of.say(
             DeliveryDelivered(
                 referral_id=REFERRAL,

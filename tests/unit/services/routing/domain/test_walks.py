@@ -27,6 +27,7 @@ from contracts.facts import (
     Fact,
     OfferOpened,
     OutcomeSubmitted,
+    PlacementRefused,
     PlacementSubmitted,
     ProgressSubmitted,
     RevocationSubmitted,
@@ -73,7 +74,7 @@ class Walk(RuleBasedStateMachine):
     def say(self, fact: Fact, admitted_at: dt.datetime | None = None) -> None:
         before = self.life.known
         told = self.life.say(fact, admitted_at=admitted_at)
-        if any(isinstance(one, AnswerRefused | SubmissionRefused) for one in told):
+        if any(isinstance(one, AnswerRefused | SubmissionRefused | PlacementRefused) for one in told):
             assert len(told) == 1
             assert self.life.referral is before
 

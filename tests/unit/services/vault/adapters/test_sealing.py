@@ -148,6 +148,19 @@ def test_party_information_that_was_changed_opens_nothing(member: str, value: An
         opened(KEY, compact, {**header_of(compact), member: value})
 
 
+def test_fault_of_ours_does_not_pass_for_a_case_that_cannot_be_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compact = sealed(b"the case", X)
+
+    def broken(*_: object) -> bytes:
+        raise TypeError("a fault")
+
+    monkeypatch.setattr(sealing, "_derived", broken)
+    with pytest.raises(TypeError):
+        opened(KEY, compact, header_of(compact))
+
+
 def test_another_key_opens_nothing() -> None:
     compact = sealed(b"the case", X)
     with pytest.raises(Unopened):
