@@ -151,7 +151,7 @@ def mailbox_table() -> str:
         for kind, fields in RECIPIENTS.items()
     ]
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
-    rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party"))
+    rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party; the sender for a decline's note"))
     return _table(("message", "in whose mailbox"), rows)
 
 

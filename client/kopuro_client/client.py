@@ -24,6 +24,7 @@ from kopuro_client.records import (
     HistoryPage,
     Jwk,
     Message,
+    Offer,
     Organization,
     Page,
     Referral,
@@ -188,7 +189,14 @@ class Kopuro:
 
     def note(self, referral_id: str, text: str, *, to: str) -> Accepted:
         """A note for the eyes of the organisation `to` only: {"text": ...} sealed to its key."""
-        return self._say(referral_id, "notes", body={"note": seal({"text": text}, self._key_for(to))})
+        return self._say(referral_id, "notes", body={"note": self.seal_note(text, to=to)})
+
+    def seal_note(self, text: str, *, to: str) -> str:
+        """The note {"text": ...} as a compact JWE for the organisation `to`.
+
+        Raises SealingError where `to` has published no sealing key.
+        """
+        return seal({"text": text}, self._key_for(to))
 
     def revoke_consent(self, referral_id: str) -> Accepted:
         """The person has taken the consent back: open offers are revoked, the case is destroyed."""
@@ -200,21 +208,33 @@ class Kopuro:
         """The 202 says that the answer is recorded; the mailbox, whether it was in time."""
         return self._submit("offers", offer_id, "accept", body={})
 
-    def decline(self, offer_id: str, reason: str, *, note: str | None = None) -> Accepted:
+    def offer(self, offer_id: str) -> Offer:
+        """An offer that was made to one's organisation, with the referral and its sender."""
+        return cast(Offer, self._connection.get(self._at("intake", "offers", offer_id)))
+
+    def decline(
+        self, offer_id: str, reason: str, *, note: str | None = None, sender: str | None = None
+    ) -> Accepted:
         """Answer an offer with no: the next candidate is asked at once.
 
         reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest, needs_reassessment or
-        other. note: open text that others read; nothing about the person belongs in it.
+        other; `other` needs a note. note: sealed here for the referral's sender, who alone reads it.
+        sender: as the offer names it; None: the hub is asked.
+
+        Raises SealingError where there is a note and the sender has published no sealing key.
         """
-        body = {"reason": reason} if note is None else {"reason": reason, "note": note}
+        body = {"reason": reason}
+        if note is not None:
+            body["note"] = self.seal_note(note, to=sender or self.offer(offer_id)["sender"])
         return self._submit("offers", offer_id, "decline", body=body)
 
     def submit_statements(self, statements: Iterable[Mapping[str, Any]]) -> list[BatchResult]:
         """Say many things at once: one result for each, in their order; a refused one holds up nobody.
 
         A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`: accept, decline
-        (reason, note), withdraw (reason), progress (status), complete (outcome), note (note, sealed),
-        revoke_consent. At most a thousand, and 8 MiB: RefusedError, all of them together, for more.
+        (reason, note), withdraw (reason), progress (status), complete (outcome), note (note),
+        revoke_consent. Notes are sealed (`seal_note`). At most a thousand, and 8 MiB: RefusedError, all of
+        them together, for more.
         """
         lines = [json_body({"idempotency_key": new_idempotency_key(), **said}) for said in statements]
         if not lines:

@@ -42,6 +42,8 @@ class OfferAccepted(Fact):
 @fact("offer.declined")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferDeclined(Fact):
+    """note: read from earlier builds' messages, never written."""
+
     referral_id: ReferralId
     offer_id: OfferId
     organization: OrganizationId

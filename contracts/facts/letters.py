@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import OrganizationId, ReferralId
+from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.referral import SealedText
 from contracts.topology import CASES
 
@@ -35,11 +35,15 @@ class CaseLetter(Fact):
 @fact("letter.note_sealed", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteSealed(Fact):
-    """intake -> vault: a note that its author sealed to the other party."""
+    """intake -> vault: a note that its author sealed to the other party.
+
+    offer_id: the offer that the author declines with this note, which is for the referral's sender.
+    """
 
     referral_id: ReferralId
     author: OrganizationId
     note: SealedText
+    offer_id: OfferId | None = None
 
 
 @fact("letter.note_released", exchange=CASES, classification="sealed")
@@ -51,3 +55,4 @@ class NoteLetter(Fact):
     organization: OrganizationId
     author: OrganizationId
     note: SealedText
+    offer_id: OfferId | None = None

@@ -21,6 +21,8 @@ class ReferralSubmitted(Fact):
 @fact("answer.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSubmitted(Fact):
+    """note: read from earlier builds' messages, never written: a note travels as `letter.note_sealed`."""
+
     referral_id: ReferralId
     offer_id: OfferId
     organization: OrganizationId

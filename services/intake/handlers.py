@@ -23,7 +23,7 @@ from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Speaker
 from services.intake.domain.members import Members, require_good_standing
 from services.intake.domain.sealing import require_sealed
-from services.intake.domain.statement import Acceptance, Note, Statement, facts_said
+from services.intake.domain.statement import Acceptance, Decline, Note, Statement, facts_said
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
@@ -167,6 +167,18 @@ class Handlers:
             "timeline": [],
         }
 
+    def offer(self, offer_id: str, organization: str) -> Any:
+        """An offer as routing shows it to the organisation it was made to, with `referral_id` and `sender`.
+
+        Raises Refused `not-found`, Unavailable.
+        """
+        parties = self._referrals.ask(AskOffer(id=offer_id))
+        if parties is None or parties[1] != organization:
+            raise Refused("not-found", "No such offer was made to this organisation.")
+        found = self._referrals.ask(AskReferral(id=parties[0], viewer=organization, oversight=False))
+        (offer,) = [one for one in found["offers"] if one["id"] == offer_id]
+        return {**offer, "referral_id": found["id"], "sender": found["sender"]}
+
     def referral_list(self, question: AskReferrals) -> Any:
         """Referrals as routing lists them. Raises Refused, Unavailable."""
         return self._referrals.ask(question)
@@ -203,7 +215,7 @@ class Handlers:
         if isinstance(spoken.said, Acceptance):
             # Not from somebody who was suspended since: the case would follow.
             require_good_standing(self._members, speaker.organization)
-        if isinstance(spoken.said, Note):
+        if isinstance(spoken.said, Note | Decline) and spoken.said.note is not None:
             require_sealed(spoken.said.note, "/note")
         # What was made known to its organisation a moment ago may not be known here yet: then routing
         # is asked.

@@ -62,11 +62,15 @@ class IntakeService(Service):
     def revoke_consent(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "revoke_consent")
 
+    @resource("GET", "/v1/offers/<id>", roles=api.PARTNERS)
+    def show_offer(self, request: Request) -> Answer:
+        return api.show_offer(self.handlers.door, request)
+
     @resource("POST", "/v1/offers/<id>/accept", roles=api.PARTNERS)
     def accept(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "accept")
 
-    @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS)
+    @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def decline(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "decline")
 

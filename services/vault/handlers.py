@@ -38,6 +38,7 @@ from services.vault.domain.custody import (
     accept,
     arrive,
     other_party,
+    sender_for,
     step,
     way_out,
 )
@@ -169,10 +170,11 @@ class VaultHandlers:
 
     def _note_came(self, work: _Work, message: Event[Fact], letter: NoteSealed) -> None:
         try:
-            receiver = other_party(work.custodies[letter.referral_id], letter.author)
+            custody = work.custodies[letter.referral_id]
+            receiver = other_party(custody, letter.author) if letter.offer_id is None else sender_for(custody)
             if receiver is None:
                 if work.now - message.time < PATIENCE:
-                    raise Unavailable("The acceptance may not have reached this vault yet.")
+                    raise Unavailable("The case or its acceptance may not have reached this vault yet.")
                 raise Refused("not-in-this-state", "No organisation has accepted the referral yet.")
         except Refused as refused:
             refusal = SubmissionRefused(
@@ -189,6 +191,7 @@ class VaultHandlers:
                 organization=receiver,
                 author=letter.author,
                 note=letter.note,
+                offer_id=letter.offer_id,
             )
             self._say(work, passed_on, letter.referral_id, cause=message)
 

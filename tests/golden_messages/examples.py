@@ -286,6 +286,15 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReplicaCompleted(queue="routing.directory", records=153),
     facts.CaseSealed(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.CaseLetter(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
+    facts.NoteSealed(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER),
+    facts.NoteLetter(referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER),
+    facts.NoteDelivered(
+        referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
+    ),
+)
+
+# As builds wrote them that did not know every field yet: `earlier/` has their bytes.
+_EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.NoteSealed(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.NoteLetter(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
@@ -318,3 +327,4 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 
 
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
+EARLIER: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _EARLIER_FACTS}

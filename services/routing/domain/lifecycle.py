@@ -152,7 +152,6 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
         organization=offer.organization,
         sender=referral.sender,
         reason=said.reason,
-        note=said.note,
     )
     after, observed = with_offer(referral, closed, context.now), {offer.organization: seen}
     if not offer.is_open:

@@ -128,13 +128,21 @@ def way_out(custody: Custody) -> Way:
     return Way.forward if custody.receiver == custody.acceptance.organization else Way.refuse
 
 
+def sender_for(custody: Custody) -> str | None:
+    """The organisation that a decline's note is for; None while the case has not come.
+
+    Raises Refused `not-in-this-state` for a referral that is closed.
+    """
+    _require_open(custody)
+    return custody.sender
+
+
 def other_party(custody: Custody, author: str) -> str | None:
     """Whom a note by `author` is for; None while nobody is known to have accepted.
 
     Raises Refused `not-in-this-state` for a referral that is closed, `not-a-party` for a stranger's note.
     """
-    if custody.state in (State.erased, State.refused):
-        raise Refused("not-in-this-state", "The referral is closed; notes are no longer passed on.")
+    _require_open(custody)
     if custody.acceptance is None or custody.sender is None:
         return None
     parties = {
@@ -144,3 +152,8 @@ def other_party(custody: Custody, author: str) -> str | None:
     if author not in parties:
         raise Refused("not-a-party", "Only the sender and the accepting organisation exchange notes.")
     return parties[author]
+
+
+def _require_open(custody: Custody) -> None:
+    if custody.state in (State.erased, State.refused):
+        raise Refused("not-in-this-state", "The referral is closed; notes are no longer passed on.")

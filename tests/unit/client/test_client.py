@@ -172,9 +172,29 @@ def test_answers_to_offers(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
     client.accept("o1")
     client.decline("o1", "language")
-    client.decline("o1", "other", note="Ремонт")
     sent = [request.json() for request in hub.received if request.path.startswith("/intake")]
-    assert sent == [{}, {"reason": "language"}, {"reason": "other", "note": "Ремонт"}]
+    assert sent == [{}, {"reason": "language"}]
+
+
+@pytest.mark.parametrize("sender", [None, "ru.moscow-union"])
+def test_decline_note_is_sealed_to_sender(hub: FakeHub, client: Kopuro, sender: str | None) -> None:
+    key = generate_key()
+    hub.script("GET", "/intake/v1/offers/o1", answer({"id": "o1", "sender": "ru.moscow-union"}))
+    hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
+    hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
+    client.decline("o1", "other", note="Ремонт", sender=sender)
+    (sent,) = hub.requests_to("/intake/v1/offers/o1/decline")
+    assert sent.json()["reason"] == "other"
+    assert open_sealed(sent.json()["note"], key) == {"text": "Ремонт"}
+    assert "Ремонт".encode() not in sent.body
+    assert len(hub.requests_to("/intake/v1/offers/o1")) == (1 if sender is None else 0)
+
+
+def test_decline_note_for_sender_without_key_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", RECEIVER, answer({"sealing_key": None}))
+    with pytest.raises(SealingError, match="published no sealing key"):
+        client.decline("o1", "other", note="Ремонт", sender="ru.moscow-union")
+    assert hub.requests_to("/intake/v1/offers/o1/decline") == []
 
 
 def test_an_answer_is_repeated_under_one_key_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:

@@ -2,7 +2,7 @@ import json
 import threading
 from typing import Any
 
-from kopuro_client import generate_key, public_key, seal
+from kopuro_client import generate_key, open_sealed, public_key, seal
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
 from tests.unit.client.fake_hub import Answer, FakeHub, answer
@@ -103,11 +103,20 @@ def test_ack_takes_several(hub: FakeHub, run: Run) -> None:
 
 
 def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
+    key = generate_key()
+    hub.script("GET", "/intake/v1/offers/o1", answer({"id": "o1", "sender": "kg.osh-legal-aid"}))
+    hub.script(
+        "GET",
+        "/directory/v1/organizations/kg.osh-legal-aid",
+        answer({"sealing_key": public_key(key)}),
+    )
     hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
     assert run("offer", "accept", "o1").out == "s1\n"
     assert run("offer", "decline", "o1", "--reason", "other", "--note", "Ремонт").code == 0
-    assert hub.requests_to("/intake/v1/offers/o1/decline")[0].json() == {"reason": "other", "note": "Ремонт"}
+    sent = hub.requests_to("/intake/v1/offers/o1/decline")[0].json()
+    assert (sent["reason"], open_sealed(sent["note"], key)) == ("other", {"text": "Ремонт"})
+    assert "needs --note" in run("offer", "decline", "--help").out
     assert run("offer", "decline", "o1").code == 2  # a decline has a reason
 
 

@@ -34,6 +34,7 @@ from tests.unit.services.vault.workbench import (
     CORRELATION,
     NAME,
     NOW,
+    OFFER,
     REFERRAL,
     SENDER,
     STRANGER,
@@ -424,9 +425,9 @@ def test_a_refused_case_is_not_erased_once_more(vault: Workbench) -> None:
     assert vault.parked() == 0
 
 
-def note(author: str, *, age: dt.timedelta = dt.timedelta()) -> Any:
+def note(author: str, *, age: dt.timedelta = dt.timedelta(), offer_id: str | None = None) -> Any:
     sealed = seal({"text": "Позвоните завтра."}, public_key(generate_key()))
-    fact = NoteSealed(referral_id=REFERRAL, author=author, note=sealed)
+    fact = NoteSealed(referral_id=REFERRAL, author=author, note=sealed, offer_id=offer_id)
     return event(fact, time=event(fact).time - age, causation_id="submission-1")
 
 
@@ -454,6 +455,33 @@ def test_a_note_that_nobody_is_there_for_is_refused_to_its_author(vault: Workben
     refusal = only(SubmissionRefused, vault.sent())
     assert (refusal.organization, refusal.submission_id) == (SENDER, "submission-1")
     assert refusal.problem["type"] == "urn:kopuro:problem:not-in-this-state"
+
+
+def test_decline_note_goes_to_sender_before_and_after_another_acceptance(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    first, second = note(STRANGER, offer_id=OFFER), note(STRANGER, offer_id=OFFER)
+    vault.receive(first)
+    vault.receive(acceptance())
+    vault.receive(second)
+    passed_on = [e.data for e in vault.sent() if isinstance(e.data, NoteLetter)]
+    assert [(n.organization, n.author, n.offer_id) for n in passed_on] == [(SENDER, STRANGER, OFFER)] * 2
+    assert [n.note for n in passed_on] == [first.data.note, second.data.note]
+
+
+def test_decline_note_waits_for_case_that_it_overtook(vault: Workbench) -> None:
+    vault.receive(note(STRANGER, offer_id=OFFER))
+    assert vault.sent() == []
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.clock.time += dt.timedelta(seconds=2)
+    vault.letters.retry_due()
+    assert only(NoteLetter, vault.sent()).organization == SENDER
+
+
+def test_decline_note_on_closed_referral_is_refused(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)), event(CLOSING))
+    vault.receive(note(STRANGER, offer_id=OFFER))
+    refusal = only(SubmissionRefused, vault.sent())
+    assert (refusal.organization, refusal.submission_id) == (STRANGER, "submission-1")
 
 
 def test_a_strangers_note_is_refused_to_the_stranger(vault: Workbench) -> None:

@@ -233,7 +233,8 @@ def test_a_decline_is_told_with_its_reason_and_the_next_is_asked() -> None:
     first = open_offer(of)
     declined, opened = of.say(answer(first, Answer.decline, note="Ask again in May."))
     assert isinstance(declined, OfferDeclined)
-    assert (declined.reason, declined.note) == (DeclineReason.no_capacity, "Ask again in May.")
+    # Only an earlier build put a note in the open; it is not passed on.
+    assert (declined.reason, declined.note) == (DeclineReason.no_capacity, None)
     assert isinstance(opened, OfferOpened)
     assert opened.organization != first.organization
     assert of.decisions[-1].trigger is Trigger.declined
