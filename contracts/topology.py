@@ -107,6 +107,8 @@ ROUTING_KEYS = (
     "outcome.submitted",
     "withdrawal.submitted",
     "revocation.submitted",
+    "unreadable.submitted",
+    "replacement.submitted",
     "placement.submitted",
     "case.refused",
 )
@@ -122,6 +124,8 @@ DELIVERY_KEYS = (
     "answer.refused",
     "submission.refused",
     "case.refused",
+    "case.unreadable",
+    "note.unreadable",
 )
 VAULT_KEYS = (
     "offer.accepted",
@@ -144,7 +148,7 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "audit.directory": ("token_key.changed",),
 }
 CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
-    "vault.letters": ("letter.case_sealed", "letter.note_sealed"),
+    "vault.letters": ("letter.case_sealed", "letter.case_resealed", "letter.note_sealed"),
     "delivery.letters": ("letter.case_released", "letter.note_released"),
 }
 ROUTING_QUERIES = "routing.queries"

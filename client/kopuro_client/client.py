@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
 from kopuro_client.answers import json_lines, json_object
-from kopuro_client.cases import check_case
+from kopuro_client.cases import check_case, check_readable
 from kopuro_client.connection import Connection
 from kopuro_client.discovery import Discovery, discover
-from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError, SealingError
+from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError, SealingError, UnreadableError
 from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import (
     Accepted,
@@ -198,6 +198,18 @@ class Kopuro:
         """
         return seal({"text": text}, self._key_for(to))
 
+    def replace_case(
+        self, referral_id: str, case: Mapping[str, Any], *, acceptor: str | None = None
+    ) -> Accepted:
+        """As the sender, send the case again, sealed to the acceptor, who could not read it.
+
+        acceptor: None: the hub is asked. Raises InvalidArgumentError where nobody has accepted.
+        """
+        receiver = acceptor or self.referral(referral_id)["acceptor"]
+        if receiver is None:
+            raise InvalidArgumentError("nobody has accepted the referral, so nobody has its case yet")
+        return self._say(referral_id, "case", body={"to": receiver, "case": self.seal(case, to=receiver)})
+
     def revoke_consent(self, referral_id: str) -> Accepted:
         """The person has taken the consent back: open offers are revoked, the case is destroyed."""
         return self._say(referral_id, "consent", "revoke", body={})
@@ -233,8 +245,9 @@ class Kopuro:
 
         A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`: accept, decline
         (reason, note), withdraw (reason), progress (status), complete (outcome), note (note),
-        revoke_consent. Notes are sealed (`seal_note`). At most a thousand, and 8 MiB: RefusedError, all of
-        them together, for more.
+        unreadable (reason, content, author), replace_case (to, case), revoke_consent. Notes and cases are
+        sealed (`seal_note`, `seal`). At most a thousand, and 8 MiB: RefusedError, all of them together, for
+        more.
         """
         lines = [json_body({"idempotency_key": new_idempotency_key(), **said}) for said in statements]
         if not lines:
@@ -267,7 +280,8 @@ class Kopuro:
         """Messages as they come, for ever, or until none has come for `give_up_after` seconds.
 
         Acknowledge each when you have dealt with it: what is not acknowledged comes again to the
-        next watch.
+        next watch. An outage ends the watch after the transport's RetryPolicy: with
+        `Transport(retry=RetryPolicy.lasting())` it outlasts any.
         """
         return watching(
             lambda after, wait: self.mailbox(wait=wait, after=after),
@@ -283,7 +297,7 @@ class Kopuro:
     def acknowledge_all(self, message_ids: Iterable[str]) -> None:
         """Up to a thousand messages in one request. What is not in one's mailbox is passed over."""
         if ids := list(message_ids):
-            self._connection.post(self._at("delivery", "mailbox:acknowledge"), {"ids": ids})
+            self._connection.post(self._at("delivery", "mailbox:acknowledge"), {"ids": ids}, repeatable=True)
 
     def sealed_case(self, referral_id: str) -> str:
         """The case of a referral one accepted, as the vault released it: sealed to one's key."""
@@ -293,8 +307,32 @@ class Kopuro:
         return cast(str, answer["case"])
 
     def case(self, referral_id: str, private_key: Jwk | None = None) -> dict[str, Any]:
-        """The same, opened here, with `private_key` or the key this client was given."""
-        return self.open(self.sealed_case(referral_id), private_key)
+        """The same, opened here, with `private_key` or the key this client was given.
+
+        Raises UnreadableError where it cannot be opened or is not a case, WrongKeyError where it is sealed
+        to another key.
+        """
+        case = self.open(self.sealed_case(referral_id), private_key)
+        check_readable(case)
+        return case
+
+    def open_note(self, sealed: str, private_key: Jwk | None = None) -> str:
+        """The text of a note (`note.delivered`). Raises UnreadableError and WrongKeyError, as `case`."""
+        text = self.open(sealed, private_key).get("text")
+        if not isinstance(text, str):
+            raise UnreadableError("what was sealed is not a note", reason="not_understood")
+        return text
+
+    def report_unreadable(self, referral_id: str, reason: str, *, note_from: str | None = None) -> Accepted:
+        """Report that a case, or a note by the organisation `note_from`, cannot be read.
+
+        Whoever sealed it is told, and can send it again. reason: as UnreadableError has it (cannot_decrypt,
+        not_understood), or key_lost: it is sealed to a private key that one no longer has.
+        """
+        body = {"reason": reason, "content": "case"}
+        if note_from is not None:
+            body |= {"content": "note", "author": note_from}
+        return self._say(referral_id, "unreadable", body=body)
 
     def open(self, sealed: str, private_key: Jwk | None = None) -> dict[str, Any]:
         """Open a case or a note that is sealed to one's key."""

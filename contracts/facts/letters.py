@@ -21,6 +21,17 @@ class CaseSealed(Fact):
     case: SealedText
 
 
+@fact("letter.case_resealed", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseResealed(Fact):
+    """intake -> vault: the case in place of one that its acceptor `to` could not read, sealed to `to`."""
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    to: OrganizationId
+    case: SealedText
+
+
 @fact("letter.case_released", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseLetter(Fact):

@@ -41,6 +41,8 @@ DELIVERED: Final = frozenset(
         "answer.refused",
         "submission.refused",
         "case.refused",
+        "case.unreadable",
+        "note.unreadable",
         "referral.unplaced",
         "referral.progressed",
         "referral.completed",

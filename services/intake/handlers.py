@@ -21,9 +21,16 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Speaker
-from services.intake.domain.members import Members, require_good_standing
-from services.intake.domain.sealing import require_sealed
-from services.intake.domain.statement import Acceptance, Decline, Note, Statement, facts_said
+from services.intake.domain.members import Members, receiver_key, require_good_standing
+from services.intake.domain.sealing import require_sealed, require_sealed_to
+from services.intake.domain.statement import (
+    Acceptance,
+    Decline,
+    Note,
+    Replacement,
+    Statement,
+    facts_said,
+)
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
@@ -217,6 +224,9 @@ class Handlers:
             require_good_standing(self._members, speaker.organization)
         if isinstance(spoken.said, Note | Decline) and spoken.said.note is not None:
             require_sealed(spoken.said.note, "/note")
+        if isinstance(spoken.said, Replacement):
+            kid = receiver_key(self._members, spoken.said.to)
+            require_sealed_to(spoken.said.case, kid, "/case")
         # What was made known to its organisation a moment ago may not be known here yet: then routing
         # is asked.
         referral_id = known.get(spoken.subject) or self._asked(spoken, speaker.organization)

@@ -58,6 +58,14 @@ class IntakeService(Service):
     def note(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "note")
 
+    @resource("POST", "/v1/referrals/<id>/unreadable", roles=api.PARTNERS)
+    def unreadable(self, request: Request) -> Answer:
+        return api.say(self.handlers.door, request, "unreadable")
+
+    @resource("POST", "/v1/referrals/<id>/case", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
+    def replace_case(self, request: Request) -> Answer:
+        return api.say(self.handlers.door, request, "replace_case")
+
     @resource("POST", "/v1/referrals/<id>/consent/revoke", roles=api.PARTNERS)
     def revoke_consent(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "revoke_consent")

@@ -22,10 +22,12 @@ from contracts.codes import (
     Outcome,
     ProgressStatus,
     Reporting,
+    SealedContent,
     Settlement,
     Sex,
     SpecialCategory,
     Stage,
+    UnreadableReason,
     Urgency,
     Vetting,
     WithdrawalReason,
@@ -181,6 +183,25 @@ _FACTS: tuple[facts.Fact, ...] = (
         reason=DeclineReason.other,
         note="Закрыты до понедельника.",
     ),
+    facts.UnreadableSubmitted(
+        referral_id=REFERRAL,
+        organization=SENDER,
+        content=SealedContent.note,
+        reason=UnreadableReason.cannot_decrypt,
+        author=RECEIVER,
+    ),
+    facts.ReplacementSubmitted(referral_id=REFERRAL, organization=SENDER, to=RECEIVER),
+    facts.CaseUnreadable(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=RECEIVER,
+        reason=UnreadableReason.not_understood,
+        replace_by=NOON,
+    ),
+    facts.NoteUnreadable(
+        referral_id=REFERRAL, organization=RECEIVER, reader=SENDER, reason=UnreadableReason.key_lost
+    ),
+    facts.CaseResealed(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.ProgressSubmitted(referral_id=REFERRAL, organization=RECEIVER, status=ProgressStatus.in_progress),
     facts.OutcomeSubmitted(referral_id=REFERRAL, organization=RECEIVER, outcome=Outcome.partly_resolved),
     facts.WithdrawalSubmitted(

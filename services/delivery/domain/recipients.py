@@ -21,6 +21,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.AnswerRefused.type: _CANDIDATE,
     facts.SubmissionRefused.type: _CANDIDATE,
     facts.CaseRefused.type: _CANDIDATE,  # `organization` is whoever sealed it
+    facts.CaseUnreadable.type: _SENDER,
+    facts.NoteUnreadable.type: _CANDIDATE,  # `organization` is the note's author
     facts.ReferralUnplaced.type: _SENDER,
     facts.ReferralProgressed.type: _BOTH,
     facts.ReferralCompleted.type: _BOTH,

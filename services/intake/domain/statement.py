@@ -12,17 +12,29 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
-from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    SealedContent,
+    UnreadableReason,
+    WithdrawalReason,
+)
 from contracts.facts import (
     AnswerSubmitted,
+    CaseResealed,
     Fact,
     NoteSealed,
     NoteSubmitted,
     OutcomeSubmitted,
     ProgressSubmitted,
+    ReplacementSubmitted,
     RevocationSubmitted,
+    UnreadableSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.identifiers import OrganizationId
 from contracts.referral import SealedText
 
 
@@ -85,6 +97,31 @@ class Note(Statement):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable(Statement):
+    """The body of `POST /v1/referrals/{id}/unreadable`. author: who wrote the note; none for a case."""
+
+    reason: UnreadableReason
+    content: SealedContent = SealedContent.case
+    author: OrganizationId | None = None
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """A note has an author who is told; a case comes from the referral's sender."""
+        is_note = data.get("content") is SealedContent.note
+        if is_note != (data.get("author") is not None):
+            detail = "Name the note's author." if is_note else "Only a note has an author."
+            raise ValidationError({"author": [detail]})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replacement(Statement):
+    """The body of `POST /v1/referrals/{id}/case`: the case again, sealed to its acceptor `to`."""
+
+    to: OrganizationId
+    case: SealedText
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Revocation(Statement):
     """The body of `POST /v1/referrals/{id}/consent/revoke`: `{}`, or none at all."""
 
@@ -96,6 +133,8 @@ STATEMENTS: Mapping[str, type[Statement]] = {
     "progress": Progress,
     "complete": Completion,
     "note": Note,
+    "unreadable": Unreadable,
+    "replace_case": Replacement,
     "revoke_consent": Revocation,
 }
 
@@ -129,6 +168,21 @@ def facts_said(
             return (OutcomeSubmitted(referral_id=referral_id, organization=organization, outcome=outcome),)
         case Revocation():
             return (RevocationSubmitted(referral_id=referral_id, organization=organization),)
+        case Unreadable(content=content, reason=reason, author=author):
+            return (
+                UnreadableSubmitted(
+                    referral_id=referral_id,
+                    organization=organization,
+                    content=content,
+                    reason=reason,
+                    author=author,
+                ),
+            )
+        case Replacement(to=to, case=case):
+            return (
+                ReplacementSubmitted(referral_id=referral_id, organization=organization, to=to),
+                CaseResealed(referral_id=referral_id, sender=organization, to=to, case=case),
+            )
         case Note(note=note):
             # That something was written is a fact; what was written stays sealed.
             return (

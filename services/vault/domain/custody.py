@@ -27,6 +27,7 @@ class Step(StrEnum):
     refusal = "refusal"  # the case cannot be opened, understood, or given to whoever accepted
     acceptance = "acceptance"
     release = "release"
+    replacement = "replacement"  # the sender sent the released case again
     closing = "closing"  # the referral is completed, withdrawn or failed
 
 
@@ -44,6 +45,7 @@ TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
         Step.closing: State.erased,
     },
     State.released: {
+        Step.replacement: State.released,
         Step.closing: State.erased,
     },
     # Erased is for ever: a case that comes late is dropped, an acceptance that comes late releases nothing.
@@ -116,6 +118,21 @@ def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
 def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Custody:
     """A case that can be kept has come. Raises IllegalStep when there was one before."""
     return replace(step(custody, Step.arrival), sender=sender, receiver=receiver, kid=kid)
+
+
+def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
+    """The sender sent the case again, sealed to the acceptor. It takes the place of the released one.
+
+    Raises Refused: `not-a-party` for anybody but the sender, or another receiver than the acceptor;
+    `not-in-this-state` unless a case has been released and its referral is open.
+    """
+    if custody.state is not State.released or custody.acceptance is None:
+        raise Refused("not-in-this-state", "Only a case that was released to its acceptor is replaced.")
+    if sender != custody.sender:
+        raise Refused("not-a-party", "Only the sender of a referral replaces its case.")
+    if receiver != custody.acceptance.organization:
+        raise Refused("not-a-party", "The case is replaced for the organisation that accepted, and no other.")
+    return replace(step(custody, Step.replacement), receiver=receiver, kid=kid)
 
 
 def way_out(custody: Custody) -> Way:

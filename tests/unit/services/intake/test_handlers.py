@@ -6,11 +6,19 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection
 
-from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    UnreadableReason,
+    WithdrawalReason,
+)
 from contracts.envelope import Envelope, Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AnswerSubmitted,
+    CaseResealed,
     CaseSealed,
     Fact,
     NoteSealed,
@@ -19,7 +27,9 @@ from contracts.facts import (
     OutcomeSubmitted,
     ProgressSubmitted,
     ReferralSubmitted,
+    ReplacementSubmitted,
     RevocationSubmitted,
+    UnreadableSubmitted,
     WithdrawalSubmitted,
 )
 from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
@@ -34,8 +44,10 @@ from services.intake.domain.statement import (
     Decline,
     Note,
     Progress,
+    Replacement,
     Revocation,
     Statement,
+    Unreadable,
     Withdrawal,
 )
 from services.intake.handlers import OUTBOX_BOUND, Spoken
@@ -237,6 +249,7 @@ SAYINGS: list[tuple[Statement, type[Fact]]] = [
     (Completion(outcome=Outcome.resolved), OutcomeSubmitted),
     (Revocation(), RevocationSubmitted),
     (Note(note=sealed("any")), NoteSubmitted),
+    (Unreadable(reason=UnreadableReason.cannot_decrypt), UnreadableSubmitted),
 ]
 
 
@@ -292,6 +305,35 @@ def test_decline_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> No
     with pytest.raises(Refused) as caught:
         say(desk, speaker(MOSCOW), OFFER, Decline(reason=DeclineReason.other, note=note))
     assert [error.pointer for error in caught.value.errors] == ["/note"]
+    assert desk.counts() == (1, 0, 2)
+
+
+def test_replaced_case_is_a_fact_in_the_open_and_a_letter(desk: Desk) -> None:
+    referral = desk.submit()
+    say(desk, speaker(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
+    fact, letter = desk.sent()[2:]
+    assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=MOSCOW)
+    assert letter.data == CaseResealed(referral_id=referral, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID))
+    assert letter.causation_id == fact.id
+    assert sealed(MOSCOW_KID).encode() not in desk.outbox()[2]["body"]
+
+
+@pytest.mark.parametrize(
+    ("to", "case", "pointer"),
+    [
+        (MOSCOW, sealed(), "/case"),  # sealed to the custody key
+        (MOSCOW, sealed(MOSCOW_KID, zip="DEF"), "/case"),
+        (STRANGER, sealed("any"), "/to"),  # has published no key
+        ("kg.nobody", sealed("any"), "/to"),
+    ],
+)
+def test_replaced_case_that_acceptor_could_not_open_is_refused(
+    desk: Desk, to: str, case: str, pointer: str
+) -> None:
+    referral = desk.submit()
+    with pytest.raises(Refused) as caught:
+        say(desk, speaker(), referral, Replacement(to=to, case=case))
+    assert [error.pointer for error in caught.value.errors] == [pointer]
     assert desk.counts() == (1, 0, 2)
 
 

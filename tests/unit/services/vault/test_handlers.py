@@ -14,6 +14,7 @@ from contracts.facts import (
     CaseLetter,
     CaseRefused,
     CaseReleased,
+    CaseResealed,
     Fact,
     NoteLetter,
     NoteSealed,
@@ -497,3 +498,81 @@ def test_a_message_of_another_kind_is_parked(vault: Workbench) -> None:
     stray = event(NoteLetter(referral_id=REFERRAL, organization=SENDER, author=ACCEPTOR, note="a.b.c.d.e"))
     vault.receive(stray)
     assert (vault.sent(), vault.parked()) == ([], 1)
+
+
+def replacement(
+    vault: Workbench,
+    content: Any = CASE,
+    *,
+    sender: str = SENDER,
+    to: str = ACCEPTOR,
+    age: dt.timedelta = PATIENCE,
+) -> Any:
+    """The case again, sealed to the receiver's key (to the acceptor's where that has none)."""
+    key = vault.keys.private.get(to) or vault.keys.private[ACCEPTOR]
+    fact = CaseResealed(referral_id=REFERRAL, sender=sender, to=to, case=seal(content, public_key(key)))
+    return event(fact, time=NOW - age, causation_id="submission-1")
+
+
+def test_replaced_case_is_released_to_acceptor_and_kept_until_the_end(vault: Workbench) -> None:
+    bad = seal({"hello": 1}, public_key(vault.keys.private[ACCEPTOR]))
+    vault.receive(case_letter(bad, to=ACCEPTOR))
+    vault.receive(acceptance())
+    letter = replacement(vault)
+    vault.receive(letter)
+    *_, again, released = vault.sent()
+    assert isinstance(again.data, CaseLetter)
+    assert (again.data.organization, again.causation_id) == (ACCEPTOR, letter.id)
+    assert open_sealed(again.data.case, vault.keys.private[ACCEPTOR]) == CASE
+    assert isinstance(released.data, CaseReleased)
+    with vault.database.read() as transaction:
+        kept = SqlCustodyStore().sealed(transaction, [REFERRAL])
+    assert kept == {REFERRAL: SealedCase.split(letter.data.case)}
+    vault.receive(replacement(vault), replacement(vault))
+    assert (vault.state(), vault.sealed_cases()) == (State.released, 1)
+    vault.receive(event(CLOSING))
+    assert (vault.state(), vault.sealed_cases(), vault.parked()) == (State.erased, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "slug"),
+    [
+        ({"sender": ACCEPTOR}, "not-a-party"),
+        ({"sender": STRANGER}, "not-a-party"),
+        ({"to": STRANGER}, "not-a-party"),
+    ],
+)
+def test_replaced_case_of_or_for_strangers_is_refused_to_its_author(
+    vault: Workbench, changes: dict[str, str], slug: str
+) -> None:
+    sealed = sealed_to_hub(vault)
+    vault.receive(case_letter(sealed))
+    vault.receive(acceptance())
+    vault.receive(replacement(vault, **changes))
+    refusal = only(SubmissionRefused, vault.sent())
+    assert (refusal.organization, refusal.submission_id) == (changes.get("sender", SENDER), "submission-1")
+    assert refusal.problem["type"] == f"urn:kopuro:problem:{slug}"
+    assert only(CaseLetter, vault.sent()).organization == ACCEPTOR
+    assert SealedCase.split(sealed).wrapped_key in vault.everything_stored()
+
+
+def test_replaced_case_sealed_to_another_key_is_refused(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(acceptance())
+    letter = replacement(vault)
+    vault.keys.publish(ACCEPTOR)
+    vault.receive(letter)
+    assert only(SubmissionRefused, vault.sent()).problem["type"] == "urn:kopuro:problem:case-unreadable"
+    assert vault.state() is State.released
+
+
+def test_replaced_case_before_acceptance_or_after_the_end_is_refused(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(replacement(vault, age=dt.timedelta()))
+    assert vault.sent() == []  # the acceptance may be on its way
+    vault.receive(replacement(vault))
+    vault.receive(event(CLOSING))
+    vault.receive(replacement(vault))
+    refusals = [e.data for e in vault.sent() if isinstance(e.data, SubmissionRefused)]
+    assert [r.problem["type"] for r in refusals] == ["urn:kopuro:problem:not-in-this-state"] * 2
+    assert (vault.state(), vault.sealed_cases()) == (State.erased, 0)

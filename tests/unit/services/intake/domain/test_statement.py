@@ -22,12 +22,14 @@ from services.intake.domain.statement import (
     Decline,
     Note,
     Progress,
+    Replacement,
     Revocation,
     Statement,
+    Unreadable,
     Withdrawal,
     facts_said,
 )
-from tests.unit.services.intake.samples import MOSCOW, OFFER, REFERRAL, sealed
+from tests.unit.services.intake.samples import MOSCOW, OFFER, OSH, REFERRAL, sealed
 
 
 def pointers(kind: type, body: object) -> list[str]:
@@ -80,6 +82,13 @@ def test_decline_for_other_reason_needs_note() -> None:
         (Completion, {"outcome": "resolved", "note": "x"}, ["/note"]),
         (Note, {"note": "in the open"}, ["/note"]),
         (Note, {}, ["/note"]),
+        (Unreadable, {}, ["/reason"]),
+        (Unreadable, {"reason": "illegible"}, ["/reason"]),
+        (Unreadable, {"reason": "key_lost", "content": "note"}, ["/author"]),
+        (Unreadable, {"reason": "key_lost", "author": MOSCOW}, ["/author"]),
+        (Unreadable, {"reason": "key_lost", "text": "call me"}, ["/text"]),
+        (Replacement, {"to": MOSCOW, "case": {"name": "x"}}, ["/case"]),
+        (Replacement, {"case": sealed()}, ["/to"]),
     ],
 )
 def test_bodies_follow_the_contract(kind: type, body: object, expected: list[str]) -> None:
@@ -95,6 +104,9 @@ def test_bodies_follow_the_contract(kind: type, body: object, expected: list[str
         load(Progress, {"status": "on_hold"}),
         load(Completion, {"outcome": "resolved"}),
         Note(note=sealed()),
+        load(Unreadable, {"reason": "not_understood"}),
+        load(Unreadable, {"reason": "key_lost", "content": "note", "author": OSH}),
+        Replacement(to=OSH, case=sealed()),
         Revocation(),
     ],
 )
