@@ -64,7 +64,7 @@ def test_the_exit_codes_of_the_guide_are_those_of_the_command() -> None:
 
 def hello(key: Jwk) -> str:
     """What no client of ours would seal."""
-    public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})  # type: ignore[literal-required]
+    public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
     header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key["kid"]}
     return jwe.encrypt_compact(header, b"hello", public, algorithms=["ECDH-ES+A256KW", "A256GCM"])
 

@@ -195,7 +195,7 @@ def test_rubbish_raises_our_error_and_no_other(data: st.DataObject) -> None:
 
 def sealed_bytes(plaintext: bytes, key: Jwk) -> str:
     """Anything, sealed to a key."""
-    public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})  # type: ignore[literal-required]
+    public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
     header = {"alg": KEY_MANAGEMENT, "enc": CONTENT_ENCRYPTION, "kid": key["kid"]}
     return jwe.encrypt_compact(header, plaintext, public, algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
 
@@ -211,7 +211,7 @@ def test_sealed_content_that_is_no_object_is_not_understood(plaintext: bytes) ->
 def test_content_sealed_to_another_key_than_named_cannot_be_decrypted() -> None:
     key, other = generate_key(), generate_key()
     with pytest.raises(UnreadableError) as caught:
-        open_sealed(sealed_bytes(b"{}", {**other, "kid": key["kid"]}), key)  # type: ignore[typeddict-item]
+        open_sealed(sealed_bytes(b"{}", {**other, "kid": key["kid"]}), key)
     assert caught.value.reason == "cannot_decrypt"
 
 

@@ -135,7 +135,7 @@ def note_message(number: int, note: str) -> dict[str, Any]:
 def test_watch_reports_unreadable_note_and_goes_on(
     hub: FakeHub, run: Run, sealing_key: dict[str, Any]
 ) -> None:
-    ours = public_key(sealing_key)  # type: ignore[arg-type]
+    ours = public_key(sealing_key)
     readable, damaged = seal({"text": "Алло"}, ours), seal({"text": "Алло"}, ours)[:-4] + "AAAA"
     items = [
         note_message(1, damaged),
