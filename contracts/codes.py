@@ -162,6 +162,21 @@ class ProgressStatus(StrEnum):
     on_hold = "on_hold"
 
 
+class SealedContent(StrEnum):
+    """What travels sealed between organisations."""
+
+    case = "case"
+    note = "note"
+
+
+class UnreadableReason(StrEnum):
+    """Why an organisation cannot read what was sealed to it."""
+
+    cannot_decrypt = "cannot_decrypt"  # malformed, altered, or sealed to another key than its header names
+    not_understood = "not_understood"  # opened, and not a case or note as the contract describes it
+    key_lost = "key_lost"  # sealed to a private key that the organisation no longer has
+
+
 class ReferralStatus(StrEnum):
     """The states of a referral; the transitions are routing's (`services/routing/domain/referral.py`)."""
 

@@ -107,6 +107,8 @@ ROUTING_KEYS = (
     "outcome.submitted",
     "withdrawal.submitted",
     "revocation.submitted",
+    "unreadable.submitted",
+    "replacement.submitted",
     "placement.submitted",
     "case.refused",
 )
@@ -125,6 +127,8 @@ DELIVERY_KEYS = (
     "case.refused",
     "placement.refused",
     "placement.answered",
+    "case.unreadable",
+    "note.unreadable",
 )
 VAULT_KEYS = (
     "offer.accepted",
@@ -147,7 +151,7 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "audit.directory": ("token_key.changed",),
 }
 CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
-    "vault.letters": ("letter.case_sealed", "letter.note_sealed"),
+    "vault.letters": ("letter.case_sealed", "letter.case_resealed", "letter.note_sealed"),
     "delivery.letters": ("letter.case_released", "letter.note_released"),
 }
 ROUTING_QUERIES = "routing.queries"

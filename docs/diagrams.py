@@ -47,6 +47,8 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.WithdrawalSubmitted: "intake",
     facts.RevocationSubmitted: "intake",
     facts.NoteSubmitted: "intake",
+    facts.UnreadableSubmitted: "intake",
+    facts.ReplacementSubmitted: "intake",
     facts.PlacementSubmitted: "routing",
     facts.OfferOpened: "routing",
     facts.OfferAccepted: "routing",
@@ -64,6 +66,8 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.ReferralFailed: "routing",
     facts.ReferralOverdue: "routing",
     facts.ReferralAcceptorSuspended: "routing",
+    facts.CaseUnreadable: "routing",
+    facts.NoteUnreadable: "routing",
     facts.CaseReleased: "vault",
     facts.CaseRefused: "vault",
     facts.CaseErased: "vault",
@@ -80,6 +84,7 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.ReplicaRequested: "every service with a copy of the directory",
     facts.ReplicaCompleted: "directory",
     facts.CaseSealed: "intake",
+    facts.CaseResealed: "intake",
     facts.CaseLetter: "vault",
     facts.NoteSealed: "intake",
     facts.NoteLetter: "vault",
@@ -157,7 +162,7 @@ def mailbox_table() -> str:
             told.append(f"the coordinators where the reason is `{reason}`" if reason else "the coordinators")
         rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(told)))
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
-    rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party"))
+    rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party; the sender for a decline's note"))
     return _table(("message", "in whose mailbox"), rows)
 
 

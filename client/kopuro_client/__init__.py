@@ -15,6 +15,8 @@ from kopuro_client.errors import (
     SealingError,
     TransportError,
     UnavailableError,
+    UnreadableError,
+    WrongKeyError,
 )
 from kopuro_client.retrying import RetryPolicy
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal, thumbprint
@@ -38,6 +40,8 @@ __all__ = [
     "Transport",
     "TransportError",
     "UnavailableError",
+    "UnreadableError",
+    "WrongKeyError",
     "check_case",
     "generate_key",
     "open_sealed",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from kopuro_client.errors import CaseError, FieldError
+from kopuro_client.errors import CaseError, FieldError, UnreadableError
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -28,6 +28,32 @@ def check_case(case: Mapping[str, Any]) -> None:
     errors = tuple(_case_errors(case))
     if errors:
         raise CaseError(errors)
+
+
+def check_readable(case: Mapping[str, Any]) -> None:
+    """Refuse an opened case that a program could not work with.
+
+    Only the types are looked at: what is longer than the contract allows, or has fields of a later version,
+    can still be read. Raises UnreadableError; no value is repeated.
+    """
+    kinds: dict[str, tuple[type, ...]] = {
+        "phones": (list,),
+        "safe_contact": (str, type(None)),
+        "narrative": (str,),
+        "documents": (list,),
+    }
+    name = case.get("name")
+    wrong = [field for field, kind in kinds.items() if field in case and not isinstance(case[field], kind)]
+    if not isinstance(name, str) or not name:
+        wrong.insert(0, "name")
+    if not wrong:
+        wrong += ["phones"] if not all(isinstance(phone, str) for phone in case.get("phones", ())) else []
+        wrong += ["documents"] if not all(isinstance(d, dict) for d in case.get("documents", ())) else []
+    if wrong:
+        raise UnreadableError(
+            f"what was sealed is not a case: {', '.join(wrong)} missing or of another type",
+            reason="not_understood",
+        )
 
 
 def _case_errors(case: Mapping[str, Any]) -> Iterator[FieldError]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
 from kopuro_client.answers import json_lines, json_object
-from kopuro_client.cases import check_case
+from kopuro_client.cases import check_case, check_readable
 from kopuro_client.connection import Connection
 from kopuro_client.discovery import Discovery, discover
-from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError, SealingError
+from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError, SealingError, UnreadableError
 from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import (
     Accepted,
@@ -24,6 +24,7 @@ from kopuro_client.records import (
     HistoryPage,
     Jwk,
     Message,
+    Offer,
     Organization,
     Page,
     Referral,
@@ -194,7 +195,26 @@ class Kopuro:
         Each call seals anew. To repeat a note after a crash, keep what was sealed (`kopuro_client.seal`) and
         send it with a key of yours by `submit_statements`.
         """
-        return self._say(referral_id, "notes", body={"note": seal({"text": text}, self._key_for(to))})
+        return self._say(referral_id, "notes", body={"note": self.seal_note(text, to=to)})
+
+    def seal_note(self, text: str, *, to: str) -> str:
+        """The note {"text": ...} as a compact JWE for the organisation `to`.
+
+        Raises SealingError where `to` has published no sealing key.
+        """
+        return seal({"text": text}, self._key_for(to))
+
+    def replace_case(
+        self, referral_id: str, case: Mapping[str, Any], *, acceptor: str | None = None
+    ) -> Accepted:
+        """As the sender, send the case again, sealed to the acceptor, who could not read it.
+
+        acceptor: None: the hub is asked. Raises InvalidArgumentError where nobody has accepted.
+        """
+        receiver = acceptor or self.referral(referral_id)["acceptor"]
+        if receiver is None:
+            raise InvalidArgumentError("nobody has accepted the referral, so nobody has its case yet")
+        return self._say(referral_id, "case", body={"to": receiver, "case": self.seal(case, to=receiver)})
 
     def revoke_consent(self, referral_id: str, *, idempotency_key: str | None = None) -> Accepted:
         """The person has taken the consent back: open offers are revoked, the case is destroyed."""
@@ -206,15 +226,30 @@ class Kopuro:
         """The 202 says that the answer is recorded; the mailbox, whether it was in time."""
         return self._submit("offers", offer_id, "accept", body={}, key=idempotency_key)
 
+    def offer(self, offer_id: str) -> Offer:
+        """An offer that was made to one's organisation, with the referral and its sender."""
+        return cast(Offer, self._connection.get(self._at("intake", "offers", offer_id)))
+
     def decline(
-        self, offer_id: str, reason: str, *, note: str | None = None, idempotency_key: str | None = None
+        self,
+        offer_id: str,
+        reason: str,
+        *,
+        note: str | None = None,
+        sender: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Accepted:
         """Answer an offer with no: the next candidate is asked at once.
 
         reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest, needs_reassessment or
-        other. note: open text that others read; nothing about the person belongs in it.
+        other; `other` needs a note. note: sealed here for the referral's sender, who alone reads it.
+        sender: as the offer names it; None: the hub is asked.
+
+        Raises SealingError where there is a note and the sender has published no sealing key.
         """
-        body = {"reason": reason} if note is None else {"reason": reason, "note": note}
+        body = {"reason": reason}
+        if note is not None:
+            body["note"] = self.seal_note(note, to=sender or self.offer(offer_id)["sender"])
         return self._submit("offers", offer_id, "decline", body=body, key=idempotency_key)
 
     def submit_statements(
@@ -223,8 +258,10 @@ class Kopuro:
         """Say many things at once: one result for each, in their order; a refused one holds up nobody.
 
         A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`: accept, decline
-        (reason, note), withdraw (reason), progress (status), complete (outcome), note (note, sealed),
-        revoke_consent. At most a thousand, and 8 MiB: RefusedError, all of them together, for more.
+        (reason, note), withdraw (reason), progress (status), complete (outcome), note (note),
+        unreadable (reason, content, author), replace_case (to, case), revoke_consent. Notes and cases are
+        sealed (`seal_note`, `seal`). At most a thousand, and 8 MiB: RefusedError, all of them together, for
+        more.
 
         A statement may have a member `idempotency_key`. idempotency_key: of the batch; it stands for every
         statement without one, together with the statement's place. To repeat a batch after a crash, send the
@@ -263,7 +300,8 @@ class Kopuro:
         """Messages as they come, for ever, or until none has come for `give_up_after` seconds.
 
         Acknowledge each when you have dealt with it: what is not acknowledged comes again to the
-        next watch.
+        next watch. An outage ends the watch after the transport's RetryPolicy: with
+        `Transport(retry=RetryPolicy.lasting())` it outlasts any.
         """
         return watching(
             lambda after, wait: self.mailbox(wait=wait, after=after),
@@ -279,7 +317,7 @@ class Kopuro:
     def acknowledge_all(self, message_ids: Iterable[str]) -> None:
         """Up to a thousand messages in one request. What is not in one's mailbox is passed over."""
         if ids := list(message_ids):
-            self._connection.post(self._at("delivery", "mailbox:acknowledge"), {"ids": ids})
+            self._connection.post(self._at("delivery", "mailbox:acknowledge"), {"ids": ids}, repeatable=True)
 
     def sealed_case(self, referral_id: str) -> str:
         """The case of a referral one accepted, as the vault released it: sealed to one's key."""
@@ -289,8 +327,32 @@ class Kopuro:
         return cast(str, answer["case"])
 
     def case(self, referral_id: str, private_key: Jwk | None = None) -> dict[str, Any]:
-        """The same, opened here, with `private_key` or the key this client was given."""
-        return self.open(self.sealed_case(referral_id), private_key)
+        """The same, opened here, with `private_key` or the key this client was given.
+
+        Raises UnreadableError where it cannot be opened or is not a case, WrongKeyError where it is sealed
+        to another key.
+        """
+        case = self.open(self.sealed_case(referral_id), private_key)
+        check_readable(case)
+        return case
+
+    def open_note(self, sealed: str, private_key: Jwk | None = None) -> str:
+        """The text of a note (`note.delivered`). Raises UnreadableError and WrongKeyError, as `case`."""
+        text = self.open(sealed, private_key).get("text")
+        if not isinstance(text, str):
+            raise UnreadableError("what was sealed is not a note", reason="not_understood")
+        return text
+
+    def report_unreadable(self, referral_id: str, reason: str, *, note_from: str | None = None) -> Accepted:
+        """Report that a case, or a note by the organisation `note_from`, cannot be read.
+
+        Whoever sealed it is told, and can send it again. reason: as UnreadableError has it (cannot_decrypt,
+        not_understood), or key_lost: it is sealed to a private key that one no longer has.
+        """
+        body = {"reason": reason, "content": "case"}
+        if note_from is not None:
+            body |= {"content": "note", "author": note_from}
+        return self._say(referral_id, "unreadable", body=body)
 
     def open(self, sealed: str, private_key: Jwk | None = None) -> dict[str, Any]:
         """Open a case or a note that is sealed to one's key."""

@@ -45,14 +45,19 @@ class Connection:
         request = Request(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)
         return self._transport.send(request).decode("utf-8", errors="replace")
 
-    def post(self, url: str, body: object, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """The JSON object answered to a JSON body. Repeated only under an Idempotency-Key."""
+    def post(
+        self, url: str, body: object, *, idempotency_key: str | None = None, repeatable: bool = False
+    ) -> dict[str, Any]:
+        """The JSON object answered to a JSON body.
+
+        repeatable: whether asking twice does no more than asking once; an Idempotency-Key makes it so.
+        """
         request = Request(
             method="POST",
             url=url,
             headers={"Content-Type": "application/json"},
             content=json_body(body),
-            repeatable=idempotency_key is not None,
+            repeatable=repeatable or idempotency_key is not None,
         )
         if idempotency_key is not None:
             request = request.having(Idempotency_Key=idempotency_key)
@@ -96,8 +101,8 @@ class Connection:
         return self._send(request)
 
     def command(self, url: str) -> None:
-        """A POST without a body that answers nothing (204)."""
-        self._send(Request(method="POST", url=url))
+        """A POST without a body that answers nothing (204), and does no more when it is repeated."""
+        self._send(Request(method="POST", url=url, repeatable=True))
 
     def _reading(self, url: str, params: Params | None, *, wait: float = 0.0) -> Request:
         return Request(method="GET", url=url, params=params or {}, repeatable=True, wait=wait)

@@ -3,7 +3,9 @@
     ClientError
     ├── InvalidArgumentError   the call itself is wrong; nothing was sent (also a ValueError)
     ├── SealingError           a case could not be sealed or opened; nothing was sent
-    │   └── CaseError          the case does not follow the contract, with pointers
+    │   ├── CaseError          the case does not follow the contract, with pointers
+    │   ├── UnreadableError    sealed to one's key, and still no case or note: report it to the hub
+    │   └── WrongKeyError      sealed to another key than the one given here: give the right one
     ├── RefusedError           the hub refused: an RFC 9457 problem; asking again changes nothing
     ├── AuthenticationError    the credentials were not accepted
     ├── UnavailableError       the hub cannot answer just now; `retry_after` says when to ask again
@@ -90,6 +92,21 @@ class CaseError(SealingError):
     def __init__(self, errors: tuple[FieldError, ...]) -> None:
         super().__init__("; ".join(f"{e.pointer or '/'}: {e.detail}" for e in errors))
         self.errors = errors
+
+
+class UnreadableError(SealingError):
+    """What was sealed to one's key cannot be read. `Kopuro.report_unreadable` tells whoever sealed it.
+
+    reason: cannot_decrypt, or not_understood (it was opened, and is no case or note).
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class WrongKeyError(SealingError):
+    """It is sealed to another key than the one given here, such as one's key of last year."""
 
 
 class RefusedError(ClientError):

@@ -52,7 +52,10 @@ class BatchResult(TypedDict):
 
 
 class Offer(TypedDict):
-    """A referral put to one candidate. state: open, accepted, declined, expired or revoked."""
+    """A referral put to one candidate. state: open, accepted, declined, expired or revoked.
+
+    referral_id, sender: only where an offer is read on its own.
+    """
 
     id: str
     organization: str
@@ -61,6 +64,8 @@ class Offer(TypedDict):
     deadline: str
     rank: int
     reason: str | None
+    referral_id: NotRequired[str]
+    sender: NotRequired[str]
 
 
 class TimelineEntry(TypedDict):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,6 +17,14 @@ class RetryPolicy:
     longest_delay: float = 5.0  # of the doubling; a hub's Retry-After may ask for more
     patience: float = 30.0  # no attempt starts later than this after the first
 
+    @classmethod
+    def lasting(cls, patience: float = math.inf) -> Self:
+        """Repeats for `patience` seconds, for ever unless told otherwise, at most 10 seconds apart.
+
+        For a program that runs unattended and shall outlast a restart of the hub.
+        """
+        return cls(attempts=sys.maxsize, longest_delay=10.0, patience=patience)
+
     def delay(self, *, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
         """How long to wait after the failed `attempt` (from 1); None: give up now.
 
@@ -22,6 +33,6 @@ class RetryPolicy:
         """
         if attempt >= self.attempts:
             return None
-        grown = min(self.longest_delay, self.first_delay * 2.0 ** (attempt - 1))
+        grown = min(self.longest_delay, self.first_delay * 2.0 ** min(attempt - 1, 60))
         wait = grown if retry_after is None else retry_after
         return wait if elapsed + wait <= self.patience else None

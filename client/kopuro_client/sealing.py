@@ -17,7 +17,7 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from kopuro_client.errors import SealingError
+from kopuro_client.errors import SealingError, UnreadableError, WrongKeyError
 from kopuro_client.records import Jwk
 
 KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
@@ -83,23 +83,28 @@ def seal(case: Mapping[str, Any], recipient_jwk: Mapping[str, Any]) -> str:
 def open_sealed(sealed: str, private_jwk: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON object that was sealed to this key.
 
-    Raises SealingError where the text is not a sealed case as `seal` makes them (other algorithms,
-    compression), was sealed to another key, or was altered. The message never repeats content.
+    Raises UnreadableError where the text is not a sealed case as `seal` makes them (other algorithms,
+    compression) or was altered, WrongKeyError where its header names another key, SealingError where the
+    key given cannot open anything. The message never repeats content.
     """
     key = _key(private_jwk)
     if not key.is_private:
         raise SealingError("only a private key opens a case; this key is public")
     if len(sealed) > MAX_SEALED:
-        raise SealingError(f"the sealed case is longer than the {MAX_SEALED} characters allowed")
+        raise _unreadable(f"the sealed case is longer than the {MAX_SEALED} characters allowed")
     try:
         _check_header(_header(sealed), key.thumbprint())
-        opened = json.loads(jwe.decrypt_compact(sealed, key, registry=_REGISTRY).plaintext or b"")
+        plaintext = jwe.decrypt_compact(sealed, key, registry=_REGISTRY).plaintext or b""
     except _MALFORMED as error:
-        raise SealingError(
+        raise _unreadable(
             "the sealed case cannot be opened: malformed, altered, or sealed to another key"
         ) from error
+    try:
+        opened = json.loads(plaintext)
+    except (ValueError, RecursionError):
+        opened = None
     if not isinstance(opened, dict):
-        raise SealingError("what was sealed is not a JSON object")
+        raise UnreadableError("what was sealed is not a JSON object", reason="not_understood")
     return opened
 
 
@@ -114,13 +119,15 @@ def _header(sealed: str) -> Mapping[str, Any]:
 
 def _check_header(header: Mapping[str, Any], kid: str) -> None:
     if (header.get("alg"), header.get("enc")) != (KEY_MANAGEMENT, CONTENT_ENCRYPTION):
-        raise SealingError(
-            f"a case is sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}; this one is not"
-        )
+        raise _unreadable(f"a case is sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}; this one is not")
     if "zip" in header:
-        raise SealingError("a sealed case is never compressed; this one is")
+        raise _unreadable("a sealed case is never compressed; this one is")
     if header.get("kid") != kid:
-        raise SealingError(f"the case is sealed to another key than {kid}")
+        raise WrongKeyError(f"the case is sealed to another key than {kid}")
+
+
+def _unreadable(message: str) -> UnreadableError:
+    return UnreadableError(message, reason="cannot_decrypt")
 
 
 def _key(jwk: Mapping[str, Any]) -> OKPKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -53,7 +54,9 @@ class Transport:
 
     sleep and clock (seconds, monotonic) are the passing of time, for whoever wants to pass it
     otherwise. largest_answer: bytes, after decompression; more are a DefectError. total_limit: seconds
-    for one attempt, from looking up the name to the last byte; longer is a TransportError.
+    for one attempt, from looking up the name to the last byte; longer is a TransportError. notice: told in a
+    sentence when a request is repeated because the hub does not answer, and when it answers again: once for
+    each change, however many requests and repetitions there are.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Transport:
         largest_answer: int = LARGEST_ANSWER,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
         self._retry = retry or RetryPolicy()
         self._answer_limit = answer_limit
@@ -73,6 +77,9 @@ class Transport:
         self._largest_answer = largest_answer
         self._sleep = sleep
         self.clock = clock
+        self._notice = notice
+        self._away: dict[str, float] = {}  # place -> since when it does not answer
+        self._away_lock = threading.Lock()
         self._http = httpx.Client(
             follow_redirects=False,  # a bearer token goes where discovery says, and nowhere else
             headers={"Accept": "application/json", "User-Agent": "kopuro-client"},
@@ -92,7 +99,9 @@ class Transport:
         attempt = 1
         while True:
             try:
-                return self._in_time(request)
+                body = self._in_time(request)
+                self._answered(request)
+                return body
             except (UnavailableError, TransportError) as error:
                 if not request.repeatable:
                     raise
@@ -103,6 +112,10 @@ class Transport:
                 )
                 if delay is None:
                     raise
+                self._unanswered(request, error)
+            except ClientError:
+                self._answered(request)
+                raise
             self._sleep(delay)
             attempt += 1
 
@@ -113,6 +126,23 @@ class Transport:
             )
         except TimeoutError as error:
             raise TransportError(f"no whole answer in time from {_place(request.url)}") from error
+
+    def _unanswered(self, request: Request, error: ClientError) -> None:
+        place = _place(request.url)
+        with self._away_lock:
+            known = place in self._away
+            self._away.setdefault(place, self.clock())
+        if not known and self._notice is not None:
+            self._notice(f"{error}; trying again until it answers")
+
+    def _answered(self, request: Request) -> None:
+        if not self._away:
+            return
+        place = _place(request.url)
+        with self._away_lock:
+            since = self._away.pop(place, None)
+        if since is not None and self._notice is not None:
+            self._notice(f"{place} answers again after {self.clock() - since:.0f} seconds")
 
     def _attempt(self, request: Request) -> bytes:
         try:

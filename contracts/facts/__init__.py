@@ -14,11 +14,15 @@ from contracts.facts.submitted import (
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralSubmitted,
+    ReplacementSubmitted,
     RevocationSubmitted,
+    UnreadableSubmitted,
     WithdrawalSubmitted,
 )
 from contracts.facts.decided import (
     AnswerRefused,
+    CaseUnreadable,
+    NoteUnreadable,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
@@ -52,7 +56,7 @@ from contracts.facts.directory import (
     ReplicaRequested,
     TokenKeyChanged,
 )
-from contracts.facts.letters import CaseLetter, CaseSealed, NoteLetter, NoteSealed
+from contracts.facts.letters import CaseLetter, CaseResealed, CaseSealed, NoteLetter, NoteSealed
 # isort: on
 
 __all__ = [
@@ -65,7 +69,9 @@ __all__ = [
     "CaseLetter",
     "CaseRefused",
     "CaseReleased",
+    "CaseResealed",
     "CaseSealed",
+    "CaseUnreadable",
     "DeliveryAcknowledged",
     "DeliveryDelivered",
     "Fact",
@@ -76,6 +82,7 @@ __all__ = [
     "NoteLetter",
     "NoteSealed",
     "NoteSubmitted",
+    "NoteUnreadable",
     "OfferAccepted",
     "OfferDeclined",
     "OfferExpired",
@@ -99,10 +106,12 @@ __all__ = [
     "ReferralSubmitted",
     "ReferralUnplaced",
     "ReferralWithdrawn",
+    "ReplacementSubmitted",
     "ReplicaCompleted",
     "ReplicaRequested",
     "RevocationSubmitted",
     "SubmissionRefused",
     "TokenKeyChanged",
+    "UnreadableSubmitted",
     "WithdrawalSubmitted",
 ]

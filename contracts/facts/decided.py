@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from marshmallow.validate import OneOf
 
 from contracts.canonical import Count
-from contracts.codes import DeclineReason, Outcome, ProgressStatus, Urgency
+from contracts.codes import DeclineReason, Outcome, ProgressStatus, UnreadableReason, Urgency
 from contracts.facts.fact import Fact, OpenNote, fact
 from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region
 from contracts.referral import Situation
@@ -43,6 +43,8 @@ class OfferAccepted(Fact):
 @fact("offer.declined")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferDeclined(Fact):
+    """note: read from earlier builds' messages, never written."""
+
     referral_id: ReferralId
     offer_id: OfferId
     organization: OrganizationId
@@ -206,3 +208,29 @@ class ReferralAcceptorSuspended(Fact):
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId
+
+
+@fact("case.unreadable")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseUnreadable(Fact):
+    """The acceptor cannot read the case: the sender is asked to send it again by `replace_by`.
+
+    organization: the acceptor. At `replace_by` the referral is reported overdue.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId
+    reason: UnreadableReason
+    replace_by: dt.datetime
+
+
+@fact("note.unreadable")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoteUnreadable(Fact):
+    """The organisation `reader` cannot read a note. organization: the note's author."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    reader: OrganizationId
+    reason: UnreadableReason

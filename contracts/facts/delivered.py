@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import MessageId, OrganizationId, ReferralId
+from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
 from contracts.referral import SealedText
 from contracts.topology import CASES
 
@@ -33,9 +33,13 @@ class DeliveryAcknowledged(Fact):
 @fact("note.delivered", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteDelivered(Fact):
-    """A note in the mailbox of the party it is sealed to. It is pulled from there, never published."""
+    """A note in the mailbox of the party it is sealed to. It is pulled from there, never published.
+
+    offer_id: the offer that the author declined with this note.
+    """
 
     referral_id: ReferralId
     organization: OrganizationId
     author: OrganizationId
     note: SealedText
+    offer_id: OfferId | None = None

@@ -13,7 +13,7 @@ from contracts.topology import EVENTS
 TYPE_PREFIX = "kopuro."
 F = TypeVar("F", bound="type[Fact]")
 
-# A partner's free words about a decline. The person must not be named in it: it travels in the open.
+# A partner's free words about a decline. Only earlier builds wrote them: a note is sealed to the sender now.
 OpenNote = Annotated[str, Length(max=500)]
 
 

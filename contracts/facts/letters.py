@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import OrganizationId, ReferralId
+from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.referral import SealedText
 from contracts.topology import CASES
 
@@ -18,6 +18,17 @@ class CaseSealed(Fact):
     referral_id: ReferralId
     sender: OrganizationId
     to: OrganizationId | None
+    case: SealedText
+
+
+@fact("letter.case_resealed", exchange=CASES, classification="sealed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseResealed(Fact):
+    """intake -> vault: the case in place of one that its acceptor `to` could not read, sealed to `to`."""
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    to: OrganizationId
     case: SealedText
 
 
@@ -35,11 +46,15 @@ class CaseLetter(Fact):
 @fact("letter.note_sealed", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteSealed(Fact):
-    """intake -> vault: a note that its author sealed to the other party."""
+    """intake -> vault: a note that its author sealed to the other party.
+
+    offer_id: the offer that the author declines with this note, which is for the referral's sender.
+    """
 
     referral_id: ReferralId
     author: OrganizationId
     note: SealedText
+    offer_id: OfferId | None = None
 
 
 @fact("letter.note_released", exchange=CASES, classification="sealed")
@@ -51,3 +66,4 @@ class NoteLetter(Fact):
     organization: OrganizationId
     author: OrganizationId
     note: SealedText
+    offer_id: OfferId | None = None

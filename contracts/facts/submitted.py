@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    SealedContent,
+    UnreadableReason,
+    WithdrawalReason,
+)
 from contracts.facts.fact import Fact, OpenNote, fact
 from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.referral import ReferralFacts
@@ -21,6 +29,8 @@ class ReferralSubmitted(Fact):
 @fact("answer.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSubmitted(Fact):
+    """note: read from earlier builds' messages, never written: a note travels as `letter.note_sealed`."""
+
     referral_id: ReferralId
     offer_id: OfferId
     organization: OrganizationId
@@ -69,6 +79,28 @@ class NoteSubmitted(Fact):
 
     referral_id: ReferralId
     organization: OrganizationId
+
+
+@fact("unreadable.submitted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadableSubmitted(Fact):
+    """An organisation cannot read what was sealed to it. author: of a note; None for a case."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    content: SealedContent
+    reason: UnreadableReason
+    author: OrganizationId | None = None
+
+
+@fact("replacement.submitted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplacementSubmitted(Fact):
+    """The sender sent the case again, sealed to its acceptor `to`; the case itself travels as a letter."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    to: OrganizationId
 
 
 @fact("placement.submitted")

@@ -97,7 +97,9 @@ def second_candidate(theatre: Theatre) -> str:
     first.hub.decline(offer["offer_id"], "no_capacity", note="Our lawyers are full until next month.")
     theatre.stage.step(first.id, "declines: no capacity", style=_RECEIVER)
     declined = sender.await_message("offer.declined", referral_id)
-    theatre.stage.step(sender.id, f"is told why: {declined['note']}", style=_SENDER)
+    note = sender.await_message("note.delivered", referral_id)["note"]
+    why = f"{declined['reason']}; its sealed note says: {sender.hub.open(note)['text']}"
+    theatre.stage.step(sender.id, f"is told why: {why}", style=_SENDER)
     (second,) = theatre.offers(sender, referral_id)
     offer = theatre.receive_offer(second, referral_id)
     theatre.take_and_close(second, sender, referral_id, offer["offer_id"])

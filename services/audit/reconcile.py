@@ -44,6 +44,8 @@ DELIVERED: Final = frozenset(
         "case.refused",
         "placement.refused",
         "placement.answered",
+        "case.unreadable",
+        "note.unreadable",
         "referral.unplaced",
         "referral.progressed",
         "referral.completed",

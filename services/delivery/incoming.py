@@ -79,6 +79,7 @@ class Incoming:
                         organization=letter.organization,
                         author=letter.author,
                         note=letter.note,
+                        offer_id=letter.offer_id,
                     )
                 case _:
                     raise Defect(f"{message.type} is no letter to an organisation.")

@@ -99,6 +99,11 @@ def show(door: Door, request: Request) -> Answer:
     return Answer.json(door.handlers.referral(_id(request), request.principal.id, oversight=oversight))
 
 
+def show_offer(door: Door, request: Request) -> Answer:
+    """`GET /v1/offers/{id}`."""
+    return Answer.json(door.handlers.offer(_id(request), request.principal.id))
+
+
 def listing(door: Door, request: Request) -> Answer:
     """`GET /v1/referrals`."""
     limit = paging.limit_of(request.query_params)

@@ -21,9 +21,17 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, Speaker, UsedKey
-from services.intake.domain.members import Members, require_good_standing
-from services.intake.domain.sealing import require_sealed
-from services.intake.domain.statement import Acceptance, Note, Statement, facts_said, name_of
+from services.intake.domain.members import Members, receiver_key, require_good_standing
+from services.intake.domain.sealing import require_sealed, require_sealed_to
+from services.intake.domain.statement import (
+    Acceptance,
+    Decline,
+    Note,
+    Replacement,
+    Statement,
+    facts_said,
+    name_of,
+)
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
@@ -174,6 +182,18 @@ class Handlers:
             "timeline": [],
         }
 
+    def offer(self, offer_id: str, organization: str) -> Any:
+        """An offer as routing shows it to the organisation it was made to, with `referral_id` and `sender`.
+
+        Raises Refused `not-found`, Unavailable.
+        """
+        parties = self._referrals.ask(AskOffer(id=offer_id))
+        if parties is None or parties[1] != organization:
+            raise Refused("not-found", "No such offer was made to this organisation.")
+        found = self._referrals.ask(AskReferral(id=parties[0], viewer=organization, oversight=False))
+        (offer,) = [one for one in found["offers"] if one["id"] == offer_id]
+        return {**offer, "referral_id": found["id"], "sender": found["sender"]}
+
     def referral_list(self, question: AskReferrals) -> Any:
         """Referrals as routing lists them. Raises Refused, Unavailable."""
         return self._referrals.ask(question)
@@ -212,8 +232,11 @@ class Handlers:
         if isinstance(spoken.said, Acceptance):
             # Not from somebody who was suspended since: the case would follow.
             require_good_standing(self._members, speaker.organization)
-        if isinstance(spoken.said, Note):
+        if isinstance(spoken.said, Note | Decline) and spoken.said.note is not None:
             require_sealed(spoken.said.note, "/note")
+        if isinstance(spoken.said, Replacement):
+            kid = receiver_key(self._members, spoken.said.to)
+            require_sealed_to(spoken.said.case, kid, "/case")
         # What was made known to its organisation a moment ago may not be known here yet: then routing
         # is asked.
         referral_id = known.get(spoken.subject) or self._asked(spoken, speaker.organization)

@@ -58,15 +58,27 @@ class IntakeService(Service):
     def note(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "note")
 
+    @resource("POST", "/v1/referrals/<id>/unreadable", roles=api.PARTNERS)
+    def unreadable(self, request: Request) -> Answer:
+        return api.say(self.handlers.door, request, "unreadable")
+
+    @resource("POST", "/v1/referrals/<id>/case", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
+    def replace_case(self, request: Request) -> Answer:
+        return api.say(self.handlers.door, request, "replace_case")
+
     @resource("POST", "/v1/referrals/<id>/consent/revoke", roles=api.PARTNERS)
     def revoke_consent(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "revoke_consent")
+
+    @resource("GET", "/v1/offers/<id>", roles=api.PARTNERS)
+    def show_offer(self, request: Request) -> Answer:
+        return api.show_offer(self.handlers.door, request)
 
     @resource("POST", "/v1/offers/<id>/accept", roles=api.PARTNERS)
     def accept(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "accept")
 
-    @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS)
+    @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def decline(self, request: Request) -> Answer:
         return api.say(self.handlers.door, request, "decline")
 

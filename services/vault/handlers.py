@@ -16,6 +16,7 @@ from contracts.facts import (
     CaseLetter,
     CaseRefused,
     CaseReleased,
+    CaseResealed,
     CaseSealed,
     Fact,
     NoteLetter,
@@ -38,6 +39,8 @@ from services.vault.domain.custody import (
     accept,
     arrive,
     other_party,
+    replace_released,
+    sender_for,
     step,
     way_out,
 )
@@ -90,6 +93,8 @@ class VaultHandlers:
             match message.data:
                 case CaseSealed() as letter:
                     self._case_came(work, message, letter)
+                case CaseResealed() as letter:
+                    self._case_came_again(work, message, letter)
                 case NoteSealed() as letter:
                     self._note_came(work, message, letter)
                 case _:
@@ -157,6 +162,25 @@ class VaultHandlers:
             work.custodies[letter.referral_id] = arrive(custody, letter.sender, letter.to, kid)
             work.arrived[letter.referral_id] = case
 
+    def _case_came_again(self, work: _Work, message: Event[Fact], letter: CaseResealed) -> None:
+        custody = work.custodies[letter.referral_id]
+        waited = work.now - message.time
+        if custody.state in (State.awaited, State.held) and waited < PATIENCE:
+            raise Unavailable("The acceptance may not have reached this vault yet.")
+        try:
+            case = SealedCase.split(letter.case)
+            kid = case.kid()
+            replaced = replace_released(custody, letter.sender, letter.to, kid)
+            self._check_receivers_key(letter.to, kid, waited=waited)
+        except Refused as refused:
+            self._refuse_submission(work, message, letter.referral_id, letter.sender, refused)
+            return
+        work.custodies[letter.referral_id] = replaced
+        work.emptied.add(letter.referral_id)
+        work.arrived[letter.referral_id] = case
+        again = CaseLetter(referral_id=letter.referral_id, organization=letter.to, kid=kid, case=letter.case)
+        self._say_released(work, again, cause=message)
+
     def _check_receivers_key(self, receiver: str, kid: str, *, waited: dt.timedelta) -> None:
         key = self._keys.of(receiver)
         if key is not None and key.kid == kid:
@@ -169,28 +193,35 @@ class VaultHandlers:
 
     def _note_came(self, work: _Work, message: Event[Fact], letter: NoteSealed) -> None:
         try:
-            receiver = other_party(work.custodies[letter.referral_id], letter.author)
+            custody = work.custodies[letter.referral_id]
+            receiver = other_party(custody, letter.author) if letter.offer_id is None else sender_for(custody)
             if receiver is None:
                 if work.now - message.time < PATIENCE:
-                    raise Unavailable("The acceptance may not have reached this vault yet.")
+                    raise Unavailable("The case or its acceptance may not have reached this vault yet.")
                 raise Refused("not-in-this-state", "No organisation has accepted the referral yet.")
         except Refused as refused:
-            refusal = SubmissionRefused(
-                referral_id=letter.referral_id,
-                organization=letter.author,
-                # The submission is what made the door write the letter.
-                submission_id=message.causation_id or message.id,
-                problem=refused.problem(),
-            )
-            self._say(work, refusal, letter.referral_id, cause=message)
+            self._refuse_submission(work, message, letter.referral_id, letter.author, refused)
         else:
             passed_on = NoteLetter(
                 referral_id=letter.referral_id,
                 organization=receiver,
                 author=letter.author,
                 note=letter.note,
+                offer_id=letter.offer_id,
             )
             self._say(work, passed_on, letter.referral_id, cause=message)
+
+    def _refuse_submission(
+        self, work: _Work, message: Event[Fact], referral_id: str, organization: str, refused: Refused
+    ) -> None:
+        refusal = SubmissionRefused(
+            referral_id=referral_id,
+            organization=organization,
+            # The submission is what made the door write the letter.
+            submission_id=message.causation_id or message.id,
+            problem=refused.problem(),
+        )
+        self._say(work, refusal, referral_id, cause=message)
 
     def _accepted(self, work: _Work, message: Event[Fact], fact: OfferAccepted) -> None:
         acceptance = Acceptance(
@@ -251,11 +282,14 @@ class VaultHandlers:
             if letter is None:
                 continue
             work.custodies[custody.referral_id] = step(custody, Step.release)
-            released = CaseReleased(
-                referral_id=custody.referral_id, organization=letter.organization, kid=letter.kid
-            )
-            self._say(work, letter, custody.referral_id, cause=custody.acceptance)
-            self._say(work, released, custody.referral_id, cause=custody.acceptance)
+            self._say_released(work, letter, cause=custody.acceptance)
+
+    def _say_released(self, work: _Work, letter: CaseLetter, *, cause: Event[Fact] | Acceptance) -> None:
+        released = CaseReleased(
+            referral_id=letter.referral_id, organization=letter.organization, kid=letter.kid
+        )
+        self._say(work, letter, letter.referral_id, cause=cause)
+        self._say(work, released, letter.referral_id, cause=cause)
 
     def _letter(self, custody: Custody, acceptance: Acceptance, case: SealedCase) -> CaseLetter | None:
         """The case as its acceptor can open it; None while the acceptor has no key."""

@@ -22,10 +22,12 @@ from contracts.codes import (
     Outcome,
     ProgressStatus,
     Reporting,
+    SealedContent,
     Settlement,
     Sex,
     SpecialCategory,
     Stage,
+    UnreadableReason,
     Urgency,
     Vetting,
     WithdrawalReason,
@@ -181,6 +183,25 @@ _FACTS: tuple[facts.Fact, ...] = (
         reason=DeclineReason.other,
         note="Закрыты до понедельника.",
     ),
+    facts.UnreadableSubmitted(
+        referral_id=REFERRAL,
+        organization=SENDER,
+        content=SealedContent.note,
+        reason=UnreadableReason.cannot_decrypt,
+        author=RECEIVER,
+    ),
+    facts.ReplacementSubmitted(referral_id=REFERRAL, organization=SENDER, to=RECEIVER),
+    facts.CaseUnreadable(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=RECEIVER,
+        reason=UnreadableReason.not_understood,
+        replace_by=NOON,
+    ),
+    facts.NoteUnreadable(
+        referral_id=REFERRAL, organization=RECEIVER, reader=SENDER, reason=UnreadableReason.key_lost
+    ),
+    facts.CaseResealed(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.ProgressSubmitted(referral_id=REFERRAL, organization=RECEIVER, status=ProgressStatus.in_progress),
     facts.OutcomeSubmitted(referral_id=REFERRAL, organization=RECEIVER, outcome=Outcome.partly_resolved),
     facts.WithdrawalSubmitted(
@@ -302,6 +323,15 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReplicaCompleted(queue="routing.directory", records=153),
     facts.CaseSealed(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.CaseLetter(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
+    facts.NoteSealed(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER),
+    facts.NoteLetter(referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER),
+    facts.NoteDelivered(
+        referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
+    ),
+)
+
+# As builds wrote them that did not know every field yet: `earlier/` has their bytes.
+_EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.NoteSealed(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.NoteLetter(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
@@ -334,3 +364,4 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 
 
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
+EARLIER: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _EARLIER_FACTS}

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.envelope import decode
 from contracts.facts import CATALOGUE
-from tests.golden_messages.examples import EXAMPLES
+from tests.golden_messages.examples import EARLIER, EXAMPLES
 from tests.golden_messages.freeze import freeze
 
 FOLDER = Path(__file__).parent
@@ -28,6 +28,15 @@ def test_every_fact_of_the_catalogue_has_its_golden_file_and_every_file_its_fact
 @pytest.mark.parametrize("name", TYPES)
 def test_the_bytes_decode_to_the_message(name: str) -> None:
     assert decode(golden(name)) == EXAMPLES[name]
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "earlier").glob("*.json")), ids=lambda path: path.stem)
+def test_bytes_of_earlier_builds_decode_to_the_message(path: Path) -> None:
+    assert decode(path.read_bytes()) == EARLIER[path.stem]
+
+
+def test_every_earlier_example_has_its_bytes() -> None:
+    assert sorted(path.stem for path in (FOLDER / "earlier").glob("*.json")) == sorted(EARLIER)
 
 
 @pytest.mark.parametrize("name", TYPES)

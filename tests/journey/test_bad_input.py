@@ -196,6 +196,7 @@ def test_a_partner_is_no_coordinator(hub: RunningHub) -> None:
         ("referrals/{referral}/complete", {"outcome": "resolved"}),
         ("referrals/{referral}/progress", {"status": "on_hold"}),
         ("referrals/{referral}/consent/revoke", {}),
+        ("referrals/{referral}/unreadable", {"reason": "cannot_decrypt"}),
         ("offers/not-a-uuid/accept", {}),
         ("referrals/01a1fff0-3dd9-7509-9993-24d1104e08f6/withdraw", {"reason": "other"}),
     ],
@@ -233,6 +234,8 @@ def somebodys(hub: RunningHub) -> tuple[str, str]:
         ("referrals/{referral}/complete", {"outcome": MARKER}, "/outcome"),
         ("referrals/{referral}/progress", {"status": "completed"}, "/status"),
         ("referrals/{referral}/notes", {"note": MARKER}, "/note"),
+        ("referrals/{referral}/unreadable", {"reason": MARKER}, "/reason"),
+        ("referrals/{referral}/case", {"to": SENDER, "case": MARKER}, "/case"),
     ],
 )
 def test_a_wrong_answer_is_refused_with_pointers(

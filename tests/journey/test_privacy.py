@@ -20,6 +20,18 @@ DOCUMENT = b"%PDF-1.7 certificate of Togolokov, number 4417-ZX-99"
 MARKERS = (NAME, PHONE, "Gavrilov-Zavolzhsky", "Perizat-Nurjamal", "number 4417-ZX-99")
 
 
+def test_decline_note_is_read_by_the_sender_only(hub: RunningHub, broker: PrivateBroker) -> None:
+    sender, referral_id = hub.submit("second-candidate")
+    asked, offer_id = hub.next_offer(sender, referral_id)
+    words = "Her sister Perizat-Nurjamal has another number: +996 555 12-04-56"
+    asked.hub.decline(offer_id, "other", note=words)
+    assert sender.await_message("offer.declined", referral_id)["reason"] == "other"
+    told = sender.await_message("note.delivered", referral_id)
+    assert (told["author"], told["offer_id"]) == (asked.id, offer_id)
+    assert sender.hub.open(told["note"]) == {"text": words}
+    assert traces(hub, ("Perizat-Nurjamal", "12-04-56"), further=[broker.files.root]) == []
+
+
 def test_a_case_leaves_no_trace_and_no_consulate_hears_of_it(
     hub: RunningHub, broker: PrivateBroker, request: pytest.FixtureRequest
 ) -> None:

@@ -115,7 +115,8 @@ class Partners:
                     self._want(organization, Acceptance(), data["offer_id"])
                 elif chance < 0.75:
                     decline = Decline(
-                        reason=random.choice([DeclineReason.no_capacity, DeclineReason.language])
+                        reason=random.choice([DeclineReason.no_capacity, DeclineReason.language]),
+                        note=the_network().note if chance < 0.6 else None,
                     )
                     self._want(organization, decline, data["offer_id"])
                 if chance < 0.08:  # says both, in whichever order they are carried out

@@ -9,6 +9,7 @@ import typer
 from kopuro_client.commands.printable import printable
 from kopuro_client.commands.referral import REFERRAL, read_submission
 from kopuro_client.commands.session import Session, connected
+from kopuro_client.commands.submitted import show_submitted
 from kopuro_client.errors import InvalidArgumentError
 
 
@@ -17,6 +18,8 @@ def group() -> typer.Typer:
     commands = typer.Typer(no_args_is_help=True, help="Open and seal cases.")
     commands.command("show")(connected(show))
     commands.command("seal")(connected(seal))
+    commands.command("unreadable")(connected(unreadable))
+    commands.command("replace")(connected(replace))
     return commands
 
 
@@ -66,3 +69,34 @@ def seal(
     if case is None:
         raise InvalidArgumentError("the case is sealed already")
     session.out.document({**facts, "case": session.hub.seal(case, to=facts.get("to"))})
+
+
+def unreadable(
+    session: Session,
+    referral: REFERRAL,
+    reason: Annotated[
+        str,
+        typer.Option(
+            help="cannot_decrypt, not_understood (it is no case), or key_lost (the private key is gone)."
+        ),
+    ] = "cannot_decrypt",
+    note_from: Annotated[
+        str | None,
+        typer.Option(help="Report a note by this organisation instead of the case."),
+    ] = None,
+) -> None:
+    """Report that you cannot read a referral's case, or a note: its sender is asked to send it again."""
+    accepted = session.hub.report_unreadable(referral, reason, note_from=note_from)
+    show_submitted(session.out, accepted, "report recorded")
+
+
+def replace(
+    session: Session,
+    referral: REFERRAL,
+    file: Annotated[str, typer.Argument(help="The referral with its case, as JSON; - for stdin.")],
+) -> None:
+    """Send the case of a referral you sent again, sealed to the organisation that accepted it."""
+    _, case, _ = read_submission(file)
+    if case is None:
+        raise InvalidArgumentError("the case is sealed already: give it in the open, it is sealed here")
+    show_submitted(session.out, session.hub.replace_case(referral, case), "new case recorded")

@@ -10,7 +10,7 @@ from kopuro_client.client import Kopuro
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.errors import SealingError
+from kopuro_client.errors import RefusedError, SealingError, UnreadableError
 from kopuro_client.records import Message
 
 # What of a message's data is worth a column; the rest is in --json.
@@ -20,6 +20,8 @@ _TELLING = (
     "region",
     "organization",
     "sender",
+    "author",
+    "reader",
     "coordinator",
     "status",
     "outcome",
@@ -27,6 +29,7 @@ _TELLING = (
     "reason",
     "deadline",
     "due_at",
+    "replace_by",
     "offer_id",
 )
 
@@ -35,7 +38,7 @@ def group() -> typer.Typer:
     """The commands under `kopuro mailbox`."""
     commands = typer.Typer(no_args_is_help=True, help="Read, watch and acknowledge messages.")
     commands.command("list")(connected(list_))
-    commands.command("watch")(connected(watch))
+    commands.command("watch")(connected(watch, lasting=True))
     commands.command("ack")(connected(ack))
     return commands
 
@@ -49,13 +52,22 @@ def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
 def watch(
     session: Session,
     after: AFTER = None,
-    ack: Annotated[bool, typer.Option("--ack", help="Acknowledge each message once it is printed.")] = False,
+    ack: Annotated[
+        bool,
+        typer.Option(
+            "--ack",
+            help="Acknowledge each message once it is printed. A note that cannot be read is reported.",
+        ),
+    ] = False,
     quiet_for: Annotated[
         float | None,
         typer.Option("--for", min=1, help="Stop when no message has come for so many seconds."),
     ] = None,
 ) -> None:
-    """Print messages as they come, one a line (--json: one CloudEvent a line), until Ctrl-C."""
+    """Print messages as they come, one a line (--json: one CloudEvent a line), until Ctrl-C.
+
+    An outage of the hub does not end it: stderr says when the hub is away and when it is back.
+    """
     session.out.note("watching the mailbox; Ctrl-C stops")
     for message in session.hub.watch(after=after, give_up_after=quiet_for):
         if session.out.as_json:
@@ -63,7 +75,7 @@ def watch(
         else:
             show_message(session, message)
         if ack:
-            session.hub.acknowledge(message["id"])
+            _settle(session, message)
 
 
 def ack(
@@ -74,6 +86,24 @@ def ack(
     for message_id in messages:
         session.hub.acknowledge(message_id)
         session.out.note(f"acknowledged {message_id}")
+
+
+def _settle(session: Session, message: Message) -> None:
+    """Acknowledge a message. One refusal does not end the watch; it is said on stderr."""
+    data = message["data"]
+    try:
+        if fact_of(message) == "note.delivered":
+            try:
+                session.hub.open_note(data["note"])
+            except UnreadableError as error:
+                session.hub.report_unreadable(data["referral_id"], error.reason, note_from=data["author"])
+                session.out.note(f"{error}; reported to {data['author']}")
+            except SealingError as error:
+                session.out.note(f"{error}; not acknowledged")
+                return
+        session.hub.acknowledge(message["id"])
+    except RefusedError as error:
+        session.out.note(f"{message['id']}: {error}")
 
 
 def _show_all(session: Session, messages: list[Message]) -> None:
@@ -108,7 +138,7 @@ def telling(message: Message, hub: Kopuro) -> dict[str, Any]:
     said = {name: data[name] for name in _TELLING if data.get(name) is not None}
     if fact_of(message) == "offer.opened":
         said.pop("organization", None)  # it is the reader
-    for name in said.keys() & {"deadline", "due_at"}:
+    for name in said.keys() & {"deadline", "due_at", "replace_by"}:
         said[name] = moment(said[name])
     if isinstance(data.get("note"), str):
         said["note"] = _note_text(data["note"], hub)
@@ -126,6 +156,8 @@ def _note_text(note: str, hub: Kopuro) -> str:
     if note.count(".") != 4 or " " in note:
         return note
     try:
-        return str(hub.open(note).get("text", ""))
+        return hub.open_note(note)
+    except UnreadableError:
+        return "(cannot be read)"
     except SealingError:
         return "(sealed to a key that is not here)"

@@ -33,11 +33,12 @@ def decline(
         str,
         typer.Option(
             help="no_capacity, not_eligible, out_of_area, language, conflict_of_interest, "
-            "needs_reassessment or other."
+            "needs_reassessment or other, which needs --note."
         ),
     ],
     note: Annotated[
-        str | None, typer.Option(help="In words. Nothing about the person: it is not sealed.")
+        str | None,
+        typer.Option(help="In words, sealed here: only the referral's sender reads them."),
     ] = None,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:

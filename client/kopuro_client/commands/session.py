@@ -16,6 +16,8 @@ from kopuro_client.client import Kopuro
 from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
 from kopuro_client.commands.output import Output
 from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.retrying import RetryPolicy
+from kopuro_client.transport import Transport
 
 P = ParamSpec("P")
 
@@ -30,11 +32,12 @@ class Session:
 
 
 def connected(
-    command: Callable[Concatenate[Session, P], None], *, anonymous: bool = False
+    command: Callable[Concatenate[Session, P], None], *, anonymous: bool = False, lasting: bool = False
 ) -> Callable[..., None]:
     """The command with the connection's options and --json added to its own, called with a Session.
 
-    anonymous: whether it needs no credentials.
+    anonymous: whether it needs no credentials. lasting: whether it outlasts any outage of the hub, and says
+    so on stderr.
     """
 
     @functools.wraps(command)
@@ -49,10 +52,15 @@ def connected(
         if discovery is None:
             raise InvalidArgumentError("which hub? Give --discovery URL or set KOPURO_DISCOVERY_URL")
         identity = ANYBODY if anonymous else _identity(acting_as, credentials, sealing_key)
+        out = Output(as_json=as_json)
         with Kopuro.discover(
-            discovery, identity.client_id, identity.client_secret, sealing_key=identity.sealing_key
+            discovery,
+            identity.client_id,
+            identity.client_secret,
+            sealing_key=identity.sealing_key,
+            transport=Transport(retry=RetryPolicy.lasting(), notice=out.note) if lasting else None,
         ) as hub:
-            session = Session(hub=hub, out=Output(as_json=as_json), organization=identity.organization)
+            session = Session(hub=hub, out=out, organization=identity.organization)
             command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]

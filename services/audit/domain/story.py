@@ -142,7 +142,7 @@ def _value(name: str, value: object, words: Words) -> str:
         value = value.get("id")
     if value is None or value == "":
         return NOTHING
-    if name in ("deadline", "due_at", "opened_at"):
+    if name in ("deadline", "due_at", "opened_at", "replace_by"):
         try:
             return _moment(dt.datetime.fromisoformat(str(value)))
         except ValueError:

@@ -24,6 +24,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.CaseRefused.type: _CANDIDATE,  # `organization` is whoever sealed it
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
+    facts.CaseUnreadable.type: _SENDER,
+    facts.NoteUnreadable.type: _CANDIDATE,  # `organization` is the note's author
     facts.ReferralUnplaced.type: _SENDER,
     facts.ReferralProgressed.type: _BOTH,
     facts.ReferralCompleted.type: _BOTH,

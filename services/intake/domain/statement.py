@@ -6,31 +6,36 @@ of `submit` in a line of a batch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
-from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    SealedContent,
+    UnreadableReason,
+    WithdrawalReason,
+)
 from contracts.facts import (
     AnswerSubmitted,
+    CaseResealed,
     Fact,
     NoteSealed,
     NoteSubmitted,
-    OpenNote,
     OutcomeSubmitted,
     ProgressSubmitted,
+    ReplacementSubmitted,
     RevocationSubmitted,
+    UnreadableSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.identifiers import OrganizationId
 from contracts.referral import SealedText
-
-# A number long enough to call somebody, or an address to write to: it would lead to the person.
-_CONTACT = re.compile(r"\d(?:[\s()./\u2010-\u2015-]*\d){6,}|\S@\S")
-# A date is not a number to call: "room again from 01.04.2026".
-_DATE = re.compile(r"\b(?:20\d\d-[01]\d-[0-3]\d|[0-3]?\d([./-])[01]?\d\1(?:20)?\d\d)\b")
 
 
 class Statement:
@@ -49,21 +54,18 @@ class Acceptance(Statement):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decline(Statement):
-    """The body of `POST /v1/offers/{id}/decline`."""
+    """The body of `POST /v1/offers/{id}/decline`. note: sealed to the sender's key."""
 
     about_offer = True
 
     reason: DeclineReason
-    note: OpenNote | None = None
+    note: SealedText | None = None
 
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:
-        """`other` is explained; and the note, which travels in the open, leads to nobody."""
-        note = data.get("note")
-        if data["reason"] is DeclineReason.other and not note:
-            raise ValidationError({"note": ["Say why, in a few words, when the reason is 'other'."]})
-        if note and _CONTACT.search(_DATE.sub("(date)", note)):
-            raise ValidationError({"note": ["No telephone number or e-mail address: this note is open."]})
+        """The reason `other` needs a note. The hub cannot read it, so only its presence is required."""
+        if data["reason"] is DeclineReason.other and data.get("note") is None:
+            raise ValidationError({"note": ["The reason 'other' needs a note, sealed to the sender."]})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +97,31 @@ class Note(Statement):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable(Statement):
+    """The body of `POST /v1/referrals/{id}/unreadable`. author: who wrote the note; none for a case."""
+
+    reason: UnreadableReason
+    content: SealedContent = SealedContent.case
+    author: OrganizationId | None = None
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """A note has an author who is told; a case comes from the referral's sender."""
+        is_note = data.get("content") is SealedContent.note
+        if is_note != (data.get("author") is not None):
+            detail = "Name the note's author." if is_note else "Only a note has an author."
+            raise ValidationError({"author": [detail]})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replacement(Statement):
+    """The body of `POST /v1/referrals/{id}/case`: the case again, sealed to its acceptor `to`."""
+
+    to: OrganizationId
+    case: SealedText
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Revocation(Statement):
     """The body of `POST /v1/referrals/{id}/consent/revoke`: `{}`, or none at all."""
 
@@ -106,6 +133,8 @@ STATEMENTS: Mapping[str, type[Statement]] = {
     "progress": Progress,
     "complete": Completion,
     "note": Note,
+    "unreadable": Unreadable,
+    "replace_case": Replacement,
     "revoke_consent": Revocation,
 }
 _NAMES = {kind: name for name, kind in STATEMENTS.items()}
@@ -124,16 +153,19 @@ def facts_said(
         case Acceptance() | Decline():
             assert offer_id is not None
             declined = said if isinstance(said, Decline) else None
-            return (
-                AnswerSubmitted(
-                    referral_id=referral_id,
-                    offer_id=offer_id,
-                    organization=organization,
-                    answer=Answer.decline if declined else Answer.accept,
-                    reason=declined.reason if declined else None,
-                    note=declined.note if declined else None,
-                ),
+            answer = AnswerSubmitted(
+                referral_id=referral_id,
+                offer_id=offer_id,
+                organization=organization,
+                answer=Answer.decline if declined else Answer.accept,
+                reason=declined.reason if declined else None,
             )
+            if declined is None or declined.note is None:
+                return (answer,)
+            letter = NoteSealed(
+                referral_id=referral_id, author=organization, note=declined.note, offer_id=offer_id
+            )
+            return (answer, letter)
         case Withdrawal(reason=reason):
             return (WithdrawalSubmitted(referral_id=referral_id, organization=organization, reason=reason),)
         case Progress(status=status):
@@ -142,6 +174,21 @@ def facts_said(
             return (OutcomeSubmitted(referral_id=referral_id, organization=organization, outcome=outcome),)
         case Revocation():
             return (RevocationSubmitted(referral_id=referral_id, organization=organization),)
+        case Unreadable(content=content, reason=reason, author=author):
+            return (
+                UnreadableSubmitted(
+                    referral_id=referral_id,
+                    organization=organization,
+                    content=content,
+                    reason=reason,
+                    author=author,
+                ),
+            )
+        case Replacement(to=to, case=case):
+            return (
+                ReplacementSubmitted(referral_id=referral_id, organization=organization, to=to),
+                CaseResealed(referral_id=referral_id, sender=organization, to=to, case=case),
+            )
         case Note(note=note):
             # That something was written is a fact; what was written stays sealed.
             return (

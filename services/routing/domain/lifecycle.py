@@ -9,14 +9,16 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
-from contracts.codes import Answer, ProgressStatus, ReferralStatus, WithdrawalReason
+from contracts.codes import Answer, ProgressStatus, ReferralStatus, SealedContent, WithdrawalReason
 from contracts.envelope import Event
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
     CaseRefused,
+    CaseUnreadable,
     Fact,
+    NoteUnreadable,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
@@ -30,8 +32,10 @@ from contracts.facts import (
     ReferralProgressed,
     ReferralSubmitted,
     ReferralWithdrawn,
+    ReplacementSubmitted,
     RevocationSubmitted,
     SubmissionRefused,
+    UnreadableSubmitted,
     WithdrawalSubmitted,
 )
 from services.routing.domain.decision import Trigger
@@ -82,6 +86,12 @@ def apply(referral: Referral | None, event: Event[Fact], context: Context) -> St
                 return _withdraw(referral, CONSENT_REVOKED, context)
             case PlacementSubmitted():
                 return place(referral, said, context)
+            case UnreadableSubmitted(content=SealedContent.case):
+                return _report_case(referral, said, context)
+            case UnreadableSubmitted():
+                return _report_note(referral, said)
+            case ReplacementSubmitted():
+                return _replace_case(referral, said, context)
             case CaseRefused():
                 # the vault's word may come after the referral has ended: then nothing is left to fail
                 return Step(referral=referral) if referral.is_closed else _fail(referral, context)
@@ -165,7 +175,6 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
         organization=offer.organization,
         sender=referral.sender,
         reason=said.reason,
-        note=said.note,
     )
     facts = (told, *placement_answered(closed))
     after, observed = with_offer(referral, closed, context.now), {offer.organization: seen}
@@ -237,6 +246,44 @@ def _complete(referral: Referral, said: OutcomeSubmitted, context: Context) -> S
     return Step(referral=after, facts=(told,), observed={said.organization: Observation(held=-1)})
 
 
+def _report_case(referral: Referral, said: UnreadableSubmitted, context: Context) -> Step:
+    """The acceptor cannot read the case. The sender has as long to send it again as an offer is open."""
+    _require_acceptor(referral, said.organization)
+    if referral.is_closed:
+        raise Refused("not-in-this-state", f"The referral is {referral.status}: nothing can be sent again.")
+    replace_by = context.policy.answer_due(referral.facts.urgency, context.now)
+    told = CaseUnreadable(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=said.organization,
+        reason=said.reason,
+        replace_by=replace_by,
+    )
+    after = replace(referral, due_at=replace_by, updated_at=context.now)
+    return Step(referral=after, facts=(told,))
+
+
+def _report_note(referral: Referral, said: UnreadableSubmitted) -> Step:
+    """A party cannot read a note: its author is told, whatever has become of the referral."""
+    parties = {referral.sender, *(offer.organization for offer in referral.offers)}
+    _require(said.organization in parties, "Only a party of the referral can have been sent a note.")
+    if said.author is None or said.author == said.organization or said.author not in parties:
+        raise Refused("not-a-party", "The author of a note is another party of the referral.")
+    told = NoteUnreadable(
+        referral_id=referral.id, organization=said.author, reader=said.organization, reason=said.reason
+    )
+    return Step(referral=referral, facts=(told,))
+
+
+def _replace_case(referral: Referral, said: ReplacementSubmitted, context: Context) -> Step:
+    """The acceptor's time for progress begins anew. What cannot be replaced is refused by the vault."""
+    parties = (referral.sender, referral.acceptor)
+    if referral.is_closed or (said.organization, said.to) != parties:
+        return Step(referral=referral)
+    due_at = context.policy.progress_due(referral.facts.urgency, context.now)
+    return Step(referral=replace(referral, due_at=due_at, updated_at=context.now))
+
+
 def _withdraw(referral: Referral, reason: str, context: Context) -> Step:
     void = reason == WithdrawalReason.entered_in_error
     told = ReferralWithdrawn(
@@ -298,7 +345,13 @@ def _refusal(said: Fact, submission_id: str, refused: Refused) -> Fact:
                 submission_id=submission_id,
                 problem=refused.problem(),
             )
-        case ProgressSubmitted() | OutcomeSubmitted() | WithdrawalSubmitted() | RevocationSubmitted():
+        case (
+            ProgressSubmitted()
+            | OutcomeSubmitted()
+            | WithdrawalSubmitted()
+            | RevocationSubmitted()
+            | UnreadableSubmitted()
+        ):
             return SubmissionRefused(
                 referral_id=said.referral_id,
                 organization=said.organization,

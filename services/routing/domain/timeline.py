@@ -9,8 +9,9 @@ from typing import Any
 
 from contracts.facts import CATALOGUE, Fact, ReferralSubmitted
 
-# What the entry's own fields say already, and what an entry need not repeat.
-_LEFT_OUT = frozenset({"referral_id", "organization", "sender", "facts", "opened_at", "decision_id"})
+# What the entry's own fields say already, and what an entry need not repeat. A note is free text of an
+# earlier build: it is not copied any further.
+_LEFT_OUT = frozenset({"referral_id", "organization", "sender", "facts", "opened_at", "decision_id", "note"})
 # Fact type -> the fields that an entry tells.
 _TOLD = {
     name: tuple(item.name for item in fields(kind) if item.name not in _LEFT_OUT)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ class Step(StrEnum):
     refusal = "refusal"  # the case cannot be opened, understood, or given to whoever accepted
     acceptance = "acceptance"
     release = "release"
+    replacement = "replacement"  # the sender sent the released case again
     closing = "closing"  # the referral is completed, withdrawn or failed
 
 
@@ -44,6 +45,7 @@ TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
         Step.closing: State.erased,
     },
     State.released: {
+        Step.replacement: State.released,
         Step.closing: State.erased,
     },
     # Erased is for ever: a case that comes late is dropped, an acceptance that comes late releases nothing.
@@ -118,6 +120,21 @@ def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Cus
     return replace(step(custody, Step.arrival), sender=sender, receiver=receiver, kid=kid)
 
 
+def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
+    """The sender sent the case again, sealed to the acceptor. It takes the place of the released one.
+
+    Raises Refused: `not-a-party` for anybody but the sender, or another receiver than the acceptor;
+    `not-in-this-state` unless a case has been released and its referral is open.
+    """
+    if custody.state is not State.released or custody.acceptance is None:
+        raise Refused("not-in-this-state", "Only a case that was released to its acceptor is replaced.")
+    if sender != custody.sender:
+        raise Refused("not-a-party", "Only the sender of a referral replaces its case.")
+    if receiver != custody.acceptance.organization:
+        raise Refused("not-a-party", "The case is replaced for the organisation that accepted, and no other.")
+    return replace(step(custody, Step.replacement), receiver=receiver, kid=kid)
+
+
 def way_out(custody: Custody) -> Way:
     """How the case goes to its acceptor now. `reseal` still needs the acceptor to have a key."""
     if custody.state is not State.held or custody.acceptance is None:
@@ -128,13 +145,21 @@ def way_out(custody: Custody) -> Way:
     return Way.forward if custody.receiver == custody.acceptance.organization else Way.refuse
 
 
+def sender_for(custody: Custody) -> str | None:
+    """The organisation that a decline's note is for; None while the case has not come.
+
+    Raises Refused `not-in-this-state` for a referral that is closed.
+    """
+    _require_open(custody)
+    return custody.sender
+
+
 def other_party(custody: Custody, author: str) -> str | None:
     """Whom a note by `author` is for; None while nobody is known to have accepted.
 
     Raises Refused `not-in-this-state` for a referral that is closed, `not-a-party` for a stranger's note.
     """
-    if custody.state in (State.erased, State.refused):
-        raise Refused("not-in-this-state", "The referral is closed; notes are no longer passed on.")
+    _require_open(custody)
     if custody.acceptance is None or custody.sender is None:
         return None
     parties = {
@@ -144,3 +169,8 @@ def other_party(custody: Custody, author: str) -> str | None:
     if author not in parties:
         raise Refused("not-a-party", "Only the sender and the accepting organisation exchange notes.")
     return parties[author]
+
+
+def _require_open(custody: Custody) -> None:
+    if custody.state in (State.erased, State.refused):
+        raise Refused("not-in-this-state", "The referral is closed; notes are no longer passed on.")

@@ -71,7 +71,8 @@ class FakeHub:
     Discovery and tokens ("token-1", "token-2", ...) are answered from the start; tests may script them too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        """port: 0 for any that is free."""
         self.custody_key = generate_key()
         self.received: list[Received] = []
         self.token_lifetime = 900.0
@@ -120,7 +121,7 @@ class FakeHub:
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing: a test's output is its own."""
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.base = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.discovery = {

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from kopuro_client import CaseError, check_case
+from kopuro_client import CaseError, UnreadableError, check_case
+from kopuro_client.cases import check_readable
 
 
 def test_a_full_case_and_a_bare_one_pass() -> None:
@@ -49,3 +50,29 @@ def test_the_error_repeats_nothing_of_the_person() -> None:
         check_case({"name": "x", "phones": ["8-916-SECRET"], "narrative": 12345678})
     assert "SECRET" not in str(caught.value)
     assert "12345678" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {},
+        {"hello": 1},
+        {"name": ""},
+        {"name": 5},
+        {"name": "x", "phones": "+996555000000"},
+        {"name": "x", "phones": [5]},
+        {"name": "x", "narrative": None},
+        {"name": "x", "safe_contact": []},
+        {"name": "x", "documents": ["a.pdf"]},
+    ],
+)
+def test_opened_object_that_is_no_case_is_not_understood(case: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        check_readable(case)
+    assert caught.value.reason == "not_understood"
+
+
+def test_opened_case_of_later_version_is_readable() -> None:
+    later = {"name": "x" * 500, "phones": ["555"], "pronouns": "she", "documents": [{"scan": 1}]}
+    check_readable({**later, "safe_contact": None, "narrative": "x" * 30_000})
+    check_readable({"name": "x"})

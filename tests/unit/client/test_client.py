@@ -13,6 +13,7 @@ from kopuro_client import (
     RefusedError,
     SealingError,
     Submission,
+    UnreadableError,
     generate_key,
     open_sealed,
     public_key,
@@ -172,9 +173,29 @@ def test_answers_to_offers(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
     client.accept("o1")
     client.decline("o1", "language")
-    client.decline("o1", "other", note="Ремонт")
     sent = [request.json() for request in hub.received if request.path.startswith("/intake")]
-    assert sent == [{}, {"reason": "language"}, {"reason": "other", "note": "Ремонт"}]
+    assert sent == [{}, {"reason": "language"}]
+
+
+@pytest.mark.parametrize("sender", [None, "ru.moscow-union"])
+def test_decline_note_is_sealed_to_sender(hub: FakeHub, client: Kopuro, sender: str | None) -> None:
+    key = generate_key()
+    hub.script("GET", "/intake/v1/offers/o1", answer({"id": "o1", "sender": "ru.moscow-union"}))
+    hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
+    hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
+    client.decline("o1", "other", note="Ремонт", sender=sender)
+    (sent,) = hub.requests_to("/intake/v1/offers/o1/decline")
+    assert sent.json()["reason"] == "other"
+    assert open_sealed(sent.json()["note"], key) == {"text": "Ремонт"}
+    assert "Ремонт".encode() not in sent.body
+    assert len(hub.requests_to("/intake/v1/offers/o1")) == (1 if sender is None else 0)
+
+
+def test_decline_note_for_sender_without_key_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", RECEIVER, answer({"sealing_key": None}))
+    with pytest.raises(SealingError, match="published no sealing key"):
+        client.decline("o1", "other", note="Ремонт", sender="ru.moscow-union")
+    assert hub.requests_to("/intake/v1/offers/o1/decline") == []
 
 
 def test_an_answer_is_repeated_under_one_key_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
@@ -388,3 +409,54 @@ def test_no_foreign_exception_leaks(
         )
         with pytest.raises(ClientError):
             doing(client)
+
+
+@pytest.mark.parametrize(
+    ("note_from", "expected"),
+    [
+        (None, {"reason": "cannot_decrypt", "content": "case"}),
+        ("ru.one", {"reason": "cannot_decrypt", "content": "note", "author": "ru.one"}),
+    ],
+)
+def test_unreadable_content_is_reported(
+    hub: FakeHub, client: Kopuro, note_from: str | None, expected: dict[str, str]
+) -> None:
+    where = "/intake/v1/referrals/r1/unreadable"
+    hub.script("POST", where, SUBMITTED)
+    client.report_unreadable("r1", "cannot_decrypt", note_from=note_from)
+    assert hub.requests_to(where)[0].json() == expected
+
+
+def test_replaced_case_is_sealed_to_acceptor(hub: FakeHub, client: Kopuro) -> None:
+    key = generate_key()
+    hub.script("GET", "/intake/v1/referrals/r1", answer({"acceptor": "ru.moscow-union"}))
+    hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
+    hub.script("POST", "/intake/v1/referrals/r1/case", SUBMITTED)
+    client.replace_case("r1", CASE)
+    sent = hub.requests_to("/intake/v1/referrals/r1/case")[0].json()
+    assert (sent["to"], open_sealed(sent["case"], key)) == ("ru.moscow-union", CASE)
+    with pytest.raises(CaseError):
+        client.replace_case("r1", {"hello": 1})
+
+
+def test_case_is_not_replaced_before_acceptance(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", "/intake/v1/referrals/r1", answer({"acceptor": None}))
+    with pytest.raises(InvalidArgumentError, match="nobody has accepted"):
+        client.replace_case("r1", CASE)
+
+
+def test_note_without_text_is_not_understood(client: Kopuro) -> None:
+    key = generate_key()
+    with pytest.raises(UnreadableError) as caught:
+        client.open_note(seal({"words": "x"}, public_key(key)), key)
+    assert caught.value.reason == "not_understood"
+    assert client.open_note(seal({"text": "Алло"}, public_key(key)), key) == "Алло"
+
+
+def test_acknowledgement_is_repeated_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
+    one, many = "/delivery/v1/mailbox/m1/acknowledge", "/delivery/v1/mailbox:acknowledge"
+    hub.script("POST", one, BUSY, Answer(status=204))
+    hub.script("POST", many, BUSY, answer({"items": []}))
+    client.acknowledge("m1")
+    client.acknowledge_all(["m1", "m2"])
+    assert (len(hub.requests_to(one)), len(hub.requests_to(many))) == (2, 2)

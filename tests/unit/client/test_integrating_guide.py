@@ -3,12 +3,16 @@
 import json
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from joserfc import jwe
+from joserfc.jwk import OKPKey
 
 from kopuro_client import check_case, generate_key, public_key, seal
 from kopuro_client.commands import ExitCode, main
+from kopuro_client.records import Jwk
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "integrating.md").read_text(encoding="utf-8")
@@ -59,6 +63,21 @@ def test_the_exit_codes_of_the_guide_are_those_of_the_command() -> None:
     assert [int(row) for row in rows] == [code.value for code in ExitCode]
 
 
+def hello(key: Jwk) -> str:
+    """What no client of ours would seal."""
+    public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
+    header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key["kid"]}
+    return jwe.encrypt_compact(header, b"hello", public, algorithms=["ECDH-ES+A256KW", "A256GCM"])
+
+
+UNREADABLE: dict[str, Callable[[Jwk], str]] = {
+    "hello": hello,
+    "no-case": lambda key: seal({"hello": 1}, public_key(key)),
+    "lying-kid": lambda key: hello({**generate_key(), "kid": key["kid"]}),
+    "damaged": lambda key: seal({"name": "x"}, public_key(key))[:-4] + "AAAA",
+}
+
+
 def test_the_program_of_the_guide_accepts_opens_and_reports(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,10 +90,20 @@ def test_the_program_of_the_guide_accepts_opens_and_reports(
         "CLIENT_SECRET": "secret",
     }.items():
         monkeypatch.setenv(f"KOPURO_{name}", value)
+    note = {"referral_id": "r3", "author": "kg.osh"}
+    readable = seal({"text": "Алло"}, public_key(key))
     messages = [
         {"id": "m1", "type": "kopuro.offer.opened.v1", "data": {"offer_id": "o1", "referral_id": "r1"}},
         {"id": "m2", "type": "kopuro.offer.opened.v1", "data": {"offer_id": "late", "referral_id": "r2"}},
         {"id": "m3", "type": "kopuro.case.released.v1", "data": {"referral_id": "r1"}},
+        *(
+            {"id": f"m-{n}", "type": "kopuro.case.released.v1", "data": {"referral_id": n}}
+            for n in UNREADABLE
+        ),
+        {"id": "m4", "type": "kopuro.note.delivered.v1", "data": {**note, "note": "a.b.c.d.e"}},
+        {"id": "m5", "type": "kopuro.of.tomorrow.v9", "data": {"never": "seen"}},
+        {"id": "m6", "type": "kopuro.case.released.v1", "data": {"referral_id": "last-years-key"}},
+        {"id": "m7", "type": "kopuro.note.delivered.v1", "data": {**note, "note": readable}},
     ]
     submitted = answer({"id": "s1", "status": "submitted"}, status=202)
     hub.script("GET", "/delivery/v1/mailbox", answer({"items": messages, "next": "3"}), Answer(status=500))
@@ -83,12 +112,32 @@ def test_the_program_of_the_guide_accepts_opens_and_reports(
     hub.script("POST", "/intake/v1/referrals/r1/progress", submitted)
     sealed = seal({"name": "Азамат"}, public_key(key))
     hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    for referral, content in UNREADABLE.items():
+        hub.script("GET", f"/delivery/v1/case/{referral}", answer({"case": content(key)}))
+    for referral in ("r3", *list(UNREADABLE)[1:]):
+        hub.script("POST", f"/intake/v1/referrals/{referral}/unreadable", submitted)
+    hub.script("POST", "/intake/v1/referrals/hello/unreadable", problem(409, "not-in-this-state", "T"))
+    old = seal({"name": "Азамат"}, public_key(generate_key()))
+    hub.script("GET", "/delivery/v1/case/last-years-key", answer({"case": old}))
     for message in messages:
         hub.script("POST", f"/delivery/v1/mailbox/{message['id']}/acknowledge", Answer(status=204))
 
     [program] = blocks("python")
     with pytest.raises(Exception, match="500"):  # how this test ends the watch
         exec(compile(program, "integrating.md", "exec"), {})  # noqa: S102  # our own guide
-    assert capsys.readouterr().out == "urn:kopuro:problem:offer-closed Too late.\nwe can help Азамат\n"
-    assert len([r for r in hub.received if r.path.endswith("/acknowledge")]) == 3
+    out = capsys.readouterr().out
+    assert out.startswith("urn:kopuro:problem:offer-closed Too late.\nwe can help Азамат\n")
+    assert out.endswith("a note from kg.osh Алло\n")
+    assert out.count("start again with the key it is sealed to") == 1
+    reports = [r.json() for r in hub.received if r.path.endswith("/unreadable")]
+    assert [r["reason"] for r in reports] == [
+        "not_understood",
+        "not_understood",
+        "cannot_decrypt",
+        "cannot_decrypt",
+        "cannot_decrypt",
+    ]
+    assert reports[-1] == {"reason": "cannot_decrypt", "content": "note", "author": "kg.osh"}
+    acknowledged = [r.path.split("/")[-2] for r in hub.received if r.path.endswith("/acknowledge")]
+    assert acknowledged == [m["id"] for m in messages if m["id"] != "m6"]
     assert hub.requests_to("/intake/v1/referrals/r1/progress")[0].json() == {"status": "in_progress"}

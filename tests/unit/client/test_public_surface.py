@@ -23,6 +23,8 @@ def test_the_public_names_are_exactly_these() -> None:
         "Transport",
         "TransportError",
         "UnavailableError",
+        "UnreadableError",
+        "WrongKeyError",
         "check_case",
         "generate_key",
         "open_sealed",

@@ -16,3 +16,11 @@ def test_a_retry_after_is_followed_to_the_letter() -> None:
 def test_a_wait_beyond_our_patience_is_not_begun() -> None:
     assert POLICY.delay(attempt=1, elapsed=0.0, retry_after=10.1) is None
     assert POLICY.delay(attempt=1, elapsed=9.8, retry_after=None) is None
+
+
+def test_lasting_policy_repeats_for_days_without_growing_delays() -> None:
+    lasting = RetryPolicy.lasting()
+    day = 86_400.0
+    assert lasting.delay(attempt=10_000, elapsed=30 * day, retry_after=None) == 10.0
+    assert lasting.delay(attempt=10_000, elapsed=30 * day, retry_after=120.0) == 120.0
+    assert RetryPolicy.lasting(60.0).delay(attempt=9, elapsed=55.0, retry_after=None) is None

@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from joserfc import jwe
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
-from kopuro_client import SealingError, generate_key, open_sealed, public_key, seal, thumbprint
-from kopuro_client.sealing import MAX_SEALED
+from kopuro_client import (
+    SealingError,
+    UnreadableError,
+    WrongKeyError,
+    generate_key,
+    open_sealed,
+    public_key,
+    seal,
+    thumbprint,
+)
+from kopuro_client.records import Jwk
+from kopuro_client.sealing import CONTENT_ENCRYPTION, KEY_MANAGEMENT, MAX_SEALED
 
 CASE = {"name": "Айгуль Т.", "phones": ["+996700000000"], "narrative": "Паспорт у работодателя."}
 KEY = generate_key()
@@ -181,3 +191,30 @@ def test_rubbish_raises_our_error_and_no_other(data: st.DataObject) -> None:
     rest = data.draw(st.sampled_from([SEALED.split(".")[1:], ["", "", "", ""], ["é", "x"], []]))
     with pytest.raises(SealingError):
         open_sealed(".".join([first, *rest]), KEY)
+
+
+def sealed_bytes(plaintext: bytes, key: Jwk) -> str:
+    """Anything, sealed to a key."""
+    public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
+    header = {"alg": KEY_MANAGEMENT, "enc": CONTENT_ENCRYPTION, "kid": key["kid"]}
+    return jwe.encrypt_compact(header, plaintext, public, algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
+
+
+@pytest.mark.parametrize("plaintext", [b"hello", b"\xff", b"", b"[1]", b'"text"', b"[" * 100_000])
+def test_sealed_content_that_is_no_object_is_not_understood(plaintext: bytes) -> None:
+    key = generate_key()
+    with pytest.raises(UnreadableError) as caught:
+        open_sealed(sealed_bytes(plaintext, key), key)
+    assert caught.value.reason == "not_understood"
+
+
+def test_content_sealed_to_another_key_than_named_cannot_be_decrypted() -> None:
+    key, other = generate_key(), generate_key()
+    with pytest.raises(UnreadableError) as caught:
+        open_sealed(sealed_bytes(b"{}", {**other, "kid": key["kid"]}), key)
+    assert caught.value.reason == "cannot_decrypt"
+
+
+def test_content_sealed_to_another_key_by_name_asks_for_that_key() -> None:
+    with pytest.raises(WrongKeyError):
+        open_sealed(seal({}, public_key(generate_key())), generate_key())

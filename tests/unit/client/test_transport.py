@@ -220,3 +220,56 @@ def test_a_request_shows_neither_headers_nor_content() -> None:
     request = Request(method="POST", url="http://x", headers={"Authorization": "Bearer t"}, content=b"case")
     assert "Bearer" not in repr(request)
     assert "case" not in repr(request)
+
+
+def test_outage_and_its_end_are_said_once_each(hub: FakeHub, passing: Passing) -> None:
+    said: list[str] = []
+    lasting = Transport(
+        retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
+    )
+    hub.script("GET", HOME, *[BUSY] * 50, answer({"at": "last"}), *[BUSY] * 2, answer({}))
+    assert lasting.send(reading(hub)) == b'{"at": "last"}'
+    assert sum(passing.slept) > 300
+    place = hub.base.removeprefix("http://")
+    assert said == [
+        "The service cannot answer just now; trying again until it answers",
+        f"{place} answers again after {sum(passing.slept):.0f} seconds",
+    ]
+    lasting.send(reading(hub))
+    assert len(said) == 4
+    lasting.send(reading(hub))
+    assert len(said) == 4
+
+
+def test_refusal_ends_an_outage_too(hub: FakeHub, passing: Passing) -> None:
+    said: list[str] = []
+    lasting = Transport(
+        retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
+    )
+    hub.script("GET", HOME, BUSY, problem(404, "not-found", "Nothing here"))
+    with pytest.raises(RefusedError):
+        lasting.send(reading(hub))
+    assert len(said) == 2
+
+
+def test_hub_that_is_not_there_yet_is_waited_for(passing: Passing) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    said: list[str] = []
+    answering: list[FakeHub] = []
+
+    def sleep(seconds: float) -> None:
+        passing.sleep(seconds)
+        if len(passing.slept) == 100:
+            answering.append(FakeHub(port))
+
+    lasting = Transport(retry=RetryPolicy.lasting(), sleep=sleep, clock=passing.clock, notice=said.append)
+    try:
+        request = Request(method="GET", url=f"http://127.0.0.1:{port}/.well-known/kopuro", repeatable=True)
+        assert b"custody_key" in lasting.send(request)
+    finally:
+        for started in answering:
+            started.stop()
+    assert said[0] == f"cannot connect to 127.0.0.1:{port}; trying again until it answers"
+    assert len(said) == 2

@@ -1,11 +1,12 @@
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
-from kopuro_client import generate_key, public_key, seal
+from kopuro_client import generate_key, open_sealed, public_key, seal
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
 MAILBOX = "/delivery/v1/mailbox"
 ACKNOWLEDGE = f"{MAILBOX}/{OFFER_OPENED['id']}/acknowledge"
@@ -123,11 +124,20 @@ def test_ack_takes_several(hub: FakeHub, run: Run) -> None:
 
 
 def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
+    key = generate_key()
+    hub.script("GET", "/intake/v1/offers/o1", answer({"id": "o1", "sender": "kg.osh-legal-aid"}))
+    hub.script(
+        "GET",
+        "/directory/v1/organizations/kg.osh-legal-aid",
+        answer({"sealing_key": public_key(key)}),
+    )
     hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
     assert run("offer", "accept", "o1").out == "s1\n"
     assert run("offer", "decline", "o1", "--reason", "other", "--note", "Ремонт").code == 0
-    assert hub.requests_to("/intake/v1/offers/o1/decline")[0].json() == {"reason": "other", "note": "Ремонт"}
+    sent = hub.requests_to("/intake/v1/offers/o1/decline")[0].json()
+    assert (sent["reason"], open_sealed(sent["note"], key)) == ("other", {"text": "Ремонт"})
+    assert "needs --note" in run("offer", "decline", "--help").out
     assert run("offer", "decline", "o1").code == 2  # a decline has a reason
 
 
@@ -143,3 +153,57 @@ def slow_silence() -> Answer:
     """An empty page after the second that was asked for, as a hub holds it."""
     threading.Event().wait(1.0)
     return answer({"items": [], "next": None})
+
+
+def note_message(number: int, note: str) -> dict[str, Any]:
+    data = {"referral_id": "r1", "author": "ru.one", "note": note}
+    return {**OFFER_OPENED, "id": f"m{number}", "type": "kopuro.note.delivered.v1", "data": data}
+
+
+def test_watch_reports_unreadable_note_and_goes_on(
+    hub: FakeHub, run: Run, sealing_key: dict[str, Any]
+) -> None:
+    ours = public_key(sealing_key)
+    readable, damaged = seal({"text": "Алло"}, ours), seal({"text": "Алло"}, ours)[:-4] + "AAAA"
+    items = [
+        note_message(1, damaged),
+        note_message(2, seal({"text": "x"}, public_key(generate_key()))),
+        {**OFFER_OPENED, "id": "m3", "type": "kopuro.of.tomorrow.v9", "data": {"never": ["seen"]}},
+        note_message(4, readable),
+    ]
+    hub.script("GET", MAILBOX, answer({"items": items, "next": "4"}), slow_silence)
+    for number in (1, 3):
+        hub.script("POST", f"{MAILBOX}/m{number}/acknowledge", Answer(status=204))
+    hub.script("POST", f"{MAILBOX}/m4/acknowledge", problem(409, "conflict", "Too early"))
+    hub.script("POST", "/intake/v1/referrals/r1/unreadable", SUBMITTED)
+    ran = run("mailbox", "watch", "--ack", "--for", "1")
+    assert ran.code == 0
+    notes = [line.partition(" note=")[2].partition(" message=")[0] for line in ran.out.splitlines()]
+    assert [note.strip() for note in notes] == [
+        "(cannot be read)",
+        "(sealed to a key that is not here)",
+        "",
+        "Алло",
+    ]
+    assert "of.tomorrow" in ran.out
+    (report,) = hub.requests_to("/intake/v1/referrals/r1/unreadable")
+    assert report.json() == {"reason": "cannot_decrypt", "content": "note", "author": "ru.one"}
+    acknowledged = [r.path for r in hub.received if r.path.endswith("/acknowledge")]
+    assert acknowledged == [f"{MAILBOX}/m{number}/acknowledge" for number in (1, 3, 4)]
+    assert "m4: Too early" in ran.err
+
+
+def test_unreadable_case_is_reported_and_replaced_by_command(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    where = f"/intake/v1/referrals/{REFERRAL['id']}"
+    hub.script("POST", f"{where}/unreadable", SUBMITTED)
+    assert run("case", "unreadable", REFERRAL["id"], "--reason", "key_lost").out == "s1\n"
+    assert hub.requests_to(f"{where}/unreadable")[0].json() == {"reason": "key_lost", "content": "case"}
+
+    key = generate_key()
+    hub.script("GET", where, answer({"acceptor": "ru.one"}))
+    hub.script("GET", "/directory/v1/organizations/ru.one", answer({"sealing_key": public_key(key)}))
+    hub.script("POST", f"{where}/case", SUBMITTED)
+    (tmp_path / "referral.json").write_text('{"case": {"name": "Азамат"}}')
+    assert run("case", "replace", REFERRAL["id"], str(tmp_path / "referral.json")).code == 0
+    sent = hub.requests_to(f"{where}/case")[0].json()
+    assert (sent["to"], open_sealed(sent["case"], key)) == ("ru.one", {"name": "Азамат"})

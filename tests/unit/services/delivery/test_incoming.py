@@ -129,9 +129,16 @@ def test_a_note_lies_sealed_in_the_mailbox(bench: Workbench) -> None:
     assert delivered.data == NoteDelivered(
         referral_id=REFERRAL, organization=SENDER, author=ACCEPTOR, note=SEALED
     )
+    assert delivered.data.offer_id is None
     assert orjson.loads(message)["dataclassification"] == "sealed"
     assert delivered.id == letter.id
     assert bench.mailbox(ACCEPTOR) == []
+
+
+def test_decline_note_names_its_offer(bench: Workbench) -> None:
+    bench.receive(note_letter(offer_id=OFFER))
+    (message,) = bench.mailbox(SENDER)
+    assert (message["data"]["note"], message["data"]["offer_id"]) == (SEALED, OFFER)
 
 
 def test_a_message_that_is_nobodys_is_parked_and_its_neighbours_pass(bench: Workbench) -> None:

@@ -282,5 +282,6 @@ def case_letter(to: str = ACCEPTOR, case: str = SEALED) -> Event[Fact]:
     return event(CaseLetter(referral_id=REFERRAL, organization=to, kid="kid-1", case=case))
 
 
-def note_letter(to: str = SENDER, note: str = SEALED) -> Event[Fact]:
-    return event(NoteLetter(referral_id=REFERRAL, organization=to, author=ACCEPTOR, note=note))
+def note_letter(to: str = SENDER, note: str = SEALED, offer_id: str | None = None) -> Event[Fact]:
+    letter = NoteLetter(referral_id=REFERRAL, organization=to, author=ACCEPTOR, note=note, offer_id=offer_id)
+    return event(letter)

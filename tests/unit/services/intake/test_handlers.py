@@ -6,11 +6,19 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection
 
-from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, WithdrawalReason
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    UnreadableReason,
+    WithdrawalReason,
+)
 from contracts.envelope import Envelope, Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AnswerSubmitted,
+    CaseResealed,
     CaseSealed,
     Fact,
     NoteSealed,
@@ -19,7 +27,9 @@ from contracts.facts import (
     OutcomeSubmitted,
     ProgressSubmitted,
     ReferralSubmitted,
+    ReplacementSubmitted,
     RevocationSubmitted,
+    UnreadableSubmitted,
     WithdrawalSubmitted,
 )
 from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
@@ -34,8 +44,10 @@ from services.intake.domain.statement import (
     Decline,
     Note,
     Progress,
+    Replacement,
     Revocation,
     Statement,
+    Unreadable,
     Withdrawal,
 )
 from services.intake.handlers import OUTBOX_BOUND, Spoken
@@ -181,14 +193,18 @@ def test_offers_are_noted_once_and_other_facts_are_passed_over(desk: Desk) -> No
     assert desk.routing.asked == []
 
 
-def test_a_decline_carries_its_reason_and_note(desk: Desk) -> None:
-    note_offers(desk, offer_opened(OFFER, desk.submit()))
-    why = Decline(reason=DeclineReason.other, note="We moved.")
+def test_decline_note_travels_in_letter_beside_coded_answer(desk: Desk) -> None:
+    referral = desk.submit()
+    note_offers(desk, offer_opened(OFFER, referral))
+    why = Decline(reason=DeclineReason.other, note=sealed("osh"))
     answered = say(desk, speaker(MOSCOW, new_id=new_id), OFFER, why)
-    said = desk.sent()[-1]
+    said, letter = desk.sent()[2:]
     assert said.id == answered
     assert isinstance(said.data, AnswerSubmitted)
-    assert (said.data.answer, said.data.reason, said.data.note) == ("decline", "other", "We moved.")
+    assert (said.data.answer, said.data.reason, said.data.note) == ("decline", "other", None)
+    assert letter.data == NoteSealed(referral_id=referral, author=MOSCOW, note=sealed("osh"), offer_id=OFFER)
+    assert letter.causation_id == answered
+    assert [row["exchange"] for row in desk.outbox()[2:]] == ["kopuro.events", "kopuro.cases"]
 
 
 def test_an_offer_that_is_not_known_here_is_known_to_routing(desk: Desk) -> None:
@@ -233,6 +249,7 @@ SAYINGS: list[tuple[Statement, type[Fact]]] = [
     (Completion(outcome=Outcome.resolved), OutcomeSubmitted),
     (Revocation(), RevocationSubmitted),
     (Note(note=sealed("any")), NoteSubmitted),
+    (Unreadable(reason=UnreadableReason.cannot_decrypt), UnreadableSubmitted),
 ]
 
 
@@ -282,6 +299,44 @@ def test_a_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
     assert desk.counts() == (1, 0, 2)
 
 
+@pytest.mark.parametrize("note", ["Call.her.on.this.number", sealed(alg="dir"), sealed(zip="DEF")])
+def test_decline_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
+    note_offers(desk, offer_opened(OFFER, desk.submit()))
+    with pytest.raises(Refused) as caught:
+        say(desk, speaker(MOSCOW), OFFER, Decline(reason=DeclineReason.other, note=note))
+    assert [error.pointer for error in caught.value.errors] == ["/note"]
+    assert desk.counts() == (1, 0, 2)
+
+
+def test_replaced_case_is_a_fact_in_the_open_and_a_letter(desk: Desk) -> None:
+    referral = desk.submit()
+    say(desk, speaker(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
+    fact, letter = desk.sent()[2:]
+    assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=MOSCOW)
+    assert letter.data == CaseResealed(referral_id=referral, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID))
+    assert letter.causation_id == fact.id
+    assert sealed(MOSCOW_KID).encode() not in desk.outbox()[2]["body"]
+
+
+@pytest.mark.parametrize(
+    ("to", "case", "pointer"),
+    [
+        (MOSCOW, sealed(), "/case"),  # sealed to the custody key
+        (MOSCOW, sealed(MOSCOW_KID, zip="DEF"), "/case"),
+        (STRANGER, sealed("any"), "/to"),  # has published no key
+        ("kg.nobody", sealed("any"), "/to"),
+    ],
+)
+def test_replaced_case_that_acceptor_could_not_open_is_refused(
+    desk: Desk, to: str, case: str, pointer: str
+) -> None:
+    referral = desk.submit()
+    with pytest.raises(Refused) as caught:
+        say(desk, speaker(), referral, Replacement(to=to, case=case))
+    assert [error.pointer for error in caught.value.errors] == [pointer]
+    assert desk.counts() == (1, 0, 2)
+
+
 def test_many_statements_are_prepared_together_and_the_bad_ones_refused(desk: Desk) -> None:
     referral = desk.submit()
     note_offers(desk, offer_opened(OFFER, referral))
@@ -320,6 +375,19 @@ def test_a_referral_is_shown_as_routing_tells_it(desk: Desk) -> None:
     told = {"id": OFFER, "status": "offered"}
     desk.routing.answers[AskReferral(id=OFFER, viewer=MOSCOW, oversight=False)] = told
     assert desk.handlers.referral(OFFER, MOSCOW, oversight=False) == told
+
+
+def test_offer_is_shown_with_sender_to_the_organisation_asked_only(desk: Desk) -> None:
+    referral = new_id()
+    offers = [{"id": referral, "state": "declined"}, {"id": OFFER, "state": "open"}]
+    told = {"id": referral, "sender": OSH, "offers": offers}
+    desk.routing.answers = {
+        AskOffer(id=OFFER): [referral, MOSCOW],
+        AskReferral(id=referral, viewer=MOSCOW, oversight=False): told,
+    }
+    expected = {"id": OFFER, "state": "open", "referral_id": referral, "sender": OSH}
+    assert desk.handlers.offer(OFFER, MOSCOW) == expected
+    not_found(lambda: desk.handlers.offer(OFFER, STRANGER))
 
 
 def test_a_referral_that_routing_has_not_come_to_is_shown_to_its_sender(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from contracts.facts import (
     CaseLetter,
     CaseRefused,
     CaseReleased,
+    CaseResealed,
     Fact,
     NoteLetter,
     NoteSealed,
@@ -34,6 +35,7 @@ from tests.unit.services.vault.workbench import (
     CORRELATION,
     NAME,
     NOW,
+    OFFER,
     REFERRAL,
     SENDER,
     STRANGER,
@@ -424,9 +426,9 @@ def test_a_refused_case_is_not_erased_once_more(vault: Workbench) -> None:
     assert vault.parked() == 0
 
 
-def note(author: str, *, age: dt.timedelta = dt.timedelta()) -> Any:
+def note(author: str, *, age: dt.timedelta = dt.timedelta(), offer_id: str | None = None) -> Any:
     sealed = seal({"text": "Позвоните завтра."}, public_key(generate_key()))
-    fact = NoteSealed(referral_id=REFERRAL, author=author, note=sealed)
+    fact = NoteSealed(referral_id=REFERRAL, author=author, note=sealed, offer_id=offer_id)
     return event(fact, time=event(fact).time - age, causation_id="submission-1")
 
 
@@ -456,6 +458,33 @@ def test_a_note_that_nobody_is_there_for_is_refused_to_its_author(vault: Workben
     assert refusal.problem["type"] == "urn:kopuro:problem:not-in-this-state"
 
 
+def test_decline_note_goes_to_sender_before_and_after_another_acceptance(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    first, second = note(STRANGER, offer_id=OFFER), note(STRANGER, offer_id=OFFER)
+    vault.receive(first)
+    vault.receive(acceptance())
+    vault.receive(second)
+    passed_on = [e.data for e in vault.sent() if isinstance(e.data, NoteLetter)]
+    assert [(n.organization, n.author, n.offer_id) for n in passed_on] == [(SENDER, STRANGER, OFFER)] * 2
+    assert [n.note for n in passed_on] == [first.data.note, second.data.note]
+
+
+def test_decline_note_waits_for_case_that_it_overtook(vault: Workbench) -> None:
+    vault.receive(note(STRANGER, offer_id=OFFER))
+    assert vault.sent() == []
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.clock.time += dt.timedelta(seconds=2)
+    vault.letters.retry_due()
+    assert only(NoteLetter, vault.sent()).organization == SENDER
+
+
+def test_decline_note_on_closed_referral_is_refused(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)), event(CLOSING))
+    vault.receive(note(STRANGER, offer_id=OFFER))
+    refusal = only(SubmissionRefused, vault.sent())
+    assert (refusal.organization, refusal.submission_id) == (STRANGER, "submission-1")
+
+
 def test_a_strangers_note_is_refused_to_the_stranger(vault: Workbench) -> None:
     vault.receive(acceptance())
     vault.receive(note(STRANGER))
@@ -469,3 +498,74 @@ def test_a_message_of_another_kind_is_parked(vault: Workbench) -> None:
     stray = event(NoteLetter(referral_id=REFERRAL, organization=SENDER, author=ACCEPTOR, note="a.b.c.d.e"))
     vault.receive(stray)
     assert (vault.sent(), vault.parked()) == ([], 1)
+
+
+def replacement(
+    vault: Workbench,
+    content: Any = CASE,
+    *,
+    sender: str = SENDER,
+    to: str = ACCEPTOR,
+    age: dt.timedelta = PATIENCE,
+) -> Any:
+    """The case again, sealed to the receiver's key (to the acceptor's where that has none)."""
+    key = vault.keys.private.get(to) or vault.keys.private[ACCEPTOR]
+    fact = CaseResealed(referral_id=REFERRAL, sender=sender, to=to, case=seal(content, public_key(key)))
+    return event(fact, time=NOW - age, causation_id="submission-1")
+
+
+def test_replaced_case_is_released_to_acceptor_and_kept_until_the_end(vault: Workbench) -> None:
+    bad = seal({"hello": 1}, public_key(vault.keys.private[ACCEPTOR]))
+    vault.receive(case_letter(bad, to=ACCEPTOR))
+    vault.receive(acceptance())
+    letter = replacement(vault)
+    vault.receive(letter)
+    *_, again, released = vault.sent()
+    assert isinstance(again.data, CaseLetter)
+    assert (again.data.organization, again.causation_id) == (ACCEPTOR, letter.id)
+    assert open_sealed(again.data.case, vault.keys.private[ACCEPTOR]) == CASE
+    assert isinstance(released.data, CaseReleased)
+    with vault.database.read() as transaction:
+        kept = SqlCustodyStore().sealed(transaction, [REFERRAL])
+    assert kept == {REFERRAL: SealedCase.split(letter.data.case)}
+    vault.receive(replacement(vault), replacement(vault))
+    assert (vault.state(), vault.sealed_cases()) == (State.released, 1)
+    vault.receive(event(CLOSING))
+    assert (vault.state(), vault.sealed_cases(), vault.parked()) == (State.erased, 0, 0)
+
+
+@pytest.mark.parametrize(("sender", "to"), [(ACCEPTOR, ACCEPTOR), (STRANGER, ACCEPTOR), (SENDER, STRANGER)])
+def test_replaced_case_of_or_for_strangers_is_refused_to_its_author(
+    vault: Workbench, sender: str, to: str
+) -> None:
+    sealed = sealed_to_hub(vault)
+    vault.receive(case_letter(sealed))
+    vault.receive(acceptance())
+    vault.receive(replacement(vault, sender=sender, to=to))
+    refusal = only(SubmissionRefused, vault.sent())
+    assert (refusal.organization, refusal.submission_id) == (sender, "submission-1")
+    assert refusal.problem["type"] == "urn:kopuro:problem:not-a-party"
+    assert only(CaseLetter, vault.sent()).organization == ACCEPTOR
+    assert SealedCase.split(sealed).wrapped_key in vault.everything_stored()
+
+
+def test_replaced_case_sealed_to_another_key_is_refused(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(acceptance())
+    letter = replacement(vault)
+    vault.keys.publish(ACCEPTOR)
+    vault.receive(letter)
+    assert only(SubmissionRefused, vault.sent()).problem["type"] == "urn:kopuro:problem:case-unreadable"
+    assert vault.state() is State.released
+
+
+def test_replaced_case_before_acceptance_or_after_the_end_is_refused(vault: Workbench) -> None:
+    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(replacement(vault, age=dt.timedelta()))
+    assert vault.sent() == []  # the acceptance may be on its way
+    vault.receive(replacement(vault))
+    vault.receive(event(CLOSING))
+    vault.receive(replacement(vault))
+    refusals = [e.data for e in vault.sent() if isinstance(e.data, SubmissionRefused)]
+    assert [r.problem["type"] for r in refusals] == ["urn:kopuro:problem:not-in-this-state"] * 2
+    assert (vault.state(), vault.sealed_cases()) == (State.erased, 0)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from contracts.envelope import Event, decode
-from contracts.facts import CaseSealed, Fact, NoteSealed, OfferAccepted
+from contracts.facts import CaseResealed, CaseSealed, Fact, NoteSealed, OfferAccepted
 from contracts.organization import SealingKey
 from contracts.records import read
 from kopuro_client.sealing import generate_key, public_key
@@ -99,7 +99,7 @@ class Workbench:
 
     def receive(self, *messages: Event[Fact]) -> None:
         """Gives each message to the processor of the queue it comes by; neighbours share a batch."""
-        letters = [m for m in messages if isinstance(m.data, CaseSealed | NoteSealed)]
+        letters = [m for m in messages if isinstance(m.data, CaseSealed | CaseResealed | NoteSealed)]
         events = [m for m in messages if m not in letters]
         for processor, batch in ((self.letters, letters), (self.events, events)):
             if batch:

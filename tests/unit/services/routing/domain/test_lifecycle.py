@@ -15,6 +15,8 @@ from contracts.codes import (
     Outcome,
     ProgressStatus,
     ReferralStatus,
+    SealedContent,
+    UnreadableReason,
     Urgency,
     Vetting,
     WithdrawalReason,
@@ -25,8 +27,10 @@ from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
     CaseRefused,
+    CaseUnreadable,
     DeliveryDelivered,
     Fact,
+    NoteUnreadable,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
@@ -44,8 +48,10 @@ from contracts.facts import (
     ReferralSubmitted,
     ReferralUnplaced,
     ReferralWithdrawn,
+    ReplacementSubmitted,
     RevocationSubmitted,
     SubmissionRefused,
+    UnreadableSubmitted,
     WithdrawalSubmitted,
 )
 from contracts.referral import ReferralFacts, Situation
@@ -240,7 +246,8 @@ def test_a_decline_is_told_with_its_reason_and_the_next_is_asked() -> None:
     first = open_offer(of)
     declined, opened = of.say(answer(first, Answer.decline, note="Ask again in May."))
     assert isinstance(declined, OfferDeclined)
-    assert (declined.reason, declined.note) == (DeclineReason.no_capacity, "Ask again in May.")
+    # Only an earlier build put a note in the open; it is not passed on.
+    assert (declined.reason, declined.note) == (DeclineReason.no_capacity, None)
     assert isinstance(opened, OfferOpened)
     assert opened.organization != first.organization
     assert of.decisions[-1].trigger is Trigger.declined
@@ -860,3 +867,95 @@ def test_the_policy_sets_deadlines_and_how_many_are_asked() -> None:
     assert open_offer(of).deadline == NOW + MINUTE
     of.say(answer(open_offer(of)))
     assert of.known.due_at == NOW + 2 * MINUTE
+
+
+def unreadable(
+    organization: str, content: SealedContent = SealedContent.case, author: str | None = None
+) -> UnreadableSubmitted:
+    return UnreadableSubmitted(
+        referral_id=REFERRAL,
+        organization=organization,
+        content=content,
+        reason=UnreadableReason.not_understood,
+        author=author,
+    )
+
+
+def replacement(organization: str, to: str) -> ReplacementSubmitted:
+    return ReplacementSubmitted(referral_id=REFERRAL, organization=organization, to=to)
+
+
+def test_unreadable_case_is_told_to_sender_and_overdue_at_its_deadline() -> None:
+    of = accepted(urgency=Urgency.urgent)
+    acceptor = of.known.acceptor
+    assert acceptor is not None
+    (told,) = of.say(unreadable(acceptor))
+    assert told == CaseUnreadable(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=acceptor,
+        reason=UnreadableReason.not_understood,
+        replace_by=of.known.due_at,  # type: ignore[arg-type]
+    )
+    assert of.known.status is ReferralStatus.accepted
+    assert of.known.due_at is not None
+    assert of.known.due_at == of.now + DAY
+    of.now = of.known.due_at
+    assert kinds(of.take(remind(of.known, of.context()))) == [ReferralOverdue]
+
+
+def test_replaced_case_gives_acceptor_new_time_for_progress() -> None:
+    of = accepted(urgency=Urgency.urgent)
+    acceptor = of.known.acceptor
+    assert acceptor is not None
+    of.say(unreadable(acceptor))
+    of.now += HOUR
+    assert of.say(replacement(SENDER, acceptor)) == ()
+    assert of.known.due_at == of.now + 3 * DAY
+
+
+@pytest.mark.parametrize("by", ["acceptor", "stranger"])
+def test_replaced_case_of_anybody_but_sender_changes_nothing(by: str) -> None:
+    of = accepted()
+    acceptor = of.known.acceptor
+    assert acceptor is not None
+    before = of.known
+    # The vault has the letter, and refuses it.
+    assert of.say(replacement(acceptor if by == "acceptor" else "ru.stranger", acceptor)) == ()
+    assert of.say(replacement(SENDER, "ru.stranger")) == ()
+    assert of.known == before
+
+
+def test_unreadable_case_is_reported_by_acceptor_of_open_referral_only() -> None:
+    of = life()
+    of.submit()
+    assert refused(of, unreadable(open_offer(of).organization))[1] == "not-in-this-state"
+    of = accepted()
+    acceptor = of.known.acceptor
+    assert acceptor is not None
+    assert refused(of, unreadable(SENDER)) == (SENDER, "not-a-party")
+    of.say(outcome(acceptor))
+    assert refused(of, unreadable(acceptor)) == (acceptor, "not-in-this-state")
+
+
+def test_unreadable_note_is_told_to_its_author_also_after_the_end() -> None:
+    of = life("ru.one", "ru.two")
+    of.submit()
+    first = open_offer(of).organization
+    of.say(answer(open_offer(of), Answer.decline))
+    of.say(withdrawal())
+    (told,) = of.say(unreadable(SENDER, SealedContent.note, first))
+    assert told == NoteUnreadable(
+        referral_id=REFERRAL,
+        organization=first,
+        reader=SENDER,
+        reason=UnreadableReason.not_understood,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reader", "author"), [(SENDER, "ru.stranger"), ("ru.stranger", SENDER), (SENDER, SENDER)]
+)
+def test_unreadable_note_between_strangers_is_refused(reader: str, author: str) -> None:
+    of = accepted()
+    assert refused(of, unreadable(reader, SealedContent.note, author)) == (reader, "not-a-party")
