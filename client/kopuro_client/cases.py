@@ -14,7 +14,7 @@ from kopuro_client.errors import CaseError, FieldError
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
-_CASE_FIELDS: Final = ("name", "phones", "safe_contact", "narrative", "documents")
+CASE_FIELDS: Final = ("name", "phones", "safe_contact", "narrative", "documents")
 _DOCUMENT_FIELDS: Final = ("name", "media_type", "content")
 
 
@@ -31,7 +31,7 @@ def check_case(case: Mapping[str, Any]) -> None:
 
 
 def _case_errors(case: Mapping[str, Any]) -> Iterator[FieldError]:
-    yield from _unknown(case, _CASE_FIELDS, "")
+    yield from _unknown(case, CASE_FIELDS, "")
     yield from _text(case.get("name"), "/name", 1, 300)
     yield from _text(case.get("narrative", ""), "/narrative", 0, 20_000)
     if case.get("safe_contact") is not None:

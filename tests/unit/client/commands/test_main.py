@@ -32,6 +32,7 @@ def test_the_exit_codes_stay() -> None:
         "SEALING": 7,
         "HUB_DEFECT": 8,
         "NOT_VERIFIED": 9,
+        "OUTPUT": 10,
         "INTERRUPTED": 130,
     }
 
