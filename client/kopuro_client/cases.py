@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from kopuro_client.arguments import mapping
 from kopuro_client.errors import CaseError, FieldError
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -25,7 +26,7 @@ def check_case(case: Mapping[str, Any]) -> None:
     "documents": [{"name", "media_type", "content" (base64, RFC 4648 §4)}]}; all but the name may be
     left out. Raises CaseError with a pointer for everything that is wrong; no value is repeated.
     """
-    errors = tuple(_case_errors(case))
+    errors = tuple(_case_errors(mapping(case, "a case")))
     if errors:
         raise CaseError(errors)
 

@@ -53,7 +53,9 @@ class Export:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             found = list(directory.iterdir())
-            if not os.access(directory, os.W_OK | os.X_OK):  # before anything is asked, for asking is on record
+            if not os.access(
+                directory, os.W_OK | os.X_OK
+            ):  # before anything is asked, for asking is on record
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             if any(file.name == MANIFEST for file in found):
                 self._resume(asked)

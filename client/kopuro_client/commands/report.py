@@ -29,9 +29,7 @@ def failure(code: ExitCode, detail: str, *, as_json: bool) -> str:
     return _failure(code, detail, as_json=as_json)
 
 
-def _failure(
-    code: ExitCode, detail: str, *, as_json: bool, errors: tuple[FieldError, ...] = ()
-) -> str:
+def _failure(code: ExitCode, detail: str, *, as_json: bool, errors: tuple[FieldError, ...] = ()) -> str:
     if not as_json:
         return _lines(detail, errors)
     problem: dict[str, Any] = {

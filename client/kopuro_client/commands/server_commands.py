@@ -27,8 +27,8 @@ def add_placeholders(application: typer.Typer, *, taken: Collection[str]) -> Non
 def _refusing(name: str) -> object:
     def refuse() -> None:
         raise InvalidArgumentError(
-            f"`kopuro {name}` belongs to the server, which is not installed here: run `pip install ./client .` "
-            "in a checkout of Kopuro"
+            f"`kopuro {name}` belongs to the server, which is not installed here: "
+            "run `pip install ./client .` in a checkout of Kopuro"
         )
 
     return refuse

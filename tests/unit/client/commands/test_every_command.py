@@ -82,9 +82,7 @@ def line_of(path: tuple[str, ...], hub_url: str) -> list[str]:
 
 
 @pytest.fixture
-def hub_url(
-    hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KOPURO_DISCOVERY_URL", hub.url)
     monkeypatch.setenv("KOPURO_CREDENTIALS", str(credentials))
@@ -102,7 +100,7 @@ def hub_url(
     (tmp_path / "referral.json").write_text(json.dumps({"needs": ["shelter"], "case": {"name": "A"}}))
     (tmp_path / "key.json").write_text(json.dumps(generate_key()))
     (tmp_path / "witness.key").write_text(WITNESS.secret_text())
-    yield hub.url
+    return hub.url
 
 
 Outcome = tuple[int, str, str]
@@ -169,7 +167,9 @@ ODD = {
     "empty list": answer([]),
     "html": Answer(status=200, body=b"<html></html>"),
     "empty items": answer({"items": [{}], "next": None}),
-    "wrong kinds": answer({"items": [7, None], "decisions": 3, "figures": {}, "id": [], "case": 4, "size": "x"}),
+    "wrong kinds": answer(
+        {"items": [7, None], "decisions": 3, "figures": {}, "id": [], "case": 4, "size": "x"}
+    ),
 }
 
 
