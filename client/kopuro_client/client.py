@@ -410,16 +410,29 @@ class Kopuro:
         return cast(ExportPage, {"entries": entries, **last})
 
     def statistics(
-        self, by: Iterable[str], *, since: str | None = None, until: str | None = None
+        self, by: Iterable[str], *, since: str | None = None, until: str | None = None, exact: bool = False
     ) -> StatisticsTable:
-        """How many referrals, by one or two dimensions; figures under 5 are protected, and left out."""
-        params = {"by": ",".join(texts(by, "the dimensions")), "from": since, "to": until}
+        """How many referrals, by one or two dimensions.
+
+        Small classes are combined and small figures withheld (both are marked), so that the table can be
+        published. exact: every figure as it is; for auditors and coordinators.
+        """
+        params = self._statistics_params(by, since, until, exact=exact)
         return cast(StatisticsTable, self._connection.get(self._at("audit", "statistics"), params))
 
-    def statistics_csv(self, by: Iterable[str], *, since: str | None = None, until: str | None = None) -> str:
-        """The same as CSV: an empty cell of a dimension is the sum over it."""
-        params = {"by": ",".join(texts(by, "the dimensions")), "from": since, "to": until, "format": "csv"}
+    def statistics_csv(
+        self, by: Iterable[str], *, since: str | None = None, until: str | None = None, exact: bool = False
+    ) -> str:
+        """The same as CSV. An empty cell of a dimension is the sum over it; a withheld count is the word."""
+        params = {**self._statistics_params(by, since, until, exact=exact), "format": "csv"}
         return self._connection.content(self._at("audit", "statistics"), params).decode(errors="replace")
+
+    @staticmethod
+    def _statistics_params(
+        by: Iterable[str], since: str | None, until: str | None, *, exact: bool
+    ) -> dict[str, str | None]:
+        named = ",".join(texts(by, "the dimensions"))
+        return {"by": named, "from": since, "to": until, "exact": "true" if exact else None}
 
     def counted(
         self,

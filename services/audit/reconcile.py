@@ -7,8 +7,8 @@ Reads only, beside running services. What moved within the last minute (`--settl
 messages may be under way. Mailboxes forget what was acknowledged thirty days ago; older entries are not
 looked for there.
 
-A hub that `kopuro up --data-dir DIR` started with KOPURO_DATABASE_TEMPLATE set has no databases in DIR: set the
-variable here too.
+A hub that `kopuro up --data-dir DIR` started with KOPURO_DATABASE_TEMPLATE set has no databases in DIR: set
+the variable here too.
 
 Exit status: 0 all agree, 1 there are differences, 2 wrong use, 6 a database cannot be read.
 """

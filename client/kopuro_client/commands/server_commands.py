@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import typer
@@ -24,7 +24,7 @@ def add_placeholders(application: typer.Typer, *, taken: Collection[str]) -> Non
             )(_refusing(name))
 
 
-def _refusing(name: str) -> object:
+def _refusing(name: str) -> Callable[[], None]:
     def refuse() -> None:
         raise InvalidArgumentError(
             f"`kopuro {name}` belongs to the server, which is not installed here: "

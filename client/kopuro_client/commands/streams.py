@@ -92,10 +92,9 @@ def abandon_unwritable_streams() -> None:
 
     The interpreter flushes them once more when it ends, and would replace the exit status by 120.
     """
-    for stream in (sys.__stdout__, sys.__stderr__):
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 null = os.open(os.devnull, os.O_WRONLY)

@@ -43,7 +43,7 @@ VALUES = {
     "name": "union.example/witness",
     "directory": "export-files",
 }
-FILES = {
+FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",
     ("case", "seal"): "referral.json",
     ("key", "publish"): "key.json",
