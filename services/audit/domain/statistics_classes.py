@@ -6,10 +6,10 @@ row would be read as zero.
 
 A single small class would be known from it, so `combined` holds at least two classes and THRESHOLD persons:
 the smallest of the others join the small ones until it does. Any count of a small class, up to the row's own,
-then fits what is shown. Classes that all hold the most that is small do not stay among themselves.
+then fits what is shown. Classes that all hold the most that is small are joined by another.
 
-What this does not prevent: whoever knows these rules, and which classes occur, may conclude a small count from
-the smallest class that is shown, where that ties with the one that joined.
+What this does not prevent: whoever knows these rules, and which classes occur, may conclude a small count
+from the smallest class that is shown, where that ties with the one that joined.
 
 Classes are chosen by persons and not by units (a referral counts once for each need), so that a dimension has
 the same rows in every table.
@@ -60,7 +60,7 @@ def _small_classes(classes: Classes) -> set[str]:
     persons = set().union(*(classes[name] for name in found))
     for name in _rising(classes):
         # Whoever knows these rules knows that they were all small where no other class was needed.
-        all_at_most = sum(len(classes[one]) for one in found) == (THRESHOLD - 1) * len(found)
+        all_at_most = all(len(classes[one]) == THRESHOLD - 1 for one in found)
         if len(found) > 1 and len(persons) >= THRESHOLD and not all_at_most:
             break
         found.add(name)
