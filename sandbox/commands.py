@@ -49,7 +49,7 @@ def up(
             # Inside too: who is told that all is ready may stop us before `run` listens for it.
             hub.run()
     except (HubError, BrokerError, OSError) as error:
-        say(str(error))
+        _complain(str(error), as_json=as_json)
         raise typer.Exit(1) from None
     finally:
         hub.stop()
@@ -145,6 +145,13 @@ def discard_dead_letter(
 ) -> None:
     """Throw a message away for good."""
     _desk(data_dir, as_json=as_json).discard(consumer, message_id, number=number, sure=sure)
+
+
+def _complain(detail: str, *, as_json: bool) -> None:
+    from kopuro_client.commands.exit_codes import ExitCode
+    from kopuro_client.commands.report import failure
+
+    print(failure(ExitCode.FAULT, detail, as_json=as_json), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _desk(data_dir: Path | None, *, as_json: bool) -> Desk:

@@ -17,6 +17,8 @@ from contracts.errors import Refused, Unavailable
 from contracts.topology import hub_topology
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.printable import json_text
+from kopuro_client.commands.report import failure
 from runtime.messaging.dead_letters import DeadLetter, DeadLetters, EventSummary
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit_browser import RabbitBrowsers
@@ -139,7 +141,10 @@ class Desk:
             self._complain(error, ExitCode.UNAVAILABLE)
 
     def _complain(self, error: Exception, code: ExitCode) -> None:
-        self._out.note(f"kopuro: {error}")
+        if self._out.as_json and isinstance(error, Refused):
+            self._out.note(json_text(error.problem()))
+        else:
+            self._out.note(failure(code, str(error), as_json=self._out.as_json))
         raise typer.Exit(code) from None
 
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from kopuro_client.arguments import mapping
 from kopuro_client.errors import CaseError, FieldError, UnreadableError
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
-_CASE_FIELDS: Final = ("name", "phones", "safe_contact", "narrative", "documents")
+CASE_FIELDS: Final = ("name", "phones", "safe_contact", "narrative", "documents")
 _DOCUMENT_FIELDS: Final = ("name", "media_type", "content")
 
 
@@ -25,7 +26,7 @@ def check_case(case: Mapping[str, Any]) -> None:
     "documents": [{"name", "media_type", "content" (base64, RFC 4648 §4)}]}; all but the name may be
     left out. Raises CaseError with a pointer for everything that is wrong; no value is repeated.
     """
-    errors = tuple(_case_errors(case))
+    errors = tuple(_case_errors(mapping(case, "a case")))
     if errors:
         raise CaseError(errors)
 
@@ -57,7 +58,7 @@ def check_readable(case: Mapping[str, Any]) -> None:
 
 
 def _case_errors(case: Mapping[str, Any]) -> Iterator[FieldError]:
-    yield from _unknown(case, _CASE_FIELDS, "")
+    yield from _unknown(case, CASE_FIELDS, "")
     yield from _text(case.get("name"), "/name", 1, 300)
     yield from _text(case.get("narrative", ""), "/narrative", 0, 20_000)
     if case.get("safe_contact") is not None:

@@ -6,14 +6,22 @@ One method for each thing a partner, coordinator or auditor can do.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
 from kopuro_client.answers import json_lines, json_object
+from kopuro_client.arguments import entries, mapping, number, texts
 from kopuro_client.cases import check_case, check_readable
 from kopuro_client.connection import Connection
 from kopuro_client.discovery import Discovery, discover
-from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError, SealingError, UnreadableError
+from kopuro_client.errors import (
+    CaseError,
+    ClientError,
+    DefectError,
+    InvalidArgumentError,
+    SealingError,
+    UnreadableError,
+)
 from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import (
     Accepted,
@@ -129,11 +137,13 @@ class Kopuro:
             ),
         )
 
-    def submit_batch(self, submissions: Iterable[Submission]) -> list[BatchResult]:
+    def submit_batch(self, submissions: Iterable[Submission | Mapping[str, Any]]) -> list[BatchResult]:
         """Submit many at once: one result for each, in their order.
 
-        A refused one does not hold up the others. At most a thousand, and 8 MiB: RefusedError, all of them
-        together, for more.
+        A mapping is read as `Submission.of` reads it. A case that does not follow the contract raises
+        CaseError with pointers into the batch, such as `/1/case/name`; nothing is sent then. A refused one
+        does not hold up the others. At most a thousand, and 8 MiB: RefusedError, all of them together, for
+        more.
         """
         keys: dict[str | None, Jwk] = {}
 
@@ -143,8 +153,8 @@ class Kopuro:
             return keys[to]
 
         lines = [
-            json_body({**submission.body(key_for), "idempotency_key": submission.idempotency_key})
-            for submission in submissions
+            _batch_line(index, submission, key_for)
+            for index, submission in enumerate(entries(submissions, "the submissions"))
         ]
         if not lines:
             return []
@@ -267,7 +277,10 @@ class Kopuro:
         statement without one, together with the statement's place. To repeat a batch after a crash, send the
         same statements in the same order under the same key.
         """
-        lines = [json_body(_with_key(said, in_batch=idempotency_key is not None)) for said in statements]
+        lines = [
+            json_body(_with_key(mapping(said, "a statement"), in_batch=idempotency_key is not None))
+            for said in entries(statements, "the statements")
+        ]
         if not lines:
             return []
         url = self._at("intake", "submissions:batch")
@@ -282,7 +295,7 @@ class Kopuro:
         wait: how many seconds (to 30, rounded up) the hub may hold an empty answer. The page's `next` is
         null when no more messages are waiting; poll on with its `resume`.
         """
-        if not 0 <= wait <= LONGEST_WAIT:
+        if not 0 <= number(wait, "wait") <= LONGEST_WAIT:
             raise InvalidArgumentError(f"wait is 0 to {LONGEST_WAIT:.0f} seconds")
         params = {"after": after, "limit": limit, "wait": math.ceil(wait) or None}
         return cast(
@@ -316,7 +329,7 @@ class Kopuro:
 
     def acknowledge_all(self, message_ids: Iterable[str]) -> None:
         """Up to a thousand messages in one request. What is not in one's mailbox is passed over."""
-        if ids := list(message_ids):
+        if ids := texts(message_ids, "the message ids"):
             self._connection.post(self._at("delivery", "mailbox:acknowledge"), {"ids": ids}, repeatable=True)
 
     def sealed_case(self, referral_id: str) -> str:
@@ -495,16 +508,29 @@ class Kopuro:
         return cast(ExportPage, {"entries": entries, **last})
 
     def statistics(
-        self, by: Iterable[str], *, since: str | None = None, until: str | None = None
+        self, by: Iterable[str], *, since: str | None = None, until: str | None = None, exact: bool = False
     ) -> StatisticsTable:
-        """How many referrals, by one or two dimensions; figures under 5 are protected, and left out."""
-        params = {"by": ",".join(by), "from": since, "to": until}
+        """How many referrals, by one or two dimensions.
+
+        Small classes are combined and small figures withheld (both are marked), so that the table can be
+        published. exact: every figure as it is; for auditors and coordinators.
+        """
+        params = self._statistics_params(by, since, until, exact=exact)
         return cast(StatisticsTable, self._connection.get(self._at("audit", "statistics"), params))
 
-    def statistics_csv(self, by: Iterable[str], *, since: str | None = None, until: str | None = None) -> str:
-        """The same as CSV: an empty cell of a dimension is the sum over it."""
-        params = {"by": ",".join(by), "from": since, "to": until, "format": "csv"}
+    def statistics_csv(
+        self, by: Iterable[str], *, since: str | None = None, until: str | None = None, exact: bool = False
+    ) -> str:
+        """The same as CSV. An empty cell of a dimension is the sum over it; a withheld count is the word."""
+        params = {**self._statistics_params(by, since, until, exact=exact), "format": "csv"}
         return self._connection.content(self._at("audit", "statistics"), params).decode(errors="replace")
+
+    @staticmethod
+    def _statistics_params(
+        by: Iterable[str], since: str | None, until: str | None, *, exact: bool
+    ) -> dict[str, str | None]:
+        named = ",".join(texts(by, "the dimensions"))
+        return {"by": named, "from": since, "to": until, "exact": "true" if exact else None}
 
     def counted(
         self,
@@ -516,7 +542,7 @@ class Kopuro:
     ) -> Iterator[CountedReferral]:
         """As an auditor: the referrals a figure counts, and the log's entries that say so."""
         url = self._at("audit", "statistics", "entries")
-        params = {**values, "from": since, "to": until, "limit": limit}
+        params = {**mapping(values, "the values"), "from": since, "to": until, "limit": limit}
         return following(
             lambda after: cast(
                 "Page[CountedReferral]", self._connection.page(url, {**params, "after": after})
@@ -558,3 +584,16 @@ def _with_key(statement: Mapping[str, Any], *, in_batch: bool) -> Mapping[str, A
     if in_batch or statement.get("idempotency_key") is not None:
         return statement
     return {**statement, "idempotency_key": new_idempotency_key()}
+
+
+def _batch_line(
+    index: int, submission: Submission | Mapping[str, Any], key_for: Callable[[str | None], Jwk]
+) -> bytes:
+    """A line of a batch. index: its place, from 0, which InvalidArgumentError and CaseError name."""
+    try:
+        read = submission if isinstance(submission, Submission) else Submission.of(submission)
+        return json_body({**read.body(key_for), "idempotency_key": read.idempotency_key})
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"submission {index + 1}: {error}") from error
+    except CaseError as error:
+        raise error.below(f"/{index}/case") from error

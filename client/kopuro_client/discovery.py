@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from kopuro_client.answers import json_object
+from kopuro_client.arguments import text
 from kopuro_client.errors import DefectError, InvalidArgumentError
 from kopuro_client.records import Jwk
 from kopuro_client.transport import Request, Transport
@@ -35,9 +36,12 @@ class Discovery:
             root = self.services[service].rstrip("/")
         except KeyError as error:
             raise DefectError(f"the hub's discovery document names no {service} service") from error
-        if any(part in ("", ".", "..") for part in path):
+        if any(text(part, "an identifier") in ("", ".", "..") for part in path):
             raise InvalidArgumentError("an identifier is never empty, nor a step of a path")
-        return "/".join([root, *(quote(part, safe=":") for part in path)])
+        try:
+            return "/".join([root, *(quote(part, safe=":") for part in path)])
+        except UnicodeEncodeError as error:
+            raise InvalidArgumentError("an identifier holds what is not Unicode text") from error
 
 
 def discover(transport: Transport, url: str) -> Discovery:

@@ -87,11 +87,23 @@ class SealingError(ClientError):
 
 
 class CaseError(SealingError):
-    """The case does not follow the contract. errors: what is wrong, and where."""
+    """The case does not follow the contract. errors: what is wrong, and where.
 
-    def __init__(self, errors: tuple[FieldError, ...]) -> None:
-        super().__init__("; ".join(f"{e.pointer or '/'}: {e.detail}" for e in errors))
+    Pointers start at the case; `below` moves them into the document that holds it. summary: a sentence
+    without the errors.
+    """
+
+    def __init__(
+        self, errors: tuple[FieldError, ...], *, summary: str = "the case does not follow the contract"
+    ) -> None:
+        super().__init__("; ".join(f"{e.pointer or 'the case'}: {e.detail}" for e in errors))
         self.errors = errors
+        self.summary = summary
+
+    def below(self, pointer: str) -> CaseError:
+        """The same error with every pointer below this one, such as `/case`."""
+        moved = (FieldError(pointer=pointer + e.pointer, detail=e.detail) for e in self.errors)
+        return CaseError(tuple(moved), summary=self.summary)
 
 
 class UnreadableError(SealingError):

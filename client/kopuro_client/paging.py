@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
+from kopuro_client.arguments import number
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Message, Page
 
@@ -40,7 +41,9 @@ def watching(
 
     Ends only when none has come for `give_up_after` seconds (never, for None).
     """
-    if wait < SHORTEST_WAIT:
+    if give_up_after is not None:
+        number(give_up_after, "give_up_after")
+    if number(wait, "wait") < SHORTEST_WAIT:
         raise InvalidArgumentError(f"a watch waits at least {SHORTEST_WAIT:.0f} second at a time")
     last = clock()
     while True:

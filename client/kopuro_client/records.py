@@ -318,10 +318,13 @@ class ExportPage(TypedDict):
 
 
 class StatisticsFigure(TypedDict):
-    """values: by dimension; one that is not named is summed over. Seconds from submission to an answer."""
+    """values: by dimension; one that is not named is summed over, and `combined` is every class without a row
+    of its own. count: None where it is withheld. Seconds from submission to an answer.
+    """
 
     values: dict[str, str]
-    count: int
+    count: int | None
+    withheld: bool
     answered_median_seconds: int | None
     answered_p90_seconds: int | None
 
@@ -335,6 +338,8 @@ StatisticsTable = TypedDict(
         "to": str | None,
         "unit": str,
         "figures": list[StatisticsFigure],
+        "combined": dict[str, list[str]],
+        "exact": bool,
         "withheld": bool,
         "log_size": int,
     },

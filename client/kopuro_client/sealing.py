@@ -17,6 +17,7 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
+from kopuro_client.arguments import text
 from kopuro_client.errors import SealingError, UnreadableError, WrongKeyError
 from kopuro_client.records import Jwk
 
@@ -90,7 +91,7 @@ def open_sealed(sealed: str, private_jwk: Mapping[str, Any]) -> dict[str, Any]:
     key = _key(private_jwk)
     if not key.is_private:
         raise SealingError("only a private key opens a case; this key is public")
-    if len(sealed) > MAX_SEALED:
+    if len(text(sealed, "a sealed case")) > MAX_SEALED:
         raise _unreadable(f"the sealed case is longer than the {MAX_SEALED} characters allowed")
     try:
         _check_header(_header(sealed), key.thumbprint())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
+from kopuro_client.arguments import mapping, text
 from kopuro_client.cases import check_case
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Jwk
@@ -32,7 +33,34 @@ class Submission:
     sealed: str | None = field(default=None, repr=False)  # a compact JWE
     idempotency_key: str = field(default_factory=new_idempotency_key)  # printable ASCII
 
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """The submission in a document as the command reads it and a batch line has it.
+
+        document: the facts, with a member "case" (an object that is to be sealed, or the text of a sealed
+        case) and perhaps a member "idempotency_key". Raises InvalidArgumentError.
+        """
+        facts = dict(mapping(document, "a submission"))
+        case = facts.pop("case", None)
+        key = facts.pop("idempotency_key", None)
+        if not isinstance(case, (Mapping, str)):
+            raise InvalidArgumentError(
+                'the referral lacks its "case": an object, or the text of a sealed case'
+            )
+        return cls(
+            facts=facts,
+            case=None if isinstance(case, str) else case,
+            sealed=case if isinstance(case, str) else None,
+            idempotency_key=new_idempotency_key() if key is None else key,
+        )
+
     def __post_init__(self) -> None:
+        mapping(self.facts, "the facts")
+        text(self.idempotency_key, "an idempotency key")
+        if self.case is not None:
+            mapping(self.case, "a case")
+        if self.sealed is not None:
+            text(self.sealed, "a sealed case")
         if (self.case is None) == (self.sealed is None):
             raise InvalidArgumentError("a submission needs a case or a sealed case, and not both")
         if "case" in self.facts:

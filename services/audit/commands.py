@@ -6,7 +6,6 @@ Loaded at every start of the command, so the work is imported only when it is as
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +35,5 @@ def reconcile(
     try:
         urls = database_urls(data_dir, os.environ)
     except ValueError as error:
-        print(f"kopuro: {error}", file=sys.stderr)  # noqa: T201 - what the command says when misused
-        raise typer.Exit(2) from None
+        raise typer.BadParameter(str(error), param_hint="--data-dir") from None
     raise typer.Exit(run(urls, settled_seconds=settled, as_json=as_json))

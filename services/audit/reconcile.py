@@ -7,7 +7,10 @@ Reads only, beside running services. What moved within the last minute (`--settl
 messages may be under way. Mailboxes forget what was acknowledged thirty days ago; older entries are not
 looked for there.
 
-Exit status: 0 all agree, 1 there are differences, 2 wrong use, 3 a database cannot be read.
+A hub that `kopuro up --data-dir DIR` started with KOPURO_DATABASE_TEMPLATE set has no databases in DIR: set
+the variable here too.
+
+Exit status: 0 all agree, 1 there are differences, 2 wrong use, 6 a database cannot be read.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from services.audit.adapters.service_states import SERVICES, ServiceStates, open
 from services.audit.domain.reconciliation import Difference, LogEntry, differences, directory_differences
 
 PAGE: Final = 500
+# The `kopuro` command's status for what does not answer; 3 would be a refusal there.
+UNREADABLE: Final = 6
 FORGOTTEN_AFTER: Final = dt.timedelta(days=29)
 # What delivery puts into mailboxes as it was published; a letter's notice and a receipt have no entry.
 DELIVERED: Final = frozenset(
@@ -124,8 +129,8 @@ def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> in
             found += 1
             _write(_line(difference, as_json))
     except SQLAlchemyError as error:
-        sys.stderr.write(f"reconcile: a database cannot be read: {type(error).__name__}\n")
-        return 3
+        sys.stderr.write(unreadable(error, as_json=as_json) + "\n")
+        return UNREADABLE
     if as_json:
         _write(json.dumps({**asdict(compared), "differences": found}))
     else:
@@ -150,14 +155,39 @@ def _write(line: str) -> None:
 
 
 def database_urls(data_dir: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Where each service's database is. Raises ValueError when nothing says so."""
-    if data_dir is not None:
-        folder = data_dir.resolve() / "data"
-        return {service: sqlite_url(folder / f"{service}.sqlite") for service in SERVICES}
+    """Where each service's database is, by the rules of `kopuro up`.
+
+    Raises ValueError where nothing says so, where the directory lacks a database, and where both the
+    directory and KOPURO_DATABASE_TEMPLATE could be meant.
+    """
     template = environment.get("KOPURO_DATABASE_TEMPLATE")
+    files = {} if data_dir is None else {s: data_dir.resolve() / "data" / f"{s}.sqlite" for s in SERVICES}
+    missing = [service for service, file in files.items() if not file.is_file()]
+    if files and not template and missing:
+        raise ValueError(
+            f"{data_dir} holds no database of {', '.join(missing)}; if its hub was started with "
+            "KOPURO_DATABASE_TEMPLATE, set that here too"
+        )
+    if files and template and len(missing) < len(files):
+        raise ValueError(
+            f"{data_dir} holds databases, and KOPURO_DATABASE_TEMPLATE names others: "
+            "unset it, or leave out --data-dir"
+        )
+    if files and not template:
+        return {service: sqlite_url(file) for service, file in files.items()}
     if not template or "{service}" not in template:
         raise ValueError("name a --data-dir, or set KOPURO_DATABASE_TEMPLATE with {service} in it")
     return {service: template.replace("{service}", service) for service in SERVICES}
+
+
+def unreadable(error: SQLAlchemyError, *, as_json: bool) -> str:
+    """What is told of a database that cannot be read; never its address, which may hold a password."""
+    cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()
+    detail = f"a database cannot be read: {cause[0] if cause else type(error).__name__}"
+    if not as_json:
+        return f"reconcile: {detail}"
+    problem = {"type": "urn:kopuro:command:cannot-connect", "title": "Cannot connect", "detail": detail}
+    return json.dumps({**problem, "exit_status": UNREADABLE})
 
 
 def main(arguments: list[str] | None = None) -> int:

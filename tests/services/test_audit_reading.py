@@ -101,6 +101,12 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
         rows = list(csv.reader(hub.get("/v1/statistics", by="sex", format="csv").text.splitlines()))
         assert rows[0] == ["sex", "count", "answered_median_seconds", "answered_p90_seconds"]
         assert rows[1][:2] == ["female", "5"]
+        narrow = {"by": "sex,need", "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+        assert hub.get("/v1/statistics", **narrow).json()["figures"][0]["withheld"]
+        assert hub.get("/v1/statistics", **narrow, format="csv").text.splitlines()[1] == ",,withheld,,"
+        for role, status in (("auditor", 200), ("coordinator", 200), ("operator", 403)):
+            assert hub.get("/v1/statistics", by="need,region", exact="true", role=role).status_code == status
+        assert hub.get("/v1/statistics/entries", sex="combined").status_code == 400
         counted = hub.get("/v1/statistics/entries", sex="female", limit=3).json()
         assert [item["referral_id"] for item in counted["items"]] == referrals[:3]
         rest = hub.get("/v1/statistics/entries", sex="female", after=counted["next"]).json()
@@ -112,6 +118,7 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
             "by=sex,sex",
             "by=sex,region,need",
             "by=sex&format=xml",
+            "by=sex&exact=yes",
             "by=sex&from=now",
         ):
             assert hub.get(f"/v1/statistics?{wrong}").status_code == 400, wrong

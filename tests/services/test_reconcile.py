@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from contracts.envelope import Envelope
+from kopuro_client.commands import ExitCode, main
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
@@ -279,8 +280,42 @@ def test_it_cannot_write(hub: HubOnDisk) -> None:
 
 def test_a_data_directory_is_that_of_a_hub_that_kopuro_up_started(tmp_path: Path) -> None:
     files = HubFiles(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in SERVICES:
+        files.database(name).touch()
     expected = {name: f"sqlite:///{files.database(name)}" for name in SERVICES}
-    assert reconcile.database_urls(tmp_path, {"KOPURO_DATABASE_TEMPLATE": "x://{service}"}) == expected
+    assert reconcile.database_urls(tmp_path, {}) == expected
+
+
+def test_template_counts_for_a_data_directory_without_databases(tmp_path: Path) -> None:
+    template = {"KOPURO_DATABASE_TEMPLATE": "x://{service}"}
+    assert reconcile.database_urls(tmp_path, template) == {name: f"x://{name}" for name in SERVICES}
+
+
+def test_directory_and_template_that_both_could_be_meant_are_refused(tmp_path: Path) -> None:
+    files = HubFiles(tmp_path)
+    (tmp_path / "data").mkdir()
+    files.database("audit").touch()
+    with pytest.raises(ValueError, match="names others"):
+        reconcile.database_urls(tmp_path, {"KOPURO_DATABASE_TEMPLATE": "x://{service}"})
+    with pytest.raises(ValueError, match="holds no database of intake"):
+        reconcile.database_urls(tmp_path, {})
+
+
+def test_command_on_a_hub_without_databases_says_so_with_the_status_of_wrong_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
+    for options in ([], ["--json"]):
+        assert main(["audit", "reconcile", "--data-dir", str(tmp_path), *options]) == ExitCode.USAGE
+        assert "KOPURO_DATABASE_TEMPLATE" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", "postgresql+psycopg2://u:secret@127.0.0.1:1/{service}")
+    for options in ([], ["--json"]):
+        assert main(["audit", "reconcile", "--data-dir", str(tmp_path), *options]) == ExitCode.CANNOT_CONNECT
+        err = capsys.readouterr().err
+        assert "refused" in err
+        assert "secret" not in err
+        assert "OperationalError" not in err
 
 
 def test_misused_or_unreadable_it_says_so(
@@ -290,5 +325,10 @@ def test_misused_or_unreadable_it_says_so(
     with pytest.raises(SystemExit) as left:
         reconcile.main([])
     assert left.value.code == 2
-    assert reconcile.main(["--data-dir", str(tmp_path / "nowhere")]) == 3
+    with pytest.raises(SystemExit) as left:
+        reconcile.main(["--data-dir", str(tmp_path / "nowhere")])
+    assert left.value.code == 2
+    assert "holds no database" in capsys.readouterr().err
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{tmp_path}/nowhere/{{service}}.sqlite")
+    assert reconcile.main([]) == ExitCode.CANNOT_CONNECT
     assert "cannot be read" in capsys.readouterr().err

@@ -1,11 +1,13 @@
-"""The `kopuro` command. Data goes to stdout, everything else to stderr; exit codes: `ExitCode`."""
+"""The `kopuro` command. Data goes to stdout, everything else to stderr; exit statuses: `ExitCode`."""
 
 from __future__ import annotations
 
-import io
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,32 +27,89 @@ from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.export import export
 from kopuro_client.commands.history import bundle, checkpoint, history, log_key
 from kopuro_client.commands.plugins import GROUP, add_plugins
-from kopuro_client.commands.printable import json_text, printable
+from kopuro_client.commands.printable import printable
+from kopuro_client.commands.report import failure, report
+from kopuro_client.commands.server_commands import add_placeholders
 from kopuro_client.commands.session import connected
 from kopuro_client.commands.statistics import statistics
 from kopuro_client.commands.story import story
-from kopuro_client.errors import CaseError, ClientError, RefusedError
+from kopuro_client.commands.streams import abandon_unwritable_streams, require_stdout, standard_streams
+from kopuro_client.errors import ClientError, InvalidArgumentError
 
 __all__ = ["ExitCode", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its ExitCode.
+    """Run the command and return its ExitCode. No traceback is printed, unless KOPURO_TRACEBACK is set.
 
     arguments: without the program's name; None: those of the process.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # names are Cyrillic, whatever the locale says
     given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
     try:
-        _application()(given, prog_name="kopuro")
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else ExitCode.OK
+        with standard_streams():
+            code = _status_of(given, as_json=as_json)
+    except KeyboardInterrupt:  # a second Ctrl-C, while the first was being dealt with
+        code = ExitCode.INTERRUPTED
+    abandon_unwritable_streams()
+    return code
+
+
+def _status_of(given: list[str], *, as_json: bool) -> int:
+    """Runs the command; what fails is on stderr when this returns."""
+    try:
+        require_stdout()
+        code = _run(given, as_json=as_json)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
     except ClientError as error:
-        _complain(_report(error, as_json="--json" in given))
+        _complain(report(error, as_json=as_json))
         return exit_code_of(error)
-    return ExitCode.OK
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        _complain(failure(ExitCode.USAGE, f"{where}{error.strerror or error}", as_json=as_json))
+        return ExitCode.USAGE
+    except Exception as error:  # noqa: BLE001 - a traceback would show cases and secrets
+        if os.environ.get("KOPURO_TRACEBACK"):
+            traceback.print_exception(error)
+        _complain(failure(ExitCode.FAULT, _fault(error), as_json=as_json))
+        return ExitCode.FAULT
+    if code == ExitCode.INTERRUPTED:
+        _complain(failure(ExitCode.INTERRUPTED, "interrupted", as_json=as_json))
+    return code
+
+
+def _run(given: list[str], *, as_json: bool) -> int:
+    """The exit status. With --json what is wrong in the command line raises InvalidArgumentError."""
+    try:
+        # Typer prints its own errors unless it is told not to; it returns the status of a typer.Exit then.
+        status = _application()(given, prog_name="kopuro", standalone_mode=not as_json)
+    except SystemExit as exit_:
+        status = exit_.code
+        if isinstance(status, str):
+            _complain(f"kopuro: {status}")
+            return ExitCode.FAULT
+    except typer.TyperException as error:
+        raise InvalidArgumentError(_sentence(error)) from error
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    return status if isinstance(status, int) else ExitCode.OK
+
+
+def _sentence(error: typer.TyperException) -> str:
+    described = getattr(error, "format_message", None)
+    return str(described() if callable(described) else error)
+
+
+def _fault(error: Exception) -> str:
+    """Where the fault is. Its message is left out: it may hold a part of a case."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return (
+        f"this is a fault of the command itself ({type(error).__name__} at {place}); "
+        "KOPURO_TRACEBACK=1 shows more"
+    )
 
 
 def _application() -> typer.Typer:
@@ -83,7 +142,8 @@ def _application() -> typer.Typer:
     application.command("checkpoint")(connected(checkpoint, anonymous=True))
     application.command("log-key")(connected(log_key, anonymous=True))
     taken = {*groups, "history", "story", "statistics", "export", "bundle", "checkpoint", "log-key"}
-    add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
+    added = add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
+    add_placeholders(application, taken={*taken, *added})
     return application
 
 
@@ -104,17 +164,6 @@ def _root(
 def _print_version() -> None:
     typer.echo(version("kopuro-client"))
     raise typer.Exit
-
-
-def _report(error: ClientError, *, as_json: bool) -> str:
-    if as_json and isinstance(error, RefusedError):
-        return json_text(error.problem.as_json())
-    lines = [f"kopuro: {error}"]
-    if isinstance(error, RefusedError):
-        lines = [f"kopuro: refused: {error} [{error.type}]"]
-    if isinstance(error, RefusedError | CaseError):
-        lines += [f"  {entry.pointer or '/'}: {entry.detail}" for entry in error.errors]
-    return "\n".join(lines)
 
 
 def _complain(text: str) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from kopuro_client.commands.printable import printable
-from kopuro_client.commands.referral import REFERRAL, read_submission
+from kopuro_client.cases import CASE_FIELDS
+from kopuro_client.commands.documents import rows, save_documents
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.printable import json_text
+from kopuro_client.commands.referral import REFERRAL, case_in_document, read_submission
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import show_submitted
 from kopuro_client.errors import InvalidArgumentError
@@ -29,32 +34,52 @@ def show(
     sealed: Annotated[
         bool, typer.Option("--sealed", help="With --json: the API's answer, the case still sealed.")
     ] = False,
+    save_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-documents",
+            metavar="DIR",
+            help="Write the documents to this directory, as new files that only you can read.",
+        ),
+    ] = None,
 ) -> None:
     """Open the case of a referral you accepted. It is opened here: nobody else can read it."""
+    if sealed and save_to is not None:
+        raise InvalidArgumentError("--save-documents needs the opened case: leave out --sealed")
     if sealed:
         session.out.document({"referral_id": referral, "case": session.hub.sealed_case(referral)})
         return
     case = session.hub.case(referral)
     if session.out.as_json:
         session.out.document({"referral_id": referral, "case": case})
-        return
-    session.out.fields(
+    else:
+        _show_case(session.out, case)
+    if save_to is not None:
+        for file in save_documents(case, save_to):
+            session.out.note(f"saved {file}")
+
+
+def _show_case(out: Output, case: Mapping[str, Any]) -> None:
+    """Every member: the sender may have used fields that this version does not know."""
+    out.fields(
         [
             ("name", case.get("name")),
             ("phones", case.get("phones")),
             ("safe contact", case.get("safe_contact")),
+            *((name, _unknown(value)) for name, value in case.items() if name not in CASE_FIELDS),
         ]
     )
     if case.get("narrative"):
-        session.out.blank()
-        session.out.text(printable(case["narrative"]))
-    documents = [entry for entry in case.get("documents") or [] if isinstance(entry, dict)]
-    if documents:
-        session.out.blank()
-        session.out.table(
-            ("document", "kind"),
-            ((entry.get("name"), entry.get("media_type")) for entry in documents),
-        )
+        out.blank()
+        out.text(case["narrative"])
+    if case.get("documents"):
+        out.blank()
+        out.table(("document", "kind", "bytes", "other fields"), rows(case["documents"]))
+
+
+def _unknown(value: object) -> object:
+    """A nested value as JSON, which a person can read without knowing its shape."""
+    return json_text(value) if isinstance(value, (dict, list)) else value
 
 
 def seal(
@@ -68,7 +93,9 @@ def seal(
     facts, case, _ = read_submission(file)
     if case is None:
         raise InvalidArgumentError("the case is sealed already")
-    session.out.document({**facts, "case": session.hub.seal(case, to=facts.get("to"))})
+    with case_in_document():
+        sealed = session.hub.seal(case, to=facts.get("to"))
+    session.out.document({**facts, "case": sealed})
 
 
 def unreadable(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
+from kopuro_client.commands.input_file import read_json
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Jwk
 
@@ -36,6 +36,8 @@ def from_file(path: Path, name: str) -> Identity:
     """
     document = read_json(path)
     organizations = document.get("organizations", {})
+    if not isinstance(organizations, dict):
+        raise InvalidArgumentError(f'"organizations" in {path} is not a JSON object')
     entry = document.get(name) if name in STAFF else organizations.get(name)
     if not isinstance(entry, dict):
         raise InvalidArgumentError(f"{path} holds no credentials of {name}")
@@ -55,19 +57,6 @@ def from_environment(environment: Mapping[str, str], sealing_key: Path | None) -
     if not entry["client_id"] and not entry["client_secret"]:
         return None
     return _identity(entry, organization=None, source="the environment")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises InvalidArgumentError; the message never repeats content."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidArgumentError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgumentError(f"{path} is not JSON") from error
-    if not isinstance(value, dict):
-        raise InvalidArgumentError(f"{path} does not hold a JSON object")
-    return value
 
 
 def _identity(entry: Mapping[str, Any], *, organization: str | None, source: str) -> Identity:

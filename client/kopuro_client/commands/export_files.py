@@ -11,7 +11,9 @@ the first file.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable, Mapping
 from hashlib import file_digest
 from itertools import chain
@@ -30,7 +32,11 @@ _KINDS: Final[Mapping[str, Any]] = {"size": int, "checkpoint": str, "next": str 
 
 
 class Export:
-    """The export in a directory. Raises InvalidArgumentError for one that is something else, or damaged."""
+    """The export in a directory.
+
+    Raises InvalidArgumentError for a directory that holds something else, a damaged export, or that cannot be
+    read or written.
+    """
 
     def __init__(self, directory: Path, asked: Mapping[str, str]) -> None:
         """asked: what is exported, and as what; it must be what an earlier run asked for."""
@@ -44,12 +50,23 @@ class Export:
             "next": None,
             "complete": False,
         }
-        if (directory / MANIFEST).exists():
-            self._resume(asked)
-        elif directory.exists() and any(not _is_left_over(file) for file in directory.iterdir()):
-            raise InvalidArgumentError(f"{directory} is not empty, and holds no export")
-        for file in directory.glob(f"{INCOMING}*"):
-            file.unlink(missing_ok=True)  # of a run that was killed
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            found = list(directory.iterdir())
+            if not os.access(
+                directory, os.W_OK | os.X_OK
+            ):  # before anything is asked, for asking is on record
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if any(file.name == MANIFEST for file in found):
+                self._resume(asked)
+            elif not all(_is_left_over(file) for file in found):
+                raise InvalidArgumentError(f"{directory} is not empty, and holds no export")
+            for file in filter(_is_left_over, found):
+                file.unlink(missing_ok=True)  # of a run that was killed
+        except FileExistsError as error:
+            raise InvalidArgumentError(f"{directory} is not a directory") from error
+        except OSError as error:
+            raise InvalidArgumentError(f"{directory} cannot be used: {error.strerror}") from error
 
     @property
     def is_complete(self) -> bool:

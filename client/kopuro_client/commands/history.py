@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
-from kopuro_client.commands.new_file import write_new
+from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session
 
@@ -76,9 +76,10 @@ def bundle(
     ] = None,
 ) -> None:
     """Export a referral's history with its proofs, for `kopuro verify bundle`."""
-    content = session.hub.bundle(referral)
     file = Path(f"{referral}.json") if output is None else output
-    write_new(file, content)
+    with new_file(file) as write:  # before anything is asked, for an export is on record
+        content = session.hub.bundle(referral)
+        write(content)
     if session.out.as_json:
         session.out.document({"file": str(file), "bytes": len(content)})
     else:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.credentials import read_json
+from kopuro_client.commands.input_file import read_json
+from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.sealing import generate_key, public_key
 
 
@@ -29,13 +28,7 @@ def generate(
 ) -> None:
     """Make a sealing key: the private half to FILE, the public half to stdout."""
     key = generate_key()
-    try:
-        # Nobody else may read it, not even for the moment between making the file and closing it to them.
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be written: {error.strerror}") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(json_text(key) + "\n")
+    write_new(file, (json_text(key) + "\n").encode())
     Output(as_json=True).document(public_key(key))
 
 

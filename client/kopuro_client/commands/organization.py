@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.credentials import read_json
+from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.session import Session, connected
 
 _ORGANIZATION = Annotated[str, typer.Argument(help="The organisation's id, such as kg.osh-legal-aid.")]

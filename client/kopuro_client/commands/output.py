@@ -44,8 +44,8 @@ class Output:
 
     def __init__(self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.as_json = as_json
-        self._stdout = stdout or sys.stdout
-        self._stderr = stderr or sys.stderr
+        self._stdout = sys.stdout if stdout is None else stdout
+        self._stderr = sys.stderr if stderr is None else stderr
         self._terminal = self._stdout.isatty()
         # Rich would look at FORCE_COLOR and the like; whether this is a terminal decides, and nothing else.
         self._console = (

@@ -22,8 +22,8 @@ def add_plugins(
     *,
     taken: Collection[str],
     complain: Callable[[str], None],
-) -> None:
-    """Add what can be added.
+) -> frozenset[str]:
+    """Add what can be added, and return its names.
 
     A plug-in that cannot is left out with one complaint; the rest works on.
 
@@ -44,6 +44,7 @@ def add_plugins(
             continue
         names.add(entry_point.name)
         application.add_typer(commands)
+    return frozenset(names - set(taken))
 
 
 def _commands(entry_point: EntryPoint) -> typer.Typer:

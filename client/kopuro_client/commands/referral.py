@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-from kopuro_client.commands.credentials import read_json
 from kopuro_client.commands.explanation import show_decisions
+from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import CaseError, InvalidArgumentError
 
 REFERRAL = Annotated[str, typer.Argument(metavar="REFERRAL", help="The referral's id.")]
 
@@ -58,7 +57,8 @@ def submit(
             "each sealing is different, so a repetition would be another body: "
             "seal first with `kopuro case seal`"
         )
-    accepted = session.hub.submit(facts, case=case, sealed=sealed, idempotency_key=idempotency_key)
+    with case_in_document():
+        accepted = session.hub.submit(facts, case=case, sealed=sealed, idempotency_key=idempotency_key)
     show_submitted(session.out, accepted, "submitted: the referral is recorded and on its way")
 
 
@@ -172,7 +172,7 @@ def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, s
 
     Raises InvalidArgumentError.
     """
-    document = _from_stdin() if file == "-" else read_json(Path(file))
+    document = read_json_or_stdin(file)
     case = document.pop("case", None)
     if isinstance(case, dict):
         return document, case, None
@@ -181,14 +181,13 @@ def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, s
     raise InvalidArgumentError('the referral lacks its "case": an object, or the text of a sealed case')
 
 
-def _from_stdin() -> dict[str, Any]:
+@contextmanager
+def case_in_document() -> Iterator[None]:
+    """Moves the pointers of a CaseError to where the document has its case."""
     try:
-        value = json.loads(sys.stdin.buffer.read())
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgumentError("stdin is not JSON") from error
-    if not isinstance(value, dict):
-        raise InvalidArgumentError("stdin does not hold a JSON object")
-    return value
+        yield
+    except CaseError as error:
+        raise error.below("/case") from error
 
 
 def _other_party(session: Session, referral_id: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -15,7 +16,7 @@ import typer
 from kopuro_client.client import Kopuro
 from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
 from kopuro_client.commands.output import Output
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError
 from kopuro_client.retrying import RetryPolicy
 from kopuro_client.transport import Transport
 
@@ -61,7 +62,8 @@ def connected(
             transport=Transport(retry=RetryPolicy.lasting(), notice=out.note) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization)
-            command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
+            with _contracted_answers():
+                command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     shared = list(inspect.signature(_shared_options, eval_str=True).parameters.values())
@@ -70,6 +72,21 @@ def connected(
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return run
+
+
+@contextmanager
+def _contracted_answers() -> Iterator[None]:
+    """Raises DefectError where a command trips over the hub's JSON, whose members it takes as contracted."""
+    try:
+        yield
+    except ClientError:
+        raise  # some are ValueErrors too
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if os.environ.get("KOPURO_TRACEBACK"):
+            raise
+        raise DefectError(
+            f"the hub's answer does not follow its contract ({type(error).__name__})"
+        ) from error
 
 
 def _shared_options(

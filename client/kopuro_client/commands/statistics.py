@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import InvalidArgumentError
+
+MOST_NAMED: Final = 12
+WITHHELD: Final = "withheld"
 
 
 def statistics(
@@ -28,22 +31,37 @@ def statistics(
     ] = None,
     until: Annotated[str | None, typer.Option("--to", help="Submitted before this time (RFC 3339).")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="With --by: small figures too. For auditors and coordinators, not to publish."
+        ),
+    ] = False,
 ) -> None:
-    """Count referrals. Figures under 5 are left out, and so are those that would give them away."""
+    """Count referrals, as a table that can be published.
+
+    Classes under 5 are combined in one row, and figures under 5 are marked as withheld, with those that would
+    give them away.
+    """
     if (by is None) == (not trace):
         raise InvalidArgumentError("give either --by or --trace")
+    if trace and (as_csv or exact):
+        raise InvalidArgumentError("--csv and --exact go with --by")
     if trace:
         _trace(session, _values(trace), since, until)
     elif by is not None:
-        _show(session, by.split(","), since, until, as_csv=as_csv)
+        _show(session, by.split(","), since, until, as_csv=as_csv, exact=exact)
 
 
-def _show(session: Session, by: list[str], since: str | None, until: str | None, *, as_csv: bool) -> None:
+def _show(
+    session: Session, by: list[str], since: str | None, until: str | None, *, as_csv: bool, exact: bool
+) -> None:
     out = session.out
     if as_csv:
-        out.text(session.hub.statistics_csv(by, since=since, until=until).replace("\r\n", "\n").rstrip("\n"))
+        content = session.hub.statistics_csv(by, since=since, until=until, exact=exact)
+        out.text(content.replace("\r\n", "\n").rstrip("\n"))
         return
-    table = session.hub.statistics(by, since=since, until=until)
+    table = session.hub.statistics(by, since=since, until=until, exact=exact)
     if out.as_json:
         out.document(table)
         return
@@ -53,15 +71,22 @@ def _show(session: Session, by: list[str], since: str | None, until: str | None,
         (
             (
                 *(figure["values"].get(name, "all") for name in by),
-                figure["count"],
+                WITHHELD if figure["count"] is None else figure["count"],
                 _span(figure["answered_median_seconds"]),
                 _span(figure["answered_p90_seconds"]),
             )
             for figure in table["figures"]
         ),
     )
+    for name, classes in table["combined"].items():
+        held = (
+            ", ".join(classes) if 0 < len(classes) <= MOST_NAMED else "all classes without a row of their own"
+        )
+        out.note(f"{name} combined: {held}")
     if table["withheld"]:
-        out.note("figures under 5, and those that would give them away, are left out")
+        out.note("withheld: figures under 5, and those that would give them away")
+    if table["exact"]:
+        out.note("exact figures: small ones can point to a person; do not publish them")
     out.note(f"counted from the log's first {table['log_size']} entries")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import story_pdf
-from kopuro_client.commands.new_file import write_new
+from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.session import Session
 
 
@@ -40,8 +40,9 @@ def story(
     """Tell what happened to a referral, for people to read. A party to it reads its own part."""
     if pdf is not None:
         story_pdf.require()  # what is missing is said before anything is asked, for asking is on record
-        content = story_pdf.story_pdf(session.hub.story_document(referral, language=language.value))
-        write_new(pdf, content)
+        with new_file(pdf) as write:
+            content = story_pdf.story_pdf(session.hub.story_document(referral, language=language.value))
+            write(content)
         if session.out.as_json:
             session.out.document({"file": str(pdf), "bytes": len(content)})
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from kopuro_client.commands.input_file import read_text
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tlog.checkpoint import Checkpoint
 from kopuro_client.tlog.errors import TlogError, UntrustedError
@@ -70,21 +72,5 @@ def trust_in(origin: str, given: Policy, memory: Memory, *, named: Callable[[], 
 
 def read_key(text_or_file: str) -> VerifierKey:
     """A verifier key, or the one in a file of that name. Raises TlogError, InvalidArgumentError."""
-    is_key = "+" in text_or_file and not Path(text_or_file).is_file()
+    is_key = "+" in text_or_file and not os.path.isfile(text_or_file)
     return VerifierKey.parse(text_or_file if is_key else read_text(Path(text_or_file)).strip())
-
-
-def read_text(file: Path) -> str:
-    """Raises InvalidArgumentError."""
-    try:
-        return read_file(file).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidArgumentError(f"{file} is not UTF-8 text") from error
-
-
-def read_file(file: Path) -> bytes:
-    """Raises InvalidArgumentError."""
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from error

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import verdict
+from kopuro_client.commands.input_file import read_bytes
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.trust import Trust, given_policy, read_file, trust_in
+from kopuro_client.commands.trust import Trust, given_policy, trust_in
 from kopuro_client.discovery import WELL_KNOWN, discover
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tlog.bundle import Bundle, BundledEntry
@@ -68,7 +69,7 @@ def bundle(
     """Verify a referral's bundle, offline: every entry, proof, signature and opened content."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
-    content = read_file(file)
+    content = read_bytes(file)
     with verdict.judged(out):
         read = Bundle.parse(content)
         trust = trust_in(read.origin, given, _memory(state), named=lambda: read.log_key)
@@ -121,7 +122,7 @@ def log(
     with open_source(where) as source, verdict.judged(out):
         head = _claimed_head(source)
         trust = trust_in(head.origin, given, memory, named=lambda: _key_named_by(source))
-        known = [trust.policy.accept(read_file(file), witnessed=False).checkpoint for file in since or ()]
+        known = [trust.policy.accept(read_bytes(file), witnessed=False).checkpoint for file in since or ()]
         if trust.last is not None:
             known.append(trust.last)
         with verdict.progress(head.size) as done:
@@ -140,7 +141,7 @@ def receipt(
     """Verify the receipts in a message, offline: that steps of referrals are in the log."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
-    content = read_file(file)
+    content = read_bytes(file)
     with verdict.judged(out):
         document = read_json(content, what="the receipt")
         message = document["data"] if isinstance(document.get("data"), dict) else document
@@ -241,6 +242,6 @@ def open_source(where: str) -> Iterator[Source]:
 
 
 def _memory(state: Path | None) -> Memory:
-    if state is not None and state.exists() and not state.is_dir():
+    if state is not None and os.path.exists(state) and not os.path.isdir(state):
         raise InvalidArgumentError(f"{state} is no directory")
     return Memory.at_home(os.environ) if state is None else Memory(state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -11,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.input_file import read_text
+from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.trust import read_key, read_text
+from kopuro_client.commands.trust import read_key
 from kopuro_client.commands.verdict import judged
 from kopuro_client.commands.verify import AS_JSON, open_source
 from kopuro_client.errors import (
@@ -57,12 +58,7 @@ def generate(
         key = SigningKey.generate(name)
     except TlogError as error:
         raise InvalidArgumentError(str(error)) from error
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be written: {error.strerror}") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(key.secret_text() + "\n")
+    write_new(file, (key.secret_text() + "\n").encode())
     Output(as_json=False).text(key.verifier)
 
 

@@ -7,8 +7,8 @@ small cannot be recomputed from sums (complementary suppression).
 How: every withheld figure is a corner of a hypercube of withheld figures along which units can be moved
 around without changing anything that is shown: up at one corner, down at its neighbours, and so on. Another
 table, with another value in that place, then looks exactly like the true one. Where it can be had, that other
-table has a value that is not small. What is withheld is left out and not named: that a category exists is
-then not told either.
+table has a value that is not small. Small categories have been combined before (`statistics_classes`), so a
+figure that is withheld here can be named without telling that a rare category exists.
 
 Source: the hypercube method, R.-D. Repsilber, in L. Willenborg and T. de Waal, Elements of Statistical
 Disclosure Control, 2001.

@@ -12,7 +12,6 @@ from contracts.errors import Defect, Refused
 from runtime.storage.database import Database
 from services.audit.domain.search import Search
 from services.audit.domain.statistics_counts import Referral, Statistics, matches, statistics_of
-from services.audit.domain.statistics_suppression import TooDetailed
 from services.audit.handlers.history import History
 from services.audit.ports import Log, ReferralReader
 
@@ -40,23 +39,16 @@ class StatisticsHandler:
         self._referrals = referrals
         self._history = history
 
-    def count(self, reader: str, by: Sequence[str], span: Search) -> Counted:
-        """The table of the referrals submitted in the span.
+    def count(self, reader: str, by: Sequence[str], span: Search, *, exact: bool = False) -> Counted:
+        """The table of the referrals submitted in the span. exact: small figures too, none combined.
 
-        Raises Refused `invalid-parameter` for more referrals than are counted at once, and for a table too
-        thin to protect what is small in it.
+        Raises Refused `invalid-parameter` for more referrals than are counted at once.
         """
         size = self._size()
         # Counted as they are read, and so in steps too.
         referrals = chain.from_iterable(self._read(span, size))
-        try:
-            statistics = statistics_of(referrals, by, pause=_let_others_run)
-        except TooDetailed:
-            raise Refused(
-                "invalid-parameter",
-                "A table by both of these is too detailed: ask by fewer, or narrow the span.",
-            ) from None
-        asked = {"statistics": ",".join(by), **span.as_asked()}
+        statistics = statistics_of(referrals, by, exact=exact, pause=_let_others_run)
+        asked = {"statistics": ",".join(by), **({"exact": "true"} if exact else {}), **span.as_asked()}
         self._history.record(reader, None, asked, statistics.referrals)
         return Counted(statistics=statistics, size=size)
 

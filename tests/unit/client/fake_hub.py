@@ -69,6 +69,7 @@ class FakeHub:
     """Answers for a path are given in the order they were scripted; the last one is given again and again.
 
     Discovery and tokens ("token-1", "token-2", ...) are answered from the start; tests may script them too.
+    otherwise: the answer of every path that nothing was scripted for.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -76,6 +77,7 @@ class FakeHub:
         self.custody_key = generate_key()
         self.received: list[Received] = []
         self.token_lifetime = 900.0
+        self.otherwise = problem(404, "not-found", "There is no such thing here for you")
         self._scripts: dict[tuple[str, str], deque[Answer | Callable[[], Answer]]] = defaultdict(deque)
         self._lock = threading.Lock()
         self._tokens_given = 0
@@ -161,4 +163,4 @@ class FakeHub:
             self._tokens_given += 1
             token = f"token-{self._tokens_given}"
             return answer({"access_token": token, "token_type": "Bearer", "expires_in": self.token_lifetime})
-        return problem(404, "not-found", "There is no such thing here for you")
+        return self.otherwise

@@ -32,6 +32,7 @@ def test_the_exit_codes_stay() -> None:
         "SEALING": 7,
         "HUB_DEFECT": 8,
         "NOT_VERIFIED": 9,
+        "OUTPUT": 10,
         "INTERRUPTED": 130,
     }
 
@@ -114,6 +115,21 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
     ):
         assert word in ran.out
     assert run("--version").out == f"{version('kopuro-client')}\n"
+
+
+@pytest.mark.parametrize(
+    "line", [("up", "--data-dir", "x"), ("demo",), ("dead-letters", "list"), ("audit", "reconcile", "--json")]
+)
+def test_server_command_without_the_server_says_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("kopuro_client.commands.entry_points", lambda group: [])
+    for options in ((), ("--help",)):
+        ran = run(*line, *options)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"`kopuro {line[0]}` belongs to the server" in ran.err
+        assert "pip install" in ran.err
+    assert "demo" not in run("--help").out
 
 
 def test_ctrl_c_ends_a_watch_with_130(hub: FakeHub, credentials: Path) -> None:

@@ -10,22 +10,40 @@ TABLE = {
         {
             "values": {"sex": "female"},
             "count": 9,
+            "withheld": False,
             "answered_median_seconds": 3 * 3600 + 120,
             "answered_p90_seconds": 50 * 3600,
         },
-        {"values": {}, "count": 17, "answered_median_seconds": None, "answered_p90_seconds": None},
+        {
+            "values": {"sex": "combined"},
+            "count": None,
+            "withheld": True,
+            "answered_median_seconds": None,
+            "answered_p90_seconds": None,
+        },
+        {
+            "values": {},
+            "count": 17,
+            "withheld": False,
+            "answered_median_seconds": None,
+            "answered_p90_seconds": None,
+        },
     ],
+    "combined": {"sex": ["male", "other", "unknown"]},
+    "exact": False,
     "withheld": True,
     "log_size": 120,
 }
 
 
-def test_figures_are_a_table_that_says_what_is_left_out(hub: FakeHub, run: Run) -> None:
+def test_figures_are_a_table_with_what_is_withheld_marked(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/audit/v1/statistics", answer(TABLE))
     ran = run("statistics", "--by", "sex", "--from", "2026-01-01T00:00:00Z")
     assert ran.out.splitlines()[1].split() == ["female", "9", "3", "h", "2", "min", "2", "d", "2", "h"]
-    assert ran.out.splitlines()[2].split() == ["all", "17", "—", "—"]
-    assert "left out" in ran.err
+    assert ran.out.splitlines()[2].split() == ["combined", "withheld", "—", "—"]
+    assert ran.out.splitlines()[3].split() == ["all", "17", "—", "—"]
+    assert "sex combined: male, other, unknown\n" in ran.err
+    assert "withheld: figures under 5" in ran.err
     assert "120 entries" in ran.err
     (request,) = hub.requests_to("/audit/v1/statistics")
     assert request.query == {"by": "sex", "from": "2026-01-01T00:00:00Z"}
@@ -35,6 +53,14 @@ def test_figures_are_a_table_that_says_what_is_left_out(hub: FakeHub, run: Run) 
 def test_csv_is_printed_as_it_comes(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/audit/v1/statistics", Answer(status=200, body=b"sex,count\r\nfemale,9\r\n"))
     assert run("statistics", "--by", "sex", "--csv").out == "sex,count\nfemale,9\n"
+
+
+def test_exact_figures_are_asked_for_and_said_to_be_so(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/audit/v1/statistics", answer({**TABLE, "exact": True}))
+    ran = run("statistics", "--by", "need,region", "--exact")
+    assert "do not publish" in ran.err
+    (request,) = hub.requests_to("/audit/v1/statistics")
+    assert request.query == {"by": "need,region", "exact": "true"}
 
 
 def test_a_figure_is_traced_to_entries_over_every_page(hub: FakeHub, run: Run) -> None:
@@ -52,6 +78,11 @@ def test_a_figure_is_traced_to_entries_over_every_page(hub: FakeHub, run: Run) -
 
 
 def test_a_question_that_asks_nothing_is_not_sent(hub: FakeHub, run: Run) -> None:
-    for wrong in ((), ("--by", "sex", "--trace", "sex=female"), ("--trace", "sex")):
+    for wrong in (
+        (),
+        ("--by", "sex", "--trace", "sex=female"),
+        ("--trace", "sex"),
+        ("--trace", "sex=female", "--exact"),
+    ):
         assert run("statistics", *wrong).code == 2
     assert hub.requests_to("/audit/v1/statistics") == []

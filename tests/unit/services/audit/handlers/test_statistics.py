@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from contracts.envelope import Envelope
-from contracts.errors import Refused
 from runtime.identifiers import new_id
 from services.audit.adapters.sql_statistics import SqlReferrals
 from services.audit.adapters.tables import OPENINGS
 from services.audit.domain.search import Search
+from services.audit.domain.statistics_counts import combined_of
 from services.audit.handlers.statistics import StatisticsHandler
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
 
@@ -51,8 +51,10 @@ def handler(audit: LogOnDatabase) -> StatisticsHandler:
     )
 
 
-def figures(audit: LogOnDatabase, *by: str, span: Search | None = None) -> dict[tuple[str, ...], int]:
-    counted = handler(audit).count("ann", by, span or Search())
+def figures(
+    audit: LogOnDatabase, *by: str, span: Search | None = None, exact: bool = False
+) -> dict[tuple[str, ...], int | None]:
+    counted = handler(audit).count("ann", by, span or Search(), exact=exact)
     return {tuple(f.values.get(name, "") for name in by): f.count for f in counted.statistics.figures}
 
 
@@ -79,19 +81,33 @@ def test_a_referral_with_two_needs_counts_in_both_and_the_table_says_so(audit: L
     assert handler(audit).count("ann", ["need"], Search()).statistics.unit == "need"
 
 
-def test_what_is_small_is_left_out_with_what_would_tell_it(audit: LogOnDatabase) -> None:
+def test_small_class_is_combined_with_the_smallest_other_and_exact_where_that_is_wanted(
+    audit: LogOnDatabase,
+) -> None:
     for sex, count in (("female", 9), ("male", 6), ("other", 2)):
         for _ in range(count):
             audit.append(referral(sex))
-    assert figures(audit, "sex") == {("female",): 9, ("",): 17}
-    assert handler(audit).count("ann", ["sex"], Search()).statistics.withheld
+    assert figures(audit, "sex") == {("female",): 9, ("combined",): 8, ("",): 17}
+    protected = handler(audit).count("ann", ["sex"], Search()).statistics
+    # The vocabulary's, whether or not somebody is counted there.
+    assert combined_of(protected) == {"sex": ["male", "other", "unknown"]}
+    assert not protected.exact
+    exact = handler(audit).count("ann", ["sex"], Search(), exact=True).statistics
+    assert {f.values.get("sex", ""): f.count for f in exact.figures} == {
+        "female": 9,
+        "male": 6,
+        "other": 2,
+        "": 17,
+    }
+    assert combined_of(exact) == {}
+    assert audit.recorded_reads()[-1].data["filter"] == {"statistics": "sex", "exact": "true"}
 
 
 def test_the_span_is_of_the_submissions(audit: LogOnDatabase) -> None:
     for _ in range(5):
         audit.append(referral("female", outcome="resolved"))
     assert figures(audit, "outcome", span=Search(until=NOON + MINUTE)) == {("resolved",): 5, ("",): 5}
-    assert figures(audit, "outcome", span=Search(since=NOON + MINUTE)) == {}
+    assert figures(audit, "outcome", span=Search(since=NOON + MINUTE)) == {("",): None}
 
 
 def test_what_has_been_erased_still_counts_but_tells_nothing(audit: LogOnDatabase) -> None:
@@ -134,14 +150,26 @@ def test_others_run_while_a_thin_table_is_protected(
     monkeypatch.setattr(time, "sleep", turns.append)
     for sex in ("female", "male", "other"):
         for need in ("shelter", "legal.wage_claim"):
-            audit.append(referral(sex, needs=(need,)))
-    assert figures(audit, "sex", "need") == {("", ""): 6}
-    assert len(turns) >= 6
+            for _ in range(5 if (sex, need) != ("male", "shelter") else 3):
+                audit.append(referral(sex, needs=(need,)))
+    assert figures(audit, "sex", "need")["male", "shelter"] is None
+    assert turns
     assert not any(turns)
 
 
-def test_a_table_that_cannot_be_protected_is_refused(audit: LogOnDatabase) -> None:
+def test_table_by_need_and_region_of_many_thin_classes_is_answered(audit: LogOnDatabase) -> None:
     for n in range(30):
         audit.append(referral(f"s{n}", needs=tuple(f"n{n}_{m}" for m in range(3))))
-    with pytest.raises(Refused):
-        handler(audit).count("ann", ["sex", "need"], Search())
+    everybody = ("combined", "combined")
+    expected = {everybody: 90, (everybody[0], ""): 90, ("", everybody[1]): 90, ("", ""): 90}
+    assert figures(audit, "sex", "need") == expected
+    exact = figures(audit, "sex", "need", exact=True)
+    assert exact["s7", "n7_2"] == 1
+    assert len(exact) == 90 + 30 + 90 + 1
+
+
+def test_under_five_and_none_look_alike(audit: LogOnDatabase) -> None:
+    nobody = figures(audit, "sex", "need")
+    for _ in range(4):
+        audit.append(referral("female"))
+    assert figures(audit, "sex", "need") == nobody == {("", ""): None}

@@ -1,0 +1,68 @@
+"""A file or stdin that a command reads: text in UTF-8, with or without a byte order mark."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from kopuro_client.errors import InvalidArgumentError
+
+# UTF-32's marks begin like UTF-16's; neither is read.
+_OTHER_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+
+
+def read_bytes(file: Path) -> bytes:
+    """The content, without a byte order mark. Raises InvalidArgumentError."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from error
+    return _without_mark(content, str(file))
+
+
+def read_text(file: Path) -> str:
+    """Raises InvalidArgumentError."""
+    try:
+        return read_bytes(file).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(f"{file} is not UTF-8 text") from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises InvalidArgumentError; the message never repeats content."""
+    return _json_object(read_bytes(file), str(file))
+
+
+def read_json_or_stdin(file: str) -> dict[str, Any]:
+    """The same; `-` is stdin."""
+    return _json_from_stdin() if file == "-" else read_json(Path(file))
+
+
+def _json_from_stdin() -> dict[str, Any]:
+    try:
+        # A stream without a buffer is text already, as in a test or a closed stdin.
+        content = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
+    except OSError as error:
+        raise InvalidArgumentError(f"stdin cannot be read: {error.strerror}") from error
+    if not content.strip():
+        raise InvalidArgumentError("stdin is empty or closed; a JSON object is expected there")
+    return _json_object(_without_mark(content, "stdin"), "stdin")
+
+
+def _json_object(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        value = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"{source} is not JSON in UTF-8") from error
+    if not isinstance(value, dict):
+        raise InvalidArgumentError(f"{source} does not hold a JSON object")
+    return value
+
+
+def _without_mark(content: bytes, source: str) -> bytes:
+    if content.startswith(_OTHER_MARKS):
+        raise InvalidArgumentError(f"{source} is in UTF-16 or UTF-32: save it as UTF-8")
+    return content.removeprefix(codecs.BOM_UTF8)

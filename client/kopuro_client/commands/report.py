@@ -1,0 +1,52 @@
+"""What a command that failed prints on stderr: one line and its details, or with --json one JSON document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
+from kopuro_client.commands.printable import json_text, one_line
+from kopuro_client.errors import CaseError, ClientError, FieldError, RefusedError
+
+URN: Final = "urn:kopuro:command:"
+WHOLE: Final = "whole document"  # an empty JSON Pointer
+
+
+def report(error: ClientError, *, as_json: bool) -> str:
+    """as_json: as an RFC 9457 problem, the hub's own where it refused."""
+    if isinstance(error, RefusedError) and as_json:
+        return json_text(error.problem.as_json())
+    if isinstance(error, RefusedError):
+        return _lines(f"refused: {error} [{error.type}]", error.errors)
+    if isinstance(error, CaseError):
+        # In the file that the command reads, the case is the member "case".
+        return _failure(exit_code_of(error), error.summary, as_json=as_json, errors=error.errors)
+    return _failure(exit_code_of(error), str(error), as_json=as_json)
+
+
+def failure(code: ExitCode, detail: str, *, as_json: bool) -> str:
+    """A failure that is no ClientError, such as a wrong command line."""
+    return _failure(code, detail, as_json=as_json)
+
+
+def _failure(code: ExitCode, detail: str, *, as_json: bool, errors: tuple[FieldError, ...] = ()) -> str:
+    if not as_json:
+        return _lines(detail, errors)
+    problem: dict[str, Any] = {
+        "type": URN + code.name.lower().replace("_", "-"),
+        "title": code.name.capitalize().replace("_", " "),
+        "detail": one_line(detail),
+        "exit_status": int(code),
+    }
+    if errors:
+        problem["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in errors]
+    return json_text(problem)
+
+
+def _lines(sentence: str, errors: tuple[FieldError, ...]) -> str:
+    return "\n".join(
+        [
+            f"kopuro: {one_line(sentence)}",
+            *(f"  {entry.pointer or WHOLE}: {one_line(entry.detail)}" for entry in errors),
+        ]
+    )

@@ -1,0 +1,255 @@
+"""Every command, as click lists them, in bad surroundings: a documented exit status, and no traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from kopuro_client import RetryPolicy, generate_key
+from kopuro_client.commands import ExitCode, _application, main
+from kopuro_client.tlog.keys import SigningKey
+from tests.unit.client.commands.conftest import ORGANIZATION
+from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+
+BUNDLE = Path(__file__).parents[1] / "tlog" / "kopuro-bundle-1.json"
+WITNESS = SigningKey.generate("union.example/witness")
+
+# What bounds a command that would go on, or start a hub. `blocked` cannot be made a directory.
+MORE: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("mailbox", "watch"): ("--for", "1"),
+    ("witness", "serve"): ("--listen", "nowhere"),
+    ("witness", "run"): ("--once",),
+    ("statistics",): ("--by", "sex"),
+    ("demo",): ("--data-dir", "blocked/hub"),
+    ("up",): (),
+    ("audit", "reconcile"): ("--data-dir", "blocked/hub"),
+    ("referral", "note"): ("--to", "ru.moscow-union"),
+    ("dead-letters", "replay"): ("--all",),
+}
+# By a required parameter's name, where any text would end the command too early.
+VALUES = {
+    "data_dir": "blocked/hub",
+    "where": "HUB",
+    "key": "witness.key",
+    "log_key": WITNESS.verifier,
+    "state": "state",
+    "name": "union.example/witness",
+    "directory": "export-files",
+}
+FILES: dict[tuple[str, ...], str] = {
+    ("referral", "submit"): "referral.json",
+    ("case", "seal"): "referral.json",
+    ("key", "publish"): "key.json",
+    ("verify", "bundle"): str(BUNDLE),
+    ("verify", "receipt"): str(BUNDLE),
+}
+
+
+def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    subcommands = getattr(command, "commands", None)
+    if subcommands is None:
+        yield path, command
+    for name, below in (subcommands or {}).items():
+        yield from _leaves(below, (*path, name))
+
+
+APPLICATION = get_command(_application())
+COMMANDS = dict(_leaves(APPLICATION))
+every_command = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+# Those that send something to the hub with credentials; each has the options of a connection.
+connected = [path for path, command in COMMANDS.items() if any(p.name == "acting_as" for p in command.params)]
+anonymous = [("checkpoint",), ("log-key",)]
+takes_json = [path for path, command in COMMANDS.items() if any("--json" in p.opts for p in command.params)]
+
+
+def line_of(path: tuple[str, ...], hub_url: str) -> list[str]:
+    """The command with everything that it requires."""
+    line = list(path)
+    for parameter in COMMANDS[path].params:
+        if not parameter.required:
+            continue
+        value = FILES.get(path, "new-file") if parameter.name == "file" else VALUES.get(parameter.name, "x")
+        value = hub_url if value == "HUB" else str(value)
+        line += [value] if parameter.param_type_name == "argument" else [parameter.opts[0], value]
+    return [*line, *MORE.get(path, ())]
+
+
+@pytest.fixture
+def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KOPURO_DISCOVERY_URL", hub.url)
+    monkeypatch.setenv("KOPURO_CREDENTIALS", str(credentials))
+    monkeypatch.setenv("KOPURO_AS", ORGANIZATION)
+    monkeypatch.setenv("KOPURO_AMQP_URI", "amqp://guest:guest@127.0.0.1:1/")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
+    # It is always the same, and takes longer to build than most of these commands take to run.
+    monkeypatch.setattr("kopuro_client.commands._application", lambda: APPLICATION)
+    # One attempt each: how long is asked again is for other tests.
+    once = RetryPolicy(attempts=1)
+    monkeypatch.setattr("kopuro_client.transport.RetryPolicy", lambda: once)
+    (tmp_path / "blocked").write_text("a file")
+    (tmp_path / "referral.json").write_text(json.dumps({"needs": ["shelter"], "case": {"name": "A"}}))
+    (tmp_path / "key.json").write_text(json.dumps(generate_key()))
+    (tmp_path / "witness.key").write_text(WITNESS.secret_text())
+    return hub.url
+
+
+Outcome = tuple[int, str, str]
+RunLine = Callable[[list[str]], Outcome]
+
+
+@pytest.fixture
+def run_line(hub_url: str, capsys: pytest.CaptureFixture[str]) -> RunLine:
+    def running(line: list[str]) -> Outcome:
+        capsys.readouterr()
+        code = main(line)
+        out, err = capsys.readouterr()
+        assert code in set(ExitCode), (line, code)
+        assert "Traceback" not in err, (line, err)
+        # A verdict is data: it is on stdout.
+        assert code == ExitCode.OK or (out if code == ExitCode.NOT_VERIFIED else err).strip(), line
+        assert code != ExitCode.FAULT or line[0] in ("up", "demo"), (line, err)
+        return code, out, err
+
+    return running
+
+
+ANSWERS = {
+    "401": (problem(401, "invalid-token", "No"), ExitCode.NOT_AUTHENTICATED),
+    "404 html": (Answer(status=404, body=b"<html>not here</html>"), ExitCode.REFUSED),
+    "422": (
+        problem(422, "invalid-submission", "No", errors=[{"pointer": "/a", "detail": "b"}]),
+        ExitCode.REFUSED,
+    ),
+    "500 html": (Answer(status=500, body=b"<html>\x1b[31mfailed</html>"), ExitCode.HUB_DEFECT),
+    "503": (Answer(status=503, headers={"Retry-After": "3600"}), ExitCode.UNAVAILABLE),
+    "connection lost": (Answer(status=200, body=b"{}" * 100, cut=True), ExitCode.CANNOT_CONNECT),
+}
+
+
+@pytest.mark.parametrize("path", connected, ids=" ".join)
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_failed_answer_has_its_exit_status_and_is_json_where_json_is_wanted(
+    hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], kind: str
+) -> None:
+    hub.otherwise, expected = ANSWERS[kind]
+    if path == ("case", "seal"):
+        hub.script("GET", "/.well-known/kopuro", hub.otherwise)  # it asks for the hub's key alone
+    code, out, err = run_line(line_of(path, hub_url))
+    assert (code, out) == (expected, "")
+    assert "\x1b" not in err
+    code, out, err = run_line(
+        [*(new_names(line_of(path, hub_url))), "--json"] if path in takes_json else line_of(path, hub_url)
+    )
+    assert (code, out) == (expected, "")
+    if path in takes_json:
+        document = json.loads(err.splitlines()[-1])
+        assert document["type"].startswith(("urn:kopuro:", "about:blank"))
+        assert document["title"]
+
+
+def new_names(line: list[str]) -> list[str]:
+    """The same command, writing to other new files than its first run."""
+    return [{"export-files": "export-files-2", "new-file": "new-file-2"}.get(word, word) for word in line]
+
+
+ODD = {
+    "empty object": answer({}),
+    "empty list": answer([]),
+    "html": Answer(status=200, body=b"<html></html>"),
+    "empty items": answer({"items": [{}], "next": None}),
+    "wrong kinds": answer(
+        {"items": [7, None], "decisions": 3, "figures": {}, "id": [], "case": 4, "size": "x"}
+    ),
+}
+
+
+@every_command
+@pytest.mark.parametrize("kind", ODD)
+def test_answer_outside_the_contract_ends_without_a_traceback(
+    hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], kind: str
+) -> None:
+    hub.otherwise = ODD[kind]
+    run_line(line_of(path, hub_url))
+
+
+@every_command
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "http://[", "nonsense", "http://\udcff/", ""])
+def test_bad_hub_address_ends_without_a_traceback(
+    run_line: RunLine, path: tuple[str, ...], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOPURO_DISCOVERY_URL", address)
+    code, out, _ = run_line(line_of(path, address))
+    if path in connected or path in anonymous:
+        assert out == ""
+        assert code in (ExitCode.USAGE, ExitCode.CANNOT_CONNECT)
+
+
+@pytest.mark.parametrize("path", takes_json, ids=" ".join)
+def test_wrong_command_line_is_json_where_json_is_wanted(run_line: RunLine, path: tuple[str, ...]) -> None:
+    code, out, err = run_line([*path, "--json", "--no-such-option"])
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert json.loads(err)["type"] == "urn:kopuro:command:usage"
+
+
+class Full(io.StringIO):
+    """A device without space."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@every_command
+def test_help_on_a_full_device_is_exit_10(
+    run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", Full())
+        code, _, err = run_line([*path, "--help"])
+    assert code == ExitCode.OUTPUT
+    assert "No space left on device" in err
+    assert len(err.splitlines()) == 1
+
+
+@every_command
+def test_closed_stdout_is_exit_10_before_anything_is_done(
+    hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(Path.cwd().iterdir())
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", None)
+        code, _, err = run_line(line_of(path, hub_url))
+    assert code == ExitCode.OUTPUT
+    assert err == "kopuro: stdout is closed; nothing was done\n"
+    assert hub.received == []
+    assert sorted(Path.cwd().iterdir()) == before
+
+
+@every_command
+def test_closed_stdin_and_stderr_end_without_a_traceback(
+    hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = line_of(path, hub_url)
+    line = ["-" if word == "referral.json" else word for word in line]
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdin", None)
+        code, _, err = run_line(line)
+    if "-" in line:
+        assert (code, "stdin is empty or closed" in err) == (ExitCode.USAGE, True)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", None)
+        assert main(new_names(line_of(path, hub_url))) in set(ExitCode)
+
+
+def test_sweep_covers_every_command_of_the_server_too() -> None:
+    assert {path[0] for path in COMMANDS} >= {"up", "demo", "dead-letters", "audit", "referral", "verify"}
+    assert len(connected) > 20

@@ -1,0 +1,100 @@
+"""A file and stdin are read by one rule: UTF-8, with or without a byte order mark."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kopuro_client.commands import ExitCode
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.fake_hub import FakeHub
+
+SUBMISSION = json.dumps({"needs": ["shelter"], "case": {"name": "Азамат"}}, ensure_ascii=False)
+REFUSED = {
+    "utf-16": "in UTF-16 or UTF-32: save it as UTF-8",
+    "utf-32": "in UTF-16 or UTF-32: save it as UTF-8",
+    "utf-16-le": "is not JSON in UTF-8",
+    "utf-16-be": "is not JSON in UTF-8",
+    "cp1251": "is not JSON in UTF-8",
+}
+
+
+@pytest.fixture(params=["file", "stdin"])
+def seal(request: pytest.FixtureRequest, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs `case seal` on bytes, in a file or on stdin."""
+
+    def sealing(content: bytes) -> Any:
+        if request.param == "file":
+            (tmp_path / "referral.json").write_bytes(content)
+            return run("case", "seal", str(tmp_path / "referral.json"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        return run("case", "seal", "-")
+
+    return sealing
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_utf_8_is_read_with_and_without_a_mark(seal: Any, mark: bytes) -> None:
+    assert seal(mark + SUBMISSION.encode()).json()["case"].count(".") == 4
+
+
+@pytest.mark.parametrize("encoding", REFUSED)
+def test_other_encodings_are_refused_with_what_to_do(seal: Any, encoding: str) -> None:
+    ran = seal(SUBMISSION.encode(encoding))
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert REFUSED[encoding] in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_bad_case_is_told_once_with_the_pointer_into_the_file(seal: Any) -> None:
+    ran = seal(json.dumps({"case": {"name": "A", "phones": ["0555"], "age": 7}}).encode())
+    assert ran.code == ExitCode.SEALING
+    assert ran.err.splitlines() == [
+        "kopuro: the case does not follow the contract",
+        "  /case/age: Unknown field.",
+        "  /case/phones/0: Not an E.164 number, such as +996700000000.",
+    ]
+
+
+def test_bad_case_is_json_where_json_is_wanted(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "referral.json").write_text('{"case": {}}')
+    ran = run("referral", "submit", str(tmp_path / "referral.json"), "--json")
+    assert (ran.code, ran.out) == (ExitCode.SEALING, "")
+    document = json.loads(ran.err)
+    assert document["type"] == "urn:kopuro:command:sealing"
+    assert document["exit_status"] == ExitCode.SEALING
+    assert document["errors"] == [
+        {"pointer": "/case/name", "detail": "Must be a text of 1 to 300 characters."}
+    ]
+
+
+def test_settings_and_keys_with_a_mark_are_read_too(hub: FakeHub, run: Run, credentials: Path) -> None:
+    credentials.write_bytes(codecs.BOM_UTF8 + credentials.read_bytes())
+    assert run("referral", "show", "r1").code == ExitCode.REFUSED  # the hub was asked
+    credentials.write_bytes(credentials.read_text(encoding="utf-8-sig").encode("utf-16"))
+    ran = run("referral", "show", "r1")
+    assert (ran.code, "UTF-16" in ran.err) == (ExitCode.USAGE, True)
+
+
+def test_directory_or_missing_file_is_one_line(run: Run, tmp_path: Path) -> None:
+    for file, reason in ((tmp_path, "Is a directory"), (tmp_path / "absent", "No such file")):
+        for command in (("case", "seal"), ("key", "publish"), ("verify", "bundle"), ("verify", "receipt")):
+            ran = run(*command, str(file))
+            assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+            assert len(ran.err.splitlines()) == 1
+            assert reason in ran.err
+
+
+@pytest.mark.parametrize("organizations", [[], "x", {"kg.osh-legal-aid": 7}, {"kg.osh-legal-aid": {}}])
+def test_credentials_of_another_shape_are_one_line(
+    run: Run, credentials: Path, organizations: object
+) -> None:
+    credentials.write_text(json.dumps({"organizations": organizations}))
+    ran = run("referral", "show", "r1")
+    assert (ran.code, len(ran.err.splitlines())) == (ExitCode.USAGE, 1)

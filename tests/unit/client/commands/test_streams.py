@@ -1,0 +1,169 @@
+"""The command as a process, with streams that are closed, full or no longer read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kopuro_client.commands import ExitCode
+from kopuro_client.commands.new_file import write_new
+from kopuro_client.errors import InvalidArgumentError
+from tests.unit.client.commands.conftest import ORGANIZATION, Run
+from tests.unit.client.commands.samples import SUMMARY
+from tests.unit.client.fake_hub import FakeHub, answer
+
+LIST = ("referral", "list")
+
+
+def shell(line: str, hub: FakeHub, credentials: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs a line of shell in which $kopuro is the command."""
+    environment = {
+        **os.environ,
+        "KOPURO_DISCOVERY_URL": hub.url,
+        "KOPURO_CREDENTIALS": str(credentials),
+        "KOPURO_AS": ORGANIZATION,
+        **more,
+    }
+    python = f'kopuro="{sys.executable} -m kopuro_client"\n'
+    return subprocess.run(
+        ["bash", "-c", python + line], env=environment, capture_output=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture(autouse=True)
+def _scripted(hub: FakeHub) -> None:
+    many = [{**SUMMARY, "id": f"r{n}"} for n in range(2000)]
+    hub.script("GET", "/intake/v1/referrals", answer({"items": many, "next": None}))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("$kopuro referral list >/dev/full", b"No space left on device"),
+        ("$kopuro referral list --json >/dev/full", b"No space left on device"),
+        ("$kopuro --help >/dev/full", b"No space left on device"),
+        ("$kopuro --version >/dev/full", b"No space left on device"),
+        ("$kopuro referral list >&-", b"stdout is closed"),
+        ("$kopuro referral list | true; exit ${PIPESTATUS[0]}", b"Broken pipe"),
+        ("$kopuro referral list | head -1 >/dev/null; exit ${PIPESTATUS[0]}", b"Broken pipe"),
+    ],
+)
+def test_stdout_that_takes_nothing_is_one_line_and_exit_10(
+    hub: FakeHub, credentials: Path, line: str, reason: bytes
+) -> None:
+    ran = shell(line, hub, credentials)
+    assert ran.returncode == ExitCode.OUTPUT, ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert reason in ran.stderr
+
+
+def test_stderr_that_takes_nothing_changes_no_exit_status(hub: FakeHub, credentials: Path) -> None:
+    for closed in ("2>&-", "2>/dev/full"):
+        ran = shell(f"$kopuro referral list {closed}", hub, credentials)
+        assert (ran.returncode, ran.stderr) == (ExitCode.OK, b"")
+        assert len(ran.stdout.splitlines()) == 2001
+        ran = shell(f"$kopuro referral show r1 {closed}", hub, credentials)
+        assert (ran.returncode, ran.stdout) == (ExitCode.REFUSED, b"")
+
+
+def test_closed_stdin_is_empty_where_it_is_read_and_nothing_elsewhere(
+    hub: FakeHub, credentials: Path
+) -> None:
+    assert shell("$kopuro referral list <&-", hub, credentials).returncode == ExitCode.OK
+    for line in ("$kopuro case seal - <&-", "$kopuro case seal - </dev/null"):
+        ran = shell(line, hub, credentials)
+        assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, b"")
+        assert ran.stderr == b"kopuro: stdin is empty or closed; a JSON object is expected there\n"
+
+
+def test_message_that_cannot_be_printed_is_not_acknowledged(hub: FakeHub, credentials: Path) -> None:
+    message = {"id": "m1", "type": "kopuro.offer.opened.v1", "time": "2026-05-01T09:00:01Z", "data": {}}
+    hub.script("GET", "/delivery/v1/mailbox", answer({"items": [message], "next": None}))
+    for stdout in (">/dev/full", ">&-"):
+        ran = shell(f"$kopuro mailbox watch --ack --for 1 {stdout}", hub, credentials)
+        assert ran.returncode == ExitCode.OUTPUT
+    assert hub.requests_to("/delivery/v1/mailbox/m1/acknowledge") == []
+
+
+def test_closed_descriptors_are_not_given_to_a_file_or_connection(
+    hub: FakeHub, credentials: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "key.json"
+    ran = shell(f"$kopuro key generate {file} <&- 2>&-", hub, credentials)
+    assert ran.returncode == ExitCode.OK
+    assert set(json.loads(file.read_text())) == {"kty", "crv", "x", "kid", "d"}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_ctrl_c_is_one_line_and_exit_130(hub: FakeHub, credentials: Path, options: tuple[str, ...]) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "kopuro_client", "case", "seal", "-", *options],
+        env={
+            **os.environ,
+            "KOPURO_DISCOVERY_URL": hub.url,
+            "KOPURO_CREDENTIALS": str(credentials),
+            "KOPURO_AS": ORGANIZATION,
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with child:
+        while not hub.requests_to("/.well-known/kopuro"):  # it reads stdin after that
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=30)
+    assert (child.returncode, out) == (ExitCode.INTERRUPTED, b"")
+    if options and err:
+        assert json.loads(err)["type"] == "urn:kopuro:command:interrupted"
+    else:
+        assert err in (b"kopuro: interrupted\n", b"")
+
+
+def test_new_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> None:
+    file = tmp_path / "new"
+    write_new(file, b"content")
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(InvalidArgumentError, match="File exists"):
+        write_new(file, b"other")
+    assert file.read_bytes() == b"content"
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(InvalidArgumentError):
+        write_new(tmp_path / "link", b"content")
+    assert not (tmp_path / "target").exists()
+
+
+def test_refused_bundle_leaves_no_file_and_an_existing_file_asks_nothing(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "case.json"
+    assert run("bundle", "r1", "--output", str(file)).code == ExitCode.REFUSED
+    assert not file.exists()
+    file.write_text("mine")
+    asked = len(hub.requests_to("/audit/v1/history/r1/bundle"))
+    for command in (("bundle", "r1", "--output"), ("story", "r1", "--pdf"), ("key", "generate")):
+        ran = run(*command, str(file))
+        assert (ran.code, ran.err) == (ExitCode.USAGE, f"kopuro: {file} cannot be written: File exists\n")
+    assert len(hub.requests_to("/audit/v1/history/r1/bundle")) == asked
+    assert hub.requests_to("/audit/v1/history/r1/story") == []
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("where", ["file", "file/below", "/dev/null", "/proc/none"])
+def test_export_to_what_is_no_usable_directory_asks_nothing(
+    hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine")
+    ran = run("export", where)
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert len(ran.err.splitlines()) == 1
+    assert where in ran.err
+    assert hub.requests_to("/audit/v1/export") == []
