@@ -65,18 +65,19 @@ class Crashing:
         database.close()
         self._plan = directory / "plan"
 
-        def made(package: str, place: str) -> RunningService:
+        def made(program: str, place: str) -> RunningService:
             (directory / place).mkdir()
             return RunningService(
-                package,
+                f"services.{service}",
                 directory / place,
                 amqp_uri=amqp_uri,
                 database_url=self._url,
                 environment={PLAN: str(self._plan), **(environment or {})},
+                program=program,
             )
 
-        self.dying = made(f"tests.crash.faulty.{service}", "dying")
-        self.whole = made(f"services.{service}", "whole")
+        self.dying = made("tests.crash.faulty", "dying")
+        self.whole = made("runtime", "whole")
 
     def announce(self, discovery: Mapping[str, Any]) -> None:
         for service in (self.dying, self.whole):

@@ -42,7 +42,7 @@ class Scene(Neighbours):
         amqp_uri: str,
         directory: Path,
         *,
-        package: str = "tests.faults.brisk.intake",
+        program: str = "tests.faults.brisk",
         intake_uri: str | None = None,
         database: Path | None = None,
     ) -> None:
@@ -53,7 +53,13 @@ class Scene(Neighbours):
         opened = Database.open(url)
         upgrade("services.intake", opened)
         opened.close()
-        self.intake = RunningService(package, directory, amqp_uri=intake_uri or amqp_uri, database_url=url)
+        self.intake = RunningService(
+            "services.intake",
+            directory,
+            amqp_uri=intake_uri or amqp_uri,
+            database_url=url,
+            program=program,
+        )
         discovery = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody_key)}
         (directory / "discovery.json").write_text(json.dumps(discovery))
         self.http = httpx.Client(base_url=self.intake.url, headers=self.headers(SENDER), timeout=30)

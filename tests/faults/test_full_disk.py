@@ -120,10 +120,10 @@ def listener(vhost: str, tmp_path: Path) -> Iterator[Listener]:
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
 def test_a_file_system_without_room(vhost: str, listener: Listener, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as directory:
-        scene = Scene(vhost, tmp_path, package="services.intake", database=directory / "intake.sqlite")
+        scene = Scene(vhost, tmp_path, program="runtime", database=directory / "intake.sqlite")
         run_out_of_room(scene, listener, SmallDisk(directory))
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process")
 def test_a_process_at_its_limit(vhost: str, listener: Listener, tmp_path: Path) -> None:
-    run_out_of_room(Scene(vhost, tmp_path, package="services.intake"), listener, Quota())
+    run_out_of_room(Scene(vhost, tmp_path, program="runtime"), listener, Quota())
