@@ -62,7 +62,7 @@ class Scene(Neighbours):
         )
         discovery = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody_key)}
         (directory / "discovery.json").write_text(json.dumps(discovery))
-        self.http = httpx.Client(base_url=self.intake.url, headers=self.headers(SENDER), timeout=30)
+        self.sender = self.partner(SENDER, self.intake)
         for name in (SENDER, ACCEPTOR):
             key = read(SealingKey, dict(public_key(self.keys[name])))
             record = OrganizationChanged(revision=1, organization=member(name, key=key))
@@ -73,11 +73,11 @@ class Scene(Neighbours):
 
     def submit(self, narrative: str = "") -> httpx.Response:
         case = {"name": "N", "phones": [], "narrative": narrative}
-        return self.http.post("/v1/referrals", json=document(case=seal(case, public_key(self.custody_key))))
+        return self.sender.submit(document(case=seal(case, public_key(self.custody_key))))
 
     def query(self) -> httpx.Response:
         """A question that only routing can answer."""
-        return self.http.get("/v1/referrals")
+        return self.sender.ask("GET", "intake", "/v1/referrals")
 
     def tell_an_offer(self) -> None:
         """Publishes something that intake consumes."""

@@ -90,7 +90,7 @@ def run_out_of_room(scene: Scene, listener: Listener, disk: SmallDisk | Quota) -
             admitted.append(answer.json()["id"])
             assert len(admitted) < 200
         assert unavailable(scene.submit(LARGE)), "and again"
-        assert scene.http.get("/.well-known/kopuro").status_code == 200
+        assert scene.sender.ask("GET", "intake", "/.well-known/kopuro").status_code == 200
         assert scene.intake.process.running()
         disk.empty(scene)
         assert broken(scene) == []

@@ -23,7 +23,7 @@ from runtime.messaging.rabbitmq import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal, issuer_of
+from runtime.web.tokens import issuer_of
 from services.audit.adapters.signing_key import load_log_key
 from services.audit.adapters.tables import ENTRIES
 from services.audit.domain.checkpoint import Checkpoint
@@ -32,6 +32,7 @@ from services.audit.domain.note import Ed25519Verifier, open_note
 from services.audit.domain.tiles import ENTRIES as BUNDLES
 from services.audit.domain.tiles import Tile, tiles_between, unbundle
 from tests.processes import HUB, RunningService
+from tests.support.partners import Partner, signed_token
 
 REFERRAL = new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -110,9 +111,8 @@ class AuditedHub:
         self._publisher.publish([outgoing(key), to_queue])
 
     def get(self, path: str, /, *, role: str = "auditor", **params: Any) -> httpx.Response:
-        token = self._signer.issue(Principal(id="ann", roles=frozenset({role})), now=datetime.now(UTC))
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(self.service.url + path, params=params or None, headers=headers, timeout=10)
+        with Partner(lambda _: self.service.url, lambda: signed_token(self._signer, "ann", role=role)) as ann:
+            return ann.ask("GET", "audit", path, params=params or None)
 
     def verifier(self) -> Ed25519Verifier:
         return Ed25519Verifier.parse(httpx.get(self.service.url + "/v1/log-key").text.strip())

@@ -36,24 +36,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 LONG_WAIT = 30
 
 
-class Partner:
-    """One organisation's system."""
-
-    def __init__(self, hub: Neighbours, delivery: RunningService, organization: str) -> None:
-        self._client = httpx.Client(
-            base_url=delivery.url, headers=hub.headers(organization), timeout=LONG_WAIT + 10
-        )
-
-    def get(self, path: str, **query: Any) -> httpx.Response:
-        return self._client.get(path, params=query)
-
-    def mailbox(self, **query: Any) -> Any:
-        return self.get("/v1/mailbox", **query).raise_for_status().json()
-
-    def acknowledge(self, message_id: str) -> int:
-        return self._client.post(f"/v1/mailbox/{message_id}/acknowledge").status_code
-
-
 @pytest.fixture
 def hub(vhost: str, tmp_path: Path) -> Neighbours:
     return Neighbours(vhost, tmp_path)
@@ -84,7 +66,7 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
     with hub.delivery(database_url) as delivery, vault:
         delivery.until_ready()
         vault.until_ready()
-        acceptor, stranger = Partner(hub, delivery, ACCEPTOR), Partner(hub, delivery, STRANGER)
+        acceptor, stranger = hub.partner(ACCEPTOR, delivery), hub.partner(STRANGER, delivery)
         hub.publish(hub.sealed_case(referral))
         vault.process.kill()
         hub.publish(accepted(referral))
@@ -96,10 +78,10 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
         assert notice["type"] == "kopuro.case.released.v1"
         assert notice["data"]["referral_id"] == referral
 
-        answer = acceptor.get(f"/v1/case/{referral}").raise_for_status().json()
+        answer = acceptor.case(referral).raise_for_status().json()
         assert answer["referral_id"] == referral
         assert open_sealed(answer["case"], hub.keys[ACCEPTOR])["name"] == NAME
-        assert stranger.get(f"/v1/case/{referral}").status_code == 404
+        assert stranger.case(referral).status_code == 404
         assert stranger.mailbox()["items"] == []
         assert stranger.acknowledge(notice["id"]) == 404
         assert [acceptor.acknowledge(notice["id"]) for _ in range(2)] == [204, 204]
@@ -116,13 +98,13 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
             )
         )
         assert acceptor.mailbox(wait=LONG_WAIT)["items"][0]["type"] == "kopuro.referral.withdrawn.v1"
-        assert acceptor.get(f"/v1/case/{referral}").status_code == 404
+        assert acceptor.case(referral).status_code == 404
         for process in (vault, delivery):
             assert NAME not in process.log.read_text()
 
 
 def test_pages_follow_each_other(hub: Neighbours, delivery: RunningService) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     facts = [revoked() for _ in range(25)]
     hub.publish_all(list(facts))
     until(lambda: True if len(partner.mailbox()["items"]) == 25 else None, "25 messages")
@@ -136,7 +118,7 @@ def test_pages_follow_each_other(hub: Neighbours, delivery: RunningService) -> N
 
 
 def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery: RunningService) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     with ThreadPoolExecutor(1) as pool:
         started = time.monotonic()
         poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
@@ -150,7 +132,7 @@ def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery:
 def test_a_service_that_ends_answers_its_long_polls_at_once(
     hub: Neighbours, delivery: RunningService
 ) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
         until(lambda: in_flight(delivery), "a poll under way")
@@ -168,12 +150,12 @@ def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
     with delivery:
         delivery.until_ready()
         hub.publish_all(list(facts))
-        Partner(hub, delivery, ACCEPTOR).mailbox(wait=LONG_WAIT)
+        hub.partner(ACCEPTOR, delivery).mailbox(wait=LONG_WAIT)
         delivery.process.kill()
     hub.publish_all([revoked()])
     with delivery:
         delivery.until_ready()
-        partner = Partner(hub, delivery, ACCEPTOR)
+        partner = hub.partner(ACCEPTOR, delivery)
         found: list[str] = []
         after: dict[str, str] = {}
         while len(found) < 501:
@@ -199,7 +181,7 @@ def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
 def test_what_a_poll_may_ask(
     hub: Neighbours, delivery: RunningService, query: dict[str, Any], problem: str
 ) -> None:
-    answer = Partner(hub, delivery, ACCEPTOR).get("/v1/mailbox", **query)
+    answer = hub.partner(ACCEPTOR, delivery).ask("GET", "delivery", "/v1/mailbox", params=query)
     assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
 
 
@@ -215,7 +197,7 @@ def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(
     }
     for (path, role), status in expected.items():
         assert httpx.get(delivery.url + path).status_code == 401
-        answer = httpx.get(delivery.url + path, headers=hub.headers(f"kg.{role}", role))
+        answer = hub.partner(f"kg.{role}", delivery, role=role).ask("GET", "delivery", path)
         assert answer.status_code == status, (path, role)
 
 
