@@ -2,7 +2,7 @@
 #   make demo   installs what is missing, starts a hub of its own, plays five referrals, ends
 #   make test   sets up, and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test crash mutation chaos simulate check format bench lock lock-bench schemas clean
+.PHONY: help setup demo up test crash mutation chaos simulate machines check format bench lock lock-bench schemas clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +46,9 @@ chaos: setup ## a whole hub, its processes and its broker killed at random; SEED
 
 simulate: setup ## seeded stories under a virtual clock, where commits, confirms and processes fail; SEEDS=10000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(if $(FIRST),--first $(FIRST))
+
+machines: setup ## `make demo` and `make test` on a fresh Debian 12 and 13 (needs root, debootstrap); MACHINES="--command demo"
+	$(BIN)/python -m tests.machines $(MACHINES)
 
 check: setup ## style, types, the rooms' walls, and that what we publish is what we declare
 	$(BIN)/ruff check .

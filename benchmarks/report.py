@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.figures import Spread
+
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")  # how fstab(5) writes a space, tab, newline or backslash
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -45,7 +49,7 @@ def machine(directory: Path) -> Mapping[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
-        "file_system": _file_system(directory),
+        "file_system": file_system(directory),
         "load_at_start": round(os.getloadavg()[0], 2),
     }
 
@@ -61,10 +65,36 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value))
 
 
-def _file_system(directory: Path) -> str:
-    best, kind = "", "unknown"
-    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
-        _, point, found, *_ = line.split()
-        if Path(point) in (directory.resolve(), *directory.resolve().parents) and len(point) >= len(best):
+def file_system(directory: Path, mounts: Path = Path("/proc/mounts")) -> str:
+    """The type of the file system that holds `directory`, such as "ext4"; "unknown" if nothing tells.
+
+    mounts: a table of mounts in the format of fstab(5). It is the precise source, but in a chroot or a
+    container it may lack the mount that holds the directory; statfs(2), by way of `stat`, knows it there.
+    """
+    place = directory.resolve()
+    best, kind = "", ""
+    for point, found in _mounted(mounts):
+        if Path(point) in (place, *place.parents) and len(point) >= len(best):
             best, kind = point, found
-    return kind
+    return kind or _of_statfs(place) or "unknown"
+
+
+def _mounted(mounts: Path) -> Iterator[tuple[str, str]]:
+    """Mount points and types, in the order of mounting."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, point, kind, *_ = line.split(" ")
+        yield _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), point), kind
+
+
+def _of_statfs(place: Path) -> str:
+    try:
+        told = subprocess.run(
+            ["stat", "--file-system", "--format=%T", str(place)], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()

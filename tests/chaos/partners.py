@@ -10,21 +10,18 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-import httpx
 import orjson
 
 from tests.journey.running_hub import RunningHub
+from tests.support.partners import PatientPartner
 
 # Nothing takes a hub longer after a kill; a partner that waits this long gives up, and so does the run.
 PATIENCE_SECONDS = 120.0
 _PAGE = 200
 # What a message is about, besides its referral: about one thing it comes once.
 _SUBJECTS = ("submission_id", "offer_id", "message_type")
-_PAUSE_SECONDS = 0.1
-
-
-class GivenUp(Exception):
-    """The hub did not answer for far too long."""
+# The content type of a batch.
+LINES = {"Content-Type": "application/x-ndjson"}
 
 
 @dataclass(kw_only=True)
@@ -42,40 +39,9 @@ class Diary:
     refused: list[str] = field(default_factory=list)
 
 
-class Connection:
-    """One organisation's (or the staff's) connection to the doors."""
-
-    def __init__(self, hub: RunningHub, who: str, stop: threading.Event | None = None) -> None:
-        self._hub, self._who = hub, who
-        self._stop = stop or threading.Event()
-        self._http = httpx.Client(timeout=20)
-        self._token = ""
-
-    def ask(
-        self, method: str, service: str, path: str, *, content: bytes | None = None, lines: bool = False
-    ) -> httpx.Response:
-        """The first answer that is neither a failure of the hub nor of the way to it. Raises GivenUp."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        url = self._hub.address(service) + path
-        while True:
-            try:
-                if not self._token:
-                    self._token = self._hub.token(self._who)
-                kind = "application/x-ndjson" if lines else "application/json"
-                headers = {"Authorization": f"Bearer {self._token}", "Content-Type": kind}
-                answer = self._http.request(method, url, content=content, headers=headers)
-                if answer.status_code == 401:
-                    self._token = ""
-                elif answer.status_code < 500:
-                    return answer
-            except (httpx.TransportError, AssertionError):
-                pass  # the process on the other side has been killed, or is not ready yet
-            if time.monotonic() > deadline or self._stop.is_set():
-                raise GivenUp(f"{method} {path} of {self._who}")
-            time.sleep(_PAUSE_SECONDS)
-
-    def close(self) -> None:
-        self._http.close()
+def patient(hub: RunningHub, who: str, stop: threading.Event | None = None) -> PatientPartner:
+    """An organisation's, or the staff's, way to the doors of a hub that is being killed."""
+    return PatientPartner(hub.address, lambda: hub.token(who), who=who, patience=PATIENCE_SECONDS, stop=stop)
 
 
 class Partner(threading.Thread):
@@ -88,7 +54,7 @@ class Partner(threading.Thread):
         self.who = who
         self._diary, self._random, self._failed = diary, random, failed
         self._stop_asked = threading.Event()
-        self._door = Connection(hub, who, self._stop_asked)
+        self._door = patient(hub, who, self._stop_asked)
         self._read: set[str] = set()
         self._acknowledged: set[str] = set()
         self._early: list[dict[str, Any]] = []
@@ -119,7 +85,7 @@ class Partner(threading.Thread):
         if page:
             ids = [message["id"] for message in page]
             self._door.ask(
-                "POST", "delivery", "/v1/mailbox:acknowledge", content=orjson.dumps({"ids": ids})
+                "POST", "delivery", "/v1/mailbox:acknowledge", json={"ids": ids}
             ).raise_for_status()
             self._acknowledged.update(ids)
 
@@ -167,7 +133,7 @@ class Partner(threading.Thread):
         left = list(said)
         while left:
             body = b"\n".join(map(orjson.dumps, left[:500]))
-            answer = self._door.ask("POST", "intake", "/v1/submissions:batch", content=body, lines=True)
+            answer = self._door.ask("POST", "intake", "/v1/submissions:batch", content=body, headers=LINES)
             for line in map(orjson.loads, answer.raise_for_status().content.splitlines()):
                 one = left[line["line"] - 1]
                 if line["status"] in (404, 503):

@@ -23,7 +23,7 @@ from sandbox.hub_files import SERVICES
 from sandbox.supervisor import Supervisor
 from services.routing.domain.directory import Directory
 from tests.chaos.kills import Kill, Killer
-from tests.chaos.partners import Connection, Diary, Partner
+from tests.chaos.partners import LINES, Diary, Partner, patient
 from tests.journey.running_hub import RunningHub
 
 # Three organisations may take these: who is declined, silent or late finds the next one asked.
@@ -106,7 +106,7 @@ class _Weather:
         self._diary = Diary()
         self._failures: list[Exception] = []
         self._senders = {key: hub.network.referral(key).sender for key in _STORIES}
-        self._doors = {who: Connection(hub, who) for who in sorted(set(self._senders.values()))}
+        self._doors = {who: patient(hub, who) for who in sorted(set(self._senders.values()))}
         self._bodies = {key: self._body(key) for key in _STORIES}
         self._stories = itertools.cycle(_STORIES)
         self._submitting = threading.Lock()
@@ -160,7 +160,7 @@ class _Weather:
             ]
             body = b"\n".join(map(orjson.dumps, lines))
             answer = self._doors[self._senders[key]].ask(
-                "POST", "intake", "/v1/referrals:batch", content=body, lines=True
+                "POST", "intake", "/v1/referrals:batch", content=body, headers=LINES
             )
             results = [orjson.loads(line) for line in answer.raise_for_status().content.splitlines()]
             admitted = [result["id"] for result in results if result["status"] == 202]

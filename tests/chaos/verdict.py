@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.chaos.kills import RECOVERY_SECONDS
-from tests.chaos.partners import Connection
+from tests.chaos.partners import patient
 from tests.chaos.storm import MARKERS, Aftermath
 from tests.journey.traces import traces
+from tests.support.partners import Partner
 
 _FACTS = (
     "referral.submitted",
@@ -97,19 +98,19 @@ def _deadlines(verdict: Verdict, after: Aftermath) -> None:
 
 
 def _statuses(after: Aftermath) -> dict[str, str]:
-    items = _pages(Connection(after.hub, "coordinator"), "intake", "/v1/referrals", {})
+    items = _pages(patient(after.hub, "coordinator"), "intake", "/v1/referrals", {})
     return {item["id"]: item["status"] for item in items}
 
 
 def _log(after: Aftermath) -> Mapping[str, list[Mapping[str, Any]]]:
-    auditor = Connection(after.hub, "auditor")
+    auditor = patient(after.hub, "auditor")
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for fact in _FACTS:
         found[fact] = _pages(auditor, "audit", "/v1/history", {"type": f"kopuro.{fact}.v1"})
     return found
 
 
-def _pages(door: Connection, service: str, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
+def _pages(door: Partner, service: str, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
     items: list[Mapping[str, Any]] = []
     after: dict[str, str] = {}
     while True:

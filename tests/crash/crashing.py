@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from tests.crash.faulty.moments import PLAN, Moment, plan, reached
 from tests.messaging.workshop import EFFECTS, METADATA, TABLES, HandClock
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours
+from tests.support.partners import answered
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
 from tests.unit.services.routing.samples import agreement
@@ -65,18 +65,19 @@ class Crashing:
         database.close()
         self._plan = directory / "plan"
 
-        def made(package: str, place: str) -> RunningService:
+        def made(program: str, place: str) -> RunningService:
             (directory / place).mkdir()
             return RunningService(
-                package,
+                f"services.{service}",
                 directory / place,
                 amqp_uri=amqp_uri,
                 database_url=self._url,
                 environment={PLAN: str(self._plan), **(environment or {})},
+                program=program,
             )
 
-        self.dying = made(f"tests.crash.faulty.{service}", "dying")
-        self.whole = made(f"services.{service}", "whole")
+        self.dying = made("tests.crash.faulty", "dying")
+        self.whole = made("runtime", "whole")
 
     def announce(self, discovery: Mapping[str, Any]) -> None:
         for service in (self.dying, self.whole):
@@ -228,23 +229,16 @@ class CrashHub(Neighbours):
 
     def submit(self, service: RunningService, body: Mapping[str, Any]) -> httpx.Response | None:
         """Submits the referral, always under the same Idempotency-Key; None when nobody answers."""
-        headers = {**self.headers(SENDER), "Idempotency-Key": "the-only-one"}
-        with suppress(httpx.TransportError):
-            return httpx.post(service.url + "/v1/referrals", headers=headers, json=dict(body), timeout=30)
-        return None
+        sender = self.partner(SENDER, service)
+        return answered(lambda: sender.submit(dict(body), key="the-only-one"))
 
     def referral_body(self) -> dict[str, Any]:
         return document(case=seal({"name": "N", "phones": [], "narrative": ""}, public_key(self.custody_key)))
 
     def mailbox(self, service: RunningService) -> list[dict[str, Any]] | None:
         """The messages that lie there for ACCEPTOR; None when nobody answers."""
-        with suppress(httpx.TransportError):
-            answer = httpx.get(
-                f"{service.url}/v1/mailbox?wait=20", headers=self.headers(ACCEPTOR), timeout=30
-            )
-            items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
-            return items
-        return None
+        page = answered(lambda: self.partner(ACCEPTOR, service).mailbox(wait=20))
+        return None if page is None else page["items"]
 
     def _tell_token_key(self, queue: str) -> None:
         self.publish(TokenKeyChanged(revision=1, key=self.signer.public_jwk()), partition_key=self.signer.kid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from tests.crash.crashing import Crashing, until
 from tests.messaging.workshop import METADATA, REPLICA, TABLES
 from tests.processes import HUB
 from tests.services.neighbours import said
+from tests.support.partners import Partner, answered, ask_for_token
 from tests.unit.services.directory.samples import OSH, new_signing_key, organization_record
 
 OPERATOR = "kg.operator"
@@ -102,15 +102,14 @@ class CrashingDirectory(Crashing):
         self, method: str, url: str, path: str, body: Mapping[str, Any], condition: Mapping[str, str]
     ) -> httpx.Response | None:
         token = self.token(url, OPERATOR, SECRET).raise_for_status().json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}", **condition}
-        with suppress(httpx.TransportError):
-            return httpx.request(method, url + path, headers=headers, json=dict(body), timeout=30)
-        return None
+        with Partner(lambda _: url, lambda: str(token)) as operator:
+            return answered(
+                lambda: operator.ask(method, "directory", path, json=dict(body), headers=dict(condition))
+            )
 
     def token(self, url: str, client: str, secret: str) -> httpx.Response:
         """The answer to a client that shows this secret."""
-        body = {"grant_type": "client_credentials"}
-        return httpx.post(url + "/oauth/token", data=body, auth=(client, secret), timeout=30)
+        return ask_for_token(url, client, secret)
 
     # What is in its database
 

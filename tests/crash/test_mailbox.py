@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered, OfferOpened
@@ -51,8 +50,7 @@ def test_killed_while_it_hands_out_a_message_comes_again_and_is_on_record_once(
             items = crash_hub.mailbox(crashing.whole)
             assert items is not None
             (item,) = items
-        address = f"{crashing.whole.url}/v1/mailbox/{item['id']}/acknowledge"
-        assert httpx.post(address, headers=crash_hub.headers(ACCEPTOR)).status_code == 204
+        assert crash_hub.partner(ACCEPTOR, crashing.whole).acknowledge(item["id"]) == 204
         crashing.until_published()
         for kind in (DeliveryDelivered, DeliveryAcknowledged):
             (fact,) = listener.effects(kind)

@@ -44,7 +44,7 @@ class Scene(Neighbours):
         amqp_uri: str,
         directory: Path,
         *,
-        package: str = "tests.faults.brisk.intake",
+        program: str = "tests.faults.brisk",
         intake_uri: str | None = None,
         database: Path | None = None,
     ) -> None:
@@ -55,10 +55,16 @@ class Scene(Neighbours):
         opened = Database.open(url)
         upgrade("services.intake", opened)
         opened.close()
-        self.intake = RunningService(package, directory, amqp_uri=intake_uri or amqp_uri, database_url=url)
+        self.intake = RunningService(
+            "services.intake",
+            directory,
+            amqp_uri=intake_uri or amqp_uri,
+            database_url=url,
+            program=program,
+        )
         discovery = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody_key)}
         (directory / "discovery.json").write_text(json.dumps(discovery))
-        self.http = httpx.Client(base_url=self.intake.url, headers=self.headers(SENDER), timeout=30)
+        self.sender = self.partner(SENDER, self.intake)
         for name in (SENDER, ACCEPTOR):
             key = read(SealingKey, dict(public_key(self.keys[name])))
             record = OrganizationChanged(revision=1, organization=member(name, key=key))
@@ -69,11 +75,11 @@ class Scene(Neighbours):
 
     def submit(self, narrative: str = "") -> httpx.Response:
         case = {"name": "N", "phones": [], "narrative": narrative}
-        return self.http.post("/v1/referrals", json=document(case=seal(case, public_key(self.custody_key))))
+        return self.sender.submit(document(case=seal(case, public_key(self.custody_key))))
 
     def query(self) -> httpx.Response:
         """A question that only routing can answer."""
-        return self.http.get("/v1/referrals")
+        return self.sender.ask("GET", "intake", "/v1/referrals")
 
     def tell_an_offer(self, *, at: dt.datetime | None = None) -> None:
         """Publishes something that intake consumes. at: the event's time, by its sender's clock."""

@@ -12,7 +12,7 @@ from contracts.facts import ReferralSubmitted
 from sandbox.broker import PrivateBroker
 from tests.crash.crashing import Listener, until
 from tests.faults.alarms import ALARMS, alarmed
-from tests.faults.brisk.bounds import OUTBOX_BOUND
+from tests.faults.brisk import OUTBOX_BOUND
 from tests.faults.scene import Scene, unavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")

@@ -22,7 +22,7 @@ def clocks_warning(scene: Scene) -> str | None:
 
 
 def test_clock_that_is_ahead_is_a_warning_and_a_figure(vhost: str, tmp_path: Path) -> None:
-    scene = Scene(vhost, tmp_path, package="services.intake")
+    scene = Scene(vhost, tmp_path, program="runtime")
     with scene.intake:
         scene.intake.until_ready()
         scene.tell_an_offer(at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))

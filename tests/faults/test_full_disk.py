@@ -94,7 +94,7 @@ def run_out_of_room(scene: Scene, listener: Listener, disk: SmallDisk | Quota) -
             assert len(admitted) < 200
         assert unavailable(scene.submit(LARGE)), "and again"
         assert "no write has succeeded for" in (database_warning(scene) or "")
-        assert scene.http.get("/.well-known/kopuro").status_code == 200
+        assert scene.sender.ask("GET", "intake", "/.well-known/kopuro").status_code == 200
         assert scene.intake.process.running()
         disk.empty(scene)
         assert broken(scene) == []
@@ -132,7 +132,7 @@ def listener(vhost: str, tmp_path: Path) -> Iterator[Listener]:
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
 def test_a_file_system_without_room(vhost: str, listener: Listener, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as directory:
-        scene = Scene(vhost, tmp_path, package="services.intake", database=directory / "intake.sqlite")
+        scene = Scene(vhost, tmp_path, program="runtime", database=directory / "intake.sqlite")
         with scene.intake:
             scene.intake.until_ready()
             assert "MiB are free beside intake.sqlite" in (database_warning(scene) or "")
@@ -141,4 +141,4 @@ def test_a_file_system_without_room(vhost: str, listener: Listener, tmp_path: Pa
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process")
 def test_a_process_at_its_limit(vhost: str, listener: Listener, tmp_path: Path) -> None:
-    run_out_of_room(Scene(vhost, tmp_path, package="services.intake"), listener, Quota())
+    run_out_of_room(Scene(vhost, tmp_path, program="runtime"), listener, Quota())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from sandbox.ports import LOOPBACK
 from tests.journey.waiting import until
+from tests.support.partners import ask_for_token
 
 # A member of the sample network that has no part in the referrals of these journeys.
 STRANGER = "uz.silk-needle-union"
@@ -106,12 +106,7 @@ class RunningHub:
     def token(self, who: str) -> str:
         """An access token of an organisation, or of the coordinator, auditor or operator."""
         entry = self.people["organizations"].get(who) or self.people[who]
-        basic = base64.b64encode(f"{entry['client_id']}:{entry['client_secret']}".encode()).decode()
-        answer = httpx.post(
-            f"{self.address('directory')}/oauth/token",
-            data={"grant_type": "client_credentials"},
-            headers={"Authorization": f"Basic {basic}"},
-        )
+        answer = ask_for_token(self.address("directory"), entry["client_id"], entry["client_secret"])
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 

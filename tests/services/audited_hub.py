@@ -24,7 +24,7 @@ from runtime.messaging.rabbitmq import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal, issuer_of
+from runtime.web.tokens import issuer_of
 from services.audit.adapters.signing_key import load_log_key
 from services.audit.adapters.tables import ENTRIES
 from services.audit.domain.checkpoint import Checkpoint
@@ -33,6 +33,7 @@ from services.audit.domain.note import Ed25519Verifier, open_note
 from services.audit.domain.tiles import ENTRIES as BUNDLES
 from services.audit.domain.tiles import Tile, tiles_between
 from tests.processes import HUB, RunningService
+from tests.support.partners import Partner, signed_token
 
 REFERRAL = new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -113,9 +114,10 @@ class AuditedHub:
     def get(
         self, path: str, /, *, role: str = "auditor", reader: str = "ann", **params: Any
     ) -> httpx.Response:
-        token = self._signer.issue(Principal(id=reader, roles=frozenset({role})), now=datetime.now(UTC))
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(self.service.url + path, params=params or None, headers=headers, timeout=10)
+        with Partner(
+            lambda _: self.service.url, lambda: signed_token(self._signer, reader, role=role)
+        ) as partner:
+            return partner.ask("GET", "audit", path, params=params or None)
 
     def verifier(self) -> Ed25519Verifier:
         return Ed25519Verifier.parse(httpx.get(self.service.url + "/v1/log-key").text.strip())

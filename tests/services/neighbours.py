@@ -32,8 +32,9 @@ from runtime.messaging.rabbitmq import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal, issuer_of
+from runtime.web.tokens import issuer_of
 from tests.processes import HUB, RunningService
+from tests.support.partners import Partner, signed_token
 
 SENDER, ACCEPTOR, STRANGER = "kg.osh-legal-aid", "kg.bishkek-union", "kg.batken-library"
 NAME = "Айгерим Токтогулова"
@@ -158,10 +159,12 @@ class Neighbours:
             consumer.close()
         return heard
 
-    def headers(self, organization: str, role: str = "partner") -> dict[str, str]:
-        """The bearer token of an organisation."""
-        principal = Principal(id=organization, roles=frozenset({role}))
-        return {"Authorization": f"Bearer {self.signer.issue(principal, now=datetime.now(UTC))}"}
+    # Who speaks to the services under test
+
+    def partner(self, who: str, *services: RunningService, role: str = "partner") -> Partner:
+        """An organisation's system, or somebody of the staff, that knows the way to these services."""
+        addresses = {service.name: service.url for service in services}
+        return Partner(addresses.__getitem__, lambda: signed_token(self.signer, who, role=role))
 
 
 def said(fact: Fact, partition_key: str | None = None) -> Event[Fact]:

@@ -39,24 +39,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 LONG_WAIT = 30
 
 
-class Partner:
-    """One organisation's system."""
-
-    def __init__(self, hub: Neighbours, delivery: RunningService, organization: str) -> None:
-        self._client = httpx.Client(
-            base_url=delivery.url, headers=hub.headers(organization), timeout=LONG_WAIT + 10
-        )
-
-    def get(self, path: str, **query: Any) -> httpx.Response:
-        return self._client.get(path, params=query)
-
-    def mailbox(self, **query: Any) -> Any:
-        return self.get("/v1/mailbox", **query).raise_for_status().json()
-
-    def acknowledge(self, message_id: str) -> int:
-        return self._client.post(f"/v1/mailbox/{message_id}/acknowledge").status_code
-
-
 @pytest.fixture
 def hub(vhost: str, tmp_path: Path) -> Neighbours:
     return Neighbours(vhost, tmp_path)
@@ -87,7 +69,7 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
     with hub.delivery(database_url) as delivery, vault:
         delivery.until_ready()
         vault.until_ready()
-        acceptor, stranger = Partner(hub, delivery, ACCEPTOR), Partner(hub, delivery, STRANGER)
+        acceptor, stranger = hub.partner(ACCEPTOR, delivery), hub.partner(STRANGER, delivery)
         hub.publish(hub.sealed_case(referral))
         vault.process.kill()
         hub.publish(accepted(referral))
@@ -99,10 +81,10 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
         assert notice["type"] == "kopuro.case.released.v1"
         assert notice["data"]["referral_id"] == referral
 
-        answer = acceptor.get(f"/v1/case/{referral}").raise_for_status().json()
+        answer = acceptor.case(referral).raise_for_status().json()
         assert answer["referral_id"] == referral
         assert open_sealed(answer["case"], hub.keys[ACCEPTOR])["name"] == NAME
-        assert stranger.get(f"/v1/case/{referral}").status_code == 404
+        assert stranger.case(referral).status_code == 404
         assert stranger.mailbox()["items"] == []
         assert stranger.acknowledge(notice["id"]) == 404
         assert [acceptor.acknowledge(notice["id"]) for _ in range(2)] == [204, 204]
@@ -119,13 +101,13 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
             )
         )
         assert acceptor.mailbox(wait=LONG_WAIT)["items"][0]["type"] == "kopuro.referral.withdrawn.v1"
-        assert acceptor.get(f"/v1/case/{referral}").status_code == 404
+        assert acceptor.case(referral).status_code == 404
         for process in (vault, delivery):
             assert NAME not in process.log.read_text()
 
 
 def test_pages_follow_each_other(hub: Neighbours, delivery: RunningService) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     facts = [revoked() for _ in range(25)]
     hub.publish_all(list(facts))
     until(lambda: True if len(partner.mailbox()["items"]) == 25 else None, "25 messages")
@@ -142,7 +124,7 @@ def test_pages_follow_each_other(hub: Neighbours, delivery: RunningService) -> N
 def test_poll_goes_on_from_the_resume_cursor_of_the_last_page(
     hub: Neighbours, delivery: RunningService
 ) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     hub.publish(revoked())
     last = partner.mailbox(wait=LONG_WAIT)
     assert last["next"] is None
@@ -156,7 +138,6 @@ def test_poll_goes_on_from_the_resume_cursor_of_the_last_page(
 def test_coordinators_read_and_acknowledge_one_mailbox_over_http(
     hub: Neighbours, delivery: RunningService
 ) -> None:
-    address = f"{delivery.url}/v1/mailbox"
     unplaced = ReferralUnplaced(
         referral_id=new_id(),
         sender=SENDER,
@@ -167,18 +148,18 @@ def test_coordinators_read_and_acknowledge_one_mailbox_over_http(
         reason="no_candidate",
     )
     hub.publish(unplaced)
-    one, other = (hub.headers(name, "coordinator") for name in ("kg.desk", "kg.night-desk"))
-    (message,) = httpx.get(f"{address}?wait={LONG_WAIT}", headers=one, timeout=60).json()["items"]
+    one, other = (hub.partner(name, delivery, role="coordinator") for name in ("kg.desk", "kg.night-desk"))
+    (message,) = one.mailbox(wait=LONG_WAIT)["items"]
     assert message["type"] == "kopuro.referral.unplaced.v1"
     assert message["data"]["referral_id"] == unplaced.referral_id
-    assert httpx.get(address, headers=other).json()["items"] == [message]
-    assert httpx.post(f"{address}/{message['id']}/acknowledge", headers=other).status_code == 204
-    assert httpx.get(address, headers=one).json()["items"] == []
-    assert [m["id"] for m in Partner(hub, delivery, SENDER).mailbox()["items"]] == [message["id"]]
+    assert other.mailbox()["items"] == [message]
+    assert other.acknowledge(message["id"]) == 204
+    assert one.mailbox()["items"] == []
+    assert [m["id"] for m in hub.partner(SENDER, delivery).mailbox()["items"]] == [message["id"]]
 
 
 def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery: RunningService) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     with ThreadPoolExecutor(1) as pool:
         started = time.monotonic()
         poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
@@ -192,7 +173,7 @@ def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery:
 def test_a_service_that_ends_answers_its_long_polls_at_once(
     hub: Neighbours, delivery: RunningService
 ) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
         until(lambda: in_flight(delivery), "a poll under way")
@@ -210,12 +191,12 @@ def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
     with delivery:
         delivery.until_ready()
         hub.publish_all(list(facts))
-        Partner(hub, delivery, ACCEPTOR).mailbox(wait=LONG_WAIT)
+        hub.partner(ACCEPTOR, delivery).mailbox(wait=LONG_WAIT)
         delivery.process.kill()
     hub.publish_all([revoked()])
     with delivery:
         delivery.until_ready()
-        partner = Partner(hub, delivery, ACCEPTOR)
+        partner = hub.partner(ACCEPTOR, delivery)
         found: list[str] = []
         after: dict[str, str] = {}
         while len(found) < 501:
@@ -242,14 +223,17 @@ def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
 def test_what_a_poll_may_ask(
     hub: Neighbours, delivery: RunningService, query: dict[str, Any], problem: str
 ) -> None:
-    answer = Partner(hub, delivery, ACCEPTOR).get("/v1/mailbox", **query)
+    answer = hub.partner(ACCEPTOR, delivery).ask("GET", "delivery", "/v1/mailbox", params=query)
     assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
 
 
 def test_made_cursors_are_refused(hub: Neighbours, delivery: RunningService) -> None:
-    partner = Partner(hub, delivery, ACCEPTOR)
+    partner = hub.partner(ACCEPTOR, delivery)
     for cursor in made_cursors("mailbox"):
-        assert partner.get("/v1/mailbox", after=cursor).status_code == 400, cursor
+        answer = partner.ask("GET", "delivery", "/v1/mailbox", params={"after": cursor})
+        assert answer.status_code == 400, cursor
+            cursor
+        )
 
 
 def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(
@@ -264,7 +248,7 @@ def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(
     }
     for (path, role), status in expected.items():
         assert httpx.get(delivery.url + path).status_code == 401
-        answer = httpx.get(delivery.url + path, headers=hub.headers(f"kg.{role}", role))
+        answer = hub.partner(f"kg.{role}", delivery, role=role).ask("GET", "delivery", path)
         assert answer.status_code == status, (path, role)
 
 

@@ -28,6 +28,7 @@ from runtime.storage.database import Database
 from sandbox.broker import PrivateBroker
 from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
+from tests.support.partners import Partner, ask_for_token
 from tests.unit.services.directory.samples import (
     NOON,
     OSH,
@@ -72,16 +73,12 @@ class Hub:
     directory: Path
 
     def token_of(self, client_id: str, secret: str = SECRET) -> str:
-        answer = httpx.post(
-            self.service.url + "/oauth/token",
-            data={"grant_type": "client_credentials"},
-            auth=(client_id, secret),
-        )
+        answer = ask_for_token(self.service.url, client_id, secret)
         return str(answer.raise_for_status().json()["access_token"])
 
     def ask(self, client_id: str, method: str, path: str, **more: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token_of(client_id)}", **more.pop("headers", {})}
-        return httpx.request(method, self.service.url + path, headers=headers, **more)
+        with Partner(lambda _: self.service.url, lambda: self.token_of(client_id)) as partner:
+            return partner.ask(method, "directory", path, **more)
 
 
 @contextmanager

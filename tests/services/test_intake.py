@@ -46,6 +46,7 @@ from runtime.web.tokens import Principal, issuer_of
 from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
+from tests.support.partners import Partner, signed_token
 from tests.unit.services.intake.samples import (
     KEYLESS,
     MOSCOW,
@@ -127,7 +128,7 @@ class Hub:
         self.service = RunningService(
             "services.intake", directory, amqp_uri=amqp_uri, database_url=self.database_url
         )
-        self._client = httpx.Client(timeout=30)
+        self._partners: dict[tuple[str, str], Partner] = {}
         self.custody = generate_key()
         self.keys = {name: generate_key() for name in (OSH, MOSCOW)}
         announced = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody)}
@@ -182,21 +183,25 @@ class Hub:
         return {**document(case=self.sealed()), **changes}
 
     def token(self, principal: str = OSH, *, role: str = "partner", age: float = 0) -> str:
-        now = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
-        return self.signer.issue(Principal(id=principal, roles=frozenset({role})), now=now)
+        return signed_token(self.signer, principal, role=role, age=age)
 
     def ask(
         self, method: str, path: str, *, by: str = OSH, role: str = "partner", **more: Any
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token(by, role=role)}", **more.pop("headers", {})}
-        return self._client.request(method, self.service.url + path, headers=headers, **more)
+        return self._partner(by, role).ask(method, "intake", path, **more)
 
     def submit(self, body: Any = None, *, key: str | None = None, by: str = OSH) -> httpx.Response:
-        headers = {} if key is None else {"Idempotency-Key": key}
-        return self.ask("POST", "/v1/referrals", by=by, headers=headers, json=body or self.body())
+        return self._partner(by).submit(body or self.body(), key=key)
+
+    def _partner(self, who: str, role: str = "partner") -> Partner:
+        if (who, role) not in self._partners:
+            self._partners[who, role] = Partner(
+                lambda _: self.service.url, lambda: self.token(who, role=role)
+            )
+        return self._partners[who, role]
 
     def metrics(self) -> str:
-        return self._client.get(self.service.operations_url + "/metrics").text
+        return httpx.get(self.service.operations_url + "/metrics").text
 
     def metric(self, name: str) -> float:
         return sum(

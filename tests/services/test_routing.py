@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from contracts.codes import Answer, DeclineReason, Urgency
@@ -140,14 +139,11 @@ def test_offered_declined_offered_again_and_accepted(hub: Hub, vhost: str, sqlit
                 ask(AskReferral(id=said.referral_id, viewer="kz.stranger", oversight=False))
             assert refused.value.slug == "not-found"
 
-        explained = httpx.get(
-            f"{routing.url}/v1/referrals/{said.referral_id}/decision", headers=hub.headers(SENDER)
-        )
+        decision = f"/v1/referrals/{said.referral_id}/decision"
+        explained = hub.partner(SENDER, routing).ask("GET", "routing", decision)
         assert explained.status_code == 200
         assert [one["trigger"] for one in explained.json()["decisions"]] == ["submitted", "declined"]
-        stranger = httpx.get(
-            f"{routing.url}/v1/referrals/{said.referral_id}/decision", headers=hub.headers("kz.stranger")
-        )
+        stranger = hub.partner("kz.stranger", routing).ask("GET", "routing", decision)
         assert stranger.status_code == 404
         routing.process.stop()
         assert routing.process.exit_code() == 0
@@ -160,20 +156,16 @@ def test_a_coordinator_sees_what_is_unplaced_and_places_it(hub: Hub, sqlite_data
         said = referral(region="RU-KAM")
         hub.publish(said)
         hear(hub, ReferralUnplaced)
-        coordinator = hub.headers("kg.coordinator", "coordinator")
-        address = f"{routing.url}/v1/coordination"
-        (waiting,) = httpx.get(f"{address}/unplaced", headers=coordinator).json()["items"]
+        coordinator = hub.partner("kg.coordinator", routing, role="coordinator")
+        unplaced, place = "/v1/coordination/unplaced", f"/v1/coordination/{said.referral_id}/offer"
+        (waiting,) = coordinator.ask("GET", "routing", unplaced).json()["items"]
         assert waiting["id"] == said.referral_id
-        assert httpx.get(f"{address}/unplaced", headers=hub.headers(SENDER)).status_code == 403
-        placed = httpx.post(
-            f"{address}/{said.referral_id}/offer", headers=coordinator, json={"organization": "ru.two"}
-        )
+        assert hub.partner(SENDER, routing).ask("GET", "routing", unplaced).status_code == 403
+        placed = coordinator.ask("POST", "routing", place, json={"organization": "ru.two"})
         assert placed.status_code == 202
         (offer,) = hear(hub, OfferOpened)
         assert offer.organization == "ru.two"
-        refused = httpx.post(
-            f"{address}/{said.referral_id}/offer", headers=coordinator, json={"organization": "ru.one"}
-        )
+        refused = coordinator.ask("POST", "routing", place, json={"organization": "ru.one"})
         assert refused.status_code == 409
         (recorded,) = hear(hub, PlacementRefused)
         assert recorded.organization == "ru.one"

@@ -1,0 +1,23 @@
+"""`python -m tests.crash.faulty services.intake`: a service that dies where a test wants it to.
+
+All of its parts are the real ones; its database and its broker end their own process at the planned moment.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from unittest.mock import patch
+
+from tests.support.altered_service import run_altered
+
+
+def faulty_ports() -> AbstractContextManager[object]:
+    from runtime import foundation
+    from tests.crash.faulty.ports import FaultyBroker, FaultyDatabase
+
+    return patch.multiple(foundation, Database=FaultyDatabase, RabbitBroker=FaultyBroker)
+
+
+if __name__ == "__main__":
+    sys.exit(run_altered(sys.argv[1], faulty_ports))

@@ -1,1 +1,0 @@
-"""Delivery, faulty: `python -m runtime tests.crash.faulty.delivery`."""

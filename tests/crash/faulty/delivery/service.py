@@ -1,3 +1,0 @@
-from services.delivery.service import SERVICE
-
-__all__ = ["SERVICE"]

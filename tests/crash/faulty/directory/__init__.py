@@ -1,1 +1,0 @@
-"""The directory, faulty: `python -m runtime tests.crash.faulty.directory`."""

@@ -1,3 +1,0 @@
-from services.directory.service import SERVICE
-
-__all__ = ["SERVICE"]

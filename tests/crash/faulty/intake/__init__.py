@@ -1,1 +1,0 @@
-"""Intake, faulty: `python -m runtime tests.crash.faulty.intake`."""

@@ -1,3 +1,0 @@
-from services.intake.service import SERVICE
-
-__all__ = ["SERVICE"]

@@ -1,1 +1,0 @@
-"""Routing, faulty: `python -m runtime tests.crash.faulty.routing`."""

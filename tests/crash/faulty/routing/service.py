@@ -1,3 +1,0 @@
-from services.routing.service import SERVICE
-
-__all__ = ["SERVICE"]

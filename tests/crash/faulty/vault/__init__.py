@@ -1,1 +1,0 @@
-"""Vault, faulty: `python -m runtime tests.crash.faulty.vault`."""

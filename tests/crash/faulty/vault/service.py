@@ -1,3 +1,0 @@
-from services.vault.service import SERVICE
-
-__all__ = ["SERVICE"]

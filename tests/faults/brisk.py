@@ -1,0 +1,44 @@
+"""`python -m tests.faults.brisk services.intake`: intake, but quick to notice that something is wrong.
+
+Its times are shorter and its bound smaller than an operator would choose.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from unittest.mock import patch
+
+from tests.support.altered_service import run_altered
+
+HEARTBEAT_SECONDS = 2
+CONNECT_SECONDS = 2
+CONFIRM_SECONDS = 2
+# Messages; a referral is two.
+OUTBOX_BOUND = 40
+
+
+@contextmanager
+def brisk_parts() -> Iterator[None]:
+    from runtime import foundation
+    from runtime.messaging.rabbitmq import RabbitBroker
+    from services.intake import bootstrap
+    from services.intake.handlers import Handlers
+
+    brisk_broker = partial(
+        RabbitBroker,
+        heartbeat=HEARTBEAT_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
+        confirm_timeout=CONFIRM_SECONDS,
+    )
+    with (
+        patch.object(foundation, "RabbitBroker", brisk_broker),
+        patch.object(bootstrap, "Handlers", partial(Handlers, outbox_bound=OUTBOX_BOUND)),
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(run_altered(sys.argv[1], brisk_parts))

@@ -1,1 +1,0 @@
-"""Services as they are, but quick to notice that something is wrong."""

@@ -1,1 +1,0 @@
-"""Intake, brisk: `python -m runtime tests.faults.brisk.intake`."""
