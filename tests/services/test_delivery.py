@@ -232,8 +232,6 @@ def test_made_cursors_are_refused(hub: Neighbours, delivery: RunningService) -> 
     for cursor in made_cursors("mailbox"):
         answer = partner.ask("GET", "delivery", "/v1/mailbox", params={"after": cursor})
         assert answer.status_code == 400, cursor
-            cursor
-        )
 
 
 def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(
