@@ -18,19 +18,19 @@ from typing import Any, TextIO, TypeVar
 
 from benchmarks import journey_tables, report
 from benchmarks.charts import Bar, bars
-from benchmarks.comparison import CEILING, FASTSTREAM, NAMEKO, OURS, Bench, Effort
+from benchmarks.comparison import CEILING, FASTSTREAM, NAMEKO, OURS, Bench, ComparisonPlan
 from benchmarks.driver import HIGHEST_SINGLE_RATE
 from benchmarks.figures import spread
 from benchmarks.journey import Measured, Plan, count_fsyncs
-from benchmarks.ours import OurHub
+from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
 from sandbox.supervisor import sigterm_raises
 
 Number = TypeVar("Number", int, float)
 
-FULL = Effort(plan=Plan(seconds=15, loads=(50, 100, 200)))
-QUICK = Effort(
+FULL = ComparisonPlan(plan=Plan(seconds=15, loads=(50, 100, 200)))
+QUICK = ComparisonPlan(
     plan=Plan(seconds=4, warm_up=2, in_flight=300, loads=(100,), load_seconds=3),
     peers_warm_up=3,
     ceiling_repeat=20,
@@ -150,7 +150,7 @@ class Run:
         """A hub with a history beside an empty one."""
         from benchmarks import growth
 
-        effort = growth.QUICK if self.quick else growth.Effort()
+        effort = growth.QUICK if self.quick else growth.GrowthPlan()
         if self.referrals is not None:
             effort = replace(effort, referrals=self.referrals)
         if self.days is not None:
@@ -167,7 +167,7 @@ class Run:
         from benchmarks import soak
 
         def work(system: System, pid: int) -> Mapping[str, Measured]:
-            assert isinstance(system, OurHub)
+            assert isinstance(system, KopuroHub)
             found = soak.measure_soak(
                 system, self.bench.broker, minutes=self.minutes, rate=self.rate, tell=self.bench.tell
             )

@@ -24,7 +24,7 @@ PYMERKLE: Final = "pymerkle"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Effort:
+class LogPlan:
     """size: of the log; sample: how many appends are timed at each end, a multiple of the batch.
 
     batch: entries in a transaction; proofs: how many are timed, after warm_up seconds of others.
@@ -37,8 +37,8 @@ class Effort:
     warm_up: float = 20.0
 
 
-FULL: Final = Effort(size=1_000_000, sample=20_000)
-QUICK: Final = Effort(size=4_000, sample=1_000, proofs=500, warm_up=0.5)
+FULL: Final = LogPlan(size=1_000_000, sample=20_000)
+QUICK: Final = LogPlan(size=4_000, sample=1_000, proofs=500, warm_up=0.5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +73,7 @@ _FIGURES: Final = (
 
 
 def measure_log(
-    directory: Path, amqp_uri: str, effort: Effort, rounds: int, tell: Callable[[str], None]
+    directory: Path, amqp_uri: str, effort: LogPlan, rounds: int, tell: Callable[[str], None]
 ) -> list[dict[str, dict[str, float]]]:
     """For each round and contender its figures by name."""
     measured = []
@@ -92,7 +92,7 @@ def measure_log(
     return measured
 
 
-def _ours(place: Path, amqp_uri: str, effort: Effort, tell: Callable[[str], None]) -> dict[str, float]:
+def _ours(place: Path, amqp_uri: str, effort: LogPlan, tell: Callable[[str], None]) -> dict[str, float]:
     task = _tasks("benchmarks.audit_ours", OURS, place, effort, tell)
     grown, published = task("grow"), task("publish")
     proved, verified = task("prove"), task("verify")
@@ -109,7 +109,7 @@ def _ours(place: Path, amqp_uri: str, effort: Effort, tell: Callable[[str], None
     }
 
 
-def _pymerkle(place: Path, effort: Effort, tell: Callable[[str], None]) -> dict[str, float]:
+def _pymerkle(place: Path, effort: LogPlan, tell: Callable[[str], None]) -> dict[str, float]:
     task = _tasks("benchmarks.audit_pymerkle", PYMERKLE, place, effort, tell)
     grown, proved, verified = task("grow"), task("prove"), task("verify")
     begun = time.perf_counter()
@@ -138,7 +138,7 @@ def _common(
 
 
 def _tasks(
-    module: str, name: str, place: Path, effort: Effort, tell: Callable[[str], None]
+    module: str, name: str, place: Path, effort: LogPlan, tell: Callable[[str], None]
 ) -> Callable[[str], dict[str, float]]:
     told: Mapping[str, Any] = {
         "directory": str(place),
@@ -156,7 +156,7 @@ def _tasks(
     return task
 
 
-def table(measured: Sequence[Mapping[str, Mapping[str, float]]], effort: Effort) -> str:
+def table(measured: Sequence[Mapping[str, Mapping[str, float]]], effort: LogPlan) -> str:
     """One row a figure, with its aim, both contenders, and how many times as fast ours was in a round."""
     rows = [_row(figure, measured) for figure in _FIGURES]
     head = [

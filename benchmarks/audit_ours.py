@@ -22,9 +22,9 @@ from benchmarks.stopwatch import Stopwatch
 from contracts.envelope import Envelope
 from kopuro_client.commands import main as kopuro
 from runtime.clock import SystemClock
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
-from runtime.storage.exclusive import Exclusive
+from runtime.storage.exclusive_lock import ExclusiveLock
 from runtime.storage.migrate import upgrade
 from runtime.web.request import Request
 from services.audit import api
@@ -37,7 +37,7 @@ from services.audit.adapters.tables import MESSAGING
 from services.audit.domain.head import LogKey
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
-from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.publisher import LogPublisher
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
 
@@ -91,13 +91,13 @@ def publish(told: Mapping[str, Any]) -> Mapping[str, float]:
     with _log(directory) as (database, log, key):
         files = DirectoryPublication(publication(directory))
         published = PublishedLog(files, key)
-        publisher = Publisher(
+        publisher = LogPublisher(
             database=database,
             log=log,
             record=SqlPublicationRecord(),
             publication=files,
             published=published,
-            right=Exclusive(database, 0),
+            right=ExclusiveLock(database, 0),
             outbox=Outbox(MESSAGING.outbox),
             sequel=lambda *_: (),
             after_commit=lambda: None,

@@ -23,8 +23,8 @@ import amqp
 
 from contracts.envelope import Envelope
 from contracts.topology import PARTITION_HEADER, hub_topology, partition_of
-from runtime.messaging.parcels import unpack
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
 
 IN_FLIGHT = 2000
@@ -45,7 +45,7 @@ class Publication:
     size: int
 
 
-class Listener:
+class DeliveryListener:
     """Hears everything that is published in a virtual host while it is open (a context manager).
 
     By RabbitMQ's own tracing, which sees messages to the default exchange too.
@@ -91,7 +91,7 @@ class Listener:
                     partition_key=Envelope.decode(event).partition_key,
                     size=len(event),
                 )
-                for event in unpack(body)
+                for event in decode_batch(body)
             )
         return found
 

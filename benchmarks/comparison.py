@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ceiling import Listener, Publication, measure_ceiling
+from benchmarks.ceiling import DeliveryListener, Publication, measure_ceiling
 from benchmarks.figures import alternated
 from benchmarks.journey import Measured, Plan, close_loops, play
-from benchmarks.ours import OurHub
+from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
 
@@ -20,7 +20,7 @@ _SHAPE_LOOPS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Effort:
+class ComparisonPlan:
     """How much is done in a round. peers_in_flight: open loops with which the peers do best."""
 
     plan: Plan
@@ -35,7 +35,7 @@ class Bench:
 
     broker: PrivateBroker
     directory: Path
-    effort: Effort
+    effort: ComparisonPlan
     tell: Callable[[str], None]
     _number: int = field(default=0, init=False)
     _shape: list[Publication] = field(default_factory=list, init=False)
@@ -98,10 +98,10 @@ class Bench:
 
     def _listen(self) -> list[Publication]:
         vhost, directory, uri = self._place("shape")
-        system = OurHub(directory, uri)
+        system = KopuroHub(directory, uri)
         system.start()
         try:
-            with Listener(self.broker, vhost) as listener:
+            with DeliveryListener(self.broker, vhost) as listener:
                 close_loops(system, _SHAPE_LOOPS)
                 return listener.heard()
         finally:
@@ -117,7 +117,7 @@ class Bench:
 
 def _system(name: str, directory: Path, uri: str) -> System:
     if name == OURS:
-        return OurHub(directory, uri)
+        return KopuroHub(directory, uri)
     from benchmarks.peers import process  # the peers' packages need not be there for anything else
 
     return {NAMEKO: process.stock_nameko, FASTSTREAM: process.stock_faststream}[name](directory, uri)

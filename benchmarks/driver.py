@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from benchmarks.keepalive import Link, Links, Rejected
-from benchmarks.story import Story
+from benchmarks.story import SampleReferral
 from benchmarks.systems import System
 from benchmarks.timings import Timings
 
@@ -67,7 +67,7 @@ class Said:
 class Driver:
     """Plays the sender and all acceptors of one story. To be used as an async context manager."""
 
-    def __init__(self, system: System, told: Story) -> None:
+    def __init__(self, system: System, told: SampleReferral) -> None:
         doors = system.doors()
         self._system = system
         tokens = {who: system.token(who) for who in (told.sender, *told.acceptors)}

@@ -18,10 +18,10 @@ from typing import Final
 from sqlalchemy import create_engine, make_url, text
 
 from benchmarks.figures import Spread, alternated, spread
-from benchmarks.history import History, Place, write_history
+from benchmarks.history import Place, SyntheticHistory, write_history
 from benchmarks.journey import Plan, close_loops, play
-from benchmarks.ours import OurHub
-from benchmarks.quiet import until_quiet
+from benchmarks.kopuro_hub import KopuroHub
+from benchmarks.quiescence import wait_until_quiescent
 from benchmarks.reads import measure_reads
 from benchmarks.recording import Recording, record_loops
 from benchmarks.report import written
@@ -43,7 +43,7 @@ _SERVER: Final = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Effort:
+class GrowthPlan:
     """referrals: of history. loops: closed for real, which the history is cast from."""
 
     referrals: int = 1_000_000
@@ -53,7 +53,7 @@ class Effort:
     reads: int = 300
 
 
-QUICK: Final = Effort(
+QUICK: Final = GrowthPlan(
     referrals=500,
     loops=2,
     plan=Plan(seconds=3, warm_up=1, in_flight=200, loads=(20,), load_seconds=3),
@@ -83,7 +83,7 @@ class GrowthBench:
 
     broker: PrivateBroker
     directory: Path
-    effort: Effort
+    effort: GrowthPlan
     tell: Callable[[str], None]
     _recording: Recording = field(default=(), init=False)
 
@@ -97,7 +97,9 @@ class GrowthBench:
             grown.stop()
             before = sizes(grown)
             effort = self.effort
-            history = History(referrals=effort.referrals, days=effort.days, now=time.time_ns() // 1000)
+            history = SyntheticHistory(
+                referrals=effort.referrals, days=effort.days, now=time.time_ns() // 1000
+            )
             filling = _seconds(lambda: write_history(history, recording, places(grown), self.tell))
             after = sizes(grown)
             starts[GROWN] = _seconds(grown.start)
@@ -133,7 +135,7 @@ class GrowthBench:
             yield order
 
     @contextmanager
-    def _side(self, database: str, side: str) -> Iterator[OurHub]:
+    def _side(self, database: str, side: str) -> Iterator[KopuroHub]:
         """A hub of its own virtual host and databases, not started; nothing is left of it afterwards."""
         name = f"{side}-{database}"
         directory = self.directory / name
@@ -144,7 +146,7 @@ class GrowthBench:
                 server = PostgresServer(settings=_SERVER, parent=self.directory.parent)
                 stack.enter_context(server)
                 template = _databases(server)
-            hub = OurHub(
+            hub = KopuroHub(
                 directory,
                 self.broker.add_vhost(name),
                 database_template=template,
@@ -156,11 +158,11 @@ class GrowthBench:
             stack.callback(hub.stop)
             yield hub
 
-    def _one(self, hub: OurHub, known: Sequence[str]) -> dict[str, float]:
+    def _one(self, hub: KopuroHub, known: Sequence[str]) -> dict[str, float]:
         """Every figure of one side in one round: higher is worse, but for those that are `/s`."""
         assert self.broker.pid is not None
         phases = play(hub, self.broker.pid, self.effort.plan)
-        until_quiet(hub.published)
+        wait_until_quiescent(hub.published)
         full, low = phases["saturation"], phases[f"{self.effort.plan.loads[0]:g}/s"]
         figures = {"closed loops/s": full.rate, "CPU ms a loop, all": full.cpu_ms_a_loop}
         figures |= {f"CPU ms a loop, {name}": value for name, value in full.usage["cpu_ms_a_loop"].items()}
@@ -171,7 +173,7 @@ class GrowthBench:
         return figures | {f"MiB, {name}": value for name, value in usage.items() if name != "driver"}
 
 
-def places(hub: OurHub) -> dict[str, Place]:
+def places(hub: KopuroHub) -> dict[str, Place]:
     """Where a hub's services keep what a history fills."""
     files = hub.files
     return {
@@ -186,7 +188,7 @@ def places(hub: OurHub) -> dict[str, Place]:
     }
 
 
-def sizes(hub: OurHub) -> dict[str, int]:
+def sizes(hub: KopuroHub) -> dict[str, int]:
     """Bytes on disk of each service's database, and of the published log."""
     found = {}
     for service in SERVICES:
@@ -236,7 +238,7 @@ def _databases(server: PostgresServer) -> str:
     return f"{url.rpartition('/')[0]}/{{service}}"
 
 
-def _some_ids(hub: OurHub) -> list[str]:
+def _some_ids(hub: KopuroHub) -> list[str]:
     engine = create_engine(hub.database_url("intake"))
     with engine.connect() as connection:
         ids = list(connection.execute(text("SELECT referral_id FROM submissions")).scalars())

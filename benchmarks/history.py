@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from benchmarks.bulk import Bulk, Row, bulk
 from benchmarks.history_log import LogWriter
-from benchmarks.mould import DAY, SECOND, Cast
-from benchmarks.recording import Recording, RowMould, ServiceMould
+from benchmarks.loop_template import DAY, SECOND, LoopInstance
+from benchmarks.recording import Recording, RowTemplate, ServiceTemplate
 from benchmarks.shapes import FORGOTTEN_AFTER, tables
 
 _FORGOTTEN_AFTER: Final = FORGOTTEN_AFTER.days * DAY
@@ -31,7 +31,7 @@ _KEYS_A_LOOP: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class History:
+class SyntheticHistory:
     """referrals: how many; days: over which they were submitted; now: in microseconds."""
 
     referrals: int
@@ -47,7 +47,7 @@ class History:
     def forgotten_before(self) -> int:
         return self.now - _FORGOTTEN_AFTER
 
-    def casts(self, kinds: int, longest: int) -> Iterator[tuple[int, Cast]]:
+    def casts(self, kinds: int, longest: int) -> Iterator[tuple[int, LoopInstance]]:
         """Each referral's mould, of so many, and its cast, in order; the same in every process.
 
         longest: microseconds that a loop takes at most.
@@ -57,7 +57,7 @@ class History:
         for number in range(self.referrals):
             # Whole milliseconds: ids tell no more.
             moment = (self.begin + int(number * step)) // 1000 * 1000
-            yield chance.randrange(kinds), Cast(moment=moment, twist=chance.getrandbits(62))
+            yield chance.randrange(kinds), LoopInstance(moment=moment, twist=chance.getrandbits(62))
 
     def referral_ids(self, recording: Recording, count: int) -> list[str]:
         """So many of its referrals, spread over the whole of it."""
@@ -80,7 +80,7 @@ class Place:
 
 
 def write_history(
-    history: History,
+    history: SyntheticHistory,
     recording: Recording,
     places: Mapping[str, Place],
     tell: Callable[[str], None],
@@ -99,23 +99,23 @@ def write_history(
             tell(f"history of {history.referrals:,} referrals: {running[done]} is filled")
 
 
-def fill(service: str, history: History, moulds: Sequence[ServiceMould], place: Place) -> None:
+def fill(service: str, history: SyntheticHistory, moulds: Sequence[ServiceTemplate], place: Place) -> None:
     """One service's share of the history."""
     log = None
     if service == "audit":
         assert place.published is not None
         assert place.key is not None
         log = LogWriter(place.url, place.published, place.key, place.hub)
-        log.found(history.begin)
+        log.initialize(history.begin)
     with bulk(place.url) as into:
         _Filling(service, history, moulds, into, log).run()
     if log is not None:
         log.conclude()
 
 
-def longest_of(moulds: Sequence[ServiceMould]) -> int:
+def longest_of(moulds: Sequence[ServiceTemplate]) -> int:
     """Microseconds that the longest of these loops takes, as it is cast."""
-    nowhere = Cast(moment=0, twist=0)
+    nowhere = LoopInstance(moment=0, twist=0)
     return max(one.mould.loop.moved(one.mould.loop.end, nowhere) for one in moulds)
 
 
@@ -123,8 +123,8 @@ class _Filling:
     def __init__(
         self,
         service: str,
-        history: History,
-        moulds: Sequence[ServiceMould],
+        history: SyntheticHistory,
+        moulds: Sequence[ServiceTemplate],
         into: Bulk,
         log: LogWriter | None,
     ) -> None:
@@ -154,7 +154,7 @@ class _Filling:
         if self._service == "routing":
             self._observe()
 
-    def _cast(self, one: ServiceMould, cast: Cast, chance: random.Random) -> None:
+    def _cast(self, one: ServiceTemplate, cast: LoopInstance, chance: random.Random) -> None:
         old = cast.moment + longest_of([one]) < self._history.forgotten_before
         if old and not one.entries and all(row.forgotten is not None for row in one.rows):
             return
@@ -169,7 +169,7 @@ class _Filling:
         if self._service == "routing":
             self._count_answers(one, values)
 
-    def _take(self, row: RowMould, values: list[Any]) -> None:
+    def _take(self, row: RowTemplate, values: list[Any]) -> None:
         taken = tuple([values[slot] for slot in row.columns])
         if row.order is None:
             self._rows[row.table].append(taken)
@@ -194,7 +194,7 @@ class _Filling:
         if self._log is not None:
             self._log.flush(self._into, until)
 
-    def _make_keys(self, referral: str, sender: str, cast: Cast, chance: random.Random) -> None:
+    def _make_keys(self, referral: str, sender: str, cast: LoopInstance, chance: random.Random) -> None:
         for _ in range(_KEYS_A_LOOP):
             key = f"{chance.getrandbits(128):032x}"
             fingerprint, understood = (f"{chance.getrandbits(256):064x}" for _ in range(2))
@@ -202,7 +202,7 @@ class _Filling:
                 (sender, key, fingerprint, understood, referral, cast.moment)
             )
 
-    def _count_answers(self, one: ServiceMould, values: list[Any]) -> None:
+    def _count_answers(self, one: ServiceTemplate, values: list[Any]) -> None:
         names = [column.name for column in self._tables["offers"].columns]
         for row in one.rows:
             if row.table == "offers":

@@ -19,7 +19,7 @@ import orjson
 from sqlalchemy import Table, delete, select
 
 from benchmarks.bulk import Bulk, Row
-from benchmarks.recording import COMMITMENT, EntryMould
+from benchmarks.recording import COMMITMENT, EntryTemplate
 from runtime.storage.database import Database
 from services.audit.adapters.signing_key import load_log_key
 from services.audit.adapters.sql_checks import SqlCheckRecord
@@ -41,7 +41,7 @@ from services.audit.domain.prefix import Prefix
 from services.audit.domain.tiles import ENTRIES as BUNDLES
 from services.audit.domain.tiles import HEIGHT, WIDTH, Tile, bundle
 from services.audit.handlers.published_log import CHECKPOINT
-from services.audit.ports import NewEntry, Remembered
+from services.audit.ports import NewEntry, VerifiedPrefix
 
 # What the service appends in one go when it is busy; the tree's nodes are stored by batch.
 BATCH: Final = 200
@@ -67,10 +67,10 @@ class LogWriter:
         self._chronology = Chronology()
         self._tiles = _Tiles(directory)
         # (order, time, message id, referral id, leaf, salt, data, what it is)
-        self._waiting: list[tuple[int, int, str, str, bytes, bytes, str, EntryMould]] = []
+        self._waiting: list[tuple[int, int, str, str, bytes, bytes, str, EntryTemplate]] = []
         self._leaves: list[bytes] = []
 
-    def found(self, begin: int) -> None:
+    def initialize(self, begin: int) -> None:
         """What is in the log becomes its beginning, some time before `begin`; its tiles are made anew."""
         for found in self._directory.iterdir():
             shutil.rmtree(found) if found.is_dir() else found.unlink()
@@ -86,7 +86,7 @@ class LogWriter:
         finally:
             database.close()
 
-    def take(self, entries: Sequence[EntryMould], values: list[Any], chance: random.Random) -> None:
+    def take(self, entries: Sequence[EntryTemplate], values: list[Any], chance: random.Random) -> None:
         """The entries of one loop, cast."""
         for entry in entries:
             salt = chance.randbytes(SALT_BYTES)
@@ -126,7 +126,7 @@ class LogWriter:
         self._tiles.end()
         head = self._key.sign(self._frontier, self._chronology, dt.datetime.now(dt.UTC))
         record, checks = SqlPublicationRecord(), SqlCheckRecord()
-        read = Remembered(prefix=Prefix.of(head), time=head.signed_at)
+        read = VerifiedPrefix(prefix=Prefix.of(head), time=head.signed_at)
         database = Database.open(self._url)
         try:
             with database.write() as transaction:

@@ -14,7 +14,7 @@ class Rejected(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Door:
+class Endpoint:
     """Where a service listens."""
 
     host: str
@@ -29,7 +29,7 @@ class Link:
     """One connection, one request at a time. Opened by the first request, again after a failure, and again
     after a long rest."""
 
-    def __init__(self, door: Door, token: str) -> None:
+    def __init__(self, door: Endpoint, token: str) -> None:
         self._door = door
         self.bear(token)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -72,7 +72,7 @@ class Link:
 class Links:
     """A fixed number of connections that take turns."""
 
-    def __init__(self, door: Door, token: str, count: int) -> None:
+    def __init__(self, door: Endpoint, token: str, count: int) -> None:
         self._all = [Link(door, token) for _ in range(count)]
         self._free: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
         for link in self._all:

@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.figures import percentile
 from benchmarks.keepalive import Link
-from benchmarks.ours import OurHub
+from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.story import story
 from benchmarks.usage import read_usage
 
@@ -29,7 +29,7 @@ class Read:
     path: Callable[[str], str]
 
 
-def measure_reads(hub: OurHub, known: Sequence[str], count: int) -> dict[str, float]:
+def measure_reads(hub: KopuroHub, known: Sequence[str], count: int) -> dict[str, float]:
     """Milliseconds by `<read> p50 ms`, `p99 ms` and `CPU ms`, of all processes. known: ids to read.
 
     Raises Rejected.
@@ -86,11 +86,11 @@ def _reads(sender: str, acceptor: str) -> Sequence[Read]:
     )
 
 
-def _cpu_seconds(hub: OurHub) -> float:
+def _cpu_seconds(hub: KopuroHub) -> float:
     return sum(read_usage(hub.pids(), {}).cpu.values())
 
 
-async def _timed(hub: OurHub, read: Read, ids: Sequence[str]) -> list[float]:
+async def _timed(hub: KopuroHub, read: Read, ids: Sequence[str]) -> list[float]:
     link = Link(hub.door(read.service), hub.token(read.reader))
     taken = []
     try:

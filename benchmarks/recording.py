@@ -12,9 +12,9 @@ from typing import Any, Final
 import orjson
 
 from benchmarks.journey import close_loops
-from benchmarks.mould import Loop, Mould
-from benchmarks.ours import OurHub
-from benchmarks.quiet import until_quiet
+from benchmarks.kopuro_hub import KopuroHub
+from benchmarks.loop_template import Loop, LoopTemplate
+from benchmarks.quiescence import wait_until_quiescent
 from benchmarks.shapes import SHAPES, Shape, tables
 from benchmarks.usage import commits
 from runtime.storage.columns import Instant
@@ -27,7 +27,7 @@ _OF_THE_DIRECTORY: Final = ".directory"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RowMould:
+class RowTemplate:
     """columns, without the one that numbers the rows; order, forgotten: slots of the mould."""
 
     table: str
@@ -37,7 +37,7 @@ class RowMould:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EntryMould:
+class EntryTemplate:
     """One entry of the log. All but the last three are slots of the mould."""
 
     order: int
@@ -53,29 +53,29 @@ class EntryMould:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ServiceMould:
+class ServiceTemplate:
     """What one loop left in one service."""
 
-    mould: Mould
-    rows: tuple[RowMould, ...]
-    entries: tuple[EntryMould, ...] = ()
+    mould: LoopTemplate
+    rows: tuple[RowTemplate, ...]
+    entries: tuple[EntryTemplate, ...] = ()
 
 
 # By loop, then by service.
-Recording = Sequence[Mapping[str, ServiceMould]]
+Recording = Sequence[Mapping[str, ServiceTemplate]]
 
 
-def record_loops(hub: OurHub, count: int) -> Recording:
+def record_loops(hub: KopuroHub, count: int) -> Recording:
     """On a started hub on SQLite that nobody else uses. Raises TimeoutError, and what a loop raises."""
     begins = []
     for _ in range(count):
         begins.append(_now())
         close_loops(hub, 1)
-        until_quiet(lambda: _written(hub))
+        wait_until_quiescent(lambda: _written(hub))
     begins.append(_now())
     # The last receipts are fetched by the next loop's driver.
     close_loops(hub, 1)
-    until_quiet(lambda: _written(hub))
+    wait_until_quiescent(lambda: _written(hub))
     over = _now()
     databases = {service: sqlite3.connect(path) for service, path in hub.databases().items()}
     try:
@@ -107,17 +107,17 @@ class _Look:
         ((self._referral, begin),) = databases["intake"].execute(submitted, (window.begin, window.end))
         self._loop = Loop(begin=begin, end=over)
 
-    def recorded(self) -> dict[str, ServiceMould]:
+    def recorded(self) -> dict[str, ServiceTemplate]:
         """By service."""
         return {service: self._service(service) for service in SHAPES}
 
-    def _service(self, service: str) -> ServiceMould:
-        mould = Mould(self._loop)
+    def _service(self, service: str) -> ServiceTemplate:
+        mould = LoopTemplate(self._loop)
         rows = [row for shape in SHAPES[service] for row in self._rows(mould, service, shape)]
         entries = self._entries(mould) if service == "audit" else []
-        return ServiceMould(mould=mould, rows=tuple(rows), entries=tuple(entries))
+        return ServiceTemplate(mould=mould, rows=tuple(rows), entries=tuple(entries))
 
-    def _rows(self, mould: Mould, service: str, shape: Shape) -> Iterator[RowMould]:
+    def _rows(self, mould: LoopTemplate, service: str, shape: Shape) -> Iterator[RowTemplate]:
         table = tables(service)[shape.table]
         numbered = table.autoincrement_column
         columns = [column for column in table.columns if column is not numbered]
@@ -128,7 +128,7 @@ class _Look:
             reached = max(reached, by_name[shape.moment] if shape.moment else 0)
             if shape.forgotten is not None and by_name[shape.forgotten] is None:
                 raise ValueError(f"{service}: a row of {shape.table} is not finished: {shape.forgotten}")
-            yield RowMould(
+            yield RowTemplate(
                 table=shape.table,
                 columns=tuple(
                     mould.moment(value) if isinstance(column.type, Instant) and value else mould.take(value)
@@ -150,7 +150,7 @@ class _Look:
         question = f'SELECT {listed} FROM "{shape.table}" WHERE {where} ORDER BY rowid'  # noqa: S608
         return self._databases[service].execute(question, of).fetchall()
 
-    def _entries(self, mould: Mould) -> Iterator[EntryMould]:
+    def _entries(self, mould: LoopTemplate) -> Iterator[EntryTemplate]:
         rows = self._databases["audit"].execute(
             "SELECT type, time, leaf, message_id, data FROM entries JOIN openings USING (leaf_index)"
             " WHERE referral_id = ? ORDER BY leaf_index",
@@ -162,7 +162,7 @@ class _Look:
             said = orjson.loads(leaf)
             # A later entry is not before an earlier one: the history is written in the order of time.
             reached = max(reached, time_)
-            yield EntryMould(
+            yield EntryTemplate(
                 order=mould.moment(reached),
                 time=mould.moment(time_),
                 leaf=mould.take(canonical_json({**said, "commitment": f"sha256:{COMMITMENT}"}).decode()),
@@ -176,7 +176,7 @@ class _Look:
             )
 
 
-def _written(hub: OurHub) -> list[int]:
+def _written(hub: KopuroHub) -> list[int]:
     return [commits(path) for path in hub.databases().values()]
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from benchmarks.charts import Line, lines
 from benchmarks.driver import Driver
 from benchmarks.figures import percentile
-from benchmarks.ours import OurHub
+from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.slope import Slope, slope
 from benchmarks.story import story
 from benchmarks.usage import cpu_seconds, open_files, resident_mebibytes
@@ -80,14 +80,14 @@ class Soaked:
 
 
 def measure_soak(
-    hub: OurHub, broker: PrivateBroker, *, minutes: float, rate: float, tell: Callable[[str], None]
+    hub: KopuroHub, broker: PrivateBroker, *, minutes: float, rate: float, tell: Callable[[str], None]
 ) -> Soaked:
     """On a started hub. Raises TimeoutError when a loop is left open, Rejected when anything is refused."""
     return asyncio.run(_soak(hub, broker, minutes, rate, tell))
 
 
 async def _soak(
-    hub: OurHub, broker: PrivateBroker, minutes: float, rate: float, tell: Callable[[str], None]
+    hub: KopuroHub, broker: PrivateBroker, minutes: float, rate: float, tell: Callable[[str], None]
 ) -> Soaked:
     seconds = 60 * minutes
     every = max(_SHORTEST_INTERVAL, seconds / _SAMPLES_A_RUN)
@@ -126,7 +126,7 @@ async def _soak(
         return _soaked(samples, latency, minutes=minutes, rate=rate, loops=driver.closed)
 
 
-def _sample(hub: OurHub, broker: PrivateBroker, driver: Driver, begun: float) -> Sample:
+def _sample(hub: KopuroHub, broker: PrivateBroker, driver: Driver, begun: float) -> Sample:
     assert broker.pid is not None
     pids = {**hub.pids(), "broker": broker.pid}
     databases = hub.databases()

@@ -18,7 +18,7 @@ from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.observation import NOTHING_OBSERVED
-from services.routing.domain.policy import Policy
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances
 
 # A wage claim in Moscow, which three organisations may take: each of them a mailbox of its own.
@@ -26,7 +26,7 @@ KEY = "second-candidate"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Story:
+class SampleReferral:
     """sender and acceptors: organisation ids. body: what `POST /v1/referrals` gets, the case sealed."""
 
     sender: str
@@ -66,17 +66,17 @@ def rank(
         observed=lambda organization: NOTHING_OBSERVED,
         now=now,
     )
-    return decide(decision_id, given, Policy(), Trigger.submitted)
+    return decide(decision_id, given, RoutingPolicy(), Trigger.submitted)
 
 
-def story(custody_key: Mapping[str, str], now: dt.datetime) -> Story:
+def story(custody_key: Mapping[str, str], now: dt.datetime) -> SampleReferral:
     """The story with its case sealed to a hub's custody key."""
     referral = network.load().referral(KEY)
     decision = rank(sample_directory(), "", "", referral.sender, referral.facts, now)
     acceptors = tuple(candidate.organization for candidate in decision.ranked)
     assert acceptors, "nobody may be asked"
     case = seal(plain(referral.case), custody_key)
-    return Story(
+    return SampleReferral(
         sender=referral.sender,
         acceptors=acceptors,
         body=orjson.dumps({**plain(referral.facts), "case": case}),

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.keepalive import Door
+from benchmarks.keepalive import Endpoint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doors:
     """The two services that partners speak to."""
 
-    intake: Door
-    delivery: Door
+    intake: Endpoint
+    delivery: Endpoint
 
 
 class System(Protocol):

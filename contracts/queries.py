@@ -11,7 +11,7 @@ from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.records import Malformed, plain, read
 
 
-class Question:
+class Query:
     """Something to ask. `ask` names it on the wire."""
 
     __slots__ = ()
@@ -23,7 +23,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AskReferral(Question):
+class ReferralQuery(Query):
     """`GET /v1/referrals/{id}`; refused as `not-found` for who is no party. oversight: sees it all."""
 
     ask = "referral"
@@ -33,7 +33,7 @@ class AskReferral(Question):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AskReferrals(Question):
+class ReferralListQuery(Query):
     """The items of `GET /v1/referrals`, in the order of their ids."""
 
     ask = "referrals"
@@ -45,7 +45,7 @@ class AskReferrals(Question):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AskOffer(Question):
+class OfferQuery(Query):
     """The parties of an offer: `[referral id, organisation]`, or null where there is no such offer."""
 
     ask = "offer"
@@ -53,7 +53,7 @@ class AskOffer(Question):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AskParty(Question):
+class PartyQuery(Query):
     """Whether an organisation sent the referral or was asked to take it: true or false."""
 
     ask = "party"
@@ -61,12 +61,12 @@ class AskParty(Question):
     organization: OrganizationId
 
 
-_QUESTIONS: Mapping[str, type[Question]] = {
-    question.ask: question for question in (AskReferral, AskReferrals, AskOffer, AskParty)
+_QUESTIONS: Mapping[str, type[Query]] = {
+    question.ask: question for question in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery)
 }
 
 
-def parse_question(wire: Mapping[str, Any]) -> Question:
+def parse_query(wire: Mapping[str, Any]) -> Query:
     """The question in JSON values. Raises Refused for one that is not known."""
     kind = _QUESTIONS.get(wire.get("ask", ""))
     if kind is None:

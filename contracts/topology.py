@@ -22,7 +22,7 @@ PARTITION_HEADER = "partition"
 # The default exchange: a message goes to the queue that its routing key names.
 DIRECT = ""
 
-PARKED_SUFFIX = ".parked"
+DEAD_LETTER_SUFFIX = ".parked"
 
 # After this many redeliveries (a process that dies on a message each time) the broker itself parks a
 # message. High, because with a prefetch the neighbours of the culprit are counted too.
@@ -65,16 +65,16 @@ def partition_of(partition_key: str) -> int:
     return zlib.crc32(partition_key.encode("utf-8", "replace")) % PARTITIONS
 
 
-def way_of(exchange: str, routing_key: str, partition_key: str) -> tuple[str, str, int]:
+def route_for(exchange: str, routing_key: str, partition_key: str) -> tuple[str, str, int]:
     """Messages with the same way go to the same queues: exchange, routing key, and the partition where
     queues share a fact out among them (0 where none do)."""
     is_shared_out = exchange == EVENTS and routing_key in ROUTING_KEYS
     return exchange, routing_key, partition_of(partition_key) if is_shared_out else 0
 
 
-def parked(consumer: str) -> str:
+def dead_letter_queue_name(consumer: str) -> str:
     """Where the messages lie that a consumer could not process."""
-    return consumer + PARKED_SUFFIX
+    return consumer + DEAD_LETTER_SUFFIX
 
 
 def work_queue(name: str, consumer: str) -> Queue:
@@ -86,7 +86,7 @@ def work_queue(name: str, consumer: str) -> Queue:
             "x-single-active-consumer": True,
             "x-delivery-limit": DELIVERY_LIMIT,
             "x-dead-letter-exchange": DIRECT,
-            "x-dead-letter-routing-key": parked(consumer),
+            "x-dead-letter-routing-key": dead_letter_queue_name(consumer),
             # at-least-once needs reject-publish; without it a dead letter can be lost on the way
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
@@ -94,10 +94,13 @@ def work_queue(name: str, consumer: str) -> Queue:
     )
 
 
-def parking_queue(consumer: str) -> Queue:
+def dead_letter_queue(consumer: str) -> Queue:
     """Where a consumer's parked messages wait for a person."""
     # Every look of an operator counts as a delivery; RabbitMQ 4 drops a message after 20 unless told more.
-    return Queue(name=parked(consumer), arguments={"x-queue-type": "quorum", "x-delivery-limit": 1_000_000})
+    return Queue(
+        name=dead_letter_queue_name(consumer),
+        arguments={"x-queue-type": "quorum", "x-delivery-limit": 1_000_000},
+    )
 
 
 ROUTING_KEYS = (
@@ -151,8 +154,8 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "audit.directory": ("token_key.changed",),
 }
 CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
-    "vault.letters": ("letter.case_sealed", "letter.case_resealed", "letter.note_sealed"),
-    "delivery.letters": ("letter.case_released", "letter.note_released"),
+    "vault.sealed": ("sealed_case.submitted", "letter.case_resealed", "sealed_note.submitted"),
+    "delivery.sealed": ("sealed_case.released", "sealed_note.released"),
 }
 ROUTING_QUERIES = "routing.queries"
 QUERY_DEADLINE_MS = 3_000
@@ -162,7 +165,7 @@ def hub_topology() -> Topology:
     """The whole topology of one hub."""
     queues: list[Queue] = []
     bindings: list[Binding] = []
-    queues.append(parking_queue(ROUTING))
+    queues.append(dead_letter_queue(ROUTING))
     for number, partition in enumerate(ROUTING_PARTITIONS):
         queues.append(work_queue(partition, ROUTING))
         bindings.append(
@@ -177,7 +180,7 @@ def hub_topology() -> Topology:
         bindings.append(Binding(source=EVENTS, destination=ROUTING_PARTITIONED, key=key, to_exchange=True))
     for source, bound in ((EVENTS, EVENT_QUEUES), (CASES, CASE_QUEUES)):
         for name, keys in bound.items():
-            queues += [work_queue(name, name), parking_queue(name)]
+            queues += [work_queue(name, name), dead_letter_queue(name)]
             bindings += [Binding(source=source, destination=name, key=key) for key in keys]
     # Questions are worth nothing after their deadline: a plain queue that forgets them.
     queues.append(Queue(name=ROUTING_QUERIES, arguments={"x-message-ttl": QUERY_DEADLINE_MS}))

@@ -83,11 +83,11 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.TokenKeyChanged: "directory",
     facts.ReplicaRequested: "every service with a copy of the directory",
     facts.ReplicaCompleted: "directory",
-    facts.CaseSealed: "intake",
+    facts.SealedCaseSubmitted: "intake",
     facts.CaseResealed: "intake",
-    facts.CaseLetter: "vault",
-    facts.NoteSealed: "intake",
-    facts.NoteLetter: "vault",
+    facts.SealedCaseReleased: "vault",
+    facts.SealedNoteSubmitted: "intake",
+    facts.SealedNoteReleased: "vault",
     facts.NoteDelivered: "delivery",
 }
 
@@ -171,8 +171,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "mailbox": mailbox_table,
     "referral": lambda: diagram(next(iter(REFERRAL_TRANSITIONS)), REFERRAL_TRANSITIONS),
     "offer": lambda: diagram(next(iter(OFFER_TRANSITIONS)), OFFER_TRANSITIONS),
-    "delivery": lambda: diagram(delivery.State.queued, delivery.TRANSITIONS),
-    "custody": lambda: diagram(custody.State.awaited, custody.TRANSITIONS),
+    "delivery": lambda: diagram(delivery.DeliveryState.queued, delivery.TRANSITIONS),
+    "custody": lambda: diagram(custody.CustodyState.awaited, custody.TRANSITIONS),
 }
 
 

@@ -18,7 +18,7 @@ import eventlet
 import eventlet.debug
 from nameko.runners import ServiceRunner
 
-from runtime import collector
+from runtime import garbage_collection
 from runtime.application import APPLICATION, Application
 from runtime.settings import Settings, SettingsError
 from runtime.shutdown import StopRequest
@@ -48,7 +48,7 @@ def run(package: str) -> int:
         stop.arm()
         _log.critical("the service could not start", exc_info=True)
         return 1
-    collector.spare()
+    garbage_collection.freeze_gc()
     _log.info("started", extra={"address": str(settings.http_address)})
     stopper = eventlet.spawn(_stop_when_asked, stop, application, runner)
     try:

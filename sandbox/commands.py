@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sandbox.dead_letters import Desk
+    from sandbox.dead_letters import DeadLetterCommands
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the hub keeps everything.", file_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout when all is ready.")]
@@ -62,7 +62,7 @@ def demo(
     ] = None,
 ) -> None:
     """Watch five referrals travel through a hub of their own, and come back closed."""
-    from sandbox.demo.play import play
+    from sandbox.demo.run import play
 
     raise typer.Exit(play(data_dir))
 
@@ -154,8 +154,8 @@ def _complain(detail: str, *, as_json: bool) -> None:
     print(failure(ExitCode.FAULT, detail, as_json=as_json), file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _desk(data_dir: Path | None, *, as_json: bool) -> Desk:
+def _desk(data_dir: Path | None, *, as_json: bool) -> DeadLetterCommands:
     from kopuro_client.commands.output import Output
-    from sandbox.dead_letters import Desk
+    from sandbox.dead_letters import DeadLetterCommands
 
-    return Desk(Output(as_json=as_json), data_dir, os.environ)
+    return DeadLetterCommands(Output(as_json=as_json), data_dir, os.environ)

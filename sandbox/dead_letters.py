@@ -1,4 +1,4 @@
-"""What `kopuro dead-letters` does and prints; the work itself is `runtime.messaging.dead_letters`.
+"""What `kopuro dead-letters` does and prints.
 
 It needs no sandbox: KOPURO_AMQP_URI names the broker of any hub, `--data-dir` that of an embedded one.
 """
@@ -19,16 +19,16 @@ from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.report import failure
-from runtime.messaging.dead_letters import DeadLetter, DeadLetters, EventSummary
+from runtime.messaging.dead_letters.dead_letter_queue import DeadLetter, DeadLetters, EventSummary
 from runtime.messaging.ports import BrokerUnavailable
-from runtime.messaging.rabbit_browser import RabbitBrowsers
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.rabbit.browser import RabbitBrowsers
 from sandbox.broker_configuration import BrokerFiles, BrokerIdentity
 
 _COLUMNS = ("number", "consumer", "message id", "type", "time", "first seen", "reason")
 
 
-class Desk:
+class DeadLetterCommands:
     """An operator at one broker. Each method is a command, and may end in typer.Exit with an ExitCode."""
 
     def __init__(self, out: Output, data_dir: Path | None, environment: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.keepalive import Door
+from benchmarks.keepalive import Endpoint
 from benchmarks.systems import Doors
 from sandbox.keys import public_half, sealing_key
 from sandbox.ports import LOOPBACK, free_ports
@@ -29,7 +29,7 @@ class PeerSettings:
 
     amqp_uri: str
     database: str
-    door: Door
+    door: Endpoint
     ready: str
 
     @classmethod
@@ -41,7 +41,7 @@ class PeerSettings:
         return cls(
             amqp_uri=told["amqp_uri"],
             database=told["database"],
-            door=Door(host=LOOPBACK, port=int(told["port"])),
+            door=Endpoint(host=LOOPBACK, port=int(told["port"])),
             ready=told["ready"],
         )
 
@@ -106,8 +106,8 @@ class Peer:
 
     def doors(self) -> Doors:
         return Doors(
-            intake=Door(host=LOOPBACK, port=self._ports["intake"]),
-            delivery=Door(host=LOOPBACK, port=self._ports["delivery"]),
+            intake=Endpoint(host=LOOPBACK, port=self._ports["intake"]),
+            delivery=Endpoint(host=LOOPBACK, port=self._ports["delivery"]),
         )
 
     def token(self, organization: str) -> str:

@@ -213,7 +213,7 @@ def _move(transaction: Connection, referral_id: str, status: str, **changes: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class PeerMailboxPage:
     """bodies: CloudEvents as they came. records: what is to be said about having handed them out."""
 
     bodies: Sequence[bytes]
@@ -243,7 +243,7 @@ def is_waiting(transaction: Connection, organization: str, after: int) -> bool:
     return bool(_waiting(transaction, organization, after, 1))
 
 
-def hand_out(transaction: Connection, organization: str, after: int, limit: int) -> Page:
+def hand_out(transaction: Connection, organization: str, after: int, limit: int) -> PeerMailboxPage:
     """`GET /v1/mailbox`: what is handed out for the first time is marked."""
     rows = _waiting(transaction, organization, after, limit)
     new = [row for row in rows if row.state == "queued"]
@@ -253,7 +253,7 @@ def hand_out(transaction: Connection, organization: str, after: int, limit: int)
             .where(MAILBOX.c.sequence.in_([row.sequence for row in new]))
             .values(state="delivered")
         )
-    return Page(
+    return PeerMailboxPage(
         bodies=[row.body for row in rows],
         following=rows[-1].sequence if rows else after,
         records=[

@@ -44,7 +44,7 @@ from kopuro_client.records import (
 )
 from kopuro_client.sealing import open_sealed, public_key, seal
 from kopuro_client.submissions import Submission, new_idempotency_key
-from kopuro_client.tokens import ClientCredentials, Tokens
+from kopuro_client.tokens import ClientCredentials, TokenSource
 from kopuro_client.transport import Transport, json_body
 
 
@@ -86,7 +86,7 @@ class Kopuro:
             transport.close()
             raise
         credentials = ClientCredentials(client_id=client_id, client_secret=client_secret)
-        tokens = Tokens(
+        tokens = TokenSource(
             transport,
             token_url=found.address("directory", "oauth", "token"),
             credentials=credentials,

@@ -7,8 +7,8 @@ from typing import Any
 
 from kopuro_client.answers import json_object, json_page
 from kopuro_client.errors import AuthenticationError
-from kopuro_client.tokens import Tokens
-from kopuro_client.transport import Request, Transport, json_body
+from kopuro_client.tokens import TokenSource
+from kopuro_client.transport import HttpRequest, Transport, json_body
 
 Params = Mapping[str, str | int | None]
 
@@ -16,7 +16,7 @@ Params = Mapping[str, str | int | None]
 class Connection:
     """Raises what `Transport.send` raises; AuthenticationError only after a second 401."""
 
-    def __init__(self, transport: Transport, tokens: Tokens) -> None:
+    def __init__(self, transport: Transport, tokens: TokenSource) -> None:
         self._transport = transport
         self._tokens = tokens
 
@@ -42,7 +42,7 @@ class Connection:
 
     def text(self, url: str) -> str:
         """A text that anybody may read: no token is sent."""
-        request = Request(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)
+        request = HttpRequest(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)
         return self._transport.send(request).decode("utf-8", errors="replace")
 
     def post(
@@ -52,7 +52,7 @@ class Connection:
 
         repeatable: whether asking twice does no more than asking once; an Idempotency-Key makes it so.
         """
-        request = Request(
+        request = HttpRequest(
             method="POST",
             url=url,
             headers={"Content-Type": "application/json"},
@@ -70,7 +70,7 @@ class Connection:
         """
         return json_object(
             self._send(
-                Request(
+                HttpRequest(
                     method="PATCH",
                     url=url,
                     headers={
@@ -89,7 +89,7 @@ class Connection:
         Each line must carry an idempotency key of its own, unless the whole has one: that makes it
         repeatable.
         """
-        request = Request(
+        request = HttpRequest(
             method="POST",
             url=url,
             headers={"Content-Type": "application/x-ndjson", "Accept": "application/x-ndjson"},
@@ -102,12 +102,12 @@ class Connection:
 
     def command(self, url: str) -> None:
         """A POST without a body that answers nothing (204), and does no more when it is repeated."""
-        self._send(Request(method="POST", url=url, repeatable=True))
+        self._send(HttpRequest(method="POST", url=url, repeatable=True))
 
-    def _reading(self, url: str, params: Params | None, *, wait: float = 0.0) -> Request:
-        return Request(method="GET", url=url, params=params or {}, repeatable=True, wait=wait)
+    def _reading(self, url: str, params: Params | None, *, wait: float = 0.0) -> HttpRequest:
+        return HttpRequest(method="GET", url=url, params=params or {}, repeatable=True, wait=wait)
 
-    def _send(self, request: Request) -> bytes:
+    def _send(self, request: HttpRequest) -> bytes:
         token = self._tokens.current()
         try:
             return self._transport.send(request.having(Authorization=f"Bearer {token}"))

@@ -11,7 +11,7 @@ from kopuro_client.answers import json_object
 from kopuro_client.arguments import text
 from kopuro_client.errors import DefectError, InvalidArgumentError
 from kopuro_client.records import Jwk
-from kopuro_client.transport import Request, Transport
+from kopuro_client.transport import HttpRequest, Transport
 
 WELL_KNOWN: Final = "/.well-known/kopuro"
 VERSION: Final = "1"
@@ -53,7 +53,7 @@ def discover(transport: Transport, url: str) -> Discovery:
         raise InvalidArgumentError(f"{url!r} is not an http or https address")
     where = url if url.endswith(WELL_KNOWN) else url.rstrip("/") + WELL_KNOWN
     return read_discovery(
-        json_object(transport.send(Request(method="GET", url=where, repeatable=True))),
+        json_object(transport.send(HttpRequest(method="GET", url=where, repeatable=True))),
         found_at=where,
     )
 

@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 
 from kopuro_client.answers import json_object
 from kopuro_client.errors import AuthenticationError, DefectError, RefusedError
-from kopuro_client.transport import Request, Transport
+from kopuro_client.transport import HttpRequest, Transport
 
 RENEWAL_MARGIN: Final = 60.0  # seconds before expiry; a tenth of a short life
 
@@ -29,7 +29,7 @@ class _Token:
     renew_at: float  # on the transport's clock
 
 
-class Tokens:
+class TokenSource:
     """The current access token of one client. Of threads that share it, one asks for a new one."""
 
     def __init__(self, transport: Transport, *, token_url: str, credentials: ClientCredentials) -> None:
@@ -57,7 +57,7 @@ class Tokens:
 
     def _obtain(self) -> _Token:
         asked_at = self._transport.clock()
-        request = Request(
+        request = HttpRequest(
             method="POST",
             url=self._token_url,
             headers={

@@ -32,7 +32,7 @@ LARGEST_ANSWER: Final = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class HttpRequest:
     """What to ask. repeatable: whether asking twice does no more than asking once."""
 
     method: str
@@ -88,7 +88,7 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
-    def send(self, request: Request) -> bytes:
+    def send(self, request: HttpRequest) -> bytes:
         """The body of a successful answer.
 
         A repeatable request is sent again on UnavailableError and TransportError, as RetryPolicy
@@ -119,7 +119,7 @@ class Transport:
             self._sleep(delay)
             attempt += 1
 
-    def _in_time(self, request: Request) -> bytes:
+    def _in_time(self, request: HttpRequest) -> bytes:
         try:
             return self._deadline.run(
                 lambda: self._attempt(request), seconds=self._total_limit + request.wait
@@ -127,7 +127,7 @@ class Transport:
         except TimeoutError as error:
             raise TransportError(f"no whole answer in time from {_place(request.url)}") from error
 
-    def _unanswered(self, request: Request, error: ClientError) -> None:
+    def _unanswered(self, request: HttpRequest, error: ClientError) -> None:
         place = _place(request.url)
         with self._away_lock:
             known = place in self._away
@@ -135,7 +135,7 @@ class Transport:
         if not known and self._notice is not None:
             self._notice(f"{error}; trying again until it answers")
 
-    def _answered(self, request: Request) -> None:
+    def _answered(self, request: HttpRequest) -> None:
         if not self._away:
             return
         place = _place(request.url)
@@ -144,7 +144,7 @@ class Transport:
         if since is not None and self._notice is not None:
             self._notice(f"{place} answers again after {self.clock() - since:.0f} seconds")
 
-    def _attempt(self, request: Request) -> bytes:
+    def _attempt(self, request: HttpRequest) -> bytes:
         try:
             with self._http.stream(
                 request.method,

@@ -56,7 +56,13 @@ from contracts.facts.directory import (
     ReplicaRequested,
     TokenKeyChanged,
 )
-from contracts.facts.letters import CaseLetter, CaseResealed, CaseSealed, NoteLetter, NoteSealed
+from contracts.facts.sealed import (
+    SealedCaseReleased,
+    CaseResealed,
+    SealedCaseSubmitted,
+    SealedNoteReleased,
+    SealedNoteSubmitted,
+)
 # isort: on
 
 __all__ = [
@@ -66,11 +72,9 @@ __all__ = [
     "AnswerRefused",
     "AnswerSubmitted",
     "CaseErased",
-    "CaseLetter",
     "CaseRefused",
     "CaseReleased",
     "CaseResealed",
-    "CaseSealed",
     "CaseUnreadable",
     "DeliveryAcknowledged",
     "DeliveryDelivered",
@@ -79,8 +83,6 @@ __all__ = [
     "HistoryRead",
     "LogExported",
     "NoteDelivered",
-    "NoteLetter",
-    "NoteSealed",
     "NoteSubmitted",
     "NoteUnreadable",
     "OfferAccepted",
@@ -110,6 +112,10 @@ __all__ = [
     "ReplicaCompleted",
     "ReplicaRequested",
     "RevocationSubmitted",
+    "SealedCaseReleased",
+    "SealedCaseSubmitted",
+    "SealedNoteReleased",
+    "SealedNoteSubmitted",
     "SubmissionRefused",
     "TokenKeyChanged",
     "UnreadableSubmitted",

@@ -29,7 +29,7 @@ class ReferralSubmitted(Fact):
 @fact("answer.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSubmitted(Fact):
-    """note: read from earlier builds' messages, never written: a note travels as `letter.note_sealed`."""
+    """note: read from earlier builds' messages, never written: a note travels as `sealed_note.submitted`."""
 
     referral_id: ReferralId
     offer_id: OfferId

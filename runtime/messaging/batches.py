@@ -19,10 +19,10 @@ from contracts.errors import Unavailable
 from contracts.records import Malformed
 from runtime.clock import Clock
 from runtime.messaging.clocks import Clocks
-from runtime.messaging.inbox import Doorkeeper, Inbox
+from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
+from runtime.messaging.inbox import Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.parking import parked_message, reason_of
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.retries import MOST_ATTEMPTS, Retries
 from runtime.messaging.tables import MessagingTables
@@ -31,15 +31,15 @@ from runtime.storage.database import Database, DatabaseUnavailable
 _log = logging.getLogger(__name__)
 
 
-class Message(Protocol):
+class Identified(Protocol):
     """What a decoded message must have: the id that the inbox knows it by."""
 
     @property
     def id(self) -> str: ...
 
 
-M = TypeVar("M", bound=Message)
-M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
+M = TypeVar("M", bound=Identified)
+M_contra = TypeVar("M_contra", bound=Identified, contravariant=True)
 
 
 class BatchHandler(Protocol[M_contra]):
@@ -83,7 +83,7 @@ class BatchProcessor(Generic[M]):
         clock: Clock,
         metrics: MessagingMetrics,
         after_commit: Callable[[], None],
-        doorkeeper: Doorkeeper | None = None,
+        deduplicator: Deduplicator | None = None,
         clocks: Clocks | None = None,
     ) -> None:
         """consumer: its name in the inbox, in the figures, and before `.parked`. doorkeeper: the inbox, if
@@ -91,7 +91,7 @@ class BatchProcessor(Generic[M]):
         self.consumer = consumer
         self.queues = queues
         self._database = database
-        self._doorkeeper = doorkeeper or Inbox(tables.inbox)
+        self._deduplicator = deduplicator or Inbox(tables.inbox)
         self._outbox = Outbox(tables.outbox)
         self._retries = Retries(tables.retries, consumer)
         self._decode = decode
@@ -152,7 +152,7 @@ class BatchProcessor(Generic[M]):
         now = self._clock.now()
         with self._database.write() as transaction:
             ids = [one.message.id for one in batch]
-            fresh = self._doorkeeper.admit(transaction, self.consumer, ids, now)
+            fresh = self._deduplicator.admit(transaction, self.consumer, ids, now)
             messages = []
             for one in batch:
                 # a message that stands twice in one batch takes effect once
@@ -194,7 +194,7 @@ class BatchProcessor(Generic[M]):
         # After all that can take effect: a database that fails a batch again and again parks nothing of it.
         for one in hopeless:
             now = self._clock.now()
-            message = parked_message(one.delivery, consumer=self.consumer, reason=one.reason, now=now)
+            message = dead_letter_of(one.delivery, consumer=self.consumer, reason=one.reason, now=now)
             with self._database.write() as transaction:
                 # Through the outbox: the message is in our database before it leaves its queue.
                 self._outbox.add(transaction, [message])

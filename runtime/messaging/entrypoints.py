@@ -24,7 +24,7 @@ from nameko.extensions import Entrypoint
 
 from contracts.errors import Unavailable
 from runtime.application import APPLICATION, Application
-from runtime.messaging.pace import Pace
+from runtime.messaging.batch_throttle import BatchThrottle
 from runtime.messaging.ports import BrokerUnavailable, Consumer, Delivery
 
 _log = logging.getLogger(__name__)
@@ -33,17 +33,17 @@ BATCH = 200
 # Messages that are under way here while a batch is being processed; each may be a parcel of events.
 PREFETCH = BATCH
 TAKE_SECONDS = 0.5
-PACE_SECONDS = 0.01
+BATCH_INTERVAL_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
     """Takes batches from some queues in a greenlet of its own and gives each to a worker."""
 
-    def __init__(self, *queues: str, pace: float = PACE_SECONDS) -> None:
+    def __init__(self, *queues: str, interval: float = BATCH_INTERVAL_SECONDS) -> None:
         super().__init__()
         self._queues = queues
-        self._pace = Pace(pace)
+        self._throttle = BatchThrottle(interval)
         self._failed: Sequence[Delivery] = ()
         self._stopping = False
         self._ended: Event | None = None
@@ -64,7 +64,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
     def _run(self) -> None:
         application: Application = self.container.config[APPLICATION]
         consumer = application.messenger.broker.consumer(self._queues, PREFETCH)
-        pauses, loop = application.messenger.pauses, f"consumer of {self._queues[0]}"
+        stalled_loops, loop = application.messenger.stalled_loops, f"consumer of {self._queues[0]}"
         pause = 0.0
         try:
             while not self._stopping and not application.messenger.await_queues(TAKE_SECONDS):
@@ -73,13 +73,13 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
                 try:
                     self._once(consumer)
                     pause = 0.0
-                    pauses.went_on(loop)
+                    stalled_loops.resumed(loop)
                 except Unavailable as error:
                     # Nothing is lost: what was not acknowledged is with the broker.
                     consumer.close()
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("consumer paused", extra={"reason": str(error), "seconds": pause})
-                    pauses.paused(loop, str(error))
+                    stalled_loops.stalled(loop, str(error))
                     self._pause(pause)
         finally:
             consumer.close()
@@ -91,9 +91,9 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
             self._work(self._failed)
             # Its messages come once more, to an inbox (in audit: to a log) that knows them.
             self._failed = ()
-        self._pace.keep()
+        self._throttle.wait()
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
-        self._pace.begin(full=len(deliveries) >= BATCH)
+        self._throttle.start(full=len(deliveries) >= BATCH)
         if deliveries:
             self._process(deliveries)
             # Committed, not yet acknowledged: a crash here delivers the batch again, likewise.
@@ -128,10 +128,14 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
             seconds -= 0.2
 
 
-def batches(*queues: str, pace: float = PACE_SECONDS) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def batches(
+    *queues: str, interval: float = BATCH_INTERVAL_SECONDS
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Have the decorated method process what arrives in the queues, batch by batch.
 
-    pace: seconds from one batch to the next at the least; more where nobody waits for the effect.
+    interval: seconds from one batch to the next at the least; more where nobody waits for the effect.
     """
-    decorate: Callable[[Callable[..., None]], Callable[..., None]] = Batches.decorator(*queues, pace=pace)
+    decorate: Callable[[Callable[..., None]], Callable[..., None]] = Batches.decorator(
+        *queues, interval=interval
+    )
     return decorate

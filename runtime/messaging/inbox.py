@@ -13,18 +13,18 @@ from typing import Protocol
 from sqlalchemy import Connection, Table, delete, select, tuple_
 
 from runtime.storage.columns import microseconds
-from runtime.storage.statement import Statement
+from runtime.storage.sql_statement import SqlStatement
 
 # How long a message is remembered: longer than any broker or federation link holds one back.
 KEPT = dt.timedelta(days=30)
 
-_ENTER = Statement(
+_ENTER = SqlStatement(
     "INSERT INTO inbox (consumer, message_id, received_at) SELECT ?, value, ? FROM EACH (?) WHERE TRUE"
     " ON CONFLICT DO NOTHING RETURNING message_id"
 )
 
 
-class Doorkeeper(Protocol):
+class Deduplicator(Protocol):
     """Says which messages may take effect."""
 
     def admit(
@@ -34,19 +34,19 @@ class Doorkeeper(Protocol):
         ...
 
 
-class LeftToTheHandler:
+class NoDeduplication:
     """A doorkeeper that lets everything in: for a handler that keeps what it is told under the message's
     id, for ever, and so knows duplicates itself. A second record of the same ids would be waste."""
 
     def admit(
         self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
     ) -> set[str]:
-        """See `Doorkeeper`."""
+        """See `Deduplicator`."""
         return set(message_ids)
 
 
 class Inbox:
-    """Which messages have taken effect, by consumer: the ordinary `Doorkeeper`."""
+    """Which messages have taken effect, by consumer: the ordinary `Deduplicator`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from contracts.topology import DIRECT, Binding, Topology
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
 
@@ -164,7 +164,7 @@ class MemoryConsumer:
                         headers=message.all_headers,
                         redelivered=redelivered,
                     )
-                    for event in unpack(message.body)
+                    for event in decode_batch(message.body)
                 )
             return taken
 

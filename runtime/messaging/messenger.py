@@ -11,26 +11,26 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, Table
 
 from contracts.envelope import Envelope
-from contracts.topology import Topology, parked
+from contracts.topology import Topology, dead_letter_queue_name
 from runtime.application import Spawn
 from runtime.clock import Clock
-from runtime.messaging.batches import BatchHandler, BatchProcessor, Message
+from runtime.messaging.batches import BatchHandler, BatchProcessor, Identified
 from runtime.messaging.clocks import Clocks
-from runtime.messaging.inbox import KEPT, Doorkeeper, Inbox
+from runtime.messaging.inbox import KEPT, Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.parked_counts import ParkedCounts
-from runtime.messaging.pauses import Pauses
 from runtime.messaging.ports import Broker, BrokerUnavailable
-from runtime.messaging.relay import Relay
-from runtime.messaging.replica import Record, Replica, ReplicaView
+from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
+from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.pruning import prune
 
 _log = logging.getLogger(__name__)
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=Identified)
 
 TICK_SECONDS = 1.0
 PARKED_SECONDS = 2.0  # between two counts of what is parked
@@ -61,8 +61,8 @@ class Messenger:
         self._clock = clock
         self._metrics = MessagingMetrics(registry)
         self._inbox = Inbox(tables.inbox)
-        self.pauses = Pauses()
-        self._metrics.paused_seconds.set_function(self.pauses.longest)
+        self.stalled_loops = StalledLoops()
+        self._metrics.paused_seconds.set_function(self.stalled_loops.longest)
         self.parked = ParkedCounts(broker.queue_reader(), self._metrics.parked)
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
@@ -71,7 +71,7 @@ class Messenger:
             outbox=self.outbox,
             broker=broker,
             metrics=self._metrics,
-            pauses=self.pauses,
+            stalled_loops=self.stalled_loops,
             redeclare=lambda: broker.declare(topology),
         )
         self._processors: list[BatchProcessor[Any]] = []
@@ -93,7 +93,7 @@ class Messenger:
         *,
         queues: Sequence[str] | None = None,
         after_commit: Callable[[], None] | None = None,
-        doorkeeper: Doorkeeper | None = None,
+        deduplicator: Deduplicator | None = None,
     ) -> BatchProcessor[M]:
         """The processor for a `@batches` method. queues: where they differ from the consumer's name."""
 
@@ -112,14 +112,14 @@ class Messenger:
             clock=self._clock,
             metrics=self._metrics,
             after_commit=committed,
-            doorkeeper=doorkeeper,
+            deduplicator=deduplicator,
             clocks=self.clocks,
         )
         self._processors.append(processor)
         return processor
 
     def replica(
-        self, table: Table, queue: str, absorb: Callable[[Sequence[Record]], None]
+        self, table: Table, queue: str, absorb: Callable[[Sequence[ReplicaRecord]], None]
     ) -> tuple[BatchProcessor[Envelope], Callable[[], str | None]]:
         """A replica fed by `queue`: its processor, and its readiness check."""
         replica = Replica(table, queue=queue, source=self.source)
@@ -176,7 +176,9 @@ class Messenger:
 
     def _count_parked(self) -> None:
         queues = {queue.name for queue in self._topology.queues}
-        consumers = [one.consumer for one in self._processors if parked(one.consumer) in queues]
+        consumers = [
+            one.consumer for one in self._processors if dead_letter_queue_name(one.consumer) in queues
+        ]
         while consumers and not self._stopping.wait(PARKED_SECONDS):
             if self._declared.is_set():
                 self.parked.look(consumers)

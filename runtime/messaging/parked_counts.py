@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Gauge
 
-from contracts.topology import parked
+from contracts.topology import dead_letter_queue_name
 from runtime.messaging.ports import BrokerUnavailable, QueueReader
 
 _log = logging.getLogger(__name__)
@@ -28,12 +28,12 @@ class ParkedCounts:
     def look(self, consumers: Sequence[str]) -> None:
         """Asks the broker once; logs an error for each consumer with more parked messages than before."""
         try:
-            found = self._reader.counts([parked(consumer) for consumer in consumers])
+            found = self._reader.counts([dead_letter_queue_name(consumer) for consumer in consumers])
         except BrokerUnavailable as error:
             _log.debug("parked messages not counted", extra={"reason": str(error)})
             return
         for consumer in consumers:
-            count = found[parked(consumer)]
+            count = found[dead_letter_queue_name(consumer)]
             if count > self._counts.get(consumer, 0):
                 _log.error("messages are parked", extra={"consumer": consumer, "count": count})
             self._counts[consumer] = count

@@ -9,8 +9,8 @@ import amqp
 from amqp.exceptions import NotFound, ResourceLocked
 
 from runtime.messaging.ports import BrokerUnavailable
-from runtime.messaging.rabbit_browser import looked_at
-from runtime.messaging.rabbit_connection import BROKEN, Dialling, abandon, close
+from runtime.messaging.rabbit.browser import looked_at
+from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
 
 # A broker that does not answer by then is away.
 ANSWER_SECONDS = 5.0
@@ -19,8 +19,8 @@ ANSWER_SECONDS = 5.0
 class RabbitQueueReader:
     """See `ports.QueueReader`. To be asked every few seconds: the questions stand for heartbeats."""
 
-    def __init__(self, dialling: Dialling) -> None:
-        self._dialling = dialling
+    def __init__(self, connection_factory: ConnectionFactory) -> None:
+        self._connection_factory = connection_factory
         self._link: amqp.Connection | None = None
         self._channel: Any = None
         self._known: dict[str, int] = {}
@@ -29,7 +29,7 @@ class RabbitQueueReader:
         """See `ports.QueueReader`."""
         try:
             if self._link is None:
-                self._link = self._dialling.connect()
+                self._link = self._connection_factory.connect()
                 self._link.sock.settimeout(ANSWER_SECONDS)
                 self._channel = self._link.channel()
             for queue in queues:

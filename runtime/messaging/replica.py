@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from contracts.envelope import Envelope, Event
 from contracts.facts import ReplicaCompleted, ReplicaRequested
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 
@@ -27,7 +27,7 @@ _STATE = "kopuro.replica.state"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class ReplicaRecord:
     """One record of the copy. data: the event's data, as JSON values."""
 
     type: str
@@ -98,13 +98,13 @@ class Replica:
             )
             outbox.add(transaction, [outgoing(request)])
 
-    def newer_than(self, transaction: Connection, change: int) -> list[Record]:
+    def newer_than(self, transaction: Connection, change: int) -> list[ReplicaRecord]:
         """The records that changed after the given change, oldest change first."""
         table = self._table
         rows = transaction.execute(
             select(table).where(table.c.change > change, table.c.type != _STATE).order_by(table.c.change)
         )
-        return [Record(type=r.type, key=r.key, change=r.change, data=r.data) for r in rows]
+        return [ReplicaRecord(type=r.type, key=r.key, change=r.change, data=r.data) for r in rows]
 
     def unready(self, database: Database) -> str | None:
         """A readiness check: None once the snapshot is complete."""
@@ -127,7 +127,7 @@ class ReplicaView:
     """What a service keeps in memory of its replica; it follows the table, whoever writes it."""
 
     def __init__(
-        self, database: Database, replica: Replica, absorb: Callable[[Sequence[Record]], None]
+        self, database: Database, replica: Replica, absorb: Callable[[Sequence[ReplicaRecord]], None]
     ) -> None:
         """absorb: takes over records that are new or have changed."""
         self._database = database

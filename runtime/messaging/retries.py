@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runtime.messaging.parking import FIRST_SEEN
+from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN
 from runtime.messaging.ports import Delivery
 
 FIRST_DELAY = dt.timedelta(seconds=1)

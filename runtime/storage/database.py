@@ -10,7 +10,7 @@ waits for SQLite's own lock freezes the process, so writers queue for a lock of 
 Inside a transaction there is no I/O but the database's: no publishing, no HTTP, no sleep.
 
 Erasure: SQLite writes zeros over what is deleted, be it an erased case or one that has left the outbox; its
-write-ahead log holds the pages as they were until `forget_old_pages`. On PostgreSQL a deleted row goes with
+write-ahead log holds the pages as they were until `checkpoint_wal`. On PostgreSQL a deleted row goes with
 the next VACUUM, and from its write-ahead log when that is recycled.
 """
 
@@ -172,7 +172,7 @@ class Database:
             with connection.begin():
                 yield connection
 
-    def forget_old_pages(self) -> bool:
+    def checkpoint_wal(self) -> bool:
         """Have SQLite's write-ahead log, which still holds the pages as they were, emptied.
 
         False where somebody is reading from it just now, or writing: nobody is waited for. On PostgreSQL

@@ -48,7 +48,7 @@ class HttpMetrics:
         # `labels()` costs more than the increment itself; the set of label values is small.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         key = (method, route, status)
         children = self._children.get(key)

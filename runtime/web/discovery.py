@@ -7,12 +7,12 @@ from pathlib import Path
 import orjson
 
 from contracts.errors import Unavailable
-from runtime.web.answer import Answer
+from runtime.web.response import Response
 
 PATH = "/.well-known/kopuro"
 
 
-def discovery(file: Path) -> Answer:
+def discovery(file: Path) -> Response:
     """The discovery document in `file`, read anew each time: whoever writes it may replace it.
 
     Raises Unavailable while there is none.
@@ -22,4 +22,4 @@ def discovery(file: Path) -> Answer:
         orjson.loads(document)
     except (OSError, ValueError):
         raise Unavailable("The discovery document has not been written yet.") from None
-    return Answer(200, document, {"Content-Type": "application/json"})
+    return Response(200, document, {"Content-Type": "application/json"})

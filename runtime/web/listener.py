@@ -23,11 +23,11 @@ from runtime.settings import Address
 from runtime.telemetry.logs import describe
 from runtime.web.chunks import Chunks
 from runtime.web.head import BadHead, Head, environment, read_head
-from runtime.web.problems import answer_for
+from runtime.web.problems import response_for
 
 _log = logging.getLogger(__name__)
 
-CONNECTION: Final = "kopuro.connection"  # the environ's key for what `close_after_answer` marks
+CONNECTION: Final = "kopuro.connection"  # the environ's key for what `close_after_response` marks
 _SOCKET_SECONDS: Final = 30.0  # one read or write; a long poll waits in its handler, not here
 _KEEPALIVE_SECONDS: Final = 75.0
 _BACKLOG: Final = 1024
@@ -39,7 +39,7 @@ HEAD_SECONDS: Final = 30.0  # from a head's first byte to its last
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 
 
-def close_after_answer(environ: dict[str, Any]) -> None:
+def close_after_response(environ: dict[str, Any]) -> None:
     """Have the connection closed after this answer: part of the request may still be unread."""
     connection = environ[CONNECTION]
     connection.close_connection = True
@@ -214,7 +214,7 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
         raise BadHead("malformed-request", f"The head did not come within {HEAD_SECONDS:.0f} s.", status=408)
 
     def _refuse(self, refused: Refused) -> None:
-        answer = answer_for(refused)
+        answer = response_for(refused)
         lines = [
             f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
             *(f"{name}: {value}" for name, value in answer.headers.items()),

@@ -12,7 +12,7 @@ import sqlalchemy.exc
 
 from contracts.errors import Refused, Unavailable, problem
 from runtime.telemetry import trace
-from runtime.web.answer import Answer
+from runtime.web.response import Response
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _CHALLENGES: Final = {
 }
 
 
-def answer_for(exception: Exception) -> Answer:
+def response_for(exception: Exception) -> Response:
     """The answer to a request that raised `exception`. Logs what is ours to mend, never content."""
     if isinstance(exception, Refused):
         return _refused(exception)
@@ -56,18 +56,18 @@ def answer_for(exception: Exception) -> Answer:
     return _answer(body)
 
 
-def not_found() -> Answer:
+def not_found() -> Response:
     """No route has that path."""
     return _answer(problem("not-found", "No resource has this address."))
 
 
-def method_not_allowed(allowed: list[str]) -> Answer:
+def method_not_allowed(allowed: list[str]) -> Response:
     """The path exists, the method does not. RFC 9110 §15.5.6 asks for Allow."""
     methods = ", ".join(sorted(allowed))
     return _answer(problem("method-not-allowed", f"This address answers {methods}."), {"Allow": methods})
 
 
-def _refused(refused: Refused) -> Answer:
+def _refused(refused: Refused) -> Response:
     challenge = _CHALLENGES.get(refused.slug) if refused.status == 401 else None
     headers = {"WWW-Authenticate": challenge} if challenge else {}
     if refused.slug == "unsupported-content-encoding":
@@ -75,11 +75,11 @@ def _refused(refused: Refused) -> Answer:
     return _answer(refused.problem(), headers)
 
 
-def _unavailable(unavailable: Unavailable) -> Answer:
+def _unavailable(unavailable: Unavailable) -> Response:
     return _answer(unavailable.problem(), {"Retry-After": str(unavailable.retry_after)})
 
 
-def _answer(body: dict[str, object], headers: dict[str, str] | None = None) -> Answer:
+def _answer(body: dict[str, object], headers: dict[str, str] | None = None) -> Response:
     status = body["status"]
     assert isinstance(status, int)
-    return Answer(status, orjson.dumps(body), {"Content-Type": MEDIA_TYPE, **(headers or {})})
+    return Response(status, orjson.dumps(body), {"Content-Type": MEDIA_TYPE, **(headers or {})})

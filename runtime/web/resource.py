@@ -24,14 +24,14 @@ from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
-from runtime.web.answer import Answer
 from runtime.web.body import DEFAULT_LIMIT
 from runtime.web.listener import Listener
 from runtime.web.request import Request
+from runtime.web.response import Response
 from runtime.web.router import Route, Router
 
 S = TypeVar("S")
-Method = Callable[[S, Request], Answer]
+Method = Callable[[S, Request], Response]
 
 
 def resource(
@@ -51,15 +51,15 @@ def resource(
 
     def register(function: Method[S]) -> Method[S]:
         @wraps(function)
-        def answering(service: S, request: Request, at: trace.Trace | None = None) -> Answer:
+        def handle_request(service: S, request: Request, at: trace.Trace | None = None) -> Response:
             with trace.attached(at or trace.continued(None)):
                 try:
                     return function(service, request)
                 except Exception as fault:  # noqa: BLE001 - every fault has an answer
-                    return problems.answer_for(fault)
+                    return problems.response_for(fault)
 
-        register_entrypoint(answering, Resource(method, url, roles, limit, frozenset(query)))
-        return answering
+        register_entrypoint(handle_request, Resource(method, url, roles, limit, frozenset(query)))
+        return handle_request
 
     return register
 
@@ -123,13 +123,13 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             roles=self._roles,
             limit=self._limit,
             query=self._query,
-            answering=self._answer,
+            handle_request=self._answer,
         )
 
-    def _answer(self, request: Request, at: trace.Trace) -> Answer:
+    def _answer(self, request: Request, at: trace.Trace) -> Response:
         done = Event()
 
-        def deliver(_worker: Any, result: Answer | None, exc_info: Any) -> tuple[Any, Any]:
+        def deliver(_worker: Any, result: Response | None, exc_info: Any) -> tuple[Any, Any]:
             done.send(result, exc_info)
             return result, exc_info
 
@@ -137,5 +137,5 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             self.container.spawn_worker(self, (request, at), {}, handle_result=deliver)
         except ContainerBeingKilled:
             raise Unavailable("This service is stopping.") from None
-        answer: Answer = done.wait()
+        answer: Response = done.wait()
         return answer

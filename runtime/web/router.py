@@ -14,11 +14,11 @@ from werkzeug.routing import Map, RequestRedirect, Rule
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
-from runtime.web.answer import Answer
 from runtime.web.body import announces_more_than, read_body
-from runtime.web.listener import close_after_answer
+from runtime.web.listener import close_after_response
 from runtime.web.path import decode_path
 from runtime.web.request import Request, parse_parameters, require_known
+from runtime.web.response import Response
 from runtime.web.tokens import Principal, TokenVerifier, permit
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -26,10 +26,10 @@ _NO_ROUTE: Final = "(none)"
 _UNREAD_TOLERATED: Final = 64 * 1024  # a refused request's body that is read for the connection's sake
 
 
-class Answering(Protocol):
+class RequestHandler(Protocol):
     """Runs the handler of a route in a worker and gives its answer. Never raises."""
 
-    def __call__(self, request: Request, at: trace.Trace, /) -> Answer: ...
+    def __call__(self, request: Request, at: trace.Trace, /) -> Response: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +43,12 @@ class Route:
     url: str  # werkzeug's template: `/v1/referrals/<id>`
     roles: frozenset[str] | None
     limit: int
-    answering: Answering
+    handle_request: RequestHandler
     query: frozenset[str] = frozenset()
 
 
 class Router:
-    """Answers every request with an `Answer` or a problem; nothing it calls can end a connection."""
+    """Answers every request with an `Response` or a problem; nothing it calls can end a connection."""
 
     def __init__(
         self,
@@ -79,10 +79,10 @@ class Router:
         start_response(_STATUS_LINES[answer.status], list(headers.items()))
         # A method or path as sent is the caller's text: only what a route declares is a label.
         label = method if template != _NO_ROUTE else _NO_ROUTE
-        self._metrics.answered(label, template, answer.status, time.perf_counter() - started)
+        self._metrics.observe(label, template, answer.status, time.perf_counter() - started)
         return body
 
-    def _answer(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Answer]:
+    def _answer(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:
         template = _NO_ROUTE
         body_read = reading = False
         try:
@@ -105,16 +105,16 @@ class Router:
                 body=body,
                 caller=caller,
             )
-            answer = route.answering(request, at)
+            answer = route.handle_request(request, at)
         except MethodNotAllowed as fault:
             answer = problems.method_not_allowed(list(fault.valid_methods or ()))
         except (NotFound, RequestRedirect):
             answer = problems.not_found()
         except Exception as fault:  # noqa: BLE001 - every fault has an answer
-            answer = problems.answer_for(fault)
+            answer = problems.response_for(fault)
         # A body that broke off in the middle leaves the connection at no known place.
         if reading or (not body_read and announces_more_than(environ, _UNREAD_TOLERATED)):
-            close_after_answer(environ)
+            close_after_response(environ)
         return template, answer
 
     def _caller(self, environ: dict[str, Any], route: Route) -> Principal | None:

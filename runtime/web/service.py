@@ -17,10 +17,10 @@ from nameko.extensions import DependencyProvider
 
 from runtime.application import APPLICATION, Application
 from runtime.telemetry.operations import Operations
-from runtime.web.answer import Answer
 from runtime.web.discovery import PATH, discovery
 from runtime.web.request import Request
 from runtime.web.resource import resource
+from runtime.web.response import Response
 
 
 class ApplicationProvider(DependencyProvider):  # type: ignore[misc]  # nameko has no types
@@ -47,7 +47,7 @@ class HandlersProvider(DependencyProvider):  # type: ignore[misc]  # nameko has 
         return self.container.config[APPLICATION].handlers
 
 
-class Service:
+class WebService:
     """Inherit it, add `name`, and methods of one line each that call the service's api."""
 
     application: Application = ApplicationProvider()
@@ -55,5 +55,5 @@ class Service:
     operations = Operations()
 
     @resource("GET", PATH, roles=None)
-    def discovery(self, _request: Request) -> Answer:
+    def discovery(self, _request: Request) -> Response:
         return discovery(self.application.settings.discovery)

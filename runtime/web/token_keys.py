@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.facts import TokenKeyChanged
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 from runtime.web.tokens import JwkSet
 
 
@@ -21,7 +21,7 @@ class TokenKeys:
         """The public keys as a JWK set (RFC 7517 §5)."""
         return self._set
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Takes over keys that are new, changed or withdrawn; other records are not its concern."""
         changed = [record for record in records if record.type == TokenKeyChanged.type]
         for record in changed:

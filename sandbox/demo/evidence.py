@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 
 from kopuro_client import Kopuro
-from sandbox.demo.stage import Stage
+from sandbox.demo.output import DemoOutput
 from sandbox.hub_files import SERVICES, HubFiles
 from sandbox.ports import LOOPBACK
 
@@ -22,7 +22,7 @@ _SAMPLE = re.compile(r"^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
 Figures = Mapping[tuple[str, str], float]
 
 
-def show_decision(stage: Stage, sender: Kopuro, referral_id: str) -> None:
+def show_decision(stage: DemoOutput, sender: Kopuro, referral_id: str) -> None:
     """Every candidate of a referral's first decision, and what spoke against it."""
     decision = sender.decision(referral_id)["decisions"][0]
     rows = []
@@ -45,7 +45,7 @@ def show_decision(stage: Stage, sender: Kopuro, referral_id: str) -> None:
     )
 
 
-def show_history(stage: Stage, auditor: Kopuro, referral_id: str) -> None:
+def show_history(stage: DemoOutput, auditor: Kopuro, referral_id: str) -> None:
     """The audit log's entries about a referral, and the signed checkpoint that covers them."""
     page = auditor.history(referral=referral_id, limit=100)
     stage.table(
@@ -74,7 +74,7 @@ def figures(files: HubFiles) -> Figures:
     return found
 
 
-def show_figures(stage: Stage, before: Figures, after: Figures) -> None:
+def show_figures(stage: DemoOutput, before: Figures, after: Figures) -> None:
     """The metrics that moved during the play: HTTP requests answered, messages, committed batches."""
     rows = []
     for service in SERVICES:

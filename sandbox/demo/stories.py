@@ -13,22 +13,22 @@ from typing import Any
 
 from contracts.records import plain
 from kopuro_client import RefusedError
-from sandbox.demo.cast import Cast, Missed, Player
-from sandbox.demo.stage import Stage
-from sandbox.network import Network
+from sandbox.demo.output import DemoOutput
+from sandbox.demo.participants import Missed, Participant, Participants
+from sandbox.network import SampleNetwork
 
 _SENDER, _RECEIVER, _NETWORK = "green", "yellow", "magenta"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Theatre:
+class DemoHub:
     """What a story plays with."""
 
-    cast: Cast
-    network: Network
-    stage: Stage
+    cast: Participants
+    network: SampleNetwork
+    stage: DemoOutput
 
-    def submit(self, key: str) -> tuple[Player, str]:
+    def submit(self, key: str) -> tuple[Participant, str]:
         """The sender of a sample referral submits it, its case sealed."""
         sample = self.network.referral(key)
         sender = self.cast.organization(sample.sender)
@@ -40,7 +40,7 @@ class Theatre:
         )
         return sender, accepted["id"]
 
-    def offers(self, sender: Player, referral_id: str, wanted: int = 1) -> list[Player]:
+    def offers(self, sender: Participant, referral_id: str, wanted: int = 1) -> list[Participant]:
         """The organisations that are asked now, as soon as so many are."""
         for _ in range(150):
             referral = sender.hub.referral(referral_id)
@@ -52,7 +52,7 @@ class Theatre:
             time.sleep(0.1)
         raise Missed(f"{wanted} open offers of {referral_id}")
 
-    def receive_offer(self, player: Player, referral_id: str) -> Mapping[str, Any]:
+    def receive_offer(self, player: Participant, referral_id: str) -> Mapping[str, Any]:
         """The offer in a mailbox: it shows the facts, not the person."""
         with self.stage.waiting(f"{player.id} reads its mailbox"):
             offer = player.await_message("offer.opened", referral_id)
@@ -64,7 +64,9 @@ class Theatre:
         )
         return offer
 
-    def take_and_close(self, player: Player, sender: Player, referral_id: str, offer_id: str) -> None:
+    def take_and_close(
+        self, player: Participant, sender: Participant, referral_id: str, offer_id: str
+    ) -> None:
         """Acceptance, the case, progress, the outcome: the loop is closed."""
         player.hub.accept(offer_id)
         self.stage.step(player.id, "accepts", style=_RECEIVER)
@@ -89,7 +91,7 @@ class Theatre:
             raise Missed(f"{referral_id} completed; it is {status}")
 
 
-def second_candidate(theatre: Theatre) -> str:
+def second_candidate(theatre: DemoHub) -> str:
     """The first organisation declines; the second one takes the case."""
     sender, referral_id = theatre.submit("second-candidate")
     (first,) = theatre.offers(sender, referral_id)
@@ -106,7 +108,7 @@ def second_candidate(theatre: Theatre) -> str:
     return referral_id
 
 
-def expires(theatre: Theatre) -> str:
+def expires(theatre: DemoHub) -> str:
     """The first organisation stays silent; at the deadline the next one is asked."""
     sender, referral_id = theatre.submit("expires")
     (first,) = theatre.offers(sender, referral_id)
@@ -126,7 +128,7 @@ def expires(theatre: Theatre) -> str:
     return referral_id
 
 
-def consulate_forbidden(theatre: Theatre) -> str:
+def consulate_forbidden(theatre: DemoHub) -> str:
     """The consulate would be the nearest, and must not be told: the rule fails closed."""
     sender, referral_id = theatre.submit("consulate-forbidden")
     (only,) = theatre.offers(sender, referral_id)
@@ -149,7 +151,7 @@ def consulate_forbidden(theatre: Theatre) -> str:
     return referral_id
 
 
-def nobody(theatre: Theatre) -> str:
+def nobody(theatre: DemoHub) -> str:
     """Nobody can take it: it does not vanish, it lies before a coordinator, who places it by hand."""
     sender, referral_id = theatre.submit("nobody")
     sender.await_message("referral.unplaced", referral_id)
@@ -166,7 +168,7 @@ def nobody(theatre: Theatre) -> str:
     return referral_id
 
 
-def emergency(theatre: Theatre) -> str:
+def emergency(theatre: DemoHub) -> str:
     """Three are asked at once; the first to accept takes it, the others are told that it is taken."""
     sender, referral_id = theatre.submit("emergency")
     asked = theatre.offers(sender, referral_id, wanted=3)
@@ -184,7 +186,7 @@ def emergency(theatre: Theatre) -> str:
     return referral_id
 
 
-STORIES: Mapping[str, Callable[[Theatre], str]] = {
+STORIES: Mapping[str, Callable[[DemoHub], str]] = {
     "second-candidate": second_candidate,
     "expires": expires,
     "consulate-forbidden": consulate_forbidden,

@@ -33,7 +33,7 @@ class SampleReferral:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Network:
+class SampleNetwork:
     """The whole sample, in the files' order."""
 
     organizations: tuple[Organization, ...]
@@ -48,9 +48,9 @@ class Network:
         raise KeyError(key)
 
 
-def load() -> Network:
+def load() -> SampleNetwork:
     """Reads the three files. Raises OSError, or contracts.records.Malformed for a broken record."""
-    return Network(
+    return SampleNetwork(
         organizations=tuple(records.read(Organization, o) for o in _objects("organizations")),
         agreements=tuple(records.read(Agreement, a) for a in _objects("agreements")),
         referrals=tuple(records.read(SampleReferral, r) for r in _objects("referrals")),
@@ -63,4 +63,4 @@ def _objects(name: str) -> list[Mapping[str, Any]]:
     return objects
 
 
-__all__ = ["Network", "SampleReferral", "load"]
+__all__ = ["SampleNetwork", "SampleReferral", "load"]

@@ -12,9 +12,9 @@ import orjson
 
 from contracts.errors import Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
-from runtime.web.answer import Answer
 from runtime.web.paging import encode_cursor, integer_of, limit_of
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.audit import tile_api
 from services.audit.bundle_file import bundle_file
 from services.audit.domain import facets
@@ -22,7 +22,7 @@ from services.audit.domain.head import Head
 from services.audit.domain.merkle import leaf_hash
 from services.audit.domain.search import Search
 from services.audit.handlers import AuditHandlers
-from services.audit.handlers.history import Page
+from services.audit.handlers.history import HistoryPage
 from services.audit.handlers.published_log import Published
 from services.audit.ports import StoredLeaf
 from services.audit.span import moment_of, place_of
@@ -48,63 +48,63 @@ _FORMS: Final = {
 _LONGEST: Final = 200
 
 
-def checkpoint(handlers: AuditHandlers) -> Answer:
+def checkpoint(handlers: AuditHandlers) -> Response:
     """The published note, newest first. Source: https://c2sp.org/tlog-checkpoint."""
     return _note(handlers.proofs.published())
 
 
-def cosigned_checkpoint(handlers: AuditHandlers) -> Answer:
+def cosigned_checkpoint(handlers: AuditHandlers) -> Response:
     """The newest note that as many witnesses cosigned as the policy asks for."""
     return _note(handlers.proofs.cosigned())
 
 
-def tile(handlers: AuditHandlers, request: Request) -> Answer:
+def tile(handlers: AuditHandlers, request: Request) -> Response:
     """A tile or an entry bundle. Source: https://c2sp.org/tlog-tiles."""
     return tile_api.tile(handlers.published, request)
 
 
-def log_key(handlers: AuditHandlers) -> Answer:
+def log_key(handlers: AuditHandlers) -> Response:
     """The verifier key on a line of its own. Source: https://c2sp.org/signed-note."""
-    return Answer.text(handlers.proofs.verifier_key + "\n")
+    return Response.text(handlers.proofs.verifier_key + "\n")
 
 
-def history(handlers: AuditHandlers, request: Request) -> Answer:
+def history(handlers: AuditHandlers, request: Request) -> Response:
     """One page of what the query asks for."""
     return _page(handlers, request, request.query_params)
 
 
-def timeline(handlers: AuditHandlers, request: Request) -> Answer:
+def timeline(handlers: AuditHandlers, request: Request) -> Response:
     """One page of one referral's history."""
     referral = request.path_params["referral_id"]
     return _page(handlers, request, {**request.query_params, "referral": referral})
 
 
-def bundle(handlers: AuditHandlers, request: Request) -> Answer:
+def bundle(handlers: AuditHandlers, request: Request) -> Response:
     """One referral's history with its proofs, as a file."""
     referral = request.path_params["referral_id"]
     if not _FORMS["referral"].fullmatch(referral):
         raise Refused("invalid-parameter", "`referral` does not have the form of one.")
     exported = handlers.history.export(request.principal.id, referral)
     name = f'attachment; filename="{referral}.kopuro-bundle.json"'
-    return Answer.json(
+    return Response.json(
         bundle_file(exported, handlers.proofs.verifier_key), headers={"Content-Disposition": name}
     )
 
 
-def entry(handlers: AuditHandlers, request: Request) -> Answer:
+def entry(handlers: AuditHandlers, request: Request) -> Response:
     """One leaf, byte for byte, and its hash."""
     index = _integer(request.path_params, "index")
     stored = handlers.history.entry(request.principal.id, index)
-    return Answer.json(
+    return Response.json(
         {"index": stored.index, "leaf": stored.leaf.decode(), "leaf_hash": _text(leaf_hash(stored.leaf))}
     )
 
 
-def proof(handlers: AuditHandlers, request: Request) -> Answer:
+def proof(handlers: AuditHandlers, request: Request) -> Response:
     """An inclusion proof. Source: RFC 9162 §2.1.3."""
     index = _integer(request.query_params, "index")
     inclusion = handlers.proofs.inclusion(index, _size(request.query_params, "size"))
-    return Answer.json(
+    return Response.json(
         {
             "index": inclusion.index,
             "size": inclusion.size,
@@ -114,19 +114,19 @@ def proof(handlers: AuditHandlers, request: Request) -> Answer:
     )
 
 
-def consistency(handlers: AuditHandlers, request: Request) -> Answer:
+def consistency(handlers: AuditHandlers, request: Request) -> Response:
     """A consistency proof. Source: RFC 9162 §2.1.4."""
     from_size = _integer(request.query_params, "from")
     shown = handlers.proofs.consistency(from_size, _size(request.query_params, "to"))
-    return Answer.json({"from": shown.from_size, "to": shown.to_size, "hashes": _texts(shown.hashes)})
+    return Response.json({"from": shown.from_size, "to": shown.to_size, "hashes": _texts(shown.hashes)})
 
 
-def _note(published: Published) -> Answer:
-    answer = Answer.text(published.note.decode())
+def _note(published: Published) -> Response:
+    answer = Response.text(published.note.decode())
     return replace(answer, headers={**answer.headers, "Cache-Control": "no-cache"})
 
 
-def _page(handlers: AuditHandlers, request: Request, query: Mapping[str, str]) -> Answer:
+def _page(handlers: AuditHandlers, request: Request, query: Mapping[str, str]) -> Response:
     for name, form in _FORMS.items():
         if name in query and (len(query[name]) > _LONGEST or not form.fullmatch(query[name])):
             raise Refused("invalid-parameter", f"`{name}` does not have the form of one.")
@@ -139,10 +139,10 @@ def _page(handlers: AuditHandlers, request: Request, query: Mapping[str, str]) -
         facets=tuple((name, query[name]) for name in facets.SEARCHED if name in query),
     )
     page = handlers.history.page(request.principal.id, search, place_of(query, _SCOPE), limit_of(query))
-    return Answer.json(_written(page))
+    return Response.json(_written(page))
 
 
-def _written(page: Page) -> dict[str, Any]:
+def _written(page: HistoryPage) -> dict[str, Any]:
     following = page.following
     return {
         "items": [_item(stored) for stored in page.leaves],

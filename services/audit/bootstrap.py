@@ -9,11 +9,11 @@ from pathlib import Path
 from contracts.envelope import Envelope
 from contracts.errors import Defect
 from runtime.application import Application
-from runtime.foundation import Foundation, lay
-from runtime.messaging.inbox import LeftToTheHandler
+from runtime.messaging.inbox import NoDeduplication
 from runtime.periodic import Periodic
+from runtime.service_platform import Platform, build_platform
 from runtime.settings import Settings
-from runtime.storage.exclusive import Exclusive
+from runtime.storage.exclusive_lock import ExclusiveLock
 from runtime.storage.space import low_space
 from runtime.web.token_keys import TokenKeys
 from runtime.web.tokens import TokenVerifier, issuer_of
@@ -39,9 +39,9 @@ from services.audit.handlers.history import History
 from services.audit.handlers.inspector import Inspector
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import CHECKPOINT, PublishedLog
-from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.publisher import LogPublisher
 from services.audit.handlers.receipts import Receipts
-from services.audit.handlers.record import Record
+from services.audit.handlers.record import AccessRecorder
 from services.audit.handlers.retention import Retention
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
@@ -74,22 +74,22 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
     published_at = (settings.log_directory or Path()) / CHECKPOINT
     key = load_log_key(settings.log_signing_key, settings.hub)
     policy = load_witness_policy(settings.witness_policy)
-    foundation = lay("audit", settings, MESSAGING)
-    database, messenger, clock = foundation.database, foundation.messenger, foundation.clock
+    platform = build_platform("audit", settings, MESSAGING)
+    database, messenger, clock = platform.database, platform.messenger, platform.clock
     log, record, closures = SqlLog(), SqlPublicationRecord(), SqlClosures()
     checks = SqlCheckRecord()
     head = SelfCheck(database, log, key, clock, checks).run()
     _log.info("the log is what was signed for; its key is %s", key.verifier_key, extra={"count": head.size})
     published = PublishedLog(publication, key)
-    publisher = Publisher(
+    publisher = LogPublisher(
         database=database,
         log=log,
         record=record,
         publication=publication,
         published=published,
-        right=Exclusive(database, _PUBLISHING),
+        right=ExclusiveLock(database, _PUBLISHING),
         outbox=messenger.outbox,
-        sequel=Receipts(log=log, published=published, source=foundation.source, clock=clock),
+        sequel=Receipts(log=log, published=published, source=platform.source, clock=clock),
         after_commit=messenger.wake,
     )
     publisher.begin(head)
@@ -100,14 +100,14 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         record=record,
         published=published,
         publishes=publisher.is_ours,
-        figures=PublicationFigures(foundation.registry, published),
+        figures=PublicationFigures(platform.registry, published),
         clock=clock,
     )
     inspector = Inspector(
         database=database, log=log, key=key, record=checks, works=publisher.is_ours, clock=clock
     )
     inspector.begin(head)
-    show_inspection(foundation.registry, inspector)
+    show_inspection(platform.registry, inspector)
     retention = Retention(
         database=database,
         closures=closures,
@@ -115,8 +115,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
         kept=settings.retention,
         clock=clock,
     )
-    reads = _record(foundation)
-    history = _history(foundation, log, published, reads)
+    reads = _record(platform)
+    history = _history(platform, log, published, reads)
     proofs = Proofs(database, log, key, published)
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
@@ -130,7 +130,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
                 Sequencer(log, key, os.urandom, closures).append,
                 Envelope.decode,
                 # The log is append-only and finds an entry by its message's id.
-                doorkeeper=LeftToTheHandler(),
+                deduplicator=NoDeduplication(),
             ),
             directory=directory,
             history=history,
@@ -149,7 +149,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             ("publication", lambda: None if published.current else "Nothing is published yet."),
         ],
         warnings=[
-            *foundation.warnings(),
+            *platform.warnings(),
             ("log directory", lambda: low_space(published_at)),
             ("witnesses", cosigner.alarm),
             ("log", inspector.alarm),
@@ -162,22 +162,22 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
             Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
             Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),
         ],
-        registry=foundation.registry,
+        registry=platform.registry,
         clock=clock,
     )
 
 
-def _record(foundation: Foundation) -> Record:
-    return Record(
-        database=foundation.database,
-        outbox=foundation.messenger.outbox,
-        source=foundation.source,
-        clock=foundation.clock,
-        after_commit=foundation.messenger.wake,
+def _record(platform: Platform) -> AccessRecorder:
+    return AccessRecorder(
+        database=platform.database,
+        outbox=platform.messenger.outbox,
+        source=platform.source,
+        clock=platform.clock,
+        after_commit=platform.messenger.wake,
     )
 
 
-def _history(foundation: Foundation, log: SqlLog, published: PublishedLog, record: Record) -> History:
+def _history(platform: Platform, log: SqlLog, published: PublishedLog, record: AccessRecorder) -> History:
     return History(
-        database=foundation.database, log=log, published=published, record=record, clock=foundation.clock
+        database=platform.database, log=log, published=published, record=record, clock=platform.clock
     )

@@ -20,9 +20,9 @@ from urllib.parse import urlencode
 import orjson
 
 from contracts.errors import Refused
-from runtime.web.answer import Answer
 from runtime.web.paging import encode_cursor, integer_of
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.audit.domain.search import Search
 from services.audit.handlers.export import Export, ExportPage
 from services.audit.ports import OpenedLeaf
@@ -46,7 +46,7 @@ _COLUMNS: Final = (
 )
 
 
-def export(handler: Export, request: Request) -> Answer:
+def export(handler: Export, request: Request) -> Response:
     """`?from=&to=&type=&format=ndjson|csv&after=&limit=`. Raises Refused `invalid-parameter`."""
     query = request.query_params
     form, type = query.get("format", "ndjson"), query.get("type")
@@ -66,11 +66,11 @@ def export(handler: Export, request: Request) -> Answer:
     following = page.following
     cursor = None if following is None else encode_cursor(_SCOPE, (following.start, following.size))
     if form == "ndjson":
-        return Answer.ndjson([*map(_line, page.leaves), _last_line(page, cursor)])
+        return Response.ndjson([*map(_line, page.leaves), _last_line(page, cursor)])
     headers = {"Content-Type": "text/csv; charset=utf-8"}
     if cursor is not None:
         headers["Link"] = f'</v1/export?{urlencode({**query, "after": cursor})}>; rel="next"'
-    return Answer(200, _csv(page, header=position is None).encode(), headers)
+    return Response(200, _csv(page, header=position is None).encode(), headers)
 
 
 def _line(leaf: OpenedLeaf) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from services.audit.domain.note import Signature
 from services.audit.domain.prefix import Prefix
 from services.audit.domain.retention import Closing
 from services.audit.domain.search import Search
-from services.audit.domain.statistics_counts import Referral
+from services.audit.domain.statistics_counts import CountedReferral
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ class ToldLeaf:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WitnessWord:
+class Cosignature:
     """The last cosignature of one witness. size: of the tree; time: by the witness's clock."""
 
     witness: str
@@ -82,7 +82,7 @@ class WitnessWord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remembered:
+class VerifiedPrefix:
     """A prefix that was read and found whole. time: when the reading began, or all had been read."""
 
     prefix: Prefix
@@ -96,7 +96,7 @@ class Log(Protocol):
         """The head as committed, or as written in this transaction; None before the first one."""
         ...
 
-    def found(self, transaction: Connection, head: Head) -> None:
+    def initialize(self, transaction: Connection, head: Head) -> None:
         """Writes the first head, that of the empty log; does nothing when there is one."""
         ...
 
@@ -176,7 +176,9 @@ class Log(Protocol):
 class ReferralReader(Protocol):
     """Reads what statistics count, inside the caller's transaction."""
 
-    def of(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Referral]:
+    def of(
+        self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int
+    ) -> list[CountedReferral]:
         """The referrals of these submissions, with what the first `stop` entries tell of them."""
         ...
 
@@ -217,11 +219,11 @@ class PublicationRecord(Protocol):
         """Moves the note on; False, and nothing changed, where it is not at `from_size`."""
         ...
 
-    def words(self, transaction: Connection) -> list[WitnessWord]:
+    def words(self, transaction: Connection) -> list[Cosignature]:
         """The last word of each witness that has given one."""
         ...
 
-    def keep(self, transaction: Connection, words: Sequence[WitnessWord]) -> None:
+    def keep(self, transaction: Connection, words: Sequence[Cosignature]) -> None:
         """Replaces the last words of these witnesses."""
         ...
 
@@ -233,15 +235,15 @@ class CheckRecord(Protocol):
     for a record that cannot be one.
     """
 
-    def checked(self, transaction: Connection) -> Remembered | None:
+    def checked(self, transaction: Connection) -> VerifiedPrefix | None:
         """What a start need not read again; its time: when all of it had been read."""
         ...
 
-    def keep_checked(self, transaction: Connection, remembered: Remembered) -> None:
+    def keep_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
         """Replaces it."""
         ...
 
-    def extend_checked(self, transaction: Connection, remembered: Remembered) -> None:
+    def extend_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
         """Replaces it where it is there: what somebody has forgotten stays forgotten."""
         ...
 
@@ -249,11 +251,11 @@ class CheckRecord(Protocol):
         """Has the next start read everything."""
         ...
 
-    def round(self, transaction: Connection) -> Remembered | None:
+    def round(self, transaction: Connection) -> VerifiedPrefix | None:
         """How far a round has come, and when it began."""
         ...
 
-    def keep_round(self, transaction: Connection, remembered: Remembered) -> None:
+    def keep_round(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
         """Replaces it."""
         ...
 

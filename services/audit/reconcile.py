@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from runtime.storage.database import sqlite_url
 from services.audit.adapters.service_states import SERVICES, ServiceStates, open_read_only
-from services.audit.domain.reconciliation import Difference, LogEntry, differences, directory_differences
+from services.audit.domain.reconciliation import Difference, LoggedFact, differences, directory_differences
 
 PAGE: Final = 500
 # The `kopuro` command's status for what does not answer; 3 would be a refusal there.
@@ -97,7 +97,7 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
     yield from directory_differences(made, states.logged_revisions(PAGE), settled)
 
 
-def _undelivered(referral_id: str, entry: LogEntry) -> Difference:
+def _undelivered(referral_id: str, entry: LoggedFact) -> Difference:
     what = f"the log has {entry.fact}, and no mailbox has it"
     return Difference(referral_id=referral_id, where="delivery", what=what, index=entry.index)
 

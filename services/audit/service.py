@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.ports import Delivery
-from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
-from runtime.web.service import Service
+from runtime.web.response import Response
+from runtime.web.service import WebService
 from services.audit import api, export_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
@@ -17,10 +17,10 @@ READERS = frozenset({"auditor", "coordinator", "operator"})
 PARTIES = frozenset({"partner"})
 
 
-class AuditService(Service):
+class AuditService(WebService):
     name = "audit"
 
-    @batches("audit.log", pace=0.05)
+    @batches("audit.log", interval=0.05)
     def log(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.log.process(deliveries)
 
@@ -29,61 +29,61 @@ class AuditService(Service):
         self.handlers.directory.process(deliveries)
 
     @resource("GET", "/checkpoint", roles=None)
-    def checkpoint(self, _request: Request) -> Answer:
+    def checkpoint(self, _request: Request) -> Response:
         return api.checkpoint(self.handlers)
 
     @resource("GET", "/cosigned-checkpoint", roles=None)
-    def cosigned_checkpoint(self, _request: Request) -> Answer:
+    def cosigned_checkpoint(self, _request: Request) -> Response:
         return api.cosigned_checkpoint(self.handlers)
 
     @resource("GET", "/tile/<path:path>", roles=None)
-    def tile(self, request: Request) -> Answer:
+    def tile(self, request: Request) -> Response:
         return api.tile(self.handlers, request)
 
     @resource("GET", "/v1/log-key", roles=None)
-    def log_key(self, _request: Request) -> Answer:
+    def log_key(self, _request: Request) -> Response:
         return api.log_key(self.handlers)
 
     @resource("GET", "/v1/history", roles=READERS, query=api.SEARCHED | api.PAGED)
-    def history(self, request: Request) -> Answer:
+    def history(self, request: Request) -> Response:
         return api.history(self.handlers, request)
 
     @resource("GET", "/v1/history/<referral_id>", roles=READERS, query=api.NARROWED | api.PAGED)
-    def timeline(self, request: Request) -> Answer:
+    def timeline(self, request: Request) -> Response:
         return api.timeline(self.handlers, request)
 
     @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS)
-    def bundle(self, request: Request) -> Answer:
+    def bundle(self, request: Request) -> Response:
         return api.bundle(self.handlers, request)
 
     @resource("GET", "/v1/history/<referral_id>/story", roles=READERS | PARTIES, query=story_api.PARAMETERS)
-    def story(self, request: Request) -> Answer:
+    def story(self, request: Request) -> Response:
         return story_api.story(self.handlers.history, request, oversight=READERS)
 
     @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS)
-    def export(self, request: Request) -> Answer:
+    def export(self, request: Request) -> Response:
         return export_api.export(self.handlers.export, request)
 
     @resource("GET", "/v1/statistics", roles=READERS, query=statistics_api.COUNTED)
-    def statistics(self, request: Request) -> Answer:
+    def statistics(self, request: Request) -> Response:
         return statistics_api.statistics(self.handlers.statistics, request)
 
     @resource(
         "GET", "/v1/statistics/entries", roles=frozenset({"auditor"}), query=statistics_api.BEHIND_A_FIGURE
     )
-    def statistics_entries(self, request: Request) -> Answer:
+    def statistics_entries(self, request: Request) -> Response:
         return statistics_api.entries(self.handlers.statistics, request)
 
     @resource("GET", "/v1/entries/<index>", roles=READERS)
-    def entry(self, request: Request) -> Answer:
+    def entry(self, request: Request) -> Response:
         return api.entry(self.handlers, request)
 
     @resource("GET", "/v1/proof", roles=READERS, query={"index", "size"})
-    def proof(self, request: Request) -> Answer:
+    def proof(self, request: Request) -> Response:
         return api.proof(self.handlers, request)
 
     @resource("GET", "/v1/consistency", roles=READERS, query={"from", "to"})
-    def consistency(self, request: Request) -> Answer:
+    def consistency(self, request: Request) -> Response:
         return api.consistency(self.handlers, request)
 
 

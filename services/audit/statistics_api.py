@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts.errors import Refused
-from runtime.web.answer import Answer
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.audit.domain.search import Search
 from services.audit.domain.statistics_classes import COMBINED
 from services.audit.domain.statistics_counts import DIMENSIONS, MOST_DIMENSIONS, Figure, combined_of
@@ -27,7 +27,7 @@ BEHIND_A_FIGURE: Final = frozenset({*DIMENSIONS, "from", "to", "after", "limit"}
 _VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
-def statistics(handler: StatisticsHandler, request: Request) -> Answer:
+def statistics(handler: StatisticsHandler, request: Request) -> Response:
     """`?by=sex,outcome&from=&to=&format=json|csv&exact=true`.
 
     Raises Refused `invalid-parameter`, and `forbidden` for exact figures where the reader may not have them.
@@ -46,11 +46,11 @@ def statistics(handler: StatisticsHandler, request: Request) -> Answer:
     span = span_of(query)
     counted = handler.count(request.principal.id, by, span, exact=exact)
     if query.get("format") == "csv":
-        return Answer(200, _csv(counted).encode(), {"Content-Type": "text/csv; charset=utf-8"})
-    return Answer.json(_json(counted, span))
+        return Response(200, _csv(counted).encode(), {"Content-Type": "text/csv; charset=utf-8"})
+    return Response.json(_json(counted, span))
 
 
-def entries(handler: StatisticsHandler, request: Request) -> Answer:
+def entries(handler: StatisticsHandler, request: Request) -> Response:
     """`?sex=female&outcome=resolved&from=&to=&after=&limit=`: what a figure was counted from."""
     query = request.query_params
     values = {name: query[name] for name in DIMENSIONS if name in query}
@@ -66,7 +66,7 @@ def entries(handler: StatisticsHandler, request: Request) -> Answer:
         start=position[0] if position else 0,
         limit=limit_of(query),
     )
-    return Answer.json(
+    return Response.json(
         {
             "items": [
                 {"referral_id": referral.referral_id, "entries": referral.entries} for referral in referrals

@@ -10,8 +10,8 @@ import orjson
 
 from contracts.errors import Refused
 from contracts.identifiers import UUID_PATTERN
-from runtime.web.answer import Answer
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.audit.domain.story import Told, tell
 from services.audit.handlers.history import History
 from services.audit.ports import OpenedLeaf
@@ -24,7 +24,7 @@ _REFERRAL: Final = re.compile(UUID_PATTERN)
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def story(history: History, request: Request, oversight: frozenset[str]) -> Answer:
+def story(history: History, request: Request, oversight: frozenset[str]) -> Response:
     """`?language=en|ru|ky&format=text|markdown|html|json`.
 
     oversight: the roles that read everything; any other principal reads as a party to the referral. Raises
@@ -52,7 +52,7 @@ def story(history: History, request: Request, oversight: frozenset[str]) -> Answ
         "Content-Security-Policy": _POLICY,
         "X-Content-Type-Options": "nosniff",
     }
-    return Answer(200, rendered(told).encode(), headers)
+    return Response(200, rendered(told).encode(), headers)
 
 
 def _told(leaf: OpenedLeaf) -> Told:

@@ -11,8 +11,8 @@ from hashlib import sha256
 from typing import Final
 
 from contracts.errors import Refused
-from runtime.web.answer import Answer
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.audit.domain.tiles import ENTRIES, Tile
 from services.audit.handlers.published_log import PublishedLog
 
@@ -22,7 +22,7 @@ _OCTETS: Final = "application/octet-stream"
 _RANGE: Final = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")
 
 
-def tile(published: PublishedLog, request: Request) -> Answer:
+def tile(published: PublishedLog, request: Request) -> Response:
     """A tile or an entry bundle, whole or in part. Raises Refused `not-found`."""
     named = Tile.parse("tile/" + request.path_params["path"])
     content = None if named is None else published.file(named)
@@ -38,29 +38,29 @@ def tile(published: PublishedLog, request: Request) -> Answer:
     # Of the bytes as they are sent: compressed ones have another tag, as RFC 9110 §8.8.3.3 asks.
     headers["ETag"] = f'"{sha256(content).hexdigest()[:32]}"'
     if _is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
-        return Answer(304, b"", headers)
+        return Response(304, b"", headers)
     if wanted and request.headers.get("if-range", headers["ETag"]) == headers["ETag"]:
         return _part(content, wanted, headers)
-    return Answer(200, content, headers)
+    return Response(200, content, headers)
 
 
-def _part(content: bytes, wanted: str, headers: dict[str, str]) -> Answer:
+def _part(content: bytes, wanted: str, headers: dict[str, str]) -> Response:
     match = _RANGE.fullmatch(wanted)
     # Several ranges, or another unit: we may answer with the whole.
     if match is None or not (match["first"] or match["last"]):
-        return Answer(200, content, headers)
+        return Response(200, content, headers)
     length = len(content)
     if match["first"]:
         first = int(match["first"])
         last = min(int(match["last"] or length), length - 1)
         if match["last"] and int(match["last"]) < first:
-            return Answer(200, content, headers)
+            return Response(200, content, headers)
     else:
         first, last = max(0, length - int(match["last"])), length - 1
     if first >= length:
-        return Answer(416, b"", {**headers, "Content-Range": f"bytes */{length}"})
+        return Response(416, b"", {**headers, "Content-Range": f"bytes */{length}"})
     part = {**headers, "Content-Range": f"bytes {first}-{last}/{length}"}
-    return Answer(206, content[first : last + 1], part)
+    return Response(206, content[first : last + 1], part)
 
 
 def _is_known(header: str, tag: str) -> bool:

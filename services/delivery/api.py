@@ -11,9 +11,9 @@ from marshmallow.validate import Length
 from contracts.errors import KopuroError, Refused
 from contracts.identifiers import MessageId
 from contracts.records import load
-from runtime.web.answer import Answer
 from runtime.web.paging import NUMBER, encode_cursor, integer_of, limit_of, position_of
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.handlers import MailboxHandlers
 
@@ -28,7 +28,7 @@ class Acknowledgements:
     ids: Annotated[tuple[MessageId, ...], Length(min=1, max=1000)]
 
 
-def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
+def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     """`GET /v1/mailbox?after=&limit=&wait=`.
 
     next: the cursor of the next page, null when no more messages are waiting, as in every list. resume:
@@ -44,7 +44,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
     )
     last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
-    return Answer.json(
+    return Response.json(
         {
             # the stored bytes themselves, neither parsed nor written anew
             "items": [orjson.Fragment(body) for body in page.bodies],
@@ -54,32 +54,32 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Answer:
     )
 
 
-def acknowledge(handlers: MailboxHandlers, request: Request) -> Answer:
+def acknowledge(handlers: MailboxHandlers, request: Request) -> Response:
     """`POST /v1/mailbox/{message_id}/acknowledge`."""
     handlers.acknowledge(
         request.principal.id,
         request.path_params["message_id"],
         shared=shared_mailboxes(request.principal.roles),
     )
-    return Answer.empty()
+    return Response.empty()
 
 
-def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Answer:
+def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Response:
     """`POST /v1/mailbox:acknowledge`: a result for each id, in the same order."""
     ids = load(Acknowledgements, request.json()).ids
     results = handlers.acknowledge_all(
         request.principal.id, ids, shared=shared_mailboxes(request.principal.roles)
     )
-    return Answer.json(
+    return Response.json(
         {"items": [_result(message_id, result) for message_id, result in zip(ids, results, strict=True)]}
     )
 
 
-def case(handlers: MailboxHandlers, request: Request) -> Answer:
+def case(handlers: MailboxHandlers, request: Request) -> Response:
     """`GET /v1/case/{referral_id}`: for the organisation that it was released to."""
     referral_id = request.path_params["referral_id"]
     sealed = handlers.case(request.principal.id, referral_id)
-    return Answer.json({"referral_id": referral_id, "case": sealed})
+    return Response.json({"referral_id": referral_id, "case": sealed})
 
 
 def _result(message_id: str, result: bool | KopuroError) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from contracts.envelope import Event
 from contracts.errors import KopuroError, Refused
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered, Fact
 from runtime.clock import Clock
-from runtime.messaging.outbox import Outbox, outgoing
-from services.delivery.domain.delivery import RECORDED, State, Step, step
-from services.delivery.ports import Entry, Mailboxes
+from runtime.messaging.outbox.outbox import Outbox, outgoing
+from services.delivery.domain.delivery import RECORDED, DeliveryEvent, DeliveryState, step
+from services.delivery.ports import MailboxEntry, Mailboxes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,11 +83,11 @@ class Bookkeeping:
         )
         found = {(entry.organization, entry.message_id): entry for entry in entries}
         leaving = [entry for entry in entries if entry.sequence in handed_out]
-        said = self._advance(transaction, leaving, Step.hand_out, now)
+        said = self._advance(transaction, leaving, DeliveryEvent.hand_out, now)
         for entry in leaving:
-            state = step(entry.type, entry.state, Step.hand_out)
+            state = step(entry.type, entry.state, DeliveryEvent.hand_out)
             found[entry.organization, entry.message_id] = replace(entry, state=state)
-        acknowledged: dict[int, Entry] = {}
+        acknowledged: dict[int, MailboxEntry] = {}
 
         def answer(mailboxes: Sequence[str], message_id: str) -> bool | KopuroError:
             # A coordinator's own mailbox may hold the same message as the shared one.
@@ -96,7 +96,7 @@ class Bookkeeping:
                 return Refused("not-found", "Your mailbox has no such message.")
             try:
                 for entry in named:
-                    step(entry.type, entry.state, Step.acknowledge)
+                    step(entry.type, entry.state, DeliveryEvent.acknowledge)
             except Refused as refused:
                 return refused
             acknowledged.update((entry.sequence, entry) for entry in named)
@@ -110,17 +110,17 @@ class Bookkeeping:
         ]
         # Told in the order of the mailboxes, in whichever the callers named them.
         taken = [acknowledged[sequence] for sequence in sorted(acknowledged)]
-        said += self._advance(transaction, taken, Step.acknowledge, now)
+        said += self._advance(transaction, taken, DeliveryEvent.acknowledge, now)
         self._outbox.add(transaction, [outgoing(event) for event in said])
         return results
 
     def _advance(
-        self, transaction: Connection, entries: Iterable[Entry], taken: Step, now: dt.datetime
+        self, transaction: Connection, entries: Iterable[MailboxEntry], taken: DeliveryEvent, now: dt.datetime
     ) -> list[Event[Fact]]:
         """Writes down the steps that change something; gives what is to be said of them."""
-        changed: dict[State, list[int]] = {}
+        changed: dict[DeliveryState, list[int]] = {}
         said: list[Event[Fact]] = []
-        kind = DeliveryDelivered if taken is Step.hand_out else DeliveryAcknowledged
+        kind = DeliveryDelivered if taken is DeliveryEvent.hand_out else DeliveryAcknowledged
         for entry in entries:
             state = step(entry.type, entry.state, taken)
             if state is entry.state:
@@ -138,7 +138,7 @@ class Bookkeeping:
             self._mailboxes.put(transaction, state, reached, now)
         return said
 
-    def _event(self, entry: Entry, fact: Fact, now: dt.datetime) -> Event[Fact]:
+    def _event(self, entry: MailboxEntry, fact: Fact, now: dt.datetime) -> Event[Fact]:
         return Event(
             id=self._new_id(),
             source=self._source,

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
 from runtime.application import Application
-from runtime.foundation import lay
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 from runtime.periodic import Periodic
+from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from runtime.web.token_keys import TokenKeys
 from runtime.web.tokens import TokenVerifier, issuer_of
-from services.delivery.adapters.bell import MailboxBell
-from services.delivery.adapters.case_letters import SqlCaseLetters
+from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
+from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.bookkeeping import Bookkeeping
@@ -32,7 +32,7 @@ _SECONDS_BETWEEN_CLEANINGS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Handlers:
+class DeliveryParts:
     """What the service's methods call."""
 
     mailbox: MailboxHandlers
@@ -43,22 +43,22 @@ class Handlers:
 
 def build(settings: Settings) -> Application:
     """Delivery's application."""
-    foundation = lay("delivery", settings, MESSAGING)
-    database, messenger = foundation.database, foundation.messenger
-    mailboxes, cases = SqlMailboxes(), SqlCaseLetters()
+    platform = build_platform("delivery", settings, MESSAGING)
+    database, messenger = platform.database, platform.messenger
+    mailboxes, cases = SqlMailboxes(), SqlReleasedCases()
     keys, standings = TokenKeys(), StandingsInMemory()
 
-    def absorb(records: Sequence[Record]) -> None:
+    def absorb(records: Sequence[ReplicaRecord]) -> None:
         keys.absorb(records)
         standings.absorb(records)
 
-    bell = MailboxBell(database, mailboxes)
-    looks = Periodic("mailbox bell", bell.look, seconds=_SECONDS_BETWEEN_LOOKS)
+    notifier = MailboxNotifier(database, mailboxes)
+    looks = Periodic("mailbox bell", notifier.look, seconds=_SECONDS_BETWEEN_LOOKS)
     bookkeeping = Bookkeeping(
-        source=foundation.source,
+        source=platform.source,
         outbox=messenger.outbox,
         mailboxes=mailboxes,
-        clock=foundation.clock,
+        clock=platform.clock,
         new_id=new_id,
     )
     mailbox = MailboxHandlers(
@@ -66,8 +66,8 @@ def build(settings: Settings) -> Application:
         mailboxes=mailboxes,
         cases=cases,
         bookkeeping=bookkeeping,
-        bell=bell,
-        clock=foundation.clock,
+        notifier=notifier,
+        clock=platform.clock,
         after_commit=messenger.wake,
         is_barred=standings.is_barred,
     )
@@ -78,20 +78,20 @@ def build(settings: Settings) -> Application:
         name="delivery",
         settings=settings,
         database=database,
-        handlers=Handlers(
+        handlers=DeliveryParts(
             mailbox=mailbox,
             events=messenger.consumer(
                 "delivery.events", incoming.events, Envelope.decode, after_commit=looks.wake
             ),
-            letters=messenger.consumer("delivery.letters", incoming.letters, decode, after_commit=looks.wake),
+            letters=messenger.consumer("delivery.sealed", incoming.letters, decode, after_commit=looks.wake),
             directory=directory,
         ),
-        verifier=TokenVerifier(keys, issuer_of(settings.hub), foundation.clock),
+        verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
-        warnings=foundation.warnings(),
-        background=[messenger, looks, cleaning, foundation.forgetting()],
-        releases=[bell.stop],
-        registry=foundation.registry,
-        clock=foundation.clock,
+        warnings=platform.warnings(),
+        background=[messenger, looks, cleaning, platform.wal_checkpointing()],
+        releases=[notifier.stop],
+        registry=platform.registry,
+        clock=platform.clock,
     )

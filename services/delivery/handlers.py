@@ -15,8 +15,8 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.delivery.bookkeeping import Acknowledgement, Bookkeeping, HandOut, Results
-from services.delivery.domain.delivery import Step, step
-from services.delivery.ports import Bell, CaseLetters, Mailboxes, Waiting
+from services.delivery.domain.delivery import DeliveryEvent, step
+from services.delivery.ports import Mailboxes, Notifier, ReleasedCases, Waiting
 
 # Bytes of messages in one page: a mailbox may hold notes of a mebibyte each.
 PAGE_SIZE = 4 * 1024 * 1024
@@ -24,7 +24,7 @@ KEPT = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class MailboxPage:
     """bodies: CloudEvents as they were stored, oldest first. last: the sequence to go on after.
 
     more: whether messages after `last` are waiting already.
@@ -43,9 +43,9 @@ class MailboxHandlers:
         *,
         database: Database,
         mailboxes: Mailboxes,
-        cases: CaseLetters,
+        cases: ReleasedCases,
         bookkeeping: Bookkeeping,
-        bell: Bell,
+        notifier: Notifier,
         clock: Clock,
         after_commit: Callable[[], None],
         is_barred: Callable[[str], bool],
@@ -57,7 +57,7 @@ class MailboxHandlers:
         self._database = database
         self._mailboxes = mailboxes
         self._cases = cases
-        self._bell = bell
+        self._notifier = notifier
         self._clock = clock
         self._is_barred = is_barred
         self._steps = GroupCommit[HandOut | Acknowledgement, Results](
@@ -66,7 +66,7 @@ class MailboxHandlers:
 
     def page(
         self, organization: str, *, after: int, limit: int, wait: float, shared: tuple[str, ...] = ()
-    ) -> Page:
+    ) -> MailboxPage:
         """The organisation's unacknowledged messages with a sequence above `after`.
 
         shared: the mailboxes that it reads besides its own.
@@ -77,12 +77,12 @@ class MailboxHandlers:
         """
         mailboxes = tuple(dict.fromkeys((organization, *shared)))
         messages, more = self._waiting(mailboxes, after=after, limit=limit, wait=wait)
-        new = [m.sequence for m in messages if step(m.type, m.state, Step.hand_out) is not m.state]
+        new = [m.sequence for m in messages if step(m.type, m.state, DeliveryEvent.hand_out) is not m.state]
         if new:
             # Handed out on record, not yet sent: if the answer is lost here, the message is still
             # unacknowledged and comes again; on record is the moment from which the organisation could know.
             self._steps.submit(HandOut(sequences=new))
-        return Page(
+        return MailboxPage(
             bodies=[message.body for message in messages],
             last=messages[-1].sequence if messages else after,
             more=more,
@@ -140,7 +140,7 @@ class MailboxHandlers:
         self, mailboxes: tuple[str, ...], *, after: int, limit: int, wait: float
     ) -> tuple[list[Waiting], bool]:
         deadline = time.monotonic() + wait
-        with self._bell.listening(*mailboxes) as ring:
+        with self._notifier.listening(*mailboxes) as ring:
             while True:
                 # Cleared before the look: what comes after it rings.
                 ring.clear()
@@ -149,6 +149,6 @@ class MailboxHandlers:
                         transaction, mailboxes, after=after, limit=limit, size=PAGE_SIZE
                     )
                 left = deadline - time.monotonic()
-                if messages or left <= 0 or self._bell.stopped:
+                if messages or left <= 0 or self._notifier.stopped:
                     return messages, more
                 ring.wait(left)

@@ -10,16 +10,16 @@ from sqlalchemy import Connection
 
 from contracts.envelope import Envelope, Event
 from contracts.errors import Defect
-from contracts.facts import CaseLetter, CaseReleased, Fact, NoteDelivered, NoteLetter
+from contracts.facts import CaseReleased, Fact, NoteDelivered, SealedCaseReleased, SealedNoteReleased
 from runtime.messaging.ports import Outgoing
 from services.delivery.domain.recipients import CLOSINGS, recipients_of
-from services.delivery.ports import Arrival, CaseLetters, Mailboxes, ReleasedCase
+from services.delivery.ports import Arrival, Mailboxes, ReleasedCase, ReleasedCases
 
 
 class Incoming:
     """Batch handlers: they write in the caller's transaction, and nothing follows that is published."""
 
-    def __init__(self, *, mailboxes: Mailboxes, cases: CaseLetters) -> None:
+    def __init__(self, *, mailboxes: Mailboxes, cases: ReleasedCases) -> None:
         self._mailboxes = mailboxes
         self._cases = cases
 
@@ -56,13 +56,13 @@ class Incoming:
         """
         self._mailboxes.serialise(transaction)
         closed = self._cases.closed(
-            transaction, {m.data.referral_id for m in messages if isinstance(m.data, CaseLetter)}
+            transaction, {m.data.referral_id for m in messages if isinstance(m.data, SealedCaseReleased)}
         )
         cases: list[ReleasedCase] = []
         arrivals: list[Arrival] = []
         for message in messages:
             match message.data:
-                case CaseLetter() as letter:
+                case SealedCaseReleased() as letter:
                     if letter.referral_id in closed:
                         continue  # the referral ended while the letter was under way
                     cases.append(
@@ -73,7 +73,7 @@ class Incoming:
                     notice: Fact = CaseReleased(
                         referral_id=letter.referral_id, organization=letter.organization, kid=letter.kid
                     )
-                case NoteLetter() as letter:
+                case SealedNoteReleased() as letter:
                     notice = NoteDelivered(
                         referral_id=letter.referral_id,
                         organization=letter.organization,

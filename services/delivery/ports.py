@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from services.delivery.domain.delivery import State
+from services.delivery.domain.delivery import DeliveryState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class MailboxEntry:
     """A message in a mailbox, without its body. sequence: rises in the order of arrival."""
 
     sequence: int
@@ -35,7 +35,7 @@ class Entry:
     type: str
     referral_id: str
     correlation_id: str
-    state: State
+    state: DeliveryState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Waiting:
 
     sequence: int
     type: str
-    state: State
+    state: DeliveryState
     body: bytes
 
 
@@ -90,13 +90,13 @@ class Mailboxes(Protocol):
         sequences: Collection[int],
         organizations: Collection[str],
         message_ids: Collection[str],
-    ) -> list[Entry]:
+    ) -> list[MailboxEntry]:
         """Messages by sequence in whosever mailbox, and by id in those of the organisations: each once,
         oldest first, and the caller's alone until the transaction ends."""
         ...
 
     def put(
-        self, transaction: Connection, state: State, sequences: Collection[int], now: dt.datetime
+        self, transaction: Connection, state: DeliveryState, sequences: Collection[int], now: dt.datetime
     ) -> None:
         """Writes a new state of messages that were taken, delivered or acknowledged, and since when."""
         ...
@@ -113,7 +113,7 @@ class Mailboxes(Protocol):
         ...
 
 
-class CaseLetters(Protocol):
+class ReleasedCases(Protocol):
     """Released cases, each sealed to one organisation. Durable with the caller's transaction."""
 
     def closed(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
@@ -137,7 +137,7 @@ class CaseLetters(Protocol):
         ...
 
 
-class Ring(Protocol):
+class Subscription(Protocol):
     """One waiter's own signal."""
 
     def clear(self) -> None:
@@ -149,7 +149,7 @@ class Ring(Protocol):
         ...
 
 
-class Bell(Protocol):
+class Notifier(Protocol):
     """Tells those who wait for a mailbox that something may have come. Losing a ring loses no message."""
 
     @property
@@ -157,6 +157,6 @@ class Bell(Protocol):
         """The process is ending: nobody is to wait any more."""
         ...
 
-    def listening(self, *mailboxes: str) -> AbstractContextManager[Ring]:
+    def listening(self, *mailboxes: str) -> AbstractContextManager[Subscription]:
         """A signal for what comes to any of these mailboxes, for as long as the context lasts."""
         ...

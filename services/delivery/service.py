@@ -6,43 +6,43 @@ from collections.abc import Sequence
 
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.ports import Delivery
-from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
-from runtime.web.service import Service
+from runtime.web.response import Response
+from runtime.web.service import WebService
 from services.delivery import api
-from services.delivery.bootstrap import Handlers
+from services.delivery.bootstrap import DeliveryParts
 
 PARTNERS = frozenset({"partner"})
 # Coordinators share a mailbox.
 OWNERS = PARTNERS | {"coordinator"}
 
 
-class DeliveryService(Service):
+class DeliveryService(WebService):
     name = "delivery"
-    handlers: Handlers
+    handlers: DeliveryParts
 
     @resource("GET", "/v1/mailbox", roles=OWNERS, query={"after", "limit", "wait"})
-    def mailbox(self, request: Request) -> Answer:
+    def mailbox(self, request: Request) -> Response:
         return api.mailbox(self.handlers.mailbox, request)
 
     @resource("POST", "/v1/mailbox/<message_id>/acknowledge", roles=OWNERS)
-    def acknowledge(self, request: Request) -> Answer:
+    def acknowledge(self, request: Request) -> Response:
         return api.acknowledge(self.handlers.mailbox, request)
 
     @resource("POST", "/v1/mailbox:acknowledge", roles=OWNERS)
-    def acknowledge_batch(self, request: Request) -> Answer:
+    def acknowledge_batch(self, request: Request) -> Response:
         return api.acknowledge_batch(self.handlers.mailbox, request)
 
     @resource("GET", "/v1/case/<referral_id>", roles=PARTNERS)
-    def case(self, request: Request) -> Answer:
+    def case(self, request: Request) -> Response:
         return api.case(self.handlers.mailbox, request)
 
     @batches("delivery.events")
     def events(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.events.process(deliveries)
 
-    @batches("delivery.letters")
+    @batches("delivery.sealed")
     def letters(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.letters.process(deliveries)
 

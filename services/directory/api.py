@@ -11,16 +11,16 @@ from contracts import vocabularies
 from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
 from contracts.records import plain
-from runtime.web.answer import Answer
 from runtime.web.paging import NAME, NUMBER, Part, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
+from runtime.web.response import Response
 from runtime.web.signer import LIFETIME_SECONDS
 from services.directory import admission, hsds
 from services.directory.client_authentication import client_of
 from services.directory.domain.amendment import Editor
 from services.directory.domain.client import SECRET_BYTES, Role
-from services.directory.domain.entry import Entry, Standing
-from services.directory.handlers import Handlers
+from services.directory.domain.entry import DirectoryEntry, Standing
+from services.directory.handlers import DirectoryHandlers
 from services.directory.preconditions import conditional, precondition_of
 
 T = TypeVar("T")
@@ -28,13 +28,13 @@ T = TypeVar("T")
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 
-def token(handlers: Handlers, request: Request) -> Answer:
+def token(handlers: DirectoryHandlers, request: Request) -> Response:
     """RFC 6749 §4.4.3."""
     issued = handlers.tokens.issue(*client_of(request))
-    return Answer.json({"access_token": issued, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
+    return Response.json({"access_token": issued, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
 
 
-def organizations(handlers: Handlers, request: Request) -> Answer:
+def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
     """Organisations by `kind` and `country`, in the order of their ids."""
     where = {name: request.query_params[name] for name in ("kind", "country") if name in request.query_params}
     if where.get("kind", OrganizationKind.ngo) not in set(OrganizationKind):
@@ -51,12 +51,12 @@ def organizations(handlers: Handlers, request: Request) -> Answer:
     )
 
 
-def organization(handlers: Handlers, request: Request) -> Answer:
+def organization(handlers: DirectoryHandlers, request: Request) -> Response:
     """One organisation with its services."""
     return _single(handlers.listings.organization(request.path_params["id"]))
 
 
-def put_organization(handlers: Handlers, request: Request) -> Answer:
+def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
     """Replaces a record. An existing one needs a precondition: see `preconditions.conditional`."""
     document, precondition = conditional(request)
     wanted = admission.organization(document, handlers.clock.now())
@@ -69,7 +69,7 @@ def put_organization(handlers: Handlers, request: Request) -> Answer:
     return _single(written.standing, created=written.created)
 
 
-def patch_organization(handlers: Handlers, request: Request) -> Answer:
+def patch_organization(handlers: DirectoryHandlers, request: Request) -> Response:
     """Changes a part of a record by a JSON merge patch (RFC 7396); needs a precondition."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MERGE_PATCH:
@@ -88,7 +88,7 @@ def patch_organization(handlers: Handlers, request: Request) -> Answer:
     return _single(written.standing)
 
 
-def services(handlers: Handlers, request: Request) -> Answer:
+def services(handlers: DirectoryHandlers, request: Request) -> Response:
     """Services on offer, by `need` (or group) and `region` (or country)."""
     need, region = _code(request, "need", "needs"), _code(request, "region", "regions")
     return _page(
@@ -101,7 +101,7 @@ def services(handlers: Handlers, request: Request) -> Answer:
     )
 
 
-def service_at_locations(handlers: Handlers, request: Request) -> Answer:
+def service_at_locations(handlers: DirectoryHandlers, request: Request) -> Response:
     """Services on offer, once for each area, as HSDS shapes them."""
     return _page(
         request,
@@ -113,7 +113,7 @@ def service_at_locations(handlers: Handlers, request: Request) -> Answer:
     )
 
 
-def taxonomy_terms(request: Request) -> Answer:
+def taxonomy_terms(request: Request) -> Response:
     """The needs with their labels, as HSDS shapes them."""
     terms = list(enumerate(hsds.taxonomy_terms(), start=1))
     return _page(
@@ -126,7 +126,7 @@ def taxonomy_terms(request: Request) -> Answer:
     )
 
 
-def agreements(handlers: Handlers, request: Request) -> Answer:
+def agreements(handlers: DirectoryHandlers, request: Request) -> Response:
     """Every agreement, in the order of their ids."""
     return _page(
         request,
@@ -138,7 +138,7 @@ def agreements(handlers: Handlers, request: Request) -> Answer:
     )
 
 
-def post_agreement(handlers: Handlers, request: Request) -> Answer:
+def post_agreement(handlers: DirectoryHandlers, request: Request) -> Response:
     """Enters an agreement, or replaces the one of that id: that needs a precondition, as an organisation."""
     document, precondition = conditional(request)
     wanted = admission.agreement(document, handlers.clock.now())
@@ -148,20 +148,20 @@ def post_agreement(handlers: Handlers, request: Request) -> Answer:
     return _single(written.standing, created=written.created)
 
 
-def keys(handlers: Handlers, request: Request) -> Answer:
+def keys(handlers: DirectoryHandlers, request: Request) -> Response:
     """The caller's own sealing key: a list of one, or of none."""
     key = handlers.listings.organization(request.principal.id).entry.sealing_key
-    return Answer.json({"items": [] if key is None else [key], "next": None})
+    return Response.json({"items": [] if key is None else [key], "next": None})
 
 
-def post_key(handlers: Handlers, request: Request) -> Answer:
+def post_key(handlers: DirectoryHandlers, request: Request) -> Response:
     """Publishes the caller's sealing key, in place of the one before. A precondition may be given."""
     key = admission.sealing_key(request.json())
     handlers.entries.put_sealing_key(request.principal.id, key, precondition=precondition_of(request))
-    return Answer.json(key, status=201)
+    return Response.json(key, status=201)
 
 
-def post_credential(handlers: Handlers, request: Request) -> Answer:
+def post_credential(handlers: DirectoryHandlers, request: Request) -> Response:
     """Makes an OAuth client, or gives an existing one a new secret: that needs a precondition.
 
     This answer is the only place where its secret is ever shown.
@@ -185,19 +185,19 @@ def post_credential(handlers: Handlers, request: Request) -> Answer:
         "revision": written.standing.revision,
     }
     etag = {"ETag": f'"{written.standing.revision}"'}
-    return Answer.json(body, status=201 if written.created else 200, headers=etag)
+    return Response.json(body, status=201 if written.created else 200, headers=etag)
 
 
 def _editor(request: Request) -> Editor:
     return Editor(id=request.principal.id, operator=request.principal.has(Role.operator))
 
 
-def _rendered(standing: Standing[Entry]) -> dict[str, Any]:
+def _rendered(standing: Standing[DirectoryEntry]) -> dict[str, Any]:
     return {**plain(standing.entry), "revision": standing.revision}
 
 
-def _single(standing: Standing[Entry], *, created: bool = False) -> Answer:
-    return Answer.json(
+def _single(standing: Standing[DirectoryEntry], *, created: bool = False) -> Response:
+    return Response.json(
         _rendered(standing),
         status=201 if created else 200,
         headers={"ETag": f'"{standing.revision}"'},
@@ -211,7 +211,7 @@ def _page(
     fetch: Callable[[Any, int], Sequence[T]],
     position: Callable[[T], tuple[Scalar, ...]],
     render: Callable[[T], Any],
-) -> Answer:
+) -> Response:
     """A page of a list. parts: of a position."""
     limit = limit_of(request.query_params)
     after = position_of(request.query_params, scope, parts) or tuple(part.first for part in parts)
@@ -219,7 +219,7 @@ def _page(
     found = fetch(after, limit + 1)
     shown = found[:limit]
     following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
-    return Answer.json({"items": [render(item) for item in shown], "next": following})
+    return Response.json({"items": [render(item) for item in shown], "next": following})
 
 
 def _code(request: Request, name: str, vocabulary: str) -> str | None:

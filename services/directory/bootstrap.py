@@ -8,7 +8,7 @@ import orjson
 
 from contracts.envelope import decode
 from runtime.application import Application, Spawn
-from runtime.foundation import lay
+from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
 from runtime.web.signer import TokenSigner
 from runtime.web.tokens import TokenVerifier, issuer_of
@@ -16,11 +16,11 @@ from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.entry import TokenKey
-from services.directory.handlers import Handlers
+from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.snapshots import Snapshots
-from services.directory.handlers.tokens import Tokens
+from services.directory.handlers.tokens import TokenIssuer
 
 
 class KeyAnnouncement:
@@ -42,7 +42,7 @@ class KeyAnnouncement:
 def build(settings: Settings) -> Application:
     """Raises SettingsError where there is no usable signing key."""
     signer = TokenSigner(_private_jwk(settings.token_signing_key), issuer_of(settings.hub))
-    laid = lay("directory", settings, MESSAGING)
+    laid = build_platform("directory", settings, MESSAGING)
     messenger = laid.messenger
     register = SqlRegister()
     index = SqlServiceIndex()
@@ -56,8 +56,8 @@ def build(settings: Settings) -> Application:
         committed=messenger.wake,
     )
     snapshots = Snapshots(register, laid.source)
-    handlers = Handlers(
-        tokens=Tokens(database=laid.database, register=register, signer=signer, clock=laid.clock),
+    handlers = DirectoryHandlers(
+        tokens=TokenIssuer(database=laid.database, register=register, signer=signer, clock=laid.clock),
         listings=Listings(database=laid.database, register=register, index=index),
         entries=entries,
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),

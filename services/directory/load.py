@@ -28,7 +28,7 @@ from sqlalchemy.exc import ProgrammingError
 from contracts.errors import Refused
 from contracts.organization import Organization
 from runtime.clock import SystemClock
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.web.request import parse_json
 from services.directory import admission
@@ -36,7 +36,7 @@ from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.client import Client
-from services.directory.domain.entry import Entry
+from services.directory.domain.entry import DirectoryEntry
 from services.directory.domain.references import wrong_references
 from services.directory.handlers.entries import Entries
 
@@ -86,7 +86,7 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
 
 
 def wrong_references_in(
-    database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[Entry]]]
+    database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[DirectoryEntry]]]
 ) -> list[Fault]:
     """Where the files' records refer to organisations that are neither in them nor in the database."""
     register = SqlRegister()
@@ -112,7 +112,7 @@ def _client(record: object) -> Client:
 
 
 # In this order: an agreement speaks of organisations, a client speaks for one.
-_FILES: Sequence[tuple[str, Callable[[object], Entry]]] = (
+_FILES: Sequence[tuple[str, Callable[[object], DirectoryEntry]]] = (
     ("organizations", lambda record: admission.organization(record, SystemClock().now())),
     ("agreements", lambda record: admission.agreement(record, SystemClock().now())),
     ("credentials", _client),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from contracts.organization import Organization, Service
-from services.directory.domain.entry import E, Entry, Revision, Standing, Subject
+from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, Subject
 
 
 class Register(Protocol):
@@ -40,7 +40,7 @@ class Register(Protocol):
         """
         ...
 
-    def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[Entry]]:
+    def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
         """Every entry of that kind, in the order of ids."""
         ...
 

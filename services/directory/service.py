@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.ports import Delivery
-from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
-from runtime.web.service import Service
+from runtime.web.response import Response
+from runtime.web.service import WebService
 from services.directory import api
 
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
@@ -18,59 +18,59 @@ OPERATORS = frozenset({"operator"})
 PAGED = frozenset({"after", "limit"})
 
 
-class DirectoryService(Service):
+class DirectoryService(WebService):
     name = "directory"
 
     @resource("POST", "/oauth/token", roles=None, limit=16 * 1024)
-    def token(self, request: Request) -> Answer:
+    def token(self, request: Request) -> Response:
         return api.token(self.handlers, request)
 
     @resource("GET", "/v1/organizations", roles=READERS, query={"kind", "country", *PAGED})
-    def organizations(self, request: Request) -> Answer:
+    def organizations(self, request: Request) -> Response:
         return api.organizations(self.handlers, request)
 
     @resource("GET", "/v1/organizations/<id>", roles=READERS)
-    def organization(self, request: Request) -> Answer:
+    def organization(self, request: Request) -> Response:
         return api.organization(self.handlers, request)
 
     @resource("PUT", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
-    def put_organization(self, request: Request) -> Answer:
+    def put_organization(self, request: Request) -> Response:
         return api.put_organization(self.handlers, request)
 
     @resource("PATCH", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
-    def patch_organization(self, request: Request) -> Answer:
+    def patch_organization(self, request: Request) -> Response:
         return api.patch_organization(self.handlers, request)
 
     @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED})
-    def services(self, request: Request) -> Answer:
+    def services(self, request: Request) -> Response:
         return api.services(self.handlers, request)
 
     @resource("GET", "/v1/service_at_locations", roles=READERS, query=PAGED)
-    def service_at_locations(self, request: Request) -> Answer:
+    def service_at_locations(self, request: Request) -> Response:
         return api.service_at_locations(self.handlers, request)
 
     @resource("GET", "/v1/taxonomy_terms", roles=READERS, query=PAGED)
-    def taxonomy_terms(self, request: Request) -> Answer:
+    def taxonomy_terms(self, request: Request) -> Response:
         return api.taxonomy_terms(request)
 
     @resource("GET", "/v1/agreements", roles=READERS, query=PAGED)
-    def agreements(self, request: Request) -> Answer:
+    def agreements(self, request: Request) -> Response:
         return api.agreements(self.handlers, request)
 
     @resource("POST", "/v1/agreements", roles=OPERATORS)
-    def post_agreement(self, request: Request) -> Answer:
+    def post_agreement(self, request: Request) -> Response:
         return api.post_agreement(self.handlers, request)
 
     @resource("GET", "/v1/keys", roles=PARTNERS)
-    def keys(self, request: Request) -> Answer:
+    def keys(self, request: Request) -> Response:
         return api.keys(self.handlers, request)
 
     @resource("POST", "/v1/keys", roles=PARTNERS)
-    def post_key(self, request: Request) -> Answer:
+    def post_key(self, request: Request) -> Response:
         return api.post_key(self.handlers, request)
 
     @resource("POST", "/v1/credentials", roles=OPERATORS)
-    def post_credential(self, request: Request) -> Answer:
+    def post_credential(self, request: Request) -> Response:
         return api.post_credential(self.handlers, request)
 
     @batches("directory.requests")

@@ -9,19 +9,19 @@ from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.identifiers import UUID_PATTERN
 from contracts.jose import LONGEST_SEALED
-from contracts.queries import AskReferrals
+from contracts.queries import ReferralListQuery
 from contracts.records import load
 from contracts.referral import ReferralSubmission
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
 from runtime.web import paging
-from runtime.web.answer import Answer
 from runtime.web.request import Request
-from services.intake import lines
-from services.intake.domain.admission import Refusal, Speaker, claim_of
-from services.intake.domain.statement import STATEMENTS
-from services.intake.handlers import Handlers, Spoken
+from runtime.web.response import Response
+from services.intake import ndjson
+from services.intake.domain.admission import Caller, Refusal, claim_of
+from services.intake.domain.command import COMMANDS
+from services.intake.handlers import Command, IntakeHandlers
 
 PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
@@ -32,10 +32,10 @@ _REFERRALS = "referrals"
 _KEY = "idempotency-key"
 
 
-class Door:
+class ApiContext:
     """What every resource needs: the use cases, the clock, and the name this service speaks under."""
 
-    def __init__(self, handlers: Handlers, source: str, clock: Clock) -> None:
+    def __init__(self, handlers: IntakeHandlers, source: str, clock: Clock) -> None:
         self.handlers = handlers
         self._source = source
         self._clock = clock
@@ -44,9 +44,9 @@ class Door:
         """The present moment: what is said of the past may not be later."""
         return self._clock.now()
 
-    def speaker(self, request: Request) -> Speaker:
+    def caller(self, request: Request) -> Caller:
         """The caller, speaking now."""
-        return Speaker(
+        return Caller(
             organization=request.principal.id,
             source=self._source,
             now=self._clock.now(),
@@ -55,64 +55,64 @@ class Door:
         )
 
 
-def submit(door: Door, request: Request) -> Answer:
+def submit_referral(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals`."""
     claim = claim_of(request.principal.id, request.headers.get(_KEY), request.body)
     try:
-        submission = load(ReferralSubmission, request.json(), now=door.now())
+        submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
-        return _referral_answer(door.handlers.answer(Refusal(error=error, claim=claim)))
-    return _referral_answer(door.handlers.submit_referral(door.speaker(request), submission, claim))
+        return _referral_answer(context.handlers.answer(Refusal(error=error, claim=claim)))
+    return _referral_answer(context.handlers.submit_referral(context.caller(request), submission, claim))
 
 
-def submit_batch(door: Door, request: Request) -> Answer:
+def submit_referral_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals:batch`."""
-    batch = lines.Batch.of(request.body, request.headers.get(_KEY))
-    return lines.submit_referrals(door.handlers, door.speaker(request), batch)
+    batch = ndjson.Batch.of(request.body, request.headers.get(_KEY))
+    return ndjson.submit_referrals(context.handlers, context.caller(request), batch)
 
 
-def say(door: Door, request: Request, name: str) -> Answer:
+def submit_command(context: ApiContext, request: Request, name: str) -> Response:
     """`POST /v1/offers/{id}/…` and `POST /v1/referrals/{id}/…`: one statement (`domain/statement.py`)."""
     subject = _id(request)
     # The key stands for the whole request: what is said, about what, in which words.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
     claim = claim_of(request.principal.id, request.headers.get(_KEY), whole)
     try:
-        said = load(STATEMENTS[name], request.json() if request.body.strip() else {}, now=door.now())
+        body = load(COMMANDS[name], request.json() if request.body.strip() else {}, now=context.now())
     except Refused as error:
-        submission_id = door.handlers.answer(Refusal(error=error, claim=claim))
+        submission_id = context.handlers.answer(Refusal(error=error, claim=claim))
     else:
-        spoken = Spoken(said=said, subject=subject, claim=claim)
-        submission_id = door.handlers.say(door.speaker(request), spoken)
-    return Answer.json({"id": submission_id, "status": "submitted"}, status=202)
+        spoken = Command(body=body, subject=subject, claim=claim)
+        submission_id = context.handlers.submit_command(context.caller(request), spoken)
+    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 
 
-def say_batch(door: Door, request: Request) -> Answer:
+def submit_command_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/submissions:batch`."""
-    batch = lines.Batch.of(request.body, request.headers.get(_KEY))
-    return lines.submit_statements(door.handlers, door.speaker(request), batch)
+    batch = ndjson.Batch.of(request.body, request.headers.get(_KEY))
+    return ndjson.submit_commands(context.handlers, context.caller(request), batch)
 
 
-def show(door: Door, request: Request) -> Answer:
+def show(context: ApiContext, request: Request) -> Response:
     """`GET /v1/referrals/{id}`."""
     oversight = bool(request.principal.roles & OVERSIGHT)
-    return Answer.json(door.handlers.referral(_id(request), request.principal.id, oversight=oversight))
+    return Response.json(context.handlers.referral(_id(request), request.principal.id, oversight=oversight))
 
 
-def show_offer(door: Door, request: Request) -> Answer:
+def show_offer(context: ApiContext, request: Request) -> Response:
     """`GET /v1/offers/{id}`."""
-    return Answer.json(door.handlers.offer(_id(request), request.principal.id))
+    return Response.json(context.handlers.offer(_id(request), request.principal.id))
 
 
-def listing(door: Door, request: Request) -> Answer:
+def listing(context: ApiContext, request: Request) -> Response:
     """`GET /v1/referrals`."""
     limit = paging.limit_of(request.query_params)
     status = request.query_params.get("status")
     if status is not None and status not in set(ReferralStatus):
         raise Refused("invalid-parameter", f"`status` is one of {', '.join(ReferralStatus)}.")
     position = paging.position_of(request.query_params, _REFERRALS, (paging.UUID,))
-    items = door.handlers.referral_list(
-        AskReferrals(
+    items = context.handlers.referral_list(
+        ReferralListQuery(
             viewer=request.principal.id,
             oversight=bool(request.principal.roles & OVERSIGHT),
             limit=limit + 1,
@@ -121,7 +121,7 @@ def listing(door: Door, request: Request) -> Answer:
         )
     )
     following = paging.encode_cursor(_REFERRALS, (items[limit - 1]["id"],)) if len(items) > limit else None
-    return Answer.json({"items": items[:limit], "next": following})
+    return Response.json({"items": items[:limit], "next": following})
 
 
 def _id(request: Request) -> str:
@@ -131,8 +131,8 @@ def _id(request: Request) -> str:
     return found
 
 
-def _referral_answer(referral_id: str) -> Answer:
-    return Answer.json(
+def _referral_answer(referral_id: str) -> Response:
+    return Response.json(
         {"id": referral_id, "status": "requested"},
         status=202,
         headers={"Location": f"/v1/referrals/{referral_id}"},

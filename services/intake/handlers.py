@@ -13,25 +13,25 @@ from contracts.codes import ReferralStatus
 from contracts.envelope import Envelope
 from contracts.errors import KopuroError, Refused, Unavailable
 from contracts.facts import OfferOpened
-from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
+from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
 from contracts.referral import ReferralSubmission
-from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
-from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, Speaker, UsedKey
-from services.intake.domain.members import Members, receiver_key, require_good_standing
-from services.intake.domain.sealing import require_sealed, require_sealed_to
-from services.intake.domain.statement import (
-    Acceptance,
-    Decline,
-    Note,
+from services.intake.domain.admission import Admission, Caller, Claim, Prepared, Refusal, UsedKey
+from services.intake.domain.command import (
+    AcceptOffer,
+    AddNote,
+    CommandBody,
+    DeclineOffer,
     Replacement,
-    Statement,
-    facts_said,
+    facts_of_command,
     name_of,
 )
+from services.intake.domain.members import Members, receiver_key, require_good_standing
+from services.intake.domain.sealing import require_sealed, require_sealed_to
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
@@ -45,15 +45,15 @@ Result = str | KopuroError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spoken:
+class Command:
     """A statement about a subject: an offer's id, or a referral's, as the statement asks for."""
 
-    said: Statement
+    body: CommandBody
     subject: str
     claim: Claim | None = None
 
 
-class Handlers:
+class IntakeHandlers:
     """One instance a process; safe for any number of greenlets."""
 
     def __init__(
@@ -82,31 +82,31 @@ class Handlers:
             database, self._record, after_commit=after_commit
         )
 
-    def submit_referral(self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None) -> str:
+    def submit_referral(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> str:
         """Returns the referral's id once it is committed. Raises Refused, with pointers, and Unavailable."""
-        return self.answer(self.prepare_referral(speaker, submission, claim))
+        return self.answer(self.prepare_referral(caller, submission, claim))
 
     def prepare_referral(
-        self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None
+        self, caller: Caller, submission: ReferralSubmission, claim: Claim | None
     ) -> Prepared:
         """What a referral would write, or why it is refused."""
         claim = claim and claim.understood_as("referral", "", submission)
         try:
-            return self._prepared(speaker, submission, claim)
+            return self._prepared(caller, submission, claim)
         except (Refused, Unavailable) as error:
             return Refusal(error=error, claim=claim)
 
-    def _prepared(self, speaker: Speaker, submission: ReferralSubmission, claim: Claim | None) -> Admission:
-        require_good_standing(self._members, speaker.organization)
-        referral_id = speaker.new_id()
+    def _prepared(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> Admission:
+        require_good_standing(self._members, caller.organization)
+        referral_id = caller.new_id()
         facts = referral_facts(
             submission,
             referral_id=referral_id,
-            sender=speaker.organization,
+            sender=caller.organization,
             custody_kid=self._custody_kid(),
             members=self._members,
         )
-        return speaker.admission(
+        return caller.admission(
             *facts, referral_id=referral_id, answer_id=referral_id, is_referral=True, claim=claim
         )
 
@@ -136,22 +136,22 @@ class Handlers:
             raise Unavailable("Too much is waiting for the broker.", retry_after=5)
         return self._commits.submit(admissions) if admissions else ()
 
-    def say(self, speaker: Speaker, spoken: Spoken) -> str:
+    def submit_command(self, caller: Caller, spoken: Command) -> str:
         """A party says something about its offer or referral; returns the submission's id.
 
         Raises Refused (`not-found` for what is somebody else's, too) and Unavailable.
         """
-        (prepared,) = self.prepare_statements(speaker, [spoken])
+        (prepared,) = self.prepare_commands(caller, [spoken])
         return self.answer(prepared)
 
-    def prepare_statements(self, speaker: Speaker, spoken: Sequence[Spoken]) -> list[Prepared]:
+    def prepare_commands(self, caller: Caller, spoken: Sequence[Command]) -> list[Prepared]:
         """For each statement what it would write, or why it is refused."""
-        known = self._known_subjects(speaker.organization, spoken)
+        known = self._known_subjects(caller.organization, spoken)
         prepared: list[Prepared] = []
         for one in spoken:
-            claim = one.claim and one.claim.understood_as(name_of(one.said), one.subject, one.said)
+            claim = one.claim and one.claim.understood_as(name_of(one.body), one.subject, one.body)
             try:
-                prepared.append(self._prepared_statement(speaker, one, known, claim))
+                prepared.append(self._prepared_command(caller, one, known, claim))
             except (Refused, Unavailable) as error:
                 prepared.append(Refusal(error=error, claim=claim))
         return prepared
@@ -159,7 +159,7 @@ class Handlers:
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> Any:
         """A referral as routing tells it. Raises Refused `not-found`, Unavailable."""
         try:
-            return self._referrals.ask(AskReferral(id=referral_id, viewer=viewer, oversight=oversight))
+            return self._referrals.ask(ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight))
         except Refused as refused:
             if refused.slug != "not-found":
                 raise
@@ -187,14 +187,14 @@ class Handlers:
 
         Raises Refused `not-found`, Unavailable.
         """
-        parties = self._referrals.ask(AskOffer(id=offer_id))
+        parties = self._referrals.ask(OfferQuery(id=offer_id))
         if parties is None or parties[1] != organization:
             raise Refused("not-found", "No such offer was made to this organisation.")
-        found = self._referrals.ask(AskReferral(id=parties[0], viewer=organization, oversight=False))
+        found = self._referrals.ask(ReferralQuery(id=parties[0], viewer=organization, oversight=False))
         (offer,) = [one for one in found["offers"] if one["id"] == offer_id]
         return {**offer, "referral_id": found["id"], "sender": found["sender"]}
 
-    def referral_list(self, question: AskReferrals) -> Any:
+    def referral_list(self, question: ReferralListQuery) -> Any:
         """Referrals as routing lists them. Raises Refused, Unavailable."""
         return self._referrals.ask(question)
 
@@ -216,45 +216,45 @@ class Handlers:
         moment = now - IDEMPOTENCY_KEYS_KEPT
         return prune(self._database, lambda tx, limit: self._store.forget_before(tx, moment, limit))
 
-    def _known_subjects(self, organization: str, spoken: Sequence[Spoken]) -> Mapping[str, str]:
+    def _known_subjects(self, organization: str, spoken: Sequence[Command]) -> Mapping[str, str]:
         """Subject id -> referral id, of what is known here to be the organisation's own."""
-        offers = {one.subject for one in spoken if one.said.about_offer}
-        referrals = {one.subject for one in spoken if not one.said.about_offer}
+        offers = {one.subject for one in spoken if one.body.about_offer}
+        referrals = {one.subject for one in spoken if not one.body.about_offer}
         with self._database.read() as transaction:
             return {
                 **self._store.offers_to(transaction, offers, organization),
                 **{r: r for r in self._store.shared_with(transaction, referrals, organization)},
             }
 
-    def _prepared_statement(
-        self, speaker: Speaker, spoken: Spoken, known: Mapping[str, str], claim: Claim | None
+    def _prepared_command(
+        self, caller: Caller, spoken: Command, known: Mapping[str, str], claim: Claim | None
     ) -> Admission:
-        if isinstance(spoken.said, Acceptance):
+        if isinstance(spoken.body, AcceptOffer):
             # Not from somebody who was suspended since: the case would follow.
-            require_good_standing(self._members, speaker.organization)
-        if isinstance(spoken.said, Note | Decline) and spoken.said.note is not None:
-            require_sealed(spoken.said.note, "/note")
-        if isinstance(spoken.said, Replacement):
-            kid = receiver_key(self._members, spoken.said.to)
-            require_sealed_to(spoken.said.case, kid, "/case")
+            require_good_standing(self._members, caller.organization)
+        if isinstance(spoken.body, AddNote | DeclineOffer) and spoken.body.note is not None:
+            require_sealed(spoken.body.note, "/note")
+        if isinstance(spoken.body, Replacement):
+            kid = receiver_key(self._members, spoken.body.to)
+            require_sealed_to(spoken.body.case, kid, "/case")
         # What was made known to its organisation a moment ago may not be known here yet: then routing
         # is asked.
-        referral_id = known.get(spoken.subject) or self._asked(spoken, speaker.organization)
-        facts = facts_said(
-            spoken.said,
-            organization=speaker.organization,
+        referral_id = known.get(spoken.subject) or self._asked(spoken, caller.organization)
+        facts = facts_of_command(
+            spoken.body,
+            organization=caller.organization,
             referral_id=referral_id,
-            offer_id=spoken.subject if spoken.said.about_offer else None,
+            offer_id=spoken.subject if spoken.body.about_offer else None,
         )
-        return speaker.admission(*facts, referral_id=referral_id, claim=claim)
+        return caller.admission(*facts, referral_id=referral_id, claim=claim)
 
-    def _asked(self, spoken: Spoken, organization: str) -> str:
-        if spoken.said.about_offer:
-            parties = self._referrals.ask(AskOffer(id=spoken.subject))
+    def _asked(self, spoken: Command, organization: str) -> str:
+        if spoken.body.about_offer:
+            parties = self._referrals.ask(OfferQuery(id=spoken.subject))
             if parties is None or parties[1] != organization:
                 raise Refused("not-found", "No such offer was made to this organisation.")
             return str(parties[0])
-        if not self._referrals.ask(AskParty(id=spoken.subject, organization=organization)):
+        if not self._referrals.ask(PartyQuery(id=spoken.subject, organization=organization)):
             raise Refused("not-found", "There is no such referral for this organisation.")
         return spoken.subject
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from contracts.queries import Question
+from contracts.queries import Query
 from services.intake.domain.admission import Admission, Claim, UsedKey
 
 
@@ -63,6 +63,6 @@ class AdmissionStore(Protocol):
 class Referrals(Protocol):
     """Routing, which knows every referral. Asked over the broker, with a deadline."""
 
-    def ask(self, question: Question) -> Any:
+    def ask(self, question: Query) -> Any:
         """The answer as JSON values. Raises Refused as routing does, Unavailable past the deadline."""
         ...

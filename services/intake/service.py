@@ -6,81 +6,81 @@ from collections.abc import Sequence
 
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.ports import Delivery
-from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
-from runtime.web.service import Service
-from services.intake import api, lines
-from services.intake.bootstrap import Parts
+from runtime.web.response import Response
+from runtime.web.service import WebService
+from services.intake import api, ndjson
+from services.intake.bootstrap import IntakeParts
 
 READERS = api.PARTNERS | api.OVERSIGHT
 
 
-class IntakeService(Service):
+class IntakeService(WebService):
     """Takes in what partners submit."""
 
     name = "intake"
-    handlers: Parts
+    handlers: IntakeParts
 
     @resource("POST", "/v1/referrals", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
-    def submit(self, request: Request) -> Answer:
-        return api.submit(self.handlers.door, request)
+    def submit(self, request: Request) -> Response:
+        return api.submit_referral(self.handlers.door, request)
 
-    @resource("POST", "/v1/referrals:batch", roles=api.PARTNERS, limit=lines.BODY_LIMIT)
-    def submit_batch(self, request: Request) -> Answer:
-        return api.submit_batch(self.handlers.door, request)
+    @resource("POST", "/v1/referrals:batch", roles=api.PARTNERS, limit=ndjson.BODY_LIMIT)
+    def submit_batch(self, request: Request) -> Response:
+        return api.submit_referral_batch(self.handlers.door, request)
 
-    @resource("POST", "/v1/submissions:batch", roles=api.PARTNERS, limit=lines.BODY_LIMIT)
-    def say_batch(self, request: Request) -> Answer:
-        return api.say_batch(self.handlers.door, request)
+    @resource("POST", "/v1/submissions:batch", roles=api.PARTNERS, limit=ndjson.BODY_LIMIT)
+    def say_batch(self, request: Request) -> Response:
+        return api.submit_command_batch(self.handlers.door, request)
 
     @resource("GET", "/v1/referrals", roles=READERS, query={"status", "after", "limit"})
-    def listing(self, request: Request) -> Answer:
+    def listing(self, request: Request) -> Response:
         return api.listing(self.handlers.door, request)
 
     @resource("GET", "/v1/referrals/<id>", roles=READERS)
-    def show(self, request: Request) -> Answer:
+    def show(self, request: Request) -> Response:
         return api.show(self.handlers.door, request)
 
     @resource("POST", "/v1/referrals/<id>/withdraw", roles=api.PARTNERS)
-    def withdraw(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "withdraw")
+    def withdraw(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "withdraw")
 
     @resource("POST", "/v1/referrals/<id>/progress", roles=api.PARTNERS)
-    def progress(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "progress")
+    def progress(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "progress")
 
     @resource("POST", "/v1/referrals/<id>/complete", roles=api.PARTNERS)
-    def complete(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "complete")
+    def complete(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "complete")
 
     @resource("POST", "/v1/referrals/<id>/notes", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
-    def note(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "note")
+    def note(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "note")
 
     @resource("POST", "/v1/referrals/<id>/unreadable", roles=api.PARTNERS)
-    def unreadable(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "unreadable")
+    def unreadable(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "unreadable")
 
     @resource("POST", "/v1/referrals/<id>/case", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
-    def replace_case(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "replace_case")
+    def replace_case(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "replace_case")
 
     @resource("POST", "/v1/referrals/<id>/consent/revoke", roles=api.PARTNERS)
-    def revoke_consent(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "revoke_consent")
+    def revoke_consent(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "revoke_consent")
 
     @resource("GET", "/v1/offers/<id>", roles=api.PARTNERS)
-    def show_offer(self, request: Request) -> Answer:
+    def show_offer(self, request: Request) -> Response:
         return api.show_offer(self.handlers.door, request)
 
     @resource("POST", "/v1/offers/<id>/accept", roles=api.PARTNERS)
-    def accept(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "accept")
+    def accept(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "accept")
 
     @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
-    def decline(self, request: Request) -> Answer:
-        return api.say(self.handlers.door, request, "decline")
+    def decline(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.door, request, "decline")
 
     @batches("intake.offers")
     def offers(self, deliveries: Sequence[Delivery]) -> None:

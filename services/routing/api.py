@@ -9,14 +9,14 @@ from typing import Any
 from contracts.codes import ReferralStatus
 from contracts.errors import PointerError, Refused
 from contracts.identifiers import OrganizationId
-from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals, parse_question
+from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, parse_query
 from contracts.records import load
 from runtime.clock import Clock
 from runtime.web import paging
-from runtime.web.answer import Answer
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.routing.domain.view import OVERSIGHT_ROLES
-from services.routing.handlers import Handlers
+from services.routing.handlers import RoutingHandlers
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 COORDINATORS = frozenset({"coordinator"})
@@ -31,38 +31,38 @@ class PlacementRequest:
     organization: OrganizationId
 
 
-def decisions(handlers: Handlers, request: Request) -> Answer:
+def decisions(handlers: RoutingHandlers, request: Request) -> Response:
     """`GET /v1/referrals/{id}/decision`."""
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = handlers.decisions(referral_id, request.principal.id, oversight=oversight)
-    return Answer.json({"referral_id": referral_id, "decisions": found})
+    return Response.json({"referral_id": referral_id, "decisions": found})
 
 
-def unplaced(handlers: Handlers, request: Request) -> Answer:
+def unplaced(handlers: RoutingHandlers, request: Request) -> Response:
     """`GET /v1/coordination/unplaced`."""
     limit = paging.limit_of(request.query_params)
     position = paging.position_of(request.query_params, _UNPLACED, (paging.UUID,))
     items = handlers.unplaced(after=position[0] if position else None, limit=limit + 1)
     following = paging.encode_cursor(_UNPLACED, (items[limit - 1]["id"],)) if len(items) > limit else None
-    return Answer.json({"items": items[:limit], "next": following})
+    return Response.json({"items": items[:limit], "next": following})
 
 
-def place(handlers: Handlers, request: Request, clock: Clock) -> Answer:
+def place(handlers: RoutingHandlers, request: Request, clock: Clock) -> Response:
     """`POST /v1/coordination/{referral_id}/offer`."""
     wanted = load(PlacementRequest, request.json())
     submission_id = handlers.ask_for_placement(
         request.path_params["id"], wanted.organization, request.principal.id, clock.now()
     )
-    return Answer.json({"id": submission_id, "status": "submitted"}, status=202)
+    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 
 
-def answer_question(handlers: Handlers, wire: Mapping[str, Any]) -> Any:
+def answer_question(handlers: RoutingHandlers, wire: Mapping[str, Any]) -> Any:
     """What other services ask over the broker. Raises Refused."""
-    match parse_question(wire):
-        case AskReferral() as asked:
+    match parse_query(wire):
+        case ReferralQuery() as asked:
             return handlers.referral(asked.id, asked.viewer, oversight=asked.oversight)
-        case AskReferrals() as asked:
+        case ReferralListQuery() as asked:
             return handlers.referrals(
                 asked.viewer,
                 oversight=asked.oversight,
@@ -70,9 +70,9 @@ def answer_question(handlers: Handlers, wire: Mapping[str, Any]) -> Any:
                 after=asked.after,
                 limit=asked.limit,
             )
-        case AskOffer() as asked:
+        case OfferQuery() as asked:
             return handlers.offer_parties(asked.id)
-        case AskParty() as asked:
+        case PartyQuery() as asked:
             return handlers.is_party(asked.id, asked.organization)
     raise Refused("invalid-parameter", "Routing does not answer that question.")
 

@@ -14,10 +14,10 @@ from contracts.errors import Refused
 from contracts.records import load
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.application import Application
-from runtime.foundation import lay
 from runtime.messaging.batches import BatchProcessor
-from runtime.messaging.queries import QuestionProcessor
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
+from runtime.messaging.request_reply import RequestServer
+from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from runtime.web.token_keys import TokenKeys
 from runtime.web.tokens import TokenVerifier, issuer_of
@@ -25,70 +25,70 @@ from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING, REPLICA
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
-from services.routing.domain.policy import Policy
-from services.routing.gate import AfterDirectory
-from services.routing.handlers import Handlers
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.handlers import RoutingHandlers
+from services.routing.live_directory import LiveDirectory
 from services.routing.metrics import RoutingMetrics
-from services.routing.network import Network
+from services.routing.readiness_gate import ReadinessGate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
+class RoutingParts:
     """What the service's methods call."""
 
-    use_cases: Handlers
-    facts: AfterDirectory
+    use_cases: RoutingHandlers
+    facts: ReadinessGate
     directory: BatchProcessor[Envelope]
-    questions: QuestionProcessor
+    questions: RequestServer
 
 
 def build(settings: Settings) -> Application:
     """The routing process. Raises Refused for a policy file that does not follow the contract."""
-    ground = lay("routing", settings, MESSAGING)
-    network, keys = Network(), TokenKeys()
+    platform = build_platform("routing", settings, MESSAGING)
+    network, keys = LiveDirectory(), TokenKeys()
 
-    def absorb(records: Sequence[Record]) -> None:
+    def absorb(records: Sequence[ReplicaRecord]) -> None:
         network.absorb(records)
         keys.absorb(records)
 
-    handlers = Handlers(
-        database=ground.database,
+    handlers = RoutingHandlers(
+        database=platform.database,
         store=SqlReferralStore(),
-        outbox=ground.messenger.outbox,
+        outbox=platform.messenger.outbox,
         network=network,
         policy=read_policy(settings.policy),
-        source=ground.source,
-        after_commit=ground.messenger.wake,
+        source=platform.source,
+        after_commit=platform.messenger.wake,
     )
-    facts = ground.messenger.consumer(ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS)
-    directory, directory_unready = ground.messenger.replica(REPLICA, "routing.directory", absorb)
-    RoutingMetrics(ground.registry, handlers.status_counts)
+    facts = platform.messenger.consumer(ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS)
+    directory, directory_unready = platform.messenger.replica(REPLICA, "routing.directory", absorb)
+    RoutingMetrics(platform.registry, handlers.status_counts)
     return Application(
         name="routing",
         settings=settings,
-        database=ground.database,
-        handlers=Parts(
+        database=platform.database,
+        handlers=RoutingParts(
             use_cases=handlers,
-            facts=AfterDirectory(facts, directory_unready),
+            facts=ReadinessGate(facts, directory_unready),
             directory=directory,
-            questions=QuestionProcessor(ground.broker, partial(answer_question, handlers)),
+            questions=RequestServer(platform.broker, partial(answer_question, handlers)),
         ),
-        verifier=TokenVerifier(keys, issuer_of(settings.hub), ground.clock),
-        messenger=ground.messenger,
-        readiness=[("broker", ground.messenger.unready), ("directory", directory_unready)],
-        warnings=ground.warnings(),
-        background=[ground.messenger, DeadlineTimer(handlers, ground.clock)],
-        registry=ground.registry,
-        clock=ground.clock,
+        verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
+        messenger=platform.messenger,
+        readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
+        warnings=platform.warnings(),
+        background=[platform.messenger, DeadlineTimer(handlers, platform.clock)],
+        registry=platform.registry,
+        clock=platform.clock,
     )
 
 
-def read_policy(path: Path | None) -> Policy:
+def read_policy(path: Path | None) -> RoutingPolicy:
     """The policy in a JSON file; the network's default without one. Raises Refused with pointers."""
     if path is None:
-        return Policy()
+        return RoutingPolicy()
     try:
         written = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError:
         raise Refused("malformed-json", "The policy file is not valid JSON.") from None
-    return load(Policy, written)
+    return load(RoutingPolicy, written)

@@ -8,7 +8,7 @@ import threading
 from contracts.errors import KopuroError
 from runtime.application import Spawn
 from runtime.clock import Clock
-from services.routing.handlers import DUE_AT_ONCE, Handlers
+from services.routing.handlers import DUE_AT_ONCE, RoutingHandlers
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ POLLS_BETWEEN_STANDINGS = 4
 class DeadlineTimer:
     """Runs beside the consumers (`runtime.application.Background`)."""
 
-    def __init__(self, handlers: Handlers, clock: Clock) -> None:
+    def __init__(self, handlers: RoutingHandlers, clock: Clock) -> None:
         self._handlers = handlers
         self._clock = clock
         self._stopping = threading.Event()

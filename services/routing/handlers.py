@@ -14,24 +14,24 @@ from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact, PlacementRefused, PlacementSubmitted
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
+from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
-from services.routing.domain.observation import Observation, asked_between
-from services.routing.domain.offering import place
-from services.routing.domain.policy import Policy
+from services.routing.domain.observation import Observation, pending_between
+from services.routing.domain.open_offers import place
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
-from services.routing.domain.step import Context, Step
 from services.routing.domain.timeline import TimelineEntry, entry_of
+from services.routing.domain.transition import Transition, TransitionContext
 from services.routing.domain.view import decision_view, is_party, referral_view, summary
-from services.routing.network import Network
+from services.routing.live_directory import LiveDirectory
 from services.routing.ports import Changes, ReferralStore
-from services.routing.reading import Reading
 
 # How many deadlines one transaction takes on.
 DUE_AT_ONCE = 200
@@ -53,14 +53,14 @@ class _Batch:
     def referral(self, referral_id: str) -> Referral | None:
         return self._after.get(referral_id) or self._before.get(referral_id)
 
-    def take(self, step: Step, *, cause: Event[Fact] | None) -> None:
+    def take(self, step: Transition, *, cause: Event[Fact] | None) -> None:
         """Takes over a step. cause: the message that led to it, None for a deadline."""
         referral = step.referral
         assert referral is not None
         if referral == self.referral(referral.id) and not step.facts:
             return  # said before, or no longer of any consequence: no step of the referral's
         before = self.referral(referral.id)
-        for seen in (step.observed, asked_between(before.offers if before else (), referral.offers)):
+        for seen in (step.observed, pending_between(before.offers if before else (), referral.offers)):
             for organization, change in seen.items():
                 self.observed[organization] = self.observed[organization].plus(change)
         self._after[referral.id] = referral
@@ -92,7 +92,7 @@ class _Batch:
         )
 
 
-class Handlers:
+class RoutingHandlers:
     """One instance a process; everything it shares with others is in the database."""
 
     def __init__(
@@ -101,8 +101,8 @@ class Handlers:
         database: Database,
         store: ReferralStore,
         outbox: Outbox,
-        network: Network,
-        policy: Policy,
+        network: LiveDirectory,
+        policy: RoutingPolicy,
         source: str,
         after_commit: Callable[[], None],
     ) -> None:
@@ -113,7 +113,7 @@ class Handlers:
         self._policy = policy
         self._source = source
         self._after_commit = after_commit
-        self._reading = Reading()
+        self._reading = ConsumerLag()
 
     def take_facts(
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
@@ -184,7 +184,7 @@ class Handlers:
             }
             acceptors = {referral_id: fact.organization for referral_id, fact in reports.items()}
             for referral_id in sorted(self._store.note_suspended(transaction, acceptors)):
-                step = Step(referral=batch.referral(referral_id), facts=(reports[referral_id],))
+                step = Transition(referral=batch.referral(referral_id), facts=(reports[referral_id],))
                 batch.take(step, cause=None)
             # Suspended once more, they are reported once more.
             self._store.forget_suspended(transaction, readmitted)
@@ -336,7 +336,7 @@ class Handlers:
             if organizations:
                 self._network.recall(self._store.observations_of(transaction, organizations))
 
-    def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> Context:
+    def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> TransitionContext:
         """so_far: what this transaction has changed: its later referrals see what its earlier ones did."""
 
         def observed(organization: str) -> Observation:
@@ -357,7 +357,7 @@ class Handlers:
             )
             return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
 
-        return Context(
+        return TransitionContext(
             now=now,
             new_id=new_id,
             policy=self._policy,

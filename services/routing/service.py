@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from contracts.topology import ROUTING_PARTITIONS, ROUTING_QUERIES
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.ports import Delivery
-from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
-from runtime.web.service import Service
+from runtime.web.response import Response
+from runtime.web.service import WebService
 from services.routing import api
-from services.routing.bootstrap import Parts
+from services.routing.bootstrap import RoutingParts
 
 
-class RoutingService(Service):
+class RoutingService(WebService):
     """Decides which organisation is asked, and what becomes of every referral and offer."""
 
     name = "routing"
-    handlers: Parts
+    handlers: RoutingParts
 
     @batches(*ROUTING_PARTITIONS)
     def facts(self, deliveries: Sequence[Delivery]) -> None:
@@ -29,20 +29,20 @@ class RoutingService(Service):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
-    @batches(ROUTING_QUERIES, pace=0.0)
+    @batches(ROUTING_QUERIES, interval=0.0)
     def questions(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.questions.process(deliveries)
 
     @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS)
-    def decisions(self, request: Request) -> Answer:
+    def decisions(self, request: Request) -> Response:
         return api.decisions(self.handlers.use_cases, request)
 
     @resource("GET", "/v1/coordination/unplaced", roles=api.COORDINATORS, query={"after", "limit"})
-    def unplaced(self, request: Request) -> Answer:
+    def unplaced(self, request: Request) -> Response:
         return api.unplaced(self.handlers.use_cases, request)
 
     @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS)
-    def place(self, request: Request) -> Answer:
+    def place(self, request: Request) -> Response:
         return api.place(self.handlers.use_cases, request, self.application.clock)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
 from runtime.application import Application
-from runtime.foundation import lay
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.periodic import Periodic
+from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
 from runtime.web.tokens import TokenVerifier, issuer_of
 from services.vault.adapters.custody_key import CustodyKeyInMemory
@@ -25,7 +25,7 @@ _SECONDS_BETWEEN_RELEASES = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Consumers:
+class VaultParts:
     """What the service's methods call."""
 
     letters: BatchProcessor[Event[Fact]]
@@ -42,16 +42,16 @@ def build(settings: Settings) -> Application:
     except (OSError, ValueError):
         # Not chained: nothing that read the file may say what stands in it.
         raise SettingsError(["KOPURO_CUSTODY_KEY does not name a private X25519 JWK"]) from None
-    foundation = lay("vault", settings, MESSAGING)
-    messenger = foundation.messenger
+    platform = build_platform("vault", settings, MESSAGING)
+    messenger = platform.messenger
 
     def release_waiting() -> None:
         # Looked for first: a turn that finds nothing takes no lock and waits for no disk.
-        with foundation.database.read() as transaction:
+        with platform.database.read() as transaction:
             if not handlers.releasable(transaction):
                 return
-        with foundation.database.write() as transaction:
-            released = list(handlers.release_waiting(transaction, foundation.clock.now()))
+        with platform.database.write() as transaction:
+            released = list(handlers.release_waiting(transaction, platform.clock.now()))
             messenger.outbox.add(transaction, released)
         if released:
             messenger.wake()
@@ -59,7 +59,7 @@ def build(settings: Settings) -> Application:
     releases = Periodic("release waiting cases", release_waiting, seconds=_SECONDS_BETWEEN_RELEASES)
     keys = SealingKeysInMemory(changed=releases.wake)
     handlers = VaultHandlers(
-        source=foundation.source,
+        source=platform.source,
         store=SqlCustodyStore(),
         custody_key=custody_key,
         keys=keys,
@@ -69,18 +69,18 @@ def build(settings: Settings) -> Application:
     return Application(
         name="vault",
         settings=settings,
-        database=foundation.database,
-        handlers=Consumers(
-            letters=messenger.consumer("vault.letters", handlers.letters, decode),
+        database=platform.database,
+        handlers=VaultParts(
+            letters=messenger.consumer("vault.sealed", handlers.letters, decode),
             events=messenger.consumer("vault.events", handlers.events, decode),
             directory=directory,
         ),
         # No resource asks for a token here, so none is believed.
-        verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), foundation.clock),
+        verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), platform.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
-        warnings=foundation.warnings(),
-        background=[messenger, releases, foundation.forgetting()],
-        registry=foundation.registry,
-        clock=foundation.clock,
+        warnings=platform.warnings(),
+        background=[messenger, releases, platform.wal_checkpointing()],
+        registry=platform.registry,
+        clock=platform.clock,
     )

@@ -13,36 +13,36 @@ from contracts.envelope import Event
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
     CaseErased,
-    CaseLetter,
     CaseRefused,
     CaseReleased,
     CaseResealed,
-    CaseSealed,
     Fact,
-    NoteLetter,
-    NoteSealed,
     OfferAccepted,
     ReferralCompleted,
     ReferralFailed,
     ReferralWithdrawn,
+    SealedCaseReleased,
+    SealedCaseSubmitted,
+    SealedNoteReleased,
+    SealedNoteSubmitted,
     SubmissionRefused,
 )
-from runtime.messaging.outbox import outgoing
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
 from services.vault.domain.content import check_content
 from services.vault.domain.custody import (
     Acceptance,
     Custody,
-    State,
-    Step,
-    Way,
+    CustodyEvent,
+    CustodyState,
+    Disposition,
     accept,
     arrive,
+    disposition_of,
     other_party,
     replace_released,
     sender_for,
     step,
-    way_out,
 )
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.ports import CustodyKey, CustodyStore, SealingKeys, UnusableKey
@@ -91,11 +91,11 @@ class VaultHandlers:
         work = self._take(transaction, {message.partition_key for message in messages}, now)
         for message in messages:
             match message.data:
-                case CaseSealed() as letter:
+                case SealedCaseSubmitted() as letter:
                     self._case_came(work, message, letter)
                 case CaseResealed() as letter:
                     self._case_came_again(work, message, letter)
-                case NoteSealed() as letter:
+                case SealedNoteSubmitted() as letter:
                     self._note_came(work, message, letter)
                 case _:
                     raise Defect(f"{message.type} is no letter to the vault.")
@@ -144,10 +144,10 @@ class VaultHandlers:
 
     # What each message does
 
-    def _case_came(self, work: _Work, message: Event[Fact], letter: CaseSealed) -> None:
+    def _case_came(self, work: _Work, message: Event[Fact], letter: SealedCaseSubmitted) -> None:
         custody = work.custodies[letter.referral_id]
         # First of all: a second letter for one referral must not touch what is held.
-        if step(custody, Step.arrival).state is State.erased:
+        if step(custody, CustodyEvent.arrival).state is CustodyState.erased:
             return  # the referral ended before its case came: dropped unread
         try:
             case = SealedCase.split(letter.case)
@@ -165,7 +165,7 @@ class VaultHandlers:
     def _case_came_again(self, work: _Work, message: Event[Fact], letter: CaseResealed) -> None:
         custody = work.custodies[letter.referral_id]
         waited = work.now - message.time
-        if custody.state in (State.awaited, State.held) and waited < PATIENCE:
+        if custody.state in (CustodyState.awaited, CustodyState.held) and waited < PATIENCE:
             raise Unavailable("The acceptance may not have reached this vault yet.")
         try:
             case = SealedCase.split(letter.case)
@@ -178,7 +178,9 @@ class VaultHandlers:
         work.custodies[letter.referral_id] = replaced
         work.emptied.add(letter.referral_id)
         work.arrived[letter.referral_id] = case
-        again = CaseLetter(referral_id=letter.referral_id, organization=letter.to, kid=kid, case=letter.case)
+        again = SealedCaseReleased(
+            referral_id=letter.referral_id, organization=letter.to, kid=kid, case=letter.case
+        )
         self._say_released(work, again, cause=message)
 
     def _check_receivers_key(self, receiver: str, kid: str, *, waited: dt.timedelta) -> None:
@@ -191,7 +193,7 @@ class VaultHandlers:
             raise unreadable(f"{receiver}, whom the case is sealed to, has published no sealing key.")
         raise unreadable(f"The case is sealed to another key than the one that {receiver} has published.")
 
-    def _note_came(self, work: _Work, message: Event[Fact], letter: NoteSealed) -> None:
+    def _note_came(self, work: _Work, message: Event[Fact], letter: SealedNoteSubmitted) -> None:
         try:
             custody = work.custodies[letter.referral_id]
             receiver = other_party(custody, letter.author) if letter.offer_id is None else sender_for(custody)
@@ -202,7 +204,7 @@ class VaultHandlers:
         except Refused as refused:
             self._refuse_submission(work, message, letter.referral_id, letter.author, refused)
         else:
-            passed_on = NoteLetter(
+            passed_on = SealedNoteReleased(
                 referral_id=letter.referral_id,
                 organization=receiver,
                 author=letter.author,
@@ -234,17 +236,17 @@ class VaultHandlers:
         work.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
     def _closed(self, work: _Work, message: Event[Fact], referral_id: str, reason: str) -> None:
-        custody = work.custodies[referral_id] = step(work.custodies[referral_id], Step.closing)
+        custody = work.custodies[referral_id] = step(work.custodies[referral_id], CustodyEvent.closing)
         work.arrived.pop(referral_id, None)
         work.emptied.add(referral_id)
-        if custody.state is State.erased:
+        if custody.state is CustodyState.erased:
             erased = CaseErased(referral_id=referral_id, reason=reason)
             self._say(work, erased, referral_id, cause=message)
 
     def _refuse(
         self, work: _Work, custody: Custody, sender: str, refused: Refused, *, cause: Event[Fact] | Acceptance
     ) -> None:
-        work.custodies[custody.referral_id] = step(custody, Step.refusal)
+        work.custodies[custody.referral_id] = step(custody, CustodyEvent.refusal)
         work.arrived.pop(custody.referral_id, None)
         work.emptied.add(custody.referral_id)
         fact = CaseRefused(referral_id=custody.referral_id, organization=sender, problem=refused.problem())
@@ -268,7 +270,7 @@ class VaultHandlers:
         return [outgoing(event) for event in work.said]
 
     def _release(self, transaction: Connection, work: _Work) -> None:
-        leaving = [c for c in work.custodies.values() if way_out(c) is not Way.stay]
+        leaving = [c for c in work.custodies.values() if disposition_of(c) is not Disposition.stay]
         stored = {c.referral_id for c in leaving} - work.arrived.keys()
         sealed = {**self._store.sealed(transaction, stored), **work.arrived}
         for custody in leaving:
@@ -281,24 +283,28 @@ class VaultHandlers:
                 continue
             if letter is None:
                 continue
-            work.custodies[custody.referral_id] = step(custody, Step.release)
+            work.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
             self._say_released(work, letter, cause=custody.acceptance)
 
-    def _say_released(self, work: _Work, letter: CaseLetter, *, cause: Event[Fact] | Acceptance) -> None:
+    def _say_released(
+        self, work: _Work, letter: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
+    ) -> None:
         released = CaseReleased(
             referral_id=letter.referral_id, organization=letter.organization, kid=letter.kid
         )
         self._say(work, letter, letter.referral_id, cause=cause)
         self._say(work, released, letter.referral_id, cause=cause)
 
-    def _letter(self, custody: Custody, acceptance: Acceptance, case: SealedCase) -> CaseLetter | None:
+    def _letter(
+        self, custody: Custody, acceptance: Acceptance, case: SealedCase
+    ) -> SealedCaseReleased | None:
         """The case as its acceptor can open it; None while the acceptor has no key."""
         acceptor = acceptance.organization
-        if way_out(custody) is Way.refuse:
+        if disposition_of(custody) is Disposition.refuse:
             raise unreadable(
                 f"The case is sealed to {custody.receiver}, and {acceptor} accepted: they could not open it."
             )
-        if way_out(custody) is Way.forward:
+        if disposition_of(custody) is Disposition.forward:
             compact = case.whole()
         else:
             key = self._keys.of(acceptor)
@@ -309,7 +315,7 @@ class VaultHandlers:
             except UnusableKey:
                 _log.warning("a sealing key cannot be used", extra={"organization": acceptor})
                 return None
-        return CaseLetter(
+        return SealedCaseReleased(
             referral_id=custody.referral_id,
             organization=acceptor,
             kid=SealedCase.split(compact).kid(),

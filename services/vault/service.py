@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.ports import Delivery
-from runtime.web.service import Service
-from services.vault.bootstrap import Consumers
+from runtime.web.service import WebService
+from services.vault.bootstrap import VaultParts
 
 
-class VaultService(Service):
+class VaultService(WebService):
     name = "vault"
-    handlers: Consumers
+    handlers: VaultParts
 
-    @batches("vault.letters", pace=0.02)
+    @batches("vault.sealed", interval=0.02)
     def letters(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.letters.process(deliveries)
 
-    @batches("vault.events", pace=0.02)
+    @batches("vault.events", interval=0.02)
     def events(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.events.process(deliveries)
 

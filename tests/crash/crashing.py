@@ -22,7 +22,7 @@ from kopuro_client.sealing import public_key, seal
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.crash.faulty.moments import PLAN, Moment, plan, reached

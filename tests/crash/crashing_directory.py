@@ -19,8 +19,8 @@ from contracts.topology import hub_topology
 from runtime.clock import SystemClock
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox, outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.replica import Replica
 from runtime.storage.database import Database
 from runtime.web.signer import TokenSigner

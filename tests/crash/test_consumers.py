@@ -91,13 +91,13 @@ def test_killed_on_its_way_in_an_acceptance_releases_its_case_once(
     with crashing.dying:
         crashing.dying.until_ready()
         crash_hub.publish(case)
-        until(lambda: consumed(crashing.dying, "vault.letters", "applied") == 1, "the case is there")
+        until(lambda: consumed(crashing.dying, "vault.sealed", "applied") == 1, "the case is there")
         crashing.plan(moment)
         crash_hub.publish(accepted(case.referral_id))
         crashing.until_dead()
     with crashing.whole:
         crashing.whole.until_ready()
-        letters = crash_hub.hear("delivery.letters", lambda heard: bool(heard))
+        letters = crash_hub.hear("delivery.sealed", lambda heard: bool(heard))
         assert listener.until_heard(CaseReleased).organization == ACCEPTOR
         crashing.until_published()
         assert len(listener.effects(CaseReleased)) == 1

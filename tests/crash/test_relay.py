@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import CaseSealed, ReferralSubmitted
+from contracts.facts import ReferralSubmitted, SealedCaseSubmitted
 from tests.crash.crashing import CrashHub, Crashing, Listener, until
 from tests.crash.faulty.moments import Moment, named
 from tests.faults.tcp_proxy import TcpProxy
@@ -25,9 +25,9 @@ def admitted_once(hub: CrashHub, crashing: Crashing, listener: Listener, body: d
     (fact,) = listener.effects(ReferralSubmitted)
     assert fact.referral_id == answer.json()["id"]
     assert crashing.rows("submissions") == 1
-    letters = {letter.id: letter.data for letter in hub.hear("vault.letters", lambda heard: bool(heard))}
+    letters = {letter.id: letter.data for letter in hub.hear("vault.sealed", lambda heard: bool(heard))}
     (case,) = letters.values()
-    assert isinstance(case, CaseSealed)
+    assert isinstance(case, SealedCaseSubmitted)
     assert case.referral_id == fact.referral_id
 
 

@@ -22,10 +22,10 @@ OUTBOX_BOUND = 40
 
 @contextmanager
 def brisk_parts() -> Iterator[None]:
-    from runtime import foundation
-    from runtime.messaging.rabbitmq import RabbitBroker
+    from runtime import service_platform
+    from runtime.messaging.rabbit.broker import RabbitBroker
     from services.intake import bootstrap
-    from services.intake.handlers import Handlers
+    from services.intake.handlers import IntakeHandlers
 
     brisk_broker = partial(
         RabbitBroker,
@@ -34,8 +34,8 @@ def brisk_parts() -> Iterator[None]:
         confirm_timeout=CONFIRM_SECONDS,
     )
     with (
-        patch.object(foundation, "RabbitBroker", brisk_broker),
-        patch.object(bootstrap, "Handlers", partial(Handlers, outbox_bound=OUTBOX_BOUND)),
+        patch.object(service_platform, "RabbitBroker", brisk_broker),
+        patch.object(bootstrap, "IntakeHandlers", partial(IntakeHandlers, outbox_bound=OUTBOX_BOUND)),
     ):
         yield
 

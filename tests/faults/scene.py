@@ -19,10 +19,10 @@ from contracts.records import read
 from contracts.topology import ROUTING_QUERIES
 from kopuro_client.sealing import public_key, seal
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import outgoing
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable
-from runtime.messaging.queries import DEADLINE_SECONDS, QuestionProcessor
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.request_reply import DEADLINE_SECONDS, RequestServer
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.crash.crashing import consumed, figure
@@ -130,7 +130,7 @@ def _answer(broker: RabbitBroker, stop: threading.Event) -> None:
     def answer(question: Mapping[str, Any]) -> Any:
         return []
 
-    processor = QuestionProcessor(broker, answer)
+    processor = RequestServer(broker, answer)
     with closing(broker.consumer([ROUTING_QUERIES], 100)) as consumer:
         while not stop.is_set():
             with suppress(BrokerUnavailable):

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from contracts.topology import DIRECT, Queue, Topology
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.pauses import Pauses
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.ports import BrokerUnavailable, Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
-from runtime.messaging.relay import Relay
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.stalled_loops import StalledLoops
 from tests.crash.crashing import until
 from tests.faults.tcp_proxy import TcpProxy
 from tests.messaging.workshop import METADATA, TABLES, fill_outbox, opened, waiting
@@ -90,7 +90,7 @@ def test_a_confirm_that_never_comes_does_not_hang_a_relay(
     vhost: str, proxied: str, proxy: TcpProxy, sqlite_database: str
 ) -> None:
     RabbitBroker(vhost).declare(QUEUES)
-    registry, pauses = CollectorRegistry(), Pauses()
+    registry, stalled_loops = CollectorRegistry(), StalledLoops()
     with opened(sqlite_database) as database:
         with database.write() as transaction:
             METADATA.create_all(transaction)
@@ -99,7 +99,7 @@ def test_a_confirm_that_never_comes_does_not_hang_a_relay(
             outbox=Outbox(TABLES.outbox),
             broker=RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=1, connect_timeout=1),
             metrics=MessagingMetrics(registry),
-            pauses=pauses,
+            stalled_loops=stalled_loops,
         )
         thread = threading.Thread(target=relay.run)
         thread.start()
@@ -113,11 +113,11 @@ def test_a_confirm_that_never_comes_does_not_hang_a_relay(
             failures = "kopuro_relay_failures_total"
             until(lambda: (registry.get_sample_value(failures) or 0) >= 1, "the relay gives the wave up")
             assert waiting(database) == ["m1", "m2"]
-            until(lambda: pauses.alarm() is not None, "operators are told")
-            assert "the confirm did not come in time" in (pauses.alarm() or "")
+            until(lambda: stalled_loops.alarm() is not None, "operators are told")
+            assert "the confirm did not come in time" in (stalled_loops.alarm() or "")
             proxy.heal()
             until(lambda: waiting(database) == [], "the relay goes on by itself")
-            until(lambda: pauses.alarm() is None, "and nothing is left to tell")
+            until(lambda: stalled_loops.alarm() is None, "and nothing is left to tell")
         finally:
             relay.stop()
             thread.join(timeout=10)

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import OKPKey
 
-from contracts.topology import DIRECT, parked
+from contracts.topology import DIRECT, dead_letter_queue_name
 from kopuro_client.sealing import generate_key, public_key
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.relay import IDLE_SECONDS
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.relay import IDLE_SECONDS
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from sandbox.broker import PrivateBroker
@@ -61,7 +61,7 @@ class Started:
     def have_something_to_publish(self) -> None:
         letter = Outgoing(
             exchange=DIRECT,
-            routing_key=parked("audit.log"),
+            routing_key=dead_letter_queue_name("audit.log"),
             message_id=secrets.token_hex(8),
             partition_key="",
             body=b"{}",

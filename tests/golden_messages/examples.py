@@ -321,10 +321,12 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.ReplicaRequested(queue="routing.directory"),
     facts.ReplicaCompleted(queue="routing.directory", records=153),
-    facts.CaseSealed(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
-    facts.CaseLetter(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
-    facts.NoteSealed(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER),
-    facts.NoteLetter(referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER),
+    facts.SealedCaseSubmitted(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
+    facts.SealedCaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
+    facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER),
+    facts.SealedNoteReleased(
+        referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
+    ),
     facts.NoteDelivered(
         referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
     ),
@@ -332,8 +334,8 @@ _FACTS: tuple[facts.Fact, ...] = (
 
 # As builds wrote them that did not know every field yet: `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
-    facts.NoteSealed(referral_id=REFERRAL, author=SENDER, note=SEALED),
-    facts.NoteLetter(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
+    facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
+    facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
 )
 

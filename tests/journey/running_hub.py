@@ -11,9 +11,9 @@ from rich.console import Console
 from contracts.records import plain
 from kopuro_client import Kopuro
 from sandbox import network
-from sandbox.demo.cast import Cast, Player
-from sandbox.demo.stage import Stage
-from sandbox.demo.stories import Theatre
+from sandbox.demo.output import DemoOutput
+from sandbox.demo.participants import Participant, Participants
+from sandbox.demo.stories import DemoHub
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from sandbox.ports import LOOPBACK
@@ -34,10 +34,10 @@ class RunningHub:
         self.network = network.load()
         self.people = self.files.people()
         names = {organization.id: organization.name for organization in self.network.organizations}
-        self.cast = Cast(self.files.discovery_address(), self.people, names)
-        self.theatre = Theatre(cast=self.cast, network=self.network, stage=Stage(Console(quiet=True)))
+        self.cast = Participants(self.files.discovery_address(), self.people, names)
+        self.theatre = DemoHub(cast=self.cast, network=self.network, stage=DemoOutput(Console(quiet=True)))
 
-    def organization(self, organization_id: str) -> Player:
+    def organization(self, organization_id: str) -> Participant:
         return self.cast.organization(organization_id)
 
     def facts(self, key: str) -> dict[str, Any]:
@@ -45,19 +45,21 @@ class RunningHub:
         facts: dict[str, Any] = plain(self.network.referral(key).facts)
         return facts
 
-    def submit(self, key: str, *, case: Mapping[str, Any] | None = None, **facts: Any) -> tuple[Player, str]:
+    def submit(
+        self, key: str, *, case: Mapping[str, Any] | None = None, **facts: Any
+    ) -> tuple[Participant, str]:
         """A sample referral, with other facts or another case if given: its sender, its id."""
         sample = self.network.referral(key)
         sender = self.organization(sample.sender)
         accepted = sender.hub.submit({**self.facts(key), **facts}, case=case or plain(sample.case))
         return sender, accepted["id"]
 
-    def next_offer(self, sender: Player, referral_id: str) -> tuple[Player, str]:
+    def next_offer(self, sender: Participant, referral_id: str) -> tuple[Participant, str]:
         """Who is asked now, and the id of the offer, as it lies in their mailbox."""
         player = self.theatre.offers(sender, referral_id)[0]
         return player, player.await_message("offer.opened", referral_id)["offer_id"]
 
-    def accepted(self, key: str, **facts: Any) -> tuple[Player, Player, str]:
+    def accepted(self, key: str, **facts: Any) -> tuple[Participant, Participant, str]:
         """A referral whose first candidate has taken it: sender, acceptor, id."""
         sender, referral_id = self.submit(key, **facts)
         acceptor, offer_id = self.next_offer(sender, referral_id)

@@ -11,7 +11,7 @@ import httpx
 
 from contracts.records import plain
 from kopuro_client.records import Page, ReferralSummary
-from sandbox.demo.cast import Player
+from sandbox.demo.participants import Participant
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
@@ -53,7 +53,7 @@ def test_a_batch_admits_the_good_lines_and_says_what_is_wrong_with_the_others(hu
     _page_through_the_mailbox(sender, set(admitted))
 
 
-def _page_through_the_referrals(sender: Player, admitted: set[str]) -> None:
+def _page_through_the_referrals(sender: Participant, admitted: set[str]) -> None:
     seen: list[str] = []
     sizes = []
     after = None
@@ -69,7 +69,7 @@ def _page_through_the_referrals(sender: Player, admitted: set[str]) -> None:
     assert not list(sender.hub.referrals(status="completed"))
 
 
-def _page_through_the_mailbox(sender: Player, admitted: set[str]) -> None:
+def _page_through_the_mailbox(sender: Participant, admitted: set[str]) -> None:
     """Twice the same, in order, until it is acknowledged: then what was acknowledged is gone."""
     first, again = (_mailbox(sender) for _ in range(2))
     assert [message["id"] for message in first] == [message["id"] for message in again]
@@ -80,7 +80,7 @@ def _page_through_the_mailbox(sender: Player, admitted: set[str]) -> None:
     assert [message["id"] for message in _mailbox(sender)] == [message["id"] for message in first[5:]]
 
 
-def _mailbox(player: Player) -> list[Any]:
+def _mailbox(player: Participant) -> list[Any]:
     messages: list[Any] = []
     after = None
     while True:
@@ -92,7 +92,7 @@ def _mailbox(player: Player) -> list[Any]:
             return messages
 
 
-def _unplaced(player: Player) -> list[str]:
+def _unplaced(player: Participant) -> list[str]:
     return [item["id"] for item in player.hub.referrals(status="unplaced", limit=100)]
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from kopuro_client import RefusedError, SealingError
-from sandbox.demo.cast import Player
+from sandbox.demo.participants import Participant
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
@@ -164,7 +164,7 @@ def test_a_named_receiver_alone_can_open_the_case(hub: RunningHub) -> None:
     receiver.hub.complete(referral_id, "resolved")
 
 
-def _open_offer(sender: Player, referral_id: str, *, after: list[str]) -> str | None:
+def _open_offer(sender: Participant, referral_id: str, *, after: list[str]) -> str | None:
     """Who is asked next; None when nobody is left."""
 
     def look() -> str | None:
@@ -187,7 +187,7 @@ def _kept_by_the_vault(hub: RunningHub, referral_id: str) -> bool:
         engine.dispose()
 
 
-def _is_refused_the_case(player: Player, referral_id: str) -> bool:
+def _is_refused_the_case(player: Participant, referral_id: str) -> bool:
     try:
         player.hub.case(referral_id)
     except RefusedError as refused:
@@ -195,5 +195,5 @@ def _is_refused_the_case(player: Player, referral_id: str) -> bool:
     return False
 
 
-def _refuses_the_case(player: Player, referral_id: str) -> None:
+def _refuses_the_case(player: Participant, referral_id: str) -> None:
     assert _is_refused_the_case(player, referral_id), f"{player.id} was given the case of {referral_id}"

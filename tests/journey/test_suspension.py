@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from kopuro_client import RefusedError
-from sandbox.demo.cast import Player
+from sandbox.demo.participants import Participant
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
@@ -55,7 +55,7 @@ def told_to_coordinators(hub: RunningHub, fact: str, referral_id: str, within: f
     return until(look, f"{fact} in the coordinators' mailbox", within=within)
 
 
-def reads_the_case(player: Player, referral_id: str) -> bool:
+def reads_the_case(player: Participant, referral_id: str) -> bool:
     try:
         player.hub.case(referral_id)
     except RefusedError as error:

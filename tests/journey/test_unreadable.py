@@ -14,7 +14,7 @@ from joserfc import jwe
 from joserfc.jwk import OKPKey
 
 from contracts.records import plain
-from sandbox.demo.cast import Player
+from sandbox.demo.participants import Participant
 from tests.journey.command_process import CommandProcess
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
@@ -32,7 +32,7 @@ def sealed(plaintext: bytes, key: dict[str, Any]) -> str:
     return jwe.encrypt_compact(header, plaintext, public, algorithms=["ECDH-ES+A256KW", "A256GCM"])
 
 
-def named_receiver(hub: RunningHub) -> Player:
+def named_receiver(hub: RunningHub) -> Participant:
     """An organisation that can take the sample referral."""
     sender, referral_id = hub.submit(KEY)
     receiver, offer_id = hub.next_offer(sender, referral_id)
@@ -41,7 +41,7 @@ def named_receiver(hub: RunningHub) -> Player:
     return receiver
 
 
-def submit_unreadable(hub: RunningHub, receiver: Player, plaintext: bytes) -> tuple[Player, str]:
+def submit_unreadable(hub: RunningHub, receiver: Participant, plaintext: bytes) -> tuple[Participant, str]:
     """A referral to that organisation whose case is not one: its sender, its id."""
     sender = hub.organization(hub.network.referral(KEY).sender)
     key = sender.hub.organization(receiver.id)["sealing_key"]
@@ -50,7 +50,9 @@ def submit_unreadable(hub: RunningHub, receiver: Player, plaintext: bytes) -> tu
     return sender, sender.hub.submit(facts, sealed=sealed(plaintext, dict(key)))["id"]
 
 
-def run_loop_of_guide(hub: RunningHub, receiver: Player, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+def run_loop_of_guide(
+    hub: RunningHub, receiver: Participant, tmp_path: Path, patch: pytest.MonkeyPatch
+) -> None:
     """The documented loop, as that organisation, until nothing has come for two seconds."""
     entry = hub.people["organizations"][receiver.id]
     (tmp_path / "key.json").write_text(json.dumps(entry["sealing_key"]))

@@ -15,7 +15,7 @@ from contracts.facts import ReplicaRequested
 from contracts.topology import Queue, Topology
 from runtime.messaging.inbox import Inbox
 from runtime.messaging.memory import MemoryBroker
-from runtime.messaging.parcels import pack
+from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.retries import MOST_ATTEMPTS, delay_after
 from runtime.storage.database import Database, DatabaseUnavailable
@@ -106,7 +106,7 @@ def test_an_id_too_long_to_remember_is_parked(postgres_database: str) -> None:
 def test_events_of_one_parcel_are_parked_each_under_its_own_name(database_url: str) -> None:
     requested = [event("a", "key of a"), event("b", "key of b"), event("c\0c", "key of c"), event("d", "d")]
     unknown = requested[1].replace(b"kopuro.replica.requested.v1", b"kopuro.star.seen.v9")
-    (parcel,) = pack(
+    (parcel,) = encode_batch(
         Outgoing(exchange="", routing_key="letters.1", message_id="a", partition_key="key of a", body=body)
         for body in (requested[0], unknown, *requested[2:])
     )

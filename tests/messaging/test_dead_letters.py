@@ -17,17 +17,17 @@ from sqlalchemy import select
 
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
-from contracts.facts import CaseSealed, Fact, ReplicaRequested
-from contracts.topology import DIRECT, Queue, Topology, hub_topology, parking_queue, work_queue
+from contracts.facts import Fact, ReplicaRequested, SealedCaseSubmitted
+from contracts.topology import DIRECT, Queue, Topology, dead_letter_queue, hub_topology, work_queue
 from kopuro_client.commands import ExitCode, main
-from runtime.messaging import rabbit_browser
-from runtime.messaging.batches import BatchProcessor, Message
-from runtime.messaging.dead_letters import DeadLetters
-from runtime.messaging.parcels import pack
-from runtime.messaging.parking import parked_message
+from runtime.messaging.batches import BatchProcessor, Identified
+from runtime.messaging.dead_letters.dead_letter import dead_letter_of
+from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
+from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publisher
-from runtime.messaging.rabbit_browser import RabbitBrowsers
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit import browser as rabbit_browser
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.rabbit.browser import RabbitBrowsers
 from sandbox.broker import PrivateBroker
 from tests.messaging.workshop import SECRET, START, TABLES, Workshop, opened
 
@@ -39,7 +39,7 @@ LETTERS = Topology(
             name="letters.fragile",
             arguments={**work_queue("letters.fragile", "letters").arguments, "x-delivery-limit": 1},
         ),
-        parking_queue("letters"),
+        dead_letter_queue("letters"),
         Queue(name="answers", arguments={"x-queue-type": "quorum"}),
     ),
     bindings=(),
@@ -57,7 +57,7 @@ def parked_one(id_: str, *, body: bytes | None = None, reason: str = "Defect: No
         headers={"partitionkey": f"key of {id_}"},
         redelivered=False,
     )
-    return parked_message(delivery, consumer="letters", reason=reason, now=START)
+    return dead_letter_of(delivery, consumer="letters", reason=reason, now=START)
 
 
 @dataclass
@@ -210,7 +210,7 @@ def workshop(sqlite_database: str) -> Iterator[Workshop]:
         yield Workshop(database)
 
 
-def processed(office: PostOffice, workshop: Workshop, count: int) -> BatchProcessor[Message]:
+def processed(office: PostOffice, workshop: Workshop, count: int) -> BatchProcessor[Identified]:
     """The consumer takes so many from its queue; what it parks is published as its relay would."""
     before = len(workshop.parked())
     workshop.processor.process(office.take("letters.1", count))
@@ -397,12 +397,14 @@ def terminal(vhost: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
                 "Defect: It does not add up.",
             ),
             (
-                "vault.letters",
+                "vault.sealed",
                 SEALED_ID,
-                event(SEALED_ID, CaseSealed(referral_id="r", sender="kg.a", to=None, case=CIPHERTEXT)),
+                event(
+                    SEALED_ID, SealedCaseSubmitted(referral_id="r", sender="kg.a", to=None, case=CIPHERTEXT)
+                ),
                 "ValueError at services/vault/handlers.py:1",
             ),
-            ("vault.letters", "unknown", b"\xff" + SECRET.encode(), "Malformed: not JSON"),
+            ("vault.sealed", "unknown", b"\xff" + SECRET.encode(), "Malformed: not JSON"),
         ):
             delivery = Delivery(
                 tag=1,
@@ -413,11 +415,11 @@ def terminal(vhost: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
                 headers={"partitionkey": "key"},
                 redelivered=False,
             )
-            publisher.publish([parked_message(delivery, consumer=consumer, reason=reason, now=START)])
+            publisher.publish([dead_letter_of(delivery, consumer=consumer, reason=reason, now=START)])
     return Terminal(capsys)
 
 
-ALL = [("directory.requests", OPEN_ID), ("vault.letters", SEALED_ID), ("vault.letters", "unknown")]
+ALL = [("directory.requests", OPEN_ID), ("vault.sealed", SEALED_ID), ("vault.sealed", "unknown")]
 
 
 def test_the_list_says_what_and_why_and_never_the_content(terminal: Terminal) -> None:
@@ -437,9 +439,9 @@ def test_the_list_says_what_and_why_and_never_the_content(terminal: Terminal) ->
     ]
     assert open_.split()[:4] == ["1", "directory.requests", OPEN_ID, "kopuro.replica.requested.v1"]
     assert open_.endswith("Defect: It does not add up.")
-    assert sealed.split()[:4] == ["1", "vault.letters", SEALED_ID, "kopuro.letter.case_sealed.v1"]
+    assert sealed.split()[:4] == ["1", "vault.sealed", SEALED_ID, "kopuro.sealed_case.submitted.v1"]
     assert START.isoformat() in sealed
-    assert broken.split()[:3] == ["2", "vault.letters", "unknown"]
+    assert broken.split()[:3] == ["2", "vault.sealed", "unknown"]
     assert "not an event" in broken
     _, document, _ = terminal.run("list", "--json")
     for content in (SECRET, "somebody.directory", CIPHERTEXT):
@@ -448,7 +450,7 @@ def test_the_list_says_what_and_why_and_never_the_content(terminal: Terminal) ->
 
 
 def test_the_list_of_one_consumer(terminal: Terminal) -> None:
-    code, out, _ = terminal.run("list", "--consumer", "vault.letters")
+    code, out, _ = terminal.run("list", "--consumer", "vault.sealed")
     assert code == ExitCode.OK
     assert OPEN_ID not in out
     assert terminal.run("list", "--consumer", "routing")[1:] == ("", "nothing is parked\n")
@@ -467,7 +469,7 @@ def test_data_is_shown_when_asked_for_and_never_when_sealed(terminal: Terminal) 
     assert json.loads(out)["events"][0]["data"] == {"queue": "somebody.directory"}
     for id_ in (SEALED_ID, "unknown"):
         for options in ((), ("--data",), ("--data", "--json")):
-            code, out, err = terminal.run("show", "vault.letters", id_, *options)
+            code, out, err = terminal.run("show", "vault.sealed", id_, *options)
             assert code == ExitCode.OK
             assert CIPHERTEXT not in out + err
             assert SECRET not in out + err
@@ -476,34 +478,34 @@ def test_data_is_shown_when_asked_for_and_never_when_sealed(terminal: Terminal) 
 
 
 def test_a_replayed_letter_is_named_on_stdout_and_back_in_its_queue(terminal: Terminal, vhost: str) -> None:
-    code, out, err = terminal.run("replay", "vault.letters", SEALED_ID)
+    code, out, err = terminal.run("replay", "vault.sealed", SEALED_ID)
     assert (code, out) == (ExitCode.OK, f"{SEALED_ID}\n")
     assert "back in vault.letters" in err
-    with contextlib.closing(RabbitBroker(vhost).consumer(["vault.letters"], 1)) as consumer:
+    with contextlib.closing(RabbitBroker(vhost).consumer(["vault.sealed"], 1)) as consumer:
         (back,) = consumer.take(1, LONG)
     assert back.message_id == SEALED_ID
     assert terminal.items() == [ALL[0], ALL[2]]
 
 
 def test_replaying_all_of_a_reason(terminal: Terminal) -> None:
-    code, out, err = terminal.run("replay", "vault.letters", "--all", "--reason-contains", "handlers.py")
+    code, out, err = terminal.run("replay", "vault.sealed", "--all", "--reason-contains", "handlers.py")
     assert (code, out) == (ExitCode.OK, f"{SEALED_ID}\n")
     assert "1 replayed" in err
-    _, out, _ = terminal.run("replay", "vault.letters", "--all", "--json")
+    _, out, _ = terminal.run("replay", "vault.sealed", "--all", "--json")
     assert json.loads(out)["message_id"] == "unknown"
     assert terminal.items() == ALL[:1]
-    assert "0 replayed" in terminal.run("replay", "vault.letters", "--all")[2]
+    assert "0 replayed" in terminal.run("replay", "vault.sealed", "--all")[2]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("replay", "vault.letters"),
-        ("replay", "vault.letters", "unknown", "--all"),
-        ("replay", "vault.letters", "--all", "--number", "1"),
-        ("replay", "vault.letters", "unknown", "--reason-contains", "x"),
+        ("replay", "vault.sealed"),
+        ("replay", "vault.sealed", "unknown", "--all"),
+        ("replay", "vault.sealed", "--all", "--number", "1"),
+        ("replay", "vault.sealed", "unknown", "--reason-contains", "x"),
         # nobody is there to be asked
-        ("discard", "vault.letters", "unknown"),
+        ("discard", "vault.sealed", "unknown"),
     ],
 )
 def test_what_is_not_clear_is_not_done(terminal: Terminal, arguments: tuple[str, ...]) -> None:
@@ -515,13 +517,13 @@ def test_what_is_not_clear_is_not_done(terminal: Terminal, arguments: tuple[str,
 
 @pytest.mark.parametrize("command", [("show",), ("replay",), ("discard", "--yes")])
 def test_a_wrong_id_is_refused(terminal: Terminal, command: tuple[str, ...]) -> None:
-    code, out, err = terminal.run(*command, "vault.letters", OPEN_ID)
+    code, out, err = terminal.run(*command, "vault.sealed", OPEN_ID)
     assert (code, out) == (ExitCode.REFUSED, "")
     assert err == f"kopuro: vault.letters.parked holds no message {OPEN_ID}.\n"
 
 
 def test_a_discarded_letter_is_gone_and_said_to_be(terminal: Terminal) -> None:
-    code, out, err = terminal.run("discard", "vault.letters", "unknown", "--yes")
+    code, out, err = terminal.run("discard", "vault.sealed", "unknown", "--yes")
     assert (code, out) == (ExitCode.OK, "unknown\n")
     assert err.startswith("gone for good: unknown of vault.letters")
     assert terminal.items() == ALL[:2]
@@ -530,10 +532,10 @@ def test_a_discarded_letter_is_gone_and_said_to_be(terminal: Terminal) -> None:
 def test_every_event_of_a_parcel_that_the_broker_gave_up_is_named(terminal: Terminal, vhost: str) -> None:
     bodies = (
         event(OPEN_ID, ReplicaRequested(queue="somebody.directory")),
-        event(SEALED_ID, CaseSealed(referral_id="r", sender="kg.a", to=None, case=CIPHERTEXT)),
+        event(SEALED_ID, SealedCaseSubmitted(referral_id="r", sender="kg.a", to=None, case=CIPHERTEXT)),
         b"{}",
     )
-    (parcel,) = pack(
+    (parcel,) = encode_batch(
         Outgoing(
             exchange=DIRECT,
             routing_key="vault.events.parked",
@@ -551,7 +553,7 @@ def test_every_event_of_a_parcel_that_the_broker_gave_up_is_named(terminal: Term
     assert whole.split()[:5] == ["1", "vault.events", OPEN_ID, "3", "events:"]
     assert [line.split()[:2] for line in within] == [
         [OPEN_ID, "kopuro.replica.requested.v1"],
-        [SEALED_ID, "kopuro.letter.case_sealed.v1"],
+        [SEALED_ID, "kopuro.sealed_case.submitted.v1"],
         ["not", "an"],
     ]
     _, out, err = terminal.run("show", "vault.events", OPEN_ID, "--data")
@@ -580,7 +582,7 @@ def test_at_a_terminal_it_asks_first(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, answer: str, left: list[tuple[str, str]]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Keyboard(answer))
-    code, _, err = terminal.run("discard", "vault.letters", "unknown")
+    code, _, err = terminal.run("discard", "vault.sealed", "unknown")
     assert code == ExitCode.OK
     assert "to be discarded for good: unknown of vault.letters" in err
     assert ("nothing was discarded" in err) == (left == ALL)
@@ -610,8 +612,8 @@ def test_a_queue_in_use_is_unavailable_for_now(
     terminal: Terminal, vhost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rabbit_browser, "TURN_SECONDS", 0.0)
-    with RabbitBrowsers(vhost)("vault.letters.parked"):
-        assert terminal.run("replay", "vault.letters", "--all")[0] == ExitCode.UNAVAILABLE
+    with RabbitBrowsers(vhost)("vault.sealed.parked"):
+        assert terminal.run("replay", "vault.sealed", "--all")[0] == ExitCode.UNAVAILABLE
     assert terminal.items() == ALL
 
 

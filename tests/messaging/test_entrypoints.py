@@ -21,9 +21,9 @@ from contracts.topology import Topology, work_queue
 from runtime.application import APPLICATION
 from runtime.messaging.entrypoints import batches
 from runtime.messaging.memory import MemoryBroker
-from runtime.messaging.pauses import Pauses
+from runtime.messaging.stalled_loops import Pauses
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 
 broker = RabbitBroker(sys.argv[1]) if len(sys.argv) > 1 else MemoryBroker()
 broker.declare(Topology(exchanges=(), queues=(work_queue("q", "q"),), bindings=()))
@@ -95,10 +95,10 @@ from contracts.errors import Unavailable
 from contracts.topology import Queue, Topology, parking_queue, work_queue
 from runtime.application import APPLICATION
 from runtime.messaging.entrypoints import batches
-from runtime.messaging.parcels import pack
-from runtime.messaging.pauses import Pauses
+from runtime.messaging.outbox.event_batch import pack
+from runtime.messaging.stalled_loops import Pauses
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from tests.messaging.workshop import Workshop
 

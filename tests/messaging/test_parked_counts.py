@@ -13,7 +13,7 @@ from contracts.topology import DIRECT
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.parked_counts import ParkedCounts
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
 from tests.messaging.test_dead_letters import LONG, PostOffice
 

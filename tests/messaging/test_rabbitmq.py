@@ -12,7 +12,7 @@ import pytest
 
 from contracts.topology import DIRECT, Queue, Topology
 from runtime.messaging.ports import BrokerUnavailable, Consumer, Delivery, Outgoing, PublishIncomplete
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
 from tests.faults.tcp_proxy import TcpProxy
 

@@ -11,17 +11,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.topology import Queue, Topology
-from runtime.messaging import relay as relay_module
 from runtime.messaging.memory import MemoryBroker, MemoryPublisher
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.pauses import Pauses
+from runtime.messaging.outbox import relay as relay_module
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.relay import WAVE, Relay
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
-from runtime.messaging.rabbitmq import RabbitBroker
-from runtime.messaging.relay import WAVE, Relay
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
-from runtime.storage.exclusive import Exclusive
+from runtime.storage.exclusive_lock import ExclusiveLock
 from tests.messaging.workshop import METADATA, TABLES, HandClock, fill_outbox, opened, waiting
 
 ANSWERS = Topology(
@@ -75,7 +75,11 @@ class FailingBroker(MemoryBroker):
 def relay_of(database: Database, hub: Broker) -> Relay:
     metrics = MessagingMetrics(CollectorRegistry())
     return Relay(
-        database=database, outbox=Outbox(TABLES.outbox), broker=hub, metrics=metrics, pauses=Pauses()
+        database=database,
+        outbox=Outbox(TABLES.outbox),
+        broker=hub,
+        metrics=metrics,
+        stalled_loops=StalledLoops(),
     )
 
 
@@ -142,7 +146,7 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
         outbox=Outbox(TABLES.outbox),
         broker=hub,
         metrics=MessagingMetrics(registry),
-        pauses=Pauses(),
+        stalled_loops=StalledLoops(),
     )
     assert relay.publish_wave() == 1
     assert waiting(database) == []
@@ -161,7 +165,7 @@ def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> N
         outbox=Outbox(TABLES.outbox),
         broker=hub,
         metrics=MessagingMetrics(CollectorRegistry()),
-        pauses=Pauses(),
+        stalled_loops=StalledLoops(),
         redeclare=lambda: hub.declare(ANSWERS),
     )
     with pytest.raises(PublishIncomplete):
@@ -296,7 +300,7 @@ class Recorder(MemoryBroker):
 
 def test_a_right_is_one_process_s_until_its_connection_ends(postgres_database: str) -> None:
     with opened(postgres_database) as one, opened(postgres_database) as other:
-        first, second, unrelated = Exclusive(one, 1), Exclusive(other, 1), Exclusive(other, 2)
+        first, second, unrelated = ExclusiveLock(one, 1), ExclusiveLock(other, 1), ExclusiveLock(other, 2)
         assert [first.held(), first.held(), second.held(), unrelated.held()] == [True, True, False, True]
         first.release()
         until(second.held)  # the server lets go of it once it has noticed that the connection ended

@@ -17,9 +17,9 @@ from contracts.topology import Topology
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.messenger import Messenger
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
-from runtime.messaging.replica import Record, Replica, ReplicaView
+from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.storage.database import Database
 from tests.messaging.workshop import METADATA, REPLICA, START, TABLES, HandClock, opened
 
@@ -91,7 +91,7 @@ def test_snapshot_and_changes_may_come_in_any_order_and_any_number_of_times(
     replica = replica_of()
     seen: dict[str, int] = {}
 
-    def absorb(records: Sequence[Record]) -> None:
+    def absorb(records: Sequence[ReplicaRecord]) -> None:
         seen.update({record.key: record.data["revision"] for record in records})
 
     view = ReplicaView(database, replica, absorb)
@@ -149,7 +149,7 @@ def test_a_slow_refresh_does_not_put_back_what_a_faster_one_has_replaced(databas
     seen: dict[str, int] = {}
     slow, go_on = threading.Event(), threading.Event()
 
-    def absorb(records: Sequence[Record]) -> None:
+    def absorb(records: Sequence[ReplicaRecord]) -> None:
         if not slow.is_set():
             slow.set()
             assert go_on.wait(10)

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Column, Connection, MetaData, String, Table, func, insert, select
 
 from contracts.records import Malformed
-from runtime.messaging.batches import BatchProcessor, Message
+from runtime.messaging.batches import BatchProcessor, Identified
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.database import Database
@@ -52,7 +52,7 @@ def decode(body: bytes) -> Letter:
     return Letter(id=body.decode())
 
 
-def answer_to(letter: Message) -> Outgoing:
+def answer_to(letter: Identified) -> Outgoing:
     return Outgoing(
         exchange="",
         routing_key="answers",
@@ -84,7 +84,7 @@ class Workshop:
     faults: what handling a letter of that id raises, after its effect was written.
     """
 
-    def __init__(self, database: Database, decode: Callable[[bytes], Message] = decode) -> None:
+    def __init__(self, database: Database, decode: Callable[[bytes], Identified] = decode) -> None:
         self.database = database
         self.clock = HandClock()
         self.faults: dict[str, Exception] = {}
@@ -105,7 +105,7 @@ class Workshop:
             METADATA.create_all(connection)
 
     def handle(
-        self, transaction: Connection, letters: Sequence[Message], now: dt.datetime
+        self, transaction: Connection, letters: Sequence[Identified], now: dt.datetime
     ) -> Iterable[Outgoing]:
         for letter in letters:
             transaction.execute(insert(EFFECTS), {"message_id": letter.id})

@@ -27,8 +27,8 @@ class Mutation:
 
 
 _DATABASE = "runtime/storage/database.py"
-_RELAY = "runtime/messaging/relay.py"
-_PUBLISHER = "runtime/messaging/rabbit_publisher.py"
+_RELAY = "runtime/messaging/outbox/relay.py"
+_PUBLISHER = "runtime/messaging/rabbit/publisher.py"
 
 _ACKNOWLEDGED_FIRST = (
     Edit(
@@ -61,7 +61,7 @@ MUTATIONS = (
         name="nobody listens for the heartbeat",
         edits=(
             Edit(
-                path="runtime/messaging/rabbit_connection.py",
+                path="runtime/messaging/rabbit/connection.py",
                 old="self._link.heartbeat_tick()",
                 new="pass",
             ),

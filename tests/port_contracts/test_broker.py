@@ -21,7 +21,7 @@ from contracts.topology import (
     work_queue,
 )
 from runtime.messaging.memory import MemoryBroker
-from runtime.messaging.parcels import pack
+from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import (
     Broker,
     BrokerUnavailable,
@@ -30,7 +30,7 @@ from runtime.messaging.ports import (
     Outgoing,
     PublishIncomplete,
 )
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 
 PARTITIONS = ("part.0", "part.1", "part.2", "part.3")
 TOPOLOGY = Topology(
@@ -214,7 +214,7 @@ def event(number: int) -> Outgoing:
 
 def test_a_parcel_arrives_as_the_events_in_it(hub: Broker) -> None:
     events = [event(number) for number in range(5)]
-    (parcel,) = pack(events)
+    (parcel,) = encode_batch(events)
     publish(hub, [parcel, event(5)])
     with consuming(hub, "a") as consumer:
         taken = take(consumer, 6)
@@ -224,7 +224,7 @@ def test_a_parcel_arrives_as_the_events_in_it(hub: Broker) -> None:
 
 
 def test_a_parcel_comes_whole_and_is_acknowledged_whole(hub: Broker) -> None:
-    first, second = pack([event(1), event(2), event(3)])[0], pack([event(4), event(5)])[0]
+    first, second = encode_batch([event(1), event(2), event(3)])[0], encode_batch([event(4), event(5)])[0]
     publish(hub, [first, second])
     with consuming(hub, "a", prefetch=1) as consumer:
         taken = consumer.take(2, LONG)

@@ -18,9 +18,9 @@ from contracts.facts import Fact, OfferAccepted, ReplicaCompleted, TokenKeyChang
 from contracts.topology import hub_topology
 from kopuro_client.tlog.tiles import split_entries
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import outgoing
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from runtime.web.signer import TokenSigner

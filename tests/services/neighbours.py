@@ -14,11 +14,11 @@ from joserfc.jwk import OKPKey
 from contracts.codes import OrganizationKind, Vetting
 from contracts.envelope import Event, decode
 from contracts.facts import (
-    CaseSealed,
     Fact,
     OfferAccepted,
     OrganizationChanged,
     ReplicaCompleted,
+    SealedCaseSubmitted,
     TokenKeyChanged,
 )
 from contracts.organization import Organization, SealingKey
@@ -26,9 +26,9 @@ from contracts.records import read
 from contracts.topology import DIRECT, hub_topology
 from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import outgoing
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from runtime.web.signer import TokenSigner
@@ -136,11 +136,13 @@ class Neighbours:
             ]
         )
 
-    def sealed_case(self, referral_id: str, narrative: str = "Паспорт у работодателя.") -> CaseSealed:
+    def sealed_case(
+        self, referral_id: str, narrative: str = "Паспорт у работодателя."
+    ) -> SealedCaseSubmitted:
         """A case sealed to the hub."""
         case = {"name": NAME, "phones": ["+996555123456"], "narrative": narrative}
         sealed = seal(case, public_key(self.custody_key))
-        return CaseSealed(referral_id=referral_id, sender=SENDER, to=None, case=sealed)
+        return SealedCaseSubmitted(referral_id=referral_id, sender=SENDER, to=None, case=sealed)
 
     # What the neighbours hear
 

@@ -19,15 +19,15 @@ from contracts.facts import CaseErased
 from contracts.topology import hub_topology
 from kopuro_client.tlog import verify_consistency, verify_inclusion
 from runtime.identifiers import new_id
-from runtime.messaging.dead_letters import DeadLetters
-from runtime.messaging.outbox import outgoing
-from runtime.messaging.rabbit_browser import RabbitBrowsers
+from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
+from runtime.messaging.outbox.outbox import outgoing
+from runtime.messaging.rabbit.browser import RabbitBrowsers
 from services.audit.adapters.sql_checks import SqlCheckRecord
 from services.audit.adapters.tables import ENTRIES, NODES
 from services.audit.domain.checkpoint import Checkpoint
 from services.audit.domain.merkle import leaf_hash, root
 from services.audit.domain.prefix import Prefix
-from services.audit.ports import Remembered
+from services.audit.ports import VerifiedPrefix
 from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -210,7 +210,7 @@ def test_damage_that_a_start_does_not_look_for_is_told_while_the_service_runs(hu
         where = (NODES.c.level == 0, NODES.c.first == 0)
         transaction.execute(update(NODES).where(*where).values(hashes=changed))
         # A round that was broken off: the next start goes on with it at once.
-        begun = Remembered(prefix=Prefix(), time=datetime.now(UTC))
+        begun = VerifiedPrefix(prefix=Prefix(), time=datetime.now(UTC))
         SqlCheckRecord().keep_round(transaction, begun)
 
     def figures() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runtime.messaging.outbox import outgoing
+from runtime.messaging.outbox.outbox import outgoing
 from sandbox.broker import PrivateBroker
 from services.audit.adapters.signing_key import load_log_key
 from tests.journey.command_process import KOPURO, CommandProcess

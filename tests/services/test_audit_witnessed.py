@@ -20,12 +20,12 @@ from contracts.facts import ReceiptsIssued
 from kopuro_client.tlog.bundle import Bundle
 from kopuro_client.tlog.keys import SigningKey, VerifierKey
 from kopuro_client.tlog.log_check import verify_log
-from kopuro_client.tlog.policy import Policy
+from kopuro_client.tlog.policy import TrustPolicy
 from kopuro_client.tlog.proof_file import ProofFile
 from kopuro_client.tlog.receipts import Receipt, receipts_in
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource
 from kopuro_client.transport import Transport
-from kopuro_client.witness.record import Record
+from kopuro_client.witness.record import WitnessRecord
 from kopuro_client.witness.server import serve
 from kopuro_client.witness.witness import Witness
 from services.audit.adapters.signing_key import load_log_key
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 def witness(name: str, log: VerifierKey, directory: Path) -> Iterator[dict[str, str]]:
     """A partner's witness; its line in a hub's policy."""
     key = SigningKey.generate(name)
-    made = Witness(key=key, logs=[log], record=Record(directory), now=lambda: int(time.time()))
+    made = Witness(key=key, logs=[log], record=WitnessRecord(directory), now=lambda: int(time.time()))
     server = serve(made, "127.0.0.1", 0, complain=lambda text: None)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
@@ -65,8 +65,8 @@ def test_what_the_hub_publishes_the_client_verifies(vhost: str, database_url: st
         ]
         document = json.dumps({"witnesses": witnesses, "threshold": 2})
         policy_file.write_text(document)
-        trusted = Policy.parse(document)
-        policy = Policy(
+        trusted = TrustPolicy.parse(document)
+        policy = TrustPolicy(
             logs=(log,), witnesses=trusted.witnesses, groups=trusted.groups, quorum=trusted.quorum
         )
         hub.answer_as_the_directory()
@@ -91,7 +91,7 @@ def test_what_the_hub_publishes_the_client_verifies(vhost: str, database_url: st
         assert len(checkpoint.cosigned) == 2
         assert hub.get(f"/v1/history/{REFERRAL}/bundle", role="partner").status_code == 403
 
-        unwitnessed = Policy(logs=(log,))
+        unwitnessed = TrustPolicy(logs=(log,))
         for receipt in receipts(hub, 1_200):
             ProofFile.parse(str(receipt.proof)).verify(receipt.leaf, unwitnessed)
         figures = httpx.get(hub.service.operations_url + "/metrics").text

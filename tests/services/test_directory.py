@@ -21,8 +21,8 @@ from contracts.facts import Fact, OrganizationChanged, ReplicaCompleted, Replica
 from contracts.records import plain
 from contracts.topology import hub_topology
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import outgoing
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.outbox.outbox import outgoing
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage import migrate
 from runtime.storage.database import Database
 from sandbox.broker import PrivateBroker

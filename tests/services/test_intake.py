@@ -21,24 +21,24 @@ from contracts.codes import Vetting
 from contracts.envelope import Event, decode
 from contracts.errors import Refused
 from contracts.facts import (
-    CaseSealed,
     Fact,
     OfferOpened,
     OrganizationChanged,
     ReferralSubmitted,
     ReplicaCompleted,
+    SealedCaseSubmitted,
     TokenKeyChanged,
 )
 from contracts.organization import SealingKey
-from contracts.queries import AskReferrals, Question, parse_question
+from contracts.queries import Query, ReferralListQuery, parse_query
 from contracts.records import read
 from contracts.topology import DIRECT, ROUTING_QUERIES, hub_topology
 from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import outgoing
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable, Outgoing
-from runtime.messaging.queries import DEADLINE_SECONDS, QuestionProcessor
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.request_reply import DEADLINE_SECONDS, RequestServer
 from runtime.storage import migrate
 from runtime.storage.database import Database
 from runtime.web.signer import TokenSigner
@@ -84,9 +84,9 @@ class Routing:
 
     def __init__(self, amqp_uri: str) -> None:
         self.answers: dict[str, Any] = {}
-        self.asked: list[Question] = []
+        self.asked: list[Query] = []
         self._broker = RabbitBroker(amqp_uri)
-        self._processor = QuestionProcessor(self._broker, self._answer)
+        self._processor = RequestServer(self._broker, self._answer)
         self._stopping = False
         self._thread = threading.Thread(target=self._run)
 
@@ -107,7 +107,7 @@ class Routing:
                         consumer.acknowledge(deliveries)
 
     def _answer(self, wire: Mapping[str, Any]) -> Any:
-        question = parse_question(wire)
+        question = parse_query(wire)
         self.asked.append(question)
         if question.ask in self.answers:
             return self.answers[question.ask]
@@ -214,7 +214,7 @@ class Hub:
     def letters_and_facts(self) -> Iterator[Callable[[int], list[Event[Fact]]]]:
         """Gives so many of the messages that intake publishes; one that comes twice is given once."""
         broker = RabbitBroker(self.amqp_uri)
-        with closing(broker.consumer(["vault.letters", "audit.log"], 1000)) as consumer:
+        with closing(broker.consumer(["vault.sealed", "audit.log"], 1000)) as consumer:
 
             def take(count: int) -> list[Event[Fact]]:
                 found: dict[str, Event[Fact]] = {}
@@ -222,7 +222,9 @@ class Hub:
                 while len(found) < count and time.monotonic() < deadline:
                     deliveries = consumer.take(1000, 0.5)
                     events = [decode(delivery.body) for delivery in deliveries]
-                    found |= {e.id: e for e in events if isinstance(e.data, ReferralSubmitted | CaseSealed)}
+                    found |= {
+                        e.id: e for e in events if isinstance(e.data, ReferralSubmitted | SealedCaseSubmitted)
+                    }
                     consumer.acknowledge(deliveries)
                 return list(found.values())
 
@@ -283,8 +285,8 @@ def test_a_referral_leaves_as_a_fact_for_everybody_and_a_letter_for_the_vault(hu
     with hub.letters_and_facts() as take:
         referral = admitted(hub.submit(hub.body(case=case)))
         events = {type(e.data): e for e in take(2)}
-    fact, letter = events[ReferralSubmitted], events[CaseSealed]
-    assert letter.data == CaseSealed(referral_id=referral, sender=OSH, to=None, case=case)
+    fact, letter = events[ReferralSubmitted], events[SealedCaseSubmitted]
+    assert letter.data == SealedCaseSubmitted(referral_id=referral, sender=OSH, to=None, case=case)
     assert isinstance(fact.data, ReferralSubmitted)
     assert (fact.data.referral_id, fact.data.sender) == (referral, OSH)
     assert case.encode() not in fact.encode()
@@ -331,7 +333,7 @@ def test_a_list_is_paged(hub: Hub, routing: Routing) -> None:
     finally:
         del routing.answers["referrals"]
     assert rest == {"items": items[2:], "next": None}
-    first, second = [question for question in routing.asked if isinstance(question, AskReferrals)][-2:]
+    first, second = [question for question in routing.asked if isinstance(question, ReferralListQuery)][-2:]
     assert (first.viewer, first.limit, first.status, first.after) == (OSH, 3, "offered", None)
     assert (second.status, second.after) == (None, items[1]["id"])
 

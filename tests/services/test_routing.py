@@ -29,11 +29,11 @@ from contracts.facts import (
     ReferralUnplaced,
     TokenKeyChanged,
 )
-from contracts.queries import AskOffer, AskParty, AskReferral
+from contracts.queries import OfferQuery, PartyQuery, ReferralQuery
 from contracts.topology import ROUTING_QUERIES
 from runtime.identifiers import new_id
-from runtime.messaging.queries import Queries
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.request_reply import RequestClient
 from tests.processes import RunningService
 from tests.services.neighbours import Neighbours, kinds, until
 from tests.unit.services.routing.samples import SENDER, agreement, facts, organization
@@ -95,8 +95,8 @@ def hear(hub: Hub, kind: type[Fact], count: int = 1) -> list[Any]:
 
 
 @contextmanager
-def questions(amqp_uri: str) -> Iterator[Queries]:
-    queries = Queries(RabbitBroker(amqp_uri))
+def questions(amqp_uri: str) -> Iterator[RequestClient]:
+    queries = RequestClient(RabbitBroker(amqp_uri))
     thread: list[threading.Thread] = []
 
     def spawn(function: Any, /) -> object:
@@ -130,13 +130,13 @@ def test_offered_declined_offered_again_and_accepted(hub: Hub, vhost: str, sqlit
 
         with questions(vhost) as queries:
             ask = _asker(queries)
-            shown = ask(AskReferral(id=said.referral_id, viewer=SENDER, oversight=False))
+            shown = ask(ReferralQuery(id=said.referral_id, viewer=SENDER, oversight=False))
             assert shown["status"] == "accepted"
             assert [offer["state"] for offer in shown["offers"]] == ["declined", "accepted"]
-            assert ask(AskOffer(id=second.offer_id)) == [said.referral_id, second.organization]
-            assert ask(AskParty(id=said.referral_id, organization="kz.stranger")) is False
+            assert ask(OfferQuery(id=second.offer_id)) == [said.referral_id, second.organization]
+            assert ask(PartyQuery(id=said.referral_id, organization="kz.stranger")) is False
             with pytest.raises(Refused) as refused:
-                ask(AskReferral(id=said.referral_id, viewer="kz.stranger", oversight=False))
+                ask(ReferralQuery(id=said.referral_id, viewer="kz.stranger", oversight=False))
             assert refused.value.slug == "not-found"
 
         decision = f"/v1/referrals/{said.referral_id}/decision"
@@ -253,7 +253,7 @@ def _distinct(heard: list[Event[Fact]]) -> Counter[type[Fact]]:
     return Counter(type(fact) for fact in {event.id: event.data for event in heard}.values())
 
 
-def _asker(queries: Queries) -> Any:
+def _asker(queries: RequestClient) -> Any:
     def ask(question: Any) -> Any:
         def attempt() -> tuple[Any] | None:
             try:

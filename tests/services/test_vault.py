@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from contracts.facts import CaseErased, CaseLetter, CaseReleased, Fact, ReferralWithdrawn
+from contracts.facts import CaseErased, CaseReleased, Fact, ReferralWithdrawn, SealedCaseReleased
 from kopuro_client.sealing import open_sealed
 from runtime.identifiers import new_id
 from tests.services.neighbours import ACCEPTOR, NAME, SENDER, STRANGER, Neighbours, accepted, kinds
@@ -28,7 +28,7 @@ def test_a_sealed_case_leaves_for_its_acceptor_and_its_erasure_is_on_record(
         vault.until_ready()
         hub.publish(hub.sealed_case(referral))
         hub.publish(accepted(referral))
-        (letter,) = kinds(hub.hear("delivery.letters", lambda heard: len(heard) == 1), CaseLetter)
+        (letter,) = kinds(hub.hear("delivery.sealed", lambda heard: len(heard) == 1), SealedCaseReleased)
         assert (letter.referral_id, letter.organization) == (referral, ACCEPTOR)
         assert open_sealed(letter.case, hub.keys[ACCEPTOR])["name"] == NAME
         hub.publish(
@@ -48,7 +48,7 @@ def test_in_the_files_of_the_vault_there_is_no_plaintext(hub: Neighbours, sqlite
     with hub.vault(sqlite_database) as vault:
         hub.publish(hub.sealed_case(referral))
         hub.publish(accepted(referral))
-        hub.hear("delivery.letters", lambda heard: len(heard) == 1)
+        hub.hear("delivery.sealed", lambda heard: len(heard) == 1)
         files = list(Path(urlsplit(sqlite_database).path).parent.glob("test.sqlite*"))
         assert files
         for file in files:
@@ -63,10 +63,10 @@ def test_an_acceptor_that_publishes_its_key_later_gets_the_case_then(
     with hub.vault(sqlite_database):
         hub.publish_all([hub.sealed_case(first), hub.sealed_case(second)])
         hub.publish_all([accepted(first, STRANGER), accepted(second, ACCEPTOR)])
-        (letter,) = kinds(hub.hear("delivery.letters", lambda heard: len(heard) == 1), CaseLetter)
+        (letter,) = kinds(hub.hear("delivery.sealed", lambda heard: len(heard) == 1), SealedCaseReleased)
         assert letter.referral_id == second
         hub.publish_key(STRANGER)
-        (letter,) = kinds(hub.hear("delivery.letters", lambda heard: len(heard) == 1), CaseLetter)
+        (letter,) = kinds(hub.hear("delivery.sealed", lambda heard: len(heard) == 1), SealedCaseReleased)
         assert (letter.referral_id, letter.organization) == (first, STRANGER)
         assert open_sealed(letter.case, hub.keys[STRANGER])["name"] == NAME
 
@@ -83,17 +83,17 @@ def test_killed_in_the_middle_the_vault_loses_nothing_and_releases_nothing_twice
         hub.publish_all(acceptances[:150])
         hub.publish_all(cases)
         hub.publish_all(acceptances[150:])
-        heard = hub.hear("delivery.letters", lambda heard: len(heard) >= 1)
+        heard = hub.hear("delivery.sealed", lambda heard: len(heard) >= 1)
         vault.process.kill()
     with vault:
         heard += hub.hear(
-            "delivery.letters",
+            "delivery.sealed",
             lambda more: {e.partition_key for e in heard + more} == set(referrals),
         )
         vault.until_ready()
     # Published again is the same message, which an inbox knows; a second release would be another.
     assert len({event.id for event in heard}) == len(referrals)
-    for letter in kinds(heard, CaseLetter):
+    for letter in kinds(heard, SealedCaseReleased):
         assert open_sealed(letter.case, hub.keys[ACCEPTOR])["narrative"] == letter.referral_id
 
 

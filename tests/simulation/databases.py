@@ -13,7 +13,7 @@ from sqlalchemy import Connection, MetaData, create_engine
 from sqlalchemy.pool import StaticPool
 
 from contracts.envelope import Envelope
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.storage.database import Database, DatabaseUnavailable, translated
 
 # What committed transactions ever wrote to the outbox, from which the relay deletes.
@@ -87,7 +87,7 @@ class MemoryDatabase(Database):
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """See `Database.write`. durable: nothing here is."""
         fate = self.fate()
-        # Closed when it has ended, which `services.routing.network` goes by.
+        # Closed when it has ended, which `services.routing.live_directory` goes by.
         with self._engine.connect() as connection, self._transaction("BEGIN IMMEDIATE"):
             yield connection
             if fate is Fate.rolled_back:
@@ -136,5 +136,5 @@ class MemoryDatabase(Database):
             return [
                 Said(exchange=exchange, routing_key=key, message=Envelope.decode(event))
                 for exchange, key, body in rows
-                for event in unpack(bytes(body))
+                for event in decode_batch(bytes(body))
             ]

@@ -45,7 +45,7 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "withdrawal.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "revocation.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "placement.submitted": frozenset({"offer.opened", "placement.refused"}),
-    "note.submitted": frozenset({"letter.note_released", "submission.refused"}),
+    "note.submitted": frozenset({"sealed_note.released", "submission.refused"}),
 }
 
 
@@ -120,7 +120,7 @@ def _custody_follows_the_referral(
         if one.fact == "case.erased":
             assert referral not in erased, f"the case of {referral} was erased twice"
             erased.add(referral)
-        if one.fact == "letter.case_released":
+        if one.fact == "sealed_case.released":
             assert referral not in released, f"the case of {referral} left the vault twice"
             assert referral not in erased, f"the case of {referral} left the vault after it was erased"
             released[referral] = one.data["organization"]
@@ -150,9 +150,9 @@ def _mailboxes_hold_each_fact_once(
     for one in told:
         if one.exchange == EVENTS and one.message.type in RECIPIENTS:
             expected |= {(one.message.id, who) for who in recipients_of(one.message.type, one.data)}
-        elif one.fact == "letter.note_released" or one.fact == "receipts.issued":
+        elif one.fact == "sealed_note.released" or one.fact == "receipts.issued":
             expected.add((one.message.id, one.data["organization"]))
-        elif one.fact == "letter.case_released":
+        elif one.fact == "sealed_case.released":
             closed = referrals[one.message.partition_key].status in CLOSED
             (possible if closed else expected).add((one.message.id, one.data["organization"]))
     with delivery.read() as transaction:

@@ -13,7 +13,7 @@ from contracts.facts import AgreementChanged, OrganizationChanged
 from contracts.organization import Organization, SealingKey
 from contracts.records import plain, read
 from kopuro_client.sealing import generate_key, public_key, seal
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 from tests.unit.services.routing.samples import agreement, organization
 
 SENDERS = ("kg.sender", "uz.sender")
@@ -34,8 +34,8 @@ class Network:
     """
 
     organizations: Mapping[str, Organization]
-    records: Mapping[str, Record]
-    memorandum: Record
+    records: Mapping[str, ReplicaRecord]
+    memorandum: ReplicaRecord
     custody: dict[str, Any]
     custody_kid: str
     case: str
@@ -54,7 +54,9 @@ def the_network() -> Network:
         known = organization(name, sealing_key=key, kind=KINDS.get(name, OrganizationKind.ngo))
         organizations[name] = replace(known, services=()) if name in SENDERS else known
     records = {
-        name: Record(type=OrganizationChanged.type, key=name, change=n, data={"organization": plain(known)})
+        name: ReplicaRecord(
+            type=OrganizationChanged.type, key=name, change=n, data={"organization": plain(known)}
+        )
         for n, (name, known) in enumerate(organizations.items(), 1)
     }
     memorandum = plain(agreement(effective_from=dt.date(2021, 1, 1)))
@@ -63,7 +65,7 @@ def the_network() -> Network:
     return Network(
         organizations=organizations,
         records=records,
-        memorandum=Record(
+        memorandum=ReplicaRecord(
             type=AgreementChanged.type, key="network", change=len(records) + 1, data={"agreement": memorandum}
         ),
         custody=custody,

@@ -16,18 +16,18 @@ import orjson
 from contracts.codes import DeclineReason, Outcome, ProgressStatus, Urgency, WithdrawalReason
 from contracts.errors import Refused, Unavailable
 from contracts.referral import ReferralSubmission
-from services.intake.domain.admission import Claim, Speaker
-from services.intake.domain.statement import (
-    Acceptance,
-    Completion,
-    Decline,
-    Note,
-    Progress,
-    Revocation,
-    Statement,
-    Withdrawal,
+from services.intake.domain.admission import Caller, Claim
+from services.intake.domain.command import (
+    AcceptOffer,
+    AddNote,
+    CommandBody,
+    CompleteReferral,
+    DeclineOffer,
+    ReportProgress,
+    RevokeConsent,
+    WithdrawReferral,
 )
-from services.intake.handlers import Spoken
+from services.intake.handlers import Command
 from tests.simulation.network import COORDINATOR, RECEIVERS, SENDERS, the_network
 from tests.simulation.services import Delivery, Intake, Routing
 from tests.simulation.virtual_time import VirtualTime
@@ -41,7 +41,7 @@ class Intent:
     """Something that an organisation will say. subject: a referral's id or an offer's."""
 
     organization: str
-    said: Statement | ReferralSubmission
+    said: CommandBody | ReferralSubmission
     subject: str
     key: str
 
@@ -112,46 +112,48 @@ class Partners:
         match kind:
             case "kopuro.offer.opened.v1":
                 if chance < 0.5:
-                    self._want(organization, Acceptance(), data["offer_id"])
+                    self._want(organization, AcceptOffer(), data["offer_id"])
                 elif chance < 0.75:
-                    decline = Decline(
+                    decline = DeclineOffer(
                         reason=random.choice([DeclineReason.no_capacity, DeclineReason.language]),
                         note=the_network().note if chance < 0.6 else None,
                     )
                     self._want(organization, decline, data["offer_id"])
                 if chance < 0.08:  # says both, in whichever order they are carried out
-                    self._want(organization, Decline(reason=DeclineReason.no_capacity), data["offer_id"])
+                    self._want(organization, DeclineOffer(reason=DeclineReason.no_capacity), data["offer_id"])
                 if chance > 0.95:  # reports on what is not its own
-                    self._want(organization, Completion(outcome=Outcome.resolved), referral)
+                    self._want(organization, CompleteReferral(outcome=Outcome.resolved), referral)
             case "kopuro.case.released.v1":
                 if chance < 0.6:
-                    self._want(organization, Progress(status=random.choice(list(ProgressStatus))), referral)
+                    self._want(
+                        organization, ReportProgress(status=random.choice(list(ProgressStatus))), referral
+                    )
                 if chance < 0.5:
-                    self._want(organization, Completion(outcome=random.choice(list(Outcome))), referral)
+                    self._want(organization, CompleteReferral(outcome=random.choice(list(Outcome))), referral)
                 if chance > 0.85:
-                    self._want(organization, Note(note=the_network().note), referral)
+                    self._want(organization, AddNote(note=the_network().note), referral)
                 if chance > 0.93:
-                    self._want(organization, Revocation(), referral)
+                    self._want(organization, RevokeConsent(), referral)
             case "kopuro.offer.accepted.v1" | "kopuro.offer.declined.v1" | "kopuro.referral.progressed.v1":
                 if organization in SENDERS and chance < 0.12:
                     self._want(
-                        organization, Withdrawal(reason=random.choice(list(WithdrawalReason))), referral
+                        organization, WithdrawReferral(reason=random.choice(list(WithdrawalReason))), referral
                     )
                 elif organization in SENDERS and chance < 0.2:
-                    self._want(organization, Revocation(), referral)
+                    self._want(organization, RevokeConsent(), referral)
                 elif chance > 0.95:
-                    self._want(organization, Note(note=the_network().note), referral)
+                    self._want(organization, AddNote(note=the_network().note), referral)
 
     def change_mind(self) -> None:
         """A sender takes a referral back, of which it may not have heard anything yet."""
         if self.referrals:
             referral = self.random.choice(list(self.referrals))
             said = self.random.choice(
-                [Withdrawal(reason=self.random.choice(list(WithdrawalReason))), Revocation()]
+                [WithdrawReferral(reason=self.random.choice(list(WithdrawalReason))), RevokeConsent()]
             )
             self._want(self.random.choice(SENDERS), said, referral)
 
-    def _want(self, organization: str, said: Statement | ReferralSubmission, subject: str) -> None:
+    def _want(self, organization: str, said: CommandBody | ReferralSubmission, subject: str) -> None:
         self._keys += 1
         self.intents.append(
             Intent(organization=organization, said=said, subject=subject, key=f"key {self._keys}")
@@ -179,7 +181,7 @@ class Partners:
             self.intents.remove(intent)
 
     def _say(self, intent: Intent) -> str:
-        speaker = Speaker(
+        speaker = Caller(
             organization=intent.organization,
             source=self.intake.messenger.source,
             now=self.time.now(),
@@ -189,8 +191,8 @@ class Partners:
         claim = Claim(organization=intent.organization, key=intent.key, fingerprint=intent.key)
         if isinstance(intent.said, ReferralSubmission):
             return self.intake.handlers.submit_referral(speaker, intent.said, claim)
-        return self.intake.handlers.say(
-            speaker, Spoken(said=intent.said, subject=intent.subject, claim=claim)
+        return self.intake.handlers.submit_command(
+            speaker, Command(body=intent.said, subject=intent.subject, claim=claim)
         )
 
     def place_by_hand(self) -> None:

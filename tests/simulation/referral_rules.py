@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from contracts.codes import OPT_IN_KINDS
 from services.routing.adapters.tables import OBSERVATIONS, OFFERS, TIMELINE
-from services.routing.reading import ANSWERS_UNDER_WAY
+from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
 from tests.simulation.told import Told, rows_of

@@ -18,16 +18,16 @@ from sqlalchemy import MetaData
 from contracts.envelope import Envelope, decode
 from contracts.errors import Unavailable
 from contracts.organization import Organization
-from contracts.queries import Question
+from contracts.queries import Query
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
-from runtime.messaging.inbox import LeftToTheHandler
+from runtime.messaging.inbox import NoDeduplication
 from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.tables import MessagingTables
-from runtime.storage.exclusive import Exclusive
+from runtime.storage.exclusive_lock import ExclusiveLock
 from services.audit.adapters import tables as audit_tables
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
@@ -35,27 +35,27 @@ from services.audit.adapters.sql_retention import SqlClosures
 from services.audit.domain.head import Head, LogKey, origin_of
 from services.audit.domain.note import Ed25519Signer
 from services.audit.handlers.published_log import PublishedLog
-from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.publisher import LogPublisher
 from services.audit.handlers.receipts import Receipts
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
 from services.delivery.adapters import tables as delivery_tables
-from services.delivery.adapters.bell import MailboxBell
-from services.delivery.adapters.case_letters import SqlCaseLetters
+from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
+from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.bookkeeping import Bookkeeping
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.intake.adapters import tables as intake_tables
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.domain.members import member_of
-from services.intake.handlers import Handlers as IntakeHandlers
+from services.intake.handlers import IntakeHandlers as IntakeHandlers
 from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.api import answer_question
-from services.routing.domain.policy import Policy
-from services.routing.handlers import Handlers as RoutingHandlers
-from services.routing.network import Network as RoutingNetwork
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.handlers import RoutingHandlers as RoutingHandlers
+from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
@@ -167,7 +167,7 @@ class Service(ABC):
 class Intake(Service):
     name = "intake"
     metadata, messaging = intake_tables.METADATA, intake_tables.MESSAGING
-    ask: Callable[[Question], Any]
+    ask: Callable[[Query], Any]
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         network = the_network()
@@ -191,7 +191,7 @@ class _Asked:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 
-    def ask(self, question: Question) -> Any:
+    def ask(self, question: Query) -> Any:
         return self._intake.ask(question)
 
 
@@ -208,14 +208,14 @@ class Routing(Service):
             store=SqlReferralStore(),
             outbox=self.messenger.outbox,
             network=self.network,
-            policy=Policy(),
+            policy=RoutingPolicy(),
             source=self.messenger.source,
             after_commit=self.messenger.wake,
         )
         self.handlers.recall()
         return [self.messenger.consumer(ROUTING, self.handlers.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
-    def answer(self, question: Question) -> Any:
+    def answer(self, question: Query) -> Any:
         return answer_question(self.handlers, question.wire())
 
     def turn(self) -> int:
@@ -244,7 +244,7 @@ class Vault(Service):
             new_id=new_id,
         )
         return [
-            self.messenger.consumer("vault.letters", self.handlers.letters, decode),
+            self.messenger.consumer("vault.sealed", self.handlers.letters, decode),
             self.messenger.consumer("vault.events", self.handlers.events, decode),
         ]
 
@@ -269,7 +269,7 @@ class Delivery(Service):
     metadata, messaging = delivery_tables.METADATA, delivery_tables.MESSAGING
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
-        mailboxes, cases = SqlMailboxes(), SqlCaseLetters()
+        mailboxes, cases = SqlMailboxes(), SqlReleasedCases()
         bookkeeping = Bookkeeping(
             source=self.messenger.source,
             outbox=self.messenger.outbox,
@@ -282,7 +282,7 @@ class Delivery(Service):
             mailboxes=mailboxes,
             cases=cases,
             bookkeeping=bookkeeping,
-            bell=MailboxBell(self.database, mailboxes),
+            notifier=MailboxNotifier(self.database, mailboxes),
             clock=self.clock,
             after_commit=self.messenger.wake,
             is_barred=lambda _: False,
@@ -290,7 +290,7 @@ class Delivery(Service):
         incoming = Incoming(mailboxes=mailboxes, cases=cases)
         return [
             self.messenger.consumer("delivery.events", incoming.events, Envelope.decode),
-            self.messenger.consumer("delivery.letters", incoming.letters, decode),
+            self.messenger.consumer("delivery.sealed", incoming.letters, decode),
         ]
 
 
@@ -310,13 +310,13 @@ class Audit(Service):
     def build(self) -> Iterable[BatchProcessor[Any]]:
         log = SqlLog()
         self._published = PublishedLog(self.publication, self.key)
-        self._publisher = Publisher(
+        self._publisher = LogPublisher(
             database=self.database,
             log=log,
             record=SqlPublicationRecord(),
             publication=self.publication,
             published=self._published,
-            right=Exclusive(self.database, 0),
+            right=ExclusiveLock(self.database, 0),
             outbox=self.messenger.outbox,
             sequel=Receipts(
                 log=log, published=self._published, source=self.messenger.source, clock=self.clock
@@ -328,7 +328,7 @@ class Audit(Service):
         sequencer = Sequencer(log, self.key, lambda length: bytes(length), SqlClosures())
         return [
             self.messenger.consumer(
-                "audit.log", sequencer.append, Envelope.decode, doorkeeper=LeftToTheHandler()
+                "audit.log", sequencer.append, Envelope.decode, deduplicator=NoDeduplication()
             )
         ]
 

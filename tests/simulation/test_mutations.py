@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from contracts.codes import OfferState, ReferralStatus
 from runtime.messaging.inbox import Inbox
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from services.delivery import incoming
 from services.routing.domain import lifecycle, offer, referral
 from services.routing.domain.offer import OfferEvent
 from services.routing.domain.referral import ReferralEvent
 from services.vault.domain import custody
-from services.vault.domain.custody import State, Step
+from services.vault.domain.custody import CustodyEvent, CustodyState
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.seeds import told_badly
 
@@ -79,8 +79,8 @@ def test_a_second_acceptance_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_case_that_is_kept_after_the_end_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    erased = {Step.arrival: State.held, Step.acceptance: State.erased}
-    monkeypatch.setattr(custody, "TRANSITIONS", {**custody.TRANSITIONS, State.erased: erased})
+    erased = {CustodyEvent.arrival: CustodyState.held, CustodyEvent.acceptance: CustodyState.erased}
+    monkeypatch.setattr(custody, "TRANSITIONS", {**custody.TRANSITIONS, CustodyState.erased: erased})
     _is_noticed()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from contracts.envelope import Envelope
 from contracts.facts import CATALOGUE
-from contracts.topology import PARKED_SUFFIX
+from contracts.topology import DEAD_LETTER_SUFFIX
 from tests.simulation.databases import MemoryDatabase
 
 
@@ -34,7 +34,7 @@ def everything_told(databases: Mapping[str, MemoryDatabase]) -> list[Told]:
     told = []
     for service, database in databases.items():
         for said in database.said():
-            assert not said.routing_key.endswith(PARKED_SUFFIX), f"{service} parked {said.message.type}"
+            assert not said.routing_key.endswith(DEAD_LETTER_SUFFIX), f"{service} parked {said.message.type}"
             fact = CATALOGUE[said.message.type].routing_key
             told.append(Told(service=service, exchange=said.exchange, fact=fact, message=said.message))
     ids = Counter(one.message.id for one in told)

@@ -55,12 +55,12 @@ def test_what_was_deleted_is_in_no_file_once_old_pages_are_forgotten(sqlite_data
             connection.execute(insert(ENTRIES), {"number": 1, "text": SECRET * 1_000})
             connection.execute(insert(ENTRIES), {"number": 2, "text": SECRET})
             connection.execute(insert(ENTRIES), {"number": 3, "text": SECRET})
-        assert database.forget_old_pages()
+        assert database.checkpoint_wal()
         with database.write() as connection:
             connection.execute(ENTRIES.delete().where(ENTRIES.c.number < 3))
             connection.execute(ENTRIES.update().values(text="nobody"))
         assert SECRET.encode() in files(), "of the pages as they were"
-        assert database.forget_old_pages()
+        assert database.checkpoint_wal()
         assert SECRET.encode() not in files()
 
 
@@ -71,15 +71,15 @@ def test_old_pages_that_somebody_reads_are_forgotten_later(sqlite_database: str)
             connection.execute(select(ENTRIES)).all()
             enter(database, 2)
             began = time.monotonic()
-            assert not database.forget_old_pages()
+            assert not database.checkpoint_wal()
             assert time.monotonic() - began < 2, "nobody is waited for"
-        assert database.forget_old_pages()
+        assert database.checkpoint_wal()
         assert pragma(database, "busy_timeout") == 5_000
 
 
 def test_on_postgresql_there_are_no_old_pages_to_forget(postgres_database: str) -> None:
     with opened(postgres_database) as database:
-        assert database.forget_old_pages()
+        assert database.checkpoint_wal()
 
 
 def test_a_commit_waits_for_the_disk_unless_it_is_said_not_to(database: Database) -> None:

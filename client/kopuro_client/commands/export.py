@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from kopuro_client.commands.export_files import MANIFEST, Export
+from kopuro_client.commands.export_files import MANIFEST, ExportDirectory
 from kopuro_client.commands.export_formats import require
 from kopuro_client.commands.session import Session
 from kopuro_client.records import ExportPage
@@ -18,7 +18,7 @@ from kopuro_client.records import ExportPage
 PAGE: Final = 5_000
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     ndjson = "ndjson"
     csv = "csv"
     parquet = "parquet"
@@ -31,8 +31,8 @@ def export(
     until: Annotated[str | None, typer.Option("--to", help="Before this time (RFC 3339).")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
     format_: Annotated[
-        Format, typer.Option("--format", help="parquet needs kopuro-client[parquet].")
-    ] = Format.ndjson,
+        ExportFormat, typer.Option("--format", help="parquet needs kopuro-client[parquet].")
+    ] = ExportFormat.ndjson,
     file_entries: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="At most so many in a file.")
     ] = 50_000,
@@ -40,7 +40,7 @@ def export(
     """Export entries with what opens them. That you did is on record."""
     require(format_.value)  # what is missing is said before anything is asked, for asking is on record
     asked = {"from": since, "to": until, "type": type_, "format": format_.value}
-    files = Export(directory, {name: value for name, value in asked.items() if value is not None})
+    files = ExportDirectory(directory, {name: value for name, value in asked.items() if value is not None})
 
     def page(after: str | None, limit: int) -> ExportPage:
         return session.hub.export_page(since=since, until=until, event_type=type_, after=after, limit=limit)

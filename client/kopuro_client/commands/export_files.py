@@ -31,7 +31,7 @@ MANIFEST: Final = "manifest.json"
 _KINDS: Final[Mapping[str, Any]] = {"size": int, "checkpoint": str, "next": str | None, "complete": bool}
 
 
-class Export:
+class ExportDirectory:
     """The export in a directory.
 
     Raises InvalidArgumentError for a directory that holds something else, a damaged export, or that cannot be

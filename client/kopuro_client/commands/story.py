@@ -19,7 +19,7 @@ class Language(StrEnum):
     ky = "ky"
 
 
-class Format(StrEnum):
+class StoryFormat(StrEnum):
     text = "text"
     markdown = "markdown"
     html = "html"
@@ -30,8 +30,8 @@ def story(
     referral: Annotated[str, typer.Argument(help="The referral's id.")],
     language: Annotated[Language, typer.Option(help="The language it is told in.")] = Language.en,
     format_: Annotated[
-        Format, typer.Option("--format", help="html is a page that a browser prints.")
-    ] = Format.text,
+        StoryFormat, typer.Option("--format", help="html is a page that a browser prints.")
+    ] = StoryFormat.text,
     pdf: Annotated[
         Path | None,
         typer.Option(help="Write a PDF here; nothing is overwritten. Needs kopuro-client[pdf]."),

@@ -14,7 +14,7 @@ from kopuro_client.tlog.checkpoint import Checkpoint
 from kopuro_client.tlog.errors import TlogError, UntrustedError
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.memory import Memory
-from kopuro_client.tlog.policy import Policy
+from kopuro_client.tlog.policy import TrustPolicy
 
 
 class KeyFrom(StrEnum):
@@ -29,24 +29,26 @@ class KeyFrom(StrEnum):
 class Trust:
     """What to verify one log with. last: its checkpoint that was verified here before."""
 
-    policy: Policy
+    policy: TrustPolicy
     key_from: KeyFrom
     last: Checkpoint | None
 
 
-def given_policy(log_key: str | None, policy: Path | None) -> Policy:
+def given_policy(log_key: str | None, policy: Path | None) -> TrustPolicy:
     """What the command line says. Raises InvalidArgumentError.
 
     A key given beside a policy takes the place of the logs that this names.
     """
     try:
-        given = Policy() if policy is None else Policy.parse(read_text(policy))
+        given = TrustPolicy() if policy is None else TrustPolicy.parse(read_text(policy))
         return given if log_key is None else replace(given, logs=(read_key(log_key),))
     except TlogError as error:
         raise InvalidArgumentError(str(error)) from error
 
 
-def trust_in(origin: str, given: Policy, memory: Memory, *, named: Callable[[], VerifierKey | None]) -> Trust:
+def trust_in(
+    origin: str, given: TrustPolicy, memory: Memory, *, named: Callable[[], VerifierKey | None]
+) -> Trust:
     """Whom to trust about this log: what is given comes first, then what is remembered, then `named`.
 
     Raises InvalidArgumentError where nobody tells a key; UntrustedError where the key given is not the

@@ -26,7 +26,7 @@ from kopuro_client.tlog.errors import (
     TlogError,
     UntrustedError,
 )
-from kopuro_client.tlog.policy import Accepted
+from kopuro_client.tlog.policy import AcceptedCheckpoint
 
 # What scripts decide by; the sentence is for people.
 _NAMES: Final[tuple[tuple[type[TlogError], str], ...]] = (
@@ -57,7 +57,9 @@ def judged(out: Output) -> Iterator[None]:
         raise typer.Exit(ExitCode.NOT_VERIFIED) from error
 
 
-def show(out: Output, claims: list[str], *, trust: Trust, accepted: Accepted, **fields: Any) -> None:
+def show(
+    out: Output, claims: list[str], *, trust: Trust, accepted: AcceptedCheckpoint, **fields: Any
+) -> None:
     """What holds. claims: clauses of the one sentence; fields: more of the JSON document."""
     checkpoint = accepted.checkpoint
     if trust.policy.witnesses:

@@ -23,7 +23,7 @@ from kopuro_client.tlog.errors import ContentError, ForkError
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.log_check import CHECKPOINT, VerifiedLog, verify_log
 from kopuro_client.tlog.memory import Memory
-from kopuro_client.tlog.note import Note
+from kopuro_client.tlog.note import SignedNote
 from kopuro_client.tlog.receipts import receipts_in
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source
 from kopuro_client.transport import Transport
@@ -147,7 +147,7 @@ def receipt(
         message = document["data"] if isinstance(document.get("data"), dict) else document
         receipts = receipts_in(message)
         # All of one message stand under one checkpoint.
-        origin = Checkpoint.read(Note.parse(receipts[0].proof.note)).origin
+        origin = Checkpoint.read(SignedNote.parse(receipts[0].proof.note)).origin
         trust = trust_in(origin, given, _memory(state), named=lambda: None)
         accepted = [one.verify(trust.policy) for one in receipts]
         told = [(one.proof.index, one.fields()) for one in receipts]
@@ -216,7 +216,7 @@ def _claimed_head(source: Source) -> Checkpoint:
     note = source.read(CHECKPOINT)
     if note is None:
         raise ContentError("the log's checkpoint is missing")
-    return Checkpoint.read(Note.parse(note))
+    return Checkpoint.read(SignedNote.parse(note))
 
 
 def _key_named_by(source: Source) -> VerifierKey | None:

@@ -79,7 +79,7 @@ def serve(
         raise InvalidArgumentError(f"{listen!r} is not HOST:PORT")
     signer = _signing_key(key)
     cosigner = witness.Witness(
-        key=signer, logs=_log_keys(log_key), record=witness.Record(state), now=lambda: int(time.time())
+        key=signer, logs=_log_keys(log_key), record=witness.WitnessRecord(state), now=lambda: int(time.time())
     )
     try:
         server = witness.serve(cosigner, host.strip("[]"), int(port), complain=out.note)
@@ -113,7 +113,7 @@ def run(
     out = Output(as_json=as_json)
     log = _log_keys([log_key])[0]
     cosigner = witness.Witness(
-        key=_signing_key(key), logs=[log], record=witness.Record(state), now=lambda: int(time.time())
+        key=_signing_key(key), logs=[log], record=witness.WitnessRecord(state), now=lambda: int(time.time())
     )
     with open_source(where) as source:
         follower = witness.Follower(witness=cosigner, source=source, log_key=log)

@@ -17,9 +17,9 @@ from kopuro_client.tlog.errors import (
 )
 from kopuro_client.tlog.keys import Algorithm, SigningKey, VerifierKey
 from kopuro_client.tlog.log_check import VerifiedLog, verify_log
-from kopuro_client.tlog.memory import Memory, Remembered
-from kopuro_client.tlog.note import Note, SignatureLine, Signed, signature_line
-from kopuro_client.tlog.policy import Accepted, Policy, Witness
+from kopuro_client.tlog.memory import Memory, RememberedCheckpoint
+from kopuro_client.tlog.note import SignatureLine, Signed, SignedNote, signature_line
+from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy, Witness
 from kopuro_client.tlog.proof_file import ProofFile
 from kopuro_client.tlog.receipts import Receipt, receipts_in
 from kopuro_client.tlog.replay import Replayed, check_spare_files, replay
@@ -35,7 +35,7 @@ from kopuro_client.tlog.tree import (
 
 __all__ = [
     "EMPTY_ROOT",
-    "Accepted",
+    "AcceptedCheckpoint",
     "Algorithm",
     "Bundle",
     "BundledEntry",
@@ -47,20 +47,20 @@ __all__ = [
     "HttpSource",
     "MalformedError",
     "Memory",
-    "Note",
-    "Policy",
     "ProofError",
     "ProofFile",
     "Receipt",
-    "Remembered",
+    "RememberedCheckpoint",
     "Replayed",
     "RollbackError",
     "SignatureLine",
     "Signed",
+    "SignedNote",
     "SigningKey",
     "Source",
     "TileNodes",
     "TlogError",
+    "TrustPolicy",
     "UntrustedError",
     "VerifiedLog",
     "VerifierKey",

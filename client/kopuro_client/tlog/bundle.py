@@ -23,7 +23,7 @@ from kopuro_client.tlog import base64_text
 from kopuro_client.tlog.entries import canonical_json, check_opening, read_json, read_leaf
 from kopuro_client.tlog.errors import ContentError, MalformedError
 from kopuro_client.tlog.keys import VerifierKey
-from kopuro_client.tlog.policy import Accepted, Policy
+from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy
 from kopuro_client.tlog.tree import leaf_hash, verify_inclusion
 
 FORMAT: Final = "kopuro-bundle/2"
@@ -80,7 +80,7 @@ class Bundle:
             raise ContentError("the bundle is not the one that its manifest was written for")
         return bundle
 
-    def verify(self, policy: Policy) -> tuple[Accepted, tuple[BundledEntry, ...]]:
+    def verify(self, policy: TrustPolicy) -> tuple[AcceptedCheckpoint, tuple[BundledEntry, ...]]:
         """The accepted checkpoint and the entries, once every proof and every opening has been checked.
 
         Raises UntrustedError, ProofError, ContentError, MalformedError. That there are no further entries
@@ -95,7 +95,7 @@ class Bundle:
             raise ContentError("the bundle's entries are not in the log's order")
         return accepted, entries
 
-    def _verify_entry(self, entry: Mapping[str, Any], accepted: Accepted) -> BundledEntry:
+    def _verify_entry(self, entry: Mapping[str, Any], accepted: AcceptedCheckpoint) -> BundledEntry:
         index = _field(entry, "index", int)
         _only(entry, "index", "leaf", "proof", "opening")
         leaf = base64_text.decode(_field(entry, "leaf", str), what=f"entry {index}")

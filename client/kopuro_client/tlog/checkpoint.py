@@ -13,7 +13,7 @@ from typing import Final, Self
 from kopuro_client.tlog import base64_text
 from kopuro_client.tlog.errors import MalformedError, UntrustedError
 from kopuro_client.tlog.keys import VerifierKey
-from kopuro_client.tlog.note import Note, Signed
+from kopuro_client.tlog.note import Signed, SignedNote
 from kopuro_client.tlog.tree import HASH_BYTES, MAX_SIZE
 
 # No leading zeroes, and no more digits than MAX_SIZE has: `int` is never given a long text.
@@ -31,11 +31,11 @@ class Checkpoint:
     size: int
     root: bytes
     extensions: tuple[str, ...]
-    note: Note
+    note: SignedNote
     signatures: tuple[Signed, ...] = ()
 
     @classmethod
-    def read(cls, note: Note, signatures: tuple[Signed, ...] = ()) -> Self:
+    def read(cls, note: SignedNote, signatures: tuple[Signed, ...] = ()) -> Self:
         """The note's text as a checkpoint. Raises MalformedError. Checks no signature."""
         origin, *rest = note.text.removesuffix("\n").split("\n")
         if len(rest) < 2 or not all([origin, *rest]):
@@ -63,7 +63,7 @@ def parse_checkpoint(text: str | bytes, verifiers: Iterable[VerifierKey]) -> Che
     `origin` with the log that you mean. Raises MalformedError; UntrustedError where none of the
     verifiers signed, or where the signature of one is wrong.
     """
-    note = Note.parse(text)
+    note = SignedNote.parse(text)
     signatures = note.signatures_by(verifiers)
     if not signatures:
         raise UntrustedError("no key that is trusted here has signed the checkpoint")

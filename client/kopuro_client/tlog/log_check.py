@@ -8,7 +8,7 @@ from typing import Final
 
 from kopuro_client.tlog.checkpoint import Checkpoint
 from kopuro_client.tlog.errors import ContentError
-from kopuro_client.tlog.policy import Accepted, Policy
+from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy
 from kopuro_client.tlog.replay import Progress, Replayed, Visitor, check_spare_files, replay
 from kopuro_client.tlog.tiles import DirectorySource, Source
 
@@ -25,15 +25,15 @@ class VerifiedLog:
     looked for.
     """
 
-    accepted: Accepted
-    witnessed: Accepted | None
+    accepted: AcceptedCheckpoint
+    witnessed: AcceptedCheckpoint | None
     replayed: Replayed
     spare_files: int | None
 
 
 def verify_log(
     source: Source,
-    policy: Policy,
+    policy: TrustPolicy,
     *,
     known: Iterable[Checkpoint] = (),
     whole: bool = False,

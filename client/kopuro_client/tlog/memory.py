@@ -19,13 +19,13 @@ from kopuro_client.tlog.checkpoint import Checkpoint, parse_checkpoint
 from kopuro_client.tlog.durable_file import write_durably
 from kopuro_client.tlog.errors import MalformedError
 from kopuro_client.tlog.keys import VerifierKey
-from kopuro_client.tlog.note import Note, Signed
+from kopuro_client.tlog.note import Signed, SignedNote
 
 FORMAT: Final = "kopuro-remembered/1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remembered:
+class RememberedCheckpoint:
     """log_key: the key that the checkpoint was verified with."""
 
     log_key: VerifierKey
@@ -49,7 +49,7 @@ class Memory:
         """Where the checkpoint of that log is kept."""
         return self._directory / f"{sha256(origin.encode()).hexdigest()}.json"
 
-    def recall(self, origin: str) -> Remembered | None:
+    def recall(self, origin: str) -> RememberedCheckpoint | None:
         """None for a log that was never verified here.
 
         Raises MalformedError or UntrustedError for a file that is not as it was written: that is no
@@ -71,11 +71,11 @@ class Memory:
             intact = False
         if not intact:
             raise MalformedError(f"the remembered checkpoint in {file} is not as it was written")
-        return Remembered(log_key=key, checkpoint=checkpoint)
+        return RememberedCheckpoint(log_key=key, checkpoint=checkpoint)
 
     def keep(self, checkpoint: Checkpoint, signed: Signed) -> None:
         """Remember a checkpoint, verified, by the log's own signature. Raises InvalidArgumentError."""
-        note = Note(text=checkpoint.note.text, lines=(signed.line,))
+        note = SignedNote(text=checkpoint.note.text, lines=(signed.line,))
         write_durably(self.file(checkpoint.origin), _written(signed.key, str(note)).encode())
 
 

@@ -55,7 +55,7 @@ class Signed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class SignedNote:
     """A note as it was read; nothing in it has been checked. text: ends in a newline."""
 
     text: str

@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 from kopuro_client.tlog.checkpoint import Checkpoint
 from kopuro_client.tlog.errors import MalformedError, UntrustedError
 from kopuro_client.tlog.keys import Algorithm, VerifierKey
-from kopuro_client.tlog.note import Note, Signed
+from kopuro_client.tlog.note import Signed, SignedNote
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,3}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -47,7 +47,7 @@ class Quorum:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
+class AcceptedCheckpoint:
     """A checkpoint that a policy accepts. cosigned: the witnesses known to it that signed."""
 
     checkpoint: Checkpoint
@@ -56,7 +56,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
+class TrustPolicy:
     """logs: keys whose names are the origins of the logs that are meant; groups: by name."""
 
     logs: tuple[VerifierKey, ...] = ()
@@ -64,20 +64,20 @@ class Policy:
     groups: Mapping[str, Quorum] = field(default_factory=dict)
     quorum: Quorum = field(default_factory=Quorum)
 
-    def accept(self, note: str | bytes, *, witnessed: bool = True) -> Accepted:
+    def accept(self, note: str | bytes, *, witnessed: bool = True) -> AcceptedCheckpoint:
         """The note's checkpoint, if a log signed it and, where asked for, enough witnesses did.
 
         witnessed: whether the quorum must be reached. Raises MalformedError; UntrustedError for a
         checkpoint that no log of this policy signed under its own name, for a wrong signature of anyone
         named in it, and for too few cosignatures.
         """
-        read = Note.parse(note)
+        read = SignedNote.parse(note)
         checkpoint = Checkpoint.read(read)
         by_log = read.signatures_by(key for key in self.logs if key.name == checkpoint.origin)
         if not by_log:
             raise UntrustedError(f"no trusted key of {checkpoint.origin} has signed its checkpoint")
         cosigned = read.signatures_by(witness.key for witness in self.witnesses)
-        accepted = Accepted(
+        accepted = AcceptedCheckpoint(
             checkpoint=Checkpoint.read(read, (*by_log, *cosigned)), log=by_log[0], cosigned=cosigned
         )
         if witnessed and not self.is_witnessed(accepted):
@@ -87,7 +87,7 @@ class Policy:
             )
         return accepted
 
-    def is_witnessed(self, accepted: Accepted) -> bool:
+    def is_witnessed(self, accepted: AcceptedCheckpoint) -> bool:
         """Whether its cosignatures reach the quorum; where that asks for none, they always do."""
         keys = {signed.key for signed in accepted.cosigned}
         names = {witness.name for witness in self.witnesses if witness.key in keys}

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from kopuro_client.tlog import base64_text
 from kopuro_client.tlog.errors import MalformedError
-from kopuro_client.tlog.policy import Accepted, Policy
+from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy
 from kopuro_client.tlog.tree import leaf_hash, verify_inclusion
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
@@ -53,7 +53,7 @@ class ProofFile:
         lines += [f"index {self.index}", *map(base64_text.encode, self.hashes)]
         return "\n".join(lines) + f"\n\n{self.note}"
 
-    def verify(self, leaf: bytes, policy: Policy) -> Accepted:
+    def verify(self, leaf: bytes, policy: TrustPolicy) -> AcceptedCheckpoint:
         """The accepted checkpoint, if the leaf is at its index below it.
 
         Raises MalformedError, UntrustedError, ProofError.

@@ -16,7 +16,7 @@ from typing import Any, Final
 from kopuro_client.tlog import base64_text
 from kopuro_client.tlog.entries import read_leaf
 from kopuro_client.tlog.errors import ContentError, MalformedError
-from kopuro_client.tlog.policy import Accepted, Policy
+from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy
 from kopuro_client.tlog.proof_file import LONGEST, ProofFile
 
 # What the older kind repeats of its leaf: its own name for it, and the leaf's.
@@ -34,7 +34,7 @@ class Receipt:
         """What the leaf tells. Raises MalformedError."""
         return read_leaf(self.leaf, index=self.proof.index)
 
-    def verify(self, policy: Policy) -> Accepted:
+    def verify(self, policy: TrustPolicy) -> AcceptedCheckpoint:
         """The accepted checkpoint, if the leaf is in its log.
 
         Raises MalformedError, UntrustedError, ProofError.

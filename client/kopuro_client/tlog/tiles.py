@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from kopuro_client.errors import InvalidArgumentError, RefusedError
 from kopuro_client.tlog.errors import ContentError
 from kopuro_client.tlog.tree import HASH_BYTES, parents
-from kopuro_client.transport import Request, Transport
+from kopuro_client.transport import HttpRequest, Transport
 
 WIDTH: Final = 256
 HEIGHT: Final = 8  # tree levels from one tile level to the next
@@ -75,7 +75,7 @@ class HttpSource:
 
     def read(self, path: str) -> bytes | None:
         """See `Source`."""
-        request = Request(
+        request = HttpRequest(
             method="GET", url=f"{self._prefix}/{path}", headers={"Accept": "*/*"}, repeatable=True
         )
         try:

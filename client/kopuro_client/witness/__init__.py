@@ -4,9 +4,9 @@ Source: https://c2sp.org/tlog-witness.
 """
 
 from kopuro_client.witness.following import Follower
-from kopuro_client.witness.record import Record
+from kopuro_client.witness.record import WitnessRecord
 from kopuro_client.witness.request import AddCheckpoint
 from kopuro_client.witness.server import serve
-from kopuro_client.witness.witness import Answer, Witness
+from kopuro_client.witness.witness import Witness, WitnessResponse
 
-__all__ = ["AddCheckpoint", "Answer", "Follower", "Record", "Witness", "serve"]
+__all__ = ["AddCheckpoint", "Follower", "Witness", "WitnessRecord", "WitnessResponse", "serve"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kopuro_client.tlog.checkpoint import Checkpoint, parse_checkpoint
 from kopuro_client.tlog.errors import ContentError, ForkError, RollbackError, UntrustedError
 from kopuro_client.tlog.keys import VerifierKey
-from kopuro_client.tlog.note import Note
+from kopuro_client.tlog.note import SignedNote
 from kopuro_client.tlog.tiles import Source, TileNodes
 from kopuro_client.tlog.tree import prove_consistency
 from kopuro_client.witness.request import AddCheckpoint
@@ -42,7 +42,7 @@ class Follower:
         proof = prove_consistency(size, checkpoint.size, TileNodes(self._source, checkpoint.size))
         # Lines of others are of no use to the witness, and it keeps the log's own only.
         ours = tuple(signed.line for signed in checkpoint.signatures)
-        note_of_log = Note(text=checkpoint.note.text, lines=ours)
+        note_of_log = SignedNote(text=checkpoint.note.text, lines=ours)
         answer = self._witness.add_checkpoint(
             AddCheckpoint(old_size=size, proof=tuple(proof), note=note_of_log)
         )

@@ -18,7 +18,7 @@ from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tlog.durable_file import write_durably
 
 
-class Record:
+class WitnessRecord:
     """Notes by origin, below one directory. Threads and processes may share it."""
 
     def __init__(self, directory: Path) -> None:

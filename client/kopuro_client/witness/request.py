@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from kopuro_client.tlog import base64_text
 from kopuro_client.tlog.errors import MalformedError
-from kopuro_client.tlog.note import Note
+from kopuro_client.tlog.note import SignedNote
 from kopuro_client.tlog.tree import HASH_BYTES, MAX_SIZE
 
 _OLD: Final = re.compile(r"old (0|[1-9][0-9]{0,18})")
@@ -21,7 +21,7 @@ class AddCheckpoint:
 
     old_size: int
     proof: tuple[bytes, ...]
-    note: Note
+    note: SignedNote
 
     def __str__(self) -> str:
         lines = [f"old {self.old_size}", *map(base64_text.encode, self.proof), "", str(self.note)]
@@ -43,4 +43,4 @@ class AddCheckpoint:
         proof = tuple(base64_text.decode(line, what="a line of the proof") for line in hashes)
         if any(len(digest) != HASH_BYTES for digest in proof):
             raise MalformedError("a line of the proof is not a hash of 32 bytes")
-        return cls(old_size=int(old[1]), proof=proof, note=Note.parse(note))
+        return cls(old_size=int(old[1]), proof=proof, note=SignedNote.parse(note))

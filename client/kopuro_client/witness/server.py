@@ -15,7 +15,7 @@ from kopuro_client.errors import ClientError
 from kopuro_client.tlog.errors import MalformedError
 from kopuro_client.tlog.note import MAX_NOTE_BYTES
 from kopuro_client.witness.request import AddCheckpoint
-from kopuro_client.witness.witness import Answer, Witness
+from kopuro_client.witness.witness import Witness, WitnessResponse
 
 SILENCE: Final = 30.0  # seconds after which a connection that says nothing is closed
 TOTAL: Final = 60.0  # seconds after which a connection is closed, whatever it says
@@ -50,19 +50,19 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
             understood = super().parse_request()
             self.close_connection = True
             if understood and (self.headers.defects or not _is_framed_clearly(self.headers)):
-                self._send(Answer(status=400, body="the request cannot be read in one way only\n"))
+                self._send(WitnessResponse(status=400, body="the request cannot be read in one way only\n"))
                 return False
             return understood
 
         def do_POST(self) -> None:
             if self.path != "/add-checkpoint":
-                self._send(Answer(status=404, body="there is nothing here\n"))
+                self._send(WitnessResponse(status=404, body="there is nothing here\n"))
                 return
             length = self.headers.get("Content-Length", "")
             if not (length.isascii() and length.isdigit()):
-                self._send(Answer(status=411, body="a Content-Length is needed\n"))
+                self._send(WitnessResponse(status=411, body="a Content-Length is needed\n"))
             elif len(length) > 9 or int(length) > MAX_BODY:
-                self._send(Answer(status=413, body="a checkpoint is never that long\n"))
+                self._send(WitnessResponse(status=413, body="a checkpoint is never that long\n"))
             else:
                 body = self.rfile.read(int(length))
                 if len(body) < int(length):
@@ -72,20 +72,22 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
         def do_GET(self) -> None:
             match = _LAST.fullmatch(self.path)
             if match is None:
-                self._send(Answer(status=404, body="there is nothing here\n"))
+                self._send(WitnessResponse(status=404, body="there is nothing here\n"))
             else:
                 self._send(self._guarded(lambda: witness.checkpoint(match[1])))
 
-        def _guarded(self, answer: Callable[[], Answer]) -> Answer:
+        def _guarded(self, answer: Callable[[], WitnessResponse]) -> WitnessResponse:
             try:
                 return answer()
             except MalformedError as error:
-                return Answer(status=400, body=f"{error}\n")
+                return WitnessResponse(status=400, body=f"{error}\n")
             except ClientError as error:
                 complain(str(error))
-                return Answer(status=500, body="the witness cannot answer; its operator has been told\n")
+                return WitnessResponse(
+                    status=500, body="the witness cannot answer; its operator has been told\n"
+                )
 
-        def _send(self, answer: Answer) -> None:
+        def _send(self, answer: WitnessResponse) -> None:
             content = answer.body.encode()
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
@@ -101,7 +103,7 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
             """A plain answer: the standard library's page repeats what was sent."""
             self.close_connection = True
             self.request_version = "HTTP/1.1"
-            self._send(Answer(status=code, body="the request cannot be answered\n"))
+            self._send(WitnessResponse(status=code, body="the request cannot be answered\n"))
 
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True

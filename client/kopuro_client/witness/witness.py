@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from kopuro_client.tlog.checkpoint import Checkpoint, parse_checkpoint
 from kopuro_client.tlog.errors import MalformedError, ProofError, TlogError, UntrustedError
 from kopuro_client.tlog.keys import SigningKey, VerifierKey
-from kopuro_client.tlog.note import Note, Signed, signature_line
+from kopuro_client.tlog.note import Signed, SignedNote, signature_line
 from kopuro_client.tlog.tree import EMPTY_ROOT, verify_consistency
-from kopuro_client.witness.record import Record, name_of
+from kopuro_client.witness.record import WitnessRecord, name_of
 from kopuro_client.witness.request import AddCheckpoint
 
 SIZE_TYPE = "text/x.tlog.size"
@@ -29,7 +29,7 @@ TEXT_TYPE = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class WitnessResponse:
     """An HTTP answer. status: as the specification gives it."""
 
     status: int
@@ -41,7 +41,7 @@ class Witness:
     """Cosigns the checkpoints of the logs it knows. Threads may share one."""
 
     def __init__(
-        self, *, key: SigningKey, logs: Iterable[VerifierKey], record: Record, now: Callable[[], int]
+        self, *, key: SigningKey, logs: Iterable[VerifierKey], record: WitnessRecord, now: Callable[[], int]
     ) -> None:
         """logs: keys whose names are the origins of the logs; now: POSIX seconds."""
         self._key = key
@@ -49,7 +49,7 @@ class Witness:
         self._record = record
         self._now = now
 
-    def add_checkpoint(self, request: AddCheckpoint) -> Answer:
+    def add_checkpoint(self, request: AddCheckpoint) -> WitnessResponse:
         """Cosign, or say why not: 200, 400, 403, 404, 409, 422.
 
         Raises TlogError where the witness's own record is damaged.
@@ -57,18 +57,18 @@ class Witness:
         try:
             checkpoint = Checkpoint.read(request.note)
         except MalformedError as error:
-            return Answer(status=400, body=f"{error}\n")
+            return WitnessResponse(status=400, body=f"{error}\n")
         keys = self._keys_of(checkpoint.origin)
         if not keys:
-            return Answer(status=404, body="this log is not known here\n")
+            return WitnessResponse(status=404, body="this log is not known here\n")
         try:
             signed = request.note.signatures_by(keys)
         except UntrustedError as error:
-            return Answer(status=403, body=f"{error}\n")
+            return WitnessResponse(status=403, body=f"{error}\n")
         if not signed:
-            return Answer(status=403, body="no known key of the log has signed the checkpoint\n")
+            return WitnessResponse(status=403, body="no known key of the log has signed the checkpoint\n")
         if request.old_size > checkpoint.size:
-            return Answer(status=400, body="the old size is larger than the checkpoint's\n")
+            return WitnessResponse(status=400, body="the old size is larger than the checkpoint's\n")
         with self._record.held(checkpoint.origin):
             return self._advance(request, checkpoint, signed)
 
@@ -91,19 +91,21 @@ class Witness:
             ) from error
         return checkpoint
 
-    def checkpoint(self, origin_hash: str) -> Answer:
+    def checkpoint(self, origin_hash: str) -> WitnessResponse:
         """The last cosigned checkpoint of the log with this hash of its origin: 200 or 404."""
         known = {name_of(key.name) for key in self._logs}
         note = self._record.read(origin_hash) if origin_hash in known else None
         if note is None:
-            return Answer(status=404, body="no checkpoint of this log was cosigned here\n")
-        return Answer(status=200, body=note.decode())
+            return WitnessResponse(status=404, body="no checkpoint of this log was cosigned here\n")
+        return WitnessResponse(status=200, body=note.decode())
 
-    def _advance(self, request: AddCheckpoint, checkpoint: Checkpoint, signed: tuple[Signed, ...]) -> Answer:
+    def _advance(
+        self, request: AddCheckpoint, checkpoint: Checkpoint, signed: tuple[Signed, ...]
+    ) -> WitnessResponse:
         last = self.last(checkpoint.origin)
         size = 0 if last is None else last.size
         if request.old_size != size:
-            return Answer(status=409, body=f"{size}\n", content_type=SIZE_TYPE)
+            return WitnessResponse(status=409, body=f"{size}\n", content_type=SIZE_TYPE)
         if last is not None and last.size == checkpoint.size and last.root != checkpoint.root:
             # Both are signed by the log: whoever sees them sees that it has forked.
             self._record.keep_fork(checkpoint.origin, f"{last.note}\n{checkpoint.note}".encode())
@@ -111,11 +113,13 @@ class Witness:
         try:
             verify_consistency(size, checkpoint.size, request.proof, old_root, checkpoint.root)
         except ProofError as error:
-            return Answer(status=422, body=f"{error}\n")
+            return WitnessResponse(status=422, body=f"{error}\n")
         line = signature_line(checkpoint.note.text, self._key, time=self._now())
         lines = (*(one.line for one in signed), line)
-        self._record.replace(checkpoint.origin, str(Note(text=checkpoint.note.text, lines=lines)).encode())
-        return Answer(status=200, body=str(line))
+        self._record.replace(
+            checkpoint.origin, str(SignedNote(text=checkpoint.note.text, lines=lines)).encode()
+        )
+        return WitnessResponse(status=200, body=str(line))
 
     def _keys_of(self, origin: str) -> tuple[VerifierKey, ...]:
         return tuple(key for key in self._logs if key.name == origin)

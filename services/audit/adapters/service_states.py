@@ -28,8 +28,8 @@ from sqlalchemy.sql.selectable import TableClause
 from runtime.storage.columns import Instant
 from services.audit.adapters.tables import ENTRIES, OPENINGS
 from services.audit.domain.reconciliation import (
-    Custody,
-    LogEntry,
+    HeldCase,
+    LoggedFact,
     LoggedRevision,
     ReferralState,
     Revision,
@@ -119,7 +119,7 @@ class ServiceStates:
         }
         cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", ids)}
         custodies = {
-            row.referral_id: Custody(
+            row.referral_id: HeldCase(
                 state=row.state, has_case=row.referral_id in cases, changed_at=row.changed_at
             )
             for row in self._rows("vault", _CUSTODIES, "referral_id", ids)
@@ -211,20 +211,20 @@ class ServiceStates:
         with self._engines[service].connect() as connection:
             return connection.execute(select(where).where(where.c[key].in_(ids))).all()
 
-    def _entries(self, ids: Sequence[str]) -> dict[str, list[LogEntry]]:
+    def _entries(self, ids: Sequence[str]) -> dict[str, list[LoggedFact]]:
         with self._engines["audit"].connect() as connection:
-            found: dict[str, list[LogEntry]] = defaultdict(list)
+            found: dict[str, list[LoggedFact]] = defaultdict(list)
             for referral_id, entry in _read_entries(connection, ids):
                 found[referral_id].append(entry)
             return found
 
 
-def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str, LogEntry]]:
+def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str, LoggedFact]]:
     wanted = select(ENTRIES).where(ENTRIES.c.referral_id.in_(ids)).order_by(ENTRIES.c.leaf_index)
     return [
         (
             row.referral_id,
-            LogEntry(
+            LoggedFact(
                 index=row.leaf_index,
                 fact=_fact(row.type),
                 message_id=row.message_id,

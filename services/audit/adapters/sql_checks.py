@@ -12,7 +12,7 @@ from services.audit.adapters.tables import CHECKS
 from services.audit.domain.chronology import Chronology
 from services.audit.domain.merkle import Frontier
 from services.audit.domain.prefix import Prefix
-from services.audit.ports import Remembered
+from services.audit.ports import VerifiedPrefix
 
 _CHECKED: Final = "checked"
 _ROUND: Final = "round"
@@ -26,15 +26,15 @@ _EXTEND = update(CHECKS).where(CHECKS.c.name == _CHECKED)
 class SqlCheckRecord:
     """`ports.CheckRecord` over the tables of `adapters.tables`."""
 
-    def checked(self, transaction: Connection) -> Remembered | None:
+    def checked(self, transaction: Connection) -> VerifiedPrefix | None:
         """See `ports.CheckRecord`."""
         return _read(transaction, _CHECKED)
 
-    def keep_checked(self, transaction: Connection, remembered: Remembered) -> None:
+    def keep_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
         """See `ports.CheckRecord`."""
         _keep(transaction, _CHECKED, remembered)
 
-    def extend_checked(self, transaction: Connection, remembered: Remembered) -> None:
+    def extend_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
         """See `ports.CheckRecord`."""
         transaction.execute(_EXTEND, _columns(remembered))
 
@@ -42,11 +42,11 @@ class SqlCheckRecord:
         """See `ports.CheckRecord`."""
         transaction.execute(_FORGET, {"which": _CHECKED})
 
-    def round(self, transaction: Connection) -> Remembered | None:
+    def round(self, transaction: Connection) -> VerifiedPrefix | None:
         """See `ports.CheckRecord`."""
         return _read(transaction, _ROUND)
 
-    def keep_round(self, transaction: Connection, remembered: Remembered) -> None:
+    def keep_round(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
         """See `ports.CheckRecord`."""
         _keep(transaction, _ROUND, remembered)
 
@@ -55,7 +55,7 @@ class SqlCheckRecord:
         transaction.execute(_FORGET, {"which": _ROUND})
 
 
-def _read(transaction: Connection, name: str) -> Remembered | None:
+def _read(transaction: Connection, name: str) -> VerifiedPrefix | None:
     try:
         row = transaction.execute(_READ, {"name": name}).one_or_none()
         if row is None:
@@ -64,10 +64,10 @@ def _read(transaction: Connection, name: str) -> Remembered | None:
         prefix = Prefix(frontier=Frontier.from_bytes(row.frontier), chronology=chronology)
     except (TypeError, OverflowError) as error:
         raise ValueError("no value that was ever stored") from error
-    return Remembered(prefix=prefix, time=row.time)
+    return VerifiedPrefix(prefix=prefix, time=row.time)
 
 
-def _keep(transaction: Connection, name: str, remembered: Remembered) -> None:
+def _keep(transaction: Connection, name: str, remembered: VerifiedPrefix) -> None:
     dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
     columns = _columns(remembered)
     # Another process may be keeping the same just now.
@@ -75,7 +75,7 @@ def _keep(transaction: Connection, name: str, remembered: Remembered) -> None:
     transaction.execute(kept.on_conflict_do_update(index_elements=[CHECKS.c.name], set_=columns))
 
 
-def _columns(remembered: Remembered) -> dict[str, Any]:
+def _columns(remembered: VerifiedPrefix) -> dict[str, Any]:
     prefix = remembered.prefix
     return {
         "frontier": prefix.frontier.to_bytes(),

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
 from runtime.storage.columns import microseconds
-from runtime.storage.statement import Statement
+from runtime.storage.sql_statement import SqlStatement
 from services.audit.adapters.sql_search import page_of
 from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS
 from services.audit.domain.chronology import Chronology
@@ -25,15 +25,15 @@ _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 # What an append runs for every entry.
-_KNOWN = Statement("SELECT message_id FROM entries WHERE message_id = ANY (?)")
-_ADD_ENTRY = Statement(
+_KNOWN = SqlStatement("SELECT message_id FROM entries WHERE message_id = ANY (?)")
+_ADD_ENTRY = SqlStatement(
     "INSERT INTO entries (leaf_index, leaf, message_id, type, time, latest, referral_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_ADD_OPENING = Statement("INSERT INTO openings (leaf_index, salt, data) VALUES (?, ?, ?)")
-_ADD_ORGANIZATION = Statement("INSERT INTO organizations (organization, leaf_index) VALUES (?, ?)")
-_ADD_FACET = Statement("INSERT INTO facets (facet, value, leaf_index) VALUES (?, ?, ?)")
-_ADD_NODES = Statement("INSERT INTO nodes (level, first, hashes) VALUES (?, ?, ?)")
+_ADD_OPENING = SqlStatement("INSERT INTO openings (leaf_index, salt, data) VALUES (?, ?, ?)")
+_ADD_ORGANIZATION = SqlStatement("INSERT INTO organizations (organization, leaf_index) VALUES (?, ?)")
+_ADD_FACET = SqlStatement("INSERT INTO facets (facet, value, leaf_index) VALUES (?, ?, ?)")
+_ADD_NODES = SqlStatement("INSERT INTO nodes (level, first, hashes) VALUES (?, ?, ?)")
 
 # Built once: building a statement costs more than SQLite takes to run it.
 _READ_HEAD = select(HEAD).where(HEAD.c.number == _THE_HEAD)
@@ -101,7 +101,7 @@ class SqlLog:
             signed_at=row.signed_at,
         )
 
-    def found(self, transaction: Connection, head: Head) -> None:
+    def initialize(self, transaction: Connection, head: Head) -> None:
         """See `ports.Log`."""
         dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
         row = {"number": _THE_HEAD, **_head_columns(head)}

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from contracts.errors import Defect
 from services.audit.adapters.tables import PUBLICATION, WITNESSES
 from services.audit.domain.note import Signature
-from services.audit.ports import WitnessWord
+from services.audit.ports import Cosignature
 
 _THE_NOTE = 1
 _NOTED = select(PUBLICATION.c.size).where(PUBLICATION.c.number == _THE_NOTE)
@@ -39,10 +39,10 @@ class SqlPublicationRecord:
         """See `ports.PublicationRecord`."""
         return transaction.execute(_NOTE, {"from_size": from_size, "size": size}).rowcount == 1
 
-    def words(self, transaction: Connection) -> list[WitnessWord]:
+    def words(self, transaction: Connection) -> list[Cosignature]:
         """See `ports.PublicationRecord`."""
         return [
-            WitnessWord(
+            Cosignature(
                 witness=row.name,
                 size=row.size,
                 signature=Signature(name=row.name, key_id=row.key_id, signature=row.signature),
@@ -51,7 +51,7 @@ class SqlPublicationRecord:
             for row in transaction.execute(select(WITNESSES).order_by(WITNESSES.c.name))
         ]
 
-    def keep(self, transaction: Connection, words: Sequence[WitnessWord]) -> None:
+    def keep(self, transaction: Connection, words: Sequence[Cosignature]) -> None:
         """See `ports.PublicationRecord`."""
         if not words:
             return

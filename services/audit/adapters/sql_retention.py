@@ -18,12 +18,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runtime.storage.statement import Statement
+from runtime.storage.sql_statement import SqlStatement
 from services.audit.adapters.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
 from services.audit.domain.retention import KEPT_TYPES, Closing
 
 # Unconditional, so that it takes the rows' locks: see `due`.
-_TOUCH = Statement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")
+_TOUCH = SqlStatement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")
 _REVOKE = update(CLOSURES).where(CLOSURES.c.referral_id == bindparam("revoked_id")).values(revoked=True)
 _CONTENT = select(ENTRIES.c.leaf_index).where(
     ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, func, select
 
 from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS
 from services.audit.domain.facets import RECORD
-from services.audit.domain.statistics_counts import ERASED, NOBODY, OPEN, SITUATION, UNKNOWN, Referral
+from services.audit.domain.statistics_counts import ERASED, NOBODY, OPEN, SITUATION, UNKNOWN, CountedReferral
 from services.audit.ports import StoredLeaf
 
 _ACCEPTED: Final = "kopuro.offer.accepted.v1"
@@ -58,7 +58,9 @@ _LATEST_RECORDS = (
 class SqlReferrals:
     """`ports.ReferralReader` over the tables of the log."""
 
-    def of(self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int) -> list[Referral]:
+    def of(
+        self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int
+    ) -> list[CountedReferral]:
         """See `ports.ReferralReader`."""
         indices = [leaf.index for leaf in submitted]
         stated = {row.leaf_index: row.data for row in transaction.execute(_STATEMENTS, {"indices": indices})}
@@ -84,14 +86,14 @@ class SqlReferrals:
 
 def _referral(
     leaf: StoredLeaf, stated: Mapping[str, Any] | None, later: Sequence[Any], kinds: Mapping[str, str]
-) -> Referral:
+) -> CountedReferral:
     assert leaf.referral_id is not None
     answers = [row.time for row in later if row.type in _ANSWERED]
     told = (leaf.index, *(row.leaf_index for row in later))
     if stated is None:
         erased = dict.fromkeys(SITUATION, (ERASED,))
         answered = _since(leaf.time, answers)
-        return Referral(
+        return CountedReferral(
             referral_id=leaf.referral_id,
             situation=erased,
             outcome=ERASED,
@@ -100,7 +102,7 @@ def _referral(
             entries=told,
         )
     acceptor = _acceptor(later)
-    return Referral(
+    return CountedReferral(
         referral_id=leaf.referral_id,
         situation={name: _values(stated.get("facts"), name) for name in SITUATION},
         outcome=_outcome(later),

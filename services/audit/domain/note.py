@@ -93,7 +93,7 @@ class Signature:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class SignedNote:
     """An opened note: a text that at least one known key vouches for.
 
     text: ends in a newline; signatures: every line, in order, those of unknown keys too;
@@ -136,7 +136,7 @@ def with_signatures(note: bytes, signatures: Iterable[Signature]) -> bytes:
     return (text + "\n" + "".join(map(_signature_line, lines.values()))).encode()
 
 
-def open_note(note: bytes, verifiers: Iterable[Verifier]) -> Note:
+def open_note(note: bytes, verifiers: Iterable[Verifier]) -> SignedNote:
     """The note, once its signatures by these verifiers have been checked.
 
     Raises MalformedNote; UntrustedNote when none of the verifiers signed it, or when a line has a
@@ -159,7 +159,7 @@ def open_note(note: bytes, verifiers: Iterable[Verifier]) -> Note:
         verified.setdefault(key, signature)
     if not verified:
         raise UntrustedNote("no known key has signed this note")
-    return Note(text=text, signatures=signatures, verified=tuple(verified.values()))
+    return SignedNote(text=text, signatures=signatures, verified=tuple(verified.values()))
 
 
 def key_id(name: str, signature_type: int, public_key: bytes) -> bytes:

@@ -30,7 +30,7 @@ class _Naming(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LogEntry:
+class LoggedFact:
     """An entry of the log. fact: its type without `kopuro.` and the version."""
 
     index: int
@@ -51,7 +51,7 @@ class RoutedReferral:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Custody:
+class HeldCase:
     """What the vault holds. has_case: whether the sealed case is still there."""
 
     state: str
@@ -67,10 +67,10 @@ class ReferralState:
     """
 
     referral_id: str
-    entries: Sequence[LogEntry] = ()
+    entries: Sequence[LoggedFact] = ()
     submitted_at: dt.datetime | None = None
     routed: RoutedReferral | None = None
-    custody: Custody | None = None
+    custody: HeldCase | None = None
 
     def moved_at(self) -> dt.datetime | None:
         """When anything last happened to it."""

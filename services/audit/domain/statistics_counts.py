@@ -50,7 +50,7 @@ _MORE_CLASSES: Final = {"outcome": ("withdrawn", "failed", OPEN), "organization_
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Referral:
+class CountedReferral:
     """One referral. situation: values by dimension, several needs; entries: the log's, that all this is from.
 
     outcome: a code, `withdrawn`, `failed` or `open`; organization_kind: the acceptor's. answered: from the
@@ -104,7 +104,7 @@ class Statistics:
 
 
 def statistics_of(
-    referrals: Iterable[Referral],
+    referrals: Iterable[CountedReferral],
     by: Sequence[str],
     *,
     exact: bool = False,
@@ -197,7 +197,7 @@ def combined_of(statistics: Statistics) -> dict[str, list[str]]:
     return combined
 
 
-def matches(referral: Referral, values: Mapping[str, str]) -> bool:
+def matches(referral: CountedReferral, values: Mapping[str, str]) -> bool:
     """Whether the referral counts in the figure with these values."""
     return all(value in referral.values(dimension) for dimension, value in values.items())
 

@@ -26,7 +26,7 @@ from services.audit.domain.merkle import prove_consistency
 from services.audit.domain.note import NoteError, Signature, open_note
 from services.audit.domain.witness_policy import STALE_AFTER, Witness, WitnessPolicy
 from services.audit.handlers.published_log import Published, PublishedLog
-from services.audit.ports import PublicationRecord, Witnesses, WitnessUnreachable, WitnessWord
+from services.audit.ports import Cosignature, PublicationRecord, Witnesses, WitnessUnreachable
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ class WitnessFigures(Protocol):
 class _Question:
     """A witness being asked, in a thread of its own. answer: None until it is there."""
 
-    def __init__(self, ask: Callable[[], WitnessWord]) -> None:
-        self.answer: WitnessWord | Exception | None = None
+    def __init__(self, ask: Callable[[], Cosignature]) -> None:
+        self.answer: Cosignature | Exception | None = None
         self.answered = threading.Event()
         self._ask = ask
         threading.Thread(target=self._run, name="witness", daemon=True).start()
@@ -81,7 +81,7 @@ class _Standing:
 
     witness: Witness
     since: float
-    word: WitnessWord | None = None
+    word: Cosignature | None = None
     not_before: float = 0.0
     pause: float = _FIRST_PAUSE
     question: _Question | None = None
@@ -99,7 +99,7 @@ class _Standing:
     def is_stale(self, now: float) -> bool:
         return self.age(now) > STALE_AFTER
 
-    def hear(self, word: WitnessWord, now: float, wall: dt.datetime) -> None:
+    def hear(self, word: Cosignature, now: float, wall: dt.datetime) -> None:
         ahead = word.time - wall
         self.ahead = ahead if abs(ahead) > CLOCKS_AGREE_WITHIN else dt.timedelta()
         self.word, self.since, self.trouble = word, now, None
@@ -198,9 +198,9 @@ class Cosigner:
         for question in questions:
             question.answered.wait(max(0.0, deadline - time.monotonic()))
 
-    def _collect(self) -> tuple[list[WitnessWord], Exception | None]:
+    def _collect(self) -> tuple[list[Cosignature], Exception | None]:
         """The words that have come, in this round or late in an earlier one, and a trouble of our own."""
-        fresh: list[WitnessWord] = []
+        fresh: list[Cosignature] = []
         trouble: Exception | None = None
         now, wall = self._monotonic(), self._clock.now()
         for standing in self._standings:
@@ -211,7 +211,7 @@ class Cosigner:
                     standing.trouble = "it has not answered yet"
                 continue
             answer, standing.question = standing.question.answer, None
-            if isinstance(answer, WitnessWord):
+            if isinstance(answer, Cosignature):
                 standing.hear(answer, now, wall)
                 fresh.append(answer)
             elif isinstance(answer, WitnessUnreachable | WitnessRefused):
@@ -222,7 +222,7 @@ class Cosigner:
                 trouble = answer
         return fresh, trouble
 
-    def _ask(self, witness: Witness, last: WitnessWord | None, target: Published) -> WitnessWord:
+    def _ask(self, witness: Witness, last: Cosignature | None, target: Published) -> Cosignature:
         old_size = 0 if last is None else last.size
         status, answer = self._submit(witness, old_size, target)
         if status == 409:
@@ -239,7 +239,7 @@ class Cosigner:
             time = cosigned_at(signature)
         except ValueError as error:
             raise WitnessRefused(str(error)) from None
-        return WitnessWord(witness=witness.name, size=target.size, signature=signature, time=time)
+        return Cosignature(witness=witness.name, size=target.size, signature=signature, time=time)
 
     def _submit(self, witness: Witness, old_size: int, target: Published) -> tuple[int, bytes]:
         if old_size > target.size:

@@ -13,7 +13,7 @@ from services.audit.handlers.history import Position
 from services.audit.handlers.looking import look
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import Published
-from services.audit.handlers.record import Record
+from services.audit.handlers.record import AccessRecorder
 from services.audit.ports import Log, OpenedLeaf
 
 # Some ten milliseconds, during which nothing else runs on SQLite.
@@ -34,7 +34,7 @@ class ExportPage:
 class Export:
     """What is not published yet is not exported: every entry lies under the checkpoint of the first page."""
 
-    def __init__(self, *, database: Database, log: Log, proofs: Proofs, record: Record) -> None:
+    def __init__(self, *, database: Database, log: Log, proofs: Proofs, record: AccessRecorder) -> None:
         self._database = database
         self._log = log
         self._proofs = proofs

@@ -19,7 +19,7 @@ from services.audit.domain.party_view import LoggedStep, readable_by
 from services.audit.domain.search import Search
 from services.audit.handlers.looking import look
 from services.audit.handlers.published_log import Published, PublishedLog
-from services.audit.handlers.record import Record
+from services.audit.handlers.record import AccessRecorder
 from services.audit.ports import Log, OpenedLeaf, StoredLeaf
 
 # A referral has some tens of entries; each look at it adds one.
@@ -39,7 +39,7 @@ class Position:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class HistoryPage:
     """leaves: by index. following: where the next page begins, None after the last. head: the present one."""
 
     leaves: tuple[StoredLeaf, ...]
@@ -74,7 +74,7 @@ class History:
         database: Database,
         log: Log,
         published: PublishedLog,
-        record: Record,
+        record: AccessRecorder,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -83,7 +83,7 @@ class History:
         self._record = record
         self._clock = clock
 
-    def page(self, reader: str, search: Search, position: Position | None, limit: int) -> Page:
+    def page(self, reader: str, search: Search, position: Position | None, limit: int) -> HistoryPage:
         """Up to `limit` entries that match, oldest first. reader: the id of who asks.
 
         Fewer where little matches: what follows says whether there is more to look through.
@@ -96,7 +96,7 @@ class History:
         leaves, beyond = look(self._database, self._log, search, start=start, stop=stop, limit=limit)
         following = None if beyond is None else Position(start=beyond, size=stop)
         self.record(reader, search.referral_id, search.as_asked(), len(leaves))
-        return Page(leaves=tuple(leaves), following=following, head=head)
+        return HistoryPage(leaves=tuple(leaves), following=following, head=head)
 
     def entry(self, reader: str, index: int) -> StoredLeaf:
         """One entry. Raises Refused `not-found`."""

@@ -33,7 +33,7 @@ from services.audit.domain.merkle import root_at
 from services.audit.domain.prefix import Prefix
 from services.audit.handlers.log_walk import IMPOSSIBLE, LogDamaged, compare_nodes, reading, walk
 from services.audit.handlers.self_check import check_signature
-from services.audit.ports import CheckRecord, Log, Remembered
+from services.audit.ports import CheckRecord, Log, VerifiedPrefix
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Inspector:
         self._works = works
         self._clock = clock
         self._is_at_work = False
-        self._checked = Remembered(prefix=Prefix(), time=clock.now())
+        self._checked = VerifiedPrefix(prefix=Prefix(), time=clock.now())
         self._round: _Round | None = None
         self._last_begun = self._checked.time
         self._damage: str | None = None
@@ -104,7 +104,7 @@ class Inspector:
 
     def begin(self, head: Head) -> None:
         """After the check at the start, whose head this is."""
-        self._checked = Remembered(prefix=Prefix.of(head), time=self._clock.now())
+        self._checked = VerifiedPrefix(prefix=Prefix.of(head), time=self._clock.now())
 
     def turn(self) -> None:
         """Reads one piece, if it is time for one. Raises Unavailable."""
@@ -142,7 +142,7 @@ class Inspector:
             self._last_begun = begun
             self._round = _Round(reached=reached, target=self._checked.prefix, begun=begun, kept=reached.size)
 
-    def _broken_off(self, transaction: Connection) -> Remembered | None:
+    def _broken_off(self, transaction: Connection) -> VerifiedPrefix | None:
         """The round to go on with, if there is one that can be of this log."""
         found = _readable(self._record.round, transaction)
         if found is None or found.prefix.size > self._checked.prefix.size:
@@ -172,7 +172,7 @@ class Inspector:
             for prefix in (before, Prefix.of(head)):
                 if root_at(prefix.size, nodes) != prefix.frontier.root():
                     raise LogDamaged("The log has not grown out of what it was.")
-        self._checked = Remembered(prefix=Prefix.of(head), time=self._checked.time)
+        self._checked = VerifiedPrefix(prefix=Prefix.of(head), time=self._checked.time)
         with self._database.write(durable=False) as transaction:
             self._record.extend_checked(transaction, self._checked)
 
@@ -195,7 +195,7 @@ class Inspector:
         if reached.size - kept >= PROGRESS_KEPT_EVERY:
             kept = reached.size
             with self._database.write(durable=False) as transaction:
-                self._record.keep_round(transaction, Remembered(prefix=reached, time=under_way.begun))
+                self._record.keep_round(transaction, VerifiedPrefix(prefix=reached, time=under_way.begun))
         self._round = _Round(reached=reached, target=under_way.target, begun=under_way.begun, kept=kept)
 
     def _read_piece(self, under_way: _Round) -> Prefix:
@@ -214,7 +214,7 @@ class Inspector:
             _log.info("the log is whole again")
             self._damage = None
         self._follow(at_least=1)
-        self._checked = Remembered(prefix=self._checked.prefix, time=under_way.begun)
+        self._checked = VerifiedPrefix(prefix=self._checked.prefix, time=under_way.begun)
         with self._database.write(durable=False) as transaction:
             self._record.forget_round(transaction)
             self._record.keep_checked(transaction, self._checked)
@@ -229,7 +229,9 @@ class Inspector:
         self._round = None
 
 
-def _readable(read: Callable[[Connection], Remembered | None], transaction: Connection) -> Remembered | None:
+def _readable(
+    read: Callable[[Connection], VerifiedPrefix | None], transaction: Connection
+) -> VerifiedPrefix | None:
     try:
         return read(transaction)
     except ValueError:

@@ -24,7 +24,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.audit.domain.head import Head
@@ -37,13 +37,13 @@ TILES_AT_A_TIME: Final = 16
 ENTRIES_NOTED_AT_A_TIME: Final = 2_000
 
 
-class Right(Protocol):
-    """The right to publish, which one process has at a time. `runtime.storage.exclusive`."""
+class Lease(Protocol):
+    """The right to publish, which one process has at a time. `runtime.storage.exclusive_lock`."""
 
     def held(self) -> bool: ...
 
 
-class Sequel(Protocol):
+class AfterPublish(Protocol):
     """What follows from the publication of the entries `[start, stop)`: messages."""
 
     def __call__(
@@ -51,7 +51,7 @@ class Sequel(Protocol):
     ) -> Sequence[Outgoing]: ...
 
 
-class Publisher:
+class LogPublisher:
     """`turn` is called again and again, never twice at a time."""
 
     def __init__(
@@ -62,9 +62,9 @@ class Publisher:
         record: PublicationRecord,
         publication: LogPublication,
         published: PublishedLog,
-        right: Right,
+        right: Lease,
         outbox: Outbox,
-        sequel: Sequel,
+        sequel: AfterPublish,
         after_commit: Callable[[], None],
     ) -> None:
         """after_commit: wakes the relay."""

@@ -18,7 +18,7 @@ from contracts.facts.recorded import MOST_RECEIPTS
 from contracts.topology import DIRECT
 from runtime.clock import Clock
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import outgoing
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
 from services.audit.domain.merkle import Proof, prove_inclusions
 from services.audit.handlers.published_log import Published, PublishedLog

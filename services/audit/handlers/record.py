@@ -8,11 +8,11 @@ from contracts.envelope import Event
 from contracts.facts import Fact
 from runtime.clock import Clock
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 
 
-class Record:
+class AccessRecorder:
     """source: the CloudEvents source of this service. after_commit: wakes the relay."""
 
     def __init__(

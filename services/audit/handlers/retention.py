@@ -61,5 +61,5 @@ class Retention:
         if erased:
             _log.info("content erased", extra={"count": erased})
         if self._remembered:
-            self._remembered = not self._database.forget_old_pages()
+            self._remembered = not self._database.checkpoint_wal()
         return erased

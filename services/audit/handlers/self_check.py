@@ -27,7 +27,7 @@ from services.audit.domain.note import NoteError
 from services.audit.domain.prefix import Prefix
 from services.audit.domain.search import Search
 from services.audit.handlers.log_walk import IMPOSSIBLE, LogDamaged, reading, walk
-from services.audit.ports import CheckRecord, Log, Remembered
+from services.audit.ports import CheckRecord, Log, VerifiedPrefix
 
 __all__ = ["LogDamaged", "SelfCheck", "check_signature"]
 
@@ -59,7 +59,7 @@ class SelfCheck:
         """
         with self._database.write() as transaction:
             if self._log.head(transaction) is None:
-                self._log.found(transaction, self._key.sign(Frontier(), Chronology(), self._clock.now()))
+                self._log.initialize(transaction, self._key.sign(Frontier(), Chronology(), self._clock.now()))
         with self._database.read() as transaction:
             head = self._log.head(transaction)
         assert head is not None
@@ -67,13 +67,13 @@ class SelfCheck:
         remembered = self._remembered(head)
         if remembered is None or not self._continues(remembered, head):
             self._read_whole(head)
-            remembered = Remembered(prefix=Prefix(), time=self._clock.now())
+            remembered = VerifiedPrefix(prefix=Prefix(), time=self._clock.now())
         with self._database.read() as transaction:
             self._check_nothing_follows(transaction)
-        self._remember(Remembered(prefix=Prefix.of(head), time=remembered.time))
+        self._remember(VerifiedPrefix(prefix=Prefix.of(head), time=remembered.time))
         return head
 
-    def _remembered(self, head: Head) -> Remembered | None:
+    def _remembered(self, head: Head) -> VerifiedPrefix | None:
         """What need not be read again; None when everything must be."""
         if self._record is None or head.size <= READ_WHOLE:
             return None
@@ -84,7 +84,7 @@ class SelfCheck:
             _disbelieve(str(error))
             return None
 
-    def _possible(self, transaction: Connection, record: CheckRecord) -> Remembered | None:
+    def _possible(self, transaction: Connection, record: CheckRecord) -> VerifiedPrefix | None:
         """What is remembered. Raises ValueError when a look at its end shows that it cannot be so."""
         remembered = record.checked(transaction)
         if remembered is None:
@@ -95,7 +95,7 @@ class SelfCheck:
             raise ValueError("its last entry is not there")
         return remembered
 
-    def _continues(self, remembered: Remembered, head: Head) -> bool:
+    def _continues(self, remembered: VerifiedPrefix, head: Head) -> bool:
         """Whether the entries that are new make of the remembered ones what was signed for."""
         try:
             reached = self._read(remembered.prefix, head.size)
@@ -121,7 +121,7 @@ class SelfCheck:
                 prefix, _ = walk(self._log, transaction, prefix, stop)
         return prefix
 
-    def _remember(self, remembered: Remembered) -> None:
+    def _remember(self, remembered: VerifiedPrefix) -> None:
         if self._record is not None:
             with self._database.write() as transaction:
                 self._record.keep_checked(transaction, remembered)

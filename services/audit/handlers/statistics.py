@@ -11,7 +11,7 @@ from typing import Final
 from contracts.errors import Defect, Refused
 from runtime.storage.database import Database
 from services.audit.domain.search import Search
-from services.audit.domain.statistics_counts import Referral, Statistics, matches, statistics_of
+from services.audit.domain.statistics_counts import CountedReferral, Statistics, matches, statistics_of
 from services.audit.handlers.history import History
 from services.audit.ports import Log, ReferralReader
 
@@ -54,9 +54,9 @@ class StatisticsHandler:
 
     def entries(
         self, reader: str, values: Mapping[str, str], span: Search, *, start: int, limit: int
-    ) -> tuple[list[Referral], int | None]:
+    ) -> tuple[list[CountedReferral], int | None]:
         """Up to `limit` referrals that a figure counts, from entry `start` on, and where the next begin."""
-        found: list[Referral] = []
+        found: list[CountedReferral] = []
         following = None
         for step in self._read(span, self._size(), start):
             found += [referral for referral in step if matches(referral, values)]
@@ -68,7 +68,7 @@ class StatisticsHandler:
         )
         return found[:limit], following
 
-    def _read(self, span: Search, size: int, start: int = 0) -> Iterator[list[Referral]]:
+    def _read(self, span: Search, size: int, start: int = 0) -> Iterator[list[CountedReferral]]:
         search = Search(type=SUBMITTED, since=span.since, until=span.until)
         count = 0
         while True:

@@ -12,44 +12,44 @@ from typing import Final
 from sqlalchemy import Connection, delete, func, select
 
 from runtime.storage.columns import microseconds
-from runtime.storage.statement import Statement
+from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import MESSAGES
-from services.delivery.domain.delivery import State
-from services.delivery.ports import Arrival, Entry, Waiting
+from services.delivery.domain.delivery import DeliveryState
+from services.delivery.ports import Arrival, MailboxEntry, Waiting
 
 # Any number that nothing else in this database uses for an advisory lock.
 _APPENDING: Final = 7_203_115
 
-_SERIALISE = Statement("SELECT pg_advisory_xact_lock(?)")
+_SERIALISE = SqlStatement("SELECT pg_advisory_xact_lock(?)")
 
-_APPEND = Statement(
+_APPEND = SqlStatement(
     "INSERT INTO mailbox_messages"
     " (organization, message_id, type, referral_id, correlation_id, body, state, queued_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
-_WAITING = Statement(
+_WAITING = SqlStatement(
     "SELECT sequence, type, state, body FROM mailbox_messages"
     " WHERE organization = ? AND acknowledged_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 
 # In one order everywhere: two transactions that meet at some rows wait, and never for each other.
-_TAKE = Statement(
+_TAKE = SqlStatement(
     "SELECT sequence, organization, message_id, type, referral_id, correlation_id, state"
     " FROM mailbox_messages"
     " WHERE sequence = ANY (?) OR (message_id = ANY (?) AND organization = ANY (?)) ORDER BY sequence",
     postgresql="FOR UPDATE",
 )
 
-_DELIVERED = Statement(
+_DELIVERED = SqlStatement(
     "UPDATE mailbox_messages SET state = ?, delivered_at = ? WHERE sequence = ANY (?)",
 )
 
-_ACKNOWLEDGED = Statement(
+_ACKNOWLEDGED = SqlStatement(
     "UPDATE mailbox_messages SET state = ?, acknowledged_at = ? WHERE sequence = ANY (?)",
 )
 
-_NEWER = Statement(
+_NEWER = SqlStatement(
     "SELECT organization, max(sequence) FROM mailbox_messages WHERE sequence > ? GROUP BY organization"
 )
 
@@ -75,7 +75,7 @@ class SqlMailboxes:
                     arrival.referral_id,
                     arrival.correlation_id,
                     arrival.body,
-                    State.queued.value,
+                    DeliveryState.queued.value,
                     queued_at,
                 )
                 for arrival in arrivals
@@ -100,7 +100,9 @@ class SqlMailboxes:
                 if len(found) == limit or (found and left < 0):
                     return found, True
                 found.append(
-                    Waiting(sequence=sequence, type=message_type, state=State(state), body=bytes(body))
+                    Waiting(
+                        sequence=sequence, type=message_type, state=DeliveryState(state), body=bytes(body)
+                    )
                 )
         return found, False
 
@@ -111,17 +113,17 @@ class SqlMailboxes:
         sequences: Collection[int],
         organizations: Collection[str],
         message_ids: Collection[str],
-    ) -> list[Entry]:
+    ) -> list[MailboxEntry]:
         """See `ports.Mailboxes`."""
         return [
-            Entry(
+            MailboxEntry(
                 sequence=sequence,
                 organization=organization,
                 message_id=message_id,
                 type=message_type,
                 referral_id=referral_id,
                 correlation_id=correlation_id,
-                state=State(state),
+                state=DeliveryState(state),
             )
             for (
                 sequence,
@@ -135,10 +137,10 @@ class SqlMailboxes:
         ]
 
     def put(
-        self, transaction: Connection, state: State, sequences: Collection[int], now: dt.datetime
+        self, transaction: Connection, state: DeliveryState, sequences: Collection[int], now: dt.datetime
     ) -> None:
         """See `ports.Mailboxes`."""
-        write = {State.delivered: _DELIVERED, State.acknowledged: _ACKNOWLEDGED}[state]
+        write = {DeliveryState.delivered: _DELIVERED, DeliveryState.acknowledged: _ACKNOWLEDGED}[state]
         if sequences:
             write.run(transaction, state.value, microseconds(now), list(sequences))
 

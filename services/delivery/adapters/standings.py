@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import read
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 
 
 class StandingsInMemory:
@@ -24,7 +24,7 @@ class StandingsInMemory:
         """
         return organization in self._barred
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Takes over records that are new or have changed."""
         for record in records:
             if record.type != OrganizationChanged.type:

@@ -9,13 +9,13 @@ from contracts.errors import Refused
 from contracts.facts import CaseReleased, OfferOpened
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     queued = "queued"
     delivered = "delivered"  # handed out at least once, and handed out again until acknowledged
     acknowledged = "acknowledged"
 
 
-class Step(StrEnum):
+class DeliveryEvent(StrEnum):
     hand_out = "hand_out"
     acknowledge = "acknowledge"
 
@@ -27,44 +27,44 @@ RECORDED = frozenset({OfferOpened.type, CaseReleased.type})
 
 # What is recorded. Both steps are repeatable: an answer may be lost on its way, and then the organisation
 # asks again.
-TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
-    State.queued: {
-        Step.hand_out: State.delivered,
+TRANSITIONS: Mapping[DeliveryState, Mapping[DeliveryEvent, DeliveryState]] = {
+    DeliveryState.queued: {
+        DeliveryEvent.hand_out: DeliveryState.delivered,
     },
-    State.delivered: {
-        Step.hand_out: State.delivered,
-        Step.acknowledge: State.acknowledged,
+    DeliveryState.delivered: {
+        DeliveryEvent.hand_out: DeliveryState.delivered,
+        DeliveryEvent.acknowledge: DeliveryState.acknowledged,
     },
     # Handed out: by a poll that read the mailbox just before the acknowledgement.
-    State.acknowledged: {
-        Step.hand_out: State.acknowledged,
-        Step.acknowledge: State.acknowledged,
+    DeliveryState.acknowledged: {
+        DeliveryEvent.hand_out: DeliveryState.acknowledged,
+        DeliveryEvent.acknowledge: DeliveryState.acknowledged,
     },
 }
 
 # All other notices. That one was handed out is not written down, so that a poll which finds only such
 # notices writes nothing; and so nobody can be refused for acknowledging it too early. `delivered` is what
 # an earlier version wrote down of them.
-NOTICE_TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
+NOTICE_TRANSITIONS: Mapping[DeliveryState, Mapping[DeliveryEvent, DeliveryState]] = {
     **TRANSITIONS,
-    State.queued: {
-        Step.hand_out: State.queued,
-        Step.acknowledge: State.acknowledged,
+    DeliveryState.queued: {
+        DeliveryEvent.hand_out: DeliveryState.queued,
+        DeliveryEvent.acknowledge: DeliveryState.acknowledged,
     },
 }
 
 
-class IllegalStep(Refused):
+class IllegalDeliveryTransition(Refused):
     """The step has no place in this state. Nothing has changed."""
 
-    def __init__(self, state: State, taken: Step) -> None:
+    def __init__(self, state: DeliveryState, taken: DeliveryEvent) -> None:
         super().__init__("conflict", f"A message that is {state} takes no {taken}.")
 
 
-def step(message_type: str, state: State, taken: Step) -> State:
-    """The state of a message of this type after a step. Raises IllegalStep."""
+def step(message_type: str, state: DeliveryState, taken: DeliveryEvent) -> DeliveryState:
+    """The state of a message of this type after a step. Raises IllegalDeliveryTransition."""
     transitions = TRANSITIONS if message_type in RECORDED else NOTICE_TRANSITIONS
     following = transitions[state].get(taken)
     if following is None:
-        raise IllegalStep(state, taken)
+        raise IllegalDeliveryTransition(state, taken)
     return following

@@ -12,15 +12,15 @@ from contracts.organization import Agreement, Organization
 from contracts.records import read
 from services.directory.adapters.tables import AGREEMENTS, CLIENTS, ORGANIZATIONS, REVISIONS, TOKEN_KEYS
 from services.directory.domain.client import Client
-from services.directory.domain.entry import SUBJECTS, E, Entry, Revision, Standing, Subject, TokenKey
+from services.directory.domain.entry import SUBJECTS, DirectoryEntry, E, Revision, Standing, Subject, TokenKey
 
-_TABLES: Final[Mapping[type[Entry], Table]] = {
+_TABLES: Final[Mapping[type[DirectoryEntry], Table]] = {
     Organization: ORGANIZATIONS,
     Agreement: AGREEMENTS,
     TokenKey: TOKEN_KEYS,
     Client: CLIENTS,
 }
-_KINDS: Final[Mapping[Subject, type[Entry]]] = {subject: kind for kind, subject in SUBJECTS.items()}
+_KINDS: Final[Mapping[Subject, type[DirectoryEntry]]] = {subject: kind for kind, subject in SUBJECTS.items()}
 
 
 class SqlRegister:
@@ -75,7 +75,7 @@ class SqlRegister:
             query = query.where(table.c[column] == value)
         return [_standing(kind, row) for row in transaction.execute(query)]
 
-    def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[Entry]]:
+    def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
         """See `ports.Register`."""
         kind = _KINDS[subject]
         table = _TABLES[kind]

@@ -8,7 +8,7 @@ from typing import Final
 
 from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
-from services.directory.domain.entry import Entry, Standing
+from services.directory.domain.entry import DirectoryEntry, Standing
 
 # What the network says about an organisation, and the organisation cannot say about itself: that it was
 # vetted and by whom, what it is (consent forbids some kinds), whose part it is, where a case may be kept.
@@ -44,7 +44,7 @@ def permit_amendment(editor: Editor, present: Standing[Organization] | None, wan
         )
 
 
-def refuse_left_out(present: Entry, wanted: Entry, named: Collection[str]) -> None:
+def refuse_left_out(present: DirectoryEntry, wanted: DirectoryEntry, named: Collection[str]) -> None:
     """A replacement must name every member that it changes.
 
     named: the members that the request holds. Raises Refused `invalid-submission` with a pointer for each

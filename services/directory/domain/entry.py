@@ -34,11 +34,11 @@ class TokenKey:
     withdrawn: bool = False
 
 
-Entry = Organization | Agreement | TokenKey | Client
+DirectoryEntry = Organization | Agreement | TokenKey | Client
 E = TypeVar("E", Organization, Agreement, TokenKey, Client)
-E_co = TypeVar("E_co", bound=Entry, covariant=True)
+E_co = TypeVar("E_co", bound=DirectoryEntry, covariant=True)
 
-SUBJECTS: Mapping[type[Entry], Subject] = {
+SUBJECTS: Mapping[type[DirectoryEntry], Subject] = {
     Organization: Subject.organization,
     Agreement: Subject.agreement,
     TokenKey: Subject.token_key,
@@ -67,7 +67,7 @@ class Revision(Generic[E_co]):
     @property
     def subject(self) -> Subject:
         """Which kind of entry changed."""
-        entry: Entry = self.entry
+        entry: DirectoryEntry = self.entry
         return SUBJECTS[type(entry)]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from contracts.facts import AgreementChanged, Fact, OrganizationChanged, TokenKeyChanged
 from contracts.organization import Agreement, Organization
 from contracts.topology import EVENT_QUEUES
-from services.directory.domain.entry import Entry, Standing, Subject, TokenKey
+from services.directory.domain.entry import DirectoryEntry, Standing, Subject, TokenKey
 
 # The facts that tell others of an entry. Of clients nothing is told: only the directory checks secrets.
 TOLD: Final[Mapping[type[Fact], Subject]] = {
@@ -19,7 +19,7 @@ TOLD: Final[Mapping[type[Fact], Subject]] = {
 _REPLICA_SUFFIX: Final = ".directory"
 
 
-def full_state(standing: Standing[Entry]) -> Fact | None:
+def full_state(standing: Standing[DirectoryEntry]) -> Fact | None:
     """The fact that says how an entry stands; None where that is nobody else's business."""
     entry = standing.entry
     if isinstance(entry, Organization):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from contracts.errors import PointerError, Refused
 from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization
 from services.directory.domain.client import Client, Role
-from services.directory.domain.entry import Entry
+from services.directory.domain.entry import DirectoryEntry
 
 # The organisation of that id, None where there is none.
 Lookup = Callable[[str], Organization | None]
@@ -16,7 +16,7 @@ Lookup = Callable[[str], Organization | None]
 _UNKNOWN = "Not an organisation of the directory."
 
 
-def wrong_references(entry: Entry, lookup: Lookup) -> Iterator[PointerError]:
+def wrong_references(entry: DirectoryEntry, lookup: Lookup) -> Iterator[PointerError]:
     """Where the entry refers to an organisation that does not exist, or is a branch of itself."""
     if isinstance(entry, Organization):
         if entry.parent is not None and (wrong := _wrong_parent(entry, lookup)):
@@ -29,7 +29,7 @@ def wrong_references(entry: Entry, lookup: Lookup) -> Iterator[PointerError]:
         yield PointerError(pointer="/principal", detail=_UNKNOWN)
 
 
-def check_references(present: Entry | None, wanted: Entry, lookup: Lookup) -> None:
+def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, lookup: Lookup) -> None:
     """Raises Refused `unknown-organization` with a pointer for each wrong reference.
 
     present: the entry as it stands. What it refers to already is not looked at again: an organisation must

@@ -10,14 +10,14 @@ from runtime.clock import Clock
 from runtime.messaging.batches import BatchProcessor
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
-from services.directory.handlers.tokens import Tokens
+from services.directory.handlers.tokens import TokenIssuer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Handlers:
+class DirectoryHandlers:
     """What the doors call. clock: tells them what is in the future."""
 
-    tokens: Tokens
+    tokens: TokenIssuer
     listings: Listings
     entries: Entries
     requests: BatchProcessor[Event[Fact]]

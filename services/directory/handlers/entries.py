@@ -15,12 +15,21 @@ from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import plain
 from runtime.clock import Clock
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox, outgoing
+from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.directory.domain.amendment import Editor, permit_amendment, refuse_left_out
 from services.directory.domain.client import Client, Role, client
-from services.directory.domain.entry import E, E_co, Entry, Revision, Standing, Subject, TokenKey, revise
+from services.directory.domain.entry import (
+    DirectoryEntry,
+    E,
+    E_co,
+    Revision,
+    Standing,
+    Subject,
+    TokenKey,
+    revise,
+)
 from services.directory.domain.full_state import full_state
 from services.directory.domain.precondition import (
     ANY_REVISION,
@@ -239,7 +248,7 @@ class Entries:
 
     def _told(self, revisions: Iterable[Revision[Any]]) -> Iterator[Outgoing]:
         for revision in revisions:
-            entry: Entry = revision.entry
+            entry: DirectoryEntry = revision.entry
             fact = full_state(Standing(revision=revision.number, entry=entry))
             if fact is not None:
                 number = new_id()

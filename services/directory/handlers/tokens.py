@@ -11,7 +11,7 @@ from services.directory.domain.client import NOBODY, Client
 from services.directory.ports import Register
 
 
-class Tokens:
+class TokenIssuer:
     """Issues them; nothing is kept of a token. The broker is not needed."""
 
     def __init__(self, *, database: Database, register: Register, signer: TokenSigner, clock: Clock) -> None:

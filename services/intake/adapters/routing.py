@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.queries import Question
+from contracts.queries import Query
 from contracts.topology import ROUTING_QUERIES
-from runtime.messaging.queries import Queries
+from runtime.messaging.request_reply import RequestClient
 
 
 class RoutingByBroker:
     """See `ports.Referrals`."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: RequestClient) -> None:
         self._queries = queries
 
-    def ask(self, question: Question) -> Any:
+    def ask(self, question: Query) -> Any:
         """See `ports.Referrals`."""
         return self._queries.ask(ROUTING_QUERIES, question.wire())

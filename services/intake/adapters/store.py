@@ -9,26 +9,26 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection, delete, select, tuple_
 
 from runtime.storage.columns import microseconds
-from runtime.storage.statement import Statement
+from runtime.storage.sql_statement import SqlStatement
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, SUBMISSIONS
 from services.intake.domain.admission import Admission, Claim, UsedKey
 from services.intake.ports import Submitted
 
-_CLAIMED = Statement(
+_CLAIMED = SqlStatement(
     "SELECT organization, key, fingerprint, understood, answer_id FROM idempotency_keys"
     " WHERE organization = ? AND key = ANY (?)"
 )
-_NEW_SUBMISSION = Statement("INSERT INTO submissions (referral_id, sender, submitted_at) VALUES (?, ?, ?)")
-_NEW_CLAIM = Statement(
+_NEW_SUBMISSION = SqlStatement("INSERT INTO submissions (referral_id, sender, submitted_at) VALUES (?, ?, ?)")
+_NEW_CLAIM = SqlStatement(
     "INSERT INTO idempotency_keys (organization, key, fingerprint, understood, answer_id, used_at)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
-_NEW_OFFER = Statement(
+_NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
-_OFFERS_TO = Statement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
-_SENT_BY = Statement("SELECT referral_id FROM submissions WHERE referral_id = ANY (?) AND sender = ?")
-_OFFERED_TO = Statement("SELECT referral_id FROM offers WHERE referral_id = ANY (?) AND organization = ?")
+_OFFERS_TO = SqlStatement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
+_SENT_BY = SqlStatement("SELECT referral_id FROM submissions WHERE referral_id = ANY (?) AND sender = ?")
+_OFFERED_TO = SqlStatement("SELECT referral_id FROM offers WHERE referral_id = ANY (?) AND organization = ?")
 
 
 class SqlAdmissionStore:

@@ -117,7 +117,7 @@ def _require_repeatable(key: str, longest: int, pointer: str | None) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Speaker:
+class Caller:
     """Who is speaking and when, from whom an admission's events take their envelopes."""
 
     organization: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.facts import CaseSealed, Fact, ReferralSubmitted
+from contracts.facts import Fact, ReferralSubmitted, SealedCaseSubmitted
 from contracts.referral import ReferralSubmission, facts_of
 from services.intake.domain.members import Members, receiver_key
 from services.intake.domain.sealing import require_sealed_to
@@ -20,5 +20,5 @@ def referral_facts(
     require_sealed_to(submission.case, kid, "/case")
     return (
         ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts_of(submission)),
-        CaseSealed(referral_id=referral_id, sender=sender, to=submission.to, case=submission.case),
+        SealedCaseSubmitted(referral_id=referral_id, sender=sender, to=submission.to, case=submission.case),
     )

@@ -216,7 +216,7 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
     statements.OBSERVE.run_for_each(
         transaction,
         [
-            (organization, seen.answered, seen.expired, seen.answer_seconds, seen.held, seen.asked)
+            (organization, seen.answered, seen.expired, seen.answer_seconds, seen.accepted, seen.pending)
             for organization, seen in sorted(observed.items())
         ],
     )
@@ -224,7 +224,7 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
 
 def _observation(answered: int, expired: int, answer_seconds: int, held: int, asked: int) -> Observation:
     return Observation(
-        answered=answered, expired=expired, answer_seconds=answer_seconds, held=held, asked=asked
+        answered=answered, expired=expired, answer_seconds=answer_seconds, accepted=held, pending=asked
     )
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from contracts.codes import CapacityStatus
 from services.routing.domain import rules
 from services.routing.domain.directory import Offering
-from services.routing.domain.policy import Policy
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances, Failure
 from services.routing.domain.scoring import contributions, score
 
@@ -112,7 +112,7 @@ class Decision:
 def decide(
     decision_id: str,
     given: Circumstances,
-    policy: Policy,
+    policy: RoutingPolicy,
     trigger: Trigger,
     *,
     placed_with: str | None = None,

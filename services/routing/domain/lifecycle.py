@@ -41,10 +41,10 @@ from contracts.facts import (
 from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
-from services.routing.domain.offering import ask_next, place, placement_answered, revoke_open, with_offer
+from services.routing.domain.open_offers import ask_next, place, placement_answered, revoke_open, with_offer
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.standing import revoke_suspended
-from services.routing.domain.step import Context, Step
+from services.routing.domain.transition import Transition, TransitionContext
 
 CONSENT_REVOKED = "consent_revoked"
 
@@ -56,7 +56,7 @@ class UnknownReferral(Unavailable):
         super().__init__("The referral of this fact is not known yet.")
 
 
-def apply(referral: Referral | None, event: Event[Fact], context: Context) -> Step:
+def apply(referral: Referral | None, event: Event[Fact], context: TransitionContext) -> Transition:
     """One fact from outside takes effect, or is refused.
 
     Raises UnknownReferral for a fact about a referral that is not known yet, Defect for a fact that
@@ -94,17 +94,17 @@ def apply(referral: Referral | None, event: Event[Fact], context: Context) -> St
                 return _replace_case(referral, said, context)
             case CaseRefused():
                 # the vault's word may come after the referral has ended: then nothing is left to fail
-                return Step(referral=referral) if referral.is_closed else _fail(referral, context)
+                return Transition(referral=referral) if referral.is_closed else _fail(referral, context)
     except Refused as refused:
-        return Step(referral=referral, facts=(_refusal(said, event.id, refused),))
+        return Transition(referral=referral, facts=(_refusal(said, event.id, refused),))
     raise Defect(f"Routing does not consume {said.type}.")
 
 
-def expire(referral: Referral, offer_id: str, context: Context) -> Step:
+def expire(referral: Referral, offer_id: str, context: TransitionContext) -> Transition:
     """An offer's deadline has passed. Nothing happens to an offer that was closed meanwhile."""
     offer = referral.offer(offer_id)
     if offer is None or not offer.is_open or context.now < offer.deadline:
-        return Step(referral=referral)
+        return Transition(referral=referral)
     closed = close(offer, OfferEvent.expire, context.now, "no_answer")
     told = OfferExpired(
         referral_id=referral.id,
@@ -117,10 +117,10 @@ def expire(referral: Referral, offer_id: str, context: Context) -> Step:
     return ask_next(after, Trigger.expired, context, facts, {offer.organization: Observation(expired=1)})
 
 
-def remind(referral: Referral, context: Context) -> Step:
+def remind(referral: Referral, context: TransitionContext) -> Transition:
     """The acceptor's deadline for progress or an outcome has passed: said now, and again if it lasts."""
     if referral.due_at is None or context.now < referral.due_at or referral.acceptor is None:
-        return Step(referral=referral)
+        return Transition(referral=referral)
     told = ReferralOverdue(
         referral_id=referral.id,
         sender=referral.sender,
@@ -129,12 +129,14 @@ def remind(referral: Referral, context: Context) -> Step:
     )
     on_hold = referral.status is ReferralStatus.on_hold
     due_at = context.policy.progress_due(referral.facts.urgency, context.now, on_hold=on_hold)
-    return Step(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(told,))
+    return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(told,))
 
 
-def _submit(known: Referral | None, said: ReferralSubmitted, event: Event[Fact], context: Context) -> Step:
+def _submit(
+    known: Referral | None, said: ReferralSubmitted, event: Event[Fact], context: TransitionContext
+) -> Transition:
     if known is not None:
-        return Step(referral=known)
+        return Transition(referral=known)
     referral = Referral(
         id=said.referral_id,
         sender=said.sender,
@@ -147,7 +149,9 @@ def _submit(known: Referral | None, said: ReferralSubmitted, event: Event[Fact],
     return ask_next(referral, Trigger.submitted, context)
 
 
-def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime, context: Context) -> Step:
+def _answer(
+    referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime, context: TransitionContext
+) -> Transition:
     offer = referral.offer(said.offer_id)
     if offer is None or offer.organization != said.organization:
         raise Refused("not-found", "No such offer was made to this organisation.")
@@ -180,20 +184,20 @@ def _answer(referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime,
     after, observed = with_offer(referral, closed, context.now), {offer.organization: seen}
     if not offer.is_open:
         # The next one was asked when the offer expired.
-        return Step(referral=after, facts=facts, observed=observed)
+        return Transition(referral=after, facts=facts, observed=observed)
     return ask_next(after, Trigger.declined, context, facts, observed)
 
 
 def _refuse_suspended(
-    referral: Referral, said: AnswerSubmitted, submission_id: str, context: Context
-) -> Step:
+    referral: Referral, said: AnswerSubmitted, submission_id: str, context: TransitionContext
+) -> Transition:
     """An organisation that may no longer take part would get the case with its acceptance."""
     step = revoke_suspended(referral, context)
     refused = Refused("offer-closed", "The organisation is not active and vetted: it cannot accept.")
     return replace(step, facts=(*step.facts, _refusal(said, submission_id, refused)))
 
 
-def _accept(referral: Referral, accepted: Offer, seen: Observation, context: Context) -> Step:
+def _accept(referral: Referral, accepted: Offer, seen: Observation, context: TransitionContext) -> Transition:
     status = next_status(referral.status, ReferralEvent.accept)
     told = OfferAccepted(
         referral_id=referral.id,
@@ -210,11 +214,13 @@ def _accept(referral: Referral, accepted: Offer, seen: Observation, context: Con
         acceptor=accepted.organization,
         due_at=context.policy.progress_due(referral.facts.urgency, context.now),
     )
-    observed = {accepted.organization: replace(seen, held=1)}
-    return Step(referral=after, facts=(told, *placement_answered(accepted), *revoked), observed=observed)
+    observed = {accepted.organization: replace(seen, accepted=1)}
+    return Transition(
+        referral=after, facts=(told, *placement_answered(accepted), *revoked), observed=observed
+    )
 
 
-def _progress(referral: Referral, said: ProgressSubmitted, context: Context) -> Step:
+def _progress(referral: Referral, said: ProgressSubmitted, context: TransitionContext) -> Transition:
     _require_acceptor(referral, said.organization)
     on_hold = said.status is ProgressStatus.on_hold
     status = next_status(referral.status, ReferralEvent.hold if on_hold else ReferralEvent.progress)
@@ -230,10 +236,10 @@ def _progress(referral: Referral, said: ProgressSubmitted, context: Context) -> 
         organization=said.organization,
         status=said.status,
     )
-    return Step(referral=after, facts=(told,))
+    return Transition(referral=after, facts=(told,))
 
 
-def _complete(referral: Referral, said: OutcomeSubmitted, context: Context) -> Step:
+def _complete(referral: Referral, said: OutcomeSubmitted, context: TransitionContext) -> Transition:
     _require_acceptor(referral, said.organization)
     status = next_status(referral.status, ReferralEvent.complete)
     after = replace(referral, status=status, outcome=said.outcome, due_at=None, updated_at=context.now)
@@ -243,10 +249,10 @@ def _complete(referral: Referral, said: OutcomeSubmitted, context: Context) -> S
         organization=said.organization,
         outcome=said.outcome,
     )
-    return Step(referral=after, facts=(told,), observed={said.organization: Observation(held=-1)})
+    return Transition(referral=after, facts=(told,), observed={said.organization: Observation(accepted=-1)})
 
 
-def _report_case(referral: Referral, said: UnreadableSubmitted, context: Context) -> Step:
+def _report_case(referral: Referral, said: UnreadableSubmitted, context: TransitionContext) -> Transition:
     """The acceptor cannot read the case. The sender has as long to send it again as an offer is open."""
     _require_acceptor(referral, said.organization)
     if referral.is_closed:
@@ -260,10 +266,10 @@ def _report_case(referral: Referral, said: UnreadableSubmitted, context: Context
         replace_by=replace_by,
     )
     after = replace(referral, due_at=replace_by, updated_at=context.now)
-    return Step(referral=after, facts=(told,))
+    return Transition(referral=after, facts=(told,))
 
 
-def _report_note(referral: Referral, said: UnreadableSubmitted) -> Step:
+def _report_note(referral: Referral, said: UnreadableSubmitted) -> Transition:
     """A party cannot read a note: its author is told, whatever has become of the referral."""
     parties = {referral.sender, *(offer.organization for offer in referral.offers)}
     _require(said.organization in parties, "Only a party of the referral can have been sent a note.")
@@ -272,19 +278,19 @@ def _report_note(referral: Referral, said: UnreadableSubmitted) -> Step:
     told = NoteUnreadable(
         referral_id=referral.id, organization=said.author, reader=said.organization, reason=said.reason
     )
-    return Step(referral=referral, facts=(told,))
+    return Transition(referral=referral, facts=(told,))
 
 
-def _replace_case(referral: Referral, said: ReplacementSubmitted, context: Context) -> Step:
+def _replace_case(referral: Referral, said: ReplacementSubmitted, context: TransitionContext) -> Transition:
     """The acceptor's time for progress begins anew. What cannot be replaced is refused by the vault."""
     parties = (referral.sender, referral.acceptor)
     if referral.is_closed or (said.organization, said.to) != parties:
-        return Step(referral=referral)
+        return Transition(referral=referral)
     due_at = context.policy.progress_due(referral.facts.urgency, context.now)
-    return Step(referral=replace(referral, due_at=due_at, updated_at=context.now))
+    return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now))
 
 
-def _withdraw(referral: Referral, reason: str, context: Context) -> Step:
+def _withdraw(referral: Referral, reason: str, context: TransitionContext) -> Transition:
     void = reason == WithdrawalReason.entered_in_error
     told = ReferralWithdrawn(
         referral_id=referral.id,
@@ -296,7 +302,7 @@ def _withdraw(referral: Referral, reason: str, context: Context) -> Step:
     return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, told, why, context)
 
 
-def _fail(referral: Referral, context: Context) -> Step:
+def _fail(referral: Referral, context: TransitionContext) -> Transition:
     told = ReferralFailed(
         referral_id=referral.id,
         sender=referral.sender,
@@ -307,13 +313,13 @@ def _fail(referral: Referral, context: Context) -> Step:
 
 
 def _leave(
-    referral: Referral, event: ReferralEvent, told: Fact, revoked_because: str, context: Context
-) -> Step:
+    referral: Referral, event: ReferralEvent, told: Fact, revoked_because: str, context: TransitionContext
+) -> Transition:
     status = next_status(referral.status, event)
     after, revoked = revoke_open(referral, revoked_because, context.now)
     after = replace(after, status=status, due_at=None, updated_at=context.now)
-    observed = {referral.acceptor: Observation(held=-1)} if referral.acceptor else {}
-    return Step(referral=after, facts=(*revoked, told), observed=observed)
+    observed = {referral.acceptor: Observation(accepted=-1)} if referral.acceptor else {}
+    return Transition(referral=after, facts=(*revoked, told), observed=observed)
 
 
 def _require(holds: bool, detail: str) -> None:

@@ -20,13 +20,13 @@ class Observation:
     answered: int = 0
     expired: int = 0
     answer_seconds: int = 0
-    held: int = 0
-    asked: int = 0
+    accepted: int = 0
+    pending: int = 0
 
     @property
     def load(self) -> int:
         """What it works on, or may have to: a burst of referrals is not all offered to one organisation."""
-        return max(0, self.held + self.asked)
+        return max(0, self.accepted + self.pending)
 
     def plus(self, other: Observation) -> Observation:
         """The sum of both, for changes as much as for counts."""
@@ -34,16 +34,16 @@ class Observation:
             answered=self.answered + other.answered,
             expired=self.expired + other.expired,
             answer_seconds=self.answer_seconds + other.answer_seconds,
-            held=self.held + other.held,
-            asked=self.asked + other.asked,
+            accepted=self.accepted + other.accepted,
+            pending=self.pending + other.pending,
         )
 
 
 NOTHING_OBSERVED = Observation()
 
 
-def asked_between(before: Iterable[Offer], after: Iterable[Offer]) -> dict[str, Observation]:
+def pending_between(before: Iterable[Offer], after: Iterable[Offer]) -> dict[str, Observation]:
     """What a change of a referral's offers adds to, or takes from, those who are asked."""
     counts: Counter[str] = Counter(offer.organization for offer in after if offer.is_open)
     counts.subtract(offer.organization for offer in before if offer.is_open)
-    return {organization: Observation(asked=count) for organization, count in counts.items() if count}
+    return {organization: Observation(pending=count) for organization, count in counts.items() if count}

@@ -56,7 +56,7 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
+class RoutingPolicy:
     """Versioned, and named in every decision that it shaped."""
 
     version: ShortText = "2026-1"

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.domain.decision import Trigger
-from services.routing.domain.offering import ask_next, revoke_open
+from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral
-from services.routing.domain.step import Context, Step
+from services.routing.domain.transition import Transition, TransitionContext
 
 ORGANIZATION_SUSPENDED = "organization_suspended"
 
 
-def revoke_suspended(referral: Referral, context: Context) -> Step:
+def revoke_suspended(referral: Referral, context: TransitionContext) -> Transition:
     """Revokes the open offers to organisations that are no longer in good standing, and asks the next ones.
 
     Changes nothing where there is no such offer.
     """
     suspended = [o for o in referral.open_offers if not context.in_good_standing(o.organization)]
     if not suspended:
-        return Step(referral=referral)
+        return Transition(referral=referral)
     after, revoked = revoke_open(referral, ORGANIZATION_SUSPENDED, context.now, suspended)
     return ask_next(after, Trigger.organization_suspended, context, revoked)
 
 
-def suspended_acceptor(referral: Referral, context: Context) -> ReferralAcceptorSuspended | None:
+def suspended_acceptor(referral: Referral, context: TransitionContext) -> ReferralAcceptorSuspended | None:
     """What is said of a referral whose acceptor is no longer in good standing; None after it has ended."""
     acceptor = referral.acceptor
     if acceptor is None or referral.is_closed or context.in_good_standing(acceptor):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contracts.facts import OrganizationChanged
 from contracts.organization import SealingKey
 from contracts.records import read
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 
 
 class SealingKeysInMemory:
@@ -22,7 +22,7 @@ class SealingKeysInMemory:
         """See `ports.SealingKeys`."""
         return self._keys.get(organization)
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Takes over records that are new or have changed. A key that is withdrawn is forgotten."""
         for record in records:
             if record.type != OrganizationChanged.type:

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from runtime.storage.columns import microseconds
-from runtime.storage.statement import Statement
-from services.vault.domain.custody import Acceptance, Custody, State
+from runtime.storage.sql_statement import SqlStatement
+from services.vault.domain.custody import Acceptance, Custody, CustodyState
 from services.vault.domain.sealed import SealedCase
 
 _LOCKED = "FOR UPDATE"
@@ -19,26 +19,26 @@ _CUSTODY = (
     " acceptor, acceptance_id, correlation_id, traceparent FROM custodies"
 )
 # changed_at 0: a moment before any change, for rows that nothing has happened to yet.
-_BEGIN = Statement(
+_BEGIN = SqlStatement(
     "INSERT INTO custodies (referral_id, state, changed_at) VALUES (?, 'awaited', 0) ON CONFLICT DO NOTHING"
 )
-_TAKE = Statement(f"{_CUSTODY} WHERE referral_id = ANY (?) ORDER BY referral_id", postgresql=_LOCKED)
+_TAKE = SqlStatement(f"{_CUSTODY} WHERE referral_id = ANY (?) ORDER BY referral_id", postgresql=_LOCKED)
 # The condition is that of the index `custodies_waiting` (`tables.WAITING`).
-_AWAITED = Statement(
+_AWAITED = SqlStatement(
     "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL ORDER BY acceptor"
 )
-_WAITING_FOR = Statement(
+_WAITING_FOR = SqlStatement(
     "SELECT referral_id FROM custodies WHERE state = 'held' AND acceptor = ? ORDER BY referral_id LIMIT ?"
 )
-_PUT = Statement(
+_PUT = SqlStatement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
     " correlation_id = ?, traceparent = ?, changed_at = ? WHERE referral_id = ?"
 )
-_KEEP = Statement("INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext) VALUES (?, ?, ?)")
-_SEALED = Statement(
+_KEEP = SqlStatement("INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext) VALUES (?, ?, ?)")
+_SEALED = SqlStatement(
     "SELECT referral_id, wrapped_key, ciphertext FROM sealed_cases WHERE referral_id = ANY (?)"
 )
-_DESTROY = Statement("DELETE FROM sealed_cases WHERE referral_id = ANY (?)")
+_DESTROY = SqlStatement("DELETE FROM sealed_cases WHERE referral_id = ANY (?)")
 
 
 class SqlCustodyStore:
@@ -107,7 +107,7 @@ def _custody(
         )
     return Custody(
         referral_id=referral_id,
-        state=State(state),
+        state=CustodyState(state),
         sender=sender,
         receiver=receiver,
         kid=kid,

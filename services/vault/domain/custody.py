@@ -14,7 +14,7 @@ from enum import StrEnum
 from contracts.errors import Defect, Refused
 
 
-class State(StrEnum):
+class CustodyState(StrEnum):
     awaited = "awaited"  # the case has not come yet; its acceptance may have
     held = "held"
     released = "released"  # on its way to the acceptor; kept until the referral is closed
@@ -22,7 +22,7 @@ class State(StrEnum):
     refused = "refused"  # could not be opened or understood; nothing was kept
 
 
-class Step(StrEnum):
+class CustodyEvent(StrEnum):
     arrival = "arrival"  # a case that can be kept
     refusal = "refusal"  # the case cannot be opened, understood, or given to whoever accepted
     acceptance = "acceptance"
@@ -31,37 +31,37 @@ class Step(StrEnum):
     closing = "closing"  # the referral is completed, withdrawn or failed
 
 
-TRANSITIONS: Mapping[State, Mapping[Step, State]] = {
-    State.awaited: {
-        Step.arrival: State.held,
-        Step.refusal: State.refused,
-        Step.acceptance: State.awaited,
-        Step.closing: State.erased,
+TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
+    CustodyState.awaited: {
+        CustodyEvent.arrival: CustodyState.held,
+        CustodyEvent.refusal: CustodyState.refused,
+        CustodyEvent.acceptance: CustodyState.awaited,
+        CustodyEvent.closing: CustodyState.erased,
     },
-    State.held: {
-        Step.acceptance: State.held,
-        Step.release: State.released,
-        Step.refusal: State.refused,
-        Step.closing: State.erased,
+    CustodyState.held: {
+        CustodyEvent.acceptance: CustodyState.held,
+        CustodyEvent.release: CustodyState.released,
+        CustodyEvent.refusal: CustodyState.refused,
+        CustodyEvent.closing: CustodyState.erased,
     },
-    State.released: {
-        Step.replacement: State.released,
-        Step.closing: State.erased,
+    CustodyState.released: {
+        CustodyEvent.replacement: CustodyState.released,
+        CustodyEvent.closing: CustodyState.erased,
     },
     # Erased is for ever: a case that comes late is dropped, an acceptance that comes late releases nothing.
-    State.erased: {
-        Step.arrival: State.erased,
-        Step.acceptance: State.erased,
+    CustodyState.erased: {
+        CustodyEvent.arrival: CustodyState.erased,
+        CustodyEvent.acceptance: CustodyState.erased,
     },
     # Routing hears of the refusal and fails the referral; meanwhile it may have accepted.
-    State.refused: {
-        Step.acceptance: State.refused,
-        Step.closing: State.refused,
+    CustodyState.refused: {
+        CustodyEvent.acceptance: CustodyState.refused,
+        CustodyEvent.closing: CustodyState.refused,
     },
 }
 
 
-class IllegalStep(Defect):
+class IllegalCustodyTransition(Defect):
     """The step has no place in this state: somebody upstream broke a promise. Nothing has changed."""
 
 
@@ -84,14 +84,14 @@ class Custody:
     """
 
     referral_id: str
-    state: State = State.awaited
+    state: CustodyState = CustodyState.awaited
     sender: str | None = None
     receiver: str | None = None
     kid: str | None = None
     acceptance: Acceptance | None = None
 
 
-class Way(StrEnum):
+class Disposition(StrEnum):
     """How a case leaves the vault, or why not."""
 
     stay = "stay"
@@ -100,24 +100,26 @@ class Way(StrEnum):
     refuse = "refuse"
 
 
-def step(custody: Custody, taken: Step) -> Custody:
-    """The custody after a step. Raises IllegalStep."""
+def step(custody: Custody, taken: CustodyEvent) -> Custody:
+    """The custody after a step. Raises IllegalCustodyTransition."""
     following = TRANSITIONS[custody.state].get(taken)
     if following is None:
-        raise IllegalStep(f"A case that is {custody.state} takes no {taken}.")
+        raise IllegalCustodyTransition(f"A case that is {custody.state} takes no {taken}.")
     return replace(custody, state=following)
 
 
 def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
-    """Routing named the acceptor. Raises IllegalStep when it had named one before."""
+    """Routing named the acceptor. Raises IllegalCustodyTransition when it had named one before."""
     if custody.acceptance is not None:
-        raise IllegalStep("A case that was accepted is not accepted again.")
-    return replace(step(custody, Step.acceptance), sender=custody.sender or sender, acceptance=acceptance)
+        raise IllegalCustodyTransition("A case that was accepted is not accepted again.")
+    return replace(
+        step(custody, CustodyEvent.acceptance), sender=custody.sender or sender, acceptance=acceptance
+    )
 
 
 def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Custody:
-    """A case that can be kept has come. Raises IllegalStep when there was one before."""
-    return replace(step(custody, Step.arrival), sender=sender, receiver=receiver, kid=kid)
+    """A case that can be kept has come. Raises IllegalCustodyTransition when there was one before."""
+    return replace(step(custody, CustodyEvent.arrival), sender=sender, receiver=receiver, kid=kid)
 
 
 def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
@@ -126,23 +128,23 @@ def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> 
     Raises Refused: `not-a-party` for anybody but the sender, or another receiver than the acceptor;
     `not-in-this-state` unless a case has been released and its referral is open.
     """
-    if custody.state is not State.released or custody.acceptance is None:
+    if custody.state is not CustodyState.released or custody.acceptance is None:
         raise Refused("not-in-this-state", "Only a case that was released to its acceptor is replaced.")
     if sender != custody.sender:
         raise Refused("not-a-party", "Only the sender of a referral replaces its case.")
     if receiver != custody.acceptance.organization:
         raise Refused("not-a-party", "The case is replaced for the organisation that accepted, and no other.")
-    return replace(step(custody, Step.replacement), receiver=receiver, kid=kid)
+    return replace(step(custody, CustodyEvent.replacement), receiver=receiver, kid=kid)
 
 
-def way_out(custody: Custody) -> Way:
+def disposition_of(custody: Custody) -> Disposition:
     """How the case goes to its acceptor now. `reseal` still needs the acceptor to have a key."""
-    if custody.state is not State.held or custody.acceptance is None:
-        return Way.stay
+    if custody.state is not CustodyState.held or custody.acceptance is None:
+        return Disposition.stay
     if custody.receiver is None:
-        return Way.reseal
+        return Disposition.reseal
     # The vault cannot open what was sealed to somebody else, so it cannot give it to a third party.
-    return Way.forward if custody.receiver == custody.acceptance.organization else Way.refuse
+    return Disposition.forward if custody.receiver == custody.acceptance.organization else Disposition.refuse
 
 
 def sender_for(custody: Custody) -> str | None:
@@ -172,5 +174,5 @@ def other_party(custody: Custody, author: str) -> str | None:
 
 
 def _require_open(custody: Custody) -> None:
-    if custody.state in (State.erased, State.refused):
+    if custody.state in (CustodyState.erased, CustodyState.refused):
         raise Refused("not-in-this-state", "The referral is closed; notes are no longer passed on.")

@@ -13,10 +13,10 @@ from tests.support.altered_service import run_altered
 
 
 def faulty_ports() -> AbstractContextManager[object]:
-    from runtime import foundation
+    from runtime import service_platform
     from tests.crash.faulty.ports import FaultyBroker, FaultyDatabase
 
-    return patch.multiple(foundation, Database=FaultyDatabase, RabbitBroker=FaultyBroker)
+    return patch.multiple(service_platform, Database=FaultyDatabase, RabbitBroker=FaultyBroker)
 
 
 if __name__ == "__main__":

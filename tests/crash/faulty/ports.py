@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from runtime.messaging.ports import Consumer, Delivery, Outgoing, Publisher
-from runtime.messaging.rabbitmq import RabbitBroker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database, DatabaseUnavailable
 from tests.crash.faulty.moments import Moment, comes_to, die_at
 

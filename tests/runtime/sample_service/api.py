@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from runtime.web.answer import Answer
 from runtime.web.request import Request
+from runtime.web.response import Response
 from tests.runtime.sample_service.handlers import Handlers
 
 
-def echo(request: Request) -> Answer:
-    return Answer.json({"caller": request.principal.id, "document": request.json()}, status=202)
+def echo(request: Request) -> Response:
+    return Response.json({"caller": request.principal.id, "document": request.json()}, status=202)
 
 
-def show(request: Request) -> Answer:
-    return Answer.json({"id": request.path_params["id"], "query": dict(request.query_params)})
+def show(request: Request) -> Response:
+    return Response.json({"id": request.path_params["id"], "query": dict(request.query_params)})
 
 
-def refuse(handlers: Handlers) -> Answer:
+def refuse(handlers: Handlers) -> Response:
     handlers.refuse()
-    return Answer.empty()
+    return Response.empty()
 
 
-def fail(handlers: Handlers, request: Request) -> Answer:
+def fail(handlers: Handlers, request: Request) -> Response:
     handlers.fail(request.path_params["kind"])
-    return Answer.empty()
+    return Response.empty()
 
 
-def wait(handlers: Handlers, request: Request) -> Answer:
-    return Answer.json(handlers.wait(float(request.query_params["seconds"])))
+def wait(handlers: Handlers, request: Request) -> Response:
+    return Response.json(handlers.wait(float(request.query_params["seconds"])))
 
 
-def block(handlers: Handlers, request: Request) -> Answer:
+def block(handlers: Handlers, request: Request) -> Response:
     handlers.block(int(request.query_params["seconds"]))
-    return Answer.empty()
+    return Response.empty()

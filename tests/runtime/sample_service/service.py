@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from runtime.web.answer import Answer
 from runtime.web.request import Request
 from runtime.web.resource import resource
-from runtime.web.service import Service
+from runtime.web.response import Response
+from runtime.web.service import WebService
 from tests.runtime.sample_service import api
 
 PARTNERS = frozenset({"partner"})
 
 
-class SampleService(Service):
+class SampleService(WebService):
     name = "sample"
 
     @resource("GET", "/v1/ping", roles=None)
-    def ping(self, _request: Request) -> Answer:
-        return Answer.json({"pong": True})
+    def ping(self, _request: Request) -> Response:
+        return Response.json({"pong": True})
 
     @resource("GET", "/v1/things/<id>", roles=PARTNERS, query={"a", "b"})
-    def show(self, request: Request) -> Answer:
+    def show(self, request: Request) -> Response:
         return api.show(request)
 
     @resource("POST", "/v1/echo", roles=PARTNERS)
-    def echo(self, request: Request) -> Answer:
+    def echo(self, request: Request) -> Response:
         return api.echo(request)
 
     @resource("POST", "/v1/refuse", roles=None)
-    def refuse(self, _request: Request) -> Answer:
+    def refuse(self, _request: Request) -> Response:
         return api.refuse(self.handlers)
 
     @resource("POST", "/v1/fail/<kind>", roles=None)
-    def fail(self, request: Request) -> Answer:
+    def fail(self, request: Request) -> Response:
         return api.fail(self.handlers, request)
 
     @resource("GET", "/v1/wait", roles=None, query={"seconds"})
-    def wait(self, request: Request) -> Answer:
+    def wait(self, request: Request) -> Response:
         return api.wait(self.handlers, request)
 
     @resource("GET", "/v1/block", roles=None, query={"seconds"})
-    def block(self, request: Request) -> Answer:
+    def block(self, request: Request) -> Response:
         return api.block(self.handlers, request)
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from benchmarks.audit_events import batches, events
-from benchmarks.audit_log import OURS, PYMERKLE, Effort, table
+from benchmarks.audit_log import OURS, PYMERKLE, LogPlan, table
 from benchmarks.child import run
 from benchmarks.proving import prove_some
 from benchmarks.stopwatch import Stopwatch
 from services.audit.domain.entry import SALT_BYTES, commitment, entry_of
 from services.audit.domain.facets import facets_of
 
-EFFORT = Effort(size=800, sample=200, batch=100, proofs=20, warm_up=0.0)
+EFFORT = LogPlan(size=800, sample=200, batch=100, proofs=20, warm_up=0.0)
 
 
 def test_events_are_loops_of_ten_facts_in_their_order() -> None:

@@ -8,12 +8,12 @@ from typing import Any, cast
 import orjson
 
 from benchmarks.driver import ACCEPTED, COMPLETED, OFFERED, PROGRESSED, Driver
-from benchmarks.keepalive import Door
-from benchmarks.story import Story
+from benchmarks.keepalive import Endpoint
+from benchmarks.story import SampleReferral
 from benchmarks.systems import Doors, System
 
 SENDER, ACCEPTOR = "kg.sender", "ru.acceptor"
-STORY = Story(sender=SENDER, acceptors=(ACCEPTOR,), body=b"{}")
+STORY = SampleReferral(sender=SENDER, acceptors=(ACCEPTOR,), body=b"{}")
 TOLD = {"accept": ACCEPTED, "progress": PROGRESSED, "complete": COMPLETED}
 
 
@@ -27,7 +27,7 @@ class Hub:
 
     async def serve(self) -> None:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._door = Door(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        self._door = Endpoint(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
 
     def doors(self) -> Doors:
         return Doors(intake=self._door, delivery=self._door)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from benchmarks.growth import places
-from benchmarks.history import History, write_history
+from benchmarks.history import SyntheticHistory, write_history
 from benchmarks.journey import close_loops
-from benchmarks.ours import OurHub
-from benchmarks.quiet import until_quiet
+from benchmarks.kopuro_hub import KopuroHub
+from benchmarks.quiescence import wait_until_quiescent
 from benchmarks.reads import measure_reads
 from benchmarks.recording import Recording, record_loops
 from kopuro_client.tlog.tiles import split_entries
@@ -36,7 +36,7 @@ SENDER = "kg.osh-legal-aid"
 
 @pytest.fixture(scope="module")
 def recording(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
-    hub = OurHub(tmp_path_factory.mktemp("recorded") / "hub", broker.add_vhost("history-recorded"))
+    hub = KopuroHub(tmp_path_factory.mktemp("recorded") / "hub", broker.add_vhost("history-recorded"))
     hub.start()
     try:
         yield record_loops(hub, 1)
@@ -56,8 +56,8 @@ def test_a_hub_goes_on_from_a_history(
         server: PostgresServer = request.getfixturevalue("postgres")
         urls = {service: server.create_database(f"history_{service}") for service in SERVICES}
         template = urls["intake"].replace("history_intake", "history_{service}")
-    hub = OurHub(tmp_path / "hub", vhost, database_template=template)
-    history = History(referrals=REFERRALS, now=time.time_ns() // 1000)
+    hub = KopuroHub(tmp_path / "hub", vhost, database_template=template)
+    history = SyntheticHistory(referrals=REFERRALS, now=time.time_ns() // 1000)
     try:
         hub.start()
         hub.stop()
@@ -77,7 +77,7 @@ def test_a_hub_goes_on_from_a_history(
         assert all(taken >= 0 for taken in measure_reads(hub, old, 1).values())
 
         assert close_loops(hub, 3) == 3
-        until_quiet(hub.published)
+        wait_until_quiescent(hub.published)
     finally:
         hub.stop()
 
@@ -89,7 +89,7 @@ def test_a_hub_goes_on_from_a_history(
             server.drop_database(url)
 
 
-def _check_published(hub: OurHub) -> None:
+def _check_published(hub: KopuroHub) -> None:
     """The files alone give the root that was signed, and each entry is the leaf of its hash."""
     published = PublishedLog(
         DirectoryPublication(hub.files.published_log), load_log_key(hub.files.key("log"), HUB)
@@ -107,7 +107,7 @@ def _check_published(hub: OurHub) -> None:
 
 def test_the_referrals_are_spread_evenly_over_the_days() -> None:
     now = int(dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp() * 1_000_000)
-    history = History(referrals=1_000, now=now, days=300)
+    history = SyntheticHistory(referrals=1_000, now=now, days=300)
 
     moments = [cast.moment for _, cast in history.casts(kinds=1, longest=0)]
 
@@ -117,7 +117,7 @@ def test_the_referrals_are_spread_evenly_over_the_days() -> None:
     assert sum(moment >= history.forgotten_before for moment in moments) == pytest.approx(100, abs=1)
 
 
-def _get(hub: OurHub, service: str, reader: str, path: str) -> Any:
+def _get(hub: KopuroHub, service: str, reader: str, path: str) -> Any:
     door = hub.door(service)
     connection = http.client.HTTPConnection(door.host, door.port, timeout=30)
     connection.request("GET", path, headers={"Authorization": f"Bearer {hub.token(reader)}"})

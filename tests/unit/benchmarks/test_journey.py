@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.journey import close_loops
-from benchmarks.ours import OurHub
+from benchmarks.kopuro_hub import KopuroHub
 
 
 def test_twenty_referrals_are_all_closed(tmp_path: Path, vhost: str) -> None:
-    hub = OurHub(tmp_path / "hub", vhost)
+    hub = KopuroHub(tmp_path / "hub", vhost)
     hub.start()
     try:
         assert close_loops(hub, 20) == 20

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from benchmarks.keepalive import Door, Link, Links, Rejected
+from benchmarks.keepalive import Endpoint, Link, Links, Rejected
 
 
-async def _serve(answers: list[bytes], asked: list[bytes]) -> tuple[asyncio.Server, Door]:
+async def _serve(answers: list[bytes], asked: list[bytes]) -> tuple[asyncio.Server, Endpoint]:
     """Gives each request the next answer; the connection number and the request are noted."""
     connections = 0
 
@@ -28,7 +28,7 @@ async def _serve(answers: list[bytes], asked: list[bytes]) -> tuple[asyncio.Serv
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    return server, Door(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    return server, Endpoint(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
 
 
 def _ok(body: bytes) -> bytes:

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from kopuro_client import AuthenticationError, DefectError, Kopuro, Transport
-from kopuro_client.tokens import ClientCredentials, Tokens
+from kopuro_client.tokens import ClientCredentials, TokenSource
 from tests.unit.client.conftest import Passing
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
@@ -12,10 +12,10 @@ TOKEN = "/directory/oauth/token"
 REFERRAL = "/intake/v1/referrals/r1"
 
 
-def tokens_of(hub: FakeHub, passing: Passing, client_secret: str | None = None) -> Tokens:
+def tokens_of(hub: FakeHub, passing: Passing, client_secret: str | None = None) -> TokenSource:
     credentials = ClientCredentials(client_id="kg.osh-legal-aid", client_secret=client_secret or "a secret")
     transport = Transport(sleep=passing.sleep, clock=passing.clock)
-    return Tokens(transport, token_url=hub.base + TOKEN, credentials=credentials)
+    return TokenSource(transport, token_url=hub.base + TOKEN, credentials=credentials)
 
 
 def test_the_token_is_asked_for_as_rfc_6749_says(hub: FakeHub, passing: Passing) -> None:

@@ -16,7 +16,7 @@ from kopuro_client import (
     TransportError,
     UnavailableError,
 )
-from kopuro_client.transport import Request, json_body
+from kopuro_client.transport import HttpRequest, json_body
 from tests.dripping import DrippingServer
 from tests.unit.client.conftest import Passing
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
@@ -30,12 +30,12 @@ def transport(passing: Passing) -> Transport:
     return Transport(retry=retry, answer_limit=5.0, sleep=passing.sleep, clock=passing.clock)
 
 
-def reading(hub: FakeHub) -> Request:
-    return Request(method="GET", url=hub.base + HOME, repeatable=True)
+def reading(hub: FakeHub) -> HttpRequest:
+    return HttpRequest(method="GET", url=hub.base + HOME, repeatable=True)
 
 
-def writing(hub: FakeHub) -> Request:
-    return Request(method="POST", url=hub.base + HOME, content=b"{}")
+def writing(hub: FakeHub) -> HttpRequest:
+    return HttpRequest(method="POST", url=hub.base + HOME, content=b"{}")
 
 
 def test_a_repeatable_request_is_repeated_while_the_hub_is_unavailable(
@@ -142,7 +142,7 @@ def test_a_long_poll_may_take_its_own_wait(hub: FakeHub) -> None:
         return answer({"held": True})
 
     hub.script("GET", HOME, held)
-    request = Request(method="GET", url=hub.base + HOME, wait=5.0)
+    request = HttpRequest(method="GET", url=hub.base + HOME, wait=5.0)
     assert b"held" in Transport(answer_limit=0.05).send(request)
 
 
@@ -158,7 +158,7 @@ def test_answer_sent_byte_by_byte_is_given_up(start: bytes, passing: Passing) ->
     with DrippingServer(start) as hub:
         bounded = Transport(total_limit=0.3, sleep=passing.sleep, retry=RetryPolicy(attempts=2))
         began = time.monotonic()
-        request = Request(method="GET", url=f"http://127.0.0.1:{hub.port}{HOME}", repeatable=True)
+        request = HttpRequest(method="GET", url=f"http://127.0.0.1:{hub.port}{HOME}", repeatable=True)
         with pytest.raises(TransportError, match=f"no whole answer in time from 127.0.0.1:{hub.port}"):
             bounded.send(request)
         assert 0.6 <= time.monotonic() - began < 2
@@ -173,7 +173,7 @@ def test_total_limit_leaves_a_long_poll_its_wait(hub: FakeHub) -> None:
         return answer({"held": True})
 
     hub.script("GET", HOME, later)
-    request = Request(method="GET", url=hub.base + HOME, wait=5.0)
+    request = HttpRequest(method="GET", url=hub.base + HOME, wait=5.0)
     assert b"held" in Transport(total_limit=0.05).send(request)
 
 
@@ -181,7 +181,9 @@ def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    request = Request(method="GET", url=f"http://127.0.0.1:{port}/v1/referrals/secret-id", repeatable=True)
+    request = HttpRequest(
+        method="GET", url=f"http://127.0.0.1:{port}/v1/referrals/secret-id", repeatable=True
+    )
     with pytest.raises(TransportError, match=f"cannot connect to 127.0.0.1:{port}") as caught:
         transport(passing).send(request)
     assert "secret-id" not in str(caught.value)
@@ -193,7 +195,7 @@ def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing
 )
 def test_an_impossible_address_is_an_invalid_argument(passing: Passing, url: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        transport(passing).send(Request(method="GET", url=url))
+        transport(passing).send(HttpRequest(method="GET", url=url))
 
 
 def test_a_header_that_http_cannot_carry_is_an_invalid_argument(hub: FakeHub, passing: Passing) -> None:
@@ -217,7 +219,9 @@ def test_what_json_cannot_say_is_an_invalid_argument(value: object) -> None:
 
 
 def test_a_request_shows_neither_headers_nor_content() -> None:
-    request = Request(method="POST", url="http://x", headers={"Authorization": "Bearer t"}, content=b"case")
+    request = HttpRequest(
+        method="POST", url="http://x", headers={"Authorization": "Bearer t"}, content=b"case"
+    )
     assert "Bearer" not in repr(request)
     assert "case" not in repr(request)
 
@@ -266,7 +270,9 @@ def test_hub_that_is_not_there_yet_is_waited_for(passing: Passing) -> None:
 
     lasting = Transport(retry=RetryPolicy.lasting(), sleep=sleep, clock=passing.clock, notice=said.append)
     try:
-        request = Request(method="GET", url=f"http://127.0.0.1:{port}/.well-known/kopuro", repeatable=True)
+        request = HttpRequest(
+            method="GET", url=f"http://127.0.0.1:{port}/.well-known/kopuro", repeatable=True
+        )
         assert b"custody_key" in lasting.send(request)
     finally:
         for started in answering:

@@ -25,7 +25,7 @@ from services.audit.domain.facets import facets_of
 from services.audit.domain.retention import closing_of
 from services.delivery.api import Acknowledgements
 from services.directory.admission import Credential, CredentialRequest
-from services.intake.domain.statement import STATEMENTS
+from services.intake.domain.command import COMMANDS
 from services.routing.api import PlacementRequest
 from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
 from tests.unit.contracts.drawn_records import drawn, json_values
@@ -33,7 +33,7 @@ from tests.unit.contracts.drawn_records import drawn, json_values
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 DOORS = (
     *BODIES.values(),
-    *STATEMENTS.values(),
+    *COMMANDS.values(),
     Acknowledgements,
     Credential,
     CredentialRequest,

@@ -19,7 +19,7 @@ from contracts.topology import (
     Queue,
     hub_topology,
     partition_of,
-    way_of,
+    route_for,
 )
 
 TOPOLOGY = hub_topology()
@@ -139,7 +139,7 @@ def test_each_binding_takes_some_fact(binding: Binding) -> None:
 
 def test_the_cases_reach_only_the_vault_and_delivery() -> None:
     reached = {b.destination for b in TOPOLOGY.bindings if b.source == CASES}
-    assert reached == {"vault.letters", "delivery.letters"}
+    assert reached == {"vault.sealed", "delivery.sealed"}
     # and neither queue mixes ciphertext with what is said in the open
     assert {b.source for name in reached for b in bound_to(name)} == {CASES}
 
@@ -181,15 +181,15 @@ def test_a_partition_is_for_ever_and_there_are_as_many_as_queues() -> None:
 
 def test_what_queues_share_out_goes_its_own_way_for_each_partition() -> None:
     zero, three = "0199c0de-0000-7000-8000-000000000000", "0199c0de-0000-7000-8000-000000000005"
-    assert way_of(EVENTS, "referral.submitted", zero) != way_of(EVENTS, "referral.submitted", three)
+    assert route_for(EVENTS, "referral.submitted", zero) != route_for(EVENTS, "referral.submitted", three)
     # everything else reaches the same queues whatever its key
-    assert way_of(EVENTS, "offer.opened", zero) == way_of(EVENTS, "offer.opened", three)
-    assert way_of(DIRECT, "referral.submitted", zero) == way_of(DIRECT, "referral.submitted", three)
-    assert way_of(EVENTS, "offer.opened", zero) != way_of(EVENTS, "offer.accepted", zero)
+    assert route_for(EVENTS, "offer.opened", zero) == route_for(EVENTS, "offer.opened", three)
+    assert route_for(DIRECT, "referral.submitted", zero) == route_for(DIRECT, "referral.submitted", three)
+    assert route_for(EVENTS, "offer.opened", zero) != route_for(EVENTS, "offer.accepted", zero)
 
 
 def test_every_fact_that_is_shared_out_has_a_way_of_its_own() -> None:
     for binding in TOPOLOGY.bindings:
         if binding.destination == ROUTING_PARTITIONED:
-            ways = {way_of(binding.source, binding.key, f"key {number}") for number in range(100)}
+            ways = {route_for(binding.source, binding.key, f"key {number}") for number in range(100)}
             assert len(ways) == PARTITIONS

@@ -23,13 +23,13 @@ from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organiz
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes as vocabulary
 from contracts.vocabularies import country_of, need_group
-from sandbox.network import FOLDER, Network, SampleReferral, load
+from sandbox.network import FOLDER, SampleNetwork, SampleReferral, load
 
 STORIES = ("second-candidate", "expires", "consulate-forbidden", "nobody", "emergency")
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
+def network() -> SampleNetwork:
     return load()
 
 
@@ -38,13 +38,13 @@ def objects(name: str) -> list[dict[str, object]]:
     return found
 
 
-def services(network: Network) -> Iterator[tuple[Organization, Service]]:
+def services(network: SampleNetwork) -> Iterator[tuple[Organization, Service]]:
     for organization in network.organizations:
         for service in organization.services:
             yield organization, service
 
 
-def takers(network: Network, referral: SampleReferral) -> dict[str, Organization]:
+def takers(network: SampleNetwork, referral: SampleReferral) -> dict[str, Organization]:
     """By plain filtering, who could take the referral now, free of charge.
 
     It leaves out agreements, scores and order: routing's matcher has its own tests.
@@ -99,13 +99,13 @@ def test_every_referral_would_be_admitted_at_the_door() -> None:
         records.load(Case, item["case"])
 
 
-def test_loading_keeps_the_order_of_the_files(network: Network) -> None:
+def test_loading_keeps_the_order_of_the_files(network: SampleNetwork) -> None:
     assert [o.id for o in network.organizations] == [o["id"] for o in objects("organizations")]
     assert [a.id for a in network.agreements] == [a["id"] for a in objects("agreements")]
     assert [r.key for r in network.referrals] == [r["key"] for r in objects("referrals")]
 
 
-def test_a_referral_is_found_by_its_key(network: Network) -> None:
+def test_a_referral_is_found_by_its_key(network: SampleNetwork) -> None:
     assert network.referral("nobody").key == "nobody"
     with pytest.raises(KeyError):
         network.referral("no-such-story")
@@ -122,7 +122,7 @@ def test_the_files_are_readable_as_they_are() -> None:
 # --- references ------------------------------------------------------------------------------
 
 
-def test_ids_are_unique(network: Network) -> None:
+def test_ids_are_unique(network: SampleNetwork) -> None:
     for ids in (
         [o.id for o in network.organizations],
         [a.id for a in network.agreements],
@@ -131,7 +131,7 @@ def test_ids_are_unique(network: Network) -> None:
         assert len(set(ids)) == len(ids)
 
 
-def test_whatever_names_an_organization_names_one_of_ours(network: Network) -> None:
+def test_whatever_names_an_organization_names_one_of_ours(network: SampleNetwork) -> None:
     ours = {o.id for o in network.organizations}
     for organization in network.organizations:
         assert organization.parent is None or organization.parent in ours - {organization.id}
@@ -144,17 +144,17 @@ def test_whatever_names_an_organization_names_one_of_ours(network: Network) -> N
         assert named - {"none"} <= ours, referral.key
 
 
-def test_a_home_hub_is_one_of_the_five(network: Network) -> None:
+def test_a_home_hub_is_one_of_the_five(network: SampleNetwork) -> None:
     assert {o.id.partition(".")[0] for o in network.organizations} == {"kg", "kz", "tj", "uz", "ru"}
 
 
-def test_services_offer_needs_and_not_groups(network: Network) -> None:
+def test_services_offer_needs_and_not_groups(network: SampleNetwork) -> None:
     for organization, service in services(network):
         for need in service.needs:
             assert need_group(need) != need, (organization.id, service.id)
 
 
-def test_every_need_is_offered_by_somebody_vetted(network: Network) -> None:
+def test_every_need_is_offered_by_somebody_vetted(network: SampleNetwork) -> None:
     offered = {
         need
         for organization, service in services(network)
@@ -164,7 +164,7 @@ def test_every_need_is_offered_by_somebody_vetted(network: Network) -> None:
     assert offered == {code for code in vocabulary("needs") if need_group(code) != code}
 
 
-def test_vetting_is_signed_and_dated_once_it_happened(network: Network) -> None:
+def test_vetting_is_signed_and_dated_once_it_happened(network: SampleNetwork) -> None:
     for organization in network.organizations:
         signed = organization.vetted_by is not None and organization.vetted_on is not None
         assert signed is (organization.vetting is not Vetting.applied), organization.id
@@ -175,13 +175,13 @@ def test_vetting_is_signed_and_dated_once_it_happened(network: Network) -> None:
 # --- what the sample claims to hold ----------------------------------------------------------
 
 
-def test_there_are_organizations_of_every_kind_in_five_countries(network: Network) -> None:
+def test_there_are_organizations_of_every_kind_in_five_countries(network: SampleNetwork) -> None:
     assert len(network.organizations) >= 130
     assert {o.kind for o in network.organizations} == set(OrganizationKind)
     assert {o.country for o in network.organizations} == {"KG", "KZ", "TJ", "UZ", "RU"}
 
 
-def test_forty_three_representatives_work_in_the_regions_of_russia(network: Network) -> None:
+def test_forty_three_representatives_work_in_the_regions_of_russia(network: SampleNetwork) -> None:
     kind = OrganizationKind.consular_representative
     representatives = [o for o in network.organizations if o.kind is kind]
     assert len(representatives) == 43
@@ -192,7 +192,7 @@ def test_forty_three_representatives_work_in_the_regions_of_russia(network: Netw
             assert service.eligibility.origin_countries == (representative.country,)
 
 
-def test_the_network_is_not_tidy(network: Network) -> None:
+def test_the_network_is_not_tidy(network: SampleNetwork) -> None:
     assert {o.vetting for o in network.organizations} == set(Vetting)
     assert {o.profile.reporting for o in network.organizations} == set(codes.Reporting)
     assert {o.profile.code_of_conduct for o in network.organizations} == {True, False}
@@ -201,7 +201,7 @@ def test_the_network_is_not_tidy(network: Network) -> None:
     assert any(o.parent for o in network.organizations)
 
 
-def test_some_hotlines_answer_day_and_night_in_five_languages(network: Network) -> None:
+def test_some_hotlines_answer_day_and_night_in_five_languages(network: SampleNetwork) -> None:
     five = {"ru", "ky", "tg", "uz", "ro"}
     lines = [
         organization.id
@@ -211,7 +211,7 @@ def test_some_hotlines_answer_day_and_night_in_five_languages(network: Network) 
     assert len(lines) >= 2
 
 
-def test_unions_reach_the_villages_of_every_country(network: Network) -> None:
+def test_unions_reach_the_villages_of_every_country(network: SampleNetwork) -> None:
     reached = {
         country_of(area)
         for organization, service in services(network)
@@ -221,14 +221,14 @@ def test_unions_reach_the_villages_of_every_country(network: Network) -> None:
     assert reached == {"KG", "KZ", "TJ", "UZ", "RU"}
 
 
-def test_one_memorandum_covers_everyone_at_the_standard_class(network: Network) -> None:
+def test_one_memorandum_covers_everyone_at_the_standard_class(network: SampleNetwork) -> None:
     (memorandum,) = [a for a in network.agreements if a.parties == (EVERY_VETTED_ORGANIZATION,)]
     assert memorandum.disclosure is DisclosureClass.standard
     assert not memorandum.needs
     assert memorandum.effective_until is None
 
 
-def test_sensitive_cases_go_to_named_parties_only(network: Network) -> None:
+def test_sensitive_cases_go_to_named_parties_only(network: SampleNetwork) -> None:
     sensitive = [a for a in network.agreements if a.disclosure is DisclosureClass.sensitive]
     assert len(sensitive) >= 2
     assert all(EVERY_VETTED_ORGANIZATION not in a.parties for a in sensitive)
@@ -238,7 +238,7 @@ def test_sensitive_cases_go_to_named_parties_only(network: Network) -> None:
     assert len(widest.parties) < len(network.organizations) / 2
 
 
-def test_fifteen_parties_signed_a_memorandum_with_obligations(network: Network) -> None:
+def test_fifteen_parties_signed_a_memorandum_with_obligations(network: SampleNetwork) -> None:
     (memorandum,) = [a for a in network.agreements if a.id == "memorandum-on-labour-exploitation"]
     kinds = [o.kind for o in network.organizations if o.id in memorandum.parties]
     # Five state structures and three bodies of law enforcement are all of the kind state_body.
@@ -248,19 +248,19 @@ def test_fifteen_parties_signed_a_memorandum_with_obligations(network: Network) 
     assert len(memorandum.obligations) >= 3
 
 
-def test_one_agreement_has_expired(network: Network) -> None:
+def test_one_agreement_has_expired(network: SampleNetwork) -> None:
     newest = max(a.effective_from for a in network.agreements)
     ended = [a for a in network.agreements if a.effective_until and a.effective_until < newest]
     assert [a.id for a in ended] == ["old-hotline-protocol"]
 
 
-def test_bilateral_agreements_have_two_parties(network: Network) -> None:
+def test_bilateral_agreements_have_two_parties(network: SampleNetwork) -> None:
     bilateral = [a for a in network.agreements if a.kind is codes.AgreementKind.bilateral]
     assert len(bilateral) >= 5
     assert all(len(a.parties) == 2 for a in bilateral)
 
 
-def test_the_referrals_cover_every_situation(network: Network) -> None:
+def test_the_referrals_cover_every_situation(network: SampleNetwork) -> None:
     facts = [r.facts for r in network.referrals]
     assert len(facts) >= 44
     assert {n for f in facts for n in f.needs} == {
@@ -276,12 +276,12 @@ def test_the_referrals_cover_every_situation(network: Network) -> None:
     assert {f.to is None for f in facts} == {True, False}
 
 
-def test_a_good_third_of_the_referrals_is_about_women(network: Network) -> None:
+def test_a_good_third_of_the_referrals_is_about_women(network: SampleNetwork) -> None:
     women = [r for r in network.referrals if r.facts.sex is codes.Sex.female]
     assert len(women) >= 0.3 * len(network.referrals)
 
 
-def test_the_consents_differ(network: Network) -> None:
+def test_the_consents_differ(network: SampleNetwork) -> None:
     consents = [r.facts.consent for r in network.referrals]
     assert {c.method for c in consents} == set(codes.ConsentMethod)
     assert {kind for c in consents for kind in c.opt_in_kinds} == OPT_IN_KINDS
@@ -290,7 +290,7 @@ def test_the_consents_differ(network: Network) -> None:
     assert any(c.storage_countries for c in consents)
 
 
-def test_a_guardian_consents_for_children_only(network: Network) -> None:
+def test_a_guardian_consents_for_children_only(network: SampleNetwork) -> None:
     children = {codes.AgeBand.years_0_11, codes.AgeBand.years_12_17}
     for referral in network.referrals:
         by_guardian = referral.facts.consent.method is codes.ConsentMethod.guardian
@@ -298,7 +298,7 @@ def test_a_guardian_consents_for_children_only(network: Network) -> None:
         assert by_guardian is (SpecialCategory.minor in referral.facts.special_categories)
 
 
-def test_the_cases_are_told_in_five_languages(network: Network) -> None:
+def test_the_cases_are_told_in_five_languages(network: SampleNetwork) -> None:
     assert {r.language for r in network.referrals} == {"ru", "ky", "tg", "uz", "en"}
     for referral in network.referrals:
         assert len(referral.case.narrative) > 80, referral.key
@@ -306,13 +306,13 @@ def test_the_cases_are_told_in_five_languages(network: Network) -> None:
         assert ". " not in referral.story
 
 
-def test_no_telephone_number_can_be_dialled(network: Network) -> None:
+def test_no_telephone_number_can_be_dialled(network: SampleNetwork) -> None:
     numbers = [number for r in network.referrals for number in r.case.phones]
     assert all(n.startswith(("+7000", "+996000", "+992000", "+998000")) for n in numbers)
     assert len(set(numbers)) == len(numbers)
 
 
-def test_only_vetted_organizations_send(network: Network) -> None:
+def test_only_vetted_organizations_send(network: SampleNetwork) -> None:
     vetted = {o.id for o in network.organizations if o.vetting is Vetting.vetted and o.active}
     assert {r.sender for r in network.referrals} <= vetted
 
@@ -320,11 +320,11 @@ def test_only_vetted_organizations_send(network: Network) -> None:
 # --- the stories -----------------------------------------------------------------------------
 
 
-def test_the_stories_are_told(network: Network) -> None:
+def test_the_stories_are_told(network: SampleNetwork) -> None:
     assert {r.key for r in network.referrals} >= set(STORIES)
 
 
-def test_nobody_else_is_left_without_anyone(network: Network) -> None:
+def test_nobody_else_is_left_without_anyone(network: SampleNetwork) -> None:
     stranded = {
         r.key
         for r in network.referrals
@@ -334,7 +334,7 @@ def test_nobody_else_is_left_without_anyone(network: Network) -> None:
 
 
 def test_who_sends_a_sensitive_case_has_an_agreement_with_someone_who_can_take_it(
-    network: Network,
+    network: SampleNetwork,
 ) -> None:
     sensitive = [a for a in network.agreements if a.disclosure is DisclosureClass.sensitive]
     for referral in network.referrals:
@@ -352,13 +352,13 @@ def test_who_sends_a_sensitive_case_has_an_agreement_with_someone_who_can_take_i
         assert partners & set(takers(network, referral)), referral.key
 
 
-def test_a_named_receiver_can_take_what_it_is_sent(network: Network) -> None:
+def test_a_named_receiver_can_take_what_it_is_sent(network: SampleNetwork) -> None:
     for referral in network.referrals:
         if referral.facts.to is not None and not referral.facts.accepts_cost:
             assert referral.facts.to in takers(network, referral), referral.key
 
 
-def test_a_second_candidate_stands_behind_the_first(network: Network) -> None:
+def test_a_second_candidate_stands_behind_the_first(network: SampleNetwork) -> None:
     story = network.referral("second-candidate")
     assert story.sender == "kg.osh-legal-aid"
     found = takers(network, story)
@@ -374,11 +374,11 @@ def test_a_second_candidate_stands_behind_the_first(network: Network) -> None:
     assert len(near_and_in_kyrgyz) >= 2
 
 
-def test_another_candidate_is_left_when_an_offer_expires(network: Network) -> None:
+def test_another_candidate_is_left_when_an_offer_expires(network: SampleNetwork) -> None:
     assert len(takers(network, network.referral("expires"))) >= 2
 
 
-def test_the_consulate_would_fit_but_may_not_be_asked(network: Network) -> None:
+def test_the_consulate_would_fit_but_may_not_be_asked(network: SampleNetwork) -> None:
     story = network.referral("consulate-forbidden")
     assert story.facts.consent.opt_in_kinds == ()
     allowed = takers(network, story)
@@ -393,7 +393,7 @@ def test_the_consulate_would_fit_but_may_not_be_asked(network: Network) -> None:
     ]
 
 
-def test_nobody_serves_but_a_coordinator_knows_whom_to_ask(network: Network) -> None:
+def test_nobody_serves_but_a_coordinator_knows_whom_to_ask(network: SampleNetwork) -> None:
     story = network.referral("nobody")
     assert not takers(network, story)
     # The organisation that the story names lacks nothing but the area.
@@ -402,7 +402,7 @@ def test_nobody_serves_but_a_coordinator_knows_whom_to_ask(network: Network) -> 
     assert by_hand.id in takers(network, elsewhere)
 
 
-def test_many_doors_are_open_in_an_emergency(network: Network) -> None:
+def test_many_doors_are_open_in_an_emergency(network: SampleNetwork) -> None:
     story = network.referral("emergency")
     assert story.facts.urgency is codes.Urgency.emergency
     assert len(takers(network, story)) >= 4

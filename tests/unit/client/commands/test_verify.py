@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kopuro_client.tlog import Policy, parse_checkpoint
+from kopuro_client.tlog import TrustPolicy, parse_checkpoint
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import Answer, FakeHub, answer
 from tests.unit.client.tlog.log_writer import (
@@ -294,7 +294,7 @@ def test_a_witness_that_runs_writes_what_it_cosigned(hub: FakeHub, run: Run, tmp
     shared = ("--key", str(key), "--log-key", LOG.vkey, "--state", str(tmp_path / "seen"), "--once")
     address = serve(hub, TRUE, 300)
     assert run("witness", "run", address, *shared, "--output", str(output)).code == 0
-    policy = Policy.parse(f"log {LOG.vkey}\nwitness w {verifier}\nquorum w\n")
+    policy = TrustPolicy.parse(f"log {LOG.vkey}\nwitness w {verifier}\nquorum w\n")
     assert policy.accept(output.read_bytes()).checkpoint.size == 300
     cosigned = run("witness", "run", address, *shared).out
     assert parse_checkpoint(cosigned, policy.logs).size == 300

@@ -13,9 +13,9 @@ from kopuro_client.tlog import (
     Bundle,
     ContentError,
     MalformedError,
-    Policy,
     ProofError,
     TlogError,
+    TrustPolicy,
     UntrustedError,
 )
 from tests.unit.client.tlog.log_writer import (
@@ -34,7 +34,7 @@ from tests.unit.client.tlog.log_writer import (
     with_manifest,
 )
 
-POLICY = Policy.parse(policy_text())
+POLICY = TrustPolicy.parse(policy_text())
 LOG_OF_TEN = Log(entries(10))
 GOOD = LOG_OF_TEN.bundle(opened={0: content(0), 3: content(3)})
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from kopuro_client import InvalidArgumentError
-from kopuro_client.tlog import Memory, Policy, TlogError
+from kopuro_client.tlog import Memory, TlogError, TrustPolicy
 from tests.unit.client.tlog.log_writer import LOG, ORIGIN, Log, entries, policy_text
 
-POLICY = Policy.parse(policy_text())
+POLICY = TrustPolicy.parse(policy_text())
 
 
 def test_what_was_verified_is_remembered(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kopuro_client.tlog import (
     Algorithm,
     MalformedError,
-    Note,
+    SignedNote,
     SigningKey,
     UntrustedError,
     VerifierKey,
@@ -47,7 +47,7 @@ COSIGNED = (
 def test_the_specifications_example_verifies() -> None:
     key = VerifierKey.parse(EXAMPLE_KEY)
     assert str(key) == EXAMPLE_KEY
-    (signed,) = Note.parse(EXAMPLE).signatures_by([key])
+    (signed,) = SignedNote.parse(EXAMPLE).signatures_by([key])
     assert (signed.key, signed.time) == (key, None)
 
 
@@ -59,7 +59,7 @@ def test_go_and_we_write_the_same_note() -> None:
 
 
 def test_the_specifications_cosigned_checkpoint_is_read() -> None:
-    note = Note.parse(COSIGNED)
+    note = SignedNote.parse(COSIGNED)
     assert str(note) == COSIGNED
     assert [line.name for line in note.lines] == ["example.com/behind-the-sofa", "witness.example.com/w1"]
     assert int.from_bytes(note.lines[1].signature[:8], "big") == 1679315147
@@ -87,7 +87,7 @@ def test_our_cosignature_is_the_writers() -> None:
 
 def test_lines_of_unknown_keys_are_passed_over() -> None:
     key = VerifierKey.parse(LOG.vkey)
-    note = Note.parse(Log(entries(3)).note())
+    note = SignedNote.parse(Log(entries(3)).note())
     assert [one.key for one in note.signatures_by([key])] == [key]
     stranger = SigningKey.generate(LOG.name, Algorithm.ED25519).verifier  # the same name, another key
     assert note.signatures_by([stranger]) == ()
@@ -112,7 +112,7 @@ def test_a_cosignature_is_bound_to_its_time_and_its_kind() -> None:
     data = bytearray(base64.b64decode(encoded))
     data[11] ^= 1  # the last byte of the time
     with pytest.raises(UntrustedError):
-        Note.parse(f"{text}\n— {name} {base64.b64encode(data).decode()}\n").signatures_by([key])
+        SignedNote.parse(f"{text}\n— {name} {base64.b64encode(data).decode()}\n").signatures_by([key])
     assert not key.verify(text.encode(), bytes(data[12:]))
     assert not key.verify(text.encode(), b"\xff" * 72)
 
@@ -138,7 +138,7 @@ def test_a_cosignature_is_bound_to_its_time_and_its_kind() -> None:
 )
 def test_what_is_no_note(note: bytes | str) -> None:
     with pytest.raises(MalformedError):
-        Note.parse(note)
+        SignedNote.parse(note)
 
 
 @pytest.mark.parametrize(

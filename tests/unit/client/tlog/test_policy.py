@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kopuro_client.tlog import MalformedError, Policy, UntrustedError
+from kopuro_client.tlog import MalformedError, TrustPolicy, UntrustedError
 from tests.unit.client.tlog.log_writer import LOG, WITNESSES, Key, Log, entries, policy_text
 
 LEAVES = entries(4)
@@ -27,7 +27,7 @@ def note(*witnesses: Key) -> str:
     ],
 )
 def test_a_quorum_counts_witnesses(needed: str, witnesses: tuple[Key, ...], holds: bool) -> None:
-    policy = Policy.parse(policy_text(needed=needed))
+    policy = TrustPolicy.parse(policy_text(needed=needed))
     if holds:
         assert policy.accept(note(*witnesses)).checkpoint.size == 4
         return
@@ -47,7 +47,7 @@ def test_groups_of_groups() -> None:
     group either any ours three
     quorum either
     """
-    policy = Policy.parse(text)
+    policy = TrustPolicy.parse(text)
     assert [witness.url for witness in policy.witnesses] == ["https://one.example", None, None]
     assert policy.accept(note(THREE)).cosigned
     assert policy.accept(note(ONE, TWO)).cosigned
@@ -57,9 +57,9 @@ def test_groups_of_groups() -> None:
 
 def test_the_hubs_own_policy_file_is_read() -> None:
     witnesses = [{"name": key.name, "vkey": key.vkey, "url": "https://w.example"} for key in WITNESSES]
-    policy = Policy.parse(json.dumps({"witnesses": witnesses, "threshold": 1}))
-    both = Policy(
-        logs=Policy.parse(policy_text()).logs,
+    policy = TrustPolicy.parse(json.dumps({"witnesses": witnesses, "threshold": 1}))
+    both = TrustPolicy(
+        logs=TrustPolicy.parse(policy_text()).logs,
         witnesses=policy.witnesses,
         quorum=policy.quorum,
     )
@@ -70,7 +70,7 @@ def test_the_hubs_own_policy_file_is_read() -> None:
 
 def test_only_the_named_log_counts_and_under_its_own_name() -> None:
     stranger = Key("kopuro/other", 1, b"o" * 32)
-    policy = Policy.parse(f"log {stranger.vkey}\nquorum none\n")
+    policy = TrustPolicy.parse(f"log {stranger.vkey}\nquorum none\n")
     with pytest.raises(UntrustedError, match="no trusted key"):
         policy.accept(note())
     # It may sign what it likes, but not another log's checkpoint.
@@ -107,4 +107,4 @@ def test_only_the_named_log_counts_and_under_its_own_name() -> None:
 )
 def test_what_is_no_policy(text: str) -> None:
     with pytest.raises(MalformedError):
-        Policy.parse(text)
+        TrustPolicy.parse(text)

@@ -9,9 +9,9 @@ import pytest
 from kopuro_client.tlog import (
     ContentError,
     MalformedError,
-    Policy,
     ProofError,
     ProofFile,
+    TrustPolicy,
     UntrustedError,
     VerifierKey,
     receipts_in,
@@ -20,7 +20,7 @@ from tests.unit.client.tlog.log_writer import LOG, Log, b64, entries, path
 
 LEAVES = entries(300)
 TRUE = Log(LEAVES)
-POLICY = Policy(logs=(VerifierKey.parse(LOG.vkey),))
+POLICY = TrustPolicy(logs=(VerifierKey.parse(LOG.vkey),))
 
 
 def message(*indices: int) -> dict[str, Any]:

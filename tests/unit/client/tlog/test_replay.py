@@ -17,9 +17,9 @@ from kopuro_client.tlog import (
     DirectorySource,
     ForkError,
     HttpSource,
-    Policy,
     RollbackError,
     TileNodes,
+    TrustPolicy,
     UntrustedError,
     check_spare_files,
     prove_consistency,
@@ -28,7 +28,7 @@ from kopuro_client.tlog import (
 )
 from tests.unit.client.tlog.log_writer import LOG, WITNESSES, Log, entries, policy_text, proof, write_files
 
-POLICY = Policy.parse(policy_text())
+POLICY = TrustPolicy.parse(policy_text())
 BIG = entries(66_100)  # a full tile of level 1, and a second one begun
 
 

@@ -25,9 +25,9 @@ from kopuro_client.tlog import (
     DirectorySource,
     ForkError,
     Memory,
-    Policy,
     RollbackError,
     TlogError,
+    TrustPolicy,
     verify_log,
 )
 from tests.unit.client.tlog.log_writer import (
@@ -47,7 +47,7 @@ from tests.unit.client.tlog.log_writer import (
 SEED = 4
 MANY = 20 if os.environ.get("KOPURO_LONG_TESTS") else 1
 SIZE = 600
-POLICY = Policy.parse(policy_text())
+POLICY = TrustPolicy.parse(policy_text())
 LEAVES = entries(SIZE)
 TRUE = Log(LEAVES)
 # The partial tiles of a smaller size were kept, as a log may.

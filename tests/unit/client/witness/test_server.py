@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kopuro_client.tlog.keys import SigningKey
-from kopuro_client.witness import Record, Witness, serve, server
+from kopuro_client.witness import Witness, WitnessRecord, serve, server
 from tests.dripping import PAUSE
 
 MARKER = b"secret-marker"
@@ -20,7 +20,7 @@ SECOND = b"GET /" + b"0" * 64 + b"/checkpoint HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     witness = Witness(
-        key=SigningKey.generate("w.example"), logs=[], record=Record(tmp_path / "state"), now=lambda: 1
+        key=SigningKey.generate("w.example"), logs=[], record=WitnessRecord(tmp_path / "state"), now=lambda: 1
     )
     running = serve(witness, "127.0.0.1", 0, complain=lambda text: None)
     threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()

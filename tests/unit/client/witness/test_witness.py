@@ -11,15 +11,15 @@ from kopuro_client.tlog import (
     DirectorySource,
     ForkError,
     MalformedError,
-    Policy,
     RollbackError,
     SigningKey,
+    TrustPolicy,
     UntrustedError,
     VerifierKey,
     parse_checkpoint,
     verify_log,
 )
-from kopuro_client.witness import AddCheckpoint, Answer, Follower, Record, Witness
+from kopuro_client.witness import AddCheckpoint, Follower, Witness, WitnessRecord, WitnessResponse
 from tests.unit.client.tlog.log_writer import (
     LOG,
     ORIGIN,
@@ -42,7 +42,7 @@ def witness(state: Path, key: Key = WITNESSES[0]) -> Witness:
     return Witness(
         key=SigningKey(name=key.name, seed=key.seed),
         logs=[VerifierKey.parse(LOG.vkey)],
-        record=Record(state),
+        record=WitnessRecord(state),
         now=lambda: NOW,
     )
 
@@ -60,7 +60,9 @@ def body(old: int, size: int, log: Log = TRUE, hashes: list[bytes] | None = None
     )
 
 
-def ask(ours: Witness, old: int, size: int, log: Log = TRUE, hashes: list[bytes] | None = None) -> Answer:
+def ask(
+    ours: Witness, old: int, size: int, log: Log = TRUE, hashes: list[bytes] | None = None
+) -> WitnessResponse:
     return ours.add_checkpoint(AddCheckpoint.parse(body(old, size, log, hashes)))
 
 
@@ -103,7 +105,7 @@ def test_a_fork_shown_to_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
     """Each has seen one of two trees; nobody gets both to sign the same one."""
     one, two = (witness(tmp_path / key.name[-3:], key) for key in WITNESSES)
     by_one, by_two = ask(one, 0, 30, TRUE), ask(two, 0, 30, FORK)
-    policy = Policy.parse(policy_text())
+    policy = TrustPolicy.parse(policy_text())
     for log, line in ((TRUE, by_one.body), (FORK, by_two.body)):
         write_files(tmp_path / "log", {**log.files(30), "checkpoint": (log.note(30) + line).encode()})
         with pytest.raises(UntrustedError, match="too few witnesses"):
@@ -117,7 +119,9 @@ def test_a_fork_shown_to_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
     assert seen is not None
     with pytest.raises(ForkError):
         verify_log(
-            DirectorySource(tmp_path / "log"), Policy.parse(f"log {LOG.vkey}\nquorum none\n"), known=[seen]
+            DirectorySource(tmp_path / "log"),
+            TrustPolicy.parse(f"log {LOG.vkey}\nquorum none\n"),
+            known=[seen],
         )
 
 

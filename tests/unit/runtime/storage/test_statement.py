@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.storage.database import Database
-from runtime.storage.statement import Statement
+from runtime.storage.sql_statement import SqlStatement
 
-ADD = Statement("INSERT INTO things (number, name, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-NAMED = Statement("SELECT number, body FROM things WHERE name = ANY (?) AND number > ? ORDER BY number")
-NUMBERED = Statement("UPDATE things SET name = ? WHERE number = ANY (?)")
-COPIED = Statement(
+ADD = SqlStatement("INSERT INTO things (number, name, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+NAMED = SqlStatement("SELECT number, body FROM things WHERE name = ANY (?) AND number > ? ORDER BY number")
+NUMBERED = SqlStatement("UPDATE things SET name = ? WHERE number = ANY (?)")
+COPIED = SqlStatement(
     "INSERT INTO things (number, name) SELECT 10 + ?, value FROM EACH (?) WHERE TRUE"
     " ON CONFLICT DO NOTHING RETURNING name"
 )
-LOCKED = Statement("SELECT number FROM things WHERE number = ?", postgresql="FOR UPDATE")
+LOCKED = SqlStatement("SELECT number FROM things WHERE number = ?", postgresql="FOR UPDATE")
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from runtime.telemetry.metrics import HttpMetrics, process_registry
 def test_requests_are_counted_by_method_route_and_status() -> None:
     registry = CollectorRegistry()
     metrics = HttpMetrics(registry)
-    metrics.answered("GET", "/v1/things/<id>", 200, 0.02)
-    metrics.answered("GET", "/v1/things/<id>", 200, 0.2)
-    metrics.answered("GET", "/v1/things/<id>", 404, 0.2)
+    metrics.observe("GET", "/v1/things/<id>", 200, 0.02)
+    metrics.observe("GET", "/v1/things/<id>", 200, 0.2)
+    metrics.observe("GET", "/v1/things/<id>", 404, 0.2)
     labels = {"method": "GET", "route": "/v1/things/<id>", "status": "200"}
     assert registry.get_sample_value("kopuro_http_requests_total", labels) == 2
     bucket = registry.get_sample_value("kopuro_http_request_seconds_bucket", {**labels, "le": "0.1"})

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from runtime.web.answer import Answer
+from runtime.web.response import Response
 
 
 def test_json_writes_times_as_the_contracts_do() -> None:
-    answer = Answer.json(
+    answer = Response.json(
         {"at": datetime(2026, 3, 21, 12, tzinfo=UTC)}, status=202, headers={"Location": "/x"}
     )
     assert answer.body == b'{"at":"2026-03-21T12:00:00Z"}'
@@ -15,6 +15,6 @@ def test_json_writes_times_as_the_contracts_do() -> None:
 
 
 def test_ndjson_ends_every_line() -> None:
-    answer = Answer.ndjson([{"line": 1}, {"line": 2}])
+    answer = Response.ndjson([{"line": 1}, {"line": 2}])
     assert answer.body == b'{"line":1}\n{"line":2}\n'
     assert answer.headers["Content-Type"] == "application/x-ndjson"

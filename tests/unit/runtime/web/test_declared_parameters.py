@@ -15,18 +15,18 @@ from prometheus_client import CollectorRegistry
 from runtime.clock import SystemClock
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
-from runtime.web.answer import Answer
 from runtime.web.listener import CONNECTION
 from runtime.web.request import Request
 from runtime.web.resource import Resource
+from runtime.web.response import Response
 from runtime.web.router import Route, Router
 from runtime.web.tokens import TokenVerifier
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
 
 
-def _echo(request: Request, _at: trace.Trace) -> Answer:
-    return Answer.json(dict(request.query_params))
+def _echo(request: Request, _at: trace.Trace) -> Response:
+    return Response.json(dict(request.query_params))
 
 
 def _routes() -> list[Route]:
@@ -37,7 +37,7 @@ def _routes() -> list[Route]:
         for member in map(service.__dict__.get, dir(service)):
             for entrypoint in getattr(member, "nameko_entrypoints", ()):
                 if isinstance(entrypoint, Resource):
-                    route = replace(entrypoint.route(), roles=None, answering=_echo)
+                    route = replace(entrypoint.route(), roles=None, handle_request=_echo)
                     found[route.method, route.url] = route
     return [found[key] for key in sorted(found)]
 

@@ -7,14 +7,14 @@ from kombu.exceptions import OperationalError
 
 from contracts.errors import PROBLEM_PREFIX, PointerError, Refused, Unavailable
 from runtime.telemetry import trace
-from runtime.web.problems import answer_for, method_not_allowed
+from runtime.web.problems import method_not_allowed, response_for
 
 PERSON = "Aigerim Toktogulova"
 
 
 def test_a_refusal_is_its_problem_with_pointers() -> None:
     where = PointerError(pointer="/needs/0", detail="Not one of the needs.")
-    answer = answer_for(Refused("invalid-submission", "One thing is wrong.", errors=(where,)))
+    answer = response_for(Refused("invalid-submission", "One thing is wrong.", errors=(where,)))
     body = orjson.loads(answer.body)
     assert answer.status == body["status"] == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -27,11 +27,11 @@ def test_a_refusal_is_its_problem_with_pointers() -> None:
     [("missing-token", "Bearer"), ("expired-token", "Bearer"), ("invalid-client", "Basic")],
 )
 def test_a_401_challenges_as_its_scheme_asks(slug: str, challenge: str) -> None:
-    assert answer_for(Refused(slug, "No.")).headers["WWW-Authenticate"].startswith(challenge)
+    assert response_for(Refused(slug, "No.")).headers["WWW-Authenticate"].startswith(challenge)
 
 
 def test_a_403_does_not_challenge() -> None:
-    assert "WWW-Authenticate" not in answer_for(Refused("forbidden", "No.")).headers
+    assert "WWW-Authenticate" not in response_for(Refused("forbidden", "No.")).headers
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_403_does_not_challenge() -> None:
     ],
 )
 def test_an_outage_may_be_tried_again(outage: Exception) -> None:
-    answer = answer_for(outage)
+    answer = response_for(outage)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert PERSON.encode() not in answer.body
 
@@ -53,7 +53,7 @@ def test_an_outage_may_be_tried_again(outage: Exception) -> None:
 def test_anything_else_is_ours_and_says_only_where_to_look() -> None:
     at = trace.continued(None)
     with trace.attached(at):
-        answer = answer_for(KeyError(PERSON))
+        answer = response_for(KeyError(PERSON))
     body = orjson.loads(answer.body)
     assert (answer.status, body["type"]) == (500, PROBLEM_PREFIX + "internal")
     assert body["reference"] == at.trace_id

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from contracts.facts import OrganizationChanged, TokenKeyChanged
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 from runtime.web.token_keys import TokenKeys
 
 
-def record(kid: str, change: int, *, withdrawn: bool = False, kind: str = TokenKeyChanged.type) -> Record:
+def record(
+    kid: str, change: int, *, withdrawn: bool = False, kind: str = TokenKeyChanged.type
+) -> ReplicaRecord:
     data = {"revision": change, "key": {"kid": kid}, "withdrawn": withdrawn}
-    return Record(type=kind, key=kid, change=change, data=data)
+    return ReplicaRecord(type=kind, key=kid, change=change, data=data)
 
 
 def test_keys_are_believed_until_they_are_withdrawn() -> None:

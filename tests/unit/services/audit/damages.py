@@ -59,7 +59,7 @@ def removed(index: int) -> Damage:
 
 def on_disk(database: Database, content: bytes) -> None:
     """Overwrites the page of an SQLite file that holds this content, as a failing disk would."""
-    assert database.forget_old_pages()
+    assert database.checkpoint_wal()
     # With its connections go the copies of the page that they hold.
     database.engine.dispose()
     file = Path(str(database.engine.url.database))

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from contracts.envelope import Envelope
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from services.audit.adapters.sql_log import SqlLog
 from services.audit.adapters.sql_publication import SqlPublicationRecord
@@ -25,9 +25,9 @@ from services.audit.domain.note import Ed25519Signer
 from services.audit.handlers.history import History
 from services.audit.handlers.proofs import Proofs
 from services.audit.handlers.published_log import PublishedLog
-from services.audit.handlers.publisher import Publisher
+from services.audit.handlers.publisher import LogPublisher
 from services.audit.handlers.receipts import Receipts
-from services.audit.handlers.record import Record
+from services.audit.handlers.record import AccessRecorder
 from services.audit.handlers.self_check import SelfCheck
 from services.audit.handlers.sequencer import Sequencer
 from services.audit.ports import LogPublication
@@ -95,7 +95,7 @@ class LogOnDatabase:
             database=self.database,
             log=self.log,
             published=self.published,
-            record=Record(
+            record=AccessRecorder(
                 database=self.database,
                 outbox=Outbox(MESSAGING.outbox),
                 source="/kg/audit",
@@ -104,7 +104,7 @@ class LogOnDatabase:
             ),
             clock=SystemClock(),
         )
-        self.publisher = Publisher(
+        self.publisher = LogPublisher(
             database=self.database,
             log=self.log,
             record=self.record,
@@ -144,4 +144,4 @@ class LogOnDatabase:
         """What the outbox holds, oldest first."""
         with self.database.read() as transaction:
             waiting = Outbox(MESSAGING.outbox).oldest(transaction, 1000)
-        return [Envelope.decode(event) for _, message in waiting for event in unpack(message.body)]
+        return [Envelope.decode(event) for _, message in waiting for event in decode_batch(message.body)]

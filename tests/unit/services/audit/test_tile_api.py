@@ -8,8 +8,8 @@ import pytest
 
 from contracts.errors import Refused
 from kopuro_client.tlog.tiles import split_entries
-from runtime.web.answer import Answer
 from runtime.web.request import Request
+from runtime.web.response import Response
 from services.audit import tile_api
 from tests.unit.services.audit.logs import LogOnDatabase, events
 
@@ -25,7 +25,7 @@ def published(audit: LogOnDatabase) -> LogOnDatabase:
     return audit
 
 
-def get(audit: LogOnDatabase, path: str, **headers: str) -> Answer:
+def get(audit: LogOnDatabase, path: str, **headers: str) -> Response:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request(method="GET", route="/tile/<path>", path_params={"path": path}, headers=sent)
     return tile_api.tile(audit.published, request)

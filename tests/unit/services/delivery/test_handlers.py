@@ -266,11 +266,11 @@ def test_a_poll_that_waits_is_woken_by_what_comes(bench: Workbench) -> None:
 def test_a_poll_is_woken_by_what_another_process_put_there(bench: Workbench, database_url: str) -> None:
     other = Workbench(database_url)
     with ThreadPoolExecutor(1) as pool:
-        bench.bell.look()
+        bench.notifier.look()
         poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
         assert bench.waited_for.wait(LONG)
         other.receive(opened())
-        bench.bell.look()
+        bench.notifier.look()
         assert len(poll.result(LONG / 2)) == 1
     other.database.close()
 
@@ -279,7 +279,7 @@ def test_when_the_process_ends_nobody_waits(bench: Workbench) -> None:
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
         assert bench.waited_for.wait(LONG)
-        bench.bell.stop()
+        bench.notifier.stop()
         assert poll.result(LONG / 2) == []
         assert pool.submit(bench.mailbox, ACCEPTOR, wait=LONG).result(LONG / 2) == []
 

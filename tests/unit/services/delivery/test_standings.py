@@ -13,7 +13,7 @@ from contracts.errors import Refused
 from contracts.facts import OfferRevoked, OrganizationChanged, ReferralAcceptorSuspended, TokenKeyChanged
 from contracts.organization import Organization
 from contracts.records import plain
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import REPLICA
 from services.delivery.domain.recipients import COORDINATORS
@@ -40,7 +40,7 @@ def bench(database_url: str) -> Iterator[Workbench]:
     bench.database.close()
 
 
-def record(vetting: Vetting = Vetting.vetted, *, active: bool = True) -> Record:
+def record(vetting: Vetting = Vetting.vetted, *, active: bool = True) -> ReplicaRecord:
     known = Organization(
         id=ACCEPTOR,
         name="Support",
@@ -49,7 +49,9 @@ def record(vetting: Vetting = Vetting.vetted, *, active: bool = True) -> Record:
         vetting=vetting,
         active=active,
     )
-    return Record(type=OrganizationChanged.type, key=ACCEPTOR, change=1, data={"organization": plain(known)})
+    return ReplicaRecord(
+        type=OrganizationChanged.type, key=ACCEPTOR, change=1, data={"organization": plain(known)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,10 +64,10 @@ def record(vetting: Vetting = Vetting.vetted, *, active: bool = True) -> Record:
     ],
     ids=["suspended", "left", "applied", "inactive"],
 )
-def test_organization_out_of_standing_is_barred_until_readmitted(lost: Record) -> None:
+def test_organization_out_of_standing_is_barred_until_readmitted(lost: ReplicaRecord) -> None:
     known = StandingsInMemory()
     assert not known.is_barred(ACCEPTOR)
-    known.absorb([Record(type=TokenKeyChanged.type, key="kid", change=1, data={"key": {}}), lost])
+    known.absorb([ReplicaRecord(type=TokenKeyChanged.type, key="kid", change=1, data={"key": {}}), lost])
     assert known.is_barred(ACCEPTOR)
     assert not known.is_barred(SENDER)
     known.absorb([record()])
@@ -138,8 +140,8 @@ def test_message_acknowledged_by_one_coordinator_is_done_for_all(bench: Workbenc
 
 def test_waiting_coordinator_is_woken_by_the_shared_mailbox(bench: Workbench) -> None:
     told = event(suspended())
-    with bench.bell.listening(ANN, COORDINATORS) as ring:
-        bench.bell.look()
+    with bench.notifier.listening(ANN, COORDINATORS) as ring:
+        bench.notifier.look()
         ring.clear()
         bench.receive(told)
         assert ring.wait(10)

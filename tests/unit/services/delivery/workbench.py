@@ -22,31 +22,31 @@ from contracts.codes import (
 )
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import (
-    CaseLetter,
     Fact,
-    NoteLetter,
     OfferDeclined,
     OfferOpened,
     ReferralUnplaced,
     ReferralWithdrawn,
+    SealedCaseReleased,
+    SealedNoteReleased,
 )
 from contracts.referral import Situation
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
-from services.delivery.adapters.bell import MailboxBell
-from services.delivery.adapters.case_letters import SqlCaseLetters
+from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
+from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
 from services.delivery.bookkeeping import Bookkeeping
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
-from services.delivery.ports import Ring
+from services.delivery.ports import Subscription
 
 SENDER = "kg.osh-legal-aid"
 ACCEPTOR = "ru.moscow-migrant-support"
@@ -81,7 +81,7 @@ class SettableClock:
 class WatchedRing:
     """Says when somebody begins to wait for it."""
 
-    def __init__(self, ring: Ring, waited_for: threading.Event) -> None:
+    def __init__(self, ring: Subscription, waited_for: threading.Event) -> None:
         self._ring = ring
         self._waited_for = waited_for
 
@@ -96,17 +96,17 @@ class WatchedRing:
 class WatchedBell:
     """The real bell; `waited_for` is set when somebody has looked in vain and waits."""
 
-    def __init__(self, bell: MailboxBell) -> None:
-        self._bell = bell
+    def __init__(self, notifier: MailboxNotifier) -> None:
+        self._notifier = notifier
         self.waited_for = threading.Event()
 
     @property
     def stopped(self) -> bool:
-        return self._bell.stopped
+        return self._notifier.stopped
 
     @contextmanager
-    def listening(self, *mailboxes: str) -> Iterator[Ring]:
-        with self._bell.listening(*mailboxes) as ring:
+    def listening(self, *mailboxes: str) -> Iterator[Subscription]:
+        with self._notifier.listening(*mailboxes) as ring:
             yield WatchedRing(ring, self.waited_for)
 
 
@@ -118,9 +118,9 @@ class Workbench:
         self.database = Database.open(database_url)
         upgrade("services.delivery", self.database)
         self.mailboxes = SqlMailboxes()
-        cases = SqlCaseLetters()
-        self.bell = MailboxBell(self.database, self.mailboxes)
-        watched = WatchedBell(self.bell)
+        cases = SqlReleasedCases()
+        self.notifier = MailboxNotifier(self.database, self.mailboxes)
+        watched = WatchedBell(self.notifier)
         self.waited_for = watched.waited_for
         self.bookkeeping = Bookkeeping(
             source="/kg/delivery",
@@ -135,14 +135,14 @@ class Workbench:
             mailboxes=self.mailboxes,
             cases=cases,
             bookkeeping=self.bookkeeping,
-            bell=watched,
+            notifier=watched,
             clock=self.clock,
             after_commit=lambda: None,
             is_barred=self.barred.__contains__,
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases)
         self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
-        self.letters = self._processor("delivery.letters", incoming.letters, decode)
+        self.letters = self._processor("delivery.sealed", incoming.letters, decode)
 
     def _processor(self, name: str, handler: Any, decoding: Any) -> BatchProcessor[Any]:
         return BatchProcessor(
@@ -154,12 +154,12 @@ class Workbench:
             handler=handler,
             clock=self.clock,
             metrics=MessagingMetrics(CollectorRegistry()),
-            after_commit=self.bell.look,
+            after_commit=self.notifier.look,
         )
 
     def receive(self, *messages: Event[Fact]) -> None:
         """Gives each message to the processor of the queue it comes by; neighbours share a batch."""
-        letters = [m for m in messages if isinstance(m.data, CaseLetter | NoteLetter)]
+        letters = [m for m in messages if isinstance(m.data, SealedCaseReleased | SealedNoteReleased)]
         events = [m for m in messages if m not in letters]
         for processor, batch in ((self.events, events), (self.letters, letters)):
             if batch:
@@ -188,7 +188,7 @@ class Workbench:
         with self.database.read() as transaction:
             outbox = MESSAGING.outbox
             rows = transaction.execute(select(outbox.c.exchange, outbox.c.body).order_by(outbox.c.number))
-            return [(row.exchange, event) for row in rows for event in unpack(bytes(row.body))]
+            return [(row.exchange, event) for row in rows for event in decode_batch(bytes(row.body))]
 
     def states(self) -> list[str]:
         with self.database.read() as transaction:
@@ -279,9 +279,11 @@ def withdrawn() -> Event[Fact]:
 
 
 def case_letter(to: str = ACCEPTOR, case: str = SEALED) -> Event[Fact]:
-    return event(CaseLetter(referral_id=REFERRAL, organization=to, kid="kid-1", case=case))
+    return event(SealedCaseReleased(referral_id=REFERRAL, organization=to, kid="kid-1", case=case))
 
 
 def note_letter(to: str = SENDER, note: str = SEALED, offer_id: str | None = None) -> Event[Fact]:
-    letter = NoteLetter(referral_id=REFERRAL, organization=to, author=ACCEPTOR, note=note, offer_id=offer_id)
+    letter = SealedNoteReleased(
+        referral_id=REFERRAL, organization=to, author=ACCEPTOR, note=note, offer_id=offer_id
+    )
     return event(letter)

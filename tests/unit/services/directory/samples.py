@@ -12,8 +12,8 @@ from sqlalchemy import select
 from contracts.envelope import Event, decode
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization, SealingKey
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from runtime.web.signer import TokenSigner
 from services.directory import admission
@@ -24,7 +24,7 @@ from services.directory.domain.amendment import Editor
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.snapshots import Snapshots
-from services.directory.handlers.tokens import Tokens
+from services.directory.handlers.tokens import TokenIssuer
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 OSH = "kg.osh-legal-aid"
@@ -123,14 +123,14 @@ class Directory:
             committed=self._committed,
         )
         self.listings = Listings(database=self.database, register=register, index=index)
-        self.tokens = Tokens(database=self.database, register=register, signer=self.signer, clock=clock)
+        self.tokens = TokenIssuer(database=self.database, register=register, signer=self.signer, clock=clock)
         self.snapshots = Snapshots(register, SOURCE)
 
     def events(self) -> list[Event[Fact]]:
         """What waits to be published."""
         with self.database.read() as transaction:
             waiting = self.outbox.oldest(transaction, 1000)
-        return [decode(event) for _, message in waiting for event in unpack(message.body)]
+        return [decode(event) for _, message in waiting for event in decode_batch(message.body)]
 
     def revisions(self, entry_id: str) -> list[tuple[int, int | None, str]]:
         """Number, previous number and who, of each revision of an entry."""

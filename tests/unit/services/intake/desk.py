@@ -10,28 +10,28 @@ from sqlalchemy import Connection, event, func, select
 from contracts.envelope import Event, decode
 from contracts.errors import Refused
 from contracts.facts import Fact
-from contracts.queries import Question
+from contracts.queries import Query
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, MESSAGING, METADATA, SUBMISSIONS
 from services.intake.domain.admission import Admission, Claim
 from services.intake.domain.members import Member
-from services.intake.handlers import Handlers
-from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, speaker, submission
+from services.intake.handlers import IntakeHandlers
+from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, caller, submission
 
 
 class FakeRouting:
     """Answers with the first answer that fits the question; knows nothing otherwise."""
 
     def __init__(self) -> None:
-        self.answers: dict[Question, Any] = {}
-        self.asked: list[Question] = []
+        self.answers: dict[Query, Any] = {}
+        self.asked: list[Query] = []
 
-    def ask(self, question: Question) -> Any:
+    def ask(self, question: Query) -> Any:
         self.asked.append(question)
         answer = self.answers.get(question, Refused("not-found", "There is no such referral for you."))
         if isinstance(answer, Exception):
@@ -52,9 +52,9 @@ class Desk:
         self.woken = 0
         self.handlers = self.another()
 
-    def another(self) -> Handlers:
+    def another(self) -> IntakeHandlers:
         """The use cases as a second process on the same database has them."""
-        return Handlers(
+        return IntakeHandlers(
             database=self.database,
             store=SqlAdmissionStore(),
             outbox=Outbox(MESSAGING.outbox),
@@ -66,16 +66,16 @@ class Desk:
         )
 
     def submit(self, claim: Claim | None = None, *, by: str = OSH, **changes: Any) -> str:
-        return self.handlers.submit_referral(speaker(by, new_id=new_id), submission(**changes), claim)
+        return self.handlers.submit_referral(caller(by, new_id=new_id), submission(**changes), claim)
 
     def prepared(self, claim: Claim | None = None, **changes: Any) -> Admission:
-        found = self.handlers.prepare_referral(speaker(new_id=new_id), submission(**changes), claim)
+        found = self.handlers.prepare_referral(caller(new_id=new_id), submission(**changes), claim)
         assert isinstance(found, Admission)
         return found
 
     def sent(self) -> list[Event[Fact]]:
         """What stands in the outbox, in order."""
-        return [decode(event) for row in self.outbox() for event in unpack(row["body"])]
+        return [decode(event) for row in self.outbox() for event in decode_batch(row["body"])]
 
     def outbox(self) -> list[Mapping[str, Any]]:
         with self.database.read() as transaction:

@@ -11,7 +11,7 @@ from contracts.codes import OrganizationKind, Vetting
 from contracts.organization import Organization, SealingKey
 from contracts.records import load
 from contracts.referral import ReferralSubmission
-from services.intake.domain.admission import Claim, Speaker, claim_of
+from services.intake.domain.admission import Caller, Claim, claim_of
 from services.intake.domain.members import Member
 
 OSH = "kg.osh-legal-aid"
@@ -90,8 +90,8 @@ class Numbers:
         return f"00000000-0000-7000-8000-{self._last:012d}"
 
 
-def speaker(organization: str = OSH, *, new_id: Any = None, traceparent: str | None = None) -> Speaker:
-    return Speaker(
+def caller(organization: str = OSH, *, new_id: Any = None, traceparent: str | None = None) -> Caller:
+    return Caller(
         organization=organization,
         source="/kg/intake",
         now=NOON,

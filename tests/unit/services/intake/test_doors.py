@@ -10,11 +10,11 @@ import pytest
 
 from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted
-from contracts.queries import AskParty
+from contracts.queries import PartyQuery
 from runtime.clock import SystemClock
 from runtime.web.request import Request
 from runtime.web.tokens import Principal
-from services.intake import api, lines
+from services.intake import api
 from services.intake.domain.members import Member
 from tests.unit.services.intake.desk import Desk
 from tests.unit.services.intake.samples import MOSCOW, MOSCOW_KID, OFFER, OSH, REFERRAL, document, sealed
@@ -26,7 +26,7 @@ class Caller:
     """An organisation at the doors of a desk."""
 
     def __init__(self, desk: Desk, organization: str) -> None:
-        self._door = api.Door(desk.handlers, "/kg/intake", SystemClock())
+        self._door = api.ApiContext(desk.handlers, "/kg/intake", SystemClock())
         self._principal = Principal(id=organization, roles=frozenset({"partner"}))
 
     def request(self, body: bytes, key: str | None, subject: str = "") -> Request:
@@ -41,19 +41,21 @@ class Caller:
 
     def refer(self, body: bytes, key: str | None = None) -> str:
         """`POST /v1/referrals`; the referral's id."""
-        return str(json.loads(api.submit(self._door, self.request(body, key)).body)["id"])
+        return str(json.loads(api.submit_referral(self._door, self.request(body, key)).body)["id"])
 
     def say(self, name: str, subject: str, body: bytes, key: str | None = None) -> str:
         """`POST /v1/offers/{id}/…` or `/v1/referrals/{id}/…`; the submission's id."""
-        return str(json.loads(api.say(self._door, self.request(body, key, subject), name).body)["id"])
+        return str(
+            json.loads(api.submit_command(self._door, self.request(body, key, subject), name).body)["id"]
+        )
 
     def refer_many(self, body: bytes, key: str | None = None) -> list[Json]:
         """`POST /v1/referrals:batch`."""
-        return results(api.submit_batch(self._door, self.request(body, key)).body)
+        return results(api.submit_referral_batch(self._door, self.request(body, key)).body)
 
     def say_many(self, body: bytes, key: str | None = None) -> list[Json]:
         """`POST /v1/submissions:batch`."""
-        return results(api.say_batch(self._door, self.request(body, key)).body)
+        return results(api.submit_command_batch(self._door, self.request(body, key)).body)
 
 
 def results(body: bytes) -> list[Json]:
@@ -288,7 +290,7 @@ def forgotten(desk: Desk) -> None:
     """Neither intake nor routing knows the offer or the party any more."""
     with desk.database.write() as transaction:
         transaction.exec_driver_sql("DELETE FROM offers")
-    desk.routing.answers = {AskParty(id=REFERRAL, organization=MOSCOW): False}
+    desk.routing.answers = {PartyQuery(id=REFERRAL, organization=MOSCOW): False}
 
 
 @pytest.mark.parametrize("name", _STATEMENTS)

@@ -19,9 +19,7 @@ from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AnswerSubmitted,
     CaseResealed,
-    CaseSealed,
     Fact,
-    NoteSealed,
     NoteSubmitted,
     OfferOpened,
     OutcomeSubmitted,
@@ -29,28 +27,30 @@ from contracts.facts import (
     ReferralSubmitted,
     ReplacementSubmitted,
     RevocationSubmitted,
+    SealedCaseSubmitted,
+    SealedNoteSubmitted,
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
+from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from services.intake.adapters.tables import MESSAGING
-from services.intake.domain.admission import Admission, Refusal, Speaker, claim_of
-from services.intake.domain.statement import (
-    Acceptance,
-    Completion,
-    Decline,
-    Note,
-    Progress,
+from services.intake.domain.admission import Admission, Caller, Refusal, claim_of
+from services.intake.domain.command import (
+    AcceptOffer,
+    AddNote,
+    CommandBody,
+    CompleteReferral,
+    DeclineOffer,
     Replacement,
-    Revocation,
-    Statement,
+    ReportProgress,
+    RevokeConsent,
     Unreadable,
-    Withdrawal,
+    WithdrawReferral,
 )
-from services.intake.handlers import OUTBOX_BOUND, Spoken
+from services.intake.handlers import OUTBOX_BOUND, Command
 from tests.unit.services.intake.desk import Desk
 from tests.unit.services.intake.samples import (
     MOSCOW,
@@ -60,8 +60,8 @@ from tests.unit.services.intake.samples import (
     OSH,
     STRANGER,
     SUSPENDED,
+    caller,
     sealed,
-    speaker,
     submission,
 )
 
@@ -93,8 +93,8 @@ def note_offers(desk: Desk, *events: Event[Fact]) -> None:
         assert not list(desk.handlers.note_offers(transaction, envelopes, NOON))
 
 
-def say(desk: Desk, who: Speaker, subject: str, said: Statement) -> str:
-    return desk.handlers.say(who, Spoken(said=said, subject=subject))
+def say(desk: Desk, who: Caller, subject: str, said: CommandBody) -> str:
+    return desk.handlers.submit_command(who, Command(body=said, subject=subject))
 
 
 def not_found(call: Callable[[], object]) -> str:
@@ -112,14 +112,14 @@ def test_an_admitted_referral_is_a_row_a_fact_and_a_letter(desk: Desk) -> None:
     assert desk.counts() == (1, 0, 2)
     fact, letter = desk.outbox()
     assert (fact["exchange"], fact["routing_key"]) == ("kopuro.events", "referral.submitted")
-    assert (letter["exchange"], letter["routing_key"]) == ("kopuro.cases", "letter.case_sealed")
+    assert (letter["exchange"], letter["routing_key"]) == ("kopuro.cases", "sealed_case.submitted")
     assert fact["partition_key"] == letter["partition_key"] == referral
     assert sealed().encode() in letter["body"]
     assert sealed().encode() not in fact["body"]
     assert sealed() not in desk.everything_but_the_outbox()
     said, sent = desk.sent()
     assert isinstance(said.data, ReferralSubmitted)
-    assert isinstance(sent.data, CaseSealed)
+    assert isinstance(sent.data, SealedCaseSubmitted)
     assert (said.data.referral_id, said.data.sender) == (referral, OSH)
     assert desk.woken == 1
 
@@ -163,7 +163,7 @@ def test_a_full_outbox_asks_everybody_to_come_back(desk: Desk) -> None:
         desk.submit()
     assert caught.value.retry_after == 5
     with pytest.raises(Unavailable):
-        say(desk, speaker(), referral, Revocation())
+        say(desk, caller(), referral, RevokeConsent())
     assert desk.counts() == (1, 0, 2)
 
 
@@ -184,7 +184,7 @@ def test_offers_are_noted_once_and_other_facts_are_passed_over(desk: Desk) -> No
     note_offers(desk, opened, desk.sent()[0], opened)
     note_offers(desk, opened)
     note_offers(desk)
-    say(desk, speaker(MOSCOW, new_id=new_id), OFFER, Acceptance())
+    say(desk, caller(MOSCOW, new_id=new_id), OFFER, AcceptOffer())
     said = desk.sent()[-1]
     assert said.data == AnswerSubmitted(
         referral_id=referral, offer_id=OFFER, organization=MOSCOW, answer=Answer.accept
@@ -196,21 +196,23 @@ def test_offers_are_noted_once_and_other_facts_are_passed_over(desk: Desk) -> No
 def test_decline_note_travels_in_letter_beside_coded_answer(desk: Desk) -> None:
     referral = desk.submit()
     note_offers(desk, offer_opened(OFFER, referral))
-    why = Decline(reason=DeclineReason.other, note=sealed("osh"))
-    answered = say(desk, speaker(MOSCOW, new_id=new_id), OFFER, why)
+    why = DeclineOffer(reason=DeclineReason.other, note=sealed("osh"))
+    answered = say(desk, caller(MOSCOW, new_id=new_id), OFFER, why)
     said, letter = desk.sent()[2:]
     assert said.id == answered
     assert isinstance(said.data, AnswerSubmitted)
     assert (said.data.answer, said.data.reason, said.data.note) == ("decline", "other", None)
-    assert letter.data == NoteSealed(referral_id=referral, author=MOSCOW, note=sealed("osh"), offer_id=OFFER)
+    assert letter.data == SealedNoteSubmitted(
+        referral_id=referral, author=MOSCOW, note=sealed("osh"), offer_id=OFFER
+    )
     assert letter.causation_id == answered
     assert [row["exchange"] for row in desk.outbox()[2:]] == ["kopuro.events", "kopuro.cases"]
 
 
 def test_an_offer_that_is_not_known_here_is_known_to_routing(desk: Desk) -> None:
     referral = desk.submit()
-    desk.routing.answers[AskOffer(id=OFFER)] = [referral, MOSCOW]
-    say(desk, speaker(MOSCOW), OFFER, Acceptance())
+    desk.routing.answers[OfferQuery(id=OFFER)] = [referral, MOSCOW]
+    say(desk, caller(MOSCOW), OFFER, AcceptOffer())
     assert isinstance(desk.sent()[-1].data, AnswerSubmitted)
 
 
@@ -218,13 +220,13 @@ def test_somebody_elses_offer_is_not_there_and_looks_like_no_offer(desk: Desk) -
     referral = desk.submit()
     unknown, elsewhere, known = new_id(), new_id(), OFFER
     desk.routing.answers = {
-        AskOffer(id=unknown): None,
-        AskOffer(id=elsewhere): [referral, MOSCOW],
-        AskOffer(id=known): [referral, MOSCOW],
+        OfferQuery(id=unknown): None,
+        OfferQuery(id=elsewhere): [referral, MOSCOW],
+        OfferQuery(id=known): [referral, MOSCOW],
     }
     note_offers(desk, offer_opened(known, referral))
     said = {
-        not_found(partial(say, desk, speaker(STRANGER), offer, Acceptance()))
+        not_found(partial(say, desk, caller(STRANGER), offer, AcceptOffer()))
         for offer in (unknown, elsewhere, known)
     }
     assert len(said) == 1
@@ -234,59 +236,59 @@ def test_somebody_elses_offer_is_not_there_and_looks_like_no_offer(desk: Desk) -
 def test_who_was_suspended_since_may_decline_an_offer_and_not_accept_it(desk: Desk) -> None:
     note_offers(desk, offer_opened(OFFER, desk.submit(), SUSPENDED))
     with pytest.raises(Refused) as caught:
-        say(desk, speaker(SUSPENDED), OFFER, Acceptance())
+        say(desk, caller(SUSPENDED), OFFER, AcceptOffer())
     assert caught.value.slug == "forbidden"
     assert desk.counts() == (1, 0, 2)
-    say(desk, speaker(SUSPENDED), OFFER, Decline(reason=DeclineReason.no_capacity))
+    say(desk, caller(SUSPENDED), OFFER, DeclineOffer(reason=DeclineReason.no_capacity))
     assert desk.counts() == (1, 0, 3)
 
 
 # --- What parties say about a referral -----------------------------------------------------------
 
-SAYINGS: list[tuple[Statement, type[Fact]]] = [
-    (Withdrawal(reason=WithdrawalReason.other), WithdrawalSubmitted),
-    (Progress(status=ProgressStatus.on_hold), ProgressSubmitted),
-    (Completion(outcome=Outcome.resolved), OutcomeSubmitted),
-    (Revocation(), RevocationSubmitted),
-    (Note(note=sealed("any")), NoteSubmitted),
+SAYINGS: list[tuple[CommandBody, type[Fact]]] = [
+    (WithdrawReferral(reason=WithdrawalReason.other), WithdrawalSubmitted),
+    (ReportProgress(status=ProgressStatus.on_hold), ProgressSubmitted),
+    (CompleteReferral(outcome=Outcome.resolved), OutcomeSubmitted),
+    (RevokeConsent(), RevocationSubmitted),
+    (AddNote(note=sealed("any")), NoteSubmitted),
     (Unreadable(reason=UnreadableReason.cannot_decrypt), UnreadableSubmitted),
 ]
 
 
 @pytest.mark.parametrize(("statement", "fact"), SAYINGS)
-def test_both_parties_may_speak_and_nobody_else(desk: Desk, statement: Statement, fact: type[Fact]) -> None:
+def test_both_parties_may_speak_and_nobody_else(desk: Desk, statement: CommandBody, fact: type[Fact]) -> None:
     referral = desk.submit()
     note_offers(desk, offer_opened(OFFER, referral))
     for party in (OSH, MOSCOW):
-        submission_id = say(desk, speaker(party, new_id=new_id), referral, statement)
+        submission_id = say(desk, caller(party, new_id=new_id), referral, statement)
         (said,) = [event for event in desk.sent() if event.id == submission_id]
         assert isinstance(said.data, fact)
         assert said.partition_key == referral
     assert desk.routing.asked == []
 
     desk.routing.answers = {
-        AskParty(id=referral, organization=STRANGER): False,
-        AskParty(id=OFFER, organization=STRANGER): False,
+        PartyQuery(id=referral, organization=STRANGER): False,
+        PartyQuery(id=OFFER, organization=STRANGER): False,
     }
     before = desk.counts()
-    details = {not_found(partial(say, desk, speaker(STRANGER), id, statement)) for id in (referral, OFFER)}
+    details = {not_found(partial(say, desk, caller(STRANGER), id, statement)) for id in (referral, OFFER)}
     assert len(details) == 1
     assert desk.counts() == before
 
 
 def test_routing_knows_parties_that_are_not_known_here(desk: Desk) -> None:
     referral = desk.submit()
-    desk.routing.answers = {AskParty(id=referral, organization=MOSCOW): True}
-    say(desk, speaker(MOSCOW), referral, Progress(status=ProgressStatus.in_progress))
+    desk.routing.answers = {PartyQuery(id=referral, organization=MOSCOW): True}
+    say(desk, caller(MOSCOW), referral, ReportProgress(status=ProgressStatus.in_progress))
     assert isinstance(desk.sent()[-1].data, ProgressSubmitted)
 
 
 def test_a_note_is_a_fact_in_the_open_and_a_letter_that_follows_it(desk: Desk) -> None:
     referral = desk.submit()
-    say(desk, speaker(new_id=new_id), referral, Note(note=sealed(MOSCOW_KID)))
+    say(desk, caller(new_id=new_id), referral, AddNote(note=sealed(MOSCOW_KID)))
     fact, letter = desk.sent()[2:]
     assert fact.data == NoteSubmitted(referral_id=referral, organization=OSH)
-    assert letter.data == NoteSealed(referral_id=referral, author=OSH, note=sealed(MOSCOW_KID))
+    assert letter.data == SealedNoteSubmitted(referral_id=referral, author=OSH, note=sealed(MOSCOW_KID))
     assert letter.causation_id == fact.id
 
 
@@ -294,7 +296,7 @@ def test_a_note_is_a_fact_in_the_open_and_a_letter_that_follows_it(desk: Desk) -
 def test_a_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
     referral = desk.submit()
     with pytest.raises(Refused) as caught:
-        say(desk, speaker(), referral, Note(note=note))
+        say(desk, caller(), referral, AddNote(note=note))
     assert [error.pointer for error in caught.value.errors] == ["/note"]
     assert desk.counts() == (1, 0, 2)
 
@@ -303,14 +305,14 @@ def test_a_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
 def test_decline_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
     note_offers(desk, offer_opened(OFFER, desk.submit()))
     with pytest.raises(Refused) as caught:
-        say(desk, speaker(MOSCOW), OFFER, Decline(reason=DeclineReason.other, note=note))
+        say(desk, caller(MOSCOW), OFFER, DeclineOffer(reason=DeclineReason.other, note=note))
     assert [error.pointer for error in caught.value.errors] == ["/note"]
     assert desk.counts() == (1, 0, 2)
 
 
 def test_replaced_case_is_a_fact_in_the_open_and_a_letter(desk: Desk) -> None:
     referral = desk.submit()
-    say(desk, speaker(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
+    say(desk, caller(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
     fact, letter = desk.sent()[2:]
     assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=MOSCOW)
     assert letter.data == CaseResealed(referral_id=referral, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID))
@@ -332,7 +334,7 @@ def test_replaced_case_that_acceptor_could_not_open_is_refused(
 ) -> None:
     referral = desk.submit()
     with pytest.raises(Refused) as caught:
-        say(desk, speaker(), referral, Replacement(to=to, case=case))
+        say(desk, caller(), referral, Replacement(to=to, case=case))
     assert [error.pointer for error in caught.value.errors] == [pointer]
     assert desk.counts() == (1, 0, 2)
 
@@ -341,13 +343,13 @@ def test_many_statements_are_prepared_together_and_the_bad_ones_refused(desk: De
     referral = desk.submit()
     note_offers(desk, offer_opened(OFFER, referral))
     unknown = new_id()
-    desk.routing.answers = {AskParty(id=unknown, organization=MOSCOW): False}
-    accept, bad, report = desk.handlers.prepare_statements(
-        speaker(MOSCOW, new_id=new_id),
+    desk.routing.answers = {PartyQuery(id=unknown, organization=MOSCOW): False}
+    accept, bad, report = desk.handlers.prepare_commands(
+        caller(MOSCOW, new_id=new_id),
         [
-            Spoken(said=Acceptance(), subject=OFFER),
-            Spoken(said=Revocation(), subject=unknown),
-            Spoken(said=Progress(status=ProgressStatus.in_progress), subject=referral),
+            Command(body=AcceptOffer(), subject=OFFER),
+            Command(body=RevokeConsent(), subject=unknown),
+            Command(body=ReportProgress(status=ProgressStatus.in_progress), subject=referral),
         ],
     )
     assert isinstance(bad, Refusal)
@@ -362,9 +364,9 @@ def test_many_statements_are_prepared_together_and_the_bad_ones_refused(desk: De
 def test_a_repeated_statement_is_said_once(desk: Desk) -> None:
     note_offers(desk, offer_opened(OFFER, desk.submit()))
     claim = claim_of(MOSCOW, "key-1", b"accept")
-    spoken = Spoken(said=Acceptance(), subject=OFFER, claim=claim)
-    first = desk.handlers.say(speaker(MOSCOW, new_id=new_id), spoken)
-    assert desk.handlers.say(speaker(MOSCOW, new_id=new_id), spoken) == first
+    spoken = Command(body=AcceptOffer(), subject=OFFER, claim=claim)
+    first = desk.handlers.submit_command(caller(MOSCOW, new_id=new_id), spoken)
+    assert desk.handlers.submit_command(caller(MOSCOW, new_id=new_id), spoken) == first
     assert sum(isinstance(event.data, AnswerSubmitted) for event in desk.sent()) == 1
 
 
@@ -373,7 +375,7 @@ def test_a_repeated_statement_is_said_once(desk: Desk) -> None:
 
 def test_a_referral_is_shown_as_routing_tells_it(desk: Desk) -> None:
     told = {"id": OFFER, "status": "offered"}
-    desk.routing.answers[AskReferral(id=OFFER, viewer=MOSCOW, oversight=False)] = told
+    desk.routing.answers[ReferralQuery(id=OFFER, viewer=MOSCOW, oversight=False)] = told
     assert desk.handlers.referral(OFFER, MOSCOW, oversight=False) == told
 
 
@@ -382,8 +384,8 @@ def test_offer_is_shown_with_sender_to_the_organisation_asked_only(desk: Desk) -
     offers = [{"id": referral, "state": "declined"}, {"id": OFFER, "state": "open"}]
     told = {"id": referral, "sender": OSH, "offers": offers}
     desk.routing.answers = {
-        AskOffer(id=OFFER): [referral, MOSCOW],
-        AskReferral(id=referral, viewer=MOSCOW, oversight=False): told,
+        OfferQuery(id=OFFER): [referral, MOSCOW],
+        ReferralQuery(id=referral, viewer=MOSCOW, oversight=False): told,
     }
     expected = {"id": OFFER, "state": "open", "referral_id": referral, "sender": OSH}
     assert desk.handlers.offer(OFFER, MOSCOW) == expected
@@ -406,12 +408,12 @@ def test_a_referral_that_routing_has_not_come_to_is_shown_to_its_sender(desk: De
 )
 def test_any_other_answer_of_routing_is_passed_on(desk: Desk, fault: Exception) -> None:
     referral = desk.submit()
-    desk.routing.answers[AskReferral(id=referral, viewer=OSH, oversight=False)] = fault
+    desk.routing.answers[ReferralQuery(id=referral, viewer=OSH, oversight=False)] = fault
     with pytest.raises(type(fault)):
         desk.handlers.referral(referral, OSH, oversight=False)
 
 
 def test_the_list_is_routings(desk: Desk) -> None:
-    question = AskReferrals(viewer=OSH, oversight=False, limit=3)
+    question = ReferralListQuery(viewer=OSH, oversight=False, limit=3)
     desk.routing.answers[question] = [{"id": OFFER}]
     assert desk.handlers.referral_list(question) == [{"id": OFFER}]

@@ -31,10 +31,10 @@ from services.routing.domain.directory import Directory, Offering
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
-from services.routing.domain.policy import Policy
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
-from services.routing.domain.step import Context, Step
+from services.routing.domain.transition import Transition, TransitionContext
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -158,11 +158,11 @@ class Life:
         self,
         directory: Directory,
         *,
-        policy: Policy | None = None,
+        policy: RoutingPolicy | None = None,
         observed: Callable[[str], Observation] = lambda _: NOTHING_OBSERVED,
     ) -> None:
         self.directory = directory
-        self.policy = policy or Policy()
+        self.policy = policy or RoutingPolicy()
         self.observed = observed
         self.now = NOW
         self.referral: Referral | None = None
@@ -173,8 +173,8 @@ class Life:
     def new_id(self) -> str:
         return f"018f0000-0000-7000-9000-{next(self._ids):012d}"
 
-    def context(self) -> Context:
-        return Context(
+    def context(self) -> TransitionContext:
+        return TransitionContext(
             now=self.now,
             new_id=self.new_id,
             policy=self.policy,
@@ -196,7 +196,7 @@ class Life:
         )
         return self.take(apply(self.referral, event, self.context()))
 
-    def take(self, step: Step) -> tuple[Fact, ...]:
+    def take(self, step: Transition) -> tuple[Fact, ...]:
         self.referral = step.referral
         self.facts += step.facts
         self.decisions += step.decisions

@@ -15,7 +15,7 @@ from runtime.web.request import Request
 from runtime.web.tokens import Principal
 from services.routing import api
 from services.routing.bootstrap import read_policy
-from services.routing.domain.policy import Policy
+from services.routing.domain.policy import RoutingPolicy
 from tests.services.made_cursors import made_cursors
 from tests.unit.services.routing.samples import SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, submitted, workbench
@@ -114,10 +114,10 @@ def test_the_sender_reads_its_decisions(bench: Workbench) -> None:
 
 
 def test_without_a_file_the_policy_is_the_networks_own(tmp_path: Path) -> None:
-    assert read_policy(None) == Policy()
+    assert read_policy(None) == RoutingPolicy()
     file = tmp_path / "policy.json"
     file.write_text('{"version": "2027-1", "emergency_offers": 5}')
-    assert read_policy(file) == Policy(version="2027-1", emergency_offers=5)
+    assert read_policy(file) == RoutingPolicy(version="2027-1", emergency_offers=5)
 
 
 def test_a_policy_file_that_is_no_policy_is_refused(tmp_path: Path) -> None:

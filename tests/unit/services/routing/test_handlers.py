@@ -49,17 +49,17 @@ from contracts.facts import (
     WithdrawalSubmitted,
 )
 from contracts.organization import Capacity
-from contracts.queries import AskOffer, AskParty, AskReferral, AskReferrals
+from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
 from services.routing.api import answer_question
+from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
 from services.routing.domain.observation import Observation
-from services.routing.domain.policy import Policy
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.ports import Changes
-from services.routing.reading import ANSWERS_UNDER_WAY, QUIET
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import (
     Workbench,
@@ -115,7 +115,7 @@ def withdrawal(referral_id: str) -> Event[Fact]:
 
 def view(bench: Workbench, referral_id: str, viewer: str, *, oversight: bool = False) -> dict[str, Any]:
     """As it goes over the wire."""
-    wire = AskReferral(id=referral_id, viewer=viewer, oversight=oversight).wire()
+    wire = ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight).wire()
     found: dict[str, Any] = plain(answer_question(bench.handlers, wire))
     return found
 
@@ -287,7 +287,7 @@ def test_offers_expire_when_nothing_is_left_to_read(bench: Workbench) -> None:
 
 def test_a_backlog_without_an_end_does_not_keep_offers_open_for_ever(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id(), urgency=Urgency.urgent)))
-    late = bench.clock.time = offer.deadline + Policy().wait_for_backlog()
+    late = bench.clock.time = offer.deadline + RoutingPolicy().wait_for_backlog()
     bench.take(replace(submitted(new_id()), time=offer.deadline - MINUTE))
     expired, *_ = bench.fire(late)
     assert isinstance(expired, OfferExpired)
@@ -303,7 +303,7 @@ def test_an_answer_in_time_counts_after_its_offer_expired(bench: Workbench) -> N
     assert isinstance(revoked, OfferRevoked)
     assert status(bench, referral) == "accepted"
     seen = bench.observations()[offer.organization]
-    assert (seen.answered, seen.expired, seen.held, seen.asked) == (1, 0, 1, 0)
+    assert (seen.answered, seen.expired, seen.accepted, seen.pending) == (1, 0, 1, 0)
 
 
 def test_more_deadlines_than_one_transaction_takes_on(bench: Workbench) -> None:
@@ -504,12 +504,12 @@ def test_questions_of_other_services(
     def ask(question: Any) -> Any:
         return plain(answer_question(bench.handlers, question.wire()))
 
-    assert ask(AskOffer(id=first.offer_id)) == [referral, first.organization]
-    assert ask(AskOffer(id=new_id())) is None
-    assert ask(AskParty(id=referral, organization=SENDER)) is True
-    assert ask(AskParty(id=referral, organization=first.organization)) is True
-    assert ask(AskParty(id=new_id(), organization=SENDER)) is False
-    (listed,) = ask(AskReferrals(viewer=SENDER, oversight=False, limit=10))
+    assert ask(OfferQuery(id=first.offer_id)) == [referral, first.organization]
+    assert ask(OfferQuery(id=new_id())) is None
+    assert ask(PartyQuery(id=referral, organization=SENDER)) is True
+    assert ask(PartyQuery(id=referral, organization=first.organization)) is True
+    assert ask(PartyQuery(id=new_id(), organization=SENDER)) is False
+    (listed,) = ask(ReferralListQuery(viewer=SENDER, oversight=False, limit=10))
     assert set(listed) == {
         "id",
         "sender",
@@ -522,7 +522,7 @@ def test_questions_of_other_services(
         "updated_at",
     }
     with pytest.raises(Refused):
-        ask(AskReferrals(viewer=SENDER, oversight=False, limit=10, status="lost"))
+        ask(ReferralListQuery(viewer=SENDER, oversight=False, limit=10, status="lost"))
     with pytest.raises(Refused):
         answer_question(bench.handlers, {"ask": "everything"})
 
@@ -663,7 +663,7 @@ def test_observations_add_up(bench: Workbench) -> None:
     total = Observation()
     for one in seen.values():
         total = total.plus(one)
-    assert total == Observation(answered=20, expired=10, answer_seconds=20 * 3600, held=15, asked=10)
+    assert total == Observation(answered=20, expired=10, answer_seconds=20 * 3600, accepted=15, pending=10)
     assert {name: bench.network.observed(name) for name in seen} == seen
 
 
@@ -698,7 +698,7 @@ def test_a_failed_transaction_is_not_counted_when_its_facts_are_replayed(databas
         list(bench.handlers.take_facts(transaction, [fact], NOW))
         raise ZeroDivisionError
     assert len(opened(bench.take(fact))) == 1
-    assert bench.network.observed("ru.small").asked == 1
+    assert bench.network.observed("ru.small").pending == 1
     bench.close()
 
 
@@ -708,9 +708,9 @@ def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workb
         list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
         raise ZeroDivisionError
     bench.handlers.recall()
-    assert bench.network.observed(offer.organization) == Observation(asked=1)
+    assert bench.network.observed(offer.organization) == Observation(pending=1)
     assert [type(fact) for fact in bench.take(answer(offer))] == [OfferAccepted]
-    assert bench.network.observed(offer.organization).held == 1
+    assert bench.network.observed(offer.organization).accepted == 1
 
 
 @pytest.fixture
@@ -736,9 +736,9 @@ def test_what_a_batch_under_way_has_observed_is_not_forgotten_when_the_timer_fir
         list(small.handlers.take_facts(transaction, [submitted(new_id())], NOW))
         assert OfferExpired in {type(fact) for fact in small.fire(NOW + 4 * DAY)}
         # Nor does the timer's own end settle it: it would not be known whether it was committed.
-        assert small.network.observed("ru.small").asked == 1
+        assert small.network.observed("ru.small").pending == 1
     assert opened(small.take(submitted(new_id()))) == []
-    assert small.network.observed("ru.small") == small.observations()["ru.small"] == Observation(asked=1)
+    assert small.network.observed("ru.small") == small.observations()["ru.small"] == Observation(pending=1)
 
 
 def test_what_a_failed_batch_observed_is_not_kept_because_the_timer_fired_meanwhile(
@@ -757,7 +757,7 @@ def test_what_a_failed_batch_observed_is_not_kept_because_the_timer_fired_meanwh
         assert OfferExpired in {type(fact) for fact in small.fire(NOW + 4 * DAY)}
         raise ZeroDivisionError
     assert [offer.organization for offer in opened(small.take(fact))] == ["ru.small"]
-    assert small.network.observed("ru.small").asked == 1
+    assert small.network.observed("ru.small").pending == 1
 
 
 def test_what_a_batch_has_decided_is_known_before_it_is_written(
@@ -772,7 +772,7 @@ def test_what_a_batch_has_decided_is_known_before_it_is_written(
 
     monkeypatch.setattr(bench.store, "save", noted_and_saved)
     bench.take(submitted(new_id()))
-    assert list(known.values()) == [Observation(asked=1)]
+    assert list(known.values()) == [Observation(pending=1)]
     assert known == bench.observations()
 
 
@@ -793,7 +793,7 @@ def test_a_recall_does_not_forget_what_was_committed_while_it_read(
 
     monkeypatch.setattr(bench.store, "observations", read_before_the_commit)
     bench.handlers.recall()
-    assert bench.observations()["ru.small"].asked == 1
+    assert bench.observations()["ru.small"].pending == 1
     assert opened(bench.take(submitted(new_id()))) == []
     bench.close()
 

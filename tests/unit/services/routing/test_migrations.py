@@ -31,7 +31,7 @@ def busy(database_url: str) -> Iterator[Workbench]:
 
 def test_the_migration_counts_the_offers_that_wait(busy: Workbench) -> None:
     before = busy.observations()
-    assert sorted((seen.expired, seen.asked) for seen in before.values()) == [(0, 3), (1, 2)]
+    assert sorted((seen.expired, seen.pending) for seen in before.values()) == [(0, 3), (1, 2)]
     with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
         asked.downgrade()
         # As an earlier build left it: there is no row of whoever has only been asked.
@@ -46,4 +46,4 @@ def test_where_the_column_is_already_there_nothing_changes(busy: Workbench) -> N
         connection.execute(OBSERVATIONS.update().values(asked=7))
         with Operations.context(MigrationContext.configure(connection)):
             asked.upgrade()
-    assert {seen.asked for seen in busy.observations().values()} == {7}
+    assert {seen.pending for seen in busy.observations().values()} == {7}

@@ -19,7 +19,7 @@ from contracts.facts import (
     ReferralSubmitted,
     ReferralUnplaced,
 )
-from sandbox.network import Network, SampleReferral, load
+from sandbox.network import SampleNetwork, SampleReferral, load
 from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import expire
 from services.routing.domain.offer import Offer
@@ -30,12 +30,12 @@ NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-def sample() -> Network:
+def sample() -> SampleNetwork:
     return load()
 
 
 @pytest.fixture(scope="module")
-def directory(sample: Network) -> Directory:
+def directory(sample: SampleNetwork) -> Directory:
     """Everybody has a sealing key, as `kopuro up` gives it."""
     directory = Directory()
     for organization in sample.organizations:
@@ -72,7 +72,7 @@ def kind_of(directory: Directory, name: str) -> OrganizationKind:
     return organization.kind
 
 
-def test_the_second_candidate_takes_it(sample: Network, directory: Directory) -> None:
+def test_the_second_candidate_takes_it(sample: SampleNetwork, directory: Directory) -> None:
     life = begun(directory, sample.referral("second-candidate"))
     (first,) = life.known.open_offers
     assert answer(life, first, Answer.decline) == [OfferDeclined, OfferOpened]
@@ -82,7 +82,7 @@ def test_the_second_candidate_takes_it(sample: Network, directory: Directory) ->
     assert life.known.acceptor == second.organization
 
 
-def test_the_first_stays_silent_and_the_next_is_asked(sample: Network, directory: Directory) -> None:
+def test_the_first_stays_silent_and_the_next_is_asked(sample: SampleNetwork, directory: Directory) -> None:
     life = begun(directory, sample.referral("expires"))
     (silent,) = life.known.open_offers
     life.now = silent.deadline
@@ -92,7 +92,7 @@ def test_the_first_stays_silent_and_the_next_is_asked(sample: Network, directory
     assert following.organization != silent.organization
 
 
-def test_the_representative_is_not_told(sample: Network, directory: Directory) -> None:
+def test_the_representative_is_not_told(sample: SampleNetwork, directory: Directory) -> None:
     life = begun(directory, sample.referral("consulate-forbidden"))
     (decision,) = life.decisions
     forbidden = [c for c in decision.candidates if c.organization == "kg.representative-tyumen"]
@@ -108,7 +108,7 @@ def test_the_representative_is_not_told(sample: Network, directory: Directory) -
 
 
 def test_nobody_serves_kamchatka_and_a_coordinator_asks_vladivostok(
-    sample: Network, directory: Directory
+    sample: SampleNetwork, directory: Directory
 ) -> None:
     life = begun(directory, sample.referral("nobody"))
     (unplaced,) = life.facts
@@ -124,7 +124,7 @@ def test_nobody_serves_kamchatka_and_a_coordinator_asks_vladivostok(
 
 
 def test_three_open_houses_are_asked_at_once_and_one_takes_them_in(
-    sample: Network, directory: Directory
+    sample: SampleNetwork, directory: Directory
 ) -> None:
     life = begun(directory, sample.referral("emergency"))
     offers = life.known.open_offers
@@ -132,7 +132,7 @@ def test_three_open_houses_are_asked_at_once_and_one_takes_them_in(
     assert answer(life, offers[1], Answer.accept) == [OfferAccepted, OfferRevoked, OfferRevoked]
 
 
-def test_every_sample_referral_is_decided_and_explained(sample: Network, directory: Directory) -> None:
+def test_every_sample_referral_is_decided_and_explained(sample: SampleNetwork, directory: Directory) -> None:
     unplaced = set()
     for referral in sample.referrals:
         life = begun(directory, referral)
@@ -146,7 +146,7 @@ def test_every_sample_referral_is_decided_and_explained(sample: Network, directo
 
 
 def test_nobody_is_ever_asked_whom_the_person_did_not_opt_in_to(
-    sample: Network, directory: Directory
+    sample: SampleNetwork, directory: Directory
 ) -> None:
     """Each referral, declined by everybody to its very end, also with every opt-in taken away."""
     for referral in sample.referrals:

@@ -71,7 +71,7 @@ def test_open_offers_of_suspended_organization_are_offered_to_others(bench: Work
     assert {fact.offer_id for fact in said if isinstance(fact, OfferRevoked)} == lost
     assert {offer.organization for offer in opened(said)} == {"ru.two"}
     assert len(opened(said)) == len(lost)
-    assert bench.network.observed("ru.one").asked == 0
+    assert bench.network.observed("ru.one").pending == 0
     assert sweep(bench) == []
 
 

@@ -17,18 +17,18 @@ from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.observation import Observation
-from services.routing.domain.policy import Policy
-from services.routing.handlers import Handlers
-from services.routing.network import Network
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.handlers import RoutingHandlers
+from services.routing.live_directory import LiveDirectory
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
 
 
@@ -47,15 +47,15 @@ class Workbench:
         self.database = Database.open(database_url)
         self.store = SqlReferralStore()
         self.clock = SettableClock()
-        self.network = Network()
+        self.network = LiveDirectory()
         self.woken = 0
         self.outbox = Outbox(MESSAGING.outbox)
-        self.handlers = Handlers(
+        self.handlers = RoutingHandlers(
             database=self.database,
             store=self.store,
             outbox=self.outbox,
             network=self.network,
-            policy=Policy(),
+            policy=RoutingPolicy(),
             source="/kg/routing",
             after_commit=self._wake,
         )
@@ -79,12 +79,14 @@ class Workbench:
         """The directory's copy as its replica gives it: JSON values."""
         known = [organization(r) if isinstance(r, str) else r for r in receivers]
         records = [
-            Record(type=OrganizationChanged.type, key=o.id, change=n, data={"organization": plain(o)})
+            ReplicaRecord(type=OrganizationChanged.type, key=o.id, change=n, data={"organization": plain(o)})
             for n, o in enumerate(known, self.network.directory.version + 1)
         ]
         memorandum = {"agreement": plain(agreement())}
         change = self.network.directory.version + len(records) + 1
-        records.append(Record(type=AgreementChanged.type, key="network", change=change, data=memorandum))
+        records.append(
+            ReplicaRecord(type=AgreementChanged.type, key="network", change=change, data=memorandum)
+        )
         self.network.absorb(records)
 
     def close(self) -> None:
@@ -108,7 +110,7 @@ class Workbench:
         table = MESSAGING.outbox
         with self.database.read() as transaction:
             bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
-        return [decode(event) for body in bodies for event in unpack(body)]
+        return [decode(event) for body in bodies for event in decode_batch(body)]
 
     def observations(self) -> dict[str, Observation]:
         with self.database.read() as transaction:

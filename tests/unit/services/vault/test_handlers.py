@@ -11,22 +11,22 @@ import pytest
 
 from contracts.facts import (
     CaseErased,
-    CaseLetter,
     CaseRefused,
     CaseReleased,
     CaseResealed,
     Fact,
-    NoteLetter,
-    NoteSealed,
     ReferralCompleted,
     ReferralFailed,
     ReferralWithdrawn,
+    SealedCaseReleased,
+    SealedNoteReleased,
+    SealedNoteSubmitted,
     SubmissionRefused,
 )
 from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 from services.vault.adapters.store import SqlCustodyStore
-from services.vault.domain.custody import State
+from services.vault.domain.custody import CustodyState
 from services.vault.domain.sealed import SealedCase
 from services.vault.handlers import PATIENCE
 from tests.unit.services.vault.workbench import (
@@ -91,7 +91,7 @@ def test_the_acceptor_and_nobody_else_can_open_what_is_released(vault: Workbench
     vault.receive(case_letter(sealed_to_hub(vault)))
     assert vault.sent() == []
     vault.receive(accepted)
-    letter = only(CaseLetter, vault.sent())
+    letter = only(SealedCaseReleased, vault.sent())
     assert letter.organization == ACCEPTOR
     assert open_sealed(letter.case, vault.keys.private[ACCEPTOR]) == CASE
     with pytest.raises(SealingError):
@@ -99,7 +99,7 @@ def test_the_acceptor_and_nobody_else_can_open_what_is_released(vault: Workbench
     fact = only(CaseReleased, vault.sent())
     assert (fact.organization, fact.kid) == (ACCEPTOR, vault.keys.published[ACCEPTOR].kid)
     assert {(e.causation_id, e.correlation_id) for e in vault.sent()} == {(accepted.id, CORRELATION)}
-    assert vault.state() is State.released
+    assert vault.state() is CustodyState.released
 
 
 def test_the_acceptance_may_come_before_the_case(vault: Workbench) -> None:
@@ -107,7 +107,7 @@ def test_the_acceptance_may_come_before_the_case(vault: Workbench) -> None:
     vault.receive(accepted)
     assert vault.sent() == []
     vault.receive(case_letter(sealed_to_hub(vault)))
-    assert open_sealed(only(CaseLetter, vault.sent()).case, vault.keys.private[ACCEPTOR]) == CASE
+    assert open_sealed(only(SealedCaseReleased, vault.sent()).case, vault.keys.private[ACCEPTOR]) == CASE
     assert {e.causation_id for e in vault.sent()} == {accepted.id}
 
 
@@ -128,7 +128,7 @@ def test_a_batch_of_many_referrals_releases_each_to_its_own_acceptor(vault: Work
     content = {r: {**CASE, "narrative": r} for r in referrals}
     vault.receive(*(case_letter(sealed_to_hub(vault, content[r]), referral=r) for r in referrals))
     vault.receive(*(acceptance(by, referral=r) for r, by in referrals.items()))
-    letters = [e.data for e in vault.sent() if isinstance(e.data, CaseLetter)]
+    letters = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert {letter.referral_id: letter.organization for letter in letters} == referrals
     for letter in letters:
         opened = open_sealed(letter.case, vault.keys.private[letter.organization])
@@ -157,7 +157,7 @@ def test_consumers_that_meet_at_the_same_cases_release_each_once(vault: Workbenc
         ]
         for one in under_way:
             one.result()
-    released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, CaseLetter)]
+    released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert sorted(released) == referrals
     assert vault.parked() == 0
 
@@ -181,7 +181,7 @@ def test_a_turn_of_releases_and_a_batch_do_not_wait_for_each_other(postgres_data
             until_somebody_waits(vault)
             SqlCustodyStore().take(transaction, [second])
         turn.result(20)
-    released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, CaseLetter)]
+    released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert sorted(released) == [first, second]
     vault.database.close()
 
@@ -210,7 +210,7 @@ def test_who_takes_a_custody_has_it_alone(vault: Workbench, known: bool) -> None
                 arrival.result(0.2)
             vault.handlers.events(transaction, [acceptance()], NOW)
         arrival.result(20)
-    assert only(CaseLetter, vault.sent()).organization == ACCEPTOR
+    assert only(SealedCaseReleased, vault.sent()).organization == ACCEPTOR
 
 
 def test_an_acceptor_without_a_key_gets_the_case_once_it_has_one(vault: Workbench) -> None:
@@ -218,12 +218,12 @@ def test_an_acceptor_without_a_key_gets_the_case_once_it_has_one(vault: Workbenc
     assert vault.releasable() == [], "nothing that a turn would write for"
     vault.release_waiting()
     assert vault.sent() == []
-    assert vault.state() is State.held
+    assert vault.state() is CustodyState.held
     vault.keys.publish(STRANGER)
     assert vault.releasable() == [STRANGER]
     vault.release_waiting()
     vault.release_waiting()
-    letter = only(CaseLetter, vault.sent())
+    letter = only(SealedCaseReleased, vault.sent())
     assert letter.organization == STRANGER
     assert open_sealed(letter.case, vault.keys.private[STRANGER]) == CASE
 
@@ -236,13 +236,13 @@ def test_a_key_that_nothing_can_be_sealed_to_is_waited_out(vault: Workbench) -> 
     assert vault.sent() == []
     vault.keys.published[ACCEPTOR] = usable
     vault.release_waiting()
-    assert only(CaseLetter, vault.sent()).organization == ACCEPTOR
+    assert only(SealedCaseReleased, vault.sent()).organization == ACCEPTOR
 
 
 def test_a_case_sealed_to_a_named_receiver_is_passed_on_as_it_came(vault: Workbench) -> None:
     sealed = seal(CASE, public_key(vault.keys.private[ACCEPTOR]))
     vault.receive(case_letter(sealed, to=ACCEPTOR), acceptance())
-    letter = only(CaseLetter, vault.sent())
+    letter = only(SealedCaseReleased, vault.sent())
     assert letter.case == sealed
     assert letter.kid == vault.keys.published[ACCEPTOR].kid
 
@@ -267,7 +267,7 @@ def test_the_receivers_key_may_still_be_under_way(vault: Workbench) -> None:
     vault.keys.published[STRANGER] = published
     vault.clock.time += dt.timedelta(seconds=2)
     assert vault.letters.retry_due() == 1
-    assert vault.state() is State.held
+    assert vault.state() is CustodyState.held
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -343,7 +343,7 @@ def test_a_refusal_points_at_the_fields(vault: Workbench) -> None:
 def test_one_bad_case_does_not_hold_up_its_neighbours(vault: Workbench) -> None:
     other = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a02"
     vault.receive(case_letter(altered(vault)), case_letter(sealed_to_hub(vault), referral=other))
-    assert (vault.state(), vault.state(other)) == (State.refused, State.held)
+    assert (vault.state(), vault.state(other)) == (CustodyState.refused, CustodyState.held)
 
 
 @pytest.mark.parametrize("fine", [True, False])
@@ -354,7 +354,7 @@ def test_a_second_case_for_one_referral_is_parked_and_the_first_one_stays(
     vault.receive(case_letter(sealed_to_hub(vault, {"name": "B"}) if fine else altered(vault)))
     assert vault.parked() == 1
     vault.receive(acceptance())
-    assert open_sealed(only(CaseLetter, vault.sent()).case, vault.keys.private[ACCEPTOR]) == CASE
+    assert open_sealed(only(SealedCaseReleased, vault.sent()).case, vault.keys.private[ACCEPTOR]) == CASE
 
 
 def test_no_plaintext_is_stored_or_sent(vault: Workbench) -> None:
@@ -379,7 +379,7 @@ def test_the_end_of_a_referral_erases_the_key(
     assert halves.wrapped_key in vault.everything_stored()
     vault.receive(event(closing))
     assert only(CaseErased, vault.sent()).reason == reason
-    assert vault.state() is State.erased
+    assert vault.state() is CustodyState.erased
     for half in (halves.wrapped_key, halves.ciphertext):
         assert half not in vault.everything_stored()
 
@@ -390,7 +390,7 @@ def test_in_a_file_too_the_key_is_overwritten(sqlite_database: str) -> None:
     vault.receive(case_letter(sealed))
 
     def file() -> bytes:
-        assert vault.database.forget_old_pages()
+        assert vault.database.checkpoint_wal()
         with open(str(vault.database.engine.url.database), "rb") as stored:
             return stored.read()
 
@@ -428,7 +428,7 @@ def test_a_refused_case_is_not_erased_once_more(vault: Workbench) -> None:
 
 def note(author: str, *, age: dt.timedelta = dt.timedelta(), offer_id: str | None = None) -> Any:
     sealed = seal({"text": "Позвоните завтра."}, public_key(generate_key()))
-    fact = NoteSealed(referral_id=REFERRAL, author=author, note=sealed, offer_id=offer_id)
+    fact = SealedNoteSubmitted(referral_id=REFERRAL, author=author, note=sealed, offer_id=offer_id)
     return event(fact, time=event(fact).time - age, causation_id="submission-1")
 
 
@@ -437,7 +437,7 @@ def test_a_note_goes_to_the_other_party_unopened(vault: Workbench, author: str, 
     vault.receive(acceptance())
     letter = note(author)
     vault.receive(letter)
-    passed_on = only(NoteLetter, vault.sent())
+    passed_on = only(SealedNoteReleased, vault.sent())
     assert (passed_on.organization, passed_on.author) == (receiver, author)
     assert passed_on.note == letter.data.note
 
@@ -448,7 +448,7 @@ def test_a_note_may_overtake_the_acceptance(vault: Workbench) -> None:
     vault.receive(acceptance())
     vault.clock.time += dt.timedelta(seconds=2)
     vault.letters.retry_due()
-    assert only(NoteLetter, vault.sent()).organization == ACCEPTOR
+    assert only(SealedNoteReleased, vault.sent()).organization == ACCEPTOR
 
 
 def test_a_note_that_nobody_is_there_for_is_refused_to_its_author(vault: Workbench) -> None:
@@ -464,7 +464,7 @@ def test_decline_note_goes_to_sender_before_and_after_another_acceptance(vault: 
     vault.receive(first)
     vault.receive(acceptance())
     vault.receive(second)
-    passed_on = [e.data for e in vault.sent() if isinstance(e.data, NoteLetter)]
+    passed_on = [e.data for e in vault.sent() if isinstance(e.data, SealedNoteReleased)]
     assert [(n.organization, n.author, n.offer_id) for n in passed_on] == [(SENDER, STRANGER, OFFER)] * 2
     assert [n.note for n in passed_on] == [first.data.note, second.data.note]
 
@@ -475,7 +475,7 @@ def test_decline_note_waits_for_case_that_it_overtook(vault: Workbench) -> None:
     vault.receive(case_letter(sealed_to_hub(vault)))
     vault.clock.time += dt.timedelta(seconds=2)
     vault.letters.retry_due()
-    assert only(NoteLetter, vault.sent()).organization == SENDER
+    assert only(SealedNoteReleased, vault.sent()).organization == SENDER
 
 
 def test_decline_note_on_closed_referral_is_refused(vault: Workbench) -> None:
@@ -495,7 +495,9 @@ def test_a_strangers_note_is_refused_to_the_stranger(vault: Workbench) -> None:
 
 def test_a_message_of_another_kind_is_parked(vault: Workbench) -> None:
     vault.events.process([])
-    stray = event(NoteLetter(referral_id=REFERRAL, organization=SENDER, author=ACCEPTOR, note="a.b.c.d.e"))
+    stray = event(
+        SealedNoteReleased(referral_id=REFERRAL, organization=SENDER, author=ACCEPTOR, note="a.b.c.d.e")
+    )
     vault.receive(stray)
     assert (vault.sent(), vault.parked()) == ([], 1)
 
@@ -521,7 +523,7 @@ def test_replaced_case_is_released_to_acceptor_and_kept_until_the_end(vault: Wor
     letter = replacement(vault)
     vault.receive(letter)
     *_, again, released = vault.sent()
-    assert isinstance(again.data, CaseLetter)
+    assert isinstance(again.data, SealedCaseReleased)
     assert (again.data.organization, again.causation_id) == (ACCEPTOR, letter.id)
     assert open_sealed(again.data.case, vault.keys.private[ACCEPTOR]) == CASE
     assert isinstance(released.data, CaseReleased)
@@ -529,9 +531,9 @@ def test_replaced_case_is_released_to_acceptor_and_kept_until_the_end(vault: Wor
         kept = SqlCustodyStore().sealed(transaction, [REFERRAL])
     assert kept == {REFERRAL: SealedCase.split(letter.data.case)}
     vault.receive(replacement(vault), replacement(vault))
-    assert (vault.state(), vault.sealed_cases()) == (State.released, 1)
+    assert (vault.state(), vault.sealed_cases()) == (CustodyState.released, 1)
     vault.receive(event(CLOSING))
-    assert (vault.state(), vault.sealed_cases(), vault.parked()) == (State.erased, 0, 0)
+    assert (vault.state(), vault.sealed_cases(), vault.parked()) == (CustodyState.erased, 0, 0)
 
 
 @pytest.mark.parametrize(("sender", "to"), [(ACCEPTOR, ACCEPTOR), (STRANGER, ACCEPTOR), (SENDER, STRANGER)])
@@ -545,7 +547,7 @@ def test_replaced_case_of_or_for_strangers_is_refused_to_its_author(
     refusal = only(SubmissionRefused, vault.sent())
     assert (refusal.organization, refusal.submission_id) == (sender, "submission-1")
     assert refusal.problem["type"] == "urn:kopuro:problem:not-a-party"
-    assert only(CaseLetter, vault.sent()).organization == ACCEPTOR
+    assert only(SealedCaseReleased, vault.sent()).organization == ACCEPTOR
     assert SealedCase.split(sealed).wrapped_key in vault.everything_stored()
 
 
@@ -556,7 +558,7 @@ def test_replaced_case_sealed_to_another_key_is_refused(vault: Workbench) -> Non
     vault.keys.publish(ACCEPTOR)
     vault.receive(letter)
     assert only(SubmissionRefused, vault.sent()).problem["type"] == "urn:kopuro:problem:case-unreadable"
-    assert vault.state() is State.released
+    assert vault.state() is CustodyState.released
 
 
 def test_replaced_case_before_acceptance_or_after_the_end_is_refused(vault: Workbench) -> None:
@@ -568,4 +570,4 @@ def test_replaced_case_before_acceptance_or_after_the_end_is_refused(vault: Work
     vault.receive(replacement(vault))
     refusals = [e.data for e in vault.sent() if isinstance(e.data, SubmissionRefused)]
     assert [r.problem["type"] for r in refusals] == ["urn:kopuro:problem:not-in-this-state"] * 2
-    assert (vault.state(), vault.sealed_cases()) == (State.erased, 0)
+    assert (vault.state(), vault.sealed_cases()) == (CustodyState.erased, 0)

@@ -10,22 +10,22 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from contracts.envelope import Event, decode
-from contracts.facts import CaseResealed, CaseSealed, Fact, NoteSealed, OfferAccepted
+from contracts.facts import CaseResealed, Fact, OfferAccepted, SealedCaseSubmitted, SealedNoteSubmitted
 from contracts.organization import SealingKey
 from contracts.records import read
 from kopuro_client.sealing import generate_key, public_key
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox import Outbox
-from runtime.messaging.parcels import unpack
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
-from services.vault.domain.custody import State
+from services.vault.domain.custody import CustodyState
 from services.vault.handlers import VaultHandlers
 
 SENDER = "kg.osh-legal-aid"
@@ -94,12 +94,16 @@ class Workbench:
                 after_commit=lambda: None,
             )
 
-        self.letters = processor("vault.letters", self.handlers.letters)
+        self.letters = processor("vault.sealed", self.handlers.letters)
         self.events = processor("vault.events", self.handlers.events)
 
     def receive(self, *messages: Event[Fact]) -> None:
         """Gives each message to the processor of the queue it comes by; neighbours share a batch."""
-        letters = [m for m in messages if isinstance(m.data, CaseSealed | CaseResealed | NoteSealed)]
+        letters = [
+            m
+            for m in messages
+            if isinstance(m.data, SealedCaseSubmitted | CaseResealed | SealedNoteSubmitted)
+        ]
         events = [m for m in messages if m not in letters]
         for processor, batch in ((self.letters, letters), (self.events, events)):
             if batch:
@@ -117,7 +121,7 @@ class Workbench:
     def sent(self) -> list[Event[Fact]]:
         """What the vault has said so far, without what it parked."""
         bodies = self.bodies("kopuro.events", "kopuro.cases")
-        return [decode(event) for body in bodies for event in unpack(body)]
+        return [decode(event) for body in bodies for event in decode_batch(body)]
 
     def parked(self) -> int:
         return len(self.bodies(""))
@@ -130,12 +134,12 @@ class Workbench:
             )
             return [bytes(body) for body in rows.scalars()]
 
-    def state(self, referral: str = REFERRAL) -> State | None:
+    def state(self, referral: str = REFERRAL) -> CustodyState | None:
         with self.database.read() as transaction:
             found = transaction.execute(
                 select(CUSTODIES.c.state).where(CUSTODIES.c.referral_id == referral)
             ).scalar()
-        return None if found is None else State(found)
+        return None if found is None else CustodyState(found)
 
     def sealed_cases(self) -> int:
         with self.database.read() as transaction:
@@ -177,7 +181,7 @@ def delivery(message: Event[Fact]) -> Delivery:
 
 
 def case_letter(sealed: str, *, to: str | None = None, referral: str = REFERRAL) -> Event[Fact]:
-    return event(CaseSealed(referral_id=referral, sender=SENDER, to=to, case=sealed))
+    return event(SealedCaseSubmitted(referral_id=referral, sender=SENDER, to=to, case=sealed))
 
 
 def acceptance(by: str = ACCEPTOR, *, referral: str = REFERRAL) -> Event[Fact]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from services.audit.domain.reconciliation import (
-    Custody,
-    LogEntry,
+    HeldCase,
+    LoggedFact,
     ReferralState,
     RoutedReferral,
     differences,
@@ -19,8 +19,8 @@ NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 OSH, MOSCOW, KAZAN = "kg.osh-legal-aid", "ru.moscow-union", "ru.kazan-aid"
 
 
-def entry(index: int, fact: str, organization: str | None = None) -> LogEntry:
-    return LogEntry(index=index, fact=fact, message_id=str(index), organization=organization, time=NOON)
+def entry(index: int, fact: str, organization: str | None = None) -> LoggedFact:
+    return LoggedFact(index=index, fact=fact, message_id=str(index), organization=organization, time=NOON)
 
 
 STORY = (
@@ -34,11 +34,11 @@ STORY = (
     entry(7, "case.erased"),
 )
 ROUTED = RoutedReferral(status="completed", acceptor=MOSCOW, updated_at=NOON, offered=(KAZAN, MOSCOW))
-CUSTODY = Custody(state="erased", has_case=False, changed_at=NOON)
+CUSTODY = HeldCase(state="erased", has_case=False, changed_at=NOON)
 WHOLE = ReferralState(referral_id="r", entries=STORY, submitted_at=NOON, routed=ROUTED, custody=CUSTODY)
 
 
-def without(fact: str) -> tuple[LogEntry, ...]:
+def without(fact: str) -> tuple[LoggedFact, ...]:
     return tuple(entry for entry in STORY if entry.fact != fact)
 
 
@@ -49,7 +49,7 @@ def test_a_story_that_all_tell_alike_has_no_differences() -> None:
         entries=STORY[:2],
         submitted_at=NOON,
         routed=replace(ROUTED, status="offered", acceptor=None, offered=(KAZAN,)),
-        custody=Custody(state="held", has_case=True, changed_at=NOON),
+        custody=HeldCase(state="held", has_case=True, changed_at=NOON),
     )
     assert list(differences(beginning)) == []
 

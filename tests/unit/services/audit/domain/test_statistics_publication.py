@@ -11,15 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit.domain.statistics_classes import COMBINED, combined_classes
-from services.audit.domain.statistics_counts import MOST_CELLS, Figure, Referral, Statistics, statistics_of
+from services.audit.domain.statistics_counts import (
+    MOST_CELLS,
+    CountedReferral,
+    Figure,
+    Statistics,
+    statistics_of,
+)
 
 SEXES, URGENCIES = ("female", "male", "other", "unknown"), ("urgent", "routine", "emergency")
 Cell = tuple[str, str]
 
 
-def referrals(table: Mapping[Cell, int]) -> list[Referral]:
+def referrals(table: Mapping[Cell, int]) -> list[CountedReferral]:
     return [
-        Referral(
+        CountedReferral(
             referral_id=f"{cell}{n}",
             situation={"sex": (cell[0],), "urgency": (cell[1],)},
             outcome="open",

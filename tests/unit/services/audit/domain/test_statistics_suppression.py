@@ -161,9 +161,9 @@ def test_a_large_table_needs_nothing_withheld() -> None:
 
 def test_a_thin_table_pauses_after_each_small_figure() -> None:
     finest: dict[Finest, int] = {(a, b): 1 for a in "abcdefg" for b in "uvwxyz"}
-    pauses: list[None] = []
-    shown(finest, persons={}, pause=lambda: pauses.append(None))
-    assert len(pauses) == len(finest)
+    stalled_loops: list[None] = []
+    shown(finest, persons={}, pause=lambda: stalled_loops.append(None))
+    assert len(stalled_loops) == len(finest)
 
 
 @pytest.mark.parametrize("count", [4, 0])

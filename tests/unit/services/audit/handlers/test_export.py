@@ -10,19 +10,19 @@ from sqlalchemy import delete
 from contracts.errors import Unavailable
 from contracts.facts import LogExported
 from runtime.clock import SystemClock
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.domain.entry import commitment
 from services.audit.domain.search import Search
 from services.audit.handlers import export, looking
 from services.audit.handlers.export import Export, ExportPage
 from services.audit.handlers.history import Position
-from services.audit.handlers.record import Record
+from services.audit.handlers.record import AccessRecorder
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
 
 def exported(audit: LogOnDatabase) -> Export:
-    record = Record(
+    record = AccessRecorder(
         database=audit.database,
         outbox=Outbox(MESSAGING.outbox),
         source="/kg/audit",

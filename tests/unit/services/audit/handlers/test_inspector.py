@@ -21,7 +21,7 @@ from services.audit.domain.prefix import Prefix
 from services.audit.handlers import inspector, self_check
 from services.audit.handlers.inspector import SHORTEST_ROUND, Inspector
 from services.audit.handlers.self_check import LogDamaged, SelfCheck
-from services.audit.ports import Remembered
+from services.audit.ports import VerifiedPrefix
 from tests.unit.services.audit.damages import (
     FAR,
     CountingLog,
@@ -412,8 +412,8 @@ def test_the_age_of_the_last_round_is_shown_where_rounds_are_made(
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_two_processes_that_keep_the_same_both_pass(large: LogOnDatabase) -> None:
     record = SqlCheckRecord()
-    first = Remembered(prefix=Prefix(), time=NOON)
-    second = Remembered(prefix=Prefix.of(large.proofs.head()), time=NOON)
+    first = VerifiedPrefix(prefix=Prefix(), time=NOON)
+    second = VerifiedPrefix(prefix=Prefix.of(large.proofs.head()), time=NOON)
     do(large, lambda t: record.forget_checked(t))
     while_another_has_written(
         large.database,
@@ -426,8 +426,8 @@ def test_two_processes_that_keep_the_same_both_pass(large: LogOnDatabase) -> Non
 
 def test_the_record_is_replaced_and_forgotten(large: LogOnDatabase) -> None:
     record = SqlCheckRecord()
-    first = Remembered(prefix=Prefix(), time=NOON)
-    second = Remembered(prefix=Prefix.of(large.proofs.head()), time=NOON + SHORTEST_ROUND)
+    first = VerifiedPrefix(prefix=Prefix(), time=NOON)
+    second = VerifiedPrefix(prefix=Prefix.of(large.proofs.head()), time=NOON + SHORTEST_ROUND)
     with large.database.write() as transaction:
         record.keep_checked(transaction, first)
         record.keep_round(transaction, first)

@@ -9,9 +9,9 @@ import pytest
 from contracts.envelope import Envelope
 from contracts.facts import CATALOGUE, ReceiptIssued, ReceiptsIssued
 from contracts.facts.recorded import MOST_RECEIPTS
-from kopuro_client.tlog import Policy, VerifierKey, receipts_in
+from kopuro_client.tlog import TrustPolicy, VerifierKey, receipts_in
 from runtime.identifiers import new_id
-from runtime.messaging.outbox import Outbox
+from runtime.messaging.outbox.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.handlers import receipts
 from services.audit.handlers.receipts import RECEIPTED
@@ -47,7 +47,7 @@ def test_each_receipt_is_a_tlog_proof_of_its_own_leaf(audit: LogOnDatabase) -> N
     }
     assert logged(sent[OSH]) == [(700, first.id), (706, second.id)]
     assert (logged(sent[MOSCOW]), logged(sent[KAZAN])) == ([(700, first.id)], [(706, second.id)])
-    policy = Policy(logs=(VerifierKey.parse(audit.key.verifier_key),))
+    policy = TrustPolicy(logs=(VerifierKey.parse(audit.key.verifier_key),))
     for message in sent.values():
         assert message.type == ReceiptsIssued.type
         for receipt in receipts_in(message.data):

@@ -105,7 +105,7 @@ def test_withdrawn_consent_erases_the_content_everywhere_and_proofs_still_hold(a
     assert opened(audit) == [2, 3, 4, 5, 6], "who looked stays known, and the other referral"
     with audit.database.write() as transaction:
         transaction.execute(OPENINGS.delete().where(OPENINGS.c.leaf_index == 4))
-    assert audit.database.forget_old_pages()
+    assert audit.database.checkpoint_wal()
     stored = everything_stored(audit.database)
     assert SECRET.encode() not in stored
     assert not [salt for salt in salts if salt in stored]

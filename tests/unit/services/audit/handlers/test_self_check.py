@@ -19,7 +19,7 @@ from services.audit.domain.merkle import Frontier, leaf_hash
 from services.audit.domain.prefix import Prefix
 from services.audit.handlers import self_check
 from services.audit.handlers.self_check import LogDamaged, SelfCheck
-from services.audit.ports import Remembered
+from services.audit.ports import VerifiedPrefix
 from tests.unit.services.audit.damages import (
     FAR,
     CountingLog,
@@ -134,7 +134,7 @@ def test_another_key_cannot_go_on_with_the_log(filled: LogOnDatabase) -> None:
 def test_a_log_is_founded_once(audit: LogOnDatabase) -> None:
     head = audit.check()
     with audit.database.write() as transaction:
-        audit.log.found(transaction, audit.key.sign(Frontier().append(bytes(32)), Chronology(), NOON))
+        audit.log.initialize(transaction, audit.key.sign(Frontier().append(bytes(32)), Chronology(), NOON))
     assert audit.check() == head
 
 
@@ -154,7 +154,7 @@ def restarted(audit: LogOnDatabase) -> Sequence[int]:
     return log.rows
 
 
-def remembered(audit: LogOnDatabase) -> Remembered:
+def remembered(audit: LogOnDatabase) -> VerifiedPrefix:
     with audit.database.read() as transaction:
         found = SqlCheckRecord().checked(transaction)
     assert found is not None
@@ -163,7 +163,7 @@ def remembered(audit: LogOnDatabase) -> Remembered:
 
 def remember(audit: LogOnDatabase, prefix: Prefix) -> None:
     with audit.database.write() as transaction:
-        SqlCheckRecord().keep_checked(transaction, Remembered(prefix=prefix, time=NOON))
+        SqlCheckRecord().keep_checked(transaction, VerifiedPrefix(prefix=prefix, time=NOON))
 
 
 def test_a_restart_reads_what_is_new(large: LogOnDatabase) -> None:

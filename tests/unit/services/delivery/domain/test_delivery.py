@@ -9,9 +9,9 @@ from services.delivery.domain.delivery import (
     NOTICE_TRANSITIONS,
     RECORDED,
     TRANSITIONS,
-    IllegalStep,
-    State,
-    Step,
+    DeliveryEvent,
+    DeliveryState,
+    IllegalDeliveryTransition,
     step,
 )
 from services.delivery.domain.recipients import RECIPIENTS
@@ -24,45 +24,48 @@ LEGAL = [
     for state, steps in table.items()
     for taken in steps
 ]
-ILLEGAL = sorted(set(product(TABLES, State, Step)) - set(LEGAL))
+ILLEGAL = sorted(set(product(TABLES, DeliveryState, DeliveryEvent)) - set(LEGAL))
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=["recorded", "notice"])
 def test_every_state_has_its_row(table: object) -> None:
-    assert set(table) == set(State)  # type: ignore[call-overload]
+    assert set(table) == set(DeliveryState)  # type: ignore[call-overload]
 
 
 def test_a_recorded_message_is_handed_out_and_then_acknowledged() -> None:
-    delivered = step(OFFER, State.queued, Step.hand_out)
-    assert (delivered, step(OFFER, delivered, Step.acknowledge)) == (State.delivered, State.acknowledged)
+    delivered = step(OFFER, DeliveryState.queued, DeliveryEvent.hand_out)
+    assert (delivered, step(OFFER, delivered, DeliveryEvent.acknowledge)) == (
+        DeliveryState.delivered,
+        DeliveryState.acknowledged,
+    )
 
 
 def test_a_notice_is_acknowledged_and_its_hand_out_is_no_change() -> None:
-    assert step(NOTICE, State.queued, Step.hand_out) is State.queued
-    assert step(NOTICE, State.queued, Step.acknowledge) is State.acknowledged
+    assert step(NOTICE, DeliveryState.queued, DeliveryEvent.hand_out) is DeliveryState.queued
+    assert step(NOTICE, DeliveryState.queued, DeliveryEvent.acknowledge) is DeliveryState.acknowledged
 
 
 @pytest.mark.parametrize(("kind", "state", "taken"), LEGAL)
-def test_a_step_taken_twice_comes_to_the_same(kind: str, state: State, taken: Step) -> None:
+def test_a_step_taken_twice_comes_to_the_same(kind: str, state: DeliveryState, taken: DeliveryEvent) -> None:
     once = step(kind, state, taken)
     assert step(kind, once, taken) is once
 
 
 @pytest.mark.parametrize(("kind", "state", "taken"), LEGAL)
-def test_nothing_goes_back(kind: str, state: State, taken: Step) -> None:
-    order = list(State)
+def test_nothing_goes_back(kind: str, state: DeliveryState, taken: DeliveryEvent) -> None:
+    order = list(DeliveryState)
     assert order.index(step(kind, state, taken)) >= order.index(state)
 
 
 @pytest.mark.parametrize(("kind", "state", "taken"), ILLEGAL)
-def test_an_illegal_step_raises(kind: str, state: State, taken: Step) -> None:
-    with pytest.raises(IllegalStep) as illegal:
+def test_an_illegal_step_raises(kind: str, state: DeliveryState, taken: DeliveryEvent) -> None:
+    with pytest.raises(IllegalDeliveryTransition) as illegal:
         step(kind, state, taken)
     assert illegal.value.slug == "conflict"
 
 
 def test_alone_what_is_recorded_cannot_be_acknowledged_before_it_was_handed_out() -> None:
-    assert [(OFFER, State.queued, Step.acknowledge)] == ILLEGAL
+    assert [(OFFER, DeliveryState.queued, DeliveryEvent.acknowledge)] == ILLEGAL
 
 
 def test_what_is_recorded_exists() -> None:

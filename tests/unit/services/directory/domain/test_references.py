@@ -9,12 +9,14 @@ import pytest
 from contracts.errors import Refused
 from contracts.organization import Organization
 from services.directory.domain.client import Role, client
-from services.directory.domain.entry import Entry
+from services.directory.domain.entry import DirectoryEntry
 from services.directory.domain.references import check_references
 from tests.unit.services.directory.samples import agreement, organization
 
 
-def pointers(wanted: Entry, *known: Organization, present: Entry | None = None) -> list[str]:
+def pointers(
+    wanted: DirectoryEntry, *known: Organization, present: DirectoryEntry | None = None
+) -> list[str]:
     try:
         check_references(present, wanted, {one.id: one for one in known}.get)
     except Refused as refused:

@@ -6,20 +6,20 @@ from dataclasses import replace
 import pytest
 
 from contracts.errors import Refused
-from contracts.facts import NoteSealed, NoteSubmitted
+from contracts.facts import NoteSubmitted, SealedNoteSubmitted
 from services.intake.domain.admission import UsedKey, claim_of
-from services.intake.domain.statement import Acceptance
-from tests.unit.services.intake.samples import NOON, OFFER, OSH, REFERRAL, sealed, speaker
+from services.intake.domain.command import AcceptOffer
+from tests.unit.services.intake.samples import NOON, OFFER, OSH, REFERRAL, caller, sealed
 
 FACTS = (
     NoteSubmitted(referral_id=REFERRAL, organization=OSH),
-    NoteSealed(referral_id=REFERRAL, author=OSH, note=sealed()),
+    SealedNoteSubmitted(referral_id=REFERRAL, author=OSH, note=sealed()),
 )
 
 
 def test_the_first_fact_begins_and_the_others_follow_from_it() -> None:
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    admission = speaker(traceparent=trace).admission(*FACTS, referral_id=REFERRAL)
+    admission = caller(traceparent=trace).admission(*FACTS, referral_id=REFERRAL)
     first, second = admission.events
     assert (first.correlation_id, first.causation_id) == (first.id, None)
     assert (second.correlation_id, second.causation_id) == (first.id, first.id)
@@ -30,9 +30,9 @@ def test_the_first_fact_begins_and_the_others_follow_from_it() -> None:
 
 
 def test_a_submission_is_answered_with_its_own_id_a_referral_with_the_referrals() -> None:
-    said = speaker().admission(FACTS[0], referral_id=REFERRAL)
+    said = caller().admission(FACTS[0], referral_id=REFERRAL)
     assert (said.id, said.is_referral, said.organization) == (said.events[0].id, False, OSH)
-    referral = speaker().admission(FACTS[0], referral_id=REFERRAL, answer_id=REFERRAL, is_referral=True)
+    referral = caller().admission(FACTS[0], referral_id=REFERRAL, answer_id=REFERRAL, is_referral=True)
     assert (referral.id, referral.is_referral) == (REFERRAL, True)
     assert referral.events[0].id != REFERRAL
 
@@ -48,15 +48,15 @@ def test_a_claim_is_the_key_and_the_bodys_digest() -> None:
 def test_claim_repeats_same_bytes_or_same_understanding() -> None:
     first = claim_of(OSH, "k", b"1")
     assert first is not None
-    accepted = first.understood_as("accept", OFFER, Acceptance())
+    accepted = first.understood_as("accept", OFFER, AcceptOffer())
     used = UsedKey(fingerprint=accepted.fingerprint, understood=accepted.understood, answer_id="a")
     other = replace(first, fingerprint="of other bytes")
     assert accepted.repeats(used)
     assert first.repeats(used)  # not understood any more, and the same bytes
-    assert other.understood_as("accept", OFFER, Acceptance()).repeats(used)
+    assert other.understood_as("accept", OFFER, AcceptOffer()).repeats(used)
     assert not other.repeats(used)
     for name, subject in (("revoke_consent", OFFER), ("accept", REFERRAL)):
-        assert not other.understood_as(name, subject, Acceptance()).repeats(used)
+        assert not other.understood_as(name, subject, AcceptOffer()).repeats(used)
     assert not other.repeats(replace(used, understood=None))
 
 

@@ -12,7 +12,7 @@ from contracts.errors import Refused
 from contracts.organization import Capacity, Organization, Service
 from contracts.records import load, plain
 from services.routing.domain.decision import Decision, Trigger, decide
-from services.routing.domain.policy import Policy, Weights
+from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.rules import RULES
 from services.routing.domain.view import decision_view
 from tests.unit.services.routing.samples import (
@@ -36,13 +36,13 @@ APPLICANT = organization("ru.new", vetting=Vetting.applied)
 def decision(*receivers: Organization | str, placed_with: str | None = None) -> Decision:
     directory = network(*(receivers or (organization("ru.one"), TWO_DOORS, APPLICANT)))
     trigger = Trigger.placed_by_coordinator if placed_with else Trigger.submitted
-    return decide("d1", circumstances(directory), Policy(), trigger, placed_with=placed_with)
+    return decide("d1", circumstances(directory), RoutingPolicy(), trigger, placed_with=placed_with)
 
 
 def test_a_decision_names_what_it_rests_on() -> None:
     made = decision()
     assert (made.id, made.referral_id, made.decided_at) == ("d1", REFERRAL, NOW)
-    assert made.policy_version == Policy().version
+    assert made.policy_version == RoutingPolicy().version
     assert made.directory_version == 7
     assert made.rules == tuple(RULES)
     assert made.weights == Weights().by_name()
@@ -251,9 +251,11 @@ def test_decision_stored_by_an_earlier_build_is_still_shown() -> None:
 
 
 def test_a_policy_file_names_only_what_it_changes() -> None:
-    read = load(Policy, {"version": "x", "urgent": {"answer": 5, "progress": 10}, "weights": {"cost": 0}})
+    read = load(
+        RoutingPolicy, {"version": "x", "urgent": {"answer": 5, "progress": 10}, "weights": {"cost": 0}}
+    )
     assert read.deadlines(Urgency.urgent).answer == 5
-    assert read.deadlines(Urgency.routine) == Policy().routine
+    assert read.deadlines(Urgency.routine) == RoutingPolicy().routine
     assert read.weights == Weights(cost=0.0)
 
 
@@ -270,11 +272,11 @@ def test_a_policy_file_names_only_what_it_changes() -> None:
 )
 def test_a_policy_that_would_stop_the_network_is_refused(written: dict[str, object], pointer: str) -> None:
     with pytest.raises(Refused) as refused:
-        load(Policy, written)
+        load(RoutingPolicy, written)
     assert [error.pointer for error in refused.value.errors] == [pointer]
 
 
 def test_the_facts_name_the_principal_need_first() -> None:
     directory = network(organization("ru.one", service(needs=("work",))))
     given = circumstances(directory, facts(needs=("legal.wage_claim", "work")))
-    assert decide("d", given, Policy(), Trigger.submitted).candidates == ()
+    assert decide("d", given, RoutingPolicy(), Trigger.submitted).candidates == ()

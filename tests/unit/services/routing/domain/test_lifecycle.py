@@ -59,8 +59,8 @@ from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import apply, expire, remind
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
-from services.routing.domain.policy import Deadlines, Policy
-from services.routing.domain.step import Step
+from services.routing.domain.policy import Deadlines, RoutingPolicy
+from services.routing.domain.transition import Transition
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -378,7 +378,7 @@ def test_an_answer_in_time_does_not_open_a_closed_referral_again(end: Any) -> No
 @pytest.mark.parametrize(
     ("choice", "seen"),
     [
-        (Answer.accept, Observation(expired=-1, answered=1, answer_seconds=86400, held=1)),
+        (Answer.accept, Observation(expired=-1, answered=1, answer_seconds=86400, accepted=1)),
         (Answer.decline, Observation(expired=-1, answered=1, answer_seconds=86400)),
     ],
 )
@@ -427,17 +427,17 @@ def test_an_offer_does_not_expire_early_nor_twice_nor_when_it_is_unknown() -> No
     of.submit()
     offer = open_offer(of)
     of.now = offer.deadline - dt.timedelta(microseconds=1)
-    assert expire(of.known, offer.id, of.context()) == Step(referral=of.known)
+    assert expire(of.known, offer.id, of.context()) == Transition(referral=of.known)
     of.now = offer.deadline
     of.take(expire(of.known, offer.id, of.context()))
-    assert expire(of.known, offer.id, of.context()) == Step(referral=of.known)
-    assert expire(of.known, "unknown", of.context()) == Step(referral=of.known)
+    assert expire(of.known, offer.id, of.context()) == Transition(referral=of.known)
+    assert expire(of.known, "unknown", of.context()) == Transition(referral=of.known)
 
 
 def test_a_silent_acceptor_is_reminded_again_and_again() -> None:
     of = accepted()
     assert of.known.acceptor is not None
-    assert remind(of.known, of.context()) == Step(referral=of.known)
+    assert remind(of.known, of.context()) == Transition(referral=of.known)
     for _ in range(3):
         due = of.known.due_at
         assert due is not None
@@ -460,7 +460,7 @@ def test_a_report_puts_the_reminder_off_and_the_outcome_ends_it() -> None:
     of.say(outcome(acceptor))
     assert of.known.due_at is None
     of.now += 365 * DAY
-    assert remind(of.known, of.context()) == Step(referral=of.known)
+    assert remind(of.known, of.context()) == Transition(referral=of.known)
 
 
 def test_referral_on_hold_is_overdue_after_three_times_the_progress_deadline_and_again() -> None:
@@ -479,7 +479,7 @@ def test_referral_on_hold_is_overdue_after_three_times_the_progress_deadline_and
 
 
 def test_policy_sets_the_deadline_of_a_referral_on_hold() -> None:
-    of = life(policy=Policy(routine=Deadlines(answer=60, progress=60, on_hold=90)))
+    of = life(policy=RoutingPolicy(routine=Deadlines(answer=60, progress=60, on_hold=90)))
     of.submit()
     of.say(answer(open_offer(of)))
     acceptor = of.known.acceptor
@@ -805,10 +805,10 @@ def test_answers_and_what_is_held_are_observed() -> None:
     admitted = NOW + 10 * MINUTE
     of.now = NOW + HOUR
     event_step = _step(of, answer(offer), admitted)
-    assert event_step.observed == {"ru.one": Observation(answered=1, answer_seconds=600, held=1)}
+    assert event_step.observed == {"ru.one": Observation(answered=1, answer_seconds=600, accepted=1)}
     of.take(event_step)
-    assert _step(of, outcome("ru.one"), of.now).observed == {"ru.one": Observation(held=-1)}
-    assert _step(of, withdrawal(), of.now).observed == {"ru.one": Observation(held=-1)}
+    assert _step(of, outcome("ru.one"), of.now).observed == {"ru.one": Observation(accepted=-1)}
+    assert _step(of, withdrawal(), of.now).observed == {"ru.one": Observation(accepted=-1)}
     assert _step(of, progress("ru.one"), of.now).observed == {}
 
 
@@ -822,7 +822,7 @@ def test_a_decline_is_an_answer_and_a_refused_one_is_nothing() -> None:
     assert _step(of, answer(offer, organization="ru.two"), of.now).observed == {}
 
 
-def _step(of: Life, said: Fact, admitted_at: dt.datetime) -> Step:
+def _step(of: Life, said: Fact, admitted_at: dt.datetime) -> Transition:
     number = of.new_id()
     event = Event(
         id=number,
@@ -860,7 +860,7 @@ def test_a_fact_that_routing_does_not_consume_is_a_defect() -> None:
 
 
 def test_the_policy_sets_deadlines_and_how_many_are_asked() -> None:
-    policy = Policy(emergency=Deadlines(answer=60, progress=120), emergency_offers=2)
+    policy = RoutingPolicy(emergency=Deadlines(answer=60, progress=120), emergency_offers=2)
     of = life(*FIVE, policy=policy)
     of.submit(urgency=Urgency.emergency)
     assert len(of.known.open_offers) == 2

@@ -133,7 +133,7 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
         ),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
-            observed=lambda _: Observation(held=3),
+            observed=lambda _: Observation(accepted=3),
         ),
         lambda: broken(with_service(capacity=capacity(CapacityStatus.capacity, 0))),
     ],
@@ -165,7 +165,7 @@ def test_no_rule_is_without_a_case() -> None:
         lambda: broken(with_service(capacity=capacity(CapacityStatus.assessment_required))),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
-            observed=lambda _: Observation(held=2),
+            observed=lambda _: Observation(accepted=2),
         ),
         lambda: broken(with_service(always_open=False), urgent_as(Urgency.urgent)),
         lambda: broken(said=facts(consent=consent(storage_countries=("RU",)))),

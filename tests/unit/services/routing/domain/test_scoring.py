@@ -17,7 +17,7 @@ from contracts.codes import CapacityStatus, Funding
 from contracts.organization import Capacity, Organization
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.observation import Observation
-from services.routing.domain.policy import Policy, Weights
+from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.scoring import contributions, score
 from tests.unit.services.routing.samples import (
     NOW,
@@ -97,7 +97,7 @@ def test_who_was_never_asked_stands_between_the_reliable_and_the_silent() -> Non
 @pytest.mark.parametrize("maximum", [None, 100])
 def test_who_holds_less_is_better(maximum: int | None) -> None:
     receiver = organization(NAME, service(capacity=capacity(maximum=maximum)))
-    assert falls([values(receiver, seen=Observation(held=held))["load"] for held in (0, 1, 10, 50, 90)])
+    assert falls([values(receiver, seen=Observation(accepted=held))["load"] for held in (0, 1, 10, 50, 90)])
 
 
 def test_a_fresh_statement_of_capacity_is_better() -> None:
@@ -118,7 +118,7 @@ def test_free_is_better_than_at_cost_than_commercial() -> None:
     answered=st.integers(0, 10_000),
     expired=st.integers(0, 10_000),
     seconds=st.integers(0, 10**9),
-    held=st.integers(-5, 10_000),
+    accepted=st.integers(-5, 10_000),
     maximum=st.none() | st.integers(0, 1000),
     days=st.floats(-1000, 10_000),
     weights=st.lists(st.floats(0, 1000), min_size=7, max_size=7),
@@ -133,7 +133,7 @@ def test_everything_is_between_nothing_and_one(
     weights: list[float],
 ) -> None:
     receiver = organization(NAME, service(capacity=capacity(days=days, maximum=maximum)))
-    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, held=held)
+    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, accepted=held)
     found = values(receiver, seen=seen)
     assert all(0.0 <= value <= 1.0 for value in found.values())
     assert set(found) == set(Weights().by_name())
@@ -152,7 +152,7 @@ def test_the_score_is_the_weighted_mean() -> None:
 
 def ranked(referral_id: str, *receivers: Any) -> Decision:
     given_now = replace(circumstances(network(*receivers)), referral_id=referral_id)
-    return decide("d", given_now, Policy(), Trigger.submitted)
+    return decide("d", given_now, RoutingPolicy(), Trigger.submitted)
 
 
 def test_a_tie_falls_the_same_way_again_whatever_the_order_of_the_directory() -> None:
@@ -169,7 +169,7 @@ def test_over_many_referrals_a_tie_is_nobodys_favourite() -> None:
         decide(
             "d",
             replace(circumstances(directory), referral_id=f"018f0000-0000-7000-8000-{number:012d}"),
-            Policy(),
+            RoutingPolicy(),
             Trigger.submitted,
         )
         .ranked[0]

@@ -3,14 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 from kopuro_client.sealing import generate_key, public_key
-from runtime.messaging.replica import Record
+from runtime.messaging.replica import ReplicaRecord
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 
 ORGANIZATION = "kg.osh-legal-aid"
 
 
-def record(key: Any, fact: str = "kopuro.organization.changed.v1") -> Record:
-    return Record(
+def record(key: Any, fact: str = "kopuro.organization.changed.v1") -> ReplicaRecord:
+    return ReplicaRecord(
         type=fact, key=ORGANIZATION, change=1, data={"revision": 1, "organization": {"sealing_key": key}}
     )
 

@@ -9,15 +9,15 @@ from services.vault.domain.custody import (
     TRANSITIONS,
     Acceptance,
     Custody,
-    IllegalStep,
-    State,
-    Step,
-    Way,
+    CustodyEvent,
+    CustodyState,
+    Disposition,
+    IllegalCustodyTransition,
     accept,
     arrive,
+    disposition_of,
     other_party,
     step,
-    way_out,
 )
 
 SENDER = "kg.osh-legal-aid"
@@ -26,10 +26,12 @@ STRANGER = "uz.tashkent-union"
 ACCEPTANCE = Acceptance(organization=ACCEPTOR, message_id="m-1", correlation_id="c-1", traceparent=None)
 
 LEGAL = [(state, taken) for state, steps in TRANSITIONS.items() for taken in steps]
-ILLEGAL = sorted(set(product(State, Step)) - set(LEGAL))
+ILLEGAL = sorted(set(product(CustodyState, CustodyEvent)) - set(LEGAL))
 
 
-def custody(state: State = State.awaited, *, accepted: bool = False, receiver: str | None = None) -> Custody:
+def custody(
+    state: CustodyState = CustodyState.awaited, *, accepted: bool = False, receiver: str | None = None
+) -> Custody:
     return Custody(
         referral_id="r-1",
         state=state,
@@ -40,11 +42,11 @@ def custody(state: State = State.awaited, *, accepted: bool = False, receiver: s
 
 
 def test_every_state_has_its_row() -> None:
-    assert set(TRANSITIONS) == set(State)
+    assert set(TRANSITIONS) == set(CustodyState)
 
 
 @pytest.mark.parametrize(("state", "taken"), LEGAL)
-def test_a_step_changes_the_state_and_nothing_else(state: State, taken: Step) -> None:
+def test_a_step_changes_the_state_and_nothing_else(state: CustodyState, taken: CustodyEvent) -> None:
     before = custody(state, accepted=True)
     after = step(before, taken)
     assert after.state is TRANSITIONS[state][taken]
@@ -52,59 +54,61 @@ def test_a_step_changes_the_state_and_nothing_else(state: State, taken: Step) ->
 
 
 @pytest.mark.parametrize(("state", "taken"), ILLEGAL)
-def test_an_illegal_step_raises_and_changes_nothing(state: State, taken: Step) -> None:
+def test_an_illegal_step_raises_and_changes_nothing(state: CustodyState, taken: CustodyEvent) -> None:
     before = custody(state)
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalCustodyTransition):
         step(before, taken)
     assert before == custody(state)
 
 
 def test_only_what_is_held_is_ever_released() -> None:
-    assert [state for state, steps in TRANSITIONS.items() if Step.release in steps] == [State.held]
+    assert [state for state, steps in TRANSITIONS.items() if CustodyEvent.release in steps] == [
+        CustodyState.held
+    ]
 
 
 def test_nothing_leaves_erasure_or_refusal() -> None:
-    for state in (State.erased, State.refused):
+    for state in (CustodyState.erased, CustodyState.refused):
         assert set(TRANSITIONS[state].values()) == {state}
 
 
 def test_every_state_that_may_hold_a_case_can_be_closed() -> None:
-    for state in (State.awaited, State.held, State.released):
-        assert TRANSITIONS[state][Step.closing] is State.erased
+    for state in (CustodyState.awaited, CustodyState.held, CustodyState.released):
+        assert TRANSITIONS[state][CustodyEvent.closing] is CustodyState.erased
 
 
-@pytest.mark.parametrize("state", [State.awaited, State.held])
-def test_a_second_acceptor_is_not_believed(state: State) -> None:
+@pytest.mark.parametrize("state", [CustodyState.awaited, CustodyState.held])
+def test_a_second_acceptor_is_not_believed(state: CustodyState) -> None:
     accepted = accept(custody(state), SENDER, ACCEPTANCE)
     other = Acceptance(organization=STRANGER, message_id="m-2", correlation_id="c-1", traceparent=None)
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalCustodyTransition):
         accept(accepted, SENDER, other)
     assert accepted.acceptance == ACCEPTANCE
 
 
-@pytest.mark.parametrize("state", State)
-def test_a_case_stays_unless_it_is_both_held_and_accepted(state: State) -> None:
-    assert way_out(custody(state)) is Way.stay
-    accepted = way_out(custody(state, accepted=True))
-    assert accepted is (Way.reseal if state is State.held else Way.stay)
+@pytest.mark.parametrize("state", CustodyState)
+def test_a_case_stays_unless_it_is_both_held_and_accepted(state: CustodyState) -> None:
+    assert disposition_of(custody(state)) is Disposition.stay
+    accepted = disposition_of(custody(state, accepted=True))
+    assert accepted is (Disposition.reseal if state is CustodyState.held else Disposition.stay)
 
 
 def test_the_way_out_depends_on_whom_it_was_sealed_to() -> None:
-    held = custody(State.held, accepted=True)
-    assert way_out(held) is Way.reseal
-    assert way_out(custody(State.held, accepted=True, receiver=ACCEPTOR)) is Way.forward
-    assert way_out(custody(State.held, accepted=True, receiver=STRANGER)) is Way.refuse
+    held = custody(CustodyState.held, accepted=True)
+    assert disposition_of(held) is Disposition.reseal
+    assert disposition_of(custody(CustodyState.held, accepted=True, receiver=ACCEPTOR)) is Disposition.forward
+    assert disposition_of(custody(CustodyState.held, accepted=True, receiver=STRANGER)) is Disposition.refuse
 
 
 def test_acceptance_and_arrival_come_to_the_same_in_either_order() -> None:
     first = arrive(accept(Custody(referral_id="r-1"), SENDER, ACCEPTANCE), SENDER, None, "kid")
     second = accept(arrive(Custody(referral_id="r-1"), SENDER, None, "kid"), SENDER, ACCEPTANCE)
     assert first == second
-    assert way_out(first) is Way.reseal
+    assert disposition_of(first) is Disposition.reseal
 
 
 def test_a_note_goes_to_the_other_party() -> None:
-    released = custody(State.released, accepted=True)
+    released = custody(CustodyState.released, accepted=True)
     assert other_party(released, SENDER) == ACCEPTOR
     assert other_party(released, ACCEPTOR) == SENDER
 
@@ -116,12 +120,12 @@ def test_a_note_waits_for_an_acceptor() -> None:
 
 def test_a_strangers_note_is_refused() -> None:
     with pytest.raises(Refused) as refused:
-        other_party(custody(State.released, accepted=True), STRANGER)
+        other_party(custody(CustodyState.released, accepted=True), STRANGER)
     assert refused.value.slug == "not-a-party"
 
 
-@pytest.mark.parametrize("state", [State.erased, State.refused])
-def test_no_note_passes_a_closed_referral(state: State) -> None:
+@pytest.mark.parametrize("state", [CustodyState.erased, CustodyState.refused])
+def test_no_note_passes_a_closed_referral(state: CustodyState) -> None:
     with pytest.raises(Refused) as refused:
         other_party(custody(state, accepted=True), SENDER)
     assert refused.value.slug == "not-in-this-state"

@@ -1,0 +1,144 @@
+"""A closed loop as a mould: the rows that a real one left in a database, with ids and moments left open.
+
+A history is cast from real loops, so that it has their shape whatever the services come to write. Every
+UUID gets another value, and every moment moves; everything else stays. One id or moment of the loop becomes
+one and the same wherever it stands, in all services' databases, for it depends on nothing but the loop.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Final
+
+SECOND: Final = 1_000_000  # microseconds, as all moments are
+DAY: Final = 86_400 * SECOND
+# A loop takes a second here, and some hours between people: a history's loops overlap as theirs do.
+STRETCH: Final = 3_600
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_OPEN = re.compile(
+    r"(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"
+    r"|(?P<moment>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"
+)
+_MILLISECOND_AT = 80  # where a UUIDv7's milliseconds begin (RFC 9562 §5.7)
+_REST = (1 << _MILLISECOND_AT) - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoopInstance:
+    """One loop to be made. moment: of its submission; twist: 62 bits that no other loop has."""
+
+    moment: int
+    twist: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loop:
+    """A real loop in time: submitted at `begin`, over at `end`."""
+
+    begin: int
+    end: int
+
+    def moved(self, moment: int, cast: LoopInstance) -> int:
+        """Where a moment of the loop comes to lie. Deadlines keep their distance, and are not stretched."""
+        since = moment - self.begin
+        return cast.moment + (since if moment > self.end else since * STRETCH)
+
+    def renamed(self, number: int, cast: LoopInstance) -> str:
+        """What a UUIDv7 of the loop becomes: its milliseconds move, its random bits are twisted."""
+        milliseconds = self.moved((number >> _MILLISECOND_AT) * 1000, cast) // 1000
+        text = f"{milliseconds << _MILLISECOND_AT | (number & _REST) ^ cast.twist:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    form: str
+    slots: Callable[[Any], Any]  # the values to fill in, or the only one
+    is_bytes: bool
+
+
+class LoopTemplate:
+    """Takes values in, and gives them out again for each cast: `values(cast)[slot]`."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        # A constant's kind is part of its key: 1 and True are equal.
+        self._constants: dict[tuple[type, Any], int] = {}
+        self._ids: dict[int, int] = {}
+        self._moments: dict[int, int] = {}
+        self._written: dict[int, int] = {}  # moments as text
+        self._texts: dict[tuple[str, bool], int] = {}
+        self._forms: list[_Text] = []
+        self._count = 0
+
+    def moment(self, value: int) -> int:
+        """The slot of a moment."""
+        return self._slot(self._moments, value)
+
+    def take(self, value: Any) -> int:
+        """The slot of a column's value: text and bytes are searched for ids and moments."""
+        if isinstance(value, bytes | str):
+            text = value if isinstance(value, str) else value.decode()
+            if _OPEN.search(text) is not None:
+                return self._take_text(text, is_bytes=isinstance(value, bytes))
+        return self._slot(self._constants, (type(value), value))
+
+    def values(self, cast: LoopInstance) -> list[Any]:
+        """Every value of this cast, by slot."""
+        loop = self.loop
+        values: list[Any] = [None] * self._count
+        for (_, constant), slot in self._constants.items():
+            values[slot] = constant
+        for number, slot in self._ids.items():
+            values[slot] = loop.renamed(number, cast)
+        for moment, slot in self._moments.items():
+            values[slot] = loop.moved(moment, cast)
+        for moment, slot in self._written.items():
+            values[slot] = written(loop.moved(moment, cast))
+        for form, slot in zip(self._forms, self._texts.values(), strict=True):
+            text = form.form % form.slots(values)
+            values[slot] = text.encode() if form.is_bytes else text
+        return values
+
+    def _take_text(self, text: str, *, is_bytes: bool) -> int:
+        whole = _OPEN.fullmatch(text)
+        if whole is not None and not is_bytes:
+            return self._open(whole)
+        known = self._texts.get((text, is_bytes))
+        if known is not None:
+            return known
+        slots, parts, at = [], [], 0
+        for found in _OPEN.finditer(text):
+            slots.append(self._open(found))
+            parts.append(text[at : found.start()].replace("%", "%%"))
+            at = found.end()
+        parts.append(text[at:].replace("%", "%%"))
+        self._forms.append(_Text("%s".join(parts), itemgetter(*slots), is_bytes))
+        return self._slot(self._texts, (text, is_bytes))
+
+    def _open(self, found: re.Match[str]) -> int:
+        if found["id"]:
+            return self._slot(self._ids, int(found["id"].replace("-", ""), 16))
+        return self._slot(self._written, read(found["moment"]))
+
+    def _slot(self, slots: dict[Any, int], key: Any) -> int:
+        slot = slots.get(key)
+        if slot is None:
+            slot = slots[key] = self._count
+            self._count += 1
+        return slot
+
+
+def written(moment: int) -> str:
+    """`2026-01-28T06:47:00.000000Z`."""
+    return (_EPOCH + dt.timedelta(microseconds=moment)).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def read(text: str) -> int:
+    """The moment that `written` wrote."""
+    return (dt.datetime.fromisoformat(text) - _EPOCH) // dt.timedelta(microseconds=1)

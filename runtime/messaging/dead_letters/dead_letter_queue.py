@@ -1,0 +1,304 @@
+"""Dead letters: what lies in the parking queues, for a person to look at, put back or throw away.
+
+Nothing is lost on the way back. The crash points of a replay, in order:
+
+1. *published, not yet confirmed*, or *confirmed, not yet removed*: the letter is in its old queue and in the
+   parking queue. Replayed once more, the inbox knows it.
+2. *removed*: it is in its old queue alone.
+
+A letter that was parked is not in its consumer's inbox (the transaction that failed took its row along), so
+putting it back makes it take effect. It then comes after all that its partition key has seen meanwhile. What
+fails again is parked again, with the time it was first seen.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from contracts.envelope import Envelope
+from contracts.errors import Refused
+from contracts.facts import CATALOGUE
+from contracts.records import Malformed
+from contracts.topology import DEAD_LETTER_SUFFIX, DIRECT, Topology, dead_letter_queue_name
+from runtime.messaging.dead_letters.browsing import Browse, Browsed, Browser
+from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
+
+# So many letters are on their way back at a time, or fewer when they are large.
+WAVE = 100
+WAVE_BYTES = 16 * 1024 * 1024
+# The classifications of `contracts.facts` that an operator may read.
+OPEN = ("public", "routing-facts")
+
+_DEATHS = "x-death"
+_PARTITION_KEY = "partitionkey"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """What may be said about a parked message without its content.
+
+    origin: the queue it came from, None where nothing says so. first_seen: RFC 3339. events: what is in it,
+    None for what is not a CloudEvent of ours; more than one only where the broker parked a parcel, for our
+    own parking takes events out of theirs.
+    """
+
+    number: int
+    consumer: str
+    message_id: str
+    reason: str
+    first_seen: str | None
+    origin: str | None
+    partition_key: str
+    size: int
+    events: tuple[EventSummary | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventSummary:
+    """The envelope's attributes, as far as they help to find the cause."""
+
+    id: str
+    type: str
+    source: str
+    time: dt.datetime
+    partition_key: str
+    correlation_id: str
+    causation_id: str | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A dead letter with the data of each of its events: None where it is sealed, or where nothing says
+    that it is not."""
+
+    letter: DeadLetter
+    data: tuple[Mapping[str, Any] | None, ...] = field(repr=False)
+    digest: bytes  # SHA-256 of the body: two letters of one id may differ
+
+
+def describe(consumer: str, message: Browsed) -> DeadLetter:
+    """From the headers of our own parking, else from what the broker notes when it gives a message up.
+
+    Source: RabbitMQ, "Dead Letter Exchanges", effects on messages (`x-death`: the latest first).
+    """
+    death = _latest_death(message.headers)
+    first_seen = message.headers.get(FIRST_SEEN)
+    if first_seen is None and isinstance(moment := death.get("time"), dt.datetime):
+        first_seen = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
+    reason = message.headers.get(REASON)
+    if reason is None:
+        reason = f"the broker gave it up: {death['reason']}" if "reason" in death else "not known"
+    origin = message.headers.get(QUEUE) or death.get("queue")
+    return DeadLetter(
+        number=message.number,
+        consumer=consumer,
+        message_id=message.message_id,
+        reason=str(reason),
+        first_seen=None if first_seen is None else str(first_seen),
+        origin=None if origin is None else str(origin),
+        partition_key=str(message.headers.get(_PARTITION_KEY, "")),
+        size=len(message.body),
+        events=tuple(map(_summary, decode_batch(message.body))),
+    )
+
+
+def open_data(body: bytes) -> Mapping[str, Any] | None:
+    """The event's data if all that classifies it (its own attribute, the catalogue) calls it open."""
+    try:
+        envelope = Envelope.decode(body)
+    except Malformed:
+        return None
+    stated = orjson.loads(body).get("dataclassification")
+    known = CATALOGUE.get(envelope.type)
+    said = [stated, known and known.classification]
+    classified = [one for one in said if one is not None]
+    return envelope.data if classified and all(one in OPEN for one in classified) else None
+
+
+class DeadLetters:
+    """The parking queues of one hub."""
+
+    def __init__(self, *, browse: Browse, publisher: Publisher, topology: Topology) -> None:
+        self._browse = browse
+        self._publisher = publisher
+        names = (queue.name for queue in topology.queues)
+        # Each consumer whose messages can be parked, in the topology's order.
+        self.consumers = tuple(
+            n.removesuffix(DEAD_LETTER_SUFFIX) for n in names if n.endswith(DEAD_LETTER_SUFFIX)
+        )
+
+    def of(self, consumer: str) -> Iterator[DeadLetter]:
+        """The consumer's dead letters, the longest parked first.
+
+        Raises Refused (unknown consumer, no such queue), Unavailable, BrokerUnavailable.
+        """
+        with self._look(consumer) as browser:
+            for message in browser.messages():
+                yield describe(consumer, message)
+
+    def open(self, consumer: str, message_id: str, *, number: int | None = None) -> Opened:
+        """One letter. number: its place, needed where different letters share an id.
+
+        Raises as `of`, and Refused where there is no such letter, or several.
+        """
+        with self._look(consumer) as browser:
+            (message, *_) = _copies(browser.messages(), consumer, message_id, number)
+        return Opened(
+            letter=describe(consumer, message),
+            data=tuple(map(open_data, decode_batch(message.body))),
+            digest=_digest(message),
+        )
+
+    def replay(self, consumer: str, message_id: str, *, number: int | None = None) -> list[DeadLetter]:
+        """Puts one letter back to the queue it came from, with every copy of it; returns those.
+
+        Raises as `open`, and Refused where its queue is not known or gone: it then stays parked.
+        """
+        with self._look(consumer) as browser:
+            copies = _copies(browser.messages(), consumer, message_id, number)
+            return list(self._put_back(browser, consumer, copies))
+
+    def replay_all(self, consumer: str, *, reason_contains: str = "") -> Iterator[DeadLetter]:
+        """Puts back, in their order, all that are parked now and whose reason contains the text.
+
+        Yields each letter once it is back in its queue and out of the parking queue. Raises as `replay`:
+        the letters not yielded are where they were.
+        """
+        with self._look(consumer) as browser:
+            chosen = (
+                message
+                for message in browser.messages()
+                if reason_contains in describe(consumer, message).reason
+            )
+            for wave in _waves(chosen):
+                yield from self._put_back(browser, consumer, wave)
+
+    def discard(
+        self, consumer: str, message_id: str, *, number: int | None = None, digest: bytes | None = None
+    ) -> list[DeadLetter]:
+        """Throws one letter away for good, with every copy of it; returns those.
+
+        digest: of the letter that was looked at; another one in its place is not touched. Raises as `open`.
+        """
+        with self._look(consumer) as browser:
+            copies = _copies(browser.messages(), consumer, message_id, number)
+            if digest is not None and _digest(copies[0]) != digest:
+                raise Refused("conflict", f"Another letter is in the place of {message_id} now.")
+            browser.remove(copies)
+        return [describe(consumer, copy) for copy in copies]
+
+    def _look(self, consumer: str) -> AbstractContextManager[Browser]:
+        if consumer not in self.consumers:
+            known = ", ".join(self.consumers)
+            raise Refused("not-found", f"No consumer is called {consumer!r}. There are {known}.")
+        return self._browse(dead_letter_queue_name(consumer))
+
+    def _put_back(self, browser: Browser, consumer: str, messages: Sequence[Browsed]) -> Iterator[DeadLetter]:
+        letters = [describe(consumer, message) for message in messages]
+        known = next((n for n, letter in enumerate(letters) if letter.origin is None), len(letters))
+        failure: Exception | None = None
+        try:
+            self._publisher.publish(
+                [_as_it_was(*pair) for pair in zip(letters[:known], messages[:known], strict=True)]
+            )
+            confirmed = known
+            if known < len(letters):
+                failure = _stays(letters[known], "nothing says which queue it came from")
+        except PublishIncomplete as error:
+            confirmed = error.confirmed
+            failure = error
+            if error.unroutable is not None:
+                failure = _stays(letters[confirmed], f"its queue {letters[confirmed].origin} is gone")
+        # Only what the broker has confirmed: a crash before this line leaves copies, never a gap.
+        browser.remove(messages[:confirmed])
+        yield from letters[:confirmed]
+        if failure is not None:
+            raise failure
+
+
+def _waves(messages: Iterable[Browsed]) -> Iterator[list[Browsed]]:
+    wave: list[Browsed] = []
+    size = 0
+    for message in messages:
+        wave.append(message)
+        size += len(message.body)
+        if len(wave) == WAVE or size >= WAVE_BYTES:
+            yield wave
+            wave, size = [], 0
+    if wave:
+        yield wave
+
+
+def _as_it_was(letter: DeadLetter, message: Browsed) -> Outgoing:
+    assert letter.origin is not None
+    return Outgoing(
+        exchange=DIRECT,
+        routing_key=letter.origin,
+        message_id=letter.message_id,
+        partition_key=letter.partition_key,
+        body=message.body,
+        # The rest is about this time of parking; the first time stays, should there be another.
+        headers={} if letter.first_seen is None else {FIRST_SEEN: letter.first_seen},
+    )
+
+
+def _stays(letter: DeadLetter, why: str) -> Refused:
+    return Refused(
+        "conflict", f"{letter.message_id} stays in {dead_letter_queue_name(letter.consumer)}: {why}."
+    )
+
+
+def _copies(messages: Iterable[Browsed], consumer: str, message_id: str, number: int | None) -> list[Browsed]:
+    # A parking queue has no inbox: after a crash the same letter can lie in it twice. And letters that
+    # came without an id share one. So the id and the bytes together say what is one letter.
+    named = [message for message in messages if message.message_id == message_id]
+    if not named:
+        raise Refused("not-found", f"{dead_letter_queue_name(consumer)} holds no message {message_id}.")
+    if number is not None:
+        pointed = next((message for message in named if message.number == number), None)
+        if pointed is None:
+            raise Refused(
+                "not-found", f"Number {number} in {dead_letter_queue_name(consumer)} is not {message_id}."
+            )
+        return [message for message in named if message.body == pointed.body]
+    if any(message.body != named[0].body for message in named):
+        places = ", ".join(str(message.number) for message in named)
+        raise Refused("conflict", f"Different messages are called {message_id}: say which number ({places}).")
+    return named
+
+
+def _digest(message: Browsed) -> bytes:
+    return hashlib.sha256(message.body).digest()
+
+
+def _latest_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    deaths = headers.get(_DEATHS)
+    latest = deaths[0] if isinstance(deaths, list) and deaths else {}
+    return latest if isinstance(latest, Mapping) else {}
+
+
+def _summary(body: bytes) -> EventSummary | None:
+    try:
+        envelope = Envelope.decode(body)
+    except Malformed:
+        return None
+    return EventSummary(
+        id=envelope.id,
+        type=envelope.type,
+        source=envelope.source,
+        time=envelope.time,
+        partition_key=envelope.partition_key,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+        traceparent=envelope.traceparent,
+    )

@@ -1,0 +1,102 @@
+"""The outbox: what a transaction caused, written in that same transaction.
+
+The crash points of a message's way out, in order:
+
+1. *decided, not committed*: nothing happened; the cause comes again.
+2. *committed, not yet published*: the row is here; the relay publishes it after the restart.
+3. *published, not yet confirmed*: published again; the consumers' inboxes know it by its id.
+4. *confirmed, row not yet deleted*: published again; the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+from sqlalchemy import Connection, Table, func, select
+
+from contracts.envelope import Event
+from contracts.facts import Fact
+from runtime.messaging.outbox.event_batch import encode_batch
+from runtime.messaging.ports import Outgoing
+from runtime.storage.sql_statement import SqlStatement
+
+# What a wave may hold of message bodies; one message may be larger.
+WAVE_BYTES = 16 * 1024 * 1024
+
+_ADD = SqlStatement(
+    "INSERT INTO outbox (message_id, exchange, routing_key, partition_key, headers, body)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_OLDEST = SqlStatement(
+    "SELECT number, exchange, routing_key, message_id, partition_key, headers, body"
+    " FROM outbox ORDER BY number LIMIT ?"
+)
+_FORGET = SqlStatement("DELETE FROM outbox WHERE number = ANY (?)")
+
+
+def outgoing(event: Event[Fact]) -> Outgoing:
+    """The message that carries an event."""
+    return Outgoing(
+        exchange=event.data.exchange,
+        routing_key=event.data.routing_key,
+        message_id=event.id,
+        partition_key=event.partition_key,
+        body=event.encode(),
+    )
+
+
+class Outbox:
+    """The rows waiting to be published, in the order of their numbers."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def add(self, transaction: Connection, messages: Iterable[Outgoing]) -> None:
+        """Writes messages into the transaction that caused them, packed into parcels."""
+        _ADD.run_for_each(
+            transaction,
+            [
+                (
+                    message.message_id,
+                    message.exchange,
+                    message.routing_key,
+                    message.partition_key,
+                    orjson.dumps(dict(message.headers)).decode(),
+                    message.body,
+                )
+                for message in encode_batch(messages)
+            ],
+        )
+
+    def oldest(
+        self, transaction: Connection, limit: int, most_bytes: int = WAVE_BYTES
+    ) -> list[tuple[int, Outgoing]]:
+        """The oldest messages with their row numbers: up to `limit`, or until their bodies together
+        reach `most_bytes`."""
+        found: list[tuple[int, Outgoing]] = []
+        size = 0
+        # Streamed: a wave of sealed cases is not all in memory before it is found to be too large.
+        with _OLDEST.run(transaction, limit, stream=True) as rows:
+            for number, exchange, routing_key, message_id, partition_key, headers, body in rows:
+                message = Outgoing(
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    message_id=message_id,
+                    partition_key=partition_key,
+                    body=bytes(body),
+                    headers=orjson.loads(headers),
+                )
+                found.append((number, message))
+                size += len(body)
+                if size >= most_bytes:
+                    break
+        return found
+
+    def forget(self, transaction: Connection, numbers: Sequence[int]) -> None:
+        """Deletes rows that the broker has confirmed."""
+        _FORGET.run(transaction, list(numbers))
+
+    def depth(self, transaction: Connection) -> int:
+        """How many messages wait; a parcel is one."""
+        return transaction.execute(select(func.count()).select_from(self._table)).scalar_one()

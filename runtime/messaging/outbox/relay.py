@@ -1,0 +1,134 @@
+"""The relay: from the outbox to the broker, in order, in waves of pipelined confirms."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from runtime.messaging.batch_throttle import BatchThrottle
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import event_batch
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
+from runtime.messaging.stalled_loops import StalledLoops
+from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.exclusive_lock import ExclusiveLock
+
+_log = logging.getLogger(__name__)
+
+WAVE = 500
+# An idle relay looks at its outbox this often all the same: another process may have written to it.
+IDLE_SECONDS = 1.0
+BATCH_INTERVAL_SECONDS = 0.005
+LONGEST_PAUSE_SECONDS = 5.0
+# Names the right to publish from a database; only its uniqueness matters.
+_PUBLISHING = 0x6B6F7075726F
+
+
+class Relay:
+    """One relay a database publishes at a time; with it down, the outbox grows and nothing is lost."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        outbox: Outbox,
+        broker: Broker,
+        metrics: MessagingMetrics,
+        stalled_loops: StalledLoops,
+        redeclare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """redeclare: called when no queue takes a message: the broker may have lost its queues."""
+        self._redeclare = redeclare
+        self._database = database
+        self._outbox = outbox
+        self._metrics = metrics
+        self._stalled_loops = stalled_loops
+        self._turn = ExclusiveLock(database, _PUBLISHING)
+        self._publisher = broker.publisher()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._ended = threading.Event()
+        self._ended.set()
+
+    def wake(self) -> None:
+        """Something has been committed to the outbox."""
+        self._wake.set()
+
+    def publish_wave(self) -> int:
+        """Publishes the oldest messages and forgets those that are confirmed; returns how many.
+
+        Raises PublishIncomplete or BrokerUnavailable after forgetting what was confirmed before the
+        failure, and DatabaseUnavailable.
+        """
+        with self._database.read() as transaction:
+            waiting = self._outbox.oldest(transaction, WAVE)
+        if not waiting:
+            return 0
+        started = time.monotonic()
+        try:
+            self._publisher.publish([message for _, message in waiting])
+        except PublishIncomplete as error:
+            self._forget(waiting[: error.confirmed])
+            if error.unroutable is not None:
+                self._redeclare()
+            raise
+        self._metrics.confirm_seconds.observe(time.monotonic() - started)
+        self._forget(waiting)
+        return len(waiting)
+
+    def run(self) -> None:
+        """Publishes until `stop`, whatever becomes of the broker and the database."""
+        self._ended.clear()
+        pause = 0.0
+        throttle = BatchThrottle(BATCH_INTERVAL_SECONDS)
+        try:
+            while not self._stopping:
+                throttle.wait()
+                throttle.start()
+                self._wake.clear()
+                try:
+                    # Where it is another process's turn, its own waking every second finds our rows.
+                    published = self.publish_wave() if self._turn.held() else 0
+                    pause = 0.0
+                    self._stalled_loops.resumed("relay")
+                    if published >= WAVE:
+                        throttle.start(full=True)
+                except (BrokerUnavailable, DatabaseUnavailable) as error:
+                    pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
+                    _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
+                    self._metrics.relay_failures.inc()
+                    self._stalled_loops.stalled("relay", str(error))
+                    self._pause(pause)
+                    continue
+                # A wave of large messages is short: only an empty one means that nothing waits.
+                if not published:
+                    self._wake.wait(IDLE_SECONDS)
+                    self._publisher.tend()
+        finally:
+            self._publisher.close()
+            self._turn.release()
+            self._ended.set()
+
+    def stop(self) -> None:
+        """Ends `run` and waits for it: the wave under way is finished."""
+        self._stopping = True
+        self._wake.set()
+        self._ended.wait()
+
+    def _forget(self, confirmed: Sequence[tuple[int, Outgoing]]) -> None:
+        # Confirmed, row not yet deleted: a crash here publishes them once more, to inboxes (and audit's log)
+        # that know them. For the same reason the deletion need not wait for the disk.
+        if confirmed:
+            with self._database.write(durable=False) as transaction:
+                self._outbox.forget(transaction, [number for number, _ in confirmed])
+            self._metrics.published.inc(
+                sum(event_batch.event_count(message.body) for _, message in confirmed)
+            )
+
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 0.2))

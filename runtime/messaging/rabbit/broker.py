@@ -1,0 +1,77 @@
+"""RabbitMQ behind the broker port: kombu for URIs and connections, py-amqp's channel for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.topology import Topology
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
+from runtime.messaging.rabbit.consumer import RabbitConsumer, RabbitPrivateConsumer
+from runtime.messaging.rabbit.publisher import RabbitPublisher
+from runtime.messaging.rabbit_queue_reader import RabbitQueueReader
+
+HEARTBEAT_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 5
+# A wave that is not confirmed by then is published again on a new connection.
+CONFIRM_TIMEOUT_SECONDS = 15.0
+
+
+class RabbitBroker:
+    """The broker at an AMQP URI."""
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+        heartbeat: int = HEARTBEAT_SECONDS,
+        confirm_timeout: float = CONFIRM_TIMEOUT_SECONDS,
+    ) -> None:
+        """Durations are in seconds. heartbeat: after two of silence a connection counts as broken."""
+        self._connection_factory = ConnectionFactory(
+            uri=uri, connect_timeout=connect_timeout, heartbeat=heartbeat
+        )
+        self._confirm_timeout = confirm_timeout
+
+    def declare(self, topology: Topology) -> None:
+        """See `ports.Broker`. Every exchange and queue is durable."""
+        link = self._connection_factory.connect()
+        try:
+            channel = link.channel()
+            for exchange in topology.exchanges:
+                channel.exchange_declare(
+                    exchange.name,
+                    exchange.kind,
+                    durable=True,
+                    auto_delete=False,
+                    arguments=dict(exchange.arguments),
+                )
+            for queue in topology.queues:
+                channel.queue_declare(
+                    queue.name, durable=True, auto_delete=False, arguments=dict(queue.arguments)
+                )
+            for binding in topology.bindings:
+                bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
+                bind(binding.destination, binding.source, binding.key, arguments=dict(binding.arguments))
+        except BROKEN as error:
+            abandon(link)
+            # RabbitMQ's own words: which queue or exchange is there already, but different
+            raise BrokerUnavailable(f"The topology could not be declared: {error}") from error
+        close(link)
+
+    def publisher(self) -> RabbitPublisher:
+        """See `ports.Broker`."""
+        return RabbitPublisher(self._connection_factory, self._confirm_timeout)
+
+    def consumer(self, queues: Sequence[str], prefetch: int) -> RabbitConsumer:
+        """See `ports.Broker`."""
+        return RabbitConsumer(self._connection_factory, queues, prefetch)
+
+    def queue_reader(self) -> RabbitQueueReader:
+        """See `ports.Broker`."""
+        return RabbitQueueReader(self._connection_factory)
+
+    def private_consumer(self) -> RabbitPrivateConsumer:
+        """See `ports.Broker`."""
+        return RabbitPrivateConsumer(self._connection_factory)

@@ -1,0 +1,158 @@
+"""A look into a queue of RabbitMQ that leaves the rest as it was.
+
+Verified on RabbitMQ 3.10.8 with quorum queues. A consumer that takes everything and goes gives it back in
+its order. `basic.get` would not (each get counts as a consumer of its own, and those return in any order),
+and neither would two lookers at once. An exclusive *consumer* is not enforced on a quorum queue; an exclusive
+*queue* is, and it vanishes with the connection: its name is our lock.
+
+To the broker every look is a delivery. RabbitMQ 4 gives a quorum queue a delivery limit of 20 unless it has
+its own, and drops what was delivered more often: before moving there, give the parking queues a high one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import amqp
+from amqp.exceptions import NotFound, ResourceLocked
+
+from contracts.errors import Refused, Unavailable
+from runtime.messaging.dead_letters.browsing import Browsed
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, Heartbeat, close, drain
+
+CONNECT_TIMEOUT_SECONDS = 5
+# Longer than a wave takes to be confirmed, during which nobody beats here.
+HEARTBEAT_SECONDS = 60
+# How long we wait for somebody else's look to end.
+TURN_SECONDS = 5.0
+# The broker knew how much is ready: if that does not come, somebody has taken it by other means.
+ARRIVAL_SECONDS = 10.0
+# Going back takes a few milliseconds, after the channel is closed.
+RETURN_SECONDS = 5.0
+MOST = 65_535  # the largest prefetch that AMQP can express
+
+_PAUSE_SECONDS = 0.02
+
+
+class RabbitBrowsers:
+    """Opens looks into the queues at an AMQP URI: a `browsing.Browse`."""
+
+    def __init__(self, uri: str) -> None:
+        self._connection_factory = ConnectionFactory(
+            uri=uri, connect_timeout=CONNECT_TIMEOUT_SECONDS, heartbeat=HEARTBEAT_SECONDS
+        )
+
+    @contextmanager
+    def __call__(self, queue: str) -> Iterator[RabbitBrowser]:
+        """See `browsing.Browse`. Of more than MOST messages, the first MOST are seen."""
+        link = self._connection_factory.connect()
+        try:
+            browser = RabbitBrowser(link, queue)
+            try:
+                yield browser
+            finally:
+                browser.end()
+        except BROKEN as error:
+            raise BrokerUnavailable(
+                f"The connection to the broker broke ({type(error).__name__})."
+            ) from error
+        finally:
+            # In good order: the acknowledgements sent on it have been read by the broker.
+            close(link)
+
+
+class RabbitBrowser:
+    """See `browsing.Browser`."""
+
+    def __init__(self, link: amqp.Connection, queue: str) -> None:
+        self._link = link
+        self._queue = queue
+        self._heartbeat = Heartbeat(link, HEARTBEAT_SECONDS)
+        self._control = _locked_channel(link, queue)
+        self._count = min(self._ready(), MOST)
+        self._kept = 0
+        self._channel: Any = None
+        self._arrived: deque[Any] = deque()
+
+    def messages(self) -> Iterator[Browsed]:
+        """See `browsing.Browser`."""
+        if not self._count:
+            return
+        self._channel = self._link.channel()
+        self._channel.tx_select()
+        self._channel.basic_qos(0, self._count, False)
+        self._kept = self._count
+        self._channel.basic_consume(self._queue, callback=self._arrived.append)
+        # Not until it is empty: what is put back and fails again arrives while we look.
+        for number in range(1, self._count + 1):
+            yield _browsed(number, self._next())
+
+    def remove(self, messages: Sequence[Browsed]) -> None:
+        """See `browsing.Browser`. One by one: a `multiple` ack would take what lies between."""
+        self._heartbeat.beat()
+        for message in messages:
+            self._channel.basic_ack(message.tag)
+        # As one command: of many, a channel passes on some 32 at a time to a quorum queue, and forgets the
+        # rest when it is closed.
+        self._channel.tx_commit()
+        self._kept -= len(messages)
+
+    def end(self) -> None:
+        """Returns once everything is back: who looks next, at once, sees all of it."""
+        if self._channel is None:
+            return
+        self._channel.close()
+        deadline = time.monotonic() + RETURN_SECONDS
+        while self._ready() < self._kept and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+
+    def _next(self) -> Any:
+        deadline = time.monotonic() + ARRIVAL_SECONDS
+        while not self._arrived:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Unavailable(f"Somebody else is taking messages from {self._queue}.")
+            if not drain(self._link, min(left, self._heartbeat.interval)):
+                self._heartbeat.beat()
+        return self._arrived.popleft()
+
+    def _ready(self) -> int:
+        try:
+            return int(self._control.queue_declare(self._queue, passive=True).message_count)
+        except NotFound:
+            raise Refused("not-found", f"This broker has no queue {self._queue}.") from None
+
+
+def looked_at(queue: str) -> str:
+    """The exclusive queue that is there while somebody looks into `queue`."""
+    return f"{queue}.looked-at"
+
+
+def _locked_channel(link: amqp.Connection, queue: str) -> Any:
+    deadline = time.monotonic() + TURN_SECONDS
+    while True:
+        channel = link.channel()
+        try:
+            channel.queue_declare(looked_at(queue), durable=False, exclusive=True, auto_delete=True)
+        except ResourceLocked:
+            if time.monotonic() >= deadline:
+                raise Unavailable(f"Somebody else is looking at {queue} just now.") from None
+            time.sleep(10 * _PAUSE_SECONDS)
+        else:
+            return channel
+
+
+def _browsed(number: int, message: Any) -> Browsed:
+    body = message.body
+    return Browsed(
+        number=number,
+        tag=message.delivery_info["delivery_tag"],
+        message_id=message.properties.get("message_id") or "",
+        headers=message.properties.get("application_headers") or {},
+        body=body if isinstance(body, bytes) else body.encode(),
+    )

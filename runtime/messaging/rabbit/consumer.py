@@ -1,0 +1,139 @@
+"""The consuming side of RabbitMQ: what has arrived, as a batch, and one `multiple` ack for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import amqp
+
+from runtime.identifiers import new_id
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.ports import BrokerUnavailable, Delivery
+from runtime.messaging.rabbit.connection import (
+    AT_ONCE_SECONDS,
+    BROKEN,
+    ConnectionFactory,
+    Heartbeat,
+    abandon,
+    close,
+    drain,
+)
+
+
+class RabbitConsumer:
+    """See `ports.Consumer`."""
+
+    def __init__(self, connection_factory: ConnectionFactory, queues: Sequence[str], prefetch: int) -> None:
+        self._connection_factory = connection_factory
+        self._queues = queues
+        self._prefetch = prefetch
+        self._link: amqp.Connection | None = None
+        self._arrived: list[Delivery] = []
+
+    def take(self, limit: int, timeout: float) -> list[Delivery]:
+        """See `ports.Consumer`."""
+        taken: list[Delivery] = self._guarded(lambda: self._take(limit, timeout))
+        return taken
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """See `ports.Consumer`."""
+        if not deliveries:
+            return
+        if self._link is None:
+            raise BrokerUnavailable("The connection these messages came on is gone.")
+        self._guarded(lambda: self._channel.basic_ack(deliveries[-1].tag, multiple=True))
+
+    def close(self) -> None:
+        """See `ports.Consumer`."""
+        self._leave(close)
+
+    def _leave(self, leave: Callable[[amqp.Connection], None]) -> None:
+        # Tags belong to a channel: what was taken but not acknowledged will come again.
+        self._arrived.clear()
+        if self._link is not None:
+            leave(self._link)
+            self._link = None
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except BROKEN as error:
+            self._leave(abandon)
+            raise BrokerUnavailable(
+                f"The connection to the broker broke ({type(error).__name__})."
+            ) from error
+
+    def _take(self, limit: int, timeout: float) -> list[Delivery]:
+        if self._link is None:
+            self._connect()
+        self._heartbeat.beat()
+        deadline = time.monotonic() + timeout
+        while not self._arrived:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return []
+            drain(self._link, min(left, self._heartbeat.interval))
+            self._heartbeat.beat()
+        while len(self._arrived) < limit and drain(self._link, AT_ONCE_SECONDS):
+            pass
+        while limit < len(self._arrived) and self._arrived[limit].tag == self._arrived[limit - 1].tag:
+            limit += 1
+        taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
+        return taken
+
+    def _connect(self) -> None:
+        self._link = self._connection_factory.connect()
+        self._heartbeat = Heartbeat(self._link, self._connection_factory.heartbeat)
+        self._channel = self._link.channel()
+        self._channel.basic_qos(0, self._prefetch, False)
+        for queue in self._queues:
+            self._consume(queue)
+
+    def _consume(self, queue: str) -> None:
+        self._channel.basic_consume(queue, callback=partial(self._on_message, queue))
+
+    def _on_message(self, queue: str, message: Any) -> None:
+        properties = message.properties
+        headers = properties.get("application_headers") or {}
+        texts = {name: str(value) for name, value in headers.items()}
+        body = message.body
+        self._arrived.extend(
+            Delivery(
+                tag=message.delivery_info["delivery_tag"],
+                queue=queue,
+                routing_key=message.delivery_info["routing_key"],
+                message_id=properties.get("message_id") or "",
+                body=event,
+                headers=texts,
+                redelivered=bool(message.delivery_info["redelivered"]),
+            )
+            for event in decode_batch(body if isinstance(body, bytes) else body.encode())
+        )
+
+
+class RabbitPrivateConsumer(RabbitConsumer):
+    """See `ports.PrivateConsumer`. The queue is exclusive: the broker drops it with the connection."""
+
+    def __init__(self, connection_factory: ConnectionFactory) -> None:
+        super().__init__(connection_factory, (), prefetch=500)
+        self._name: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """See `ports.PrivateConsumer`."""
+        return self._name
+
+    def _leave(self, leave: Callable[[amqp.Connection], None]) -> None:
+        self._name = None
+        super()._leave(leave)
+
+    def _connect(self) -> None:
+        super()._connect()
+        # A name of its own each time: the broker may not have noticed yet that the last one is gone.
+        name = f"private.{new_id()}"
+        self._channel.queue_declare(name, durable=False, exclusive=True, auto_delete=True)
+        self._consume(name)
+        self._name = name

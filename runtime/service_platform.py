@@ -1,0 +1,76 @@
+"""What every service's bootstrap begins with: its database, its broker, its messenger, its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from contracts.topology import hub_topology
+from runtime.application import ReadinessCheck
+from runtime.clock import Clock, SystemClock
+from runtime.messaging.messenger import Messenger
+from runtime.messaging.ports import Broker
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.tables import MessagingTables
+from runtime.periodic import Periodic
+from runtime.settings import Settings
+from runtime.storage.database import Database
+from runtime.telemetry.metrics import process_registry
+
+_FORGETTING_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Platform:
+    """The parts that no service chooses differently. Nothing is connected yet."""
+
+    settings: Settings
+    clock: Clock
+    registry: CollectorRegistry
+    database: Database
+    broker: Broker
+    messenger: Messenger
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of what the service says."""
+        return self.messenger.source
+
+    def warnings(self) -> list[ReadinessCheck]:
+        """What every service tells operators besides being ready."""
+        return [
+            ("messages", self.messenger.stalled_loops.alarm),
+            ("parked", self.messenger.parked.alarm),
+            ("database", self.database.alarm),
+            ("clocks", self.messenger.clocks.alarm),
+        ]
+
+    def wal_checkpointing(self) -> Periodic:
+        """For a service that sealed cases pass through: what it has deleted is soon in no file of its own."""
+        return Periodic("old pages", self.database.checkpoint_wal, seconds=_FORGETTING_SECONDS)
+
+
+def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Platform:
+    """The foundation of the service `name`, whose schema has the messaging `tables`."""
+    clock = SystemClock()
+    registry = process_registry()
+    database = Database.open(settings.database_url)
+    broker = RabbitBroker(settings.amqp_uri)
+    messenger = Messenger(
+        source=f"/{settings.hub}/{name}",
+        database=database,
+        tables=tables,
+        broker=broker,
+        topology=hub_topology(),
+        clock=clock,
+        registry=registry,
+    )
+    return Platform(
+        settings=settings,
+        clock=clock,
+        registry=registry,
+        database=database,
+        broker=broker,
+        messenger=messenger,
+    )

@@ -1,0 +1,198 @@
+"""What partners say about an offer or a referral that there already is: one record for each thing said.
+
+The name of a statement is the last word of its address (`POST /v1/referrals/{id}/progress`) and the value
+of `submit` in a line of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError
+
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    SealedContent,
+    UnreadableReason,
+    WithdrawalReason,
+)
+from contracts.facts import (
+    AnswerSubmitted,
+    CaseResealed,
+    Fact,
+    NoteSubmitted,
+    OutcomeSubmitted,
+    ProgressSubmitted,
+    ReplacementSubmitted,
+    RevocationSubmitted,
+    SealedNoteSubmitted,
+    UnreadableSubmitted,
+    WithdrawalSubmitted,
+)
+from contracts.identifiers import OrganizationId
+from contracts.referral import SealedText
+
+
+class CommandBody:
+    """Something said by an organisation. about_offer: whether its subject is an offer, or a referral."""
+
+    __slots__ = ()
+    about_offer: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcceptOffer(CommandBody):
+    """The body of `POST /v1/offers/{id}/accept`: `{}`, or none at all."""
+
+    about_offer = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeclineOffer(CommandBody):
+    """The body of `POST /v1/offers/{id}/decline`. note: sealed to the sender's key."""
+
+    about_offer = True
+
+    reason: DeclineReason
+    note: SealedText | None = None
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """The reason `other` needs a note. The hub cannot read it, so only its presence is required."""
+        if data["reason"] is DeclineReason.other and data.get("note") is None:
+            raise ValidationError({"note": ["The reason 'other' needs a note, sealed to the sender."]})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawReferral(CommandBody):
+    """The body of `POST /v1/referrals/{id}/withdraw`."""
+
+    reason: WithdrawalReason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportProgress(CommandBody):
+    """The body of `POST /v1/referrals/{id}/progress`."""
+
+    status: ProgressStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompleteReferral(CommandBody):
+    """The body of `POST /v1/referrals/{id}/complete`."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddNote(CommandBody):
+    """The body of `POST /v1/referrals/{id}/notes`: sealed to the other party's key."""
+
+    note: SealedText
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable(CommandBody):
+    """The body of `POST /v1/referrals/{id}/unreadable`. author: who wrote the note; none for a case."""
+
+    reason: UnreadableReason
+    content: SealedContent = SealedContent.case
+    author: OrganizationId | None = None
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """A note has an author who is told; a case comes from the referral's sender."""
+        is_note = data.get("content") is SealedContent.note
+        if is_note != (data.get("author") is not None):
+            detail = "Name the note's author." if is_note else "Only a note has an author."
+            raise ValidationError({"author": [detail]})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replacement(CommandBody):
+    """The body of `POST /v1/referrals/{id}/case`: the case again, sealed to its acceptor `to`."""
+
+    to: OrganizationId
+    case: SealedText
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RevokeConsent(CommandBody):
+    """The body of `POST /v1/referrals/{id}/consent/revoke`: `{}`, or none at all."""
+
+
+COMMANDS: Mapping[str, type[CommandBody]] = {
+    "accept": AcceptOffer,
+    "decline": DeclineOffer,
+    "withdraw": WithdrawReferral,
+    "progress": ReportProgress,
+    "complete": CompleteReferral,
+    "note": AddNote,
+    "unreadable": Unreadable,
+    "replace_case": Replacement,
+    "revoke_consent": RevokeConsent,
+}
+_NAMES = {kind: name for name, kind in COMMANDS.items()}
+
+
+def name_of(said: CommandBody) -> str:
+    """The statement's name, as in COMMANDS."""
+    return _NAMES[type(said)]
+
+
+def facts_of_command(
+    said: CommandBody, *, organization: str, referral_id: str, offer_id: str | None
+) -> tuple[Fact, ...]:
+    """What the network is told of an admitted statement. offer_id: for one about an offer."""
+    match said:
+        case AcceptOffer() | DeclineOffer():
+            assert offer_id is not None
+            declined = said if isinstance(said, DeclineOffer) else None
+            answer = AnswerSubmitted(
+                referral_id=referral_id,
+                offer_id=offer_id,
+                organization=organization,
+                answer=Answer.decline if declined else Answer.accept,
+                reason=declined.reason if declined else None,
+            )
+            if declined is None or declined.note is None:
+                return (answer,)
+            letter = SealedNoteSubmitted(
+                referral_id=referral_id, author=organization, note=declined.note, offer_id=offer_id
+            )
+            return (answer, letter)
+        case WithdrawReferral(reason=reason):
+            return (WithdrawalSubmitted(referral_id=referral_id, organization=organization, reason=reason),)
+        case ReportProgress(status=status):
+            return (ProgressSubmitted(referral_id=referral_id, organization=organization, status=status),)
+        case CompleteReferral(outcome=outcome):
+            return (OutcomeSubmitted(referral_id=referral_id, organization=organization, outcome=outcome),)
+        case RevokeConsent():
+            return (RevocationSubmitted(referral_id=referral_id, organization=organization),)
+        case Unreadable(content=content, reason=reason, author=author):
+            return (
+                UnreadableSubmitted(
+                    referral_id=referral_id,
+                    organization=organization,
+                    content=content,
+                    reason=reason,
+                    author=author,
+                ),
+            )
+        case Replacement(to=to, case=case):
+            return (
+                ReplacementSubmitted(referral_id=referral_id, organization=organization, to=to),
+                CaseResealed(referral_id=referral_id, sender=organization, to=to, case=case),
+            )
+        case AddNote(note=note):
+            # That something was written is a fact; what was written stays sealed.
+            return (
+                NoteSubmitted(referral_id=referral_id, organization=organization),
+                SealedNoteSubmitted(referral_id=referral_id, author=organization, note=note),
+            )
+    raise TypeError(type(said).__name__)

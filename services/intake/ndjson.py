@@ -1,0 +1,148 @@
+"""NDJSON doors: a submission on each line, a result for each line, in the same order.
+
+A bad line is refused by itself; the good ones are admitted together, in one transaction. An empty line is
+counted and has no result. A line without an `idempotency_key` of its own is known by the batch's
+`Idempotency-Key` and the line's number.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from contracts.errors import PointerError, Refused, Unavailable
+from contracts.identifiers import UUID_PATTERN
+from contracts.records import load
+from contracts.referral import ReferralSubmission
+from runtime.web.request import parse_json
+from runtime.web.response import Response
+from services.intake.domain.admission import (
+    Caller,
+    Claim,
+    Prepared,
+    Refusal,
+    claim_of,
+    claim_of_line,
+    require_batch_key,
+)
+from services.intake.domain.command import COMMANDS
+from services.intake.handlers import Command, IntakeHandlers, Result
+
+BODY_LIMIT = 8 * 1024 * 1024
+MAXIMUM_LINES = 1000
+_TURN = 20  # lines, some 3 ms
+_KEY = "idempotency_key"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The body of a batch. key: the request's Idempotency-Key, None without one."""
+
+    body: bytes
+    key: str | None
+
+    @classmethod
+    def of(cls, body: bytes, key: str | None) -> Batch:
+        """Raises Refused for a key nobody could repeat."""
+        return cls(body, require_batch_key(key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    organization: str
+    number: int
+    text: bytes
+    batch_key: str | None
+
+    def read(self, understand: Callable[[Any, Claim | None], T]) -> T | Refusal:
+        """What `understand` makes of the line's document and claim, or why the line is refused."""
+        # As long as the line's own key has not been found, the batch's counts.
+        claim = self._claim(None)
+        try:
+            document = parse_json(self.text)
+            key = document.pop(_KEY, None) if isinstance(document, dict) else None
+            if key is not None and not isinstance(key, str):
+                raise _incorrect(_KEY, "Not a text.")
+            claim = self._claim(key)
+            return understand(document, claim)
+        except Refused as error:
+            return Refusal(error=error, claim=claim)
+
+    def _claim(self, key: str | None) -> Claim | None:
+        if key is None and self.batch_key is not None:
+            return claim_of_line(self.organization, self.batch_key, self.number, self.text)
+        return claim_of(self.organization, key, self.text, pointer=f"/{_KEY}")
+
+
+def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
+    """A line is a referral as `POST /v1/referrals` takes it, and may carry an `idempotency_key`."""
+
+    def prepare(document: Any, claim: Claim | None) -> Prepared:
+        return handlers.prepare_referral(caller, load(ReferralSubmission, document, now=caller.now), claim)
+
+    return _answer(handlers, _each(caller.organization, batch, prepare))
+
+
+def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
+    """A line is `{"submit": name, "offer_id" or "referral_id": subject, …the fields of its body}`."""
+
+    def understand(document: Any, claim: Claim | None) -> Command:
+        return _statement(document, claim, caller.now)
+
+    spoken = _each(caller.organization, batch, understand)
+    understood = [one for one in spoken.values() if isinstance(one, Command)]
+    prepared = iter(handlers.prepare_commands(caller, understood))
+    return _answer(
+        handlers, {n: next(prepared) if isinstance(one, Command) else one for n, one in spoken.items()}
+    )
+
+
+def _each(
+    organization: str, batch: Batch, understand: Callable[[Any, Claim | None], T]
+) -> dict[int, T | Refusal]:
+    """What each line comes to, by its number from 1. Raises Refused for too many lines."""
+    lines = batch.body.split(b"\n", MAXIMUM_LINES)
+    if len(lines) > MAXIMUM_LINES and lines.pop().strip():
+        raise Refused("body-too-large", f"A batch has at most {MAXIMUM_LINES} lines.")
+    understood: dict[int, T | Refusal] = {}
+    for number, text in enumerate(lines, start=1):
+        if text.strip():
+            understood[number] = _Line(organization, number, text, batch.key).read(understand)
+        if number % _TURN == 0:
+            time.sleep(0)  # others are served between the lines of a long batch
+    return understood
+
+
+def _answer(handlers: IntakeHandlers, prepared: Mapping[int, Prepared]) -> Response:
+    results = handlers.answer_all(list(prepared.values()))
+    return Response.ndjson(_result(number, result) for number, result in zip(prepared, results, strict=True))
+
+
+def _result(number: int, result: Result) -> dict[str, Any]:
+    if isinstance(result, Refused | Unavailable):
+        problem = result.problem()
+        return {"line": number, "status": problem["status"], "problem": problem}
+    return {"line": number, "status": 202, "id": result}
+
+
+def _statement(document: Any, claim: Claim | None, now: dt.datetime) -> Command:
+    name = document.pop("submit", None) if isinstance(document, dict) else None
+    kind = COMMANDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise _incorrect("submit", f"One of {', '.join(COMMANDS)}.")
+    where = "offer_id" if kind.about_offer else "referral_id"
+    subject = document.pop(where, None)
+    if not isinstance(subject, str) or re.fullmatch(UUID_PATTERN, subject) is None:
+        raise _incorrect(where, "Not a UUID in lower case.")
+    return Command(body=load(kind, document, now=now), subject=subject, claim=claim)
+
+
+def _incorrect(name: str, detail: str) -> Refused:
+    where = PointerError(pointer=f"/{name}", detail=detail)
+    return Refused("invalid-submission", f"Please correct /{name}.", errors=(where,))

@@ -1,0 +1,44 @@
+"""A step in a referral's life: what it needs from outside, and what comes of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from contracts.facts import Fact
+from services.routing.domain.decision import Decision, Trigger
+from services.routing.domain.observation import Observation
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.referral import Referral
+
+
+class Decide(Protocol):
+    """Ranks the candidates for a referral as it stands."""
+
+    def __call__(
+        self, referral: Referral, trigger: Trigger, placed_with: str | None = None, /
+    ) -> Decision: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransitionContext:
+    """What a step needs from outside: the time, new ids, the policy, the matching, who may take part."""
+
+    now: dt.datetime
+    new_id: Callable[[], str]
+    policy: RoutingPolicy
+    decide: Decide
+    # Whether an organisation is active and vetted.
+    in_good_standing: Callable[[str], bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transition:
+    """The referral afterwards, and all that follows from what happened to it."""
+
+    referral: Referral | None
+    facts: tuple[Fact, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    observed: Mapping[str, Observation] = field(default_factory=dict)

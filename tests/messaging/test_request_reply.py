@@ -1,0 +1,193 @@
+"""Questions with a deadline, over the fake and over RabbitMQ."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+
+from contracts.errors import Refused, Unavailable
+from contracts.topology import Queue, Topology
+from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.ports import Broker
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.request_reply import RequestClient, RequestServer
+from tests.faults.tcp_proxy import TcpProxy
+
+QUESTIONS = Topology(
+    exchanges=(),
+    queues=(Queue(name="questions", arguments={"x-message-ttl": 3000}),),
+    bindings=(),
+)
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def hub(request: pytest.FixtureRequest) -> Broker:
+    made: Broker
+    made = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
+    made.declare(QUESTIONS)
+    return made
+
+
+@contextmanager
+def asking(hub: Broker, *, deadline: float = 10) -> Iterator[RequestClient]:
+    queries = RequestClient(hub, deadline=deadline)
+    threads: list[threading.Thread] = []
+
+    def spawn(function: Callable[[], None]) -> None:
+        threads.append(threading.Thread(target=function))
+        threads[-1].start()
+
+    with pytest.raises(Unavailable):
+        queries.ask("questions", {})  # nobody listens for the answer yet
+    queries.start(spawn)
+    try:
+        give_up = time.monotonic() + 10
+        while not listening(queries):
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        yield queries
+    finally:
+        queries.stop()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+
+
+def listening(queries: RequestClient) -> bool:
+    return queries._answers.name is not None
+
+
+@contextmanager
+def answering(hub: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> Iterator[None]:
+    processor = RequestServer(hub, answer)
+    stop = threading.Event()
+
+    def run() -> None:
+        with closing(hub.consumer(["questions"], 100)) as consumer:
+            while not stop.is_set():
+                deliveries = consumer.take(100, 0.1)
+                processor.process(deliveries)
+                consumer.acknowledge(deliveries)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def answer(question: Mapping[str, Any]) -> Any:
+    match question.get("kind"):
+        case "refuse":
+            raise Refused("not-found", "There is no such referral.", status=404)
+        case "away":
+            raise Unavailable("The answerer's own database is away.")
+        case "fail":
+            raise ValueError("a defect")
+        case "unanswerable":
+            return object()
+    return {"double": question["number"] * 2}
+
+
+def test_a_question_is_answered(hub: Broker) -> None:
+    with answering(hub, answer), asking(hub) as queries:
+        assert queries.ask("questions", {"number": 21}) == {"double": 42}
+
+
+def test_a_refusal_comes_through_as_it_was(hub: Broker) -> None:
+    with answering(hub, answer), asking(hub) as queries, pytest.raises(Refused) as caught:
+        queries.ask("questions", {"kind": "refuse"})
+    assert (caught.value.slug, caught.value.detail, caught.value.status) == (
+        "not-found",
+        "There is no such referral.",
+        404,
+    )
+
+
+def test_a_failing_answerer_says_no_and_goes_on(hub: Broker) -> None:
+    with answering(hub, answer), asking(hub) as queries:
+        for kind in ("away", "fail", "unanswerable"):
+            started = time.monotonic()
+            with pytest.raises(Unavailable):
+                queries.ask("questions", {"kind": kind})
+            assert time.monotonic() - started < 5, "a clear no is not a deadline"
+        assert queries.ask("questions", {"number": 1}) == {"double": 2}
+
+
+@pytest.mark.parametrize("queue", ["questions", "nowhere"])
+def test_without_an_answer_the_deadline_ends_the_wait(hub: Broker, queue: str) -> None:
+    with asking(hub, deadline=0.3) as queries:
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            queries.ask(queue, {"number": 1})
+        assert 0.2 < time.monotonic() - started < 3
+
+
+def test_an_answer_after_its_deadline_is_nobody_s(hub: Broker) -> None:
+    with asking(hub, deadline=0.2) as queries:
+        with pytest.raises(Unavailable):
+            queries.ask("questions", {"number": 1})
+        with answering(hub, answer):
+            # the first answer comes late, and is not taken for that to the second question
+            for number in range(2, 50):
+                try:
+                    assert queries.ask("questions", {"number": number}) == {"double": 2 * number}
+                except Unavailable:
+                    continue
+                break
+            else:
+                pytest.fail("never answered")
+
+
+def test_many_ask_at_once_and_each_gets_its_own_answer(hub: Broker) -> None:
+    with answering(hub, answer), asking(hub) as queries, ThreadPoolExecutor(50) as pool:
+        numbers = range(300)
+        answers = list(pool.map(lambda number: queries.ask("questions", {"number": number}), numbers))
+    assert answers == [{"double": 2 * number} for number in numbers]
+
+
+def test_a_silent_link_holds_no_asker_beyond_the_deadline(vhost: str, proxied: str, proxy: TcpProxy) -> None:
+    RabbitBroker(vhost).declare(QUESTIONS)
+    with asking(RabbitBroker(proxied, confirm_timeout=2), deadline=0.5) as queries:
+        proxy.frozen.set()
+        started = time.monotonic()
+        with ThreadPoolExecutor(5) as pool:
+            failures = list(pool.map(lambda _: fails(queries), range(5)))
+        assert failures == [True] * 5
+        assert time.monotonic() - started < 2
+        proxy.frozen.clear()
+
+
+def test_an_answerer_whose_idle_connection_was_dropped_answers_at_once(
+    vhost: str, proxied: str, proxy: TcpProxy
+) -> None:
+    direct = RabbitBroker(vhost)
+    direct.declare(QUESTIONS)
+    processor = RequestServer(RabbitBroker(proxied), answer)
+    consumer = direct.consumer(["questions"], 10)
+    with asking(direct) as queries, ThreadPoolExecutor(1) as pool:
+        for number in (1, 2):
+            question = pool.submit(queries.ask, "questions", {"number": number})
+            deliveries = consumer.take(1, 10)
+            processor.process(deliveries)
+            consumer.acknowledge(deliveries)
+            assert question.result(10) == {"double": 2 * number}
+            proxy.break_all()
+    consumer.close()
+
+
+def fails(queries: RequestClient) -> bool:
+    try:
+        queries.ask("questions", {"number": 1})
+    except Unavailable:
+        return True
+    return False
