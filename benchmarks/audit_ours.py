@@ -27,19 +27,19 @@ from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
 from runtime.storage.migrate import upgrade
 from runtime.web.request import Request
-from services.audit import api
-from services.audit.adapters.directory_publication import DirectoryPublication
-from services.audit.adapters.signing_key import load_log_key
-from services.audit.adapters.sql_log import SqlLog
-from services.audit.adapters.sql_publication import SqlPublicationRecord
-from services.audit.adapters.sql_retention import SqlClosures
-from services.audit.adapters.tables import MESSAGING
-from services.audit.domain.head import LogKey
-from services.audit.handlers.proofs import Proofs
-from services.audit.handlers.published_log import PublishedLog
-from services.audit.handlers.publisher import LogPublisher
-from services.audit.handlers.self_check import SelfCheck
-from services.audit.handlers.sequencer import Sequencer
+from services.audit.log import api
+from services.audit.log.adapters.directory_publication import DirectoryPublication
+from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.adapters.sql_publication import SqlPublicationRecord
+from services.audit.log.adapters.sql_retention import SqlClosures
+from services.audit.log.domain.head import LogKey
+from services.audit.log.handlers.proofs import Proofs
+from services.audit.log.handlers.published_log import PublishedLog
+from services.audit.log.handlers.publisher import LogPublisher
+from services.audit.log.handlers.self_check import SelfCheck
+from services.audit.log.handlers.sequencer import Sequencer
+from services.audit.tables import MESSAGING
 
 HUB: Final = "kg"
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from admin.embedded_broker import LOOPBACK
 from benchmarks.audit_ours import HUB, database_url, key_file, publication
 from benchmarks.usage import resident_mebibytes
-from sandbox.ports import LOOPBACK, free_ports
+from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess
 
 _LONGEST_SECONDS: Final = 600.0

@@ -34,7 +34,7 @@ GROWN: Final = "grown"
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 
-# Should the log have to be read whole after all: see `services.audit.handlers.self_check`.
+# Should the log have to be read whole after all: see `services.audit.log.handlers.self_check`.
 _READY_WITHIN: Final = 3_600.0
 _IDS: Final = 500
 _PLAN: Final = Plan(seconds=15, loads=(20,), load_seconds=15)

@@ -20,28 +20,28 @@ from sqlalchemy import Table, delete, select
 
 from benchmarks.bulk import Bulk, Row
 from benchmarks.recording import COMMITMENT, EntryTemplate
+from contracts.canonical import canonical_json
 from runtime.storage.database import Database
-from services.audit.adapters.signing_key import load_log_key
-from services.audit.adapters.sql_checks import SqlCheckRecord
-from services.audit.adapters.sql_log import SqlLog
-from services.audit.adapters.sql_publication import SqlPublicationRecord
-from services.audit.adapters.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
-from services.audit.domain.chronology import Chronology
-from services.audit.domain.entry import (
+from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.adapters.sql_checks import SqlCheckRecord
+from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.adapters.sql_publication import SqlPublicationRecord
+from services.audit.log.domain.chronology import Chronology
+from services.audit.log.domain.entry import (
     SALT_BYTES,
     Entry,
-    canonical_json,
     leaf_bytes,
     organizations_of,
 )
-from services.audit.domain.facets import facets_of
-from services.audit.domain.merkle import Frontier, leaf_hash
-from services.audit.domain.merkle import Row as Nodes
-from services.audit.domain.prefix import Prefix
-from services.audit.domain.tiles import ENTRIES as BUNDLES
-from services.audit.domain.tiles import HEIGHT, WIDTH, Tile, bundle
-from services.audit.handlers.published_log import CHECKPOINT
-from services.audit.ports import NewEntry, VerifiedPrefix
+from services.audit.log.domain.facets import facets_of
+from services.audit.log.domain.merkle import Frontier, leaf_hash
+from services.audit.log.domain.merkle import Row as Nodes
+from services.audit.log.domain.prefix import Prefix
+from services.audit.log.domain.tiles import ENTRIES as BUNDLES
+from services.audit.log.domain.tiles import HEIGHT, WIDTH, Tile, bundle
+from services.audit.log.handlers.published_log import CHECKPOINT
+from services.audit.log.ports import NewEntry, VerifiedPrefix
+from services.audit.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
 
 # What the service appends in one go when it is busy; the tree's nodes are stored by batch.
 BATCH: Final = 200

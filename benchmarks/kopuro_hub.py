@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, func, select
 
+from admin.embedded_broker import LOOPBACK
+from admin.reconciliation.service_states import open_read_only
 from benchmarks.keepalive import Endpoint
 from benchmarks.systems import Doors
 from contracts.organization import Organization
 from sandbox import network
 from sandbox.hub import READY_WITHIN_SECONDS, Hub
 from sandbox.hub_files import SERVICES, HubFiles
-from sandbox.ports import LOOPBACK
-from services.audit.adapters.service_states import open_read_only
-from services.audit.adapters.tables import ENTRIES
+from services.audit.tables import ENTRIES
 
 _PUBLISHED = re.compile(r"^kopuro_messages_published_total (\S+)$", re.MULTILINE)
 _WAITING = re.compile(r"^kopuro_outbox_messages (\S+)$", re.MULTILINE)

@@ -17,9 +17,10 @@ from benchmarks.loop_template import Loop, LoopTemplate
 from benchmarks.quiescence import wait_until_quiescent
 from benchmarks.shapes import SHAPES, Shape, tables
 from benchmarks.usage import commits
+from contracts.canonical import canonical_json
 from runtime.storage.columns import Instant
-from services.audit.domain.entry import canonical_json, organizations_of
-from services.audit.domain.facets import facets_of
+from services.audit.log.domain.entry import organizations_of
+from services.audit.log.domain.facets import facets_of
 
 # Stands in a leaf where the commitment goes, which differs with every salt.
 COMMITMENT: Final = "0" * 64

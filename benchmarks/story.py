@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from admin.keys import public_half, sealing_key
 from contracts.organization import SealingKey
 from contracts.records import plain, read
 from contracts.referral import ReferralFacts
 from kopuro_client import seal
 from sandbox import network
-from sandbox.keys import public_half, sealing_key
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class

@@ -6,18 +6,25 @@ what it says. Every record refuses both, so that whatever is admitted can be log
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, cast
 
 import orjson
 import rfc8785
 from marshmallow import ValidationError, fields
 from marshmallow.validate import Range
 
+from contracts.errors import Defect
+
 # RFC 7493 §2.2: every integer up to here is exact in every JSON implementation.
 LARGEST_INTEGER: Final = 2**53 - 1
 EXACT_INTEGER: Final = Range(min=-LARGEST_INTEGER, max=LARGEST_INTEGER)
 # How many there are of something, or at which place it stands.
 Count = Annotated[int, Range(min=0, max=LARGEST_INTEGER)]
+
+
+class NotCanonical(Defect):
+    """A value without canonical JSON. Its message repeats nothing of the value."""
 
 
 class Text(fields.String):
@@ -62,3 +69,37 @@ def is_canonical(value: Any) -> bool:
     except (ValueError, TypeError, RecursionError):
         return False
     return True
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """The value's RFC 8785 bytes. Raises NotCanonical for one that has none."""
+    try:
+        # Several times faster, and the same bytes wherever `_is_simple` says so.
+        if _is_simple(value):
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return rfc8785.dumps(cast("dict[str, Any]", value))
+    except (ValueError, TypeError, RecursionError):
+        # `from None`: the library's messages may quote the content.
+        raise NotCanonical("no canonical JSON (RFC 8785)") from None
+
+
+def _is_simple(value: object) -> bool:
+    """Whether sorted compact JSON is canonical: no fractions, and ASCII keys.
+
+    RFC 8785 writes numbers as ECMAScript does and sorts keys by UTF-16 units; for integers within
+    2**53 and ASCII keys that is what everybody does. Exact types: nothing is converted on the way.
+    """
+    kind = type(value)
+    if kind is dict:
+        for key, inner in cast("dict[object, object]", value).items():
+            if type(key) is not str or not key.isascii():
+                return False
+            # Most values are texts, and a call costs more than all the rest.
+            if type(inner) is not str and not _is_simple(inner):
+                return False
+        return True
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return -LARGEST_INTEGER <= cast("int", value) <= LARGEST_INTEGER
+    return kind is list and all(map(_is_simple, cast("list[object]", value)))

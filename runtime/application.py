@@ -4,35 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from runtime.access.tokens import TokenVerifier
+from runtime.background import Background
 from runtime.clock import Clock, SystemClock
+from runtime.messaging.messenger import Messenger
 from runtime.settings import Settings
 from runtime.telemetry.metrics import process_registry
-from runtime.web.tokens import TokenVerifier
 
 # The key of nameko's configuration under which the extensions find the application.
 APPLICATION: Final = "KOPURO_APPLICATION"
-
-
-class Spawn(Protocol):
-    """Runs a function in a greenlet of its own; if the function raises, the process ends."""
-
-    def __call__(self, function: Callable[[], None], /) -> object: ...
-
-
-class Background(Protocol):
-    """Work beside the requests: a relay, a poll for deadlines."""
-
-    def start(self, spawn: Spawn, /) -> None:
-        """Begin; called once, when the process starts, and must not block."""
-        ...
-
-    def stop(self) -> None:
-        """End, and return when ended; called after the last request has been answered."""
-        ...
 
 
 class Closeable(Protocol):
@@ -44,8 +28,11 @@ class Closeable(Protocol):
 ReadinessCheck = tuple[str, Callable[[], str | None]]  # a name; None when ready, else the reason
 
 
+H = TypeVar("H")
+
+
 @dataclass(kw_only=True, slots=True)
-class Application:
+class Application(Generic[H]):
     """One service process: its settings, its handlers, and what starts and stops with it.
 
     database: closed last; handlers: what the service's methods call, of the service's own type.
@@ -58,9 +45,9 @@ class Application:
     name: str
     settings: Settings
     database: Closeable
-    handlers: Any
+    handlers: H
     verifier: TokenVerifier
-    messenger: Any = None  # runtime.messaging.messenger.Messenger; a service may do without messages
+    messenger: Messenger | None = None  # None: the service consumes and publishes nothing
     readiness: list[ReadinessCheck] = field(default_factory=list)
     warnings: list[ReadinessCheck] = field(default_factory=list)
     background: list[Background] = field(default_factory=list)

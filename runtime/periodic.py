@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from contracts.errors import Unavailable
-from runtime.application import Spawn
+from runtime.background import Spawn
 
 _log = logging.getLogger(__name__)
 

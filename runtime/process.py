@@ -65,7 +65,7 @@ def run(package: str) -> int:
 
 
 def _start(package: str, settings: Settings) -> tuple[Application, Any]:
-    application: Application = importlib.import_module(f"{package}.bootstrap").build(settings)
+    application: Application[Any] = importlib.import_module(f"{package}.bootstrap").build(settings)
     service_class = importlib.import_module(f"{package}.service").SERVICE
     runner = ServiceRunner(
         {
@@ -80,7 +80,7 @@ def _start(package: str, settings: Settings) -> tuple[Application, Any]:
     return application, runner
 
 
-def _stop_when_asked(stop: StopRequest, application: Application, runner: Any) -> None:
+def _stop_when_asked(stop: StopRequest, application: Application[Any], runner: Any) -> None:
     stop.wait()
     application.release()
     with eventlet.Timeout(GRACE_SECONDS, exception=False):

@@ -13,17 +13,10 @@ from typing import Self
 
 import amqp
 
-from sandbox.broker_configuration import (
-    DEFAULT_VHOST,
-    MARKER,
-    BrokerFiles,
-    BrokerIdentity,
-    contents,
-    control_environment,
-    environment,
-)
-from sandbox.ports import LOOPBACK, free_ports, is_free
-from sandbox.private_files import LivingOwner, make_private, write_private
+from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
+from admin.private_files import LivingOwner, make_private, write_private
+from sandbox.broker_configuration import MARKER, contents, control_environment, environment
+from sandbox.ports import free_ports, is_free
 from sandbox.process import ServiceProcess, end_processes, processes_with
 from sandbox.supervisor import signals_held
 

@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from admin.embedded_broker import LOOPBACK
+from admin.private_files import LivingOwner
 from contracts.organization import Organization
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from sandbox import network
 from sandbox.broker import PrivateBroker
 from sandbox.hub_files import HUB, SERVICES, HubFiles
-from sandbox.ports import LOOPBACK
-from sandbox.private_files import LivingOwner
 from sandbox.process import ServiceProcess
 from sandbox.supervisor import Supervised, Supervisor, signals_held
 

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from admin.embedded_broker import LOOPBACK
+from admin.keys import public_half, sealing_key, signing_key
+from admin.private_files import make_private, write_private
 from contracts.organization import Organization
 from contracts.records import plain
-from sandbox.keys import public_half, sealing_key, signing_key
-from sandbox.ports import LOOPBACK, free_ports, is_free
-from sandbox.private_files import make_private, write_private
+from sandbox.ports import free_ports, is_free
 
 HUB = "kg"
 # In the order of starting: who others wait for comes first.

@@ -4,7 +4,7 @@ import secrets
 import socket
 from pathlib import Path
 
-LOOPBACK = "127.0.0.1"
+from admin.embedded_broker import LOOPBACK
 
 # The kernel's usual lower bound for the ports it gives to outgoing connections.
 _USUAL_EPHEMERAL_START = 32768

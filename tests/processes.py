@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import httpx
 
-from sandbox.ports import LOOPBACK, free_ports
+from admin.embedded_broker import LOOPBACK
+from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,7 +17,8 @@ from typing import Self
 
 import psycopg2
 
-from sandbox.ports import LOOPBACK, free_ports
+from admin.embedded_broker import LOOPBACK
+from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess
 from tests import postgres_programs
 

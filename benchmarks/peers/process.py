@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from admin.embedded_broker import LOOPBACK
+from admin.keys import public_half, sealing_key
 from benchmarks.keepalive import Endpoint
 from benchmarks.systems import Doors
-from sandbox.keys import public_half, sealing_key
-from sandbox.ports import LOOPBACK, free_ports
+from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess
 
 SERVICES = ("audit", "delivery", "routing", "intake")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table
 
 from contracts.envelope import Envelope
 from contracts.topology import Topology, dead_letter_queue_name
-from runtime.application import Spawn
+from runtime.background import Spawn
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchHandler, BatchProcessor, Identified
 from runtime.messaging.clocks import Clocks

@@ -17,7 +17,7 @@ import orjson
 
 from contracts.errors import KopuroError, Refused, Unavailable
 from contracts.topology import DIRECT, QUERY_DEADLINE_MS
-from runtime.application import Spawn
+from runtime.background import Spawn
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter import reason_of
 from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing

@@ -11,7 +11,7 @@ import orjson
 
 from contracts.errors import Defect, PointerError, Refused, pointer
 from contracts.json_names import repeated_name, walk
-from runtime.web.tokens import Principal
+from runtime.access.tokens import Principal
 
 MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PARAMETERS: Final = 64

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 
+from runtime.access.tokens import Principal, TokenVerifier, permit
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
@@ -19,7 +20,6 @@ from runtime.web.listener import close_after_response
 from runtime.web.path import decode_path
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
-from runtime.web.tokens import Principal, TokenVerifier, permit
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"

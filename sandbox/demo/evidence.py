@@ -6,10 +6,10 @@ import re
 import urllib.request
 from collections.abc import Mapping
 
+from admin.embedded_broker import LOOPBACK
 from kopuro_client import Kopuro
 from sandbox.demo.output import DemoOutput
 from sandbox.hub_files import SERVICES, HubFiles
-from sandbox.ports import LOOPBACK
 
 _SHOWN = {
     "kopuro_http_requests_total": "requests",

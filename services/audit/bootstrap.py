@@ -4,49 +4,52 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.envelope import Envelope
 from contracts.errors import Defect
+from runtime.access.token_keys import TokenKeys
+from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
+from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.inbox import NoDeduplication
 from runtime.periodic import Periodic
 from runtime.service_platform import Platform, build_platform
 from runtime.settings import Settings
 from runtime.storage.exclusive_lock import ExclusiveLock
 from runtime.storage.space import low_space
-from runtime.web.token_keys import TokenKeys
-from runtime.web.tokens import TokenVerifier, issuer_of
-from services.audit.adapters.directory_publication import DirectoryPublication
-from services.audit.adapters.figures import PublicationFigures, show_inspection
-from services.audit.adapters.http_witnesses import HttpWitnesses
-from services.audit.adapters.policy_file import load_witness_policy
-from services.audit.adapters.signing_key import load_log_key
-from services.audit.adapters.sql_checks import SqlCheckRecord
-from services.audit.adapters.sql_log import SqlLog
-from services.audit.adapters.sql_publication import SqlPublicationRecord
-from services.audit.adapters.sql_retention import (
+from services.audit.log.adapters.directory_publication import DirectoryPublication
+from services.audit.log.adapters.figures import PublicationFigures, show_inspection
+from services.audit.log.adapters.http_witnesses import HttpWitnesses
+from services.audit.log.adapters.policy_file import load_witness_policy
+from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.adapters.sql_checks import SqlCheckRecord
+from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.adapters.sql_publication import SqlPublicationRecord
+from services.audit.log.adapters.sql_retention import (
     SqlClosures,
 )
-from services.audit.adapters.sql_statistics import SqlReferrals
-from services.audit.adapters.sql_unfiled import SqlUnfiled
-from services.audit.adapters.tables import MESSAGING, REPLICA
-from services.audit.handlers import AuditHandlers
-from services.audit.handlers.cosigner import Cosigner
-from services.audit.handlers.export import Export
-from services.audit.handlers.filing import Filing
-from services.audit.handlers.history import History
-from services.audit.handlers.inspector import Inspector
-from services.audit.handlers.proofs import Proofs
-from services.audit.handlers.published_log import CHECKPOINT, PublishedLog
-from services.audit.handlers.publisher import LogPublisher
-from services.audit.handlers.receipts import Receipts
-from services.audit.handlers.record import AccessRecorder
-from services.audit.handlers.retention import Retention
-from services.audit.handlers.self_check import SelfCheck
-from services.audit.handlers.sequencer import Sequencer
-from services.audit.handlers.statistics import StatisticsHandler
-from services.audit.ports import LogPublication
+from services.audit.log.adapters.sql_unfiled import SqlUnfiled
+from services.audit.log.handlers import LogHandlers
+from services.audit.log.handlers.cosigner import Cosigner
+from services.audit.log.handlers.filing import Filing
+from services.audit.log.handlers.inspector import Inspector
+from services.audit.log.handlers.proofs import Proofs
+from services.audit.log.handlers.published_log import CHECKPOINT, PublishedLog
+from services.audit.log.handlers.publisher import LogPublisher
+from services.audit.log.handlers.receipts import Receipts
+from services.audit.log.handlers.retention import Retention
+from services.audit.log.handlers.self_check import SelfCheck
+from services.audit.log.handlers.sequencer import Sequencer
+from services.audit.log.ports import LogPublication
+from services.audit.reports.adapters.sql_statistics import SqlReferrals
+from services.audit.reports.handlers import ReportHandlers
+from services.audit.reports.handlers.export import Export
+from services.audit.reports.handlers.history import History
+from services.audit.reports.handlers.record import AccessRecorder
+from services.audit.reports.handlers.statistics import StatisticsHandler
+from services.audit.tables import MESSAGING, REPLICA
 
 _log = logging.getLogger(__name__)
 
@@ -62,14 +65,24 @@ FILING_SECONDS = 1.0
 _PUBLISHING = 0x6B6C6F67
 
 
-def build(settings: Settings) -> Application:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditParts:
+    """What the service's methods call. events, directory: the consumers of those queues."""
+
+    events: BatchProcessor[Envelope]
+    directory: BatchProcessor[Envelope]
+    log: LogHandlers
+    reports: ReportHandlers
+
+
+def build(settings: Settings) -> Application[AuditParts]:
     """The application of one audit process. Raises Defect for a key or a log that cannot be used."""
     if settings.log_directory is None:
         raise Defect("KOPURO_LOG_DIRECTORY is not set: the log has nowhere to be published.")
     return assemble(settings, DirectoryPublication(settings.log_directory))
 
 
-def assemble(settings: Settings, publication: LogPublication) -> Application:
+def assemble(settings: Settings, publication: LogPublication) -> Application[AuditParts]:
     """As `build`, on any publication."""
     published_at = (settings.log_directory or Path()) / CHECKPOINT
     key = load_log_key(settings.log_signing_key, settings.hub)
@@ -117,15 +130,14 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
     )
     reads = _record(platform)
     history = _history(platform, log, published, reads)
-    proofs = Proofs(database, log, key, published)
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
     return Application(
         name="audit",
         settings=settings,
         database=database,
-        handlers=AuditHandlers(
-            log=messenger.consumer(
+        handlers=AuditParts(
+            events=messenger.consumer(
                 "audit.log",
                 Sequencer(log, key, os.urandom, closures).append,
                 Envelope.decode,
@@ -133,12 +145,13 @@ def assemble(settings: Settings, publication: LogPublication) -> Application:
                 deduplicator=NoDeduplication(),
             ),
             directory=directory,
-            history=history,
-            proofs=proofs,
-            export=Export(database=database, log=log, proofs=proofs, record=reads),
-            published=published,
-            statistics=StatisticsHandler(
-                database=database, log=log, referrals=SqlReferrals(), history=history
+            log=LogHandlers(proofs=Proofs(database, log, key, published), published=published),
+            reports=ReportHandlers(
+                history=history,
+                statistics=StatisticsHandler(
+                    database=database, log=log, referrals=SqlReferrals(), history=history
+                ),
+                export=Export(database=database, log=log, published=published, record=reads),
             ),
         ),
         verifier=TokenVerifier(token_keys, issuer_of(settings.hub), clock),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.messaging.entrypoints import batches
+from runtime.entrypoints.batches import batches
+from runtime.entrypoints.resource import resource
+from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
 from runtime.web.request import Request
-from runtime.web.resource import resource
 from runtime.web.response import Response
-from runtime.web.service import WebService
-from services.audit import api, export_api, statistics_api, story_api
+from services.audit.log import api as log_api
+from services.audit.reports import export_api, history_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
 # Of the history they read the stories of their own referrals, as far as they may see those.
@@ -22,7 +23,7 @@ class AuditService(WebService):
 
     @batches("audit.log", interval=0.05)
     def log(self, deliveries: Sequence[Delivery]) -> None:
-        self.handlers.log.process(deliveries)
+        self.handlers.events.process(deliveries)
 
     @batches("audit.directory")
     def directory(self, deliveries: Sequence[Delivery]) -> None:
@@ -30,61 +31,61 @@ class AuditService(WebService):
 
     @resource("GET", "/checkpoint", roles=None)
     def checkpoint(self, _request: Request) -> Response:
-        return api.checkpoint(self.handlers)
+        return log_api.checkpoint(self.handlers.log)
 
     @resource("GET", "/cosigned-checkpoint", roles=None)
     def cosigned_checkpoint(self, _request: Request) -> Response:
-        return api.cosigned_checkpoint(self.handlers)
+        return log_api.cosigned_checkpoint(self.handlers.log)
 
     @resource("GET", "/tile/<path:path>", roles=None)
     def tile(self, request: Request) -> Response:
-        return api.tile(self.handlers, request)
+        return log_api.tile(self.handlers.log, request)
 
     @resource("GET", "/v1/log-key", roles=None)
     def log_key(self, _request: Request) -> Response:
-        return api.log_key(self.handlers)
+        return log_api.log_key(self.handlers.log)
 
-    @resource("GET", "/v1/history", roles=READERS, query=api.SEARCHED | api.PAGED)
+    @resource("GET", "/v1/history", roles=READERS, query=history_api.SEARCH_PARAMETERS)
     def history(self, request: Request) -> Response:
-        return api.history(self.handlers, request)
+        return history_api.search(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/history/<referral_id>", roles=READERS, query=api.NARROWED | api.PAGED)
+    @resource("GET", "/v1/history/<referral_id>", roles=READERS, query=history_api.TIMELINE_PARAMETERS)
     def timeline(self, request: Request) -> Response:
-        return api.timeline(self.handlers, request)
+        return history_api.timeline(self.handlers.reports.history, request)
 
     @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS)
     def bundle(self, request: Request) -> Response:
-        return api.bundle(self.handlers, request)
+        return history_api.bundle(self.handlers.reports.history, request)
 
     @resource("GET", "/v1/history/<referral_id>/story", roles=READERS | PARTIES, query=story_api.PARAMETERS)
     def story(self, request: Request) -> Response:
-        return story_api.story(self.handlers.history, request, oversight=READERS)
+        return story_api.story(self.handlers.reports.history, request, oversight=READERS)
 
     @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS)
     def export(self, request: Request) -> Response:
-        return export_api.export(self.handlers.export, request)
+        return export_api.export(self.handlers.reports.export, request)
 
     @resource("GET", "/v1/statistics", roles=READERS, query=statistics_api.COUNTED)
     def statistics(self, request: Request) -> Response:
-        return statistics_api.statistics(self.handlers.statistics, request)
+        return statistics_api.statistics(self.handlers.reports.statistics, request)
 
     @resource(
         "GET", "/v1/statistics/entries", roles=frozenset({"auditor"}), query=statistics_api.BEHIND_A_FIGURE
     )
     def statistics_entries(self, request: Request) -> Response:
-        return statistics_api.entries(self.handlers.statistics, request)
+        return statistics_api.entries(self.handlers.reports.statistics, request)
 
     @resource("GET", "/v1/entries/<index>", roles=READERS)
     def entry(self, request: Request) -> Response:
-        return api.entry(self.handlers, request)
+        return history_api.entry(self.handlers.reports.history, request)
 
     @resource("GET", "/v1/proof", roles=READERS, query={"index", "size"})
     def proof(self, request: Request) -> Response:
-        return api.proof(self.handlers, request)
+        return log_api.proof(self.handlers.log, request)
 
     @resource("GET", "/v1/consistency", roles=READERS, query={"from", "to"})
     def consistency(self, request: Request) -> Response:
-        return api.consistency(self.handlers, request)
+        return log_api.consistency(self.handlers.log, request)
 
 
 SERVICE = AuditService

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
+from runtime.access.token_keys import TokenKeys
+from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
@@ -14,8 +16,6 @@ from runtime.messaging.replica import ReplicaRecord
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
-from runtime.web.token_keys import TokenKeys
-from runtime.web.tokens import TokenVerifier, issuer_of
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
@@ -41,7 +41,7 @@ class DeliveryParts:
     directory: BatchProcessor[Envelope]
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings) -> Application[DeliveryParts]:
     """Delivery's application."""
     platform = build_platform("delivery", settings, MESSAGING)
     database, messenger = platform.database, platform.messenger

@@ -11,10 +11,10 @@ from contracts import vocabularies
 from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
 from contracts.records import plain
+from runtime.access.signer import LIFETIME_SECONDS
 from runtime.web.paging import NAME, NUMBER, Part, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.signer import LIFETIME_SECONDS
 from services.directory import admission, hsds
 from services.directory.client_authentication import client_of
 from services.directory.domain.amendment import Editor

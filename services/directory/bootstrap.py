@@ -7,11 +7,12 @@ from pathlib import Path
 import orjson
 
 from contracts.envelope import decode
-from runtime.application import Application, Spawn
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.application import Application
+from runtime.background import Spawn
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import TokenVerifier, issuer_of
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
@@ -39,7 +40,7 @@ class KeyAnnouncement:
         """Nothing runs."""
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings) -> Application[DirectoryHandlers]:
     """Raises SettingsError where there is no usable signing key."""
     signer = TokenSigner(_private_jwk(settings.token_signing_key), issuer_of(settings.hub))
     laid = build_platform("directory", settings, MESSAGING)

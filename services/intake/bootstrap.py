@@ -9,6 +9,8 @@ from contracts.envelope import Envelope
 from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import read
+from runtime.access.token_keys import TokenKeys
+from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.replica import ReplicaRecord
@@ -16,8 +18,6 @@ from runtime.messaging.request_reply import RequestClient
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
-from runtime.web.token_keys import TokenKeys
-from runtime.web.tokens import TokenVerifier, issuer_of
 from services.intake.adapters.custody import AnnouncedCustodyKey
 from services.intake.adapters.routing import RoutingByBroker
 from services.intake.adapters.store import SqlAdmissionStore
@@ -39,7 +39,7 @@ class IntakeParts:
     directory: BatchProcessor[Envelope]
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings) -> Application[IntakeParts]:
     """The intake process."""
     platform = build_platform("intake", settings, MESSAGING)
     members: dict[str, Member] = {}

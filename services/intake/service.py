@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.messaging.entrypoints import batches
+from runtime.entrypoints.batches import batches
+from runtime.entrypoints.resource import resource
+from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
 from runtime.web.request import Request
-from runtime.web.resource import resource
 from runtime.web.response import Response
-from runtime.web.service import WebService
 from services.intake import api, ndjson
 from services.intake.bootstrap import IntakeParts
 

@@ -13,14 +13,14 @@ from contracts.envelope import Envelope, decode
 from contracts.errors import Refused
 from contracts.records import load
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
+from runtime.access.token_keys import TokenKeys
+from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.replica import ReplicaRecord
 from runtime.messaging.request_reply import RequestServer
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
-from runtime.web.token_keys import TokenKeys
-from runtime.web.tokens import TokenVerifier, issuer_of
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING, REPLICA
 from services.routing.api import answer_question
@@ -42,7 +42,7 @@ class RoutingParts:
     questions: RequestServer
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings) -> Application[RoutingParts]:
     """The routing process. Raises Refused for a policy file that does not follow the contract."""
     platform = build_platform("routing", settings, MESSAGING)
     network, keys = LiveDirectory(), TokenKeys()

@@ -6,7 +6,7 @@ import logging
 import threading
 
 from contracts.errors import KopuroError
-from runtime.application import Spawn
+from runtime.background import Spawn
 from runtime.clock import Clock
 from services.routing.handlers import DUE_AT_ONCE, RoutingHandlers
 

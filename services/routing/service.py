@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.topology import ROUTING_PARTITIONS, ROUTING_QUERIES
-from runtime.messaging.entrypoints import batches
+from runtime.entrypoints.batches import batches
+from runtime.entrypoints.resource import resource
+from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
 from runtime.web.request import Request
-from runtime.web.resource import resource
 from runtime.web.response import Response
-from runtime.web.service import WebService
 from services.routing import api
 from services.routing.bootstrap import RoutingParts
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
+from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
-from runtime.web.tokens import TokenVerifier, issuer_of
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
@@ -33,7 +33,7 @@ class VaultParts:
     directory: BatchProcessor[Envelope]
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings) -> Application[VaultParts]:
     """The vault's application. Raises SettingsError without a usable custody key."""
     if settings.custody_key is None:
         raise SettingsError(["KOPURO_CUSTODY_KEY is not set"])

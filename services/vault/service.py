@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.messaging.entrypoints import batches
+from runtime.entrypoints.batches import batches
+from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
-from runtime.web.service import WebService
 from services.vault.bootstrap import VaultParts
 
 

@@ -12,8 +12,8 @@ from random import Random
 
 import httpx
 
+from admin.embedded_broker import LOOPBACK
 from sandbox.hub_files import SERVICES
-from sandbox.ports import LOOPBACK
 from sandbox.supervisor import Supervisor
 from tests.journey.running_hub import RunningHub
 

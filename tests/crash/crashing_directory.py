@@ -16,6 +16,8 @@ from contracts.envelope import Envelope
 from contracts.facts import ReplicaCompleted, ReplicaRequested
 from contracts.records import plain
 from contracts.topology import hub_topology
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import issuer_of
 from runtime.clock import SystemClock
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
@@ -23,8 +25,6 @@ from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.replica import Replica
 from runtime.storage.database import Database
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import issuer_of
 from services.directory import admission
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.service_index import SqlServiceIndex

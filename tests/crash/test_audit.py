@@ -18,9 +18,9 @@ import pytest
 
 from contracts.envelope import Event, decode
 from contracts.facts import Fact, ReceiptsIssued
-from services.audit.adapters.sql_publication import SqlPublicationRecord
-from services.audit.domain.checkpoint import Checkpoint
-from services.audit.domain.merkle import leaf_hash, root
+from services.audit.log.adapters.sql_publication import SqlPublicationRecord
+from services.audit.log.domain.checkpoint import Checkpoint
+from services.audit.log.domain.merkle import leaf_hash, root
 from tests.crash.audit_with_faults.plan import FAULTS, REACHED, Point
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, accepted, read_published
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from admin.embedded_broker import LOOPBACK
 from contracts.records import plain
 from kopuro_client import Kopuro
 from sandbox import network
@@ -16,7 +17,6 @@ from sandbox.demo.participants import Participant, Participants
 from sandbox.demo.stories import DemoHub
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
-from sandbox.ports import LOOPBACK
 from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
 

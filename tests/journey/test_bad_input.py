@@ -13,8 +13,8 @@ import pytest
 
 from contracts.records import plain
 from kopuro_client import generate_key, seal
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal, issuer_of
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import Principal, issuer_of
 from sandbox.hub_files import HUB
 from tests.journey.running_hub import STRANGER, RunningHub
 

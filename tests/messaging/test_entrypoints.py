@@ -19,7 +19,7 @@ from nameko.containers import ServiceContainer
 from contracts.errors import Unavailable
 from contracts.topology import Topology, work_queue
 from runtime.application import APPLICATION
-from runtime.messaging.entrypoints import batches
+from runtime.entrypoints.batches import batches
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.stalled_loops import Pauses
 from runtime.messaging.ports import Outgoing
@@ -94,7 +94,7 @@ from sqlalchemy import text
 from contracts.errors import Unavailable
 from contracts.topology import Queue, Topology, parking_queue, work_queue
 from runtime.application import APPLICATION
-from runtime.messaging.entrypoints import batches
+from runtime.entrypoints.batches import batches
 from runtime.messaging.outbox.event_batch import pack
 from runtime.messaging.stalled_loops import Pauses
 from runtime.messaging.ports import Outgoing

@@ -32,7 +32,7 @@ _PUBLISHER = "runtime/messaging/rabbit/publisher.py"
 
 _ACKNOWLEDGED_FIRST = (
     Edit(
-        path="runtime/messaging/entrypoints.py",
+        path="runtime/entrypoints/batches.py",
         old="            self._work(deliveries)\n",
         new="            consumer.acknowledge(deliveries)\n"
         "            self._work(deliveries)\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.audit.adapters.directory_publication import DirectoryPublication
-from services.audit.ports import LogPublication, PublicationUnavailable
+from services.audit.log.adapters.directory_publication import DirectoryPublication
+from services.audit.log.ports import LogPublication, PublicationUnavailable
 from tests.unit.services.audit.publications import MemoryPublication
 
 Make = Callable[[], LogPublication]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from joserfc.jwk import OKPKey
 
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal, issuer_of
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import Principal, issuer_of
 from tests.processes import HUB, ROOT, RunningService
 
 __all__ = ["ROOT", "SampleProcess", "new_signer"]

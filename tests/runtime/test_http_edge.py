@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.ports import LOOPBACK
+from admin.embedded_broker import LOOPBACK
 from tests.runtime.sample_process import SampleProcess, new_signer
 from tests.runtime.sample_service.handlers import SECRET
 

@@ -9,8 +9,8 @@ import httpx
 import orjson
 import pytest
 
+from admin.embedded_broker import LOOPBACK
 from runtime.web.head import LARGEST_HEAD, LONGEST_LINE, MOST_HEADERS
-from sandbox.ports import LOOPBACK
 from tests.runtime.sample_process import SampleProcess
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")

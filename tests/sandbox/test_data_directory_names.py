@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from admin.reconciliation.reconcile import database_urls
+from admin.reconciliation.service_states import open_read_only
 from sandbox.broker import BrokerError, PrivateBroker
 from sandbox.hub import Hub, HubError
-from services.audit.adapters.service_states import open_read_only
-from services.audit.reconcile import database_urls
 from tests.faults.test_full_disk import small_disk
 from tests.journey.command_process import CommandProcess
 

@@ -17,21 +17,21 @@ from contracts.envelope import Event
 from contracts.facts import Fact, OfferAccepted, ReplicaCompleted, TokenKeyChanged
 from contracts.topology import hub_topology
 from kopuro_client.tlog.tiles import split_entries
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import issuer_of
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import issuer_of
-from services.audit.adapters.signing_key import load_log_key
-from services.audit.adapters.tables import ENTRIES
-from services.audit.domain.checkpoint import Checkpoint
-from services.audit.domain.merkle import leaf_hash, root
-from services.audit.domain.note import Ed25519Verifier, open_note
-from services.audit.domain.tiles import ENTRIES as BUNDLES
-from services.audit.domain.tiles import Tile, tiles_between
+from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.domain.checkpoint import Checkpoint
+from services.audit.log.domain.merkle import leaf_hash, root
+from services.audit.log.domain.note import Ed25519Verifier, open_note
+from services.audit.log.domain.tiles import ENTRIES as BUNDLES
+from services.audit.log.domain.tiles import Tile, tiles_between
+from services.audit.tables import ENTRIES
 from tests.processes import HUB, RunningService
 from tests.support.partners import Partner, signed_token
 

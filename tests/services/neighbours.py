@@ -25,14 +25,14 @@ from contracts.organization import Organization, SealingKey
 from contracts.records import read
 from contracts.topology import DIRECT, hub_topology
 from kopuro_client.sealing import generate_key, public_key, seal
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import issuer_of
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import issuer_of
 from tests.processes import HUB, RunningService
 from tests.support.partners import Partner, signed_token
 

@@ -15,7 +15,7 @@ import pytest
 
 from runtime.messaging.outbox.outbox import outgoing
 from sandbox.broker import PrivateBroker
-from services.audit.adapters.signing_key import load_log_key
+from services.audit.log.adapters.signing_key import load_log_key
 from tests.journey.command_process import KOPURO, CommandProcess
 from tests.services.audited_hub import REFERRAL, AuditedHub, accepted
 

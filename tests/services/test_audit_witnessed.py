@@ -28,7 +28,7 @@ from kopuro_client.transport import Transport
 from kopuro_client.witness.record import WitnessRecord
 from kopuro_client.witness.server import serve
 from kopuro_client.witness.witness import Witness
-from services.audit.adapters.signing_key import load_log_key
+from services.audit.log.adapters.signing_key import load_log_key
 from tests.processes import HUB
 from tests.services.audited_hub import REFERRAL, AuditedHub, accepted
 

@@ -34,6 +34,8 @@ from contracts.queries import Query, ReferralListQuery, parse_query
 from contracts.records import read
 from contracts.topology import DIRECT, ROUTING_QUERIES, hub_topology
 from kopuro_client.sealing import generate_key, public_key, seal
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import Principal, issuer_of
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable, Outgoing
@@ -41,8 +43,6 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import DEADLINE_SECONDS, RequestServer
 from runtime.storage import migrate
 from runtime.storage.database import Database
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal, issuer_of
 from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors

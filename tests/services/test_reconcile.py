@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from admin.reconciliation import reconcile
+from admin.reconciliation.service_states import SERVICES, open_read_only
 from contracts.envelope import Envelope
 from kopuro_client.commands import ExitCode, main
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from sandbox.hub_files import HubFiles
-from services.audit import reconcile
-from services.audit.adapters.service_states import SERVICES, open_read_only
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.recipients import RECIPIENTS
 from services.directory.adapters.tables import REVISIONS

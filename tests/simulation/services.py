@@ -28,17 +28,17 @@ from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.exclusive_lock import ExclusiveLock
-from services.audit.adapters import tables as audit_tables
-from services.audit.adapters.sql_log import SqlLog
-from services.audit.adapters.sql_publication import SqlPublicationRecord
-from services.audit.adapters.sql_retention import SqlClosures
-from services.audit.domain.head import Head, LogKey, origin_of
-from services.audit.domain.note import Ed25519Signer
-from services.audit.handlers.published_log import PublishedLog
-from services.audit.handlers.publisher import LogPublisher
-from services.audit.handlers.receipts import Receipts
-from services.audit.handlers.self_check import SelfCheck
-from services.audit.handlers.sequencer import Sequencer
+from services.audit import tables as audit_tables
+from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.adapters.sql_publication import SqlPublicationRecord
+from services.audit.log.adapters.sql_retention import SqlClosures
+from services.audit.log.domain.head import Head, LogKey, origin_of
+from services.audit.log.domain.note import Ed25519Signer
+from services.audit.log.handlers.published_log import PublishedLog
+from services.audit.log.handlers.publisher import LogPublisher
+from services.audit.log.handlers.receipts import Receipts
+from services.audit.log.handlers.self_check import SelfCheck
+from services.audit.log.handlers.sequencer import Sequencer
 from services.delivery.adapters import tables as delivery_tables
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
@@ -118,7 +118,7 @@ class Service(ABC):
         return {name: tuple(processor.queues) for name, processor in self._processors.items()}
 
     def consume(self, name: str, most: int) -> None:
-        """One turn of a consumer's loop (`runtime.messaging.entrypoints`)."""
+        """One turn of a consumer's loop (`runtime.entrypoints.batches`)."""
         consumer = self._consumers[name]
         try:
             if deliveries := consumer.take(most, 0):

@@ -11,8 +11,8 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import Principal
 
 # A long poll takes up to 30 s.
 TIMEOUT_SECONDS = 40.0

@@ -9,7 +9,7 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
 from runtime.messaging.rabbit.consumer import RabbitConsumer, RabbitPrivateConsumer
 from runtime.messaging.rabbit.publisher import RabbitPublisher
-from runtime.messaging.rabbit_queue_reader import RabbitQueueReader
+from runtime.messaging.rabbit.queue_reader import RabbitQueueReader
 
 HEARTBEAT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 5

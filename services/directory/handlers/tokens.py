@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contracts.errors import Refused
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import Principal
 from runtime.clock import Clock
 from runtime.storage.database import Database
-from runtime.web.signer import TokenSigner
-from runtime.web.tokens import Principal
 from services.directory.domain.client import NOBODY, Client
 from services.directory.ports import Register
 
@@ -21,7 +21,7 @@ class TokenIssuer:
         self._clock = clock
 
     def issue(self, client_id: str, secret: str) -> str:
-        """A token for the client's principal, for `runtime.web.signer.LIFETIME_SECONDS`.
+        """A token for the client's principal, for `runtime.access.signer.LIFETIME_SECONDS`.
 
         Raises Refused `invalid-client`, the same for an unknown client and for a wrong secret.
         """

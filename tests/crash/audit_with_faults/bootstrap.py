@@ -6,17 +6,18 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from runtime.application import Application
 from runtime.settings import Settings
-from services.audit.adapters.directory_publication import DirectoryPublication
 from services.audit.bootstrap import assemble
-from services.audit.handlers.published_log import CHECKPOINT
-from services.audit.ports import LogPublication, PublicationUnavailable
+from services.audit.log.adapters.directory_publication import DirectoryPublication
+from services.audit.log.handlers.published_log import CHECKPOINT
+from services.audit.log.ports import LogPublication, PublicationUnavailable
 from tests.crash.audit_with_faults.plan import FAULTS, REACHED, Point
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings) -> Application[Any]:
     assert settings.log_directory is not None
     publication = DirectoryPublication(settings.log_directory)
     return assemble(settings, StoppingPublication(publication, Path(os.environ[FAULTS])))

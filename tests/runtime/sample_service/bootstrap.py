@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from time import sleep
+from typing import Any
 
+from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
 from runtime.clock import SystemClock
 from runtime.settings import Settings
-from runtime.web.tokens import TokenVerifier, issuer_of
 from tests.runtime.sample_service.handlers import Handlers
 
 
@@ -18,7 +19,7 @@ class NoDatabase:
         """Nothing is held."""
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings) -> Application[Any]:
     """The token keys and a file that makes the service ready lie beside the discovery document."""
     directory = settings.discovery.parent
     jwks = json.loads((directory / "jwks.json").read_text())

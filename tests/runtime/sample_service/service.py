@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from runtime.entrypoints.resource import resource
+from runtime.entrypoints.service import WebService
 from runtime.web.request import Request
-from runtime.web.resource import resource
 from runtime.web.response import Response
-from runtime.web.service import WebService
 from tests.runtime.sample_service import api
 
 PARTNERS = frozenset({"partner"})

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from admin.reconciliation import reconcile
 from benchmarks.growth import places
 from benchmarks.history import SyntheticHistory, write_history
 from benchmarks.journey import close_loops
@@ -22,12 +23,11 @@ from benchmarks.recording import Recording, record_loops
 from kopuro_client.tlog.tiles import split_entries
 from sandbox.broker import PrivateBroker
 from sandbox.hub_files import HUB, SERVICES
-from services.audit import reconcile
-from services.audit.adapters.directory_publication import DirectoryPublication
-from services.audit.adapters.signing_key import load_log_key
-from services.audit.domain.merkle import leaf_hash, root_at
-from services.audit.domain.tiles import ENTRIES, Tile
-from services.audit.handlers.published_log import PublishedLog
+from services.audit.log.adapters.directory_publication import DirectoryPublication
+from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.domain.merkle import leaf_hash, root_at
+from services.audit.log.domain.tiles import ENTRIES, Tile
+from services.audit.log.handlers.published_log import PublishedLog
 from tests.servers import PostgresServer
 
 REFERRALS = 200

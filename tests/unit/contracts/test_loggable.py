@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from marshmallow import fields
 
-from contracts.canonical import LARGEST_INTEGER, is_unicode
+from contracts.canonical import LARGEST_INTEGER, canonical_json, is_unicode
 from contracts.envelope import Envelope, Event
 from contracts.errors import Defect, Refused
 from contracts.facts import CATALOGUE, Fact, OfferOpened, OrganizationChanged, ReferralSubmitted
 from contracts.publish import BODIES
 from contracts.records import load, plain, schema_of
 from contracts.referral import ReferralFacts
-from services.audit.domain.entry import canonical_json, commitment, entry_of, leaf_bytes, organizations_of
-from services.audit.domain.facets import facets_of
-from services.audit.domain.retention import closing_of
+from services.audit.log.domain.entry import commitment, entry_of, leaf_bytes, organizations_of
+from services.audit.log.domain.facets import facets_of
+from services.audit.log.domain.retention import closing_of
 from services.delivery.api import Acknowledgements
 from services.directory.admission import Credential, CredentialRequest
 from services.intake.domain.command import COMMANDS

@@ -5,7 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from sandbox.broker_configuration import BrokerFiles, BrokerIdentity, contents, environment
+from admin.embedded_broker import BrokerFiles, BrokerIdentity
+from sandbox.broker_configuration import contents, environment
 
 FILES = BrokerFiles(root=Path("/data/broker"))
 IDENTITY = BrokerIdentity(

@@ -3,7 +3,8 @@
 import socket
 from pathlib import Path
 
-from sandbox.ports import LOOPBACK, free_ports, is_free
+from admin.embedded_broker import LOOPBACK
+from sandbox.ports import free_ports, is_free
 
 
 def test_ports_are_different_and_free() -> None:

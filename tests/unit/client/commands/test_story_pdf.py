@@ -21,9 +21,9 @@ from kopuro_client import DefectError, InvalidArgumentError
 from kopuro_client.commands import story_pdf as story_pdf_module
 from kopuro_client.commands.story_pdf import story_pdf
 from kopuro_client.records import StoryDocument
-from services.audit.domain.story import Told, tell
-from services.audit.story_text import as_json
-from services.audit.story_words import LANGUAGES, words_of
+from services.audit.reports.domain.story import Told, tell
+from services.audit.reports.story_text import as_json
+from services.audit.reports.story_words import LANGUAGES, words_of
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, answer
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from runtime.access.tokens import TokenVerifier
 from runtime.clock import SystemClock
+from runtime.entrypoints.resource import Resource
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web.listener import CONNECTION
 from runtime.web.request import Request
-from runtime.web.resource import Resource
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
-from runtime.web.tokens import TokenVerifier
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
 

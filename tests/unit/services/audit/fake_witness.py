@@ -16,10 +16,10 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kopuro_client.tlog import ProofError, verify_consistency
-from services.audit.domain.checkpoint import Checkpoint
-from services.audit.domain.cosignature import CosignatureVerifier, signed_message
-from services.audit.domain.merkle import EMPTY_ROOT
-from services.audit.domain.note import Ed25519Verifier, NoteError, open_note
+from services.audit.log.domain.checkpoint import Checkpoint
+from services.audit.log.domain.cosignature import CosignatureVerifier, signed_message
+from services.audit.log.domain.merkle import EMPTY_ROOT
+from services.audit.log.domain.note import Ed25519Verifier, NoteError, open_note
 
 Reply = tuple[int, bytes]
 

@@ -16,21 +16,21 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
-from services.audit.adapters.sql_log import SqlLog
-from services.audit.adapters.sql_publication import SqlPublicationRecord
-from services.audit.adapters.sql_retention import SqlClosures
-from services.audit.adapters.tables import ENTRIES, MESSAGING
-from services.audit.domain.head import Head, LogKey, origin_of
-from services.audit.domain.note import Ed25519Signer
-from services.audit.handlers.history import History
-from services.audit.handlers.proofs import Proofs
-from services.audit.handlers.published_log import PublishedLog
-from services.audit.handlers.publisher import LogPublisher
-from services.audit.handlers.receipts import Receipts
-from services.audit.handlers.record import AccessRecorder
-from services.audit.handlers.self_check import SelfCheck
-from services.audit.handlers.sequencer import Sequencer
-from services.audit.ports import LogPublication
+from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.adapters.sql_publication import SqlPublicationRecord
+from services.audit.log.adapters.sql_retention import SqlClosures
+from services.audit.log.domain.head import Head, LogKey, origin_of
+from services.audit.log.domain.note import Ed25519Signer
+from services.audit.log.handlers.proofs import Proofs
+from services.audit.log.handlers.published_log import PublishedLog
+from services.audit.log.handlers.publisher import LogPublisher
+from services.audit.log.handlers.receipts import Receipts
+from services.audit.log.handlers.self_check import SelfCheck
+from services.audit.log.handlers.sequencer import Sequencer
+from services.audit.log.ports import LogPublication
+from services.audit.reports.handlers.history import History
+from services.audit.reports.handlers.record import AccessRecorder
+from services.audit.tables import ENTRIES, MESSAGING
 from tests.unit.services.audit.publications import MemoryPublication
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)

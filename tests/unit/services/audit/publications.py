@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from services.audit.ports import LogPublication, PublicationUnavailable
+from services.audit.log.ports import LogPublication, PublicationUnavailable
 
 
 class MemoryPublication:

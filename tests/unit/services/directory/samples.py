@@ -12,10 +12,10 @@ from sqlalchemy import select
 from contracts.envelope import Event, decode
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization, SealingKey
+from runtime.access.signer import TokenSigner
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
-from runtime.web.signer import TokenSigner
 from services.directory import admission
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.service_index import SqlServiceIndex

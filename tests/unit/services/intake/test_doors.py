@@ -11,10 +11,10 @@ import pytest
 from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted
 from contracts.queries import PartyQuery
+from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
 from runtime.web.request import Request
-from runtime.web.tokens import Principal
-from services.intake import api
+from services.intake import api, ndjson
 from services.intake.domain.members import Member
 from tests.unit.services.intake.desk import Desk
 from tests.unit.services.intake.samples import MOSCOW, MOSCOW_KID, OFFER, OSH, REFERRAL, document, sealed
@@ -343,7 +343,7 @@ def test_repeated_submission_returns_first_id_when_its_body_would_be_refused_now
     def refuse(*_: object, **__: object) -> None:
         raise Refused("invalid-submission", "Not any more.")
 
-    for module in (api, lines):
+    for module in (api, ndjson):
         monkeypatch.setattr(module, "load", refuse)
     assert (osh.refer(body, "k"), moscow.say("decline", OFFER, decline, "k")) == (referral, answer)
     assert (osh.refer_many(body, "b"), moscow.say_many(line, "b")) == (referrals, answers)

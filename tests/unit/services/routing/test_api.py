@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from contracts.errors import Refused
+from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
-from runtime.web.tokens import Principal
 from services.routing import api
 from services.routing.bootstrap import read_policy
 from services.routing.domain.policy import RoutingPolicy

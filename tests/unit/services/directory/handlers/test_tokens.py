@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.errors import Refused
-from runtime.web.tokens import Principal, TokenVerifier
+from runtime.access.tokens import Principal, TokenVerifier
 from services.directory.domain.client import Role
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, FixedClock, organization
 

@@ -1,0 +1,1 @@
+"""What an operator does to a hub: keys, dead letters, reconciliation. Needs no sandbox."""

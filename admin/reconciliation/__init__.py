@@ -1,0 +1,1 @@
+"""The log compared with what each service holds."""

@@ -1,0 +1,208 @@
+"""Compares the log with what each service holds, and names the differences.
+
+    python -m admin.reconciliation.reconcile --data-dir DIR            a hub of `kopuro up`
+    KOPURO_DATABASE_TEMPLATE=postgresql+psycopg2://…/{service} python -m admin.reconciliation.reconcile
+
+Reads only, beside running services. What moved within the last minute (`--settled SECONDS`) is left out: its
+messages may be under way. Mailboxes forget what was acknowledged thirty days ago; older entries are not
+looked for there.
+
+A hub that `kopuro up --data-dir DIR` started with KOPURO_DATABASE_TEMPLATE set has no databases in DIR: set
+the variable here too.
+
+Exit status: 0 all agree, 1 there are differences, 2 wrong use, 6 a database cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from admin.reconciliation.differences import Difference, LoggedFact, differences, directory_differences
+from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
+from runtime.storage.database import sqlite_url
+
+PAGE: Final = 500
+# The `kopuro` command's status for what does not answer; 3 would be a refusal there.
+UNREADABLE: Final = 6
+FORGOTTEN_AFTER: Final = dt.timedelta(days=29)
+# What delivery puts into mailboxes as it was published; a letter's notice and a receipt have no entry.
+DELIVERED: Final = frozenset(
+    {
+        "offer.opened",
+        "offer.accepted",
+        "offer.declined",
+        "offer.expired",
+        "offer.revoked",
+        "answer.refused",
+        "submission.refused",
+        "case.refused",
+        "placement.refused",
+        "placement.answered",
+        "case.unreadable",
+        "note.unreadable",
+        "referral.unplaced",
+        "referral.progressed",
+        "referral.completed",
+        "referral.withdrawn",
+        "referral.failed",
+        "referral.overdue",
+        "referral.acceptor_suspended",
+    }
+)
+
+
+@dataclass(kw_only=True, slots=True)
+class Compared:
+    """How much was looked at."""
+
+    referrals: int = 0
+    unsettled: int = 0
+    messages: int = 0
+    revisions: int = 0
+
+
+def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
+    """Every difference: referrals, mailboxes, the directory. settled: nothing later is compared."""
+    after = ""
+    while page := states.referrals(after, PAGE):
+        after = page[-1].referral_id
+        at_rest = [state for state in page if (moved := state.moved_at()) is None or moved <= settled]
+        compared.referrals += len(at_rest)
+        compared.unsettled += len(page) - len(at_rest)
+        for state in at_rest:
+            yield from differences(state)
+        told = {
+            entry.message_id: (state.referral_id, entry)
+            for state in at_rest
+            for entry in state.entries
+            if entry.fact in DELIVERED and entry.time > settled - FORGOTTEN_AFTER
+        }
+        for message_id in told.keys() - states.in_mailboxes(list(told)):
+            yield _undelivered(*told[message_id])
+    yield from _unrecorded(states, settled, compared)
+    # The directory before the log, as with referrals: what it did has been recorded by then.
+    made = states.revisions()
+    compared.revisions += sum(changed <= settled for changed in made.values())
+    yield from directory_differences(made, states.logged_revisions(PAGE), settled)
+
+
+def _undelivered(referral_id: str, entry: LoggedFact) -> Difference:
+    what = f"the log has {entry.fact}, and no mailbox has it"
+    return Difference(referral_id=referral_id, where="delivery", what=what, index=entry.index)
+
+
+def _unrecorded(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
+    after = 0
+    while page := states.messages(after, PAGE):
+        after = page[-1].sequence
+        wanted = [message for message in page if message.fact in DELIVERED and message.queued_at <= settled]
+        compared.messages += len(wanted)
+        known = states.in_log([message.message_id for message in wanted])
+        for message in wanted:
+            if message.message_id not in known:
+                what = f"a mailbox has {message.fact}, and the log does not have it"
+                yield Difference(referral_id=message.referral_id, where="delivery", what=what)
+
+
+def engines(urls: Mapping[str, str]) -> dict[str, Engine]:
+    """A read-only engine for each service."""
+    return {service: open_read_only(urls[service]) for service in SERVICES}
+
+
+def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> int:
+    """Compares, and writes what it found to stdout; gives the exit status."""
+    settled = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=settled_seconds)
+    compared, found = Compared(), 0
+    try:
+        for difference in reconcile(ServiceStates(engines(urls)), settled, compared):
+            found += 1
+            _write(_line(difference, as_json))
+    except SQLAlchemyError as error:
+        sys.stderr.write(unreadable(error, as_json=as_json) + "\n")
+        return UNREADABLE
+    if as_json:
+        _write(json.dumps({**asdict(compared), "differences": found}))
+    else:
+        verdict = "the log and the services agree" if not found else f"{found} differences"
+        _write(
+            f"{verdict}: {compared.referrals} referrals, {compared.messages} messages and "
+            f"{compared.revisions} directory revisions compared, "
+            f"{compared.unsettled} referrals still under way"
+        )
+    return 1 if found else 0
+
+
+def _line(difference: Difference, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(asdict(difference))
+    entry = "" if difference.index is None else f" (entry {difference.index})"
+    return f"{difference.referral_id or difference.record}  {difference.where}: {difference.what}{entry}"
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def database_urls(data_dir: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Where each service's database is, by the rules of `kopuro up`.
+
+    Raises ValueError where nothing says so, where the directory lacks a database, and where both the
+    directory and KOPURO_DATABASE_TEMPLATE could be meant.
+    """
+    template = environment.get("KOPURO_DATABASE_TEMPLATE")
+    files = {} if data_dir is None else {s: data_dir.resolve() / "data" / f"{s}.sqlite" for s in SERVICES}
+    missing = [service for service, file in files.items() if not file.is_file()]
+    if files and not template and missing:
+        raise ValueError(
+            f"{data_dir} holds no database of {', '.join(missing)}; if its hub was started with "
+            "KOPURO_DATABASE_TEMPLATE, set that here too"
+        )
+    if files and template and len(missing) < len(files):
+        raise ValueError(
+            f"{data_dir} holds databases, and KOPURO_DATABASE_TEMPLATE names others: "
+            "unset it, or leave out --data-dir"
+        )
+    if files and not template:
+        return {service: sqlite_url(file) for service, file in files.items()}
+    if not template or "{service}" not in template:
+        raise ValueError("name a --data-dir, or set KOPURO_DATABASE_TEMPLATE with {service} in it")
+    return {service: template.replace("{service}", service) for service in SERVICES}
+
+
+def unreadable(error: SQLAlchemyError, *, as_json: bool) -> str:
+    """What is told of a database that cannot be read; never its address, which may hold a password."""
+    cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()
+    detail = f"a database cannot be read: {cause[0] if cause else type(error).__name__}"
+    if not as_json:
+        return f"reconcile: {detail}"
+    problem = {"type": "urn:kopuro:command:cannot-connect", "title": "Cannot connect", "detail": detail}
+    return json.dumps({**problem, "exit_status": UNREADABLE})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m admin.reconciliation.reconcile", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="of a hub that `kopuro up` started")
+    parser.add_argument("--settled", type=float, default=60.0, metavar="SECONDS")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args(arguments)
+    try:
+        urls = database_urls(options.data_dir, os.environ)
+    except ValueError as error:
+        parser.error(str(error))
+    return run(urls, settled_seconds=options.settled, as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""What the other services hold, read from their databases for a reconciliation, and never written.
+
+These few columns are all that is read; the services do not know of it. Where one of them changes, this file
+changes with it, and tests/services/test_reconcile.py fails until it has:
+
+    intake    submissions(referral_id, submitted_at)
+    routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization)
+    vault     custodies(referral_id, state, changed_at), sealed_cases(referral_id)
+    delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
+    directory revisions(subject, id, number, changed_at)
+
+Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from sqlalchemy import Connection, Engine, column, create_engine, make_url, select, table
+from sqlalchemy.sql.selectable import TableClause
+
+from admin.reconciliation.differences import (
+    HeldCase,
+    LoggedFact,
+    LoggedRevision,
+    ReferralState,
+    Revision,
+    RoutedReferral,
+)
+from runtime.storage.columns import Instant
+from services.audit.tables import ENTRIES, OPENINGS
+
+SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
+# The directory's records that others are told of, by where their event's data has the id.
+_TOLD: Mapping[str, tuple[str, str]] = {
+    "organization": ("organization", "id"),
+    "agreement": ("agreement", "id"),
+    "token_key": ("key", "kid"),
+}
+
+_SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
+_REFERRALS = table(
+    "referrals", column("id"), column("status"), column("acceptor"), column("updated_at", Instant)
+)
+_OFFERS = table("offers", column("referral_id"), column("organization"))
+_CUSTODIES = table("custodies", column("referral_id"), column("state"), column("changed_at", Instant))
+_CASES = table("sealed_cases", column("referral_id"))
+_MESSAGES = table(
+    "mailbox_messages",
+    column("sequence"),
+    column("message_id"),
+    column("type"),
+    column("referral_id"),
+    column("queued_at", Instant),
+)
+
+_REVISIONS = table(
+    "revisions", column("subject"), column("id"), column("number"), column("changed_at", Instant)
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailboxMessage:
+    """A message in somebody's mailbox. sequence: its place among all of delivery's."""
+
+    sequence: int
+    message_id: str
+    fact: str
+    referral_id: str
+    queued_at: dt.datetime
+
+
+def open_read_only(url: str) -> Engine:
+    """An engine that cannot write. url: as KOPURO_DATABASE_URL has it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = f"file:{quote(parsed.database or '')}"
+        parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
+        return create_engine(parsed, hide_parameters=True)
+    options = {"options": "-c default_transaction_read_only=on"}
+    return create_engine(parsed, connect_args=options, hide_parameters=True)
+
+
+class ServiceStates:
+    """engines: one for each of SERVICES, read-only."""
+
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
+        self._engines = engines
+
+    def referrals(self, after: str, limit: int) -> list[ReferralState]:
+        """The next referrals after an id, in the order of their ids, whoever knows of them.
+
+        The services are read before the log: what they did has been recorded by then, or is on its way.
+        """
+        ids = self._ids(after, limit)
+        if not ids:
+            return []
+        submitted = {
+            row.referral_id: row.submitted_at
+            for row in self._rows("intake", _SUBMISSIONS, "referral_id", ids)
+        }
+        offered: dict[str, list[str]] = defaultdict(list)
+        for row in self._rows("routing", _OFFERS, "referral_id", ids):
+            offered[row.referral_id].append(row.organization)
+        routed = {
+            row.id: RoutedReferral(
+                status=row.status,
+                acceptor=row.acceptor,
+                updated_at=row.updated_at,
+                offered=tuple(offered[row.id]),
+            )
+            for row in self._rows("routing", _REFERRALS, "id", ids)
+        }
+        cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", ids)}
+        custodies = {
+            row.referral_id: HeldCase(
+                state=row.state, has_case=row.referral_id in cases, changed_at=row.changed_at
+            )
+            for row in self._rows("vault", _CUSTODIES, "referral_id", ids)
+        }
+        entries = self._entries(ids)
+        return [
+            ReferralState(
+                referral_id=number,
+                entries=tuple(entries[number]),
+                submitted_at=submitted.get(number),
+                routed=routed.get(number),
+                custody=custodies.get(number),
+            )
+            for number in ids
+        ]
+
+    def messages(self, after: int, limit: int) -> list[MailboxMessage]:
+        """The next messages of all mailboxes after a sequence."""
+        wanted = select(_MESSAGES).where(_MESSAGES.c.sequence > after).order_by(_MESSAGES.c.sequence)
+        with self._engines["delivery"].connect() as connection:
+            return [
+                MailboxMessage(
+                    sequence=row.sequence,
+                    message_id=row.message_id,
+                    fact=_fact(row.type),
+                    referral_id=row.referral_id,
+                    queued_at=row.queued_at,
+                )
+                for row in connection.execute(wanted.limit(limit))
+            ]
+
+    def revisions(self) -> dict[Revision, dt.datetime]:
+        """Every revision of the directory that others are told of, and when it was made."""
+        wanted = select(_REVISIONS).where(_REVISIONS.c.subject.in_(_TOLD))
+        with self._engines["directory"].connect() as connection:
+            return {
+                Revision(subject=row.subject, id=row.id, number=row.number): row.changed_at
+                for row in connection.execute(wanted)
+            }
+
+    def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
+        """Every revision of the directory that the log has; read by so many entries at a time."""
+        types = [f"kopuro.{subject}.changed.v1" for subject in _TOLD]
+        opened = select(ENTRIES.c.leaf_index, ENTRIES.c.type, ENTRIES.c.time, OPENINGS.c.data)
+        opened = opened.join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
+        found: dict[Revision, LoggedRevision] = {}
+        after = -1
+        with self._engines["audit"].connect() as connection:
+            while True:
+                wanted = opened.where(ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after)
+                page = connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).all()
+                if not page:
+                    return found
+                after = page[-1].leaf_index
+                for row in page:
+                    revision = _revision(row.type, row.data)
+                    found.setdefault(revision, LoggedRevision(index=row.leaf_index, time=row.time))
+
+    def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that lie in a mailbox."""
+        return self._known("delivery", _MESSAGES, message_ids)
+
+    def in_log(self, message_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that have an entry."""
+        return self._known("audit", ENTRIES, message_ids)
+
+    def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[str]:
+        wanted = select(where.c.message_id).where(where.c.message_id.in_(message_ids))
+        with self._engines[service].connect() as connection:
+            return set(connection.execute(wanted).scalars())
+
+    def _ids(self, after: str, limit: int) -> list[str]:
+        """Of each service the next ids; cut where the first of them ends, so that none is passed over."""
+        pages = []
+        for service, column_ in (
+            ("intake", _SUBMISSIONS.c.referral_id),
+            ("routing", _REFERRALS.c.id),
+            ("vault", _CUSTODIES.c.referral_id),
+            ("audit", ENTRIES.c.referral_id),
+        ):
+            wanted = select(column_).distinct().where(column_ > after).order_by(column_).limit(limit)
+            with self._engines[service].connect() as connection:
+                pages.append(list(connection.execute(wanted).scalars()))
+        ends = [page[-1] for page in pages if len(page) == limit]
+        known = sorted({number for page in pages for number in page})
+        return [number for number in known if number <= min(ends)] if ends else known
+
+    def _rows(self, service: str, where: TableClause, key: str, ids: Sequence[str]) -> Sequence[Any]:
+        with self._engines[service].connect() as connection:
+            return connection.execute(select(where).where(where.c[key].in_(ids))).all()
+
+    def _entries(self, ids: Sequence[str]) -> dict[str, list[LoggedFact]]:
+        with self._engines["audit"].connect() as connection:
+            found: dict[str, list[LoggedFact]] = defaultdict(list)
+            for referral_id, entry in _read_entries(connection, ids):
+                found[referral_id].append(entry)
+            return found
+
+
+def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str, LoggedFact]]:
+    wanted = select(ENTRIES).where(ENTRIES.c.referral_id.in_(ids)).order_by(ENTRIES.c.leaf_index)
+    return [
+        (
+            row.referral_id,
+            LoggedFact(
+                index=row.leaf_index,
+                fact=_fact(row.type),
+                message_id=row.message_id,
+                organization=orjson.loads(row.leaf)["organization"],
+                time=row.time,
+            ),
+        )
+        for row in connection.execute(wanted)
+    ]
+
+
+def _revision(type: str, data: Mapping[str, Any]) -> Revision:
+    subject = type.split(".")[1]
+    record, id_ = _TOLD[subject]
+    return Revision(subject=subject, id=data[record][id_], number=data["revision"])
+
+
+def _fact(type: str) -> str:
+    """`kopuro.offer.opened.v1` is `offer.opened`."""
+    return ".".join(type.split(".")[1:-1])

@@ -1,0 +1,1 @@
+"""Bearer tokens: their keys, their signer, their verification."""

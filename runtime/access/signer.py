@@ -1,0 +1,45 @@
+"""Issues the tokens that `tokens.py` verifies. Only the directory holds a signing key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from joserfc import jws
+from joserfc.jwk import OKPKey
+
+from runtime.access.tokens import ALGORITHM, TOKEN_TYPE, Principal
+
+LIFETIME_SECONDS: Final = 900
+
+
+class TokenSigner:
+    """Signs tokens with one private Ed25519 JWK; its kid is the RFC 7638 thumbprint."""
+
+    def __init__(self, private_jwk: Mapping[str, Any], issuer: str) -> None:
+        if private_jwk.get("crv") != "Ed25519" or "d" not in private_jwk:
+            raise ValueError("a private Ed25519 JWK is needed")
+        self._key = OKPKey.import_key(dict(private_jwk))
+        self._issuer = issuer
+        self.kid = self._key.thumbprint()
+
+    def public_jwk(self) -> dict[str, Any]:
+        """The verification key, for a JWK set."""
+        public = self._key.as_dict(private=False)
+        return {"kty": "OKP", "crv": "Ed25519", "x": public["x"], "kid": self.kid, "use": "sig"}
+
+    def issue(self, principal: Principal, *, now: datetime, lifetime: int = LIFETIME_SECONDS) -> str:
+        """A token for `principal`, valid from `now` for `lifetime` seconds."""
+        issued = int(now.timestamp())
+        claims = {
+            "iss": self._issuer,
+            "sub": principal.id,
+            "roles": sorted(principal.roles),
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + lifetime,
+        }
+        header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self.kid}
+        return jws.serialize_compact(header, orjson.dumps(claims), self._key, algorithms=[ALGORITHM])

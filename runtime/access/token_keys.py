@@ -1,0 +1,33 @@
+"""The keys that bearer tokens are verified with, as the directory's events tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contracts.facts import TokenKeyChanged
+from runtime.access.tokens import JwkSet
+from runtime.messaging.replica import ReplicaRecord
+
+
+class TokenKeys:
+    """Give it to a `TokenVerifier` as `keys`, and `absorb` to a replica."""
+
+    def __init__(self) -> None:
+        self._by_kid: dict[str, Mapping[str, Any]] = {}
+        self._set: JwkSet = {"keys": []}
+
+    def __call__(self) -> JwkSet:
+        """The public keys as a JWK set (RFC 7517 §5)."""
+        return self._set
+
+    def absorb(self, records: Sequence[ReplicaRecord]) -> None:
+        """Takes over keys that are new, changed or withdrawn; other records are not its concern."""
+        changed = [record for record in records if record.type == TokenKeyChanged.type]
+        for record in changed:
+            if record.data.get("withdrawn"):
+                self._by_kid.pop(record.key, None)
+            else:
+                self._by_kid[record.key] = record.data["key"]
+        if changed:
+            self._set = {"keys": list(self._by_kid.values())}

@@ -1,0 +1,1 @@
+"""Where nameko calls a service: HTTP resources, batches of messages, the operations port."""

@@ -1,0 +1,96 @@
+"""/metrics, /healthz and /readyz on a port of their own, which partners cannot reach."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import eventlet
+import orjson
+from nameko.extensions import DependencyProvider
+from prometheus_client.exposition import choose_encoder
+
+from runtime.application import APPLICATION, Application, ReadinessCheck
+from runtime.telemetry.logs import describe
+from runtime.web.listener import Listener
+
+_log = logging.getLogger(__name__)
+
+CHECK_SECONDS: Final = 2.0
+_JSON: Final = ("Content-Type", "application/json")
+
+
+class Operations(DependencyProvider):  # type: ignore[misc]  # nameko has no types
+    """The operations port of a service. Being a dependency it answers until the last request has been."""
+
+    listener: Listener | None = None
+
+    def start(self) -> None:
+        application: Application[Any] = self.container.config[APPLICATION]
+        self.listener = Listener(
+            application.settings.operations_address,
+            OperationsApplication(application),
+            self.container.spawn_managed_thread,
+        )
+        self.listener.open()
+
+    def stop(self) -> None:
+        if self.listener is not None:
+            self.listener.drain()
+
+    def kill(self) -> None:
+        if self.listener is not None:
+            self.listener.close()
+
+
+class OperationsApplication:
+    """The WSGI application of the operations port."""
+
+    def __init__(self, application: Application[Any]) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        path = environ["RAW_PATH_INFO"]
+        if environ["REQUEST_METHOD"] != "GET":
+            return _say(start_response, "405 Method Not Allowed", {"status": "use GET"})
+        if path == "/metrics":
+            encode, media_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+            start_response("200 OK", [("Content-Type", media_type)])
+            return [encode(self._application.registry)]
+        if path == "/healthz":
+            return _say(start_response, "200 OK", {"status": "ok", "service": self._application.name})
+        if path == "/readyz":
+            checks = self.readiness()
+            ready = not any(checks.values())
+            status = "200 OK" if ready else "503 Service Unavailable"
+            return _say(
+                start_response, status, {"ready": ready, "checks": checks, "warnings": self.warnings()}
+            )
+        return _say(start_response, "404 Not Found", {"status": "not found"})
+
+    def readiness(self) -> dict[str, str | None]:
+        """Every check by name: None when ready, else the reason."""
+        checks: dict[str, str | None] = {"process": "stopping" if self._application.stopping else None}
+        return checks | _results(self._application.readiness)
+
+    def warnings(self) -> dict[str, str | None]:
+        """What operators must see to though the process is ready, by name; None where there is nothing."""
+        return _results(self._application.warnings)
+
+
+def _results(named: list[ReadinessCheck]) -> dict[str, str | None]:
+    checks: dict[str, str | None] = {}
+    for name, check in named:
+        checks[name] = f"did not answer within {CHECK_SECONDS:.0f} s"
+        with eventlet.Timeout(CHECK_SECONDS, exception=False):
+            try:
+                checks[name] = check()
+            except Exception as fault:  # noqa: BLE001 - how a check fails is its answer
+                checks[name] = describe(fault)
+    return checks
+
+
+def _say(start_response: Callable[..., Any], status: str, document: dict[str, Any]) -> list[bytes]:
+    start_response(status, [_JSON])
+    return [orjson.dumps(document)]

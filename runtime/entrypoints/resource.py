@@ -1,0 +1,141 @@
+"""`@resource`: the nameko entrypoint through which a service's method answers HTTP requests.
+
+    @resource("POST", "/v1/things", roles=frozenset({"partner"}))
+    def add_thing(self, request: Request) -> Answer:
+        return api.add_thing(self.handlers, request)
+
+The method runs as a nameko worker, in a greenlet of its own; it may wait (a long poll) as long as
+what it waits with yields. Whatever it raises becomes a problem before nameko sees it: nameko would
+log the exception's text and answer with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Any, TypeVar
+
+from eventlet.event import Event
+from nameko.exceptions import ContainerBeingKilled
+from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, register_entrypoint
+
+from contracts.errors import Unavailable
+from runtime.application import APPLICATION, Application
+from runtime.telemetry import trace
+from runtime.telemetry.metrics import HttpMetrics
+from runtime.web import problems
+from runtime.web.body import DEFAULT_LIMIT
+from runtime.web.listener import Listener
+from runtime.web.request import Request
+from runtime.web.response import Response
+from runtime.web.router import Route, Router
+
+S = TypeVar("S")
+Method = Callable[[S, Request], Response]
+
+
+def resource(
+    method: str,
+    url: str,
+    *,
+    roles: frozenset[str] | None,
+    limit: int = DEFAULT_LIMIT,
+    query: Collection[str] = (),
+) -> Callable[[Method[S]], Method[S]]:
+    """Have the decorated method answer `method` on `url` (a werkzeug template, `/v1/things/<id>`).
+
+    roles: the caller's token must name one of them; None leaves the resource open to everybody.
+    limit: bytes of body at most; more is refused with 413.
+    query: the query parameters that it takes; any other is refused with 400 and its name.
+    """
+
+    def register(function: Method[S]) -> Method[S]:
+        @wraps(function)
+        def handle_request(service: S, request: Request, at: trace.Trace | None = None) -> Response:
+            with trace.attached(at or trace.continued(None)):
+                try:
+                    return function(service, request)
+                except Exception as fault:  # noqa: BLE001 - every fault has an answer
+                    return problems.response_for(fault)
+
+        register_entrypoint(handle_request, Resource(method, url, roles, limit, frozenset(query)))
+        return handle_request
+
+    return register
+
+
+class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # nameko has no types
+    """The service's HTTP port: one for all of its resources."""
+
+    listener: Listener | None = None
+
+    def start(self) -> None:
+        if self.listener is None:
+            application: Application[Any] = self.container.config[APPLICATION]
+            router = Router(
+                [resource.route() for resource in self._providers],
+                application.verifier,
+                HttpMetrics(application.registry),
+            )
+            address = application.settings.http_address
+            self.listener = Listener(address, router, self.container.spawn_managed_thread)
+            self.listener.open()
+
+    def drain(self) -> None:
+        """Return when no request is being answered and none can come any more."""
+        if self.listener is not None:
+            self.container.config[APPLICATION].release()
+            self.listener.drain()
+
+    def kill(self) -> None:
+        if self.listener is not None:
+            self.listener.close()
+
+
+class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
+    """One address of a service."""
+
+    server = WebServer()
+
+    def __init__(
+        self, method: str, url: str, roles: frozenset[str] | None, limit: int, query: frozenset[str]
+    ) -> None:
+        super().__init__()
+        self._method = method
+        self._url = url
+        self._roles = roles
+        self._limit = limit
+        self._query = query
+
+    def setup(self) -> None:
+        self.server.register_provider(self)
+
+    def stop(self) -> None:
+        # nameko itself would keep accepting requests until every worker had ended.
+        self.server.drain()
+        self.server.unregister_provider(self)
+
+    def route(self) -> Route:
+        """This resource as the router knows it."""
+        return Route(
+            method=self._method,
+            url=self._url,
+            roles=self._roles,
+            limit=self._limit,
+            query=self._query,
+            handle_request=self._answer,
+        )
+
+    def _answer(self, request: Request, at: trace.Trace) -> Response:
+        done = Event()
+
+        def deliver(_worker: Any, result: Response | None, exc_info: Any) -> tuple[Any, Any]:
+            done.send(result, exc_info)
+            return result, exc_info
+
+        try:
+            self.container.spawn_worker(self, (request, at), {}, handle_result=deliver)
+        except ContainerBeingKilled:
+            raise Unavailable("This service is stopping.") from None
+        answer: Response = done.wait()
+        return answer

@@ -1,1 +1,0 @@
-"""The log's tables and its signing key."""

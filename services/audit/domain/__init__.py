@@ -1,1 +1,0 @@
-"""The log as values: leaves, tree, proofs, notes, checkpoints. No I/O, no clock, no chance."""

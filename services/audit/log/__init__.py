@@ -1,0 +1,1 @@
+"""The audit log: sequencer, tiles, checkpoints, cosignatures, retention, self-check."""

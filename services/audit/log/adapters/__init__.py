@@ -1,0 +1,1 @@
+"""The log in SQL, the publication on disk, the witnesses over HTTP."""

@@ -1,0 +1,64 @@
+"""The figures of the published log, its witnesses and its inspection, for Prometheus."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from services.audit.log.handlers.inspector import Inspector
+from services.audit.log.handlers.published_log import PublishedLog
+
+
+class PublicationFigures:
+    """`cosigner.WitnessFigures`, and how far the publication has come."""
+
+    def __init__(self, registry: CollectorRegistry, published: PublishedLog) -> None:
+        size = Gauge("kopuro_log_published_size", "Entries under the published checkpoint", registry=registry)
+        size.set_function(lambda: published.size)
+        cosigned = Gauge(
+            "kopuro_log_cosigned_size",
+            "Entries under the newest checkpoint that enough witnesses cosigned",
+            registry=registry,
+        )
+        cosigned.set_function(lambda: 0 if published.cosigned is None else published.cosigned.size)
+        labels = ("witness",)
+        self._size = Gauge(
+            "kopuro_log_witness_size", "Entries under its last cosignature", labels, registry=registry
+        )
+        self._age = Gauge(
+            "kopuro_log_witness_age_seconds",
+            "Since its last cosignature, by its own clock; infinite when there was none",
+            labels,
+            registry=registry,
+        )
+        self._stale = Gauge(
+            "kopuro_log_witness_stale", "1 when it has been silent for an hour", labels, registry=registry
+        )
+
+    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool) -> None:
+        """See `cosigner.WitnessFigures`."""
+        self._size.labels(witness).set(size)
+        self._age.labels(witness).set(math.inf if age is None else age.total_seconds())
+        self._stale.labels(witness).set(stale)
+
+
+def show_inspection(registry: CollectorRegistry, inspector: Inspector) -> None:
+    """Whether the log is whole, and how far the inspection has come."""
+    damaged = Gauge("kopuro_log_damaged", "1 when a stored entry is not what was logged", registry=registry)
+    damaged.set_function(lambda: inspector.is_damaged)
+    position = Gauge(
+        "kopuro_log_inspected_size", "Entries that the round under way has read again", registry=registry
+    )
+    position.set_function(lambda: inspector.position)
+    age = Gauge(
+        "kopuro_log_inspection_age_seconds",
+        "Since the last reading of the whole log that found nothing wrong began; NaN where another inspects",
+        registry=registry,
+    )
+    age.set_function(lambda: _seconds(inspector.since_whole))
+
+
+def _seconds(age: dt.timedelta | None) -> float:
+    return math.nan if age is None else age.total_seconds()

@@ -1,0 +1,105 @@
+"""Closures, and the erasure of what opens entries, in SQL: see `ports.Closures`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    not_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from runtime.storage.sql_statement import SqlStatement
+from services.audit.log.domain.retention import KEPT_TYPES, Closing
+from services.audit.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
+
+# Unconditional, so that it takes the rows' locks: see `due`.
+_TOUCH = SqlStatement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")
+_REVOKE = update(CLOSURES).where(CLOSURES.c.referral_id == bindparam("revoked_id")).values(revoked=True)
+_CONTENT = select(ENTRIES.c.leaf_index).where(
+    ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
+    ENTRIES.c.leaf_index < bindparam("stop"),
+    ENTRIES.c.type.not_in(sorted(KEPT_TYPES)),
+)
+_UNTOLD = select(ENTRIES.c.referral_id).where(
+    ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
+    ENTRIES.c.leaf_index >= bindparam("stop"),
+)
+# That a service said it stands in the leaf as well, which stays.
+_IN_THE_LEAF = and_(FACETS.c.facet == "actor", FACETS.c.value.startswith("/"))
+_ERASE_OPENINGS = delete(OPENINGS).where(OPENINGS.c.leaf_index.in_(bindparam("indices", expanding=True)))
+_ERASE_FACETS = delete(FACETS).where(
+    FACETS.c.leaf_index.in_(bindparam("indices", expanding=True)), not_(_IN_THE_LEAF)
+)
+_SETTLE = (
+    update(CLOSURES)
+    .where(CLOSURES.c.referral_id.in_(bindparam("referral_ids", expanding=True)))
+    .values(pending=False)
+)
+_STEP: Final = 500
+
+
+class SqlClosures:
+    """`ports.Closures` over the tables of the log."""
+
+    def note(
+        self, transaction: Connection, closings: Sequence[Closing], referral_ids: Collection[str]
+    ) -> None:
+        """See `ports.Closures`."""
+        if referral_ids:
+            _TOUCH.run(transaction, sorted(referral_ids))
+        if not closings:
+            return
+        # The first end of a referral counts, whoever notes it, and a revocation whenever it comes.
+        first: dict[str, Closing] = {}
+        for closing in closings:
+            first.setdefault(closing.referral_id, closing)
+        rows = [
+            {"referral_id": c.referral_id, "closed_at": c.time, "revoked": c.revoked, "pending": True}
+            for _, c in sorted(first.items())
+        ]
+        dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+        transaction.execute(dialect.insert(CLOSURES).on_conflict_do_nothing(), rows)
+        revoked = sorted({closing.referral_id for closing in closings if closing.revoked})
+        if revoked:
+            transaction.execute(_REVOKE, [{"revoked_id": referral_id} for referral_id in revoked])
+
+    def due(self, transaction: Connection, closed_before: dt.datetime | None, limit: int) -> list[str]:
+        """See `ports.Closures`."""
+        # Two descents into one index. Asked for both at once, it is read through: everything that was ever
+        # closed and is not old yet, every second.
+        found = _pending(transaction, CLOSURES.c.revoked, limit)
+        if closed_before is not None and len(found) < limit:
+            old = and_(not_(CLOSURES.c.revoked), CLOSURES.c.closed_at < closed_before)
+            found += _pending(transaction, old, limit - len(found))
+        return found
+
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+        """See `ports.Closures`."""
+        span: dict[str, Any] = {"referral_ids": list(referral_ids), "stop": stop}
+        indices = list(transaction.execute(_CONTENT, span).scalars())
+        erased = 0
+        for at in range(0, len(indices), _STEP):
+            step = {"indices": indices[at : at + _STEP]}
+            erased += transaction.execute(_ERASE_OPENINGS, step).rowcount
+            transaction.execute(_ERASE_FACETS, step)
+        untold = set(transaction.execute(_UNTOLD, span).scalars())
+        settled = [referral_id for referral_id in referral_ids if referral_id not in untold]
+        if settled:
+            transaction.execute(_SETTLE, {"referral_ids": settled})
+        return erased
+
+
+def _pending(transaction: Connection, is_due: ColumnElement[bool], limit: int) -> list[str]:
+    # Locked: what a sequencer appends meanwhile is seen below, or waits and makes the row pending again.
+    wanted = select(CLOSURES.c.referral_id).where(CLOSURES.c.pending, is_due).limit(limit)
+    return list(transaction.execute(wanted.with_for_update()).scalars())

@@ -1,0 +1,51 @@
+"""What entries lack that were appended before there were facets and closures, in SQL: see `ports.Unfiled`."""
+
+from __future__ import annotations
+
+import orjson
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from services.audit.log.domain.facets import facets_of
+from services.audit.log.domain.retention import closing_of
+from services.audit.log.ports import Closures
+from services.audit.tables import ENTRIES, FACETS, OPENINGS, UNFILED
+
+_SPAN = select(UNFILED.c.start, UNFILED.c.stop).where(UNFILED.c.number == 1).with_for_update()
+_MOVE = update(UNFILED).where(UNFILED.c.number == 1).values(start=bindparam("reached"))
+# Locked, so that an erasure comes wholly before this or wholly after it, and then finds the facets.
+_OPENED = (
+    select(OPENINGS.c.data, ENTRIES)
+    .join(ENTRIES, ENTRIES.c.leaf_index == OPENINGS.c.leaf_index)
+    .where(OPENINGS.c.leaf_index >= bindparam("start"), OPENINGS.c.leaf_index < bindparam("stop"))
+    .order_by(OPENINGS.c.leaf_index)
+    .with_for_update(of=OPENINGS, key_share=True, read=True)
+)
+
+
+class SqlUnfiled:
+    """`ports.Unfiled` over the tables of `adapters.tables`."""
+
+    def __init__(self, closures: Closures) -> None:
+        self._closures = closures
+
+    def file(self, transaction: Connection, limit: int) -> int:
+        """See `ports.Unfiled`."""
+        span = transaction.execute(_SPAN).one_or_none()
+        if span is None or span.start >= span.stop:
+            return 0
+        reached = min(span.start + limit, span.stop)
+        rows = transaction.execute(_OPENED, {"start": span.start, "stop": reached}).all()
+        facets = [
+            {"facet": facet, "value": value, "leaf_index": row.leaf_index}
+            for row in rows
+            for facet, value in facets_of(row.type, orjson.loads(row.leaf)["actor"], row.data)
+        ]
+        if facets:
+            dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+            transaction.execute(dialect.insert(FACETS).on_conflict_do_nothing(), facets)
+        closings = [closing_of(row.type, row.referral_id, row.time, row.data) for row in rows]
+        self._closures.note(transaction, [closing for closing in closings if closing], ())
+        transaction.execute(_MOVE, {"reached": reached})
+        left: int = span.stop - reached
+        return left

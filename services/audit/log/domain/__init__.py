@@ -1,0 +1,1 @@
+"""The log as values: leaves, tree, proofs, notes, checkpoints. Pure."""

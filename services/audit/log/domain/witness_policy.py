@@ -1,0 +1,75 @@
+"""Whose cosignatures count, and how many of them make a checkpoint count: k of n."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from services.audit.log.domain.cosignature import CosignatureVerifier
+from services.audit.log.domain.note import MalformedKey
+
+STALE_AFTER: Final = dt.timedelta(hours=1)
+
+
+class PolicyError(ValueError):
+    """The document is no witness policy. Says which part is not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Witness:
+    """name: as its key has it; url: the submission prefix, without a slash at its end."""
+
+    name: str
+    verifier: CosignatureVerifier
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WitnessPolicy:
+    """threshold: how many of the witnesses must have cosigned, 0 to all of them."""
+
+    witnesses: tuple[Witness, ...] = ()
+    threshold: int = 0
+
+    def counts(self, cosigners: Iterable[str]) -> bool:
+        """Whether a checkpoint that these have cosigned counts. With a threshold of 0 any one does."""
+        known = {witness.name for witness in self.witnesses}
+        return len(known.intersection(cosigners)) >= max(self.threshold, 1)
+
+    @classmethod
+    def read(cls, document: Any) -> WitnessPolicy:
+        """From `{"witnesses": [{"name", "vkey", "url"}], "threshold": k}`. Raises PolicyError."""
+        if not isinstance(document, dict) or not document.keys() <= {"witnesses", "threshold"}:
+            raise PolicyError("a witness policy is an object with `witnesses` and `threshold`")
+        records = document.get("witnesses")
+        if not isinstance(records, list):
+            raise PolicyError("`witnesses` is a list")
+        witnesses = tuple(_witness(record, f"/witnesses/{at}") for at, record in enumerate(records))
+        if len({witness.name for witness in witnesses}) != len(witnesses):
+            raise PolicyError("two witnesses have one name")
+        if len({witness.verifier.public_key for witness in witnesses}) != len(witnesses):
+            raise PolicyError("two witnesses have one key: they would count twice")
+        threshold = document.get("threshold")
+        if type(threshold) is not int or not 0 <= threshold <= len(witnesses):
+            raise PolicyError(f"`threshold` is a number between 0 and the {len(witnesses)} witnesses")
+        return cls(witnesses=witnesses, threshold=threshold)
+
+
+def _witness(record: Any, where: str) -> Witness:
+    if not isinstance(record, dict) or not all(
+        isinstance(record.get(name), str) for name in ("name", "vkey", "url")
+    ):
+        raise PolicyError(f"{where} needs `name`, `vkey` and `url`")
+    try:
+        verifier = CosignatureVerifier.parse(record["vkey"])
+    except MalformedKey as error:
+        raise PolicyError(f"{where}/vkey: {error}") from None
+    if verifier.name != record["name"]:
+        raise PolicyError(f"{where}/name is not the name in its vkey")
+    url = urlsplit(record["url"])
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
+        raise PolicyError(f"{where}/url is not an http or https address")
+    return Witness(name=record["name"], verifier=verifier, url=record["url"].rstrip("/"))

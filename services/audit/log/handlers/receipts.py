@@ -1,0 +1,107 @@
+"""Receipts: the parties of the steps that matter most are sent the proof that the step is in the log.
+
+Why these steps, why together, and why straight to delivery: docs/decisions/0011-receipts.md.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import Connection
+
+from contracts.envelope import Event
+from contracts.facts import CaseReleased, OfferAccepted, Receipt, ReceiptsIssued, ReferralCompleted
+from contracts.facts.recorded import MOST_RECEIPTS
+from contracts.topology import DIRECT
+from runtime.clock import Clock
+from runtime.identifiers import new_id
+from runtime.messaging.outbox.outbox import outgoing
+from runtime.messaging.ports import Outgoing
+from services.audit.log.domain.merkle import Proof, prove_inclusions
+from services.audit.log.domain.published import Published
+from services.audit.log.handlers.published_log import PublishedLog
+from services.audit.log.ports import Log, ToldLeaf
+
+RECEIPTED: Final = (OfferAccepted.type, CaseReleased.type, ReferralCompleted.type)
+# Of leaves in one message; one leaf may be longer. An entry of ours has some 400.
+MOST_BYTES: Final = 256 * 1024
+_MAILBOXES: Final = "delivery.events"
+
+
+class Receipts:
+    """Writes the receipts for what has been published (a `publisher.Sequel`)."""
+
+    def __init__(self, *, log: Log, published: PublishedLog, source: str, clock: Clock) -> None:
+        """source: the CloudEvents source of this service."""
+        self._log = log
+        self._published = published
+        self._source = source
+        self._clock = clock
+
+    def __call__(
+        self, transaction: Connection, published: Published, start: int, stop: int, /
+    ) -> Sequence[Outgoing]:
+        """A message for each party of such entries of `[start, stop)`; several where one would be large."""
+        told = self._log.told_leaves(transaction, RECEIPTED, start=start, stop=stop)
+        proofs = prove_inclusions([leaf.index for leaf in told], published.size, self._published.node)
+        theirs: dict[str, list[ToldLeaf]] = {}
+        for leaf in told:
+            for organization in leaf.organizations:
+                theirs.setdefault(organization, []).append(leaf)
+        return [
+            self._message(organization, published, some, proofs)
+            for organization, leaves in theirs.items()
+            for some in _pieces(leaves)
+        ]
+
+    def _message(
+        self,
+        organization: str,
+        published: Published,
+        leaves: Sequence[ToldLeaf],
+        proofs: Mapping[int, Proof],
+    ) -> Outgoing:
+        places: dict[bytes, int] = {}  # of each hash, in the order of their first use
+        receipts = tuple(
+            [
+                Receipt(
+                    index=leaf.index,
+                    leaf=leaf.leaf.decode(),
+                    path=tuple([places.setdefault(digest, len(places)) for digest in proofs[leaf.index]]),
+                )
+                for leaf in leaves
+            ]
+        )
+        number = new_id()
+        event = Event(
+            id=number,
+            source=self._source,
+            time=self._clock.now(),
+            partition_key=organization,
+            correlation_id=number,
+            causation_id=None,
+            data=ReceiptsIssued(
+                organization=organization,
+                checkpoint=published.note.decode(),
+                hashes=tuple([base64.b64encode(digest).decode("ascii") for digest in places]),
+                receipts=receipts,
+            ),
+        )
+        # Not by the exchange, from which the log takes everything: a receipt would need a receipt.
+        return replace(outgoing(event), exchange=DIRECT, routing_key=_MAILBOXES)
+
+
+def _pieces(leaves: Iterable[ToldLeaf]) -> Iterator[list[ToldLeaf]]:
+    piece: list[ToldLeaf] = []
+    size = 0
+    for leaf in leaves:
+        if piece and (len(piece) == MOST_RECEIPTS or size + len(leaf.leaf) > MOST_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(leaf)
+        size += len(leaf.leaf)
+    if piece:
+        yield piece

@@ -1,0 +1,1 @@
+"""Reports on the log: search, story, statistics, export, bundle."""

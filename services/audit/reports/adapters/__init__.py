@@ -1,0 +1,1 @@
+"""The reports' reads in SQL."""

@@ -1,0 +1,52 @@
+"""A case bundle as one JSON file, `kopuro-bundle/2`: what `kopuro verify bundle` reads.
+
+    {"format": "kopuro-bundle/2", "origin": str, "log_key": str, "referral_id": str,
+     "checkpoint": str,                      the signed note, with the cosignatures of witnesses
+     "entries": [{"index": int, "leaf": base64, "proof": [base64, ...],
+                  "opening": {"salt": base64, "data": {...}} | null}],
+     "manifest": {"created_at": RFC 3339, "entries": int, "sha256": hex}}
+
+`manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without that field. It finds a
+file damaged on its way; in `kopuro-bundle/1` it left out the whole manifest. Whom to believe is decided by
+the checkpoint's signatures alone. A `log_key` is there for convenience: a verifier compares it with the one
+it was given by other means.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from hashlib import sha256
+from typing import Any, Final
+
+from contracts.canonical import canonical_json
+from services.audit.parameters import base64_text
+from services.audit.reports.handlers.history import Bundle, BundledEntry
+
+FORMAT: Final = "kopuro-bundle/2"
+
+
+def bundle_file(bundle: Bundle) -> dict[str, Any]:
+    """The file's content, ready to be written as JSON."""
+    created_at = bundle.created_at.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    manifest = {"created_at": f"{created_at}Z", "entries": len(bundle.entries)}
+    content = {
+        "format": FORMAT,
+        "origin": bundle.published.checkpoint.origin,
+        "log_key": bundle.log_key,
+        "referral_id": bundle.referral_id,
+        "checkpoint": bundle.published.note.decode(),
+        "entries": [_entry(entry) for entry in bundle.entries],
+    }
+    digest = sha256(canonical_json({**content, "manifest": manifest})).hexdigest()
+    return {**content, "manifest": {**manifest, "sha256": digest}}
+
+
+def _entry(entry: BundledEntry) -> dict[str, Any]:
+    leaf = entry.leaf
+    opening = None if leaf.salt is None else {"salt": base64_text(leaf.salt), "data": leaf.data}
+    return {
+        "index": leaf.index,
+        "leaf": base64_text(leaf.leaf),
+        "proof": [base64_text(digest) for digest in entry.proof],
+        "opening": opening,
+    }

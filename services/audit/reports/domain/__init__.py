@@ -1,0 +1,1 @@
+"""Statistics and stories as values. Pure."""

@@ -1,0 +1,225 @@
+"""Counts of referrals by what their submissions state and what became of them. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from contracts import vocabularies
+from services.audit.reports.domain.statistics_classes import COMBINED, combined_classes
+from services.audit.reports.domain.statistics_suppression import (
+    THRESHOLD,
+    Finest,
+    Key,
+    TooDetailed,
+    keys_of,
+    shown,
+    sums,
+)
+
+SITUATION: Final = ("sex", "age_band", "origin", "region", "need", "stage", "urgency")
+DIMENSIONS: Final = (*SITUATION, "outcome", "organization_kind")
+_VOCABULARIES: Final = {
+    "sex": "sexes",
+    "age_band": "age_bands",
+    "region": "regions",
+    "need": "needs",
+    "stage": "stages",
+    "urgency": "urgencies",
+    "outcome": "outcomes",
+    "organization_kind": "organization_kinds",
+}
+# A cross-table's sums are protected together with its cells; a third dimension would link such tables.
+MOST_DIMENSIONS: Final = 2
+# Protecting a thin table compares each small figure with all others: some two seconds for this many, and
+# milliseconds for each.
+MOST_CELLS: Final = 600
+
+# The value of every dimension of a referral whose content has been erased: it still counts.
+ERASED: Final = "erased"
+OPEN: Final = "open"
+NOBODY: Final = "none"
+UNKNOWN: Final = "unknown"
+# Beside the vocabularies' codes. A class of erased referrals is not listed: it belongs to every dimension.
+_MORE_CLASSES: Final = {"outcome": ("withdrawn", "failed", OPEN), "organization_kind": (NOBODY, UNKNOWN)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountedReferral:
+    """One referral. situation: values by dimension, several needs; entries: the log's, that all this is from.
+
+    outcome: a code, `withdrawn`, `failed` or `open`; organization_kind: the acceptor's. answered: from the
+    submission to the first answer of an organisation that was asked.
+    """
+
+    referral_id: str
+    situation: Mapping[str, Sequence[str]]
+    outcome: str
+    organization_kind: str
+    answered: dt.timedelta | None
+    entries: tuple[int, ...]
+
+    def values(self, dimension: str) -> tuple[str, ...]:
+        """What the referral has in a dimension: one value, or each of its needs once."""
+        if dimension == "outcome":
+            return (self.outcome,)
+        if dimension == "organization_kind":
+            return (self.organization_kind,)
+        return tuple(dict.fromkeys(self.situation.get(dimension, ()))) or (UNKNOWN,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """values: by dimension, where it is no sum; `combined` for the classes that have no row of their own.
+
+    count: None where it is withheld. median, ninetieth: seconds, where 5 or more were answered.
+    """
+
+    values: Mapping[str, str]
+    count: int | None
+    median: int | None
+    ninetieth: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statistics:
+    """referrals: how many were counted. unit: `referral`, or `need` in a table by need: a referral with two
+    needs counts twice there.
+
+    exact: whether every figure is as it is. withheld: whether a figure was withheld, because it, or another
+    with its help, is under 5.
+    """
+
+    by: tuple[str, ...]
+    referrals: int
+    unit: str
+    figures: tuple[Figure, ...]
+    exact: bool
+    withheld: bool
+
+
+def statistics_of(
+    referrals: Iterable[CountedReferral],
+    by: Sequence[str],
+    *,
+    exact: bool = False,
+    pause: Callable[[], None] = lambda: None,
+) -> Statistics:
+    """The table by these dimensions, with its sums.
+
+    Protected, it has a row for each combination of classes, marked where its count is withheld; exact, it has
+    a row for each that occurs. pause: see `shown`.
+    """
+    counted = [
+        (tuple(referral.values(dimension) for dimension in by), referral.answered) for referral in referrals
+    ]
+    labels: list[Mapping[str, str]] = [{} for _ in by] if exact else _labels(counted, len(by))
+    finest: Counter[Finest] = Counter()
+    persons: Counter[Key] = Counter()
+    answers: dict[Key, list[float]] = defaultdict(list)
+    for values, answered in counted:
+        named = (
+            [label.get(value, value) for value in of_one]
+            for of_one, label in zip(values, labels, strict=True)
+        )
+        cells = list(product(*named))
+        finest.update(cells)
+        keys = {key for cell in cells for key in keys_of(cell)}
+        persons.update(keys)
+        if answered is not None:
+            for key in keys:
+                answers[key].append(answered.total_seconds())
+    figures = _exact(finest) if exact else _protected(finest, persons, pause)
+    return Statistics(
+        by=tuple(by),
+        referrals=len(counted),
+        unit="need" if "need" in by else "referral",
+        figures=tuple(
+            _figure(by, key, figures[key], sorted(answers[key]), exact=exact)
+            for key in sorted(figures, key=_order)
+        ),
+        exact=exact,
+        withheld=None in figures.values(),
+    )
+
+
+def _labels(
+    counted: Sequence[tuple[tuple[tuple[str, ...], ...], dt.timedelta | None]], dimensions: int
+) -> list[Mapping[str, str]]:
+    """For each dimension, the classes that are counted under COMBINED."""
+    classes: list[dict[str, set[int]]] = [defaultdict(set) for _ in range(dimensions)]
+    for number, (values, _) in enumerate(counted):
+        for found, of_one in zip(classes, values, strict=True):
+            for value in of_one:
+                found[value].add(number)
+    return [dict.fromkeys(names, COMBINED) for names in combined_classes([*classes], most_cells=MOST_CELLS)]
+
+
+def _exact(finest: Mapping[Finest, int]) -> dict[Key, int | None]:
+    figures: Counter[Key] = Counter()
+    for cell, count in finest.items():
+        figures.update(dict.fromkeys(keys_of(cell), count))
+    return dict(figures.items())
+
+
+def _protected(
+    finest: Mapping[Finest, int], persons: Mapping[Key, int], pause: Callable[[], None]
+) -> dict[Key, int | None]:
+    """Every figure of the table; None where it is withheld."""
+    figures = sums(finest)
+    try:
+        visible = shown(finest, persons=persons, pause=pause)
+    except TooDetailed:
+        # Every class holds 5 persons or more, so the sums alone leave each cell at least two values.
+        visible = {key: count for key, count in figures.items() if None in key}
+    if not visible:  # under 5 in all, or none: both look alike
+        return dict.fromkeys([key for key in figures if not any(key)] or [()])
+    return {key: visible.get(key) for key in figures}
+
+
+def combined_of(statistics: Statistics) -> dict[str, list[str]]:
+    """By dimension with a combined row, the classes that the row may hold; none where they are not known.
+
+    They come from the vocabularies and not from the referrals: naming only those that occur would tell that
+    somebody of a rare class exists.
+    """
+    combined = {}
+    for dimension in statistics.by:
+        named = {figure.values.get(dimension) for figure in statistics.figures}
+        if COMBINED in named:
+            vocabulary = vocabularies.codes(_VOCABULARIES[dimension]) if dimension in _VOCABULARIES else ()
+            combined[dimension] = sorted({*vocabulary, *_MORE_CLASSES.get(dimension, ())} - named)
+    return combined
+
+
+def matches(referral: CountedReferral, values: Mapping[str, str]) -> bool:
+    """Whether the referral counts in the figure with these values."""
+    return all(value in referral.values(dimension) for dimension, value in values.items())
+
+
+def _figure(
+    by: Sequence[str], key: Key, count: int | None, answers: Sequence[float], *, exact: bool
+) -> Figure:
+    values = {dimension: value for dimension, value in zip(by, key, strict=False) if value is not None}
+    enough = len(answers) >= (1 if exact else THRESHOLD) and count is not None
+    return Figure(
+        values=values,
+        count=count,
+        median=_percentile(answers, 50) if enough else None,
+        ninetieth=_percentile(answers, 90) if enough else None,
+    )
+
+
+def _percentile(rising: Sequence[float], percent: int) -> int:
+    """By nearest rank: a time that was."""
+    return round(rising[math.ceil(len(rising) * percent / 100) - 1])
+
+
+def _order(key: Key) -> tuple[tuple[bool, bool, str], ...]:
+    # Sums after what they are sums of, and what is combined after what is named.
+    return tuple((value is None, value == COMBINED, value or "") for value in key)

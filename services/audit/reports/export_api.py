@@ -1,0 +1,92 @@
+"""GET of the log in bulk: checked parameters in, NDJSON or CSV out.
+
+NDJSON: a line for each entry, and a last one that tells how to go on:
+
+    {"index": int, "leaf": str, "salt": base64 | null, "data": {...} | null}
+    {"next": cursor | null, "size": int, "checkpoint": signed note}
+
+CSV: the leaf's fields, without the content; a Link header (RFC 8288) leads to the next page.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from base64 import b64encode
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import orjson
+
+from contracts.errors import Refused
+from runtime.web.paging import encode_cursor, integer_of
+from runtime.web.request import Request
+from runtime.web.response import Response
+from services.audit.log.ports import OpenedLeaf, Search
+from services.audit.reports.handlers.export import Export, ExportPage
+from services.audit.reports.span import place_of, span_of
+
+_SCOPE: Final = "export"
+PARAMETERS: Final = frozenset({"from", "to", "type", "format", "after", "limit"})
+_USUAL: Final = 1_000
+_MOST: Final = 5_000
+_TYPE: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}")
+_COLUMNS: Final = (
+    "index",
+    "time",
+    "type",
+    "hub",
+    "actor",
+    "referral_id",
+    "message_id",
+    "organization",
+    "commitment",
+)
+
+
+def export(handler: Export, request: Request) -> Response:
+    """`?from=&to=&type=&format=ndjson|csv&after=&limit=`. Raises Refused `invalid-parameter`."""
+    query = request.query_params
+    form, type = query.get("format", "ndjson"), query.get("type")
+    if form not in ("ndjson", "csv"):
+        raise Refused("invalid-parameter", "`format` is ndjson or csv.")
+    if type is not None and (len(type) > 200 or not _TYPE.fullmatch(type)):
+        raise Refused("invalid-parameter", "`type` does not have the form of one.")
+    span = span_of(query)
+    position = place_of(query, _SCOPE)
+    page = handler.page(
+        request.principal.id,
+        Search(type=type, since=span.since, until=span.until),
+        position,
+        integer_of(query, "limit", default=_USUAL, minimum=1, maximum=_MOST),
+        form=form,
+    )
+    following = page.following
+    cursor = None if following is None else encode_cursor(_SCOPE, (following.start, following.size))
+    if form == "ndjson":
+        return Response.ndjson([*map(_line, page.leaves), _last_line(page, cursor)])
+    headers = {"Content-Type": "text/csv; charset=utf-8"}
+    if cursor is not None:
+        headers["Link"] = f'</v1/export?{urlencode({**query, "after": cursor})}>; rel="next"'
+    return Response(200, _csv(page, header=position is None).encode(), headers)
+
+
+def _line(leaf: OpenedLeaf) -> dict[str, Any]:
+    salt = None if leaf.salt is None else b64encode(leaf.salt).decode()
+    return {"index": leaf.index, "leaf": leaf.leaf.decode(), "salt": salt, "data": leaf.data}
+
+
+def _last_line(page: ExportPage, cursor: str | None) -> dict[str, Any]:
+    return {"next": cursor, "size": page.size, "checkpoint": page.published.note.decode()}
+
+
+def _csv(page: ExportPage, *, header: bool) -> str:
+    # Pages are one file when they are joined: the first alone has the columns' names.
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS)
+    if header:
+        writer.writeheader()
+    for leaf in page.leaves:
+        writer.writerow({"index": leaf.index, **orjson.loads(leaf.leaf)})
+    return text.getvalue()

@@ -1,0 +1,111 @@
+"""Reports on the history: search, one referral's timeline, its bundle, one entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from contracts.errors import Refused
+from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
+from runtime.web.paging import encode_cursor, limit_of
+from runtime.web.request import Request
+from runtime.web.response import Response
+from services.audit.log.ports import SEARCHED as FACETS
+from services.audit.log.ports import Head, Search, StoredLeaf, leaf_hash
+from services.audit.parameters import base64_text, entry_number
+from services.audit.reports.bundle_file import bundle_file
+from services.audit.reports.handlers.history import History, HistoryPage
+from services.audit.reports.span import moment_of, place_of
+
+_SCOPE: Final = "history"
+SEARCH_PARAMETERS: Final = frozenset(
+    {"referral", "organization", "type", "from", "to", "after", "limit", *FACETS}
+)
+TIMELINE_PARAMETERS: Final = SEARCH_PARAMETERS - {"referral"}
+# What a search asks for stays on record: it must have the form of a name, and cannot be a person's.
+_FORMS: Final = {
+    "referral": re.compile(UUID_PATTERN),
+    "organization": re.compile(ORGANIZATION_PATTERN),
+    "type": re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}"),
+    "actor": re.compile(r"[a-z0-9/._-]+"),
+    "need": re.compile(r"[a-z_]+(\.[a-z_]+)?"),
+    "region": re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?"),
+    "origin": re.compile(r"[A-Z]{2}"),
+    "corridor": re.compile(r"[A-Z]{2}-[A-Z]{2}"),
+    "outcome": re.compile(r"[a-z_]+"),
+}
+
+
+_LONGEST: Final = 200
+
+
+def search(history: History, request: Request) -> Response:
+    """One page of what the query asks for."""
+    return _page(history, request, request.query_params)
+
+
+def timeline(history: History, request: Request) -> Response:
+    """One page of one referral's history."""
+    referral = request.path_params["referral_id"]
+    return _page(history, request, {**request.query_params, "referral": referral})
+
+
+def bundle(history: History, request: Request) -> Response:
+    """One referral's history with its proofs, as a file."""
+    referral = request.path_params["referral_id"]
+    if not _FORMS["referral"].fullmatch(referral):
+        raise Refused("invalid-parameter", "`referral` does not have the form of one.")
+    exported = history.export(request.principal.id, referral)
+    name = f'attachment; filename="{referral}.kopuro-bundle.json"'
+    return Response.json(bundle_file(exported), headers={"Content-Disposition": name})
+
+
+def entry(history: History, request: Request) -> Response:
+    """One leaf, byte for byte, and its hash."""
+    index = entry_number(request.path_params, "index")
+    stored = history.entry(request.principal.id, index)
+    return Response.json(
+        {
+            "index": stored.index,
+            "leaf": stored.leaf.decode(),
+            "leaf_hash": base64_text(leaf_hash(stored.leaf)),
+        }
+    )
+
+
+def _page(history: History, request: Request, query: Mapping[str, str]) -> Response:
+    for name, form in _FORMS.items():
+        if name in query and (len(query[name]) > _LONGEST or not form.fullmatch(query[name])):
+            raise Refused("invalid-parameter", f"`{name}` does not have the form of one.")
+    search = Search(
+        referral_id=query.get("referral"),
+        organization=query.get("organization"),
+        type=query.get("type"),
+        since=moment_of(query, "from"),
+        until=moment_of(query, "to"),
+        facets=tuple((name, query[name]) for name in FACETS if name in query),
+    )
+    page = history.page(request.principal.id, search, place_of(query, _SCOPE), limit_of(query))
+    return Response.json(_written(page))
+
+
+def _written(page: HistoryPage) -> dict[str, Any]:
+    following = page.following
+    return {
+        "items": [_item(stored) for stored in page.leaves],
+        "next": None if following is None else encode_cursor(_SCOPE, (following.start, following.size)),
+        "checkpoint": _tree_head(page.head),
+    }
+
+
+def _item(stored: StoredLeaf) -> dict[str, Any]:
+    # Told from the leaf, which the tree vouches for, never from the columns beside it.
+    return {"index": stored.index, **orjson.loads(stored.leaf)}
+
+
+def _tree_head(head: Head) -> dict[str, Any]:
+    origin = head.checkpoint.decode().partition("\n")[0]
+    return {"origin": origin, "size": head.size, "root": base64_text(head.frontier.root())}

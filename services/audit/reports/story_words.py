@@ -1,0 +1,45 @@
+"""The languages stories are told in: sentences from `phrases.csv`, labels from the vocabularies."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from contracts.vocabularies import label, rows
+from services.audit.reports.domain.story import Words
+
+LANGUAGES: Final = ("en", "ru", "ky")
+_FILE: Final = Path(__file__).parent / "phrases.csv"
+_VOCABULARIES: Final = {
+    "needs": ("needs",),
+    "urgency": ("urgencies",),
+    "region": ("regions",),
+    "origin_country": ("regions",),
+    "stage": ("stages",),
+    "age_band": ("age_bands",),
+    "sex": ("sexes",),
+    "languages": ("languages",),
+    "special_categories": ("special_categories",),
+    "outcome": ("outcomes",),
+    "status": ("referral_statuses",),
+    "reason": ("decline_reasons", "withdrawal_reasons"),
+}
+
+
+@cache
+def words_of(language: str) -> Words:
+    """language: one of LANGUAGES."""
+    with _FILE.open(encoding="utf-8", newline="") as file:
+        phrases = {row["code"]: row[language] for row in csv.DictReader(file)}
+
+    def labelled(kind: str, code: str) -> str:
+        for vocabulary in _VOCABULARIES.get(kind, ()):
+            row = rows(vocabulary).get(code)
+            if row is not None:
+                # Where a list has no Kyrgyz, Russian is nearer than English.
+                return label(vocabulary, code, language if row.get(language) else "ru")
+        return code
+
+    return Words(language=language, phrases=phrases, label=labelled)

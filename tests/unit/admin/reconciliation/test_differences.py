@@ -1,0 +1,97 @@
+"""One referral, told by the log and by the services."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from admin.reconciliation.differences import (
+    HeldCase,
+    LoggedFact,
+    ReferralState,
+    RoutedReferral,
+    differences,
+)
+
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+OSH, MOSCOW, KAZAN = "kg.osh-legal-aid", "ru.moscow-union", "ru.kazan-aid"
+
+
+def entry(index: int, fact: str, organization: str | None = None) -> LoggedFact:
+    return LoggedFact(index=index, fact=fact, message_id=str(index), organization=organization, time=NOON)
+
+
+STORY = (
+    entry(0, "referral.submitted", OSH),
+    entry(1, "offer.opened", KAZAN),
+    entry(2, "offer.expired", KAZAN),
+    entry(3, "offer.opened", MOSCOW),
+    entry(4, "offer.accepted", MOSCOW),
+    entry(5, "case.released", MOSCOW),
+    entry(6, "referral.completed", MOSCOW),
+    entry(7, "case.erased"),
+)
+ROUTED = RoutedReferral(status="completed", acceptor=MOSCOW, updated_at=NOON, offered=(KAZAN, MOSCOW))
+CUSTODY = HeldCase(state="erased", has_case=False, changed_at=NOON)
+WHOLE = ReferralState(referral_id="r", entries=STORY, submitted_at=NOON, routed=ROUTED, custody=CUSTODY)
+
+
+def without(fact: str) -> tuple[LoggedFact, ...]:
+    return tuple(entry for entry in STORY if entry.fact != fact)
+
+
+def test_a_story_that_all_tell_alike_has_no_differences() -> None:
+    assert list(differences(WHOLE)) == []
+    beginning = ReferralState(
+        referral_id="r",
+        entries=STORY[:2],
+        submitted_at=NOON,
+        routed=replace(ROUTED, status="offered", acceptor=None, offered=(KAZAN,)),
+        custody=HeldCase(state="held", has_case=True, changed_at=NOON),
+    )
+    assert list(differences(beginning)) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (replace(WHOLE, entries=without("referral.submitted")), {("intake", None), ("routing", None)}),
+        (replace(WHOLE, submitted_at=None), {("intake", 0)}),
+        (replace(WHOLE, entries=(*STORY, entry(9, "referral.submitted"))), {("log", 0)}),
+        (replace(WHOLE, routed=None), {("routing", 0)}),
+        (replace(WHOLE, entries=without("offer.accepted")), {("routing", None)}),
+        (replace(WHOLE, routed=replace(ROUTED, acceptor=KAZAN)), {("routing", None), ("routing", 4)}),
+        (replace(WHOLE, routed=replace(ROUTED, acceptor=None)), {("routing", 4)}),
+        (replace(WHOLE, routed=replace(ROUTED, offered=(MOSCOW,))), {("routing", 1)}),
+        (replace(WHOLE, routed=replace(ROUTED, offered=(KAZAN, MOSCOW, MOSCOW))), {("routing", 1)}),
+        (replace(WHOLE, entries=without("referral.completed")), {("routing", None)}),
+        (replace(WHOLE, routed=replace(ROUTED, status="accepted")), {("routing", 6)}),
+        (replace(WHOLE, custody=None), {("vault", 5), ("vault", 7)}),
+        (replace(WHOLE, custody=replace(CUSTODY, state="held")), {("vault", 5), ("vault", 7)}),
+        (replace(WHOLE, custody=replace(CUSTODY, has_case=True)), {("vault", 7), ("vault", None)}),
+        (
+            replace(
+                WHOLE,
+                entries=tuple(e for e in STORY if not e.fact.startswith("case.")),
+                custody=replace(CUSTODY, state="released", has_case=True),
+            ),
+            {("vault", None)},
+        ),
+    ],
+)
+def test_each_difference_is_named_with_its_place(
+    state: ReferralState, expected: set[tuple[str, int | None]]
+) -> None:
+    found = list(differences(state))
+    assert {(one.where, one.index) for one in found} == expected
+    assert all(one.what and one.referral_id == "r" for one in found)
+
+
+def test_the_last_movement_is_the_latest_of_all_records() -> None:
+    later = NOON + dt.timedelta(hours=1)
+    assert WHOLE.moved_at() == NOON
+    assert replace(WHOLE, custody=replace(CUSTODY, changed_at=later)).moved_at() == later
+    assert replace(WHOLE, routed=replace(ROUTED, updated_at=later)).moved_at() == later
+    assert ReferralState(referral_id="r").moved_at() is None

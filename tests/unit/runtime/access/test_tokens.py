@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jws
+from joserfc.jwk import OctKey, OKPKey
+
+from contracts.errors import Refused
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import LEEWAY_SECONDS, Principal, TokenVerifier, permit
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)
+PARTNER = Principal(id="kg.osh-legal-aid", roles=frozenset({"partner"}))
+KEY = OKPKey.generate_key("Ed25519", private=True)
+SIGNER = TokenSigner(KEY.as_dict(private=True), "kopuro:kg")
+
+
+class SetClock:
+    def __init__(self, time: datetime = NOON) -> None:
+        self.time = time
+
+    def now(self) -> datetime:
+        return self.time
+
+
+def verifier(clock: SetClock | None = None, *, issuer: str = "kopuro:kg") -> TokenVerifier:
+    keys = {"keys": [SIGNER.public_jwk()]}
+    return TokenVerifier(lambda: keys, issuer, clock or SetClock())
+
+
+def slug(checked: TokenVerifier, token: str) -> str:
+    with pytest.raises(Refused) as caught:
+        checked.verify(token)
+    assert caught.value.status == 401
+    return caught.value.slug
+
+
+def signed(claims: Any, key: Any = KEY, **header: Any) -> str:
+    full = {"alg": "EdDSA", "typ": "at+jwt", "kid": SIGNER.kid, **header}
+    return jws.serialize_compact(full, orjson.dumps(claims), key, algorithms=[full["alg"]])
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = NOON.timestamp()
+    good = {"iss": "kopuro:kg", "sub": "kg.a", "roles": ["partner"], "nbf": now, "exp": now + 900}
+    return {**good, **changes}
+
+
+def test_what_the_signer_issues_the_verifier_believes() -> None:
+    token = SIGNER.issue(PARTNER, now=NOON)
+    assert verifier().authenticate(f"Bearer {token}") == PARTNER
+    assert verifier().authenticate(f"bearer  {token} ") == PARTNER
+
+
+def test_a_public_key_holds_nothing_private() -> None:
+    assert set(SIGNER.public_jwk()) == {"kty", "crv", "x", "kid", "use"}
+    assert SIGNER.kid == KEY.thumbprint()
+
+
+def test_a_signer_needs_a_private_ed25519_key() -> None:
+    for jwk in (SIGNER.public_jwk(), OKPKey.generate_key("X25519", private=True).as_dict(private=True)):
+        with pytest.raises(ValueError, match="private Ed25519"):
+            TokenSigner(jwk, "kopuro:kg")
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi"])
+def test_no_token_is_missing(header: str | None) -> None:
+    with pytest.raises(Refused) as caught:
+        verifier().authenticate(header)
+    assert caught.value.slug == "missing-token"
+
+
+def test_it_expires_after_the_leeway_even_when_remembered() -> None:
+    clock = SetClock()
+    checked = verifier(clock)
+    token = SIGNER.issue(PARTNER, now=NOON, lifetime=60)
+    clock.time = NOON + timedelta(seconds=59 + LEEWAY_SECONDS)
+    assert checked.verify(token) == PARTNER
+    clock.time = NOON + timedelta(seconds=60 + LEEWAY_SECONDS)
+    assert slug(checked, token) == "expired-token"
+
+
+def test_a_token_of_the_future_is_not_valid_yet() -> None:
+    assert slug(verifier(), SIGNER.issue(PARTNER, now=NOON + timedelta(minutes=5))) == "invalid-token"
+
+
+def test_a_token_of_another_hub_or_key_is_invalid() -> None:
+    token = SIGNER.issue(PARTNER, now=NOON)
+    assert slug(verifier(issuer="kopuro:ru"), token) == "invalid-token"
+    stranger = OKPKey.generate_key("Ed25519", private=True)
+    assert slug(verifier(), signed(claims(), stranger)) == "invalid-token"
+    other = TokenSigner(stranger.as_dict(private=True), "kopuro:kg")
+    assert slug(verifier(), other.issue(PARTNER, now=NOON)) == "invalid-token"
+
+
+def test_the_token_does_not_choose_its_algorithm() -> None:
+    # The classic confusion: an HMAC keyed with the public key's bytes.
+    shared = OctKey.import_key(SIGNER.public_jwk()["x"])
+    assert slug(verifier(), signed(claims(), shared, alg="HS256")) == "invalid-token"
+    header = urlsafe_b64encode(orjson.dumps({"alg": "none", "typ": "at+jwt", "kid": SIGNER.kid}))
+    body = urlsafe_b64encode(orjson.dumps(claims()))
+    unsigned = f"{header.rstrip(b'=').decode()}.{body.rstrip(b'=').decode()}."
+    assert slug(verifier(), unsigned) == "invalid-token"
+
+
+def test_another_kind_of_jwt_of_the_same_key_is_invalid() -> None:
+    assert slug(verifier(), signed(claims(), typ="JWT")) == "invalid-token"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [],
+        "x",
+        None,
+        claims(sub=None),
+        claims(roles="partner"),
+        claims(roles=[1]),
+        claims(exp=None),
+        claims(exp="tomorrow"),
+        claims(nbf=[]),
+        {k: v for k, v in claims().items() if k != "exp"},
+    ],
+)
+def test_claims_that_are_not_ours_are_invalid(bad: Any) -> None:
+    assert slug(verifier(), signed(bad)) == "invalid-token"
+
+
+@given(st.text(max_size=80) | st.from_regex(r"[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}"))
+def test_any_text_is_refused_in_good_order(token: str) -> None:
+    assert slug(verifier(), token) == "invalid-token"
+
+
+@pytest.mark.parametrize("header", [[], None, 1, {"alg": []}, {"alg": "EdDSA", "kid": {}, "typ": "at+jwt"}])
+def test_any_header_is_refused_in_good_order(header: Any) -> None:
+    first = urlsafe_b64encode(orjson.dumps(header)).rstrip(b"=").decode()
+    assert slug(verifier(), f"{first}.e30.AAAA") == "invalid-token"
+
+
+def test_a_very_long_token_is_not_even_read() -> None:
+    assert slug(verifier(), "x" * 5000) == "invalid-token"
+
+
+def test_a_key_taken_out_is_not_believed_any_more() -> None:
+    keys = {"keys": [SIGNER.public_jwk()]}
+    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock())
+    token = SIGNER.issue(PARTNER, now=NOON)
+    assert checked.verify(token) == PARTNER
+    keys = {"keys": []}
+    assert slug(checked, token) == "invalid-token"
+    keys = {"keys": [SIGNER.public_jwk()]}
+    assert checked.verify(token) == PARTNER
+
+
+def test_a_role_is_needed() -> None:
+    permit(PARTNER, frozenset({"operator", "partner"}))
+    with pytest.raises(Refused) as caught:
+        permit(PARTNER, frozenset({"operator", "coordinator"}))
+    assert (caught.value.slug, caught.value.status) == ("forbidden", 403)
+    assert caught.value.detail == "This is for the coordinator or operator role."

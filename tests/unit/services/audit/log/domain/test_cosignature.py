@@ -1,0 +1,74 @@
+"""Cosignatures: bytes as the specification has them, and nothing that only looks like one."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from services.audit.log.domain.cosignature import CosignatureVerifier, cosigned_at, signed_message
+from services.audit.log.domain.note import Ed25519Verifier, MalformedKey, Signature
+
+TEXT = b"kopuro/kg\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
+TIME = 1_679_315_147
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+VERIFIER = CosignatureVerifier(name="witness.example/w1", public_key=KEY.public_key().public_bytes_raw())
+
+
+def signed(text: bytes = TEXT, time: int = TIME, key: Ed25519PrivateKey = KEY) -> bytes:
+    return time.to_bytes(8, "big") + key.sign(signed_message(time, text))
+
+
+def test_the_signed_message_is_header_time_and_text() -> None:
+    assert signed_message(TIME, TEXT) == b"cosignature/v1\ntime 1679315147\n" + TEXT
+
+
+def test_a_cosignature_holds_for_its_text_its_time_and_its_key_alone() -> None:
+    good = signed()
+    assert VERIFIER.verify(TEXT, good)
+    assert not VERIFIER.verify(TEXT.replace(b"\n3\n", b"\n4\n"), good)
+    assert not VERIFIER.verify(TEXT, (TIME + 1).to_bytes(8, "big") + good[8:])
+    assert not VERIFIER.verify(TEXT, signed(key=Ed25519PrivateKey.generate()))
+    # A plain note signature by the same key says something else.
+    assert not VERIFIER.verify(TEXT, KEY.sign(TEXT))
+    for wrong in (b"", good[:8], good[:-1], good + b"x"):
+        assert not VERIFIER.verify(TEXT, wrong)
+
+
+def test_a_time_beyond_63_bits_is_no_time() -> None:
+    assert not VERIFIER.verify(TEXT, signed(time=2**63))
+
+
+def test_when_it_was_made() -> None:
+    line = Signature(name=VERIFIER.name, key_id=VERIFIER.key_id, signature=signed())
+    assert cosigned_at(line) == dt.datetime(2023, 3, 20, 12, 25, 47, tzinfo=dt.UTC)
+    never = Signature(name=VERIFIER.name, key_id=VERIFIER.key_id, signature=signed(time=2**62))
+    with pytest.raises(ValueError, match="calendar"):
+        cosigned_at(never)
+
+
+def test_a_key_is_written_and_read_and_has_another_id_than_a_log_s() -> None:
+    assert CosignatureVerifier.parse(VERIFIER.format()) == VERIFIER
+    as_log = Ed25519Verifier(name=VERIFIER.name, public_key=VERIFIER.public_key)
+    assert VERIFIER.key_id != as_log.key_id
+    with pytest.raises(MalformedKey, match="cosigner"):
+        CosignatureVerifier.parse(as_log.format())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "w1",
+        "w1+00000000",
+        "w1+00000000+!",
+        VERIFIER.format().replace("w1", "w2"),
+        VERIFIER.format() + "A",
+        f"w1+00000000+{base64.b64encode(bytes([4]) + bytes(31)).decode()}",
+    ],
+)
+def test_what_is_no_key_is_refused(text: str) -> None:
+    with pytest.raises(MalformedKey):
+        CosignatureVerifier.parse(text)

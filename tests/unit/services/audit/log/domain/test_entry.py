@@ -1,0 +1,245 @@
+"""Leaves: their bytes are for ever, they hold no content, and erasing content leaves them standing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import Defect
+from kopuro_client.tlog import verify_inclusion
+from services.audit.log.domain.entry import (
+    MAX_LEAF_BYTES,
+    Entry,
+    EntryError,
+    commitment,
+    entry_of,
+    leaf_bytes,
+    organizations_of,
+)
+from services.audit.log.domain.merkle import Frontier, leaf_hash
+
+SALT = bytes(range(32))
+REFERRAL = "01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55"
+DECLINED = {
+    "referral_id": REFERRAL,
+    "organization": "ru.moscow-union",
+    "reason": "no_capacity",
+    "note": "Мы закрыты",
+}
+
+
+def declined(*, salt: bytes = SALT, **changes: Any) -> Entry:
+    fields: dict[str, Any] = {
+        "message_id": "01938a6e-6000-7abc-8def-0123456789ab",
+        "type": "kopuro.offer.declined.v1",
+        "time": dt.datetime(2026, 3, 1, 9, 30, tzinfo=dt.UTC),
+        "source": "/kg/routing",
+        "partition_key": REFERRAL,
+        "data": DECLINED,
+    } | changes
+    return entry_of(**fields, committed=commitment(fields["data"], salt))
+
+
+def test_golden_bytes() -> None:
+    """A change here is a change of the log's format: every verifier would have to learn it."""
+    assert leaf_bytes(declined()) == (
+        b'{"actor":"/kg/routing",'
+        b'"commitment":"sha256:ca6be3448ea3205b88d6408d9c8fa21533dbb89f8195f21e6202e90920079b30",'
+        b'"hub":"kg",'
+        b'"message_id":"01938a6e-6000-7abc-8def-0123456789ab",'
+        b'"organization":"ru.moscow-union",'
+        b'"referral_id":"01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55",'
+        b'"time":"2026-03-01T09:30:00.000000Z",'
+        b'"type":"kopuro.offer.declined.v1"}'
+    )
+
+
+def test_golden_bytes_of_an_event_about_no_referral() -> None:
+    entry = declined(
+        type="kopuro.token_key.changed.v1",
+        source="/uz/directory",
+        partition_key="kid-1",
+        data={"revision": 1, "key": {"kty": "OKP"}},
+        time=dt.datetime(2026, 3, 1, 14, 30, 0, 120, tzinfo=dt.timezone(dt.timedelta(hours=5))),
+    )
+    assert leaf_bytes(entry) == (
+        b'{"actor":"/uz/directory",'
+        b'"commitment":"sha256:cf21056b861075200319b9dc485e4eb7235561a5bdd2427e6e379c956e024b01",'
+        b'"hub":"uz",'
+        b'"message_id":"01938a6e-6000-7abc-8def-0123456789ab",'
+        b'"organization":null,'
+        b'"referral_id":null,'
+        b'"time":"2026-03-01T09:30:00.000120Z",'
+        b'"type":"kopuro.token_key.changed.v1"}'
+    )
+
+
+def test_the_commitment_is_the_salted_hash_of_the_canonical_data() -> None:
+    written = '{"a":[1,2.5,null,true],"b":{"x":"ә","y":0.1},"z":1e+21}'.encode()
+    data = {"z": 1e21, "b": {"y": 0.10, "x": "ә"}, "a": [1.0, 2.50, None, True]}
+    assert commitment(data, SALT) == "sha256:" + hashlib.sha256(SALT + written).hexdigest()
+
+
+def test_the_order_of_keys_does_not_matter_and_everything_else_does() -> None:
+    committed = commitment(DECLINED, SALT)
+    assert commitment(dict(reversed(DECLINED.items())), SALT) == committed
+    for key in DECLINED:
+        assert commitment(DECLINED | {key: "changed"}, SALT) != committed
+        assert commitment({k: v for k, v in DECLINED.items() if k != key}, SALT) != committed
+
+
+def test_the_leaf_holds_no_content() -> None:
+    leaf = leaf_bytes(declined())
+    assert b"no_capacity" not in leaf
+    assert json.loads(leaf).keys() == {
+        "actor", "commitment", "hub", "message_id", "organization", "referral_id", "time", "type",
+    }  # fmt: skip
+
+
+def test_without_the_salt_a_right_guess_of_the_content_shows_nothing() -> None:
+    """Decline reasons are few: an unsalted hash, or one salt for all, would be found by trying."""
+    kept = declined().commitment
+    guesses = [DECLINED, DECLINED | {"reason": "language"}]
+    unsalted = hashlib.sha256(json.dumps(DECLINED, sort_keys=True).encode()).hexdigest()
+    assert not kept.endswith(unsalted)
+    for at in range(32):
+        near = bytearray(SALT)
+        near[at] ^= 1
+        assert all(commitment(guess, bytes(near)) != kept for guess in guesses)
+    assert [commitment(guess, SALT) == kept for guess in guesses] == [True, False]
+
+
+def test_erasing_data_and_salt_leaves_the_proof_valid() -> None:
+    first, second = leaf_bytes(declined()), leaf_bytes(declined(salt=bytes(32)))
+    tree = Frontier().extend([leaf_hash(first), leaf_hash(second)])
+    # Only the leaf is used from here on: what it commits to may be gone.
+    verify_inclusion(leaf_hash(first), 0, 2, (leaf_hash(second),), tree.root())
+    assert first != second
+
+
+@pytest.mark.parametrize("length", [0, 16, 31, 33])
+def test_a_salt_has_32_bytes(length: int) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        commitment(DECLINED, bytes(length))
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 2**53, -(2**53), "\ud800", {"\ud800": 1}, {1: 2}, {1, 2}, b"x"]
+)
+def test_data_without_canonical_json_is_a_defect_that_does_not_repeat_it(value: object) -> None:
+    with pytest.raises(EntryError) as caught:
+        commitment({"note": "Азамат", "value": value}, SALT)
+    assert isinstance(caught.value, Defect)
+    assert "Азамат" not in str(caught.value)
+    assert caught.value.__suppress_context__  # the library quotes the value in its own message
+    assert caught.value.__cause__ is None
+
+
+def test_data_nested_without_end_is_a_defect() -> None:
+    data: dict[str, Any] = {}
+    for _ in range(100_000):
+        data = {"deeper": data}
+    with pytest.raises(EntryError):
+        commitment(data, SALT)
+
+
+def test_a_naive_time_is_refused() -> None:
+    with pytest.raises(EntryError, match="time zone"):
+        declined(time=dt.datetime(2026, 3, 1, 9, 30))  # noqa: DTZ001  # what is being refused
+
+
+@pytest.mark.parametrize(
+    ("source", "hub"), [("/kg/intake", "kg"), ("/uz/directory", "uz"), ("/kz/witness/one", "kz")]
+)
+def test_the_hub_is_the_sources(source: str, hub: str) -> None:
+    assert declined(source=source).hub == hub
+    assert declined(source=source).actor == source
+
+
+@pytest.mark.parametrize("source", ["", "/", "kg", "kg/intake", "/kg", "/kg/", "/KG/intake", "/kgz/x"])
+def test_a_source_that_names_no_hub_is_refused(source: str) -> None:
+    with pytest.raises(EntryError, match="hub"):
+        declined(source=source)
+
+
+@pytest.mark.parametrize(
+    "key", ["ru.moscow-union", "network-memorandum", "", REFERRAL.upper(), REFERRAL + "\n", "routing.0"]
+)
+def test_only_a_uuid_is_taken_for_a_referral(key: str) -> None:
+    assert declined().referral_id == REFERRAL
+    assert declined(partition_key=key).referral_id is None
+
+
+@pytest.mark.parametrize(
+    ("data", "organization"),
+    [
+        ({"organization": "ru.moscow-union"}, "ru.moscow-union"),
+        ({"organization": {"id": "kg.osh-legal-aid", "name": "Osh"}}, "kg.osh-legal-aid"),
+        ({"organization": {"name": "Osh"}}, None),
+        ({"organization": None}, None),
+        ({"organization": ["ru.moscow-union"]}, None),
+        ({}, None),
+    ],
+)
+def test_the_organization_is_the_datas_where_it_names_one(
+    data: dict[str, Any], organization: str | None
+) -> None:
+    assert declined(data=data).organization == organization
+
+
+def test_a_leaf_fits_into_an_entry_bundle() -> None:
+    """Its length is written there in 16 bits."""
+    room = MAX_LEAF_BYTES - len(leaf_bytes(declined(message_id="")))
+    assert len(leaf_bytes(declined(message_id="m" * room))) == MAX_LEAF_BYTES
+    with pytest.raises(EntryError, match="longer"):
+        leaf_bytes(declined(message_id="m" * (room + 1)))
+
+
+@pytest.mark.parametrize(
+    ("data", "organization", "parties"),
+    [
+        ({"sender": "kg.osh"}, "kg.osh", ("kg.osh",)),
+        ({"sender": "kg.osh", "facts": {"to": "ru.moscow"}}, "kg.osh", ("kg.osh", "ru.moscow")),
+        ({"sender": "kg.osh", "facts": {"to": None}, "to": "kz.almaty"}, "kg.osh", ("kg.osh", "kz.almaty")),
+        ({"sender": "kg.osh", "organization": "ru.moscow"}, "ru.moscow", ("ru.moscow", "kg.osh")),
+        ({"sender": "kg.osh", "organization": None}, "kg.osh", ("kg.osh",)),
+        ({"sender": "kg.osh", "organization": "kg.osh"}, "kg.osh", ("kg.osh",)),
+        ({"organization": {"id": "kg.osh", "name": "Osh"}}, "kg.osh", ("kg.osh",)),
+        ({"facts": ["ru.moscow"], "to": 7}, None, ()),
+        ({}, None, ()),
+    ],
+)
+def test_the_leaf_names_one_organization_and_every_party_is_known(
+    data: dict[str, Any], organization: str | None, parties: tuple[str, ...]
+) -> None:
+    assert declined(data=data).organization == organization
+    assert organizations_of(data) == parties
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**54), 2**54)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), JSON, max_size=5))
+def test_the_canonical_bytes_are_rfc_8785s_whichever_way_they_are_written(data: dict[str, Any]) -> None:
+    try:
+        expected = rfc8785.dumps(data)
+    except rfc8785.CanonicalizationError:
+        with pytest.raises(EntryError):
+            commitment(data, SALT)
+    else:
+        assert commitment(data, SALT) == "sha256:" + hashlib.sha256(SALT + expected).hexdigest()

@@ -1,0 +1,27 @@
+"""A head is signed for its own size and root, under the log's own name."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.audit.log.domain.chronology import Chronology
+from services.audit.log.domain.merkle import Frontier
+from services.audit.log.domain.note import Ed25519Verifier, NoteError, open_note
+from tests.unit.services.audit.logs import NOON, new_key
+
+
+def test_the_checkpoint_opens_with_the_published_key() -> None:
+    key = new_key("uz")
+    frontier = Frontier().extend([bytes([n]) * 32 for n in range(5)])
+    head = key.sign(frontier, Chronology(), NOON)
+    assert key.origin == "kopuro/uz"
+    assert open_note(head.checkpoint, [Ed25519Verifier.parse(key.verifier_key)]).text.startswith(
+        "kopuro/uz\n5\n"
+    )
+    assert key.read(head.checkpoint).root == frontier.root()
+    assert head.size == 5
+
+
+def test_a_checkpoint_of_another_key_is_not_read() -> None:
+    with pytest.raises(NoteError):
+        new_key().read(new_key().sign(Frontier(), Chronology(), NOON).checkpoint)

@@ -1,0 +1,386 @@
+"""Cosignatures from witnesses over real HTTP: collected, kept, published, and missed when they stay away."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from services.audit.log.adapters.http_witnesses import HttpWitnesses
+from services.audit.log.adapters.sql_publication import SqlPublicationRecord
+from services.audit.log.domain.merkle import EMPTY_ROOT
+from services.audit.log.domain.note import open_note
+from services.audit.log.domain.witness_policy import Witness, WitnessPolicy
+from services.audit.log.handlers import cosigner
+from services.audit.log.handlers.cosigner import ROUND_SECONDS, Cosigner
+from services.audit.log.handlers.published_log import CHECKPOINT, COSIGNED
+from services.audit.tables import WITNESSES
+from tests.dripping import DrippingServer
+from tests.unit.services.audit.fake_witness import FakeWitness
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, events
+
+HOUR = dt.timedelta(hours=1)
+
+
+class Hands:
+    """A clock that a test sets. set_by: how far the time of day was set, which no waiting must notice."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+        self.set_by = dt.timedelta()
+
+    def now(self) -> dt.datetime:
+        return self.time + self.set_by
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+
+class Shown:
+    """The figures as they were last shown: size, age, stale."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[int, dt.timedelta | None, bool]] = {}
+
+    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool) -> None:
+        self.last[witness] = (size, age, stale)
+
+
+class Witnessed:
+    """A log, three witnesses, and the hub's side of them."""
+
+    def __init__(self, audit: LogOnDatabase, witnesses: list[FakeWitness], threshold: int) -> None:
+        self.audit = audit
+        self.clock = Hands()
+        self.figures = Shown()
+        self.policy = WitnessPolicy(
+            witnesses=tuple(
+                Witness(name=made.name, verifier=made.verifier, url=made.url) for made in witnesses
+            ),
+            threshold=threshold,
+        )
+        self.cosigner = self.restarted()
+
+    def restarted(self) -> Cosigner:
+        return Cosigner(
+            policy=self.policy,
+            witnesses=HttpWitnesses(),
+            database=self.audit.database,
+            record=SqlPublicationRecord(),
+            published=self.audit.published,
+            publishes=lambda: True,
+            figures=self.figures,
+            clock=self.clock,
+            monotonic=self.clock.monotonic,
+        )
+
+    def signers(self, path: str) -> set[str]:
+        """Whose valid cosignatures a published note has."""
+        note = self.audit.publication.read(path)
+        assert note is not None
+        known = [witness.verifier for witness in self.policy.witnesses]
+        opened = open_note(note, [self.audit.key.signer.verifier, *known])
+        return {line.name for line in opened.verified} - {self.audit.key.origin}
+
+    def size(self, path: str) -> int:
+        note = self.audit.publication.read(path)
+        return 0 if note is None else self.audit.key.read(note).size
+
+
+@pytest.fixture
+def database_url(sqlite_database: str) -> str:
+    return sqlite_database
+
+
+@pytest.fixture
+def witnesses(audit: LogOnDatabase) -> Iterator[list[FakeWitness]]:
+    with ExitStack() as running:
+        yield [
+            running.enter_context(
+                FakeWitness(name=name, log=audit.key.signer.verifier, now=int(NOON.timestamp()))
+            )
+            for name in ("w1", "w2", "w3")
+        ]
+
+
+@pytest.fixture
+def hub(audit: LogOnDatabase, witnesses: list[FakeWitness]) -> Witnessed:
+    return Witnessed(audit, witnesses, threshold=2)
+
+
+def test_as_the_log_grows_every_checkpoint_is_cosigned_by_all(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    total = 0
+    for count in (1, 4, 300, 7):
+        total += count
+        hub.audit.publish(events(count))
+        hub.cosigner.turn()
+        assert hub.signers(CHECKPOINT) == {"w1", "w2", "w3"}
+        assert hub.signers(COSIGNED) == {"w1", "w2", "w3"}
+        assert (hub.size(COSIGNED), witnesses[0].size) == (total, total)
+    assert witnesses[0].asked == [200] * 4
+    assert hub.figures.last["w1"] == (total, dt.timedelta(), False)
+
+
+def test_an_empty_log_and_a_process_that_does_not_publish_ask_nobody(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    hub.audit.publisher.turn()
+    hub.cosigner.turn()
+    assert witnesses[0].asked == []
+
+
+def test_a_witness_that_stands_elsewhere_gets_the_proof_from_there(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    hub.audit.publish(events(10))
+    hub.cosigner.turn()
+    # It was set up anew, with the same key.
+    witnesses[0].size, witnesses[0].root = 0, EMPTY_ROOT
+    hub.audit.publish(events(5))
+    hub.cosigner.turn()
+    assert witnesses[0].asked == [200, 409, 200]
+    assert hub.signers(CHECKPOINT) == {"w1", "w2", "w3"}
+
+
+def test_a_process_that_forgot_everything_learns_where_the_witness_stands(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    hub.audit.publish(events(10))
+    hub.cosigner.turn()
+    with hub.audit.database.write() as transaction:
+        transaction.execute(WITNESSES.delete())
+    hub.audit.publish(events(1))
+    hub.restarted().turn()
+    assert witnesses[1].asked == [200, 409, 200]
+
+
+def test_what_witnesses_said_is_remembered_over_a_restart(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    hub.audit.publish(events(10))
+    hub.cosigner.turn()
+    again = hub.restarted()
+    again.turn()
+    assert witnesses[0].asked == [200]
+    hub.audit.publish(events(10))
+    again.turn()
+    assert witnesses[0].asked == [200, 200]
+
+
+def test_k_of_n_is_enough_and_fewer_are_not(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+    for silent in witnesses[1:]:
+        silent.reply = lambda body: (503, b"")
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.signers(CHECKPOINT) == {"w1"}
+    assert hub.audit.published.cosigned is None
+    witnesses[1].reply = None
+    hub.clock.time += dt.timedelta(seconds=2)
+    hub.cosigner.turn()
+    assert hub.signers(COSIGNED) == {"w1", "w2"}
+    # The log goes on; the newest that counts stays where it was until enough have signed again.
+    witnesses[1].reply = witnesses[2].reply
+    hub.audit.publish(events(3))
+    hub.clock.time += dt.timedelta(minutes=2)
+    hub.cosigner.turn()
+    assert (hub.size(CHECKPOINT), hub.signers(CHECKPOINT)) == (6, {"w1"})
+    assert (hub.size(COSIGNED), hub.signers(COSIGNED)) == (3, {"w1", "w2"})
+
+
+def test_a_checkpoint_that_was_overtaken_is_still_published_as_the_cosigned_one(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    hub.audit.publish(events(3))
+    honest = witnesses[0]
+
+    def meanwhile(body: bytes) -> tuple[int, bytes]:
+        honest.reply = None
+        hub.audit.publish(events(2))
+        return honest._decide("/prefix/add-checkpoint", body)
+
+    honest.reply = meanwhile
+    hub.cosigner.turn()
+    assert (hub.size(CHECKPOINT), hub.signers(CHECKPOINT)) == (5, set())
+    assert (hub.size(COSIGNED), hub.signers(COSIGNED)) == (3, {"w1", "w2", "w3"})
+
+
+def test_only_a_valid_cosignature_of_the_configured_key_is_published(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    first, second, third = witnesses
+    text = b"kopuro/kg\n9\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
+    first.reply = lambda body: (200, first.line(text))  # over another checkpoint
+    second.reply = lambda body: (200, third.line(body.partition(b"\n\n")[2].rpartition(b"\n\n")[0] + b"\n"))
+    third.reply = lambda body: (200, b"no note \xff")
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.signers(CHECKPOINT) == set()
+    assert hub.audit.published.cosigned is None
+
+
+@pytest.mark.parametrize(
+    "reply", [(409, b"0\n"), (409, b"99\n"), (409, b"x\n"), (409, b""), (422, b""), (302, b""), (200, b"")]
+)
+def test_a_witness_that_cannot_be_satisfied_is_left_alone_for_a_while(
+    hub: Witnessed, witnesses: list[FakeWitness], reply: tuple[int, bytes]
+) -> None:
+    witnesses[0].reply = lambda body: reply
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    asked = len(witnesses[0].asked)
+    assert asked <= 2
+    hub.cosigner.turn()
+    assert len(witnesses[0].asked) == asked
+    assert hub.signers(CHECKPOINT) == {"w2", "w3"}
+    hub.clock.time += dt.timedelta(seconds=2)
+    hub.cosigner.turn()
+    assert len(witnesses[0].asked) > asked
+
+
+def test_a_witness_that_is_not_there_delays_nobody(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+    witnesses[2].__exit__()
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.signers(COSIGNED) == {"w1", "w2"}
+    witnesses[2].__enter__()  # on another port: for the fixture to close
+
+
+def test_a_log_at_rest_is_cosigned_anew(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    before = hub.audit.publication.read(CHECKPOINT)
+    hub.clock.time += dt.timedelta(minutes=11)
+    for witness in witnesses:
+        witness.now += 11 * 60
+    hub.cosigner.turn()
+    assert hub.audit.publication.read(CHECKPOINT) != before
+    assert hub.signers(CHECKPOINT) == {"w1", "w2", "w3"}
+    assert hub.figures.last["w2"] == (3, dt.timedelta(), False)
+
+
+def test_a_witness_that_is_silent_for_an_hour_raises_an_alarm(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    witnesses[1].reply = lambda body: (500, b"")
+    assert hub.cosigner.alarm() is None
+    hub.clock.time += HOUR + dt.timedelta(seconds=1)
+    for witness in witnesses:
+        witness.now += 3601
+    hub.cosigner.turn()
+    assert hub.cosigner.stale() == ["w2"]
+    assert hub.cosigner.alarm() == "no cosignature for more than an hour from w2"
+    assert hub.figures.last["w2"][2]
+    assert not hub.figures.last["w1"][2]
+    # One that has never said anything is missed too.
+    hub.clock.time += HOUR
+    witnesses[1].reply = None
+    for witness in witnesses:
+        witness.now += 3600
+    hub.cosigner.turn()
+    assert hub.cosigner.alarm() is None
+
+
+def test_a_witness_that_never_answered_is_missed_after_an_hour(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    witnesses[0].reply = lambda body: (404, b"")
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.figures.last["w1"] == (0, None, False)
+    hub.clock.time += HOUR + dt.timedelta(seconds=1)
+    assert "w1" in hub.cosigner.stale()
+
+
+def test_dripping_witness_stops_no_other(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+    with DrippingServer(b"HTTP/1.1 200 OK\r\nX-Drip: ") as dripping:
+        _replace(hub, "w3", url=f"http://127.0.0.1:{dripping.port}")
+        started = time.monotonic()
+        for _ in range(3):
+            hub.audit.publish(events(3))
+            hub.cosigner.turn()
+            assert hub.signers(COSIGNED) == {"w1", "w2"}
+            assert hub.size(COSIGNED) == hub.size(CHECKPOINT)
+        assert time.monotonic() - started < 3 * ROUND_SECONDS
+        alarm = hub.cosigner.alarm()
+        assert alarm is not None
+        assert alarm.startswith("no cosignature from w3 when it was last asked: ")
+
+
+def test_late_cosignature_is_collected_by_the_next_round(
+    hub: Witnessed, witnesses: list[FakeWitness], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cosigner, "ROUND_SECONDS", 0.1)
+    late = witnesses[2]
+    may_answer = threading.Event()
+
+    def slowly(body: bytes) -> tuple[int, bytes]:
+        assert may_answer.wait(2)
+        late.reply = None
+        return late._decide("/prefix/add-checkpoint", body)
+
+    late.reply = slowly
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert "w3" not in hub.signers(CHECKPOINT)
+    assert hub.cosigner.alarm() == "no cosignature from w3 when it was last asked: it has not answered yet"
+    may_answer.set()
+    deadline = time.monotonic() + 5
+    while "w3" not in hub.signers(CHECKPOINT):
+        assert time.monotonic() < deadline
+        hub.cosigner.turn()
+    assert late.asked == [200]
+    assert hub.cosigner.alarm() is None
+
+
+@pytest.mark.parametrize(("seconds", "where"), [(3600, "ahead of"), (-11, "behind")])
+def test_witness_whose_clock_differs_is_reported(
+    hub: Witnessed, witnesses: list[FakeWitness], seconds: int, where: str
+) -> None:
+    witnesses[1].now += seconds
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.cosigner.alarm() == f"the clock of w2 is {abs(seconds)} s {where} ours"
+    witnesses[1].now -= seconds
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert hub.cosigner.alarm() is None
+
+
+def test_witness_whose_clock_is_ahead_is_asked_anew_in_time(
+    hub: Witnessed, witnesses: list[FakeWitness]
+) -> None:
+    witnesses[1].now += 3600
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    hub.clock.time += dt.timedelta(minutes=11)
+    hub.cosigner.turn()
+    assert witnesses[1].asked == [200, 200]
+    hub.clock.time += HOUR + dt.timedelta(seconds=1)
+    assert hub.cosigner.stale() == ["w1", "w2", "w3"]
+
+
+def test_clock_set_back_prolongs_no_pause(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+    witnesses[1].reply = lambda body: (500, b"")
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    hub.clock.set_by = -HOUR
+    hub.clock.time += dt.timedelta(seconds=2)
+    hub.cosigner.turn()
+    assert witnesses[1].asked == [500, 500]
+
+
+def _replace(hub: Witnessed, name: str, *, url: str) -> None:
+    hub.policy = replace(
+        hub.policy,
+        witnesses=tuple(replace(w, url=url) if w.name == name else w for w in hub.policy.witnesses),
+    )
+    hub.cosigner = hub.restarted()

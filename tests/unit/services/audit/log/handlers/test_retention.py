@@ -1,0 +1,260 @@
+"""What was erased is nowhere any more, what must stay is told as before, and every proof still holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, MetaData, select
+from sqlalchemy import event as listening
+
+from contracts.envelope import Envelope
+from kopuro_client.tlog import verify_inclusion
+from runtime.identifiers import new_id
+from runtime.storage.database import Database, DatabaseUnavailable
+from services.audit.log.adapters.sql_retention import SqlClosures
+from services.audit.log.domain.merkle import leaf_hash
+from services.audit.log.domain.retention import Closing
+from services.audit.log.domain.search import Search
+from services.audit.log.handlers import retention
+from services.audit.log.handlers.retention import Retention
+from services.audit.tables import CLOSURES, FACETS, MESSAGING, OPENINGS
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+from tests.unit.services.audit.overlaps import while_another_has_written
+
+DAY = dt.timedelta(days=1)
+SECRET = "Nobody may read these words again"
+FIRST, SECOND = new_id(), new_id()
+
+
+class FixedClock:
+    def __init__(self, now: dt.datetime) -> None:
+        self._now = now
+
+    def now(self) -> dt.datetime:
+        return self._now
+
+
+def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | None = None) -> int:
+    return Retention(
+        database=audit.database,
+        closures=SqlClosures(),
+        record=audit.record,
+        kept=kept,
+        clock=FixedClock(now),
+    ).turn()
+
+
+def said(fact: str, referral: str = FIRST, **data: Any) -> Envelope:
+    return event(f"kopuro.{fact}.v1", partition_key=referral, data=data, time=NOON, source="/kg/routing")
+
+
+def story(referral: str) -> list[Envelope]:
+    facts = {"needs": ["shelter"], "region": "RU-MOW", "origin_country": "KG", "sex": "female"}
+    return [
+        said("referral.submitted", referral, sender="kg.osh-legal-aid", facts=facts),
+        said("offer.declined", referral, organization="ru.moscow-union", reason="other", note=SECRET),
+        event(
+            "kopuro.history.read.v1",
+            partition_key=referral,
+            data={"reader": "ann", "filter": {}, "entries": 2},
+            time=NOON,
+            source="/kg/audit",
+        ),
+    ]
+
+
+def opened(audit: LogOnDatabase) -> list[int]:
+    with audit.database.read() as transaction:
+        rows = transaction.execute(select(OPENINGS.c.leaf_index).order_by(OPENINGS.c.leaf_index))
+        return list(rows.scalars())
+
+
+def everything_stored(database: Database) -> bytes:
+    """Every value of every table; on SQLite, every byte of its files."""
+    metadata = MetaData()
+    metadata.reflect(database.engine)
+    with database.read() as transaction:
+        rows = [
+            tuple(row) for table in metadata.tables.values() for row in transaction.execute(table.select())
+        ]
+    found = repr(rows).encode()
+    name = database.engine.url.database
+    if database.engine.dialect.name == "sqlite" and name is not None:
+        for file in Path(name).parent.glob(Path(name).name + "*"):
+            found += file.read_bytes()
+    return found
+
+
+REVOKED = said("referral.withdrawn", sender="kg.osh-legal-aid", reason="consent_revoked")
+
+
+def test_withdrawn_consent_erases_the_content_everywhere_and_proofs_still_hold(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), *story(SECOND)])
+    assert SECRET.encode() in everything_stored(audit.database)
+    salts = []
+    with audit.database.read() as transaction:
+        salts = list(transaction.execute(select(OPENINGS.c.salt).where(OPENINGS.c.leaf_index < 2)).scalars())
+    before = [leaf.leaf for leaf in audit.history.page("ann", Search(), None, 50).leaves]
+    audit.publish([said("offer.declined", SECOND, note="kept"), REVOKED])
+    assert turn(audit) == 3
+
+    assert opened(audit) == [2, 3, 4, 5, 6], "who looked stays known, and the other referral"
+    with audit.database.write() as transaction:
+        transaction.execute(OPENINGS.delete().where(OPENINGS.c.leaf_index == 4))
+    assert audit.database.checkpoint_wal()
+    stored = everything_stored(audit.database)
+    assert SECRET.encode() not in stored
+    assert not [salt for salt in salts if salt in stored]
+
+    leaves = [leaf.leaf for leaf in audit.history.page("ann", Search(), None, 50).leaves]
+    assert leaves[:6] == before
+    audit.check()
+    size = audit.published.size
+    root = audit.proofs.published().checkpoint.root
+    for index, leaf in enumerate(leaves[:size]):
+        proof = audit.proofs.inclusion(index, size)
+        verify_inclusion(leaf_hash(leaf), index, size, proof.hashes, root)
+
+
+def test_an_erased_referral_is_found_by_its_leaves_and_no_longer_by_what_it_stated(
+    audit: LogOnDatabase,
+) -> None:
+    audit.publish([*story(FIRST), REVOKED])
+    turn(audit)
+    assert audit.history.page("ann", Search(facets=(("need", "shelter"),)), None, 9).leaves == ()
+    assert len(audit.history.page("ann", Search(referral_id=FIRST), None, 9).leaves) == 4
+    assert len(audit.history.page("ann", Search(facets=(("actor", "/kg/routing"),)), None, 9).leaves) == 3
+    with audit.database.read() as transaction:
+        assert {row.facet for row in transaction.execute(FACETS.select())} == {"actor"}
+
+
+def test_other_ends_wait_for_the_time_of_the_policy(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), said("referral.completed", outcome="resolved")])
+    assert turn(audit, now=NOON + 1000 * DAY) == 0, "without a policy nothing is erased"
+    assert turn(audit, now=NOON + 29 * DAY, kept=30 * DAY) == 0
+    assert turn(audit, now=NOON + 31 * DAY, kept=30 * DAY) == 3
+    assert turn(audit, now=NOON + 31 * DAY, kept=30 * DAY) == 0
+
+
+def test_what_is_said_after_the_end_is_erased_too(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), REVOKED])
+    turn(audit)
+    audit.publish([said("case.erased", reason="consent_revoked"), said("offer.revoked", reason="x")])
+    assert turn(audit) == 2
+    assert opened(audit) == [2]
+
+
+def test_a_withdrawn_consent_after_another_end_counts_at_once(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), said("referral.withdrawn", reason="other")])
+    assert turn(audit) == 0
+    audit.publish([said("case.erased", reason="consent_revoked")])
+    assert turn(audit) == 4
+
+
+def test_nothing_is_erased_before_its_receipt_has_been_made(audit: LogOnDatabase) -> None:
+    audit.append([*story(FIRST), REVOKED])
+    assert turn(audit) == 0
+    audit.publisher.turn()
+    assert turn(audit) == 3
+
+
+def test_a_submission_alone_erases_nothing(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), said("revocation.submitted", organization="ru.moscow-union")])
+    assert turn(audit, now=NOON + 1000 * DAY, kept=DAY) == 0
+
+
+def test_more_than_one_step_is_erased_in_one_turn(audit: LogOnDatabase) -> None:
+    for _ in range(3):
+        audit.publish([said("referral.failed", new_id(), reason="x") for _ in range(150)])
+    assert turn(audit, now=NOON + 2 * DAY, kept=DAY) == 450
+    assert opened(audit) == []
+
+
+def test_much_is_erased_in_several_turns(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "STEP", 1)
+    monkeypatch.setattr(retention, "STEPS_A_TURN", 2)
+    referrals = [new_id() for _ in range(3)]
+    for referral in referrals:
+        audit.publish([*story(referral), said("referral.completed", referral, outcome="resolved")])
+
+    first, second, third = (turn(audit, now=NOON + 2 * DAY, kept=DAY) for _ in range(3))
+
+    assert first == 2 * second > 0
+    assert third == 0
+
+
+class BreakingClosures(SqlClosures):
+    """When one referral has been erased, the database is away, once."""
+
+    def __init__(self) -> None:
+        self.erased = 0
+
+    def due(self, transaction: Connection, closed_before: dt.datetime | None, limit: int) -> list[str]:
+        if self.erased == 1:
+            self.erased += 1
+            raise DatabaseUnavailable("The database cannot be used just now.")
+        return super().due(transaction, closed_before, limit)
+
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+        self.erased += 1
+        return super().erase(transaction, referral_ids, stop=stop)
+
+
+def test_a_turn_that_is_broken_off_has_the_next_one_forget_what_it_erased(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "STEP", 1)
+    handler = Retention(
+        database=audit.database,
+        closures=BreakingClosures(),
+        record=audit.record,
+        kept=None,
+        clock=FixedClock(NOON),
+    )
+    handler.turn()  # that of the start, which forgets in any case
+    audit.publish([*story(FIRST), REVOKED])
+    with audit.database.write() as transaction:
+        transaction.execute(MESSAGING.outbox.delete())
+    with pytest.raises(DatabaseUnavailable):
+        handler.turn()
+    if audit.database.engine.dialect.name == "sqlite":
+        assert SECRET.encode() in everything_stored(audit.database), "in the pages as they were"
+    assert handler.turn() == 0
+    assert SECRET.encode() not in everything_stored(audit.database)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_processes_that_note_the_same_end_both_pass(audit: LogOnDatabase) -> None:
+    closures = SqlClosures()
+    ended = Closing(referral_id=FIRST, time=NOON, revoked=False)
+    revoked = Closing(referral_id=FIRST, time=NOON + DAY, revoked=True)
+    while_another_has_written(
+        audit.database,
+        lambda transaction: closures.note(transaction, [ended], [FIRST]),
+        lambda transaction: closures.note(transaction, [revoked], ()),
+    )
+    with audit.database.read() as transaction:
+        row = transaction.execute(select(CLOSURES)).one()
+    assert (row.closed_at, row.revoked, row.pending) == (NOON, True, True)
+
+
+def test_what_falls_due_is_sought_and_not_looked_for(audit: LogOnDatabase) -> None:
+    statements: list[tuple[str, Any]] = []
+
+    def note(_: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
+        if statement.startswith("SELECT closures.referral_id"):
+            statements.append((statement, parameters))
+
+    listening.listen(audit.database.engine, "before_cursor_execute", note)
+    turn(audit, now=NOON + 2 * DAY, kept=DAY)
+
+    assert len(statements) == 2
+    if audit.database.engine.dialect.name == "sqlite":
+        with audit.database.read() as transaction:
+            for statement, parameters in statements:
+                plan = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                assert ["SEARCH" in step.detail and "revoked=?" in step.detail for step in plan] == [True]

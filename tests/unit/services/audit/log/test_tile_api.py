@@ -1,0 +1,94 @@
+"""Tiles over HTTP: what caches and static servers rely on."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from contracts.errors import Refused
+from kopuro_client.tlog.tiles import split_entries
+from runtime.web.request import Request
+from runtime.web.response import Response
+from services.audit.log import tile_api
+from tests.unit.services.audit.logs import LogOnDatabase, events
+
+
+@pytest.fixture
+def database_url(sqlite_database: str) -> str:
+    return sqlite_database
+
+
+@pytest.fixture
+def published(audit: LogOnDatabase) -> LogOnDatabase:
+    audit.publish(events(300))
+    return audit
+
+
+def get(audit: LogOnDatabase, path: str, **headers: str) -> Response:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = Request(method="GET", route="/tile/<path>", path_params={"path": path}, headers=sent)
+    return tile_api.tile(audit.published, request)
+
+
+def test_a_tile_may_be_kept_for_ever(published: LogOnDatabase) -> None:
+    answer = get(published, "0/000")
+    assert (answer.status, len(answer.body)) == (200, 8192)
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    again = get(published, "0/000", if_none_match=f'"other", W/{answer.headers["ETag"]}')
+    assert (again.status, again.body) == (304, b"")
+    assert get(published, "0/000", if_none_match='"other"').status == 200
+    assert get(published, "0/001.p/44").headers["ETag"] != answer.headers["ETag"]
+
+
+def test_entries_are_compressed_for_who_takes_it(published: LogOnDatabase) -> None:
+    plain = get(published, "entries/000")
+    packed = get(published, "entries/000", accept_encoding="br, gzip;q=0.5")
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(split_entries(plain.body, "entries")) == 256
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+    assert "Content-Encoding" not in get(published, "entries/000", accept_encoding="gzip;q=0").headers
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "stop"),
+    [
+        ("bytes=0-31", 0, 32),
+        ("bytes=8160-", 8160, 8192),
+        ("bytes=-32", 8160, 8192),
+        ("bytes=32-99999", 32, 8192),
+    ],
+)
+def test_a_part(published: LogOnDatabase, wanted: str, start: int, stop: int) -> None:
+    whole = get(published, "0/000")
+    part = get(published, "0/000", range=wanted)
+    assert (part.status, part.body) == (206, whole.body[start:stop])
+    assert part.headers["Content-Range"] == f"bytes {start}-{stop - 1}/8192"
+    assert part.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_a_part_that_is_not_there_and_a_wish_that_is_not_understood(published: LogOnDatabase) -> None:
+    beyond = get(published, "0/000", range="bytes=8192-")
+    assert (beyond.status, beyond.headers["Content-Range"]) == (416, "bytes */8192")
+    for wish in ("bytes=0-1,3-4", "lines=1-2", "bytes=-", "bytes=5-2", "x"):
+        assert get(published, "0/000", range=wish).status == 200
+    assert get(published, "0/000", range="bytes=0-1", if_range='"other"').status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["0/001", "0/001.p/45", "0/000.p/3", "1/001", "3/000", "entries/002", "../checkpoint", "0/0", ""]
+)
+def test_what_is_not_published_is_not_found(published: LogOnDatabase, path: str) -> None:
+    with pytest.raises(Refused) as refused:
+        get(published, path)
+    assert refused.value.slug == "not-found"
+
+
+def test_what_is_appended_and_not_published_is_not_shown(published: LogOnDatabase) -> None:
+    published.append(events(1))
+    with pytest.raises(Refused):
+        get(published, "entries/001.p/45")

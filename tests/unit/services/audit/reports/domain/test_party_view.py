@@ -1,0 +1,176 @@
+"""A party's story has the steps that routing shows it of the referral, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from contracts.codes import Answer, Outcome, ProgressStatus, WithdrawalReason
+from contracts.envelope import Event
+from contracts.errors import Refused
+from contracts.facts import (
+    AnswerSubmitted,
+    CaseReleased,
+    DeliveryDelivered,
+    Fact,
+    HistoryRead,
+    NoteSubmitted,
+    OutcomeSubmitted,
+    ProgressSubmitted,
+    WithdrawalSubmitted,
+)
+from contracts.records import plain
+from runtime.identifiers import new_id
+from services.audit.log.domain.entry import entry_of
+from services.audit.reports.domain.party_view import LoggedStep, readable_by
+from tests.unit.services.routing.samples import DAY, NOW, SENDER
+from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
+
+REFERRAL = new_id()
+ONE, TWO, STRANGER = "ru.one", "ru.two", "kz.stranger"
+
+
+@pytest.fixture
+def routing(database_url: str) -> Iterator[Workbench]:
+    bench = workbench(database_url, ONE, TWO)
+    yield bench
+    bench.close()
+
+
+def logged(events: list[Event[Fact]]) -> list[LoggedStep]:
+    """As audit's leaves state them, in this order."""
+    steps = []
+    for index, said in enumerate(events):
+        leaf = entry_of(
+            message_id=said.id,
+            type=said.data.type,
+            time=said.time,
+            source=said.source,
+            partition_key=said.partition_key,
+            data=plain(said.data),
+            committed="",
+        )
+        steps.append(
+            LoggedStep(index=index, type=leaf.type, actor=leaf.actor, organization=leaf.organization)
+        )
+    return steps
+
+
+class Journey:
+    """A referral at routing, and everything that reaches the log meanwhile."""
+
+    def __init__(self, routing: Workbench) -> None:
+        self.routing = routing
+        self.log: list[Event[Fact]] = []
+        self._said = 0
+        self.take(submitted(REFERRAL))
+
+    def take(self, *said: Event[Fact]) -> list[Fact]:
+        self.log += [one for one in said if one.source != "/kg/routing"]
+        facts = self.routing.take(*said)
+        self.hear()
+        return facts
+
+    def hear(self) -> None:
+        outbox = self.routing.said()
+        self.log += outbox[self._said :]
+        self._said = len(outbox)
+
+    def also(self, source: str, fact: Fact) -> None:
+        said = event(fact, REFERRAL)
+        self.log.append(
+            Event(
+                id=said.id,
+                source=source,
+                time=said.time,
+                partition_key=REFERRAL,
+                correlation_id=said.id,
+                causation_id=None,
+                data=fact,
+            )
+        )
+
+    def answer(self, what: Answer, *, by: str | None = None) -> None:
+        offer = opened(fact.data for fact in self.log)[-1]
+        said = AnswerSubmitted(
+            referral_id=REFERRAL,
+            offer_id=offer.offer_id,
+            organization=by or offer.organization,
+            answer=what,
+            reason=None if what is Answer.accept else "no_capacity",  # type: ignore[arg-type]
+        )
+        self.take(event(said, REFERRAL))
+
+    def check(self) -> None:
+        steps = logged(self.log)
+        for viewer in (SENDER, ONE, TWO, STRANGER):
+            readable = readable_by(viewer, steps)
+            try:
+                view: dict[str, Any] = self.routing.handlers.referral(REFERRAL, viewer, oversight=False)
+            except Refused:
+                assert readable is None, f"{viewer} may not see the referral"
+                continue
+            assert readable is not None, f"{viewer} may see the referral"
+            told = sorted(self.log[index].data.routing_key for index in readable)
+            assert told == sorted(entry["fact"] for entry in view["timeline"]), viewer
+
+
+def test_declined_candidate_and_acceptor_read_their_own_steps_and_the_sender_all(routing: Workbench) -> None:
+    journey = Journey(routing)
+    journey.check()
+    first = opened(fact.data for fact in journey.log)[0].organization
+    journey.also(
+        "/kg/delivery",
+        DeliveryDelivered(
+            referral_id=REFERRAL,
+            organization=first,
+            message_id=new_id(),
+            message_type="kopuro.offer.opened.v1",
+        ),
+    )
+    journey.answer(Answer.decline)
+    journey.check()
+    journey.answer(Answer.accept, by=first)  # refused: the offer is not theirs
+    journey.answer(Answer.accept)
+    acceptor = ({ONE, TWO} - {first}).pop()
+    journey.also("/kg/vault", CaseReleased(referral_id=REFERRAL, organization=acceptor, kid="k" * 43))
+    journey.also("/kg/intake", NoteSubmitted(referral_id=REFERRAL, organization=acceptor))
+    journey.also("/kg/audit", HistoryRead(reader="kg.auditor", filter={}, entries=1))
+    working = ProgressSubmitted(
+        referral_id=REFERRAL, organization=acceptor, status=ProgressStatus.in_progress
+    )
+    journey.take(event(working, REFERRAL))
+    done = OutcomeSubmitted(referral_id=REFERRAL, organization=acceptor, outcome=Outcome.resolved)
+    journey.take(event(done, REFERRAL))
+    journey.check()
+    steps = logged(journey.log)
+    read_by_first = [journey.log[index].data.routing_key for index in readable_by(first, steps) or ()]
+    assert sorted(read_by_first) == [
+        "answer.refused",
+        "answer.submitted",
+        "answer.submitted",
+        "offer.declined",
+        "offer.opened",
+    ]
+
+
+def test_placement_is_shown_as_routing_shows_it_when_refused_and_when_made(routing: Workbench) -> None:
+    journey = Journey(routing)
+    journey.answer(Answer.decline)
+    journey.answer(Answer.decline)
+    with pytest.raises(Refused):
+        routing.handlers.ask_for_placement(REFERRAL, "ru.nobody", "kg.desk", NOW)
+    journey.hear()
+    journey.check()
+    routing.handlers.ask_for_placement(REFERRAL, ONE, "kg.desk", NOW)
+    journey.hear()
+    journey.take(journey.log[-1])
+    routing.fire(NOW + 4 * DAY)
+    journey.hear()
+    withdrawn = WithdrawalSubmitted(
+        referral_id=REFERRAL, organization=SENDER, reason=WithdrawalReason.person_declined
+    )
+    journey.take(event(withdrawn, REFERRAL))
+    journey.check()

@@ -1,0 +1,199 @@
+"""A referral's story says what the entries say, in three languages, and is only ever text."""
+
+from __future__ import annotations
+
+import datetime as dt
+import string
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import Refused
+from contracts.facts import CATALOGUE
+from contracts.topology import EVENTS
+from services.audit.reports.domain.story import Told, tell
+from services.audit.reports.story_text import RENDERERS, as_html, as_markdown, as_text
+from services.audit.reports.story_words import LANGUAGES, words_of
+
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
+FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW", "sex": "female"}
+
+
+def told(fact: str, index: int = 0, **data: Any) -> Told:
+    return Told(index=index, time=NOON, type=f"kopuro.{fact}.v1", data=data)
+
+
+STORY = [
+    told("referral.submitted", 3, sender=OSH, facts=FACTS),
+    told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+    told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
+    told("referral.unplaced", 6, reason="candidates_exhausted"),
+    Told(index=7, time=NOON, type="kopuro.case.released.v1", data=None),
+]
+
+
+def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
+    text = as_text(tell("r1", STORY, words_of("en")))
+    assert "  Needs: Unpaid wages\n" in text
+    assert "  2026-03-01 12:00:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
+    assert "offered to ru.moscow-union (offer 1); an answer was due by 2026-03-02 12:00:00 UTC.  [4]" in text
+    assert "ru.moscow-union declined: No capacity. They wrote: “До мая мест нет”  [5]" in text
+    assert "No organisation was found: no suitable organisation accepted." in text
+    assert "case.released: the content of this entry has been erased.  [7]" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "numbered"),
+    [
+        ("en", "(offer {})"),
+        ("ru", "(предложение {})"),
+        ("ky", "({}-сунуш)"),
+    ],
+)
+def test_offers_are_numbered_in_the_order_they_were_made(language: str, numbered: str) -> None:
+    """Each of them has rank 1 in its own decision; the content of one is erased."""
+    entries = [
+        told("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+        Told(index=2, time=NOON, type="kopuro.offer.opened.v1", data=None),
+        told("offer.opened", 3, organization=OSH, rank=1, deadline="2026-03-02T12:00:00Z"),
+    ]
+    first, _, third = tell("r1", entries, words_of(language)).sentences
+    assert numbered.format(1) in first.text
+    assert numbered.format(3) in third.text
+
+
+REFUSALS = [
+    ("answer.refused", {"organization": MOSCOW}),
+    ("submission.refused", {"organization": MOSCOW}),
+    ("placement.refused", {"organization": MOSCOW, "coordinator": "kg.desk"}),
+]
+
+
+@pytest.mark.parametrize(("fact", "data"), REFUSALS)
+def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str, Any]) -> None:
+    late = Refused("offer-closed", "The deadline of the offer had passed when the answer came.").problem()
+    reasons = {
+        "en": "the offer was no longer open (The deadline of the offer had passed when the answer came).",
+        "ru": "предложение уже не было открыто.",
+        "ky": "сунуш жабылып калган.",
+    }
+    for language, reason in reasons.items():
+        story = tell("r1", [told(fact, problem=late, **data)], words_of(language))
+        assert story.sentences[0].text.endswith(reason)
+        assert MOSCOW in story.sentences[0].text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_refusal_of_a_kind_without_a_phrase_shows_its_detail(language: str) -> None:
+    problem = {"type": "urn:kopuro:problem:new-kind", "title": "New", "detail": "It is new."}
+    story = tell("r1", [told("answer.refused", organization=MOSCOW, problem=problem)], words_of(language))
+    assert "It is new." in story.sentences[0].text
+
+
+def test_steps_within_one_minute_have_different_times() -> None:
+    entries = [
+        Told(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})
+        for n in range(3)
+    ]
+    moments = [sentence.moment for sentence in tell("r1", entries, words_of("en")).sentences]
+    assert moments == [f"2026-03-01 12:00:0{n} UTC" for n in range(3)]
+
+
+def test_it_is_told_in_russian_and_kyrgyz_with_the_lists_own_labels() -> None:
+    russian, kyrgyz = (as_text(tell("r1", STORY, words_of(language))) for language in ("ru", "ky"))
+    assert "отказ — Нет свободных мест" in russian
+    assert "Невыплата заработной платы" in russian
+    assert "баш тартты: Орун жок" in kyrgyz
+    assert "Төлөнбөгөн эмгек акы" in kyrgyz
+    assert "Москва" in kyrgyz, "a region without a Kyrgyz name has its Russian one"
+
+
+def _names(phrase: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(phrase) if name}
+
+
+def test_every_phrase_says_the_same_in_every_language() -> None:
+    english, *others = (words_of(language).phrases for language in LANGUAGES)
+    for phrases in others:
+        assert phrases.keys() == english.keys()
+        for code, phrase in phrases.items():
+            assert phrase.strip()
+            assert _names(phrase) == _names(english[code]), code
+
+
+def test_every_fact_of_a_referral_has_a_phrase_that_names_only_what_it_holds() -> None:
+    phrases = words_of("en").phrases
+    for fact in CATALOGUE.values():
+        fields = set(fact.__dataclass_fields__) if hasattr(fact, "__dataclass_fields__") else set()
+        if fact.exchange != EVENTS or ("referral_id" not in fields and fact.routing_key != "history.read"):
+            continue
+        if fact.routing_key in ("receipts.issued", "receipt.issued"):
+            continue  # never an entry
+        answers = ("", ".accept", ".decline") if fact.routing_key == "answer.submitted" else ("",)
+        found = [phrases[key] for answer in answers if (key := fact.routing_key + answer) in phrases]
+        assert found, fact.routing_key
+        for phrase in found:
+            assert _names(phrase) <= fields | {"message", "number"}, fact.routing_key
+
+
+HOSTILE = "<script>alert(1)</script> [x](http://y) `z` **b** {sender} %s \x1b[31m\u202e|\n# h"
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.seen.add(tag)
+
+
+def test_no_text_of_others_becomes_markup_or_a_placeholder() -> None:
+    entries = [told("offer.declined", organization=HOSTILE, reason=HOSTILE, note=HOSTILE, sender="LEAK")]
+    story = tell("r1", entries, words_of("en"))
+    tags = Tags()
+    tags.feed(as_html(story))
+    assert "script" not in tags.seen
+    assert "<script" not in as_html(story)
+    markdown = as_markdown(story)
+    for markup in ("<script", "[x](", "`z`", "**b**", "\n# h"):
+        assert markup not in markdown
+    for rendered in (as_html(story), markdown, as_text(story)):
+        assert "LEAK" not in rendered
+        assert "\x1b" not in rendered
+        assert "\u202e" not in rendered
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+facts = st.sampled_from(sorted(CATALOGUE)) | st.text(max_size=20)
+fields = st.sampled_from(
+    ["facts", "organization", "reason", "deadline", "answer", "note", "message_type", "problem"]
+)
+
+
+@given(facts, st.none() | st.dictionaries(fields, json), st.sampled_from(LANGUAGES))
+def test_content_of_any_shape_is_told_on_one_line_in_every_format(
+    type: str, data: Any, language: str
+) -> None:
+    story = tell("r1", [Told(index=0, time=NOON, type=type, data=data)], words_of(language))
+    (sentence,) = story.sentences
+    assert sentence.text.splitlines() == [sentence.text] or not sentence.text
+    for _, render in RENDERERS.values():
+        assert render(story).encode()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_was_erased_is_not_invented(language: str) -> None:
+    story = tell(
+        "r1", [Told(index=0, time=NOON, type="kopuro.referral.submitted.v1", data=None)], words_of(language)
+    )
+    assert story.situation == ()
+    assert story.situation_lost in as_html(story)

@@ -1,0 +1,106 @@
+"""The log in bulk: everything once, under one checkpoint, and on record."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import delete
+
+from contracts.errors import Unavailable
+from contracts.facts import LogExported
+from runtime.clock import SystemClock
+from runtime.messaging.outbox.outbox import Outbox
+from services.audit.log.domain.entry import commitment
+from services.audit.log.domain.search import Search
+from services.audit.reports.handlers import export, looking
+from services.audit.reports.handlers.export import Export, ExportPage
+from services.audit.reports.handlers.history import Position
+from services.audit.reports.handlers.record import AccessRecorder
+from services.audit.tables import MESSAGING, OPENINGS
+from tests.unit.services.audit.logs import LogOnDatabase, event, events
+
+
+def exported(audit: LogOnDatabase) -> Export:
+    record = AccessRecorder(
+        database=audit.database,
+        outbox=Outbox(MESSAGING.outbox),
+        source="/kg/audit",
+        clock=SystemClock(),
+        after_commit=audit.wake,
+    )
+    return Export(database=audit.database, log=audit.log, published=audit.published, record=record)
+
+
+def turned(audit: LogOnDatabase, limit: int, search: Search | None = None) -> list[ExportPage]:
+    pages: list[ExportPage] = []
+    position: Position | None = None
+    while not pages or position is not None:
+        page = exported(audit).page("ann", search or Search(), position, limit, form="ndjson")
+        pages.append(page)
+        position = page.following
+        audit.publish(events(2))  # the log grows meanwhile
+    return pages
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 50])
+def test_every_page_lies_in_the_tree_of_the_first(audit: LogOnDatabase, limit: int) -> None:
+    audit.publish(told := events(7))
+    pages = turned(audit, limit)
+    leaves = [leaf for page in pages for leaf in page.leaves]
+    assert [leaf.index for leaf in leaves] == list(range(7))
+    assert {page.size for page in pages} == {7} == {pages[0].published.size}
+    for leaf, message in zip(leaves, told, strict=True):
+        assert leaf.data == message.data
+        assert leaf.salt is not None
+        assert commitment(leaf.data, leaf.salt).encode() in leaf.leaf
+
+
+def test_others_run_while_a_large_page_is_read(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 3)
+    monkeypatch.setattr(export, "OPENED_AT_ONCE", 3)
+    audit.publish(events(7))
+    turns: list[float] = []
+    monkeypatch.setattr(time, "sleep", turns.append)
+    page = exported(audit).page("ann", Search(), None, 50, form="ndjson")
+    assert [leaf.index for leaf in page.leaves] == list(range(7))
+    assert turns == [0] * (2 + 3)
+
+
+def test_what_is_not_published_yet_is_not_exported(audit: LogOnDatabase) -> None:
+    with pytest.raises(Unavailable):
+        exported(audit).page("ann", Search(), None, 5, form="csv")
+    audit.publish(events(2))
+    audit.append(events(3))
+    assert len(turned(audit, 50)[0].leaves) == 2
+
+
+def test_erased_content_is_exported_as_erased(audit: LogOnDatabase) -> None:
+    audit.publish(events(2))
+    with audit.database.write() as transaction:
+        transaction.execute(delete(OPENINGS).where(OPENINGS.c.leaf_index == 0))
+    first, second = turned(audit, 50)[0].leaves
+    assert (first.salt, first.data) == (None, None)
+    assert second.data == {"number": 1}
+
+
+def test_every_page_goes_on_record_with_what_was_asked_and_taken(audit: LogOnDatabase) -> None:
+    audit.publish([event("kopuro.case.erased.v1"), *events(2)])
+    woken = audit.woken
+    turned(audit, 1, Search(type="kopuro.offer.opened.v1"))
+    said = [one for one in audit.recorded_reads() if one.type == LogExported.type]
+    asked = {"reader": "ann", "form": "ndjson", "filter": {"type": "kopuro.offer.opened.v1"}, "size": 3}
+    assert [one.data for one in said] == [
+        {**asked, "start": 0, "stop": 2, "entries": 1},
+        {**asked, "start": 2, "stop": 3, "entries": 1},
+    ]
+    assert audit.woken >= woken + 2
+
+
+def test_who_took_what_is_found_by_the_reader_and_the_fact(audit: LogOnDatabase) -> None:
+    audit.publish(events(3))
+    turned(audit, 50)
+    audit.publish([one for one in audit.recorded_reads() if one.type == LogExported.type])
+    for reader, expected in (("ann", 1), ("eve", 0)):
+        search = Search(type=LogExported.type, facets=(("actor", reader),))
+        assert len(audit.history.page("bob", search, None, 10).leaves) == expected

@@ -1,0 +1,241 @@
+"""What is found, page by page, and that looking is itself on record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+
+from contracts.envelope import Envelope
+from contracts.errors import Refused
+from runtime.identifiers import new_id
+from services.audit.log.domain.search import Search
+from services.audit.reports.handlers.history import Position
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+
+FIRST, SECOND = new_id(), new_id()
+OSH, MOSCOW, ALMATY = "kg.osh-legal-aid", "ru.moscow-union", "kz.almaty-shelter"
+HOUR = dt.timedelta(hours=1)
+
+STORY = [
+    event("kopuro.referral.submitted.v1", partition_key=FIRST, data={"sender": OSH}, time=NOON),
+    event(
+        "kopuro.offer.opened.v1",
+        partition_key=FIRST,
+        data={"organization": MOSCOW, "sender": OSH},
+        time=NOON + HOUR,
+    ),
+    event("kopuro.referral.submitted.v1", partition_key=SECOND, data={"sender": ALMATY}, time=NOON + HOUR),
+    event(
+        "kopuro.offer.opened.v1",
+        partition_key=SECOND,
+        data={"organization": MOSCOW, "sender": ALMATY},
+        time=NOON + 2 * HOUR,
+    ),
+    event("kopuro.organization.changed.v1", partition_key=OSH, data={"organization": {"id": OSH}}, time=NOON),
+]
+
+
+@pytest.fixture
+def told(audit: LogOnDatabase) -> LogOnDatabase:
+    audit.append(STORY)
+    return audit
+
+
+def found(audit: LogOnDatabase, search: Search, limit: int = 50) -> list[int]:
+    return [leaf.index for leaf in audit.history.page("auditor", search, None, limit).leaves]
+
+
+@pytest.mark.parametrize(
+    ("search", "indices"),
+    [
+        (Search(), [0, 1, 2, 3, 4]),
+        (Search(referral_id=FIRST), [0, 1]),
+        (Search(organization=OSH), [0, 1, 4]),
+        (Search(organization=MOSCOW), [1, 3]),
+        (Search(organization="tj.nobody"), []),
+        (Search(type="kopuro.offer.opened.v1"), [1, 3]),
+        (Search(since=NOON + HOUR), [1, 2, 3]),
+        (Search(until=NOON + HOUR), [0, 4]),
+        (Search(since=NOON + HOUR, until=NOON + 2 * HOUR), [1, 2]),
+        (Search(organization=MOSCOW, type="kopuro.offer.opened.v1", referral_id=SECOND), [3]),
+        (Search(organization=OSH, until=NOON + HOUR), [0, 4]),
+    ],
+)
+def test_a_search_finds_what_it_asks_for_and_nothing_else(
+    told: LogOnDatabase, search: Search, indices: list[int]
+) -> None:
+    assert found(told, search) == indices
+
+
+def turned(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[int]]:
+    position: Position | None = None
+    while True:
+        page = audit.history.page("auditor", search, position, limit)
+        yield [leaf.index for leaf in page.leaves]
+        if (position := page.following) is None:
+            return
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6])
+def test_pages_hold_everything_once_although_each_read_is_appended_in_between(
+    told: LogOnDatabase, limit: int
+) -> None:
+    seen: list[int] = []
+    delivered = 0
+    for page in turned(told, Search(), limit):
+        assert 0 < len(page) <= limit
+        seen += page
+        reads = told.recorded_reads()
+        told.append(reads[delivered:])
+        delivered = len(reads)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_page_that_is_just_full_is_the_last(told: LogOnDatabase) -> None:
+    assert list(turned(told, Search(organization=MOSCOW), 2)) == [[1, 3]]
+
+
+def test_a_cursor_from_nowhere_reaches_no_further_than_the_log(told: LogOnDatabase) -> None:
+    page = told.history.page("auditor", Search(), Position(start=3, size=10**9), 50)
+    assert [leaf.index for leaf in page.leaves] == [3, 4]
+    assert told.history.page("auditor", Search(), Position(start=10**9, size=10**9), 50).leaves == ()
+
+
+def test_a_read_goes_on_record_with_who_asked_for_what(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(referral_id=FIRST, since=NOON), None, 1)
+    told.history.page("bek", Search(type="kopuro.offer.opened.v1"), None, 50)
+    first, second = told.recorded_reads()
+    assert first.type == "kopuro.history.read.v1"
+    assert first.data == {
+        "reader": "ann",
+        "filter": {"referral": FIRST, "from": "2026-03-01T12:00:00+00:00"},
+        "entries": 1,
+    }
+    assert second.data == {"reader": "bek", "filter": {"type": "kopuro.offer.opened.v1"}, "entries": 2}
+    assert second.source == "/kg/audit"
+    assert told.woken == 2
+
+
+def test_who_looked_into_a_referral_stands_in_its_own_history(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(referral_id=FIRST), None, 50)
+    told.history.entry("bek", 1)
+    told.history.page("cat", Search(referral_id=SECOND), None, 50)
+    told.append(told.recorded_reads())
+    assert found(told, Search(referral_id=FIRST)) == [0, 1, 5, 6]
+    assert [read.partition_key for read in told.recorded_reads()[:3]] == [FIRST, FIRST, SECOND]
+
+
+def test_one_entry_is_shown_as_it_lies_there_and_its_read_recorded(told: LogOnDatabase) -> None:
+    assert told.history.entry("ann", 4).message_id == STORY[4].id
+    (read,) = told.recorded_reads()
+    assert read.data == {"reader": "ann", "filter": {"index": 4}, "entries": 1}
+    with pytest.raises(Refused):
+        told.history.entry("ann", 5)
+
+
+def test_a_read_is_an_event_that_every_consumer_can_decode(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(organization=OSH), None, 50)
+    read: Envelope = told.recorded_reads()[0]
+    assert read.event().type == "kopuro.history.read.v1"
+
+
+def situation(sender: str, need: str, region: str, time: dt.datetime = NOON) -> Envelope:
+    facts = {"needs": [need], "region": region, "origin_country": "KG", "sex": "female"}
+    data = {"sender": sender, "facts": facts}
+    return event(
+        "kopuro.referral.submitted.v1", partition_key=new_id(), data=data, time=time, source="/kg/intake"
+    )
+
+
+@pytest.mark.parametrize(
+    ("facets", "indices"),
+    [
+        ((("need", "legal.wage_claim"),), [0, 2]),
+        ((("need", "legal"),), [0, 1, 2]),
+        ((("region", "RU"),), [0, 1, 3]),
+        ((("corridor", "KG-RU"), ("need", "legal")), [0, 1]),
+        ((("origin", "KG"),), [0, 1, 2, 3]),
+        ((("actor", OSH),), [0, 3]),
+        ((("actor", "/kg/routing"),), [4]),
+        ((("outcome", "resolved"),), [4]),
+        ((("actor", OSH), ("need", "shelter"), ("region", "RU-MOW")), [3]),
+        ((("need", "shelter"), ("region", "KZ")), []),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 50])
+def test_entries_are_found_by_what_their_events_say(
+    audit: LogOnDatabase, facets: tuple[tuple[str, str], ...], indices: list[int], limit: int
+) -> None:
+    completed = event("kopuro.referral.completed.v1", data={"sender": OSH, "outcome": "resolved"})
+    audit.append(
+        [
+            situation(OSH, "legal.wage_claim", "RU-MOW"),
+            situation(ALMATY, "legal.work_permit", "RU-SPE"),
+            situation(ALMATY, "legal.wage_claim", "KZ-75"),
+            situation(OSH, "shelter", "RU-MOW"),
+            completed,
+        ]
+    )
+    pages = list(turned(audit, Search(facets=facets), limit))
+    assert [index for page in pages for index in page] == indices
+
+
+def test_a_search_by_a_facet_may_be_narrowed_by_all_else(audit: LogOnDatabase) -> None:
+    audit.append([situation(OSH, "shelter", "RU-MOW", NOON + n * HOUR) for n in range(4)])
+    shelter = (("need", "shelter"),)
+    assert found(audit, Search(facets=shelter, since=NOON + HOUR, until=NOON + 3 * HOUR)) == [1, 2]
+    assert found(audit, Search(facets=shelter, organization=OSH, type="kopuro.referral.submitted.v1")) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert found(audit, Search(facets=shelter, type="kopuro.offer.opened.v1")) == []
+
+
+def test_a_search_by_facets_goes_on_record_as_it_was_asked(told: LogOnDatabase) -> None:
+    told.history.page("ann", Search(facets=(("corridor", "KG-RU"),)), None, 1)
+    assert told.recorded_reads()[0].data["filter"] == {"corridor": "KG-RU"}
+
+
+def test_a_story_is_read_with_its_content_and_its_read_stands_in_the_referrals_history(
+    told: LogOnDatabase,
+) -> None:
+    leaves = told.history.opened("ann", FIRST, {"story": "ru"})
+    assert [leaf.data for leaf in leaves] == [STORY[0].data, STORY[1].data]
+    (read,) = told.recorded_reads()
+    assert read.partition_key == FIRST
+    assert read.data == {"reader": "ann", "filter": {"referral": FIRST, "story": "ru"}, "entries": 2}
+    with pytest.raises(Refused):
+        told.history.opened("ann", new_id(), {})
+    assert len(told.recorded_reads()) == 1
+
+
+def read_as(audit: LogOnDatabase, party: str, referral: str = FIRST) -> list[int]:
+    leaves = audit.history.opened(party, referral, {"story": "ru"}, as_party=True)
+    return [leaf.index for leaf in leaves]
+
+
+def test_party_reads_its_own_part_and_its_read_is_recorded(told: LogOnDatabase) -> None:
+    assert read_as(told, OSH) == [0, 1]
+    assert read_as(told, MOSCOW) == [1]
+    for read, entries in zip(told.recorded_reads(), (2, 1), strict=True):
+        assert read.partition_key == FIRST
+        assert read.data["entries"] == entries
+        assert read.data["filter"] == {"referral": FIRST, "story": "ru"}
+    assert [read.data["reader"] for read in told.recorded_reads()] == [OSH, MOSCOW]
+
+
+@pytest.mark.parametrize("referral", [FIRST, new_id()], ids=["another's", "unknown"])
+def test_organization_that_is_no_party_finds_nothing_and_learns_nothing(
+    told: LogOnDatabase, referral: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        read_as(told, ALMATY, referral)
+    assert (refused.value.slug, refused.value.detail) == (
+        "not-found",
+        "The log has no entry of this referral for you.",
+    )
+    assert told.recorded_reads() == []

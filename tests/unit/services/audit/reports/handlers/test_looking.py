@@ -1,0 +1,97 @@
+"""A page finds what matches and does not walk on for ever where nothing does."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from contracts.envelope import Envelope
+from services.audit.log.domain.search import Search
+from services.audit.reports.handlers import looking
+from services.audit.reports.handlers.looking import look
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+
+HOUR = dt.timedelta(hours=1)
+# Each is true of half the entries, both never of one.
+EVEN, ODD = "kg.even", "kopuro.odd.happened.v1"
+
+
+def nth(number: int) -> Envelope:
+    if number % 2:
+        return event(ODD, data={"organization": "kg.odd"}, time=NOON + number * HOUR)
+    return event(data={"organization": EVEN}, time=NOON + number * HOUR)
+
+
+@pytest.fixture
+def audit(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabase:
+    monkeypatch.setattr(looking, "LOOKED_AT_ONCE", 5)
+    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 4)
+    monkeypatch.setattr(looking, "PIECES", 3)
+    audit.append([nth(number) for number in range(100)])
+    return audit
+
+
+def pages(audit: LogOnDatabase, search: Search, limit: int, stop: int = 100) -> list[list[int]]:
+    found, start = [], 0
+    while True:
+        leaves, following = look(audit.database, audit.log, search, start=start, stop=stop, limit=limit)
+        found.append([leaf.index for leaf in leaves])
+        if following is None:
+            return found
+        assert following > start
+        start = following
+
+
+def test_a_page_that_finds_nothing_ends_and_says_where_to_go_on(audit: LogOnDatabase) -> None:
+    search = Search(organization=EVEN, type=ODD)
+    leaves, following = look(audit.database, audit.log, search, start=0, stop=100, limit=10)
+    # Three times five entries of the one that leads, and every second is of it.
+    assert leaves == []
+    assert following in range(30, 35)
+    assert pages(audit, search, 10) == [[]] * 4
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        Search(),
+        Search(organization=EVEN),
+        Search(organization="kg.odd", type=ODD),
+        Search(type=ODD, since=NOON + 40 * HOUR, until=NOON + 60 * HOUR),
+        Search(since=NOON + 13 * HOUR, until=NOON + 77 * HOUR),
+        Search(facets=(("actor", "/kg/routing"),), organization=EVEN, until=NOON + 50 * HOUR),
+    ],
+)
+def test_all_pages_together_are_what_a_look_at_every_entry_finds(
+    audit: LogOnDatabase, search: Search
+) -> None:
+    expected = [
+        number
+        for number in range(90)
+        if search.organization in (None, ("kg.odd" if number % 2 else EVEN))
+        and (search.type is None or number % 2)
+        and (search.since is None or NOON + number * HOUR >= search.since)
+        and (search.until is None or NOON + number * HOUR < search.until)
+    ]
+    for limit in (1, 7, 100):
+        found = pages(audit, search, limit, stop=90)
+        assert [index for page in found for index in page] == expected
+        assert all(len(page) <= limit for page in found)
+
+
+def test_a_wrong_clock_makes_no_page_walk_through_everything(audit: LogOnDatabase) -> None:
+    """From one event a year late on, entries of any time could follow the end of a span."""
+    audit.append([event(time=NOON - 365 * 24 * HOUR)])
+    audit.append([nth(number) for number in range(101, 201)])
+    found = pages(audit, Search(until=NOON + 2 * HOUR), 10, stop=201)
+    assert found[0] == [0, 1]
+    assert [index for page in found for index in page] == [0, 1, 100]
+
+
+def test_the_history_tells_where_a_short_page_goes_on(audit: LogOnDatabase) -> None:
+    page = audit.history.page("ann", Search(organization=EVEN, type=ODD), None, 10)
+    assert page.leaves == ()
+    assert page.following is not None
+    assert audit.history.page("ann", Search(organization=EVEN, type=ODD), page.following, 10).leaves == ()
+    assert page.following.size == 100

@@ -1,0 +1,175 @@
+"""Figures over a log in a real database, and the entries they come from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Any
+
+import pytest
+
+from contracts.envelope import Envelope
+from runtime.identifiers import new_id
+from services.audit.log.domain.search import Search
+from services.audit.reports.adapters.sql_statistics import SqlReferrals
+from services.audit.reports.domain.statistics_counts import combined_of
+from services.audit.reports.handlers.statistics import StatisticsHandler
+from services.audit.tables import OPENINGS
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+
+MOSCOW = "ru.moscow-union"
+MINUTE = dt.timedelta(minutes=1)
+
+
+def record(kind: str) -> Envelope:
+    data = {"revision": 1, "organization": {"id": MOSCOW, "kind": kind}}
+    return event("kopuro.organization.changed.v1", data=data, partition_key=MOSCOW)
+
+
+def referral(
+    sex: str, *, needs: tuple[str, ...] = ("shelter",), minutes: int | None = None, outcome: str | None = None
+) -> list[Envelope]:
+    number = new_id()
+    facts = {"sex": sex, "needs": list(needs), "region": "RU-MOW", "origin_country": "KG"}
+
+    def said(fact: str, after: int, **data: Any) -> Envelope:
+        content = {"referral_id": number, "organization": MOSCOW, **data}
+        time = NOON + after * MINUTE
+        return event(f"kopuro.{fact}.v1", data=content, partition_key=number, time=time)
+
+    told = [said("referral.submitted", 0, facts=facts)]
+    if minutes is not None:
+        told.append(said("offer.accepted", minutes))
+    if outcome is not None:
+        told.append(said("referral.completed", 600, outcome=outcome))
+    return told
+
+
+def handler(audit: LogOnDatabase) -> StatisticsHandler:
+    return StatisticsHandler(
+        database=audit.database, log=audit.log, referrals=SqlReferrals(), history=audit.history
+    )
+
+
+def figures(
+    audit: LogOnDatabase, *by: str, span: Search | None = None, exact: bool = False
+) -> dict[tuple[str, ...], int | None]:
+    counted = handler(audit).count("ann", by, span or Search(), exact=exact)
+    return {tuple(f.values.get(name, "") for name in by): f.count for f in counted.statistics.figures}
+
+
+def test_referrals_are_counted_by_what_they_state_and_what_became_of_them(audit: LogOnDatabase) -> None:
+    audit.append([record("ngo"), record("union")])
+    for n in range(12):
+        audit.append(referral("female", minutes=n, outcome="resolved"))
+    for _ in range(7):
+        audit.append(referral("male"))
+    assert figures(audit, "sex") == {("female",): 12, ("male",): 7, ("",): 19}
+    assert figures(audit, "outcome") == {("resolved",): 12, ("open",): 7, ("",): 19}
+    assert figures(audit, "organization_kind") == {("union",): 12, ("none",): 7, ("",): 19}
+    assert figures(audit, "origin") == {("KG",): 19, ("",): 19}
+    counted = handler(audit).count("ann", ["sex"], Search()).statistics
+    women = next(f for f in counted.figures if f.values == {"sex": "female"})
+    assert (women.median, women.ninetieth) == (5 * 60, 10 * 60)
+    assert next(f for f in counted.figures if f.values == {"sex": "male"}).median is None
+
+
+def test_a_referral_with_two_needs_counts_in_both_and_the_table_says_so(audit: LogOnDatabase) -> None:
+    for _ in range(6):
+        audit.append(referral("female", needs=("shelter", "legal.wage_claim")))
+    assert figures(audit, "need") == {("shelter",): 6, ("legal.wage_claim",): 6, ("",): 12}
+    assert handler(audit).count("ann", ["need"], Search()).statistics.unit == "need"
+
+
+def test_small_class_is_combined_with_the_smallest_other_and_exact_where_that_is_wanted(
+    audit: LogOnDatabase,
+) -> None:
+    for sex, count in (("female", 9), ("male", 6), ("other", 2)):
+        for _ in range(count):
+            audit.append(referral(sex))
+    assert figures(audit, "sex") == {("female",): 9, ("combined",): 8, ("",): 17}
+    protected = handler(audit).count("ann", ["sex"], Search()).statistics
+    # The vocabulary's, whether or not somebody is counted there.
+    assert combined_of(protected) == {"sex": ["male", "other", "unknown"]}
+    assert not protected.exact
+    exact = handler(audit).count("ann", ["sex"], Search(), exact=True).statistics
+    assert {f.values.get("sex", ""): f.count for f in exact.figures} == {
+        "female": 9,
+        "male": 6,
+        "other": 2,
+        "": 17,
+    }
+    assert combined_of(exact) == {}
+    assert audit.recorded_reads()[-1].data["filter"] == {"statistics": "sex", "exact": "true"}
+
+
+def test_the_span_is_of_the_submissions(audit: LogOnDatabase) -> None:
+    for _ in range(5):
+        audit.append(referral("female", outcome="resolved"))
+    assert figures(audit, "outcome", span=Search(until=NOON + MINUTE)) == {("resolved",): 5, ("",): 5}
+    assert figures(audit, "outcome", span=Search(since=NOON + MINUTE)) == {("",): None}
+
+
+def test_what_has_been_erased_still_counts_but_tells_nothing(audit: LogOnDatabase) -> None:
+    for _ in range(5):
+        audit.append(referral("female", minutes=1, outcome="resolved"))
+    with audit.database.write() as transaction:
+        transaction.execute(OPENINGS.delete())
+    assert figures(audit, "sex") == {("erased",): 5, ("",): 5}
+
+
+def test_a_figure_names_the_entries_it_was_counted_from(audit: LogOnDatabase) -> None:
+    men = [referral("male") for _ in range(3)]
+    women = [referral("female", minutes=5, outcome="resolved") for _ in range(5)]
+    for told in (*men, *women):
+        audit.append(told)
+    ids = audit.message_ids()
+    seen = []
+    start: int | None = 0
+    while start is not None:
+        values = {"sex": "female", "outcome": "resolved"}
+        some, start = handler(audit).entries("ann", values, Search(), start=start, limit=2)
+        seen += some
+    assert [[ids[index] for index in counted.entries] for counted in seen] == [
+        [message.id for message in told] for told in women
+    ]
+
+
+def test_every_question_goes_on_record(audit: LogOnDatabase) -> None:
+    handler(audit).count("ann", ["sex", "outcome"], Search(since=NOON))
+    handler(audit).entries("bek", {"sex": "female"}, Search(), start=0, limit=5)
+    first, second = audit.recorded_reads()
+    assert first.data["filter"] == {"statistics": "sex,outcome", "from": "2026-03-01T12:00:00+00:00"}
+    assert second.data["filter"] == {"statistics": "entries", "sex": "female"}
+
+
+def test_others_run_while_a_thin_table_is_protected(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[float] = []
+    monkeypatch.setattr(time, "sleep", turns.append)
+    for sex in ("female", "male", "other"):
+        for need in ("shelter", "legal.wage_claim"):
+            for _ in range(5 if (sex, need) != ("male", "shelter") else 3):
+                audit.append(referral(sex, needs=(need,)))
+    assert figures(audit, "sex", "need")["male", "shelter"] is None
+    assert turns
+    assert not any(turns)
+
+
+def test_table_by_need_and_region_of_many_thin_classes_is_answered(audit: LogOnDatabase) -> None:
+    for n in range(30):
+        audit.append(referral(f"s{n}", needs=tuple(f"n{n}_{m}" for m in range(3))))
+    everybody = ("combined", "combined")
+    expected = {everybody: 90, (everybody[0], ""): 90, ("", everybody[1]): 90, ("", ""): 90}
+    assert figures(audit, "sex", "need") == expected
+    exact = figures(audit, "sex", "need", exact=True)
+    assert exact["s7", "n7_2"] == 1
+    assert len(exact) == 90 + 30 + 90 + 1
+
+
+def test_under_five_and_none_look_alike(audit: LogOnDatabase) -> None:
+    nobody = figures(audit, "sex", "need")
+    for _ in range(4):
+        audit.append(referral("female"))
+    assert figures(audit, "sex", "need") == nobody == {("", ""): None}

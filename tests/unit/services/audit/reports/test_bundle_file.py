@@ -1,0 +1,98 @@
+"""A case bundle, checked with nothing but what is in it and the log's key."""
+
+from __future__ import annotations
+
+import base64
+import json
+from hashlib import sha256
+from typing import Any
+
+import pytest
+import rfc8785
+
+from contracts.errors import Refused
+from kopuro_client.tlog import verify_inclusion
+from runtime.identifiers import new_id
+from services.audit.log.domain.merkle import leaf_hash
+from services.audit.log.handlers.published_log import COSIGNED
+from services.audit.reports.bundle_file import bundle_file
+from services.audit.reports.handlers import history
+from services.audit.tables import OPENINGS
+from tests.unit.services.audit.logs import LogOnDatabase, event, events
+
+REFERRAL = new_id()
+STORY = [
+    event("kopuro.offer.opened.v1", data={"rank": 1, "score": 0.5, "имя": "ё"}, partition_key=REFERRAL),
+    event("kopuro.offer.accepted.v1", data={"organization": "ru.moscow-union"}, partition_key=REFERRAL),
+]
+
+
+def exported(audit: LogOnDatabase, referral_id: str = REFERRAL) -> dict[str, Any]:
+    made = bundle_file(audit.history.export("ann", referral_id))
+    read: dict[str, Any] = json.loads(json.dumps(made))
+    return read
+
+
+def check(bundle: dict[str, Any], audit: LogOnDatabase) -> None:
+    checkpoint = audit.key.read(bundle["checkpoint"].encode())
+    assert (bundle["format"], bundle["origin"]) == ("kopuro-bundle/2", checkpoint.origin)
+    for entry in bundle["entries"]:
+        leaf = base64.b64decode(entry["leaf"])
+        proof = [base64.b64decode(digest) for digest in entry["proof"]]
+        verify_inclusion(leaf_hash(leaf), entry["index"], checkpoint.size, proof, checkpoint.root)
+        opening = entry["opening"]
+        if opening is not None:
+            salted = base64.b64decode(opening["salt"]) + rfc8785.dumps(opening["data"])
+            assert json.loads(leaf)["commitment"] == "sha256:" + sha256(salted).hexdigest()
+    digest = bundle["manifest"].pop("sha256")
+    assert bundle["manifest"]["entries"] == len(bundle["entries"])
+    assert digest == sha256(rfc8785.dumps(bundle)).hexdigest(), "of everything but itself"
+
+
+def test_a_bundle_verifies_by_itself_and_its_export_is_on_record(audit: LogOnDatabase) -> None:
+    audit.publish([*events(5), STORY[0], *events(300), STORY[1], *events(2)])
+    bundle = exported(audit)
+    assert [entry["index"] for entry in bundle["entries"]] == [5, 306]
+    check(bundle, audit)
+    said = audit.recorded_reads()[-1]
+    assert said.type == "kopuro.history.exported.v1"
+    assert said.partition_key == REFERRAL
+    assert said.data == {"reader": "ann", "referral_id": REFERRAL, "entries": 2, "size": 309}
+
+
+def test_what_was_erased_is_null_and_the_proof_holds(audit: LogOnDatabase) -> None:
+    audit.publish(STORY)
+    with audit.database.write() as transaction:
+        transaction.execute(OPENINGS.delete().where(OPENINGS.c.leaf_index == 0))
+    bundle = exported(audit)
+    assert [entry["opening"] is None for entry in bundle["entries"]] == [True, False]
+    check(bundle, audit)
+
+
+def test_a_cosigned_checkpoint_is_preferred_when_it_has_every_entry(audit: LogOnDatabase) -> None:
+    audit.publish(STORY)
+    cosigned = audit.published.current
+    assert cosigned is not None
+    audit.publication.swap(COSIGNED, cosigned.note)
+    audit.publish(events(1))
+    assert audit.key.read(exported(audit)["checkpoint"].encode()).size == 2
+    audit.publish([event(partition_key=REFERRAL)])
+    assert audit.key.read(exported(audit)["checkpoint"].encode()).size == 4
+
+
+def test_only_what_is_published_is_exported(audit: LogOnDatabase) -> None:
+    audit.append(STORY)
+    with pytest.raises(Refused) as refused:
+        exported(audit)
+    assert refused.value.slug == "not-found"
+    assert audit.recorded_reads() == []
+
+
+def test_a_history_beyond_what_a_file_should_hold_is_refused(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_EXPORTED", 1)
+    audit.publish(STORY)
+    with pytest.raises(Refused) as refused:
+        exported(audit)
+    assert refused.value.slug == "bundle-too-large"
