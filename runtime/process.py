@@ -64,7 +64,7 @@ def run(package: str) -> int:
     return status
 
 
-def _start(package: str, settings: Settings) -> tuple[Application, Any]:
+def _start(package: str, settings: Settings) -> tuple[Application[Any], Any]:
     application: Application[Any] = importlib.import_module(f"{package}.bootstrap").build(settings)
     service_class = importlib.import_module(f"{package}.service").SERVICE
     runner = ServiceRunner(
