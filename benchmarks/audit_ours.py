@@ -27,6 +27,7 @@ from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
 from runtime.storage.migrate import upgrade
 from runtime.web.request import Request
+from services.audit.adapters.tables import MESSAGING
 from services.audit.log import api
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.adapters.signing_key import load_log_key
@@ -39,7 +40,6 @@ from services.audit.log.handlers.published_log import PublishedLog
 from services.audit.log.handlers.publisher import LogPublisher
 from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
-from services.audit.tables import MESSAGING
 
 HUB: Final = "kg"
 

@@ -22,6 +22,7 @@ from benchmarks.bulk import Bulk, Row
 from benchmarks.recording import COMMITMENT, EntryTemplate
 from contracts.canonical import canonical_json
 from runtime.storage.database import Database
+from services.audit.adapters.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.adapters.sql_log import SqlLog
@@ -41,7 +42,6 @@ from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import HEIGHT, WIDTH, Tile, bundle
 from services.audit.log.handlers.published_log import CHECKPOINT
 from services.audit.log.ports import NewEntry, VerifiedPrefix
-from services.audit.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
 
 # What the service appends in one go when it is busy; the tree's nodes are stored by batch.
 BATCH: Final = 200

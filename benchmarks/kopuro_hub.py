@@ -23,7 +23,7 @@ from contracts.organization import Organization
 from sandbox import network
 from sandbox.hub import READY_WITHIN_SECONDS, Hub
 from sandbox.hub_files import SERVICES, HubFiles
-from services.audit.tables import ENTRIES
+from services.audit.adapters.tables import ENTRIES
 
 _PUBLISHED = re.compile(r"^kopuro_messages_published_total (\S+)$", re.MULTILINE)
 _WAITING = re.compile(r"^kopuro_outbox_messages (\S+)$", re.MULTILINE)

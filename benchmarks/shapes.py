@@ -68,7 +68,7 @@ MADE: Final[Mapping[str, frozenset[str]]] = {
     "audit": LOG,
 }
 # Empty once a referral is closed.
-EMPTY: Final = frozenset({"outbox", "retries", "sealed_cases", "witnesses", "unfiled"})
+EMPTY: Final = frozenset({"outbox", "retries", "sealed_cases", "suspended_acceptors", "witnesses", "unfiled"})
 # What does not grow with the referrals.
 STANDING: Final = frozenset({"replica"})
 

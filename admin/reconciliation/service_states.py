@@ -34,7 +34,7 @@ from admin.reconciliation.differences import (
     RoutedReferral,
 )
 from runtime.storage.columns import Instant
-from services.audit.tables import ENTRIES, OPENINGS
+from services.audit.adapters.tables import ENTRIES, OPENINGS
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 # The directory's records that others are told of, by where their event's data has the id.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -89,3 +90,10 @@ def _json_or_none(body: bytes) -> object:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def answered(answer: Mapping[str, Any], member: str) -> Any:
+    """A member that every answer of the hub has. Raises DefectError where it is missing."""
+    if member not in answer:
+        raise DefectError(f"the hub's answer lacks {member!r}, which the contract requires")
+    return answer[member]

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
-from kopuro_client.answers import json_lines, json_object
-from kopuro_client.arguments import entries, mapping, number, texts
+from kopuro_client.answers import answered, json_lines, json_object
+from kopuro_client.arguments import entries, mapping, number, text, texts
 from kopuro_client.cases import check_case, check_readable
 from kopuro_client.connection import Connection
 from kopuro_client.discovery import Discovery, discover
@@ -221,7 +221,7 @@ class Kopuro:
 
         acceptor: None: the hub is asked. Raises InvalidArgumentError where nobody has accepted.
         """
-        receiver = acceptor or self.referral(referral_id)["acceptor"]
+        receiver = acceptor or answered(self.referral(referral_id), "acceptor")
         if receiver is None:
             raise InvalidArgumentError("nobody has accepted the referral, so nobody has its case yet")
         return self._say(referral_id, "case", body={"to": receiver, "case": self.seal(case, to=receiver)})
@@ -259,7 +259,7 @@ class Kopuro:
         """
         body = {"reason": reason}
         if note is not None:
-            body["note"] = self.seal_note(note, to=sender or self.offer(offer_id)["sender"])
+            body["note"] = self.seal_note(note, to=sender or answered(self.offer(offer_id), "sender"))
         return self._submit("offers", offer_id, "decline", body=body, key=idempotency_key)
 
     def submit_statements(
@@ -409,7 +409,7 @@ class Kopuro:
         RefusedError (`precondition-failed`) when somebody has changed the record since.
         """
         if revision is None:
-            revision = self.organization(organization_id)["revision"]
+            revision = answered(self.organization(organization_id), "revision")
         url = self._at("directory", "organizations", organization_id)
         return cast(Organization, self._connection.patch(url, changes, revision=revision))
 
@@ -567,7 +567,7 @@ class Kopuro:
 
     def _submit(self, *path: str, body: Mapping[str, Any], key: str | None = None) -> Accepted:
         url = self._at("intake", *path)
-        key = new_idempotency_key() if key is None else key
+        key = new_idempotency_key() if key is None else text(key, "an idempotency key")
         return cast(Accepted, self._connection.post(url, body, idempotency_key=key))
 
     def _key_for(self, organization_id: str | None) -> Jwk:

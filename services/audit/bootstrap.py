@@ -19,6 +19,7 @@ from runtime.service_platform import Platform, build_platform
 from runtime.settings import Settings
 from runtime.storage.exclusive_lock import ExclusiveLock
 from runtime.storage.space import low_space
+from services.audit.adapters.tables import MESSAGING, REPLICA
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.adapters.figures import PublicationFigures, show_inspection
 from services.audit.log.adapters.http_witnesses import HttpWitnesses
@@ -49,7 +50,6 @@ from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.history import History
 from services.audit.reports.handlers.record import AccessRecorder
 from services.audit.reports.handlers.statistics import StatisticsHandler
-from services.audit.tables import MESSAGING, REPLICA
 
 _log = logging.getLogger(__name__)
 

@@ -25,13 +25,13 @@ from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
+from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.merkle import leaf_hash, root
 from services.audit.log.domain.note import Ed25519Verifier, open_note
 from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import Tile, tiles_between
-from services.audit.tables import ENTRIES
 from tests.processes import HUB, RunningService
 from tests.support.partners import Partner, signed_token
 

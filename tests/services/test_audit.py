@@ -22,12 +22,12 @@ from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.rabbit.browser import RabbitBrowsers
+from services.audit.adapters.tables import ENTRIES, NODES
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.merkle import leaf_hash, root
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.ports import VerifiedPrefix
-from services.audit.tables import ENTRIES, NODES
 from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")

@@ -19,8 +19,8 @@ from contracts.referral import Consent, ReferralFacts
 from kopuro_client.commands.story_pdf import story_pdf
 from runtime.identifiers import new_id
 from runtime.web.paging import encode_cursor
+from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.log.domain.merkle import leaf_hash, root
-from services.audit.tables import FACETS, OPENINGS
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, said
 from tests.services.made_cursors import made_cursors
 

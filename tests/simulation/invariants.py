@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import select
 
 from contracts.topology import CASES, EVENTS
+from services.audit.adapters.tables import ENTRIES
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.handlers.receipts import RECEIPTED
-from services.audit.tables import ENTRIES
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
 from services.delivery.domain.recipients import RECIPIENTS, recipients_of
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS

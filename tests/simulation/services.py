@@ -28,7 +28,7 @@ from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.exclusive_lock import ExclusiveLock
-from services.audit import tables as audit_tables
+from services.audit.adapters import tables as audit_tables
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import SqlClosures

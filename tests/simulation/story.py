@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
-from services.audit import tables as audit_tables
+from services.audit.adapters import tables as audit_tables
 from services.delivery.adapters import tables as delivery_tables
 from services.intake.adapters import tables as intake_tables
 from services.routing.adapters import tables as routing_tables

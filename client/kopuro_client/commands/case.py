@@ -49,7 +49,8 @@ def show(
     if sealed:
         session.out.document({"referral_id": referral, "case": session.hub.sealed_case(referral)})
         return
-    case = session.hub.case(referral)
+    # Opened and not checked: what is no case is shown too, so that somebody can judge what to do with it.
+    case = session.hub.open(session.hub.sealed_case(referral))
     if session.out.as_json:
         session.out.document({"referral_id": referral, "case": case})
     else:

@@ -8,11 +8,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from services.audit.adapters.tables import CHECKS
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.merkle import Frontier
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.ports import VerifiedPrefix
-from services.audit.tables import CHECKS
 
 _CHECKED: Final = "checked"
 _ROUND: Final = "round"

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from contracts.errors import Defect
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
+from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS
 from services.audit.log.adapters.sql_search import page_of
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import organizations_of
@@ -19,7 +20,6 @@ from services.audit.log.domain.head import Head
 from services.audit.log.domain.merkle import HASH_BYTES, Frontier, HashReader, Row
 from services.audit.log.domain.search import Search
 from services.audit.log.ports import NewEntry, OpenedLeaf, StoredLeaf, ToldLeaf
-from services.audit.tables import ENTRIES, HEAD, NODES, OPENINGS
 
 _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
+from services.audit.adapters.tables import PUBLICATION, WITNESSES
 from services.audit.log.domain.note import Signature
 from services.audit.log.ports import Cosignature
-from services.audit.tables import PUBLICATION, WITNESSES
 
 _THE_NOTE = 1
 _NOTED = select(PUBLICATION.c.size).where(PUBLICATION.c.number == _THE_NOTE)

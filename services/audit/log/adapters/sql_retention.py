@@ -19,8 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runtime.storage.sql_statement import SqlStatement
+from services.audit.adapters.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
 from services.audit.log.domain.retention import KEPT_TYPES, Closing
-from services.audit.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
 
 # Unconditional, so that it takes the rows' locks: see `due`.
 _TOUCH = SqlStatement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")

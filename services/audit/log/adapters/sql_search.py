@@ -28,9 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy import Row as SqlRow
 
+from services.audit.adapters.tables import ENTRIES, FACETS, ORGANIZATIONS
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.search import Search
-from services.audit.tables import ENTRIES, FACETS, ORGANIZATIONS
 
 # Beyond so many entries a condition is common, and which of two common ones leads matters less.
 _COUNTED: Final = 5_000

@@ -6,10 +6,10 @@ import orjson
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS, UNFILED
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.retention import closing_of
 from services.audit.log.ports import Closures
-from services.audit.tables import ENTRIES, FACETS, OPENINGS, UNFILED
 
 _SPAN = select(UNFILED.c.start, UNFILED.c.stop).where(UNFILED.c.number == 1).with_for_update()
 _MOVE = update(UNFILED).where(UNFILED.c.number == 1).values(start=bindparam("reached"))

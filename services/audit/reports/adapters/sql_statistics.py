@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, func, select
 
+from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS
 from services.audit.log.ports import RECORD, StoredLeaf
 from services.audit.reports.domain.statistics_counts import (
     ERASED,
@@ -18,7 +19,6 @@ from services.audit.reports.domain.statistics_counts import (
     UNKNOWN,
     CountedReferral,
 )
-from services.audit.tables import ENTRIES, FACETS, OPENINGS
 
 _ACCEPTED: Final = "kopuro.offer.accepted.v1"
 _ANSWERED: Final = (_ACCEPTED, "kopuro.offer.declined.v1")

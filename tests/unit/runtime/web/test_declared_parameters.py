@@ -56,6 +56,7 @@ def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
         "REQUEST_METHOD": route.method,
         "RAW_PATH_INFO": re.sub("<[^>]*>", "x", route.url),
         "QUERY_STRING": query,
+        "CONTENT_LENGTH": "0",
         CONNECTION: None,
     }
     (body,) = router(environ, lambda status, headers: statuses.append(status))

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, literal_column, update
 
 from runtime.storage.database import Database
+from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.ports import StoredLeaf
-from services.audit.tables import ENTRIES
 
 Damage = Callable[[Connection], Any]
 

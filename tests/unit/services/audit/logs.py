@@ -16,6 +16,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
+from services.audit.adapters.tables import ENTRIES, MESSAGING
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import SqlClosures
@@ -30,7 +31,6 @@ from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
 from services.audit.reports.handlers.history import History
 from services.audit.reports.handlers.record import AccessRecorder
-from services.audit.tables import ENTRIES, MESSAGING
 from tests.unit.services.audit.publications import MemoryPublication
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)

@@ -13,11 +13,11 @@ import rfc8785
 from contracts.errors import Refused
 from kopuro_client.tlog import verify_inclusion
 from runtime.identifiers import new_id
+from services.audit.adapters.tables import OPENINGS
 from services.audit.log.domain.merkle import leaf_hash
 from services.audit.log.handlers.published_log import COSIGNED
 from services.audit.reports.bundle_file import bundle_file
 from services.audit.reports.handlers import history
-from services.audit.tables import OPENINGS
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
 REFERRAL = new_id()

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from services.audit.adapters.tables import WITNESSES
 from services.audit.log.adapters.http_witnesses import HttpWitnesses
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.domain.merkle import EMPTY_ROOT
@@ -19,7 +20,6 @@ from services.audit.log.domain.witness_policy import Witness, WitnessPolicy
 from services.audit.log.handlers import cosigner
 from services.audit.log.handlers.cosigner import ROUND_SECONDS, Cosigner
 from services.audit.log.handlers.published_log import CHECKPOINT, COSIGNED
-from services.audit.tables import WITNESSES
 from tests.dripping import DrippingServer
 from tests.unit.services.audit.fake_witness import FakeWitness
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, events

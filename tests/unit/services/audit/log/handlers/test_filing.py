@@ -11,13 +11,13 @@ from sqlalchemy import select, update
 
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
+from services.audit.adapters.tables import CLOSURES, FACETS, OPENINGS, UNFILED
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.audit.log.adapters.sql_unfiled import SqlUnfiled
 from services.audit.log.domain.search import Search
 from services.audit.log.handlers import filing
 from services.audit.log.handlers.filing import Filing
 from services.audit.migrations import checks
-from services.audit.tables import CLOSURES, FACETS, OPENINGS, UNFILED
 from tests.unit.services.audit.logs import LogOnDatabase, event
 
 FACTS = {"needs": ["legal.wage_claim"], "region": "RU-MOW", "origin_country": "KG", "sex": "female"}

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, update
 
 from runtime.storage.database import DatabaseUnavailable
+from services.audit.adapters.tables import CHECKS, HEAD, NODES
 from services.audit.log.adapters.figures import show_inspection
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.domain.chronology import Chronology
@@ -21,7 +22,6 @@ from services.audit.log.handlers import inspector, self_check
 from services.audit.log.handlers.inspector import SHORTEST_ROUND, Inspector
 from services.audit.log.handlers.self_check import LogDamaged, SelfCheck
 from services.audit.log.ports import VerifiedPrefix
-from services.audit.tables import CHECKS, HEAD, NODES
 from tests.unit.services.audit.damages import (
     FAR,
     CountingLog,

@@ -8,8 +8,8 @@ import pytest
 
 from contracts.errors import Defect, Refused
 from kopuro_client.tlog import verify_consistency, verify_inclusion
+from services.audit.adapters.tables import NODES
 from services.audit.log.domain.merkle import leaf_hash
-from services.audit.tables import NODES
 from tests.unit.services.audit.logs import LogOnDatabase, events
 
 SIZES = 70

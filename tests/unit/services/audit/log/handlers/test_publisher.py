@@ -9,6 +9,7 @@ from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
 from kopuro_client.tlog.tiles import split_entries
 from runtime.identifiers import new_id
+from services.audit.adapters.tables import ENTRIES, NODES, PUBLICATION
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.merkle import Frontier, leaf_hash, root
 from services.audit.log.domain.tiles import tiles_between
@@ -19,7 +20,6 @@ from services.audit.log.handlers.published_log import (
     PublishedLog,
 )
 from services.audit.log.ports import LogPublication
-from services.audit.tables import ENTRIES, NODES, PUBLICATION
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event, events, new_key
 from tests.unit.services.audit.publications import FailingPublication, MemoryPublication
 

@@ -12,9 +12,9 @@ from contracts.facts.recorded import MOST_RECEIPTS
 from kopuro_client.tlog import TrustPolicy, VerifierKey, receipts_in
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
+from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.log.handlers import receipts
 from services.audit.log.handlers.receipts import RECEIPTED
-from services.audit.tables import MESSAGING, OPENINGS
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
 OSH, MOSCOW, KAZAN = "kg.osh-legal-aid", "ru.moscow-union", "ru.kazan-union"

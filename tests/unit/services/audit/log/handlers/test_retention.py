@@ -15,13 +15,13 @@ from contracts.envelope import Envelope
 from kopuro_client.tlog import verify_inclusion
 from runtime.identifiers import new_id
 from runtime.storage.database import Database, DatabaseUnavailable
+from services.audit.adapters.tables import CLOSURES, FACETS, MESSAGING, OPENINGS
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.audit.log.domain.merkle import leaf_hash
 from services.audit.log.domain.retention import Closing
 from services.audit.log.domain.search import Search
 from services.audit.log.handlers import retention
 from services.audit.log.handlers.retention import Retention
-from services.audit.tables import CLOSURES, FACETS, MESSAGING, OPENINGS
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
 from tests.unit.services.audit.overlaps import while_another_has_written
 

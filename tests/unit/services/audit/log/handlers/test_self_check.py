@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from runtime.clock import SystemClock
+from services.audit.adapters.tables import CHECKS, ENTRIES, HEAD
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.chronology import Chronology
@@ -19,7 +20,6 @@ from services.audit.log.domain.prefix import Prefix
 from services.audit.log.handlers import self_check
 from services.audit.log.handlers.self_check import LogDamaged, SelfCheck
 from services.audit.log.ports import VerifiedPrefix
-from services.audit.tables import CHECKS, ENTRIES, HEAD
 from tests.unit.services.audit.damages import (
     FAR,
     CountingLog,

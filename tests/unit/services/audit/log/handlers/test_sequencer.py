@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from contracts.envelope import Envelope
 from contracts.errors import Unavailable
 from runtime.storage.database import Database
+from services.audit.adapters.tables import ENTRIES, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.audit.log.domain.entry import EntryError, commitment
 from services.audit.log.domain.head import Head
 from services.audit.log.domain.merkle import leaf_hash, root
 from services.audit.log.handlers.sequencer import Sequencer
-from services.audit.tables import ENTRIES, NODES, OPENINGS, ORGANIZATIONS
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event, events
 
 

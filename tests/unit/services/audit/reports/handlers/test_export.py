@@ -11,13 +11,13 @@ from contracts.errors import Unavailable
 from contracts.facts import LogExported
 from runtime.clock import SystemClock
 from runtime.messaging.outbox.outbox import Outbox
+from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.log.domain.entry import commitment
 from services.audit.log.domain.search import Search
 from services.audit.reports.handlers import export, looking
 from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.handlers.history import Position
 from services.audit.reports.handlers.record import AccessRecorder
-from services.audit.tables import MESSAGING, OPENINGS
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from contracts.envelope import Envelope
 from runtime.identifiers import new_id
+from services.audit.adapters.tables import OPENINGS
 from services.audit.log.domain.search import Search
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.domain.statistics_counts import combined_of
 from services.audit.reports.handlers.statistics import StatisticsHandler
-from services.audit.tables import OPENINGS
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
 
 MOSCOW = "ru.moscow-union"

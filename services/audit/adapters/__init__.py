@@ -1,0 +1,1 @@
+"""The schema of audit's database, which the log and the reports share."""
