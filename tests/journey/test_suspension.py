@@ -45,12 +45,16 @@ def told_to_coordinators(hub: RunningHub, fact: str, referral_id: str, within: f
     coordinator = hub.cast.staff("coordinator")
 
     def look() -> Mapping[str, Any] | None:
-        for message in coordinator.mailbox(limit=200)["items"]:
-            data: Mapping[str, Any] = message["data"]
-            if message["type"] == f"kopuro.{fact}.v1" and data["referral_id"] == referral_id:
-                coordinator.acknowledge(message["id"])
-                return data
-        return None
+        after: str | None = None
+        while True:
+            page = coordinator.mailbox(limit=200, after=after)
+            for message in page["items"]:
+                data: Mapping[str, Any] = message["data"]
+                if message["type"] == f"kopuro.{fact}.v1" and data["referral_id"] == referral_id:
+                    coordinator.acknowledge(message["id"])
+                    return data
+            if (after := page["next"]) is None:
+                return None
 
     return until(look, f"{fact} in the coordinators' mailbox", within=within)
 

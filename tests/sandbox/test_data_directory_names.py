@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from admin.reconciliation.reconcile import database_urls
-from admin.reconciliation.service_states import open_read_only
+from admin.reconciliation.service_states import SERVICES, open_read_only
 from sandbox.broker import BrokerError, PrivateBroker
 from sandbox.hub import Hub, HubError
 from tests.faults.test_full_disk import small_disk
@@ -26,7 +26,8 @@ def test_databases_are_private_and_inside_the_directory(name: str, tmp_path: Pat
     previous = os.umask(0o022)
     try:
         hub.files.settle(())
-        hub._migrate("vault")
+        for service in SERVICES:
+            hub._migrate(service)
     finally:
         os.umask(previous)
     assert list(tmp_path.iterdir()) == [directory]

@@ -66,7 +66,8 @@ def watch(
 ) -> None:
     """Print messages as they come, one a line (--json: one CloudEvent a line), until Ctrl-C.
 
-    An outage of the hub does not end it: stderr says when the hub is away and when it is back.
+    An outage of the hub does not end it, unless it outlasts --for: stderr says when the hub is away and
+    when it is back.
     """
     session.out.note("watching the mailbox; Ctrl-C stops")
     for message in session.hub.watch(after=after, give_up_after=quiet_for):

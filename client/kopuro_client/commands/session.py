@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def connected(
             identity.client_id,
             identity.client_secret,
             sealing_key=identity.sealing_key,
-            transport=Transport(retry=RetryPolicy.lasting(), notice=out.note) if lasting else None,
+            transport=_lasting_transport(arguments.get("quiet_for"), out) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization)
             with _contracted_answers():
@@ -142,3 +143,9 @@ def _identity(acting_as: str | None, credentials: Path | None, sealing_key: Path
             "or set KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET"
         )
     return identity
+
+
+def _lasting_transport(quiet_for: float | None, out: Output) -> Transport:
+    """A transport that outlasts an outage: of any length, or of `quiet_for` seconds."""
+    patience = math.inf if quiet_for is None else quiet_for
+    return Transport(retry=RetryPolicy.lasting(patience), notice=out.note)

@@ -46,6 +46,8 @@ VALUES = {
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",
     ("case", "seal"): "referral.json",
+    ("case", "replace"): "referral.json",
+    ("organization", "update"): "key.json",
     ("key", "publish"): "key.json",
     ("verify", "bundle"): str(BUNDLE),
     ("verify", "receipt"): str(BUNDLE),
