@@ -26,6 +26,7 @@ _VOCABULARIES: Final = {
     "status": ("referral_statuses",),
     "reason": ("decline_reasons", "withdrawal_reasons"),
 }
+_NAMES: Final = frozenset({"region", "origin_country"})
 
 
 @cache
@@ -42,4 +43,6 @@ def words_of(language: str) -> Words:
                 return label(vocabulary, code, language if row.get(language) else "ru")
         return code
 
-    return Words(language=language, phrases=phrases, label=labelled)
+    # English writes the names of languages with a capital; the other languages do not.
+    names = _NAMES | {"languages"} if language == "en" else _NAMES
+    return Words(language=language, phrases=phrases, label=labelled, names=names)

@@ -74,9 +74,9 @@ def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
 
 def test_kyrgyz_is_extracted_as_it_was_written() -> None:
     (page,) = pages(story_pdf(document("ky")))
-    assert "kg.osh-legal-aid жолдомону берди." in page
+    assert "kg.osh-legal-aid жолдомо жөнөттү." in page
     assert "Төлөнбөгөн эмгек акы" in page
-    assert "ru.moscow-union баш тартты: Орун жок. Комментарий: «До мая мест нет»" in page
+    assert "ru.moscow-union баш тартты: кабыл алууга мүмкүнчүлүк жок. Эскертүү: «До мая мест нет»" in page
 
 
 def test_every_letter_of_every_phrase_and_label_can_be_drawn(caplog: pytest.LogCaptureFixture) -> None:

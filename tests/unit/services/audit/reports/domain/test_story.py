@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.errors import Refused
 from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
-from services.audit.reports.domain.story import Told, tell
+from services.audit.reports.domain.story import Told, inside_sentence, tell
 from services.audit.reports.story_text import RENDERERS, as_html, as_markdown, as_text
 from services.audit.reports.story_words import LANGUAGES, words_of
 
@@ -41,7 +41,7 @@ def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
     assert "  Needs: Unpaid wages\n" in text
     assert "  2026-03-01 12:00:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
     assert "offered to ru.moscow-union (offer 1); an answer was due by 2026-03-02 12:00:00 UTC.  [4]" in text
-    assert "ru.moscow-union declined: No capacity. They wrote: “До мая мест нет”  [5]" in text
+    assert "ru.moscow-union declined: no capacity. They wrote: “До мая мест нет”  [5]" in text
     assert "No organisation was found: no suitable organisation accepted." in text
     assert "case.released: the content of this entry has been erased.  [7]" in text
 
@@ -105,11 +105,65 @@ def test_steps_within_one_minute_have_different_times() -> None:
 
 def test_it_is_told_in_russian_and_kyrgyz_with_the_lists_own_labels() -> None:
     russian, kyrgyz = (as_text(tell("r1", STORY, words_of(language))) for language in ("ru", "ky"))
-    assert "отказ — Нет свободных мест" in russian
+    assert "отказ — нет возможности принять" in russian
     assert "Невыплата заработной платы" in russian
-    assert "баш тартты: Орун жок" in kyrgyz
+    assert "баш тартты: кабыл алууга мүмкүнчүлүк жок" in kyrgyz
     assert "Төлөнбөгөн эмгек акы" in kyrgyz
     assert "Москва" in kyrgyz, "a region without a Kyrgyz name has its Russian one"
+
+
+@pytest.mark.parametrize(
+    ("label", "inside"),
+    [
+        ("Нет возможности принять", "нет возможности принять"),
+        ("В работе", "в работе"),
+        ("ВИЧ", "ВИЧ"),
+        ("АИВ боюнча жардам", "АИВ боюнча жардам"),
+        ("АИТВ-мен өмір сүретін адам", "АИТВ-мен өмір сүретін адам"),
+        ("Oʻz ishini boshlash", "oʻz ishini boshlash"),
+        ("OʻZ", "OʻZ"),
+        ("Ҷойи холӣ", "ҷойи холӣ"),
+        ("0–11 лет", "0–11 лет"),
+        ("", ""),
+    ],
+)
+def test_label_inside_sentence_starts_small_unless_it_is_abbreviation(label: str, inside: str) -> None:
+    assert inside_sentence(label) == inside
+
+
+def test_russian_sentence_has_no_capital_after_its_dash() -> None:
+    entries = [
+        told("progress.submitted", organization="Фонд", status="in_progress"),
+        told("offer.declined", organization="Фонд", reason="no_capacity"),
+        told("referral.completed", organization="Фонд", outcome="resolved"),
+    ]
+    assert [sentence.text for sentence in tell("r1", entries, words_of("ru")).sentences] == [
+        "Фонд: сообщено о ходе работы — в работе.",
+        "Фонд: отказ — нет возможности принять.",
+        "Фонд: направление завершено — вопрос решён.",
+    ]
+
+
+def test_situation_lists_labels_with_one_capital_and_keeps_names() -> None:
+    stated = {
+        "needs": ["legal.wage_claim", "basic_needs.food"],
+        "region": "RU-MOW",
+        "origin_country": "KG",
+        "languages": ["ky", "ru"],
+    }
+    entries = [told("referral.submitted", sender=OSH, facts=stated)]
+    assert [value for _, value in tell("r1", entries, words_of("ru")).situation] == [
+        "Невыплата заработной платы, питание",
+        "Москва",
+        "Кыргызстан",
+        "Киргизский, русский",
+    ]
+    assert ("Languages", "Kyrgyz, Russian") in tell("r1", entries, words_of("en")).situation
+
+
+def test_identifier_without_label_keeps_its_capital() -> None:
+    entries = [told("offer.declined", organization="Org", reason="New_reason")]
+    assert tell("r1", entries, words_of("ru")).sentences[0].text == "Org: отказ — New_reason."
 
 
 def _names(phrase: str) -> set[str]:
