@@ -37,10 +37,8 @@ def words_of(language: str) -> Words:
 
     def labelled(kind: str, code: str) -> str:
         for vocabulary in _VOCABULARIES.get(kind, ()):
-            row = rows(vocabulary).get(code)
-            if row is not None:
-                # Where a list has no Kyrgyz, Russian is nearer than English.
-                return label(vocabulary, code, language if row.get(language) else "ru")
+            if code in rows(vocabulary):
+                return label(vocabulary, code, language)
         return code
 
     # English writes the names of languages with a capital; the other languages do not.
