@@ -10,7 +10,7 @@ from typing import Final
 from contracts.vocabularies import label, rows
 from services.audit.reports.domain.story import Words
 
-LANGUAGES: Final = ("en", "ru", "ky")
+LANGUAGES: Final = ("en", "ru", "ky", "tg", "uz", "uz-Cyrl", "kk")
 _FILE: Final = Path(__file__).parent / "phrases.csv"
 _VOCABULARIES: Final = {
     "needs": ("needs",),
