@@ -1,4 +1,4 @@
-"""The closed code lists of the network. Their labels in six languages lie in `vocabularies/`."""
+"""The closed code lists of the network. Their labels lie in `vocabularies/`."""
 
 from __future__ import annotations
 

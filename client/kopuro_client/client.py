@@ -479,14 +479,17 @@ class Kopuro:
         return self._connection.content(self._at("audit", "history", referral, "bundle"))
 
     def story(self, referral: str, *, language: str = "en", format: str = "text") -> str:
-        """A referral's history in sentences. language: en, ru or ky; format: text, markdown or html."""
+        """A referral's history in sentences.
+
+        language: en, ru, ky, tg, uz, uz-Cyrl or kk; format: text, markdown or html.
+        """
         url = self._at("audit", "history", referral, "story")
         return self._connection.content(url, {"language": language, "format": format}).decode(
             errors="replace"
         )
 
     def story_document(self, referral: str, *, language: str = "en") -> StoryDocument:
-        """The same as its parts. language: en, ru or ky."""
+        """The same as its parts. language: en, ru, ky, tg, uz, uz-Cyrl or kk."""
         url = self._at("audit", "history", referral, "story")
         return cast(StoryDocument, self._connection.get(url, {"language": language, "format": "json"}))
 

@@ -8,7 +8,7 @@ from contracts.vocabularies import label, rows
 from services.directory.ports import OfferedAt
 
 TAXONOMY: Final = "kopuro-needs"
-_LABEL_LANGUAGES: Final = ("en", "ru", "ky", "tg", "uz", "kk")
+_LABEL_LANGUAGES: Final = ("en", "ru", "ky", "tg", "uz", "uz-Cyrl", "kk")
 
 
 def taxonomy_terms() -> list[dict[str, Any]]:

@@ -132,7 +132,7 @@ def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) 
     hub.history(referral_id, last="placement.answered")
     story = sender.hub.story(referral_id)
     assert f"The offer to {house.id} that a coordinator (" in story
-    assert f"{house.id} declined: No capacity." in house.hub.story(referral_id)
+    assert f"{house.id} declined: no capacity." in house.hub.story(referral_id)
 
 
 def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:

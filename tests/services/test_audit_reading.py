@@ -81,7 +81,7 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
         first = referrals[0]
         story = hub.get(f"/v1/history/{first}/story", language="ru", format="html", role="coordinator")
         assert story.headers["content-type"] == "text/html; charset=utf-8"
-        assert "Нет свободных мест" in story.text
+        assert "нет возможности принять" in story.text
         assert "&lt;b&gt;До мая мест нет&lt;/b&gt;" in story.text
         assert hub.get(f"/v1/history/{first}/story", language="fr").status_code == 400
         assert hub.get(f"/v1/history/{first}/story", format="exe").status_code == 400
@@ -93,7 +93,7 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
         parts = hub.get(f"/v1/history/{first}/story", language="ky", format="json")
         assert parts.headers["content-type"] == "application/json"
         pdf = PdfReader(BytesIO(story_pdf(parts.json())))
-        assert f"{OSH} жолдомону берди." in " ".join(pdf.pages[0].extract_text().split())
+        assert f"{OSH} жолдомо жөнөттү." in " ".join(pdf.pages[0].extract_text().split())
 
         table = hub.get("/v1/statistics", by="sex,region").json()
         assert table["figures"][0]["values"] == {"sex": "female", "region": "RU-MOW"}

@@ -17,6 +17,10 @@ class Language(StrEnum):
     en = "en"
     ru = "ru"
     ky = "ky"
+    tg = "tg"
+    uz = "uz"
+    uz_cyrl = "uz-Cyrl"
+    kk = "kk"
 
 
 class StoryFormat(StrEnum):

@@ -146,6 +146,8 @@ def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.d
 
 def _drawable(pdf: FPDF, text: str) -> str:
     """The text on one line, with `[U+1F600]` for what the font cannot draw."""
+    # PT Sans lacks U+02BB of the Uzbek oʻ and gʻ; U+2018 looks the same.
+    text = text.replace("ʻ", "‘")
     glyphs = pdf.fonts[_FAMILY.lower()].cmap  # type: ignore[union-attr]  # no core font bears that name
     composed = unicodedata.normalize("NFC", one_line(text))
     cut = composed if len(composed) <= _LONGEST else composed[:_LONGEST] + "…"

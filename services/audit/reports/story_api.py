@@ -25,7 +25,7 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def story(history: History, request: Request, oversight: frozenset[str]) -> Response:
-    """`?language=en|ru|ky&format=text|markdown|html|json`.
+    """`?language=en|ru|ky|tg|uz|uz-Cyrl|kk&format=text|markdown|html|json`.
 
     oversight: the roles that read everything; any other principal reads as a party to the referral. Raises
     Refused `invalid-parameter`, `not-found`, `bundle-too-large`.

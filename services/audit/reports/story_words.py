@@ -10,7 +10,7 @@ from typing import Final
 from contracts.vocabularies import label, rows
 from services.audit.reports.domain.story import Words
 
-LANGUAGES: Final = ("en", "ru", "ky")
+LANGUAGES: Final = ("en", "ru", "ky", "tg", "uz", "uz-Cyrl", "kk")
 _FILE: Final = Path(__file__).parent / "phrases.csv"
 _VOCABULARIES: Final = {
     "needs": ("needs",),
@@ -26,6 +26,7 @@ _VOCABULARIES: Final = {
     "status": ("referral_statuses",),
     "reason": ("decline_reasons", "withdrawal_reasons"),
 }
+_NAMES: Final = frozenset({"region", "origin_country"})
 
 
 @cache
@@ -36,10 +37,10 @@ def words_of(language: str) -> Words:
 
     def labelled(kind: str, code: str) -> str:
         for vocabulary in _VOCABULARIES.get(kind, ()):
-            row = rows(vocabulary).get(code)
-            if row is not None:
-                # Where a list has no Kyrgyz, Russian is nearer than English.
-                return label(vocabulary, code, language if row.get(language) else "ru")
+            if code in rows(vocabulary):
+                return label(vocabulary, code, language)
         return code
 
-    return Words(language=language, phrases=phrases, label=labelled)
+    # English writes the names of languages with a capital; the other languages do not.
+    names = _NAMES | {"languages"} if language == "en" else _NAMES
+    return Words(language=language, phrases=phrases, label=labelled, names=names)

@@ -70,11 +70,15 @@ class Story:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """A language. phrases: sentences with `{names}` by code; label: `(kind, code)` to the code's label."""
+    """A language. phrases: sentences with `{names}` by code; label: `(kind, code)` to the code's label.
+
+    names: the kinds whose labels are proper names and keep their capital inside a sentence.
+    """
 
     language: str
     phrases: Mapping[str, str]
     label: Callable[[str, str], str]
+    names: frozenset[str]
 
 
 def tell(referral_id: str, entries: Sequence[Told], words: Words) -> Story:
@@ -108,6 +112,18 @@ def clean(text: str) -> str:
     return kept if len(kept) <= _LONGEST else kept[:_LONGEST] + "…"
 
 
+def inside_sentence(label: str) -> str:
+    """The label with a small first letter: `Нет возможности` -> `нет возможности`.
+
+    An abbreviation such as `ВИЧ` keeps its capitals. Not for proper names, which letters alone do not tell
+    from other words.
+    """
+    # In Uzbek `Oʻ` the modifier belongs to the first letter.
+    if label[1:].lstrip("ʻʼ")[:1].isupper():
+        return label
+    return label[:1].lower() + label[1:]
+
+
 def _situation(entries: Sequence[Told], words: Words) -> tuple[tuple[str, str], ...]:
     for entry in entries:
         facts = (entry.data or {}).get("facts")
@@ -123,7 +139,7 @@ def _sentence(entry: Told, words: Words, *, number: str) -> str:
         return words.phrases["erased"].format_map({"fact": clean(fact)})
     answer = entry.data.get("answer")
     phrase = words.phrases.get(f"{fact}.{answer}") or words.phrases.get(fact) or words.phrases["unknown"]
-    values = {name: _value(name, value, words) for name, value in entry.data.items()}
+    values = {name: _value(name, value, words, inside=True) for name, value in entry.data.items()}
     message = clean(str(entry.data.get("message_type", ""))).removeprefix("kopuro.").rpartition(".")[0]
     known = {**values, "fact": clean(fact), "message": message or NOTHING, "number": number}
     text = phrase.format_map(defaultdict(lambda: NOTHING, known))
@@ -133,21 +149,30 @@ def _sentence(entry: Told, words: Words, *, number: str) -> str:
     return text
 
 
-def _value(name: str, value: object, words: Words) -> str:
+def _value(name: str, value: object, words: Words, *, inside: bool = False) -> str:
+    """inside: whether the text before it, in a sentence or a list, makes its capital wrong."""
     if isinstance(value, list | tuple):
-        return ", ".join(_value(name, item, words) for item in value) or NOTHING
+        items = [_value(name, item, words, inside=inside or place > 0) for place, item in enumerate(value)]
+        return ", ".join(items) or NOTHING
     if isinstance(value, Mapping):
         if name == "problem":
             return _problem(value, words)
         value = value.get("id")
     if value is None or value == "":
         return NOTHING
+    code = str(value)
     if name in ("deadline", "due_at", "opened_at", "replace_by"):
         try:
-            return _moment(dt.datetime.fromisoformat(str(value)))
+            return _moment(dt.datetime.fromisoformat(code))
         except ValueError:
-            return clean(str(value))
-    return clean(words.phrases.get(f"{name}.{value}") or words.label(name, str(value)))
+            return clean(code)
+    text = words.phrases.get(f"{name}.{code}")
+    if text is None:
+        text = words.label(name, code)
+        # A code without a label is an identifier, which stays as it is.
+        if inside and text != code and name not in words.names:
+            text = inside_sentence(text)
+    return clean(text)
 
 
 def _problem(problem: Mapping[str, Any], words: Words) -> str:

@@ -1,8 +1,9 @@
-"""A referral's story says what the entries say, in three languages, and is only ever text."""
+"""A referral's story says what the entries say, in every language, and is only ever text."""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import string
 from html.parser import HTMLParser
 from typing import Any
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from contracts.errors import Refused
 from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
-from services.audit.reports.domain.story import Told, tell
+from contracts.vocabularies import rows
+from contracts.vocabularies.uzbek_cyrillic import cyrillic
+from services.audit.reports.domain.story import Story, Told, inside_sentence, tell
 from services.audit.reports.story_text import RENDERERS, as_html, as_markdown, as_text
 from services.audit.reports.story_words import LANGUAGES, words_of
+from tests.unit.contracts.test_vocabulary_files import ALPHABETS
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -41,7 +45,7 @@ def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
     assert "  Needs: Unpaid wages\n" in text
     assert "  2026-03-01 12:00:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
     assert "offered to ru.moscow-union (offer 1); an answer was due by 2026-03-02 12:00:00 UTC.  [4]" in text
-    assert "ru.moscow-union declined: No capacity. They wrote: “До мая мест нет”  [5]" in text
+    assert "ru.moscow-union declined: no capacity. They wrote: “До мая мест нет”  [5]" in text
     assert "No organisation was found: no suitable organisation accepted." in text
     assert "case.released: the content of this entry has been erased.  [7]" in text
 
@@ -52,6 +56,10 @@ def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
         ("en", "(offer {})"),
         ("ru", "(предложение {})"),
         ("ky", "({}-сунуш)"),
+        ("tg", "(пешниҳоди {})"),
+        ("uz", "({}-taklif)"),
+        ("uz-Cyrl", "({}-таклиф)"),
+        ("kk", "({}-ұсыныс)"),
     ],
 )
 def test_offers_are_numbered_in_the_order_they_were_made(language: str, numbered: str) -> None:
@@ -80,7 +88,12 @@ def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str
         "en": "the offer was no longer open (The deadline of the offer had passed when the answer came).",
         "ru": "предложение уже не было открыто.",
         "ky": "сунуш жабылып калган.",
+        "tg": "пешниҳод аллакай пӯшида буд.",
+        "uz": "taklif allaqachon yopilgan edi.",
+        "uz-Cyrl": "таклиф аллақачон ёпилган эди.",
+        "kk": "ұсыныс жабылып қойған еді.",
     }
+    assert set(reasons) == set(LANGUAGES)
     for language, reason in reasons.items():
         story = tell("r1", [told(fact, problem=late, **data)], words_of(language))
         assert story.sentences[0].text.endswith(reason)
@@ -105,11 +118,65 @@ def test_steps_within_one_minute_have_different_times() -> None:
 
 def test_it_is_told_in_russian_and_kyrgyz_with_the_lists_own_labels() -> None:
     russian, kyrgyz = (as_text(tell("r1", STORY, words_of(language))) for language in ("ru", "ky"))
-    assert "отказ — Нет свободных мест" in russian
+    assert "отказ — нет возможности принять" in russian
     assert "Невыплата заработной платы" in russian
-    assert "баш тартты: Орун жок" in kyrgyz
+    assert "баш тартты: кабыл алууга мүмкүнчүлүк жок" in kyrgyz
     assert "Төлөнбөгөн эмгек акы" in kyrgyz
-    assert "Москва" in kyrgyz, "a region without a Kyrgyz name has its Russian one"
+    assert "Аймак: Москва" in kyrgyz
+
+
+@pytest.mark.parametrize(
+    ("label", "inside"),
+    [
+        ("Нет возможности принять", "нет возможности принять"),
+        ("В работе", "в работе"),
+        ("ВИЧ", "ВИЧ"),
+        ("АИВ боюнча жардам", "АИВ боюнча жардам"),
+        ("АИТВ-мен өмір сүретін адам", "АИТВ-мен өмір сүретін адам"),
+        ("Oʻz ishini boshlash", "oʻz ishini boshlash"),
+        ("OʻZ", "OʻZ"),
+        ("Ҷойи холӣ", "ҷойи холӣ"),
+        ("0–11 лет", "0–11 лет"),
+        ("", ""),
+    ],
+)
+def test_label_inside_sentence_starts_small_unless_it_is_abbreviation(label: str, inside: str) -> None:
+    assert inside_sentence(label) == inside
+
+
+def test_russian_sentence_has_no_capital_after_its_dash() -> None:
+    entries = [
+        told("progress.submitted", organization="Фонд", status="in_progress"),
+        told("offer.declined", organization="Фонд", reason="no_capacity"),
+        told("referral.completed", organization="Фонд", outcome="resolved"),
+    ]
+    assert [sentence.text for sentence in tell("r1", entries, words_of("ru")).sentences] == [
+        "Фонд: сообщено о ходе работы — в работе.",
+        "Фонд: отказ — нет возможности принять.",
+        "Фонд: направление завершено — вопрос решён.",
+    ]
+
+
+def test_situation_lists_labels_with_one_capital_and_keeps_names() -> None:
+    stated = {
+        "needs": ["legal.wage_claim", "basic_needs.food"],
+        "region": "RU-MOW",
+        "origin_country": "KG",
+        "languages": ["ky", "ru"],
+    }
+    entries = [told("referral.submitted", sender=OSH, facts=stated)]
+    assert [value for _, value in tell("r1", entries, words_of("ru")).situation] == [
+        "Невыплата заработной платы, питание",
+        "Москва",
+        "Кыргызстан",
+        "Киргизский, русский",
+    ]
+    assert ("Languages", "Kyrgyz, Russian") in tell("r1", entries, words_of("en")).situation
+
+
+def test_identifier_without_label_keeps_its_capital() -> None:
+    entries = [told("offer.declined", organization="Org", reason="New_reason")]
+    assert tell("r1", entries, words_of("ru")).sentences[0].text == "Org: отказ — New_reason."
 
 
 def _names(phrase: str) -> set[str]:
@@ -123,6 +190,66 @@ def test_every_phrase_says_the_same_in_every_language() -> None:
         for code, phrase in phrases.items():
             assert phrase.strip()
             assert _names(phrase) == _names(english[code]), code
+
+
+def test_uzbek_cyrillic_phrase_is_the_latin_one_transliterated() -> None:
+    latin, written = words_of("uz").phrases, words_of("uz-Cyrl").phrases
+    assert {code: cyrillic(phrase) for code, phrase in latin.items()} == written
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_phrase_has_only_letters_of_its_language(language: str) -> None:
+    for code, phrase in words_of(language).phrases.items():
+        letters = {c for c in re.sub(r"\{[^}]*\}", "", phrase).lower() if c.isalpha()}
+        assert letters <= set(ALPHABETS[language]), (code, phrase)
+
+
+EVERY_LABEL: dict[str, list[str]] = {
+    "needs": list(rows("needs")),
+    "urgency": list(rows("urgencies")),
+    "region": list(rows("regions")),
+    "stage": list(rows("stages")),
+    "origin_country": list(rows("regions")),
+    "age_band": list(rows("age_bands")),
+    "sex": list(rows("sexes")),
+    "languages": list(rows("languages")),
+    "special_categories": list(rows("special_categories")),
+}
+
+
+def _texts(story: Story) -> list[str]:
+    headings = [story.title, story.situation_heading, story.events_heading]
+    stated = [text for pair in story.situation for text in pair]
+    return [*headings, *stated, *(sentence.text for sentence in story.sentences)]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_story_has_no_untranslated_label_or_phrase(language: str) -> None:
+    """Every label and phrase there is, with identifiers and notes that have no letters."""
+    entries = [told("referral.submitted", sender="1", facts=EVERY_LABEL)]
+    for reason in [*rows("decline_reasons"), *rows("withdrawal_reasons")]:
+        entries.append(told("offer.declined", organization="1", reason=reason, note="1"))
+    entries += [told("referral.completed", organization="1", outcome=code) for code in rows("outcomes")]
+    entries += [
+        told("referral.progressed", organization="1", status=code) for code in rows("referral_statuses")
+    ]
+    for phrase in words_of("en").phrases:
+        kind, _, code = phrase.partition(".")
+        if kind == "reason":
+            entries.append(told("offer.revoked", organization="1", reason=code))
+        if kind == "result":
+            entries.append(told("placement.answered", organization="1", coordinator="1", result=code))
+    entries += [told(code, organization="1") for code in words_of("en").phrases if "." in code]
+
+    story = tell("1", entries, words_of(language))
+
+    assert len(story.situation) == len(EVERY_LABEL)
+    texts, english = _texts(story), _texts(tell("1", entries, words_of("en")))
+    for text, in_english in zip(texts, english, strict=True):
+        letters = {c for c in text.lower() if c.isalpha()}
+        assert letters
+        assert letters <= set(ALPHABETS[language]), text
+        assert language == "en" or text != in_english
 
 
 def test_every_fact_of_a_referral_has_a_phrase_that_names_only_what_it_holds() -> None:
