@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator
@@ -119,7 +120,8 @@ def test_admitted_record_is_loggable(cls: type, data: st.DataObject) -> None:
         where = list(places(document))
         if where:
             container, key = data.draw(st.sampled_from(where))
-            container[key] = data.draw(HOSTILE)
+            # A copy: the next round may change what is inside, and the strategy's own values must not change.
+            container[key] = copy.deepcopy(data.draw(HOSTILE))
     try:
         record: Any = load(cls, document, now=NOON)
     except Refused:
