@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from contracts.codes import CapacityStatus
 from services.routing.domain import rules
-from services.routing.domain.directory import Offering
+from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances, Failure
 from services.routing.domain.scoring import contributions, score
@@ -124,13 +124,13 @@ def decide(
     """
     overridable = rules.COORDINATOR_MAY_OVERRIDE if placed_with else frozenset()
     named = placed_with or given.facts.to
-    offerings = (
-        given.directory.offerings_of(named)
+    offered_services = (
+        given.directory.offered_services_of(named)
         if named
-        else given.directory.offerings_for(given.principal_need, given.facts.region)
+        else given.directory.offered_services_for(given.principal_need, given.facts.region)
     )
     weights = policy.weights.by_name()
-    considered = [_consider(offering, given, weights, overridable) for offering in offerings]
+    considered = [_consider(offered, given, weights, overridable) for offered in offered_services]
     ranked = _ranked(considered, given.referral_id)
     overridden = {failure.rule for c in ranked if c.rank is not None for failure in c.failures}
     return Decision(
@@ -161,14 +161,14 @@ def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
 
 
 def _consider(
-    offering: Offering, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
+    offered: OfferedService, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
 ) -> Candidate:
-    organization, service = offering.organization.id, offering.service.id
-    capacity = offering.service.capacity.status
-    failures = rules.failures(offering, given)
+    organization, service = offered.organization.id, offered.service.id
+    capacity = offered.service.capacity.status
+    failures = rules.failures(offered, given)
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
         return Candidate(organization=organization, service=service, capacity=capacity, failures=failures)
-    values = contributions(offering, given)
+    values = contributions(offered, given)
     return Candidate(
         organization=organization,
         service=service,

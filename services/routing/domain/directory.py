@@ -3,63 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 from contracts.codes import DisclosureClass, Vetting
-from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Eligibility, Organization, Service
+from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, Service
 from contracts.vocabularies import country_of, need_group
+from services.routing.domain.offered_service import OfferedService
 
 # A marker in the index: any need of a group, for whoever asks for the whole group.
 _ANY_OF = "any "
 _NONE: frozenset[str] = frozenset()
-
-
-class Needs:
-    """A set of offered needs, asked whether it covers a needed one."""
-
-    __slots__ = ("_groups", "_offered")
-
-    def __init__(self, offered: Iterable[str]) -> None:
-        self._offered = frozenset(offered)
-        self._groups = frozenset(need_group(code) for code in self._offered)
-
-    def cover(self, needed: str) -> bool:
-        """Whether one of them is the needed code, its whole group, or, where a group is needed, in it."""
-        return needed in self._offered or need_group(needed) in self._offered or needed in self._groups
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Offering:
-    """A service together with the organisation that gives it.
-
-    The sets are what each decision asks of it: made once, when the record changes.
-    """
-
-    organization: Organization
-    service: Service
-    areas: frozenset[str] = field(init=False, repr=False, compare=False)
-    languages: frozenset[str] = field(init=False, repr=False, compare=False)
-    # The languages in which somebody is understood: their own, and those they have interpreters for.
-    spoken: frozenset[str] = field(init=False, repr=False, compare=False)
-    needs: Needs = field(init=False, repr=False, compare=False)
-    # Whether the service sets any bound to who may come.
-    is_for_anyone: bool = field(init=False, repr=False, compare=False)
-    # What the organisation offers with all of its services together.
-    organization_needs: Needs = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        service = self.service
-        derived = {
-            "areas": frozenset(service.areas),
-            "languages": frozenset(service.languages),
-            "spoken": frozenset((*service.languages, *service.interpretation)),
-            "needs": Needs(service.needs),
-            "is_for_anyone": service.eligibility == Eligibility(),
-            "organization_needs": Needs(code for s in self.organization.services for code in s.needs),
-        }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
 
 
 class Directory:
@@ -71,22 +24,22 @@ class Directory:
         self._organizations: dict[str, Organization] = {}
         self._vetted: set[str] = set()
         self._barred: set[str] = set()
-        self._offerings: dict[str, tuple[Offering, ...]] = {}
-        # (need or group, region or country) -> (organisation, place among its services) -> offering
-        self._index: dict[tuple[str, str], dict[tuple[str, int], Offering]] = {}
+        self._offered: dict[str, tuple[OfferedService, ...]] = {}
+        # (need or group, region or country) -> (organisation, place among its services) -> offered
+        self._index: dict[tuple[str, str], dict[tuple[str, int], OfferedService]] = {}
         self._agreements: dict[str, Agreement] = {}
         self._agreements_of: dict[str, frozenset[str]] = {}
 
     def put_organization(self, organization: Organization) -> None:
         """Takes over an organisation's whole record."""
-        for number, offering in enumerate(self.offerings_of(organization.id)):
-            for key in _index_keys(offering.service):
+        for number, offered in enumerate(self.offered_services_of(organization.id)):
+            for key in _index_keys(offered.service):
                 entries = self._index[key]
                 del entries[organization.id, number]
                 if not entries:
                     del self._index[key]
-        offerings = tuple(
-            Offering(organization=organization, service=service) for service in organization.services
+        offered_services = tuple(
+            OfferedService(organization=organization, service=service) for service in organization.services
         )
         self._organizations[organization.id] = organization
         if organization.vetting is Vetting.vetted:
@@ -97,11 +50,11 @@ class Directory:
             self._barred.discard(organization.id)
         else:
             self._barred.add(organization.id)
-        self._offerings[organization.id] = offerings
-        for number, offering in enumerate(offerings):
+        self._offered[organization.id] = offered_services
+        for number, offered in enumerate(offered_services):
             place = (organization.id, number)
-            for key in _index_keys(offering.service):
-                self._index.setdefault(key, {})[place] = offering
+            for key in _index_keys(offered.service):
+                self._index.setdefault(key, {})[place] = offered
 
     def put_agreement(self, agreement: Agreement) -> None:
         """Takes over an agreement."""
@@ -134,15 +87,15 @@ class Directory:
             seen.add(current.id)
             current = self._organizations.get(current.parent) if current.parent else None
 
-    def offerings_of(self, organization_id: str) -> Sequence[Offering]:
+    def offered_services_of(self, organization_id: str) -> Sequence[OfferedService]:
         """Every service of an organisation."""
-        return self._offerings.get(organization_id, ())
+        return self._offered.get(organization_id, ())
 
-    def offerings_for(self, need: str, region: str) -> list[Offering]:
+    def offered_services_for(self, need: str, region: str) -> list[OfferedService]:
         """Every service that meets the need in the region, ordered by organisation."""
         group = need_group(need)
         wanted = (_ANY_OF + group,) if need == group else (need, group)
-        found: dict[tuple[str, int], Offering] = {}
+        found: dict[tuple[str, int], OfferedService] = {}
         for code in wanted:
             for place in {region, country_of(region)}:
                 found.update(self._index.get((code, place), {}))
@@ -151,8 +104,8 @@ class Directory:
     def serves_elsewhere(self, need: str) -> int:
         """How many organisations meet the need, in whatever region."""
         return sum(
-            any(offering.needs.cover(need) for offering in offerings)
-            for offerings in self._offerings.values()
+            any(offered.needs.cover(need) for offered in offered_services)
+            for offered_services in self._offered.values()
         )
 
     def agreements_of(

@@ -23,8 +23,9 @@ from contracts.codes import (
 from contracts.organization import Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of
-from services.routing.domain.directory import Directory, Offering
+from services.routing.domain.directory import Directory
 from services.routing.domain.observation import Observation
+from services.routing.domain.offered_service import OfferedService
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,56 +66,56 @@ class Failure:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-Rule = Callable[[Offering, Circumstances], Failure | None]
+Rule = Callable[[OfferedService, Circumstances], Failure | None]
 
 
-def organization_active(offering: Offering, given: Circumstances) -> Failure | None:
+def organization_active(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The organisation takes part in the network."""
-    if offering.organization.active:
+    if offered.organization.active:
         return None
     return Failure(rule="organization_active", reason="inactive")
 
 
-def organization_vetted(offering: Offering, given: Circumstances) -> Failure | None:
+def organization_vetted(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The network has looked at the organisation and trusts it."""
-    vetting = offering.organization.vetting
+    vetting = offered.organization.vetting
     if vetting is Vetting.vetted:
         return None
     return Failure(rule="organization_vetted", reason="not_vetted", detail={"vetting": vetting})
 
 
-def not_the_sender(offering: Offering, given: Circumstances) -> Failure | None:
+def not_the_sender(offered: OfferedService, given: Circumstances) -> Failure | None:
     """Nobody refers to themselves."""
-    if offering.organization.id != given.sender:
+    if offered.organization.id != given.sender:
         return None
     return Failure(rule="not_the_sender", reason="is_the_sender")
 
 
-def consent_given(offering: Offering, given: Circumstances) -> Failure | None:
+def consent_given(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The person agreed to be referred. The door refuses what has no consent; nothing rests on that here."""
     if given.facts.consent.given:
         return None
     return Failure(rule="consent_given", reason="no_consent")
 
 
-def not_excluded(offering: Offering, given: Circumstances) -> Failure | None:
+def not_excluded(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The person has not excluded the organisation, nor one that it is a branch of."""
     excluded = given.facts.consent.excluded_organizations
     if not excluded:
         return None
-    for one in given.directory.with_parents(offering.organization):
+    for one in given.directory.with_parents(offered.organization):
         if one.id in excluded or one.parent in excluded:
             return Failure(rule="not_excluded", reason="excluded_by_the_person")
     return None
 
 
-def kind_consented(offering: Offering, given: Circumstances) -> Failure | None:
+def kind_consented(offered: OfferedService, given: Circumstances) -> Failure | None:
     """Consulates, state bodies and the employers' side are told only on explicit opt-in. Fails closed:
 
     a person who fears a consulate must never be found by one because a field was left empty, nor through
     a branch of it that is of another kind.
     """
-    kind = _kind_to_opt_in(offering.organization, given.directory)
+    kind = _kind_to_opt_in(offered.organization, given.directory)
     if kind is None or kind in given.facts.consent.opt_in_kinds:
         return None
     return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": kind})
@@ -130,45 +131,45 @@ def _kind_to_opt_in(organization: Organization, directory: Directory) -> Organiz
     return next((kind for kind in kinds if kind in OPT_IN_KINDS), None)
 
 
-def agreement_in_force(offering: Offering, given: Circumstances) -> Failure | None:
+def agreement_in_force(offered: OfferedService, given: Circumstances) -> Failure | None:
     """An agreement lets the sender tell this organisation of such a need, at this disclosure class."""
-    if given.directory.is_party(offering.organization.id, given.agreements):
+    if given.directory.is_party(offered.organization.id, given.agreements):
         return None
     return Failure(rule="agreement_in_force", reason="no_agreement", detail={"class": given.disclosure})
 
 
-def can_receive(offering: Offering, given: Circumstances) -> Failure | None:
+def can_receive(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The organisation has published a sealing key: without one a case could never be released to it."""
-    if offering.organization.sealing_key is not None:
+    if offered.organization.sealing_key is not None:
         return None
     return Failure(rule="can_receive", reason="no_sealing_key")
 
 
-def case_sealed_for(offering: Offering, given: Circumstances) -> Failure | None:
+def case_sealed_for(offered: OfferedService, given: Circumstances) -> Failure | None:
     """A case that the sender sealed for one organisation can be opened by no other."""
     to = given.facts.to
-    if to is None or to == offering.organization.id:
+    if to is None or to == offered.organization.id:
         return None
     return Failure(rule="case_sealed_for", reason="sealed_for_another", detail={"to": to})
 
 
-def need_met(offering: Offering, given: Circumstances) -> Failure | None:
+def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The service is for the principal need."""
-    if offering.needs.cover(given.principal_need):
+    if offered.needs.cover(given.principal_need):
         return None
     return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
 
 
-def area_served(offering: Offering, given: Circumstances) -> Failure | None:
+def area_served(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The service is given in the person's region."""
-    if not offering.areas.isdisjoint(given.places):
+    if not offered.areas.isdisjoint(given.places):
         return None
     return Failure(rule="area_served", reason="out_of_area", detail={"region": given.facts.region})
 
 
-def settlement_served(offering: Offering, given: Circumstances) -> Failure | None:
+def settlement_served(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The service reaches the countryside, where the person is there."""
-    if given.facts.settlement in offering.service.settlements:
+    if given.facts.settlement in offered.service.settlements:
         return None
     return Failure(
         rule="settlement_served",
@@ -177,11 +178,11 @@ def settlement_served(offering: Offering, given: Circumstances) -> Failure | Non
     )
 
 
-def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
+def person_eligible(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The person meets every bound that the service sets."""
-    if offering.is_for_anyone:
+    if offered.is_for_anyone:
         return None
-    facts, bounds = given.facts, offering.service.eligibility
+    facts, bounds = given.facts, offered.service.eligibility
     unmet = []
     if bounds.sexes and facts.sex not in bounds.sexes:
         unmet.append("sex")
@@ -199,58 +200,58 @@ def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
     return Failure(rule="person_eligible", reason="not_eligible", detail={"unmet": unmet})
 
 
-def language_shared(offering: Offering, given: Circumstances) -> Failure | None:
+def language_shared(offered: OfferedService, given: Circumstances) -> Failure | None:
     """They have a language in common, or the service has interpreters."""
-    if not offering.spoken.isdisjoint(given.facts.languages):
+    if not offered.spoken.isdisjoint(given.facts.languages):
         return None
-    detail = {"spoken": sorted(offering.spoken)}
+    detail = {"spoken": sorted(offered.spoken)}
     return Failure(rule="language_shared", reason="no_common_language", detail=detail)
 
 
-def cost_accepted(offering: Offering, given: Circumstances) -> Failure | None:
+def cost_accepted(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The service is free, unless the person accepts to pay."""
-    if offering.service.cost is Funding.free or given.facts.accepts_cost:
+    if offered.service.cost is Funding.free or given.facts.accepts_cost:
         return None
-    return Failure(rule="cost_accepted", reason="not_free", detail={"cost": offering.service.cost})
+    return Failure(rule="cost_accepted", reason="not_free", detail={"cost": offered.service.cost})
 
 
-def capacity_left(offering: Offering, given: Circumstances) -> Failure | None:
+def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     """There is room. A waiting list is no room for an emergency."""
-    capacity = offering.service.capacity
+    capacity = offered.service.capacity
     full = capacity.status is CapacityStatus.no_capacity or (
         capacity.status is CapacityStatus.waitlist and given.facts.urgency is Urgency.emergency
     )
     if full:
         return Failure(rule="capacity_left", reason="no_capacity", detail={"status": capacity.status})
-    load = given.observed(offering.organization.id).load
+    load = given.observed(offered.organization.id).load
     if capacity.maximum is not None and load >= capacity.maximum:
         detail = {"load": load, "maximum": capacity.maximum}
         return Failure(rule="capacity_left", reason="no_capacity", detail=detail)
     return None
 
 
-def open_now(offering: Offering, given: Circumstances) -> Failure | None:
+def open_now(offered: OfferedService, given: Circumstances) -> Failure | None:
     """An emergency needs somebody who is there day and night."""
-    if given.facts.urgency is not Urgency.emergency or offering.service.always_open:
+    if given.facts.urgency is not Urgency.emergency or offered.service.always_open:
         return None
     return Failure(rule="open_now", reason="not_always_open")
 
 
-def storage_allowed(offering: Offering, given: Circumstances) -> Failure | None:
+def storage_allowed(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The case would be stored in a country that the person allows."""
     allowed = given.facts.consent.storage_countries
-    if not allowed or offering.organization.country in allowed:
+    if not allowed or offered.organization.country in allowed:
         return None
     return Failure(
         rule="storage_allowed",
         reason="storage_not_allowed",
-        detail={"country": offering.organization.country},
+        detail={"country": offered.organization.country},
     )
 
 
-def not_asked_before(offering: Offering, given: Circumstances) -> Failure | None:
+def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The organisation has not had its offer yet: who declined or let it lapse is not asked twice."""
-    if offering.organization.id not in given.asked:
+    if offered.organization.id not in given.asked:
         return None
     return Failure(rule="not_asked_before", reason="already_asked")
 
@@ -298,6 +299,6 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
 )
 
 
-def failures(offering: Offering, given: Circumstances) -> tuple[Failure, ...]:
+def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
     """Every rule that does not hold, in the order of `RULES`."""
-    return tuple([failure for rule in _RULES if (failure := rule(offering, given)) is not None])
+    return tuple([failure for rule in _RULES if (failure := rule(offered, given)) is not None])

@@ -27,10 +27,11 @@ from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
 from services.routing.domain.decision import Decision, Trigger, decide
-from services.routing.domain.directory import Directory, Offering
+from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
@@ -145,9 +146,9 @@ def circumstances(directory: Directory, said: ReferralFacts | None = None, **cha
     )
 
 
-def offering(directory: Directory, name: str) -> Offering:
+def offered_service(directory: Directory, name: str) -> OfferedService:
     """The one service of an organisation."""
-    (found,) = directory.offerings_of(name)
+    (found,) = directory.offered_services_of(name)
     return found
 
 

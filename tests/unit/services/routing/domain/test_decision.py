@@ -82,17 +82,17 @@ def test_an_organization_is_asked_once_for_its_best_service() -> None:
 )
 def test_a_need_is_looked_up_with_its_group(needed: str, offered: tuple[str, ...], found: bool) -> None:
     directory = network(organization("ru.one", service(needs=offered)))
-    made = directory.offerings_for(needed, "RU-MOW")
+    made = directory.offered_services_for(needed, "RU-MOW")
     assert bool(made) is found
 
 
 def test_a_changed_record_replaces_the_former_one() -> None:
     directory = network(TWO_DOORS)
     directory.put_organization(organization("ru.two-doors", service(id="new", areas=("KZ-75",))))
-    assert directory.offerings_for("legal.wage_claim", "RU-MOW") == []
-    assert [o.service.id for o in directory.offerings_for("legal.wage_claim", "KZ-75")] == ["new"]
+    assert directory.offered_services_for("legal.wage_claim", "RU-MOW") == []
+    assert [o.service.id for o in directory.offered_services_for("legal.wage_claim", "KZ-75")] == ["new"]
     directory.put_organization(organization("ru.two-doors", service(), active=False))
-    assert directory.offerings_for("legal.wage_claim", "KZ-75") == []
+    assert directory.offered_services_for("legal.wage_claim", "KZ-75") == []
 
 
 def test_a_record_survives_json_and_shows_every_rule_for_every_candidate() -> None:

@@ -41,7 +41,7 @@ from tests.unit.services.routing.samples import (
     consent,
     facts,
     network,
-    offering,
+    offered_service,
     organization,
     service,
 )
@@ -63,7 +63,7 @@ def broken(
     receiver = receiver or organization(NAME)
     directory = network(receiver, *others, agreements=agreements)
     given = circumstances(directory, said, **changes)
-    return {failure.rule for failure in failures(offering(directory, receiver.id), given)}
+    return {failure.rule for failure in failures(offered_service(directory, receiver.id), given)}
 
 
 def with_service(**changes: Any) -> Organization:
@@ -333,7 +333,7 @@ def test_a_changed_agreement_forgets_its_former_parties() -> None:
     directory = network(NAME, agreements=(agreement(parties=(SENDER, NAME)),))
     directory.put_agreement(agreement(parties=(SENDER, "ru.two")))
     given = circumstances(directory)
-    found = {failure.rule for failure in failures(offering(directory, NAME), given)}
+    found = {failure.rule for failure in failures(offered_service(directory, NAME), given)}
     assert found == {"agreement_in_force"}
 
 

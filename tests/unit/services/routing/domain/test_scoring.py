@@ -24,7 +24,7 @@ from tests.unit.services.routing.samples import (
     circumstances,
     facts,
     network,
-    offering,
+    offered_service,
     organization,
     service,
 )
@@ -35,7 +35,7 @@ NAME = "ru.one"
 def values(receiver: Organization | None = None, said: Any = None, seen: Any = None) -> dict[str, float]:
     directory = network(receiver or organization(NAME))
     circumstance = circumstances(directory, said, observed=lambda _: seen or Observation())
-    return dict(contributions(offering(directory, NAME), circumstance))
+    return dict(contributions(offered_service(directory, NAME), circumstance))
 
 
 def of_service(name: str, **changes: Any) -> float:
@@ -127,13 +127,13 @@ def test_everything_is_between_nothing_and_one(
     answered: int,
     expired: int,
     seconds: int,
-    held: int,
+    accepted: int,
     maximum: int | None,
     days: float,
     weights: list[float],
 ) -> None:
     receiver = organization(NAME, service(capacity=capacity(days=days, maximum=maximum)))
-    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, accepted=held)
+    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, accepted=accepted)
     found = values(receiver, seen=seen)
     assert all(0.0 <= value <= 1.0 for value in found.values())
     assert set(found) == set(Weights().by_name())
