@@ -19,9 +19,6 @@ from contracts.facts import (
     CaseUnreadable,
     Fact,
     NoteUnreadable,
-    OfferAccepted,
-    OfferDeclined,
-    OfferExpired,
     OutcomeSubmitted,
     PlacementRefused,
     PlacementSubmitted,
@@ -40,8 +37,9 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
-from services.routing.domain.open_offers import ask_next, place, placement_answered, revoke_open, with_offer
+from services.routing.domain.offer import OfferEvent, refuse_if_late
+from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
+from services.routing.domain.open_offers import ask_next, place, revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
@@ -105,16 +103,8 @@ def expire(referral: Referral, offer_id: str, context: TransitionContext) -> Tra
     offer = referral.offer(offer_id)
     if offer is None or not offer.is_open or context.now < offer.deadline:
         return Transition(referral=referral)
-    closed = close(offer, OfferEvent.expire, context.now, "no_answer")
-    told = OfferExpired(
-        referral_id=referral.id,
-        offer_id=offer.id,
-        organization=offer.organization,
-        sender=referral.sender,
-    )
-    after = with_offer(referral, closed, context.now)
-    facts = (told, *placement_answered(closed))
-    return ask_next(after, Trigger.expired, context, facts, {offer.organization: Observation(expired=1)})
+    closed = close_offer(referral, offer, OfferEvent.expire, context.now, reason=NO_ANSWER)
+    return ask_next(closed.referral, Trigger.expired, context, closed.facts, closed.observed)
 
 
 def remind(referral: Referral, context: TransitionContext) -> Transition:
@@ -158,34 +148,18 @@ def _answer(
     if said.answer is Answer.decline and said.reason is None:
         raise Refused("invalid-submission", "A decline needs a reason.")
     event = OfferEvent.accept if said.answer is Answer.accept else OfferEvent.decline
-    closed = close(offer, event, context.now, said.reason)
-    # Here a late answer is refused, even when the timer has not come round to the offer yet.
+    closed = close_offer(referral, offer, event, context.now, reason=said.reason, answered_at=admitted_at)
+    # A late answer is refused here even if the timer has not expired the offer yet.
     refuse_if_late(offer, admitted_at)
     if not referral.is_answerable:
-        # In time, but its offer had expired before it was read, and the next one asked was faster.
+        # The offer expired before this timely answer was read, and another organisation accepted meanwhile.
         raise Refused("offer-closed", f"The referral is {referral.status}: it can no longer be answered.")
-    seen = Observation(
-        answered=1,
-        # Measured at the door too: what waited in our own queue was not the organisation's slowness.
-        answer_seconds=max(0, round((admitted_at - offer.opened_at).total_seconds())),
-        expired=0 if offer.is_open else -1,
-    )
     if event is OfferEvent.accept:
-        return _accept(referral, closed, seen, context)
-    assert said.reason is not None
-    told = OfferDeclined(
-        referral_id=referral.id,
-        offer_id=offer.id,
-        organization=offer.organization,
-        sender=referral.sender,
-        reason=said.reason,
-    )
-    facts = (told, *placement_answered(closed))
-    after, observed = with_offer(referral, closed, context.now), {offer.organization: seen}
+        return _accept(referral, closed, said.organization, context)
     if not offer.is_open:
-        # The next one was asked when the offer expired.
-        return Transition(referral=after, facts=facts, observed=observed)
-    return ask_next(after, Trigger.declined, context, facts, observed)
+        # The next candidate was asked when the offer expired.
+        return Transition(referral=closed.referral, facts=closed.facts, observed=closed.observed)
+    return ask_next(closed.referral, Trigger.declined, context, closed.facts, closed.observed)
 
 
 def _refuse_suspended(
@@ -197,27 +171,16 @@ def _refuse_suspended(
     return replace(step, facts=(*step.facts, _refusal(said, submission_id, refused)))
 
 
-def _accept(referral: Referral, accepted: Offer, seen: Observation, context: TransitionContext) -> Transition:
+def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: TransitionContext) -> Transition:
     status = next_status(referral.status, ReferralEvent.accept)
-    told = OfferAccepted(
-        referral_id=referral.id,
-        offer_id=accepted.id,
-        organization=accepted.organization,
-        sender=referral.sender,
-    )
-    after, revoked = revoke_open(
-        with_offer(referral, accepted, context.now), "accepted_elsewhere", context.now
-    )
+    after, revoked = revoke_open(closed.referral, "accepted_elsewhere", context.now)
     after = replace(
         after,
         status=status,
-        acceptor=accepted.organization,
+        acceptor=acceptor,
         due_at=context.policy.progress_due(referral.facts.urgency, context.now),
     )
-    observed = {accepted.organization: replace(seen, accepted=1)}
-    return Transition(
-        referral=after, facts=(told, *placement_answered(accepted), *revoked), observed=observed
-    )
+    return Transition(referral=after, facts=(*closed.facts, *revoked), observed=closed.observed)
 
 
 def _progress(referral: Referral, said: ProgressSubmitted, context: TransitionContext) -> Transition:

@@ -11,14 +11,13 @@ from contracts.errors import Refused
 from contracts.facts import (
     Fact,
     OfferOpened,
-    OfferRevoked,
-    PlacementAnswered,
     PlacementSubmitted,
     ReferralUnplaced,
 )
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import Offer, OfferEvent, close
+from services.routing.domain.offer import Offer, OfferEvent
+from services.routing.domain.offer_closing import close_offer
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.transition import Transition, TransitionContext
@@ -124,38 +123,7 @@ def revoke_open(
     """Revokes open offers: those given, or every one. Raises Refused `offer-closed` for a closed one."""
     facts: list[Fact] = []
     for offer in referral.open_offers if offers is None else offers:
-        revoked = close(offer, OfferEvent.revoke, now, reason)
-        referral = with_offer(referral, revoked, now)
-        facts.append(
-            OfferRevoked(
-                referral_id=referral.id,
-                offer_id=offer.id,
-                organization=offer.organization,
-                sender=referral.sender,
-                reason=reason,
-            )
-        )
-        facts += placement_answered(revoked)
+        revoked = close_offer(referral, offer, OfferEvent.revoke, now, reason=reason)
+        referral = revoked.referral
+        facts += revoked.facts
     return referral, tuple(facts)
-
-
-def placement_answered(closed: Offer) -> tuple[Fact, ...]:
-    """Tells the coordinators how an offer ended that one of them placed; nothing for any other offer."""
-    if closed.placed_by is None:
-        return ()
-    return (
-        PlacementAnswered(
-            referral_id=closed.referral_id,
-            offer_id=closed.id,
-            organization=closed.organization,
-            coordinator=closed.placed_by,
-            result=closed.state.value,
-            reason=closed.reason,
-        ),
-    )
-
-
-def with_offer(referral: Referral, changed: Offer, now: dt.datetime) -> Referral:
-    """The referral with one of its offers changed."""
-    offers = tuple(changed if offer.id == changed.id else offer for offer in referral.offers)
-    return replace(referral, offers=offers, updated_at=now)
