@@ -8,7 +8,7 @@ import threading
 from contracts.errors import KopuroError
 from runtime.background import Spawn
 from runtime.clock import Clock
-from services.routing.handlers import DUE_AT_ONCE, RoutingHandlers
+from services.routing.handlers.commands import DUE_AT_ONCE, RoutingCommands
 
 _log = logging.getLogger(__name__)
 
@@ -23,14 +23,14 @@ POLLS_BETWEEN_STANDINGS = 4
 class DeadlineTimer:
     """Runs beside the consumers (`runtime.application.Background`)."""
 
-    def __init__(self, handlers: RoutingHandlers, clock: Clock) -> None:
-        self._handlers = handlers
+    def __init__(self, commands: RoutingCommands, clock: Clock) -> None:
+        self._commands = commands
         self._clock = clock
         self._stopping = threading.Event()
 
     def start(self, spawn: Spawn) -> None:
         """Begins to poll."""
-        self._handlers.recall()
+        self._commands.recall()
         spawn(self._run)
 
     def stop(self) -> None:
@@ -43,15 +43,15 @@ class DeadlineTimer:
         while not self._stopping.wait(POLL_SECONDS):
             try:
                 # a full hand means there may be more: no pause before the next
-                while self._handlers.fire_deadlines(self._clock.now()) >= DUE_AT_ONCE:
+                while self._commands.fire_deadlines(self._clock.now()) >= DUE_AT_ONCE:
                     if self._stopping.is_set():
                         return
                 if polls % POLLS_BETWEEN_STANDINGS == 0:
-                    while self._handlers.act_on_suspensions(self._clock.now()) >= DUE_AT_ONCE:
+                    while self._commands.act_on_suspensions(self._clock.now()) >= DUE_AT_ONCE:
                         if self._stopping.is_set():
                             return
                 if polls % POLLS_BETWEEN_RECALLS == 0:
-                    self._handlers.recall()
+                    self._commands.recall()
             except KopuroError as error:
                 _log.warning("deadlines wait", extra={"reason": str(error)})
             polls += 1

@@ -50,7 +50,7 @@ def test_unplaced_referrals_come_page_by_page(bench: Workbench) -> None:
     bench.take(*(submitted(one) for one in ids))
     pages, query = [], {"limit": "2"}
     while True:
-        page = json.loads(api.unplaced(bench.handlers, coordinator(**query)).body)
+        page = json.loads(api.unplaced(bench.queries, coordinator(**query)).body)
         pages.append([item["id"] for item in page["items"]])
         if page["next"] is None:
             break
@@ -61,20 +61,20 @@ def test_unplaced_referrals_come_page_by_page(bench: Workbench) -> None:
 def test_made_cursors_are_refused(bench: Workbench) -> None:
     for cursor in made_cursors("unplaced"):
         with pytest.raises(Refused) as caught:
-            api.unplaced(bench.handlers, coordinator(after=cursor))
+            api.unplaced(bench.queries, coordinator(after=cursor))
         assert caught.value.slug == "invalid-cursor"
 
 
 def test_a_full_last_page_has_no_next(bench: Workbench) -> None:
     bench.take(*(submitted(new_id()) for _ in range(2)))
-    page = json.loads(api.unplaced(bench.handlers, coordinator(limit="2")).body)
+    page = json.loads(api.unplaced(bench.queries, coordinator(limit="2")).body)
     assert len(page["items"]) == 2
     assert page["next"] is None
 
 
 def test_somebody_elses_cursor_is_refused(bench: Workbench) -> None:
     with pytest.raises(Refused) as refused:
-        api.unplaced(bench.handlers, coordinator(after="bm90LW91cnM"))
+        api.unplaced(bench.queries, coordinator(after="bm90LW91cnM"))
     assert refused.value.slug == "invalid-cursor"
 
 
@@ -88,7 +88,7 @@ def test_somebody_elses_cursor_is_refused(bench: Workbench) -> None:
 )
 def test_a_placement_follows_its_contract(bench: Workbench, body: Any, pointer: str) -> None:
     with pytest.raises(Refused) as refused:
-        api.place(bench.handlers, coordinator(path={"id": new_id()}, body=body), bench.clock)
+        api.place(bench.commands, coordinator(path={"id": new_id()}, body=body), bench.clock)
     assert [error.pointer for error in refused.value.errors] == [pointer]
 
 
@@ -96,7 +96,7 @@ def test_a_placement_is_answered_with_the_id_of_what_was_submitted(bench: Workbe
     referral = new_id()
     bench.take(submitted(referral))
     asked = coordinator(path={"id": referral}, body={"organization": "ru.far"})
-    answer = api.place(bench.handlers, asked, bench.clock)
+    answer = api.place(bench.commands, asked, bench.clock)
     assert answer.status == 202
     assert json.loads(answer.body) == {"id": bench.said()[-1].id, "status": "submitted"}
 
@@ -104,7 +104,7 @@ def test_a_placement_is_answered_with_the_id_of_what_was_submitted(bench: Workbe
 def test_the_sender_reads_its_decisions(bench: Workbench) -> None:
     referral = new_id()
     bench.take(submitted(referral))
-    answer = api.decisions(bench.handlers, request(SENDER, "partner", path={"id": referral}))
+    answer = api.decisions(bench.queries, request(SENDER, "partner", path={"id": referral}))
     shown = json.loads(answer.body)
     assert shown["referral_id"] == referral
     assert [one["trigger"] for one in shown["decisions"]] == ["submitted"]

@@ -116,7 +116,7 @@ def withdrawal(referral_id: str) -> Event[Fact]:
 def view(bench: Workbench, referral_id: str, viewer: str, *, oversight: bool = False) -> dict[str, Any]:
     """As it goes over the wire."""
     wire = ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight).wire()
-    found: dict[str, Any] = plain(answer_question(bench.handlers, wire))
+    found: dict[str, Any] = plain(answer_question(bench.queries, wire))
     return found
 
 
@@ -207,7 +207,7 @@ def test_a_fact_before_its_referral_waits_and_takes_effect_afterwards(bench: Wor
     referral = new_id()
     early = withdrawal(referral)
     with bench.database.write() as transaction, pytest.raises(Unavailable):
-        bench.handlers.take_facts(transaction, [early], NOW)
+        bench.commands.take_facts(transaction, [early], NOW)
     assert bench.take(early) == []
     bench.take(submitted(referral))
     bench.clock.time += 10 * SECOND
@@ -310,7 +310,7 @@ def test_more_deadlines_than_one_transaction_takes_on(bench: Workbench) -> None:
     bench.take(*(submitted(new_id(), urgency=Urgency.urgent) for _ in range(230)))
     at = NOW + DAY + ANSWERS_UNDER_WAY
     bench.clock.time = at
-    assert [bench.handlers.fire_deadlines(at) for _ in range(3)] == [200, 30, 0]
+    assert [bench.commands.fire_deadlines(at) for _ in range(3)] == [200, 30, 0]
     counted = Counter(type(event.data) for event in bench.said())
     assert counted[OfferExpired] == 230
 
@@ -377,7 +377,7 @@ def test_two_timers_expire_an_offer_once(postgres_database: str) -> None:
 
     def fire(bench: Workbench) -> None:
         barrier.wait(10)
-        bench.handlers.fire_deadlines(NOW + 4 * DAY)
+        bench.commands.fire_deadlines(NOW + 4 * DAY)
 
     threads = [threading.Thread(target=fire, args=(bench,)) for bench in (one, two)]
     for thread in threads:
@@ -398,7 +398,7 @@ def test_an_offer_closed_behind_our_back_is_not_closed_again(bench: Workbench) -
         transaction.execute(update(OFFERS).values(state="expired"))
         bench.store.load = lambda *_: known  # type: ignore[method-assign]
         with pytest.raises(Unavailable):
-            list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
+            list(bench.commands.take_facts(transaction, [answer(offer)], NOW))
 
 
 # --- views -------------------------------------------------------------------------------------------
@@ -472,12 +472,12 @@ def test_for_a_stranger_there_is_no_such_referral(
     for viewer in (uninvolved, "kz.stranger"):
         for look in (
             lambda v: view(bench, referral, v),
-            lambda v: bench.handlers.decisions(referral, v, oversight=False),
+            lambda v: bench.queries.decisions(referral, v, oversight=False),
         ):
             with pytest.raises(Refused) as refused:
                 look(viewer)
             assert refused.value.slug == "not-found"
-        assert bench.handlers.is_party(referral, viewer) is False
+        assert bench.queries.is_party(referral, viewer) is False
     with pytest.raises(Refused):
         view(bench, new_id(), "kg.auditor", oversight=True)
 
@@ -487,12 +487,12 @@ def test_only_the_sender_and_oversight_read_the_decisions(
 ) -> None:
     referral, first, _ = declined_once
     for viewer, oversight in ((SENDER, False), ("kg.auditor", True)):
-        found = bench.handlers.decisions(referral, viewer, oversight=oversight)
+        found = bench.queries.decisions(referral, viewer, oversight=oversight)
         assert [decision["trigger"] for decision in found] == ["submitted", "declined"]
         second = {c["organization"]: c for c in found[1]["candidates"]}[first.organization]
         assert [r["rule"] for r in second["rules"] if not r["passed"]] == ["not_asked_before"]
     with pytest.raises(Refused) as refused:
-        bench.handlers.decisions(referral, first.organization, oversight=False)
+        bench.queries.decisions(referral, first.organization, oversight=False)
     assert refused.value.slug == "forbidden"
 
 
@@ -502,7 +502,7 @@ def test_questions_of_other_services(
     referral, first, _ = declined_once
 
     def ask(question: Any) -> Any:
-        return plain(answer_question(bench.handlers, question.wire()))
+        return plain(answer_question(bench.queries, question.wire()))
 
     assert ask(OfferQuery(id=first.offer_id)) == [referral, first.organization]
     assert ask(OfferQuery(id=new_id())) is None
@@ -524,7 +524,7 @@ def test_questions_of_other_services(
     with pytest.raises(Refused):
         ask(ReferralListQuery(viewer=SENDER, oversight=False, limit=10, status="lost"))
     with pytest.raises(Refused):
-        answer_question(bench.handlers, {"ask": "everything"})
+        answer_question(bench.queries, {"ask": "everything"})
 
 
 def test_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
@@ -540,7 +540,7 @@ def test_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
         found: list[list[str]] = []
         after = None
         while True:
-            page = bench.handlers.referrals(viewer, oversight=oversight, status=status, after=after, limit=3)
+            page = bench.queries.referrals(viewer, oversight=oversight, status=status, after=after, limit=3)
             if not page:
                 return found
             found.append([item["id"] for item in page])
@@ -571,7 +571,7 @@ def unplaced(database_url: str) -> Iterator[tuple[Workbench, list[str]]]:
 
 def test_a_coordinator_finds_what_waits_and_places_it(unplaced: tuple[Workbench, list[str]]) -> None:
     bench, ids = unplaced
-    first = bench.handlers.unplaced(after=None, limit=3)
+    first = bench.queries.unplaced(after=None, limit=3)
     assert [item["id"] for item in first] == ids[:3]
     assert plain(first[0]) == {
         "id": ids[0],
@@ -581,10 +581,10 @@ def test_a_coordinator_finds_what_waits_and_places_it(unplaced: tuple[Workbench,
         "since": "2026-03-02T09:00:00Z",
         "reason": "no_candidate",
     }
-    assert [item["id"] for item in bench.handlers.unplaced(after=ids[2], limit=3)] == ids[3:]
-    assert bench.handlers.status_counts() == {"unplaced": 5}
+    assert [item["id"] for item in bench.queries.unplaced(after=ids[2], limit=3)] == ids[3:]
+    assert bench.queries.status_counts() == {"unplaced": 5}
 
-    number = bench.handlers.ask_for_placement(ids[0], "ru.far", COORDINATOR, NOW)
+    number = bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW)
     said = bench.said()[-1]
     assert said.id == number
     assert isinstance(said.data, PlacementSubmitted)
@@ -593,9 +593,9 @@ def test_a_coordinator_finds_what_waits_and_places_it(unplaced: tuple[Workbench,
     (offer,) = opened(bench.take(said))
     assert offer.organization == "ru.far"
     assert status(bench, ids[0]) == "offered"
-    (_, placed) = bench.handlers.decisions(ids[0], SENDER, oversight=False)
+    (_, placed) = bench.queries.decisions(ids[0], SENDER, oversight=False)
     assert placed["overridden"] == ["area_served"]
-    assert ids[0] not in [item["id"] for item in bench.handlers.unplaced(after=None, limit=10)]
+    assert ids[0] not in [item["id"] for item in bench.queries.unplaced(after=None, limit=10)]
 
 
 @pytest.mark.parametrize(
@@ -607,7 +607,7 @@ def test_refused_placement_raises_and_leaves_a_fact(
     bench, ids = unplaced
     before = len(bench.said())
     with pytest.raises(Refused) as refused:
-        bench.handlers.ask_for_placement(ids[0], receiver, COORDINATOR, NOW)
+        bench.commands.submit_placement(ids[0], receiver, COORDINATOR, NOW)
     assert refused.value.slug == slug
     (said,) = bench.said()[before:]
     assert isinstance(said.data, PlacementRefused)
@@ -616,7 +616,7 @@ def test_refused_placement_raises_and_leaves_a_fact(
     assert said.data.problem == refused.value.problem()
     assert status(bench, ids[0]) == "unplaced"
     with pytest.raises(Refused) as refused:
-        bench.handlers.ask_for_placement(new_id(), "ru.far", COORDINATOR, NOW)
+        bench.commands.submit_placement(new_id(), "ru.far", COORDINATOR, NOW)
     assert refused.value.slug == "not-found"
     assert len(bench.said()) == before + 1
 
@@ -625,7 +625,7 @@ def test_answer_to_a_stored_placement_is_told_to_the_coordinators(
     unplaced: tuple[Workbench, list[str]],
 ) -> None:
     bench, ids = unplaced
-    bench.handlers.ask_for_placement(ids[0], "ru.far", COORDINATOR, NOW)
+    bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW)
     (offer,) = opened(bench.take(bench.said()[-1]))
     (answered,) = [fact for fact in bench.take(answer(offer)) if isinstance(fact, PlacementAnswered)]
     assert (answered.offer_id, answered.coordinator, answered.result) == (
@@ -645,7 +645,7 @@ def test_fault_while_a_fact_is_applied_is_not_taken_for_an_unknown_referral(
 
     monkeypatch.setattr("services.routing.domain.lifecycle.refuse_if_late", broken)
     with pytest.raises(KeyError), bench.database.write() as transaction:
-        bench.handlers.take_facts(transaction, [answer(offer)], NOW)
+        bench.commands.take_facts(transaction, [answer(offer)], NOW)
 
 
 # --- what is observed ----------------------------------------------------------------------------------
@@ -695,7 +695,7 @@ def test_a_failed_transaction_is_not_counted_when_its_facts_are_replayed(databas
     bench = workbench(database_url, organization("ru.small", service(capacity=small)))
     fact = submitted(new_id())
     with pytest.raises(ZeroDivisionError), bench.database.write() as transaction:
-        list(bench.handlers.take_facts(transaction, [fact], NOW))
+        list(bench.commands.take_facts(transaction, [fact], NOW))
         raise ZeroDivisionError
     assert len(opened(bench.take(fact))) == 1
     assert bench.network.observed("ru.small").pending == 1
@@ -705,9 +705,9 @@ def test_a_failed_transaction_is_not_counted_when_its_facts_are_replayed(databas
 def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id())))
     with pytest.raises(ZeroDivisionError), bench.database.write() as transaction:
-        list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
+        list(bench.commands.take_facts(transaction, [answer(offer)], NOW))
         raise ZeroDivisionError
-    bench.handlers.recall()
+    bench.commands.recall()
     assert bench.network.observed(offer.organization) == Observation(pending=1)
     assert [type(fact) for fact in bench.take(answer(offer))] == [OfferAccepted]
     assert bench.network.observed(offer.organization).accepted == 1
@@ -733,7 +733,7 @@ def small(postgres_database: str) -> Iterator[Workbench]:
 
 def test_what_a_batch_under_way_has_observed_is_not_forgotten_when_the_timer_fires(small: Workbench) -> None:
     with small.database.write() as transaction:
-        list(small.handlers.take_facts(transaction, [submitted(new_id())], NOW))
+        list(small.commands.take_facts(transaction, [submitted(new_id())], NOW))
         assert OfferExpired in {type(fact) for fact in small.fire(NOW + 4 * DAY)}
         # Nor does the timer's own end settle it: it would not be known whether it was committed.
         assert small.network.observed("ru.small").pending == 1
@@ -750,7 +750,7 @@ def test_what_a_failed_batch_observed_is_not_kept_because_the_timer_fired_meanwh
         def saved_after_a_batch_was(timers: Connection, changes: Changes) -> None:
             monkeypatch.setattr(small.store, "save", save)
             transaction = batch.enter_context(small.database.write())
-            list(small.handlers.take_facts(transaction, [fact], NOW))
+            list(small.commands.take_facts(transaction, [fact], NOW))
             save(timers, changes)
 
         monkeypatch.setattr(small.store, "save", saved_after_a_batch_was)
@@ -783,7 +783,7 @@ def test_a_recall_does_not_forget_what_was_committed_while_it_read(
     bench = workbench(database_url, organization("ru.small", service(capacity=small)))
     batch = ExitStack()
     transaction = batch.enter_context(bench.database.write())
-    list(bench.handlers.take_facts(transaction, [submitted(new_id())], NOW))
+    list(bench.commands.take_facts(transaction, [submitted(new_id())], NOW))
     read = bench.store.observations
 
     def read_before_the_commit(transaction: Connection) -> dict[str, Observation]:
@@ -792,7 +792,7 @@ def test_a_recall_does_not_forget_what_was_committed_while_it_read(
         return found
 
     monkeypatch.setattr(bench.store, "observations", read_before_the_commit)
-    bench.handlers.recall()
+    bench.commands.recall()
     assert bench.observations()["ru.small"].pending == 1
     assert opened(bench.take(submitted(new_id()))) == []
     bench.close()

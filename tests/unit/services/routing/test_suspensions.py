@@ -20,7 +20,7 @@ from contracts.facts import (
     ReferralUnplaced,
 )
 from runtime.identifiers import new_id
-from services.routing import handlers
+from services.routing.handlers import commands
 from tests.unit.services.routing.samples import NOW, organization
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
@@ -41,7 +41,7 @@ def suspend(bench: Workbench, name: str) -> None:
 def sweep(bench: Workbench) -> list[Fact]:
     """The timer comes round; returns what the service says."""
     known = {said.id for said in bench.said()}
-    bench.handlers.act_on_suspensions(NOW)
+    bench.commands.act_on_suspensions(NOW)
     return [said.data for said in bench.said() if said.id not in known]
 
 
@@ -79,7 +79,7 @@ def test_timeline_and_offer_show_the_suspension(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(referral := new_id())))
     suspend(bench, offer.organization)
     sweep(bench)
-    seen = bench.handlers.referral(referral, COORDINATOR, oversight=True)
+    seen = bench.queries.referral(referral, COORDINATOR, oversight=True)
     (closed, _) = seen["offers"]
     assert (closed["state"], closed["reason"]) == ("revoked", "organization_suspended")
     assert [entry["fact"] for entry in seen["timeline"]][-2:] == ["offer.revoked", "offer.opened"]
@@ -92,7 +92,7 @@ def test_referral_without_another_candidate_can_be_placed_by_hand(bench: Workben
     said = sweep(bench)
     assert [type(fact) for fact in said] == [OfferRevoked, ReferralUnplaced]
     bench.absorb(["ru.three"])
-    bench.handlers.ask_for_placement(referral, "ru.three", COORDINATOR, NOW)
+    bench.commands.submit_placement(referral, "ru.three", COORDINATOR, NOW)
     asked = bench.said()[-1]
     assert isinstance(asked.data, PlacementSubmitted)
     (placed,) = opened(bench.take(asked))
@@ -143,7 +143,7 @@ def test_two_processes_report_a_suspension_once(database_url: str, bench: Workbe
     def until_done(one: Workbench) -> None:
         while True:
             try:
-                if one.handlers.act_on_suspensions(NOW) == 0:
+                if one.commands.act_on_suspensions(NOW) == 0:
                     return
             except Unavailable:
                 continue
@@ -160,8 +160,8 @@ def test_two_processes_report_a_suspension_once(database_url: str, bench: Workbe
 def test_more_referrals_than_one_transaction_takes_are_all_revoked(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "DUE_AT_ONCE", 3)
+    monkeypatch.setattr(commands, "DUE_AT_ONCE", 3)
     bench.absorb([replace(organization("ru.two"), services=())])
     bench.take(*(submitted(new_id()) for _ in range(7)))
     suspend(bench, "ru.one")
-    assert [bench.handlers.act_on_suspensions(NOW) for _ in range(4)] == [3, 3, 1, 0]
+    assert [bench.commands.act_on_suspensions(NOW) for _ in range(4)] == [3, 3, 1, 0]

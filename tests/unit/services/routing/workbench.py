@@ -27,7 +27,8 @@ from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.handlers import RoutingHandlers
+from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
 
@@ -50,7 +51,8 @@ class Workbench:
         self.network = LiveDirectory()
         self.woken = 0
         self.outbox = Outbox(MESSAGING.outbox)
-        self.handlers = RoutingHandlers(
+        self.queries = RoutingQueries(database=self.database, store=self.store)
+        self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
             outbox=self.outbox,
@@ -65,7 +67,7 @@ class Workbench:
             database=self.database,
             tables=MESSAGING,
             decode=decode,
-            handler=self.handlers.take_facts,
+            handler=self.commands.take_facts,
             clock=self.clock,
             metrics=MessagingMetrics(CollectorRegistry()),
             after_commit=self._wake,
@@ -102,7 +104,7 @@ class Workbench:
         """The timer comes round; returns what the service says."""
         known = {event.id for event in self.said()}
         self.clock.time = at
-        self.handlers.fire_deadlines(at)
+        self.commands.fire_deadlines(at)
         return [event.data for event in self.said() if event.id not in known]
 
     def said(self) -> list[Event[Fact]]:

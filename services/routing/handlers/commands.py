@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -21,15 +19,15 @@ from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
-from services.routing.domain.observation import Observation, pending_between
+from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import place
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
-from services.routing.domain.timeline import TimelineEntry, entry_of
+from services.routing.domain.timeline import entry_of
 from services.routing.domain.transition import Transition, TransitionContext
-from services.routing.domain.view import decision_view, is_party, referral_view, summary
+from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import Changes, ReferralStore
 
@@ -37,62 +35,7 @@ from services.routing.ports import Changes, ReferralStore
 DUE_AT_ONCE = 200
 
 
-class _Batch:
-    """The referrals of one transaction: as they were, as they are now, and what has been said of them."""
-
-    def __init__(self, referrals: Mapping[str, Referral], source: str, now: dt.datetime) -> None:
-        self._before = dict(referrals)
-        self.now = now
-        self._source = source
-        self._after: dict[str, Referral] = {}
-        self._decisions: list[Decision] = []
-        self._timeline: list[TimelineEntry] = []
-        self.observed: dict[str, Observation] = defaultdict(Observation)
-        self.events: list[Event[Fact]] = []
-
-    def referral(self, referral_id: str) -> Referral | None:
-        return self._after.get(referral_id) or self._before.get(referral_id)
-
-    def take(self, step: Transition, *, cause: Event[Fact] | None) -> None:
-        """Takes over a step. cause: the message that led to it, None for a deadline."""
-        referral = step.referral
-        assert referral is not None
-        if referral == self.referral(referral.id) and not step.facts:
-            return  # said before, or no longer of any consequence: no step of the referral's
-        before = self.referral(referral.id)
-        for seen in (step.observed, pending_between(before.offers if before else (), referral.offers)):
-            for organization, change in seen.items():
-                self.observed[organization] = self.observed[organization].plus(change)
-        self._after[referral.id] = referral
-        self._decisions += step.decisions
-        if cause is not None:
-            self._timeline.append(entry_of(cause.data, referral.id, cause.time))
-        for fact in step.facts:
-            self._timeline.append(entry_of(fact, referral.id, self.now))
-            self.events.append(
-                Event(
-                    id=new_id(),
-                    source=self._source,
-                    time=self.now,
-                    partition_key=referral.id,
-                    correlation_id=cause.correlation_id if cause else referral.correlation_id,
-                    causation_id=cause.id if cause else None,
-                    traceparent=cause.traceparent if cause else None,
-                    data=fact,
-                )
-            )
-
-    def changes(self) -> Changes:
-        return Changes(
-            before=self._before,
-            after=list(self._after.values()),
-            decisions=self._decisions,
-            timeline=self._timeline,
-            observed=dict(self.observed),
-        )
-
-
-class RoutingHandlers:
+class RoutingCommands:
     """One instance a process; everything it shares with others is in the database."""
 
     def __init__(
@@ -122,7 +65,7 @@ class RoutingHandlers:
         self._reading.note(min(event.time for event in events), now)
         known = self._store.load(transaction, {event.partition_key for event in events})
         self._settle(transaction)
-        batch = _Batch(known, self._source, now)
+        batch = ReferralBatch(known, self._source, now)
         context = self._context(now, batch.observed)
         for event in events:
             referral = batch.referral(event.partition_key)
@@ -142,7 +85,7 @@ class RoutingHandlers:
             return 0
         with self._database.write() as transaction:
             ids = {referral_id for referral_id, _ in offers} | set(overdue)
-            batch = _Batch(self._store.load(transaction, ids), self._source, now)
+            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
             self._settle(transaction)
             context = self._context(now, batch.observed)
             for referral_id, offer_id in offers:
@@ -170,7 +113,7 @@ class RoutingHandlers:
         if not (offered or held or readmitted):
             return 0
         with self._database.write() as transaction:
-            batch = _Batch(self._store.load(transaction, {*offered, *held}), self._source, now)
+            batch = ReferralBatch(self._store.load(transaction, {*offered, *held}), self._source, now)
             self._settle(transaction)
             context = self._context(now, batch.observed)
             for referral_id in offered:
@@ -200,7 +143,7 @@ class RoutingHandlers:
         with self._network.settling(), self._database.read() as transaction:
             self._network.recall(self._store.observations(transaction))
 
-    def ask_for_placement(
+    def submit_placement(
         self, referral_id: str, organization: str, coordinator: str, now: dt.datetime
     ) -> str:
         """A coordinator asks for a placement by hand; returns the id of what was submitted.
@@ -245,69 +188,6 @@ class RoutingHandlers:
             raise refusal
         return submission_id
 
-    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> dict[str, Any]:
-        """A referral as the viewer may see it. Raises Refused `not-found`, for what is not theirs too."""
-        with self._database.read() as transaction:
-            referral = self._visible(transaction, referral_id, viewer, oversight)
-            timeline = self._store.timeline(transaction, referral_id)
-        return referral_view(referral, timeline, viewer=viewer, oversight=oversight)
-
-    def referrals(
-        self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int
-    ) -> list[dict[str, Any]]:
-        """The viewer's referrals: sent by it or offered to it; everybody's for oversight."""
-        with self._database.read() as transaction:
-            page = self._store.page(
-                transaction,
-                party=None if oversight else viewer,
-                status=status,
-                after=after,
-                limit=limit,
-            )
-        return [summary(r, viewer=viewer, whole=oversight or r.sender == viewer) for r in page]
-
-    def offer_parties(self, offer_id: str) -> tuple[str, str] | None:
-        """(referral id, organisation) of an offer."""
-        with self._database.read() as transaction:
-            return self._store.offer_parties(transaction, offer_id)
-
-    def is_party(self, referral_id: str, organization: str) -> bool:
-        """Whether the organisation sent the referral or was asked to take it."""
-        with self._database.read() as transaction:
-            referral = self._store.view(transaction, [referral_id]).get(referral_id)
-        return referral is not None and is_party(referral, organization)
-
-    def decisions(self, referral_id: str, viewer: str, *, oversight: bool) -> list[dict[str, Any]]:
-        """Every decision about a referral, for its sender and for oversight. Raises Refused."""
-        with self._database.read() as transaction:
-            referral = self._visible(transaction, referral_id, viewer, oversight)
-            if not oversight and viewer != referral.sender:
-                # who else was considered, and why not, is nothing a candidate may learn
-                raise Refused("forbidden", "Only the sender may read how its referral was routed.")
-            stored = self._store.decisions(transaction, referral_id)
-        return [decision_view(record) for record in stored]
-
-    def unplaced(self, *, after: str | None, limit: int) -> list[dict[str, Any]]:
-        """Referrals that wait for a coordinator."""
-        with self._database.read() as transaction:
-            page = self._store.page(transaction, party=None, status="unplaced", after=after, limit=limit)
-        return [
-            {
-                "id": referral.id,
-                "urgency": referral.facts.urgency,
-                "needs": referral.facts.needs,
-                "region": referral.facts.region,
-                "since": referral.updated_at,
-                "reason": "candidates_exhausted" if referral.offers else "no_candidate",
-            }
-            for referral in page
-        ]
-
-    def status_counts(self) -> Mapping[str, int]:
-        """How many referrals are in each status that is not an end."""
-        with self._database.read() as transaction:
-            return dict(self._store.counts(transaction))
-
     def _why_not_place(
         self, referral: Referral, placement: PlacementSubmitted, now: dt.datetime
     ) -> Refused | None:
@@ -319,13 +199,7 @@ class RoutingHandlers:
             return refused
         return None
 
-    def _visible(self, transaction: Connection, referral_id: str, viewer: str, oversight: bool) -> Referral:
-        referral = self._store.view(transaction, [referral_id]).get(referral_id)
-        if referral is None or not (oversight or is_party(referral, viewer)):
-            raise Refused("not-found", "There is no such referral for this organisation.")
-        return referral
-
-    def _finish(self, transaction: Connection, batch: _Batch) -> list[Outgoing]:
+    def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
         # First of all: while this is written, the timer or a retry may decide.
         self._network.observe(transaction, batch.observed)
         self._store.save(transaction, batch.changes())
