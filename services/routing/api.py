@@ -1,4 +1,4 @@
-"""Routing's HTTP resources and its answers to other services' questions. Thin: parse, call, render."""
+"""Routing's HTTP resources and its replies to other services' queries."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response
 
 
 def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
-    """What other services ask over the broker. Raises Refused."""
+    """Return the reply to a query of another service. Raises Refused."""
     match parse_query(wire):
         case ReferralQuery() as asked:
             return queries.referral(asked.id, asked.viewer, oversight=asked.oversight)
@@ -75,11 +75,11 @@ def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
             return queries.offer_parties(asked.id)
         case PartyQuery() as asked:
             return queries.is_party(asked.id, asked.organization)
-    raise Refused("invalid-parameter", "Routing does not answer that question.")
+    raise Refused("invalid-parameter", "Routing does not support this query.")
 
 
 def _status(text: str | None) -> str | None:
     if text is not None and text not in ReferralStatus.__members__:
         where = PointerError(pointer="/status", detail="Not a referral status.")
-        raise Refused("invalid-parameter", "The status is not one of the referral statuses.", errors=(where,))
+        raise Refused("invalid-parameter", "`status` is not a referral status.", errors=(where,))
     return text

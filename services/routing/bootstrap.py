@@ -1,4 +1,4 @@
-"""How routing is put together: the only place where its adapters are chosen."""
+"""Assembly of the routing service; the only module that chooses adapters."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from services.routing.readiness_gate import ReadinessGate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoutingParts:
-    """What the service's methods call."""
+    """The objects that the service's entrypoints call."""
 
     commands: RoutingCommands
     queries: RoutingQueries
@@ -45,7 +45,7 @@ class RoutingParts:
 
 
 def build(settings: Settings) -> Application[RoutingParts]:
-    """The routing process. Raises Refused for a policy file that does not follow the contract."""
+    """Build the routing application. Raises Refused if the policy file is invalid."""
     platform = build_platform("routing", settings, MESSAGING)
     network, keys = LiveDirectory(), TokenKeys()
 
@@ -89,7 +89,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
 
 
 def read_policy(path: Path | None) -> RoutingPolicy:
-    """The policy in a JSON file; the network's default without one. Raises Refused with pointers."""
+    """Return the policy of a JSON file, or the default policy. Raises Refused with pointers."""
     if path is None:
         return RoutingPolicy()
     try:

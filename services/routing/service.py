@@ -1,4 +1,4 @@
-"""The routing service: its queues, its resources."""
+"""The routing service: its queues and HTTP resources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.routing.bootstrap import RoutingParts
 
 
 class RoutingService(WebService):
-    """Decides which organisation is asked, and what becomes of every referral and offer."""
+    """Decides which organisations are asked, and moves every referral and offer through its states."""
 
     name = "routing"
     handlers: RoutingParts

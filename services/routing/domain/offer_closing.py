@@ -1,4 +1,4 @@
-"""The end of an offer: its new state, the facts that report it and what it shows about the organisation."""
+"""Closing an offer: its final state, the facts that report it and the change of the observations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening offers to who is next, and taking open ones back."""
+"""Opening offers to the next candidates, and revoking open offers."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.transition import Transition, TransitionContext
 
 
-def place(referral: Referral, said: PlacementSubmitted, context: TransitionContext) -> Transition:
-    """An unplaced referral is offered to the organisation that a coordinator chose. Raises Refused."""
+def place(referral: Referral, placement: PlacementSubmitted, context: TransitionContext) -> Transition:
+    """Offer an unplaced referral to the organisation that a coordinator chose. Raises Refused."""
     if referral.status is not ReferralStatus.unplaced:
-        raise Refused("not-in-this-state", "Only an unplaced referral is placed by hand.")
-    decision = context.decide(referral, Trigger.placed_by_coordinator, said.organization)
+        raise Refused("not-in-this-state", "Only an unplaced referral can be placed by a coordinator.")
+    decision = context.decide(referral, Trigger.placed_by_coordinator, placement.organization)
     if not decision.ranked:
         raise Refused("conflict", _why_not(decision))
-    after, opened = _open_offers(referral, decision, 1, context, placed_by=said.coordinator)
+    after, opened = _open_offers(referral, decision, 1, context, placed_by=placement.coordinator)
     return Transition(referral=after, facts=opened, decisions=(decision,))
 
 
 def _why_not(decision: Decision) -> str:
     if not decision.candidates:
-        return "The organisation offers no service that could take the referral."
+        return "The organisation has no service that could take the referral."
     forbidding = [
         sorted({failure.rule for failure in candidate.failures} - COORDINATOR_MAY_OVERRIDE)
         for candidate in decision.candidates
     ]
     fewest = min(forbidding, key=len)
-    return f"Rules that no coordinator can override forbid that organisation: {', '.join(fewest)}."
+    return f"A coordinator cannot override these rules, which exclude the organisation: {', '.join(fewest)}."
 
 
 def ask_next(
     referral: Referral,
     trigger: Trigger,
     context: TransitionContext,
-    told: tuple[Fact, ...] = (),
+    facts: tuple[Fact, ...] = (),
     observed: Mapping[str, Observation] | None = None,
 ) -> Transition:
-    """Opens offers until as many are open as the urgency asks for; with none left: unplaced."""
+    """Open offers up to the number for the urgency. The referral becomes unplaced if no offer is open."""
     wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
     if wanted <= 0:
-        return Transition(referral=referral, facts=told, observed=observed or {})
+        return Transition(referral=referral, facts=facts, observed=observed or {})
     decision = context.decide(referral, trigger)
     after, opened = _open_offers(referral, decision, wanted, context)
     if not after.open_offers:
@@ -72,7 +72,7 @@ def ask_next(
                 reason="candidates_exhausted" if referral.offers else "no_candidate",
             ),
         )
-    return Transition(referral=after, facts=(*told, *opened), decisions=(decision,), observed=observed or {})
+    return Transition(referral=after, facts=(*facts, *opened), decisions=(decision,), observed=observed or {})
 
 
 def _open_offers(
@@ -120,7 +120,7 @@ def _open_offers(
 def revoke_open(
     referral: Referral, reason: str, now: dt.datetime, offers: Iterable[Offer] | None = None
 ) -> tuple[Referral, tuple[Fact, ...]]:
-    """Revokes open offers: those given, or every one. Raises Refused `offer-closed` for a closed one."""
+    """Revoke the given offers, or all open ones. Raises Refused `offer-closed` if one is closed."""
     facts: list[Fact] = []
     for offer in referral.open_offers if offers is None else offers:
         revoked = close_offer(referral, offer, OfferEvent.revoke, now, reason=reason)

@@ -1,7 +1,7 @@
-"""The hard rules: what must hold before an organisation may even be asked.
+"""The hard rules: conditions that a candidate must meet before it may be asked.
 
-Every rule is evaluated for every candidate, so that an explanation can list each one. A rule that does not
-hold gives a typed reason; where a person's consent, safety or money is concerned no one can override it.
+Every rule is evaluated for every candidate, so that an explanation can list them all. A failed rule gives a
+typed reason. Nobody can override a rule about the person's consent, safety or money.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from services.routing.domain.offered_service import OfferedService
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
-    """What the rules look at besides the candidate: the referral, and the network as it stands now."""
+    """The rules' inputs besides the candidate: the referral and the current state of the network."""
 
     referral_id: str
     sender: str
     facts: ReferralFacts
     disclosure: DisclosureClass
-    # Organisations that have had their offer for this referral.
+    # Organisations that already received an offer for this referral.
     asked: frozenset[str]
     directory: Directory
     observed: Callable[[str], Observation]
     now: dt.datetime
-    # What follows is the same for every candidate, and so looked up once.
-    # The first need is the one that has to be met. Further ones count in the score.
+    # The following fields are the same for every candidate and are computed once.
+    # The first need must be met; further needs count in the score.
     principal_need: str = field(init=False, repr=False)
-    # The person's region, and the country that it is in.
+    # The person's region and its country.
     places: frozenset[str] = field(init=False, repr=False)
-    # The agreements that the sender may act on.
+    # The agreements that allow the sender to disclose this referral.
     agreements: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class Circumstances:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A rule that does not hold: a reason code, and the evidence in terms of the directory."""
+    """A failed rule: a reason code, and the evidence in the directory's terms."""
 
     rule: str
     reason: str
@@ -70,14 +70,14 @@ Rule = Callable[[OfferedService, Circumstances], Failure | None]
 
 
 def organization_active(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The organisation takes part in the network."""
+    """The organisation is active in the network."""
     if offered.organization.active:
         return None
     return Failure(rule="organization_active", reason="inactive")
 
 
 def organization_vetted(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The network has looked at the organisation and trusts it."""
+    """The network has vetted the organisation."""
     vetting = offered.organization.vetting
     if vetting is Vetting.vetted:
         return None
@@ -85,21 +85,21 @@ def organization_vetted(offered: OfferedService, given: Circumstances) -> Failur
 
 
 def not_the_sender(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """Nobody refers to themselves."""
+    """The organisation is not the sender."""
     if offered.organization.id != given.sender:
         return None
     return Failure(rule="not_the_sender", reason="is_the_sender")
 
 
 def consent_given(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The person agreed to be referred. The door refuses what has no consent; nothing rests on that here."""
+    """The person consented to the referral. Intake refuses referrals without consent; this checks again."""
     if given.facts.consent.given:
         return None
     return Failure(rule="consent_given", reason="no_consent")
 
 
 def not_excluded(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The person has not excluded the organisation, nor one that it is a branch of."""
+    """The person has excluded neither the organisation nor one of its parents."""
     excluded = given.facts.consent.excluded_organizations
     if not excluded:
         return None
@@ -110,10 +110,10 @@ def not_excluded(offered: OfferedService, given: Circumstances) -> Failure | Non
 
 
 def kind_consented(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """Consulates, state bodies and the employers' side are told only on explicit opt-in. Fails closed:
+    """Consulates, state bodies and employers receive offers only after an explicit opt-in.
 
-    a person who fears a consulate must never be found by one because a field was left empty, nor through
-    a branch of it that is of another kind.
+    Fails closed: a consulate must never find a person because a field was left empty, nor through a branch
+    that is of another kind.
     """
     kind = _kind_to_opt_in(offered.organization, given.directory)
     if kind is None or kind in given.facts.consent.opt_in_kinds:
@@ -122,7 +122,7 @@ def kind_consented(offered: OfferedService, given: Circumstances) -> Failure | N
 
 
 def _kind_to_opt_in(organization: Organization, directory: Directory) -> OrganizationKind | None:
-    """Its own kind where that needs an opt-in, otherwise the nearest such kind that it is a branch of."""
+    """Return the kind that requires an opt-in: its own, otherwise the nearest parent's, otherwise None."""
     if organization.kind in OPT_IN_KINDS:
         return organization.kind
     if organization.parent is None:
@@ -132,21 +132,21 @@ def _kind_to_opt_in(organization: Organization, directory: Directory) -> Organiz
 
 
 def agreement_in_force(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """An agreement lets the sender tell this organisation of such a need, at this disclosure class."""
+    """An agreement allows the sender to disclose this need to the organisation, at this class."""
     if given.directory.is_party(offered.organization.id, given.agreements):
         return None
     return Failure(rule="agreement_in_force", reason="no_agreement", detail={"class": given.disclosure})
 
 
 def can_receive(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The organisation has published a sealing key: without one a case could never be released to it."""
+    """The organisation has published a sealing key; without one no case can be released to it."""
     if offered.organization.sealing_key is not None:
         return None
     return Failure(rule="can_receive", reason="no_sealing_key")
 
 
 def case_sealed_for(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """A case that the sender sealed for one organisation can be opened by no other."""
+    """The case is not sealed for another organisation, which alone could open it."""
     to = given.facts.to
     if to is None or to == offered.organization.id:
         return None
@@ -154,21 +154,21 @@ def case_sealed_for(offered: OfferedService, given: Circumstances) -> Failure | 
 
 
 def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The service is for the principal need."""
+    """The service meets the principal need."""
     if offered.needs.cover(given.principal_need):
         return None
     return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
 
 
 def area_served(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The service is given in the person's region."""
+    """The service covers the person's region."""
     if not offered.areas.isdisjoint(given.places):
         return None
     return Failure(rule="area_served", reason="out_of_area", detail={"region": given.facts.region})
 
 
 def settlement_served(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The service reaches the countryside, where the person is there."""
+    """The service covers the person's kind of settlement."""
     if given.facts.settlement in offered.service.settlements:
         return None
     return Failure(
@@ -179,7 +179,7 @@ def settlement_served(offered: OfferedService, given: Circumstances) -> Failure 
 
 
 def person_eligible(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The person meets every bound that the service sets."""
+    """The person meets all eligibility conditions of the service."""
     if offered.is_for_anyone:
         return None
     facts, bounds = given.facts, offered.service.eligibility
@@ -201,7 +201,7 @@ def person_eligible(offered: OfferedService, given: Circumstances) -> Failure | 
 
 
 def language_shared(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """They have a language in common, or the service has interpreters."""
+    """The service speaks one of the person's languages, or has interpreters for it."""
     if not offered.spoken.isdisjoint(given.facts.languages):
         return None
     detail = {"spoken": sorted(offered.spoken)}
@@ -209,14 +209,14 @@ def language_shared(offered: OfferedService, given: Circumstances) -> Failure | 
 
 
 def cost_accepted(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The service is free, unless the person accepts to pay."""
+    """The service is free, or the person accepts costs."""
     if offered.service.cost is Funding.free or given.facts.accepts_cost:
         return None
     return Failure(rule="cost_accepted", reason="not_free", detail={"cost": offered.service.cost})
 
 
 def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """There is room. A waiting list is no room for an emergency."""
+    """The service has capacity. A waiting list does not suffice for an emergency."""
     capacity = offered.service.capacity
     full = capacity.status is CapacityStatus.no_capacity or (
         capacity.status is CapacityStatus.waitlist and given.facts.urgency is Urgency.emergency
@@ -231,14 +231,14 @@ def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | No
 
 
 def open_now(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """An emergency needs somebody who is there day and night."""
+    """An emergency requires a service that is always open."""
     if given.facts.urgency is not Urgency.emergency or offered.service.always_open:
         return None
     return Failure(rule="open_now", reason="not_always_open")
 
 
 def storage_allowed(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The case would be stored in a country that the person allows."""
+    """The person allows case storage in the organisation's country."""
     allowed = given.facts.consent.storage_countries
     if not allowed or offered.organization.country in allowed:
         return None
@@ -250,7 +250,7 @@ def storage_allowed(offered: OfferedService, given: Circumstances) -> Failure | 
 
 
 def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The organisation has not had its offer yet: who declined or let it lapse is not asked twice."""
+    """The organisation has not received an offer for this referral before."""
     if offered.organization.id not in given.asked:
         return None
     return Failure(rule="not_asked_before", reason="already_asked")
@@ -283,8 +283,8 @@ RULES: Mapping[str, Rule] = {
 
 _RULES = tuple(RULES.values())
 
-# What a coordinator knows better than the directory. Consent, trust, agreements, keys and money are not
-# here.
+# Rules about which a coordinator may know better than the directory. Rules about consent, trust, agreements,
+# keys and money are excluded.
 COORDINATOR_MAY_OVERRIDE = frozenset(
     {
         "need_met",
@@ -300,5 +300,5 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
 
 
 def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
-    """Every rule that does not hold, in the order of `RULES`."""
+    """Return the failed rules, in the order of `RULES`."""
     return tuple([failure for rule in _RULES if (failure := rule(offered, given)) is not None])

@@ -1,6 +1,6 @@
-"""The score: among those who may be asked, who should be asked first.
+"""The score that orders the eligible candidates.
 
-Each consideration gives a value from 0 to 1; the score is their weighted mean, so it lies in 0 to 1 too.
+Each contribution is a value from 0 to 1. The score is their weighted mean, also from 0 to 1.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from contracts.codes import Funding
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.rules import Circumstances
 
-# A capacity that was stated this many days ago is worth half of one stated today.
+# A capacity statement of this age counts half as much as one of today.
 FRESHNESS_HALF_LIFE_DAYS = 90.0
-# An organisation that was never asked is neither trusted nor distrusted.
+# The neutral value for an organisation that has never been asked.
 UNKNOWN_RESPONSIVENESS = 0.5
-# Answering within this many seconds is as good as it gets.
+# A mean answer time up to this gets the full value.
 PROMPT_SECONDS = 3600.0
-# Held referrals at which an organisation without a stated maximum counts as half loaded.
+# The load at which an organisation without a stated maximum counts as half loaded.
 TYPICAL_LOAD = 50.0
 
 
@@ -26,7 +26,7 @@ _COST = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 
 
 def contributions(offered: OfferedService, given: Circumstances) -> Mapping[str, float]:
-    """The value of each consideration, by the name of its weight."""
+    """Return each contribution, from 0 to 1, by the name of its weight."""
     values = {
         "needs_covered": _needs_covered(offered, given),
         "nearness": _nearness(offered, given),
@@ -40,7 +40,7 @@ def contributions(offered: OfferedService, given: Circumstances) -> Mapping[str,
 
 
 def score(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """The weighted mean of the contributions; 0 where nothing has a weight."""
+    """Return the weighted mean of the contributions; 0 if all weights are 0."""
     total = weighted = 0.0
     for name, weight in weights.items():
         total += weight
@@ -54,7 +54,7 @@ def _needs_covered(offered: OfferedService, given: Circumstances) -> float:
 
 
 def _nearness(offered: OfferedService, given: Circumstances) -> float:
-    # Who names the very region is nearer than who serves the whole country.
+    # A service that names the region is nearer than one for the whole country.
     return 1.0 if given.facts.region in offered.areas else 0.5
 
 
@@ -76,7 +76,6 @@ def _responsiveness(offered: OfferedService, given: Circumstances) -> float:
 
 
 def _load(offered: OfferedService, given: Circumstances) -> float:
-    # What is kept in memory may for a moment have seen an end and not yet its beginning.
     load = given.observed(offered.organization.id).load
     maximum = offered.service.capacity.maximum
     if maximum is None:

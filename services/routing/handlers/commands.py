@@ -1,4 +1,4 @@
-"""Routing's use cases: load, decide, store, return what follows. The deciding itself is in `domain/`."""
+"""Routing's commands: load referrals, apply the domain, store the changes, publish the facts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import Changes, ReferralStore
 
-# How many deadlines one transaction takes on.
+# The most deadlines that one transaction handles.
 DUE_AT_ONCE = 200
 
 
 class RoutingCommands:
-    """One instance a process; everything it shares with others is in the database."""
+    """One instance per process; processes share state only through the database."""
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class RoutingCommands:
         self._policy = policy
         self._source = source
         self._after_commit = after_commit
-        self._reading = ConsumerLag()
+        self._lag = ConsumerLag()
 
     def take_facts(
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """What partners and the vault said takes effect, in order (a `batches.BatchHandler`)."""
-        self._reading.note(min(event.time for event in events), now)
+        """Apply facts of partners and the vault, in order (a `batches.BatchHandler`)."""
+        self._lag.note(min(event.time for event in events), now)
         known = self._store.load(transaction, {event.partition_key for event in events})
         self._settle(transaction)
         batch = ReferralBatch(known, self._source, now)
@@ -73,11 +73,11 @@ class RoutingCommands:
         return self._finish(transaction, batch)
 
     def fire_deadlines(self, now: dt.datetime) -> int:
-        """Offers past their deadline expire, silent acceptors are reminded; returns how many were due.
+        """Expire offers and report overdue acceptors; return how many deadlines were due.
 
-        Raises DatabaseUnavailable. Crash point *due, not committed*: it is due again after the restart.
+        Raises DatabaseUnavailable. Crash point *due, not committed*: they are due again after the restart.
         """
-        expiring = self._reading.expiring(now, self._policy.wait_for_backlog())
+        expiring = self._lag.expiring(now, self._policy.wait_for_backlog())
         with self._database.read() as transaction:
             offers = self._store.due_offers(transaction, expiring, DUE_AT_ONCE)
             overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
@@ -99,11 +99,11 @@ class RoutingCommands:
         return len(offers) + len(overdue)
 
     def act_on_suspensions(self, now: dt.datetime) -> int:
-        """Revokes open offers to organisations that are no longer in good standing, reports what they hold.
+        """Revoke open offers to barred organisations and report the referrals that they have accepted.
 
-        Found by what the directory says now, not by its events: a crash or a full broker delays it and loses
-        nothing. Returns how many referrals were found; DUE_AT_ONCE or more may leave others for the next
-        call. Raises DatabaseUnavailable, and Unavailable when another process was faster.
+        Reads the current directory, not its events: a crash or a full broker delays the effect but loses
+        nothing. Returns how many referrals were found; DUE_AT_ONCE or more means that others may remain.
+        Raises DatabaseUnavailable, and Unavailable if another process was faster.
         """
         barred = self._network.directory.barred()
         with self._database.read() as transaction:
@@ -129,38 +129,35 @@ class RoutingCommands:
             for referral_id in sorted(self._store.note_suspended(transaction, acceptors)):
                 step = Transition(referral=batch.referral(referral_id), facts=(reports[referral_id],))
                 batch.take(step, cause=None)
-            # Suspended once more, they are reported once more.
+            # A repeated suspension is reported again.
             self._store.forget_suspended(transaction, readmitted)
             self._outbox.add(transaction, self._finish(transaction, batch))
         self._after_commit()
         return max(len(offered), len(held))
 
     def recall(self) -> None:
-        """Brings what is remembered of observations in line with what every process has written.
-
-        Raises DatabaseUnavailable.
-        """
+        """Reload all observations, including those of other processes. Raises DatabaseUnavailable."""
         with self._network.settling(), self._database.read() as transaction:
             self._network.recall(self._store.observations(transaction))
 
     def submit_placement(
         self, referral_id: str, organization: str, coordinator: str, now: dt.datetime
     ) -> str:
-        """A coordinator asks for a placement by hand; returns the id of what was submitted.
+        """Submit a coordinator's placement; return the submission's id.
 
-        What cannot be done is refused at once. What has changed by the time routing comes to it is refused
-        in the coordinators' mailbox. Either way `placement.refused` records it. Raises Refused,
+        A placement that is impossible now is refused at once. If the state changes before routing applies
+        it, the refusal goes to the coordinators' mailbox. `placement.refused` records both. Raises Refused,
         DatabaseUnavailable.
         """
         refusal: Refused | None = None
         with self._database.write() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
             if referral is None:
-                raise Refused("not-found", "There is no such referral.")
+                raise Refused("not-found", "The referral was not found.")
             placement = PlacementSubmitted(
                 referral_id=referral_id, organization=organization, coordinator=coordinator
             )
-            said: Event[Fact] = Event(
+            event: Event[Fact] = Event(
                 id=(submission_id := new_id()),
                 source=self._source,
                 time=now,
@@ -169,7 +166,7 @@ class RoutingCommands:
                 causation_id=None,
                 data=placement,
             )
-            # A trial run on today's state, so that the coordinator learns at once what forbids it.
+            # A dry run on the current state, so that the coordinator learns at once why it is impossible.
             refusal = self._why_not_place(referral, placement, now)
             if refusal is not None:
                 refused = PlacementRefused(
@@ -179,10 +176,10 @@ class RoutingCommands:
                     submission_id=submission_id,
                     problem=refusal.problem(),
                 )
-                said = replace(said, id=new_id(), data=refused)
+                event = replace(event, id=new_id(), data=refused)
                 entry = entry_of(refused, referral_id, now)
                 self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
-            self._outbox.add(transaction, [outgoing(said)])
+            self._outbox.add(transaction, [outgoing(event)])
         self._after_commit()
         if refusal is not None:
             raise refusal
@@ -192,7 +189,7 @@ class RoutingCommands:
         self, referral: Referral, placement: PlacementSubmitted, now: dt.datetime
     ) -> Refused | None:
         if self._network.directory.organization(placement.organization) is None:
-            return Refused("unknown-organization", "There is no such organisation in the directory.")
+            return Refused("unknown-organization", "The directory has no such organisation.")
         try:
             place(referral, placement, self._context(now, {}))
         except Refused as refused:
@@ -200,7 +197,7 @@ class RoutingCommands:
         return None
 
     def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
-        # First of all: while this is written, the timer or a retry may decide.
+        # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)
         self._store.save(transaction, batch.changes())
         return [outgoing(event) for event in batch.events]
@@ -211,7 +208,7 @@ class RoutingCommands:
                 self._network.recall(self._store.observations_of(transaction, organizations))
 
     def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> TransitionContext:
-        """so_far: what this transaction has changed: its later referrals see what its earlier ones did."""
+        """so_far: the observations of this transaction, so that later referrals see those of earlier ones."""
 
         def observed(organization: str) -> Observation:
             seen = self._network.observed(organization)

@@ -22,7 +22,7 @@ class RoutingQueries:
         self._store = store
 
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> dict[str, Any]:
-        """A referral as the viewer may see it. Raises Refused `not-found`, for what is not theirs too."""
+        """Return the viewer's view of a referral. Raises Refused `not-found`, also for another's referral."""
         with self._database.read() as transaction:
             referral = self._visible(transaction, referral_id, viewer, oversight)
             timeline = self._store.timeline(transaction, referral_id)
@@ -31,7 +31,7 @@ class RoutingQueries:
     def referrals(
         self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int
     ) -> list[dict[str, Any]]:
-        """The viewer's referrals: sent by it or offered to it; everybody's for oversight."""
+        """Return the referrals that the viewer sent or was offered; all referrals for oversight."""
         with self._database.read() as transaction:
             page = self._store.page(
                 transaction,
@@ -43,28 +43,28 @@ class RoutingQueries:
         return [summary(r, viewer=viewer, whole=oversight or r.sender == viewer) for r in page]
 
     def offer_parties(self, offer_id: str) -> tuple[str, str] | None:
-        """(referral id, organisation) of an offer."""
+        """Return the referral id and the organisation of an offer, or None."""
         with self._database.read() as transaction:
             return self._store.offer_parties(transaction, offer_id)
 
     def is_party(self, referral_id: str, organization: str) -> bool:
-        """Whether the organisation sent the referral or was asked to take it."""
+        """Return whether the organisation sent the referral or was offered it."""
         with self._database.read() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
         return referral is not None and is_party(referral, organization)
 
     def decisions(self, referral_id: str, viewer: str, *, oversight: bool) -> list[dict[str, Any]]:
-        """Every decision about a referral, for its sender and for oversight. Raises Refused."""
+        """Return all decisions about a referral, for its sender and for oversight. Raises Refused."""
         with self._database.read() as transaction:
             referral = self._visible(transaction, referral_id, viewer, oversight)
             if not oversight and viewer != referral.sender:
-                # who else was considered, and why not, is nothing a candidate may learn
+                # A candidate must not learn which other organisations were considered, and why they failed.
                 raise Refused("forbidden", "Only the sender may read how its referral was routed.")
             stored = self._store.decisions(transaction, referral_id)
         return [decision_view(record) for record in stored]
 
     def unplaced(self, *, after: str | None, limit: int) -> list[dict[str, Any]]:
-        """Referrals that wait for a coordinator."""
+        """Return referrals that await placement by a coordinator."""
         with self._database.read() as transaction:
             page = self._store.page(transaction, party=None, status="unplaced", after=after, limit=limit)
         return [
@@ -80,12 +80,14 @@ class RoutingQueries:
         ]
 
     def status_counts(self) -> Mapping[str, int]:
-        """How many referrals are in each status that is not an end."""
+        """Count the open referrals by status."""
         with self._database.read() as transaction:
             return dict(self._store.counts(transaction))
 
     def _visible(self, transaction: Connection, referral_id: str, viewer: str, oversight: bool) -> Referral:
         referral = self._store.view(transaction, [referral_id]).get(referral_id)
         if referral is None or not (oversight or is_party(referral, viewer)):
-            raise Refused("not-found", "There is no such referral for this organisation.")
+            raise Refused(
+                "not-found", "The referral was not found, or this organisation has no access to it."
+            )
         return referral
