@@ -140,7 +140,7 @@ def test_an_id_that_stands_twice_is_a_fault(directory: Directory, tmp_path: Path
     file = written(tmp_path, "o", [organization_record(), organization_record(name="New")])
     status, _, err = run(directory, organizations=file)
     assert status == 1
-    assert err[0] == f"{file}[1]: Another record of this file has the same id."
+    assert err[0] == f"{file}[1]: Another record in this file has the same id."
 
 
 def test_a_secret_is_not_repeated_in_a_fault(directory: Directory, tmp_path: Path) -> None:

@@ -33,4 +33,4 @@ def test_everybody_else_is_refused_alike(directory: Directory, client_id: str, s
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue(client_id, secret)
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
-    assert refusal.value.detail == "No client has this id and this secret."
+    assert refusal.value.detail == "The client id or the secret is wrong."
