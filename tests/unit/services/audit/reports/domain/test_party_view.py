@@ -74,7 +74,7 @@ class Journey:
         return facts
 
     def hear(self) -> None:
-        outbox = self.routing.said()
+        outbox = self.routing.published()
         self.log += outbox[self._said :]
         self._said = len(outbox)
 
