@@ -43,7 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 RECEIVERS = ("ru.one", "ru.two", "ru.three")
 # audit's queue is bound to every fact, so it shows everything that routing publishes.
-HEARD = "audit.log"
+AUDIT_QUEUE = "audit.log"
 
 
 class Hub(Neighbours):
@@ -53,7 +53,7 @@ class Hub(Neighbours):
         environment = {"KOPURO_POLICY": str(policy)} if policy else {}
         return self._service("services.routing", database_url, environment)
 
-    def tell_directory(self) -> None:
+    def publish_directory(self) -> None:
         """Publish all directory records and the completion of the replica."""
         records = [sender(SENDER), *(organization(name) for name in RECEIVERS)]
         for record in records:
@@ -91,11 +91,11 @@ def answer(offer: OfferOpened, what: Answer = Answer.accept) -> AnswerSubmitted:
 
 def hear(hub: Hub, kind: type[Fact], count: int = 1) -> list[Any]:
     """Return the next `count` facts of a kind; skip all others."""
-    return kinds(hub.hear(HEARD, lambda heard: len(kinds(heard, kind)) >= count), kind)
+    return kinds(hub.hear(AUDIT_QUEUE, lambda heard: len(kinds(heard, kind)) >= count), kind)
 
 
 @contextmanager
-def questions(amqp_uri: str) -> Iterator[RequestClient]:
+def query_client(amqp_uri: str) -> Iterator[RequestClient]:
     queries = RequestClient(RabbitBroker(amqp_uri))
     thread: list[threading.Thread] = []
 
@@ -114,7 +114,7 @@ def questions(amqp_uri: str) -> Iterator[RequestClient]:
 
 def test_declined_referral_is_offered_again_and_accepted(hub: Hub, vhost: str, sqlite_database: str) -> None:
     with hub.routing(sqlite_database) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
         submission = referral()
         hub.publish(submission)
@@ -128,7 +128,7 @@ def test_declined_referral_is_offered_again_and_accepted(hub: Hub, vhost: str, s
         (accepted,) = hear(hub, OfferAccepted)
         assert accepted.offer_id == second.offer_id
 
-        with questions(vhost) as queries:
+        with query_client(vhost) as queries:
             ask = _asker(queries)
             shown = ask(ReferralQuery(id=submission.referral_id, viewer=SENDER, oversight=False))
             assert shown["status"] == "accepted"
@@ -151,7 +151,7 @@ def test_declined_referral_is_offered_again_and_accepted(hub: Hub, vhost: str, s
 
 def test_coordinator_lists_and_places_unplaced_referral(hub: Hub, sqlite_database: str) -> None:
     with hub.routing(sqlite_database) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
         submission = referral(region="RU-KAM")
         hub.publish(submission)
@@ -178,8 +178,8 @@ def test_referral_is_not_decided_before_the_directory_is_complete(hub: Hub, sqli
         hub.publish_all(list(submissions))
         # by now the process has received the referrals and requeued them
         until(lambda: _logged(routing, "consumer paused"), "the consumer waits for the directory")
-        hub.tell_directory()
-        heard = hub.hear(HEARD, lambda heard: len(kinds(heard, OfferOpened)) >= 20)
+        hub.publish_directory()
+        heard = hub.hear(AUDIT_QUEUE, lambda heard: len(kinds(heard, OfferOpened)) >= 20)
         assert kinds(heard, ReferralUnplaced) == []
         assert {offer.referral_id for offer in kinds(heard, OfferOpened)} == {
             one.referral_id for one in submissions
@@ -188,10 +188,10 @@ def test_referral_is_not_decided_before_the_directory_is_complete(hub: Hub, sqli
 
 def test_offer_without_an_answer_expires(hub: Hub, sqlite_database: str, tmp_path: Path) -> None:
     with hub.routing(sqlite_database, policy_of(tmp_path, seconds=1)) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
         hub.publish(referral(urgency=Urgency.urgent))
-        heard = hub.hear(HEARD, lambda heard: bool(kinds(heard, ReferralUnplaced)))
+        heard = hub.hear(AUDIT_QUEUE, lambda heard: bool(kinds(heard, ReferralUnplaced)))
         assert len(kinds(heard, OfferOpened)) == 3
         assert len(kinds(heard, OfferExpired)) == 3
         assert len({offer.organization for offer in kinds(heard, OfferOpened)}) == 3
@@ -201,7 +201,7 @@ def test_offer_expires_after_a_kill_before_its_deadline(
     hub: Hub, sqlite_database: str, tmp_path: Path
 ) -> None:
     with hub.routing(sqlite_database, policy_of(tmp_path, seconds=3)) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
         hub.publish(referral(urgency=Urgency.urgent))
         (offer,) = hear(hub, OfferOpened)
@@ -216,15 +216,15 @@ def test_repeated_kills_lose_no_referral_and_repeat_no_decision(hub: Hub, sqlite
     submissions = [referral() for _ in range(400)]
     heard: list[Event[Fact]] = []
     with routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
         hub.publish_all(list(submissions))
-        heard += hub.hear(HEARD, lambda heard: len(kinds(heard, OfferOpened)) >= 1)
+        heard += hub.hear(AUDIT_QUEUE, lambda heard: len(kinds(heard, OfferOpened)) >= 1)
         routing.process.kill()
     with routing:
         opened = {offer.referral_id: offer for offer in kinds(heard, OfferOpened)}
         while len(opened) < len(submissions):
-            more = hub.hear(HEARD, lambda new: bool(kinds(new, OfferOpened)))
+            more = hub.hear(AUDIT_QUEUE, lambda new: bool(kinds(new, OfferOpened)))
             heard += more
             opened |= {offer.referral_id: offer for offer in kinds(more, OfferOpened)}
         answers: list[Fact] = [
@@ -232,11 +232,11 @@ def test_repeated_kills_lose_no_referral_and_repeat_no_decision(hub: Hub, sqlite
             for n, offer in enumerate(opened.values())
         ]
         hub.publish_all(answers)
-        heard += hub.hear(HEARD, lambda new: bool(kinds(new, OfferAccepted)))
+        heard += hub.hear(AUDIT_QUEUE, lambda new: bool(kinds(new, OfferAccepted)))
         routing.process.kill()
     with routing:
         while _distinct(heard)[OfferAccepted] < 200 or _distinct(heard)[OfferDeclined] < 200:
-            heard += hub.hear(HEARD, lambda new: bool(new))
+            heard += hub.hear(AUDIT_QUEUE, lambda new: bool(new))
         routing.until_ready()
     # A message that was published and not confirmed is sent again with the same id, so consumers discard it.
     distinct = _distinct(heard)

@@ -78,7 +78,7 @@ def capacity(status: CapacityStatus, maximum: int | None = None) -> Capacity:
     return Capacity(status=status, updated_at=NOW, maximum=maximum)
 
 
-def urgent_as(urgency: Urgency) -> ReferralFacts:
+def with_urgency(urgency: Urgency) -> ReferralFacts:
     return facts(urgency=urgency)
 
 
@@ -129,7 +129,7 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
     "capacity_left": [
         lambda: broken(with_service(capacity=capacity(CapacityStatus.no_capacity))),
         lambda: broken(
-            with_service(capacity=capacity(CapacityStatus.waitlist)), urgent_as(Urgency.emergency)
+            with_service(capacity=capacity(CapacityStatus.waitlist)), with_urgency(Urgency.emergency)
         ),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
@@ -137,7 +137,7 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
         ),
         lambda: broken(with_service(capacity=capacity(CapacityStatus.capacity, 0))),
     ],
-    "open_now": [lambda: broken(with_service(always_open=False), urgent_as(Urgency.emergency))],
+    "open_now": [lambda: broken(with_service(always_open=False), with_urgency(Urgency.emergency))],
     "storage_allowed": [
         lambda: broken(referral_facts=facts(consent=consent(storage_countries=("KG", "KZ"))))
     ],
@@ -163,13 +163,15 @@ def test_every_rule_has_a_case() -> None:
         lambda: broken(referral_facts=facts(to=NAME)),
         lambda: broken(with_service(languages=("ru",), interpretation=("ky",))),
         lambda: broken(with_service(cost=Funding.at_cost), facts(accepts_cost=True)),
-        lambda: broken(with_service(capacity=capacity(CapacityStatus.waitlist)), urgent_as(Urgency.urgent)),
+        lambda: broken(
+            with_service(capacity=capacity(CapacityStatus.waitlist)), with_urgency(Urgency.urgent)
+        ),
         lambda: broken(with_service(capacity=capacity(CapacityStatus.assessment_required))),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
             observed=lambda _: Observation(accepted=2),
         ),
-        lambda: broken(with_service(always_open=False), urgent_as(Urgency.urgent)),
+        lambda: broken(with_service(always_open=False), with_urgency(Urgency.urgent)),
         lambda: broken(referral_facts=facts(consent=consent(storage_countries=("RU",)))),
         lambda: broken(referral_facts=facts(consent=consent(excluded_organizations=("ru.two",)))),
         lambda: broken(

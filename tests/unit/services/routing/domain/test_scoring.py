@@ -49,7 +49,7 @@ def capacity(*, days: float = 0, maximum: int | None = None) -> Capacity:
     return Capacity(status=CapacityStatus.capacity, updated_at=stated, maximum=maximum)
 
 
-def falls(numbers: list[float]) -> bool:
+def is_falling(numbers: list[float]) -> bool:
     return all(a > b for a, b in pairwise(numbers))
 
 
@@ -74,7 +74,7 @@ def test_first_language_scores_above_other_language_above_interpreter() -> None:
         ]
         for spoken in (("tg",), ("ru",), ("kk",))
     ]
-    assert falls(found)
+    assert is_falling(found)
 
 
 def test_responsiveness_rises_with_answers_and_speed() -> None:
@@ -88,7 +88,7 @@ def test_responsiveness_rises_with_answers_and_speed() -> None:
             Observation(expired=3),
         )
     ]
-    assert falls(found)
+    assert is_falling(found)
     assert found[0] == 1.0
     assert found[-1] == 0.0
 
@@ -101,19 +101,21 @@ def test_responsiveness_of_unknown_organization_is_neutral() -> None:
 @pytest.mark.parametrize("maximum", [None, 100])
 def test_load_score_falls_with_accepted_referrals(maximum: int | None) -> None:
     receiver = organization(NAME, service(capacity=capacity(maximum=maximum)))
-    assert falls([values(receiver, seen=Observation(accepted=held))["load"] for held in (0, 1, 10, 50, 90)])
+    assert is_falling(
+        [values(receiver, seen=Observation(accepted=held))["load"] for held in (0, 1, 10, 50, 90)]
+    )
 
 
 def test_freshness_falls_with_the_age_of_the_capacity() -> None:
     found = [of_service("freshness", capacity=capacity(days=days)) for days in (0, 1, 90, 400)]
-    assert falls(found)
+    assert is_falling(found)
     assert found[2] == pytest.approx(0.5)
     # a partner's clock may be ahead
     assert of_service("freshness", capacity=capacity(days=-1)) == 1.0
 
 
 def test_cost_score_orders_free_at_cost_commercial() -> None:
-    assert falls(
+    assert is_falling(
         [of_service("cost", cost=cost) for cost in (Funding.free, Funding.at_cost, Funding.commercial)]
     )
 

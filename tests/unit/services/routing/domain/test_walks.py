@@ -55,8 +55,8 @@ RECEIVERS = (
     organization("ru.applicant", vetting=Vetting.applied),
 )
 NAMES = [*(receiver.id for receiver in RECEIVERS), SENDER, "kz.stranger"]
-who = st.sampled_from(NAMES)
-HELD = {
+organizations = st.sampled_from(NAMES)
+ACCEPTED_STATUSES = {
     ReferralStatus.accepted,
     ReferralStatus.in_progress,
     ReferralStatus.on_hold,
@@ -116,23 +116,23 @@ class Walk(RuleBasedStateMachine):
             driver.take(expire(driver.known, offer.id, driver.context()))
         driver.take(remind(driver.known, driver.context()))
 
-    @rule(organization=who, status=st.sampled_from(ProgressStatus))
+    @rule(organization=organizations, status=st.sampled_from(ProgressStatus))
     def progress(self, organization: str, status: ProgressStatus) -> None:
         self.apply(ProgressSubmitted(referral_id=REFERRAL, organization=organization, status=status))
 
-    @rule(organization=who)
+    @rule(organization=organizations)
     def complete(self, organization: str) -> None:
         self.apply(
             OutcomeSubmitted(referral_id=REFERRAL, organization=organization, outcome=Outcome.resolved)
         )
 
     @precondition(lambda self: len(self.driver.known.offers) > 1)
-    @rule(organization=who, reason=st.sampled_from(WithdrawalReason))
+    @rule(organization=organizations, reason=st.sampled_from(WithdrawalReason))
     def withdraw(self, organization: str, reason: WithdrawalReason) -> None:
         self.apply(WithdrawalSubmitted(referral_id=REFERRAL, organization=organization, reason=reason))
 
     @precondition(lambda self: len(self.driver.known.offers) > 1)
-    @rule(organization=who)
+    @rule(organization=organizations)
     def revoke(self, organization: str) -> None:
         self.apply(RevocationSubmitted(referral_id=REFERRAL, organization=organization))
 
@@ -141,12 +141,12 @@ class Walk(RuleBasedStateMachine):
     def refuse_the_case(self) -> None:
         self.apply(CaseRefused(referral_id=REFERRAL, organization=SENDER, problem={}))
 
-    @rule(organization=who)
+    @rule(organization=organizations)
     def place(self, organization: str) -> None:
         self.apply(PlacementSubmitted(referral_id=REFERRAL, organization=organization, coordinator="kg.desk"))
 
     @invariant()
-    def at_most_one_offer_is_accepted_and_it_stays_so(self) -> None:
+    def at_most_one_offer_is_accepted_for_good(self) -> None:
         if self.driver.referral is None:
             return
         accepted = [offer for offer in self.driver.known.offers if offer.state is OfferState.accepted]
@@ -160,27 +160,27 @@ class Walk(RuleBasedStateMachine):
             assert self.driver.known.acceptor is None
 
     @invariant()
-    def it_is_never_stuck(self) -> None:
+    def open_referral_has_a_next_step(self) -> None:
         if self.driver.referral is None:
             return
         known = self.driver.known
         assert known.status is not ReferralStatus.requested
         assert bool(known.open_offers) == (known.status is ReferralStatus.offered)
-        if known.status in HELD:
+        if known.status in ACCEPTED_STATUSES:
             assert known.acceptor is not None
         # an accepted referral always has a deadline
-        held_and_open = known.status in HELD and not known.is_closed
+        held_and_open = known.status in ACCEPTED_STATUSES and not known.is_closed
         assert (known.due_at is not None) == held_and_open
 
     @invariant()
-    def a_closed_referral_never_changes(self) -> None:
+    def closed_referral_never_changes(self) -> None:
         if self.closed is not None:
             assert self.driver.referral == self.closed
         elif self.driver.referral is not None and self.driver.referral.is_closed:
             self.closed = self.driver.referral
 
     @invariant()
-    def whoever_was_asked_was_eligible_by_some_decision(self) -> None:
+    def every_offer_went_to_an_eligible_candidate(self) -> None:
         ranked = {
             candidate.organization for decision in self.driver.decisions for candidate in decision.ranked
         }
@@ -189,7 +189,7 @@ class Walk(RuleBasedStateMachine):
         assert asked.isdisjoint({"ru.consulate", "ru.applicant", SENDER, "kz.stranger"})
 
     @invariant()
-    def nobody_has_two_open_offers(self) -> None:
+    def no_organization_has_two_open_offers(self) -> None:
         if self.driver.referral is not None:
             asked = [offer.organization for offer in self.driver.known.open_offers]
             assert len(asked) == len(set(asked))
