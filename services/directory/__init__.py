@@ -1,1 +1,1 @@
-"""The directory: who is in the network, what they offer and have agreed, and who may speak for them."""
+"""The directory: organisations, their services, agreements, keys and OAuth clients."""

@@ -1,4 +1,4 @@
-"""From JSON, a partner's or a file's, to what the directory keeps: the contract, and what no schema sees."""
+"""Validation of JSON records: the contract's schema, and rules that a schema cannot express."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contracts.records import load
 from services.directory.domain.client import Client, ClientId, ClientSecret, PrincipalId, Role, Roles, client
 from services.directory.domain.sealing import check_sealing_key
 
-_organization_id = Pattern(ORGANIZATION_PATTERN, error="A partner is an organisation of the network.")
+_organization_id = Pattern(ORGANIZATION_PATTERN, error="A partner must be an organisation id.")
 
 
 def _rules_of_a_client(data: Mapping[str, Any]) -> None:
@@ -28,7 +28,7 @@ def _rules_of_a_client(data: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credential:
-    """A client with its secret, as credentials files hold it."""
+    """A client with its secret: a record of a credentials file."""
 
     client_id: ClientId
     client_secret: ClientSecret
@@ -38,7 +38,7 @@ class Credential:
     rules = staticmethod(_rules_of_a_client)
 
     def client(self) -> Client:
-        """What is kept of it."""
+        """Return the client to store."""
         return client(
             client_id=self.client_id, principal=self.principal, roles=self.roles, secret=self.client_secret
         )
@@ -46,7 +46,7 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CredentialRequest:
-    """What an operator asks for. client_id: the principal's own id when it is left out."""
+    """The body of `POST /v1/credentials`. client_id: defaults to the principal's id."""
 
     principal: PrincipalId
     roles: Roles
@@ -56,9 +56,9 @@ class CredentialRequest:
 
 
 def organization(data: object, now: dt.datetime) -> Organization:
-    """Raises Refused `invalid-submission` with pointers, as do the others here.
+    """Return a valid organisation. Raises Refused `invalid-submission` with pointers.
 
-    now: what the record says of the past may not be later.
+    now: past dates in the record must not be later.
     """
     admitted = load(Organization, data, now=now)
     if admitted.sealing_key is not None:
@@ -67,22 +67,22 @@ def organization(data: object, now: dt.datetime) -> Organization:
 
 
 def agreement(data: object, now: dt.datetime) -> Agreement:
-    """See `organization`."""
+    """Return a valid record; see `organization`."""
     return load(Agreement, data, now=now)
 
 
 def sealing_key(data: object) -> SealingKey:
-    """See `organization`."""
+    """Return a valid record; see `organization`."""
     key = load(SealingKey, data)
     check_sealing_key(key)
     return key
 
 
 def credential(data: object) -> Credential:
-    """See `organization`."""
+    """Return a valid record; see `organization`."""
     return load(Credential, data)
 
 
 def credential_request(data: object) -> CredentialRequest:
-    """See `organization`."""
+    """Return a valid record; see `organization`."""
     return load(CredentialRequest, data)

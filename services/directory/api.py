@@ -1,4 +1,4 @@
-"""The directory's HTTP resources. Lists answer {"items": [...], "next": cursor or null}."""
+"""The directory's HTTP resources. Lists return {"items": [...], "next": cursor or null}."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 def token(handlers: DirectoryHandlers, request: Request) -> Response:
-    """RFC 6749 §4.4.3."""
+    """Issue a token. Source: RFC 6749 §4.4.3."""
     issued = handlers.tokens.issue(*client_of(request))
     return Response.json({"access_token": issued, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
 
 
 def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Organisations by `kind` and `country`, in the order of their ids."""
+    """List organisations by `kind` and `country`, ordered by id."""
     where = {name: request.query_params[name] for name in ("kind", "country") if name in request.query_params}
     if where.get("kind", OrganizationKind.ngo) not in set(OrganizationKind):
-        raise Refused("invalid-parameter", "`kind` is not one of the kinds of organisation.")
+        raise Refused("invalid-parameter", "`kind` is not a kind of organisation.")
     if not re.fullmatch("[A-Z]{2}", where.get("country", "KG")):
         raise Refused("invalid-parameter", "`country` must be an ISO 3166-1 alpha-2 code.")
     return _page(
@@ -52,17 +52,19 @@ def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """One organisation with its services."""
+    """Return one organisation with its services."""
     return _single(handlers.listings.organization(request.path_params["id"]))
 
 
 def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Replaces a record. An existing one needs a precondition: see `preconditions.conditional`."""
+    """Create or replace a record. Replacing needs a precondition: see `preconditions.conditional`."""
     document, precondition = conditional(request)
     wanted = admission.organization(document, handlers.clock.now())
     if wanted.id != request.path_params["id"]:
-        where = PointerError(pointer="/id", detail="Not the id in the address.")
-        raise Refused("invalid-submission", "The record is another organisation's.", errors=[where])
+        where = PointerError(pointer="/id", detail="Not the id in the URL.")
+        raise Refused(
+            "invalid-submission", "The id in the record differs from the id in the URL.", errors=[where]
+        )
     written = handlers.entries.put_organization(
         _editor(request), wanted, precondition=precondition, named=frozenset(document)
     )
@@ -70,14 +72,14 @@ def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def patch_organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Changes a part of a record by a JSON merge patch (RFC 7396); needs a precondition."""
+    """Change part of a record by a JSON merge patch (RFC 7396); needs a precondition."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MERGE_PATCH:
-        raise Refused("unsupported-media-type", f"A change of a part of a record is sent as {MERGE_PATCH}.")
+        raise Refused("unsupported-media-type", f"The media type of a patch must be {MERGE_PATCH}.")
     patch, precondition = conditional(request)
     if not isinstance(patch, dict):
         where = PointerError(pointer="", detail="Not an object.")
-        raise Refused("invalid-submission", "A change of a record is an object.", errors=[where])
+        raise Refused("invalid-submission", "A patch must be a JSON object.", errors=[where])
     written = handlers.entries.patch_organization(
         _editor(request),
         request.path_params["id"],
@@ -89,7 +91,7 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
 
 
 def services(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Services on offer, by `need` (or group) and `region` (or country)."""
+    """List offered services by `need` (or group) and `region` (or country)."""
     need, region = _code(request, "need", "needs"), _code(request, "region", "regions")
     return _page(
         request,
@@ -102,7 +104,7 @@ def services(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def service_at_locations(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Services on offer, once for each area, as HSDS shapes them."""
+    """List offered services once for each area, as HSDS objects."""
     return _page(
         request,
         "service_areas",
@@ -114,7 +116,7 @@ def service_at_locations(handlers: DirectoryHandlers, request: Request) -> Respo
 
 
 def taxonomy_terms(request: Request) -> Response:
-    """The needs with their labels, as HSDS shapes them."""
+    """List the needs with their labels, as HSDS objects."""
     terms = list(enumerate(hsds.taxonomy_terms(), start=1))
     return _page(
         request,
@@ -127,7 +129,7 @@ def taxonomy_terms(request: Request) -> Response:
 
 
 def agreements(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Every agreement, in the order of their ids."""
+    """List the agreements, ordered by id."""
     return _page(
         request,
         "agreements",
@@ -139,7 +141,7 @@ def agreements(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def post_agreement(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Enters an agreement, or replaces the one of that id: that needs a precondition, as an organisation."""
+    """Create or replace an agreement. Replacing needs a precondition."""
     document, precondition = conditional(request)
     wanted = admission.agreement(document, handlers.clock.now())
     written = handlers.entries.put_agreement(
@@ -149,22 +151,22 @@ def post_agreement(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def keys(handlers: DirectoryHandlers, request: Request) -> Response:
-    """The caller's own sealing key: a list of one, or of none."""
+    """List the caller's own sealing key: one item or none."""
     key = handlers.listings.organization(request.principal.id).entry.sealing_key
     return Response.json({"items": [] if key is None else [key], "next": None})
 
 
 def post_key(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Publishes the caller's sealing key, in place of the one before. A precondition may be given."""
+    """Publish or replace the caller's sealing key. A precondition is optional."""
     key = admission.sealing_key(request.json())
     handlers.entries.put_sealing_key(request.principal.id, key, precondition=precondition_of(request))
     return Response.json(key, status=201)
 
 
 def post_credential(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Makes an OAuth client, or gives an existing one a new secret: that needs a precondition.
+    """Create an OAuth client, or replace its secret. Replacing needs a precondition.
 
-    This answer is the only place where its secret is ever shown.
+    The secret is shown only in this response.
     """
     wanted = admission.credential_request(request.json())
     secret = secrets.token_urlsafe(SECRET_BYTES)
@@ -212,10 +214,10 @@ def _page(
     position: Callable[[T], tuple[Scalar, ...]],
     render: Callable[[T], Any],
 ) -> Response:
-    """A page of a list. parts: of a position."""
+    """Return one page of a list. parts: the types of a position's values."""
     limit = limit_of(request.query_params)
     after = position_of(request.query_params, scope, parts) or tuple(part.first for part in parts)
-    # one more than asked for, to know whether another page follows
+    # One more than requested, to know whether another page follows.
     found = fetch(after, limit + 1)
     shown = found[:limit]
     following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
@@ -225,5 +227,5 @@ def _page(
 def _code(request: Request, name: str, vocabulary: str) -> str | None:
     code = request.query_params.get(name)
     if code is not None and code not in vocabularies.codes(vocabulary):
-        raise Refused("invalid-parameter", f"`{name}` is not a code of the vocabulary '{vocabulary}'.")
+        raise Refused("invalid-parameter", f"`{name}` is not a code of the vocabulary `{vocabulary}`.")
     return code

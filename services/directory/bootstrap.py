@@ -1,4 +1,4 @@
-"""Puts the directory together."""
+"""Assembly of the directory service."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.directory.handlers.tokens import TokenIssuer
 
 
 class KeyAnnouncement:
-    """Tells the network at start of the key that tokens are signed with (`application.Background`)."""
+    """Publishes the token signing key at start-up (`application.Background`)."""
 
     def __init__(self, entries: Entries, key: TokenKey, by: str) -> None:
         self._entries = entries
@@ -33,52 +33,54 @@ class KeyAnnouncement:
         self._by = by
 
     def start(self, _spawn: Spawn) -> None:
-        """See `application.Background`. Writes at most one row and its event."""
+        """Publish the key. Writes at most one row and its event."""
         self._entries.announce(self._key, by=self._by)
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no task is running."""
 
 
 def build(settings: Settings) -> Application[DirectoryHandlers]:
-    """Raises SettingsError where there is no usable signing key."""
+    """Build the directory application. Raises SettingsError without a usable signing key."""
     signer = TokenSigner(_private_jwk(settings.token_signing_key), issuer_of(settings.hub))
-    laid = build_platform("directory", settings, MESSAGING)
-    messenger = laid.messenger
+    platform = build_platform("directory", settings, MESSAGING)
+    messenger = platform.messenger
     register = SqlRegister()
     index = SqlServiceIndex()
     entries = Entries(
-        database=laid.database,
+        database=platform.database,
         register=register,
         index=index,
         outbox=messenger.outbox,
-        source=laid.source,
-        clock=laid.clock,
+        source=platform.source,
+        clock=platform.clock,
         committed=messenger.wake,
     )
-    snapshots = Snapshots(register, laid.source)
+    snapshots = Snapshots(register, platform.source)
     handlers = DirectoryHandlers(
-        tokens=TokenIssuer(database=laid.database, register=register, signer=signer, clock=laid.clock),
-        listings=Listings(database=laid.database, register=register, index=index),
+        tokens=TokenIssuer(
+            database=platform.database, register=register, signer=signer, clock=platform.clock
+        ),
+        listings=Listings(database=platform.database, register=register, index=index),
         entries=entries,
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
-        clock=laid.clock,
+        clock=platform.clock,
     )
     key = signer.public_jwk()
     own_keys = {"keys": [key]}
     return Application(
         name="directory",
         settings=settings,
-        database=laid.database,
+        database=platform.database,
         handlers=handlers,
-        # We sign the tokens: no copy of the keys is needed to know our own.
-        verifier=TokenVerifier(lambda: own_keys, issuer_of(settings.hub), laid.clock),
+        # The directory signs the tokens, so it needs no replica of the keys.
+        verifier=TokenVerifier(lambda: own_keys, issuer_of(settings.hub), platform.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready)],
-        warnings=laid.warnings(),
-        background=[KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), laid.source), messenger],
-        registry=laid.registry,
-        clock=laid.clock,
+        warnings=platform.warnings(),
+        background=[KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), platform.source), messenger],
+        registry=platform.registry,
+        clock=platform.clock,
     )
 
 
@@ -90,5 +92,5 @@ def _private_jwk(file: Path | None) -> dict[str, object]:
     except (OSError, ValueError):
         jwk = None
     if not isinstance(jwk, dict) or jwk.get("crv") != "Ed25519" or "d" not in jwk:
-        raise SettingsError(["KOPURO_TOKEN_SIGNING_KEY does not name a private Ed25519 JWK"])
+        raise SettingsError(["KOPURO_TOKEN_SIGNING_KEY must name a file with a private Ed25519 JWK"])
     return jwk

@@ -1,4 +1,4 @@
-"""How a client says who it is at the token endpoint. Source: RFC 6749 §2.3.1, §4.4.2; RFC 7617."""
+"""Client authentication at the token endpoint. Source: RFC 6749 §2.3.1, §4.4.2; RFC 7617."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from runtime.web.request import Request
 
 
 def client_of(request: Request) -> tuple[str, str]:
-    """The id and the secret in a token request, by HTTP Basic or in the form.
+    """Return the client id and secret of a token request, from HTTP Basic or the form.
 
-    Raises Refused: `invalid-grant` for a request that is not one for client credentials, `invalid-client`
-    for one that does not say who asks.
+    Raises Refused: `invalid-grant` if the grant is not client credentials, `invalid-client` if the request
+    has no usable credentials.
     """
     try:
         form = request.form()
     except Refused as fault:
         raise _malformed(fault.detail) from None
     if form.get("grant_type") != "client_credentials":
-        raise _malformed("Send a form with `grant_type=client_credentials`: no other grant is given here.")
+        raise _malformed("Send a form with `grant_type=client_credentials`; no other grant is supported.")
     authorization = request.headers.get("authorization", "")
     if not authorization:
         return _from_form(form)
     if "client_secret" in form:
-        raise _malformed("Send the client's secret in one place, by HTTP Basic or in the form.")
+        raise _malformed("Send the client's secret either by HTTP Basic or in the form, not both.")
     return _from_basic(authorization)
 
 
 def _from_form(form: Mapping[str, str]) -> tuple[str, str]:
     if not form.get("client_id") or not form.get("client_secret"):
-        raise _unknown("Send the client's id and secret by HTTP Basic, or in the form.")
+        raise _unknown("Send the client's id and secret by HTTP Basic or in the form.")
     return form["client_id"], form["client_secret"]
 
 
@@ -42,11 +42,11 @@ def _from_basic(authorization: str) -> tuple[str, str]:
     try:
         pair = b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
         client_id, colon, secret = pair.partition(":")
-        # Both are form-encoded before base64, which is RFC 6749's and not RFC 7617's.
+        # RFC 6749 form-encodes both before base64; RFC 7617 does not.
         client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except (binascii.Error, UnicodeDecodeError):
         raise _unknown("The Authorization header is not HTTP Basic.") from None
-    # PostgreSQL has no such text, and no client such an id.
+    # PostgreSQL text cannot contain NUL, and no client id does.
     if not colon or "\0" in client_id:
         raise _unknown("The Authorization header is not HTTP Basic.")
     return client_id, secret

@@ -1,4 +1,4 @@
-"""Parts of the directory in the shapes of HSDS 3 (Open Referral's Human Services Data Specification)."""
+"""Directory records as HSDS 3 objects (Open Referral's Human Services Data Specification)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LABEL_LANGUAGES: Final = ("en", "ru", "ky", "tg", "uz", "uz-Cyrl", "kk")
 
 
 def taxonomy_terms() -> list[dict[str, Any]]:
-    """Every need as a `taxonomy_term`, groups before their members; `labels` is ours."""
+    """Return every need as a `taxonomy_term`, groups before members. `labels` is an extension."""
     return [
         {
             "id": code,
@@ -28,10 +28,10 @@ def taxonomy_terms() -> list[dict[str, Any]]:
 
 
 def service_at_location(offered: OfferedAt) -> dict[str, Any]:
-    """A service in one of its areas as a `service_at_location`.
+    """Return a service in one of its areas as a `service_at_location`.
 
-    People are served in an area rather than at an address (many must not be found), so the location is the
-    region by its ISO 3166 code, of the type `virtual`, and `service_areas` says the same to machines.
+    Services publish an area instead of an address (many must not be found). The location is therefore the
+    region, with its ISO 3166 code as id and the type `virtual`; `service_areas` repeats the code as extent.
     """
     service_id = f"{offered.organization}:{offered.service.id}"
     own_id = f"{service_id}:{offered.area}"

@@ -1,16 +1,15 @@
-"""Loads the directory from files:
+"""Load the directory from files:
 
     KOPURO_DATABASE_URL=... python -m services.directory.load
         --organizations F --agreements F --credentials F
 
-Each file is a JSON list of records as the HTTP API takes them; credentials are
+Each file is a JSON list of records as in the HTTP API; a credential is
 `{"client_id", "client_secret", "principal", "roles": [...]}`. Nothing is loaded unless every record of every
-file follows the contract and refers only to organisations that exist. Records that are already so make no
-revision: loading twice is loading once. A record of a file replaces the one that the directory has, except
-for a published sealing key, which stays where the file has none. The service may run or not; the events
-wait in its outbox.
+file is valid and refers only to existing organisations. A record in a file replaces the directory's record,
+but a published sealing key stays if the file has none. Unchanged records make no revision, so loading is
+idempotent. The service may be running or stopped; the events wait in its outbox.
 
-Exit status: 0 loaded, 1 a file or the database cannot be used, 2 wrong use.
+Exit status: 0 loaded, 1 a file or the database cannot be used, 2 usage error.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ from services.directory.domain.entry import DirectoryEntry
 from services.directory.domain.references import wrong_references
 from services.directory.handlers.entries import Entries
 
-LOADER = "load"  # who changed it, in the revisions
+LOADER = "load"  # `changed_by` in the revisions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One thing wrong. index: of the record in its file, None: the whole file."""
+    """One error in a file. index: of the record, None for the whole file."""
 
     file: Path
     index: int | None
@@ -58,7 +57,7 @@ class Fault:
 
 
 def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]) -> list[Any]:
-    """The entries in a file; what is wrong with it is added to `faults`."""
+    """Return the entries in a file; append its errors to `faults`."""
     try:
         records = parse_json(file.read_bytes())
     except OSError:
@@ -75,7 +74,7 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
         try:
             entry = admit(record)
             if entry.id in entries:
-                detail = "Another record of this file has the same id."
+                detail = "Another record in this file has the same id."
                 faults.append(Fault(file=file, index=index, pointer="", detail=detail))
             entries[entry.id] = entry
         except Refused as refused:
@@ -88,7 +87,7 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
 def wrong_references_in(
     database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[DirectoryEntry]]]
 ) -> list[Fault]:
-    """Where the files' records refer to organisations that are neither in them nor in the database."""
+    """Return references to organisations that are neither in the files nor in the database."""
     register = SqlRegister()
     known = {entry.id: entry for _, entries in read for entry in entries if isinstance(entry, Organization)}
     with database.read() as transaction:
@@ -111,7 +110,7 @@ def _client(record: object) -> Client:
     return admission.credential(record).client()
 
 
-# In this order: an agreement speaks of organisations, a client speaks for one.
+# Organisations first, because agreements and clients refer to them.
 _FILES: Sequence[tuple[str, Callable[[object], DirectoryEntry]]] = (
     ("organizations", lambda record: admission.organization(record, SystemClock().now())),
     ("agreements", lambda record: admission.agreement(record, SystemClock().now())),
@@ -120,7 +119,7 @@ _FILES: Sequence[tuple[str, Callable[[object], DirectoryEntry]]] = (
 
 
 def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, err: TextIO) -> int:
-    """Loads the files by what they hold; gives the exit status."""
+    """Load the files; return the exit status. files: by kind of record."""
     faults: list[Fault] = []
     read = [(name, read_entries(files[name], admit, faults)) for name, admit in _FILES if name in files]
     if not faults:
@@ -136,7 +135,7 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
         outbox=Outbox(MESSAGING.outbox),
         source=f"/{hub}/directory",
         clock=SystemClock(),
-        committed=lambda: None,  # the service's relay looks at its outbox by itself
+        committed=lambda: None,  # the service's relay polls its outbox
     )
     for name, entries in read:
         changed = target.enter(type(entries[0]), entries, by=LOADER) if entries else 0
@@ -145,14 +144,14 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m services.directory.load")
     for name, _ in _FILES:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE")
     parser.add_argument(
         "--hub",
         default=os.environ.get("KOPURO_HUB") or "kg",
-        help="the hub that speaks (KOPURO_HUB, else kg)",
+        help="hub that is the source of the events (default: KOPURO_HUB, else kg)",
     )
     options = parser.parse_args(arguments)
     files = {name: file for name, _ in _FILES if (file := getattr(options, name)) is not None}
@@ -165,7 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return load(database, options.hub, files, sys.stdout, sys.stderr)
     except (DatabaseUnavailable, ProgrammingError):
-        sys.stderr.write("The database cannot be used. Is it there, and were its migrations run?\n")
+        sys.stderr.write(
+            "The database cannot be used. Check that it exists and that its migrations have run.\n"
+        )
         return 1
     finally:
         database.close()

@@ -1,4 +1,4 @@
-"""What the use cases need of storage. Every call takes the transaction it belongs to."""
+"""The directory's storage ports. Every method takes the transaction that it belongs to."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from services.directory.domain.entry import DirectoryEntry, E, Revision, Standin
 
 
 class Register(Protocol):
-    """The entries as they stand, and every revision that made them so."""
+    """The current entries and all their revisions."""
 
     def hold(self, transaction: Connection) -> None:
-        """From here to the end of the transaction nobody else changes an entry.
+        """Lock all entries against other writers until the transaction ends.
 
-        To be called before `standing` by whoever goes on to `store`: revisions then follow each other
-        without a gap, in this process and in others. Readers do not wait.
+        Call it before `standing` if `store` follows, so that revisions have no gaps across processes.
+        Readers are not blocked.
         """
         ...
 
     def standing(self, transaction: Connection, kind: type[E], ids: Sequence[str]) -> dict[str, Standing[E]]:
-        """The entries of those ids that exist."""
+        """Return the existing entries of those ids."""
         ...
 
     def store(self, transaction: Connection, revisions: Sequence[Revision[Any]]) -> None:
-        """Keeps the revisions, and their entries as those that stand now. All of one kind."""
+        """Write the revisions and make their entries current. All must be of one kind."""
         ...
 
     def page(
         self, transaction: Connection, kind: type[E], where: Mapping[str, str], after: str, limit: int
     ) -> list[Standing[E]]:
-        """At most `limit` entries after the id `after`, in the order of ids.
+        """Return at most `limit` entries with ids above `after`, ordered by id.
 
-        where: for organisations, the `kind` and the `country` they must have.
+        where: for organisations, the required `kind` and `country`.
         """
         ...
 
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
-        """Every entry of that kind, in the order of ids."""
+        """Yield every entry of that kind, ordered by id."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offered:
-    """A service with the organisation that gives it."""
+    """A service and the organisation that offers it."""
 
     organization: str
     service: Service
@@ -63,10 +63,10 @@ class OfferedAt:
 
 
 class ServiceIndex(Protocol):
-    """Which services are on offer: those of active, vetted organisations, by need and by area."""
+    """An index of the services of active, vetted organisations, by need and area."""
 
     def replace(self, transaction: Connection, organizations: Sequence[Organization]) -> None:
-        """Indexes the organisations as they now are, whatever was indexed of them before."""
+        """Replace the index entries of these organisations."""
         ...
 
     def find(
@@ -77,9 +77,9 @@ class ServiceIndex(Protocol):
         after: tuple[str, str],
         limit: int,
     ) -> list[Offered]:
-        """Services with one of the needs and one of the areas (None: any), after (organisation, service)."""
+        """Return services with one of the needs and areas (None: any), after (organisation, service)."""
         ...
 
     def areas(self, transaction: Connection, after: tuple[str, str, str], limit: int) -> list[OfferedAt]:
-        """Each service once for each of its areas, after (organisation, service, area)."""
+        """Return each service once for each of its areas, after (organisation, service, area)."""
         ...

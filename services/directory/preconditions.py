@@ -1,4 +1,4 @@
-"""The precondition of a change, from a request's headers or the record's own `revision`."""
+"""Parsing of preconditions from request headers or the record's `revision`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ _REVISION: Final = re.compile(r'"?(\d{1,9})"?')
 
 
 def precondition_of(request: Request) -> Precondition | None:
-    """What `If-Match` (an ETag of ours, several, or `*`) or `If-None-Match: *` asks for; None: neither.
+    """Return the precondition of `If-Match` (ETags or `*`) or `If-None-Match: *`; None without either.
 
-    A tag that is not one of ours matches nothing. Raises Refused `invalid-parameter` for both headers at
-    once and for any other `If-None-Match`. Source: RFC 9110 §13.1.1, §13.1.2.
+    An unknown tag matches nothing. Raises Refused `invalid-parameter` for both headers together and for any
+    other `If-None-Match`. Source: RFC 9110 §13.1.1, §13.1.2.
     """
     match, none_match = (request.headers.get(name) for name in ("if-match", "if-none-match"))
     if none_match is not None:
         if match is not None or none_match.strip() != "*":
-            raise Refused("invalid-parameter", "`If-None-Match` must be `*`, and not come with `If-Match`.")
+            raise Refused(
+                "invalid-parameter", "`If-None-Match` must be `*` and cannot be combined with `If-Match`."
+            )
         return ABSENT
     if match is None:
         return None
@@ -33,20 +35,24 @@ def precondition_of(request: Request) -> Precondition | None:
 
 
 def conditional(request: Request) -> tuple[Any, Precondition | None]:
-    """The request's JSON without its `revision`, and the precondition that headers or `revision` give.
+    """Return the request's JSON without its `revision`, and the precondition of headers or `revision`.
 
-    A record can so be changed and sent back as it was read. Raises Refused `invalid-submission` for a
-    revision that is none, or that `If-Match` contradicts.
+    A client can therefore edit a record and send it back as it was read. Raises Refused `invalid-submission`
+    if `revision` is not a revision number or contradicts `If-Match`.
     """
     document, precondition = request.json(), precondition_of(request)
     if not isinstance(document, dict) or "revision" not in document:
         return document, precondition
     document = dict(document)
-    told = document.pop("revision")
-    if type(told) is not int or not 0 <= told <= LARGEST_INTEGER or not _agrees(told, precondition):
-        where = PointerError(pointer="/revision", detail="Not the revision that this record was read at.")
-        raise Refused("invalid-submission", "The revision cannot be used.", errors=[where])
-    return document, at_revision(told)
+    revision = document.pop("revision")
+    if (
+        type(revision) is not int
+        or not 0 <= revision <= LARGEST_INTEGER
+        or not _agrees(revision, precondition)
+    ):
+        where = PointerError(pointer="/revision", detail="Not a revision, or it contradicts `If-Match`.")
+        raise Refused("invalid-submission", "The revision is invalid.", errors=[where])
+    return document, at_revision(revision)
 
 
 def _agrees(revision: int, precondition: Precondition | None) -> bool:

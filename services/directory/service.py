@@ -1,4 +1,4 @@
-"""The nameko class of the directory: addresses and queues, and who may call what."""
+"""The directory service: its HTTP routes and queues, and the roles that may call them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ PAGED = frozenset({"after", "limit"})
 
 
 class DirectoryService(WebService):
+    """Keeps the directory and issues tokens."""
+
     name = "directory"
 
     @resource("POST", "/oauth/token", roles=None, limit=16 * 1024)

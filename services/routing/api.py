@@ -1,4 +1,4 @@
-"""Routing's HTTP resources and its answers to other services' questions. Thin: parse, call, render."""
+"""Routing's HTTP resources and its replies to other services' queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from runtime.web import paging
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.routing.domain.view import OVERSIGHT_ROLES
-from services.routing.handlers import RoutingHandlers
+from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.queries import RoutingQueries
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 COORDINATORS = frozenset({"coordinator"})
@@ -31,39 +32,39 @@ class PlacementRequest:
     organization: OrganizationId
 
 
-def decisions(handlers: RoutingHandlers, request: Request) -> Response:
+def decisions(queries: RoutingQueries, request: Request) -> Response:
     """`GET /v1/referrals/{id}/decision`."""
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
-    found = handlers.decisions(referral_id, request.principal.id, oversight=oversight)
+    found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
     return Response.json({"referral_id": referral_id, "decisions": found})
 
 
-def unplaced(handlers: RoutingHandlers, request: Request) -> Response:
+def unplaced(queries: RoutingQueries, request: Request) -> Response:
     """`GET /v1/coordination/unplaced`."""
     limit = paging.limit_of(request.query_params)
     position = paging.position_of(request.query_params, _UNPLACED, (paging.UUID,))
-    items = handlers.unplaced(after=position[0] if position else None, limit=limit + 1)
+    items = queries.unplaced(after=position[0] if position else None, limit=limit + 1)
     following = paging.encode_cursor(_UNPLACED, (items[limit - 1]["id"],)) if len(items) > limit else None
     return Response.json({"items": items[:limit], "next": following})
 
 
-def place(handlers: RoutingHandlers, request: Request, clock: Clock) -> Response:
+def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
     """`POST /v1/coordination/{referral_id}/offer`."""
     wanted = load(PlacementRequest, request.json())
-    submission_id = handlers.ask_for_placement(
+    submission_id = commands.submit_placement(
         request.path_params["id"], wanted.organization, request.principal.id, clock.now()
     )
     return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 
 
-def answer_question(handlers: RoutingHandlers, wire: Mapping[str, Any]) -> Any:
-    """What other services ask over the broker. Raises Refused."""
+def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
+    """Return the reply to a query of another service. Raises Refused."""
     match parse_query(wire):
         case ReferralQuery() as asked:
-            return handlers.referral(asked.id, asked.viewer, oversight=asked.oversight)
+            return queries.referral(asked.id, asked.viewer, oversight=asked.oversight)
         case ReferralListQuery() as asked:
-            return handlers.referrals(
+            return queries.referrals(
                 asked.viewer,
                 oversight=asked.oversight,
                 status=_status(asked.status),
@@ -71,14 +72,14 @@ def answer_question(handlers: RoutingHandlers, wire: Mapping[str, Any]) -> Any:
                 limit=asked.limit,
             )
         case OfferQuery() as asked:
-            return handlers.offer_parties(asked.id)
+            return queries.offer_parties(asked.id)
         case PartyQuery() as asked:
-            return handlers.is_party(asked.id, asked.organization)
-    raise Refused("invalid-parameter", "Routing does not answer that question.")
+            return queries.is_party(asked.id, asked.organization)
+    raise Refused("invalid-parameter", "Routing does not support this query.")
 
 
 def _status(text: str | None) -> str | None:
     if text is not None and text not in ReferralStatus.__members__:
         where = PointerError(pointer="/status", detail="Not a referral status.")
-        raise Refused("invalid-parameter", "The status is not one of the referral statuses.", errors=(where,))
+        raise Refused("invalid-parameter", "`status` is not a referral status.", errors=(where,))
     return text

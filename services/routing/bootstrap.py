@@ -1,4 +1,4 @@
-"""How routing is put together: the only place where its adapters are chosen."""
+"""Assembly of the routing service; the only module that chooses adapters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from services.routing.adapters.tables import MESSAGING, REPLICA
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.handlers import RoutingHandlers
+from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from services.routing.metrics import RoutingMetrics
 from services.routing.readiness_gate import ReadinessGate
@@ -34,16 +35,17 @@ from services.routing.readiness_gate import ReadinessGate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoutingParts:
-    """What the service's methods call."""
+    """The objects that the service's entrypoints call."""
 
-    use_cases: RoutingHandlers
+    commands: RoutingCommands
+    queries: RoutingQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
 
 
 def build(settings: Settings) -> Application[RoutingParts]:
-    """The routing process. Raises Refused for a policy file that does not follow the contract."""
+    """Build the routing application. Raises Refused if the policy file is invalid."""
     platform = build_platform("routing", settings, MESSAGING)
     network, keys = LiveDirectory(), TokenKeys()
 
@@ -51,40 +53,43 @@ def build(settings: Settings) -> Application[RoutingParts]:
         network.absorb(records)
         keys.absorb(records)
 
-    handlers = RoutingHandlers(
+    store = SqlReferralStore()
+    queries = RoutingQueries(database=platform.database, store=store)
+    commands = RoutingCommands(
         database=platform.database,
-        store=SqlReferralStore(),
+        store=store,
         outbox=platform.messenger.outbox,
         network=network,
         policy=read_policy(settings.policy),
         source=platform.source,
         after_commit=platform.messenger.wake,
     )
-    facts = platform.messenger.consumer(ROUTING, handlers.take_facts, decode, queues=ROUTING_PARTITIONS)
+    facts = platform.messenger.consumer(ROUTING, commands.take_facts, decode, queues=ROUTING_PARTITIONS)
     directory, directory_unready = platform.messenger.replica(REPLICA, "routing.directory", absorb)
-    RoutingMetrics(platform.registry, handlers.status_counts)
+    RoutingMetrics(platform.registry, queries.status_counts)
     return Application(
         name="routing",
         settings=settings,
         database=platform.database,
         handlers=RoutingParts(
-            use_cases=handlers,
+            commands=commands,
+            queries=queries,
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
-            questions=RequestServer(platform.broker, partial(answer_question, handlers)),
+            questions=RequestServer(platform.broker, partial(answer_question, queries)),
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
         messenger=platform.messenger,
         readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
         warnings=platform.warnings(),
-        background=[platform.messenger, DeadlineTimer(handlers, platform.clock)],
+        background=[platform.messenger, DeadlineTimer(commands, platform.clock)],
         registry=platform.registry,
         clock=platform.clock,
     )
 
 
 def read_policy(path: Path | None) -> RoutingPolicy:
-    """The policy in a JSON file; the network's default without one. Raises Refused with pointers."""
+    """Return the policy of a JSON file, or the default policy. Raises Refused with pointers."""
     if path is None:
         return RoutingPolicy()
     try:

@@ -1,22 +1,22 @@
-"""How far routing has read: no offer shall expire over an answer that lies a little further on."""
+"""The consumer's lag: no offer should expire while its answer may still be in the queue."""
 
 from __future__ import annotations
 
 import datetime as dt
 
-# An answer given in the last moment is still under way, through intake and the broker, when the deadline
-# strikes: the offer expires a little later, and the answer that was in time is taken.
+# A last-moment answer is still between intake and the queue when the deadline passes, so offers expire this
+# much later.
 ANSWERS_UNDER_WAY = dt.timedelta(seconds=1)
-# Longer than a batch takes: when nothing has been read for so long, nothing was there to be read.
+# Longer than a batch takes: without a batch for this time the queue is taken as empty.
 QUIET = dt.timedelta(seconds=2)
 
 
 class ConsumerLag:
-    """What was read last, and when: a backlog is recognised by the age of what is being read.
+    """The age of the batch read last, which reveals a backlog.
 
-    An estimate, and only that: a broker that cannot be reached looks like an empty queue, and another
-    process may read other partitions. What it spares is offers that expire and are taken back a moment
-    later; that an answer in time counts whenever it is read is `domain/offer.py`'s doing.
+    This is only an estimate: an unreachable broker looks like an empty queue, and another process may read
+    other partitions. It avoids most expiries that an answer in time takes back a moment later;
+    `domain/offer.py` guarantees that such an answer counts whenever it is read.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class ConsumerLag:
         self._read_at: dt.datetime | None = None
 
     def note(self, admitted: dt.datetime, now: dt.datetime) -> None:
-        """A batch is being read. admitted: when its oldest submission reached a door."""
+        """Record that a batch is being read. admitted: when the API received its oldest submission."""
         self._admitted, self._read_at = admitted, now
 
     def expiring(self, now: dt.datetime, longest_wait: dt.timedelta) -> dt.datetime:
-        """Up to which deadline offers expire now. longest_wait: a backlog holds back none for longer."""
+        """Return the latest deadline that expires now. longest_wait: the most that a backlog may delay it."""
         read_up_to = now
         if self._admitted is not None and self._read_at is not None and now - self._read_at < QUIET:
             read_up_to = min(now, self._admitted)

@@ -1,4 +1,4 @@
-"""What a routing process keeps in memory of the network: the directory's replica, and what was observed."""
+"""The in-memory state of a routing process: the directory and the observations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 
 
 class LiveDirectory:
-    """Changed by the replica's view and by batches, read by every decision; never while it waits.
+    """The directory and the observations that every decision reads.
 
-    What was observed is what the database holds, as far as it was recalled, and what transactions have seen
-    that may still be under way. Whether such a one was committed is not asked: when it has ended, what the
-    database holds is recalled in its place.
+    The replica and the batches change it between decisions, never during one. The observations are those
+    last loaded from the database plus the changes of transactions that may still be open. When a transaction
+    has ended, committed or not, the database's values are loaded in place of its changes.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class LiveDirectory:
         self._settling = threading.Lock()
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
-        """Takes over the directory's records that are new or have changed."""
+        """Apply new and changed directory records."""
         for record in records:
             if record.type == OrganizationChanged.type:
                 self.directory.put_organization(read(Organization, record.data["organization"]))
@@ -40,7 +40,7 @@ class LiveDirectory:
             self.directory.version = record.change
 
     def observed(self, organization: str) -> Observation:
-        """What has been seen of an organisation so far, by transactions that may still fail too."""
+        """Return an organisation's observation, including changes that are not committed yet."""
         seen = self._recalled.get(organization, NOTHING_OBSERVED)
         for _, changes in self._unsettled:
             if organization in changes:
@@ -48,18 +48,18 @@ class LiveDirectory:
         return seen
 
     def observe(self, transaction: Connection, changes: Mapping[str, Observation]) -> None:
-        """Adds to what has been seen, until the transaction has ended and is settled."""
+        """Add the changes of an open transaction."""
         self._unsettled.append((transaction, changes))
 
     def recall(self, observed: Mapping[str, Observation]) -> None:
-        """Takes over what the database holds of these organisations."""
+        """Replace the observations of these organisations by the database's values."""
         self._recalled.update(observed)
 
     @contextmanager
     def settling(self) -> Iterator[set[str]]:
-        """The organisations to be recalled within: those that transactions which have ended saw something of.
+        """Yield the organisations to recall within the block: those that ended transactions changed.
 
-        One at a time, so that what was read first is never recalled last.
+        One caller at a time, so that an older read never overwrites a newer one.
         """
         with self._settling:
             ended = [one for one in self._unsettled if one[0].closed]

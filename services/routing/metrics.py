@@ -1,4 +1,4 @@
-"""Routing's own figures: how many referrals wait, and for what."""
+"""Routing's metrics: the number of open referrals by status."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from contracts.errors import KopuroError
 
 
 class RoutingMetrics(Collector):
-    """Counted when somebody looks: nothing is kept up to date that nobody reads."""
+    """Counts open referrals on each scrape."""
 
     def __init__(self, registry: CollectorRegistry, counts: Callable[[], Mapping[str, int]]) -> None:
         self._counts = counts
         registry.register(self)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The family without values: registering must not read the database."""
+        """Yield the family without values, so that registration does not read the database."""
         yield self._family()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One gauge a status; nothing while the database cannot be read."""
+        """Yield one gauge per status; nothing while the database is unavailable."""
         family = self._family()
         try:
             for status, count in self._counts().items():
@@ -33,6 +33,4 @@ class RoutingMetrics(Collector):
         yield family
 
     def _family(self) -> GaugeMetricFamily:
-        return GaugeMetricFamily(
-            "kopuro_referrals_open", "Referrals that have not ended, by status", labels=["status"]
-        )
+        return GaugeMetricFamily("kopuro_referrals_open", "Open referrals by status", labels=["status"])

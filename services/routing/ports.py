@@ -1,4 +1,4 @@
-"""What routing's use cases need: a store of referrals."""
+"""Routing's ports: the referral store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.routing.domain.timeline import TimelineEntry
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
-    """What one batch changed."""
+    """The changes of one batch."""
 
     before: Mapping[str, Referral]
     after: Sequence[Referral]
@@ -29,60 +29,60 @@ class Changes:
 class ReferralStore(Protocol):
     """Referrals with their offers, decisions and timelines.
 
-    Durability and atomicity are the transaction's. Concurrency: a referral read by `load` for a change
-    stays as it is until the transaction ends (SQLite: one writer; PostgreSQL: row locks), and `save`
-    writes an offer only if it is still in the state that was read: an offer leaves a state once.
+    The transaction provides durability and atomicity. Concurrency: `load` locks a referral until the
+    transaction ends (SQLite: one writer; PostgreSQL: row locks), and `save` writes an offer only if it is
+    still in the state that was read, so an offer leaves a state once.
     """
 
     def load(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
-        """The referrals of those ids that exist, for a change."""
+        """Return the existing referrals of those ids, locked for a change."""
         ...
 
     def save(self, transaction: Connection, changes: Changes) -> None:
-        """Writes what changed. Raises Unavailable when somebody else closed an offer meanwhile."""
+        """Write the changes. Raises Unavailable if another process closed an offer meanwhile."""
         ...
 
     def due_offers(self, transaction: Connection, now: dt.datetime, limit: int) -> list[tuple[str, str]]:
-        """(referral id, offer id) of open offers whose deadline has passed, the longest due first."""
+        """Return (referral id, offer id) of open offers past their deadline, oldest deadline first."""
         ...
 
     def due_referrals(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
-        """Accepted referrals whose next report is due."""
+        """Return the ids of accepted referrals whose report is overdue."""
         ...
 
     def offered_to(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
-        """Referrals with an open offer to one of the organisations."""
+        """Return the ids of referrals with an open offer to one of the organisations."""
         ...
 
     def held_by(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
-        """Accepted referrals whose acceptor is one of the organisations, without those that are noted."""
+        """Return the ids of open referrals accepted by one of the organisations and not yet noted."""
         ...
 
     def note_suspended(self, transaction: Connection, acceptors: Mapping[str, str]) -> set[str]:
-        """Notes that these referrals' acceptors are reported as suspended. acceptors: by referral id.
+        """Record that these referrals' acceptors are reported as suspended. acceptors: by referral id.
 
-        To be called after `load` of the referrals. Returns those of which that was not noted before.
+        Call it after `load` of the referrals. Returns the referral ids that were not recorded before.
         """
         ...
 
     def noted_suspended(self, transaction: Connection) -> set[str]:
-        """The organisations of which anything is noted as by `note_suspended`."""
+        """Return the organisations that `note_suspended` has recorded."""
         ...
 
     def forget_suspended(self, transaction: Connection, organizations: Collection[str]) -> None:
-        """Forgets what `note_suspended` noted of the organisations: they are in good standing again."""
+        """Delete the records of `note_suspended`: the organisations are in good standing again."""
         ...
 
     def view(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
-        """Like `load`, for reading only."""
+        """Return the existing referrals of those ids, without locks."""
         ...
 
     def timeline(self, transaction: Connection, referral_id: str) -> list[TimelineEntry]:
-        """A referral's steps, oldest first."""
+        """Return a referral's timeline, oldest entry first."""
         ...
 
     def decisions(self, transaction: Connection, referral_id: str) -> list[Mapping[str, Any]]:
-        """A referral's decisions as stored, oldest first."""
+        """Return a referral's stored decisions, oldest first."""
         ...
 
     def page(
@@ -94,23 +94,23 @@ class ReferralStore(Protocol):
         after: str | None,
         limit: int,
     ) -> list[Referral]:
-        """Referrals in the order of their ids after `after`. party: None lists everybody's."""
+        """Return referrals with ids above `after`, ordered by id. party: None lists all parties'."""
         ...
 
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
-        """(referral id, organisation) of an offer."""
+        """Return the referral id and the organisation of an offer, or None."""
         ...
 
     def observations(self, transaction: Connection) -> dict[str, Observation]:
-        """What has been observed of every organisation."""
+        """Return the observations of all organisations."""
         ...
 
     def observations_of(
         self, transaction: Connection, organizations: Collection[str]
     ) -> dict[str, Observation]:
-        """What has been observed of these organisations, as far as anything has been."""
+        """Return the existing observations of these organisations."""
         ...
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
-        """How many referrals are in each status that is not an end."""
+        """Return (status, count) of the open referrals."""
         ...

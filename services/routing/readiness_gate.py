@@ -1,4 +1,4 @@
-"""Before the copy of the directory is complete nothing is decided: everybody would seem to be missing."""
+"""A gate that holds back facts until the directory replica is complete."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from runtime.messaging.ports import Delivery
 
 
 class Processor(Protocol):
-    """What takes deliveries (`batches.BatchProcessor`)."""
+    """A consumer of deliveries (`batches.BatchProcessor`)."""
 
     def process(self, deliveries: Sequence[Delivery]) -> None: ...
 
 
 class ReadinessGate:
-    """Lets facts through to their processor once the directory's copy is complete."""
+    """Passes deliveries to the processor once the replica is complete.
+
+    Decisions on an incomplete directory would miss candidates.
+    """
 
     def __init__(self, processor: Processor, unready: Callable[[], str | None]) -> None:
-        """unready: the copy's readiness check, None when it is complete."""
+        """unready: returns why the replica is not ready, or None."""
         self._processor = processor
         self._unready = unready
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Raises Unavailable while the copy is not complete."""
+        """Process the deliveries. Raises Unavailable while the replica is incomplete."""
         if (reason := self._unready()) is not None:
             raise Unavailable(reason)
         self._processor.process(deliveries)

@@ -1,4 +1,4 @@
-"""The routing service: its queues, its resources."""
+"""The routing service: its queues and HTTP resources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.routing.bootstrap import RoutingParts
 
 
 class RoutingService(WebService):
-    """Decides which organisation is asked, and what becomes of every referral and offer."""
+    """Decides which organisations are asked, and moves every referral and offer through its states."""
 
     name = "routing"
     handlers: RoutingParts
@@ -35,15 +35,15 @@ class RoutingService(WebService):
 
     @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS)
     def decisions(self, request: Request) -> Response:
-        return api.decisions(self.handlers.use_cases, request)
+        return api.decisions(self.handlers.queries, request)
 
     @resource("GET", "/v1/coordination/unplaced", roles=api.COORDINATORS, query={"after", "limit"})
     def unplaced(self, request: Request) -> Response:
-        return api.unplaced(self.handlers.use_cases, request)
+        return api.unplaced(self.handlers.queries, request)
 
     @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS)
     def place(self, request: Request) -> Response:
-        return api.place(self.handlers.use_cases, request, self.application.clock)
+        return api.place(self.handlers.commands, request, self.application.clock)
 
 
 SERVICE = RoutingService

@@ -211,9 +211,9 @@ class _Weather:
             directory.put_organization(organization)
         facts = [self._hub.network.referral(key).facts for key in _STORIES]
         return {
-            offering.organization.id
+            offered.organization.id
             for said in facts
-            for offering in directory.offerings_for(said.needs[0], said.region)
+            for offered in directory.offered_services_for(said.needs[0], said.region)
         }
 
     def _body(self, key: str) -> dict[str, Any]:

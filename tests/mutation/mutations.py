@@ -136,7 +136,7 @@ MUTATIONS = (
         ),
         tests=(
             "tests/unit/services/routing/test_handlers.py::"
-            "test_an_offer_closed_behind_our_back_is_not_closed_again",
+            "test_offer_closed_by_another_process_is_not_closed_again",
         ),
     ),
     Mutation(
@@ -163,7 +163,7 @@ MUTATIONS = (
             ),
         ),
         tests=(
-            "tests/unit/services/routing/domain/test_rules.py::test_a_broken_rule_is_the_only_one_reported",
+            "tests/unit/services/routing/domain/test_rules.py::test_broken_rule_is_the_only_failure",
         ),
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""The directory as a real process: its doors over sockets, its events through a real broker."""
+"""The directory as a process: its API over sockets, its events through a real broker."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def written(file: Path, content: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
-    """A running directory and how to speak with it."""
+    """A running directory, and requests to it."""
 
     service: RunningService
     database_url: str
@@ -108,7 +108,7 @@ def running(directory: Path, amqp_uri: str, *, filled: bool) -> Iterator[Hub]:
 
 @pytest.fixture(scope="module")
 def hub(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """One directory for the tests that leave its records, or other tests' records, as they were."""
+    """A shared directory for tests that do not change its records or other tests' records."""
     uri = broker.add_vhost("directory-doors")
     with running(tmp_path_factory.mktemp("directory"), uri, filled=True) as started:
         started.service.until_ready()
@@ -137,7 +137,7 @@ def pages(hub: Hub, path: str, limit: int) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("in_form", [True, False])
-def test_a_client_gets_a_token(hub: Hub, in_form: bool) -> None:
+def test_client_receives_a_token(hub: Hub, in_form: bool) -> None:
     form = {"grant_type": "client_credentials"}
     answer = httpx.post(
         hub.service.url + "/oauth/token",
@@ -155,7 +155,7 @@ def test_a_client_gets_a_token(hub: Hub, in_form: bool) -> None:
     assert shown.json()["id"] == OSH
 
 
-def test_a_bad_client_is_told_so_and_nothing_more(hub: Hub) -> None:
+def test_invalid_client_response_reveals_nothing_more(hub: Hub) -> None:
     def ask(form: dict[str, str], auth: tuple[str, str] | None) -> httpx.Response:
         return httpx.post(hub.service.url + "/oauth/token", data=form, auth=auth)
 
@@ -171,7 +171,7 @@ def test_a_bad_client_is_told_so_and_nothing_more(hub: Hub) -> None:
 # --- Records -------------------------------------------------------------------------------------
 
 
-def test_an_organisation_keeps_its_own_record(hub: Hub) -> None:
+def test_organization_changes_its_own_record(hub: Hub) -> None:
     path = f"/v1/organizations/{OSH}"
     read = hub.ask(OSH, "GET", path)
     record = read.json()
@@ -188,7 +188,7 @@ def test_an_organisation_keeps_its_own_record(hub: Hub) -> None:
     assert again.json() == changed.json()
 
 
-def test_a_change_made_from_an_older_revision_is_a_conflict(hub: Hub) -> None:
+def test_change_from_an_old_revision_is_a_conflict(hub: Hub) -> None:
     path = f"/v1/organizations/{OSH}"
     record = hub.ask(OSH, "GET", path).json()
     revision = record.pop("revision")
@@ -217,7 +217,7 @@ def patched(hub: Hub, changes: Any, *, media_type: str = MERGE_PATCH, **headers:
     )
 
 
-def test_organization_changes_a_part_of_its_record(hub: Hub) -> None:
+def test_organization_patches_its_record(hub: Hub) -> None:
     read = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}")
     record, tag = read.json(), read.headers["ETag"]
     problem(patched(hub, {"name": "New"}), 428, "precondition-required")
@@ -248,7 +248,7 @@ def test_put_without_the_sealing_key_does_not_delete_it(hub: Hub) -> None:
     assert cleared.json()["sealing_key"] is None
 
 
-def test_what_the_network_says_and_what_others_say_is_not_a_partner_s_to_change(hub: Hub) -> None:
+def test_partner_cannot_change_operator_fields_or_other_records(hub: Hub) -> None:
     record = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json()
     refused = hub.ask(
         OSH, "PUT", f"/v1/organizations/{OSH}", json={**record, "vetting": "left", "kind": "union"}
@@ -262,7 +262,7 @@ def test_what_the_network_says_and_what_others_say_is_not_a_partner_s_to_change(
     assert hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json() == record
 
 
-def test_an_operator_enters_and_vets(hub: Hub) -> None:
+def test_operator_creates_and_vets_an_organization(hub: Hub) -> None:
     path = "/v1/organizations/uz.new"
     problem(hub.ask("kg.operator", "GET", path), 404, "not-found")
     record = organization_record("uz.new", country="UZ", vetting="applied")
@@ -274,7 +274,7 @@ def test_an_operator_enters_and_vets(hub: Hub) -> None:
     assert (vetted.status_code, vetted.json()["revision"]) == (200, 2)
 
 
-def test_a_record_that_breaks_the_contract_is_refused_with_pointers(hub: Hub) -> None:
+def test_record_that_breaks_the_contract_is_refused_with_pointers(hub: Hub) -> None:
     record = organization_record(services=[service_record(needs=["magic"])], nickname="x")
     refused = hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json=record)
     errors = problem(refused, 422, "invalid-submission")["errors"]
@@ -303,7 +303,7 @@ def test_a_record_that_breaks_the_contract_is_refused_with_pointers(hub: Hub) ->
         ({"revision": -1}, "/revision"),
     ],
 )
-def test_organization_that_cannot_be_logged_or_is_of_the_future_is_refused(
+def test_organization_without_canonical_json_or_from_the_future_is_refused(
     hub: Hub, change: dict[str, Any], pointer: str
 ) -> None:
     path = f"/v1/organizations/{OSH}"
@@ -313,7 +313,7 @@ def test_organization_that_cannot_be_logged_or_is_of_the_future_is_refused(
     assert hub.ask(OSH, "GET", path).json() == before
 
 
-def test_keys_are_one_s_own(hub: Hub) -> None:
+def test_keys_are_those_of_the_caller(hub: Hub) -> None:
     assert hub.ask("kg.other", "GET", "/v1/keys").json() == {"items": [], "next": None}
     key = plain(new_sealing_key())
     published = hub.ask("kg.other", "POST", "/v1/keys", json=key)
@@ -324,7 +324,7 @@ def test_keys_are_one_s_own(hub: Hub) -> None:
     problem(hub.ask("kg.other", "POST", "/v1/keys", json={**key, "kid": "A" * 43}), 422, "invalid-submission")
 
 
-def test_agreements_are_the_operators_and_everybody_reads_them(hub: Hub) -> None:
+def test_agreements_are_written_by_operators_and_read_by_all(hub: Hub) -> None:
     record = {
         "id": "bilateral",
         "title": "Of two",
@@ -347,7 +347,7 @@ def test_agreements_are_the_operators_and_everybody_reads_them(hub: Hub) -> None
     assert hub.ask(OSH, "GET", "/v1/agreements").json() == {"items": [posted.json()], "next": None}
 
 
-def test_a_secret_is_shown_once_and_the_one_before_is_worth_nothing(hub: Hub) -> None:
+def test_new_secret_is_shown_once_and_replaces_the_old_one(hub: Hub) -> None:
     wanted = {"principal": "kg.new-desk", "roles": ["partner"]}
     unknown = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
     assert problem(unknown, 422, "unknown-organization")["errors"][0]["pointer"] == "/principal"
@@ -368,7 +368,7 @@ def test_a_secret_is_shown_once_and_the_one_before_is_worth_nothing(hub: Hub) ->
 # --- Lists ---------------------------------------------------------------------------------------
 
 
-def test_every_list_is_complete_whatever_the_page(hub: Hub) -> None:
+def test_lists_are_complete_at_every_page_size(hub: Hub) -> None:
     for path in (
         "/v1/organizations",
         "/v1/services",
@@ -385,7 +385,7 @@ def test_every_list_is_complete_whatever_the_page(hub: Hub) -> None:
     assert {OSH, "kg.other"} <= set(ids)
 
 
-def test_lists_are_narrowed_by_their_parameters(hub: Hub) -> None:
+def test_lists_are_filtered_by_their_parameters(hub: Hub) -> None:
     def ids(path: str, **params: str) -> set[str]:
         items = hub.ask(OSH, "GET", path, params=params).raise_for_status().json()["items"]
         return {item.get("organization", item["id"]) for item in items}
@@ -408,7 +408,7 @@ def test_lists_are_narrowed_by_their_parameters(hub: Hub) -> None:
         ("/v1/organizations?after=x", "invalid-cursor"),
     ],
 )
-def test_parameters_that_cannot_be_used_are_refused(hub: Hub, path: str, slug: str) -> None:
+def test_invalid_parameters_are_refused(hub: Hub, path: str, slug: str) -> None:
     problem(hub.ask(OSH, "GET", path), 400, slug)
 
 
@@ -429,7 +429,7 @@ def test_made_cursors_are_refused(hub: Hub, path: str, scope: str) -> None:
             problem(client.get(f"/v1/{path}", params={"after": cursor}), 400, "invalid-cursor")
 
 
-def test_nothing_but_tokens_is_given_without_a_token(hub: Hub) -> None:
+def test_every_resource_but_token_requires_a_token(hub: Hub) -> None:
     for path in ("/v1/organizations", f"/v1/organizations/{OSH}", "/v1/services", "/v1/keys"):
         problem(httpx.get(hub.service.url + path), 401, "missing-token")
 
@@ -437,7 +437,7 @@ def test_nothing_but_tokens_is_given_without_a_token(hub: Hub) -> None:
 # --- Loading beside the service ------------------------------------------------------------------
 
 
-def test_a_bad_file_loads_nothing_and_says_where(hub: Hub) -> None:
+def test_invalid_file_loads_nothing_and_reports_the_position(hub: Hub) -> None:
     bad = written(
         hub.directory / "bad.json",
         [organization_record("tj.good"), organization_record("tj.bad", kind="club")],
@@ -449,7 +449,7 @@ def test_a_bad_file_loads_nothing_and_says_where(hub: Hub) -> None:
     problem(hub.ask(OSH, "GET", "/v1/organizations/tj.good"), 404, "not-found")
 
 
-def test_a_database_without_a_schema_is_explained(tmp_path: Path) -> None:
+def test_database_without_a_schema_is_reported(tmp_path: Path) -> None:
     file = written(tmp_path / "organizations.json", ORGANIZATIONS)
     ended = load(f"sqlite:///{tmp_path / 'empty.sqlite'}", "--organizations", file)
     assert (ended.returncode, "migrations" in ended.stderr) == (1, True)
@@ -460,7 +460,7 @@ def test_a_database_without_a_schema_is_explained(tmp_path: Path) -> None:
 
 
 def taken(uri: str, queue: str, enough: Callable[[list[Event[Fact]]], bool]) -> list[Event[Fact]]:
-    """The events in a queue, in order, until there are enough of them."""
+    """Return a queue's events in order, once there are enough of them."""
     consumer = RabbitBroker(uri).consumer([queue], prefetch=100)
     events: list[Event[Fact]] = []
     deadline = time.monotonic() + 30
@@ -522,7 +522,9 @@ def test_changes_and_snapshots_reach_the_replicas(vhost: str, tmp_path: Path) ->
         assert (changed.data.revision, changed.data.organization.name) == (2, "New")
 
 
-def test_an_empty_directory_completes_and_a_stranger_s_request_is_parked(vhost: str, tmp_path: Path) -> None:
+def test_snapshot_of_empty_directory_completes_and_unknown_request_is_a_dead_letter(
+    vhost: str, tmp_path: Path
+) -> None:
     RabbitBroker(vhost).declare(hub_topology())
     with running(tmp_path, vhost, filled=False):
         ask_for_snapshot(vhost, "audit.log")
@@ -533,7 +535,7 @@ def test_an_empty_directory_completes_and_a_stranger_s_request_is_parked(vhost: 
         assert parked.data == ReplicaRequested(queue="audit.log")
 
 
-def test_without_a_broker_it_gives_tokens_reads_and_writes(tmp_path: Path) -> None:
+def test_directory_without_a_broker_serves_tokens_reads_and_writes(tmp_path: Path) -> None:
     with running(tmp_path, NOWHERE, filled=True) as hub:
         path = f"/v1/organizations/{OSH}"
         record = hub.ask(OSH, "GET", path).raise_for_status().json()
@@ -544,7 +546,7 @@ def test_without_a_broker_it_gives_tokens_reads_and_writes(tmp_path: Path) -> No
         assert ready.json()["checks"]["broker"]
 
 
-def test_without_a_signing_key_it_does_not_start(tmp_path: Path) -> None:
+def test_directory_without_a_signing_key_does_not_start(tmp_path: Path) -> None:
     for name, content in (("unset", None), ("wrong", {"kty": "OKP", "crv": "Ed25519", "x": "public"})):
         directory = tmp_path / name
         directory.mkdir()

@@ -1,4 +1,4 @@
-"""Routing as a process on a real broker: decides, keeps deadlines, is killed, answers questions."""
+"""Routing as a process on a real broker: decisions, deadlines, kills and queries."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ from tests.unit.services.routing.workbench import sender
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 RECEIVERS = ("ru.one", "ru.two", "ru.three")
-# What the rest of the network hears: audit's queue is bound to every fact.
-HEARD = "audit.log"
+# audit's queue is bound to every fact, so it shows everything that routing publishes.
+AUDIT_QUEUE = "audit.log"
 
 
 class Hub(Neighbours):
-    """The neighbours of routing: intake, which admits, and the directory, which tells who there is."""
+    """Routing's neighbours: intake and the directory."""
 
     def routing(self, database_url: str, policy: Path | None = None) -> RunningService:
         environment = {"KOPURO_POLICY": str(policy)} if policy else {}
         return self._service("services.routing", database_url, environment)
 
-    def tell_directory(self) -> None:
-        """Everything the directory has to tell, and that this is all."""
+    def publish_directory(self) -> None:
+        """Publish all directory records and the completion of the replica."""
         records = [sender(SENDER), *(organization(name) for name in RECEIVERS)]
         for record in records:
             self.publish(OrganizationChanged(revision=1, organization=record), partition_key=record.id)
@@ -69,7 +69,7 @@ def hub(vhost: str, tmp_path: Path) -> Hub:
 
 
 def policy_of(folder: Path, *, seconds: int) -> Path:
-    """A policy file by which offers expire after so many seconds."""
+    """Write a policy file with this answer deadline; return its path."""
     policy = folder / "policy.json"
     policy.write_text(json.dumps({"version": "short", "urgent": {"answer": seconds, "progress": 86400}}))
     return policy
@@ -90,12 +90,12 @@ def answer(offer: OfferOpened, what: Answer = Answer.accept) -> AnswerSubmitted:
 
 
 def hear(hub: Hub, kind: type[Fact], count: int = 1) -> list[Any]:
-    """The next facts of a kind; whatever else is said meanwhile is passed over."""
-    return kinds(hub.hear(HEARD, lambda heard: len(kinds(heard, kind)) >= count), kind)
+    """Return the next `count` facts of a kind; skip all others."""
+    return kinds(hub.hear(AUDIT_QUEUE, lambda heard: len(kinds(heard, kind)) >= count), kind)
 
 
 @contextmanager
-def questions(amqp_uri: str) -> Iterator[RequestClient]:
+def query_client(amqp_uri: str) -> Iterator[RequestClient]:
     queries = RequestClient(RabbitBroker(amqp_uri))
     thread: list[threading.Thread] = []
 
@@ -112,14 +112,14 @@ def questions(amqp_uri: str) -> Iterator[RequestClient]:
         thread[0].join(10)
 
 
-def test_offered_declined_offered_again_and_accepted(hub: Hub, vhost: str, sqlite_database: str) -> None:
+def test_declined_referral_is_offered_again_and_accepted(hub: Hub, vhost: str, sqlite_database: str) -> None:
     with hub.routing(sqlite_database) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
-        said = referral()
-        hub.publish(said)
+        submission = referral()
+        hub.publish(submission)
         (first,) = hear(hub, OfferOpened)
-        assert first.referral_id == said.referral_id
+        assert first.referral_id == submission.referral_id
         assert first.organization in RECEIVERS
         hub.publish(answer(first, Answer.decline))
         (second,) = hear(hub, OfferOpened)
@@ -128,18 +128,18 @@ def test_offered_declined_offered_again_and_accepted(hub: Hub, vhost: str, sqlit
         (accepted,) = hear(hub, OfferAccepted)
         assert accepted.offer_id == second.offer_id
 
-        with questions(vhost) as queries:
+        with query_client(vhost) as queries:
             ask = _asker(queries)
-            shown = ask(ReferralQuery(id=said.referral_id, viewer=SENDER, oversight=False))
+            shown = ask(ReferralQuery(id=submission.referral_id, viewer=SENDER, oversight=False))
             assert shown["status"] == "accepted"
             assert [offer["state"] for offer in shown["offers"]] == ["declined", "accepted"]
-            assert ask(OfferQuery(id=second.offer_id)) == [said.referral_id, second.organization]
-            assert ask(PartyQuery(id=said.referral_id, organization="kz.stranger")) is False
+            assert ask(OfferQuery(id=second.offer_id)) == [submission.referral_id, second.organization]
+            assert ask(PartyQuery(id=submission.referral_id, organization="kz.stranger")) is False
             with pytest.raises(Refused) as refused:
-                ask(ReferralQuery(id=said.referral_id, viewer="kz.stranger", oversight=False))
+                ask(ReferralQuery(id=submission.referral_id, viewer="kz.stranger", oversight=False))
             assert refused.value.slug == "not-found"
 
-        decision = f"/v1/referrals/{said.referral_id}/decision"
+        decision = f"/v1/referrals/{submission.referral_id}/decision"
         explained = hub.partner(SENDER, routing).ask("GET", "routing", decision)
         assert explained.status_code == 200
         assert [one["trigger"] for one in explained.json()["decisions"]] == ["submitted", "declined"]
@@ -149,17 +149,17 @@ def test_offered_declined_offered_again_and_accepted(hub: Hub, vhost: str, sqlit
         assert routing.process.exit_code() == 0
 
 
-def test_a_coordinator_sees_what_is_unplaced_and_places_it(hub: Hub, sqlite_database: str) -> None:
+def test_coordinator_lists_and_places_unplaced_referral(hub: Hub, sqlite_database: str) -> None:
     with hub.routing(sqlite_database) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
-        said = referral(region="RU-KAM")
-        hub.publish(said)
+        submission = referral(region="RU-KAM")
+        hub.publish(submission)
         hear(hub, ReferralUnplaced)
         coordinator = hub.partner("kg.coordinator", routing, role="coordinator")
-        unplaced, place = "/v1/coordination/unplaced", f"/v1/coordination/{said.referral_id}/offer"
+        unplaced, place = "/v1/coordination/unplaced", f"/v1/coordination/{submission.referral_id}/offer"
         (waiting,) = coordinator.ask("GET", "routing", unplaced).json()["items"]
-        assert waiting["id"] == said.referral_id
+        assert waiting["id"] == submission.referral_id
         assert hub.partner(SENDER, routing).ask("GET", "routing", unplaced).status_code == 403
         placed = coordinator.ask("POST", "routing", place, json={"organization": "ru.two"})
         assert placed.status_code == 202
@@ -172,34 +172,36 @@ def test_a_coordinator_sees_what_is_unplaced_and_places_it(hub: Hub, sqlite_data
         assert recorded.problem == refused.json()
 
 
-def test_nothing_is_decided_before_the_directory_is_known(hub: Hub, sqlite_database: str) -> None:
+def test_referral_is_not_decided_before_the_directory_is_complete(hub: Hub, sqlite_database: str) -> None:
     with hub.routing(sqlite_database) as routing:
-        said = [referral() for _ in range(20)]
-        hub.publish_all(list(said))
-        # by now the process has had the referrals in hand, and given them back
+        submissions = [referral() for _ in range(20)]
+        hub.publish_all(list(submissions))
+        # by now the process has received the referrals and requeued them
         until(lambda: _logged(routing, "consumer paused"), "the consumer waits for the directory")
-        hub.tell_directory()
-        heard = hub.hear(HEARD, lambda heard: len(kinds(heard, OfferOpened)) >= 20)
+        hub.publish_directory()
+        heard = hub.hear(AUDIT_QUEUE, lambda heard: len(kinds(heard, OfferOpened)) >= 20)
         assert kinds(heard, ReferralUnplaced) == []
-        assert {offer.referral_id for offer in kinds(heard, OfferOpened)} == {one.referral_id for one in said}
+        assert {offer.referral_id for offer in kinds(heard, OfferOpened)} == {
+            one.referral_id for one in submissions
+        }
 
 
-def test_silence_has_a_deadline(hub: Hub, sqlite_database: str, tmp_path: Path) -> None:
+def test_offer_without_an_answer_expires(hub: Hub, sqlite_database: str, tmp_path: Path) -> None:
     with hub.routing(sqlite_database, policy_of(tmp_path, seconds=1)) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
         hub.publish(referral(urgency=Urgency.urgent))
-        heard = hub.hear(HEARD, lambda heard: bool(kinds(heard, ReferralUnplaced)))
+        heard = hub.hear(AUDIT_QUEUE, lambda heard: bool(kinds(heard, ReferralUnplaced)))
         assert len(kinds(heard, OfferOpened)) == 3
         assert len(kinds(heard, OfferExpired)) == 3
         assert len({offer.organization for offer in kinds(heard, OfferOpened)}) == 3
 
 
-def test_killed_between_offer_and_deadline_the_offer_still_expires(
+def test_offer_expires_after_a_kill_before_its_deadline(
     hub: Hub, sqlite_database: str, tmp_path: Path
 ) -> None:
     with hub.routing(sqlite_database, policy_of(tmp_path, seconds=3)) as routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
         hub.publish(referral(urgency=Urgency.urgent))
         (offer,) = hear(hub, OfferOpened)
@@ -209,22 +211,20 @@ def test_killed_between_offer_and_deadline_the_offer_still_expires(
             assert expired.offer_id == offer.offer_id
 
 
-def test_killed_again_and_again_it_loses_nothing_and_decides_nothing_twice(
-    hub: Hub, sqlite_database: str
-) -> None:
+def test_repeated_kills_lose_no_referral_and_repeat_no_decision(hub: Hub, sqlite_database: str) -> None:
     routing = hub.routing(sqlite_database)
-    said = [referral() for _ in range(400)]
+    submissions = [referral() for _ in range(400)]
     heard: list[Event[Fact]] = []
     with routing:
-        hub.tell_directory()
+        hub.publish_directory()
         routing.until_ready()
-        hub.publish_all(list(said))
-        heard += hub.hear(HEARD, lambda heard: len(kinds(heard, OfferOpened)) >= 1)
+        hub.publish_all(list(submissions))
+        heard += hub.hear(AUDIT_QUEUE, lambda heard: len(kinds(heard, OfferOpened)) >= 1)
         routing.process.kill()
     with routing:
         opened = {offer.referral_id: offer for offer in kinds(heard, OfferOpened)}
-        while len(opened) < len(said):
-            more = hub.hear(HEARD, lambda new: bool(kinds(new, OfferOpened)))
+        while len(opened) < len(submissions):
+            more = hub.hear(AUDIT_QUEUE, lambda new: bool(kinds(new, OfferOpened)))
             heard += more
             opened |= {offer.referral_id: offer for offer in kinds(more, OfferOpened)}
         answers: list[Fact] = [
@@ -232,13 +232,13 @@ def test_killed_again_and_again_it_loses_nothing_and_decides_nothing_twice(
             for n, offer in enumerate(opened.values())
         ]
         hub.publish_all(answers)
-        heard += hub.hear(HEARD, lambda new: bool(kinds(new, OfferAccepted)))
+        heard += hub.hear(AUDIT_QUEUE, lambda new: bool(kinds(new, OfferAccepted)))
         routing.process.kill()
     with routing:
         while _distinct(heard)[OfferAccepted] < 200 or _distinct(heard)[OfferDeclined] < 200:
-            heard += hub.hear(HEARD, lambda new: bool(new))
+            heard += hub.hear(AUDIT_QUEUE, lambda new: bool(new))
         routing.until_ready()
-    # What was published and not yet confirmed comes again, under the same id; consumers know it by that.
+    # A message that was published and not confirmed is sent again with the same id, so consumers discard it.
     distinct = _distinct(heard)
     assert distinct[OfferAccepted] == 200
     assert distinct[OfferDeclined] == 200

@@ -197,11 +197,11 @@ class Partners:
 
     def place_by_hand(self) -> None:
         """The coordinator offers an unplaced referral to somebody."""
-        unplaced = self.routing.handlers.unplaced(after=None, limit=10)
+        unplaced = self.routing.queries.unplaced(after=None, limit=10)
         if unplaced:
             wanted = self.random.choice(unplaced)["id"]
             try:
-                self.routing.handlers.ask_for_placement(
+                self.routing.commands.submit_placement(
                     wanted, self.random.choice(RECEIVERS), COORDINATOR, self.time.now()
                 )
             except (Refused, Unavailable):

@@ -54,7 +54,8 @@ from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.api import answer_question
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.handlers import RoutingHandlers as RoutingHandlers
+from services.routing.handlers.commands import RoutingCommands as RoutingCommands
+from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
 from services.vault.adapters.custody_key import CustodyKeyInMemory
@@ -203,25 +204,27 @@ class Routing(Service):
     def build(self) -> Iterable[BatchProcessor[Any]]:
         self.network = RoutingNetwork()
         self.network.absorb([*the_network().records.values(), the_network().memorandum])
-        self.handlers = RoutingHandlers(
+        store = SqlReferralStore()
+        self.queries = RoutingQueries(database=self.database, store=store)
+        self.commands = RoutingCommands(
             database=self.database,
-            store=SqlReferralStore(),
+            store=store,
             outbox=self.messenger.outbox,
             network=self.network,
             policy=RoutingPolicy(),
             source=self.messenger.source,
             after_commit=self.messenger.wake,
         )
-        self.handlers.recall()
-        return [self.messenger.consumer(ROUTING, self.handlers.take_facts, decode, queues=ROUTING_PARTITIONS)]
+        self.commands.recall()
+        return [self.messenger.consumer(ROUTING, self.commands.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
     def answer(self, question: Query) -> Any:
-        return answer_question(self.handlers, question.wire())
+        return answer_question(self.queries, question.wire())
 
     def turn(self) -> int:
         """Fires what is due."""
         try:
-            return self.handlers.fire_deadlines(self.clock.now())
+            return self.commands.fire_deadlines(self.clock.now())
         except Unavailable:
             return 0
 

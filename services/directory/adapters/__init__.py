@@ -1,1 +1,1 @@
-"""The directory's ports on SQLAlchemy Core."""
+"""The directory's adapters on SQLAlchemy Core."""

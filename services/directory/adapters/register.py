@@ -1,4 +1,4 @@
-"""The register in the database. See `ports.Register`."""
+"""The SQL implementation of `ports.Register`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SqlRegister:
     """See `ports.Register`."""
 
     def hold(self, transaction: Connection) -> None:
-        """See `ports.Register`. On SQLite every write transaction has the database to itself already."""
+        """See `ports.Register`. On SQLite a write transaction is exclusive already."""
         if transaction.dialect.name == "postgresql":
             transaction.execute(text("LOCK TABLE revisions IN EXCLUSIVE MODE"))
 

@@ -1,4 +1,4 @@
-"""The index of services in the database. See `ports.ServiceIndex`."""
+"""The SQL implementation of `ports.ServiceIndex`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SqlServiceIndex:
             insert(SERVICES),
             [{"organization": of, "service": service.id, "record": service} for of, service in offered],
         )
-        # A set: a code that is written twice says no more than once.
+        # A set, because a record may repeat a code.
         needs = {(of, service.id, need) for of, service in offered for need in service.needs}
         areas = {(of, service.id, area) for of, service in offered for area in service.areas}
         for table, column, found in ((SERVICE_NEEDS, "need", needs), (SERVICE_AREAS, "area", areas)):

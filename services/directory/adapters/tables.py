@@ -12,7 +12,7 @@ MESSAGING = messaging_tables(METADATA)
 
 
 def _standing(name: str, *more: Column[str] | Index) -> Table:
-    """A table of entries as they stand, one row each."""
+    """Return a table of current entries, one row each."""
     return Table(
         name,
         METADATA,
@@ -32,7 +32,7 @@ AGREEMENTS = _standing("agreements")
 TOKEN_KEYS = _standing("token_keys")
 CLIENTS = _standing("clients")
 
-# Only ever added to.
+# Append-only.
 REVISIONS = Table(
     "revisions",
     METADATA,
@@ -45,7 +45,7 @@ REVISIONS = Table(
     Column("record", Json, nullable=False),
 )
 
-# The services on offer, taken apart so that they can be found; their truth is in the organisation's record.
+# The search index of offered services; the organisation's record is authoritative.
 SERVICES = Table(
     "services",
     METADATA,

@@ -1,1 +1,1 @@
-"""The directory's rules, without a database or a door."""
+"""The directory's pure rules: no database and no HTTP."""

@@ -1,4 +1,4 @@
-"""Who may change what of an organisation's record."""
+"""Permissions to change an organisation's record."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
 from services.directory.domain.entry import DirectoryEntry, Standing
 
-# What the network says about an organisation, and the organisation cannot say about itself: that it was
-# vetted and by whom, what it is (consent forbids some kinds), whose part it is, where a case may be kept.
+# Fields that the network states about an organisation: vetting, kind (consent forbids some kinds), parent
+# and country (where a case may be stored).
 KEPT_BY_OPERATORS: Final = ("kind", "country", "parent", "vetting", "vetted_by", "vetted_on")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Editor:
-    """Who asks for a change. id: of an organisation or a person."""
+    """The principal that requests a change. id: of an organisation or a person."""
 
     id: str
     operator: bool
 
 
 def permit_amendment(editor: Editor, present: Standing[Organization] | None, wanted: Organization) -> None:
-    """Raises Refused `forbidden`, with a pointer for each field that is not the editor's to change."""
+    """Check the editor's permission. Raises Refused `forbidden` with a pointer for each field concerned."""
     if editor.operator:
         return
     if wanted.id != editor.id:
-        raise Refused("forbidden", "An organisation may change its own record only.")
+        raise Refused("forbidden", "An organisation may change only its own record.")
     if present is None:
-        raise Refused(
-            "forbidden", "An operator enters an organisation; from then on it keeps its own record."
-        )
+        raise Refused("forbidden", "Only an operator may create the record of an organisation.")
     touched = [
         field for field in KEPT_BY_OPERATORS if getattr(present.entry, field) != getattr(wanted, field)
     ]
     if touched:
         raise Refused(
             "forbidden",
-            "Only an operator may change what the network says about an organisation.",
-            errors=[PointerError(pointer=f"/{field}", detail="Kept by operators.") for field in touched],
+            "Only an operator may change these fields.",
+            errors=[
+                PointerError(pointer=f"/{field}", detail="Only operators may change this.")
+                for field in touched
+            ],
         )
 
 
 def refuse_left_out(present: DirectoryEntry, wanted: DirectoryEntry, named: Collection[str]) -> None:
-    """A replacement must name every member that it changes.
+    """Refuse a replacement that changes a member by leaving it out.
 
-    named: the members that the request holds. Raises Refused `invalid-submission` with a pointer for each
-    member that was left out and would fall back to its default: a key that is lost so excludes its owner.
+    named: the members that the request contains. Raises Refused `invalid-submission` with a pointer for each
+    omitted member that would fall back to its default. A sealing key lost this way would exclude its owner.
     """
     lost = [
         field.name
@@ -58,9 +59,9 @@ def refuse_left_out(present: DirectoryEntry, wanted: DirectoryEntry, named: Coll
     if lost:
         raise Refused(
             "invalid-submission",
-            "The record would lose what was left out. Send all of it, or change a part of it with PATCH.",
+            "The record would lose the omitted members. Send the whole record, or use PATCH.",
             errors=[
-                PointerError(pointer=f"/{name}", detail="Left out. To clear it, send it empty.")
+                PointerError(pointer=f"/{name}", detail="Omitted. To clear it, send it empty.")
                 for name in lost
             ],
         )

@@ -1,7 +1,7 @@
-"""OAuth clients: who may ask for tokens, and how their secrets are kept.
+"""OAuth clients and the storage of their secrets.
 
-A secret is 256 random bits that we (or the sandbox) drew, never a password somebody chose. Nobody can run
-through so many guesses, so a slow, salted hash would buy nothing but slow tokens: plain SHA-256 is enough.
+A secret is 256 random bits, never a chosen password. It cannot be guessed by brute force, so plain SHA-256 is
+enough; a slow, salted hash would only slow down the token endpoint.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from contracts.identifiers import Pattern
 SECRET_BYTES: Final = 32
 
 ClientId = Annotated[str, Pattern(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", error="Not a client id."), Length(max=100)]
-# An organisation's id, or the name of a person or a desk.
+# An organisation's id, or the name of a person or a team.
 PrincipalId = Annotated[
-    str, Pattern(r"^[a-z0-9]+([._-][a-z0-9]+)*$", error="Not the id of a principal."), Length(max=100)
+    str, Pattern(r"^[a-z0-9]+([._-][a-z0-9]+)*$", error="Not a principal id."), Length(max=100)
 ]
-# Long enough that nobody chose it; what it consists of cannot be checked from here.
+# Long enough to rule out chosen passwords; randomness cannot be checked here.
 ClientSecret = Annotated[str, Length(min=32, max=200)]
 
 
 class Role(StrEnum):
-    """What a token lets its holder do."""
+    """The roles of a principal."""
 
     partner = "partner"
     coordinator = "coordinator"
@@ -41,7 +41,7 @@ Roles = Annotated[tuple[Role, ...], Length(min=1, max=len(Role))]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
-    """An OAuth client. principal: whom its tokens speak for; secret_sha256: hexadecimal."""
+    """An OAuth client. principal: the subject of its tokens; secret_sha256: hexadecimal."""
 
     id: str
     principal: str
@@ -49,12 +49,12 @@ class Client:
     secret_sha256: str
 
     def knows(self, secret: str) -> bool:
-        """Whether it is the client's secret. Takes the same time for every wrong one."""
+        """Return whether the secret is the client's, in constant time."""
         return hmac.compare_digest(digest(secret), self.secret_sha256)
 
 
 def client(*, client_id: str, principal: str, roles: tuple[Role, ...], secret: str) -> Client:
-    """The client as it is kept: its roles in one order, its secret as a digest."""
+    """Return a client with sorted roles and the digest of its secret."""
     return Client(
         id=client_id,
         principal=principal,
@@ -64,9 +64,9 @@ def client(*, client_id: str, principal: str, roles: tuple[Role, ...], secret: s
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret."""
+    """Return the stored digest of a secret."""
     return sha256(secret.encode()).hexdigest()
 
 
-# Nobody's. An unknown client id takes as long to refuse as a wrong secret.
+# A placeholder, so that refusing an unknown client id takes as long as refusing a wrong secret.
 NOBODY: Final = Client(id="", principal="", roles=(), secret_sha256="0" * 64)

@@ -1,4 +1,4 @@
-"""What the directory keeps: four kinds of entry, each with one revision number for the whole of it."""
+"""The directory's four kinds of entry and their revisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.directory.domain.client import Client
 
 
 class Subject(StrEnum):
-    """The kinds of entry, as the table of revisions names them."""
+    """The kinds of entry, as named in the table of revisions."""
 
     organization = "organization"
     agreement = "agreement"
@@ -24,9 +24,9 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenKey:
-    """A public key that tokens are signed with. id: its kid; key: the JWK, RFC 8037.
+    """A public key that verifies tokens. id: its kid; key: the JWK (RFC 8037).
 
-    withdrawn: it was replaced, and what it signed is believed no more.
+    withdrawn: it was replaced, and its signatures are no longer accepted.
     """
 
     id: str
@@ -48,7 +48,7 @@ SUBJECTS: Mapping[type[DirectoryEntry], Subject] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing(Generic[E_co]):
-    """An entry as it stands. revision: 1 for the first, one more with each change."""
+    """An entry's current state. revision: 1 at creation, incremented by each change."""
 
     revision: int
     entry: E_co
@@ -56,7 +56,7 @@ class Standing(Generic[E_co]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision(Generic[E_co]):
-    """One change: who, when, from which revision (None: there was none), and the whole entry after it."""
+    """One change of an entry, with the whole entry after it. previous: None if the entry is new."""
 
     entry: E_co
     number: int
@@ -66,7 +66,7 @@ class Revision(Generic[E_co]):
 
     @property
     def subject(self) -> Subject:
-        """Which kind of entry changed."""
+        """The kind of entry."""
         entry: DirectoryEntry = self.entry
         return SUBJECTS[type(entry)]
 
@@ -74,13 +74,13 @@ class Revision(Generic[E_co]):
 def revise(
     standing: Mapping[str, Standing[E]], wanted: Sequence[E], *, by: str, at: dt.datetime
 ) -> list[Revision[E]]:
-    """The revisions that make the entries what is wanted; none for those that are so already.
+    """Return the revisions that bring the entries to the wanted state; unchanged entries get none.
 
-    standing: the entries of that kind that exist, by id. Raises Defect where an id is wanted twice:
-    which of the two would count is not ours to guess.
+    standing: the existing entries of that kind, by id. Raises Defect if an id is wanted twice, because
+    either could be meant.
     """
     if len({entry.id for entry in wanted}) != len(wanted):
-        raise Defect("One entry is to be changed twice at once.")
+        raise Defect("Two changes of one entry in one call.")
     revisions = []
     for entry in wanted:
         present = standing.get(entry.id)

@@ -1,4 +1,4 @@
-"""Entries as the facts that carry them whole to every other service."""
+"""Full-state facts: the facts that carry whole entries to the other services."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contracts.organization import Agreement, Organization
 from contracts.topology import EVENT_QUEUES
 from services.directory.domain.entry import DirectoryEntry, Standing, Subject, TokenKey
 
-# The facts that tell others of an entry. Of clients nothing is told: only the directory checks secrets.
-TOLD: Final[Mapping[type[Fact], Subject]] = {
+# The fact for each kind of entry. Clients have none: only the directory checks secrets.
+SUBJECT_OF_FACT: Final[Mapping[type[Fact], Subject]] = {
     TokenKeyChanged: Subject.token_key,
     OrganizationChanged: Subject.organization,
     AgreementChanged: Subject.agreement,
@@ -20,7 +20,7 @@ _REPLICA_SUFFIX: Final = ".directory"
 
 
 def full_state(standing: Standing[DirectoryEntry]) -> Fact | None:
-    """The fact that says how an entry stands; None where that is nobody else's business."""
+    """Return the fact with an entry's current state; None for an entry that is not published."""
     entry = standing.entry
     if isinstance(entry, Organization):
         return OrganizationChanged(revision=standing.revision, organization=entry)
@@ -32,7 +32,7 @@ def full_state(standing: Standing[DirectoryEntry]) -> Fact | None:
 
 
 def subjects_for(queue: str) -> Iterator[Subject]:
-    """What a replica's queue is bound to take; nothing for a queue that is no replica's."""
+    """Yield the kinds of entry that a replica's queue is bound to; none for any other queue."""
     if queue.endswith(_REPLICA_SUFFIX):
         bound = EVENT_QUEUES.get(queue, ())
-        yield from (subject for fact, subject in TOLD.items() if fact.routing_key in bound)
+        yield from (subject for fact, subject in SUBJECT_OF_FACT.items() if fact.routing_key in bound)

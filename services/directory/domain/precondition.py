@@ -1,4 +1,4 @@
-"""Which state of an entry a caller saw before changing it. Source: RFC 9110 §13.1, RFC 6585 §3."""
+"""Preconditions of changes (optimistic locking). Source: RFC 9110 §13.1, RFC 6585 §3."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from contracts.errors import Refused
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Precondition:
-    """What must hold of the entry for a change to be made.
+    """A condition on an entry's current state.
 
-    revisions: the revisions it may stand at; None: any, but it must exist. absent: it must not exist.
+    revisions: the revisions that the entry may have; None: any, but it must exist. absent: it must not exist.
     """
 
     revisions: frozenset[int] | None = None
     absent: bool = False
 
 
-# `If-Match: *`: overwrite whatever is there.
+# `If-Match: *`: overwrite any revision.
 ANY_REVISION = Precondition()
-# `If-None-Match: *`: create, and overwrite nothing.
+# `If-None-Match: *`: create only.
 ABSENT = Precondition(absent=True)
 
 
 def at_revision(revision: int) -> Precondition:
-    """The entry must stand at this revision."""
+    """Return the precondition that the entry has this revision."""
     return Precondition(revisions=frozenset({revision}))
 
 
 def check_precondition(revision: int | None, precondition: Precondition | None) -> None:
-    """revision: at which the entry stands, None where there is none. precondition: None where none was given.
+    """Check a precondition. revision: the entry's current one, None if the entry does not exist.
 
-    Raises Refused `precondition-required` when an entry exists and no precondition was given, and
-    `precondition-failed` when the one that was given does not hold.
+    Raises Refused `precondition-required` if the entry exists and no precondition was given, and
+    `precondition-failed` if the precondition does not hold.
     """
     if precondition is None:
         if revision is not None:
             raise Refused(
                 "precondition-required",
-                "The record exists: read it, and send its ETag in `If-Match`.",
+                "The record exists. Read it, then send its ETag in `If-Match`.",
             )
         return
     if precondition.absent:
         if revision is not None:
-            raise Refused("precondition-failed", f"The record exists, at revision {revision}.")
+            raise Refused("precondition-failed", f"The record exists at revision {revision}.")
     elif revision is None:
-        raise Refused("precondition-failed", "There is no such record.")
+        raise Refused("precondition-failed", "The record does not exist.")
     elif precondition.revisions is not None and revision not in precondition.revisions:
-        raise Refused("precondition-failed", f"The record stands at revision {revision}: read it again.")
+        raise Refused("precondition-failed", f"The record is at revision {revision}. Read it again.")
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """The target after a JSON merge patch: objects are merged, null removes, all else replaces.
+    """Return the target after a JSON merge patch: objects merge, null removes, other values replace.
 
-    Source: RFC 7396 §2. Neither argument is changed.
+    Source: RFC 7396 §2. The arguments are not modified.
     """
     if not isinstance(patch, Mapping):
         return patch

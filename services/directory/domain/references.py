@@ -1,4 +1,4 @@
-"""What an entry refers to in the directory must exist, and a branch must not be above its own parent."""
+"""Referential integrity: referenced organisations must exist, and parents must not form a cycle."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organiz
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import DirectoryEntry
 
-# The organisation of that id, None where there is none.
+# Returns the organisation with that id, or None.
 Lookup = Callable[[str], Organization | None]
 
-_UNKNOWN = "Not an organisation of the directory."
+_UNKNOWN = "Not an organisation in the directory."
 
 
 def wrong_references(entry: DirectoryEntry, lookup: Lookup) -> Iterator[PointerError]:
-    """Where the entry refers to an organisation that does not exist, or is a branch of itself."""
+    """Yield each reference to an unknown organisation, and a parent that makes a cycle."""
     if isinstance(entry, Organization):
         if entry.parent is not None and (wrong := _wrong_parent(entry, lookup)):
             yield PointerError(pointer="/parent", detail=wrong)
@@ -30,10 +30,10 @@ def wrong_references(entry: DirectoryEntry, lookup: Lookup) -> Iterator[PointerE
 
 
 def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, lookup: Lookup) -> None:
-    """Raises Refused `unknown-organization` with a pointer for each wrong reference.
+    """Check an entry's new references. Raises Refused `unknown-organization` with pointers.
 
-    present: the entry as it stands. What it refers to already is not looked at again: an organisation must
-    not be kept from changing its record by a parent that an earlier version let in.
+    present: the current entry. Its existing references are not checked again: a parent that an earlier
+    version admitted must not prevent an organisation from changing its record.
     """
     if isinstance(wanted, Organization) and isinstance(present, Organization):
         if wanted.parent == present.parent:
@@ -44,7 +44,11 @@ def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, loo
             parties=tuple(EVERY_VETTED_ORGANIZATION if p in present.parties else p for p in wanted.parties),
         )
     if errors := list(wrong_references(wanted, lookup)):
-        raise Refused("unknown-organization", "The record refers to what is not there.", errors=errors)
+        raise Refused(
+            "unknown-organization",
+            "The record refers to an unknown organisation, or to itself as a parent.",
+            errors=errors,
+        )
 
 
 def _wrong_parent(organization: Organization, lookup: Lookup) -> str | None:
@@ -52,11 +56,11 @@ def _wrong_parent(organization: Organization, lookup: Lookup) -> str | None:
     seen = {organization.id}
     while above is not None:
         if above in seen:
-            return "The organisation would be a branch of itself."
+            return "The organisation would be its own parent."
         seen.add(above)
         parent = lookup(above)
         if parent is None:
-            # An older record may name a parent that was never entered: that is not this change's fault.
+            # An older record may name an unknown parent; this change did not cause that.
             return _UNKNOWN if above == organization.parent else None
         above = parent.parent
     return None

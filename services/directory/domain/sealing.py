@@ -1,4 +1,4 @@
-"""Whether a published sealing key can be sealed to. A bad one would show only when a case is released."""
+"""Validation of sealing keys, because a bad key would fail only when a case is released."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contracts.errors import PointerError, Refused
 from contracts.jose import decoded, thumbprint
 from contracts.organization import SealingKey
 
-# Any scalar serves: clamped, it is a multiple of the cofactor, and takes a low-order point to zero.
+# Any scalar works: clamped, it is a multiple of the cofactor and maps a low-order point to zero.
 _PROBE: Final = X25519PrivateKey.from_private_bytes(b"\x01" * 32)
 
 
 def check_sealing_key(key: SealingKey, pointer: str = "") -> None:
-    """Raises Refused `invalid-submission` with pointers below `pointer`.
+    """Check a sealing key. Raises Refused `invalid-submission` with pointers below `pointer`.
 
-    The kid must be the key's RFC 7638 thumbprint: letters name the key they are sealed to by it. The point
-    must not be of low order (RFC 7748 §6.1): everybody could read what is sealed to it.
+    The kid must be the key's RFC 7638 thumbprint, because sealed cases name their key by it. The point must
+    not be of low order (RFC 7748 §6.1), because anybody could decrypt content sealed to it.
     """
     errors = []
     if not _can_be_sealed_to(key.x):
@@ -26,7 +26,7 @@ def check_sealing_key(key: SealingKey, pointer: str = "") -> None:
     elif key.kid != thumbprint(key.x):
         errors.append(PointerError(pointer=f"{pointer}/kid", detail="Not the key's RFC 7638 thumbprint."))
     if errors:
-        raise Refused("invalid-submission", "Nothing could be sealed to this key.", errors=errors)
+        raise Refused("invalid-submission", "The sealing key is invalid.", errors=errors)
 
 
 def _can_be_sealed_to(x: str) -> bool:

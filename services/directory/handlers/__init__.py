@@ -1,4 +1,4 @@
-"""The directory's use cases: load, decide, store, and say what changed."""
+"""The directory's use cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.directory.handlers.tokens import TokenIssuer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DirectoryHandlers:
-    """What the doors call. clock: tells them what is in the future."""
+    """The handlers that the API calls. clock: for rejecting dates in the future."""
 
     tokens: TokenIssuer
     listings: Listings

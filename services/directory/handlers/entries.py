@@ -1,4 +1,4 @@
-"""Changing entries: every change a revision, and a full-state event in the same transaction."""
+"""Commands that change entries. Each change writes a revision and a full-state event atomically."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ from services.directory.domain.precondition import (
 from services.directory.domain.references import check_references
 from services.directory.ports import Register, ServiceIndex
 
-# Entries a transaction: a file of thousands must not keep a running service from writing.
+# Entries per transaction, so that loading thousands does not block a running service's writes.
 _BATCH: Final = 500
-# Every member of a record: whoever names them all leaves nothing out.
+# All members of the records; naming them all leaves nothing out.
 MEMBERS: Final = frozenset(field.name for kind in (Organization, Agreement) for field in fields(kind))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written(Generic[E_co]):
-    """An entry after it was written. created: whether there was none before."""
+    """An entry after a write. created: whether it is new."""
 
     standing: Standing[E_co]
     created: bool
 
 
 class Entries:
-    """The one way to change what the directory keeps."""
+    """The only code that changes entries."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Entries:
         precondition: Precondition | None = None,
         named: Collection[str] = MEMBERS,
     ) -> Written[Organization]:
-        """Replaces a record by another. named: the members that the request holds.
+        """Create or replace an organisation's record. named: the members that the request contains.
 
         Raises Refused: `forbidden` and `invalid-submission` with pointers (see `refuse_left_out`),
         `precondition-required`, `precondition-failed`, `unknown-organization`.
@@ -106,20 +106,20 @@ class Entries:
         precondition: Precondition | None = None,
         admit: Callable[[object], Organization],
     ) -> Written[Organization]:
-        """Changes a part of a record by a JSON merge patch (RFC 7396). admit: from JSON to a record.
+        """Change part of a record by a JSON merge patch (RFC 7396). admit: parses JSON to a record.
 
         Raises Refused: what `put_organization` raises, `not-found`, and what `admit` raises.
         """
 
         def decide(present: Standing[Organization] | None) -> Organization:
             if not editor.operator and editor.id != organization:
-                raise Refused("forbidden", "An organisation may change its own record only.")
+                raise Refused("forbidden", "An organisation may change only its own record.")
             if present is None:
-                raise Refused("not-found", "The directory has no organisation of this id.")
+                raise Refused("not-found", "The directory has no organisation with this id.")
             wanted = admit(merge_patch(plain(present.entry), patch))
             if wanted.id != organization:
-                where = PointerError(pointer="/id", detail="An id cannot be changed.")
-                raise Refused("invalid-submission", "The id of a record is for ever.", errors=[where])
+                where = PointerError(pointer="/id", detail="Cannot be changed.")
+                raise Refused("invalid-submission", "The id of a record is permanent.", errors=[where])
             permit_amendment(editor, present, wanted)
             return _replaced(present, wanted, precondition, MEMBERS)
 
@@ -128,15 +128,18 @@ class Entries:
     def put_sealing_key(
         self, organization: str, key: SealingKey, *, precondition: Precondition | None = None
     ) -> Written[Organization]:
-        """Publishes an organisation's own key in place of the one before; the rest of the record stays.
+        """Publish or replace an organisation's sealing key; the rest of its record stays.
 
-        precondition: of the whole record; without one the key is published whatever it replaces. Raises
-        Refused `not-found` where the organisation has no record, and `precondition-failed`.
+        precondition: on the whole record; without one the key is always replaced. Raises Refused `not-found`
+        if the organisation has no record, and `precondition-failed`.
         """
 
         def decide(present: Standing[Organization] | None) -> Organization:
             if present is None:
-                raise Refused("not-found", "There is no organisation record to publish a key in.")
+                raise Refused(
+                    "not-found",
+                    "The directory has no record of this organisation, so it cannot publish a key.",
+                )
             wanted = replace(present.entry, sealing_key=key)
             return _replaced(present, wanted, precondition or ANY_REVISION, MEMBERS)
 
@@ -150,7 +153,7 @@ class Entries:
         precondition: Precondition | None = None,
         named: Collection[str] = MEMBERS,
     ) -> Written[Agreement]:
-        """Enters an agreement, or replaces the one of that id. Raises what `put_organization` raises."""
+        """Create or replace an agreement. Raises what `put_organization` raises."""
 
         def decide(present: Standing[Agreement] | None) -> Agreement:
             return _replaced(present, wanted, precondition, named)
@@ -167,10 +170,10 @@ class Entries:
         secret: str,
         precondition: Precondition | None = None,
     ) -> Written[Client]:
-        """Gives a client a new secret; the one before is worth nothing from the commit on.
+        """Create a client, or replace its secret; the old secret is invalid from the commit on.
 
-        Raises Refused: `conflict` for a client id that is another principal's, `unknown-organization` for a
-        partner that the directory does not know, `precondition-required` for a client that exists,
+        Raises Refused: `conflict` if the client id belongs to another principal, `unknown-organization` if a
+        partner is not in the directory, `precondition-required` if the client exists,
         `precondition-failed`.
         """
 
@@ -183,10 +186,10 @@ class Entries:
         return self._write(Client, client_id, decide, editor.id)
 
     def announce(self, key: TokenKey, *, by: str) -> None:
-        """Tells the network of the key we sign tokens with, and that every other key is withdrawn.
+        """Publish the key that signs tokens, and withdraw every other key.
 
-        A key is replaced because it is old or because it was stolen; tokens live for minutes, and a
-        client whose token is refused asks for another: so the old key ends at once.
+        A key is replaced because it is old or was stolen. Tokens live for minutes and clients renew a refused
+        token, so the old key can be withdrawn at once.
         """
         with self._database.write() as transaction:
             self._register.hold(transaction)
@@ -197,11 +200,11 @@ class Entries:
         self._committed()
 
     def enter(self, kind: type[E], wanted: Sequence[E], *, by: str) -> int:
-        """Makes the entries what is wanted, in transactions of many; returns how many changed.
+        """Create or replace entries, in batches of one transaction each; return how many changed.
 
-        For an operator's files: nobody's permission is asked. Repeatable: a crash between two
-        transactions is mended by doing it again. A published sealing key is kept where the wanted record
-        has none: files are written before partners publish their keys.
+        For an operator's files, so no permission is checked. Idempotent: repeat it after a crash between two
+        transactions. A record without a sealing key keeps the published one, because files are written before
+        partners publish their keys.
         """
         changed = 0
         for batch in _batches(wanted):
@@ -244,9 +247,9 @@ class Entries:
         changed = [r.entry for r in revisions if isinstance(r.entry, Organization)]
         if changed:
             self._index.replace(transaction, changed)
-        self._outbox.add(transaction, self._told(revisions))
+        self._outbox.add(transaction, self._events(revisions))
 
-    def _told(self, revisions: Iterable[Revision[Any]]) -> Iterator[Outgoing]:
+    def _events(self, revisions: Iterable[Revision[Any]]) -> Iterator[Outgoing]:
         for revision in revisions:
             entry: DirectoryEntry = revision.entry
             fact = full_state(Standing(revision=revision.number, entry=entry))
@@ -270,7 +273,7 @@ def _replaced(
 ) -> E:
     if present is not None:
         if present.entry == wanted and precondition is not None and not precondition.absent:
-            # Repeated because its answer was lost: RFC 9110 §13.1.1 lets it succeed. Nothing is overwritten.
+            # A repetition after a lost response: RFC 9110 §13.1.1 lets it succeed. Nothing is overwritten.
             return wanted
         check_precondition(present.revision, precondition)
         refuse_left_out(present.entry, wanted, named)

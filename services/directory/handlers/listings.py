@@ -1,4 +1,4 @@
-"""Reading the directory, a page at a time."""
+"""Queries of the directory, page by page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.directory.ports import Offered, OfferedAt, Register, ServiceIndex
 
 
 class Listings:
-    """What can be looked up. limit: items at most."""
+    """The directory's queries. limit: the most items to return."""
 
     def __init__(self, *, database: Database, register: Register, index: ServiceIndex) -> None:
         self._database = database
@@ -21,27 +21,27 @@ class Listings:
         self._index = index
 
     def organization(self, organization_id: str) -> Standing[Organization]:
-        """Raises Refused `not-found`."""
+        """Return an organisation. Raises Refused `not-found`."""
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Organization, [organization_id])
         if organization_id not in found:
-            raise Refused("not-found", "The directory has no organisation of this id.")
+            raise Refused("not-found", "The directory has no organisation with this id.")
         return found[organization_id]
 
     def organizations(self, where: Mapping[str, str], after: str, limit: int) -> list[Standing[Organization]]:
-        """In the order of ids, after one of them. where: `kind`, `country`."""
+        """Return organisations with ids above `after`, ordered by id. where: `kind`, `country`."""
         with self._database.read() as transaction:
             return self._register.page(transaction, Organization, where, after, limit)
 
     def agreements(self, after: str, limit: int) -> list[Standing[Agreement]]:
-        """In the order of ids, after one of them."""
+        """Return agreements with ids above `after`, ordered by id."""
         with self._database.read() as transaction:
             return self._register.page(transaction, Agreement, {}, after, limit)
 
     def services(
         self, need: str | None, region: str | None, after: tuple[str, str], limit: int
     ) -> list[Offered]:
-        """The services on offer for a need (or a group of them) in a region (or a country)."""
+        """Return offered services for a need (or group) in a region (or country)."""
         with self._database.read() as transaction:
             return self._index.find(
                 transaction,
@@ -52,6 +52,6 @@ class Listings:
             )
 
     def areas(self, after: tuple[str, str, str], limit: int) -> list[OfferedAt]:
-        """The services on offer, once for each area."""
+        """Return each offered service once for each of its areas."""
         with self._database.read() as transaction:
             return self._index.areas(transaction, after, limit)

@@ -1,4 +1,4 @@
-"""Snapshots: a service without a copy yet is sent every entry it takes, straight to its queue."""
+"""Snapshots of the directory for new replicas, sent directly to the replica's queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.directory.ports import Register
 class Snapshots:
     """A `batches.BatchHandler` for `replica.requested`.
 
-    The events have ids of their own: inboxes must not take them for those that were sent when the
+    The events have new ids, so that inboxes do not take them for the events that were published when the
     entries changed. A change that commits meanwhile follows as an event with a higher revision.
     """
 
@@ -31,12 +31,12 @@ class Snapshots:
     def answer(
         self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterator[Outgoing]:
-        """Raises Defect for a queue that is no replica's: the request is parked."""
+        """Yield the snapshot messages. Raises Defect, a dead letter, if the queue is not a replica's."""
         requests: dict[str, Event[Fact]] = {}
         for message in messages:
             if not isinstance(message.data, ReplicaRequested) or not any(subjects_for(message.data.queue)):
-                raise Defect("A snapshot was asked for a queue that takes no replica.")
-            # One that started twice asked twice, and needs one answer.
+                raise Defect("The queue of the snapshot request is not a replica's.")
+            # A service that started twice has sent two requests and needs one snapshot.
             requests[message.data.queue] = message
         for queue, request in requests.items():
             yield from self._snapshot(transaction, queue, request, now)

@@ -1,4 +1,4 @@
-"""Tokens for clients that know their secret. Source: RFC 6749 §4.4."""
+"""The OAuth client credentials grant. Source: RFC 6749 §4.4."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.directory.ports import Register
 
 
 class TokenIssuer:
-    """Issues them; nothing is kept of a token. The broker is not needed."""
+    """Issues tokens without storing them. It does not need the broker."""
 
     def __init__(self, *, database: Database, register: Register, signer: TokenSigner, clock: Clock) -> None:
         self._database = database
@@ -21,14 +21,14 @@ class TokenIssuer:
         self._clock = clock
 
     def issue(self, client_id: str, secret: str) -> str:
-        """A token for the client's principal, for `runtime.access.signer.LIFETIME_SECONDS`.
+        """Return a token for the client's principal, valid for `runtime.access.signer.LIFETIME_SECONDS`.
 
-        Raises Refused `invalid-client`, the same for an unknown client and for a wrong secret.
+        Raises Refused `invalid-client`, identical for an unknown client and a wrong secret.
         """
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = NOBODY if found is None else found.entry
         if not client.knows(secret):
-            raise Refused("invalid-client", "No client has this id and this secret.")
+            raise Refused("invalid-client", "The client id or the secret is wrong.")
         principal = Principal(id=client.principal, roles=frozenset(role.value for role in client.roles))
         return self._signer.issue(principal, now=self._clock.now())

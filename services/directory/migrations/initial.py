@@ -1,4 +1,4 @@
-"""The directory's first schema: entries as they stand, their revisions, the index of services."""
+"""The directory's first schema: current entries, their revisions, the index of services."""
 
 import sqlalchemy as sa
 from alembic import op

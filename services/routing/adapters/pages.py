@@ -1,8 +1,8 @@
-"""Which referrals stand on a page of a list: sought in their order, so that a page costs the same for years.
+"""Queries for one page of referral ids, in index order, so that a page's cost does not grow with the table.
 
-An organisation lists what it sent and what it was asked to take, together, by id. Each of the two is an index
-in that order, so the first of both are enough. A status is looked up for each of them, except where few
-referrals can have it: those that are under way are found by their status, and then asked whose they are.
+An organisation's list merges the referrals that it sent and those that it was offered, by id. Each has an
+index in that order, so the first rows of both suffice. A filter by a final status is checked row by row. Open
+statuses are rare, so a filter by one starts from the status index and then checks the party.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNDER_WAY = frozenset(status.value for status, events in REFERRAL_TRANSITIONS.it
 
 
 def page_of(*, party: str | None, status: str | None, after: str | None, limit: int) -> Select[Any]:
-    """Selects up to `limit` ids above `after`, in order. party: None lists everybody's."""
+    """Select up to `limit` ids above `after`, in order. party: None lists all parties'."""
     if party is None:
         wanted = select(REFERRALS.c.id).where(*_above(REFERRALS.c.id, after))
         if status is not None:
@@ -31,13 +31,13 @@ def page_of(*, party: str | None, status: str | None, after: str | None, limit: 
         OFFERS.c.organization == party, *_above(OFFERS.c.referral_id, after)
     )
     if status is not None:
-        # Not a bare comparison: the index of statuses would lead through all that ever ended so. And not a
-        # disguised one, of which PostgreSQL thinks that one row in two hundred is like that: it would read
-        # and sort everything. Of a CASE it thinks that every second one is.
+        # A plain comparison would use the status index and read all referrals that ever ended so. For other
+        # disguises PostgreSQL estimates a selectivity of 1/200, and would read and sort everything; for a
+        # CASE it estimates 1/2.
         stands = case((REFERRALS.c.status == status, true()), else_=false())
         sent = sent.where(stands)
         asked = asked.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id).where(stands)
-    # The same organisation may have been asked twice.
+    # An organisation may have had two offers for one referral.
     firsts = (
         sent.order_by(REFERRALS.c.id).limit(limit).subquery("sent"),
         asked.distinct().order_by(OFFERS.c.referral_id).limit(limit).subquery("asked"),
@@ -53,7 +53,7 @@ def _under_way(party: str, status: str | None, after: str | None, limit: int) ->
         .cte("standing")
         .prefix_with("MATERIALIZED")
     )
-    # Not `EXISTS`, which PostgreSQL may answer by reading everything that the organisation was ever asked.
+    # Not `EXISTS`: PostgreSQL may evaluate it by reading every offer of the organisation.
     offer = (
         select(OFFERS.c.id)
         .where(OFFERS.c.referral_id == standing.c.id, OFFERS.c.organization == party)

@@ -1,4 +1,4 @@
-"""The statements of every batch and of every turn of the timer. What is asked seldom is in `store.py`."""
+"""SQL statements of the batches and the timer. Rare queries are in `store.py`."""
 
 from __future__ import annotations
 

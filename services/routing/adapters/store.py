@@ -1,4 +1,4 @@
-"""The store of referrals on SQLAlchemy Core: a batch is a few statements, each for many rows."""
+"""The referral store on SQLAlchemy Core: a batch runs a few statements, each for many rows."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class SqlReferralStore:
     ) -> dict[str, Referral]:
         if not ids:
             return {}
-        # Ordered, so that two processes that lock several referrals cannot wait for each other.
+        # Sorted, so that two processes that lock several referrals cannot deadlock.
         rows = (statements.LOAD if for_change else statements.VIEW).run(transaction, sorted(ids)).all()
         offers: dict[str, list[Offer]] = defaultdict(list)
         for row in statements.OFFERS_OF.run(transaction, [row[0] for row in rows]) if rows else ():
@@ -201,18 +201,18 @@ def _save_offers(transaction: Connection, changes: Changes) -> None:
     for offer in offers:
         if offer.id in known and offer is not (before := known[offer.id]):
             closed[before.state, offer.state, offer.closed_at, offer.reason].append(offer.id)
-    # Compare and swap: an offer leaves a state once, whoever else tries at the same moment. One statement
-    # for each way to close (few in a batch): no driver counts the rows of an executemany.
+    # Compare and swap: an offer leaves a state once, even under concurrency. One statement for each kind of
+    # closing (few per batch), because no driver counts the rows of an executemany.
     for (left, state, closed_at, reason), ids in closed.items():
         result = statements.CLOSE_OFFERS.run(
             transaction, state.value, _moment(closed_at), reason, ids, left.value
         )
         if result.rowcount != len(ids):
-            raise Unavailable("An offer was closed by another process at the same moment.")
+            raise Unavailable("Another process closed the offer at the same time.")
 
 
 def _add_observations(transaction: Connection, observed: Mapping[str, Observation]) -> None:
-    # Ordered, as above: two processes must not lock the same rows crosswise.
+    # Sorted, as above, so that two processes cannot deadlock.
     statements.OBSERVE.run_for_each(
         transaction,
         [

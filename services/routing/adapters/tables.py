@@ -1,4 +1,4 @@
-"""Routing's tables. A referral's facts are open: no column holds a word about the person."""
+"""Routing's tables. No column holds personal data."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ REFERRALS = Table(
     Column("due_at", Instant),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
-    # Only those that can fall due: the index stays small however many referrals there have been.
+    # A partial index of referrals with a deadline stays small as the table grows.
     Index(
         "referrals_due",
         "due_at",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),
-    # What an organisation holds when it is suspended.
+    # For the accepted referrals of a suspended organisation.
     Index("referrals_held", "acceptor", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 
@@ -52,7 +52,7 @@ OFFERS = Table(
     Column("deadline", Instant, nullable=False),
     Column("closed_at", Instant),
     Column("reason", String(50)),
-    # The coordinator who placed it by hand.
+    # The coordinator who placed the referral, if one did.
     Column("placed_by", String(100)),
     Index("offers_referral", "referral_id", "id"),
     Index("offers_organization", "organization", "referral_id"),
@@ -62,7 +62,7 @@ OFFERS = Table(
         sqlite_where=text("state = 'open'"),
         postgresql_where=text("state = 'open'"),
     ),
-    # The open offers of an organisation that is suspended, however many it has had.
+    # For the open offers of a suspended organisation.
     Index(
         "offers_open",
         "organization",
@@ -104,7 +104,7 @@ OBSERVATIONS = Table(
     Column("asked", Integer, nullable=False),
 )
 
-# Accepted referrals whose acceptor was reported as suspended: once for each time that it is.
+# Accepted referrals whose acceptor was reported as suspended, so that one suspension is reported once.
 SUSPENDED_ACCEPTORS = Table(
     "suspended_acceptors",
     METADATA,

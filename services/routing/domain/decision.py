@@ -1,4 +1,4 @@
-"""A decision: who could be asked, who may be, in which order, and why. A value; acting on it comes later."""
+"""A routing decision as a value: the candidates, their eligibility and ranking, and the evidence."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from enum import StrEnum
 
 from contracts.codes import CapacityStatus
 from services.routing.domain import rules
-from services.routing.domain.directory import Offering
+from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances, Failure
 from services.routing.domain.scoring import contributions, score
 
 
 class Trigger(StrEnum):
-    """What made routing decide."""
+    """The event that caused a decision."""
 
     submitted = "submitted"
     declined = "declined"
@@ -27,7 +27,7 @@ class Trigger(StrEnum):
 
 
 class Lack(StrEnum):
-    """Why there was nobody to consider."""
+    """Why a decision has no candidates."""
 
     unknown_organization = "unknown_organization"
     organization_without_services = "organization_without_services"
@@ -37,10 +37,10 @@ class Lack(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NobodyConsidered:
-    """Why a decision has no candidates.
+    """The explanation of a decision without candidates.
 
-    organization: the one that was named, None where the network looked for one. elsewhere: how many
-    organisations offer the need in other regions.
+    organization: the organisation that was named, None for a search. elsewhere: how many organisations meet
+    the need in other regions.
     """
 
     reason: Lack
@@ -50,7 +50,7 @@ class NobodyConsidered:
     elsewhere: int = 0
 
 
-# Services with room are asked before those that first assess the person, and those before a waiting list.
+# Services with capacity come first, then those that assess the person first, then waiting lists.
 ORDER_OF_CAPACITY: Mapping[CapacityStatus, int] = {
     CapacityStatus.capacity: 0,
     CapacityStatus.assessment_required: 1,
@@ -63,8 +63,8 @@ ORDER_OF_CAPACITY: Mapping[CapacityStatus, int] = {
 class Candidate:
     """One service that was considered.
 
-    rank: 1 for the organisation to be asked first; None for who may not be asked, and for the further
-    services of an organisation that has a better one. capacity: as the directory stated it.
+    rank: from 1, in the order of asking; None for an ineligible service, and for a service whose
+    organisation has a better one. capacity: as the directory stated it.
     """
 
     organization: str
@@ -77,13 +77,13 @@ class Candidate:
 
     @property
     def is_eligible(self) -> bool:
-        """Whether every rule holds that has to."""
+        """Whether the organisation may be asked: every rule holds or was overridden."""
         return self.score is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """The whole evidence of one routing decision. directory_version: the state of the replica it used."""
+    """One routing decision with its evidence. directory_version: the replica's change number."""
 
     id: str
     referral_id: str
@@ -92,17 +92,17 @@ class Decision:
     policy_version: str
     directory_version: int
     candidates: tuple[Candidate, ...]
-    # Which rules were evaluated, and which of them a coordinator overrode for the service that is asked.
+    # The rules that were evaluated, and those that a coordinator overrode for the ranked service.
     rules: tuple[str, ...]
     overridden: tuple[str, ...] = ()
-    # Set where there are no candidates.
+    # Set if there are no candidates.
     nobody: NobodyConsidered | None = None
-    # What each contribution to a score counted.
+    # The weight of each contribution to a score.
     weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ranked(self) -> list[Candidate]:
-        """One candidate an organisation, the best first."""
+        """The ranked candidates, one for each organisation, best first."""
         return sorted(
             (candidate for candidate in self.candidates if candidate.rank is not None),
             key=lambda candidate: candidate.rank or 0,
@@ -117,20 +117,20 @@ def decide(
     *,
     placed_with: str | None = None,
 ) -> Decision:
-    """Ranks everybody who could be asked.
+    """Rank all candidates for a referral.
 
-    Candidates are the services that meet the principal need in the region; for a referral to a named
-    organisation, and for a placement by hand, all services of that organisation.
+    The candidates are the services that meet the principal need in the region. For a referral to a named
+    organisation and for a placement they are all services of that organisation.
     """
     overridable = rules.COORDINATOR_MAY_OVERRIDE if placed_with else frozenset()
     named = placed_with or given.facts.to
-    offerings = (
-        given.directory.offerings_of(named)
+    offered_services = (
+        given.directory.offered_services_of(named)
         if named
-        else given.directory.offerings_for(given.principal_need, given.facts.region)
+        else given.directory.offered_services_for(given.principal_need, given.facts.region)
     )
     weights = policy.weights.by_name()
-    considered = [_consider(offering, given, weights, overridable) for offering in offerings]
+    considered = [_consider(offered, given, weights, overridable) for offered in offered_services]
     ranked = _ranked(considered, given.referral_id)
     overridden = {failure.rule for c in ranked if c.rank is not None for failure in c.failures}
     return Decision(
@@ -161,14 +161,14 @@ def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
 
 
 def _consider(
-    offering: Offering, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
+    offered: OfferedService, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
 ) -> Candidate:
-    organization, service = offering.organization.id, offering.service.id
-    capacity = offering.service.capacity.status
-    failures = rules.failures(offering, given)
+    organization, service = offered.organization.id, offered.service.id
+    capacity = offered.service.capacity.status
+    failures = rules.failures(offered, given)
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
         return Candidate(organization=organization, service=service, capacity=capacity, failures=failures)
-    values = contributions(offering, given)
+    values = contributions(offered, given)
     return Candidate(
         organization=organization,
         service=service,
@@ -180,12 +180,10 @@ def _consider(
 
 
 def _ranked(considered: Iterable[Candidate], referral_id: str) -> tuple[Candidate, ...]:
-    """The candidates with their ranks, one rank an organisation.
+    """Return the candidates with their ranks, one rank for each organisation.
 
-    Those with room come first (`ORDER_OF_CAPACITY`), and the best score first among those. A placement by
-    hand takes the service for which the fewest rules have to be overridden.
-    Equal scores are ordered by a hash of referral and organisation: the same again for the same
-    referral, and over many referrals nobody's favourite.
+    The order is: fewest overridden rules (placements only), capacity (`ORDER_OF_CAPACITY`), score. A hash
+    of referral and organisation breaks ties: reproducible for one referral, even over many.
     """
 
     def order(candidate: Candidate) -> tuple[int, int, float, bytes, str]:

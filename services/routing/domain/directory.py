@@ -1,92 +1,45 @@
-"""The directory as matching needs it: in memory, found by need and region in a few look-ups."""
+"""The in-memory directory for matching, indexed by need and region."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 from contracts.codes import DisclosureClass, Vetting
-from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Eligibility, Organization, Service
+from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, Service
 from contracts.vocabularies import country_of, need_group
+from services.routing.domain.offered_service import OfferedService
 
-# A marker in the index: any need of a group, for whoever asks for the whole group.
+# Index prefix: matches any need of a group, for referrals that name the whole group.
 _ANY_OF = "any "
 _NONE: frozenset[str] = frozenset()
 
 
-class Needs:
-    """A set of offered needs, asked whether it covers a needed one."""
-
-    __slots__ = ("_groups", "_offered")
-
-    def __init__(self, offered: Iterable[str]) -> None:
-        self._offered = frozenset(offered)
-        self._groups = frozenset(need_group(code) for code in self._offered)
-
-    def cover(self, needed: str) -> bool:
-        """Whether one of them is the needed code, its whole group, or, where a group is needed, in it."""
-        return needed in self._offered or need_group(needed) in self._offered or needed in self._groups
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Offering:
-    """A service together with the organisation that gives it.
-
-    The sets are what each decision asks of it: made once, when the record changes.
-    """
-
-    organization: Organization
-    service: Service
-    areas: frozenset[str] = field(init=False, repr=False, compare=False)
-    languages: frozenset[str] = field(init=False, repr=False, compare=False)
-    # The languages in which somebody is understood: their own, and those they have interpreters for.
-    spoken: frozenset[str] = field(init=False, repr=False, compare=False)
-    needs: Needs = field(init=False, repr=False, compare=False)
-    # Whether the service sets any bound to who may come.
-    is_for_anyone: bool = field(init=False, repr=False, compare=False)
-    # What the organisation offers with all of its services together.
-    organization_needs: Needs = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        service = self.service
-        derived = {
-            "areas": frozenset(service.areas),
-            "languages": frozenset(service.languages),
-            "spoken": frozenset((*service.languages, *service.interpretation)),
-            "needs": Needs(service.needs),
-            "is_for_anyone": service.eligibility == Eligibility(),
-            "organization_needs": Needs(code for s in self.organization.services for code in s.needs),
-        }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
-
-
 class Directory:
-    """Organisations and agreements by what they are asked for. Not safe for concurrent change."""
+    """Organisations, their services and agreements, with indexes. Not safe for concurrent writes."""
 
     def __init__(self) -> None:
-        # The change of the replica that this directory has taken in: named in every decision.
+        # The replica's change number that this directory reflects; every decision records it.
         self.version = 0
         self._organizations: dict[str, Organization] = {}
         self._vetted: set[str] = set()
         self._barred: set[str] = set()
-        self._offerings: dict[str, tuple[Offering, ...]] = {}
-        # (need or group, region or country) -> (organisation, place among its services) -> offering
-        self._index: dict[tuple[str, str], dict[tuple[str, int], Offering]] = {}
+        self._offered: dict[str, tuple[OfferedService, ...]] = {}
+        # (need or group, region or country) -> (organisation, position of the service) -> offered service
+        self._index: dict[tuple[str, str], dict[tuple[str, int], OfferedService]] = {}
         self._agreements: dict[str, Agreement] = {}
         self._agreements_of: dict[str, frozenset[str]] = {}
 
     def put_organization(self, organization: Organization) -> None:
-        """Takes over an organisation's whole record."""
-        for number, offering in enumerate(self.offerings_of(organization.id)):
-            for key in _index_keys(offering.service):
+        """Add an organisation, or replace its record."""
+        for number, offered in enumerate(self.offered_services_of(organization.id)):
+            for key in _index_keys(offered.service):
                 entries = self._index[key]
                 del entries[organization.id, number]
                 if not entries:
                     del self._index[key]
-        offerings = tuple(
-            Offering(organization=organization, service=service) for service in organization.services
+        offered_services = tuple(
+            OfferedService(organization=organization, service=service) for service in organization.services
         )
         self._organizations[organization.id] = organization
         if organization.vetting is Vetting.vetted:
@@ -97,14 +50,14 @@ class Directory:
             self._barred.discard(organization.id)
         else:
             self._barred.add(organization.id)
-        self._offerings[organization.id] = offerings
-        for number, offering in enumerate(offerings):
+        self._offered[organization.id] = offered_services
+        for number, offered in enumerate(offered_services):
             place = (organization.id, number)
-            for key in _index_keys(offering.service):
-                self._index.setdefault(key, {})[place] = offering
+            for key in _index_keys(offered.service):
+                self._index.setdefault(key, {})[place] = offered
 
     def put_agreement(self, agreement: Agreement) -> None:
-        """Takes over an agreement."""
+        """Add an agreement, or replace it."""
         this = frozenset({agreement.id})
         previous = self._agreements.get(agreement.id)
         for party in previous.parties if previous else ():
@@ -114,19 +67,19 @@ class Directory:
             self._agreements_of[party] = self._agreements_of.get(party, _NONE) | this
 
     def organization(self, organization_id: str) -> Organization | None:
-        """The organisation of that id."""
+        """Return the organisation, or None if it is unknown."""
         return self._organizations.get(organization_id)
 
     def barred(self) -> frozenset[str]:
-        """The organisations that are suspended, have left, are inactive or were never vetted."""
+        """Return the ids of organisations that are not in good standing: inactive or not vetted."""
         return frozenset(self._barred)
 
     def in_good_standing(self, organization_id: str) -> bool:
-        """False for the organisations of `barred`. One that is not known here has lost nothing yet."""
+        """Return False for a barred organisation. An unknown organisation counts as in good standing."""
         return organization_id not in self._barred
 
     def with_parents(self, organization: Organization) -> Iterator[Organization]:
-        """The organisation, the one it is a branch of, and so on up, as far as they are known."""
+        """Yield the organisation, then its known parents, nearest first."""
         seen: set[str] = set()
         current: Organization | None = organization
         while current is not None and current.id not in seen:
@@ -134,31 +87,31 @@ class Directory:
             seen.add(current.id)
             current = self._organizations.get(current.parent) if current.parent else None
 
-    def offerings_of(self, organization_id: str) -> Sequence[Offering]:
-        """Every service of an organisation."""
-        return self._offerings.get(organization_id, ())
+    def offered_services_of(self, organization_id: str) -> Sequence[OfferedService]:
+        """Return every service of an organisation."""
+        return self._offered.get(organization_id, ())
 
-    def offerings_for(self, need: str, region: str) -> list[Offering]:
-        """Every service that meets the need in the region, ordered by organisation."""
+    def offered_services_for(self, need: str, region: str) -> list[OfferedService]:
+        """Return every service that meets the need in the region, ordered by organisation."""
         group = need_group(need)
         wanted = (_ANY_OF + group,) if need == group else (need, group)
-        found: dict[tuple[str, int], Offering] = {}
+        found: dict[tuple[str, int], OfferedService] = {}
         for code in wanted:
             for place in {region, country_of(region)}:
                 found.update(self._index.get((code, place), {}))
         return [found[place] for place in sorted(found)]
 
     def serves_elsewhere(self, need: str) -> int:
-        """How many organisations meet the need, in whatever region."""
+        """Count the organisations that meet the need in any region."""
         return sum(
-            any(offering.needs.cover(need) for offering in offerings)
-            for offerings in self._offerings.values()
+            any(offered.needs.cover(need) for offered in offered_services)
+            for offered_services in self._offered.values()
         )
 
     def agreements_of(
         self, sender: str, need: str, disclosure: DisclosureClass, on: dt.date
     ) -> frozenset[str]:
-        """The ids of the agreements in force by which the sender may tell some party of such a need."""
+        """Return the ids of agreements in force that allow the sender to disclose such a need to a party."""
         found = self._agreements_of.get(sender, _NONE)
         if sender in self._vetted:
             found |= self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
@@ -168,7 +121,7 @@ class Directory:
         )
 
     def is_party(self, receiver: str, agreements: frozenset[str]) -> bool:
-        """Whether the receiver is a party to any of the agreements."""
+        """Return whether the receiver is a party to any of the agreements."""
         if not agreements.isdisjoint(self._agreements_of.get(receiver, _NONE)):
             return True
         everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
@@ -188,5 +141,5 @@ def _in_force(agreement: Agreement, on: dt.date) -> bool:
 def _allows(agreement: Agreement, need: str, disclosure: DisclosureClass) -> bool:
     if disclosure is DisclosureClass.sensitive and agreement.disclosure is not DisclosureClass.sensitive:
         return False
-    # Stricter than a service: an agreement on one need is none on its whole group.
+    # Stricter than for services: an agreement about one need does not cover its whole group.
     return not agreement.needs or need in agreement.needs or need_group(need) in agreement.needs

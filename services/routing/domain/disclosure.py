@@ -1,4 +1,4 @@
-"""How much an agreement must allow before a referral may be shown: the referral's disclosure class."""
+"""A referral's disclosure class: what an agreement must allow before the referral may be shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contracts.codes import DisclosureClass, SpecialCategory
 from contracts.referral import Situation
 from contracts.vocabularies import need_group
 
-# That a person belongs to one of these may itself harm them in the wrong hands.
+# Membership in one of these categories can itself harm the person if it is disclosed.
 SENSITIVE_CATEGORIES = frozenset(
     {
         SpecialCategory.trafficking_victim,
@@ -28,12 +28,12 @@ SENSITIVE_NEEDS = frozenset(
         "health.tb",
     }
 )
-# Who asks for a whole group may mean the sensitive need in it.
+# A referral that names a whole group may mean the sensitive need in it.
 _SENSITIVE = SENSITIVE_NEEDS | {need_group(need) for need in SENSITIVE_NEEDS}
 
 
 def disclosure_class(situation: Situation) -> DisclosureClass:
-    """The class that an agreement must allow."""
+    """Return the class that an agreement must allow."""
     if SENSITIVE_CATEGORIES & set(situation.special_categories) or _SENSITIVE & set(situation.needs):
         return DisclosureClass.sensitive
     return DisclosureClass.standard

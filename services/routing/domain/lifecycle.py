@@ -1,7 +1,7 @@
-"""What each fact does to a referral: the state before and the fact go in, the state after and what follows
-from it come out. Nothing is looked up, nothing is stored, nobody is told: that is for the handlers.
+"""The effect of each fact on a referral, as pure functions: state and fact in, transition out.
 
-A submission that cannot take effect changes nothing and gives a refusal, told to whoever made it.
+The handlers load, store and publish. A submission that cannot take effect changes nothing and yields a
+refusal addressed to the submitter.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from contracts.facts import (
     CaseUnreadable,
     Fact,
     NoteUnreadable,
-    OfferAccepted,
-    OfferDeclined,
-    OfferExpired,
     OutcomeSubmitted,
     PlacementRefused,
     PlacementSubmitted,
@@ -40,8 +37,9 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import Offer, OfferEvent, close, refuse_if_late
-from services.routing.domain.open_offers import ask_next, place, placement_answered, revoke_open, with_offer
+from services.routing.domain.offer import OfferEvent, refuse_if_late
+from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
+from services.routing.domain.open_offers import ask_next, place, revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
@@ -50,78 +48,72 @@ CONSENT_REVOKED = "consent_revoked"
 
 
 class UnknownReferral(Unavailable):
-    """A fact arrived before the submission of its referral. The consumer retries it."""
+    """A fact arrived before its referral was submitted. The consumer retries it."""
 
     def __init__(self) -> None:
         super().__init__("The referral of this fact is not known yet.")
 
 
 def apply(referral: Referral | None, event: Event[Fact], context: TransitionContext) -> Transition:
-    """One fact from outside takes effect, or is refused.
+    """Apply a fact from outside the service, or refuse it.
 
-    Raises UnknownReferral for a fact about a referral that is not known yet, Defect for a fact that
-    routing does not consume.
+    Raises UnknownReferral if the referral is not known yet, and Defect if routing does not consume the fact.
     """
-    said = event.data
-    if isinstance(said, ReferralSubmitted):
-        return _submit(referral, said, event, context)
+    submission = event.data
+    if isinstance(submission, ReferralSubmitted):
+        return _submit(referral, submission, event, context)
     if referral is None:
         raise UnknownReferral
     try:
-        match said:
+        match submission:
             case AnswerSubmitted():
-                if said.answer is Answer.accept and not context.in_good_standing(said.organization):
-                    return _refuse_suspended(referral, said, event.id, context)
-                return _answer(referral, said, event.time, context)
+                if submission.answer is Answer.accept and not context.in_good_standing(
+                    submission.organization
+                ):
+                    return _refuse_suspended(referral, submission, event.id, context)
+                return _answer(referral, submission, event.time, context)
             case ProgressSubmitted():
-                return _progress(referral, said, context)
+                return _progress(referral, submission, context)
             case OutcomeSubmitted():
-                return _complete(referral, said, context)
+                return _complete(referral, submission, context)
             case WithdrawalSubmitted():
-                _require(said.organization == referral.sender, "Only the sender may withdraw a referral.")
-                return _withdraw(referral, said.reason, context)
+                is_sender = submission.organization == referral.sender
+                _require(is_sender, "Only the sender may withdraw a referral.")
+                return _withdraw(referral, submission.reason, context)
             case RevocationSubmitted():
-                party = said.organization in (referral.sender, referral.acceptor)
-                _require(party, "Only the sender or the acceptor may pass on that consent is withdrawn.")
+                party = submission.organization in (referral.sender, referral.acceptor)
+                _require(party, "Only the sender or the acceptor may report a withdrawal of consent.")
                 return _withdraw(referral, CONSENT_REVOKED, context)
             case PlacementSubmitted():
-                return place(referral, said, context)
+                return place(referral, submission, context)
             case UnreadableSubmitted(content=SealedContent.case):
-                return _report_case(referral, said, context)
+                return _report_case(referral, submission, context)
             case UnreadableSubmitted():
-                return _report_note(referral, said)
+                return _report_note(referral, submission)
             case ReplacementSubmitted():
-                return _replace_case(referral, said, context)
+                return _replace_case(referral, submission, context)
             case CaseRefused():
-                # the vault's word may come after the referral has ended: then nothing is left to fail
+                # The vault may refuse the case after the referral has ended; then nothing is left to fail.
                 return Transition(referral=referral) if referral.is_closed else _fail(referral, context)
     except Refused as refused:
-        return Transition(referral=referral, facts=(_refusal(said, event.id, refused),))
-    raise Defect(f"Routing does not consume {said.type}.")
+        return Transition(referral=referral, facts=(_refusal(submission, event.id, refused),))
+    raise Defect(f"Routing does not consume {submission.type}.")
 
 
 def expire(referral: Referral, offer_id: str, context: TransitionContext) -> Transition:
-    """An offer's deadline has passed. Nothing happens to an offer that was closed meanwhile."""
+    """Expire an offer whose deadline has passed. An offer that was closed meanwhile stays as it is."""
     offer = referral.offer(offer_id)
     if offer is None or not offer.is_open or context.now < offer.deadline:
         return Transition(referral=referral)
-    closed = close(offer, OfferEvent.expire, context.now, "no_answer")
-    told = OfferExpired(
-        referral_id=referral.id,
-        offer_id=offer.id,
-        organization=offer.organization,
-        sender=referral.sender,
-    )
-    after = with_offer(referral, closed, context.now)
-    facts = (told, *placement_answered(closed))
-    return ask_next(after, Trigger.expired, context, facts, {offer.organization: Observation(expired=1)})
+    closed = close_offer(referral, offer, OfferEvent.expire, context.now, reason=NO_ANSWER)
+    return ask_next(closed.referral, Trigger.expired, context, closed.facts, closed.observed)
 
 
 def remind(referral: Referral, context: TransitionContext) -> Transition:
-    """The acceptor's deadline for progress or an outcome has passed: said now, and again if it lasts."""
+    """Report an acceptor whose progress report is overdue. The report repeats while the silence lasts."""
     if referral.due_at is None or context.now < referral.due_at or referral.acceptor is None:
         return Transition(referral=referral)
-    told = ReferralOverdue(
+    fact = ReferralOverdue(
         referral_id=referral.id,
         sender=referral.sender,
         organization=referral.acceptor,
@@ -129,18 +121,18 @@ def remind(referral: Referral, context: TransitionContext) -> Transition:
     )
     on_hold = referral.status is ReferralStatus.on_hold
     due_at = context.policy.progress_due(referral.facts.urgency, context.now, on_hold=on_hold)
-    return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(told,))
+    return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(fact,))
 
 
 def _submit(
-    known: Referral | None, said: ReferralSubmitted, event: Event[Fact], context: TransitionContext
+    known: Referral | None, submission: ReferralSubmitted, event: Event[Fact], context: TransitionContext
 ) -> Transition:
     if known is not None:
         return Transition(referral=known)
     referral = Referral(
-        id=said.referral_id,
-        sender=said.sender,
-        facts=said.facts,
+        id=submission.referral_id,
+        sender=submission.sender,
+        facts=submission.facts,
         status=ReferralStatus.requested,
         submitted_at=event.time,
         updated_at=context.now,
@@ -150,79 +142,54 @@ def _submit(
 
 
 def _answer(
-    referral: Referral, said: AnswerSubmitted, admitted_at: dt.datetime, context: TransitionContext
+    referral: Referral, submission: AnswerSubmitted, admitted_at: dt.datetime, context: TransitionContext
 ) -> Transition:
-    offer = referral.offer(said.offer_id)
-    if offer is None or offer.organization != said.organization:
-        raise Refused("not-found", "No such offer was made to this organisation.")
-    if said.answer is Answer.decline and said.reason is None:
-        raise Refused("invalid-submission", "A decline needs a reason.")
-    event = OfferEvent.accept if said.answer is Answer.accept else OfferEvent.decline
-    closed = close(offer, event, context.now, said.reason)
-    # Here a late answer is refused, even when the timer has not come round to the offer yet.
+    offer = referral.offer(submission.offer_id)
+    if offer is None or offer.organization != submission.organization:
+        raise Refused("not-found", "This organisation has no such offer.")
+    if submission.answer is Answer.decline and submission.reason is None:
+        raise Refused("invalid-submission", "A decline requires a reason.")
+    event = OfferEvent.accept if submission.answer is Answer.accept else OfferEvent.decline
+    closed = close_offer(
+        referral, offer, event, context.now, reason=submission.reason, answered_at=admitted_at
+    )
+    # A late answer is refused here even if the timer has not expired the offer yet.
     refuse_if_late(offer, admitted_at)
     if not referral.is_answerable:
-        # In time, but its offer had expired before it was read, and the next one asked was faster.
-        raise Refused("offer-closed", f"The referral is {referral.status}: it can no longer be answered.")
-    seen = Observation(
-        answered=1,
-        # Measured at the door too: what waited in our own queue was not the organisation's slowness.
-        answer_seconds=max(0, round((admitted_at - offer.opened_at).total_seconds())),
-        expired=0 if offer.is_open else -1,
-    )
+        # The offer expired before this timely answer was read, and another organisation accepted meanwhile.
+        raise Refused("offer-closed", f"The offer cannot be answered: the referral is {referral.status}.")
     if event is OfferEvent.accept:
-        return _accept(referral, closed, seen, context)
-    assert said.reason is not None
-    told = OfferDeclined(
-        referral_id=referral.id,
-        offer_id=offer.id,
-        organization=offer.organization,
-        sender=referral.sender,
-        reason=said.reason,
-    )
-    facts = (told, *placement_answered(closed))
-    after, observed = with_offer(referral, closed, context.now), {offer.organization: seen}
+        return _accept(referral, closed, submission.organization, context)
     if not offer.is_open:
-        # The next one was asked when the offer expired.
-        return Transition(referral=after, facts=facts, observed=observed)
-    return ask_next(after, Trigger.declined, context, facts, observed)
+        # The next candidate was asked when the offer expired.
+        return Transition(referral=closed.referral, facts=closed.facts, observed=closed.observed)
+    return ask_next(closed.referral, Trigger.declined, context, closed.facts, closed.observed)
 
 
 def _refuse_suspended(
-    referral: Referral, said: AnswerSubmitted, submission_id: str, context: TransitionContext
+    referral: Referral, submission: AnswerSubmitted, submission_id: str, context: TransitionContext
 ) -> Transition:
-    """An organisation that may no longer take part would get the case with its acceptance."""
+    """Refuse the acceptance of a suspended organisation: accepting would release the case to it."""
     step = revoke_suspended(referral, context)
-    refused = Refused("offer-closed", "The organisation is not active and vetted: it cannot accept.")
-    return replace(step, facts=(*step.facts, _refusal(said, submission_id, refused)))
+    refused = Refused("offer-closed", "The organisation cannot accept: it is not active and vetted.")
+    return replace(step, facts=(*step.facts, _refusal(submission, submission_id, refused)))
 
 
-def _accept(referral: Referral, accepted: Offer, seen: Observation, context: TransitionContext) -> Transition:
+def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: TransitionContext) -> Transition:
     status = next_status(referral.status, ReferralEvent.accept)
-    told = OfferAccepted(
-        referral_id=referral.id,
-        offer_id=accepted.id,
-        organization=accepted.organization,
-        sender=referral.sender,
-    )
-    after, revoked = revoke_open(
-        with_offer(referral, accepted, context.now), "accepted_elsewhere", context.now
-    )
+    after, revoked = revoke_open(closed.referral, "accepted_elsewhere", context.now)
     after = replace(
         after,
         status=status,
-        acceptor=accepted.organization,
+        acceptor=acceptor,
         due_at=context.policy.progress_due(referral.facts.urgency, context.now),
     )
-    observed = {accepted.organization: replace(seen, accepted=1)}
-    return Transition(
-        referral=after, facts=(told, *placement_answered(accepted), *revoked), observed=observed
-    )
+    return Transition(referral=after, facts=(*closed.facts, *revoked), observed=closed.observed)
 
 
-def _progress(referral: Referral, said: ProgressSubmitted, context: TransitionContext) -> Transition:
-    _require_acceptor(referral, said.organization)
-    on_hold = said.status is ProgressStatus.on_hold
+def _progress(referral: Referral, submission: ProgressSubmitted, context: TransitionContext) -> Transition:
+    _require_acceptor(referral, submission.organization)
+    on_hold = submission.status is ProgressStatus.on_hold
     status = next_status(referral.status, ReferralEvent.hold if on_hold else ReferralEvent.progress)
     after = replace(
         referral,
@@ -230,61 +197,76 @@ def _progress(referral: Referral, said: ProgressSubmitted, context: TransitionCo
         due_at=context.policy.progress_due(referral.facts.urgency, context.now, on_hold=on_hold),
         updated_at=context.now,
     )
-    told = ReferralProgressed(
+    fact = ReferralProgressed(
         referral_id=referral.id,
         sender=referral.sender,
-        organization=said.organization,
-        status=said.status,
+        organization=submission.organization,
+        status=submission.status,
     )
-    return Transition(referral=after, facts=(told,))
+    return Transition(referral=after, facts=(fact,))
 
 
-def _complete(referral: Referral, said: OutcomeSubmitted, context: TransitionContext) -> Transition:
-    _require_acceptor(referral, said.organization)
+def _complete(referral: Referral, submission: OutcomeSubmitted, context: TransitionContext) -> Transition:
+    _require_acceptor(referral, submission.organization)
     status = next_status(referral.status, ReferralEvent.complete)
-    after = replace(referral, status=status, outcome=said.outcome, due_at=None, updated_at=context.now)
-    told = ReferralCompleted(
+    after = replace(referral, status=status, outcome=submission.outcome, due_at=None, updated_at=context.now)
+    fact = ReferralCompleted(
         referral_id=referral.id,
         sender=referral.sender,
-        organization=said.organization,
-        outcome=said.outcome,
+        organization=submission.organization,
+        outcome=submission.outcome,
     )
-    return Transition(referral=after, facts=(told,), observed={said.organization: Observation(accepted=-1)})
+    return Transition(
+        referral=after, facts=(fact,), observed={submission.organization: Observation(accepted=-1)}
+    )
 
 
-def _report_case(referral: Referral, said: UnreadableSubmitted, context: TransitionContext) -> Transition:
-    """The acceptor cannot read the case. The sender has as long to send it again as an offer is open."""
-    _require_acceptor(referral, said.organization)
+def _report_case(
+    referral: Referral, submission: UnreadableSubmitted, context: TransitionContext
+) -> Transition:
+    """Report an unreadable case. The sender has an offer's answer time to send the case again."""
+    _require_acceptor(referral, submission.organization)
     if referral.is_closed:
-        raise Refused("not-in-this-state", f"The referral is {referral.status}: nothing can be sent again.")
+        raise Refused("not-in-this-state", f"The case cannot be replaced: the referral is {referral.status}.")
     replace_by = context.policy.answer_due(referral.facts.urgency, context.now)
-    told = CaseUnreadable(
+    fact = CaseUnreadable(
         referral_id=referral.id,
         sender=referral.sender,
-        organization=said.organization,
-        reason=said.reason,
+        organization=submission.organization,
+        reason=submission.reason,
         replace_by=replace_by,
     )
     after = replace(referral, due_at=replace_by, updated_at=context.now)
-    return Transition(referral=after, facts=(told,))
+    return Transition(referral=after, facts=(fact,))
 
 
-def _report_note(referral: Referral, said: UnreadableSubmitted) -> Transition:
-    """A party cannot read a note: its author is told, whatever has become of the referral."""
+def _report_note(referral: Referral, submission: UnreadableSubmitted) -> Transition:
+    """Report an unreadable note to its author, even if the referral has ended."""
     parties = {referral.sender, *(offer.organization for offer in referral.offers)}
-    _require(said.organization in parties, "Only a party of the referral can have been sent a note.")
-    if said.author is None or said.author == said.organization or said.author not in parties:
-        raise Refused("not-a-party", "The author of a note is another party of the referral.")
-    told = NoteUnreadable(
-        referral_id=referral.id, organization=said.author, reader=said.organization, reason=said.reason
+    _require(
+        submission.organization in parties, "Only a party to the referral may report an unreadable note."
     )
-    return Transition(referral=referral, facts=(told,))
+    if (
+        submission.author is None
+        or submission.author == submission.organization
+        or submission.author not in parties
+    ):
+        raise Refused("not-a-party", "The note's author must be another party to the referral.")
+    fact = NoteUnreadable(
+        referral_id=referral.id,
+        organization=submission.author,
+        reader=submission.organization,
+        reason=submission.reason,
+    )
+    return Transition(referral=referral, facts=(fact,))
 
 
-def _replace_case(referral: Referral, said: ReplacementSubmitted, context: TransitionContext) -> Transition:
-    """The acceptor's time for progress begins anew. What cannot be replaced is refused by the vault."""
+def _replace_case(
+    referral: Referral, submission: ReplacementSubmitted, context: TransitionContext
+) -> Transition:
+    """Restart the acceptor's progress deadline. The vault refuses a replacement that is not allowed."""
     parties = (referral.sender, referral.acceptor)
-    if referral.is_closed or (said.organization, said.to) != parties:
+    if referral.is_closed or (submission.organization, submission.to) != parties:
         return Transition(referral=referral)
     due_at = context.policy.progress_due(referral.facts.urgency, context.now)
     return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now))
@@ -292,34 +274,34 @@ def _replace_case(referral: Referral, said: ReplacementSubmitted, context: Trans
 
 def _withdraw(referral: Referral, reason: str, context: TransitionContext) -> Transition:
     void = reason == WithdrawalReason.entered_in_error
-    told = ReferralWithdrawn(
+    fact = ReferralWithdrawn(
         referral_id=referral.id,
         sender=referral.sender,
         organization=referral.acceptor,
         reason=reason,
     )
     why = CONSENT_REVOKED if reason == CONSENT_REVOKED else "withdrawn"
-    return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, told, why, context)
+    return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, fact, why, context)
 
 
 def _fail(referral: Referral, context: TransitionContext) -> Transition:
-    told = ReferralFailed(
+    fact = ReferralFailed(
         referral_id=referral.id,
         sender=referral.sender,
         organization=referral.acceptor,
         reason="case_unreadable",
     )
-    return _leave(referral, ReferralEvent.fail, told, "failed", context)
+    return _leave(referral, ReferralEvent.fail, fact, "failed", context)
 
 
 def _leave(
-    referral: Referral, event: ReferralEvent, told: Fact, revoked_because: str, context: TransitionContext
+    referral: Referral, event: ReferralEvent, fact: Fact, revoked_because: str, context: TransitionContext
 ) -> Transition:
     status = next_status(referral.status, event)
     after, revoked = revoke_open(referral, revoked_because, context.now)
     after = replace(after, status=status, due_at=None, updated_at=context.now)
     observed = {referral.acceptor: Observation(accepted=-1)} if referral.acceptor else {}
-    return Transition(referral=after, facts=(*revoked, told), observed=observed)
+    return Transition(referral=after, facts=(*revoked, fact), observed=observed)
 
 
 def _require(holds: bool, detail: str) -> None:
@@ -329,25 +311,25 @@ def _require(holds: bool, detail: str) -> None:
 
 def _require_acceptor(referral: Referral, organization: str) -> None:
     if referral.acceptor is None:
-        raise Refused("not-in-this-state", "Nobody has accepted the referral.")
-    _require(organization == referral.acceptor, "Only the organisation that accepted may report on it.")
+        raise Refused("not-in-this-state", "No organisation has accepted the referral.")
+    _require(organization == referral.acceptor, "Only the acceptor may report on the referral.")
 
 
-def _refusal(said: Fact, submission_id: str, refused: Refused) -> Fact:
-    match said:
+def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:
+    match submission:
         case AnswerSubmitted():
             return AnswerRefused(
-                referral_id=said.referral_id,
-                offer_id=said.offer_id,
-                organization=said.organization,
+                referral_id=submission.referral_id,
+                offer_id=submission.offer_id,
+                organization=submission.organization,
                 submission_id=submission_id,
                 problem=refused.problem(),
             )
         case PlacementSubmitted():
             return PlacementRefused(
-                referral_id=said.referral_id,
-                organization=said.organization,
-                coordinator=said.coordinator,
+                referral_id=submission.referral_id,
+                organization=submission.organization,
+                coordinator=submission.coordinator,
                 submission_id=submission_id,
                 problem=refused.problem(),
             )
@@ -359,10 +341,10 @@ def _refusal(said: Fact, submission_id: str, refused: Refused) -> Fact:
             | UnreadableSubmitted()
         ):
             return SubmissionRefused(
-                referral_id=said.referral_id,
-                organization=said.organization,
+                referral_id=submission.referral_id,
+                organization=submission.organization,
                 submission_id=submission_id,
                 problem=refused.problem(),
             )
-    # Nobody could be told of it, and it would be lost.
-    raise Defect(f"Routing cannot refuse {said.type}.")
+    # A refusal without an addressee would be lost.
+    raise Defect(f"Routing cannot refuse {submission.type}.")

@@ -1,4 +1,4 @@
-"""What the network has seen of an organisation: how it answers, and how much it holds."""
+"""An organisation's observed behaviour: how it answers offers, and its current load."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from services.routing.domain.offer import Offer
 class Observation:
     """Counts since the organisation's first offer.
 
-    answered and expired count offers; answer_seconds is the sum over the answered ones; held counts
-    the referrals that it has accepted and not closed; asked the offers that wait for its answer.
+    answered and expired count offers. answer_seconds is the sum over the answered offers. accepted counts
+    open referrals with this acceptor, pending the offers that await its answer.
     """
 
     answered: int = 0
@@ -25,11 +25,11 @@ class Observation:
 
     @property
     def load(self) -> int:
-        """What it works on, or may have to: a burst of referrals is not all offered to one organisation."""
+        """Accepted referrals plus pending offers, so that a burst is not offered to one organisation."""
         return max(0, self.accepted + self.pending)
 
     def plus(self, other: Observation) -> Observation:
-        """The sum of both, for changes as much as for counts."""
+        """Return the sum of two counts or changes."""
         return Observation(
             answered=self.answered + other.answered,
             expired=self.expired + other.expired,
@@ -43,7 +43,7 @@ NOTHING_OBSERVED = Observation()
 
 
 def pending_between(before: Iterable[Offer], after: Iterable[Offer]) -> dict[str, Observation]:
-    """What a change of a referral's offers adds to, or takes from, those who are asked."""
+    """Return the change of each organisation's pending offers between two states of a referral."""
     counts: Counter[str] = Counter(offer.organization for offer in after if offer.is_open)
     counts.subtract(offer.organization for offer in before if offer.is_open)
     return {organization: Observation(pending=count) for organization, count in counts.items() if count}

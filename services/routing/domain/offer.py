@@ -1,11 +1,11 @@
-"""An offer: one organisation is asked, with a deadline, whether it takes the referral.
+"""An offer: a request to one organisation to take a referral before a deadline.
 
-`close` is the only way out of `open`, and there is no way back. Whoever comes later (an answer after the
-deadline, a second acceptance of an emergency) finds the offer closed and is refused.
+`close` is the only transition out of `open`, and no transition leads back. An answer to a closed offer (after
+the deadline, or a second acceptance of an emergency) is refused.
 
-One end is provisional. The timer says `expired` when it has heard nothing; but an answer that reached the
-network's door in time may still lie in an outbox or a queue, because of a broker that was down or a backlog.
-It counts when it is read, as long as nobody else has accepted the referral meanwhile.
+`expired` is provisional. The timer expires an offer when no answer was read; but an answer that the API
+received in time may still be in an outbox or a queue, because the broker was down or has a backlog. Such an
+answer takes effect when it is read, unless another organisation has accepted the referral meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class OfferEvent(StrEnum):
     revoke = "revoke"
 
 
-# state -> {event: state}. A state without events is an end. Out of `expired` leads only an answer in time.
+# state -> {event: state}. A state without events is final. Only an answer in time leaves `expired`.
 OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
     OfferState.open: {
         OfferEvent.accept: OfferState.accepted,
@@ -46,9 +46,10 @@ OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """rank: the candidate's place in its decision, 1 for the best. reason: why it was not accepted.
+    """One organisation's offer for a referral.
 
-    placed_by: the coordinator who placed it by hand, None for an offer that routing opened itself.
+    rank: the candidate's rank in its decision, from 1. reason: why the offer was not accepted. placed_by: the
+    coordinator who placed the referral, None if routing opened the offer.
     """
 
     id: str
@@ -65,23 +66,22 @@ class Offer:
 
     @property
     def is_open(self) -> bool:
-        """Whether an answer is waited for."""
+        """Whether the offer awaits an answer."""
         return self.state is OfferState.open
 
 
 def close(offer: Offer, event: OfferEvent, now: dt.datetime, reason: str | None = None) -> Offer:
-    """The offer after the event. Raises Refused `offer-closed`; the offer is then as it was."""
+    """Return the closed offer. Raises Refused `offer-closed` if the event is not allowed in its state."""
     state = OFFER_TRANSITIONS[offer.state].get(event)
     if state is None:
-        raise Refused("offer-closed", f"The offer is {offer.state}: it can no longer be answered.")
+        raise Refused("offer-closed", f"The offer cannot be answered: it is {offer.state}.")
     return replace(offer, state=state, closed_at=now, reason=reason)
 
 
 def refuse_if_late(offer: Offer, admitted_at: dt.datetime) -> None:
-    """Raises Refused `offer-closed` for an answer that was admitted after the deadline.
+    """Refuse an answer that was admitted after the deadline. Raises Refused `offer-closed`.
 
-    What counts is when the answer reached the network's door, not when routing came to read it: an
-    organisation that answered in time is not made late by our own queue.
+    admitted_at: when the API received the answer. Time in our own queues does not make an answer late.
     """
     if admitted_at > offer.deadline:
-        raise Refused("offer-closed", "The deadline of the offer had passed when the answer came.")
+        raise Refused("offer-closed", "The answer arrived after the offer's deadline.")

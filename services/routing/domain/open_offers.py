@@ -1,4 +1,4 @@
-"""Opening offers to who is next, and taking open ones back."""
+"""Opening offers to the next candidates, and revoking open offers."""
 
 from __future__ import annotations
 
@@ -11,52 +11,51 @@ from contracts.errors import Refused
 from contracts.facts import (
     Fact,
     OfferOpened,
-    OfferRevoked,
-    PlacementAnswered,
     PlacementSubmitted,
     ReferralUnplaced,
 )
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import Offer, OfferEvent, close
+from services.routing.domain.offer import Offer, OfferEvent
+from services.routing.domain.offer_closing import close_offer
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.transition import Transition, TransitionContext
 
 
-def place(referral: Referral, said: PlacementSubmitted, context: TransitionContext) -> Transition:
-    """An unplaced referral is offered to the organisation that a coordinator chose. Raises Refused."""
+def place(referral: Referral, placement: PlacementSubmitted, context: TransitionContext) -> Transition:
+    """Offer an unplaced referral to the organisation that a coordinator chose. Raises Refused."""
     if referral.status is not ReferralStatus.unplaced:
-        raise Refused("not-in-this-state", "Only an unplaced referral is placed by hand.")
-    decision = context.decide(referral, Trigger.placed_by_coordinator, said.organization)
+        raise Refused("not-in-this-state", "Only an unplaced referral can be placed by a coordinator.")
+    decision = context.decide(referral, Trigger.placed_by_coordinator, placement.organization)
     if not decision.ranked:
         raise Refused("conflict", _why_not(decision))
-    after, opened = _open_offers(referral, decision, 1, context, placed_by=said.coordinator)
+    after, opened = _open_offers(referral, decision, 1, context, placed_by=placement.coordinator)
     return Transition(referral=after, facts=opened, decisions=(decision,))
 
 
 def _why_not(decision: Decision) -> str:
     if not decision.candidates:
-        return "The organisation offers no service that could take the referral."
+        return "The organisation has no service that could take the referral."
     forbidding = [
         sorted({failure.rule for failure in candidate.failures} - COORDINATOR_MAY_OVERRIDE)
         for candidate in decision.candidates
     ]
     fewest = min(forbidding, key=len)
-    return f"Rules that no coordinator can override forbid that organisation: {', '.join(fewest)}."
+    return f"A coordinator cannot override these rules, which exclude the organisation: {', '.join(fewest)}."
 
 
 def ask_next(
     referral: Referral,
     trigger: Trigger,
     context: TransitionContext,
-    told: tuple[Fact, ...] = (),
+    facts: tuple[Fact, ...] = (),
     observed: Mapping[str, Observation] | None = None,
 ) -> Transition:
-    """Opens offers until as many are open as the urgency asks for; with none left: unplaced."""
+    """Open offers up to the number for the urgency. The referral becomes unplaced if no offer is open."""
     wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
     if wanted <= 0:
-        return Transition(referral=referral, facts=told, observed=observed or {})
+        return Transition(referral=referral, facts=facts, observed=observed or {})
     decision = context.decide(referral, trigger)
     after, opened = _open_offers(referral, decision, wanted, context)
     if not after.open_offers:
@@ -73,7 +72,7 @@ def ask_next(
                 reason="candidates_exhausted" if referral.offers else "no_candidate",
             ),
         )
-    return Transition(referral=after, facts=(*told, *opened), decisions=(decision,), observed=observed or {})
+    return Transition(referral=after, facts=(*facts, *opened), decisions=(decision,), observed=observed or {})
 
 
 def _open_offers(
@@ -121,41 +120,10 @@ def _open_offers(
 def revoke_open(
     referral: Referral, reason: str, now: dt.datetime, offers: Iterable[Offer] | None = None
 ) -> tuple[Referral, tuple[Fact, ...]]:
-    """Revokes open offers: those given, or every one. Raises Refused `offer-closed` for a closed one."""
+    """Revoke the given offers, or all open ones. Raises Refused `offer-closed` if one is closed."""
     facts: list[Fact] = []
     for offer in referral.open_offers if offers is None else offers:
-        revoked = close(offer, OfferEvent.revoke, now, reason)
-        referral = with_offer(referral, revoked, now)
-        facts.append(
-            OfferRevoked(
-                referral_id=referral.id,
-                offer_id=offer.id,
-                organization=offer.organization,
-                sender=referral.sender,
-                reason=reason,
-            )
-        )
-        facts += placement_answered(revoked)
+        revoked = close_offer(referral, offer, OfferEvent.revoke, now, reason=reason)
+        referral = revoked.referral
+        facts += revoked.facts
     return referral, tuple(facts)
-
-
-def placement_answered(closed: Offer) -> tuple[Fact, ...]:
-    """Tells the coordinators how an offer ended that one of them placed; nothing for any other offer."""
-    if closed.placed_by is None:
-        return ()
-    return (
-        PlacementAnswered(
-            referral_id=closed.referral_id,
-            offer_id=closed.id,
-            organization=closed.organization,
-            coordinator=closed.placed_by,
-            result=closed.state.value,
-            reason=closed.reason,
-        ),
-    )
-
-
-def with_offer(referral: Referral, changed: Offer, now: dt.datetime) -> Referral:
-    """The referral with one of its offers changed."""
-    offers = tuple(changed if offer.id == changed.id else offer for offer in referral.offers)
-    return replace(referral, offers=offers, updated_at=now)

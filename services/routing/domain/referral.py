@@ -1,4 +1,4 @@
-"""A referral's life, from the request to an outcome or a coordinator's desk.
+"""A referral and its state machine.
 
     requested --- candidates ---> offered --- accepted ---> in progress / on hold ---> completed
         |                          |   ^
@@ -6,8 +6,8 @@
                        | '-- by hand --'          out to have been entered in error
                        '--- an answer in time, read late ---> accepted
 
-Routing alone moves a referral. The table below is the whole of it; the diagram in `docs/journey.md` is
-generated from it.
+Only routing changes a referral's status. The table below is the complete state machine; the diagram in
+`docs/journey.md` is generated from it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ _LEAVE: Mapping[ReferralEvent, ReferralStatus] = {
     _E.void: _S.entered_in_error,
 }
 
-# state -> {event: state}. A state without events is an end.
+# state -> {event: state}. A state without events is final.
 REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralStatus]] = {
     _S.requested: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, **_LEAVE},
     _S.offered: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, _E.accept: _S.accepted, **_LEAVE},
-    # Accepted after all: the last one asked had answered in time, and its answer was read late.
+    # Acceptance from `unplaced`: the last organisation asked had answered in time, but the answer was read
+    # late.
     _S.unplaced: {_E.offer: _S.offered, _E.accept: _S.accepted, **_LEAVE},
     _S.accepted: {
         _E.progress: _S.in_progress,
@@ -76,10 +77,10 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Referral:
-    """A referral as routing knows it. It holds no word about the person.
+    """A referral as routing stores it. It holds no personal data.
 
-    due_at: when the acceptor's silence is reported, None while nobody holds the case. correlation_id:
-    the message that brought the referral in.
+    due_at: when a missing progress report becomes overdue, None without an acceptor. correlation_id: the id
+    of the message that submitted the referral.
     """
 
     id: str
@@ -96,27 +97,27 @@ class Referral:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing can happen to it any more."""
+        """Whether the status is final."""
         return not REFERRAL_TRANSITIONS[self.status]
 
     @property
     def is_answerable(self) -> bool:
-        """Whether an acceptance could still take effect: nobody has accepted, and it has not ended."""
+        """Whether an acceptance can still take effect: the referral is open and has no acceptor."""
         return ReferralEvent.accept in REFERRAL_TRANSITIONS[self.status]
 
     @property
     def open_offers(self) -> tuple[Offer, ...]:
-        """The offers that wait for an answer."""
+        """The offers that await an answer."""
         return tuple(offer for offer in self.offers if offer.is_open)
 
     def offer(self, offer_id: str) -> Offer | None:
-        """The offer of that id."""
+        """Return the offer, or None."""
         return next((offer for offer in self.offers if offer.id == offer_id), None)
 
 
 def next_status(status: ReferralStatus, event: ReferralEvent) -> ReferralStatus:
-    """Raises Refused `not-in-this-state` where the table has no such transition."""
+    """Return the status after the event. Raises Refused `not-in-this-state` if the event is not allowed."""
     target = REFERRAL_TRANSITIONS[status].get(event)
     if target is None:
-        raise Refused("not-in-this-state", f"The referral is {status}: it cannot {event} from there.")
+        raise Refused("not-in-this-state", f"The event `{event}` is not allowed: the referral is {status}.")
     return target

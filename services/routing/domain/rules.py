@@ -1,7 +1,7 @@
-"""The hard rules: what must hold before an organisation may even be asked.
+"""The hard rules: conditions that a candidate must meet before it may be asked.
 
-Every rule is evaluated for every candidate, so that an explanation can list each one. A rule that does not
-hold gives a typed reason; where a person's consent, safety or money is concerned no one can override it.
+Every rule is evaluated for every candidate, so that an explanation can list them all. A failed rule gives a
+typed reason. Nobody can override a rule about the person's consent, safety or money.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from contracts.codes import (
 from contracts.organization import Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of
-from services.routing.domain.directory import Directory, Offering
+from services.routing.domain.directory import Directory
 from services.routing.domain.observation import Observation
+from services.routing.domain.offered_service import OfferedService
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
-    """What the rules look at besides the candidate: the referral, and the network as it stands now."""
+    """The rules' inputs besides the candidate: the referral and the current state of the network."""
 
     referral_id: str
     sender: str
     facts: ReferralFacts
     disclosure: DisclosureClass
-    # Organisations that have had their offer for this referral.
+    # Organisations that already received an offer for this referral.
     asked: frozenset[str]
     directory: Directory
     observed: Callable[[str], Observation]
     now: dt.datetime
-    # What follows is the same for every candidate, and so looked up once.
-    # The first need is the one that has to be met. Further ones count in the score.
+    # The following fields are the same for every candidate and are computed once.
+    # The first need must be met; further needs count in the score.
     principal_need: str = field(init=False, repr=False)
-    # The person's region, and the country that it is in.
+    # The person's region and its country.
     places: frozenset[str] = field(init=False, repr=False)
-    # The agreements that the sender may act on.
+    # The agreements that allow the sender to disclose this referral.
     agreements: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,70 +59,70 @@ class Circumstances:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A rule that does not hold: a reason code, and the evidence in terms of the directory."""
+    """A failed rule: a reason code, and the evidence in the directory's terms."""
 
     rule: str
     reason: str
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-Rule = Callable[[Offering, Circumstances], Failure | None]
+Rule = Callable[[OfferedService, Circumstances], Failure | None]
 
 
-def organization_active(offering: Offering, given: Circumstances) -> Failure | None:
-    """The organisation takes part in the network."""
-    if offering.organization.active:
+def organization_active(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The organisation is active in the network."""
+    if offered.organization.active:
         return None
     return Failure(rule="organization_active", reason="inactive")
 
 
-def organization_vetted(offering: Offering, given: Circumstances) -> Failure | None:
-    """The network has looked at the organisation and trusts it."""
-    vetting = offering.organization.vetting
+def organization_vetted(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The network has vetted the organisation."""
+    vetting = offered.organization.vetting
     if vetting is Vetting.vetted:
         return None
     return Failure(rule="organization_vetted", reason="not_vetted", detail={"vetting": vetting})
 
 
-def not_the_sender(offering: Offering, given: Circumstances) -> Failure | None:
-    """Nobody refers to themselves."""
-    if offering.organization.id != given.sender:
+def not_the_sender(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The organisation is not the sender."""
+    if offered.organization.id != given.sender:
         return None
     return Failure(rule="not_the_sender", reason="is_the_sender")
 
 
-def consent_given(offering: Offering, given: Circumstances) -> Failure | None:
-    """The person agreed to be referred. The door refuses what has no consent; nothing rests on that here."""
+def consent_given(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The person consented to the referral. Intake refuses referrals without consent; this checks again."""
     if given.facts.consent.given:
         return None
     return Failure(rule="consent_given", reason="no_consent")
 
 
-def not_excluded(offering: Offering, given: Circumstances) -> Failure | None:
-    """The person has not excluded the organisation, nor one that it is a branch of."""
+def not_excluded(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The person has excluded neither the organisation nor one of its parents."""
     excluded = given.facts.consent.excluded_organizations
     if not excluded:
         return None
-    for one in given.directory.with_parents(offering.organization):
+    for one in given.directory.with_parents(offered.organization):
         if one.id in excluded or one.parent in excluded:
             return Failure(rule="not_excluded", reason="excluded_by_the_person")
     return None
 
 
-def kind_consented(offering: Offering, given: Circumstances) -> Failure | None:
-    """Consulates, state bodies and the employers' side are told only on explicit opt-in. Fails closed:
+def kind_consented(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """Consulates, state bodies and employers receive offers only after an explicit opt-in.
 
-    a person who fears a consulate must never be found by one because a field was left empty, nor through
-    a branch of it that is of another kind.
+    Fails closed: a consulate must never find a person because a field was left empty, nor through a branch
+    that is of another kind.
     """
-    kind = _kind_to_opt_in(offering.organization, given.directory)
+    kind = _kind_to_opt_in(offered.organization, given.directory)
     if kind is None or kind in given.facts.consent.opt_in_kinds:
         return None
     return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": kind})
 
 
 def _kind_to_opt_in(organization: Organization, directory: Directory) -> OrganizationKind | None:
-    """Its own kind where that needs an opt-in, otherwise the nearest such kind that it is a branch of."""
+    """Return the kind that requires an opt-in: its own, otherwise the nearest parent's, otherwise None."""
     if organization.kind in OPT_IN_KINDS:
         return organization.kind
     if organization.parent is None:
@@ -130,45 +131,45 @@ def _kind_to_opt_in(organization: Organization, directory: Directory) -> Organiz
     return next((kind for kind in kinds if kind in OPT_IN_KINDS), None)
 
 
-def agreement_in_force(offering: Offering, given: Circumstances) -> Failure | None:
-    """An agreement lets the sender tell this organisation of such a need, at this disclosure class."""
-    if given.directory.is_party(offering.organization.id, given.agreements):
+def agreement_in_force(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """An agreement allows the sender to disclose this need to the organisation, at this class."""
+    if given.directory.is_party(offered.organization.id, given.agreements):
         return None
     return Failure(rule="agreement_in_force", reason="no_agreement", detail={"class": given.disclosure})
 
 
-def can_receive(offering: Offering, given: Circumstances) -> Failure | None:
-    """The organisation has published a sealing key: without one a case could never be released to it."""
-    if offering.organization.sealing_key is not None:
+def can_receive(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The organisation has published a sealing key; without one no case can be released to it."""
+    if offered.organization.sealing_key is not None:
         return None
     return Failure(rule="can_receive", reason="no_sealing_key")
 
 
-def case_sealed_for(offering: Offering, given: Circumstances) -> Failure | None:
-    """A case that the sender sealed for one organisation can be opened by no other."""
+def case_sealed_for(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The case is not sealed for another organisation, which alone could open it."""
     to = given.facts.to
-    if to is None or to == offering.organization.id:
+    if to is None or to == offered.organization.id:
         return None
     return Failure(rule="case_sealed_for", reason="sealed_for_another", detail={"to": to})
 
 
-def need_met(offering: Offering, given: Circumstances) -> Failure | None:
-    """The service is for the principal need."""
-    if offering.needs.cover(given.principal_need):
+def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The service meets the principal need."""
+    if offered.needs.cover(given.principal_need):
         return None
     return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
 
 
-def area_served(offering: Offering, given: Circumstances) -> Failure | None:
-    """The service is given in the person's region."""
-    if not offering.areas.isdisjoint(given.places):
+def area_served(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The service covers the person's region."""
+    if not offered.areas.isdisjoint(given.places):
         return None
     return Failure(rule="area_served", reason="out_of_area", detail={"region": given.facts.region})
 
 
-def settlement_served(offering: Offering, given: Circumstances) -> Failure | None:
-    """The service reaches the countryside, where the person is there."""
-    if given.facts.settlement in offering.service.settlements:
+def settlement_served(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The service covers the person's kind of settlement."""
+    if given.facts.settlement in offered.service.settlements:
         return None
     return Failure(
         rule="settlement_served",
@@ -177,11 +178,11 @@ def settlement_served(offering: Offering, given: Circumstances) -> Failure | Non
     )
 
 
-def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
-    """The person meets every bound that the service sets."""
-    if offering.is_for_anyone:
+def person_eligible(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The person meets all eligibility conditions of the service."""
+    if offered.is_for_anyone:
         return None
-    facts, bounds = given.facts, offering.service.eligibility
+    facts, bounds = given.facts, offered.service.eligibility
     unmet = []
     if bounds.sexes and facts.sex not in bounds.sexes:
         unmet.append("sex")
@@ -199,58 +200,58 @@ def person_eligible(offering: Offering, given: Circumstances) -> Failure | None:
     return Failure(rule="person_eligible", reason="not_eligible", detail={"unmet": unmet})
 
 
-def language_shared(offering: Offering, given: Circumstances) -> Failure | None:
-    """They have a language in common, or the service has interpreters."""
-    if not offering.spoken.isdisjoint(given.facts.languages):
+def language_shared(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The service speaks one of the person's languages, or has interpreters for it."""
+    if not offered.spoken.isdisjoint(given.facts.languages):
         return None
-    detail = {"spoken": sorted(offering.spoken)}
+    detail = {"spoken": sorted(offered.spoken)}
     return Failure(rule="language_shared", reason="no_common_language", detail=detail)
 
 
-def cost_accepted(offering: Offering, given: Circumstances) -> Failure | None:
-    """The service is free, unless the person accepts to pay."""
-    if offering.service.cost is Funding.free or given.facts.accepts_cost:
+def cost_accepted(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The service is free, or the person accepts costs."""
+    if offered.service.cost is Funding.free or given.facts.accepts_cost:
         return None
-    return Failure(rule="cost_accepted", reason="not_free", detail={"cost": offering.service.cost})
+    return Failure(rule="cost_accepted", reason="not_free", detail={"cost": offered.service.cost})
 
 
-def capacity_left(offering: Offering, given: Circumstances) -> Failure | None:
-    """There is room. A waiting list is no room for an emergency."""
-    capacity = offering.service.capacity
+def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The service has capacity. A waiting list does not suffice for an emergency."""
+    capacity = offered.service.capacity
     full = capacity.status is CapacityStatus.no_capacity or (
         capacity.status is CapacityStatus.waitlist and given.facts.urgency is Urgency.emergency
     )
     if full:
         return Failure(rule="capacity_left", reason="no_capacity", detail={"status": capacity.status})
-    load = given.observed(offering.organization.id).load
+    load = given.observed(offered.organization.id).load
     if capacity.maximum is not None and load >= capacity.maximum:
         detail = {"load": load, "maximum": capacity.maximum}
         return Failure(rule="capacity_left", reason="no_capacity", detail=detail)
     return None
 
 
-def open_now(offering: Offering, given: Circumstances) -> Failure | None:
-    """An emergency needs somebody who is there day and night."""
-    if given.facts.urgency is not Urgency.emergency or offering.service.always_open:
+def open_now(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """An emergency requires a service that is always open."""
+    if given.facts.urgency is not Urgency.emergency or offered.service.always_open:
         return None
     return Failure(rule="open_now", reason="not_always_open")
 
 
-def storage_allowed(offering: Offering, given: Circumstances) -> Failure | None:
-    """The case would be stored in a country that the person allows."""
+def storage_allowed(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The person allows case storage in the organisation's country."""
     allowed = given.facts.consent.storage_countries
-    if not allowed or offering.organization.country in allowed:
+    if not allowed or offered.organization.country in allowed:
         return None
     return Failure(
         rule="storage_allowed",
         reason="storage_not_allowed",
-        detail={"country": offering.organization.country},
+        detail={"country": offered.organization.country},
     )
 
 
-def not_asked_before(offering: Offering, given: Circumstances) -> Failure | None:
-    """The organisation has not had its offer yet: who declined or let it lapse is not asked twice."""
-    if offering.organization.id not in given.asked:
+def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The organisation has not received an offer for this referral before."""
+    if offered.organization.id not in given.asked:
         return None
     return Failure(rule="not_asked_before", reason="already_asked")
 
@@ -282,8 +283,8 @@ RULES: Mapping[str, Rule] = {
 
 _RULES = tuple(RULES.values())
 
-# What a coordinator knows better than the directory. Consent, trust, agreements, keys and money are not
-# here.
+# Rules about which a coordinator may know better than the directory. Rules about consent, trust, agreements,
+# keys and money are excluded.
 COORDINATOR_MAY_OVERRIDE = frozenset(
     {
         "need_met",
@@ -298,6 +299,6 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
 )
 
 
-def failures(offering: Offering, given: Circumstances) -> tuple[Failure, ...]:
-    """Every rule that does not hold, in the order of `RULES`."""
-    return tuple([failure for rule in _RULES if (failure := rule(offering, given)) is not None])
+def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
+    """Return the failed rules, in the order of `RULES`."""
+    return tuple([failure for rule in _RULES if (failure := rule(offered, given)) is not None])

@@ -1,7 +1,7 @@
-"""What follows for a referral when an organisation is suspended, leaves the network or becomes inactive.
+"""The consequences for a referral when an organisation is suspended, leaves or becomes inactive.
 
-Its open offers are revoked and the next candidate is asked. What it has accepted stays accepted: only a
-coordinator and the sender can decide what becomes of the person, so they are told.
+Its open offers are revoked and the next candidates are asked. Its accepted referrals stay accepted, and the
+sender and the coordinators are notified: only they can decide what happens next for the person.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ ORGANIZATION_SUSPENDED = "organization_suspended"
 
 
 def revoke_suspended(referral: Referral, context: TransitionContext) -> Transition:
-    """Revokes the open offers to organisations that are no longer in good standing, and asks the next ones.
+    """Revoke open offers to organisations no longer in good standing, and ask the next candidates.
 
-    Changes nothing where there is no such offer.
+    Without such an offer the referral stays as it is.
     """
     suspended = [o for o in referral.open_offers if not context.in_good_standing(o.organization)]
     if not suspended:
@@ -28,7 +28,7 @@ def revoke_suspended(referral: Referral, context: TransitionContext) -> Transiti
 
 
 def suspended_acceptor(referral: Referral, context: TransitionContext) -> ReferralAcceptorSuspended | None:
-    """What is said of a referral whose acceptor is no longer in good standing; None after it has ended."""
+    """Return the report of an acceptor no longer in good standing; None if there is nothing to report."""
     acceptor = referral.acceptor
     if acceptor is None or referral.is_closed or context.in_good_standing(acceptor):
         return None

@@ -1,4 +1,4 @@
-"""A step in a referral's life: what it needs from outside, and what comes of it."""
+"""A referral's transition: its inputs and its result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.routing.domain.referral import Referral
 
 
 class Decide(Protocol):
-    """Ranks the candidates for a referral as it stands."""
+    """A function that ranks the candidates for a referral."""
 
     def __call__(
         self, referral: Referral, trigger: Trigger, placed_with: str | None = None, /
@@ -24,7 +24,7 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransitionContext:
-    """What a step needs from outside: the time, new ids, the policy, the matching, who may take part."""
+    """The inputs of a transition: time, new ids, policy, matching and standing of organisations."""
 
     now: dt.datetime
     new_id: Callable[[], str]
@@ -36,7 +36,7 @@ class TransitionContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transition:
-    """The referral afterwards, and all that follows from what happened to it."""
+    """The referral after an event, with the resulting facts, decisions and observation changes."""
 
     referral: Referral | None
     facts: tuple[Fact, ...] = ()

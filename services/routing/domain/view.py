@@ -1,4 +1,4 @@
-"""Who may see what of a referral: the parties their own part, nobody else anything."""
+"""The views of a referral: each party sees its own part, others see nothing."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from contracts.records import plain
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 
-# The network's own people see the whole of a referral's facts; the person stays sealed for them too.
+# Network staff see all facts of a referral; the sealed case stays closed to them too.
 OVERSIGHT_ROLES = frozenset({"coordinator", "auditor", "operator"})
 
 
 def is_party(referral: Referral, organization: str) -> bool:
-    """The sender, and every organisation that was asked."""
+    """Return whether the organisation is the sender or has received an offer."""
     return organization == referral.sender or any(o.organization == organization for o in referral.offers)
 
 
 def referral_view(
     referral: Referral, timeline: Iterable[TimelineEntry], *, viewer: str, oversight: bool
 ) -> dict[str, Any]:
-    """`GET /v1/referrals/{id}`. An organisation that was asked sees its own offers and steps only.
+    """Return the body of `GET /v1/referrals/{id}`.
 
-    The outcome, like the acceptor, is for the sender, oversight and the acceptor.
+    An organisation that received an offer sees only its own offers and steps. Only the sender, oversight and
+    the acceptor see the outcome and the acceptor.
     """
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
@@ -62,7 +63,10 @@ def referral_view(
 
 
 def summary(referral: Referral, *, viewer: str, whole: bool) -> dict[str, Any]:
-    """One line of `GET /v1/referrals`. Who accepted is for the sender, oversight and the acceptor."""
+    """Return one item of `GET /v1/referrals`.
+
+    Only the sender, oversight and the acceptor itself see the acceptor.
+    """
     return {
         "id": referral.id,
         "sender": referral.sender,
@@ -77,14 +81,14 @@ def summary(referral: Referral, *, viewer: str, whole: bool) -> dict[str, Any]:
 
 
 def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored decision with every rule spelt out for every candidate.
+    """Return a stored decision with the result of every rule for every candidate.
 
-    Stored are only the rules that failed: the others were evaluated and held. nobody: why there are no
-    candidates, else null.
+    The store keeps failed rules only; the other evaluated rules held. nobody: why there are no candidates,
+    else null.
     """
     evaluated = stored["rules"]
     return {
-        "nobody": None,  # decisions stored by earlier builds do not say
+        "nobody": None,  # missing in decisions of earlier builds
         **{name: value for name, value in stored.items() if name not in ("rules", "weights")},
         "candidates": [
             {
@@ -93,7 +97,7 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
                 "eligible": candidate["score"] is not None,
                 "score": candidate["score"],
                 "rank": candidate["rank"],
-                # Decisions stored by earlier builds have no capacity.
+                # Missing in decisions of earlier builds.
                 "capacity": candidate.get("capacity"),
                 "rules": _rules(evaluated, candidate["failures"], eligible=candidate["score"] is not None),
                 "contributions": [
@@ -109,7 +113,7 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
 def _rules(
     evaluated: Iterable[str], failures: Iterable[Mapping[str, Any]], *, eligible: bool
 ) -> list[dict[str, Any]]:
-    # Whoever may be asked although a rule fails may be asked because a coordinator overrode the rule.
+    # An eligible candidate with a failed rule: a coordinator overrode the rule.
     failed = {failure["rule"]: failure for failure in failures}
     return [
         {

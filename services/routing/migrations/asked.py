@@ -11,8 +11,8 @@ depends_on = None
 
 def upgrade() -> None:
     if "asked" in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("observations")}:
-        return  # made by a build whose first revision had it
-    # Whoever has been asked for the first time, and has neither answered nor been silent, was not counted.
+        return  # created by a build whose first revision had the column
+    # An organisation whose first offer is still open had no row.
     op.execute(
         "INSERT INTO observations (organization, answered, expired, answer_seconds, held)"
         " SELECT DISTINCT organization, 0, 0, 0, 0 FROM offers WHERE state = 'open' ON CONFLICT DO NOTHING"

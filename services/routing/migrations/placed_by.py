@@ -11,7 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     if "placed_by" in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("offers")}:
-        return  # made by a build whose first revision had it
+        return  # created by a build whose first revision had the column
     op.add_column("offers", sa.Column("placed_by", sa.String(100), nullable=True))
 
 

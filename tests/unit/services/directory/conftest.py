@@ -1,4 +1,4 @@
-"""A directory on each kind of database."""
+"""Fixtures: a directory on each kind of database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.services.directory.samples import Directory
 
 @pytest.fixture
 def directory(database_url: str) -> Iterator[Directory]:
-    """Migrated and empty."""
+    """A migrated, empty directory."""
     database = Database.open(database_url)
     migrate.upgrade("services.directory", database)
     yield Directory(database)

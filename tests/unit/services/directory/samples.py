@@ -1,4 +1,4 @@
-"""Records and a directory for tests: the real use cases on a real database, without a process."""
+"""Sample records, and the real use cases on a real database in the test process."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def organization_record(organization_id: str = OSH, **changes: Any) -> dict[str,
 
 
 def organization(organization_id: str = OSH, **changes: Any) -> Organization:
-    """The same as a record."""
+    """An organisation as a record."""
     return admission.organization(organization_record(organization_id, **changes), NOON)
 
 
 def agreement(agreement_id: str = "network-memorandum", **changes: Any) -> Agreement:
-    """An agreement of everybody."""
+    """An agreement of all vetted organisations."""
     return admission.agreement(
         {
             "id": agreement_id,
@@ -84,7 +84,7 @@ def agreement(agreement_id: str = "network-memorandum", **changes: Any) -> Agree
 
 
 def new_sealing_key() -> SealingKey:
-    """A real X25519 key, with its thumbprint."""
+    """An X25519 key with its thumbprint."""
     key = OKPKey.generate_key("X25519", private=False)
     return SealingKey(kty="OKP", crv="X25519", x=str(key.as_dict()["x"]), kid=key.thumbprint())
 
@@ -95,7 +95,7 @@ def new_signing_key() -> dict[str, Any]:
 
 
 class FixedClock:
-    """Always noon."""
+    """A clock that always shows noon."""
 
     def now(self) -> dt.datetime:
         """See `runtime.clock.Clock`."""
@@ -104,7 +104,7 @@ class FixedClock:
 
 @dataclass
 class Directory:
-    """The use cases over one database, and what they leave in it."""
+    """The use cases on one database, with access to the results."""
 
     database: Database
     commits: int = 0
@@ -127,13 +127,13 @@ class Directory:
         self.snapshots = Snapshots(register, SOURCE)
 
     def events(self) -> list[Event[Fact]]:
-        """What waits to be published."""
+        """Return the events in the outbox."""
         with self.database.read() as transaction:
             waiting = self.outbox.oldest(transaction, 1000)
         return [decode(event) for _, message in waiting for event in decode_batch(message.body)]
 
     def revisions(self, entry_id: str) -> list[tuple[int, int | None, str]]:
-        """Number, previous number and who, of each revision of an entry."""
+        """Return (number, previous number, changed by) of each revision of an entry."""
         columns = (REVISIONS.c.number, REVISIONS.c.previous, REVISIONS.c.changed_by)
         query = select(*columns).where(REVISIONS.c.id == entry_id).order_by(REVISIONS.c.number)
         with self.database.read() as transaction:

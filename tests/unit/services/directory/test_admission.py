@@ -1,4 +1,4 @@
-"""What no schema sees: the key behind a kid, and for whom a client may speak."""
+"""Admission rules beyond the schema: sealing keys and principals of clients."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def pointers(admit: Any, data: object) -> list[str]:
     return [error.pointer for error in refusal.value.errors]
 
 
-def test_an_organisation_may_publish_a_good_key_or_none() -> None:
+def test_organization_with_valid_or_no_key_is_admitted() -> None:
     key = new_sealing_key()
     assert admission.organization(organization_record(sealing_key=plain(key)), NOON).sealing_key == key
     assert admission.organization(organization_record(), NOON).sealing_key is None
 
 
-def test_a_bad_key_is_pointed_at_within_its_record() -> None:
+def test_invalid_sealing_key_is_refused_with_pointer() -> None:
     record = organization_record(sealing_key={**plain(new_sealing_key()), "x": "A" * 43})
     assert pointers(lambda data: admission.organization(data, NOON), record) == ["/sealing_key/x"]
 
 
-def test_a_private_key_is_refused_unread() -> None:
+def test_private_sealing_key_is_refused() -> None:
     assert pointers(admission.sealing_key, {**plain(new_sealing_key()), "d": "A" * 43}) == ["/d"]
 
 
@@ -64,18 +64,18 @@ def test_a_private_key_is_refused_unread() -> None:
         ({"scope": "all"}, "/scope"),
     ],
 )
-def test_a_bad_credential_is_pointed_at(change: dict[str, Any], pointer: str) -> None:
+def test_invalid_credential_is_refused_with_pointer(change: dict[str, Any], pointer: str) -> None:
     assert pointers(admission.credential, {**CREDENTIAL, **change}) == [pointer]
 
 
 @pytest.mark.parametrize("roles", [["operator"], ["coordinator"], ["auditor"]])
-def test_who_is_no_partner_need_not_be_an_organisation(roles: list[str]) -> None:
+def test_principal_without_partner_role_need_not_be_an_organization(roles: list[str]) -> None:
     client = admission.credential({**CREDENTIAL, "principal": "desk", "roles": roles}).client()
     assert (client.id, client.principal, client.roles) == ("kg.osh-legal-aid", "desk", (Role(roles[0]),))
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 1])
-def test_what_is_no_object_is_refused(data: object) -> None:
+def test_record_that_is_not_an_object_is_refused(data: object) -> None:
     assert pointers(admission.credential_request, data) == [""]
 
 
@@ -103,7 +103,7 @@ def test_organization_changed_within_clock_tolerance_is_admitted() -> None:
 
 
 @pytest.mark.parametrize("field", ["effective_from", "effective_until"])
-def test_agreement_may_begin_in_the_future_but_not_in_another_age(field: str) -> None:
+def test_agreement_start_may_be_in_the_near_future_only(field: str) -> None:
     assert agreement(**{"effective_from": "2026-03-01", field: "2030-01-01"})
     with pytest.raises(Refused) as refusal:
         agreement(**{field: "9999-01-01"})

@@ -1,4 +1,4 @@
-"""Token requests as RFC 6749 has them, and as clients get them wrong."""
+"""Token requests: valid by RFC 6749, and invalid."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def basic(pair: str) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
-def test_basic(scheme: str) -> None:
+def test_basic_credentials_are_read(scheme: str) -> None:
     authorization = basic("desk:se-cret_").replace("Basic", scheme)
     assert client_of(token_request(GRANT, authorization)) == ("desk", "se-cret_")
 
 
-def test_what_basic_carries_is_form_encoded_first() -> None:
+def test_basic_credentials_are_form_decoded() -> None:
     assert client_of(token_request(GRANT, basic("a%3Ab:c+d%25:e"))) == ("a:b", "c d%:e")
 
 
-def test_the_form_alone() -> None:
+def test_form_credentials_are_read() -> None:
     assert client_of(token_request(GRANT + "&client_id=desk&client_secret=s%2B")) == ("desk", "s+")
 
 
@@ -49,7 +49,7 @@ def test_the_form_alone() -> None:
         ("grant_type=ё", basic("a:b")),
     ],
 )
-def test_a_request_of_another_kind_is_an_invalid_grant(form: str, authorization: str | None) -> None:
+def test_request_with_another_grant_is_invalid_grant(form: str, authorization: str | None) -> None:
     with pytest.raises(Refused) as refusal:
         client_of(token_request(form, authorization))
     assert (refusal.value.slug, refusal.value.status) == ("invalid-grant", 400)
@@ -71,7 +71,7 @@ def test_a_request_of_another_kind_is_an_invalid_grant(form: str, authorization:
         (GRANT, "Bearer a.b.c"),
     ],
 )
-def test_who_does_not_say_who_they_are_is_an_invalid_client(form: str, authorization: str | None) -> None:
+def test_request_without_credentials_is_invalid_client(form: str, authorization: str | None) -> None:
     with pytest.raises(Refused) as refusal:
         client_of(token_request(form, authorization))
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)

@@ -1,4 +1,4 @@
-"""The directory in the shapes of HSDS."""
+"""The directory as HSDS objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from services.directory.ports import OfferedAt
 from tests.unit.services.directory.samples import OSH, organization
 
 
-def test_every_term_s_parent_is_a_term_before_it() -> None:
+def test_taxonomy_parent_precedes_its_terms() -> None:
     seen: set[str] = set()
     for term in taxonomy_terms():
         assert term["parent_id"] is None or term["parent_id"] in seen
@@ -16,14 +16,14 @@ def test_every_term_s_parent_is_a_term_before_it() -> None:
     assert "legal.wage_claim" in seen
 
 
-def test_a_term_is_labelled_in_six_languages() -> None:
+def test_taxonomy_term_has_labels_in_six_languages() -> None:
     term = next(term for term in taxonomy_terms() if term["code"] == "legal.wage_claim")
     assert term["parent_id"] == "legal"
     assert term["name"] == term["labels"]["en"] == "Unpaid wages"
     assert set(term["labels"]) == {"en", "ru", "ky", "tg", "uz", "uz-Cyrl", "kk"}
 
 
-def test_a_service_in_an_area_names_its_service_organisation_and_region() -> None:
+def test_service_at_location_names_service_organization_and_region() -> None:
     (service,) = organization().services
     shown = service_at_location(OfferedAt(organization=OSH, service=service, area="KG-GO"))
     assert shown["id"] == f"{OSH}:legal:KG-GO"

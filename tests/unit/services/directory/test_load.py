@@ -1,4 +1,4 @@
-"""Loading from files: all of it or nothing, and every fault with its place."""
+"""Loading from files: all or nothing, and every fault with its position."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def run(directory: Directory, **files: Path) -> tuple[int, list[str], list[str]]
     return status, out.getvalue().splitlines(), err.getvalue().splitlines()
 
 
-def test_files_are_loaded_and_told_and_loading_twice_is_loading_once(
-    directory: Directory, tmp_path: Path
-) -> None:
+def test_loaded_files_are_published_and_loading_is_idempotent(directory: Directory, tmp_path: Path) -> None:
     files = {
         "organizations": written(tmp_path, "o", [organization_record(), organization_record("kg.other")]),
         "agreements": written(tmp_path, "a", [AGREEMENT]),
@@ -69,7 +67,7 @@ def test_files_are_loaded_and_told_and_loading_twice_is_loading_once(
     assert len(directory.events()) == 3
 
 
-def test_one_bad_record_in_one_file_keeps_all_of_them_out(directory: Directory, tmp_path: Path) -> None:
+def test_one_invalid_record_prevents_the_whole_load(directory: Directory, tmp_path: Path) -> None:
     bad_service = service_record(needs=["legal.wage_claim", "magic"])
     organizations = written(
         tmp_path, "o", [organization_record(), organization_record("kg.b", services=[bad_service], staff=3)]
@@ -112,9 +110,7 @@ def test_records_that_refer_to_unknown_organizations_are_not_loaded(
     ]
 
 
-def test_records_may_refer_to_what_was_loaded_before_and_to_later_lines(
-    directory: Directory, tmp_path: Path
-) -> None:
+def test_records_may_refer_to_loaded_and_later_records(directory: Directory, tmp_path: Path) -> None:
     first = written(tmp_path, "o", [organization_record("kg.branch", parent=OSH), organization_record()])
     assert run(directory, organizations=first)[0] == 0
     agreements = written(tmp_path, "a", [{**AGREEMENT, "parties": ["kg.branch", OSH]}])
@@ -122,7 +118,7 @@ def test_records_may_refer_to_what_was_loaded_before_and_to_later_lines(
     assert run(directory, agreements=agreements, credentials=credentials)[0] == 0
 
 
-def test_faults_of_every_file_are_told_at_once(directory: Directory, tmp_path: Path) -> None:
+def test_faults_of_all_files_are_reported_together(directory: Directory, tmp_path: Path) -> None:
     status, _, err = run(
         directory,
         organizations=tmp_path / "missing",
@@ -136,21 +132,21 @@ def test_faults_of_every_file_are_told_at_once(directory: Directory, tmp_path: P
     assert "Not a JSON list" in err[2]
 
 
-def test_an_id_that_stands_twice_is_a_fault(directory: Directory, tmp_path: Path) -> None:
+def test_duplicate_id_is_a_fault(directory: Directory, tmp_path: Path) -> None:
     file = written(tmp_path, "o", [organization_record(), organization_record(name="New")])
     status, _, err = run(directory, organizations=file)
     assert status == 1
-    assert err[0] == f"{file}[1]: Another record of this file has the same id."
+    assert err[0] == f"{file}[1]: Another record in this file has the same id."
 
 
-def test_a_secret_is_not_repeated_in_a_fault(directory: Directory, tmp_path: Path) -> None:
+def test_fault_does_not_contain_the_secret(directory: Directory, tmp_path: Path) -> None:
     file = written(tmp_path, "c", [{**CREDENTIAL, "client_secret": "short-secret"}])
     status, _, err = run(directory, credentials=file)
     assert status == 1
     assert "short-secret" not in "".join(err)
 
 
-def test_an_empty_list_is_no_fault(directory: Directory, tmp_path: Path) -> None:
+def test_file_with_an_empty_list_is_valid(directory: Directory, tmp_path: Path) -> None:
     assert run(directory, agreements=written(tmp_path, "a", [])) == (
         0,
         ["agreements: 0 read, 0 changed"],

@@ -1,4 +1,4 @@
-"""Invented organisations and referrals for routing's tests: every rule holds, until a test breaks one."""
+"""Sample organisations and referrals for routing's tests. By default every rule holds."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
 from services.routing.domain.decision import Decision, Trigger, decide
-from services.routing.domain.directory import Directory, Offering
+from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
@@ -45,7 +46,7 @@ KEY = SealingKey(kty="OKP", crv="X25519", x="a" * 43, kid="b" * 43)
 
 
 def service(**changes: Any) -> Service:
-    """A free lawyer in Moscow who takes everybody, day and night."""
+    """A free legal service in Moscow, always open and without eligibility conditions."""
     return replace(
         Service(
             id="legal",
@@ -62,7 +63,7 @@ def service(**changes: Any) -> Service:
 
 
 def organization(name: str, *services: Service, **changes: Any) -> Organization:
-    """A vetted NGO with a sealing key; with the lawyer's service unless others are given."""
+    """A vetted NGO with a sealing key; by default with the sample legal service."""
     return replace(
         Organization(
             id=name,
@@ -78,7 +79,7 @@ def organization(name: str, *services: Service, **changes: Any) -> Organization:
 
 
 def agreement(**changes: Any) -> Agreement:
-    """The memorandum of the whole network."""
+    """An agreement of all vetted organisations."""
     return replace(
         Agreement(
             id="network",
@@ -128,14 +129,16 @@ def facts(**changes: Any) -> ReferralFacts:
     )
 
 
-def circumstances(directory: Directory, said: ReferralFacts | None = None, **changes: Any) -> Circumstances:
-    said = said or facts()
+def circumstances(
+    directory: Directory, referral_facts: ReferralFacts | None = None, **changes: Any
+) -> Circumstances:
+    referral_facts = referral_facts or facts()
     return replace(
         Circumstances(
             referral_id=REFERRAL,
             sender=SENDER,
-            facts=said,
-            disclosure=disclosure_class(said),
+            facts=referral_facts,
+            disclosure=disclosure_class(referral_facts),
             asked=frozenset(),
             directory=directory,
             observed=lambda _: NOTHING_OBSERVED,
@@ -145,14 +148,14 @@ def circumstances(directory: Directory, said: ReferralFacts | None = None, **cha
     )
 
 
-def offering(directory: Directory, name: str) -> Offering:
+def offered_service(directory: Directory, name: str) -> OfferedService:
     """The one service of an organisation."""
-    (found,) = directory.offerings_of(name)
+    (found,) = directory.offered_services_of(name)
     return found
 
 
-class Life:
-    """One referral, driven fact by fact, with the network's matching behind it."""
+class ReferralDriver:
+    """Drives one referral fact by fact, with real matching."""
 
     def __init__(
         self,
@@ -182,8 +185,8 @@ class Life:
             in_good_standing=self.directory.in_good_standing,
         )
 
-    def say(self, fact: Fact, *, admitted_at: dt.datetime | None = None) -> tuple[Fact, ...]:
-        """A fact from outside; returns what follows."""
+    def apply(self, fact: Fact, *, admitted_at: dt.datetime | None = None) -> tuple[Fact, ...]:
+        """Apply a fact from outside; return the published facts."""
         number = self.new_id()
         event = Event(
             id=number,
@@ -203,7 +206,7 @@ class Life:
         return step.facts
 
     def submit(self, **changes: Any) -> tuple[Fact, ...]:
-        return self.say(ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=facts(**changes)))
+        return self.apply(ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=facts(**changes)))
 
     @property
     def known(self) -> Referral:

@@ -1,4 +1,4 @@
-"""Routing's resources: what they parse, how they page, what they refuse."""
+"""Routing's HTTP resources: parsing, paging and refusals."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def coordinator(**options: Any) -> Request:
     return request("kg.coordinator", "coordinator", **options)
 
 
-def test_unplaced_referrals_come_page_by_page(bench: Workbench) -> None:
+def test_unplaced_referrals_are_paged(bench: Workbench) -> None:
     ids = [new_id() for _ in range(5)]
     bench.take(*(submitted(one) for one in ids))
     pages, query = [], {"limit": "2"}
     while True:
-        page = json.loads(api.unplaced(bench.handlers, coordinator(**query)).body)
+        page = json.loads(api.unplaced(bench.queries, coordinator(**query)).body)
         pages.append([item["id"] for item in page["items"]])
         if page["next"] is None:
             break
@@ -61,20 +61,20 @@ def test_unplaced_referrals_come_page_by_page(bench: Workbench) -> None:
 def test_made_cursors_are_refused(bench: Workbench) -> None:
     for cursor in made_cursors("unplaced"):
         with pytest.raises(Refused) as caught:
-            api.unplaced(bench.handlers, coordinator(after=cursor))
+            api.unplaced(bench.queries, coordinator(after=cursor))
         assert caught.value.slug == "invalid-cursor"
 
 
-def test_a_full_last_page_has_no_next(bench: Workbench) -> None:
+def test_full_last_page_has_no_next_cursor(bench: Workbench) -> None:
     bench.take(*(submitted(new_id()) for _ in range(2)))
-    page = json.loads(api.unplaced(bench.handlers, coordinator(limit="2")).body)
+    page = json.loads(api.unplaced(bench.queries, coordinator(limit="2")).body)
     assert len(page["items"]) == 2
     assert page["next"] is None
 
 
-def test_somebody_elses_cursor_is_refused(bench: Workbench) -> None:
+def test_foreign_cursor_is_refused(bench: Workbench) -> None:
     with pytest.raises(Refused) as refused:
-        api.unplaced(bench.handlers, coordinator(after="bm90LW91cnM"))
+        api.unplaced(bench.queries, coordinator(after="bm90LW91cnM"))
     assert refused.value.slug == "invalid-cursor"
 
 
@@ -86,25 +86,25 @@ def test_somebody_elses_cursor_is_refused(bench: Workbench) -> None:
         ({"organization": "ru.far", "force": True}, "/force"),
     ],
 )
-def test_a_placement_follows_its_contract(bench: Workbench, body: Any, pointer: str) -> None:
+def test_placement_that_breaks_the_contract_is_refused(bench: Workbench, body: Any, pointer: str) -> None:
     with pytest.raises(Refused) as refused:
-        api.place(bench.handlers, coordinator(path={"id": new_id()}, body=body), bench.clock)
+        api.place(bench.commands, coordinator(path={"id": new_id()}, body=body), bench.clock)
     assert [error.pointer for error in refused.value.errors] == [pointer]
 
 
-def test_a_placement_is_answered_with_the_id_of_what_was_submitted(bench: Workbench) -> None:
+def test_placement_response_holds_the_submission_id(bench: Workbench) -> None:
     referral = new_id()
     bench.take(submitted(referral))
     asked = coordinator(path={"id": referral}, body={"organization": "ru.far"})
-    answer = api.place(bench.handlers, asked, bench.clock)
+    answer = api.place(bench.commands, asked, bench.clock)
     assert answer.status == 202
-    assert json.loads(answer.body) == {"id": bench.said()[-1].id, "status": "submitted"}
+    assert json.loads(answer.body) == {"id": bench.published()[-1].id, "status": "submitted"}
 
 
-def test_the_sender_reads_its_decisions(bench: Workbench) -> None:
+def test_sender_reads_decisions(bench: Workbench) -> None:
     referral = new_id()
     bench.take(submitted(referral))
-    answer = api.decisions(bench.handlers, request(SENDER, "partner", path={"id": referral}))
+    answer = api.decisions(bench.queries, request(SENDER, "partner", path={"id": referral}))
     shown = json.loads(answer.body)
     assert shown["referral_id"] == referral
     assert [one["trigger"] for one in shown["decisions"]] == ["submitted"]
@@ -113,14 +113,14 @@ def test_the_sender_reads_its_decisions(bench: Workbench) -> None:
 # --- the policy file ------------------------------------------------------------------------------
 
 
-def test_without_a_file_the_policy_is_the_networks_own(tmp_path: Path) -> None:
+def test_policy_without_a_file_is_the_default(tmp_path: Path) -> None:
     assert read_policy(None) == RoutingPolicy()
     file = tmp_path / "policy.json"
     file.write_text('{"version": "2027-1", "emergency_offers": 5}')
     assert read_policy(file) == RoutingPolicy(version="2027-1", emergency_offers=5)
 
 
-def test_a_policy_file_that_is_no_policy_is_refused(tmp_path: Path) -> None:
+def test_invalid_policy_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     for text in ("{", '{"emergency_offers": 0}', "[]"):
         file.write_text(text)

@@ -1,4 +1,4 @@
-"""Routing's use cases on both databases: batches, deadlines, concurrency, who may see what."""
+"""Routing's commands and queries on both databases: batches, deadlines, concurrency, views."""
 
 from __future__ import annotations
 
@@ -86,19 +86,19 @@ def bench(database_url: str) -> Iterator[Workbench]:
 def answer(
     offer: OfferOpened, what: Answer = Answer.accept, *, by: str | None = None, at: dt.datetime = NOW
 ) -> Event[Fact]:
-    said = AnswerSubmitted(
+    submission = AnswerSubmitted(
         referral_id=offer.referral_id,
         offer_id=offer.offer_id,
         organization=by or offer.organization,
         answer=what,
         reason=DeclineReason.no_capacity if what is Answer.decline else None,
     )
-    return event(said, offer.referral_id, at)
+    return event(submission, offer.referral_id, at)
 
 
 def outcome(referral_id: str, by: str) -> Event[Fact]:
-    said = OutcomeSubmitted(referral_id=referral_id, organization=by, outcome=Outcome.resolved)
-    return event(said, referral_id)
+    submission = OutcomeSubmitted(referral_id=referral_id, organization=by, outcome=Outcome.resolved)
+    return event(submission, referral_id)
 
 
 def progress(referral_id: str, by: str) -> Event[Fact]:
@@ -107,16 +107,16 @@ def progress(referral_id: str, by: str) -> Event[Fact]:
 
 
 def withdrawal(referral_id: str) -> Event[Fact]:
-    said = WithdrawalSubmitted(
+    submission = WithdrawalSubmitted(
         referral_id=referral_id, organization=SENDER, reason=WithdrawalReason.placed_elsewhere
     )
-    return event(said, referral_id)
+    return event(submission, referral_id)
 
 
 def view(bench: Workbench, referral_id: str, viewer: str, *, oversight: bool = False) -> dict[str, Any]:
-    """As it goes over the wire."""
+    """Return a referral view as JSON values."""
     wire = ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight).wire()
-    found: dict[str, Any] = plain(answer_question(bench.handlers, wire))
+    found: dict[str, Any] = plain(answer_question(bench.queries, wire))
     return found
 
 
@@ -125,10 +125,10 @@ def status(bench: Workbench, referral_id: str) -> str:
     return found
 
 
-# --- migrations --------------------------------------------------------------------------------------
+# --- migrations -------------------------------------------------------------------------------------
 
 
-def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
+def test_migrations_produce_the_declared_schema(database_url: str) -> None:
     database = Database.open(database_url)
     upgrade("services.routing", database)
     upgrade("services.routing", database)
@@ -136,35 +136,35 @@ def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
     database.close()
 
 
-# --- batches -----------------------------------------------------------------------------------------
+# --- batches ----------------------------------------------------------------------------------------
 
 
-def test_many_referrals_in_one_batch_each_get_their_offer(bench: Workbench) -> None:
+def test_batch_of_many_referrals_opens_an_offer_for_each(bench: Workbench) -> None:
     ids = [new_id() for _ in range(150)]
-    said = bench.take(*(submitted(one) for one in ids))
-    assert sorted(offer.referral_id for offer in opened(said)) == sorted(ids)
+    published = bench.take(*(submitted(one) for one in ids))
+    assert sorted(offer.referral_id for offer in opened(published)) == sorted(ids)
     with bench.database.read() as transaction:
         for table in (REFERRALS, OFFERS, DECISIONS):
             assert transaction.execute(select(func.count()).select_from(table)).scalar_one() == 150
-    # and then all of them answered, half yes and half no, in one batch too
+    # then one batch answers all of them, half accepted and half declined
     answers = [
         answer(offer, Answer.accept if number % 2 else Answer.decline)
-        for number, offer in enumerate(opened(said))
+        for number, offer in enumerate(opened(published))
     ]
     counted = Counter(type(fact) for fact in bench.take(*answers))
     assert counted == {OfferAccepted: 75, OfferDeclined: 75, OfferOpened: 75}
 
 
-def test_a_whole_life_in_one_batch_takes_effect_in_order(bench: Workbench) -> None:
+def test_batch_with_a_complete_referral_applies_facts_in_order(bench: Workbench) -> None:
     referral = new_id()
     (offer,) = opened(bench.take(submitted(referral)))
-    said = bench.take(
+    published = bench.take(
         answer(offer),
         progress(referral, offer.organization),
         outcome(referral, offer.organization),
         withdrawal(referral),
     )
-    assert [type(fact).__name__ for fact in said] == [
+    assert [type(fact).__name__ for fact in published] == [
         "OfferAccepted",
         "ReferralProgressed",
         "ReferralCompleted",
@@ -173,20 +173,20 @@ def test_a_whole_life_in_one_batch_takes_effect_in_order(bench: Workbench) -> No
     assert status(bench, referral) == "completed"
 
 
-def test_a_referral_and_its_withdrawal_in_one_batch(bench: Workbench) -> None:
+def test_batch_with_referral_and_withdrawal_withdraws_it(bench: Workbench) -> None:
     referral = new_id()
-    said = bench.take(submitted(referral), withdrawal(referral))
-    assert [type(fact) for fact in said] == [OfferOpened, OfferRevoked, ReferralWithdrawn]
+    published = bench.take(submitted(referral), withdrawal(referral))
+    assert [type(fact) for fact in published] == [OfferOpened, OfferRevoked, ReferralWithdrawn]
     shown = view(bench, referral, SENDER)
     assert shown["status"] == "withdrawn"
     assert [offer["state"] for offer in shown["offers"]] == ["revoked"]
 
 
-def test_an_emergency_is_accepted_once_and_the_other_offers_are_revoked(bench: Workbench) -> None:
+def test_accepted_emergency_revokes_its_other_offers(bench: Workbench) -> None:
     referral = new_id()
     first, second, third = opened(bench.take(submitted(referral, urgency=Urgency.emergency)))
-    said = bench.take(answer(second), answer(first))
-    assert [type(fact) for fact in said] == [OfferAccepted, OfferRevoked, OfferRevoked, AnswerRefused]
+    published = bench.take(answer(second), answer(first))
+    assert [type(fact) for fact in published] == [OfferAccepted, OfferRevoked, OfferRevoked, AnswerRefused]
     states = {offer["id"]: offer["state"] for offer in view(bench, referral, SENDER)["offers"]}
     assert states == {
         first.offer_id: "revoked",
@@ -195,19 +195,19 @@ def test_an_emergency_is_accepted_once_and_the_other_offers_are_revoked(bench: W
     }
 
 
-def test_many_emergencies_accepted_in_one_batch(bench: Workbench) -> None:
+def test_batch_with_acceptances_of_many_emergencies_closes_all_their_offers(bench: Workbench) -> None:
     ids = [new_id() for _ in range(40)]
-    said = opened(bench.take(*(submitted(one, urgency=Urgency.emergency) for one in ids)))
-    firsts = {offer.referral_id: offer for offer in reversed(said)}
+    published = opened(bench.take(*(submitted(one, urgency=Urgency.emergency) for one in ids)))
+    firsts = {offer.referral_id: offer for offer in reversed(published)}
     counted = Counter(type(fact) for fact in bench.take(*map(answer, firsts.values())))
     assert counted == {OfferAccepted: 40, OfferRevoked: 80}
 
 
-def test_a_fact_before_its_referral_waits_and_takes_effect_afterwards(bench: Workbench) -> None:
+def test_fact_before_its_referral_is_retried_and_applied(bench: Workbench) -> None:
     referral = new_id()
     early = withdrawal(referral)
     with bench.database.write() as transaction, pytest.raises(Unavailable):
-        bench.handlers.take_facts(transaction, [early], NOW)
+        bench.commands.take_facts(transaction, [early], NOW)
     assert bench.take(early) == []
     bench.take(submitted(referral))
     bench.clock.time += 10 * SECOND
@@ -216,42 +216,42 @@ def test_a_fact_before_its_referral_waits_and_takes_effect_afterwards(bench: Wor
     assert bench.processor.retry_due() == 0
 
 
-def test_in_a_batch_a_fact_that_has_to_wait_does_not_hold_up_the_others(bench: Workbench) -> None:
+def test_retried_fact_does_not_block_the_rest_of_its_batch(bench: Workbench) -> None:
     referral = new_id()
-    said = bench.take(withdrawal(new_id()), submitted(referral))
-    assert [offer.referral_id for offer in opened(said)] == [referral]
+    published = bench.take(withdrawal(new_id()), submitted(referral))
+    assert [offer.referral_id for offer in opened(published)] == [referral]
 
 
-def test_the_same_message_twice_takes_effect_once(bench: Workbench) -> None:
+def test_repeated_message_takes_effect_once(bench: Workbench) -> None:
     referral = submitted(new_id())
     assert len(bench.take(referral, referral)) == 1
     assert bench.take(referral) == []
-    # another message that says the same again: a door that lost its memory
+    # another message with the same submission, as from an intake that lost its idempotency keys
     again = event(referral.data, referral.partition_key)
     assert bench.take(again) == []
     steps = [entry["fact"] for entry in view(bench, referral.partition_key, SENDER)["timeline"]]
     assert steps == ["referral.submitted", "offer.opened"]
 
 
-def test_what_follows_carries_its_cause(bench: Workbench) -> None:
+def test_published_facts_carry_their_causation(bench: Workbench) -> None:
     cause = submitted(new_id())
     bench.take(cause)
-    (effect,) = bench.said()
+    (effect,) = bench.published()
     assert effect.causation_id == cause.id
     assert effect.correlation_id == cause.correlation_id
     assert effect.traceparent == cause.traceparent
     assert effect.partition_key == cause.partition_key
     assert effect.source == "/kg/routing"
     bench.fire(NOW + 4 * DAY)
-    expired = bench.said()[1]
+    expired = bench.published()[1]
     assert expired.causation_id is None
     assert expired.correlation_id == cause.correlation_id
 
 
-# --- deadlines ---------------------------------------------------------------------------------------
+# --- deadlines --------------------------------------------------------------------------------------
 
 
-def test_offers_expire_at_their_deadline_and_the_next_is_asked_until_nobody_is_left(
+def test_offers_expire_at_their_deadline_until_no_candidate_is_left(
     bench: Workbench,
 ) -> None:
     referral = new_id()
@@ -264,11 +264,11 @@ def test_offers_expire_at_their_deadline_and_the_next_is_asked_until_nobody_is_l
         seen.append(offer.organization)
     assert sorted(seen) == ["ru.one", "ru.three", "ru.two"]
     assert status(bench, referral) == "unplaced"
-    assert isinstance(bench.said()[-1].data, ReferralUnplaced)
+    assert isinstance(bench.published()[-1].data, ReferralUnplaced)
     assert bench.fire(NOW + 400 * DAY) == []
 
 
-def test_no_offer_expires_while_what_is_being_read_is_older_than_its_deadline(bench: Workbench) -> None:
+def test_offer_does_not_expire_while_the_consumer_reads_older_messages(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id(), urgency=Urgency.urgent)))
     late = bench.clock.time = offer.deadline + 2 * MINUTE
     bench.take(replace(submitted(new_id()), time=offer.deadline - MINUTE))
@@ -277,7 +277,7 @@ def test_no_offer_expires_while_what_is_being_read_is_older_than_its_deadline(be
     assert [type(fact) for fact in accepted] == [OfferAccepted]
 
 
-def test_offers_expire_when_nothing_is_left_to_read(bench: Workbench) -> None:
+def test_offers_expire_once_the_queue_is_empty(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id(), urgency=Urgency.urgent)))
     late = bench.clock.time = offer.deadline + 2 * MINUTE
     bench.take(replace(submitted(new_id()), time=offer.deadline - MINUTE))
@@ -285,7 +285,7 @@ def test_offers_expire_when_nothing_is_left_to_read(bench: Workbench) -> None:
     assert isinstance(expired, OfferExpired)
 
 
-def test_a_backlog_without_an_end_does_not_keep_offers_open_for_ever(bench: Workbench) -> None:
+def test_endless_backlog_does_not_keep_offers_open(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id(), urgency=Urgency.urgent)))
     late = bench.clock.time = offer.deadline + RoutingPolicy().wait_for_backlog()
     bench.take(replace(submitted(new_id()), time=offer.deadline - MINUTE))
@@ -293,7 +293,7 @@ def test_a_backlog_without_an_end_does_not_keep_offers_open_for_ever(bench: Work
     assert isinstance(expired, OfferExpired)
 
 
-def test_an_answer_in_time_counts_after_its_offer_expired(bench: Workbench) -> None:
+def test_timely_answer_to_an_expired_offer_is_accepted(bench: Workbench) -> None:
     referral = new_id()
     (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
     expired, following = bench.fire(offer.deadline + ANSWERS_UNDER_WAY)
@@ -306,16 +306,16 @@ def test_an_answer_in_time_counts_after_its_offer_expired(bench: Workbench) -> N
     assert (seen.answered, seen.expired, seen.accepted, seen.pending) == (1, 0, 1, 0)
 
 
-def test_more_deadlines_than_one_transaction_takes_on(bench: Workbench) -> None:
+def test_due_deadlines_are_split_over_transactions(bench: Workbench) -> None:
     bench.take(*(submitted(new_id(), urgency=Urgency.urgent) for _ in range(230)))
     at = NOW + DAY + ANSWERS_UNDER_WAY
     bench.clock.time = at
-    assert [bench.handlers.fire_deadlines(at) for _ in range(3)] == [200, 30, 0]
-    counted = Counter(type(event.data) for event in bench.said())
+    assert [bench.commands.fire_deadlines(at) for _ in range(3)] == [200, 30, 0]
+    counted = Counter(type(event.data) for event in bench.published())
     assert counted[OfferExpired] == 230
 
 
-def test_a_silent_acceptor_is_reminded_until_it_reports(bench: Workbench) -> None:
+def test_overdue_is_repeated_until_the_acceptor_reports(bench: Workbench) -> None:
     referral = new_id()
     (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
     bench.take(answer(offer))
@@ -329,17 +329,17 @@ def test_a_silent_acceptor_is_reminded_until_it_reports(bench: Workbench) -> Non
     assert bench.fire(NOW + 60 * DAY) == []
 
 
-def test_the_relay_is_woken_after_deadlines(bench: Workbench) -> None:
+def test_relay_is_woken_after_deadlines(bench: Workbench) -> None:
     bench.take(submitted(new_id()))
     before = bench.woken
     bench.fire(NOW + 4 * DAY)
     assert bench.woken == before + 1
 
 
-# --- two processes on one database --------------------------------------------------------------------
+# --- two processes on one database ------------------------------------------------------------------
 
 
-def test_two_acceptances_in_two_processes_end_in_one(postgres_database: str) -> None:
+def test_concurrent_acceptances_in_two_processes_accept_one(postgres_database: str) -> None:
     one = workbench(postgres_database)
     two = Workbench(postgres_database, ("ru.one", "ru.two", "ru.three"))
     ids = [new_id() for _ in range(25)]
@@ -363,13 +363,13 @@ def test_two_acceptances_in_two_processes_end_in_one(postgres_database: str) -> 
     for thread in threads:
         thread.join(60)
     assert failures == []
-    counted = Counter(type(said.data) for said in one.said())
+    counted = Counter(type(submission.data) for submission in one.published())
     assert counted == {OfferOpened: 75, OfferAccepted: 25, OfferRevoked: 50, AnswerRefused: 25}
     one.close()
     two.close()
 
 
-def test_two_timers_expire_an_offer_once(postgres_database: str) -> None:
+def test_concurrent_timers_expire_an_offer_once(postgres_database: str) -> None:
     one = workbench(postgres_database)
     two = Workbench(postgres_database, ("ru.one", "ru.two", "ru.three"))
     one.take(*(submitted(new_id()) for _ in range(50)))
@@ -377,36 +377,36 @@ def test_two_timers_expire_an_offer_once(postgres_database: str) -> None:
 
     def fire(bench: Workbench) -> None:
         barrier.wait(10)
-        bench.handlers.fire_deadlines(NOW + 4 * DAY)
+        bench.commands.fire_deadlines(NOW + 4 * DAY)
 
     threads = [threading.Thread(target=fire, args=(bench,)) for bench in (one, two)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    counted = Counter(type(said.data) for said in one.said())
+    counted = Counter(type(submission.data) for submission in one.published())
     assert counted == {OfferOpened: 100, OfferExpired: 50}
     one.close()
     two.close()
 
 
-def test_an_offer_closed_behind_our_back_is_not_closed_again(bench: Workbench) -> None:
+def test_offer_closed_by_another_process_is_not_closed_again(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id())))
     with bench.database.write() as transaction:
         known = bench.store.load(transaction, [offer.referral_id])
-        # whoever it was did not lock the referral
+        # as a process that does not lock the referral
         transaction.execute(update(OFFERS).values(state="expired"))
         bench.store.load = lambda *_: known  # type: ignore[method-assign]
         with pytest.raises(Unavailable):
-            list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
+            list(bench.commands.take_facts(transaction, [answer(offer)], NOW))
 
 
-# --- views -------------------------------------------------------------------------------------------
+# --- views ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def declined_once(bench: Workbench) -> tuple[str, OfferOpened, OfferOpened]:
-    """(referral, the offer that was declined, the one that was accepted, and the case completed)."""
+    """Return a completed referral, its declined offer and its accepted offer."""
     referral = new_id()
     (first,) = opened(bench.take(submitted(referral)))
     (second,) = opened(bench.take(answer(first, Answer.decline)))
@@ -414,7 +414,7 @@ def declined_once(bench: Workbench) -> tuple[str, OfferOpened, OfferOpened]:
     return referral, first, second
 
 
-def test_the_sender_sees_all_of_it(
+def test_sender_sees_the_whole_referral(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:
     referral, first, second = declined_once
@@ -439,7 +439,7 @@ def test_the_sender_sees_all_of_it(
     assert first.organization != second.organization
 
 
-def test_who_declined_sees_its_own_offer_and_steps_only(
+def test_declining_organization_sees_only_its_own_offer_and_steps(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:
     referral, first, second = declined_once
@@ -453,7 +453,7 @@ def test_who_declined_sees_its_own_offer_and_steps_only(
     assert second.organization not in json.dumps(shown)
 
 
-def test_the_acceptor_sees_its_own_part_and_no_consent(
+def test_acceptor_sees_its_own_part_without_consent(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:
     referral, first, second = declined_once
@@ -464,7 +464,7 @@ def test_the_acceptor_sees_its_own_part_and_no_consent(
     assert first.organization not in json.dumps(shown)
 
 
-def test_for_a_stranger_there_is_no_such_referral(
+def test_referral_of_other_parties_is_not_found(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:
     referral, first, second = declined_once
@@ -472,37 +472,37 @@ def test_for_a_stranger_there_is_no_such_referral(
     for viewer in (uninvolved, "kz.stranger"):
         for look in (
             lambda v: view(bench, referral, v),
-            lambda v: bench.handlers.decisions(referral, v, oversight=False),
+            lambda v: bench.queries.decisions(referral, v, oversight=False),
         ):
             with pytest.raises(Refused) as refused:
                 look(viewer)
             assert refused.value.slug == "not-found"
-        assert bench.handlers.is_party(referral, viewer) is False
+        assert bench.queries.is_party(referral, viewer) is False
     with pytest.raises(Refused):
         view(bench, new_id(), "kg.auditor", oversight=True)
 
 
-def test_only_the_sender_and_oversight_read_the_decisions(
+def test_decisions_are_readable_by_sender_and_oversight_only(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:
     referral, first, _ = declined_once
     for viewer, oversight in ((SENDER, False), ("kg.auditor", True)):
-        found = bench.handlers.decisions(referral, viewer, oversight=oversight)
+        found = bench.queries.decisions(referral, viewer, oversight=oversight)
         assert [decision["trigger"] for decision in found] == ["submitted", "declined"]
         second = {c["organization"]: c for c in found[1]["candidates"]}[first.organization]
         assert [r["rule"] for r in second["rules"] if not r["passed"]] == ["not_asked_before"]
     with pytest.raises(Refused) as refused:
-        bench.handlers.decisions(referral, first.organization, oversight=False)
+        bench.queries.decisions(referral, first.organization, oversight=False)
     assert refused.value.slug == "forbidden"
 
 
-def test_questions_of_other_services(
+def test_queries_of_other_services_are_answered(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:
     referral, first, _ = declined_once
 
     def ask(question: Any) -> Any:
-        return plain(answer_question(bench.handlers, question.wire()))
+        return plain(answer_question(bench.queries, question.wire()))
 
     assert ask(OfferQuery(id=first.offer_id)) == [referral, first.organization]
     assert ask(OfferQuery(id=new_id())) is None
@@ -524,14 +524,14 @@ def test_questions_of_other_services(
     with pytest.raises(Refused):
         ask(ReferralListQuery(viewer=SENDER, oversight=False, limit=10, status="lost"))
     with pytest.raises(Refused):
-        answer_question(bench.handlers, {"ask": "everything"})
+        answer_question(bench.queries, {"ask": "everything"})
 
 
-def test_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
+def test_referral_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
     bench.absorb([sender("kg.other")])
     ours = [new_id() for _ in range(7)]
     others = [new_id() for _ in range(3)]
-    said = bench.take(
+    published = bench.take(
         *(submitted(one) for one in ours), *(submitted(one, sender="kg.other") for one in others)
     )
     bench.take(withdrawal(ours[0]))
@@ -540,7 +540,7 @@ def test_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
         found: list[list[str]] = []
         after = None
         while True:
-            page = bench.handlers.referrals(viewer, oversight=oversight, status=status, after=after, limit=3)
+            page = bench.queries.referrals(viewer, oversight=oversight, status=status, after=after, limit=3)
             if not page:
                 return found
             found.append([item["id"] for item in page])
@@ -551,11 +551,11 @@ def test_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
     assert list(chain(*pages("kg.other"))) == others
     assert list(chain(*pages("kg.auditor", oversight=True))) == sorted(ours + others)
     assert pages("kz.stranger") == []
-    asked = [offer.referral_id for offer in opened(said) if offer.organization == "ru.one"]
+    asked = [offer.referral_id for offer in opened(published) if offer.organization == "ru.one"]
     assert list(chain(*pages("ru.one"))) == sorted(asked)
 
 
-# --- coordinators ------------------------------------------------------------------------------------
+# --- coordinators -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -569,9 +569,9 @@ def unplaced(database_url: str) -> Iterator[tuple[Workbench, list[str]]]:
     bench.close()
 
 
-def test_a_coordinator_finds_what_waits_and_places_it(unplaced: tuple[Workbench, list[str]]) -> None:
+def test_coordinator_lists_and_places_unplaced_referrals(unplaced: tuple[Workbench, list[str]]) -> None:
     bench, ids = unplaced
-    first = bench.handlers.unplaced(after=None, limit=3)
+    first = bench.queries.unplaced(after=None, limit=3)
     assert [item["id"] for item in first] == ids[:3]
     assert plain(first[0]) == {
         "id": ids[0],
@@ -581,52 +581,52 @@ def test_a_coordinator_finds_what_waits_and_places_it(unplaced: tuple[Workbench,
         "since": "2026-03-02T09:00:00Z",
         "reason": "no_candidate",
     }
-    assert [item["id"] for item in bench.handlers.unplaced(after=ids[2], limit=3)] == ids[3:]
-    assert bench.handlers.status_counts() == {"unplaced": 5}
+    assert [item["id"] for item in bench.queries.unplaced(after=ids[2], limit=3)] == ids[3:]
+    assert bench.queries.status_counts() == {"unplaced": 5}
 
-    number = bench.handlers.ask_for_placement(ids[0], "ru.far", COORDINATOR, NOW)
-    said = bench.said()[-1]
-    assert said.id == number
-    assert isinstance(said.data, PlacementSubmitted)
-    # asked for, not yet done: it takes effect when it comes by the queue, in order with all else
+    number = bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW)
+    submission = bench.published()[-1]
+    assert submission.id == number
+    assert isinstance(submission.data, PlacementSubmitted)
+    # submitted, not yet applied: it takes effect when it arrives by the queue, in order
     assert status(bench, ids[0]) == "unplaced"
-    (offer,) = opened(bench.take(said))
+    (offer,) = opened(bench.take(submission))
     assert offer.organization == "ru.far"
     assert status(bench, ids[0]) == "offered"
-    (_, placed) = bench.handlers.decisions(ids[0], SENDER, oversight=False)
+    (_, placed) = bench.queries.decisions(ids[0], SENDER, oversight=False)
     assert placed["overridden"] == ["area_served"]
-    assert ids[0] not in [item["id"] for item in bench.handlers.unplaced(after=None, limit=10)]
+    assert ids[0] not in [item["id"] for item in bench.queries.unplaced(after=None, limit=10)]
 
 
 @pytest.mark.parametrize(
     ("receiver", "slug"), [("ru.new", "conflict"), ("ru.nobody", "unknown-organization")]
 )
-def test_refused_placement_raises_and_leaves_a_fact(
+def test_refused_placement_raises_and_publishes_a_fact(
     unplaced: tuple[Workbench, list[str]], receiver: str, slug: str
 ) -> None:
     bench, ids = unplaced
-    before = len(bench.said())
+    before = len(bench.published())
     with pytest.raises(Refused) as refused:
-        bench.handlers.ask_for_placement(ids[0], receiver, COORDINATOR, NOW)
+        bench.commands.submit_placement(ids[0], receiver, COORDINATOR, NOW)
     assert refused.value.slug == slug
-    (said,) = bench.said()[before:]
-    assert isinstance(said.data, PlacementRefused)
-    assert (said.data.referral_id, said.partition_key) == (ids[0], ids[0])
-    assert (said.data.organization, said.data.coordinator) == (receiver, COORDINATOR)
-    assert said.data.problem == refused.value.problem()
+    (submission,) = bench.published()[before:]
+    assert isinstance(submission.data, PlacementRefused)
+    assert (submission.data.referral_id, submission.partition_key) == (ids[0], ids[0])
+    assert (submission.data.organization, submission.data.coordinator) == (receiver, COORDINATOR)
+    assert submission.data.problem == refused.value.problem()
     assert status(bench, ids[0]) == "unplaced"
     with pytest.raises(Refused) as refused:
-        bench.handlers.ask_for_placement(new_id(), "ru.far", COORDINATOR, NOW)
+        bench.commands.submit_placement(new_id(), "ru.far", COORDINATOR, NOW)
     assert refused.value.slug == "not-found"
-    assert len(bench.said()) == before + 1
+    assert len(bench.published()) == before + 1
 
 
-def test_answer_to_a_stored_placement_is_told_to_the_coordinators(
+def test_answer_to_a_stored_placement_is_reported_to_coordinators(
     unplaced: tuple[Workbench, list[str]],
 ) -> None:
     bench, ids = unplaced
-    bench.handlers.ask_for_placement(ids[0], "ru.far", COORDINATOR, NOW)
-    (offer,) = opened(bench.take(bench.said()[-1]))
+    bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW)
+    (offer,) = opened(bench.take(bench.published()[-1]))
     (answered,) = [fact for fact in bench.take(answer(offer)) if isinstance(fact, PlacementAnswered)]
     assert (answered.offer_id, answered.coordinator, answered.result) == (
         offer.offer_id,
@@ -635,7 +635,7 @@ def test_answer_to_a_stored_placement_is_told_to_the_coordinators(
     )
 
 
-def test_fault_while_a_fact_is_applied_is_not_taken_for_an_unknown_referral(
+def test_fault_in_apply_is_not_treated_as_unknown_referral(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (offer,) = opened(bench.take(submitted(new_id())))
@@ -645,13 +645,13 @@ def test_fault_while_a_fact_is_applied_is_not_taken_for_an_unknown_referral(
 
     monkeypatch.setattr("services.routing.domain.lifecycle.refuse_if_late", broken)
     with pytest.raises(KeyError), bench.database.write() as transaction:
-        bench.handlers.take_facts(transaction, [answer(offer)], NOW)
+        bench.commands.take_facts(transaction, [answer(offer)], NOW)
 
 
-# --- what is observed ----------------------------------------------------------------------------------
+# --- observations -----------------------------------------------------------------------------------
 
 
-def test_observations_add_up(bench: Workbench) -> None:
+def test_observations_are_summed(bench: Workbench) -> None:
     ids = [new_id() for _ in range(30)]
     offers = opened(bench.take(*(submitted(one) for one in ids)))
     at = NOW + HOUR
@@ -667,7 +667,7 @@ def test_observations_add_up(bench: Workbench) -> None:
     assert {name: bench.network.observed(name) for name in seen} == seen
 
 
-def test_what_is_held_fills_a_house_and_an_end_makes_room(database_url: str) -> None:
+def test_accepted_referrals_use_capacity_until_they_end(database_url: str) -> None:
     small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
     bench = workbench(database_url, organization("ru.small", service(capacity=small)))
     first, second, third = new_id(), new_id(), new_id()
@@ -679,7 +679,7 @@ def test_what_is_held_fills_a_house_and_an_end_makes_room(database_url: str) -> 
     bench.close()
 
 
-def test_a_burst_is_not_all_offered_to_the_same_house(database_url: str) -> None:
+def test_burst_of_referrals_is_spread_over_organizations(database_url: str) -> None:
     small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=2)
     houses = [organization(f"ru.house-{n}", service(capacity=small)) for n in range(4)]
     bench = workbench(database_url, *houses)
@@ -690,24 +690,24 @@ def test_a_burst_is_not_all_offered_to_the_same_house(database_url: str) -> None
     bench.close()
 
 
-def test_a_failed_transaction_is_not_counted_when_its_facts_are_replayed(database_url: str) -> None:
+def test_observations_of_a_failed_transaction_are_not_counted_twice(database_url: str) -> None:
     small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
     bench = workbench(database_url, organization("ru.small", service(capacity=small)))
     fact = submitted(new_id())
     with pytest.raises(ZeroDivisionError), bench.database.write() as transaction:
-        list(bench.handlers.take_facts(transaction, [fact], NOW))
+        list(bench.commands.take_facts(transaction, [fact], NOW))
         raise ZeroDivisionError
     assert len(opened(bench.take(fact))) == 1
     assert bench.network.observed("ru.small").pending == 1
     bench.close()
 
 
-def test_a_failed_transaction_leaves_no_trace_after_the_next_recall(bench: Workbench) -> None:
+def test_observations_of_a_failed_transaction_are_dropped_by_recall(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(new_id())))
     with pytest.raises(ZeroDivisionError), bench.database.write() as transaction:
-        list(bench.handlers.take_facts(transaction, [answer(offer)], NOW))
+        list(bench.commands.take_facts(transaction, [answer(offer)], NOW))
         raise ZeroDivisionError
-    bench.handlers.recall()
+    bench.commands.recall()
     assert bench.network.observed(offer.organization) == Observation(pending=1)
     assert [type(fact) for fact in bench.take(answer(offer))] == [OfferAccepted]
     assert bench.network.observed(offer.organization).accepted == 1
@@ -731,17 +731,17 @@ def small(postgres_database: str) -> Iterator[Workbench]:
     bench.close()
 
 
-def test_what_a_batch_under_way_has_observed_is_not_forgotten_when_the_timer_fires(small: Workbench) -> None:
+def test_observations_of_an_open_batch_survive_the_timer(small: Workbench) -> None:
     with small.database.write() as transaction:
-        list(small.handlers.take_facts(transaction, [submitted(new_id())], NOW))
+        list(small.commands.take_facts(transaction, [submitted(new_id())], NOW))
         assert OfferExpired in {type(fact) for fact in small.fire(NOW + 4 * DAY)}
-        # Nor does the timer's own end settle it: it would not be known whether it was committed.
+        # The end of the timer's own transaction must not settle the open batch, whose outcome is unknown.
         assert small.network.observed("ru.small").pending == 1
     assert opened(small.take(submitted(new_id()))) == []
     assert small.network.observed("ru.small") == small.observations()["ru.small"] == Observation(pending=1)
 
 
-def test_what_a_failed_batch_observed_is_not_kept_because_the_timer_fired_meanwhile(
+def test_observations_of_a_failed_batch_are_dropped_despite_the_timer(
     small: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fact, save = submitted(new_id()), small.store.save
@@ -750,7 +750,7 @@ def test_what_a_failed_batch_observed_is_not_kept_because_the_timer_fired_meanwh
         def saved_after_a_batch_was(timers: Connection, changes: Changes) -> None:
             monkeypatch.setattr(small.store, "save", save)
             transaction = batch.enter_context(small.database.write())
-            list(small.handlers.take_facts(transaction, [fact], NOW))
+            list(small.commands.take_facts(transaction, [fact], NOW))
             save(timers, changes)
 
         monkeypatch.setattr(small.store, "save", saved_after_a_batch_was)
@@ -760,10 +760,10 @@ def test_what_a_failed_batch_observed_is_not_kept_because_the_timer_fired_meanwh
     assert small.network.observed("ru.small").pending == 1
 
 
-def test_what_a_batch_has_decided_is_known_before_it_is_written(
+def test_observations_of_a_batch_are_visible_before_its_write(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On PostgreSQL the timer may decide while it is."""
+    """On PostgreSQL the timer may decide during the write."""
     save, known = bench.store.save, {}
 
     def noted_and_saved(transaction: Connection, changes: Changes) -> None:
@@ -776,14 +776,14 @@ def test_what_a_batch_has_decided_is_known_before_it_is_written(
     assert known == bench.observations()
 
 
-def test_a_recall_does_not_forget_what_was_committed_while_it_read(
+def test_recall_keeps_observations_committed_during_its_read(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
     bench = workbench(database_url, organization("ru.small", service(capacity=small)))
     batch = ExitStack()
     transaction = batch.enter_context(bench.database.write())
-    list(bench.handlers.take_facts(transaction, [submitted(new_id())], NOW))
+    list(bench.commands.take_facts(transaction, [submitted(new_id())], NOW))
     read = bench.store.observations
 
     def read_before_the_commit(transaction: Connection) -> dict[str, Observation]:
@@ -792,14 +792,14 @@ def test_a_recall_does_not_forget_what_was_committed_while_it_read(
         return found
 
     monkeypatch.setattr(bench.store, "observations", read_before_the_commit)
-    bench.handlers.recall()
+    bench.commands.recall()
     assert bench.observations()["ru.small"].pending == 1
     assert opened(bench.take(submitted(new_id()))) == []
     bench.close()
 
 
-def test_nothing_else_is_told(bench: Workbench) -> None:
-    """The outbox holds decisions of routing, each in the catalogue under its own key."""
+def test_published_facts_have_their_routing_keys(bench: Workbench) -> None:
+    """Each published fact has its routing key from the catalogue."""
     referral = new_id()
     (offer,) = opened(bench.take(submitted(referral)))
     bench.take(answer(offer), progress(referral, offer.organization), outcome(referral, offer.organization))

@@ -18,7 +18,7 @@ from tests.unit.services.routing.workbench import Workbench, opened, submitted, 
 
 @pytest.fixture
 def busy(database_url: str) -> Iterator[Workbench]:
-    """Offers that wait for an answer: from an organisation that has let one expire, and one that has not."""
+    """A database with pending offers: to an organisation with an expired offer, and to one without."""
     small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=3)
     bench = workbench(database_url, *(organization(f"ru.{n}", service(capacity=small)) for n in range(2)))
     (first,) = opened(bench.take(submitted(new_id())))
@@ -29,19 +29,19 @@ def busy(database_url: str) -> Iterator[Workbench]:
     bench.close()
 
 
-def test_the_migration_counts_the_offers_that_wait(busy: Workbench) -> None:
+def test_migration_counts_pending_offers(busy: Workbench) -> None:
     before = busy.observations()
     assert sorted((seen.expired, seen.pending) for seen in before.values()) == [(0, 3), (1, 2)]
     with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
         asked.downgrade()
-        # As an earlier build left it: there is no row of whoever has only been asked.
+        # As an earlier build left it: no row for an organisation that has pending offers only.
         connection.exec_driver_sql("DELETE FROM observations WHERE answered + expired + held = 0")
         asked.upgrade()
     assert busy.observations() == before
     assert differences("services.routing", busy.database) == []
 
 
-def test_where_the_column_is_already_there_nothing_changes(busy: Workbench) -> None:
+def test_migration_with_existing_column_changes_nothing(busy: Workbench) -> None:
     with busy.database.write() as connection:
         connection.execute(OBSERVATIONS.update().values(asked=7))
         with Operations.context(MigrationContext.configure(connection)):

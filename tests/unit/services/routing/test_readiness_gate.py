@@ -20,7 +20,7 @@ class Recorder:
         self.processed.append(deliveries)
 
 
-def test_facts_pass_once_the_directory_is_complete() -> None:
+def test_facts_are_processed_once_the_directory_is_complete() -> None:
     reasons = ["The copy of the directory is not complete yet.", None]
     recorder = Recorder()
     batch = [delivery(submitted(REFERRAL))]

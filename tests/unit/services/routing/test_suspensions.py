@@ -1,4 +1,4 @@
-"""Suspensions on both databases: found again after a crash, said once, by whichever process is first."""
+"""Suspensions on both databases: retried after a crash, reported once, safe across processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from contracts.facts import (
     ReferralUnplaced,
 )
 from runtime.identifiers import new_id
-from services.routing import handlers
+from services.routing.handlers import commands
 from tests.unit.services.routing.samples import NOW, organization
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
@@ -39,20 +39,20 @@ def suspend(bench: Workbench, name: str) -> None:
 
 
 def sweep(bench: Workbench) -> list[Fact]:
-    """The timer comes round; returns what the service says."""
-    known = {said.id for said in bench.said()}
-    bench.handlers.act_on_suspensions(NOW)
-    return [said.data for said in bench.said() if said.id not in known]
+    """Act on suspensions; return the published facts."""
+    known = {submission.id for submission in bench.published()}
+    bench.commands.act_on_suspensions(NOW)
+    return [submission.data for submission in bench.published() if submission.id not in known]
 
 
 def accept(bench: Workbench, offer: OfferOpened) -> None:
-    said = AnswerSubmitted(
+    submission = AnswerSubmitted(
         referral_id=offer.referral_id,
         offer_id=offer.offer_id,
         organization=offer.organization,
         answer=Answer.accept,
     )
-    bench.take(event(said, offer.referral_id))
+    bench.take(event(submission, offer.referral_id))
 
 
 def test_network_in_good_standing_is_left_alone(bench: Workbench) -> None:
@@ -67,10 +67,10 @@ def test_open_offers_of_suspended_organization_are_offered_to_others(bench: Work
     lost = {offer.offer_id for offer in offers if offer.organization == "ru.one"}
     assert lost
     suspend(bench, "ru.one")
-    said = sweep(bench)
-    assert {fact.offer_id for fact in said if isinstance(fact, OfferRevoked)} == lost
-    assert {offer.organization for offer in opened(said)} == {"ru.two"}
-    assert len(opened(said)) == len(lost)
+    published = sweep(bench)
+    assert {fact.offer_id for fact in published if isinstance(fact, OfferRevoked)} == lost
+    assert {offer.organization for offer in opened(published)} == {"ru.two"}
+    assert len(opened(published)) == len(lost)
     assert bench.network.observed("ru.one").pending == 0
     assert sweep(bench) == []
 
@@ -79,7 +79,7 @@ def test_timeline_and_offer_show_the_suspension(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(referral := new_id())))
     suspend(bench, offer.organization)
     sweep(bench)
-    seen = bench.handlers.referral(referral, COORDINATOR, oversight=True)
+    seen = bench.queries.referral(referral, COORDINATOR, oversight=True)
     (closed, _) = seen["offers"]
     assert (closed["state"], closed["reason"]) == ("revoked", "organization_suspended")
     assert [entry["fact"] for entry in seen["timeline"]][-2:] == ["offer.revoked", "offer.opened"]
@@ -89,11 +89,11 @@ def test_referral_without_another_candidate_can_be_placed_by_hand(bench: Workben
     bench.take(submitted(referral := new_id()))
     suspend(bench, "ru.one")
     suspend(bench, "ru.two")
-    said = sweep(bench)
-    assert [type(fact) for fact in said] == [OfferRevoked, ReferralUnplaced]
+    published = sweep(bench)
+    assert [type(fact) for fact in published] == [OfferRevoked, ReferralUnplaced]
     bench.absorb(["ru.three"])
-    bench.handlers.ask_for_placement(referral, "ru.three", COORDINATOR, NOW)
-    asked = bench.said()[-1]
+    bench.commands.submit_placement(referral, "ru.three", COORDINATOR, NOW)
+    asked = bench.published()[-1]
     assert isinstance(asked.data, PlacementSubmitted)
     (placed,) = opened(bench.take(asked))
     assert (placed.referral_id, placed.organization) == (referral, "ru.three")
@@ -106,9 +106,9 @@ def test_held_referrals_are_reported_once_for_each_suspension(bench: Workbench) 
     held = {offer.referral_id for offer in offers if offer.organization == "ru.one"}
     assert held
     suspend(bench, "ru.one")
-    said = sweep(bench)
-    assert {type(fact) for fact in said} == {ReferralAcceptorSuspended}
-    assert sorted(fact.referral_id for fact in said) == sorted(held)  # type: ignore[attr-defined]
+    published = sweep(bench)
+    assert {type(fact) for fact in published} == {ReferralAcceptorSuspended}
+    assert sorted(fact.referral_id for fact in published) == sorted(held)  # type: ignore[attr-defined]
     assert sweep(bench) == []
     bench.absorb(["ru.one"])
     assert sweep(bench) == []
@@ -135,7 +135,7 @@ def test_two_processes_report_a_suspension_once(database_url: str, bench: Workbe
     for offer in offers[:3]:
         accept(bench, offer)
     other = Workbench(database_url, ["ru.one", "ru.two"])
-    known = len(bench.said())
+    known = len(bench.published())
     for one in (bench, other):
         suspend(one, "ru.one")
         suspend(one, "ru.two")
@@ -143,25 +143,25 @@ def test_two_processes_report_a_suspension_once(database_url: str, bench: Workbe
     def until_done(one: Workbench) -> None:
         while True:
             try:
-                if one.handlers.act_on_suspensions(NOW) == 0:
+                if one.commands.act_on_suspensions(NOW) == 0:
                     return
             except Unavailable:
                 continue
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(until_done, (bench, other)))
-    said = [told.data for told in bench.said()[known:]]
+    published = [fact.data for fact in bench.published()[known:]]
     other.close()
-    assert sum(isinstance(fact, ReferralAcceptorSuspended) for fact in said) == 3
-    assert sum(isinstance(fact, OfferRevoked) for fact in said) == 3
-    assert sum(isinstance(fact, ReferralUnplaced) for fact in said) == 3
+    assert sum(isinstance(fact, ReferralAcceptorSuspended) for fact in published) == 3
+    assert sum(isinstance(fact, OfferRevoked) for fact in published) == 3
+    assert sum(isinstance(fact, ReferralUnplaced) for fact in published) == 3
 
 
-def test_more_referrals_than_one_transaction_takes_are_all_revoked(
+def test_suspension_revokes_more_offers_than_one_transaction_handles(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "DUE_AT_ONCE", 3)
+    monkeypatch.setattr(commands, "DUE_AT_ONCE", 3)
     bench.absorb([replace(organization("ru.two"), services=())])
     bench.take(*(submitted(new_id()) for _ in range(7)))
     suspend(bench, "ru.one")
-    assert [bench.handlers.act_on_suspensions(NOW) for _ in range(4)] == [3, 3, 1, 0]
+    assert [bench.commands.act_on_suspensions(NOW) for _ in range(4)] == [3, 3, 1, 0]

@@ -1,4 +1,4 @@
-"""Routing without a process: its handlers behind a real batch processor, on a real database."""
+"""Routing's handlers behind a real batch processor on a real database, in the test process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.handlers import RoutingHandlers
+from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
 
@@ -41,7 +42,7 @@ class SettableClock:
 
 
 class Workbench:
-    """One routing process's worth of handlers. A second one on the same database is a second process."""
+    """The handlers of one routing process. A second workbench on a database acts as a second process."""
 
     def __init__(self, database_url: str, receivers: Iterable[Organization | str]) -> None:
         self.database = Database.open(database_url)
@@ -50,7 +51,8 @@ class Workbench:
         self.network = LiveDirectory()
         self.woken = 0
         self.outbox = Outbox(MESSAGING.outbox)
-        self.handlers = RoutingHandlers(
+        self.queries = RoutingQueries(database=self.database, store=self.store)
+        self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
             outbox=self.outbox,
@@ -65,7 +67,7 @@ class Workbench:
             database=self.database,
             tables=MESSAGING,
             decode=decode,
-            handler=self.handlers.take_facts,
+            handler=self.commands.take_facts,
             clock=self.clock,
             metrics=MessagingMetrics(CollectorRegistry()),
             after_commit=self._wake,
@@ -76,7 +78,7 @@ class Workbench:
         self.woken += 1
 
     def absorb(self, receivers: Iterable[Organization | str]) -> None:
-        """The directory's copy as its replica gives it: JSON values."""
+        """Load the directory as the replica delivers it, as JSON values."""
         known = [organization(r) if isinstance(r, str) else r for r in receivers]
         records = [
             ReplicaRecord(type=OrganizationChanged.type, key=o.id, change=n, data={"organization": plain(o)})
@@ -93,20 +95,20 @@ class Workbench:
         self.database.close()
 
     def take(self, *events: Event[Fact]) -> list[Fact]:
-        """One batch from the queue; returns what the service says to it."""
-        known = {event.id for event in self.said()}
+        """Process one batch; return the published facts."""
+        known = {event.id for event in self.published()}
         self.processor.process([delivery(event) for event in events])
-        return [event.data for event in self.said() if event.id not in known]
+        return [event.data for event in self.published() if event.id not in known]
 
     def fire(self, at: dt.datetime) -> list[Fact]:
-        """The timer comes round; returns what the service says."""
-        known = {event.id for event in self.said()}
+        """Fire the deadlines; return the published facts."""
+        known = {event.id for event in self.published()}
         self.clock.time = at
-        self.handlers.fire_deadlines(at)
-        return [event.data for event in self.said() if event.id not in known]
+        self.commands.fire_deadlines(at)
+        return [event.data for event in self.published() if event.id not in known]
 
-    def said(self) -> list[Event[Fact]]:
-        """Everything in the outbox."""
+    def published(self) -> list[Event[Fact]]:
+        """Return all events in the outbox."""
         table = MESSAGING.outbox
         with self.database.read() as transaction:
             bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
@@ -118,12 +120,12 @@ class Workbench:
 
 
 def sender(name: str) -> Organization:
-    """An organisation that only refers."""
+    """An organisation without services."""
     return replace(organization(name), services=())
 
 
 def workbench(database_url: str, *receivers: Organization | str) -> Workbench:
-    """On a database that this call migrates."""
+    """Migrate the database and return a workbench on it."""
     database = Database.open(database_url)
     upgrade("services.routing", database)
     database.close()
@@ -144,22 +146,22 @@ def event(fact: Fact, referral_id: str, at: dt.datetime = NOW) -> Event[Fact]:
     )
 
 
-def delivery(said: Event[Fact]) -> Delivery:
+def delivery(submission: Event[Fact]) -> Delivery:
     return Delivery(
         tag=1,
         queue=ROUTING_PARTITIONS[0],
-        routing_key=said.data.routing_key,
-        message_id=said.id,
-        body=said.encode(),
+        routing_key=submission.data.routing_key,
+        message_id=submission.id,
+        body=submission.encode(),
         headers={},
         redelivered=False,
     )
 
 
 def submitted(referral_id: str, sender: str = SENDER, **changes: object) -> Event[Fact]:
-    said = ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts(**changes))
-    return event(said, referral_id)
+    submission = ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts(**changes))
+    return event(submission, referral_id)
 
 
-def opened(said: Iterable[Fact]) -> list[OfferOpened]:
-    return [fact for fact in said if isinstance(fact, OfferOpened)]
+def opened(published: Iterable[Fact]) -> list[OfferOpened]:
+    return [fact for fact in published if isinstance(fact, OfferOpened)]

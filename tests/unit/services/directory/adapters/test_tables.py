@@ -1,4 +1,4 @@
-"""The migrations make the schema that the code declares, on both databases."""
+"""The migrations produce the declared schema on both databases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from runtime.storage import migrate
 from runtime.storage.database import Database
 
 
-def test_the_migrated_schema_is_the_declared_one(database_url: str) -> None:
+def test_migrated_schema_equals_declared_schema(database_url: str) -> None:
     database = Database.open(database_url)
     try:
         assert migrate.differences("services.directory", database) != []

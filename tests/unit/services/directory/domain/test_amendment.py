@@ -1,4 +1,4 @@
-"""Who may change what of an organisation, and what a replacement must name."""
+"""Permissions to change an organisation, and members that a replacement must name."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ KEPT: dict[str, Any] = {
 }
 
 
-def test_every_field_that_operators_keep_is_tried_here() -> None:
+def test_cases_cover_every_field_kept_by_operators() -> None:
     assert set(KEPT) == set(KEPT_BY_OPERATORS)
 
 
 @pytest.mark.parametrize("field", KEPT_BY_OPERATORS)
-def test_an_organisation_cannot_say_of_itself_what_the_network_says(field: str) -> None:
+def test_organization_cannot_change_fields_kept_by_operators(field: str) -> None:
     with pytest.raises(Refused) as refusal:
         permit_amendment(OSH_ITSELF, PRESENT, organization(**{field: KEPT[field]}, name="New"))
     assert refusal.value.slug == "forbidden"
     assert [error.pointer for error in refusal.value.errors] == [f"/{field}"]
 
 
-def test_every_forbidden_field_is_pointed_at() -> None:
+def test_forbidden_fields_are_refused_with_pointers() -> None:
     with pytest.raises(Refused) as refusal:
         permit_amendment(OSH_ITSELF, PRESENT, organization(**KEPT))
     assert [error.pointer for error in refusal.value.errors] == [f"/{field}" for field in KEPT_BY_OPERATORS]
 
 
-def test_an_organisation_keeps_the_rest_of_its_record() -> None:
+def test_organization_may_change_its_other_fields() -> None:
     permit_amendment(
         OSH_ITSELF,
         PRESENT,
@@ -59,18 +59,18 @@ def test_an_organisation_keeps_the_rest_of_its_record() -> None:
     )
 
 
-def test_an_organisation_changes_nobody_else() -> None:
+def test_organization_cannot_change_another_record() -> None:
     other = organization("kg.other")
     with pytest.raises(Refused, match="own record"):
         permit_amendment(OSH_ITSELF, Standing(revision=1, entry=other), other)
 
 
-def test_an_organisation_cannot_enter_itself() -> None:
+def test_organization_cannot_create_its_own_record() -> None:
     with pytest.raises(Refused, match="operator"):
         permit_amendment(OSH_ITSELF, None, organization())
 
 
-def test_an_operator_may_change_and_enter_anything() -> None:
+def test_operator_may_create_and_change_any_record() -> None:
     permit_amendment(OPERATOR, PRESENT, organization(**KEPT))
     permit_amendment(OPERATOR, None, organization())
 

@@ -1,4 +1,4 @@
-"""Secrets are kept as digests, and checked against them."""
+"""Clients: secrets are stored and checked as digests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from services.directory.domain.client import NOBODY, Role, client, digest
 SECRET = "x" * 43
 
 
-def test_the_secret_itself_is_not_kept() -> None:
+def test_client_stores_no_secret() -> None:
     kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET)
     assert SECRET not in str(asdict(kept))
 
 
-def test_only_the_secret_is_known() -> None:
+def test_client_recognises_only_its_secret() -> None:
     kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET)
     assert kept.knows(SECRET)
     assert not kept.knows(SECRET + "x")
@@ -22,18 +22,18 @@ def test_only_the_secret_is_known() -> None:
     assert not kept.knows(kept.secret_sha256)
 
 
-def test_nobody_knows_no_secret() -> None:
+def test_placeholder_client_has_no_valid_secret() -> None:
     assert not NOBODY.knows("")
     assert not NOBODY.knows(NOBODY.secret_sha256)
 
 
-def test_roles_are_kept_in_one_order_and_once() -> None:
+def test_client_roles_are_sorted_and_unique() -> None:
     kept = client(
         client_id="a", principal="kg.a", roles=(Role.partner, Role.auditor, Role.partner), secret=SECRET
     )
     assert kept.roles == (Role.auditor, Role.partner)
 
 
-def test_a_digest_is_sha_256() -> None:
+def test_secret_digest_is_sha_256() -> None:
     # FIPS 180-2, appendix B.1
     assert digest("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,4 +1,4 @@
-"""What others are told, and which replica takes what."""
+"""Full-state facts, and the subjects of each replica."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.directory.domain.full_state import full_state, subjects_for
 from tests.unit.services.directory.samples import agreement, organization
 
 
-def test_each_public_entry_is_told_whole_with_its_revision() -> None:
+def test_full_state_fact_holds_entry_and_revision() -> None:
     key = TokenKey(id="kid", key={"kid": "kid"})
     assert full_state(Standing(revision=2, entry=organization())) == OrganizationChanged(
         revision=2, organization=organization()
@@ -23,7 +23,7 @@ def test_each_public_entry_is_told_whole_with_its_revision() -> None:
     assert full_state(Standing(revision=4, entry=key)) == TokenKeyChanged(revision=4, key={"kid": "kid"})
 
 
-def test_nobody_is_told_of_a_client() -> None:
+def test_client_has_no_full_state_fact() -> None:
     secret = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret="x" * 43)
     assert full_state(Standing(revision=1, entry=secret)) is None
 
@@ -37,16 +37,16 @@ def test_nobody_is_told_of_a_client() -> None:
         ("routing.directory", {Subject.organization, Subject.agreement, Subject.token_key}),
     ],
 )
-def test_a_replica_is_sent_what_its_queue_is_bound_to(queue: str, subjects: set[Subject]) -> None:
+def test_replica_queue_receives_its_bound_subjects(queue: str, subjects: set[Subject]) -> None:
     assert set(subjects_for(queue)) == subjects
 
 
 @pytest.mark.parametrize("queue", ["audit.log", "delivery.events", "other.directory", "", ".directory"])
-def test_no_other_queue_is_sent_anything(queue: str) -> None:
+def test_other_queue_receives_no_subjects(queue: str) -> None:
     assert list(subjects_for(queue)) == []
 
 
-def test_every_replica_of_the_topology_takes_something() -> None:
+def test_every_replica_queue_has_a_subject() -> None:
     replicas = [queue for queue in EVENT_QUEUES if queue.endswith(".directory")]
     assert replicas
     assert all(list(subjects_for(queue)) for queue in replicas)

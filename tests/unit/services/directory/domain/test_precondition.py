@@ -27,9 +27,7 @@ from services.directory.domain.precondition import (
         (3, Precondition(revisions=frozenset({2, 3}))),
     ],
 )
-def test_precondition_that_holds_lets_the_change_through(
-    revision: int | None, precondition: Precondition | None
-) -> None:
+def test_precondition_that_holds_passes(revision: int | None, precondition: Precondition | None) -> None:
     check_precondition(revision, precondition)
 
 
@@ -73,7 +71,7 @@ def test_precondition_that_is_missing_or_stale_is_refused(
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_merge_patch_gives_what_rfc_7396_says(target: Any, patch: Any, merged: Any) -> None:
+def test_merge_patch_follows_rfc_7396(target: Any, patch: Any, merged: Any) -> None:
     before = repr((target, patch))
     assert merge_patch(target, patch) == merged
     assert repr((target, patch)) == before

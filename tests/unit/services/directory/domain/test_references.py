@@ -1,4 +1,4 @@
-"""Entries refer to organisations that exist, and no organisation is a branch of itself."""
+"""Referential integrity of entries, and cycles of parents."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def branch(branch_id: str, parent: str | None = None, **changes: Any) -> Organiz
     return organization(branch_id, parent=parent, **changes)
 
 
-def test_wrong_reference_is_an_unknown_organization() -> None:
+def test_reference_to_an_unknown_organization_is_refused() -> None:
     with pytest.raises(Refused) as refusal:
         check_references(None, branch("kg.a", "kg.b"), lambda _: None)
     assert refusal.value.slug == "unknown-organization"
@@ -40,19 +40,19 @@ def test_parent_must_exist() -> None:
     assert pointers(branch("kg.a")) == []
 
 
-def test_organization_must_not_be_a_branch_of_itself() -> None:
+def test_parent_cycle_is_refused() -> None:
     assert pointers(branch("kg.a", "kg.a"), branch("kg.a")) == ["/parent"]
     chain = (branch("kg.a"), branch("kg.b", "kg.a"), branch("kg.c", "kg.b"))
     assert pointers(branch("kg.a", "kg.c"), *chain) == ["/parent"]
     assert pointers(branch("kg.d", "kg.c"), *chain) == []
 
 
-def test_circle_that_an_earlier_version_let_in_is_refused_to_newcomers_and_ends_the_search() -> None:
+def test_existing_parent_cycle_is_refused_for_new_children_and_ends_the_search() -> None:
     circle = (branch("kg.a", "kg.b"), branch("kg.b", "kg.a"))
     assert pointers(branch("kg.c", "kg.a"), *circle) == ["/parent"]
 
 
-def test_parent_that_stays_as_it_was_is_not_looked_at_again() -> None:
+def test_unchanged_parent_is_not_checked() -> None:
     present = branch("kg.a", "kg.gone")
     assert pointers(branch("kg.a", "kg.gone", name="New"), present=present) == []
     assert pointers(branch("kg.a", "kg.lost"), present=present) == ["/parent"]

@@ -1,4 +1,4 @@
-"""Changing entries: revisions, events in the same transaction, and who was told."""
+"""Changes of entries: revisions, and events in the same transaction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.unit.services.directory.samples import (
 )
 
 
-def test_a_change_is_a_revision_and_an_event_of_the_whole_record(directory: Directory) -> None:
+def test_change_writes_a_revision_and_a_full_state_event(directory: Directory) -> None:
     first = directory.entries.put_organization(OPERATOR, organization())
     second = directory.entries.put_organization(
         OSH_ITSELF, organization(name="New"), precondition=at_revision(1)
@@ -49,14 +49,14 @@ def test_a_change_is_a_revision_and_an_event_of_the_whole_record(directory: Dire
     assert directory.commits == 2
 
 
-def test_the_same_record_again_changes_nothing(directory: Directory) -> None:
+def test_unchanged_record_makes_no_revision(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     again = directory.entries.put_organization(OSH_ITSELF, organization(), precondition=at_revision(1))
     assert (again.created, again.standing.revision) == (False, 1)
     assert len(directory.revisions(OSH)) == len(directory.events()) == 1
 
 
-def test_a_refused_change_leaves_nothing(directory: Directory) -> None:
+def test_refused_change_writes_nothing(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     for editor, wanted, precondition in (
         (OSH_ITSELF, organization(vetting="left"), at_revision(1)),
@@ -71,7 +71,7 @@ def test_a_refused_change_leaves_nothing(directory: Directory) -> None:
     assert len(directory.events()) == 1
 
 
-def test_changes_at_the_same_time_follow_each_other(directory: Directory) -> None:
+def test_concurrent_changes_are_serialised(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     names = [f"Name {number}" for number in range(16)]
     with ThreadPoolExecutor(8) as editors:
@@ -88,7 +88,7 @@ def test_changes_at_the_same_time_follow_each_other(directory: Directory) -> Non
     assert [event.data.revision for event in directory.events()] == list(range(1, 18))  # type: ignore[attr-defined]
 
 
-def test_of_two_who_enter_one_record_only_one_creates_it(directory: Directory) -> None:
+def test_concurrent_creation_of_a_record_succeeds_once(directory: Directory) -> None:
     def enter(_: int) -> str:
         try:
             directory.entries.put_organization(OPERATOR, organization(name=f"Name {_}"), precondition=ABSENT)
@@ -100,7 +100,7 @@ def test_of_two_who_enter_one_record_only_one_creates_it(directory: Directory) -
         assert sorted(editors.map(enter, range(4))) == ["created", *["precondition-failed"] * 3]
 
 
-def test_a_sealing_key_is_a_revision_of_its_organisation(directory: Directory) -> None:
+def test_sealing_key_makes_a_revision_of_its_organization(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     key = new_sealing_key()
     written = directory.entries.put_sealing_key(OSH, key)
@@ -109,13 +109,13 @@ def test_a_sealing_key_is_a_revision_of_its_organisation(directory: Directory) -
     assert isinstance(directory.events()[-1].data, OrganizationChanged)
 
 
-def test_a_key_needs_a_record_to_stand_in(directory: Directory) -> None:
+def test_sealing_key_without_an_organization_is_not_found(directory: Directory) -> None:
     with pytest.raises(Refused) as refusal:
         directory.entries.put_sealing_key(OSH, new_sealing_key())
     assert refusal.value.slug == "not-found"
 
 
-def test_an_agreement_is_told(directory: Directory) -> None:
+def test_agreement_is_published(directory: Directory) -> None:
     written = directory.entries.put_agreement(OPERATOR, agreement())
     assert (written.created, written.standing.revision) == (True, 1)
     (event,) = directory.events()
@@ -123,7 +123,7 @@ def test_an_agreement_is_told(directory: Directory) -> None:
     assert event.partition_key == "network-memorandum"
 
 
-def test_a_token_key_is_told_once(directory: Directory) -> None:
+def test_token_key_is_published_once(directory: Directory) -> None:
     key = TokenKey(id="kid", key={"kid": "kid", "x": "..."})
     directory.entries.announce(key, by=SOURCE)
     directory.entries.announce(key, by=SOURCE)
@@ -132,7 +132,7 @@ def test_a_token_key_is_told_once(directory: Directory) -> None:
     assert event.partition_key == "kid"
 
 
-def test_a_new_token_key_withdraws_the_one_before(directory: Directory) -> None:
+def test_new_token_key_withdraws_the_previous_key(directory: Directory) -> None:
     old, new = (TokenKey(id=kid, key={"kid": kid, "x": "..."}) for kid in ("old", "new"))
     directory.entries.announce(old, by=SOURCE)
     directory.entries.announce(new, by=SOURCE)
@@ -144,7 +144,7 @@ def test_a_new_token_key_withdraws_the_one_before(directory: Directory) -> None:
     }
 
 
-def test_a_new_secret_ends_the_old_one_and_is_told_to_nobody(directory: Directory) -> None:
+def test_new_secret_replaces_the_old_one_and_is_not_published(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     told = directory.events()
     for secret, precondition in (("first", None), ("second", ANY_REVISION)):
@@ -163,7 +163,7 @@ def test_a_new_secret_ends_the_old_one_and_is_told_to_nobody(directory: Director
     assert directory.events() == told
 
 
-def test_client_that_exists_keeps_its_secret_without_a_precondition(directory: Directory) -> None:
+def test_existing_client_without_precondition_keeps_its_secret(directory: Directory) -> None:
     directory.entries.put_client(
         OPERATOR, client_id="ann", principal="ann", roles=(Role.auditor,), secret="a"
     )
@@ -217,7 +217,7 @@ def test_patch_changes_what_it_names_and_keeps_the_rest(directory: Directory) ->
         ({"name": "New"}, {"editor": Editor(id="kg.other", operator=False)}, "forbidden"),
     ],
 )
-def test_patch_that_cannot_be_made_changes_nothing(
+def test_invalid_patch_changes_nothing(
     directory: Directory, changes: dict[str, Any], options: dict[str, Any], slug: str
 ) -> None:
     directory.entries.put_organization(OPERATOR, organization())
@@ -233,7 +233,7 @@ def test_patch_of_an_unknown_organization_is_not_found(directory: Directory) -> 
     assert refusal.value.slug == "not-found"
 
 
-def test_patch_that_is_repeated_after_its_answer_was_lost_succeeds(directory: Directory) -> None:
+def test_repeated_patch_after_a_lost_response_succeeds(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     first = patch(directory, {"name": "New"})
     assert patch(directory, {"name": "New"}).standing == first.standing
@@ -286,7 +286,7 @@ def test_loaded_record_without_a_key_keeps_the_published_one(directory: Director
     assert directory.listings.organization(OSH).entry == organization(name="New", sealing_key=plain(key))
 
 
-def test_a_client_id_stays_with_its_principal(directory: Directory) -> None:
+def test_client_id_of_another_principal_is_refused(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     directory.entries.put_client(OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s")
     with pytest.raises(Refused) as refusal:
@@ -296,7 +296,7 @@ def test_a_client_id_stays_with_its_principal(directory: Directory) -> None:
     assert refusal.value.slug == "conflict"
 
 
-def test_many_entries_are_made_so_and_again_only_what_differs(directory: Directory) -> None:
+def test_entering_many_entries_is_idempotent(directory: Directory) -> None:
     many = [organization(f"kg.number-{number}") for number in range(1201)]
     assert directory.entries.enter(Organization, many, by="load") == 1201
     many[7] = organization("kg.number-7", name="New")
@@ -305,6 +305,6 @@ def test_many_entries_are_made_so_and_again_only_what_differs(directory: Directo
     assert directory.revisions("kg.number-8") == [(1, None, "load")]
 
 
-def test_nothing_is_entered_without_trouble(directory: Directory) -> None:
+def test_entering_no_entries_changes_nothing(directory: Directory) -> None:
     assert directory.entries.enter(Agreement, [], by="load") == 0
     assert directory.entries.enter(Client, [], by="load") == 0

@@ -1,4 +1,4 @@
-"""Looking things up."""
+"""Queries of the directory."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def filled(directory: Directory) -> Directory:
     return directory
 
 
-def test_organisations_come_in_the_order_of_their_ids(filled: Directory) -> None:
+def test_organizations_are_ordered_by_id(filled: Directory) -> None:
     page = filled.listings.organizations({}, "", 3)
     assert [standing.entry.id for standing in page] == ["kg.a", "kg.b", "kz.c"]
     assert [s.entry.id for s in filled.listings.organizations({}, "kz.c", 3)] == ["kz.d"]
 
 
-def test_organisations_are_found_by_kind_and_country(filled: Directory) -> None:
+def test_organizations_are_filtered_by_kind_and_country(filled: Directory) -> None:
     assert [s.entry.id for s in filled.listings.organizations({"kind": "union"}, "", 9)] == ["kg.b"]
     assert [s.entry.id for s in filled.listings.organizations({"country": "KZ"}, "", 9)] == ["kz.c", "kz.d"]
     assert filled.listings.organizations({"country": "KZ", "kind": "union"}, "", 9) == []
 
 
-def test_services_of_those_who_cannot_take_anybody_are_not_on_offer(filled: Directory) -> None:
+def test_services_of_inactive_or_unvetted_organizations_are_not_listed(filled: Directory) -> None:
     assert found(filled) == ["kg.a:law", "kg.a:wages", "kg.b:home"]
 
 
-def test_services_are_found_by_need_and_region_at_either_level(filled: Directory) -> None:
+def test_services_are_found_by_need_or_group_and_region_or_country(filled: Directory) -> None:
     assert found(filled, need="legal.wage_claim") == ["kg.a:law", "kg.a:wages", "kg.b:home"]
     assert found(filled, need="legal.work_permit") == ["kg.a:law"]
     assert found(filled, region="RU-MOW") == ["kg.a:law", "kg.a:wages"]
@@ -63,12 +63,12 @@ def test_services_are_found_by_need_and_region_at_either_level(filled: Directory
     assert found(filled, need="legal", region="KG") == ["kg.b:home"]
 
 
-def test_the_next_page_begins_after_the_last_service(filled: Directory) -> None:
+def test_service_pages_continue_after_the_last_item(filled: Directory) -> None:
     page = filled.listings.services(None, None, ("kg.a", "law"), 1)
     assert [(one.organization, one.service.id) for one in page] == [("kg.a", "wages")]
 
 
-def test_each_area_of_a_service_is_a_place(filled: Directory) -> None:
+def test_each_area_of_a_service_is_listed(filled: Directory) -> None:
     places = [(o.organization, o.service.id, o.area) for o in filled.listings.areas(START_OF_AREAS, 100)]
     assert places == [
         ("kg.a", "law", "RU"),
@@ -80,7 +80,7 @@ def test_each_area_of_a_service_is_a_place(filled: Directory) -> None:
     assert after.organization == "kg.b"
 
 
-def test_a_changed_record_is_found_as_it_is_now(filled: Directory) -> None:
+def test_changed_organization_is_reindexed(filled: Directory) -> None:
     filled.entries.put_organization(
         OPERATOR,
         organization("kg.a", services=[service_record(id="new", areas=["KZ"])]),
@@ -92,7 +92,7 @@ def test_a_changed_record_is_found_as_it_is_now(filled: Directory) -> None:
     assert found(filled) == ["kg.a:new"]
 
 
-def test_an_unknown_organisation_is_not_found(filled: Directory) -> None:
+def test_unknown_organization_is_not_found(filled: Directory) -> None:
     with pytest.raises(Refused) as refusal:
         filled.listings.organization(OSH)
     assert refusal.value.slug == "not-found"

@@ -1,4 +1,4 @@
-"""A replica's snapshot: everything its queue takes, straight to it, and an end."""
+"""Snapshots: all entries that a replica's queue is bound to, then a completion."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def filled(directory: Directory) -> Directory:
     return directory
 
 
-def test_routing_is_sent_all_of_it_as_it_now_stands(filled: Directory) -> None:
+def test_snapshot_for_routing_holds_all_current_entries(filled: Directory) -> None:
     sent = answer(filled, request("routing.directory"))
     facts = [decode(message.body).data for message in sent]
     assert facts == [
@@ -65,13 +65,13 @@ def test_routing_is_sent_all_of_it_as_it_now_stands(filled: Directory) -> None:
     assert {(message.exchange, message.routing_key) for message in sent} == {("", "routing.directory")}
 
 
-def test_the_vault_is_sent_organisations_only(filled: Directory) -> None:
+def test_snapshot_for_the_vault_holds_organizations_only(filled: Directory) -> None:
     *records, end = [decode(message.body).data for message in answer(filled, request("vault.directory"))]
     assert {type(record) for record in records} == {OrganizationChanged}
     assert end == ReplicaCompleted(queue="vault.directory", records=2)
 
 
-def test_the_messages_are_new_ones_that_name_their_cause(filled: Directory) -> None:
+def test_snapshot_messages_have_new_ids_and_the_request_as_cause(filled: Directory) -> None:
     told_before = {event.id for event in filled.events()}
     events = [decode(message.body) for message in answer(filled, request("routing.directory"))]
     assert len({event.id for event in events} - told_before) == len(events)
@@ -81,12 +81,12 @@ def test_the_messages_are_new_ones_that_name_their_cause(filled: Directory) -> N
     ]  # fmt: skip
 
 
-def test_with_nothing_to_send_it_completes(directory: Directory) -> None:
+def test_snapshot_of_an_empty_directory_completes(directory: Directory) -> None:
     (end,) = answer(directory, request("intake.directory"))
     assert decode(end.body).data == ReplicaCompleted(queue="intake.directory", records=0)
 
 
-def test_who_asks_twice_at_once_is_answered_once(filled: Directory) -> None:
+def test_repeated_snapshot_request_in_a_batch_is_answered_once(filled: Directory) -> None:
     sent = answer(
         filled, request("vault.directory", 1), request("delivery.directory", 2), request("vault.directory", 3)
     )
@@ -95,6 +95,6 @@ def test_who_asks_twice_at_once_is_answered_once(filled: Directory) -> None:
 
 
 @pytest.mark.parametrize("queue", ["audit.log", "delivery.events", "stranger.directory"])
-def test_a_queue_that_is_no_replicas_is_not_served(filled: Directory, queue: str) -> None:
+def test_snapshot_for_another_queue_raises_defect(filled: Directory, queue: str) -> None:
     with pytest.raises(Defect):
         answer(filled, request(queue))

@@ -1,4 +1,4 @@
-"""Tokens for those who know a secret."""
+"""Tokens for clients with a valid secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, Fixe
 SECRET = "a" * 43
 
 
-def test_a_token_says_whose_it_is_and_what_they_may(directory: Directory) -> None:
+def test_token_holds_principal_and_roles(directory: Directory) -> None:
     roles = (Role.partner, Role.coordinator)
     directory.entries.put_organization(OPERATOR, organization())
     directory.entries.put_client(OPERATOR, client_id="desk", principal=OSH, roles=roles, secret=SECRET)
@@ -25,7 +25,9 @@ def test_a_token_says_whose_it_is_and_what_they_may(directory: Directory) -> Non
 @pytest.mark.parametrize(
     ("client_id", "secret"), [("desk", "b" * 43), ("desk", ""), ("nobody", SECRET), ("", ""), (OSH, SECRET)]
 )
-def test_everybody_else_is_refused_alike(directory: Directory, client_id: str, secret: str) -> None:
+def test_unknown_client_and_wrong_secret_are_refused_alike(
+    directory: Directory, client_id: str, secret: str
+) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     directory.entries.put_client(
         OPERATOR, client_id="desk", principal=OSH, roles=(Role.partner,), secret=SECRET
@@ -33,4 +35,4 @@ def test_everybody_else_is_refused_alike(directory: Directory, client_id: str, s
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue(client_id, secret)
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
-    assert refusal.value.detail == "No client has this id and this secret."
+    assert refusal.value.detail == "The client id or the secret is wrong."

@@ -1,4 +1,4 @@
-"""Pages of a list: what stands on them, and that a page does not cost more with the years."""
+"""Pages of referral lists: their contents, and their cost on large tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATUSES = ("completed", "completed", "failed", "in_progress", "unplaced")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """One referral of a sample. asked: once or more often."""
+    """One referral of a sample. asked: the organisations with an offer, possibly repeated."""
 
     id: str
     sender: str
@@ -33,7 +33,7 @@ class Known:
 
 
 def sample(count: int, under_way: int | None = None) -> list[Known]:
-    """under_way: how many are, at most."""
+    """under_way: the most open referrals."""
     chance = random.Random(count)
     found: list[Known] = []
     for number in range(count):
@@ -92,7 +92,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("party", [US, None, "kg.nobody"])
-def test_pages_together_are_the_whole_list(database: Database, party: str | None) -> None:
+def test_pages_together_hold_the_whole_list(database: Database, party: str | None) -> None:
     known = sample(120)
     fill(database, known)
     for status in (None, "completed", "failed", "in_progress", "rejected"):
@@ -116,16 +116,14 @@ def test_pages_together_are_the_whole_list(database: Database, party: str | None
 
 @pytest.mark.parametrize("party", [US, None])
 @pytest.mark.parametrize("status", [None, "completed", "in_progress"])
-def test_a_page_takes_as_many_steps_after_a_hundred_times_as_many_referrals(
-    party: str | None, status: str | None
-) -> None:
+def test_page_cost_is_independent_of_the_number_of_referrals(party: str | None, status: str | None) -> None:
     few, many = (_steps(sample(count, under_way=40), party, status) for count in (100, 10_000))
 
     assert many < 1.5 * few
 
 
 def _steps(known: list[Known], party: str | None, status: str | None) -> int:
-    """What SQLite's machine does for one page, in tens of instructions."""
+    """Count SQLite's virtual machine instructions for one page, in tens."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     engine = create_engine("sqlite://", creator=lambda: connection)
     database = Database(engine)
@@ -146,9 +144,7 @@ def _steps(known: list[Known], party: str | None, status: str | None) -> int:
 
 
 @pytest.mark.parametrize("status", [None, "completed", "in_progress"])
-def test_postgresql_passes_over_few_rows_for_a_page_once_it_knows_its_tables(
-    postgres_database: str, status: str | None
-) -> None:
+def test_postgresql_page_skips_few_rows_after_analyze(postgres_database: str, status: str | None) -> None:
     database = Database.open(postgres_database)
     known = sample(5_000, under_way=40)
     fill(database, known)
@@ -162,7 +158,7 @@ def test_postgresql_passes_over_few_rows_for_a_page_once_it_knows_its_tables(
 
 
 def _passed_over(node: dict[str, Any]) -> float:
-    """The rows that the parts of a plan gave to others, or read and left."""
+    """Return the rows that the nodes of a plan produced or filtered out."""
     rows: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
     loops: float = node["Actual Loops"]
     return loops * rows + sum(_passed_over(part) for part in node.get("Plans", ()))

@@ -1,4 +1,4 @@
-"""A decision is a value with its whole evidence: each rule for each candidate, the versions, the weights."""
+"""Decisions and their evidence: rules for each candidate, versions and weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def decision(*receivers: Organization | str, placed_with: str | None = None) -> 
     return decide("d1", circumstances(directory), RoutingPolicy(), trigger, placed_with=placed_with)
 
 
-def test_a_decision_names_what_it_rests_on() -> None:
+def test_decision_records_its_inputs() -> None:
     made = decision()
     assert (made.id, made.referral_id, made.decided_at) == ("d1", REFERRAL, NOW)
     assert made.policy_version == RoutingPolicy().version
@@ -48,7 +48,7 @@ def test_a_decision_names_what_it_rests_on() -> None:
     assert made.weights == Weights().by_name()
 
 
-def test_candidates_are_the_services_that_meet_the_need_in_the_region() -> None:
+def test_candidates_are_services_for_the_need_and_region() -> None:
     found = {(candidate.organization, candidate.service) for candidate in decision().candidates}
     assert found == {
         ("ru.one", "legal"),
@@ -58,7 +58,7 @@ def test_candidates_are_the_services_that_meet_the_need_in_the_region() -> None:
     }
 
 
-def test_an_organization_is_asked_once_for_its_best_service() -> None:
+def test_organization_is_ranked_once_for_its_best_service() -> None:
     made = decision()
     assert {(c.organization, c.service) for c in made.ranked} == {
         ("ru.one", "legal"),
@@ -80,22 +80,22 @@ def test_an_organization_is_asked_once_for_its_best_service() -> None:
         ("legal", ("health",), False),
     ],
 )
-def test_a_need_is_looked_up_with_its_group(needed: str, offered: tuple[str, ...], found: bool) -> None:
+def test_need_lookup_includes_its_group(needed: str, offered: tuple[str, ...], found: bool) -> None:
     directory = network(organization("ru.one", service(needs=offered)))
-    made = directory.offerings_for(needed, "RU-MOW")
+    made = directory.offered_services_for(needed, "RU-MOW")
     assert bool(made) is found
 
 
-def test_a_changed_record_replaces_the_former_one() -> None:
+def test_changed_organization_replaces_its_former_record() -> None:
     directory = network(TWO_DOORS)
     directory.put_organization(organization("ru.two-doors", service(id="new", areas=("KZ-75",))))
-    assert directory.offerings_for("legal.wage_claim", "RU-MOW") == []
-    assert [o.service.id for o in directory.offerings_for("legal.wage_claim", "KZ-75")] == ["new"]
+    assert directory.offered_services_for("legal.wage_claim", "RU-MOW") == []
+    assert [o.service.id for o in directory.offered_services_for("legal.wage_claim", "KZ-75")] == ["new"]
     directory.put_organization(organization("ru.two-doors", service(), active=False))
-    assert directory.offerings_for("legal.wage_claim", "KZ-75") == []
+    assert directory.offered_services_for("legal.wage_claim", "KZ-75") == []
 
 
-def test_a_record_survives_json_and_shows_every_rule_for_every_candidate() -> None:
+def test_stored_decision_shows_every_rule_for_every_candidate() -> None:
     made = decision()
     record = plain(made)
     assert json.loads(json.dumps(record)) == record
@@ -128,7 +128,7 @@ def test_a_record_survives_json_and_shows_every_rule_for_every_candidate() -> No
     assert applied["contributions"] == []
 
 
-def test_a_score_can_be_reckoned_from_what_the_view_shows() -> None:
+def test_score_can_be_recomputed_from_the_view() -> None:
     view = decision_view(plain(decision()))
     for candidate in view["candidates"]:
         if candidate["eligible"]:
@@ -138,7 +138,7 @@ def test_a_score_can_be_reckoned_from_what_the_view_shows() -> None:
             assert candidate["score"] == pytest.approx(mean, abs=1e-6)
 
 
-def test_the_view_has_the_published_shape() -> None:
+def test_decision_view_matches_the_published_schema() -> None:
     view = decision_view(plain(decision()))
     assert set(view) >= {
         "id",
@@ -152,7 +152,7 @@ def test_the_view_has_the_published_shape() -> None:
     assert view["trigger"] == "submitted"
 
 
-def test_what_a_coordinator_set_aside_is_marked() -> None:
+def test_overridden_rules_are_marked() -> None:
     far = organization("ru.far", service(areas=("RU-SPE",)))
     view = decision_view(plain(decision(far, placed_with="ru.far")))
     assert view["overridden"] == ["area_served"]
@@ -181,7 +181,7 @@ def capacity(status: CapacityStatus) -> Service:
     return service(capacity=Capacity(status=status, updated_at=NOW))
 
 
-def test_services_with_room_are_asked_before_assessment_and_waiting_lists() -> None:
+def test_services_are_ordered_by_capacity_before_score() -> None:
     made = decision(
         organization("ru.waitlist", capacity(CapacityStatus.waitlist)),
         organization("ru.assessment", capacity(CapacityStatus.assessment_required)),
@@ -225,7 +225,7 @@ NEED, REGION = "legal.wage_claim", "RU-MOW"
         ),
     ],
 )
-def test_decision_without_candidates_says_why(
+def test_decision_without_candidates_gives_the_reason(
     receivers: tuple[Any, ...], options: dict[str, Any], nobody: dict[str, Any]
 ) -> None:
     view = decision_view(plain(decision(*receivers, **options)))
@@ -233,7 +233,7 @@ def test_decision_without_candidates_says_why(
     assert view["nobody"] == {"need": NEED, "region": REGION, **nobody}
 
 
-def test_decision_with_candidates_does_not_say_that_there_are_none() -> None:
+def test_decision_with_candidates_has_no_reason_for_none() -> None:
     assert decision_view(plain(decision(APPLICANT)))["nobody"] is None
 
 
@@ -250,7 +250,7 @@ def test_decision_stored_by_an_earlier_build_is_still_shown() -> None:
 # --- policy -----------------------------------------------------------------------------------------
 
 
-def test_a_policy_file_names_only_what_it_changes() -> None:
+def test_policy_file_may_be_partial() -> None:
     read = load(
         RoutingPolicy, {"version": "x", "urgent": {"answer": 5, "progress": 10}, "weights": {"cost": 0}}
     )
@@ -262,7 +262,7 @@ def test_a_policy_file_names_only_what_it_changes() -> None:
 @pytest.mark.parametrize(
     ("written", "pointer"),
     [
-        # nobody would ever be asked
+        # no organisation would ever be asked
         ({"emergency_offers": 0}, "/emergency_offers"),
         # every offer would expire before it arrives
         ({"urgent": {"answer": 0, "progress": 10}}, "/urgent/answer"),
@@ -270,13 +270,13 @@ def test_a_policy_file_names_only_what_it_changes() -> None:
         ({"weights": {"looks": 1}}, "/weights/looks"),
     ],
 )
-def test_a_policy_that_would_stop_the_network_is_refused(written: dict[str, object], pointer: str) -> None:
+def test_policy_with_absurd_values_is_refused(written: dict[str, object], pointer: str) -> None:
     with pytest.raises(Refused) as refused:
         load(RoutingPolicy, written)
     assert [error.pointer for error in refused.value.errors] == [pointer]
 
 
-def test_the_facts_name_the_principal_need_first() -> None:
+def test_principal_need_is_the_first_need() -> None:
     directory = network(organization("ru.one", service(needs=("work",))))
     given = circumstances(directory, facts(needs=("legal.wage_claim", "work")))
     assert decide("d", given, RoutingPolicy(), Trigger.submitted).candidates == ()

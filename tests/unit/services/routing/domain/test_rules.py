@@ -1,4 +1,4 @@
-"""Every hard rule, both ways."""
+"""Every hard rule, held and failed."""
 
 from __future__ import annotations
 
@@ -41,29 +41,29 @@ from tests.unit.services.routing.samples import (
     consent,
     facts,
     network,
-    offering,
+    offered_service,
     organization,
     service,
 )
 
 NAME = "ru.one"
-# An agreement of every vetted organisation binds no other.
+# An agreement of all vetted organisations excludes all others.
 BILATERAL = (agreement(parties=(SENDER, NAME)),)
 
 
 def broken(
     receiver: Organization | None = None,
-    said: ReferralFacts | None = None,
+    referral_facts: ReferralFacts | None = None,
     *,
     others: tuple[Organization, ...] = (),
     agreements: tuple[Agreement, ...] = (agreement(),),
     **changes: Any,
 ) -> set[str]:
-    """The rules that do not hold for one receiver with one service."""
+    """Return the failed rules for one receiver with one service."""
     receiver = receiver or organization(NAME)
     directory = network(receiver, *others, agreements=agreements)
-    given = circumstances(directory, said, **changes)
-    return {failure.rule for failure in failures(offering(directory, receiver.id), given)}
+    given = circumstances(directory, referral_facts, **changes)
+    return {failure.rule for failure in failures(offered_service(directory, receiver.id), given)}
 
 
 def with_service(**changes: Any) -> Organization:
@@ -78,11 +78,11 @@ def capacity(status: CapacityStatus, maximum: int | None = None) -> Capacity:
     return Capacity(status=status, updated_at=NOW, maximum=maximum)
 
 
-def urgent_as(urgency: Urgency) -> ReferralFacts:
+def with_urgency(urgency: Urgency) -> ReferralFacts:
     return facts(urgency=urgency)
 
 
-def test_every_rule_holds_for_the_sample() -> None:
+def test_sample_meets_every_rule() -> None:
     assert broken() == set()
 
 
@@ -94,8 +94,8 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
         lambda: broken(organization(NAME, vetting=Vetting.left), agreements=BILATERAL),
     ],
     "not_the_sender": [lambda: broken(sender=NAME)],
-    "consent_given": [lambda: broken(said=facts(consent=consent(given=False)))],
-    "not_excluded": [lambda: broken(said=facts(consent=consent(excluded_organizations=(NAME,))))],
+    "consent_given": [lambda: broken(referral_facts=facts(consent=consent(given=False)))],
+    "not_excluded": [lambda: broken(referral_facts=facts(consent=consent(excluded_organizations=(NAME,))))],
     "kind_consented": [
         lambda: broken(organization(NAME, kind=OrganizationKind.consular_representative)),
         lambda: broken(organization(NAME, kind=OrganizationKind.state_body)),
@@ -103,10 +103,10 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
     ],
     "agreement_in_force": [lambda: broken(agreements=())],
     "can_receive": [lambda: broken(organization(NAME, sealing_key=None))],
-    "case_sealed_for": [lambda: broken(said=facts(to="ru.two"))],
+    "case_sealed_for": [lambda: broken(referral_facts=facts(to="ru.two"))],
     "need_met": [
         lambda: broken(with_service(needs=("legal.detention",))),
-        lambda: broken(said=facts(needs=("work", "legal.wage_claim"))),
+        lambda: broken(referral_facts=facts(needs=("work", "legal.wage_claim"))),
     ],
     "area_served": [lambda: broken(with_service(areas=("RU-SPE", "KZ")))],
     "settlement_served": [
@@ -118,10 +118,10 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
         lambda: broken(bounded(stages=(Stage.returned,))),
         lambda: broken(bounded(origin_countries=("TJ",))),
         lambda: broken(bounded(special_categories=(SpecialCategory.work_injury,))),
-        # what is not known is not taken for granted
+        # an unknown value does not meet a condition
         lambda: broken(bounded(sexes=(Sex.female,)), facts(sex=Sex.unknown)),
     ],
-    "language_shared": [lambda: broken(said=facts(languages=("zh",)))],
+    "language_shared": [lambda: broken(referral_facts=facts(languages=("zh",)))],
     "cost_accepted": [
         lambda: broken(with_service(cost=Funding.at_cost)),
         lambda: broken(with_service(cost=Funding.commercial)),
@@ -129,7 +129,7 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
     "capacity_left": [
         lambda: broken(with_service(capacity=capacity(CapacityStatus.no_capacity))),
         lambda: broken(
-            with_service(capacity=capacity(CapacityStatus.waitlist)), urgent_as(Urgency.emergency)
+            with_service(capacity=capacity(CapacityStatus.waitlist)), with_urgency(Urgency.emergency)
         ),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
@@ -137,39 +137,43 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
         ),
         lambda: broken(with_service(capacity=capacity(CapacityStatus.capacity, 0))),
     ],
-    "open_now": [lambda: broken(with_service(always_open=False), urgent_as(Urgency.emergency))],
-    "storage_allowed": [lambda: broken(said=facts(consent=consent(storage_countries=("KG", "KZ"))))],
+    "open_now": [lambda: broken(with_service(always_open=False), with_urgency(Urgency.emergency))],
+    "storage_allowed": [
+        lambda: broken(referral_facts=facts(consent=consent(storage_countries=("KG", "KZ"))))
+    ],
     "not_asked_before": [lambda: broken(asked=frozenset({NAME}))],
 }
 
 
 @pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])
-def test_a_broken_rule_is_the_only_one_reported(rule: str, case: Callable[[], set[str]]) -> None:
+def test_broken_rule_is_the_only_failure(rule: str, case: Callable[[], set[str]]) -> None:
     assert case() == {rule}
 
 
-def test_no_rule_is_without_a_case() -> None:
+def test_every_rule_has_a_case() -> None:
     assert set(CASES) == set(RULES)
 
 
 @pytest.mark.parametrize(
     "case",
     [
-        lambda: broken(said=facts(needs=("legal",))),
+        lambda: broken(referral_facts=facts(needs=("legal",))),
         lambda: broken(with_service(needs=("legal",))),
         lambda: broken(with_service(areas=("RU",))),
-        lambda: broken(said=facts(to=NAME)),
+        lambda: broken(referral_facts=facts(to=NAME)),
         lambda: broken(with_service(languages=("ru",), interpretation=("ky",))),
         lambda: broken(with_service(cost=Funding.at_cost), facts(accepts_cost=True)),
-        lambda: broken(with_service(capacity=capacity(CapacityStatus.waitlist)), urgent_as(Urgency.urgent)),
+        lambda: broken(
+            with_service(capacity=capacity(CapacityStatus.waitlist)), with_urgency(Urgency.urgent)
+        ),
         lambda: broken(with_service(capacity=capacity(CapacityStatus.assessment_required))),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
             observed=lambda _: Observation(accepted=2),
         ),
-        lambda: broken(with_service(always_open=False), urgent_as(Urgency.urgent)),
-        lambda: broken(said=facts(consent=consent(storage_countries=("RU",)))),
-        lambda: broken(said=facts(consent=consent(excluded_organizations=("ru.two",)))),
+        lambda: broken(with_service(always_open=False), with_urgency(Urgency.urgent)),
+        lambda: broken(referral_facts=facts(consent=consent(storage_countries=("RU",)))),
+        lambda: broken(referral_facts=facts(consent=consent(excluded_organizations=("ru.two",)))),
         lambda: broken(
             bounded(sexes=(Sex.male,), age_bands=(AgeBand.years_25_59,), origin_countries=("KG", "TJ"))
         ),
@@ -180,7 +184,7 @@ def test_no_rule_is_without_a_case() -> None:
         lambda: broken(asked=frozenset({"ru.two"})),
     ],
 )
-def test_a_rule_holds_at_its_other_side(case: Callable[[], set[str]]) -> None:
+def test_case_that_meets_its_rule_has_no_failure(case: Callable[[], set[str]]) -> None:
     assert case() == set()
 
 
@@ -188,7 +192,7 @@ def test_a_rule_holds_at_its_other_side(case: Callable[[], set[str]]) -> None:
 
 
 @pytest.mark.parametrize("kind", list(OrganizationKind))
-def test_a_kind_that_a_person_may_fear_is_asked_on_opt_in_only(kind: OrganizationKind) -> None:
+def test_kind_that_needs_opt_in_is_asked_only_with_it(kind: OrganizationKind) -> None:
     silent = broken(organization(NAME, kind=kind))
     assert ("kind_consented" in silent) == (kind in OPT_IN_KINDS)
     others = tuple(OPT_IN_KINDS - {kind})
@@ -199,7 +203,7 @@ def test_a_kind_that_a_person_may_fear_is_asked_on_opt_in_only(kind: Organizatio
 
 
 @pytest.mark.parametrize("kind", sorted(OPT_IN_KINDS))
-def test_a_branch_of_a_consulate_is_one_whatever_it_calls_itself(kind: OrganizationKind) -> None:
+def test_branch_of_a_consulate_needs_the_consulate_opt_in(kind: OrganizationKind) -> None:
     parent = organization("ru.two", kind=kind)
     branch = organization(NAME, parent="ru.two")
     assert broken(branch, others=(parent,)) == {"kind_consented"}
@@ -207,7 +211,7 @@ def test_a_branch_of_a_consulate_is_one_whatever_it_calls_itself(kind: Organizat
     assert broken(branch, opted, others=(parent,)) == set()
 
 
-def test_who_opted_in_to_a_representative_need_not_name_the_ministry_behind_it() -> None:
+def test_opt_in_to_own_kind_suffices_for_a_branch() -> None:
     ministry = organization("ru.two", kind=OrganizationKind.state_body)
     kind = OrganizationKind.consular_representative
     representative = organization(NAME, kind=kind, parent="ru.two")
@@ -215,38 +219,38 @@ def test_who_opted_in_to_a_representative_need_not_name_the_ministry_behind_it()
     assert broken(representative, opted, others=(ministry,)) == set()
 
 
-def test_a_named_receiver_needs_the_opt_in_too() -> None:
+def test_named_receiver_needs_the_opt_in() -> None:
     representative = organization(NAME, kind=OrganizationKind.consular_representative)
     assert broken(representative, facts(to=NAME)) == {"kind_consented"}
 
 
 @pytest.mark.parametrize("excluded", ["ru.parent", "ru.grandparent"])
-def test_branches_of_an_excluded_organization_are_excluded(excluded: str) -> None:
+def test_branch_of_an_excluded_organization_is_excluded(excluded: str) -> None:
     parent = organization("ru.parent", parent="ru.grandparent")
     branch = organization(NAME, parent="ru.parent")
-    said = facts(consent=consent(excluded_organizations=(excluded,)))
-    # the grandparent's own record need not be known
-    assert broken(branch, said, others=(parent,)) == {"not_excluded"}
+    referral_facts = facts(consent=consent(excluded_organizations=(excluded,)))
+    # the grandparent's record may be unknown
+    assert broken(branch, referral_facts, others=(parent,)) == {"not_excluded"}
 
 
-def test_the_parent_of_an_excluded_branch_is_not_excluded() -> None:
+def test_parent_of_an_excluded_branch_is_not_excluded() -> None:
     parent = organization(NAME)
     branch = organization("ru.branch", parent=NAME)
-    said = facts(consent=consent(excluded_organizations=("ru.branch",)))
-    assert broken(parent, said, others=(branch,)) == set()
+    referral_facts = facts(consent=consent(excluded_organizations=("ru.branch",)))
+    assert broken(parent, referral_facts, others=(branch,)) == set()
 
 
-def test_two_records_that_name_each_other_as_parents_do_not_hang_the_matching() -> None:
+def test_parent_cycle_does_not_hang_the_matching() -> None:
     one, two = organization(NAME, parent="ru.two"), organization("ru.two", parent=NAME)
-    said = facts(consent=consent(excluded_organizations=("ru.three",)))
-    assert broken(one, said, others=(two,)) == set()
+    referral_facts = facts(consent=consent(excluded_organizations=("ru.three",)))
+    assert broken(one, referral_facts, others=(two,)) == set()
 
 
 # --- agreements --------------------------------------------------------------------------------
 
 
-def covered(said: ReferralFacts | None = None, *agreements: Agreement, **changes: Any) -> bool:
-    return "agreement_in_force" not in broken(said=said, agreements=agreements, **changes)
+def covered(referral_facts: ReferralFacts | None = None, *agreements: Agreement, **changes: Any) -> bool:
+    return "agreement_in_force" not in broken(referral_facts=referral_facts, agreements=agreements, **changes)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +263,7 @@ def covered(said: ReferralFacts | None = None, *agreements: Agreement, **changes
         (dt.date(2020, 1, 1), NOW.date(), True),
     ],
 )
-def test_an_agreement_holds_from_its_first_day_to_its_last(
+def test_agreement_is_in_force_from_first_to_last_day(
     first: dt.date, last: dt.date | None, holds: bool
 ) -> None:
     assert covered(None, agreement(effective_from=first, effective_until=last)) is holds
@@ -275,11 +279,11 @@ def test_an_agreement_holds_from_its_first_day_to_its_last(
         (("legal.detention",), "legal.wage_claim", False),
         (("health",), "legal.wage_claim", False),
         (("legal",), "legal", True),
-        # an agreement on wage claims allows nothing about all of the law
+        # an agreement on wage claims does not cover the whole legal group
         (("legal.wage_claim",), "legal", False),
     ],
 )
-def test_an_agreement_covers_its_needs(agreed: tuple[str, ...], needed: str, holds: bool) -> None:
+def test_agreement_covers_its_needs(agreed: tuple[str, ...], needed: str, holds: bool) -> None:
     assert covered(facts(needs=(needed,)), agreement(needs=agreed)) is holds
 
 
@@ -293,11 +297,11 @@ def test_an_agreement_covers_its_needs(agreed: tuple[str, ...], needed: str, hol
         (("ru.two", NAME), False),
     ],
 )
-def test_both_are_parties(parties: tuple[str, ...], holds: bool) -> None:
+def test_agreement_requires_both_parties(parties: tuple[str, ...], holds: bool) -> None:
     assert covered(None, agreement(parties=parties)) is holds
 
 
-def test_an_agreement_of_every_vetted_organization_does_not_bind_a_sender_who_is_not() -> None:
+def test_agreement_of_all_vetted_excludes_unvetted_sender() -> None:
     assert not covered(None, agreement(), sender="kg.unknown")
     applicant = replace(organization("kg.applicant"), vetting=Vetting.applied)
     assert not covered(None, agreement(), sender="kg.applicant", others=(applicant,))
@@ -315,25 +319,25 @@ def test_an_agreement_of_every_vetted_organization_does_not_bind_a_sender_who_is
         (DisclosureClass.standard, DisclosureClass.sensitive, False),
     ],
 )
-def test_an_agreement_allows_its_class(
+def test_agreement_allows_its_disclosure_class(
     allowed: DisclosureClass, needed: DisclosureClass, holds: bool
 ) -> None:
     assert covered(None, agreement(disclosure=allowed), disclosure=needed) is holds
 
 
-def test_one_agreement_does_all_of_it() -> None:
+def test_conditions_must_hold_in_one_agreement() -> None:
     wages = agreement(id="wages", needs=("legal",))
     sensitive = agreement(id="deep", needs=("health",), disclosure=DisclosureClass.sensitive)
-    said = facts(special_categories=(SpecialCategory.hiv,))
-    assert not covered(said, wages, sensitive)
-    assert covered(said, wages, replace(sensitive, needs=("legal.wage_claim",)))
+    referral_facts = facts(special_categories=(SpecialCategory.hiv,))
+    assert not covered(referral_facts, wages, sensitive)
+    assert covered(referral_facts, wages, replace(sensitive, needs=("legal.wage_claim",)))
 
 
-def test_a_changed_agreement_forgets_its_former_parties() -> None:
+def test_changed_agreement_drops_former_parties() -> None:
     directory = network(NAME, agreements=(agreement(parties=(SENDER, NAME)),))
     directory.put_agreement(agreement(parties=(SENDER, "ru.two")))
     given = circumstances(directory)
-    found = {failure.rule for failure in failures(offering(directory, NAME), given)}
+    found = {failure.rule for failure in failures(offered_service(directory, NAME), given)}
     assert found == {"agreement_in_force"}
 
 
@@ -341,25 +345,25 @@ def test_a_changed_agreement_forgets_its_former_parties() -> None:
 
 
 @pytest.mark.parametrize("category", list(SpecialCategory))
-def test_the_class_of_a_category(category: SpecialCategory) -> None:
+def test_special_category_sets_the_disclosure_class(category: SpecialCategory) -> None:
     sensitive = disclosure_class(facts(special_categories=(category,))) is DisclosureClass.sensitive
     assert sensitive == (category in SENSITIVE_CATEGORIES)
 
 
 @pytest.mark.parametrize("need", sorted(codes("needs")))
-def test_the_class_of_a_need_even_when_it_is_not_the_first(need: str) -> None:
+def test_any_sensitive_need_sets_the_disclosure_class(need: str) -> None:
     sensitive = disclosure_class(facts(needs=("money", need))) is DisclosureClass.sensitive
     assert sensitive == (need in SENSITIVE_NEEDS or need in {"protection", "health"})
 
 
-def test_sensitive_needs_are_needs() -> None:
+def test_sensitive_needs_are_in_the_vocabulary() -> None:
     assert codes("needs") >= SENSITIVE_NEEDS
 
 
 # --- coordinators --------------------------------------------------------------------------------
 
 
-def test_no_coordinator_overrides_consent_trust_agreements_keys_or_money() -> None:
+def test_rules_of_consent_trust_keys_and_money_cannot_be_overridden() -> None:
     never = {
         "organization_active",
         "organization_vetted",

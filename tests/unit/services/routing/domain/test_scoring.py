@@ -1,4 +1,4 @@
-"""The score: each consideration counts in its own direction, ties are fair, and all is in 0 to 1."""
+"""The score: the direction of each contribution, fair ties, and the range from 0 to 1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.services.routing.samples import (
     circumstances,
     facts,
     network,
-    offering,
+    offered_service,
     organization,
     service,
 )
@@ -32,10 +32,12 @@ from tests.unit.services.routing.samples import (
 NAME = "ru.one"
 
 
-def values(receiver: Organization | None = None, said: Any = None, seen: Any = None) -> dict[str, float]:
+def values(
+    receiver: Organization | None = None, referral_facts: Any = None, seen: Any = None
+) -> dict[str, float]:
     directory = network(receiver or organization(NAME))
-    circumstance = circumstances(directory, said, observed=lambda _: seen or Observation())
-    return dict(contributions(offering(directory, NAME), circumstance))
+    circumstance = circumstances(directory, referral_facts, observed=lambda _: seen or Observation())
+    return dict(contributions(offered_service(directory, NAME), circumstance))
 
 
 def of_service(name: str, **changes: Any) -> float:
@@ -47,11 +49,11 @@ def capacity(*, days: float = 0, maximum: int | None = None) -> Capacity:
     return Capacity(status=CapacityStatus.capacity, updated_at=stated, maximum=maximum)
 
 
-def falls(numbers: list[float]) -> bool:
+def is_falling(numbers: list[float]) -> bool:
     return all(a > b for a, b in pairwise(numbers))
 
 
-def test_more_of_the_needs_covered_is_better() -> None:
+def test_score_rises_with_covered_needs() -> None:
     needs = ("legal.wage_claim", "health.primary_care", "work")
     found = [
         values(organization(NAME, service(needs=offered)), facts(needs=needs))["needs_covered"]
@@ -60,20 +62,22 @@ def test_more_of_the_needs_covered_is_better() -> None:
     assert found == pytest.approx([1, 2 / 3, 1 / 3], abs=1e-6)
 
 
-def test_the_very_region_is_nearer_than_the_country() -> None:
+def test_region_scores_nearer_than_country() -> None:
     assert of_service("nearness", areas=("RU-MOW",)) > of_service("nearness", areas=("RU",))
 
 
-def test_the_persons_first_language_is_best_then_another_then_an_interpreter() -> None:
-    said = facts(languages=("tg", "ru"))
+def test_first_language_scores_above_other_language_above_interpreter() -> None:
+    referral_facts = facts(languages=("tg", "ru"))
     found = [
-        values(organization(NAME, service(languages=spoken, interpretation=("tg",))), said)["language"]
+        values(organization(NAME, service(languages=spoken, interpretation=("tg",))), referral_facts)[
+            "language"
+        ]
         for spoken in (("tg",), ("ru",), ("kk",))
     ]
-    assert falls(found)
+    assert is_falling(found)
 
 
-def test_who_answers_and_answers_fast_is_better() -> None:
+def test_responsiveness_rises_with_answers_and_speed() -> None:
     found = [
         values(seen=seen)["responsiveness"]
         for seen in (
@@ -84,32 +88,34 @@ def test_who_answers_and_answers_fast_is_better() -> None:
             Observation(expired=3),
         )
     ]
-    assert falls(found)
+    assert is_falling(found)
     assert found[0] == 1.0
     assert found[-1] == 0.0
 
 
-def test_who_was_never_asked_stands_between_the_reliable_and_the_silent() -> None:
+def test_responsiveness_of_unknown_organization_is_neutral() -> None:
     unknown = values()["responsiveness"]
     assert 0 < unknown < values(seen=Observation(answered=1, answer_seconds=60))["responsiveness"]
 
 
 @pytest.mark.parametrize("maximum", [None, 100])
-def test_who_holds_less_is_better(maximum: int | None) -> None:
+def test_load_score_falls_with_accepted_referrals(maximum: int | None) -> None:
     receiver = organization(NAME, service(capacity=capacity(maximum=maximum)))
-    assert falls([values(receiver, seen=Observation(accepted=held))["load"] for held in (0, 1, 10, 50, 90)])
+    assert is_falling(
+        [values(receiver, seen=Observation(accepted=held))["load"] for held in (0, 1, 10, 50, 90)]
+    )
 
 
-def test_a_fresh_statement_of_capacity_is_better() -> None:
+def test_freshness_falls_with_the_age_of_the_capacity() -> None:
     found = [of_service("freshness", capacity=capacity(days=days)) for days in (0, 1, 90, 400)]
-    assert falls(found)
+    assert is_falling(found)
     assert found[2] == pytest.approx(0.5)
-    # a partner's clock may be ahead of ours
+    # a partner's clock may be ahead
     assert of_service("freshness", capacity=capacity(days=-1)) == 1.0
 
 
-def test_free_is_better_than_at_cost_than_commercial() -> None:
-    assert falls(
+def test_cost_score_orders_free_at_cost_commercial() -> None:
+    assert is_falling(
         [of_service("cost", cost=cost) for cost in (Funding.free, Funding.at_cost, Funding.commercial)]
     )
 
@@ -123,17 +129,17 @@ def test_free_is_better_than_at_cost_than_commercial() -> None:
     days=st.floats(-1000, 10_000),
     weights=st.lists(st.floats(0, 1000), min_size=7, max_size=7),
 )
-def test_everything_is_between_nothing_and_one(
+def test_contributions_and_score_are_between_zero_and_one(
     answered: int,
     expired: int,
     seconds: int,
-    held: int,
+    accepted: int,
     maximum: int | None,
     days: float,
     weights: list[float],
 ) -> None:
     receiver = organization(NAME, service(capacity=capacity(days=days, maximum=maximum)))
-    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, accepted=held)
+    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, accepted=accepted)
     found = values(receiver, seen=seen)
     assert all(0.0 <= value <= 1.0 for value in found.values())
     assert set(found) == set(Weights().by_name())
@@ -142,7 +148,7 @@ def test_everything_is_between_nothing_and_one(
     assert math.isfinite(result)
 
 
-def test_the_score_is_the_weighted_mean() -> None:
+def test_score_is_the_weighted_mean() -> None:
     assert score({"a": 1.0, "b": 0.5}, {"a": 1.0, "b": 3.0}) == pytest.approx(0.625)
     assert score({"a": 1.0}, {"a": 0.0}) == 0.0
 
@@ -155,7 +161,7 @@ def ranked(referral_id: str, *receivers: Any) -> Decision:
     return decide("d", given_now, RoutingPolicy(), Trigger.submitted)
 
 
-def test_a_tie_falls_the_same_way_again_whatever_the_order_of_the_directory() -> None:
+def test_tie_is_independent_of_directory_order() -> None:
     names = ["ru.one", "ru.two", "ru.three"]
     for number in range(20):
         one = ranked(f"r{number}", *names).ranked
@@ -163,7 +169,7 @@ def test_a_tie_falls_the_same_way_again_whatever_the_order_of_the_directory() ->
         assert one == other
 
 
-def test_over_many_referrals_a_tie_is_nobodys_favourite() -> None:
+def test_ties_are_spread_evenly_over_many_referrals() -> None:
     directory = network("ru.one", "ru.two", "ru.three")
     first = Counter(
         decide(

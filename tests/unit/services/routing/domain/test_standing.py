@@ -1,4 +1,4 @@
-"""What a suspension does to a referral: open offers go to the next candidate, what is held is reported."""
+"""The effect of a suspension: open offers move to the next candidate, accepted referrals are reported."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import expire
 from services.routing.domain.offer import Offer
 from services.routing.domain.standing import ORGANIZATION_SUSPENDED, revoke_suspended, suspended_acceptor
-from tests.unit.services.routing.samples import DAY, REFERRAL, Life, network, organization
+from tests.unit.services.routing.samples import DAY, REFERRAL, ReferralDriver, network, organization
 
 
-def life(*receivers: str, **changes: object) -> Life:
-    of = Life(network(*receivers))
-    of.submit(**changes)
-    return of
+def make_driver(*receivers: str, **changes: object) -> ReferralDriver:
+    driver = ReferralDriver(network(*receivers))
+    driver.submit(**changes)
+    return driver
 
 
-def suspend(of: Life, name: str, vetting: Vetting = Vetting.suspended, *, active: bool = True) -> None:
-    of.directory.put_organization(organization(name, vetting=vetting, active=active))
+def suspend(
+    driver: ReferralDriver, name: str, vetting: Vetting = Vetting.suspended, *, active: bool = True
+) -> None:
+    driver.directory.put_organization(organization(name, vetting=vetting, active=active))
 
 
 def answer(offer: Offer, what: Answer = Answer.accept) -> AnswerSubmitted:
@@ -55,96 +57,96 @@ def answer(offer: Offer, what: Answer = Answer.accept) -> AnswerSubmitted:
     ],
 )
 def test_open_offer_of_suspended_organization_goes_to_the_next(vetting: Vetting, active: bool) -> None:
-    of = life("ru.one", "ru.two")
-    (first,) = of.known.open_offers
-    suspend(of, first.organization, vetting, active=active)
-    revoked, opened = of.take(revoke_suspended(of.known, of.context()))
+    driver = make_driver("ru.one", "ru.two")
+    (first,) = driver.known.open_offers
+    suspend(driver, first.organization, vetting, active=active)
+    revoked, opened = driver.take(revoke_suspended(driver.known, driver.context()))
     assert isinstance(revoked, OfferRevoked)
     assert (revoked.offer_id, revoked.reason) == (first.id, ORGANIZATION_SUSPENDED)
     assert isinstance(opened, OfferOpened)
     assert opened.organization != first.organization
-    assert of.known.status is ReferralStatus.offered
-    assert of.decisions[-1].trigger is Trigger.organization_suspended
-    assert of.take(revoke_suspended(of.known, of.context())) == ()
+    assert driver.known.status is ReferralStatus.offered
+    assert driver.decisions[-1].trigger is Trigger.organization_suspended
+    assert driver.take(revoke_suspended(driver.known, driver.context())) == ()
 
 
 def test_referral_without_another_candidate_is_unplaced_and_can_be_placed() -> None:
-    of = life("ru.one")
-    suspend(of, "ru.one")
-    revoked, unplaced = of.take(revoke_suspended(of.known, of.context()))
+    driver = make_driver("ru.one")
+    suspend(driver, "ru.one")
+    revoked, unplaced = driver.take(revoke_suspended(driver.known, driver.context()))
     assert isinstance(revoked, OfferRevoked)
     assert isinstance(unplaced, ReferralUnplaced)
-    assert of.known.status is ReferralStatus.unplaced
-    of.directory.put_organization(organization("ru.new"))
+    assert driver.known.status is ReferralStatus.unplaced
+    driver.directory.put_organization(organization("ru.new"))
     placement = PlacementSubmitted(referral_id=REFERRAL, organization="ru.new", coordinator="kg.coordinator")
-    (opened,) = of.say(placement)
+    (opened,) = driver.apply(placement)
     assert isinstance(opened, OfferOpened)
 
 
 def test_emergency_keeps_its_other_offers_and_asks_one_more() -> None:
-    of = life("ru.one", "ru.two", "ru.three", "ru.four", urgency=Urgency.emergency)
-    asked = {offer.organization for offer in of.known.open_offers}
+    driver = make_driver("ru.one", "ru.two", "ru.three", "ru.four", urgency=Urgency.emergency)
+    asked = {offer.organization for offer in driver.known.open_offers}
     lost = sorted(asked)[0]
-    suspend(of, lost)
-    of.take(revoke_suspended(of.known, of.context()))
-    now_asked = {offer.organization for offer in of.known.open_offers}
+    suspend(driver, lost)
+    driver.take(revoke_suspended(driver.known, driver.context()))
+    now_asked = {offer.organization for offer in driver.known.open_offers}
     assert len(now_asked) == len(asked)
     assert asked - now_asked == {lost}
 
 
 def test_acceptance_of_suspended_organization_is_refused_and_the_next_is_asked() -> None:
-    """The accept was read before the sweep came round to the offer."""
-    of = life("ru.one", "ru.two")
-    (first,) = of.known.open_offers
-    suspend(of, first.organization)
-    revoked, opened, refused = of.say(answer(first))
+    """The acceptance is read before the timer has revoked the offer."""
+    driver = make_driver("ru.one", "ru.two")
+    (first,) = driver.known.open_offers
+    suspend(driver, first.organization)
+    revoked, opened, refused = driver.apply(answer(first))
     assert isinstance(revoked, OfferRevoked)
     assert isinstance(opened, OfferOpened)
     assert isinstance(refused, AnswerRefused)
     assert refused.problem["type"].endswith("offer-closed")
-    assert of.known.acceptor is None
+    assert driver.known.acceptor is None
 
 
 def test_late_read_acceptance_of_suspended_organization_is_refused() -> None:
-    of = life("ru.one", "ru.two")
-    (first,) = of.known.open_offers
-    admitted_at = of.now
-    of.now = first.deadline + DAY
-    of.take(expire(of.known, first.id, of.context()))
-    suspend(of, first.organization)
-    (refused,) = of.say(answer(first), admitted_at=admitted_at)
+    driver = make_driver("ru.one", "ru.two")
+    (first,) = driver.known.open_offers
+    admitted_at = driver.now
+    driver.now = first.deadline + DAY
+    driver.take(expire(driver.known, first.id, driver.context()))
+    suspend(driver, first.organization)
+    (refused,) = driver.apply(answer(first), admitted_at=admitted_at)
     assert isinstance(refused, AnswerRefused)
-    assert of.known.acceptor is None
+    assert driver.known.acceptor is None
 
 
 def test_decline_of_suspended_organization_counts() -> None:
-    of = life("ru.one", "ru.two")
-    (first,) = of.known.open_offers
-    suspend(of, first.organization)
-    declined, opened = of.say(answer(first, Answer.decline))
+    driver = make_driver("ru.one", "ru.two")
+    (first,) = driver.known.open_offers
+    suspend(driver, first.organization)
+    declined, opened = driver.apply(answer(first, Answer.decline))
     assert isinstance(declined, OfferDeclined)
     assert isinstance(opened, OfferOpened)
 
 
 def test_held_referral_of_suspended_acceptor_is_reported_and_stays_as_it_is() -> None:
-    of = life("ru.one")
-    of.say(answer(of.known.open_offers[0]))
-    before = of.known
-    assert suspended_acceptor(before, of.context()) is None
-    suspend(of, "ru.one")
-    assert suspended_acceptor(before, of.context()) == ReferralAcceptorSuspended(
+    driver = make_driver("ru.one")
+    driver.apply(answer(driver.known.open_offers[0]))
+    before = driver.known
+    assert suspended_acceptor(before, driver.context()) is None
+    suspend(driver, "ru.one")
+    assert suspended_acceptor(before, driver.context()) == ReferralAcceptorSuspended(
         referral_id=REFERRAL, sender=before.sender, organization="ru.one"
     )
-    assert of.take(revoke_suspended(before, of.context())) == ()
-    assert of.known == before
-    assert {offer.state for offer in of.known.offers} == {OfferState.accepted}
+    assert driver.take(revoke_suspended(before, driver.context())) == ()
+    assert driver.known == before
+    assert {offer.state for offer in driver.known.offers} == {OfferState.accepted}
 
 
 def test_ended_referral_of_suspended_acceptor_is_not_reported() -> None:
-    of = life("ru.one")
-    of.say(answer(of.known.open_offers[0]))
-    said = OutcomeSubmitted(referral_id=REFERRAL, organization="ru.one", outcome=Outcome.resolved)
-    of.say(said)
-    suspend(of, "ru.one")
-    assert suspended_acceptor(of.known, of.context()) is None
-    assert suspended_acceptor(replace(of.known, acceptor=None), of.context()) is None
+    driver = make_driver("ru.one")
+    driver.apply(answer(driver.known.open_offers[0]))
+    submission = OutcomeSubmitted(referral_id=REFERRAL, organization="ru.one", outcome=Outcome.resolved)
+    driver.apply(submission)
+    suspend(driver, "ru.one")
+    assert suspended_acceptor(driver.known, driver.context()) is None
+    assert suspended_acceptor(replace(driver.known, acceptor=None), driver.context()) is None

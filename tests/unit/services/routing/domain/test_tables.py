@@ -1,4 +1,4 @@
-"""The two transition tables: what is in them happens, what is not changes nothing."""
+"""The two transition tables: allowed transitions succeed, others change nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDS = {
     ReferralStatus.failed,
     ReferralStatus.entered_in_error,
 }
-# Written out a second time on purpose, as the design page draws it.
+# A deliberate second copy of the table, as documented on the design page.
 LEGAL_REFERRAL = {
     "requested": {"offer": "offered", "exhaust": "unplaced"},
     "offered": {"offer": "offered", "exhaust": "unplaced", "accept": "accepted"},
@@ -48,7 +48,7 @@ def offer(state: OfferState) -> Offer:
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(OfferState, OfferEvent)))
-def test_an_offer_goes_where_its_table_says(state: OfferState, event: OfferEvent) -> None:
+def test_offer_follows_its_transition_table(state: OfferState, event: OfferEvent) -> None:
     before = offer(state)
     if event in (legal := LEGAL_OFFER.get(state, {})):
         after = close(before, event, NOW, "because")
@@ -62,7 +62,7 @@ def test_an_offer_goes_where_its_table_says(state: OfferState, event: OfferEvent
 
 
 @pytest.mark.parametrize(("status", "event"), list(product(ReferralStatus, ReferralEvent)))
-def test_a_referral_goes_where_its_table_says(status: ReferralStatus, event: ReferralEvent) -> None:
+def test_referral_follows_its_transition_table(status: ReferralStatus, event: ReferralEvent) -> None:
     legal = {**LEGAL_REFERRAL[status], **LEAVING} if status not in ENDS else {}
     if event in legal:
         assert next_status(status, event) == legal[event]
@@ -72,7 +72,7 @@ def test_a_referral_goes_where_its_table_says(status: ReferralStatus, event: Ref
         assert refused.value.slug == "not-in-this-state"
 
 
-def test_the_tables_know_every_state() -> None:
+def test_transition_tables_cover_every_state() -> None:
     assert set(OFFER_TRANSITIONS) == set(OfferState)
     assert set(REFERRAL_TRANSITIONS) == set(ReferralStatus)
     assert {status for status, events in REFERRAL_TRANSITIONS.items() if not events} == ENDS

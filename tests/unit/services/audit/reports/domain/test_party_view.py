@@ -74,7 +74,7 @@ class Journey:
         return facts
 
     def hear(self) -> None:
-        outbox = self.routing.said()
+        outbox = self.routing.published()
         self.log += outbox[self._said :]
         self._said = len(outbox)
 
@@ -108,7 +108,7 @@ class Journey:
         for viewer in (SENDER, ONE, TWO, STRANGER):
             readable = readable_by(viewer, steps)
             try:
-                view: dict[str, Any] = self.routing.handlers.referral(REFERRAL, viewer, oversight=False)
+                view: dict[str, Any] = self.routing.queries.referral(REFERRAL, viewer, oversight=False)
             except Refused:
                 assert readable is None, f"{viewer} may not see the referral"
                 continue
@@ -161,10 +161,10 @@ def test_placement_is_shown_as_routing_shows_it_when_refused_and_when_made(routi
     journey.answer(Answer.decline)
     journey.answer(Answer.decline)
     with pytest.raises(Refused):
-        routing.handlers.ask_for_placement(REFERRAL, "ru.nobody", "kg.desk", NOW)
+        routing.commands.submit_placement(REFERRAL, "ru.nobody", "kg.desk", NOW)
     journey.hear()
     journey.check()
-    routing.handlers.ask_for_placement(REFERRAL, ONE, "kg.desk", NOW)
+    routing.commands.submit_placement(REFERRAL, ONE, "kg.desk", NOW)
     journey.hear()
     journey.take(journey.log[-1])
     routing.fire(NOW + 4 * DAY)

@@ -1,0 +1,117 @@
+"""Closing an offer: its final state, the facts that report it and the change of the observations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from contracts.codes import DeclineReason
+from contracts.facts import Fact, OfferAccepted, OfferDeclined, OfferExpired, OfferRevoked, PlacementAnswered
+from services.routing.domain.observation import Observation
+from services.routing.domain.offer import Offer, OfferEvent, close
+from services.routing.domain.referral import Referral
+
+NO_ANSWER = "no_answer"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClosedOffer:
+    """The referral with the closed offer, the facts that report it, and the change of the observations."""
+
+    referral: Referral
+    facts: tuple[Fact, ...]
+    observed: Mapping[str, Observation] = field(default_factory=dict)
+
+
+def close_offer(
+    referral: Referral,
+    offer: Offer,
+    event: OfferEvent,
+    now: dt.datetime,
+    *,
+    reason: str | None = None,
+    answered_at: dt.datetime | None = None,
+) -> ClosedOffer:
+    """Close one offer of a referral. This is the only place where an offer ends.
+
+    reason: why the offer was not accepted; a decline and a revocation need one. answered_at: when the API
+    received the answer; an acceptance and a decline need it. Raises Refused `offer-closed`.
+    """
+    closed = close(offer, event, now, reason)
+    return ClosedOffer(
+        referral=_with_offer(referral, closed, now),
+        facts=(_fact(referral, closed, event), *_placement_answered(closed)),
+        observed=_observed(offer, event, answered_at),
+    )
+
+
+def _with_offer(referral: Referral, closed: Offer, now: dt.datetime) -> Referral:
+    offers = tuple(closed if offer.id == closed.id else offer for offer in referral.offers)
+    return replace(referral, offers=offers, updated_at=now)
+
+
+def _fact(referral: Referral, closed: Offer, event: OfferEvent) -> Fact:
+    if event is OfferEvent.accept:
+        return OfferAccepted(
+            referral_id=referral.id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            sender=referral.sender,
+        )
+    if event is OfferEvent.expire:
+        return OfferExpired(
+            referral_id=referral.id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            sender=referral.sender,
+        )
+    assert closed.reason is not None
+    if event is OfferEvent.decline:
+        return OfferDeclined(
+            referral_id=referral.id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            sender=referral.sender,
+            reason=DeclineReason(closed.reason),
+        )
+    return OfferRevoked(
+        referral_id=referral.id,
+        offer_id=closed.id,
+        organization=closed.organization,
+        sender=referral.sender,
+        reason=closed.reason,
+    )
+
+
+def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
+    """The coordinators' report about an offer that one of them placed; empty for any other offer."""
+    if closed.placed_by is None:
+        return ()
+    return (
+        PlacementAnswered(
+            referral_id=closed.referral_id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            coordinator=closed.placed_by,
+            result=closed.state.value,
+            reason=closed.reason,
+        ),
+    )
+
+
+def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) -> Mapping[str, Observation]:
+    if event is OfferEvent.revoke:
+        return {}
+    if event is OfferEvent.expire:
+        return {offer.organization: Observation(expired=1)}
+    assert answered_at is not None
+    observation = Observation(
+        answered=1,
+        # Measured up to the API: time in our own queues says nothing about the organisation.
+        answer_seconds=max(0, round((answered_at - offer.opened_at).total_seconds())),
+        # An answer in time to an offer that had expired takes the expiry back.
+        expired=0 if offer.is_open else -1,
+        accepted=1 if event is OfferEvent.accept else 0,
+    )
+    return {offer.organization: observation}

@@ -1,0 +1,1 @@
+"""Routing's use cases: commands change referrals, queries read them."""

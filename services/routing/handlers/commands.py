@@ -1,0 +1,237 @@
+"""Routing's commands: load referrals, apply the domain, store the changes, publish the facts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from contracts.envelope import Event
+from contracts.errors import Refused
+from contracts.facts import Fact, PlacementRefused, PlacementSubmitted
+from runtime.identifiers import new_id
+from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database
+from services.routing.consumer_lag import ConsumerLag
+from services.routing.domain import lifecycle
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.observation import Observation
+from services.routing.domain.open_offers import place
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.referral import Referral
+from services.routing.domain.rules import Circumstances
+from services.routing.domain.standing import revoke_suspended, suspended_acceptor
+from services.routing.domain.timeline import entry_of
+from services.routing.domain.transition import Transition, TransitionContext
+from services.routing.handlers.referral_batch import ReferralBatch
+from services.routing.live_directory import LiveDirectory
+from services.routing.ports import Changes, ReferralStore
+
+# The most deadlines that one transaction handles.
+DUE_AT_ONCE = 200
+
+
+class RoutingCommands:
+    """One instance per process; processes share state only through the database."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ReferralStore,
+        outbox: Outbox,
+        network: LiveDirectory,
+        policy: RoutingPolicy,
+        source: str,
+        after_commit: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._outbox = outbox
+        self._network = network
+        self._policy = policy
+        self._source = source
+        self._after_commit = after_commit
+        self._lag = ConsumerLag()
+
+    def take_facts(
+        self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
+    ) -> Iterable[Outgoing]:
+        """Apply facts of partners and the vault, in order (a `batches.BatchHandler`)."""
+        self._lag.note(min(event.time for event in events), now)
+        known = self._store.load(transaction, {event.partition_key for event in events})
+        self._settle(transaction)
+        batch = ReferralBatch(known, self._source, now)
+        context = self._context(now, batch.observed)
+        for event in events:
+            referral = batch.referral(event.partition_key)
+            batch.take(lifecycle.apply(referral, event, context), cause=event)
+        return self._finish(transaction, batch)
+
+    def fire_deadlines(self, now: dt.datetime) -> int:
+        """Expire offers and report overdue acceptors; return how many deadlines were due.
+
+        Raises DatabaseUnavailable. Crash point *due, not committed*: they are due again after the restart.
+        """
+        expiring = self._lag.expiring(now, self._policy.wait_for_backlog())
+        with self._database.read() as transaction:
+            offers = self._store.due_offers(transaction, expiring, DUE_AT_ONCE)
+            overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
+        if not offers and not overdue:
+            return 0
+        with self._database.write() as transaction:
+            ids = {referral_id for referral_id, _ in offers} | set(overdue)
+            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
+            self._settle(transaction)
+            context = self._context(now, batch.observed)
+            for referral_id, offer_id in offers:
+                if (referral := batch.referral(referral_id)) is not None:
+                    batch.take(lifecycle.expire(referral, offer_id, context), cause=None)
+            for referral_id in overdue:
+                if (referral := batch.referral(referral_id)) is not None:
+                    batch.take(lifecycle.remind(referral, context), cause=None)
+            self._outbox.add(transaction, self._finish(transaction, batch))
+        self._after_commit()
+        return len(offers) + len(overdue)
+
+    def act_on_suspensions(self, now: dt.datetime) -> int:
+        """Revoke open offers to barred organisations and report the referrals that they have accepted.
+
+        Reads the current directory, not its events: a crash or a full broker delays the effect but loses
+        nothing. Returns how many referrals were found; DUE_AT_ONCE or more means that others may remain.
+        Raises DatabaseUnavailable, and Unavailable if another process was faster.
+        """
+        barred = self._network.directory.barred()
+        with self._database.read() as transaction:
+            offered = self._store.offered_to(transaction, barred, DUE_AT_ONCE) if barred else []
+            held = self._store.held_by(transaction, barred, DUE_AT_ONCE) if barred else []
+            readmitted = self._store.noted_suspended(transaction) - barred
+        if not (offered or held or readmitted):
+            return 0
+        with self._database.write() as transaction:
+            batch = ReferralBatch(self._store.load(transaction, {*offered, *held}), self._source, now)
+            self._settle(transaction)
+            context = self._context(now, batch.observed)
+            for referral_id in offered:
+                if (referral := batch.referral(referral_id)) is not None:
+                    batch.take(revoke_suspended(referral, context), cause=None)
+            reports = {
+                referral_id: fact
+                for referral_id in held
+                if (referral := batch.referral(referral_id)) is not None
+                and (fact := suspended_acceptor(referral, context)) is not None
+            }
+            acceptors = {referral_id: fact.organization for referral_id, fact in reports.items()}
+            for referral_id in sorted(self._store.note_suspended(transaction, acceptors)):
+                step = Transition(referral=batch.referral(referral_id), facts=(reports[referral_id],))
+                batch.take(step, cause=None)
+            # A repeated suspension is reported again.
+            self._store.forget_suspended(transaction, readmitted)
+            self._outbox.add(transaction, self._finish(transaction, batch))
+        self._after_commit()
+        return max(len(offered), len(held))
+
+    def recall(self) -> None:
+        """Reload all observations, including those of other processes. Raises DatabaseUnavailable."""
+        with self._network.settling(), self._database.read() as transaction:
+            self._network.recall(self._store.observations(transaction))
+
+    def submit_placement(
+        self, referral_id: str, organization: str, coordinator: str, now: dt.datetime
+    ) -> str:
+        """Submit a coordinator's placement; return the submission's id.
+
+        A placement that is impossible now is refused at once. If the state changes before routing applies
+        it, the refusal goes to the coordinators' mailbox. `placement.refused` records both. Raises Refused,
+        DatabaseUnavailable.
+        """
+        refusal: Refused | None = None
+        with self._database.write() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+            if referral is None:
+                raise Refused("not-found", "The referral was not found.")
+            placement = PlacementSubmitted(
+                referral_id=referral_id, organization=organization, coordinator=coordinator
+            )
+            event: Event[Fact] = Event(
+                id=(submission_id := new_id()),
+                source=self._source,
+                time=now,
+                partition_key=referral_id,
+                correlation_id=submission_id,
+                causation_id=None,
+                data=placement,
+            )
+            # A dry run on the current state, so that the coordinator learns at once why it is impossible.
+            refusal = self._why_not_place(referral, placement, now)
+            if refusal is not None:
+                refused = PlacementRefused(
+                    referral_id=referral_id,
+                    organization=organization,
+                    coordinator=coordinator,
+                    submission_id=submission_id,
+                    problem=refusal.problem(),
+                )
+                event = replace(event, id=new_id(), data=refused)
+                entry = entry_of(refused, referral_id, now)
+                self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
+            self._outbox.add(transaction, [outgoing(event)])
+        self._after_commit()
+        if refusal is not None:
+            raise refusal
+        return submission_id
+
+    def _why_not_place(
+        self, referral: Referral, placement: PlacementSubmitted, now: dt.datetime
+    ) -> Refused | None:
+        if self._network.directory.organization(placement.organization) is None:
+            return Refused("unknown-organization", "The directory has no such organisation.")
+        try:
+            place(referral, placement, self._context(now, {}))
+        except Refused as refused:
+            return refused
+        return None
+
+    def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
+        # Before the write: the timer or a retry may decide while it is under way.
+        self._network.observe(transaction, batch.observed)
+        self._store.save(transaction, batch.changes())
+        return [outgoing(event) for event in batch.events]
+
+    def _settle(self, transaction: Connection) -> None:
+        with self._network.settling() as organizations:
+            if organizations:
+                self._network.recall(self._store.observations_of(transaction, organizations))
+
+    def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> TransitionContext:
+        """so_far: the observations of this transaction, so that later referrals see those of earlier ones."""
+
+        def observed(organization: str) -> Observation:
+            seen = self._network.observed(organization)
+            change = so_far.get(organization)
+            return seen if change is None else seen.plus(change)
+
+        def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
+            given = Circumstances(
+                referral_id=referral.id,
+                sender=referral.sender,
+                facts=referral.facts,
+                disclosure=disclosure_class(referral.facts),
+                asked=frozenset(offer.organization for offer in referral.offers),
+                directory=self._network.directory,
+                observed=observed,
+                now=now,
+            )
+            return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
+
+        return TransitionContext(
+            now=now,
+            new_id=new_id,
+            policy=self._policy,
+            decide=decide_now,
+            in_good_standing=self._network.directory.in_good_standing,
+        )

@@ -1,0 +1,93 @@
+"""Routing's queries: referrals, decisions and counts, as each viewer may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from contracts.errors import Refused
+from runtime.storage.database import Database
+from services.routing.domain.referral import Referral
+from services.routing.domain.view import decision_view, is_party, referral_view, summary
+from services.routing.ports import ReferralStore
+
+
+class RoutingQueries:
+    """Reads only. Every method raises DatabaseUnavailable."""
+
+    def __init__(self, *, database: Database, store: ReferralStore) -> None:
+        self._database = database
+        self._store = store
+
+    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> dict[str, Any]:
+        """Return the viewer's view of a referral. Raises Refused `not-found`, also for another's referral."""
+        with self._database.read() as transaction:
+            referral = self._visible(transaction, referral_id, viewer, oversight)
+            timeline = self._store.timeline(transaction, referral_id)
+        return referral_view(referral, timeline, viewer=viewer, oversight=oversight)
+
+    def referrals(
+        self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return the referrals that the viewer sent or was offered; all referrals for oversight."""
+        with self._database.read() as transaction:
+            page = self._store.page(
+                transaction,
+                party=None if oversight else viewer,
+                status=status,
+                after=after,
+                limit=limit,
+            )
+        return [summary(r, viewer=viewer, whole=oversight or r.sender == viewer) for r in page]
+
+    def offer_parties(self, offer_id: str) -> tuple[str, str] | None:
+        """Return the referral id and the organisation of an offer, or None."""
+        with self._database.read() as transaction:
+            return self._store.offer_parties(transaction, offer_id)
+
+    def is_party(self, referral_id: str, organization: str) -> bool:
+        """Return whether the organisation sent the referral or was offered it."""
+        with self._database.read() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+        return referral is not None and is_party(referral, organization)
+
+    def decisions(self, referral_id: str, viewer: str, *, oversight: bool) -> list[dict[str, Any]]:
+        """Return all decisions about a referral, for its sender and for oversight. Raises Refused."""
+        with self._database.read() as transaction:
+            referral = self._visible(transaction, referral_id, viewer, oversight)
+            if not oversight and viewer != referral.sender:
+                # A candidate must not learn which other organisations were considered, and why they failed.
+                raise Refused("forbidden", "Only the sender may read how its referral was routed.")
+            stored = self._store.decisions(transaction, referral_id)
+        return [decision_view(record) for record in stored]
+
+    def unplaced(self, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+        """Return referrals that await placement by a coordinator."""
+        with self._database.read() as transaction:
+            page = self._store.page(transaction, party=None, status="unplaced", after=after, limit=limit)
+        return [
+            {
+                "id": referral.id,
+                "urgency": referral.facts.urgency,
+                "needs": referral.facts.needs,
+                "region": referral.facts.region,
+                "since": referral.updated_at,
+                "reason": "candidates_exhausted" if referral.offers else "no_candidate",
+            }
+            for referral in page
+        ]
+
+    def status_counts(self) -> Mapping[str, int]:
+        """Count the open referrals by status."""
+        with self._database.read() as transaction:
+            return dict(self._store.counts(transaction))
+
+    def _visible(self, transaction: Connection, referral_id: str, viewer: str, oversight: bool) -> Referral:
+        referral = self._store.view(transaction, [referral_id]).get(referral_id)
+        if referral is None or not (oversight or is_party(referral, viewer)):
+            raise Refused(
+                "not-found", "The referral was not found, or this organisation has no access to it."
+            )
+        return referral

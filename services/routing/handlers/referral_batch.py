@@ -1,0 +1,80 @@
+"""The unit of work of one routing transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping
+
+from contracts.envelope import Event
+from contracts.facts import Fact
+from runtime.identifiers import new_id
+from services.routing.domain.decision import Decision
+from services.routing.domain.observation import Observation, pending_between
+from services.routing.domain.referral import Referral
+from services.routing.domain.timeline import TimelineEntry, entry_of
+from services.routing.domain.transition import Transition
+from services.routing.ports import Changes
+
+
+class ReferralBatch:
+    """The referrals of one transaction, before and after, and everything that follows from their changes.
+
+    observed: the changes of the observations, by organisation. events: the facts to publish.
+    """
+
+    def __init__(self, referrals: Mapping[str, Referral], source: str, now: dt.datetime) -> None:
+        self._before = dict(referrals)
+        self.now = now
+        self._source = source
+        self._after: dict[str, Referral] = {}
+        self._decisions: list[Decision] = []
+        self._timeline: list[TimelineEntry] = []
+        self.observed: dict[str, Observation] = defaultdict(Observation)
+        self.events: list[Event[Fact]] = []
+
+    def referral(self, referral_id: str) -> Referral | None:
+        """Return the referral as this transaction has changed it so far."""
+        return self._after.get(referral_id) or self._before.get(referral_id)
+
+    def take(self, transition: Transition, *, cause: Event[Fact] | None) -> None:
+        """Apply a transition. cause: the message that led to it, None for a deadline."""
+        referral = transition.referral
+        assert referral is not None
+        if referral == self.referral(referral.id) and not transition.facts:
+            return  # a repetition, or an event that changes nothing any more: no entry in the timeline
+        before = self.referral(referral.id)
+        for changes in (
+            transition.observed,
+            pending_between(before.offers if before else (), referral.offers),
+        ):
+            for organization, change in changes.items():
+                self.observed[organization] = self.observed[organization].plus(change)
+        self._after[referral.id] = referral
+        self._decisions += transition.decisions
+        if cause is not None:
+            self._timeline.append(entry_of(cause.data, referral.id, cause.time))
+        for fact in transition.facts:
+            self._timeline.append(entry_of(fact, referral.id, self.now))
+            self.events.append(
+                Event(
+                    id=new_id(),
+                    source=self._source,
+                    time=self.now,
+                    partition_key=referral.id,
+                    correlation_id=cause.correlation_id if cause else referral.correlation_id,
+                    causation_id=cause.id if cause else None,
+                    traceparent=cause.traceparent if cause else None,
+                    data=fact,
+                )
+            )
+
+    def changes(self) -> Changes:
+        """Return what the store has to write."""
+        return Changes(
+            before=self._before,
+            after=list(self._after.values()),
+            decisions=self._decisions,
+            timeline=self._timeline,
+            observed=dict(self.observed),
+        )
