@@ -9,6 +9,8 @@ PAGES = sorted(
     {
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
         ROOT / "client" / "README.md",
         *(ROOT / "docs").rglob("*.md"),
     }
