@@ -87,7 +87,7 @@ def test_partner_neither_reads_nor_acknowledges_the_coordinators_mailbox(bench: 
     bench.receive(message)
     assert shared_mailboxes({"partner", "operator", "auditor"}) == ()
     assert bench.mailbox(STRANGER) == []
-    with pytest.raises(Refused, match="no such message"):
+    with pytest.raises(Refused, match="does not contain this message"):
         bench.partner.acknowledge(STRANGER, message.id)
 
 
@@ -266,11 +266,11 @@ def test_a_poll_that_waits_is_woken_by_what_comes(bench: Workbench) -> None:
 def test_a_poll_is_woken_by_what_another_process_put_there(bench: Workbench, database_url: str) -> None:
     other = Workbench(database_url)
     with ThreadPoolExecutor(1) as pool:
-        bench.notifier.look()
+        bench.notifier.poll()
         poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
         assert bench.waited_for.wait(LONG)
         other.receive(opened())
-        bench.notifier.look()
+        bench.notifier.poll()
         assert len(poll.result(LONG / 2)) == 1
     other.database.close()
 

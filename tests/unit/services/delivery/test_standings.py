@@ -141,7 +141,7 @@ def test_message_acknowledged_by_one_coordinator_is_done_for_all(bench: Workbenc
 def test_waiting_coordinator_is_woken_by_the_shared_mailbox(bench: Workbench) -> None:
     told = event(suspended())
     with bench.notifier.listening(ANN, COORDINATORS) as ring:
-        bench.notifier.look()
+        bench.notifier.poll()
         ring.clear()
         bench.receive(told)
         assert ring.wait(10)

@@ -43,7 +43,7 @@ from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
-from services.delivery.bookkeeping import Bookkeeping
+from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.delivery.ports import Subscription
@@ -122,7 +122,7 @@ class Workbench:
         self.notifier = MailboxNotifier(self.database, self.mailboxes)
         watched = WatchedBell(self.notifier)
         self.waited_for = watched.waited_for
-        self.bookkeeping = Bookkeeping(
+        self.records = DeliveryRecords(
             source="/kg/delivery",
             outbox=Outbox(MESSAGING.outbox),
             mailboxes=self.mailboxes,
@@ -134,7 +134,7 @@ class Workbench:
             database=self.database,
             mailboxes=self.mailboxes,
             cases=cases,
-            bookkeeping=self.bookkeeping,
+            records=self.records,
             notifier=watched,
             clock=self.clock,
             after_commit=lambda: None,
@@ -142,7 +142,7 @@ class Workbench:
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases)
         self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
-        self.letters = self._processor("delivery.sealed", incoming.letters, decode)
+        self.letters = self._processor("delivery.sealed", incoming.sealed_messages, decode)
 
     def _processor(self, name: str, handler: Any, decoding: Any) -> BatchProcessor[Any]:
         return BatchProcessor(
@@ -154,7 +154,7 @@ class Workbench:
             handler=handler,
             clock=self.clock,
             metrics=MessagingMetrics(CollectorRegistry()),
-            after_commit=self.notifier.look,
+            after_commit=self.notifier.poll,
         )
 
     def receive(self, *messages: Event[Fact]) -> None:

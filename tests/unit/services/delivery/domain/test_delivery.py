@@ -33,7 +33,7 @@ def test_every_state_has_its_row(table: object) -> None:
 
 
 def test_a_recorded_message_is_handed_out_and_then_acknowledged() -> None:
-    delivered = step(OFFER, DeliveryState.queued, DeliveryEvent.hand_out)
+    delivered = step(OFFER, DeliveryState.queued, DeliveryEvent.deliver)
     assert (delivered, step(OFFER, delivered, DeliveryEvent.acknowledge)) == (
         DeliveryState.delivered,
         DeliveryState.acknowledged,
@@ -41,7 +41,7 @@ def test_a_recorded_message_is_handed_out_and_then_acknowledged() -> None:
 
 
 def test_a_notice_is_acknowledged_and_its_hand_out_is_no_change() -> None:
-    assert step(NOTICE, DeliveryState.queued, DeliveryEvent.hand_out) is DeliveryState.queued
+    assert step(NOTICE, DeliveryState.queued, DeliveryEvent.deliver) is DeliveryState.queued
     assert step(NOTICE, DeliveryState.queued, DeliveryEvent.acknowledge) is DeliveryState.acknowledged
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.errors import Refused
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
-from services.delivery.bookkeeping import Acknowledgement, HandOut, Results
+from services.delivery.delivery_records import Acknowledgement, MarkDelivered, Results
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     SENDER,
@@ -27,9 +27,9 @@ def bench(database_url: str) -> Iterator[Workbench]:
     bench.database.close()
 
 
-def written(bench: Workbench, *commands: HandOut | Acknowledgement) -> Sequence[Results]:
+def written(bench: Workbench, *commands: MarkDelivered | Acknowledgement) -> Sequence[Results]:
     with bench.database.write() as transaction:
-        return bench.bookkeeping.write(transaction, commands)
+        return bench.records.write(transaction, commands)
 
 
 def test_who_acknowledges_what_is_being_handed_out_in_the_same_transaction_is_not_too_early(
@@ -38,7 +38,7 @@ def test_who_acknowledges_what_is_being_handed_out_in_the_same_transaction_is_no
     offer = opened()
     bench.receive(offer)
     acknowledgement = Acknowledgement(organization=ACCEPTOR, message_ids=[offer.id])
-    assert written(bench, acknowledgement, HandOut(sequences=[1])) == [[True], ()]
+    assert written(bench, acknowledgement, MarkDelivered(sequences=[1])) == [[True], ()]
     assert [type(e.data) for e in bench.sent()] == [DeliveryDelivered, DeliveryAcknowledged]
     with bench.database.read() as transaction:
         row = transaction.exec_driver_sql(
@@ -53,10 +53,10 @@ def test_each_caller_has_its_own_results_in_its_own_order(bench: Workbench) -> N
     bench.receive(offer, notice, case)
     results = written(
         bench,
-        HandOut(sequences=[1, 3]),
+        MarkDelivered(sequences=[1, 3]),
         Acknowledgement(organization=ACCEPTOR, message_ids=["no-such-id", case.id, offer.id]),
         Acknowledgement(organization=STRANGER, message_ids=[notice.id]),
-        HandOut(sequences=[1]),
+        MarkDelivered(sequences=[1]),
         Acknowledgement(organization=SENDER, message_ids=[notice.id]),
     )
     told = [[r.slug if isinstance(r, Refused) else r for r in result] for result in results]
@@ -72,5 +72,5 @@ def test_each_caller_has_its_own_results_in_its_own_order(bench: Workbench) -> N
 
 
 def test_what_was_deleted_meanwhile_is_handed_out_by_nobody(bench: Workbench) -> None:
-    assert written(bench, HandOut(sequences=[7])) == [()]
+    assert written(bench, MarkDelivered(sequences=[7])) == [()]
     assert bench.sent() == []
