@@ -244,7 +244,7 @@ class Vault(Service):
             new_id=new_id,
         )
         return [
-            self.messenger.consumer("vault.sealed", self.handlers.letters, decode),
+            self.messenger.consumer("vault.sealed", self.handlers.sealed_messages, decode),
             self.messenger.consumer("vault.events", self.handlers.events, decode),
         ]
 

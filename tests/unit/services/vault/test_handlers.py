@@ -281,7 +281,7 @@ def test_in_the_end_a_case_for_another_key_than_the_receivers_is_refused(
     vault.clock.time += PATIENCE
     vault.receive(letter)
     detail = only(CaseRefused, vault.sent()).problem["detail"]
-    assert ("another key" in detail) is published
+    assert ("not sealed to the key" in detail) is published
     assert ACCEPTOR in detail
     assert vault.sealed_cases() == 0
 

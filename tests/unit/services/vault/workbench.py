@@ -94,7 +94,7 @@ class Workbench:
                 after_commit=lambda: None,
             )
 
-        self.letters = processor("vault.sealed", self.handlers.letters)
+        self.letters = processor("vault.sealed", self.handlers.sealed_messages)
         self.events = processor("vault.events", self.handlers.events)
 
     def receive(self, *messages: Event[Fact]) -> None:
