@@ -1,1 +1,1 @@
-"""Delivery: every organisation's mailbox, and the sealed cases that were released to it."""
+"""Delivery: the organisations' mailboxes and the sealed cases released to them."""

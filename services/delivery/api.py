@@ -1,4 +1,4 @@
-"""HTTP resources of delivery. An organisation sees its own mailbox, a coordinator also the shared one."""
+"""Delivery's HTTP resources. An organisation reads its own mailbox, a coordinator also the shared one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     """`GET /v1/mailbox?after=&limit=&wait=`.
 
     next: the cursor of the next page, null when no more messages are waiting, as in every list. resume:
-    where a later poll goes on after this page; as `after` was given while there is nothing new.
+    the cursor for a later poll; the given `after` when the page is empty.
     """
     query = request.query_params
     position = position_of(query, _MAILBOX, (NUMBER,))
@@ -46,7 +46,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
     return Response.json(
         {
-            # the stored bytes themselves, neither parsed nor written anew
+            # the stored bytes, not parsed again
             "items": [orjson.Fragment(body) for body in page.bodies],
             "next": last if page.more else None,
             "resume": last,
@@ -65,7 +65,7 @@ def acknowledge(handlers: MailboxHandlers, request: Request) -> Response:
 
 
 def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Response:
-    """`POST /v1/mailbox:acknowledge`: a result for each id, in the same order."""
+    """`POST /v1/mailbox:acknowledge`: one result for each id, in the same order."""
     ids = load(Acknowledgements, request.json()).ids
     results = handlers.acknowledge_all(
         request.principal.id, ids, shared=shared_mailboxes(request.principal.roles)
@@ -76,7 +76,7 @@ def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Response:
 
 
 def case(handlers: MailboxHandlers, request: Request) -> Response:
-    """`GET /v1/case/{referral_id}`: for the organisation that it was released to."""
+    """`GET /v1/case/{referral_id}`: for the organisation to which the case was released."""
     referral_id = request.path_params["referral_id"]
     sealed = handlers.case(request.principal.id, referral_id)
     return Response.json({"referral_id": referral_id, "case": sealed})

@@ -1,4 +1,4 @@
-"""Puts delivery together."""
+"""Composition of the delivery process; the only place that chooses adapters."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
-from services.delivery.bookkeeping import Bookkeeping
+from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 
-# The bell is woken by this process's own commits; the clock covers those of other processes.
-_SECONDS_BETWEEN_LOOKS = 1.0
-# Each deletes a bounded number: often enough for as many as a busy hub writes.
+# Commits of this process wake the notifier; polling covers commits of other processes.
+_SECONDS_BETWEEN_POLLS = 1.0
+# Each run deletes a bounded number of rows; this pace keeps up with a busy hub.
 _SECONDS_BETWEEN_CLEANINGS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryParts:
-    """What the service's methods call."""
+    """The objects that the service's entrypoints call."""
 
     mailbox: MailboxHandlers
     events: BatchProcessor[Envelope]
-    letters: BatchProcessor[Event[Fact]]
+    sealed_messages: BatchProcessor[Event[Fact]]
     directory: BatchProcessor[Envelope]
 
 
 def build(settings: Settings) -> Application[DeliveryParts]:
-    """Delivery's application."""
+    """Build the delivery process."""
     platform = build_platform("delivery", settings, MESSAGING)
     database, messenger = platform.database, platform.messenger
     mailboxes, cases = SqlMailboxes(), SqlReleasedCases()
     keys, standings = TokenKeys(), StandingsInMemory()
 
-    def absorb(records: Sequence[ReplicaRecord]) -> None:
-        keys.absorb(records)
-        standings.absorb(records)
+    def absorb(changes: Sequence[ReplicaRecord]) -> None:
+        keys.absorb(changes)
+        standings.absorb(changes)
 
     notifier = MailboxNotifier(database, mailboxes)
-    looks = Periodic("mailbox bell", notifier.look, seconds=_SECONDS_BETWEEN_LOOKS)
-    bookkeeping = Bookkeeping(
+    polling = Periodic("mailbox notifier", notifier.poll, seconds=_SECONDS_BETWEEN_POLLS)
+    records = DeliveryRecords(
         source=platform.source,
         outbox=messenger.outbox,
         mailboxes=mailboxes,
@@ -65,7 +65,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         database=database,
         mailboxes=mailboxes,
         cases=cases,
-        bookkeeping=bookkeeping,
+        records=records,
         notifier=notifier,
         clock=platform.clock,
         after_commit=messenger.wake,
@@ -81,16 +81,18 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         handlers=DeliveryParts(
             mailbox=mailbox,
             events=messenger.consumer(
-                "delivery.events", incoming.events, Envelope.decode, after_commit=looks.wake
+                "delivery.events", incoming.events, Envelope.decode, after_commit=polling.wake
             ),
-            letters=messenger.consumer("delivery.sealed", incoming.letters, decode, after_commit=looks.wake),
+            sealed_messages=messenger.consumer(
+                "delivery.sealed", incoming.sealed_messages, decode, after_commit=polling.wake
+            ),
             directory=directory,
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),
-        background=[messenger, looks, cleaning, platform.wal_checkpointing()],
+        background=[messenger, polling, cleaning, platform.wal_checkpointing()],
         releases=[notifier.stop],
         registry=platform.registry,
         clock=platform.clock,

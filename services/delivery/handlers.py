@@ -1,4 +1,4 @@
-"""What an organisation does at its mailbox: look into it, wait at it, acknowledge, fetch a case."""
+"""Use cases of a mailbox: read, wait for messages, acknowledge, fetch a case."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from runtime.clock import Clock
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
-from services.delivery.bookkeeping import Acknowledgement, Bookkeeping, HandOut, Results
+from services.delivery.delivery_records import Acknowledgement, DeliveryRecords, MarkDelivered, Results
 from services.delivery.domain.delivery import DeliveryEvent, step
 from services.delivery.ports import Mailboxes, Notifier, ReleasedCases, Waiting
 
-# Bytes of messages in one page: a mailbox may hold notes of a mebibyte each.
+# Bytes of messages in one page; a single note may have a mebibyte.
 PAGE_SIZE = 4 * 1024 * 1024
 KEPT = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailboxPage:
-    """bodies: CloudEvents as they were stored, oldest first. last: the sequence to go on after.
+    """A page of a mailbox.
 
-    more: whether messages after `last` are waiting already.
+    bodies: CloudEvents as stored, oldest first. last: the sequence after which the next page starts. more:
+    whether messages after `last` are already waiting.
     """
 
     bodies: list[bytes]
@@ -36,7 +37,7 @@ class MailboxPage:
 
 
 class MailboxHandlers:
-    """Safe to call from any number of greenlets. Concurrent calls share their commits."""
+    """The use cases of a mailbox. Safe for concurrent greenlets; concurrent calls share commits."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class MailboxHandlers:
         database: Database,
         mailboxes: Mailboxes,
         cases: ReleasedCases,
-        bookkeeping: Bookkeeping,
+        records: DeliveryRecords,
         notifier: Notifier,
         clock: Clock,
         after_commit: Callable[[], None],
@@ -52,7 +53,7 @@ class MailboxHandlers:
     ) -> None:
         """after_commit: called when the outbox may have something to publish.
 
-        is_barred: whether an organisation may no longer read the cases that it holds.
+        is_barred: whether an organisation may no longer read cases released to it.
         """
         self._database = database
         self._mailboxes = mailboxes
@@ -60,28 +61,27 @@ class MailboxHandlers:
         self._notifier = notifier
         self._clock = clock
         self._is_barred = is_barred
-        self._steps = GroupCommit[HandOut | Acknowledgement, Results](
-            database, bookkeeping.write, after_commit=after_commit
+        self._steps = GroupCommit[MarkDelivered | Acknowledgement, Results](
+            database, records.write, after_commit=after_commit
         )
 
     def page(
         self, organization: str, *, after: int, limit: int, wait: float, shared: tuple[str, ...] = ()
     ) -> MailboxPage:
-        """The organisation's unacknowledged messages with a sequence above `after`.
+        """Return the organisation's unacknowledged messages with a sequence above `after`.
 
-        shared: the mailboxes that it reads besides its own.
-
-        wait: seconds to hold an empty answer; less when something comes, or the process is ending.
-        When this returns, it is on record that the messages which audit follows were handed out. Raises
-        Unavailable.
+        shared: the mailboxes that it reads besides its own. wait: the longest time in seconds to wait for a
+        message while there is none; ends early when the process stops. The delivery of recorded messages is
+        committed before this returns. Raises Unavailable.
         """
         mailboxes = tuple(dict.fromkeys((organization, *shared)))
         messages, more = self._waiting(mailboxes, after=after, limit=limit, wait=wait)
-        new = [m.sequence for m in messages if step(m.type, m.state, DeliveryEvent.hand_out) is not m.state]
+        new = [m.sequence for m in messages if step(m.type, m.state, DeliveryEvent.deliver) is not m.state]
         if new:
-            # Handed out on record, not yet sent: if the answer is lost here, the message is still
-            # unacknowledged and comes again; on record is the moment from which the organisation could know.
-            self._steps.submit(HandOut(sequences=new))
+            # Committed before the response is sent: if the response is lost, the message stays
+            # unacknowledged and is delivered again. The recorded time is the earliest the organisation
+            # could know of the message.
+            self._steps.submit(MarkDelivered(sequences=new))
         return MailboxPage(
             bodies=[message.body for message in messages],
             last=messages[-1].sequence if messages else after,
@@ -89,10 +89,10 @@ class MailboxHandlers:
         )
 
     def acknowledge(self, organization: str, message_id: str, *, shared: tuple[str, ...] = ()) -> None:
-        """The message does not come again. Repeatable.
+        """Acknowledge a message, so that it is not delivered again. Idempotent.
 
         Raises Refused `not-found` unless the message is in the organisation's own mailbox or a shared one,
-        `conflict` when audit follows it and it was never handed out, and Unavailable.
+        `conflict` for a recorded message that was never delivered, and Unavailable.
         """
         (result,) = self.acknowledge_all(organization, [message_id], shared=shared)
         if isinstance(result, KopuroError):
@@ -101,7 +101,7 @@ class MailboxHandlers:
     def acknowledge_all(
         self, organization: str, message_ids: Sequence[str], *, shared: tuple[str, ...] = ()
     ) -> Results:
-        """The same for many messages in one transaction: for each True, or why not. Raises Unavailable."""
+        """Acknowledge messages in one transaction; return True or a refusal for each. Raises Unavailable."""
         if not message_ids:
             return ()
         return self._steps.submit(
@@ -109,21 +109,21 @@ class MailboxHandlers:
         )
 
     def case(self, organization: str, referral_id: str) -> str:
-        """The case that was released to the organisation, sealed to it.
+        """Return the case that was released to the organisation, sealed to it.
 
         Raises Refused `not-found`, and `forbidden` while the organisation is suspended, has left the
         network or is inactive.
         """
         if self._is_barred(organization):
-            raise Refused("forbidden", "Only active and vetted organisations may read a case.")
+            raise Refused("forbidden", "Only active and vetted organisations may read cases.")
         with self._database.read() as transaction:
             case = self._cases.case_for(transaction, referral_id, organization)
         if case is None:
-            raise Refused("not-found", "No case of this referral lies here for you.")
+            raise Refused("not-found", "No case of this referral has been released to you.")
         return case
 
     def forget_old(self) -> bool:
-        """A turn of deleting what was acknowledged or closed long ago; whether nothing of it is left."""
+        """Delete some expired messages and closed referrals; return whether none is left."""
         before = self._clock.now() - KEPT
 
         def messages(transaction: Connection, limit: int) -> int:
@@ -132,7 +132,7 @@ class MailboxHandlers:
         def cases(transaction: Connection, limit: int) -> int:
             return self._cases.forget(transaction, before, limit)
 
-        # Both in every turn, however many messages there are.
+        # Prune both in every run, however many messages remain.
         no_message_left = prune(self._database, messages)
         return prune(self._database, cases) and no_message_left
 
@@ -140,10 +140,10 @@ class MailboxHandlers:
         self, mailboxes: tuple[str, ...], *, after: int, limit: int, wait: float
     ) -> tuple[list[Waiting], bool]:
         deadline = time.monotonic() + wait
-        with self._notifier.listening(*mailboxes) as ring:
+        with self._notifier.listening(*mailboxes) as subscription:
             while True:
-                # Cleared before the look: what comes after it rings.
-                ring.clear()
+                # Cleared before reading: a message that arrives during the read sets it again.
+                subscription.clear()
                 with self._database.read() as transaction:
                     messages, more = self._mailboxes.waiting(
                         transaction, mailboxes, after=after, limit=limit, size=PAGE_SIZE
@@ -151,4 +151,4 @@ class MailboxHandlers:
                 left = deadline - time.monotonic()
                 if messages or left <= 0 or self._notifier.stopped:
                     return messages, more
-                ring.wait(left)
+                subscription.wait(left)

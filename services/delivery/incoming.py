@@ -1,4 +1,4 @@
-"""What arrives by the queues, and whose mailbox it is put into."""
+"""Consumers that put arriving messages into mailboxes and store released cases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.delivery.ports import Arrival, Mailboxes, ReleasedCase, ReleasedCa
 
 
 class Incoming:
-    """Batch handlers: they write in the caller's transaction, and nothing follows that is published."""
+    """Batch handlers: they write in the caller's transaction and publish nothing."""
 
     def __init__(self, *, mailboxes: Mailboxes, cases: ReleasedCases) -> None:
         self._mailboxes = mailboxes
@@ -26,14 +26,14 @@ class Incoming:
     def events(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """Facts go to whom they concern, as the bytes they are; the end of a referral deletes its case."""
+        """Append facts, byte for byte, to their recipients' mailboxes; delete cases of closed referrals."""
         self._mailboxes.serialise(transaction)
         arrivals = [
             Arrival(
                 organization=organization,
                 message_id=message.id,
                 type=message.type,
-                # Receipts are about many referrals, and the message about none.
+                # A message of receipts covers many referrals and names none.
                 referral_id=message.data.get("referral_id", ""),
                 correlation_id=message.correlation_id,
                 body=message.body,
@@ -46,13 +46,13 @@ class Incoming:
         self._mailboxes.append(transaction, arrivals, now)
         return ()
 
-    def letters(
+    def sealed_messages(
         self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """A case is kept for its acceptor, who is told that it is here; a note lies in the mailbox itself.
+        """Store released cases and notify their acceptors; append notes to their receivers' mailboxes.
 
-        The two go different ways because a case is asked for by its referral, as often as needed until the
-        referral is closed, while a note is read once.
+        A case can be fetched by its referral, any number of times until the referral is closed. A note is
+        read once, so it is in the mailbox itself.
         """
         self._mailboxes.serialise(transaction)
         closed = self._cases.closed(
@@ -62,40 +62,40 @@ class Incoming:
         arrivals: list[Arrival] = []
         for message in messages:
             match message.data:
-                case SealedCaseReleased() as letter:
-                    if letter.referral_id in closed:
-                        continue  # the referral ended while the letter was under way
+                case SealedCaseReleased() as fact:
+                    if fact.referral_id in closed:
+                        continue  # the referral ended while the case was in transit
                     cases.append(
                         ReleasedCase(
-                            referral_id=letter.referral_id, organization=letter.organization, case=letter.case
+                            referral_id=fact.referral_id, organization=fact.organization, case=fact.case
                         )
                     )
                     notice: Fact = CaseReleased(
-                        referral_id=letter.referral_id, organization=letter.organization, kid=letter.kid
+                        referral_id=fact.referral_id, organization=fact.organization, kid=fact.kid
                     )
-                case SealedNoteReleased() as letter:
+                case SealedNoteReleased() as fact:
                     notice = NoteDelivered(
-                        referral_id=letter.referral_id,
-                        organization=letter.organization,
-                        author=letter.author,
-                        note=letter.note,
-                        offer_id=letter.offer_id,
+                        referral_id=fact.referral_id,
+                        organization=fact.organization,
+                        author=fact.author,
+                        note=fact.note,
+                        offer_id=fact.offer_id,
                     )
                 case _:
-                    raise Defect(f"{message.type} is no letter to an organisation.")
-            arrivals.append(_arrival(message, letter.organization, letter.referral_id, notice))
+                    raise Defect(f"delivery.sealed does not handle {message.type}.")
+            arrivals.append(_arrival(message, fact.organization, fact.referral_id, notice))
         self._cases.keep(transaction, cases)
         self._mailboxes.append(transaction, arrivals, now)
         return ()
 
 
-def _arrival(letter: Event[Fact], organization: str, referral_id: str, notice: Fact) -> Arrival:
-    # The letter's own id, source and time: the notice is what the organisation sees of the letter.
+def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: Fact) -> Arrival:
+    # The notice keeps the id, source and time of the sealed message.
     return Arrival(
         organization=organization,
-        message_id=letter.id,
+        message_id=message.id,
         type=notice.type,
         referral_id=referral_id,
-        correlation_id=letter.correlation_id,
-        body=replace(letter, data=notice).encode(),
+        correlation_id=message.correlation_id,
+        body=replace(message, data=notice).encode(),
     )

@@ -1,4 +1,4 @@
-"""What delivery's use cases need."""
+"""Ports of delivery's use cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.delivery.domain.delivery import DeliveryState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
-    """A message on its way into a mailbox. body: the CloudEvent's bytes as the organisation gets them."""
+    """A message to append to a mailbox. body: the CloudEvent's bytes as the organisation receives them."""
 
     organization: str
     message_id: str
@@ -27,7 +27,7 @@ class Arrival:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailboxEntry:
-    """A message in a mailbox, without its body. sequence: rises in the order of arrival."""
+    """A message in a mailbox, without its body. sequence: rises in arrival order."""
 
     sequence: int
     organization: str
@@ -40,7 +40,7 @@ class MailboxEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """A message that is not acknowledged yet, as a poll finds it."""
+    """An unacknowledged message, as a poll reads it."""
 
     sequence: int
     type: str
@@ -50,7 +50,7 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleasedCase:
-    """case: compact JWE, sealed to the organisation."""
+    """A released case. case: compact JWE, sealed to the organisation."""
 
     referral_id: str
     organization: str
@@ -58,28 +58,27 @@ class ReleasedCase:
 
 
 class Mailboxes(Protocol):
-    """Every organisation's mailbox. Durable with the caller's transaction.
+    """The organisations' mailboxes. Durable with the caller's transaction.
 
-    Order: whoever has seen sequence n never later finds a lower one that is new. `append` may only be
-    called after `serialise` in the same transaction, which lets one transaction at a time append, in all
-    processes on this database; so numbers become visible in the order in which they were given.
+    Order: a reader who has seen sequence n never later finds a new lower one. `append` requires `serialise`
+    earlier in the same transaction: it lets one transaction at a time append, in all processes on this
+    database, so sequences become visible in the order in which they were assigned.
     """
 
     def serialise(self, transaction: Connection) -> None:
-        """Waits until no other transaction can append; held until this one ends. To be called first."""
+        """Lock appending until the transaction ends; wait for the lock. Call before `append`."""
         ...
 
     def append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
-        """Puts messages at the end of their mailboxes. One that is there already stays as it is."""
+        """Append messages to their mailboxes. A message already there stays unchanged."""
         ...
 
     def waiting(
         self, transaction: Connection, mailboxes: tuple[str, ...], *, after: int, limit: int, size: int
     ) -> tuple[list[Waiting], bool]:
-        """The mailboxes' unacknowledged messages with a sequence above `after`, oldest first.
+        """Return unacknowledged messages with a sequence above `after`, and whether more follow.
 
-        At most `limit`, and as many as have bodies of `size` bytes together, but one at least. Also
-        whether more follow.
+        Oldest first. At most `limit` messages with `size` bytes of bodies in total, but at least one message.
         """
         ...
 
@@ -91,25 +90,27 @@ class Mailboxes(Protocol):
         organizations: Collection[str],
         message_ids: Collection[str],
     ) -> list[MailboxEntry]:
-        """Messages by sequence in whosever mailbox, and by id in those of the organisations: each once,
-        oldest first, and the caller's alone until the transaction ends."""
+        """Return messages by sequence in any mailbox, and by id in the organisations' mailboxes.
+
+        Each once, oldest first, locked until the transaction ends.
+        """
         ...
 
     def put(
         self, transaction: Connection, state: DeliveryState, sequences: Collection[int], now: dt.datetime
     ) -> None:
-        """Writes a new state of messages that were taken, delivered or acknowledged, and since when."""
+        """Write the new state, delivered or acknowledged, of messages that were taken, and its time."""
         ...
 
     def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
-        """The highest sequence, and whose mailboxes have a higher one than the one given.
+        """Return the highest sequence, and the mailboxes that have a sequence above the given one.
 
-        None: the highest alone.
+        sequence: None returns no mailboxes.
         """
         ...
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
-        """Deletes at most `limit` messages acknowledged before the moment; returns how many."""
+        """Delete at most `limit` messages acknowledged before the moment; return how many."""
         ...
 
 
@@ -117,46 +118,46 @@ class ReleasedCases(Protocol):
     """Released cases, each sealed to one organisation. Durable with the caller's transaction."""
 
     def closed(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
-        """Which of the referrals are closed: their cases are kept no more."""
+        """Return which of the referrals are closed; no cases are kept for them."""
         ...
 
     def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
-        """Stores cases, each in place of an earlier one of its referral. None is kept of a closed one."""
+        """Store cases; each replaces an earlier case of its referral. Skips closed referrals."""
         ...
 
     def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:
-        """The case, if it was released to this organisation and the referral is not closed."""
+        """Return the case if it was released to the organisation and the referral is open, else None."""
         ...
 
     def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
-        """Deletes the cases, and remembers the referrals: a letter that comes late is not stored."""
+        """Delete the cases and remember the referrals, so that a late case is not stored."""
         ...
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
-        """Forgets at most `limit` referrals closed before the moment; returns how many."""
+        """Delete at most `limit` referrals closed before the moment; return how many."""
         ...
 
 
 class Subscription(Protocol):
-    """One waiter's own signal."""
+    """The signal of one waiter."""
 
     def clear(self) -> None:
-        """Take back the signal; to be called before looking, so that what comes meanwhile is noticed."""
+        """Reset the signal. Call before reading, so that a message that arrives meanwhile is noticed."""
         ...
 
     def wait(self, timeout: float) -> bool:
-        """Return on the signal or after `timeout` seconds; lets others run meanwhile."""
+        """Wait for the signal, at most `timeout` seconds; yield to other greenlets meanwhile."""
         ...
 
 
 class Notifier(Protocol):
-    """Tells those who wait for a mailbox that something may have come. Losing a ring loses no message."""
+    """Signals waiters that a mailbox may have new messages. A lost signal loses no message."""
 
     @property
     def stopped(self) -> bool:
-        """The process is ending: nobody is to wait any more."""
+        """Whether the process is stopping; callers must not wait any more."""
         ...
 
     def listening(self, *mailboxes: str) -> AbstractContextManager[Subscription]:
-        """A signal for what comes to any of these mailboxes, for as long as the context lasts."""
+        """Subscribe to these mailboxes while the context lasts."""
         ...

@@ -1,4 +1,4 @@
-"""Delivery as a nameko service."""
+"""The delivery service: HTTP resources and queue consumers."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class DeliveryService(WebService):
         self.handlers.events.process(deliveries)
 
     @batches("delivery.sealed")
-    def letters(self, deliveries: Sequence[Delivery]) -> None:
-        self.handlers.letters.process(deliveries)
+    def sealed_messages(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.sealed_messages.process(deliveries)
 
     @batches("delivery.directory")
     def directory(self, deliveries: Sequence[Delivery]) -> None:

@@ -1,1 +1,1 @@
-"""Intake: the partner's door. It admits or refuses, never both, and cannot open what it passes on."""
+"""Intake: the partners' API. It admits or refuses each submission and cannot open the sealed cases."""

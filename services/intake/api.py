@@ -1,4 +1,4 @@
-"""Intake's HTTP resources: parse, call, render."""
+"""Intake's HTTP resources."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from services.intake.handlers import Command, IntakeHandlers
 PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
 
-# The longest sealed text the contract allows, and room for the facts beside it.
+# The longest sealed text that the contract allows, plus room for the other fields.
 SEALED_LIMIT = LONGEST_SEALED + 64 * 1024
 _REFERRALS = "referrals"
 _KEY = "idempotency-key"
 
 
 class ApiContext:
-    """What every resource needs: the use cases, the clock, and the name this service speaks under."""
+    """The use cases, the clock and the event source name, for every resource."""
 
     def __init__(self, handlers: IntakeHandlers, source: str, clock: Clock) -> None:
         self.handlers = handlers
@@ -41,11 +41,11 @@ class ApiContext:
         self._clock = clock
 
     def now(self) -> dt.datetime:
-        """The present moment: what is said of the past may not be later."""
+        """Return the current time; times of past events in a body may not be later."""
         return self._clock.now()
 
     def caller(self, request: Request) -> Caller:
-        """The caller, speaking now."""
+        """Return the request's caller, with the current time and trace."""
         return Caller(
             organization=request.principal.id,
             source=self._source,
@@ -61,8 +61,8 @@ def submit_referral(context: ApiContext, request: Request) -> Response:
     try:
         submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
-        return _referral_answer(context.handlers.answer(Refusal(error=error, claim=claim)))
-    return _referral_answer(context.handlers.submit_referral(context.caller(request), submission, claim))
+        return _referral_response(context.handlers.answer(Refusal(error=error, claim=claim)))
+    return _referral_response(context.handlers.submit_referral(context.caller(request), submission, claim))
 
 
 def submit_referral_batch(context: ApiContext, request: Request) -> Response:
@@ -72,9 +72,9 @@ def submit_referral_batch(context: ApiContext, request: Request) -> Response:
 
 
 def submit_command(context: ApiContext, request: Request, name: str) -> Response:
-    """`POST /v1/offers/{id}/…` and `POST /v1/referrals/{id}/…`: one statement (`domain/statement.py`)."""
+    """`POST /v1/offers/{id}/…` and `POST /v1/referrals/{id}/…`: one command (`domain/command.py`)."""
     subject = _id(request)
-    # The key stands for the whole request: what is said, about what, in which words.
+    # The key identifies the whole request: command, subject and body.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
     claim = claim_of(request.principal.id, request.headers.get(_KEY), whole)
     try:
@@ -82,8 +82,8 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
     except Refused as error:
         submission_id = context.handlers.answer(Refusal(error=error, claim=claim))
     else:
-        spoken = Command(body=body, subject=subject, claim=claim)
-        submission_id = context.handlers.submit_command(context.caller(request), spoken)
+        command = Command(body=body, subject=subject, claim=claim)
+        submission_id = context.handlers.submit_command(context.caller(request), command)
     return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 
 
@@ -109,7 +109,7 @@ def listing(context: ApiContext, request: Request) -> Response:
     limit = paging.limit_of(request.query_params)
     status = request.query_params.get("status")
     if status is not None and status not in set(ReferralStatus):
-        raise Refused("invalid-parameter", f"`status` is one of {', '.join(ReferralStatus)}.")
+        raise Refused("invalid-parameter", f"`status` must be one of {', '.join(ReferralStatus)}.")
     position = paging.position_of(request.query_params, _REFERRALS, (paging.UUID,))
     items = context.handlers.referral_list(
         ReferralListQuery(
@@ -127,11 +127,11 @@ def listing(context: ApiContext, request: Request) -> Response:
 def _id(request: Request) -> str:
     found = request.path_params["id"]
     if re.fullmatch(UUID_PATTERN, found) is None:
-        raise Refused("not-found", "There is no such thing: its id would be a UUID in lower case.")
+        raise Refused("not-found", "Not found: the id must be a lower-case UUID.")
     return found
 
 
-def _referral_answer(referral_id: str) -> Response:
+def _referral_response(referral_id: str) -> Response:
     return Response.json(
         {"id": referral_id, "status": "requested"},
         status=202,

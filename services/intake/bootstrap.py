@@ -1,4 +1,4 @@
-"""How intake is put together: the only place where its adapters are chosen."""
+"""Composition of the intake process; the only place that chooses adapters."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from services.intake.api import ApiContext
 from services.intake.domain.members import Member, member_of
 from services.intake.handlers import IntakeHandlers
 
-# Each deletes a bounded number: often enough for as many as a busy hub writes.
+# Each run deletes a bounded number of keys; this pace keeps up with a busy hub.
 _SECONDS_BETWEEN_CLEANINGS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IntakeParts:
-    """What the service's methods call."""
+    """The objects that the service's entrypoints call."""
 
-    door: ApiContext
+    api: ApiContext
     offers: BatchProcessor[Envelope]
     directory: BatchProcessor[Envelope]
 
 
 def build(settings: Settings) -> Application[IntakeParts]:
-    """The intake process."""
+    """Build the intake process."""
     platform = build_platform("intake", settings, MESSAGING)
     members: dict[str, Member] = {}
     keys = TokenKeys()
@@ -74,7 +74,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         settings=settings,
         database=platform.database,
         handlers=IntakeParts(
-            door=ApiContext(handlers, platform.source, platform.clock),
+            api=ApiContext(handlers, platform.source, platform.clock),
             offers=platform.messenger.consumer("intake.offers", handlers.note_offers, Envelope.decode),
             directory=directory,
         ),

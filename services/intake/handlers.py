@@ -1,4 +1,4 @@
-"""Intake's use cases: admit or refuse; one transaction for everybody who comes at the same time."""
+"""Intake's use cases: admit or refuse submissions. Concurrent requests share a transaction."""
 
 from __future__ import annotations
 
@@ -35,18 +35,21 @@ from services.intake.domain.sealing import require_sealed, require_sealed_to
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
-# With so many messages waiting for the broker, further submissions are asked to come back later.
+# Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000
 
-# A partner repeats a request within hours; a month leaves room for a long outage.
+# Partners repeat a request within hours; a month covers a long outage.
 IDEMPOTENCY_KEYS_KEPT = dt.timedelta(days=30)
+
+_NO_SUCH_OFFER = "This offer does not exist, or it was not made to your organisation."
+_NO_SUCH_REFERRAL = "This referral does not exist, or your organisation is not a party to it."
 
 Result = str | KopuroError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """A statement about a subject: an offer's id, or a referral's, as the statement asks for."""
+    """A command and its subject: the id of an offer or of a referral, depending on the command."""
 
     body: CommandBody
     subject: str
@@ -54,7 +57,7 @@ class Command:
 
 
 class IntakeHandlers:
-    """One instance a process; safe for any number of greenlets."""
+    """Intake's use cases. One instance a process; safe for concurrent greenlets."""
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class IntakeHandlers:
         after_commit: Callable[[], None],
         outbox_bound: int = OUTBOX_BOUND,
     ) -> None:
-        """backlog: messages waiting in the outbox, as counted a moment ago."""
+        """backlog: the latest count of messages waiting in the outbox."""
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -83,13 +86,13 @@ class IntakeHandlers:
         )
 
     def submit_referral(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> str:
-        """Returns the referral's id once it is committed. Raises Refused, with pointers, and Unavailable."""
+        """Return the referral's id once it is committed. Raises Refused (with pointers) and Unavailable."""
         return self.answer(self.prepare_referral(caller, submission, claim))
 
     def prepare_referral(
         self, caller: Caller, submission: ReferralSubmission, claim: Claim | None
     ) -> Prepared:
-        """What a referral would write, or why it is refused."""
+        """Return the admission of a referral, or its refusal."""
         claim = claim and claim.understood_as("referral", "", submission)
         try:
             return self._prepared(caller, submission, claim)
@@ -111,44 +114,44 @@ class IntakeHandlers:
         )
 
     def answer(self, prepared: Prepared) -> str:
-        """The submission's answer: the id, once it is committed. Raises Refused, Unavailable."""
+        """Return the submission's id once it is committed. Raises Refused and Unavailable."""
         (result,) = self.answer_all([prepared])
         if isinstance(result, KopuroError):
             raise result
         return result
 
     def answer_all(self, prepared: Sequence[Prepared]) -> list[Result]:
-        """For each submission its answer's id once it is committed, or why it is refused. Raises Unavailable.
+        """Return each submission's id once it is committed, or its refusal. Raises Unavailable.
 
-        A repeated submission gets its first answer, even if it would be refused now: its sender may have been
-        suspended since, the key changed, the offer forgotten.
+        A repeated submission gets its first id even if it would be refused now: since then, its sender may
+        have been suspended, the key replaced or the offer pruned.
         """
         admitted = iter(self.admit_all([one for one in prepared if isinstance(one, Admission)]))
-        answered = self._answered([one.claim for one in prepared if isinstance(one, Refusal) and one.claim])
+        first_ids = self._first_ids([one.claim for one in prepared if isinstance(one, Refusal) and one.claim])
         return [
-            next(admitted) if isinstance(one, Admission) else answered.get(one.claim, one.error)
+            next(admitted) if isinstance(one, Admission) else first_ids.get(one.claim, one.error)
             for one in prepared
         ]
 
     def admit_all(self, admissions: Sequence[Admission]) -> Sequence[Result]:
-        """For each admission its answer's id, or why it was refused. Raises Unavailable."""
+        """Return each admission's id once it is committed, or its refusal. Raises Unavailable."""
         if self._backlog() > self._outbox_bound:
-            raise Unavailable("Too much is waiting for the broker.", retry_after=5)
+            raise Unavailable("Too many messages are waiting for the broker. Try again later.", retry_after=5)
         return self._commits.submit(admissions) if admissions else ()
 
-    def submit_command(self, caller: Caller, spoken: Command) -> str:
-        """A party says something about its offer or referral; returns the submission's id.
+    def submit_command(self, caller: Caller, command: Command) -> str:
+        """Submit a party's command about its offer or referral; return the submission's id.
 
-        Raises Refused (`not-found` for what is somebody else's, too) and Unavailable.
+        Raises Refused (also `not-found` when the subject belongs to other organisations) and Unavailable.
         """
-        (prepared,) = self.prepare_commands(caller, [spoken])
+        (prepared,) = self.prepare_commands(caller, [command])
         return self.answer(prepared)
 
-    def prepare_commands(self, caller: Caller, spoken: Sequence[Command]) -> list[Prepared]:
-        """For each statement what it would write, or why it is refused."""
-        known = self._known_subjects(caller.organization, spoken)
+    def prepare_commands(self, caller: Caller, commands: Sequence[Command]) -> list[Prepared]:
+        """Return the admission of each command, or its refusal."""
+        known = self._known_subjects(caller.organization, commands)
         prepared: list[Prepared] = []
-        for one in spoken:
+        for one in commands:
             claim = one.claim and one.claim.understood_as(name_of(one.body), one.subject, one.body)
             try:
                 prepared.append(self._prepared_command(caller, one, known, claim))
@@ -157,7 +160,7 @@ class IntakeHandlers:
         return prepared
 
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> Any:
-        """A referral as routing tells it. Raises Refused `not-found`, Unavailable."""
+        """Return routing's view of a referral. Raises Refused `not-found` and Unavailable."""
         try:
             return self._referrals.ask(ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight))
         except Refused as refused:
@@ -167,7 +170,7 @@ class IntakeHandlers:
                 submitted = self._store.submitted(transaction, referral_id)
             if submitted is None or not (oversight or submitted.sender == viewer):
                 raise
-        # Admitted here, and routing has not come to it yet.
+        # Admitted here, but not yet processed by routing.
         return {
             "id": submitted.id,
             "sender": submitted.sender,
@@ -183,25 +186,25 @@ class IntakeHandlers:
         }
 
     def offer(self, offer_id: str, organization: str) -> Any:
-        """An offer as routing shows it to the organisation it was made to, with `referral_id` and `sender`.
+        """Return routing's view of an offer for its organisation, with `referral_id` and `sender`.
 
-        Raises Refused `not-found`, Unavailable.
+        Raises Refused `not-found` and Unavailable.
         """
         parties = self._referrals.ask(OfferQuery(id=offer_id))
         if parties is None or parties[1] != organization:
-            raise Refused("not-found", "No such offer was made to this organisation.")
+            raise Refused("not-found", _NO_SUCH_OFFER)
         found = self._referrals.ask(ReferralQuery(id=parties[0], viewer=organization, oversight=False))
         (offer,) = [one for one in found["offers"] if one["id"] == offer_id]
         return {**offer, "referral_id": found["id"], "sender": found["sender"]}
 
-    def referral_list(self, question: ReferralListQuery) -> Any:
-        """Referrals as routing lists them. Raises Refused, Unavailable."""
-        return self._referrals.ask(question)
+    def referral_list(self, query: ReferralListQuery) -> Any:
+        """Return routing's list of referrals. Raises Refused and Unavailable."""
+        return self._referrals.ask(query)
 
     def note_offers(
         self, transaction: Connection, events: Sequence[Envelope], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """Learns which offer was made to whom (a `batches.BatchHandler`)."""
+        """Record which offer was made to which organisation (a `batches.BatchHandler`)."""
         offers = [
             (event.data["offer_id"], event.data["referral_id"], event.data["organization"])
             for event in events
@@ -212,14 +215,14 @@ class IntakeHandlers:
         return ()
 
     def forget_old_keys(self, now: dt.datetime) -> bool:
-        """A turn of deleting Idempotency-Keys that nobody will repeat any more; whether none is left."""
+        """Delete some expired Idempotency-Keys; return whether none is left."""
         moment = now - IDEMPOTENCY_KEYS_KEPT
         return prune(self._database, lambda tx, limit: self._store.forget_before(tx, moment, limit))
 
-    def _known_subjects(self, organization: str, spoken: Sequence[Command]) -> Mapping[str, str]:
-        """Subject id -> referral id, of what is known here to be the organisation's own."""
-        offers = {one.subject for one in spoken if one.body.about_offer}
-        referrals = {one.subject for one in spoken if not one.body.about_offer}
+    def _known_subjects(self, organization: str, commands: Sequence[Command]) -> Mapping[str, str]:
+        """Return subject id -> referral id for the subjects that intake knows to be the organisation's."""
+        offers = {one.subject for one in commands if one.body.about_offer}
+        referrals = {one.subject for one in commands if not one.body.about_offer}
         with self._database.read() as transaction:
             return {
                 **self._store.offers_to(transaction, offers, organization),
@@ -227,39 +230,42 @@ class IntakeHandlers:
             }
 
     def _prepared_command(
-        self, caller: Caller, spoken: Command, known: Mapping[str, str], claim: Claim | None
+        self, caller: Caller, command: Command, known: Mapping[str, str], claim: Claim | None
     ) -> Admission:
-        if isinstance(spoken.body, AcceptOffer):
-            # Not from somebody who was suspended since: the case would follow.
+        if isinstance(command.body, AcceptOffer):
+            # An organisation suspended since the offer must not accept: it would receive the case.
             require_good_standing(self._members, caller.organization)
-        if isinstance(spoken.body, AddNote | DeclineOffer) and spoken.body.note is not None:
-            require_sealed(spoken.body.note, "/note")
-        if isinstance(spoken.body, Replacement):
-            kid = receiver_key(self._members, spoken.body.to)
-            require_sealed_to(spoken.body.case, kid, "/case")
-        # What was made known to its organisation a moment ago may not be known here yet: then routing
-        # is asked.
-        referral_id = known.get(spoken.subject) or self._asked(spoken, caller.organization)
+        if isinstance(command.body, AddNote | DeclineOffer) and command.body.note is not None:
+            require_sealed(command.body.note, "/note")
+        if isinstance(command.body, Replacement):
+            kid = receiver_key(self._members, command.body.to)
+            require_sealed_to(command.body.case, kid, "/case")
+        # The organisation may have learned of the subject before intake did; routing then knows it.
+        referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
         facts = facts_of_command(
-            spoken.body,
+            command.body,
             organization=caller.organization,
             referral_id=referral_id,
-            offer_id=spoken.subject if spoken.body.about_offer else None,
+            offer_id=command.subject if command.body.about_offer else None,
         )
         return caller.admission(*facts, referral_id=referral_id, claim=claim)
 
-    def _asked(self, spoken: Command, organization: str) -> str:
-        if spoken.body.about_offer:
-            parties = self._referrals.ask(OfferQuery(id=spoken.subject))
+    def _ask_routing(self, command: Command, organization: str) -> str:
+        if command.body.about_offer:
+            parties = self._referrals.ask(OfferQuery(id=command.subject))
             if parties is None or parties[1] != organization:
-                raise Refused("not-found", "No such offer was made to this organisation.")
+                raise Refused(
+                    "not-found", "This offer does not exist, or it was not made to your organisation."
+                )
             return str(parties[0])
-        if not self._referrals.ask(PartyQuery(id=spoken.subject, organization=organization)):
-            raise Refused("not-found", "There is no such referral for this organisation.")
-        return spoken.subject
+        if not self._referrals.ask(PartyQuery(id=command.subject, organization=organization)):
+            raise Refused(
+                "not-found", "This referral does not exist, or your organisation is not a party to it."
+            )
+        return command.subject
 
-    def _answered(self, claims: Sequence[Claim]) -> Mapping[Claim | None, str]:
-        """What those claims were answered that repeat an earlier request."""
+    def _first_ids(self, claims: Sequence[Claim]) -> Mapping[Claim | None, str]:
+        """Return the first id of each claim that repeats an earlier request."""
         if not claims:
             return {}
         with self._database.read() as transaction:
@@ -293,7 +299,7 @@ class IntakeHandlers:
 
 
 def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result | None:
-    """What a repeated key is answered: the same again, or a conflict; None for what is new."""
+    """Return a repeated key's first id or a conflict; None for a new key or no key."""
     claim = admission.claim
     if claim is None:
         return None
@@ -306,4 +312,4 @@ def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result
         return None
     if claim.repeats(known):
         return known.answer_id
-    return Refused("idempotency-conflict", "This Idempotency-Key was used with another body.")
+    return Refused("idempotency-conflict", "This Idempotency-Key was already used with a different body.")

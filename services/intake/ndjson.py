@@ -1,8 +1,8 @@
-"""NDJSON doors: a submission on each line, a result for each line, in the same order.
+"""NDJSON batches: one submission a line, one result a line, in the same order.
 
-A bad line is refused by itself; the good ones are admitted together, in one transaction. An empty line is
-counted and has no result. A line without an `idempotency_key` of its own is known by the batch's
-`Idempotency-Key` and the line's number.
+An invalid line is refused on its own; the valid lines are admitted together in one transaction. An empty
+line counts towards the line numbers but has no result. A line without an `idempotency_key` of its own is
+identified by the batch's `Idempotency-Key` and the line number.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from services.intake.handlers import Command, IntakeHandlers, Result
 
 BODY_LIMIT = 8 * 1024 * 1024
 MAXIMUM_LINES = 1000
-_TURN = 20  # lines, some 3 ms
+_LINES_PER_TURN = 20  # some 3 ms
 _KEY = "idempotency_key"
 
 T = TypeVar("T")
@@ -42,14 +42,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The body of a batch. key: the request's Idempotency-Key, None without one."""
+    """The body of a batch. key: the request's Idempotency-Key, or None."""
 
     body: bytes
     key: str | None
 
     @classmethod
     def of(cls, body: bytes, key: str | None) -> Batch:
-        """Raises Refused for a key nobody could repeat."""
+        """Raises Refused for a malformed key."""
         return cls(body, require_batch_key(key))
 
 
@@ -60,17 +60,17 @@ class _Line:
     text: bytes
     batch_key: str | None
 
-    def read(self, understand: Callable[[Any, Claim | None], T]) -> T | Refusal:
-        """What `understand` makes of the line's document and claim, or why the line is refused."""
-        # As long as the line's own key has not been found, the batch's counts.
+    def read(self, parse: Callable[[Any, Claim | None], T]) -> T | Refusal:
+        """Return `parse` of the line's document and claim, or the line's refusal."""
+        # The batch's key applies until the line's own key has been read.
         claim = self._claim(None)
         try:
             document = parse_json(self.text)
             key = document.pop(_KEY, None) if isinstance(document, dict) else None
             if key is not None and not isinstance(key, str):
-                raise _incorrect(_KEY, "Not a text.")
+                raise _incorrect(_KEY, "Must be a string.")
             claim = self._claim(key)
-            return understand(document, claim)
+            return parse(document, claim)
         except Refused as error:
             return Refusal(error=error, claim=claim)
 
@@ -81,45 +81,43 @@ class _Line:
 
 
 def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
-    """A line is a referral as `POST /v1/referrals` takes it, and may carry an `idempotency_key`."""
+    """Submit one referral a line: the body of `POST /v1/referrals`, optionally with an `idempotency_key`."""
 
     def prepare(document: Any, claim: Claim | None) -> Prepared:
         return handlers.prepare_referral(caller, load(ReferralSubmission, document, now=caller.now), claim)
 
-    return _answer(handlers, _each(caller.organization, batch, prepare))
+    return _respond(handlers, _each(caller.organization, batch, prepare))
 
 
 def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
-    """A line is `{"submit": name, "offer_id" or "referral_id": subject, …the fields of its body}`."""
+    """Submit one command a line: `{"submit": name, "offer_id" or "referral_id": subject, …body fields}`."""
 
-    def understand(document: Any, claim: Claim | None) -> Command:
-        return _statement(document, claim, caller.now)
+    def parse(document: Any, claim: Claim | None) -> Command:
+        return _command(document, claim, caller.now)
 
-    spoken = _each(caller.organization, batch, understand)
-    understood = [one for one in spoken.values() if isinstance(one, Command)]
-    prepared = iter(handlers.prepare_commands(caller, understood))
-    return _answer(
-        handlers, {n: next(prepared) if isinstance(one, Command) else one for n, one in spoken.items()}
+    parsed = _each(caller.organization, batch, parse)
+    commands = [line for line in parsed.values() if isinstance(line, Command)]
+    prepared = iter(handlers.prepare_commands(caller, commands))
+    return _respond(
+        handlers, {n: next(prepared) if isinstance(line, Command) else line for n, line in parsed.items()}
     )
 
 
-def _each(
-    organization: str, batch: Batch, understand: Callable[[Any, Claim | None], T]
-) -> dict[int, T | Refusal]:
-    """What each line comes to, by its number from 1. Raises Refused for too many lines."""
+def _each(organization: str, batch: Batch, parse: Callable[[Any, Claim | None], T]) -> dict[int, T | Refusal]:
+    """Return each line's result of `parse` by line number, from 1. Raises Refused for too many lines."""
     lines = batch.body.split(b"\n", MAXIMUM_LINES)
     if len(lines) > MAXIMUM_LINES and lines.pop().strip():
         raise Refused("body-too-large", f"A batch has at most {MAXIMUM_LINES} lines.")
-    understood: dict[int, T | Refusal] = {}
+    parsed: dict[int, T | Refusal] = {}
     for number, text in enumerate(lines, start=1):
         if text.strip():
-            understood[number] = _Line(organization, number, text, batch.key).read(understand)
-        if number % _TURN == 0:
-            time.sleep(0)  # others are served between the lines of a long batch
-    return understood
+            parsed[number] = _Line(organization, number, text, batch.key).read(parse)
+        if number % _LINES_PER_TURN == 0:
+            time.sleep(0)  # yields, so that a long batch does not block other requests
+    return parsed
 
 
-def _answer(handlers: IntakeHandlers, prepared: Mapping[int, Prepared]) -> Response:
+def _respond(handlers: IntakeHandlers, prepared: Mapping[int, Prepared]) -> Response:
     results = handlers.answer_all(list(prepared.values()))
     return Response.ndjson(_result(number, result) for number, result in zip(prepared, results, strict=True))
 
@@ -131,15 +129,15 @@ def _result(number: int, result: Result) -> dict[str, Any]:
     return {"line": number, "status": 202, "id": result}
 
 
-def _statement(document: Any, claim: Claim | None, now: dt.datetime) -> Command:
+def _command(document: Any, claim: Claim | None, now: dt.datetime) -> Command:
     name = document.pop("submit", None) if isinstance(document, dict) else None
     kind = COMMANDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise _incorrect("submit", f"One of {', '.join(COMMANDS)}.")
+        raise _incorrect("submit", f"Must be one of {', '.join(COMMANDS)}.")
     where = "offer_id" if kind.about_offer else "referral_id"
     subject = document.pop(where, None)
     if not isinstance(subject, str) or re.fullmatch(UUID_PATTERN, subject) is None:
-        raise _incorrect(where, "Not a UUID in lower case.")
+        raise _incorrect(where, "Must be a lower-case UUID.")
     return Command(body=load(kind, document, now=now), subject=subject, claim=claim)
 
 

@@ -1,4 +1,4 @@
-"""What intake's use cases need: a store of what was admitted, and somebody who knows the referrals."""
+"""Ports of intake's use cases: the store of admissions, and routing's knowledge of referrals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.intake.domain.admission import Admission, Claim, UsedKey
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submitted:
-    """A referral that was admitted here."""
+    """A referral that intake admitted."""
 
     id: str
     sender: str
@@ -23,46 +23,46 @@ class Submitted:
 
 
 class AdmissionStore(Protocol):
-    """What was admitted, by whom, under which Idempotency-Key; and which offers are known here."""
+    """Admitted referrals, used Idempotency-Keys and known offers."""
 
     def claimed(
         self, transaction: Connection, claims: Collection[Claim]
     ) -> Mapping[tuple[str, str], UsedKey]:
-        """For each (organisation, key) that was used before: for what, and what was answered."""
+        """Return (organisation, key) -> used key, for the claims whose key was used before."""
         ...
 
     def record(self, transaction: Connection, admissions: Sequence[Admission], now: dt.datetime) -> None:
-        """Writes new referrals and claims. The events are the outbox's concern."""
+        """Insert new referrals and claims. The outbox stores the events."""
         ...
 
     def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:
-        """Remembers (offer id, referral id, organisation). Repeatable."""
+        """Insert (offer id, referral id, organisation) rows. Idempotent."""
         ...
 
     def offers_to(
         self, transaction: Connection, offer_ids: Collection[str], organization: str
     ) -> Mapping[str, str]:
-        """Offer id -> referral id, of those offers that are known here and were made to it."""
+        """Return offer id -> referral id, for the known offers made to the organisation."""
         ...
 
     def shared_with(
         self, transaction: Connection, referral_ids: Collection[str], organization: str
     ) -> Collection[str]:
-        """Those referrals that the organisation is known here to have sent, or to have been offered."""
+        """Return the referrals that the organisation is known to have sent or been offered."""
         ...
 
     def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:
-        """A referral that was admitted here."""
+        """Return a referral that intake admitted, or None."""
         ...
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
-        """Deletes at most `limit` Idempotency-Keys older than the moment; returns how many."""
+        """Delete at most `limit` Idempotency-Keys older than the moment; return how many."""
         ...
 
 
 class Referrals(Protocol):
-    """Routing, which knows every referral. Asked over the broker, with a deadline."""
+    """Requests to routing, which knows every referral. Sent over the broker, with a deadline."""
 
-    def ask(self, question: Query) -> Any:
-        """The answer as JSON values. Raises Refused as routing does, Unavailable past the deadline."""
+    def ask(self, query: Query) -> Any:
+        """Return the reply as JSON values. Raises routing's Refused, and Unavailable past the deadline."""
         ...

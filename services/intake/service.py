@@ -1,4 +1,4 @@
-"""The intake service: its resources, its queues."""
+"""The intake service: HTTP resources and queue consumers."""
 
 from __future__ import annotations
 
@@ -17,70 +17,70 @@ READERS = api.PARTNERS | api.OVERSIGHT
 
 
 class IntakeService(WebService):
-    """Takes in what partners submit."""
+    """Admits partners' submissions."""
 
     name = "intake"
     handlers: IntakeParts
 
     @resource("POST", "/v1/referrals", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def submit(self, request: Request) -> Response:
-        return api.submit_referral(self.handlers.door, request)
+        return api.submit_referral(self.handlers.api, request)
 
     @resource("POST", "/v1/referrals:batch", roles=api.PARTNERS, limit=ndjson.BODY_LIMIT)
     def submit_batch(self, request: Request) -> Response:
-        return api.submit_referral_batch(self.handlers.door, request)
+        return api.submit_referral_batch(self.handlers.api, request)
 
     @resource("POST", "/v1/submissions:batch", roles=api.PARTNERS, limit=ndjson.BODY_LIMIT)
-    def say_batch(self, request: Request) -> Response:
-        return api.submit_command_batch(self.handlers.door, request)
+    def submit_command_batch(self, request: Request) -> Response:
+        return api.submit_command_batch(self.handlers.api, request)
 
     @resource("GET", "/v1/referrals", roles=READERS, query={"status", "after", "limit"})
     def listing(self, request: Request) -> Response:
-        return api.listing(self.handlers.door, request)
+        return api.listing(self.handlers.api, request)
 
     @resource("GET", "/v1/referrals/<id>", roles=READERS)
     def show(self, request: Request) -> Response:
-        return api.show(self.handlers.door, request)
+        return api.show(self.handlers.api, request)
 
     @resource("POST", "/v1/referrals/<id>/withdraw", roles=api.PARTNERS)
     def withdraw(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "withdraw")
+        return api.submit_command(self.handlers.api, request, "withdraw")
 
     @resource("POST", "/v1/referrals/<id>/progress", roles=api.PARTNERS)
     def progress(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "progress")
+        return api.submit_command(self.handlers.api, request, "progress")
 
     @resource("POST", "/v1/referrals/<id>/complete", roles=api.PARTNERS)
     def complete(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "complete")
+        return api.submit_command(self.handlers.api, request, "complete")
 
     @resource("POST", "/v1/referrals/<id>/notes", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def note(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "note")
+        return api.submit_command(self.handlers.api, request, "note")
 
     @resource("POST", "/v1/referrals/<id>/unreadable", roles=api.PARTNERS)
     def unreadable(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "unreadable")
+        return api.submit_command(self.handlers.api, request, "unreadable")
 
     @resource("POST", "/v1/referrals/<id>/case", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def replace_case(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "replace_case")
+        return api.submit_command(self.handlers.api, request, "replace_case")
 
     @resource("POST", "/v1/referrals/<id>/consent/revoke", roles=api.PARTNERS)
     def revoke_consent(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "revoke_consent")
+        return api.submit_command(self.handlers.api, request, "revoke_consent")
 
     @resource("GET", "/v1/offers/<id>", roles=api.PARTNERS)
     def show_offer(self, request: Request) -> Response:
-        return api.show_offer(self.handlers.door, request)
+        return api.show_offer(self.handlers.api, request)
 
     @resource("POST", "/v1/offers/<id>/accept", roles=api.PARTNERS)
     def accept(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "accept")
+        return api.submit_command(self.handlers.api, request, "accept")
 
     @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS, limit=api.SEALED_LIMIT)
     def decline(self, request: Request) -> Response:
-        return api.submit_command(self.handlers.door, request, "decline")
+        return api.submit_command(self.handlers.api, request, "decline")
 
     @batches("intake.offers")
     def offers(self, deliveries: Sequence[Delivery]) -> None:

@@ -1,4 +1,4 @@
-"""The vault: keeps sealed cases, and releases each to the organisation that accepted it, nobody else.
+"""The vault: keeps sealed cases and releases each only to the organisation that accepted it.
 
-It has no public door, and its process is the only one that can read the hub's custody key.
+It has no public API, and its process is the only one that can read the hub's custody key.
 """

@@ -1,4 +1,4 @@
-"""Puts the vault together."""
+"""Composition of the vault process; the only place that chooses adapters."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import MESSAGING, REPLICA
 from services.vault.handlers import VaultHandlers
 
-# Each turn asks one small index. It is woken when a key arrives; the clock covers an acceptance that
-# was being written at that very moment, or by another process.
+# Each run reads one small index. A new key wakes it; the interval covers acceptances committed at the same
+# moment or by another process.
 _SECONDS_BETWEEN_RELEASES = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VaultParts:
-    """What the service's methods call."""
+    """The objects that the service's entrypoints call."""
 
-    letters: BatchProcessor[Event[Fact]]
+    sealed_messages: BatchProcessor[Event[Fact]]
     events: BatchProcessor[Event[Fact]]
     directory: BatchProcessor[Envelope]
 
 
 def build(settings: Settings) -> Application[VaultParts]:
-    """The vault's application. Raises SettingsError without a usable custody key."""
+    """Build the vault process. Raises SettingsError without a usable custody key."""
     if settings.custody_key is None:
         raise SettingsError(["KOPURO_CUSTODY_KEY is not set"])
     try:
         custody_key = CustodyKeyInMemory.read(settings.custody_key)
     except (OSError, ValueError):
-        # Not chained: nothing that read the file may say what stands in it.
+        # Not chained: the cause may quote the contents of the key file.
         raise SettingsError(["KOPURO_CUSTODY_KEY does not name a private X25519 JWK"]) from None
     platform = build_platform("vault", settings, MESSAGING)
     messenger = platform.messenger
 
     def release_waiting() -> None:
-        # Looked for first: a turn that finds nothing takes no lock and waits for no disk.
+        # Read first: a run that finds nothing takes no lock and writes nothing.
         with platform.database.read() as transaction:
             if not handlers.releasable(transaction):
                 return
@@ -71,11 +71,11 @@ def build(settings: Settings) -> Application[VaultParts]:
         settings=settings,
         database=platform.database,
         handlers=VaultParts(
-            letters=messenger.consumer("vault.sealed", handlers.letters, decode),
+            sealed_messages=messenger.consumer("vault.sealed", handlers.sealed_messages, decode),
             events=messenger.consumer("vault.events", handlers.events, decode),
             directory=directory,
         ),
-        # No resource asks for a token here, so none is believed.
+        # The vault has no resources that take tokens, so it trusts no token key.
         verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), platform.clock),
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],

@@ -1,4 +1,4 @@
-"""The vault's use cases: what each batch of messages does to the cases in custody."""
+"""The vault's use cases: batch handlers for sealed messages and for facts about referrals."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ from services.vault.ports import CustodyKey, CustodyStore, SealingKeys, Unusable
 
 _log = logging.getLogger(__name__)
 
-# What a message says may depend on another that comes by another queue: a key just published, an
-# acceptance just decided. Until a message is this old the other one may still be on its way.
+# A message may depend on another that arrives by another queue, such as a new key or an acceptance. Until it
+# is this old, the vault waits for the other one.
 PATIENCE = dt.timedelta(seconds=10)
 _RELEASED_AT_ONCE = 100
 
 
 @dataclass(slots=True)
-class _Work:
-    """One batch under way: what was taken, what it has come to, and what is to be said about it."""
+class _Batch:
+    """The state of a batch in progress: custodies that were taken, cases to store, events to publish."""
 
     now: dt.datetime
     custodies: dict[str, Custody]
     arrived: dict[str, SealedCase] = field(default_factory=dict)
-    emptied: set[str] = field(default_factory=set)
-    said: list[Event[Fact]] = field(default_factory=list)
+    destroyed: set[str] = field(default_factory=set)
+    events: list[Event[Fact]] = field(default_factory=list)
 
 
 class VaultHandlers:
-    """Batch handlers: they read and write in the caller's transaction, and return what follows."""
+    """Batch handlers: they work in the caller's transaction and return the messages to publish."""
 
     def __init__(
         self,
@@ -84,57 +84,56 @@ class VaultHandlers:
         self._keys = keys
         self._new_id = new_id
 
-    def letters(
+    def sealed_messages(
         self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """Sealed cases come into custody, sealed notes pass through."""
-        work = self._take(transaction, {message.partition_key for message in messages}, now)
+        """Take sealed cases into custody; forward sealed notes."""
+        batch = self._take(transaction, {message.partition_key for message in messages}, now)
         for message in messages:
             match message.data:
-                case SealedCaseSubmitted() as letter:
-                    self._case_came(work, message, letter)
-                case CaseResealed() as letter:
-                    self._case_came_again(work, message, letter)
-                case SealedNoteSubmitted() as letter:
-                    self._note_came(work, message, letter)
+                case SealedCaseSubmitted() as fact:
+                    self._receive_case(batch, message, fact)
+                case CaseResealed() as fact:
+                    self._receive_replacement(batch, message, fact)
+                case SealedNoteSubmitted() as fact:
+                    self._receive_note(batch, message, fact)
                 case _:
-                    raise Defect(f"{message.type} is no letter to the vault.")
-        return self._finish(transaction, work)
+                    raise Defect(f"vault.sealed does not handle {message.type}.")
+        return self._finish(transaction, batch)
 
     def events(
         self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """Acceptances name whom a case is for; the end of a referral erases it.
+        """Record acceptances, which name a case's receiver; erase the cases of closed referrals.
 
-        A completed referral's case is erased too: the acceptor has it, and the hub has no further use
-        for it.
+        The case of a completed referral is erased too: the acceptor has it, and the hub no longer needs it.
         """
-        work = self._take(transaction, {message.partition_key for message in messages}, now)
+        batch = self._take(transaction, {message.partition_key for message in messages}, now)
         for message in messages:
             match message.data:
                 case OfferAccepted() as fact:
-                    self._accepted(work, message, fact)
+                    self._accepted(batch, message, fact)
                 case ReferralWithdrawn(reason="consent_revoked") as fact:
-                    self._closed(work, message, fact.referral_id, "consent_revoked")
+                    self._closed(batch, message, fact.referral_id, "consent_revoked")
                 case ReferralWithdrawn() as fact:
-                    self._closed(work, message, fact.referral_id, "withdrawn")
+                    self._closed(batch, message, fact.referral_id, "withdrawn")
                 case ReferralFailed() as fact:
-                    self._closed(work, message, fact.referral_id, "failed")
+                    self._closed(batch, message, fact.referral_id, "failed")
                 case ReferralCompleted() as fact:
-                    self._closed(work, message, fact.referral_id, "completed")
+                    self._closed(batch, message, fact.referral_id, "completed")
                 case _:
-                    raise Defect(f"{message.type} does not concern the vault.")
-        return self._finish(transaction, work)
+                    raise Defect(f"vault.events does not handle {message.type}.")
+        return self._finish(transaction, batch)
 
     def releasable(self, transaction: Connection) -> list[str]:
-        """The acceptors of held cases who have a key by now."""
+        """Return the acceptors of held cases that have published a key."""
         awaited = self._store.awaited_acceptors(transaction)
         return [acceptor for acceptor in awaited if self._keys.of(acceptor) is not None]
 
     def release_waiting(self, transaction: Connection, now: dt.datetime) -> Iterable[Outgoing]:
-        """Releases held cases whose acceptors have published a key since they accepted."""
-        # Named first, for each acceptor some, so that a key which turns out unusable holds up nobody else's;
-        # then taken all together, in the order that every batch takes them in.
+        """Release held cases whose acceptors have published a key since they accepted."""
+        # A bounded number for each acceptor, so that an unusable key does not hold up other acceptors. Then
+        # all are taken together, in the lock order of every batch.
         waiting = {
             referral_id
             for acceptor in self.releasable(transaction)
@@ -142,167 +141,173 @@ class VaultHandlers:
         }
         return self._finish(transaction, self._take(transaction, waiting, now))
 
-    # What each message does
+    # One method for each message type
 
-    def _case_came(self, work: _Work, message: Event[Fact], letter: SealedCaseSubmitted) -> None:
-        custody = work.custodies[letter.referral_id]
-        # First of all: a second letter for one referral must not touch what is held.
+    def _receive_case(self, batch: _Batch, message: Event[Fact], fact: SealedCaseSubmitted) -> None:
+        custody = batch.custodies[fact.referral_id]
+        # Checked first: a second case for a referral must not change the held one.
         if step(custody, CustodyEvent.arrival).state is CustodyState.erased:
-            return  # the referral ended before its case came: dropped unread
+            return  # the referral ended before its case arrived: the case is dropped unread
         try:
-            case = SealedCase.split(letter.case)
+            case = SealedCase.split(fact.case)
             kid = case.kid()
-            if letter.to is None:
+            if fact.to is None:
                 check_content(self._custody_key.open(case))
             else:
-                self._check_receivers_key(letter.to, kid, waited=work.now - message.time)
+                self._check_receivers_key(fact.to, kid, waited=batch.now - message.time)
         except Refused as refused:
-            self._refuse(work, custody, letter.sender, refused, cause=message)
+            self._refuse(batch, custody, fact.sender, refused, cause=message)
         else:
-            work.custodies[letter.referral_id] = arrive(custody, letter.sender, letter.to, kid)
-            work.arrived[letter.referral_id] = case
+            batch.custodies[fact.referral_id] = arrive(custody, fact.sender, fact.to, kid)
+            batch.arrived[fact.referral_id] = case
 
-    def _case_came_again(self, work: _Work, message: Event[Fact], letter: CaseResealed) -> None:
-        custody = work.custodies[letter.referral_id]
-        waited = work.now - message.time
+    def _receive_replacement(self, batch: _Batch, message: Event[Fact], fact: CaseResealed) -> None:
+        custody = batch.custodies[fact.referral_id]
+        waited = batch.now - message.time
         if custody.state in (CustodyState.awaited, CustodyState.held) and waited < PATIENCE:
-            raise Unavailable("The acceptance may not have reached this vault yet.")
+            raise Unavailable("The acceptance may not have reached the vault yet.")
         try:
-            case = SealedCase.split(letter.case)
+            case = SealedCase.split(fact.case)
             kid = case.kid()
-            replaced = replace_released(custody, letter.sender, letter.to, kid)
-            self._check_receivers_key(letter.to, kid, waited=waited)
+            replaced = replace_released(custody, fact.sender, fact.to, kid)
+            self._check_receivers_key(fact.to, kid, waited=waited)
         except Refused as refused:
-            self._refuse_submission(work, message, letter.referral_id, letter.sender, refused)
+            self._refuse_submission(batch, message, fact.referral_id, fact.sender, refused)
             return
-        work.custodies[letter.referral_id] = replaced
-        work.emptied.add(letter.referral_id)
-        work.arrived[letter.referral_id] = case
-        again = SealedCaseReleased(
-            referral_id=letter.referral_id, organization=letter.to, kid=kid, case=letter.case
+        batch.custodies[fact.referral_id] = replaced
+        batch.destroyed.add(fact.referral_id)
+        batch.arrived[fact.referral_id] = case
+        released = SealedCaseReleased(
+            referral_id=fact.referral_id, organization=fact.to, kid=kid, case=fact.case
         )
-        self._say_released(work, again, cause=message)
+        self._publish_release(batch, released, cause=message)
 
     def _check_receivers_key(self, receiver: str, kid: str, *, waited: dt.timedelta) -> None:
         key = self._keys.of(receiver)
         if key is not None and key.kid == kid:
             return
         if waited < PATIENCE:
-            raise Unavailable("The receiver's key may not have reached this vault yet.")
+            raise Unavailable("The receiver's key may not have reached the vault yet.")
         if key is None:
-            raise unreadable(f"{receiver}, whom the case is sealed to, has published no sealing key.")
-        raise unreadable(f"The case is sealed to another key than the one that {receiver} has published.")
+            raise unreadable(f"The case is sealed to {receiver}, which has published no sealing key.")
+        raise unreadable(f"The case is not sealed to the key that {receiver} has published.")
 
-    def _note_came(self, work: _Work, message: Event[Fact], letter: SealedNoteSubmitted) -> None:
+    def _receive_note(self, batch: _Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
         try:
-            custody = work.custodies[letter.referral_id]
-            receiver = other_party(custody, letter.author) if letter.offer_id is None else sender_for(custody)
+            custody = batch.custodies[fact.referral_id]
+            receiver = other_party(custody, fact.author) if fact.offer_id is None else sender_for(custody)
             if receiver is None:
-                if work.now - message.time < PATIENCE:
-                    raise Unavailable("The case or its acceptance may not have reached this vault yet.")
+                if batch.now - message.time < PATIENCE:
+                    raise Unavailable("The case or its acceptance may not have reached the vault yet.")
                 raise Refused("not-in-this-state", "No organisation has accepted the referral yet.")
         except Refused as refused:
-            self._refuse_submission(work, message, letter.referral_id, letter.author, refused)
+            self._refuse_submission(batch, message, fact.referral_id, fact.author, refused)
         else:
-            passed_on = SealedNoteReleased(
-                referral_id=letter.referral_id,
+            forwarded = SealedNoteReleased(
+                referral_id=fact.referral_id,
                 organization=receiver,
-                author=letter.author,
-                note=letter.note,
-                offer_id=letter.offer_id,
+                author=fact.author,
+                note=fact.note,
+                offer_id=fact.offer_id,
             )
-            self._say(work, passed_on, letter.referral_id, cause=message)
+            self._publish(batch, forwarded, fact.referral_id, cause=message)
 
     def _refuse_submission(
-        self, work: _Work, message: Event[Fact], referral_id: str, organization: str, refused: Refused
+        self, batch: _Batch, message: Event[Fact], referral_id: str, organization: str, refused: Refused
     ) -> None:
         refusal = SubmissionRefused(
             referral_id=referral_id,
             organization=organization,
-            # The submission is what made the door write the letter.
+            # Intake sets the submission as the cause of the sealed message.
             submission_id=message.causation_id or message.id,
             problem=refused.problem(),
         )
-        self._say(work, refusal, referral_id, cause=message)
+        self._publish(batch, refusal, referral_id, cause=message)
 
-    def _accepted(self, work: _Work, message: Event[Fact], fact: OfferAccepted) -> None:
+    def _accepted(self, batch: _Batch, message: Event[Fact], fact: OfferAccepted) -> None:
         acceptance = Acceptance(
             organization=fact.organization,
             message_id=message.id,
             correlation_id=message.correlation_id,
             traceparent=message.traceparent,
         )
-        custody = work.custodies[fact.referral_id]
-        work.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
+        custody = batch.custodies[fact.referral_id]
+        batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
-    def _closed(self, work: _Work, message: Event[Fact], referral_id: str, reason: str) -> None:
-        custody = work.custodies[referral_id] = step(work.custodies[referral_id], CustodyEvent.closing)
-        work.arrived.pop(referral_id, None)
-        work.emptied.add(referral_id)
+    def _closed(self, batch: _Batch, message: Event[Fact], referral_id: str, reason: str) -> None:
+        custody = batch.custodies[referral_id] = step(batch.custodies[referral_id], CustodyEvent.closing)
+        batch.arrived.pop(referral_id, None)
+        batch.destroyed.add(referral_id)
         if custody.state is CustodyState.erased:
             erased = CaseErased(referral_id=referral_id, reason=reason)
-            self._say(work, erased, referral_id, cause=message)
+            self._publish(batch, erased, referral_id, cause=message)
 
     def _refuse(
-        self, work: _Work, custody: Custody, sender: str, refused: Refused, *, cause: Event[Fact] | Acceptance
+        self,
+        batch: _Batch,
+        custody: Custody,
+        sender: str,
+        refused: Refused,
+        *,
+        cause: Event[Fact] | Acceptance,
     ) -> None:
-        work.custodies[custody.referral_id] = step(custody, CustodyEvent.refusal)
-        work.arrived.pop(custody.referral_id, None)
-        work.emptied.add(custody.referral_id)
+        batch.custodies[custody.referral_id] = step(custody, CustodyEvent.refusal)
+        batch.arrived.pop(custody.referral_id, None)
+        batch.destroyed.add(custody.referral_id)
         fact = CaseRefused(referral_id=custody.referral_id, organization=sender, problem=refused.problem())
-        self._say(work, fact, custody.referral_id, cause=cause)
+        self._publish(batch, fact, custody.referral_id, cause=cause)
 
-    # A batch's beginning and end
+    # Start and end of a batch
 
-    def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> _Work:
-        return _Work(now=now, custodies=self._store.take(transaction, referrals))
+    def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> _Batch:
+        return _Batch(now=now, custodies=self._store.take(transaction, referrals))
 
-    def _finish(self, transaction: Connection, work: _Work) -> Iterable[Outgoing]:
-        """Releases what can go now, whichever message made it so, and writes everything down.
+    def _finish(self, transaction: Connection, batch: _Batch) -> Iterable[Outgoing]:
+        """Release every case that can be released now, and store all changes.
 
-        The release is decided on what the whole batch has come to: a case that was accepted and withdrawn
-        within it does not leave.
+        Releases are decided after the whole batch: a case that is accepted and withdrawn within one batch
+        is not released.
         """
-        self._release(transaction, work)
-        self._store.destroy(transaction, work.emptied)
-        self._store.keep(transaction, work.arrived)
-        self._store.put(transaction, work.custodies.values(), work.now)
-        return [outgoing(event) for event in work.said]
+        self._release(transaction, batch)
+        self._store.destroy(transaction, batch.destroyed)
+        self._store.keep(transaction, batch.arrived)
+        self._store.put(transaction, batch.custodies.values(), batch.now)
+        return [outgoing(event) for event in batch.events]
 
-    def _release(self, transaction: Connection, work: _Work) -> None:
-        leaving = [c for c in work.custodies.values() if disposition_of(c) is not Disposition.stay]
-        stored = {c.referral_id for c in leaving} - work.arrived.keys()
-        sealed = {**self._store.sealed(transaction, stored), **work.arrived}
-        for custody in leaving:
+    def _release(self, transaction: Connection, batch: _Batch) -> None:
+        releasable = [c for c in batch.custodies.values() if disposition_of(c) is not Disposition.stay]
+        stored = {c.referral_id for c in releasable} - batch.arrived.keys()
+        sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
+        for custody in releasable:
             assert custody.acceptance is not None
             try:
-                letter = self._letter(custody, custody.acceptance, sealed[custody.referral_id])
+                released = self._released_case(custody, custody.acceptance, sealed[custody.referral_id])
             except Refused as refused:
                 assert custody.sender is not None
-                self._refuse(work, custody, custody.sender, refused, cause=custody.acceptance)
+                self._refuse(batch, custody, custody.sender, refused, cause=custody.acceptance)
                 continue
-            if letter is None:
+            if released is None:
                 continue
-            work.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
-            self._say_released(work, letter, cause=custody.acceptance)
+            batch.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
+            self._publish_release(batch, released, cause=custody.acceptance)
 
-    def _say_released(
-        self, work: _Work, letter: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
+    def _publish_release(
+        self, batch: _Batch, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
     ) -> None:
-        released = CaseReleased(
-            referral_id=letter.referral_id, organization=letter.organization, kid=letter.kid
+        fact = CaseReleased(
+            referral_id=sealed_case.referral_id, organization=sealed_case.organization, kid=sealed_case.kid
         )
-        self._say(work, letter, letter.referral_id, cause=cause)
-        self._say(work, released, letter.referral_id, cause=cause)
+        self._publish(batch, sealed_case, sealed_case.referral_id, cause=cause)
+        self._publish(batch, fact, sealed_case.referral_id, cause=cause)
 
-    def _letter(
+    def _released_case(
         self, custody: Custody, acceptance: Acceptance, case: SealedCase
     ) -> SealedCaseReleased | None:
-        """The case as its acceptor can open it; None while the acceptor has no key."""
+        """Return the case sealed to its acceptor; None while the acceptor has no usable key."""
         acceptor = acceptance.organization
         if disposition_of(custody) is Disposition.refuse:
             raise unreadable(
-                f"The case is sealed to {custody.receiver}, and {acceptor} accepted: they could not open it."
+                f"The case is sealed to {custody.receiver}; {acceptor} accepted it and could not open it."
             )
         if disposition_of(custody) is Disposition.forward:
             compact = case.whole()
@@ -313,7 +318,7 @@ class VaultHandlers:
             try:
                 compact = self._custody_key.reseal(case, key)
             except UnusableKey:
-                _log.warning("a sealing key cannot be used", extra={"organization": acceptor})
+                _log.warning("sealing key unusable", extra={"organization": acceptor})
                 return None
         return SealedCaseReleased(
             referral_id=custody.referral_id,
@@ -322,12 +327,14 @@ class VaultHandlers:
             case=compact,
         )
 
-    def _say(self, work: _Work, fact: Fact, referral_id: str, *, cause: Event[Fact] | Acceptance) -> None:
-        work.said.append(
+    def _publish(
+        self, batch: _Batch, fact: Fact, referral_id: str, *, cause: Event[Fact] | Acceptance
+    ) -> None:
+        batch.events.append(
             Event(
                 id=self._new_id(),
                 source=self._source,
-                time=work.now,
+                time=batch.now,
                 partition_key=referral_id,
                 correlation_id=cause.correlation_id,
                 causation_id=cause.message_id if isinstance(cause, Acceptance) else cause.id,

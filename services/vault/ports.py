@@ -1,4 +1,4 @@
-"""What the vault's use cases need. Everything here happens inside the caller's transaction."""
+"""Ports of the vault's use cases. The store works in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -14,60 +14,59 @@ from services.vault.domain.sealed import SealedCase
 
 
 class CustodyStore(Protocol):
-    """Custodies and the sealed cases that belong to them.
+    """Custodies and their sealed cases.
 
-    Durable with the transaction. The custodies that `take` gives are the caller's alone until the
-    transaction ends (row locks, taken in one order): what was decided on them still holds when it is
-    written, so a case is released once, however many consumers meet at it.
+    Durable with the transaction. `take` locks custodies until the transaction ends (row locks in a fixed
+    order), so a decision on them still holds when it is written: concurrent consumers release a case once.
     """
 
     def take(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, Custody]:
-        """The custodies of all these referrals; one that is unknown begins as `awaited`."""
+        """Return and lock the custodies of these referrals; create missing ones as `awaited`."""
         ...
 
     def awaited_acceptors(self, transaction: Connection) -> list[str]:
-        """The organisations that accepted cases which are held, and so wait for their keys."""
+        """Return the acceptors of held cases; these cases wait for their keys."""
         ...
 
     def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[str]:
-        """The referrals of some custodies that wait for this acceptor's key. None of them is taken yet."""
+        """Return at most `limit` referrals whose cases wait for this acceptor's key. Takes no lock."""
         ...
 
     def put(self, transaction: Connection, custodies: Iterable[Custody], now: dt.datetime) -> None:
-        """Writes back custodies that were taken."""
+        """Update custodies that were taken."""
         ...
 
     def keep(self, transaction: Connection, cases: Mapping[str, SealedCase]) -> None:
-        """Stores sealed cases by referral."""
+        """Store sealed cases by referral."""
         ...
 
     def sealed(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, SealedCase]:
-        """The sealed cases of these referrals, as far as there are any."""
+        """Return the stored sealed cases of these referrals."""
         ...
 
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
-        """Deletes sealed cases, wrapped keys first of all. There is no way back. Repeatable."""
+        """Delete sealed cases with their wrapped keys, irreversibly. Idempotent."""
         ...
 
 
 class UnusableKey(ValueError):
-    """An organisation's sealing key that nothing can be sealed to."""
+    """Raised for an organisation's sealing key that cannot be used to seal."""
 
 
 class CustodyKey(Protocol):
-    """The hub's custody key. Plaintext leaves it only as the return value of `open`."""
+    """The hub's custody key. Only `open` returns plaintext."""
 
     @property
     def kid(self) -> str:
-        """Its RFC 7638 thumbprint."""
+        """The key's RFC 7638 thumbprint."""
         ...
 
     def open(self, case: SealedCase) -> bytes:
-        """The plaintext. Raises Refused `case-unreadable`: altered, or sealed to another key."""
+        """Return the plaintext. Raises Refused `case-unreadable` if altered or sealed to another key."""
         ...
 
     def reseal(self, case: SealedCase, recipient: SealingKey) -> str:
-        """The same plaintext, byte for byte, as a compact JWE for the recipient.
+        """Return the same plaintext, byte for byte, as a compact JWE for the recipient.
 
         Raises Refused `case-unreadable` as `open` does, and UnusableKey.
         """
@@ -75,8 +74,8 @@ class CustodyKey(Protocol):
 
 
 class SealingKeys(Protocol):
-    """The published sealing keys of organisations, as this process knows them now."""
+    """The organisations' published sealing keys that this process knows."""
 
     def of(self, organization: str) -> SealingKey | None:
-        """None: none is published, as far as is known here."""
+        """Return the organisation's sealing key, or None if no published key is known."""
         ...

@@ -1,4 +1,4 @@
-"""The vault as a nameko service. No resource of its own: its doors are its queues."""
+"""The vault service: queue consumers only, no HTTP resources."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class VaultService(WebService):
     handlers: VaultParts
 
     @batches("vault.sealed", interval=0.02)
-    def letters(self, deliveries: Sequence[Delivery]) -> None:
-        self.handlers.letters.process(deliveries)
+    def sealed_messages(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.sealed_messages.process(deliveries)
 
     @batches("vault.events", interval=0.02)
     def events(self, deliveries: Sequence[Delivery]) -> None:

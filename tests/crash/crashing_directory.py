@@ -36,7 +36,7 @@ from services.directory.handlers.entries import Entries
 from tests.crash.crashing import Crashing, until
 from tests.messaging.workshop import METADATA, REPLICA, TABLES
 from tests.processes import HUB
-from tests.services.neighbours import said
+from tests.services.neighbours import event_of
 from tests.support.partners import Partner, answered, ask_for_token
 from tests.unit.services.directory.samples import OSH, new_signing_key, organization_record
 
@@ -168,7 +168,7 @@ class DirectoryCopy:
 
     def ask(self) -> None:
         """Asks for every entry, as a service without a copy does when it starts."""
-        self._publisher.publish([outgoing(said(ReplicaRequested(queue=COPY), COPY))])
+        self._publisher.publish([outgoing(event_of(ReplicaRequested(queue=COPY), COPY))])
 
     def until_complete(self) -> None:
         """Return when a whole answer has come."""

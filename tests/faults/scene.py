@@ -27,7 +27,7 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.crash.crashing import consumed, figure
 from tests.processes import HUB, RunningService
-from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, said
+from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
 from tests.unit.services.routing.samples import HOUR, NOW, facts
@@ -95,7 +95,7 @@ class Scene(Neighbours):
         )
         # Not by the neighbours' own publisher, which nobody tends.
         with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
-            event = said(offer)
+            event = event_of(offer)
             publisher.publish([outgoing(event if at is None else replace(event, time=at))])
 
     def offers_consumed(self) -> int:

@@ -150,7 +150,7 @@ MUTATIONS = (
         ),
         tests=(
             "tests/unit/services/intake/test_idempotency.py::"
-            "test_a_repeated_request_is_answered_as_the_first_one_and_writes_nothing",
+            "test_repeated_request_returns_first_id_and_writes_nothing",
         ),
     ),
     Mutation(
@@ -177,7 +177,7 @@ MUTATIONS = (
         ),
         tests=(
             "tests/unit/services/vault/test_handlers.py::"
-            "test_in_the_end_a_case_for_another_key_than_the_receivers_is_refused",
+            "test_case_sealed_to_unknown_key_is_refused_after_patience",
         ),
     ),
     Mutation(
@@ -189,7 +189,9 @@ MUTATIONS = (
                 new="if not require_sealed(jwe, pointer):",
             ),
         ),
-        tests=("tests/unit/services/intake/domain/test_sealing.py::test_another_key_is_refused",),
+        tests=(
+            "tests/unit/services/intake/domain/test_sealing.py::test_case_sealed_to_other_key_is_refused",
+        ),
     ),
     Mutation(
         name="the relay forgets a wave before it publishes it",

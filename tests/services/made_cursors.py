@@ -1,4 +1,4 @@
-"""Cursors that a caller could make: right check digits, and positions that no page ever gave."""
+"""Forged cursors: valid check digits, with positions that no page returned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GOOD = ("0", '"01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"', '"kg.osh"')
 
 
 def made_cursors(scope: str) -> list[str]:
-    """Cursors of the list of that name: one to three parts, at least one of them hostile."""
+    """Return forged cursors of a list: one to three parts, at least one of them hostile."""
     hostile = (*_NUMBERS, *_TEXTS, *_OTHERS)
     payloads = [f"[{value}]" for value in hostile]
     for value in hostile:

@@ -1,4 +1,4 @@
-"""The rest of a hub, played by a test: intake, routing and the directory, on a real broker."""
+"""Stand-ins for the other services of a hub (intake, routing, the directory), on a real broker."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ T = TypeVar("T")
 
 
 class Neighbours:
-    """keys: the private sealing key of every organisation, whether published or not."""
+    """The services around the one under test.
+
+    keys: each organisation's private sealing key, published or not.
+    """
 
     def __init__(self, amqp_uri: str, directory: Path) -> None:
         self._amqp_uri = amqp_uri
@@ -61,7 +64,7 @@ class Neighbours:
     # The services under test
 
     def vault(self, database_url: str) -> RunningService:
-        """The vault, its directory complete except for STRANGER's key; enter it to start it."""
+        """Prepare a vault whose directory lacks only STRANGER's key. Enter the context to start it."""
         key_file = self.write_custody_key()
         for organization in (SENDER, ACCEPTOR):
             self.publish_key(organization)
@@ -70,13 +73,13 @@ class Neighbours:
         return self._service("services.vault", database_url, environment)
 
     def write_custody_key(self) -> Path:
-        """Writes the custody key to the vault's file, as it now is."""
+        """Write the current custody key to the vault's key file."""
         file = self._directory / "custody_key.json"
         file.write_text(json.dumps(self.custody_key))
         return file
 
     def delivery(self, database_url: str) -> RunningService:
-        """Delivery, its directory complete; enter it to start it."""
+        """Prepare a delivery service with a complete directory. Enter the context to start it."""
         key = TokenKeyChanged(revision=1, key=self.signer.public_jwk())
         self.publish(key, partition_key=self.signer.kid)
         self._complete("delivery.directory")
@@ -96,20 +99,20 @@ class Neighbours:
             environment=environment,
         )
 
-    # What the neighbours say
+    # Messages that the stand-ins publish
 
     def publish(self, fact: Fact, *, partition_key: str | None = None) -> Event[Fact]:
-        """Says one fact; returns when the broker has it."""
-        event = said(fact, partition_key)
+        """Publish one fact; return when the broker has confirmed it."""
+        event = event_of(fact, partition_key)
         self._publisher.publish([outgoing(event)])
         return event
 
     def publish_all(self, facts: list[Fact]) -> None:
-        """Says many facts; returns when the broker has them all."""
-        self._publisher.publish([outgoing(said(fact)) for fact in facts])
+        """Publish many facts; return when the broker has confirmed them all."""
+        self._publisher.publish([outgoing(event_of(fact)) for fact in facts])
 
     def publish_key(self, organization: str) -> None:
-        """Has the directory tell an organisation's sealing key."""
+        """Publish the directory record of an organisation with its sealing key."""
         self._revision += 1
         record = Organization(
             id=organization,
@@ -123,7 +126,7 @@ class Neighbours:
         self.publish(changed, partition_key=organization)
 
     def _complete(self, queue: str) -> None:
-        event = said(ReplicaCompleted(queue=queue, records=1), queue)
+        event = event_of(ReplicaCompleted(queue=queue, records=1), queue)
         self._publisher.publish(
             [
                 Outgoing(
@@ -139,37 +142,38 @@ class Neighbours:
     def sealed_case(
         self, referral_id: str, narrative: str = "Паспорт у работодателя."
     ) -> SealedCaseSubmitted:
-        """A case sealed to the hub."""
+        """Return a case sealed to the hub."""
         case = {"name": NAME, "phones": ["+996555123456"], "narrative": narrative}
         sealed = seal(case, public_key(self.custody_key))
         return SealedCaseSubmitted(referral_id=referral_id, sender=SENDER, to=None, case=sealed)
 
-    # What the neighbours hear
+    # Messages that the stand-ins consume
 
     def hear(self, queue: str, until: Callable[[list[Event[Fact]]], bool]) -> list[Event[Fact]]:
-        """Takes from a queue that no process consumes, until the condition holds for all that was taken."""
+        """Consume a queue that no process consumes, until the condition holds; return all events."""
         consumer = self._broker.consumer([queue], 1000)
-        heard: list[Event[Fact]] = []
+        received: list[Event[Fact]] = []
         deadline = time.monotonic() + WAIT_SECONDS
         try:
-            while not until(heard):
-                assert time.monotonic() < deadline, [event.type for event in heard]
+            while not until(received):
+                assert time.monotonic() < deadline, [event.type for event in received]
                 deliveries = consumer.take(1000, 0.2)
                 consumer.acknowledge(deliveries)
-                heard += [decode(delivery.body) for delivery in deliveries]
+                received += [decode(delivery.body) for delivery in deliveries]
         finally:
             consumer.close()
-        return heard
+        return received
 
-    # Who speaks to the services under test
+    # Clients of the services under test
 
     def partner(self, who: str, *services: RunningService, role: str = "partner") -> Partner:
-        """An organisation's system, or somebody of the staff, that knows the way to these services."""
+        """Return a client of these services for an organisation or a staff member."""
         addresses = {service.name: service.url for service in services}
         return Partner(addresses.__getitem__, lambda: signed_token(self.signer, who, role=role))
 
 
-def said(fact: Fact, partition_key: str | None = None) -> Event[Fact]:
+def event_of(fact: Fact, partition_key: str | None = None) -> Event[Fact]:
+    """Return the fact in an envelope. partition_key: by default the referral id."""
     number = new_id()
     return Event(
         id=number,
@@ -187,7 +191,7 @@ def accepted(referral_id: str, by: str = ACCEPTOR) -> OfferAccepted:
 
 
 def until(look: Callable[[], T | None], what: str) -> T:
-    """What `look` finds, as soon as it finds something."""
+    """Poll `look` until it returns something other than None, and return that. Fails with `what`."""
     deadline = time.monotonic() + WAIT_SECONDS
     while (found := look()) is None:
         assert time.monotonic() < deadline, what
@@ -196,5 +200,5 @@ def until(look: Callable[[], T | None], what: str) -> T:
 
 
 def kinds(events: list[Event[Fact]], kind: type[Fact]) -> list[Any]:
-    """The data of the events of one kind."""
+    """Return the data of the events of one type."""
     return [event.data for event in events if isinstance(event.data, kind)]

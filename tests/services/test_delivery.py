@@ -1,4 +1,4 @@
-"""Delivery as a process on a real broker: mailboxes over HTTP, and a case all the way to its acceptor."""
+"""Delivery as a process on a real broker: mailboxes over HTTP, and a case from vault to acceptor."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def revoked(organization: str = ACCEPTOR) -> OfferRevoked:
     )
 
 
-def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
-    hub: Neighbours, database_url: str, tmp_path: Path
-) -> None:
+def test_sealed_case_reaches_its_acceptor(hub: Neighbours, database_url: str, tmp_path: Path) -> None:
     referral = new_id()
     vault = hub.vault(f"sqlite:///{tmp_path / 'vault.sqlite'}")
     with hub.delivery(database_url) as delivery, vault:
@@ -90,7 +88,7 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
         assert [acceptor.acknowledge(notice["id"]) for _ in range(2)] == [204, 204]
         assert acceptor.mailbox() == {"items": [], "next": None, "resume": None}
 
-        facts = hub.hear("audit.log", lambda heard: bool(kinds(heard, DeliveryAcknowledged)))
+        facts = hub.hear("audit.log", lambda events: bool(kinds(events, DeliveryAcknowledged)))
         for kind in (DeliveryDelivered, DeliveryAcknowledged):
             (fact,) = kinds(facts, kind)
             assert (fact.message_id, fact.organization) == (notice["id"], ACCEPTOR)
@@ -106,7 +104,7 @@ def test_a_sealed_case_goes_all_the_way_to_its_acceptor(
             assert NAME not in process.log.read_text()
 
 
-def test_pages_follow_each_other(hub: Neighbours, delivery: RunningService) -> None:
+def test_mailbox_pages_join_without_gap(hub: Neighbours, delivery: RunningService) -> None:
     partner = hub.partner(ACCEPTOR, delivery)
     facts = [revoked() for _ in range(25)]
     hub.publish_all(list(facts))
@@ -128,10 +126,10 @@ def test_poll_goes_on_from_the_resume_cursor_of_the_last_page(
     hub.publish(revoked())
     last = partner.mailbox(wait=LONG_WAIT)
     assert last["next"] is None
-    silence = partner.mailbox(after=last["resume"])
-    assert silence == {"items": [], "next": None, "resume": last["resume"]}
+    empty = partner.mailbox(after=last["resume"])
+    assert empty == {"items": [], "next": None, "resume": last["resume"]}
     hub.publish(new := revoked())
-    (item,) = partner.mailbox(after=silence["resume"], wait=LONG_WAIT)["items"]
+    (item,) = partner.mailbox(after=empty["resume"], wait=LONG_WAIT)["items"]
     assert item["data"]["offer_id"] == new.offer_id
 
 
@@ -148,7 +146,7 @@ def test_coordinators_read_and_acknowledge_one_mailbox_over_http(
         reason="no_candidate",
     )
     hub.publish(unplaced)
-    one, other = (hub.partner(name, delivery, role="coordinator") for name in ("kg.desk", "kg.night-desk"))
+    one, other = (hub.partner(name, delivery, role="coordinator") for name in ("kg.first", "kg.second"))
     (message,) = one.mailbox(wait=LONG_WAIT)["items"]
     assert message["type"] == "kopuro.referral.unplaced.v1"
     assert message["data"]["referral_id"] == unplaced.referral_id
@@ -158,7 +156,7 @@ def test_coordinators_read_and_acknowledge_one_mailbox_over_http(
     assert [m["id"] for m in hub.partner(SENDER, delivery).mailbox()["items"]] == [message["id"]]
 
 
-def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery: RunningService) -> None:
+def test_long_poll_returns_when_message_arrives(hub: Neighbours, delivery: RunningService) -> None:
     partner = hub.partner(ACCEPTOR, delivery)
     with ThreadPoolExecutor(1) as pool:
         started = time.monotonic()
@@ -166,13 +164,11 @@ def test_a_long_poll_is_answered_when_something_comes(hub: Neighbours, delivery:
         until(lambda: in_flight(delivery), "a poll under way")
         hub.publish(revoked())
         assert len(poll.result()["items"]) == 1
-        # Not a figure: the poll did not sit out its time.
+        # Not a benchmark: the poll returned before its timeout.
         assert time.monotonic() - started < LONG_WAIT / 2
 
 
-def test_a_service_that_ends_answers_its_long_polls_at_once(
-    hub: Neighbours, delivery: RunningService
-) -> None:
+def test_stopping_service_answers_long_polls_at_once(hub: Neighbours, delivery: RunningService) -> None:
     partner = hub.partner(ACCEPTOR, delivery)
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(partner.mailbox, wait=LONG_WAIT)
@@ -183,9 +179,7 @@ def test_a_service_that_ends_answers_its_long_polls_at_once(
     assert not [line for line in delivery.log_lines() if line["message"] == "work under way was abandoned"]
 
 
-def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
-    hub: Neighbours, database_url: str
-) -> None:
+def test_killed_delivery_loses_and_repeats_no_message(hub: Neighbours, database_url: str) -> None:
     facts = [revoked() for _ in range(500)]
     delivery = hub.delivery(database_url)
     with delivery:
@@ -220,7 +214,7 @@ def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(
         ({"limit": 201}, "invalid-parameter"),
     ],
 )
-def test_what_a_poll_may_ask(
+def test_invalid_poll_parameter_is_refused(
     hub: Neighbours, delivery: RunningService, query: dict[str, Any], problem: str
 ) -> None:
     answer = hub.partner(ACCEPTOR, delivery).ask("GET", "delivery", "/v1/mailbox", params=query)
@@ -234,9 +228,7 @@ def test_made_cursors_are_refused(hub: Neighbours, delivery: RunningService) -> 
         assert answer.status_code == 400, cursor
 
 
-def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(
-    hub: Neighbours, delivery: RunningService
-) -> None:
+def test_mailboxes_and_cases_are_limited_to_their_roles(hub: Neighbours, delivery: RunningService) -> None:
     mailbox, case = "/v1/mailbox", f"/v1/case/{new_id()}"
     expected = {
         (mailbox, "coordinator"): 200,
@@ -251,6 +243,6 @@ def test_partners_and_coordinators_have_mailboxes_and_partners_alone_cases(
 
 
 def in_flight(delivery: RunningService) -> bool | None:
-    """True while a request is being answered."""
+    """Return True while a request is in flight, else None."""
     figures = httpx.get(delivery.operations_url + "/metrics").text
     return True if "kopuro_http_requests_in_flight 1.0" in figures else None

@@ -1,4 +1,4 @@
-"""Intake as a real process: its door over sockets, its messages through a real broker."""
+"""Intake as a process: its API over sockets, its messages through a real broker."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from tests.unit.services.intake.samples import (
     submission,
 )
 
-# What a careless caller puts where it does not belong. It must not be found anywhere afterwards.
+# Personal data in the wrong place. It must not appear in any response, log or metric.
 MARKER = "Aigerim-Toktogulova-555123456"
 LONG = 15.0
 
@@ -79,8 +79,8 @@ def event(fact: Fact, key: str) -> Event[Fact]:
     )
 
 
-class Routing:
-    """Answers intake's questions over the broker, as it is told to."""
+class FakeRouting:
+    """Replies to intake's requests over the broker from `answers`."""
 
     def __init__(self, amqp_uri: str) -> None:
         self.answers: dict[str, Any] = {}
@@ -107,17 +107,17 @@ class Routing:
                         consumer.acknowledge(deliveries)
 
     def _answer(self, wire: Mapping[str, Any]) -> Any:
-        question = parse_query(wire)
-        self.asked.append(question)
-        if question.ask in self.answers:
-            return self.answers[question.ask]
-        if question.ask == "referral":
-            raise Refused("not-found", "There is no such referral for you.")
-        return {"party": False, "offer": None, "referrals": []}[question.ask]
+        query = parse_query(wire)
+        self.asked.append(query)
+        if query.ask in self.answers:
+            return self.answers[query.ask]
+        if query.ask == "referral":
+            raise Refused("not-found", "Unknown referral.")
+        return {"party": False, "offer": None, "referrals": []}[query.ask]
 
 
 class Hub:
-    """A running intake, the keys of everybody around it, and how to speak with it."""
+    """A running intake with its organisations' keys and clients."""
 
     def __init__(self, directory: Path, amqp_uri: str) -> None:
         self.amqp_uri = amqp_uri
@@ -137,8 +137,8 @@ class Hub:
             OKPKey.generate_key("Ed25519", private=True).as_dict(private=True), issuer_of(HUB)
         )
 
-    def introduce(self) -> None:
-        """Tells intake of the members and the token key, as the directory would."""
+    def publish_directory(self) -> None:
+        """Publish the members and the token key, as the directory does."""
         broker = RabbitBroker(self.amqp_uri)
         broker.declare(hub_topology())
         facts: list[tuple[str, Fact]] = [
@@ -211,8 +211,8 @@ class Hub:
         )
 
     @contextmanager
-    def letters_and_facts(self) -> Iterator[Callable[[int], list[Event[Fact]]]]:
-        """Gives so many of the messages that intake publishes; one that comes twice is given once."""
+    def published_referrals(self) -> Iterator[Callable[[int], list[Event[Fact]]]]:
+        """Yield a function that returns a number of intake's published messages, without duplicates."""
         broker = RabbitBroker(self.amqp_uri)
         with closing(broker.consumer(["vault.sealed", "audit.log"], 1000)) as consumer:
 
@@ -233,24 +233,24 @@ class Hub:
 
 @pytest.fixture(scope="module")
 def hub(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """One intake for all tests that do not stop it or its broker."""
-    uri = broker.add_vhost("intake-door")
+    """One intake for all tests that stop neither it nor its broker."""
+    uri = broker.add_vhost("intake-http")
     made = Hub(tmp_path_factory.mktemp("intake"), uri)
     with made.service:
-        made.introduce()
+        made.publish_directory()
         made.service.until_ready()
         yield made
-    broker.remove_vhost("intake-door")
+    broker.remove_vhost("intake-http")
 
 
 @pytest.fixture(scope="module")
-def routing(hub: Hub) -> Iterator[Routing]:
-    with Routing(hub.amqp_uri) as made:
+def routing(hub: Hub) -> Iterator[FakeRouting]:
+    with FakeRouting(hub.amqp_uri) as made:
         yield made
 
 
 def problem(answer: httpx.Response, status: int, slug: str, *pointers: str) -> dict[str, Any]:
-    """The problem in an answer that is as it should be: status, type, sentence, pointers, no content."""
+    """Check a problem response (status, type, detail, pointers, no personal data) and return it."""
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body["type"]) == (status, f"urn:kopuro:problem:{slug}"), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -270,41 +270,41 @@ def admitted(answer: httpx.Response) -> str:
     return str(body["id"])
 
 
-def nothing_leaked(hub: Hub) -> None:
+def assert_no_leak(hub: Hub) -> None:
     assert MARKER not in hub.service.log.read_text()
     assert MARKER not in hub.metrics()
-    # every refusal was the caller's: nothing there for an operator to mend
+    # every refusal is the caller's fault, so the log has no errors
     assert {line["level"] for line in hub.service.log_lines()} <= {"info", "warning"}
 
 
 # --- Admitted ------------------------------------------------------------------------------------
 
 
-def test_a_referral_leaves_as_a_fact_for_everybody_and_a_letter_for_the_vault(hub: Hub) -> None:
+def test_referral_is_published_as_open_fact_and_sealed_case(hub: Hub) -> None:
     case = hub.sealed(name=MARKER)
-    with hub.letters_and_facts() as take:
+    with hub.published_referrals() as take:
         referral = admitted(hub.submit(hub.body(case=case)))
         events = {type(e.data): e for e in take(2)}
-    fact, letter = events[ReferralSubmitted], events[SealedCaseSubmitted]
-    assert letter.data == SealedCaseSubmitted(referral_id=referral, sender=OSH, to=None, case=case)
+    fact, sealed_case = events[ReferralSubmitted], events[SealedCaseSubmitted]
+    assert sealed_case.data == SealedCaseSubmitted(referral_id=referral, sender=OSH, to=None, case=case)
     assert isinstance(fact.data, ReferralSubmitted)
     assert (fact.data.referral_id, fact.data.sender) == (referral, OSH)
     assert case.encode() not in fact.encode()
-    assert (letter.causation_id, fact.source) == (fact.id, "/kg/intake")
-    nothing_leaked(hub)
+    assert (sealed_case.causation_id, fact.source) == (fact.id, "/kg/intake")
+    assert_no_leak(hub)
 
 
-def test_a_referral_to_a_named_receiver(hub: Hub) -> None:
+def test_referral_to_named_receiver_is_admitted(hub: Hub) -> None:
     admitted(hub.submit(hub.body(to=MOSCOW, case=hub.sealed(MOSCOW))))
 
 
-def test_the_longest_case_that_the_client_seals_is_admitted(hub: Hub) -> None:
+def test_longest_case_that_client_seals_is_admitted(hub: Hub) -> None:
     case = hub.sealed(narrative="x" * 786_000)
     assert len(case) > 1_048_000
     admitted(hub.submit(hub.body(case=case)))
 
 
-def test_a_repeated_request_is_one_referral(hub: Hub) -> None:
+def test_repeated_request_creates_one_referral(hub: Hub) -> None:
     body = hub.body()
     first = admitted(hub.submit(body, key="repeated"))
     with ThreadPoolExecutor(20) as callers:
@@ -312,17 +312,17 @@ def test_a_repeated_request_is_one_referral(hub: Hub) -> None:
         assert set(again) == {first}
 
 
-def test_a_referral_is_shown_at_once_to_its_sender_and_to_nobody_else(hub: Hub, routing: Routing) -> None:
+def test_new_referral_is_shown_to_its_sender_only(hub: Hub, routing: FakeRouting) -> None:
     referral = admitted(hub.submit())
     shown = hub.ask("GET", f"/v1/referrals/{referral}").raise_for_status().json()
     assert (shown["id"], shown["sender"], shown["status"]) == (referral, OSH, "requested")
-    theirs = hub.ask("GET", f"/v1/referrals/{referral}", by=STRANGER)
-    nobodys = hub.ask("GET", f"/v1/referrals/{new_id()}", by=STRANGER)
-    problem(theirs, 404, "not-found")
-    assert theirs.json() == nobodys.json()
+    of_others = hub.ask("GET", f"/v1/referrals/{referral}", by=STRANGER)
+    unknown = hub.ask("GET", f"/v1/referrals/{new_id()}", by=STRANGER)
+    problem(of_others, 404, "not-found")
+    assert of_others.json() == unknown.json()
 
 
-def test_a_list_is_paged(hub: Hub, routing: Routing) -> None:
+def test_referral_list_is_paged(hub: Hub, routing: FakeRouting) -> None:
     items = [{"id": new_id()} for _ in range(3)]
     routing.answers["referrals"] = items
     try:
@@ -333,12 +333,12 @@ def test_a_list_is_paged(hub: Hub, routing: Routing) -> None:
     finally:
         del routing.answers["referrals"]
     assert rest == {"items": items[2:], "next": None}
-    first, second = [question for question in routing.asked if isinstance(question, ReferralListQuery)][-2:]
+    first, second = [query for query in routing.asked if isinstance(query, ReferralListQuery)][-2:]
     assert (first.viewer, first.limit, first.status, first.after) == (OSH, 3, "offered", None)
     assert (second.status, second.after) == (None, items[1]["id"])
 
 
-def test_an_offer_is_answered_by_whom_it_was_made_to(hub: Hub, routing: Routing) -> None:
+def test_organization_answers_its_offer_and_reports_progress(hub: Hub, routing: FakeRouting) -> None:
     referral, offer = admitted(hub.submit()), new_id()
     opened = OfferOpened(
         referral_id=referral,
@@ -367,7 +367,7 @@ def test_an_offer_is_answered_by_whom_it_was_made_to(hub: Hub, routing: Routing)
         assert hub.ask("POST", f"/v1/referrals/{referral}/{path}", json=body).status_code == 202
 
 
-def test_a_batch_answers_each_line_and_a_bad_line_holds_up_nobody(hub: Hub, routing: Routing) -> None:
+def test_batch_with_bad_lines_admits_the_others(hub: Hub, routing: FakeRouting) -> None:
     good = hub.body()
     lines: list[bytes] = [json.dumps({**good, "idempotency_key": f"line-{n}"}).encode() for n in range(500)]
     lines[10] = b'{"needs": ["' + MARKER.encode() + b'"'
@@ -401,17 +401,17 @@ def test_a_batch_answers_each_line_and_a_bad_line_holds_up_nobody(hub: Hub, rout
     deadline = time.monotonic() + LONG
     while hub.metric("kopuro_messages_published_total") < before + 2 * len(ids):
         assert time.monotonic() < deadline
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
-def test_a_batch_has_a_length_and_may_be_empty(hub: Hub) -> None:
+def test_batch_may_be_empty_and_has_limited_length(hub: Hub) -> None:
     assert hub.ask("POST", "/v1/referrals:batch", content=b"\n\n").text == ""
     assert len(hub.ask("POST", "/v1/referrals:batch", content=b"{}\n" * 1000).text.splitlines()) == 1000
     problem(hub.ask("POST", "/v1/referrals:batch", content=b"{}\n" * 1001), 413, "body-too-large")
     problem(hub.ask("POST", "/v1/referrals:batch", content=b"\n" * 4_000_000 + b"{}"), 413, "body-too-large")
 
 
-def test_a_batch_of_statements_answers_each_line(hub: Hub) -> None:
+def test_command_batch_returns_one_result_for_each_line(hub: Hub) -> None:
     referral = admitted(hub.submit())
     lines = [
         {"submit": "withdraw", "referral_id": referral, "reason": "other", "idempotency_key": "w-1"},
@@ -451,16 +451,16 @@ def test_batch_repeated_under_its_header_key_returns_first_ids(hub: Hub) -> None
         json.dumps({"submit": "withdraw", "referral_id": result["id"], "reason": "other"}).encode()
         for result in first
     ]
-    said = [
+    responses = [
         hub.ask("POST", "/v1/submissions:batch", headers={"Idempotency-Key": "ends"}, content=body).text
         for body in (b"\n".join(withdrawals), b"\r\n".join(withdrawals))
     ]
-    assert said[0] == said[1]
+    assert responses[0] == responses[1]
     long = {"Idempotency-Key": "x" * 251}
     problem(hub.ask("POST", "/v1/referrals:batch", headers=long, content=lines[0]), 400, "invalid-parameter")
 
 
-def test_two_hundred_who_come_together_are_all_admitted(hub: Hub) -> None:
+def test_two_hundred_concurrent_referrals_are_admitted(hub: Hub) -> None:
     before = hub.metric("kopuro_http_requests_total")
     bodies = [hub.body() for _ in range(200)]
     token = {"Authorization": f"Bearer {hub.token()}"}
@@ -493,9 +493,9 @@ def test_two_hundred_who_come_together_are_all_admitted(hub: Hub) -> None:
         (b'{"name": "' + MARKER.encode() + b'\\u0000"}', "malformed-json", ["/name"]),
     ],
 )
-def test_what_is_not_json(hub: Hub, content: bytes, slug: str, pointers: list[str]) -> None:
+def test_body_that_is_not_json_is_refused(hub: Hub, content: bytes, slug: str, pointers: list[str]) -> None:
     problem(hub.ask("POST", "/v1/referrals", content=content), 400, slug, *pointers)
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
 CONSENT = document()["consent"]
@@ -539,9 +539,11 @@ CONSENT = document()["consent"]
         ({"case": "a" * 1_048_577}, ["/case", "/case"]),
     ],
 )
-def test_what_does_not_follow_the_contract(hub: Hub, changes: dict[str, Any], pointers: list[str]) -> None:
+def test_body_that_violates_contract_is_refused(
+    hub: Hub, changes: dict[str, Any], pointers: list[str]
+) -> None:
     problem(hub.submit(hub.body(**changes)), 422, "invalid-submission", *pointers)
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
 def test_batch_line_with_consent_given_in_the_future_is_refused(hub: Hub) -> None:
@@ -553,14 +555,14 @@ def test_batch_line_with_consent_given_in_the_future_is_refused(hub: Hub) -> Non
 
 
 @pytest.mark.parametrize("missing", ["needs", "urgency", "region", "consent", "case"])
-def test_what_is_missing(hub: Hub, missing: str) -> None:
+def test_body_with_missing_member_is_refused(hub: Hub, missing: str) -> None:
     body = hub.body()
     del body[missing]
     problem(hub.submit(body), 422, "invalid-submission", f"/{missing}")
 
 
 @pytest.mark.parametrize("value", [None, True, 5, 1.5, 10**30, MARKER, "", [], [[]], {}, [None], [{}]])
-def test_a_wrong_value_anywhere_is_refused_or_right(hub: Hub, value: object) -> None:
+def test_wrong_value_is_refused_at_its_pointer(hub: Hub, value: object) -> None:
     paths = [(name,) for name in document()] + [("consent", name) for name in CONSENT]
     for path in paths:
         body = hub.body(consent=dict(CONSENT))
@@ -569,16 +571,16 @@ def test_a_wrong_value_anywhere_is_refused_or_right(hub: Hub, value: object) -> 
         if answer.status_code != 202:
             assert answer.status_code == 422, (path, answer.text)
             assert all(e["pointer"].startswith("/" + "/".join(path)) for e in answer.json()["errors"])
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, None, True])
-def test_a_body_that_is_no_object(hub: Hub, body: object) -> None:
+def test_body_that_is_no_object_is_refused(hub: Hub, body: object) -> None:
     answer = hub.ask("POST", "/v1/referrals", content=json.dumps(body).encode())
     problem(answer, 422, "invalid-submission", "")
 
 
-def test_a_case_that_is_not_sealed_or_not_to_this_key(hub: Hub) -> None:
+def test_case_not_sealed_to_expected_key_is_refused(hub: Hub) -> None:
     plain = ".".join(["e30", "bmFtZQ", "bmFtZQ", MARKER, "bmFtZQ"])
     cases = {
         "not sealed": hub.body(case=plain),
@@ -588,27 +590,27 @@ def test_a_case_that_is_not_sealed_or_not_to_this_key(hub: Hub) -> None:
     }
     for body in cases.values():
         problem(hub.submit(body), 422, "case-not-sealed", "/case")
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
-def test_receivers_that_cannot_be_sent_a_case(hub: Hub) -> None:
+def test_referral_to_unknown_or_keyless_receiver_is_refused(hub: Hub) -> None:
     problem(hub.submit(hub.body(to="kg.nobody")), 422, "unknown-organization", "/to")
     problem(hub.submit(hub.body(to=KEYLESS)), 422, "receiver-has-no-key", "/to")
 
 
-def test_a_suspended_or_unknown_sender(hub: Hub) -> None:
+def test_referral_of_suspended_or_unknown_sender_is_refused(hub: Hub) -> None:
     problem(hub.submit(by=SUSPENDED), 403, "forbidden")
     problem(hub.submit(by="kg.nobody"), 403, "forbidden")
 
 
-def test_a_large_body_is_refused_without_being_read(hub: Hub) -> None:
+def test_large_body_is_refused_without_being_read(hub: Hub) -> None:
     content = MARKER.encode() * (10_485_760 // len(MARKER))
     for path in ("/v1/referrals", "/v1/referrals:batch", f"/v1/offers/{OFFER}/accept"):
         problem(hub.ask("POST", path, content=content), 413, "body-too-large")
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
-def test_tokens(hub: Hub) -> None:
+def test_missing_invalid_or_foreign_token_is_refused(hub: Hub) -> None:
     def post(authorization: str | None) -> httpx.Response:
         headers = {} if authorization is None else {"Authorization": authorization}
         return httpx.post(hub.service.url + "/v1/referrals", headers=headers, json=hub.body())
@@ -628,27 +630,27 @@ def test_tokens(hub: Hub) -> None:
         assert answer.headers["www-authenticate"].startswith("Bearer")
     problem(hub.ask("POST", "/v1/referrals", role="auditor", json=hub.body()), 403, "forbidden")
     problem(hub.ask("POST", f"/v1/offers/{OFFER}/accept", role="coordinator"), 403, "forbidden")
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
-def test_the_same_key_with_another_body(hub: Hub) -> None:
+def test_same_key_with_other_body_conflicts_over_http(hub: Hub) -> None:
     admitted(hub.submit(key="conflict"))
     problem(hub.submit(key="conflict"), 409, "idempotency-conflict")
     admitted(hub.submit(key="conflict", by=MOSCOW))
     problem(hub.submit(key="x" * 256), 400, "invalid-parameter")
 
 
-def test_somebody_elses_referral_or_offer_is_not_there(hub: Hub, routing: Routing) -> None:
+def test_referral_or_offer_of_others_is_not_found(hub: Hub, routing: FakeRouting) -> None:
     referral, offer = admitted(hub.submit()), new_id()
     routing.answers["offer"] = [referral, MOSCOW]
     try:
-        theirs = hub.ask("POST", f"/v1/offers/{offer}/accept", by=STRANGER)
+        of_others = hub.ask("POST", f"/v1/offers/{offer}/accept", by=STRANGER)
         routing.answers["offer"] = None
-        nobodys = hub.ask("POST", f"/v1/offers/{new_id()}/accept", by=STRANGER)
+        unknown = hub.ask("POST", f"/v1/offers/{new_id()}/accept", by=STRANGER)
     finally:
         del routing.answers["offer"]
-    problem(theirs, 404, "not-found")
-    assert theirs.json() == nobodys.json()
+    problem(of_others, 404, "not-found")
+    assert of_others.json() == unknown.json()
     for path, body in (
         ("withdraw", {"reason": "other"}),
         ("progress", {"status": "on_hold"}),
@@ -656,13 +658,13 @@ def test_somebody_elses_referral_or_offer_is_not_there(hub: Hub, routing: Routin
         ("notes", {"note": hub.sealed(OSH)}),
         ("consent/revoke", {}),
     ):
-        theirs = hub.ask("POST", f"/v1/referrals/{referral}/{path}", by=STRANGER, json=body)
-        nobodys = hub.ask("POST", f"/v1/referrals/{new_id()}/{path}", by=STRANGER, json=body)
-        problem(theirs, 404, "not-found")
-        assert theirs.json() == nobodys.json()
+        of_others = hub.ask("POST", f"/v1/referrals/{referral}/{path}", by=STRANGER, json=body)
+        unknown = hub.ask("POST", f"/v1/referrals/{new_id()}/{path}", by=STRANGER, json=body)
+        problem(of_others, 404, "not-found")
+        assert of_others.json() == unknown.json()
 
 
-def test_the_other_bodies_are_checked_too(hub: Hub) -> None:
+def test_invalid_command_body_is_refused(hub: Hub) -> None:
     for path, body, pointer in (
         (f"offers/{OFFER}/accept", {"note": MARKER}, "/note"),
         (f"offers/{OFFER}/decline", {"reason": MARKER}, "/reason"),
@@ -681,10 +683,10 @@ def test_the_other_bodies_are_checked_too(hub: Hub) -> None:
         "case-not-sealed",
         "/note",
     )
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
-def test_addresses_and_parameters(hub: Hub) -> None:
+def test_invalid_path_or_parameter_is_refused(hub: Hub) -> None:
     problem(hub.ask("GET", f"/v1/referrals/{MARKER}"), 404, "not-found")
     problem(hub.ask("POST", f"/v1/offers/{MARKER}/accept"), 404, "not-found")
     problem(hub.ask("GET", f"/v1/{MARKER}"), 404, "not-found")
@@ -695,10 +697,10 @@ def test_addresses_and_parameters(hub: Hub) -> None:
     problem(hub.ask("GET", "/v1/referrals?limt=1"), 400, "invalid-parameter")
     for cursor in made_cursors("referrals"):
         problem(hub.ask("GET", f"/v1/referrals?after={cursor}"), 400, "invalid-cursor")
-    nothing_leaked(hub)
+    assert_no_leak(hub)
 
 
-def test_an_answer_is_not_larger_than_the_question(hub: Hub) -> None:
+def test_error_response_is_bounded_in_size(hub: Hub) -> None:
     answer = hub.submit(hub.body(needs=["x"] * 180_000))
     problem(answer, 422, "invalid-submission", "/needs")
     answer = hub.submit({**hub.body(), **{f"field-{number}": 1 for number in range(40_000)}})
@@ -709,7 +711,7 @@ def test_an_answer_is_not_larger_than_the_question(hub: Hub) -> None:
     assert len(answer.content) < 5_000_000
 
 
-def test_an_unreadable_record_of_the_directory_is_parked_and_the_next_one_counts(hub: Hub) -> None:
+def test_unreadable_directory_record_is_dead_lettered_and_next_one_applied(hub: Hub) -> None:
     newcomer = "uz.newcomer"
     good = outgoing(event(OrganizationChanged(revision=2, organization=organization(newcomer)), newcomer))
     poison = json.loads(good.body)
@@ -722,7 +724,7 @@ def test_an_unreadable_record_of_the_directory_is_parked_and_the_next_one_counts
     assert MARKER not in hub.service.log.read_text()
 
 
-# --- When something is not there -----------------------------------------------------------------
+# --- Outages -----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -732,7 +734,7 @@ def own_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
         yield running
 
 
-def unanswered_in_time(made: Hub, referral: str) -> None:
+def assert_unavailable_in_time(made: Hub, referral: str) -> None:
     for path in (f"/v1/referrals/{referral}", "/v1/referrals"):
         started = time.monotonic()
         answer = made.ask("GET", path)
@@ -742,26 +744,26 @@ def unanswered_in_time(made: Hub, referral: str) -> None:
     problem(made.ask("POST", f"/v1/offers/{OFFER}/accept"), 503, "unavailable")
 
 
-def test_without_a_broker_referrals_are_admitted_and_questions_answered_in_time(
+def test_without_broker_referrals_are_admitted_and_reads_fail_in_time(
     own_broker: PrivateBroker, tmp_path: Path
 ) -> None:
     made = Hub(tmp_path, own_broker.uri)
     with made.service:
-        made.introduce()
+        made.publish_directory()
         made.service.until_ready()
         own_broker.flush_declarations()
         own_broker.kill()
         referral = admitted(made.submit())
-        unanswered_in_time(made, referral)
-    with made.service:  # started anew, it knows the members and the token's key from its own copy
+        assert_unavailable_in_time(made, referral)
+    with made.service:  # after a restart it reads members and token key from its own replica
         another = admitted(made.submit())
-        unanswered_in_time(made, another)
+        assert_unavailable_in_time(made, another)
         own_broker.start()
-        with made.letters_and_facts() as take:
+        with made.published_referrals() as take:
             assert {event.partition_key for event in take(4)} == {referral, another}
 
 
-def test_a_process_that_starts_without_a_broker_serves_once_it_is_there(
+def test_process_started_without_broker_serves_after_broker_starts(
     own_broker: PrivateBroker, tmp_path: Path
 ) -> None:
     made = Hub(tmp_path, own_broker.uri)
@@ -770,15 +772,15 @@ def test_a_process_that_starts_without_a_broker_serves_once_it_is_there(
         ready = httpx.get(made.service.operations_url + "/readyz")
         assert ready.status_code == 503
         own_broker.start()
-        made.introduce()
+        made.publish_directory()
         made.service.until_ready()
         admitted(made.submit())
 
 
-def test_what_was_admitted_survives_the_process(vhost: str, tmp_path: Path) -> None:
+def test_admitted_referrals_survive_killed_process(vhost: str, tmp_path: Path) -> None:
     made = Hub(tmp_path, vhost)
     with made.service:
-        made.introduce()
+        made.publish_directory()
         made.service.until_ready()
         bodies = {f"key-{number}": made.body() for number in range(20)}
         with ThreadPoolExecutor(20) as callers:
@@ -787,7 +789,7 @@ def test_what_was_admitted_survives_the_process(vhost: str, tmp_path: Path) -> N
             )
             made.service.process.kill()
         referrals = {key: admitted(answer) for key, answer in answers.items()}
-        with made.service, made.letters_and_facts() as take:
+        with made.service, made.published_referrals() as take:
             events = take(2 * len(referrals))
             assert {event.partition_key for event in events} == set(referrals.values())
             made.service.until_ready()

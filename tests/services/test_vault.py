@@ -1,4 +1,4 @@
-"""The vault as a process on a real broker: killed, started again, and read through for plaintext."""
+"""The vault as a process on a real broker: releases, erasure, restarts, no plaintext in files."""
 
 from __future__ import annotations
 
@@ -20,35 +20,33 @@ def hub(vhost: str, tmp_path: Path) -> Neighbours:
     return Neighbours(vhost, tmp_path)
 
 
-def test_a_sealed_case_leaves_for_its_acceptor_and_its_erasure_is_on_record(
-    hub: Neighbours, database_url: str
-) -> None:
+def test_case_is_released_to_acceptor_and_erasure_recorded(hub: Neighbours, database_url: str) -> None:
     referral = new_id()
     with hub.vault(database_url) as vault:
         vault.until_ready()
         hub.publish(hub.sealed_case(referral))
         hub.publish(accepted(referral))
-        (letter,) = kinds(hub.hear("delivery.sealed", lambda heard: len(heard) == 1), SealedCaseReleased)
-        assert (letter.referral_id, letter.organization) == (referral, ACCEPTOR)
-        assert open_sealed(letter.case, hub.keys[ACCEPTOR])["name"] == NAME
+        (case,) = kinds(hub.hear("delivery.sealed", lambda events: len(events) == 1), SealedCaseReleased)
+        assert (case.referral_id, case.organization) == (referral, ACCEPTOR)
+        assert open_sealed(case.case, hub.keys[ACCEPTOR])["name"] == NAME
         hub.publish(
             ReferralWithdrawn(
                 referral_id=referral, sender=SENDER, organization=ACCEPTOR, reason="consent_revoked"
             )
         )
-        facts = hub.hear("audit.log", lambda heard: bool(kinds(heard, CaseErased)))
+        facts = hub.hear("audit.log", lambda events: bool(kinds(events, CaseErased)))
         assert len(kinds(facts, CaseReleased)) == 1
         vault.process.stop()
         assert vault.process.exit_code() == 0
         assert NAME not in vault.log.read_text()
 
 
-def test_in_the_files_of_the_vault_there_is_no_plaintext(hub: Neighbours, sqlite_database: str) -> None:
+def test_vault_files_contain_no_plaintext(hub: Neighbours, sqlite_database: str) -> None:
     referral = new_id()
     with hub.vault(sqlite_database) as vault:
         hub.publish(hub.sealed_case(referral))
         hub.publish(accepted(referral))
-        hub.hear("delivery.sealed", lambda heard: len(heard) == 1)
+        hub.hear("delivery.sealed", lambda events: len(events) == 1)
         files = list(Path(urlsplit(sqlite_database).path).parent.glob("test.sqlite*"))
         assert files
         for file in files:
@@ -56,48 +54,44 @@ def test_in_the_files_of_the_vault_there_is_no_plaintext(hub: Neighbours, sqlite
         assert vault.process.running()
 
 
-def test_an_acceptor_that_publishes_its_key_later_gets_the_case_then(
-    hub: Neighbours, sqlite_database: str
-) -> None:
+def test_case_is_released_when_acceptor_publishes_key_later(hub: Neighbours, sqlite_database: str) -> None:
     first, second = new_id(), new_id()
     with hub.vault(sqlite_database):
         hub.publish_all([hub.sealed_case(first), hub.sealed_case(second)])
         hub.publish_all([accepted(first, STRANGER), accepted(second, ACCEPTOR)])
-        (letter,) = kinds(hub.hear("delivery.sealed", lambda heard: len(heard) == 1), SealedCaseReleased)
-        assert letter.referral_id == second
+        (case,) = kinds(hub.hear("delivery.sealed", lambda events: len(events) == 1), SealedCaseReleased)
+        assert case.referral_id == second
         hub.publish_key(STRANGER)
-        (letter,) = kinds(hub.hear("delivery.sealed", lambda heard: len(heard) == 1), SealedCaseReleased)
-        assert (letter.referral_id, letter.organization) == (first, STRANGER)
-        assert open_sealed(letter.case, hub.keys[STRANGER])["name"] == NAME
+        (case,) = kinds(hub.hear("delivery.sealed", lambda events: len(events) == 1), SealedCaseReleased)
+        assert (case.referral_id, case.organization) == (first, STRANGER)
+        assert open_sealed(case.case, hub.keys[STRANGER])["name"] == NAME
 
 
-def test_killed_in_the_middle_the_vault_loses_nothing_and_releases_nothing_twice(
-    hub: Neighbours, database_url: str
-) -> None:
+def test_killed_vault_loses_no_case_and_releases_none_twice(hub: Neighbours, database_url: str) -> None:
     referrals = [new_id() for _ in range(300)]
     cases: list[Fact] = [hub.sealed_case(referral, narrative=referral) for referral in referrals]
     acceptances: list[Fact] = [accepted(referral) for referral in referrals]
     vault = hub.vault(database_url)
     with vault:
-        # Half of the acceptances come first, and wait for their cases.
+        # Half of the acceptances arrive before their cases.
         hub.publish_all(acceptances[:150])
         hub.publish_all(cases)
         hub.publish_all(acceptances[150:])
-        heard = hub.hear("delivery.sealed", lambda heard: len(heard) >= 1)
+        events = hub.hear("delivery.sealed", lambda events: len(events) >= 1)
         vault.process.kill()
     with vault:
-        heard += hub.hear(
+        events += hub.hear(
             "delivery.sealed",
-            lambda more: {e.partition_key for e in heard + more} == set(referrals),
+            lambda more: {e.partition_key for e in events + more} == set(referrals),
         )
         vault.until_ready()
-    # Published again is the same message, which an inbox knows; a second release would be another.
-    assert len({event.id for event in heard}) == len(referrals)
-    for letter in kinds(heard, SealedCaseReleased):
-        assert open_sealed(letter.case, hub.keys[ACCEPTOR])["narrative"] == letter.referral_id
+    # A republished message keeps its id, so the inbox drops it; a second release would have a new id.
+    assert len({event.id for event in events}) == len(referrals)
+    for case in kinds(events, SealedCaseReleased):
+        assert open_sealed(case.case, hub.keys[ACCEPTOR])["narrative"] == case.referral_id
 
 
-def test_without_a_custody_key_there_is_no_vault(hub: Neighbours, sqlite_database: str) -> None:
+def test_vault_without_custody_key_does_not_start(hub: Neighbours, sqlite_database: str) -> None:
     vault = hub.vault(sqlite_database)
     del hub.custody_key["d"]
     hub.write_custody_key()

@@ -43,7 +43,7 @@ from services.delivery.adapters import tables as delivery_tables
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
-from services.delivery.bookkeeping import Bookkeeping
+from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.intake.adapters import tables as intake_tables
@@ -247,7 +247,7 @@ class Vault(Service):
             new_id=new_id,
         )
         return [
-            self.messenger.consumer("vault.sealed", self.handlers.letters, decode),
+            self.messenger.consumer("vault.sealed", self.handlers.sealed_messages, decode),
             self.messenger.consumer("vault.events", self.handlers.events, decode),
         ]
 
@@ -273,7 +273,7 @@ class Delivery(Service):
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         mailboxes, cases = SqlMailboxes(), SqlReleasedCases()
-        bookkeeping = Bookkeeping(
+        records = DeliveryRecords(
             source=self.messenger.source,
             outbox=self.messenger.outbox,
             mailboxes=mailboxes,
@@ -284,7 +284,7 @@ class Delivery(Service):
             database=self.database,
             mailboxes=mailboxes,
             cases=cases,
-            bookkeeping=bookkeeping,
+            records=records,
             notifier=MailboxNotifier(self.database, mailboxes),
             clock=self.clock,
             after_commit=self.messenger.wake,
@@ -293,7 +293,7 @@ class Delivery(Service):
         incoming = Incoming(mailboxes=mailboxes, cases=cases)
         return [
             self.messenger.consumer("delivery.events", incoming.events, Envelope.decode),
-            self.messenger.consumer("delivery.sealed", incoming.letters, decode),
+            self.messenger.consumer("delivery.sealed", incoming.sealed_messages, decode),
         ]
 
 

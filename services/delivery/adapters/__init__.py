@@ -1,1 +1,1 @@
-"""Mailboxes in the database, and the bell that wakes whoever waits at one."""
+"""Delivery's database tables and the adapters of its ports."""

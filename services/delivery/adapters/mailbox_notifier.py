@@ -1,4 +1,4 @@
-"""The bell of one process: long polls wait for it."""
+"""Wakes the long polls of one process."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from services.delivery.ports import Mailboxes
 
 
 class MailboxNotifier:
-    """See `ports.Bell`. `look` finds out whom to ring for, whichever process put the messages there."""
+    """See `ports.Notifier`. `poll` finds new messages, whichever process appended them."""
 
     def __init__(self, database: Database, mailboxes: Mailboxes) -> None:
         self._database = database
         self._mailboxes = mailboxes
         self._seen: int | None = None
-        self._rings: dict[str, set[threading.Event]] = {}
+        self._signals: dict[str, set[threading.Event]] = {}
         self._stopped = False
 
     @property
     def stopped(self) -> bool:
-        """See `ports.Bell`."""
+        """See `ports.Notifier`."""
         return self._stopped
 
     @contextmanager
     def listening(self, *mailboxes: str) -> Iterator[threading.Event]:
-        """See `ports.Bell`."""
-        ring = threading.Event()
+        """See `ports.Notifier`."""
+        signal = threading.Event()
         for mailbox in mailboxes:
-            self._rings.setdefault(mailbox, set()).add(ring)
+            self._signals.setdefault(mailbox, set()).add(signal)
         try:
-            yield ring
+            yield signal
         finally:
             for mailbox in mailboxes:
-                rings = self._rings[mailbox]
-                rings.discard(ring)
-                if not rings:
-                    del self._rings[mailbox]
+                signals = self._signals[mailbox]
+                signals.discard(signal)
+                if not signals:
+                    del self._signals[mailbox]
 
-    def look(self) -> None:
-        """Rings for every mailbox that something came to since the last look.
+    def poll(self) -> None:
+        """Signal every mailbox that has received messages since the last poll.
 
-        One small query, however many wait. Raises DatabaseUnavailable.
+        One small query for any number of waiters. Raises DatabaseUnavailable.
         """
         with self._database.read() as transaction:
             seen, organizations = self._mailboxes.newer_than(transaction, self._seen)
-        # What came before the first look is found by everybody who then begins to wait.
+        # Waiters read their mailboxes themselves; the first poll does not know which messages are new.
         first = self._seen is None
         self._seen = seen
-        self._ring(list(self._rings) if first else organizations)
+        self._signal(list(self._signals) if first else organizations)
 
     def stop(self) -> None:
-        """Ends every wait, now and from now on."""
+        """End every present and future wait."""
         self._stopped = True
-        self._ring(list(self._rings))
+        self._signal(list(self._signals))
 
-    def _ring(self, organizations: Collection[str]) -> None:
+    def _signal(self, organizations: Collection[str]) -> None:
         for organization in organizations:
-            for ring in list(self._rings.get(organization, ())):
-                ring.set()
+            for signal in list(self._signals.get(organization, ())):
+                signal.set()

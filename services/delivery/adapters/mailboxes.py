@@ -1,4 +1,4 @@
-"""Mailboxes in delivery's own database."""
+"""Mailboxes in delivery's database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.delivery import DeliveryState
 from services.delivery.ports import Arrival, MailboxEntry, Waiting
 
-# Any number that nothing else in this database uses for an advisory lock.
+# The key of an advisory lock; nothing else in this database uses it.
 _APPENDING: Final = 7_203_115
 
 _SERIALISE = SqlStatement("SELECT pg_advisory_xact_lock(?)")
@@ -33,7 +33,7 @@ _WAITING = SqlStatement(
     " WHERE organization = ? AND acknowledged_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 
-# In one order everywhere: two transactions that meet at some rows wait, and never for each other.
+# Rows are always locked in this order, so transactions cannot deadlock.
 _TAKE = SqlStatement(
     "SELECT sequence, organization, message_id, type, referral_id, correlation_id, state"
     " FROM mailbox_messages"
@@ -58,7 +58,7 @@ class SqlMailboxes:
     """See `ports.Mailboxes`."""
 
     def serialise(self, transaction: Connection) -> None:
-        """See `ports.Mailboxes`. SQLite has one writer at a time anyway."""
+        """See `ports.Mailboxes`. SQLite has only one writer at a time."""
         if transaction.dialect.name == "postgresql":
             _SERIALISE.run(transaction, _APPENDING)
 
@@ -89,8 +89,8 @@ class SqlMailboxes:
         found: list[Waiting] = []
         left = size
         with ExitStack() as streams:
-            # Streamed: a mailbox full of notes is not all in memory before the page is found to be full.
-            # One more than wanted: whether anything follows.
+            # Streamed, so that a mailbox full of notes is not loaded before the page is full. One row more
+            # than the limit shows whether more follow.
             each = [
                 streams.enter_context(_WAITING.run(transaction, mailbox, after, limit + 1, stream=True))
                 for mailbox in mailboxes

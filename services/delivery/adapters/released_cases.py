@@ -1,4 +1,4 @@
-"""Released cases in delivery's own database: ciphertext, each sealed to one organisation."""
+"""Released cases in delivery's database: ciphertext, each sealed to one organisation."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _CLOSE = SqlStatement(
 
 
 class SqlReleasedCases:
-    """See `ports.CaseLetters`."""
+    """See `ports.ReleasedCases`."""
 
     def closed(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
-        """See `ports.CaseLetters`."""
+        """See `ports.ReleasedCases`."""
         return set(_CLOSED.run(transaction, list(referral_ids)).scalars()) if referral_ids else set()
 
     def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
-        """See `ports.CaseLetters`."""
+        """See `ports.ReleasedCases`."""
         _KEEP.run_for_each(transaction, [(case.referral_id, case.organization, case.case) for case in cases])
 
     def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:
-        """See `ports.CaseLetters`."""
+        """See `ports.ReleasedCases`."""
         return transaction.execute(
             select(CASE_LETTERS.c.sealed_case).where(
                 CASE_LETTERS.c.referral_id == referral_id, CASE_LETTERS.c.organization == organization
@@ -50,12 +50,12 @@ class SqlReleasedCases:
         ).scalar()
 
     def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
-        """See `ports.CaseLetters`."""
+        """See `ports.ReleasedCases`."""
         closed_at = microseconds(now)
         _CLOSE.run_for_each(transaction, [(id_, closed_at) for id_ in sorted(set(referral_ids))])
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
-        """See `ports.CaseLetters`."""
+        """See `ports.ReleasedCases`."""
         table = CASE_LETTERS
         oldest = select(table.c.referral_id).where(table.c.closed_at < before).limit(limit)
         return transaction.execute(delete(table).where(table.c.referral_id.in_(oldest))).rowcount

@@ -1,4 +1,4 @@
-"""Which organisations may no longer read cases, in memory, as the replica of the directory tells them."""
+"""Organisations that may not read cases, in memory, from the replica of the directory."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from runtime.messaging.replica import ReplicaRecord
 
 
 class StandingsInMemory:
-    """Give `absorb` to a replica."""
+    """The barred organisations. Pass `absorb` to a replica."""
 
     def __init__(self) -> None:
         self._barred: set[str] = set()
 
     def is_barred(self, organization: str) -> bool:
-        """Whether the directory says that it is suspended, has left, is inactive or was never vetted.
+        """Return whether the organisation is suspended, has left, is inactive or was never vetted.
 
-        An organisation that the replica does not know is not barred: it may be newer than the copy, and no
-        case is ever released to it unless it was in good standing when it accepted.
+        An unknown organisation is not barred: it may be newer than the replica, and cases are released only
+        to organisations that were in good standing when they accepted.
         """
         return organization in self._barred
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
-        """Takes over records that are new or have changed."""
+        """Apply new and changed records."""
         for record in records:
             if record.type != OrganizationChanged.type:
                 continue

@@ -29,7 +29,7 @@ MESSAGES = Table(
     Column("delivered_at", Instant),
     Column("acknowledged_at", Instant),
     UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
-    # A poll is one descent into this index, however much has been acknowledged. A row is in one of the two.
+    # Partial, so that a poll never scans acknowledged rows. A row is in one of the two indexes.
     Index(
         "mailbox_messages_waiting",
         "organization",
@@ -43,11 +43,11 @@ MESSAGES = Table(
         sqlite_where=_ACKNOWLEDGED,
         postgresql_where=_ACKNOWLEDGED,
     ),
-    # A number once used is never used again: a cursor stays true when old rows are deleted.
+    # Numbers are never reused, so cursors stay valid when old rows are deleted.
     sqlite_autoincrement=True,
 )
 
-# A closed referral's row stays for a while without its case.
+# The row of a closed referral is kept for a while, without the case.
 CASE_LETTERS = Table(
     "case_letters",
     METADATA,

@@ -1,1 +1,1 @@
-"""Who is told what, and how far a message has come: pure decisions."""
+"""Delivery's pure decisions: recipients of facts, and the states of a message."""

@@ -11,60 +11,58 @@ from contracts.facts import CaseReleased, OfferOpened
 
 class DeliveryState(StrEnum):
     queued = "queued"
-    delivered = "delivered"  # handed out at least once, and handed out again until acknowledged
+    delivered = "delivered"  # returned by a poll at least once; returned again until acknowledged
     acknowledged = "acknowledged"
 
 
 class DeliveryEvent(StrEnum):
-    hand_out = "hand_out"
+    deliver = "deliver"
     acknowledge = "acknowledge"
 
 
-# Only what somebody's promise hangs on is told to audit: when an organisation could know of an offer, and
-# when it had the case. A journey has some ten other notices; to log two facts about each would make the
-# audit log three times as long and tell an auditor nothing.
+# The messages whose delivery audit records: it shows when an organisation could know of an offer and when it
+# had the case. A journey has some ten other notices; two facts about each would make the audit log three
+# times as long and tell an auditor nothing.
 RECORDED = frozenset({OfferOpened.type, CaseReleased.type})
 
-# What is recorded. Both steps are repeatable: an answer may be lost on its way, and then the organisation
-# asks again.
+# Recorded messages. Both steps are idempotent: a response may be lost, and then the organisation asks again.
 TRANSITIONS: Mapping[DeliveryState, Mapping[DeliveryEvent, DeliveryState]] = {
     DeliveryState.queued: {
-        DeliveryEvent.hand_out: DeliveryState.delivered,
+        DeliveryEvent.deliver: DeliveryState.delivered,
     },
     DeliveryState.delivered: {
-        DeliveryEvent.hand_out: DeliveryState.delivered,
+        DeliveryEvent.deliver: DeliveryState.delivered,
         DeliveryEvent.acknowledge: DeliveryState.acknowledged,
     },
-    # Handed out: by a poll that read the mailbox just before the acknowledgement.
+    # Delivered by a poll that read the mailbox just before the acknowledgement.
     DeliveryState.acknowledged: {
-        DeliveryEvent.hand_out: DeliveryState.acknowledged,
+        DeliveryEvent.deliver: DeliveryState.acknowledged,
         DeliveryEvent.acknowledge: DeliveryState.acknowledged,
     },
 }
 
-# All other notices. That one was handed out is not written down, so that a poll which finds only such
-# notices writes nothing; and so nobody can be refused for acknowledging it too early. `delivered` is what
-# an earlier version wrote down of them.
+# All other notices. Their delivery is not stored, so that a poll which finds only such notices writes
+# nothing; therefore they can be acknowledged at any time. `delivered` rows come from an earlier version.
 NOTICE_TRANSITIONS: Mapping[DeliveryState, Mapping[DeliveryEvent, DeliveryState]] = {
     **TRANSITIONS,
     DeliveryState.queued: {
-        DeliveryEvent.hand_out: DeliveryState.queued,
+        DeliveryEvent.deliver: DeliveryState.queued,
         DeliveryEvent.acknowledge: DeliveryState.acknowledged,
     },
 }
 
 
 class IllegalDeliveryTransition(Refused):
-    """The step has no place in this state. Nothing has changed."""
+    """The event is not allowed in this state. Nothing has changed."""
 
-    def __init__(self, state: DeliveryState, taken: DeliveryEvent) -> None:
-        super().__init__("conflict", f"A message that is {state} takes no {taken}.")
+    def __init__(self, state: DeliveryState, event: DeliveryEvent) -> None:
+        super().__init__("conflict", f"Cannot {event} a message in state {state}.")
 
 
-def step(message_type: str, state: DeliveryState, taken: DeliveryEvent) -> DeliveryState:
-    """The state of a message of this type after a step. Raises IllegalDeliveryTransition."""
+def step(message_type: str, state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
+    """Return the state of a message of this type after an event. Raises IllegalDeliveryTransition."""
     transitions = TRANSITIONS if message_type in RECORDED else NOTICE_TRANSITIONS
-    following = transitions[state].get(taken)
+    following = transitions[state].get(event)
     if following is None:
-        raise IllegalDeliveryTransition(state, taken)
+        raise IllegalDeliveryTransition(state, event)
     return following

@@ -1,5 +1,4 @@
-"""Who is told of which fact: a table from the fact's type to the fields that name organisations, and the
-facts that the coordinators share a mailbox for."""
+"""Recipients of facts: the fields that name organisations, by fact type, and the coordinators' facts."""
 
 from __future__ import annotations
 
@@ -15,13 +14,13 @@ _BOTH = ("sender", "organization")
 
 RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.OfferOpened.type: _CANDIDATE,
-    facts.OfferAccepted.type: _BOTH,  # to the acceptor as well: its answer was in time
+    facts.OfferAccepted.type: _BOTH,  # also to the acceptor: confirms that its answer was in time
     facts.OfferDeclined.type: _SENDER,
     facts.OfferExpired.type: _BOTH,
     facts.OfferRevoked.type: _CANDIDATE,
     facts.AnswerRefused.type: _CANDIDATE,
     facts.SubmissionRefused.type: _CANDIDATE,
-    facts.CaseRefused.type: _CANDIDATE,  # `organization` is whoever sealed it
+    facts.CaseRefused.type: _CANDIDATE,  # `organization` sealed the case
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
     facts.CaseUnreadable.type: _SENDER,
@@ -33,13 +32,13 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralAcceptorSuspended.type: _SENDER,
-    facts.ReceiptsIssued.type: _CANDIDATE,  # each party's own
-    facts.ReceiptIssued.type: _CANDIDATE,  # may have waited in the queue over an upgrade
+    facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
+    facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
 
-# The shared mailbox of everybody who has the role `coordinator`. No organisation can have this id.
+# The shared mailbox of all principals with the role `coordinator`. No organisation can have this id.
 COORDINATORS: Final = "coordinators"
-# What the coordinators are told as well: the fact's type, and the `reason` it must have (None: any).
+# Facts that also go to the coordinators: the type, and the `reason` it must have (None: any).
 COORDINATED: Mapping[str, str | None] = {
     facts.PlacementRefused.type: None,
     facts.PlacementAnswered.type: None,
@@ -49,27 +48,26 @@ COORDINATED: Mapping[str, str | None] = {
     facts.ReferralAcceptorSuspended.type: None,
 }
 
-# After these nobody needs the case any more.
+# The facts that close a referral; its case is deleted then.
 CLOSINGS = frozenset({facts.ReferralCompleted.type, facts.ReferralWithdrawn.type, facts.ReferralFailed.type})
 
 
 def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The mailboxes that get the message, each once: organisations' ids, or `COORDINATORS`.
+    """Return the mailboxes that receive the message, each once: organisation ids or `COORDINATORS`.
 
-    data: of the CloudEvent.
-
-    Raises Defect for a type without a place in the table: to tell nobody would be silence.
+    data: of the CloudEvent. Raises Defect for a type that is not in the table, so that no message is lost
+    silently.
     """
     fields = RECIPIENTS.get(fact_type)
     if fields is None:
-        raise Defect(f"Nobody is named as a recipient of {fact_type}.")
-    # None: a referral that ended before anybody had accepted it
-    told = dict.fromkeys(data[field] for field in fields if data[field] is not None)
+        raise Defect(f"No recipients are defined for {fact_type}.")
+    # A field is None when the referral ended before it was accepted.
+    mailboxes = dict.fromkeys(data[field] for field in fields if data[field] is not None)
     if fact_type in COORDINATED and COORDINATED[fact_type] in (None, data.get("reason")):
-        told[COORDINATORS] = None
-    return tuple(told)
+        mailboxes[COORDINATORS] = None
+    return tuple(mailboxes)
 
 
 def shared_mailboxes(roles: Collection[str]) -> tuple[str, ...]:
-    """The mailboxes that a principal of these roles reads and acknowledges besides its own."""
+    """Return the mailboxes that a principal with these roles reads and acknowledges besides its own."""
     return (COORDINATORS,) if "coordinator" in roles else ()

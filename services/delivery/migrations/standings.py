@@ -1,6 +1,6 @@
-"""The replica holds organisations too
+"""request a directory replica that includes organisations
 
-A copy that was completed without them is asked for again.
+A replica completed without them is discarded and requested again.
 """
 
 from alembic import op

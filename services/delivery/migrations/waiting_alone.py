@@ -1,7 +1,6 @@
-"""waiting alone
+"""partial mailbox indexes
 
-The index of what waits holds what waits, and that of what was acknowledged the rest: a row is in one of
-them at a time.
+One index holds the waiting messages, the other the acknowledged ones.
 """
 
 import sqlalchemy as sa

@@ -1,1 +1,1 @@
-"""Intake's tables and the store behind its port."""
+"""Intake's database tables and the adapters of its ports."""

@@ -1,4 +1,4 @@
-"""The hub's custody key, as the discovery document announces it: the key that cases are sealed to."""
+"""The id of the hub's custody key, read from the discovery document. Cases are sealed to this key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contracts.errors import Unavailable
 
 
 class AnnouncedCustodyKey:
-    """Reads the document again when it has been replaced: a key rotation needs no restart."""
+    """Reads the document again after a change, so a key rotation needs no restart."""
 
     def __init__(self, discovery: Path) -> None:
         self._discovery = discovery
@@ -18,7 +18,7 @@ class AnnouncedCustodyKey:
         self._kid = ""
 
     def __call__(self) -> str:
-        """The key's id (RFC 7638 thumbprint). Raises Unavailable while none is announced."""
+        """Return the key's id (RFC 7638 thumbprint). Raises Unavailable while none is announced."""
         try:
             written_at = self._discovery.stat().st_mtime_ns
             if written_at != self._read_at:
@@ -29,7 +29,7 @@ class AnnouncedCustodyKey:
         return self._kid
 
     def unready(self) -> str | None:
-        """A readiness check: None once a key is announced."""
+        """Readiness check: return None once a key is announced, else the reason."""
         try:
             self()
         except Unavailable as error:

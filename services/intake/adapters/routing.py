@@ -1,4 +1,4 @@
-"""Routing, asked over the broker."""
+"""Requests to routing over the broker."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class RoutingByBroker:
     def __init__(self, queries: RequestClient) -> None:
         self._queries = queries
 
-    def ask(self, question: Query) -> Any:
+    def ask(self, query: Query) -> Any:
         """See `ports.Referrals`."""
-        return self._queries.ask(ROUTING_QUERIES, question.wire())
+        return self._queries.ask(ROUTING_QUERIES, query.wire())

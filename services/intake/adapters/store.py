@@ -1,4 +1,4 @@
-"""The store of admissions on SQLAlchemy Core."""
+"""The admission store on SQLAlchemy Core."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class SqlAdmissionStore:
             return ()
         wanted = list(referral_ids)
         sent = {row[0] for row in _SENT_BY.run(transaction, wanted, organization)}
-        asked = {row[0] for row in _OFFERED_TO.run(transaction, wanted, organization)}
-        return sent | asked
+        offered = {row[0] for row in _OFFERED_TO.run(transaction, wanted, organization)}
+        return sent | offered
 
     def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:
         """See `ports.AdmissionStore`."""

@@ -1,4 +1,4 @@
-"""Intake's tables. A sealed case passes through the outbox alone, and is gone once the broker has it."""
+"""Intake's tables. Only the outbox stores sealed cases, and only until the broker has them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IDEMPOTENCY_KEYS = Table(
     Column("organization", String(100), primary_key=True),
     Column("key", String(255), primary_key=True),
     Column("fingerprint", String(64), nullable=False),  # of the body's bytes
-    Column("understood", String(64)),  # of what they say; null: the key was used before this was kept
+    Column("understood", String(64)),  # of the parsed body; null: the key is older than this column
     Column("answer_id", String(36), nullable=False),
     Column("used_at", Instant, nullable=False),
     Index("idempotency_keys_used_at", "used_at"),

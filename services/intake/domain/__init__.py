@@ -1,1 +1,1 @@
-"""Intake's pure decisions: is this admitted, and what is said to the network when it is."""
+"""Intake's pure decisions: whether a submission is admitted, and the facts of an admission."""

@@ -1,4 +1,4 @@
-"""An admission: everything that one submission writes, decided before the transaction begins."""
+"""Admissions: everything that a submission writes, decided before the transaction begins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contracts.facts import Fact
 from contracts.records import canonical
 
 MAXIMUM_KEY = 255
-# A batch's key is stored with the number of a line behind it.
+# A batch's key is stored with the line number appended.
 _MAXIMUM_NUMBER = 9_999
 MAXIMUM_BATCH_KEY = MAXIMUM_KEY - len(f"\n{_MAXIMUM_NUMBER}")
 
@@ -22,8 +22,8 @@ MAXIMUM_BATCH_KEY = MAXIMUM_KEY - len(f"\n{_MAXIMUM_NUMBER}")
 class Claim:
     """An Idempotency-Key and the body it came with.
 
-    fingerprint: SHA-256 of the body's bytes, hexadecimal. understood: SHA-256 of what the body says, None
-    while that is not known: the body may be one that is refused.
+    fingerprint: SHA-256 of the body's bytes, hexadecimal. understood: SHA-256 of the parsed body in
+    canonical form, None before parsing and for a body that does not parse.
     """
 
     organization: str
@@ -32,12 +32,12 @@ class Claim:
     understood: str | None = None
 
     def understood_as(self, name: str, subject: str, record: object) -> Claim:
-        """The same claim, once it is known what is said (name), about what (subject), in which words."""
-        said = b"\n".join((name.encode(), subject.encode(), canonical(record)))
-        return replace(self, understood=hashlib.sha256(said).hexdigest())
+        """Return the claim with `understood`: the digest of command name, subject id and parsed body."""
+        content = b"\n".join((name.encode(), subject.encode(), canonical(record)))
+        return replace(self, understood=hashlib.sha256(content).hexdigest())
 
     def repeats(self, used: UsedKey) -> bool:
-        """Whether the key was used for the same: the same bytes, or bytes that say the same."""
+        """Return whether the key was used for the same bytes, or for an equal parsed body."""
         return self.fingerprint == used.fingerprint or (
             self.understood is not None and self.understood == used.understood
         )
@@ -45,7 +45,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UsedKey:
-    """What is kept of a claim. understood: None for a key that was used before this was kept."""
+    """A stored claim. understood: None for a key that is older than this field."""
 
     fingerprint: str
     understood: str | None
@@ -54,9 +54,9 @@ class UsedKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admission:
-    """id: of the referral for a referral, else of the submission: what the partner is answered.
+    """The rows and events of an admitted submission.
 
-    referral: the sender of a new referral, None for everything else.
+    id: the id in the response: the referral's for a new referral, else the submission's.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Admission:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """A submission that is not admitted, and why. A repeated one still gets its first answer."""
+    """A submission that is not admitted, and why. A repeated submission still gets its first id."""
 
     error: KopuroError
     claim: Claim | None
@@ -79,20 +79,20 @@ Prepared = Admission | Refusal
 
 
 def claim_of(organization: str, key: str | None, body: bytes, *, pointer: str | None = None) -> Claim | None:
-    """The claim of a request; None without a key. Raises Refused for a key nobody could repeat.
+    """Return the claim of a request, or None without a key. Raises Refused for a malformed key.
 
-    pointer: where the key stands in the body; None when it came in a header.
+    pointer: the key's place in the body; None when it came in a header.
     """
     if key is None:
         return None
-    _require_repeatable(key, MAXIMUM_KEY, pointer)
+    _require_well_formed(key, MAXIMUM_KEY, pointer)
     return Claim(organization=organization, key=key, fingerprint=hashlib.sha256(body).hexdigest())
 
 
 def claim_of_line(organization: str, batch_key: str, number: int, line: bytes) -> Claim:
-    """The claim of a line without a key of its own: the batch's key with the line's number, from 1.
+    """Return the claim of a line without its own key: the batch's key with the line number, from 1.
 
-    No partner's key can equal it, since none may hold a line feed. batch_key: see `require_batch_key`.
+    It cannot equal a partner's key, which may not contain a line feed. batch_key: see `require_batch_key`.
     """
     return Claim(
         organization=organization,
@@ -102,23 +102,23 @@ def claim_of_line(organization: str, batch_key: str, number: int, line: bytes) -
 
 
 def require_batch_key(key: str | None) -> str | None:
-    """The Idempotency-Key of a whole batch. Raises Refused for a key nobody could repeat."""
+    """Return the Idempotency-Key of a whole batch. Raises Refused for a malformed key."""
     if key is not None:
-        _require_repeatable(key, MAXIMUM_BATCH_KEY, None)
+        _require_well_formed(key, MAXIMUM_BATCH_KEY, None)
     return key
 
 
-def _require_repeatable(key: str, longest: int, pointer: str | None) -> None:
+def _require_well_formed(key: str, longest: int, pointer: str | None) -> None:
     if not key or len(key) > longest or not key.isascii() or not key.isprintable():
         batch = " for a batch" if longest == MAXIMUM_BATCH_KEY else ""
-        detail = f"An Idempotency-Key{batch} has 1 to {longest} printable ASCII characters."
+        detail = f"An Idempotency-Key{batch} must have 1 to {longest} printable ASCII characters."
         where = () if pointer is None else (PointerError(pointer=pointer, detail=detail),)
         raise Refused("invalid-parameter", detail, errors=where)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """Who is speaking and when, from whom an admission's events take their envelopes."""
+    """The caller of a request, with what its events' envelopes need."""
 
     organization: str
     source: str
@@ -134,7 +134,7 @@ class Caller:
         is_referral: bool = False,
         claim: Claim | None = None,
     ) -> Admission:
-        """The facts in their envelopes. The first one is the submission; the others follow from it."""
+        """Return an admission with the facts in envelopes. The first fact causes the others."""
         submission_id = self.new_id()
         events = tuple(
             Event(

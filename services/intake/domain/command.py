@@ -1,7 +1,7 @@
-"""What partners say about an offer or a referral that there already is: one record for each thing said.
+"""Partners' commands about existing offers and referrals: one record a command.
 
-The name of a statement is the last word of its address (`POST /v1/referrals/{id}/progress`) and the value
-of `submit` in a line of a batch.
+A command's name is the last segment of its path (`POST /v1/referrals/{id}/progress`) and the value of
+`submit` in a batch line.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from contracts.referral import SealedText
 
 
 class CommandBody:
-    """Something said by an organisation. about_offer: whether its subject is an offer, or a referral."""
+    """The body of a command. about_offer: whether its subject is an offer, not a referral."""
 
     __slots__ = ()
     about_offer: ClassVar[bool] = False
@@ -47,7 +47,7 @@ class CommandBody:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptOffer(CommandBody):
-    """The body of `POST /v1/offers/{id}/accept`: `{}`, or none at all."""
+    """The body of `POST /v1/offers/{id}/accept`: `{}` or empty."""
 
     about_offer = True
 
@@ -63,9 +63,9 @@ class DeclineOffer(CommandBody):
 
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:
-        """The reason `other` needs a note. The hub cannot read it, so only its presence is required."""
+        """Require a note with the reason `other`. The hub cannot read it, so only presence is checked."""
         if data["reason"] is DeclineReason.other and data.get("note") is None:
-            raise ValidationError({"note": ["The reason 'other' needs a note, sealed to the sender."]})
+            raise ValidationError({"note": ["The reason 'other' requires a note sealed to the sender."]})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ class AddNote(CommandBody):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable(CommandBody):
-    """The body of `POST /v1/referrals/{id}/unreadable`. author: who wrote the note; none for a case."""
+    """The body of `POST /v1/referrals/{id}/unreadable`. author: of the note; None for a case."""
 
     reason: UnreadableReason
     content: SealedContent = SealedContent.case
@@ -106,10 +106,14 @@ class Unreadable(CommandBody):
 
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:
-        """A note has an author who is told; a case comes from the referral's sender."""
+        """Require an author for a note, who is notified; refuse one for a case."""
         is_note = data.get("content") is SealedContent.note
         if is_note != (data.get("author") is not None):
-            detail = "Name the note's author." if is_note else "Only a note has an author."
+            detail = (
+                "A report about a note must name its author."
+                if is_note
+                else "Only a report about a note may name an author."
+            )
             raise ValidationError({"author": [detail]})
 
 
@@ -123,7 +127,7 @@ class Replacement(CommandBody):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RevokeConsent(CommandBody):
-    """The body of `POST /v1/referrals/{id}/consent/revoke`: `{}`, or none at all."""
+    """The body of `POST /v1/referrals/{id}/consent/revoke`: `{}` or empty."""
 
 
 COMMANDS: Mapping[str, type[CommandBody]] = {
@@ -140,19 +144,19 @@ COMMANDS: Mapping[str, type[CommandBody]] = {
 _NAMES = {kind: name for name, kind in COMMANDS.items()}
 
 
-def name_of(said: CommandBody) -> str:
-    """The statement's name, as in COMMANDS."""
-    return _NAMES[type(said)]
+def name_of(body: CommandBody) -> str:
+    """Return the command's name, a key of COMMANDS."""
+    return _NAMES[type(body)]
 
 
 def facts_of_command(
-    said: CommandBody, *, organization: str, referral_id: str, offer_id: str | None
+    body: CommandBody, *, organization: str, referral_id: str, offer_id: str | None
 ) -> tuple[Fact, ...]:
-    """What the network is told of an admitted statement. offer_id: for one about an offer."""
-    match said:
+    """Return the facts of an admitted command. offer_id: None for a command about a referral."""
+    match body:
         case AcceptOffer() | DeclineOffer():
             assert offer_id is not None
-            declined = said if isinstance(said, DeclineOffer) else None
+            declined = body if isinstance(body, DeclineOffer) else None
             answer = AnswerSubmitted(
                 referral_id=referral_id,
                 offer_id=offer_id,
@@ -162,10 +166,10 @@ def facts_of_command(
             )
             if declined is None or declined.note is None:
                 return (answer,)
-            letter = SealedNoteSubmitted(
+            sealed_note = SealedNoteSubmitted(
                 referral_id=referral_id, author=organization, note=declined.note, offer_id=offer_id
             )
-            return (answer, letter)
+            return (answer, sealed_note)
         case WithdrawReferral(reason=reason):
             return (WithdrawalSubmitted(referral_id=referral_id, organization=organization, reason=reason),)
         case ReportProgress(status=status):
@@ -190,9 +194,9 @@ def facts_of_command(
                 CaseResealed(referral_id=referral_id, sender=organization, to=to, case=case),
             )
         case AddNote(note=note):
-            # That something was written is a fact; what was written stays sealed.
+            # One fact records that a note exists; the other carries the sealed note.
             return (
                 NoteSubmitted(referral_id=referral_id, organization=organization),
                 SealedNoteSubmitted(referral_id=referral_id, author=organization, note=note),
             )
-    raise TypeError(type(said).__name__)
+    raise TypeError(type(body).__name__)

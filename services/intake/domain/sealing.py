@@ -1,4 +1,4 @@
-"""Is it sealed, and to the right key? Read from the open header; the door has no key to look further.
+"""Checks that a text is a JWE sealed to the right key. Only the header is read; intake has no private key.
 
 Source: RFC 7516 §3.1 (compact serialisation), RFC 7518 §4.6 and §5.3 (the algorithms).
 """
@@ -25,40 +25,40 @@ _WRAPPED_KEY, _IV, _TAG = (len(encoded(bytes(size))) for size in (WRAPPED_KEY, I
 
 
 def require_sealed_to(jwe: str, kid: str, pointer: str) -> None:
-    """Raises Refused `case-not-sealed`, with the pointer, unless the JWE is sealed to the key `kid`."""
+    """Raises Refused `case-not-sealed` with the pointer unless the JWE is sealed to the key `kid`."""
     if require_sealed(jwe, pointer) != kid:
-        raise _refused(pointer, "It is sealed to another key than the receiver's present one.")
+        raise _refused(pointer, "The JWE is not sealed to the receiver's current key.")
 
 
 def require_sealed(jwe: str, pointer: str) -> str:
-    """The id of the key that the JWE is sealed to. Raises Refused `case-not-sealed`, with the pointer.
+    """Return the id of the key that the JWE is sealed to. Raises Refused `case-not-sealed` with the pointer.
 
-    Allowed is one algorithm for the key and one for the content. Compression is refused: what a message
-    compresses to tells what is in it.
+    One key algorithm and one content algorithm are allowed. Compression is refused because the compressed
+    length reveals content.
     """
     protected, *parts = jwe.split(".")
     header = _header(protected)
     if header is None:
-        raise _refused(pointer, "The JWE's header cannot be read.")
+        raise _refused(pointer, "The JWE header cannot be read.")
     if header.get("alg") != KEY_MANAGEMENT or header.get("enc") != CONTENT_ENCRYPTION or "zip" in header:
         raise _refused(
-            pointer, f"Only {KEY_MANAGEMENT} with {CONTENT_ENCRYPTION}, not compressed, is accepted."
+            pointer, f"The JWE must use {KEY_MANAGEMENT} with {CONTENT_ENCRYPTION}, without compression."
         )
     if not header.keys() <= HEADER_MEMBERS:
-        raise _refused(pointer, "The JWE's header has members that are not understood here.")
+        raise _refused(pointer, "The JWE header has unsupported members.")
     kid = header.get("kid")
     if not isinstance(kid, str):
-        raise _refused(pointer, "The JWE's header does not name its key (kid).")
+        raise _refused(pointer, "The JWE header must name its key (`kid`).")
     wrapped_key, iv, ciphertext, tag = map(len, parts) if len(parts) == 4 else (0, 0, 0, 0)
     sizes_are_right = (wrapped_key, iv, tag) == (_WRAPPED_KEY, _IV, _TAG) and ciphertext > 0
     if not (sizes_are_right and all(map(_is_base64url, parts))):
-        raise _refused(pointer, "The JWE's parts are not those of something sealed.")
+        raise _refused(pointer, "The parts of the JWE have invalid lengths or encoding.")
     return kid
 
 
 def _is_base64url(part: str) -> bool:
-    # The contract has checked the alphabet. A wrong length and spare bits show in the last few characters.
-    # Nobody could open a case with wrong ones, and its sender would learn that only after the 202.
+    # The contract has checked the alphabet; the last characters show a wrong length or spare bits. Such a
+    # case could not be opened, and its sender would learn that only after the 202.
     try:
         decoded(part[len(part) - len(part) % 4 :])
     except ValueError:
@@ -79,4 +79,8 @@ def _header(protected: str) -> dict[str, object] | None:
 
 def _refused(pointer: str, detail: str) -> Refused:
     error = PointerError(pointer=pointer, detail=detail)
-    return Refused("case-not-sealed", "It is not sealed as the contract asks.", errors=(error,))
+    return Refused(
+        "case-not-sealed",
+        "The text is not sealed as the contract requires.",
+        errors=(error,),
+    )

@@ -1,4 +1,4 @@
-"""A referral that is submitted, and what the network is told when it is admitted."""
+"""The facts of an admitted referral."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from services.intake.domain.sealing import require_sealed_to
 def referral_facts(
     submission: ReferralSubmission, *, referral_id: str, sender: str, custody_kid: str, members: Members
 ) -> tuple[Fact, Fact]:
-    """What an admitted referral says: the facts in the open, and the letter with its sealed case.
+    """Return an admitted referral's two facts: the open one, and the one that carries the sealed case.
 
-    The case of a referral to a named organisation is sealed to that organisation, any other to the hub's
-    custody key. Raises Refused, with pointers.
+    The case of a referral to a named organisation must be sealed to that organisation, any other case to
+    the hub's custody key. Raises Refused, with pointers.
     """
     kid = custody_kid if submission.to is None else receiver_key(members, submission.to)
     require_sealed_to(submission.case, kid, "/case")

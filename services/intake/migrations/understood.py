@@ -1,6 +1,6 @@
-"""what the body of an idempotency key was understood to say
+"""digest of an idempotency key's parsed body
 
-Keys that were used before have none: they are compared by the bytes of their bodies, as they were.
+Earlier keys have none and are still compared by the bytes of their bodies.
 """
 
 import sqlalchemy as sa

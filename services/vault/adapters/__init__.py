@@ -1,1 +1,1 @@
-"""Where the vault keeps things, and what it opens them with."""
+"""The vault's database tables, keys and cryptography."""

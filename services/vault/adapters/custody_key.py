@@ -1,4 +1,4 @@
-"""The custody key, in memory. Its file is read once, when the process starts."""
+"""The custody key in memory. Its file is read once, at process start."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class CustodyKeyInMemory:
     """See `ports.CustodyKey`."""
 
     def __init__(self, private_jwk: dict[str, Any]) -> None:
-        """Raises ValueError unless it is a private X25519 key (RFC 8037). The text never repeats it."""
+        """Raises ValueError, without quoting the key, unless it is a private X25519 JWK (RFC 8037)."""
         try:
             usable = (private_jwk["kty"], private_jwk["crv"]) == ("OKP", "X25519")
             self._key = X25519PrivateKey.from_private_bytes(decoded(private_jwk["d"]))
             x = encoded(self._key.public_key().public_bytes_raw())
-            # A key whose public half is another one would open nothing that was sealed to it.
+            # With a public key of another pair, nothing sealed to it could be opened.
             usable = usable and private_jwk["x"] == x
         except (KeyError, TypeError, ValueError):
             usable = False
@@ -34,7 +34,7 @@ class CustodyKeyInMemory:
 
     @classmethod
     def read(cls, file: Path) -> CustodyKeyInMemory:
-        """The key in a JWK file. Raises OSError or ValueError."""
+        """Read the key from a JWK file. Raises OSError or ValueError."""
         return cls(orjson.loads(file.read_bytes()))
 
     @property
@@ -46,13 +46,13 @@ class CustodyKeyInMemory:
         """See `ports.CustodyKey`."""
         header = case.header()
         if header["kid"] != self._kid:
-            raise unreadable("The case is sealed to another key than this hub's custody key.")
+            raise unreadable("The case is not sealed to this hub's custody key.")
         try:
             if len(case.ciphertext) > LONGEST_SEALED:
                 raise sealing.Unopened
             return sealing.opened(self._key, case.whole(), header)
         except sealing.Unopened:
-            raise unreadable("The case cannot be opened: it was altered, or not sealed to its key.") from None
+            raise unreadable("The case cannot be opened: it was altered, or sealed to another key.") from None
 
     def reseal(self, case: SealedCase, recipient: SealingKey) -> str:
         """See `ports.CustodyKey`."""
@@ -62,4 +62,4 @@ class CustodyKeyInMemory:
                 raise ValueError
             return sealing.sealed(plaintext, recipient.x)
         except ValueError:
-            raise UnusableKey("nothing can be sealed to this key") from None
+            raise UnusableKey("this key cannot be used to seal") from None

@@ -1,9 +1,9 @@
-"""Opening and sealing, for the one pair of algorithms that cases are sealed with.
+"""Opening and sealing of JWEs with the one pair of algorithms that cases use.
 
 Source: RFC 7516 §5 (compact serialisation), RFC 7518 §4.6 (ECDH-ES+A256KW, the Concat KDF), §4.4 (key
-wrapping), §5.3 (A256GCM), RFC 8037 §3.2 (X25519). The primitives are `cryptography`'s; what stands here is
-how they are joined. A library for every algorithm there is costs twice as much for each case, and is steered
-by the header that it reads. The tests hold this to such a library, both ways, and to the RFC's own example.
+wrapping), §5.3 (A256GCM), RFC 8037 §3.2 (X25519). `cryptography` provides the primitives; this
+module composes them. A general JOSE library takes twice as long for each case and lets the header choose the
+algorithm. The tests check this module against such a library in both directions, and the RFC's example.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from contracts.jose import (
 
 
 class Unopened(Exception):
-    """The JWE was altered, is malformed, or was not sealed to this key. Says no more than that."""
+    """The JWE was altered, is malformed, or was not sealed to this key. Carries no detail."""
 
 
 def opened(key: X25519PrivateKey, compact: str, header: dict[str, Any]) -> bytes:
-    """The plaintext. header: what the protected header says, its algorithms checked. Raises Unopened."""
+    """Return the plaintext. header: the decoded protected header, algorithms checked. Raises Unopened."""
     protected, *parts = compact.split(".")
     try:
         wrapped, iv, ciphertext, tag = map(decoded, parts)
@@ -45,9 +45,9 @@ def opened(key: X25519PrivateKey, compact: str, header: dict[str, Any]) -> bytes
             raise Unopened
         ephemeral, apu, apv = _agreement(header)
         shared = key.exchange(ephemeral)
-    except (KeyError, TypeError, ValueError):  # ValueError: a public key of small order too
+    except (KeyError, TypeError, ValueError):  # ValueError also for a public key of small order
         raise Unopened from None
-    # A fault of ours in here must not pass for a case that cannot be opened: that would end its referral.
+    # Outside the try: a defect in `_derived` must not look like an unreadable case, which ends the referral.
     wrapping = _derived(shared, apu, apv)
     try:
         content_key = aes_key_unwrap(wrapping, wrapped)
@@ -57,7 +57,7 @@ def opened(key: X25519PrivateKey, compact: str, header: dict[str, Any]) -> bytes
 
 
 def _agreement(header: dict[str, Any]) -> tuple[X25519PublicKey, bytes, bytes]:
-    """The sender's ephemeral key, `apu` and `apv`. Raises KeyError, TypeError or ValueError."""
+    """Return the sender's ephemeral key, `apu` and `apv`. Raises KeyError, TypeError or ValueError."""
     epk = header["epk"]
     if (epk["kty"], epk["crv"]) != ("OKP", "X25519"):
         raise ValueError("not an X25519 key")
@@ -66,9 +66,9 @@ def _agreement(header: dict[str, Any]) -> tuple[X25519PublicKey, bytes, bytes]:
 
 
 def sealed(plaintext: bytes, recipient: str) -> str:
-    """A compact JWE for the X25519 public key `recipient`, a JWK's `x`. Raises ValueError for no such key."""
+    """Return a compact JWE for an X25519 public key. recipient: a JWK's `x`. Raises ValueError if invalid."""
     key, kid = _recipient(recipient)
-    # A key pair for this one message (RFC 7518 §4.6): whoever keeps none of it can open none of it again.
+    # A fresh key pair for each message (RFC 7518 §4.6), discarded afterwards.
     ephemeral = X25519PrivateKey.generate()
     x = encoded(ephemeral.public_key().public_bytes_raw())
     header = {
@@ -92,9 +92,9 @@ def _recipient(x: str) -> tuple[X25519PublicKey, str]:
 
 
 def _derived(shared: bytes, apu: bytes, apv: bytes) -> bytes:
-    # NIST SP 800-56A §5.8.1 by way of RFC 7518 §4.6.2: one round of SHA-256 gives the 256 bits wanted.
-    told = b"".join(map(_sized, (KEY_MANAGEMENT.encode("ascii"), apu, apv)))
-    return hashlib.sha256(_number(1) + shared + told + _number(8 * CONTENT_KEY)).digest()
+    # NIST SP 800-56A §5.8.1, as RFC 7518 §4.6.2 uses it: one round of SHA-256 gives the required 256 bits.
+    info = b"".join(map(_sized, (KEY_MANAGEMENT.encode("ascii"), apu, apv)))
+    return hashlib.sha256(_number(1) + shared + info + _number(8 * CONTENT_KEY)).digest()
 
 
 def _sized(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Organisations' sealing keys in memory, as the replica of the directory tells them."""
+"""Organisations' sealing keys in memory, from the replica of the directory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from runtime.messaging.replica import ReplicaRecord
 
 
 class SealingKeysInMemory:
-    """See `ports.SealingKeys`. Give `absorb` to a replica."""
+    """See `ports.SealingKeys`. Pass `absorb` to a replica."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        """changed: called when a key is new or has changed."""
+        """changed: called after new or changed records."""
         self._changed = changed
         self._keys: dict[str, SealingKey] = {}
 
@@ -23,7 +23,7 @@ class SealingKeysInMemory:
         return self._keys.get(organization)
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
-        """Takes over records that are new or have changed. A key that is withdrawn is forgotten."""
+        """Apply new and changed records. A withdrawn key is removed."""
         for record in records:
             if record.type != OrganizationChanged.type:
                 continue

@@ -1,4 +1,4 @@
-"""Custodies and sealed cases in the vault's own database."""
+"""Custodies and sealed cases in the vault's database."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _CUSTODY = (
     "SELECT referral_id, state, sender, receiver, kid,"
     " acceptor, acceptance_id, correlation_id, traceparent FROM custodies"
 )
-# changed_at 0: a moment before any change, for rows that nothing has happened to yet.
+# changed_at 0: the row has not been changed since it was created.
 _BEGIN = SqlStatement(
     "INSERT INTO custodies (referral_id, state, changed_at) VALUES (?, 'awaited', 0) ON CONFLICT DO NOTHING"
 )
 _TAKE = SqlStatement(f"{_CUSTODY} WHERE referral_id = ANY (?) ORDER BY referral_id", postgresql=_LOCKED)
-# The condition is that of the index `custodies_waiting` (`tables.WAITING`).
+# The condition matches the index `custodies_waiting` (`tables.WAITING`).
 _AWAITED = SqlStatement(
     "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL ORDER BY acceptor"
 )
@@ -42,13 +42,13 @@ _DESTROY = SqlStatement("DELETE FROM sealed_cases WHERE referral_id = ANY (?)")
 
 
 class SqlCustodyStore:
-    """See `ports.CustodyStore`. SQLite has one writer anyway; PostgreSQL locks the rows."""
+    """See `ports.CustodyStore`. PostgreSQL locks the rows; SQLite has only one writer."""
 
     def take(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, Custody]:
         """See `ports.CustodyStore`."""
         if not referral_ids:
             return {}
-        # In one order everywhere: two transactions that meet at some rows wait, and never for each other.
+        # Rows are always locked in this order, so transactions cannot deadlock.
         ids = sorted(set(referral_ids))
         _BEGIN.run_for_each(transaction, [(referral_id,) for referral_id in ids])
         return {row[0]: _custody(*row) for row in _TAKE.run(transaction, ids)}

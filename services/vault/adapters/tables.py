@@ -28,7 +28,7 @@ CUSTODIES = Table(
 WAITING = and_(CUSTODIES.c.state == "held", CUSTODIES.c.acceptor.is_not(None))
 Index("custodies_waiting", CUSTODIES.c.acceptor, sqlite_where=WAITING, postgresql_where=WAITING)
 
-# Apart from the custody: erasing deletes a row here, and looking at custodies never loads ciphertext.
+# Separate from custodies: erasure deletes a row, and reading custodies never loads ciphertext.
 SEALED_CASES = Table(
     "sealed_cases",
     METADATA,

@@ -1,1 +1,1 @@
-"""What becomes of a case in custody: pure decisions."""
+"""The vault's pure decisions about cases in custody."""

@@ -1,4 +1,4 @@
-"""Whether an opened case can be understood. It is looked at here and forgotten here."""
+"""Validation of an opened case. The plaintext is not stored."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from contracts.json_names import repeated_name
 from contracts.records import load
 from services.vault.domain.sealed import unreadable
 
-_OUR_NAMES: Final = frozenset(field.name for record in (Case, Document) for field in fields(record))
+_CONTRACT_NAMES: Final = frozenset(field.name for record in (Case, Document) for field in fields(record))
 
 
 def check_content(plaintext: bytes) -> None:
-    """Raises Refused `case-unreadable` unless the bytes are a case as the contract describes it.
+    """Raises Refused `case-unreadable` unless the bytes are a case that follows the contract.
 
-    Pointers name only the contract's own fields: an unknown field's name is the sender's text, and may
-    be anything, the person's name included.
+    Pointers contain only the contract's field names: an unknown field's name is the sender's text and may
+    even be the person's name.
     """
     try:
         document = orjson.loads(plaintext)
     except orjson.JSONDecodeError:
-        raise unreadable("The case was opened, and it is not JSON.") from None
+        raise unreadable("The opened case is not JSON.") from None
     try:
         load(Case, document, slug="case-unreadable")
     except Refused as refused:
         errors = [PointerError(pointer=_known(e.pointer), detail=e.detail) for e in refused.errors]
     else:
         if repeated_name(plaintext, document) is not None:
-            raise unreadable("The case was opened, and an object in it names a member more than once.")
+            raise unreadable("An object in the opened case has a member name more than once.")
         return
-    # Not chained: the cause's own text names fields as the sender wrote them.
+    # Not chained: the cause quotes field names that the sender wrote.
     raise Refused(
         "case-unreadable",
-        "The case was opened, and it does not follow the contract; `errors` says where.",
+        "The opened case does not follow the contract; `errors` says where.",
         errors=errors,
     )
 
@@ -45,7 +45,7 @@ def check_content(plaintext: bytes) -> None:
 def _known(pointer: str) -> str:
     known = ""
     for part in pointer.split("/")[1:]:
-        if part not in _OUR_NAMES and not (part.isascii() and part.isdigit() and len(part) <= 2):
+        if part not in _CONTRACT_NAMES and not (part.isascii() and part.isdigit() and len(part) <= 2):
             break
         known += f"/{part}"
     return known

@@ -1,8 +1,7 @@
-"""The state machine of a case in custody, and the decisions about it.
+"""The state machine of a case in custody, and the decisions about the case.
 
-A case and its acceptance come by different queues, in either order; so do a closing and everything else.
-That is why most states have a place for most events, and why the table, not the order of arrival, says
-what may leave the vault.
+Cases, acceptances and closings arrive by different queues, in any order. Therefore most states accept most
+events, and the table, not the order of arrival, decides which cases leave the vault.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from contracts.errors import Defect, Refused
 
 
 class CustodyState(StrEnum):
-    awaited = "awaited"  # the case has not come yet; its acceptance may have
+    awaited = "awaited"  # the case has not arrived; its acceptance may have
     held = "held"
-    released = "released"  # on its way to the acceptor; kept until the referral is closed
+    released = "released"  # sent to the acceptor; kept until the referral is closed
     erased = "erased"
-    refused = "refused"  # could not be opened or understood; nothing was kept
+    refused = "refused"  # could not be opened or is invalid; nothing was kept
 
 
 class CustodyEvent(StrEnum):
-    arrival = "arrival"  # a case that can be kept
-    refusal = "refusal"  # the case cannot be opened, understood, or given to whoever accepted
+    arrival = "arrival"  # a valid case has arrived
+    refusal = "refusal"  # the case cannot be opened, is invalid, or cannot be given to its acceptor
     acceptance = "acceptance"
     release = "release"
     replacement = "replacement"  # the sender sent the released case again
@@ -48,12 +47,12 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
         CustodyEvent.replacement: CustodyState.released,
         CustodyEvent.closing: CustodyState.erased,
     },
-    # Erased is for ever: a case that comes late is dropped, an acceptance that comes late releases nothing.
+    # Erasure is final: a late case is dropped, and a late acceptance releases nothing.
     CustodyState.erased: {
         CustodyEvent.arrival: CustodyState.erased,
         CustodyEvent.acceptance: CustodyState.erased,
     },
-    # Routing hears of the refusal and fails the referral; meanwhile it may have accepted.
+    # Routing fails the referral when it receives the refusal; an acceptance may come before that.
     CustodyState.refused: {
         CustodyEvent.acceptance: CustodyState.refused,
         CustodyEvent.closing: CustodyState.refused,
@@ -62,12 +61,12 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
 
 
 class IllegalCustodyTransition(Defect):
-    """The step has no place in this state: somebody upstream broke a promise. Nothing has changed."""
+    """The event is illegal in this state: a message from upstream is wrong. Nothing has changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """Whom routing named, and the message that said so: the release is that message's consequence."""
+    """The acceptor that routing named, and the message that named it, which causes the release."""
 
     organization: str
     message_id: str
@@ -77,10 +76,10 @@ class Acceptance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Custody:
-    """What the vault knows about one referral's case; the case itself lies elsewhere.
+    """What the vault knows about a referral's case; the sealed case itself is stored separately.
 
-    sender: known once the case or an acceptance has come. receiver: whose key the sender sealed it to,
-    None: the custody key. kid: that key's.
+    sender: known once the case or an acceptance has arrived. receiver: the organisation to whose key the case
+    is sealed, None for the custody key. kid: the id of that key.
     """
 
     referral_id: str
@@ -92,7 +91,7 @@ class Custody:
 
 
 class Disposition(StrEnum):
-    """How a case leaves the vault, or why not."""
+    """How a case leaves the vault, or that it does not."""
 
     stay = "stay"
     reseal = "reseal"
@@ -100,66 +99,66 @@ class Disposition(StrEnum):
     refuse = "refuse"
 
 
-def step(custody: Custody, taken: CustodyEvent) -> Custody:
-    """The custody after a step. Raises IllegalCustodyTransition."""
-    following = TRANSITIONS[custody.state].get(taken)
+def step(custody: Custody, event: CustodyEvent) -> Custody:
+    """Return the custody after an event. Raises IllegalCustodyTransition."""
+    following = TRANSITIONS[custody.state].get(event)
     if following is None:
-        raise IllegalCustodyTransition(f"A case that is {custody.state} takes no {taken}.")
+        raise IllegalCustodyTransition(f"Illegal {event} of a case in state {custody.state}.")
     return replace(custody, state=following)
 
 
 def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
-    """Routing named the acceptor. Raises IllegalCustodyTransition when it had named one before."""
+    """Return the custody with its acceptor. Raises IllegalCustodyTransition when it already has one."""
     if custody.acceptance is not None:
-        raise IllegalCustodyTransition("A case that was accepted is not accepted again.")
+        raise IllegalCustodyTransition("The case already has an acceptor.")
     return replace(
         step(custody, CustodyEvent.acceptance), sender=custody.sender or sender, acceptance=acceptance
     )
 
 
 def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Custody:
-    """A case that can be kept has come. Raises IllegalCustodyTransition when there was one before."""
+    """Return the custody of an arrived case. Raises IllegalCustodyTransition for a second case."""
     return replace(step(custody, CustodyEvent.arrival), sender=sender, receiver=receiver, kid=kid)
 
 
 def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
-    """The sender sent the case again, sealed to the acceptor. It takes the place of the released one.
+    """Return the custody after the sender replaced the released case, sealed to the acceptor.
 
-    Raises Refused: `not-a-party` for anybody but the sender, or another receiver than the acceptor;
-    `not-in-this-state` unless a case has been released and its referral is open.
+    Raises Refused: `not-a-party` unless the sender replaces it for the acceptor; `not-in-this-state` unless
+    the case has been released and its referral is open.
     """
     if custody.state is not CustodyState.released or custody.acceptance is None:
-        raise Refused("not-in-this-state", "Only a case that was released to its acceptor is replaced.")
+        raise Refused("not-in-this-state", "Only a case that was released to its acceptor can be replaced.")
     if sender != custody.sender:
-        raise Refused("not-a-party", "Only the sender of a referral replaces its case.")
+        raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
     if receiver != custody.acceptance.organization:
-        raise Refused("not-a-party", "The case is replaced for the organisation that accepted, and no other.")
+        raise Refused("not-a-party", "A case can be replaced only for the organisation that accepted it.")
     return replace(step(custody, CustodyEvent.replacement), receiver=receiver, kid=kid)
 
 
 def disposition_of(custody: Custody) -> Disposition:
-    """How the case goes to its acceptor now. `reseal` still needs the acceptor to have a key."""
+    """Return how the case can be released now. `reseal` also requires the acceptor to have a key."""
     if custody.state is not CustodyState.held or custody.acceptance is None:
         return Disposition.stay
     if custody.receiver is None:
         return Disposition.reseal
-    # The vault cannot open what was sealed to somebody else, so it cannot give it to a third party.
+    # The vault cannot open a case sealed to an organisation, so it cannot reseal it for another one.
     return Disposition.forward if custody.receiver == custody.acceptance.organization else Disposition.refuse
 
 
 def sender_for(custody: Custody) -> str | None:
-    """The organisation that a decline's note is for; None while the case has not come.
+    """Return the receiver of a note that declines an offer; None before the case has arrived.
 
-    Raises Refused `not-in-this-state` for a referral that is closed.
+    Raises Refused `not-in-this-state` for a closed referral.
     """
     _require_open(custody)
     return custody.sender
 
 
 def other_party(custody: Custody, author: str) -> str | None:
-    """Whom a note by `author` is for; None while nobody is known to have accepted.
+    """Return the receiver of a note by `author`; None before an acceptance is known.
 
-    Raises Refused `not-in-this-state` for a referral that is closed, `not-a-party` for a stranger's note.
+    Raises Refused `not-in-this-state` for a closed referral, `not-a-party` for an author that is no party.
     """
     _require_open(custody)
     if custody.acceptance is None or custody.sender is None:
@@ -169,10 +168,10 @@ def other_party(custody: Custody, author: str) -> str | None:
         custody.acceptance.organization: custody.sender,
     }
     if author not in parties:
-        raise Refused("not-a-party", "Only the sender and the accepting organisation exchange notes.")
+        raise Refused("not-a-party", "Only the sender and the accepting organisation can exchange notes.")
     return parties[author]
 
 
 def _require_open(custody: Custody) -> None:
     if custody.state in (CustodyState.erased, CustodyState.refused):
-        raise Refused("not-in-this-state", "The referral is closed; notes are no longer passed on.")
+        raise Refused("not-in-this-state", "The referral is closed; notes are no longer forwarded.")

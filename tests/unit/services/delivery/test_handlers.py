@@ -22,10 +22,10 @@ from tests.unit.services.delivery.workbench import (
     SENDER,
     STRANGER,
     Workbench,
-    case_letter,
     declined,
-    note_letter,
     opened,
+    released_case,
+    released_note,
     unplaced,
     withdrawn,
 )
@@ -68,7 +68,7 @@ def test_page_cut_by_its_size_says_that_more_messages_are_waiting(
 
 # --- the coordinators' mailbox -----------------------------------------------------------------------
 
-ONE, OTHER = "kg.coordinator", "kg.night-desk"
+ONE, OTHER = "kg.coordinator", "kg.second-coordinator"
 SHARED = shared_mailboxes({"coordinator"})
 
 
@@ -87,7 +87,7 @@ def test_partner_neither_reads_nor_acknowledges_the_coordinators_mailbox(bench: 
     bench.receive(message)
     assert shared_mailboxes({"partner", "operator", "auditor"}) == ()
     assert bench.mailbox(STRANGER) == []
-    with pytest.raises(Refused, match="no such message"):
+    with pytest.raises(Refused, match="does not contain this message"):
         bench.partner.acknowledge(STRANGER, message.id)
 
 
@@ -120,7 +120,7 @@ def test_coordinator_waiting_at_the_mailbox_is_woken_by_a_shared_message(bench: 
         assert [m["id"] for m in polled.result(timeout=LONG / 2)] == [message.id]
 
 
-def test_what_is_acknowledged_does_not_come_again_and_the_rest_does(bench: Workbench) -> None:
+def test_acknowledged_message_is_not_returned_again(bench: Workbench) -> None:
     first, second, third = opened(), opened(), opened()
     bench.receive(first, second, third)
     bench.mailbox(ACCEPTOR)
@@ -129,7 +129,7 @@ def test_what_is_acknowledged_does_not_come_again_and_the_rest_does(bench: Workb
     assert [m["id"] for m in bench.mailbox(ACCEPTOR)] == [first.id, third.id]
 
 
-def test_the_first_hand_out_and_the_acknowledgement_of_an_offer_are_told_once(bench: Workbench) -> None:
+def test_delivery_and_acknowledgement_of_offer_are_recorded_once(bench: Workbench) -> None:
     offer = opened()
     bench.receive(offer)
     for _ in range(2):
@@ -148,27 +148,27 @@ def test_the_first_hand_out_and_the_acknowledgement_of_an_offer_are_told_once(be
     }
 
 
-def test_of_a_case_it_is_told_as_well_and_of_other_notices_not(bench: Workbench) -> None:
-    letter, note, notice = case_letter(to=SENDER), note_letter(), declined()
-    bench.receive(letter, note, notice)
+def test_delivery_is_recorded_for_case_but_not_for_other_notices(bench: Workbench) -> None:
+    case, note, notice = released_case(to=SENDER), released_note(), declined()
+    bench.receive(case, note, notice)
     bench.mailbox(SENDER)
-    for message in (letter, note, notice):
+    for message in (case, note, notice):
         bench.partner.acknowledge(SENDER, message.id)
     assert [(type(e.data), e.data.message_id) for e in bench.sent()] == [  # type: ignore[attr-defined]
-        (DeliveryDelivered, letter.id),
-        (DeliveryAcknowledged, letter.id),
+        (DeliveryDelivered, case.id),
+        (DeliveryAcknowledged, case.id),
     ]
     assert bench.states() == ["acknowledged"] * 3
 
 
-def test_only_what_is_handed_out_counts_as_delivered(bench: Workbench) -> None:
+def test_only_returned_messages_are_delivered(bench: Workbench) -> None:
     bench.receive(opened(), opened())
     bench.mailbox(ACCEPTOR, limit=1)
     assert bench.states() == ["delivered", "queued"]
     assert len(bench.sent()) == 1
 
 
-def test_many_are_acknowledged_at_once_and_each_has_its_own_result(bench: Workbench) -> None:
+def test_batch_acknowledgement_returns_result_for_each_id(bench: Workbench) -> None:
     first, second = opened(), opened()
     bench.receive(first, second)
     bench.mailbox(ACCEPTOR)
@@ -179,7 +179,7 @@ def test_many_are_acknowledged_at_once_and_each_has_its_own_result(bench: Workbe
     assert [m["id"] for m in bench.mailbox(ACCEPTOR)] == [second.id]
 
 
-def test_somebody_elses_message_cannot_be_acknowledged(bench: Workbench) -> None:
+def test_message_of_other_organization_cannot_be_acknowledged(bench: Workbench) -> None:
     offer = opened()
     bench.receive(offer)
     bench.mailbox(ACCEPTOR)
@@ -190,7 +190,7 @@ def test_somebody_elses_message_cannot_be_acknowledged(bench: Workbench) -> None
     assert bench.states() == ["delivered"]
 
 
-def test_what_was_never_handed_out_cannot_be_acknowledged(bench: Workbench) -> None:
+def test_recorded_message_never_delivered_cannot_be_acknowledged(bench: Workbench) -> None:
     offer = opened()
     bench.receive(offer)
     with pytest.raises(Refused) as refused:
@@ -200,27 +200,25 @@ def test_what_was_never_handed_out_cannot_be_acknowledged(bench: Workbench) -> N
     assert bench.sent() == []
 
 
-def test_of_other_notices_only_the_acknowledgement_is_written_down(bench: Workbench) -> None:
+def test_notice_stores_acknowledgement_but_not_delivery(bench: Workbench) -> None:
     seen, unseen = declined(), declined()
     bench.receive(seen, unseen)
     assert len(bench.mailbox(SENDER, limit=1)) == 1
     assert bench.states() == ["queued", "queued"]
-    # Nobody is refused for what is not written down.
+    # Undelivered notices can be acknowledged, because their delivery is not stored.
     assert bench.partner.acknowledge_all(SENDER, [seen.id, unseen.id, seen.id]) == [True, True, True]
     assert bench.states() == ["acknowledged", "acknowledged"]
     assert bench.mailbox(SENDER) == []
     assert bench.sent() == []
 
 
-def test_a_poll_that_finds_only_notices_writes_nothing(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_poll_of_notices_only_writes_nothing(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.receive(declined())
     monkeypatch.setattr(bench.database, "write", None)
     assert len(bench.mailbox(SENDER)) == 1
 
 
-def test_what_an_earlier_version_wrote_down_of_a_notice_is_acknowledged_as_ever(bench: Workbench) -> None:
+def test_delivered_notice_of_earlier_version_can_be_acknowledged(bench: Workbench) -> None:
     notice = declined()
     bench.receive(notice)
     with bench.database.write() as transaction:
@@ -230,21 +228,19 @@ def test_what_an_earlier_version_wrote_down_of_a_notice_is_acknowledged_as_ever(
     assert bench.states() == ["acknowledged"]
 
 
-def test_concurrent_polls_and_acknowledgements_tell_each_thing_once(bench: Workbench) -> None:
+def test_concurrent_polls_and_acknowledgements_publish_each_fact_once(bench: Workbench) -> None:
     offers = [opened() for _ in range(20)]
     bench.receive(*offers)
     with ThreadPoolExecutor(8) as pool:
         pages = list(pool.map(lambda _: bench.mailbox(ACCEPTOR), range(8)))
         list(pool.map(lambda o: bench.partner.acknowledge(ACCEPTOR, o.id), offers + offers))
     assert all(len(page) == 20 for page in pages)
-    told = [(type(e.data), e.causation_id) for e in bench.sent()]
-    assert len(told) == len(set(told)) == 40
+    published = [(type(e.data), e.causation_id) for e in bench.sent()]
+    assert len(published) == len(set(published)) == 40
 
 
-def test_a_page_is_bounded_in_bytes_and_never_empty_for_it(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notes = [note_letter(note="a.b.c." + "d" * 1000 + ".e") for _ in range(3)]
+def test_page_is_bounded_in_bytes_but_never_empty(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = [released_note(note="a.b.c." + "d" * 1000 + ".e") for _ in range(3)]
     bench.receive(*notes)
     size = len(bench.partner.page(SENDER, after=0, limit=1, wait=0).bodies[0])
     for bound, expected in ((1, 1), (2 * size + 1, 2), (3 * size, 3)):
@@ -252,7 +248,7 @@ def test_a_page_is_bounded_in_bytes_and_never_empty_for_it(
         assert len(bench.mailbox(SENDER)) == expected
 
 
-def test_a_poll_that_waits_is_woken_by_what_comes(bench: Workbench) -> None:
+def test_waiting_poll_is_woken_by_new_message(bench: Workbench) -> None:
     offer = opened()
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
@@ -263,19 +259,19 @@ def test_a_poll_that_waits_is_woken_by_what_comes(bench: Workbench) -> None:
         assert [m["id"] for m in poll.result(LONG / 2)] == [offer.id]
 
 
-def test_a_poll_is_woken_by_what_another_process_put_there(bench: Workbench, database_url: str) -> None:
+def test_waiting_poll_is_woken_by_message_of_another_process(bench: Workbench, database_url: str) -> None:
     other = Workbench(database_url)
     with ThreadPoolExecutor(1) as pool:
-        bench.notifier.look()
+        bench.notifier.poll()
         poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
         assert bench.waited_for.wait(LONG)
         other.receive(opened())
-        bench.notifier.look()
+        bench.notifier.poll()
         assert len(poll.result(LONG / 2)) == 1
     other.database.close()
 
 
-def test_when_the_process_ends_nobody_waits(bench: Workbench) -> None:
+def test_waiting_polls_end_when_process_stops(bench: Workbench) -> None:
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(bench.mailbox, ACCEPTOR, wait=LONG)
         assert bench.waited_for.wait(LONG)
@@ -284,11 +280,11 @@ def test_when_the_process_ends_nobody_waits(bench: Workbench) -> None:
         assert pool.submit(bench.mailbox, ACCEPTOR, wait=LONG).result(LONG / 2) == []
 
 
-def test_a_poll_ends_with_its_time(bench: Workbench) -> None:
+def test_poll_ends_at_its_timeout(bench: Workbench) -> None:
     assert bench.mailbox(ACCEPTOR, wait=0.01) == []
 
 
-def test_old_rows_go_and_others_stay(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_deletes_expired_rows_only(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 2)
     old = [opened() for _ in range(5)]
     bench.receive(*old, opened(), withdrawn())
@@ -303,7 +299,7 @@ def test_old_rows_go_and_others_stay(bench: Workbench, monkeypatch: pytest.Monke
     assert bench.states() == ["delivered", "queued", "queued"]
 
 
-def test_a_number_is_not_used_again_after_its_row_has_gone(bench: Workbench) -> None:
+def test_sequence_is_not_reused_after_deletion(bench: Workbench) -> None:
     offer = opened()
     bench.receive(offer)
     last = bench.partner.page(ACCEPTOR, after=0, limit=1, wait=0).last
@@ -315,7 +311,7 @@ def test_a_number_is_not_used_again_after_its_row_has_gone(bench: Workbench) -> 
     assert len(bench.mailbox(ACCEPTOR, after=last)) == 1
 
 
-def test_numbers_become_visible_in_their_order(postgres_database: str) -> None:
+def test_sequences_become_visible_in_order(postgres_database: str) -> None:
     bench = Workbench(postgres_database)
     appended, go_on = threading.Event(), threading.Event()
 

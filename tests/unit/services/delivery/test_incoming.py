@@ -24,11 +24,11 @@ from tests.unit.services.delivery.workbench import (
     SENDER,
     STRANGER,
     Workbench,
-    case_letter,
     declined,
     event,
-    note_letter,
     opened,
+    released_case,
+    released_note,
     withdrawn,
 )
 
@@ -40,7 +40,7 @@ def bench(database_url: str) -> Iterator[Workbench]:
     bench.database.close()
 
 
-def test_a_mailbox_holds_the_message_as_the_bytes_it_was(bench: Workbench) -> None:
+def test_mailbox_returns_message_byte_for_byte(bench: Workbench) -> None:
     offer = opened()
     bench.receive(offer)
     page = bench.partner.page(ACCEPTOR, after=0, limit=10, wait=0)
@@ -48,7 +48,7 @@ def test_a_mailbox_holds_the_message_as_the_bytes_it_was(bench: Workbench) -> No
     assert bench.mailbox(SENDER) == []
 
 
-def test_both_parties_get_the_same_message_each_in_their_own_mailbox(bench: Workbench) -> None:
+def test_fact_for_both_parties_is_in_both_mailboxes(bench: Workbench) -> None:
     accepted = event(
         OfferAccepted(referral_id=REFERRAL, offer_id=OFFER, organization=ACCEPTOR, sender=SENDER)
     )
@@ -59,26 +59,30 @@ def test_both_parties_get_the_same_message_each_in_their_own_mailbox(bench: Work
     assert [message["id"] for message in bench.mailbox(ACCEPTOR)] == [accepted.id]
 
 
-def test_a_message_that_comes_again_is_put_in_once(bench: Workbench) -> None:
-    offer, letter = opened(), case_letter()
-    bench.receive(offer, offer, letter)
-    bench.receive(offer, letter, letter)
-    assert [m["id"] for m in bench.mailbox(ACCEPTOR)] == [offer.id, letter.id]
+def test_redelivered_message_is_appended_once(bench: Workbench) -> None:
+    offer, message = opened(), released_case()
+    bench.receive(offer, offer, message)
+    bench.receive(offer, message, message)
+    assert [m["id"] for m in bench.mailbox(ACCEPTOR)] == [offer.id, message.id]
 
 
-def test_messages_lie_in_the_order_in_which_they_came(bench: Workbench) -> None:
+def test_mailbox_keeps_arrival_order(bench: Workbench) -> None:
     offers = [opened() for _ in range(30)]
     bench.receive(*offers[:17])
     bench.receive(*offers[17:])
     assert [m["id"] for m in bench.mailbox(ACCEPTOR)] == [offer.id for offer in offers]
 
 
-def test_a_released_case_is_announced_and_lies_ready_for_its_acceptor_alone(bench: Workbench) -> None:
-    letter = case_letter()
-    bench.receive(letter)
+def test_released_case_is_announced_and_readable_by_acceptor_only(bench: Workbench) -> None:
+    message = released_case()
+    bench.receive(message)
     (notice,) = bench.partner.page(ACCEPTOR, after=0, limit=10, wait=0).bodies
     event = decode(notice)
-    assert (event.id, event.source, event.correlation_id) == (letter.id, letter.source, letter.correlation_id)
+    assert (event.id, event.source, event.correlation_id) == (
+        message.id,
+        message.source,
+        message.correlation_id,
+    )
     assert event.data == CaseReleased(referral_id=REFERRAL, organization=ACCEPTOR, kid="kid-1")
     assert SEALED.encode() not in notice
     assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED
@@ -100,49 +104,49 @@ def test_a_released_case_is_announced_and_lies_ready_for_its_acceptor_alone(benc
         ),
     ],
 )
-@pytest.mark.parametrize("letter_first", [True, False])
-def test_after_the_end_of_the_referral_the_case_is_gone_in_whichever_order_they_come(
-    bench: Workbench, closing: Fact, letter_first: bool
+@pytest.mark.parametrize("case_first", [True, False])
+def test_case_of_closed_referral_is_deleted_in_either_order(
+    bench: Workbench, closing: Fact, case_first: bool
 ) -> None:
-    if letter_first:
-        bench.receive(case_letter())
+    if case_first:
+        bench.receive(released_case())
         assert SEALED in bench.everything_stored()
     bench.receive(event(closing))
-    if not letter_first:
-        bench.receive(case_letter())
+    if not case_first:
+        bench.receive(released_case())
     assert SEALED not in bench.everything_stored()
     with pytest.raises(Refused):
         bench.partner.case(ACCEPTOR, REFERRAL)
 
 
-def test_a_case_that_came_too_late_is_not_announced(bench: Workbench) -> None:
+def test_case_after_closing_is_not_announced(bench: Workbench) -> None:
     bench.receive(withdrawn())
-    bench.receive(case_letter())
+    bench.receive(released_case())
     assert [m["type"] for m in bench.mailbox(ACCEPTOR)] == ["kopuro.referral.withdrawn.v1"]
 
 
-def test_a_note_lies_sealed_in_the_mailbox(bench: Workbench) -> None:
-    letter = note_letter()
-    bench.receive(letter)
-    (message,) = bench.partner.page(SENDER, after=0, limit=10, wait=0).bodies
-    delivered = decode(message)
+def test_note_is_sealed_in_mailbox(bench: Workbench) -> None:
+    message = released_note()
+    bench.receive(message)
+    (body,) = bench.partner.page(SENDER, after=0, limit=10, wait=0).bodies
+    delivered = decode(body)
     assert delivered.data == NoteDelivered(
         referral_id=REFERRAL, organization=SENDER, author=ACCEPTOR, note=SEALED
     )
     assert delivered.data.offer_id is None
-    assert orjson.loads(message)["dataclassification"] == "sealed"
-    assert delivered.id == letter.id
+    assert orjson.loads(body)["dataclassification"] == "sealed"
+    assert delivered.id == message.id
     assert bench.mailbox(ACCEPTOR) == []
 
 
 def test_decline_note_names_its_offer(bench: Workbench) -> None:
-    bench.receive(note_letter(offer_id=OFFER))
+    bench.receive(released_note(offer_id=OFFER))
     (message,) = bench.mailbox(SENDER)
     assert (message["data"]["note"], message["data"]["offer_id"]) == (SEALED, OFFER)
 
 
-def test_a_message_that_is_nobodys_is_parked_and_its_neighbours_pass(bench: Workbench) -> None:
-    stray = event(CaseReleased(referral_id=REFERRAL, organization=ACCEPTOR, kid="kid-1"))
-    bench.receive(declined(), stray, opened())
-    assert bench.parked() == 1
+def test_message_of_unexpected_type_is_dead_lettered_alone(bench: Workbench) -> None:
+    unexpected = event(CaseReleased(referral_id=REFERRAL, organization=ACCEPTOR, kid="kid-1"))
+    bench.receive(declined(), unexpected, opened())
+    assert bench.dead_letters() == 1
     assert (len(bench.mailbox(SENDER)), len(bench.mailbox(ACCEPTOR))) == (1, 1)

@@ -1,4 +1,4 @@
-"""What a suspended organisation may no longer read, and what the coordinators read together."""
+"""Cases of barred organisations, and the coordinators' shared mailbox."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.unit.services.delivery.workbench import (
     SEALED,
     SENDER,
     Workbench,
-    case_letter,
     event,
-    note_letter,
+    released_case,
+    released_note,
 )
 
 ANN, BEK = "coordinator.ann", "coordinator.bek"
@@ -55,7 +55,7 @@ def record(vetting: Vetting = Vetting.vetted, *, active: bool = True) -> Replica
 
 
 @pytest.mark.parametrize(
-    "lost",
+    "barred",
     [
         record(Vetting.suspended),
         record(Vetting.left),
@@ -64,10 +64,10 @@ def record(vetting: Vetting = Vetting.vetted, *, active: bool = True) -> Replica
     ],
     ids=["suspended", "left", "applied", "inactive"],
 )
-def test_organization_out_of_standing_is_barred_until_readmitted(lost: ReplicaRecord) -> None:
+def test_organization_out_of_standing_is_barred_until_readmitted(barred: ReplicaRecord) -> None:
     known = StandingsInMemory()
     assert not known.is_barred(ACCEPTOR)
-    known.absorb([ReplicaRecord(type=TokenKeyChanged.type, key="kid", change=1, data={"key": {}}), lost])
+    known.absorb([ReplicaRecord(type=TokenKeyChanged.type, key="kid", change=1, data={"key": {}}), barred])
     assert known.is_barred(ACCEPTOR)
     assert not known.is_barred(SENDER)
     known.absorb([record()])
@@ -75,7 +75,7 @@ def test_organization_out_of_standing_is_barred_until_readmitted(lost: ReplicaRe
 
 
 def test_case_of_barred_organization_is_refused_until_readmitted(bench: Workbench) -> None:
-    bench.receive(case_letter())
+    bench.receive(released_case())
     bench.barred.add(ACCEPTOR)
     with pytest.raises(Refused) as refused:
         bench.partner.case(ACCEPTOR, REFERRAL)
@@ -84,7 +84,7 @@ def test_case_of_barred_organization_is_refused_until_readmitted(bench: Workbenc
     assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED
 
 
-def test_migration_asks_for_a_replica_with_organizations(bench: Workbench) -> None:
+def test_migration_requests_replica_with_organizations(bench: Workbench) -> None:
     with bench.database.write() as connection:
         row = {"type": "kopuro.replica.state", "key": "delivery.directory", "revision": 1, "change": 1}
         connection.execute(REPLICA.insert(), {**row, "data": {}})
@@ -111,37 +111,37 @@ def suspended() -> ReferralAcceptorSuspended:
 
 
 def test_coordinators_read_their_shared_mailbox_with_their_own(bench: Workbench) -> None:
-    told = [event(revoked()), event(suspended())]
-    own = note_letter(to=ANN)
-    bench.receive(told[0])
+    shared = [event(revoked()), event(suspended())]
+    own = released_note(to=ANN)
+    bench.receive(shared[0])
     bench.receive(own)
-    bench.receive(told[1])
-    ids = [told[0].id, own.id, told[1].id]
+    bench.receive(shared[1])
+    ids = [shared[0].id, own.id, shared[1].id]
     found: list[str] = []
     after = 0
     while (page := bench.partner.page(ANN, after=after, limit=1, wait=0, shared=(COORDINATORS,))).bodies:
         found += [m["id"] for m in bench.mailbox(ANN, after=after, limit=1, shared=(COORDINATORS,))]
         after = page.last
     assert found == ids
-    assert [m["id"] for m in bench.mailbox(BEK, shared=(COORDINATORS,))] == [told[0].id, told[1].id]
+    assert [m["id"] for m in bench.mailbox(BEK, shared=(COORDINATORS,))] == [shared[0].id, shared[1].id]
     assert [m["id"] for m in bench.mailbox(ANN)] == [own.id]
 
 
 def test_message_acknowledged_by_one_coordinator_is_done_for_all(bench: Workbench) -> None:
-    told, own = event(suspended()), note_letter(to=ANN)
-    bench.receive(told)
+    shared, own = event(suspended()), released_note(to=ANN)
+    bench.receive(shared)
     bench.receive(own)
     with pytest.raises(Refused):
-        bench.partner.acknowledge(BEK, told.id)
-    results = bench.partner.acknowledge_all(ANN, [told.id, own.id, "no-such"], shared=(COORDINATORS,))
+        bench.partner.acknowledge(BEK, shared.id)
+    results = bench.partner.acknowledge_all(ANN, [shared.id, own.id, "no-such"], shared=(COORDINATORS,))
     assert [result is True for result in results] == [True, True, False]
     assert bench.mailbox(ANN, shared=(COORDINATORS,)) == bench.mailbox(BEK, shared=(COORDINATORS,)) == []
 
 
 def test_waiting_coordinator_is_woken_by_the_shared_mailbox(bench: Workbench) -> None:
-    told = event(suspended())
-    with bench.notifier.listening(ANN, COORDINATORS) as ring:
-        bench.notifier.look()
-        ring.clear()
-        bench.receive(told)
-        assert ring.wait(10)
+    shared = event(suspended())
+    with bench.notifier.listening(ANN, COORDINATORS) as subscription:
+        bench.notifier.poll()
+        subscription.clear()
+        bench.receive(shared)
+        assert subscription.wait(10)

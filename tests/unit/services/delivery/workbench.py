@@ -43,7 +43,7 @@ from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
-from services.delivery.bookkeeping import Bookkeeping
+from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.delivery.ports import Subscription
@@ -78,23 +78,23 @@ class SettableClock:
         return self.time
 
 
-class WatchedRing:
-    """Says when somebody begins to wait for it."""
+class ObservedSubscription:
+    """A subscription that sets `waited_for` when a caller starts to wait."""
 
-    def __init__(self, ring: Subscription, waited_for: threading.Event) -> None:
-        self._ring = ring
+    def __init__(self, subscription: Subscription, waited_for: threading.Event) -> None:
+        self._subscription = subscription
         self._waited_for = waited_for
 
     def clear(self) -> None:
-        self._ring.clear()
+        self._subscription.clear()
 
     def wait(self, timeout: float) -> bool:
         self._waited_for.set()
-        return self._ring.wait(timeout)
+        return self._subscription.wait(timeout)
 
 
-class WatchedBell:
-    """The real bell; `waited_for` is set when somebody has looked in vain and waits."""
+class ObservedNotifier:
+    """The real notifier; sets `waited_for` when a caller found no message and starts to wait."""
 
     def __init__(self, notifier: MailboxNotifier) -> None:
         self._notifier = notifier
@@ -106,12 +106,12 @@ class WatchedBell:
 
     @contextmanager
     def listening(self, *mailboxes: str) -> Iterator[Subscription]:
-        with self._notifier.listening(*mailboxes) as ring:
-            yield WatchedRing(ring, self.waited_for)
+        with self._notifier.listening(*mailboxes) as subscription:
+            yield ObservedSubscription(subscription, self.waited_for)
 
 
 class Workbench:
-    """events, letters: the processors; partner: what an organisation calls."""
+    """A delivery service. events, sealed_messages: its consumers; partner: the mailbox use cases."""
 
     def __init__(self, database_url: str) -> None:
         self.clock = SettableClock()
@@ -120,9 +120,9 @@ class Workbench:
         self.mailboxes = SqlMailboxes()
         cases = SqlReleasedCases()
         self.notifier = MailboxNotifier(self.database, self.mailboxes)
-        watched = WatchedBell(self.notifier)
-        self.waited_for = watched.waited_for
-        self.bookkeeping = Bookkeeping(
+        observed = ObservedNotifier(self.notifier)
+        self.waited_for = observed.waited_for
+        self.records = DeliveryRecords(
             source="/kg/delivery",
             outbox=Outbox(MESSAGING.outbox),
             mailboxes=self.mailboxes,
@@ -134,15 +134,15 @@ class Workbench:
             database=self.database,
             mailboxes=self.mailboxes,
             cases=cases,
-            bookkeeping=self.bookkeeping,
-            notifier=watched,
+            records=self.records,
+            notifier=observed,
             clock=self.clock,
             after_commit=lambda: None,
             is_barred=self.barred.__contains__,
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases)
         self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
-        self.letters = self._processor("delivery.sealed", incoming.letters, decode)
+        self.sealed_messages = self._processor("delivery.sealed", incoming.sealed_messages, decode)
 
     def _processor(self, name: str, handler: Any, decoding: Any) -> BatchProcessor[Any]:
         return BatchProcessor(
@@ -154,14 +154,14 @@ class Workbench:
             handler=handler,
             clock=self.clock,
             metrics=MessagingMetrics(CollectorRegistry()),
-            after_commit=self.notifier.look,
+            after_commit=self.notifier.poll,
         )
 
     def receive(self, *messages: Event[Fact]) -> None:
-        """Gives each message to the processor of the queue it comes by; neighbours share a batch."""
-        letters = [m for m in messages if isinstance(m.data, SealedCaseReleased | SealedNoteReleased)]
-        events = [m for m in messages if m not in letters]
-        for processor, batch in ((self.events, events), (self.letters, letters)):
+        """Process the messages: one batch of events, one batch of sealed messages."""
+        sealed = [m for m in messages if isinstance(m.data, SealedCaseReleased | SealedNoteReleased)]
+        events = [m for m in messages if m not in sealed]
+        for processor, batch in ((self.events, events), (self.sealed_messages, sealed)):
             if batch:
                 processor.process([delivery(message) for message in batch])
 
@@ -178,10 +178,10 @@ class Workbench:
         return [orjson.loads(body) for body in page.bodies]
 
     def sent(self) -> list[Event[Fact]]:
-        """What delivery has said so far, without what it parked."""
+        """Return the events in the outbox, without dead letters."""
         return [decode(body) for exchange, body in self._outbox() if exchange]
 
-    def parked(self) -> int:
+    def dead_letters(self) -> int:
         return sum(1 for exchange, _ in self._outbox() if not exchange)
 
     def _outbox(self) -> list[tuple[str, bytes]]:
@@ -195,7 +195,7 @@ class Workbench:
             return list(transaction.execute(select(MESSAGES.c.state).order_by(MESSAGES.c.sequence)).scalars())
 
     def everything_stored(self) -> str:
-        """Every value of every row of every table."""
+        """Return every value of every row of every table."""
         with self.database.read() as transaction:
             return "\n".join(
                 value.decode(errors="replace") if isinstance(value, bytes) else str(value)
@@ -278,12 +278,12 @@ def withdrawn() -> Event[Fact]:
     )
 
 
-def case_letter(to: str = ACCEPTOR, case: str = SEALED) -> Event[Fact]:
+def released_case(to: str = ACCEPTOR, case: str = SEALED) -> Event[Fact]:
     return event(SealedCaseReleased(referral_id=REFERRAL, organization=to, kid="kid-1", case=case))
 
 
-def note_letter(to: str = SENDER, note: str = SEALED, offer_id: str | None = None) -> Event[Fact]:
-    letter = SealedNoteReleased(
+def released_note(to: str = SENDER, note: str = SEALED, offer_id: str | None = None) -> Event[Fact]:
+    note_released = SealedNoteReleased(
         referral_id=REFERRAL, organization=to, author=ACCEPTOR, note=note, offer_id=offer_id
     )
-    return event(letter)
+    return event(note_released)

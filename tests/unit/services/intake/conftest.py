@@ -1,4 +1,4 @@
-"""A desk on each kind of database."""
+"""An intake bench on each kind of database."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.services.intake.desk import Desk
+from tests.unit.services.intake.intake_fixture import IntakeBench
 
 
 @pytest.fixture
-def desk(database_url: str) -> Iterator[Desk]:
+def bench(database_url: str) -> Iterator[IntakeBench]:
     """Migrated and empty."""
-    made = Desk(database_url)
+    made = IntakeBench(database_url)
     yield made
     made.database.close()

@@ -1,4 +1,4 @@
-"""What partners send to the door, and who they are."""
+"""Sample submissions, organisations and callers."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ MEMBERS = {
 
 
 def segment(value: bytes | dict[str, Any]) -> str:
-    """base64url without padding."""
+    """Encode as base64url without padding."""
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def sealed(kid: object = CUSTODY_KID, **header: object) -> str:
-    """The shape of a compact JWE, and nothing inside."""
+    """Return a well-formed compact JWE without real content."""
     members = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": kid, "cty": "application/json", **header}
     return ".".join([segment(members), *map(segment, (b"k" * 40, b"i" * 12, b"ciphertext", b"t" * 16))])
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """The body of a referral that is admitted."""
+    """Return the body of a referral that is admitted."""
     return {**FACTS, "case": sealed(), **changes}
 
 
@@ -79,8 +79,8 @@ def submission(**changes: Any) -> ReferralSubmission:
     return load(ReferralSubmission, document(**changes))
 
 
-class Numbers:
-    """Ids that are UUIDs and rise."""
+class RisingIds:
+    """Generates rising UUIDs."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -96,7 +96,7 @@ def caller(organization: str = OSH, *, new_id: Any = None, traceparent: str | No
         source="/kg/intake",
         now=NOON,
         traceparent=traceparent,
-        new_id=new_id or Numbers(),
+        new_id=new_id or RisingIds(),
     )
 
 

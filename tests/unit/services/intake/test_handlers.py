@@ -51,7 +51,7 @@ from services.intake.domain.command import (
     WithdrawReferral,
 )
 from services.intake.handlers import OUTBOX_BOUND, Command
-from tests.unit.services.intake.desk import Desk
+from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import (
     MOSCOW,
     MOSCOW_KID,
@@ -87,17 +87,17 @@ def offer_opened(offer: str, referral: str, organization: str = MOSCOW) -> Event
     )
 
 
-def note_offers(desk: Desk, *events: Event[Fact]) -> None:
+def note_offers(bench: IntakeBench, *events: Event[Fact]) -> None:
     envelopes = [Envelope.decode(event.encode()) for event in events]
-    with desk.database.write() as transaction:
-        assert not list(desk.handlers.note_offers(transaction, envelopes, NOON))
+    with bench.database.write() as transaction:
+        assert not list(bench.handlers.note_offers(transaction, envelopes, NOON))
 
 
-def say(desk: Desk, who: Caller, subject: str, said: CommandBody) -> str:
-    return desk.handlers.submit_command(who, Command(body=said, subject=subject))
+def submit_command(bench: IntakeBench, caller: Caller, subject: str, body: CommandBody) -> str:
+    return bench.handlers.submit_command(caller, Command(body=body, subject=subject))
 
 
-def not_found(call: Callable[[], object]) -> str:
+def not_found_detail(call: Callable[[], object]) -> str:
     with pytest.raises(Refused) as caught:
         call()
     assert (caught.value.slug, caught.value.errors) == ("not-found", ())
@@ -107,145 +107,147 @@ def not_found(call: Callable[[], object]) -> str:
 # --- Referrals -----------------------------------------------------------------------------------
 
 
-def test_an_admitted_referral_is_a_row_a_fact_and_a_letter(desk: Desk) -> None:
-    referral = desk.submit()
-    assert desk.counts() == (1, 0, 2)
-    fact, letter = desk.outbox()
+def test_admitted_referral_writes_row_fact_and_sealed_case(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    assert bench.counts() == (1, 0, 2)
+    fact, sealed_case = bench.outbox()
     assert (fact["exchange"], fact["routing_key"]) == ("kopuro.events", "referral.submitted")
-    assert (letter["exchange"], letter["routing_key"]) == ("kopuro.cases", "sealed_case.submitted")
-    assert fact["partition_key"] == letter["partition_key"] == referral
-    assert sealed().encode() in letter["body"]
+    assert (sealed_case["exchange"], sealed_case["routing_key"]) == ("kopuro.cases", "sealed_case.submitted")
+    assert fact["partition_key"] == sealed_case["partition_key"] == referral
+    assert sealed().encode() in sealed_case["body"]
     assert sealed().encode() not in fact["body"]
-    assert sealed() not in desk.everything_but_the_outbox()
-    said, sent = desk.sent()
-    assert isinstance(said.data, ReferralSubmitted)
-    assert isinstance(sent.data, SealedCaseSubmitted)
-    assert (said.data.referral_id, said.data.sender) == (referral, OSH)
-    assert desk.woken == 1
+    assert sealed() not in bench.everything_but_the_outbox()
+    opened, case = bench.sent()
+    assert isinstance(opened.data, ReferralSubmitted)
+    assert isinstance(case.data, SealedCaseSubmitted)
+    assert (opened.data.referral_id, opened.data.sender) == (referral, OSH)
+    assert bench.woken == 1
 
 
-class OutboxThatFails(Outbox):
+class FailingOutbox(Outbox):
     def add(self, transaction: Connection, messages: object) -> None:
         super().add(transaction, list(messages)[:1])  # type: ignore[call-overload]
         raise RuntimeError("between the first message and the second")
 
 
-def test_nothing_is_written_unless_everything_is(desk: Desk) -> None:
-    desk.handlers._outbox = OutboxThatFails(MESSAGING.outbox)
+def test_failed_admission_writes_nothing(bench: IntakeBench) -> None:
+    bench.handlers._outbox = FailingOutbox(MESSAGING.outbox)
     with pytest.raises(RuntimeError):
-        desk.submit()
-    assert desk.counts() == (0, 0, 0)
-    assert desk.woken == 0
+        bench.submit()
+    assert bench.counts() == (0, 0, 0)
+    assert bench.woken == 0
 
 
 @pytest.mark.parametrize("sender", [SUSPENDED, "kg.nobody"])
-def test_who_is_not_in_good_standing_sends_nothing(desk: Desk, sender: str) -> None:
+def test_referral_of_sender_out_of_standing_is_refused(bench: IntakeBench, sender: str) -> None:
     with pytest.raises(Refused) as caught:
-        desk.submit(by=sender)
+        bench.submit(by=sender)
     assert caught.value.slug == "forbidden"
-    assert desk.counts() == (0, 0, 0)
+    assert bench.counts() == (0, 0, 0)
 
 
-def test_without_a_custody_key_one_is_asked_to_come_back(desk: Desk) -> None:
+def test_referral_without_custody_key_is_unavailable(bench: IntakeBench) -> None:
     def not_yet() -> str:
         raise Unavailable("The hub has not announced its custody key yet.")
 
-    desk.custody_kid = not_yet
+    bench.custody_kid = not_yet
     with pytest.raises(Unavailable):
-        desk.submit()
+        bench.submit()
 
 
-def test_a_full_outbox_asks_everybody_to_come_back(desk: Desk) -> None:
-    desk.backlog = OUTBOX_BOUND
-    referral = desk.submit()
-    desk.backlog += 1
+def test_submissions_to_full_outbox_are_unavailable(bench: IntakeBench) -> None:
+    bench.backlog = OUTBOX_BOUND
+    referral = bench.submit()
+    bench.backlog += 1
     with pytest.raises(Unavailable) as caught:
-        desk.submit()
+        bench.submit()
     assert caught.value.retry_after == 5
     with pytest.raises(Unavailable):
-        say(desk, caller(), referral, RevokeConsent())
-    assert desk.counts() == (1, 0, 2)
+        submit_command(bench, caller(), referral, RevokeConsent())
+    assert bench.counts() == (1, 0, 2)
 
 
-def test_an_unusable_database_is_unavailable(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_submission_to_unusable_database_is_unavailable(
+    bench: IntakeBench, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     nowhere = tmp_path_factory.mktemp("nowhere") / "missing" / "x.sqlite"
-    prepared = desk.prepared()
-    desk.handlers._commits._database = Database.open(f"sqlite:///{nowhere}")
+    prepared = bench.prepared()
+    bench.handlers._commits._database = Database.open(f"sqlite:///{nowhere}")
     with pytest.raises(Unavailable):
-        desk.handlers.answer(prepared)
+        bench.handlers.answer(prepared)
 
 
 # --- Answers to offers ---------------------------------------------------------------------------
 
 
-def test_offers_are_noted_once_and_other_facts_are_passed_over(desk: Desk) -> None:
-    referral = desk.submit()
+def test_repeated_offers_are_stored_once_and_other_facts_ignored(bench: IntakeBench) -> None:
+    referral = bench.submit()
     opened = offer_opened(OFFER, referral)
-    note_offers(desk, opened, desk.sent()[0], opened)
-    note_offers(desk, opened)
-    note_offers(desk)
-    say(desk, caller(MOSCOW, new_id=new_id), OFFER, AcceptOffer())
-    said = desk.sent()[-1]
-    assert said.data == AnswerSubmitted(
+    note_offers(bench, opened, bench.sent()[0], opened)
+    note_offers(bench, opened)
+    note_offers(bench)
+    submit_command(bench, caller(MOSCOW, new_id=new_id), OFFER, AcceptOffer())
+    answer = bench.sent()[-1]
+    assert answer.data == AnswerSubmitted(
         referral_id=referral, offer_id=OFFER, organization=MOSCOW, answer=Answer.accept
     )
-    assert said.partition_key == referral
-    assert desk.routing.asked == []
+    assert answer.partition_key == referral
+    assert bench.routing.asked == []
 
 
-def test_decline_note_travels_in_letter_beside_coded_answer(desk: Desk) -> None:
-    referral = desk.submit()
-    note_offers(desk, offer_opened(OFFER, referral))
-    why = DeclineOffer(reason=DeclineReason.other, note=sealed("osh"))
-    answered = say(desk, caller(MOSCOW, new_id=new_id), OFFER, why)
-    said, letter = desk.sent()[2:]
-    assert said.id == answered
-    assert isinstance(said.data, AnswerSubmitted)
-    assert (said.data.answer, said.data.reason, said.data.note) == ("decline", "other", None)
-    assert letter.data == SealedNoteSubmitted(
+def test_decline_note_is_sealed_message_beside_coded_answer(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    decline = DeclineOffer(reason=DeclineReason.other, note=sealed("osh"))
+    submission_id = submit_command(bench, caller(MOSCOW, new_id=new_id), OFFER, decline)
+    answer, sealed_note = bench.sent()[2:]
+    assert answer.id == submission_id
+    assert isinstance(answer.data, AnswerSubmitted)
+    assert (answer.data.answer, answer.data.reason, answer.data.note) == ("decline", "other", None)
+    assert sealed_note.data == SealedNoteSubmitted(
         referral_id=referral, author=MOSCOW, note=sealed("osh"), offer_id=OFFER
     )
-    assert letter.causation_id == answered
-    assert [row["exchange"] for row in desk.outbox()[2:]] == ["kopuro.events", "kopuro.cases"]
+    assert sealed_note.causation_id == submission_id
+    assert [row["exchange"] for row in bench.outbox()[2:]] == ["kopuro.events", "kopuro.cases"]
 
 
-def test_an_offer_that_is_not_known_here_is_known_to_routing(desk: Desk) -> None:
-    referral = desk.submit()
-    desk.routing.answers[OfferQuery(id=OFFER)] = [referral, MOSCOW]
-    say(desk, caller(MOSCOW), OFFER, AcceptOffer())
-    assert isinstance(desk.sent()[-1].data, AnswerSubmitted)
+def test_offer_unknown_to_intake_is_looked_up_at_routing(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    bench.routing.answers[OfferQuery(id=OFFER)] = [referral, MOSCOW]
+    submit_command(bench, caller(MOSCOW), OFFER, AcceptOffer())
+    assert isinstance(bench.sent()[-1].data, AnswerSubmitted)
 
 
-def test_somebody_elses_offer_is_not_there_and_looks_like_no_offer(desk: Desk) -> None:
-    referral = desk.submit()
+def test_offer_of_other_organization_and_unknown_offer_are_refused_alike(bench: IntakeBench) -> None:
+    referral = bench.submit()
     unknown, elsewhere, known = new_id(), new_id(), OFFER
-    desk.routing.answers = {
+    bench.routing.answers = {
         OfferQuery(id=unknown): None,
         OfferQuery(id=elsewhere): [referral, MOSCOW],
         OfferQuery(id=known): [referral, MOSCOW],
     }
-    note_offers(desk, offer_opened(known, referral))
-    said = {
-        not_found(partial(say, desk, caller(STRANGER), offer, AcceptOffer()))
+    note_offers(bench, offer_opened(known, referral))
+    details = {
+        not_found_detail(partial(submit_command, bench, caller(STRANGER), offer, AcceptOffer()))
         for offer in (unknown, elsewhere, known)
     }
-    assert len(said) == 1
-    assert desk.counts() == (1, 0, 2)
+    assert len(details) == 1
+    assert bench.counts() == (1, 0, 2)
 
 
-def test_who_was_suspended_since_may_decline_an_offer_and_not_accept_it(desk: Desk) -> None:
-    note_offers(desk, offer_opened(OFFER, desk.submit(), SUSPENDED))
+def test_suspended_organization_may_decline_its_offer_but_not_accept(bench: IntakeBench) -> None:
+    note_offers(bench, offer_opened(OFFER, bench.submit(), SUSPENDED))
     with pytest.raises(Refused) as caught:
-        say(desk, caller(SUSPENDED), OFFER, AcceptOffer())
+        submit_command(bench, caller(SUSPENDED), OFFER, AcceptOffer())
     assert caught.value.slug == "forbidden"
-    assert desk.counts() == (1, 0, 2)
-    say(desk, caller(SUSPENDED), OFFER, DeclineOffer(reason=DeclineReason.no_capacity))
-    assert desk.counts() == (1, 0, 3)
+    assert bench.counts() == (1, 0, 2)
+    submit_command(bench, caller(SUSPENDED), OFFER, DeclineOffer(reason=DeclineReason.no_capacity))
+    assert bench.counts() == (1, 0, 3)
 
 
-# --- What parties say about a referral -----------------------------------------------------------
+# --- Parties' commands on a referral -----------------------------------------------------------
 
-SAYINGS: list[tuple[CommandBody, type[Fact]]] = [
+COMMANDS: list[tuple[CommandBody, type[Fact]]] = [
     (WithdrawReferral(reason=WithdrawalReason.other), WithdrawalSubmitted),
     (ReportProgress(status=ProgressStatus.on_hold), ProgressSubmitted),
     (CompleteReferral(outcome=Outcome.resolved), OutcomeSubmitted),
@@ -255,69 +257,78 @@ SAYINGS: list[tuple[CommandBody, type[Fact]]] = [
 ]
 
 
-@pytest.mark.parametrize(("statement", "fact"), SAYINGS)
-def test_both_parties_may_speak_and_nobody_else(desk: Desk, statement: CommandBody, fact: type[Fact]) -> None:
-    referral = desk.submit()
-    note_offers(desk, offer_opened(OFFER, referral))
+@pytest.mark.parametrize(("body", "fact"), COMMANDS)
+def test_command_on_referral_is_admitted_from_parties_only(
+    bench: IntakeBench, body: CommandBody, fact: type[Fact]
+) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
     for party in (OSH, MOSCOW):
-        submission_id = say(desk, caller(party, new_id=new_id), referral, statement)
-        (said,) = [event for event in desk.sent() if event.id == submission_id]
-        assert isinstance(said.data, fact)
-        assert said.partition_key == referral
-    assert desk.routing.asked == []
+        submission_id = submit_command(bench, caller(party, new_id=new_id), referral, body)
+        (sent,) = [event for event in bench.sent() if event.id == submission_id]
+        assert isinstance(sent.data, fact)
+        assert sent.partition_key == referral
+    assert bench.routing.asked == []
 
-    desk.routing.answers = {
+    bench.routing.answers = {
         PartyQuery(id=referral, organization=STRANGER): False,
         PartyQuery(id=OFFER, organization=STRANGER): False,
     }
-    before = desk.counts()
-    details = {not_found(partial(say, desk, caller(STRANGER), id, statement)) for id in (referral, OFFER)}
+    before = bench.counts()
+    details = {
+        not_found_detail(partial(submit_command, bench, caller(STRANGER), id, body))
+        for id in (referral, OFFER)
+    }
     assert len(details) == 1
-    assert desk.counts() == before
+    assert bench.counts() == before
 
 
-def test_routing_knows_parties_that_are_not_known_here(desk: Desk) -> None:
-    referral = desk.submit()
-    desk.routing.answers = {PartyQuery(id=referral, organization=MOSCOW): True}
-    say(desk, caller(MOSCOW), referral, ReportProgress(status=ProgressStatus.in_progress))
-    assert isinstance(desk.sent()[-1].data, ProgressSubmitted)
+def test_party_unknown_to_intake_is_looked_up_at_routing(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    bench.routing.answers = {PartyQuery(id=referral, organization=MOSCOW): True}
+    submit_command(bench, caller(MOSCOW), referral, ReportProgress(status=ProgressStatus.in_progress))
+    assert isinstance(bench.sent()[-1].data, ProgressSubmitted)
 
 
-def test_a_note_is_a_fact_in_the_open_and_a_letter_that_follows_it(desk: Desk) -> None:
-    referral = desk.submit()
-    say(desk, caller(new_id=new_id), referral, AddNote(note=sealed(MOSCOW_KID)))
-    fact, letter = desk.sent()[2:]
+def test_note_is_open_fact_and_sealed_message_caused_by_it(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    submit_command(bench, caller(new_id=new_id), referral, AddNote(note=sealed(MOSCOW_KID)))
+    fact, sealed_message = bench.sent()[2:]
     assert fact.data == NoteSubmitted(referral_id=referral, organization=OSH)
-    assert letter.data == SealedNoteSubmitted(referral_id=referral, author=OSH, note=sealed(MOSCOW_KID))
-    assert letter.causation_id == fact.id
+    assert sealed_message.data == SealedNoteSubmitted(
+        referral_id=referral, author=OSH, note=sealed(MOSCOW_KID)
+    )
+    assert sealed_message.causation_id == fact.id
 
 
 @pytest.mark.parametrize("note", ["Call.her.on.this.number", sealed(alg="dir"), sealed(zip="DEF")])
-def test_a_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
-    referral = desk.submit()
+def test_note_that_is_not_sealed_is_refused(bench: IntakeBench, note: str) -> None:
+    referral = bench.submit()
     with pytest.raises(Refused) as caught:
-        say(desk, caller(), referral, AddNote(note=note))
+        submit_command(bench, caller(), referral, AddNote(note=note))
     assert [error.pointer for error in caught.value.errors] == ["/note"]
-    assert desk.counts() == (1, 0, 2)
+    assert bench.counts() == (1, 0, 2)
 
 
 @pytest.mark.parametrize("note", ["Call.her.on.this.number", sealed(alg="dir"), sealed(zip="DEF")])
-def test_decline_note_that_is_not_sealed_is_refused(desk: Desk, note: str) -> None:
-    note_offers(desk, offer_opened(OFFER, desk.submit()))
+def test_decline_note_that_is_not_sealed_is_refused(bench: IntakeBench, note: str) -> None:
+    note_offers(bench, offer_opened(OFFER, bench.submit()))
     with pytest.raises(Refused) as caught:
-        say(desk, caller(MOSCOW), OFFER, DeclineOffer(reason=DeclineReason.other, note=note))
+        submit_command(bench, caller(MOSCOW), OFFER, DeclineOffer(reason=DeclineReason.other, note=note))
     assert [error.pointer for error in caught.value.errors] == ["/note"]
-    assert desk.counts() == (1, 0, 2)
+    assert bench.counts() == (1, 0, 2)
 
 
-def test_replaced_case_is_a_fact_in_the_open_and_a_letter(desk: Desk) -> None:
-    referral = desk.submit()
-    say(desk, caller(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
-    fact, letter = desk.sent()[2:]
+def test_replaced_case_is_open_fact_and_sealed_message(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    submit_command(bench, caller(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
+    fact, sealed_message = bench.sent()[2:]
     assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=MOSCOW)
-    assert letter.data == CaseResealed(referral_id=referral, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID))
-    assert letter.causation_id == fact.id
-    assert sealed(MOSCOW_KID).encode() not in desk.outbox()[2]["body"]
+    assert sealed_message.data == CaseResealed(
+        referral_id=referral, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID)
+    )
+    assert sealed_message.causation_id == fact.id
+    assert sealed(MOSCOW_KID).encode() not in bench.outbox()[2]["body"]
 
 
 @pytest.mark.parametrize(
@@ -330,21 +341,21 @@ def test_replaced_case_is_a_fact_in_the_open_and_a_letter(desk: Desk) -> None:
     ],
 )
 def test_replaced_case_that_acceptor_could_not_open_is_refused(
-    desk: Desk, to: str, case: str, pointer: str
+    bench: IntakeBench, to: str, case: str, pointer: str
 ) -> None:
-    referral = desk.submit()
+    referral = bench.submit()
     with pytest.raises(Refused) as caught:
-        say(desk, caller(), referral, Replacement(to=to, case=case))
+        submit_command(bench, caller(), referral, Replacement(to=to, case=case))
     assert [error.pointer for error in caught.value.errors] == [pointer]
-    assert desk.counts() == (1, 0, 2)
+    assert bench.counts() == (1, 0, 2)
 
 
-def test_many_statements_are_prepared_together_and_the_bad_ones_refused(desk: Desk) -> None:
-    referral = desk.submit()
-    note_offers(desk, offer_opened(OFFER, referral))
+def test_invalid_command_among_many_is_refused_alone(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
     unknown = new_id()
-    desk.routing.answers = {PartyQuery(id=unknown, organization=MOSCOW): False}
-    accept, bad, report = desk.handlers.prepare_commands(
+    bench.routing.answers = {PartyQuery(id=unknown, organization=MOSCOW): False}
+    accept, bad, report = bench.handlers.prepare_commands(
         caller(MOSCOW, new_id=new_id),
         [
             Command(body=AcceptOffer(), subject=OFFER),
@@ -357,63 +368,63 @@ def test_many_statements_are_prepared_together_and_the_bad_ones_refused(desk: De
     assert bad.error.slug == "not-found"
     assert isinstance(accept, Admission)
     assert isinstance(report, Admission)
-    assert desk.handlers.admit_all([accept, report]) == [accept.id, report.id]
-    assert [type(event.data) for event in desk.sent()[2:]] == [AnswerSubmitted, ProgressSubmitted]
+    assert bench.handlers.admit_all([accept, report]) == [accept.id, report.id]
+    assert [type(event.data) for event in bench.sent()[2:]] == [AnswerSubmitted, ProgressSubmitted]
 
 
-def test_a_repeated_statement_is_said_once(desk: Desk) -> None:
-    note_offers(desk, offer_opened(OFFER, desk.submit()))
+def test_repeated_command_publishes_its_fact_once(bench: IntakeBench) -> None:
+    note_offers(bench, offer_opened(OFFER, bench.submit()))
     claim = claim_of(MOSCOW, "key-1", b"accept")
-    spoken = Command(body=AcceptOffer(), subject=OFFER, claim=claim)
-    first = desk.handlers.submit_command(caller(MOSCOW, new_id=new_id), spoken)
-    assert desk.handlers.submit_command(caller(MOSCOW, new_id=new_id), spoken) == first
-    assert sum(isinstance(event.data, AnswerSubmitted) for event in desk.sent()) == 1
+    command = Command(body=AcceptOffer(), subject=OFFER, claim=claim)
+    first = bench.handlers.submit_command(caller(MOSCOW, new_id=new_id), command)
+    assert bench.handlers.submit_command(caller(MOSCOW, new_id=new_id), command) == first
+    assert sum(isinstance(event.data, AnswerSubmitted) for event in bench.sent()) == 1
 
 
 # --- Reading -------------------------------------------------------------------------------------
 
 
-def test_a_referral_is_shown_as_routing_tells_it(desk: Desk) -> None:
-    told = {"id": OFFER, "status": "offered"}
-    desk.routing.answers[ReferralQuery(id=OFFER, viewer=MOSCOW, oversight=False)] = told
-    assert desk.handlers.referral(OFFER, MOSCOW, oversight=False) == told
+def test_referral_is_shown_as_routing_replies(bench: IntakeBench) -> None:
+    reply = {"id": OFFER, "status": "offered"}
+    bench.routing.answers[ReferralQuery(id=OFFER, viewer=MOSCOW, oversight=False)] = reply
+    assert bench.handlers.referral(OFFER, MOSCOW, oversight=False) == reply
 
 
-def test_offer_is_shown_with_sender_to_the_organisation_asked_only(desk: Desk) -> None:
+def test_offer_is_shown_with_sender_to_its_organization_only(bench: IntakeBench) -> None:
     referral = new_id()
     offers = [{"id": referral, "state": "declined"}, {"id": OFFER, "state": "open"}]
-    told = {"id": referral, "sender": OSH, "offers": offers}
-    desk.routing.answers = {
+    reply = {"id": referral, "sender": OSH, "offers": offers}
+    bench.routing.answers = {
         OfferQuery(id=OFFER): [referral, MOSCOW],
-        ReferralQuery(id=referral, viewer=MOSCOW, oversight=False): told,
+        ReferralQuery(id=referral, viewer=MOSCOW, oversight=False): reply,
     }
     expected = {"id": OFFER, "state": "open", "referral_id": referral, "sender": OSH}
-    assert desk.handlers.offer(OFFER, MOSCOW) == expected
-    not_found(lambda: desk.handlers.offer(OFFER, STRANGER))
+    assert bench.handlers.offer(OFFER, MOSCOW) == expected
+    not_found_detail(lambda: bench.handlers.offer(OFFER, STRANGER))
 
 
-def test_a_referral_that_routing_has_not_come_to_is_shown_to_its_sender(desk: Desk) -> None:
-    referral = desk.submit()
+def test_referral_not_yet_processed_by_routing_is_shown_to_sender(bench: IntakeBench) -> None:
+    referral = bench.submit()
     for viewer, oversight in ((OSH, False), ("auditor", True)):
-        shown = desk.handlers.referral(referral, viewer, oversight=oversight)
+        shown = bench.handlers.referral(referral, viewer, oversight=oversight)
         assert (shown["id"], shown["sender"], shown["status"]) == (referral, OSH, "requested")
         assert shown["submitted_at"] == NOON
-    not_found(lambda: desk.handlers.referral(referral, STRANGER, oversight=False))
-    not_found(lambda: desk.handlers.referral(OFFER, OSH, oversight=False))
-    not_found(lambda: desk.handlers.referral(OFFER, "auditor", oversight=True))
+    not_found_detail(lambda: bench.handlers.referral(referral, STRANGER, oversight=False))
+    not_found_detail(lambda: bench.handlers.referral(OFFER, OSH, oversight=False))
+    not_found_detail(lambda: bench.handlers.referral(OFFER, "auditor", oversight=True))
 
 
 @pytest.mark.parametrize(
-    "fault", [Unavailable("No answer in time."), Refused("invalid-parameter", "What is that?")]
+    "fault", [Unavailable("No answer in time."), Refused("invalid-parameter", "Invalid query.")]
 )
-def test_any_other_answer_of_routing_is_passed_on(desk: Desk, fault: Exception) -> None:
-    referral = desk.submit()
-    desk.routing.answers[ReferralQuery(id=referral, viewer=OSH, oversight=False)] = fault
+def test_other_error_of_routing_is_raised(bench: IntakeBench, fault: Exception) -> None:
+    referral = bench.submit()
+    bench.routing.answers[ReferralQuery(id=referral, viewer=OSH, oversight=False)] = fault
     with pytest.raises(type(fault)):
-        desk.handlers.referral(referral, OSH, oversight=False)
+        bench.handlers.referral(referral, OSH, oversight=False)
 
 
-def test_the_list_is_routings(desk: Desk) -> None:
-    question = ReferralListQuery(viewer=OSH, oversight=False, limit=3)
-    desk.routing.answers[question] = [{"id": OFFER}]
-    assert desk.handlers.referral_list(question) == [{"id": OFFER}]
+def test_referral_list_is_routings_reply(bench: IntakeBench) -> None:
+    query = ReferralListQuery(viewer=OSH, oversight=False, limit=3)
+    bench.routing.answers[query] = [{"id": OFFER}]
+    assert bench.handlers.referral_list(query) == [{"id": OFFER}]

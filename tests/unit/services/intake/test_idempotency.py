@@ -1,4 +1,4 @@
-"""The same key and body is the same referral, however often and however close together it comes."""
+"""Idempotency-Keys: repeated and concurrent requests with one key and body create one referral."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS
 from services.intake.domain.members import Member
 from services.intake.handlers import IDEMPOTENCY_KEYS_KEPT
-from tests.unit.services.intake.desk import Desk
+from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import MOSCOW, NOON, OSH, claim, sealed
 
 CALLERS = 50
 
 
-def conflicts(desk: Desk, key: str, body: bytes, **changes: Any) -> None:
+def assert_conflict(bench: IntakeBench, key: str, body: bytes, **changes: Any) -> None:
     with pytest.raises(Refused) as caught:
-        desk.submit(claim(key, body), **changes)
+        bench.submit(claim(key, body), **changes)
     assert (caught.value.slug, caught.value.status) == ("idempotency-conflict", 409)
 
 
-def test_a_repeated_request_is_answered_as_the_first_one_and_writes_nothing(desk: Desk) -> None:
-    first = desk.submit(claim("k", b"body"))
-    assert desk.submit(claim("k", b"body")) == first
-    assert desk.counts() == (1, 1, 2)
+def test_repeated_request_returns_first_id_and_writes_nothing(bench: IntakeBench) -> None:
+    first = bench.submit(claim("k", b"body"))
+    assert bench.submit(claim("k", b"body")) == first
+    assert bench.counts() == (1, 1, 2)
 
 
-def test_another_body_under_the_same_key_is_a_conflict(desk: Desk) -> None:
-    desk.submit(claim("k", b"body"))
-    conflicts(desk, "k", b"another body", accepts_cost=True)
-    assert desk.counts() == (1, 1, 2)
+def test_same_key_with_other_body_conflicts(bench: IntakeBench) -> None:
+    bench.submit(claim("k", b"body"))
+    assert_conflict(bench, "k", b"another body", accepts_cost=True)
+    assert bench.counts() == (1, 1, 2)
 
 
-def test_two_keys_are_two_referrals_and_so_are_two_requests_without_one(desk: Desk) -> None:
-    found = {desk.submit(claim("a")), desk.submit(claim("b")), desk.submit(), desk.submit()}
+def test_requests_with_different_keys_or_none_are_separate_referrals(bench: IntakeBench) -> None:
+    found = {bench.submit(claim("a")), bench.submit(claim("b")), bench.submit(), bench.submit()}
     assert len(found) == 4
-    assert desk.counts() == (4, 2, 8)
+    assert bench.counts() == (4, 2, 8)
 
 
-def test_the_same_key_of_two_organisations_is_two_keys(desk: Desk) -> None:
-    mine = desk.submit(claim("k", b"mine", OSH))
-    theirs = desk.submit(claim("k", b"theirs", MOSCOW), by=MOSCOW)
-    assert mine != theirs
-    assert desk.counts() == (2, 2, 4)
-    assert desk.submit(claim("k", b"theirs", MOSCOW), by=MOSCOW) == theirs
+def test_same_key_of_two_organizations_does_not_conflict(bench: IntakeBench) -> None:
+    first = bench.submit(claim("k", b"first", OSH))
+    second = bench.submit(claim("k", b"second", MOSCOW), by=MOSCOW)
+    assert first != second
+    assert bench.counts() == (2, 2, 4)
+    assert bench.submit(claim("k", b"second", MOSCOW), by=MOSCOW) == second
 
 
-def test_within_one_group_the_first_one_counts(desk: Desk) -> None:
-    same = [desk.prepared(claim("k", b"body")) for _ in range(3)]
-    other = desk.prepared(claim("k", b"another body"), accepts_cost=True)
-    plain = desk.prepared()
-    first, second, conflict, third, alone = desk.handlers.admit_all([*same[:2], other, same[2], plain])
+def test_first_request_wins_within_one_group_commit(bench: IntakeBench) -> None:
+    same = [bench.prepared(claim("k", b"body")) for _ in range(3)]
+    other = bench.prepared(claim("k", b"another body"), accepts_cost=True)
+    plain = bench.prepared()
+    first, second, conflict, third, without_key = bench.handlers.admit_all([*same[:2], other, same[2], plain])
     assert first == second == third == same[0].id
     assert isinstance(conflict, Refused)
     assert conflict.slug == "idempotency-conflict"
-    assert alone == plain.id
-    assert desk.counts() == (2, 1, 4)
-    assert {event.partition_key for event in desk.sent()} == {first, alone}
+    assert without_key == plain.id
+    assert bench.counts() == (2, 1, 4)
+    assert {event.partition_key for event in bench.sent()} == {first, without_key}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_at_the_same_time_from_many_threads_it_is_one_referral(desk: Desk, processes: int) -> None:
-    handlers = [desk.handlers, *(desk.another() for _ in range(1, processes))]
-    admissions = [desk.prepared(claim("k", b"body")) for _ in range(CALLERS)]
+def test_concurrent_requests_with_one_key_create_one_referral(bench: IntakeBench, processes: int) -> None:
+    handlers = [bench.handlers, *(bench.new_handlers() for _ in range(1, processes))]
+    admissions = [bench.prepared(claim("k", b"body")) for _ in range(CALLERS)]
     together = threading.Barrier(CALLERS)
 
     def admit(number: int) -> str:
@@ -78,76 +78,76 @@ def test_at_the_same_time_from_many_threads_it_is_one_referral(desk: Desk, proce
     with ThreadPoolExecutor(CALLERS) as callers:
         answers = set(callers.map(admit, range(CALLERS)))
     assert len(answers) == 1
-    assert desk.counts() == (1, 1, 2)
-    assert {event.partition_key for event in desk.sent()} == answers
+    assert bench.counts() == (1, 1, 2)
+    assert {event.partition_key for event in bench.sent()} == answers
 
 
-def test_many_at_the_same_time_share_their_commits(desk: Desk) -> None:
-    admissions = [desk.prepared() for _ in range(CALLERS)]
-    commits = desk.commits()
+def test_concurrent_requests_share_commits(bench: IntakeBench) -> None:
+    admissions = [bench.prepared() for _ in range(CALLERS)]
+    commits = bench.commits()
     together = threading.Barrier(CALLERS)
 
     def admit(number: int) -> str:
         together.wait()
-        return desk.handlers.answer(admissions[number])
+        return bench.handlers.answer(admissions[number])
 
     with ThreadPoolExecutor(CALLERS) as callers:
         assert list(callers.map(admit, range(CALLERS))) == [a.id for a in admissions]
-    assert desk.counts() == (CALLERS, 0, 2 * CALLERS)
+    assert bench.counts() == (CALLERS, 0, 2 * CALLERS)
     assert commits() < CALLERS / 2
 
 
-def test_a_repetition_is_known_after_the_key_changed_or_the_sender_was_suspended(desk: Desk) -> None:
-    first = desk.submit(claim("k", b"body"))
-    desk.custody_kid = lambda: "a new custody key"
-    assert desk.submit(claim("k", b"body")) == first
-    desk.members[OSH] = Member(id=OSH, in_good_standing=False, kid=None)
-    assert desk.submit(claim("k", b"body")) == first
+def test_repeated_request_returns_first_id_after_key_change_or_suspension(bench: IntakeBench) -> None:
+    first = bench.submit(claim("k", b"body"))
+    bench.custody_kid = lambda: "a new custody key"
+    assert bench.submit(claim("k", b"body")) == first
+    bench.members[OSH] = Member(id=OSH, in_good_standing=False, kid=None)
+    assert bench.submit(claim("k", b"body")) == first
     for key, body in (("k", b"another body"), ("unused", b"body")):
         with pytest.raises(Refused) as caught:
-            desk.submit(claim(key, body), accepts_cost=True)
+            bench.submit(claim(key, body), accepts_cost=True)
         assert caught.value.slug == "forbidden"
-    assert desk.counts() == (1, 1, 2)
+    assert bench.counts() == (1, 1, 2)
 
 
-def test_a_refused_request_leaves_its_key_unused(desk: Desk) -> None:
+def test_refused_request_leaves_key_unused(bench: IntakeBench) -> None:
     with pytest.raises(Refused):
-        desk.submit(claim("k", b"wrong"), case=sealed("another key"))
-    desk.submit(claim("k", b"right"))
-    conflicts(desk, "k", b"wrong", accepts_cost=True)
+        bench.submit(claim("k", b"wrong"), case=sealed("another key"))
+    bench.submit(claim("k", b"right"))
+    assert_conflict(bench, "k", b"wrong", accepts_cost=True)
 
 
-def test_more_keys_than_a_statement_takes_parameters(desk: Desk) -> None:
-    """What 20 batches of 1000 lines bring, when they share a transaction."""
+def test_lookup_of_more_keys_than_sql_parameters_succeeds(bench: IntakeBench) -> None:
+    """As many keys as 20 batches of 1000 lines in one transaction."""
     used = claim("used", b"body")
-    first = desk.submit(used)
+    first = bench.submit(used)
     many = [claim(str(number)) for number in range(20_000)]
-    with desk.database.read() as transaction:
+    with bench.database.read() as transaction:
         found = SqlAdmissionStore().claimed(transaction, [*many, used])
     assert {place: (known.fingerprint, known.answer_id) for place, known in found.items()} == {
         (OSH, "used"): (used.fingerprint, first)
     }
 
 
-def test_old_keys_are_forgotten(desk: Desk) -> None:
-    desk.submit(claim("k", b"body"))
-    assert desk.handlers.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT)
-    assert desk.count(IDEMPOTENCY_KEYS) == 1
-    assert desk.handlers.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT + dt.timedelta(seconds=1))
-    assert desk.count(IDEMPOTENCY_KEYS) == 0
-    desk.submit(claim("k", b"another body"))
+def test_expired_keys_are_deleted(bench: IntakeBench) -> None:
+    bench.submit(claim("k", b"body"))
+    assert bench.handlers.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT)
+    assert bench.count(IDEMPOTENCY_KEYS) == 1
+    assert bench.handlers.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT + dt.timedelta(seconds=1))
+    assert bench.count(IDEMPOTENCY_KEYS) == 0
+    bench.submit(claim("k", b"another body"))
 
 
-def test_key_used_before_understanding_was_kept_is_compared_by_bytes(desk: Desk) -> None:
-    """A row as a build before the column `understood` wrote it."""
+def test_key_without_parsed_digest_is_compared_by_bytes(bench: IntakeBench) -> None:
+    """A row from a version without the column `understood`."""
     old = claim("k", b"body")
-    with desk.database.write() as transaction:
+    with bench.database.write() as transaction:
         transaction.execute(
             IDEMPOTENCY_KEYS.insert().values(
                 organization=OSH, key="k", fingerprint=old.fingerprint, answer_id="first", used_at=NOON
             )
         )
-    assert desk.submit(old) == "first"
-    # Whether this says the same cannot be known: the partner is told, and nothing is admitted twice.
-    conflicts(desk, "k", b"the same in other bytes")
-    assert desk.counts() == (0, 1, 0)
+    assert bench.submit(old) == "first"
+    # Without a digest of the parsed body, other bytes conflict, so that nothing is admitted twice.
+    assert_conflict(bench, "k", b"the same in other bytes")
+    assert bench.counts() == (0, 1, 0)

@@ -7,11 +7,11 @@ from sqlalchemy import text
 from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
 from services.intake.migrations import understood
-from tests.unit.services.intake.desk import Desk
+from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import OSH, claim
 
 
-def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
+def test_migrations_produce_declared_schema(database_url: str) -> None:
     database = Database.open(database_url)
     upgrade("services.intake", database)
     upgrade("services.intake", database)
@@ -19,9 +19,9 @@ def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
     database.close()
 
 
-def test_migration_keeps_keys_that_an_earlier_build_stored(desk: Desk) -> None:
+def test_migration_keeps_keys_that_an_earlier_build_stored(bench: IntakeBench) -> None:
     old = claim("k", b"body")
-    with desk.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+    with bench.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
         understood.downgrade()
         connection.execute(
             text(
@@ -31,5 +31,5 @@ def test_migration_keeps_keys_that_an_earlier_build_stored(desk: Desk) -> None:
             {"organization": OSH, "fingerprint": old.fingerprint},
         )
         understood.upgrade()
-    assert desk.submit(old) == "first"
-    assert differences("services.intake", desk.database) == []
+    assert bench.submit(old) == "first"
+    assert differences("services.intake", bench.database) == []

@@ -41,10 +41,10 @@ from tests.unit.services.vault.workbench import (
     STRANGER,
     Workbench,
     acceptance,
-    case_letter,
     event,
     header_change,
     only,
+    sealed_case,
 )
 
 CLOSINGS: list[tuple[Fact, str]] = [
@@ -86,91 +86,91 @@ def sealed_to_hub(vault: Workbench, content: Any = CASE) -> str:
     return seal(content, public_key(vault.custody))
 
 
-def test_the_acceptor_and_nobody_else_can_open_what_is_released(vault: Workbench) -> None:
+def test_released_case_opens_for_acceptor_only(vault: Workbench) -> None:
     accepted = acceptance()
-    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     assert vault.sent() == []
     vault.receive(accepted)
-    letter = only(SealedCaseReleased, vault.sent())
-    assert letter.organization == ACCEPTOR
-    assert open_sealed(letter.case, vault.keys.private[ACCEPTOR]) == CASE
+    message = only(SealedCaseReleased, vault.sent())
+    assert message.organization == ACCEPTOR
+    assert open_sealed(message.case, vault.keys.private[ACCEPTOR]) == CASE
     with pytest.raises(SealingError):
-        open_sealed(letter.case, vault.custody)
+        open_sealed(message.case, vault.custody)
     fact = only(CaseReleased, vault.sent())
     assert (fact.organization, fact.kid) == (ACCEPTOR, vault.keys.published[ACCEPTOR].kid)
     assert {(e.causation_id, e.correlation_id) for e in vault.sent()} == {(accepted.id, CORRELATION)}
     assert vault.state() is CustodyState.released
 
 
-def test_the_acceptance_may_come_before_the_case(vault: Workbench) -> None:
+def test_acceptance_before_case_releases_case(vault: Workbench) -> None:
     accepted = acceptance()
     vault.receive(accepted)
     assert vault.sent() == []
-    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     assert open_sealed(only(SealedCaseReleased, vault.sent()).case, vault.keys.private[ACCEPTOR]) == CASE
     assert {e.causation_id for e in vault.sent()} == {accepted.id}
 
 
-def test_a_message_that_comes_again_releases_nothing_again(vault: Workbench) -> None:
-    letter, accepted = case_letter(sealed_to_hub(vault)), acceptance()
-    vault.receive(letter, letter)
+def test_redelivered_messages_release_case_once(vault: Workbench) -> None:
+    message, accepted = sealed_case(sealed_to_hub(vault)), acceptance()
+    vault.receive(message, message)
     vault.receive(accepted)
     vault.receive(accepted, accepted)
-    vault.receive(letter)
+    vault.receive(message)
     vault.release_waiting()
     assert len(vault.sent()) == 2
-    assert vault.parked() == 0
+    assert vault.dead_letters() == 0
 
 
-def test_a_batch_of_many_referrals_releases_each_to_its_own_acceptor(vault: Workbench) -> None:
+def test_batch_releases_each_case_to_its_own_acceptor(vault: Workbench) -> None:
     vault.keys.publish(STRANGER)
     referrals = {f"01930f6e-5d2a-7c11-8a4f-0b6d2f9c1b{n:02d}": (ACCEPTOR, STRANGER)[n % 2] for n in range(20)}
     content = {r: {**CASE, "narrative": r} for r in referrals}
-    vault.receive(*(case_letter(sealed_to_hub(vault, content[r]), referral=r) for r in referrals))
+    vault.receive(*(sealed_case(sealed_to_hub(vault, content[r]), referral=r) for r in referrals))
     vault.receive(*(acceptance(by, referral=r) for r, by in referrals.items()))
-    letters = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
-    assert {letter.referral_id: letter.organization for letter in letters} == referrals
-    for letter in letters:
-        opened = open_sealed(letter.case, vault.keys.private[letter.organization])
-        assert opened == content[letter.referral_id]
+    released = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
+    assert {message.referral_id: message.organization for message in released} == referrals
+    for message in released:
+        opened = open_sealed(message.case, vault.keys.private[message.organization])
+        assert opened == content[message.referral_id]
 
 
-def test_consumers_that_meet_at_the_same_cases_release_each_once(vault: Workbench) -> None:
+def test_concurrent_consumers_release_each_case_once(vault: Workbench) -> None:
     referrals = [f"01930f6e-5d2a-7c11-8a4f-0b6d2f9c1b{n:02d}" for n in range(60)]
-    cases = [case_letter(sealed_to_hub(vault), referral=r) for r in referrals]
-    # The other way round, so that the two meet in the middle.
+    cases = [sealed_case(sealed_to_hub(vault), referral=r) for r in referrals]
+    # In reverse order, so that the two consumers meet in the middle.
     acceptances = [acceptance(referral=r) for r in reversed(referrals)]
 
     def in_batches(messages: list[Any], size: int) -> None:
         for begin in range(0, len(messages), size):
             vault.receive(*messages[begin : begin + size])
 
-    def sweep() -> None:
+    def release_repeatedly() -> None:
         for _ in range(20):
             vault.release_waiting()
 
     with ThreadPoolExecutor(3) as pool:
-        under_way = [
+        futures = [
             pool.submit(in_batches, cases, 6),
             pool.submit(in_batches, acceptances, 4),
-            pool.submit(sweep),
+            pool.submit(release_repeatedly),
         ]
-        for one in under_way:
-            one.result()
+        for future in futures:
+            future.result()
     released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert sorted(released) == referrals
-    assert vault.parked() == 0
+    assert vault.dead_letters() == 0
 
 
-def test_a_turn_of_releases_and_a_batch_do_not_wait_for_each_other(postgres_database: str) -> None:
-    """Both take custodies in one order, whoever the acceptors are. (SQLite has one writer.)"""
+def test_release_run_and_batch_do_not_deadlock(postgres_database: str) -> None:
+    """Both lock custodies in the same order, whoever the acceptors are. (SQLite has one writer.)"""
     vault = Workbench(postgres_database)
     key = vault.keys.published.pop(ACCEPTOR)
     first, second = (f"01930f6e-5d2a-7c11-8a4f-0b6d2f9c1b{n:02d}" for n in range(2))
-    # The acceptor that comes first has the referral that comes last.
+    # The acceptor that sorts first has the referral that sorts last.
     for referral, acceptor in ((first, STRANGER), (second, ACCEPTOR)):
         vault.receive(
-            case_letter(sealed_to_hub(vault), referral=referral), acceptance(acceptor, referral=referral)
+            sealed_case(sealed_to_hub(vault), referral=referral), acceptance(acceptor, referral=referral)
         )
     vault.keys.published[ACCEPTOR] = key
     vault.keys.publish(STRANGER)
@@ -178,7 +178,7 @@ def test_a_turn_of_releases_and_a_batch_do_not_wait_for_each_other(postgres_data
         with vault.database.write() as transaction:
             SqlCustodyStore().take(transaction, [first])
             turn = pool.submit(vault.release_waiting)
-            until_somebody_waits(vault)
+            until_a_lock_is_waited_for(vault)
             SqlCustodyStore().take(transaction, [second])
         turn.result(20)
     released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
@@ -186,8 +186,8 @@ def test_a_turn_of_releases_and_a_batch_do_not_wait_for_each_other(postgres_data
     vault.database.close()
 
 
-def until_somebody_waits(vault: Workbench) -> None:
-    """Until a transaction waits for another one's lock."""
+def until_a_lock_is_waited_for(vault: Workbench) -> None:
+    """Wait until a transaction waits for a lock of another one."""
     deadline = time.monotonic() + 20
     while True:
         with vault.database.read() as transaction:
@@ -198,14 +198,14 @@ def until_somebody_waits(vault: Workbench) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_who_takes_a_custody_has_it_alone(vault: Workbench, known: bool) -> None:
+def test_taken_custody_is_locked(vault: Workbench, known: bool) -> None:
     if known:
         with vault.database.write() as transaction:
             SqlCustodyStore().take(transaction, [REFERRAL])
     with ThreadPoolExecutor(1) as pool:
         with vault.database.write() as transaction:
             SqlCustodyStore().take(transaction, [REFERRAL])
-            arrival = pool.submit(vault.receive, case_letter(sealed_to_hub(vault)))
+            arrival = pool.submit(vault.receive, sealed_case(sealed_to_hub(vault)))
             with pytest.raises(TimeoutError):
                 arrival.result(0.2)
             vault.handlers.events(transaction, [acceptance()], NOW)
@@ -213,9 +213,9 @@ def test_who_takes_a_custody_has_it_alone(vault: Workbench, known: bool) -> None
     assert only(SealedCaseReleased, vault.sent()).organization == ACCEPTOR
 
 
-def test_an_acceptor_without_a_key_gets_the_case_once_it_has_one(vault: Workbench) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)), acceptance(STRANGER))
-    assert vault.releasable() == [], "nothing that a turn would write for"
+def test_case_is_released_when_acceptor_publishes_key(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance(STRANGER))
+    assert vault.releasable() == [], "a release run would have nothing to do"
     vault.release_waiting()
     assert vault.sent() == []
     assert vault.state() is CustodyState.held
@@ -223,34 +223,34 @@ def test_an_acceptor_without_a_key_gets_the_case_once_it_has_one(vault: Workbenc
     assert vault.releasable() == [STRANGER]
     vault.release_waiting()
     vault.release_waiting()
-    letter = only(SealedCaseReleased, vault.sent())
-    assert letter.organization == STRANGER
-    assert open_sealed(letter.case, vault.keys.private[STRANGER]) == CASE
+    message = only(SealedCaseReleased, vault.sent())
+    assert message.organization == STRANGER
+    assert open_sealed(message.case, vault.keys.private[STRANGER]) == CASE
 
 
-def test_a_key_that_nothing_can_be_sealed_to_is_waited_out(vault: Workbench) -> None:
+def test_case_waits_while_acceptors_key_is_unusable(vault: Workbench) -> None:
     usable = vault.keys.published[ACCEPTOR]
     # A point of low order (RFC 7748 §6.1): every key agreement with it gives zeros.
     vault.keys.published[ACCEPTOR] = type(usable)(kty="OKP", crv="X25519", x="A" * 43, kid="k" * 43)
-    vault.receive(case_letter(sealed_to_hub(vault)), acceptance())
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
     assert vault.sent() == []
     vault.keys.published[ACCEPTOR] = usable
     vault.release_waiting()
     assert only(SealedCaseReleased, vault.sent()).organization == ACCEPTOR
 
 
-def test_a_case_sealed_to_a_named_receiver_is_passed_on_as_it_came(vault: Workbench) -> None:
+def test_case_sealed_to_named_receiver_is_forwarded_unchanged(vault: Workbench) -> None:
     sealed = seal(CASE, public_key(vault.keys.private[ACCEPTOR]))
-    vault.receive(case_letter(sealed, to=ACCEPTOR), acceptance())
-    letter = only(SealedCaseReleased, vault.sent())
-    assert letter.case == sealed
-    assert letter.kid == vault.keys.published[ACCEPTOR].kid
+    vault.receive(sealed_case(sealed, to=ACCEPTOR), acceptance())
+    message = only(SealedCaseReleased, vault.sent())
+    assert message.case == sealed
+    assert message.kid == vault.keys.published[ACCEPTOR].kid
 
 
-def test_a_case_sealed_to_one_organisation_is_not_given_to_another(vault: Workbench) -> None:
+def test_case_sealed_to_other_organization_than_acceptor_is_refused(vault: Workbench) -> None:
     vault.keys.publish(STRANGER)
     sealed = seal(CASE, public_key(vault.keys.private[ACCEPTOR]))
-    vault.receive(case_letter(sealed, to=ACCEPTOR), acceptance(STRANGER))
+    vault.receive(sealed_case(sealed, to=ACCEPTOR), acceptance(STRANGER))
     refusal = only(CaseRefused, vault.sent())
     assert refusal.organization == SENDER
     assert ACCEPTOR in refusal.problem["detail"]
@@ -258,30 +258,28 @@ def test_a_case_sealed_to_one_organisation_is_not_given_to_another(vault: Workbe
     assert vault.sealed_cases() == 0
 
 
-def test_the_receivers_key_may_still_be_under_way(vault: Workbench) -> None:
+def test_case_waits_for_receivers_key(vault: Workbench) -> None:
     vault.keys.publish(STRANGER)
     sealed = seal(CASE, public_key(vault.keys.private[STRANGER]))
     published = vault.keys.published.pop(STRANGER)
-    vault.receive(case_letter(sealed, to=STRANGER))
+    vault.receive(sealed_case(sealed, to=STRANGER))
     assert (vault.sent(), vault.state()) == ([], None)
     vault.keys.published[STRANGER] = published
     vault.clock.time += dt.timedelta(seconds=2)
-    assert vault.letters.retry_due() == 1
+    assert vault.sealed_messages.retry_due() == 1
     assert vault.state() is CustodyState.held
 
 
 @pytest.mark.parametrize("published", [True, False])
-def test_in_the_end_a_case_for_another_key_than_the_receivers_is_refused(
-    vault: Workbench, published: bool
-) -> None:
+def test_case_sealed_to_unknown_key_is_refused_after_patience(vault: Workbench, published: bool) -> None:
     sealed = seal(CASE, public_key(generate_key()))
     if not published:
         del vault.keys.published[ACCEPTOR]
-    letter = case_letter(sealed, to=ACCEPTOR)
+    message = sealed_case(sealed, to=ACCEPTOR)
     vault.clock.time += PATIENCE
-    vault.receive(letter)
+    vault.receive(message)
     detail = only(CaseRefused, vault.sent()).problem["detail"]
-    assert ("another key" in detail) is published
+    assert ("not sealed to the key" in detail) is published
     assert ACCEPTOR in detail
     assert vault.sealed_cases() == 0
 
@@ -320,45 +318,43 @@ BAD = [foreign_key, false_kid, altered, compressed, other_algorithm, other_encry
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_case_that_cannot_be_read_is_refused_and_nothing_of_it_is_kept(vault: Workbench, bad: Any) -> None:
-    letter = case_letter(bad(vault))
-    vault.receive(letter)
-    (said,) = vault.sent()
-    assert isinstance(said.data, CaseRefused)
-    assert said.data.organization == SENDER
-    assert said.data.problem["type"] == "urn:kopuro:problem:case-unreadable"
-    assert said.causation_id == letter.id
+def test_unreadable_case_is_refused_and_not_stored(vault: Workbench, bad: Any) -> None:
+    message = sealed_case(bad(vault))
+    vault.receive(message)
+    (refusal,) = vault.sent()
+    assert isinstance(refusal.data, CaseRefused)
+    assert refusal.data.organization == SENDER
+    assert refusal.data.problem["type"] == "urn:kopuro:problem:case-unreadable"
+    assert refusal.causation_id == message.id
     assert vault.sealed_cases() == 0
     assert NAME not in vault.everything_stored()
     vault.receive(acceptance())
     assert len(vault.sent()) == 1
 
 
-def test_a_refusal_points_at_the_fields(vault: Workbench) -> None:
-    vault.receive(case_letter(not_a_case(vault)))
+def test_refusal_of_invalid_case_has_pointers(vault: Workbench) -> None:
+    vault.receive(sealed_case(not_a_case(vault)))
     errors = only(CaseRefused, vault.sent()).problem["errors"]
     assert {"/name", "/phones/0", ""} <= {error["pointer"] for error in errors}
 
 
-def test_one_bad_case_does_not_hold_up_its_neighbours(vault: Workbench) -> None:
+def test_bad_case_does_not_hold_up_others_in_batch(vault: Workbench) -> None:
     other = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a02"
-    vault.receive(case_letter(altered(vault)), case_letter(sealed_to_hub(vault), referral=other))
+    vault.receive(sealed_case(altered(vault)), sealed_case(sealed_to_hub(vault), referral=other))
     assert (vault.state(), vault.state(other)) == (CustodyState.refused, CustodyState.held)
 
 
-@pytest.mark.parametrize("fine", [True, False])
-def test_a_second_case_for_one_referral_is_parked_and_the_first_one_stays(
-    vault: Workbench, fine: bool
-) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)))
-    vault.receive(case_letter(sealed_to_hub(vault, {"name": "B"}) if fine else altered(vault)))
-    assert vault.parked() == 1
+@pytest.mark.parametrize("readable", [True, False])
+def test_second_case_of_referral_is_dead_lettered_and_first_kept(vault: Workbench, readable: bool) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(sealed_case(sealed_to_hub(vault, {"name": "B"}) if readable else altered(vault)))
+    assert vault.dead_letters() == 1
     vault.receive(acceptance())
     assert open_sealed(only(SealedCaseReleased, vault.sent()).case, vault.keys.private[ACCEPTOR]) == CASE
 
 
 def test_no_plaintext_is_stored_or_sent(vault: Workbench) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)), acceptance())
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
     bodies = b"\n".join(vault.bodies("", "kopuro.events", "kopuro.cases"))
     assert len(vault.sent()) == 2
     for secret in (NAME, CASE["phones"][0], json.dumps(NAME)[1:-1]):
@@ -368,12 +364,10 @@ def test_no_plaintext_is_stored_or_sent(vault: Workbench) -> None:
 
 @pytest.mark.parametrize(("closing", "reason"), CLOSINGS)
 @pytest.mark.parametrize("accepted", [False, True])
-def test_the_end_of_a_referral_erases_the_key(
-    vault: Workbench, closing: Fact, reason: str, accepted: bool
-) -> None:
+def test_closing_erases_case(vault: Workbench, closing: Fact, reason: str, accepted: bool) -> None:
     sealed = sealed_to_hub(vault)
     halves = SealedCase.split(sealed)
-    vault.receive(case_letter(sealed))
+    vault.receive(sealed_case(sealed))
     if accepted:
         vault.receive(acceptance())
     assert halves.wrapped_key in vault.everything_stored()
@@ -384,10 +378,10 @@ def test_the_end_of_a_referral_erases_the_key(
         assert half not in vault.everything_stored()
 
 
-def test_in_a_file_too_the_key_is_overwritten(sqlite_database: str) -> None:
+def test_erasure_overwrites_case_in_database_file(sqlite_database: str) -> None:
     vault = Workbench(sqlite_database)
     sealed = sealed_to_hub(vault, {**CASE, "narrative": "x" * 20_000})
-    vault.receive(case_letter(sealed))
+    vault.receive(sealed_case(sealed))
 
     def file() -> bytes:
         assert vault.database.checkpoint_wal()
@@ -403,27 +397,27 @@ def test_in_a_file_too_the_key_is_overwritten(sqlite_database: str) -> None:
     vault.database.close()
 
 
-def test_after_erasure_neither_case_nor_acceptance_brings_anything_back(vault: Workbench) -> None:
+def test_case_and_acceptance_after_erasure_are_dropped(vault: Workbench) -> None:
     vault.receive(event(CLOSING))
-    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     vault.receive(acceptance())
     vault.release_waiting()
     assert [type(e.data) for e in vault.sent()] == [CaseErased]
     assert vault.sealed_cases() == 0
-    assert vault.parked() == 0
+    assert vault.dead_letters() == 0
 
 
-def test_what_is_accepted_and_withdrawn_in_one_batch_does_not_leave(vault: Workbench) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)))
+def test_case_accepted_and_withdrawn_in_one_batch_is_not_released(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     vault.receive(acceptance(), event(CLOSING))
     assert [type(e.data) for e in vault.sent()] == [CaseErased]
 
 
-def test_a_refused_case_is_not_erased_once_more(vault: Workbench) -> None:
-    vault.receive(case_letter(altered(vault)))
+def test_closing_of_refused_case_publishes_no_erasure(vault: Workbench) -> None:
+    vault.receive(sealed_case(altered(vault)))
     vault.receive(event(CLOSINGS[2][0]))
     assert [type(e.data) for e in vault.sent()] == [CaseRefused]
-    assert vault.parked() == 0
+    assert vault.dead_letters() == 0
 
 
 def note(author: str, *, age: dt.timedelta = dt.timedelta(), offer_id: str | None = None) -> Any:
@@ -433,25 +427,25 @@ def note(author: str, *, age: dt.timedelta = dt.timedelta(), offer_id: str | Non
 
 
 @pytest.mark.parametrize(("author", "receiver"), [(SENDER, ACCEPTOR), (ACCEPTOR, SENDER)])
-def test_a_note_goes_to_the_other_party_unopened(vault: Workbench, author: str, receiver: str) -> None:
+def test_note_is_forwarded_unopened_to_other_party(vault: Workbench, author: str, receiver: str) -> None:
     vault.receive(acceptance())
-    letter = note(author)
-    vault.receive(letter)
-    passed_on = only(SealedNoteReleased, vault.sent())
-    assert (passed_on.organization, passed_on.author) == (receiver, author)
-    assert passed_on.note == letter.data.note
+    message = note(author)
+    vault.receive(message)
+    forwarded = only(SealedNoteReleased, vault.sent())
+    assert (forwarded.organization, forwarded.author) == (receiver, author)
+    assert forwarded.note == message.data.note
 
 
-def test_a_note_may_overtake_the_acceptance(vault: Workbench) -> None:
+def test_note_before_acceptance_waits(vault: Workbench) -> None:
     vault.receive(note(SENDER))
     assert vault.sent() == []
     vault.receive(acceptance())
     vault.clock.time += dt.timedelta(seconds=2)
-    vault.letters.retry_due()
+    vault.sealed_messages.retry_due()
     assert only(SealedNoteReleased, vault.sent()).organization == ACCEPTOR
 
 
-def test_a_note_that_nobody_is_there_for_is_refused_to_its_author(vault: Workbench) -> None:
+def test_note_without_receiver_is_refused_to_author(vault: Workbench) -> None:
     vault.receive(note(SENDER, age=PATIENCE))
     refusal = only(SubmissionRefused, vault.sent())
     assert (refusal.organization, refusal.submission_id) == (SENDER, "submission-1")
@@ -459,33 +453,33 @@ def test_a_note_that_nobody_is_there_for_is_refused_to_its_author(vault: Workben
 
 
 def test_decline_note_goes_to_sender_before_and_after_another_acceptance(vault: Workbench) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     first, second = note(STRANGER, offer_id=OFFER), note(STRANGER, offer_id=OFFER)
     vault.receive(first)
     vault.receive(acceptance())
     vault.receive(second)
-    passed_on = [e.data for e in vault.sent() if isinstance(e.data, SealedNoteReleased)]
-    assert [(n.organization, n.author, n.offer_id) for n in passed_on] == [(SENDER, STRANGER, OFFER)] * 2
-    assert [n.note for n in passed_on] == [first.data.note, second.data.note]
+    forwarded = [e.data for e in vault.sent() if isinstance(e.data, SealedNoteReleased)]
+    assert [(n.organization, n.author, n.offer_id) for n in forwarded] == [(SENDER, STRANGER, OFFER)] * 2
+    assert [n.note for n in forwarded] == [first.data.note, second.data.note]
 
 
-def test_decline_note_waits_for_case_that_it_overtook(vault: Workbench) -> None:
+def test_decline_note_before_case_waits(vault: Workbench) -> None:
     vault.receive(note(STRANGER, offer_id=OFFER))
     assert vault.sent() == []
-    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     vault.clock.time += dt.timedelta(seconds=2)
-    vault.letters.retry_due()
+    vault.sealed_messages.retry_due()
     assert only(SealedNoteReleased, vault.sent()).organization == SENDER
 
 
 def test_decline_note_on_closed_referral_is_refused(vault: Workbench) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)), event(CLOSING))
+    vault.receive(sealed_case(sealed_to_hub(vault)), event(CLOSING))
     vault.receive(note(STRANGER, offer_id=OFFER))
     refusal = only(SubmissionRefused, vault.sent())
     assert (refusal.organization, refusal.submission_id) == (STRANGER, "submission-1")
 
 
-def test_a_strangers_note_is_refused_to_the_stranger(vault: Workbench) -> None:
+def test_note_by_non_party_is_refused_to_author(vault: Workbench) -> None:
     vault.receive(acceptance())
     vault.receive(note(STRANGER))
     refusal = only(SubmissionRefused, vault.sent())
@@ -493,13 +487,13 @@ def test_a_strangers_note_is_refused_to_the_stranger(vault: Workbench) -> None:
     assert refusal.problem["type"] == "urn:kopuro:problem:not-a-party"
 
 
-def test_a_message_of_another_kind_is_parked(vault: Workbench) -> None:
+def test_message_of_unexpected_type_is_dead_lettered(vault: Workbench) -> None:
     vault.events.process([])
-    stray = event(
+    unexpected = event(
         SealedNoteReleased(referral_id=REFERRAL, organization=SENDER, author=ACCEPTOR, note="a.b.c.d.e")
     )
-    vault.receive(stray)
-    assert (vault.sent(), vault.parked()) == ([], 1)
+    vault.receive(unexpected)
+    assert (vault.sent(), vault.dead_letters()) == ([], 1)
 
 
 def replacement(
@@ -510,38 +504,38 @@ def replacement(
     to: str = ACCEPTOR,
     age: dt.timedelta = PATIENCE,
 ) -> Any:
-    """The case again, sealed to the receiver's key (to the acceptor's where that has none)."""
+    """A replacement case, sealed to the receiver's key, or to the acceptor's if the receiver has none."""
     key = vault.keys.private.get(to) or vault.keys.private[ACCEPTOR]
     fact = CaseResealed(referral_id=REFERRAL, sender=sender, to=to, case=seal(content, public_key(key)))
     return event(fact, time=NOW - age, causation_id="submission-1")
 
 
-def test_replaced_case_is_released_to_acceptor_and_kept_until_the_end(vault: Workbench) -> None:
+def test_replaced_case_is_released_to_acceptor_and_kept_until_closing(vault: Workbench) -> None:
     bad = seal({"hello": 1}, public_key(vault.keys.private[ACCEPTOR]))
-    vault.receive(case_letter(bad, to=ACCEPTOR))
+    vault.receive(sealed_case(bad, to=ACCEPTOR))
     vault.receive(acceptance())
-    letter = replacement(vault)
-    vault.receive(letter)
-    *_, again, released = vault.sent()
-    assert isinstance(again.data, SealedCaseReleased)
-    assert (again.data.organization, again.causation_id) == (ACCEPTOR, letter.id)
-    assert open_sealed(again.data.case, vault.keys.private[ACCEPTOR]) == CASE
+    message = replacement(vault)
+    vault.receive(message)
+    *_, replaced, released = vault.sent()
+    assert isinstance(replaced.data, SealedCaseReleased)
+    assert (replaced.data.organization, replaced.causation_id) == (ACCEPTOR, message.id)
+    assert open_sealed(replaced.data.case, vault.keys.private[ACCEPTOR]) == CASE
     assert isinstance(released.data, CaseReleased)
     with vault.database.read() as transaction:
         kept = SqlCustodyStore().sealed(transaction, [REFERRAL])
-    assert kept == {REFERRAL: SealedCase.split(letter.data.case)}
+    assert kept == {REFERRAL: SealedCase.split(message.data.case)}
     vault.receive(replacement(vault), replacement(vault))
     assert (vault.state(), vault.sealed_cases()) == (CustodyState.released, 1)
     vault.receive(event(CLOSING))
-    assert (vault.state(), vault.sealed_cases(), vault.parked()) == (CustodyState.erased, 0, 0)
+    assert (vault.state(), vault.sealed_cases(), vault.dead_letters()) == (CustodyState.erased, 0, 0)
 
 
 @pytest.mark.parametrize(("sender", "to"), [(ACCEPTOR, ACCEPTOR), (STRANGER, ACCEPTOR), (SENDER, STRANGER)])
-def test_replaced_case_of_or_for_strangers_is_refused_to_its_author(
+def test_replaced_case_from_or_for_non_party_is_refused_to_author(
     vault: Workbench, sender: str, to: str
 ) -> None:
     sealed = sealed_to_hub(vault)
-    vault.receive(case_letter(sealed))
+    vault.receive(sealed_case(sealed))
     vault.receive(acceptance())
     vault.receive(replacement(vault, sender=sender, to=to))
     refusal = only(SubmissionRefused, vault.sent())
@@ -552,19 +546,19 @@ def test_replaced_case_of_or_for_strangers_is_refused_to_its_author(
 
 
 def test_replaced_case_sealed_to_another_key_is_refused(vault: Workbench) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     vault.receive(acceptance())
-    letter = replacement(vault)
+    message = replacement(vault)
     vault.keys.publish(ACCEPTOR)
-    vault.receive(letter)
+    vault.receive(message)
     assert only(SubmissionRefused, vault.sent()).problem["type"] == "urn:kopuro:problem:case-unreadable"
     assert vault.state() is CustodyState.released
 
 
-def test_replaced_case_before_acceptance_or_after_the_end_is_refused(vault: Workbench) -> None:
-    vault.receive(case_letter(sealed_to_hub(vault)))
+def test_replaced_case_before_acceptance_or_after_closing_is_refused(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
     vault.receive(replacement(vault, age=dt.timedelta()))
-    assert vault.sent() == []  # the acceptance may be on its way
+    assert vault.sent() == []  # the acceptance may still arrive
     vault.receive(replacement(vault))
     vault.receive(event(CLOSING))
     vault.receive(replacement(vault))

@@ -4,7 +4,7 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
 
 
-def test_the_migrations_come_to_the_declared_schema(database_url: str) -> None:
+def test_migrations_produce_declared_schema(database_url: str) -> None:
     database = Database.open(database_url)
     upgrade("services.vault", database)
     upgrade("services.vault", database)

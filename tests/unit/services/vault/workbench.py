@@ -1,4 +1,4 @@
-"""A vault without a process: its handlers behind real batch processors, on a real database."""
+"""The vault's handlers behind real batch processors, on a real database."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SettableClock:
 
 
 class Keys:
-    """The keys that the directory has published so far."""
+    """The organisations' key pairs; `published` holds the public keys known to the vault."""
 
     def __init__(self) -> None:
         self.private: dict[str, Any] = {}
@@ -63,7 +63,7 @@ class Keys:
 
 
 class Workbench:
-    """letters, events: the processors; keys: ACCEPTOR has published one."""
+    """A vault. sealed_messages, events: its consumers; keys: ACCEPTOR has published one."""
 
     def __init__(self, database_url: str) -> None:
         self.clock = SettableClock()
@@ -94,18 +94,18 @@ class Workbench:
                 after_commit=lambda: None,
             )
 
-        self.letters = processor("vault.sealed", self.handlers.letters)
+        self.sealed_messages = processor("vault.sealed", self.handlers.sealed_messages)
         self.events = processor("vault.events", self.handlers.events)
 
     def receive(self, *messages: Event[Fact]) -> None:
-        """Gives each message to the processor of the queue it comes by; neighbours share a batch."""
-        letters = [
+        """Process the messages: one batch of sealed messages, one batch of events."""
+        sealed = [
             m
             for m in messages
             if isinstance(m.data, SealedCaseSubmitted | CaseResealed | SealedNoteSubmitted)
         ]
-        events = [m for m in messages if m not in letters]
-        for processor, batch in ((self.letters, letters), (self.events, events)):
+        events = [m for m in messages if m not in sealed]
+        for processor, batch in ((self.sealed_messages, sealed), (self.events, events)):
             if batch:
                 processor.process([delivery(message) for message in batch])
 
@@ -119,11 +119,11 @@ class Workbench:
             Outbox(MESSAGING.outbox).add(transaction, released)
 
     def sent(self) -> list[Event[Fact]]:
-        """What the vault has said so far, without what it parked."""
+        """Return the events in the outbox, without dead letters."""
         bodies = self.bodies("kopuro.events", "kopuro.cases")
         return [decode(event) for body in bodies for event in decode_batch(body)]
 
-    def parked(self) -> int:
+    def dead_letters(self) -> int:
         return len(self.bodies(""))
 
     def bodies(self, *exchanges: str) -> list[bytes]:
@@ -146,7 +146,7 @@ class Workbench:
             return len(transaction.execute(select(SEALED_CASES)).all())
 
     def everything_stored(self) -> str:
-        """Every value of every row of every table."""
+        """Return every value of every row of every table."""
         with self.database.read() as transaction:
             return "\n".join(
                 value.decode(errors="replace") if isinstance(value, bytes) else str(value)
@@ -180,7 +180,7 @@ def delivery(message: Event[Fact]) -> Delivery:
     )
 
 
-def case_letter(sealed: str, *, to: str | None = None, referral: str = REFERRAL) -> Event[Fact]:
+def sealed_case(sealed: str, *, to: str | None = None, referral: str = REFERRAL) -> Event[Fact]:
     return event(SealedCaseSubmitted(referral_id=referral, sender=SENDER, to=to, case=sealed))
 
 
@@ -189,7 +189,7 @@ def acceptance(by: str = ACCEPTOR, *, referral: str = REFERRAL) -> Event[Fact]:
 
 
 def only(kind: type[Fact], events: list[Event[Fact]]) -> Any:
-    """The data of the one event of that kind. Fails when there are none or several."""
+    """Return the data of the only event of that type. Raises ValueError unless there is exactly one."""
     (found,) = [e.data for e in events if isinstance(e.data, kind)]
     return found
 

@@ -19,55 +19,55 @@ from services.delivery.domain.recipients import RECIPIENTS
 OFFER, NOTICE = OfferOpened.type, OfferDeclined.type
 TABLES = {OFFER: TRANSITIONS, NOTICE: NOTICE_TRANSITIONS}
 LEGAL = [
-    (kind, state, taken)
+    (kind, state, event)
     for kind, table in TABLES.items()
     for state, steps in table.items()
-    for taken in steps
+    for event in steps
 ]
 ILLEGAL = sorted(set(product(TABLES, DeliveryState, DeliveryEvent)) - set(LEGAL))
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=["recorded", "notice"])
-def test_every_state_has_its_row(table: object) -> None:
+def test_table_has_row_for_every_state(table: object) -> None:
     assert set(table) == set(DeliveryState)  # type: ignore[call-overload]
 
 
-def test_a_recorded_message_is_handed_out_and_then_acknowledged() -> None:
-    delivered = step(OFFER, DeliveryState.queued, DeliveryEvent.hand_out)
+def test_recorded_message_is_delivered_then_acknowledged() -> None:
+    delivered = step(OFFER, DeliveryState.queued, DeliveryEvent.deliver)
     assert (delivered, step(OFFER, delivered, DeliveryEvent.acknowledge)) == (
         DeliveryState.delivered,
         DeliveryState.acknowledged,
     )
 
 
-def test_a_notice_is_acknowledged_and_its_hand_out_is_no_change() -> None:
-    assert step(NOTICE, DeliveryState.queued, DeliveryEvent.hand_out) is DeliveryState.queued
+def test_delivery_of_notice_changes_nothing() -> None:
+    assert step(NOTICE, DeliveryState.queued, DeliveryEvent.deliver) is DeliveryState.queued
     assert step(NOTICE, DeliveryState.queued, DeliveryEvent.acknowledge) is DeliveryState.acknowledged
 
 
-@pytest.mark.parametrize(("kind", "state", "taken"), LEGAL)
-def test_a_step_taken_twice_comes_to_the_same(kind: str, state: DeliveryState, taken: DeliveryEvent) -> None:
-    once = step(kind, state, taken)
-    assert step(kind, once, taken) is once
+@pytest.mark.parametrize(("kind", "state", "event"), LEGAL)
+def test_repeated_event_changes_nothing(kind: str, state: DeliveryState, event: DeliveryEvent) -> None:
+    once = step(kind, state, event)
+    assert step(kind, once, event) is once
 
 
-@pytest.mark.parametrize(("kind", "state", "taken"), LEGAL)
-def test_nothing_goes_back(kind: str, state: DeliveryState, taken: DeliveryEvent) -> None:
+@pytest.mark.parametrize(("kind", "state", "event"), LEGAL)
+def test_event_never_returns_to_earlier_state(kind: str, state: DeliveryState, event: DeliveryEvent) -> None:
     order = list(DeliveryState)
-    assert order.index(step(kind, state, taken)) >= order.index(state)
+    assert order.index(step(kind, state, event)) >= order.index(state)
 
 
-@pytest.mark.parametrize(("kind", "state", "taken"), ILLEGAL)
-def test_an_illegal_step_raises(kind: str, state: DeliveryState, taken: DeliveryEvent) -> None:
+@pytest.mark.parametrize(("kind", "state", "event"), ILLEGAL)
+def test_illegal_event_raises(kind: str, state: DeliveryState, event: DeliveryEvent) -> None:
     with pytest.raises(IllegalDeliveryTransition) as illegal:
-        step(kind, state, taken)
+        step(kind, state, event)
     assert illegal.value.slug == "conflict"
 
 
-def test_alone_what_is_recorded_cannot_be_acknowledged_before_it_was_handed_out() -> None:
+def test_only_illegal_event_acknowledges_undelivered_recorded_message() -> None:
     assert [(OFFER, DeliveryState.queued, DeliveryEvent.acknowledge)] == ILLEGAL
 
 
-def test_what_is_recorded_exists() -> None:
+def test_recorded_types_are_in_catalogue() -> None:
     assert set(CATALOGUE) >= RECORDED
     assert OFFER in RECIPIENTS.keys() & RECORDED

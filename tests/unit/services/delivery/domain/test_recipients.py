@@ -20,8 +20,8 @@ from services.delivery.domain.recipients import (
 ORG, SENDER = "ru.moscow-migrant-support", "kg.osh-legal-aid"
 
 
-def arriving() -> set[str]:
-    """The types that the queue of events is bound to, and what audit sends there by the queue's name."""
+def arriving_types() -> set[str]:
+    """Return the fact types bound to delivery.events, and those that audit sends to the queue directly."""
     keys = (*EVENT_QUEUES["delivery.events"], "receipts.issued", "receipt.issued")
     return {
         fact.type
@@ -30,12 +30,12 @@ def arriving() -> set[str]:
     }
 
 
-def test_every_fact_that_arrives_has_recipients_and_no_other_has() -> None:
-    assert set(RECIPIENTS) == arriving()
+def test_exactly_arriving_facts_have_recipients() -> None:
+    assert set(RECIPIENTS) == arriving_types()
 
 
 @pytest.mark.parametrize("name", RECIPIENTS)
-def test_the_fields_exist_in_the_fact(name: str) -> None:
+def test_recipient_fields_exist_in_fact(name: str) -> None:
     fields = {field.name for field in dataclasses.fields(CATALOGUE[name])}  # type: ignore[arg-type]
     assert fields >= set(RECIPIENTS[name])
 
@@ -64,10 +64,10 @@ def test_the_fields_exist_in_the_fact(name: str) -> None:
         ("receipt.issued", {ORG}),
     ],
 )
-def test_who_is_told(fact: str, expected: set[str]) -> None:
+def test_fact_goes_to_its_recipients(fact: str, expected: set[str]) -> None:
     data = {"organization": ORG, "sender": SENDER, "reason": "accepted_elsewhere"}
-    told = recipients_of(f"kopuro.{fact}.v1", data)
-    assert (set(told), len(told)) == (expected, len(expected))
+    recipients = recipients_of(f"kopuro.{fact}.v1", data)
+    assert (set(recipients), len(recipients)) == (expected, len(expected))
 
 
 def test_offer_revoked_after_suspension_goes_to_coordinators_too() -> None:
@@ -75,28 +75,24 @@ def test_offer_revoked_after_suspension_goes_to_coordinators_too() -> None:
     assert set(recipients_of("kopuro.offer.revoked.v1", data)) == {ORG, COORDINATORS}
 
 
-def test_no_organization_can_have_the_coordinators_mailbox() -> None:
+def test_organization_id_cannot_equal_coordinators_mailbox() -> None:
     assert re.fullmatch(ORGANIZATION_PATTERN, COORDINATORS) is None
 
 
-def test_nobody_is_told_twice_and_no_one_is_made_up() -> None:
+def test_missing_or_equal_recipients_are_counted_once() -> None:
     withdrawn = "kopuro.referral.withdrawn.v1"
     assert recipients_of(withdrawn, {"organization": None, "sender": SENDER}) == (SENDER,)
     assert recipients_of(withdrawn, {"organization": SENDER, "sender": SENDER}) == (SENDER,)
 
 
-def test_a_fact_without_a_place_in_the_table_is_no_silence() -> None:
+def test_fact_missing_in_table_raises() -> None:
     with pytest.raises(Defect):
         recipients_of("kopuro.offer.opened.v2", {"organization": ORG})
 
 
-def test_no_organization_can_be_called_like_the_coordinators_mailbox() -> None:
-    assert re.fullmatch(ORGANIZATION_PATTERN, COORDINATORS) is None
-
-
-def test_every_fact_told_to_coordinators_arrives() -> None:
+def test_coordinators_facts_arrive_at_delivery() -> None:
     assert set(RECIPIENTS) >= COORDINATED.keys()
 
 
-def test_every_closing_is_told() -> None:
+def test_closing_facts_have_recipients() -> None:
     assert set(RECIPIENTS) >= CLOSINGS

@@ -15,7 +15,7 @@ def announce(file: Path, kid: str, *, at: int) -> None:
     os.utime(file, ns=(at, at))
 
 
-def test_a_replaced_document_is_read_again(tmp_path: Path) -> None:
+def test_replaced_discovery_document_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "discovery.json"
     announce(file, "first", at=1)
     custody_kid = AnnouncedCustodyKey(file)
@@ -25,7 +25,7 @@ def test_a_replaced_document_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"custody_key": null}'])
-def test_without_an_announced_key_it_is_unavailable(tmp_path: Path, text: str | None) -> None:
+def test_custody_key_not_announced_is_unavailable(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "discovery.json"
     if text is not None:
         file.write_text(text)

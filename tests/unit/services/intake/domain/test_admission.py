@@ -17,7 +17,7 @@ FACTS = (
 )
 
 
-def test_the_first_fact_begins_and_the_others_follow_from_it() -> None:
+def test_first_fact_causes_the_others() -> None:
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     admission = caller(traceparent=trace).admission(*FACTS, referral_id=REFERRAL)
     first, second = admission.events
@@ -29,15 +29,15 @@ def test_the_first_fact_begins_and_the_others_follow_from_it() -> None:
         assert (event.time, event.traceparent) == (NOON, trace)
 
 
-def test_a_submission_is_answered_with_its_own_id_a_referral_with_the_referrals() -> None:
-    said = caller().admission(FACTS[0], referral_id=REFERRAL)
-    assert (said.id, said.is_referral, said.organization) == (said.events[0].id, False, OSH)
+def test_admission_id_is_submission_id_or_referral_id() -> None:
+    command = caller().admission(FACTS[0], referral_id=REFERRAL)
+    assert (command.id, command.is_referral, command.organization) == (command.events[0].id, False, OSH)
     referral = caller().admission(FACTS[0], referral_id=REFERRAL, answer_id=REFERRAL, is_referral=True)
     assert (referral.id, referral.is_referral) == (REFERRAL, True)
     assert referral.events[0].id != REFERRAL
 
 
-def test_a_claim_is_the_key_and_the_bodys_digest() -> None:
+def test_claim_holds_key_and_body_digest() -> None:
     claim = claim_of(OSH, "k", b"body")
     assert claim is not None
     assert (claim.organization, claim.key) == (OSH, "k")
@@ -45,14 +45,14 @@ def test_a_claim_is_the_key_and_the_bodys_digest() -> None:
     assert claim_of(OSH, None, b"body") is None
 
 
-def test_claim_repeats_same_bytes_or_same_understanding() -> None:
+def test_claim_repeats_same_bytes_or_same_parsed_body() -> None:
     first = claim_of(OSH, "k", b"1")
     assert first is not None
     accepted = first.understood_as("accept", OFFER, AcceptOffer())
     used = UsedKey(fingerprint=accepted.fingerprint, understood=accepted.understood, answer_id="a")
     other = replace(first, fingerprint="of other bytes")
     assert accepted.repeats(used)
-    assert first.repeats(used)  # not understood any more, and the same bytes
+    assert first.repeats(used)  # not parsed, but the same bytes
     assert other.understood_as("accept", OFFER, AcceptOffer()).repeats(used)
     assert not other.repeats(used)
     for name, subject in (("revoke_consent", OFFER), ("accept", REFERRAL)):
@@ -61,7 +61,7 @@ def test_claim_repeats_same_bytes_or_same_understanding() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "\u043a\u043b\u044e\u0447", "a\tb", "a\x7fb", "a\nb"])
-def test_a_key_that_nobody_could_repeat_is_refused(key: str) -> None:
+def test_malformed_key_is_refused(key: str) -> None:
     assert claim_of(OSH, "x" * 255, b"") is not None
     with pytest.raises(Refused) as caught:
         claim_of(OSH, key, b"body")

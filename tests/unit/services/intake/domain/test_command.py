@@ -91,12 +91,12 @@ def test_decline_for_other_reason_needs_note() -> None:
         (Replacement, {"case": sealed()}, ["/to"]),
     ],
 )
-def test_bodies_follow_the_contract(kind: type, body: object, expected: list[str]) -> None:
+def test_invalid_body_is_refused_with_pointers(kind: type, body: object, expected: list[str]) -> None:
     assert pointers(kind, body) == expected
 
 
 @pytest.mark.parametrize(
-    "statement",
+    "body",
     [
         AcceptOffer(),
         load(DeclineOffer, {"reason": "language"}),
@@ -110,29 +110,32 @@ def test_bodies_follow_the_contract(kind: type, body: object, expected: list[str
         RevokeConsent(),
     ],
 )
-def test_every_statement_becomes_facts_about_its_referral(statement: CommandBody) -> None:
-    said, *_ = facts_of_command(statement, organization=MOSCOW, referral_id=REFERRAL, offer_id=OFFER)
-    assert said.referral_id == REFERRAL  # type: ignore[attr-defined]
-    assert said.organization == MOSCOW  # type: ignore[attr-defined]
-    assert isinstance(said, AnswerSubmitted) == statement.about_offer
-    assert type(statement) in COMMANDS.values()
+def test_command_becomes_facts_about_its_referral(body: CommandBody) -> None:
+    fact, *_ = facts_of_command(body, organization=MOSCOW, referral_id=REFERRAL, offer_id=OFFER)
+    assert fact.referral_id == REFERRAL  # type: ignore[attr-defined]
+    assert fact.organization == MOSCOW  # type: ignore[attr-defined]
+    assert isinstance(fact, AnswerSubmitted) == body.about_offer
+    assert type(body) in COMMANDS.values()
 
 
-def test_decline_note_is_said_in_letter_only() -> None:
+def test_decline_note_is_in_sealed_message_only() -> None:
     declined = DeclineOffer(reason=DeclineReason.other, note=sealed())
-    answer, letter = facts_of_command(declined, organization=MOSCOW, referral_id=REFERRAL, offer_id=OFFER)
+    answer, sealed_note = facts_of_command(
+        declined, organization=MOSCOW, referral_id=REFERRAL, offer_id=OFFER
+    )
     assert isinstance(answer, AnswerSubmitted)
     assert (answer.reason, answer.note) == ("other", None)
-    assert letter == SealedNoteSubmitted(referral_id=REFERRAL, author=MOSCOW, note=sealed(), offer_id=OFFER)
+    assert sealed_note == SealedNoteSubmitted(
+        referral_id=REFERRAL, author=MOSCOW, note=sealed(), offer_id=OFFER
+    )
 
 
-# What a partner sends in the open must be a code, an identifier, a time, a number or ciphertext: free text
-# would lead to the person.
+# Open fields must be codes, identifiers, times, numbers or ciphertext: free text could identify the person.
 CLOSED_TEXTS = (OneOf, InVocabulary, Pattern)
 
 
 def open_texts(kind: Any, at: str = "") -> list[str]:
-    """Where a record admits free text, at any depth."""
+    """Return the pointers at which a record admits free text, at any depth."""
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind, include_extras=True)
         return [

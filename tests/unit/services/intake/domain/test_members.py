@@ -17,23 +17,23 @@ from tests.unit.services.intake.samples import (
 )
 
 
-def test_the_door_keeps_standing_and_key_id() -> None:
+def test_member_keeps_standing_and_key_id() -> None:
     key = SealingKey(kty="OKP", crv="X25519", x="A" * 43, kid=MOSCOW_KID)
     assert member_of(organization(OSH)) == Member(id=OSH, in_good_standing=True, kid=None)
     assert member_of(organization(OSH, key=key)).kid == MOSCOW_KID
 
 
 @pytest.mark.parametrize("vetting", [vetting for vetting in Vetting if vetting is not Vetting.vetted])
-def test_only_the_vetted_are_in_good_standing(vetting: Vetting) -> None:
+def test_organization_not_vetted_is_out_of_standing(vetting: Vetting) -> None:
     assert not member_of(organization(OSH, vetting=vetting)).in_good_standing
 
 
-def test_who_is_not_active_is_not_in_good_standing() -> None:
+def test_inactive_organization_is_out_of_standing() -> None:
     assert not member_of(organization(OSH, active=False)).in_good_standing
 
 
 @pytest.mark.parametrize("sender", [SUSPENDED, "kg.nobody"])
-def test_only_members_in_good_standing_send(sender: str) -> None:
+def test_sender_out_of_standing_is_forbidden(sender: str) -> None:
     require_good_standing(MEMBERS.get, OSH)
     with pytest.raises(Refused) as caught:
         require_good_standing(MEMBERS.get, sender)
@@ -43,7 +43,7 @@ def test_only_members_in_good_standing_send(sender: str) -> None:
 @pytest.mark.parametrize(
     ("receiver", "slug"), [("kg.nobody", "unknown-organization"), (KEYLESS, "receiver-has-no-key")]
 )
-def test_a_receiver_is_known_and_has_a_key(receiver: str, slug: str) -> None:
+def test_receiver_unknown_or_without_key_is_refused(receiver: str, slug: str) -> None:
     assert receiver_key(MEMBERS.get, MOSCOW) == MOSCOW_KID
     with pytest.raises(Refused) as caught:
         receiver_key(MEMBERS.get, receiver)

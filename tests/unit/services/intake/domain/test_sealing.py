@@ -24,18 +24,18 @@ def refusal(jwe: str, kid: str = CUSTODY_KID) -> Refused:
     return caught.value
 
 
-def test_what_the_client_seals_is_accepted() -> None:
+def test_case_sealed_by_client_is_accepted() -> None:
     key = generate_key()
     for case in ({}, {"name": "x" * 50_000}):
         require_sealed_to(seal(case, public_key(key)), key["kid"], "/case")
 
 
-def test_the_key_id_is_read() -> None:
+def test_key_id_is_read_from_header() -> None:
     assert require_sealed(sealed("some-key"), "/note") == "some-key"
 
 
-def test_another_key_is_refused() -> None:
-    assert "another key" in refusal(sealed("some-key")).errors[0].detail
+def test_case_sealed_to_other_key_is_refused() -> None:
+    assert "not sealed to the receiver's current key" in refusal(sealed("some-key")).errors[0].detail
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_another_key_is_refused() -> None:
         {"jwk": {}},
     ],
 )
-def test_only_one_pair_of_algorithms_and_no_compression_is_accepted(header: dict[str, object]) -> None:
+def test_header_with_other_algorithm_or_compression_is_refused(header: dict[str, object]) -> None:
     refusal(sealed(**header))
 
 
@@ -66,14 +66,14 @@ def test_header_that_names_its_key_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("without", ["alg", "enc", "kid"])
-def test_the_header_is_complete(without: str) -> None:
+def test_header_without_required_member_is_refused(without: str) -> None:
     header = json.loads(b64decode(PARTS[0] + "=="))
     del header[without]
     refusal(".".join([segment(header), *PARTS[1:]]))
 
 
 @pytest.mark.parametrize("kid", [None, 7, ["custody"], {"kid": CUSTODY_KID}])
-def test_a_key_id_is_a_text(kid: object) -> None:
+def test_key_id_that_is_no_string_is_refused(kid: object) -> None:
     refusal(sealed(kid))
 
 
@@ -100,20 +100,20 @@ def test_a_key_id_is_a_text(kid: object) -> None:
         "Call.her.on.this.number",
     ],
 )
-def test_garbage_is_refused_and_never_repeated(garbage: str) -> None:
+def test_garbage_is_refused_and_not_quoted(garbage: str) -> None:
     refused = refusal(garbage)
-    said = refused.detail + refused.errors[0].detail
-    assert len(garbage) < 9 or garbage not in said
+    text = refused.detail + refused.errors[0].detail
+    assert len(garbage) < 9 or garbage not in text
 
 
 def with_spare_bits(part: str) -> str:
-    """The part with a last character that stands for more bits than there are left."""
+    """Return the part with a last character that has non-zero spare bits."""
     return part[:-1] + ALPHABET[ALPHABET.index(part[-1]) + 1]
 
 
-@pytest.mark.parametrize("position", [0, 1, 3, 4])  # 12 bytes of IV leave no bits over
+@pytest.mark.parametrize("position", [0, 1, 3, 4])  # 12 bytes of IV have no spare bits
 def test_part_with_spare_bits_is_refused(position: int) -> None:
-    """The vault reads strictly: an admitted case of this kind could not be opened by anybody."""
+    """The vault decodes strictly, so it could not open such a case."""
     parts = sealed(typ="JOSE").split(".")
     parts[position] = with_spare_bits(parts[position])
     with pytest.raises(ValueError, match="not base64url"):

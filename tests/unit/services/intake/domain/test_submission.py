@@ -28,18 +28,20 @@ def facts(**changes: object) -> tuple[object, object]:
     )
 
 
-def test_a_referral_says_the_facts_in_the_open_and_the_case_in_a_letter() -> None:
-    said, letter = facts()
-    assert isinstance(said, ReferralSubmitted)
-    assert said.facts.needs == ("legal.wage_claim",)
-    assert b'"case"' not in dump(said)
-    assert sealed().encode() not in dump(said)
-    assert letter == SealedCaseSubmitted(referral_id=REFERRAL, sender=OSH, to=None, case=sealed())
+def test_referral_becomes_open_fact_and_sealed_case() -> None:
+    fact, sealed_case = facts()
+    assert isinstance(fact, ReferralSubmitted)
+    assert fact.facts.needs == ("legal.wage_claim",)
+    assert b'"case"' not in dump(fact)
+    assert sealed().encode() not in dump(fact)
+    assert sealed_case == SealedCaseSubmitted(referral_id=REFERRAL, sender=OSH, to=None, case=sealed())
 
 
-def test_a_case_for_a_named_receiver_is_sealed_to_it_and_not_to_the_hub() -> None:
-    _, letter = facts(to=MOSCOW, case=sealed(MOSCOW_KID))
-    assert letter == SealedCaseSubmitted(referral_id=REFERRAL, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID))
+def test_case_for_named_receiver_must_be_sealed_to_receiver() -> None:
+    _, sealed_case = facts(to=MOSCOW, case=sealed(MOSCOW_KID))
+    assert sealed_case == SealedCaseSubmitted(
+        referral_id=REFERRAL, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID)
+    )
     for changes in ({"to": MOSCOW, "case": sealed(CUSTODY_KID)}, {"case": sealed(MOSCOW_KID)}):
         with pytest.raises(Refused) as caught:
             facts(**changes)

@@ -22,7 +22,7 @@ def key_of(jwk: Any) -> CustodyKeyInMemory:
     return CustodyKeyInMemory(dict(jwk))
 
 
-def test_it_opens_what_the_client_seals_and_the_client_opens_what_it_reseals() -> None:
+def test_custody_key_opens_and_reseals_case_of_client() -> None:
     recipient = generate_key()
     case = SealedCase.split(seal(CASE, public_key(SECRET)))
     assert json.loads(key_of(SECRET).open(case)) == CASE
@@ -31,7 +31,7 @@ def test_it_opens_what_the_client_seals_and_the_client_opens_what_it_reseals() -
     assert SealedCase.split(resealed).kid() == recipient["kid"]
 
 
-def test_a_reseal_has_a_key_of_its_own() -> None:
+def test_resealed_case_has_fresh_key() -> None:
     recipient = read(SealingKey, dict(public_key(generate_key())))
     case = SealedCase.split(seal(CASE, public_key(SECRET)))
     halves = [SealedCase.split(key_of(SECRET).reseal(case, recipient)) for _ in range(2)]
@@ -39,12 +39,12 @@ def test_a_reseal_has_a_key_of_its_own() -> None:
     assert len({half.ciphertext for half in halves} | {case.ciphertext}) == 3
 
 
-def test_a_page_that_was_scanned_fits() -> None:
+def test_large_case_can_be_opened() -> None:
     large = {"name": "A", "narrative": "x" * 700_000}
     assert json.loads(key_of(SECRET).open(SealedCase.split(seal(large, public_key(SECRET))))) == large
 
 
-def test_neither_half_opens_with_the_other_of_another_case() -> None:
+def test_halves_of_different_cases_do_not_open() -> None:
     first, second = (SealedCase.split(seal(CASE, public_key(SECRET))) for _ in range(2))
     crossed = SealedCase(wrapped_key=first.wrapped_key, ciphertext=second.ciphertext)
     with pytest.raises(Refused) as refused:
@@ -53,7 +53,7 @@ def test_neither_half_opens_with_the_other_of_another_case() -> None:
     assert refused.value.__suppress_context__
 
 
-def test_a_recipient_whose_key_agrees_on_nothing_gets_nothing() -> None:
+def test_reseal_to_low_order_key_raises() -> None:
     # A point of low order (RFC 7748 §6.1).
     recipient = SealingKey(kty="OKP", crv="X25519", x="A" * 43, kid="k")
     with pytest.raises(UnusableKey):
@@ -71,7 +71,7 @@ def test_a_recipient_whose_key_agrees_on_nothing_gets_nothing() -> None:
         {**SECRET, "d": "AA"},
     ],
 )
-def test_only_a_private_x25519_key_is_a_custody_key(jwk: dict[str, Any], tmp_path: Path) -> None:
+def test_jwk_that_is_no_private_x25519_key_is_refused(jwk: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     file.write_text(json.dumps(jwk))
     with pytest.raises(ValueError, match="X25519") as fault:
@@ -79,8 +79,8 @@ def test_only_a_private_x25519_key_is_a_custody_key(jwk: dict[str, Any], tmp_pat
     assert SECRET["d"] not in str(fault.value)
 
 
-def test_a_file_that_is_no_json_is_no_key(tmp_path: Path) -> None:
+def test_key_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     file.write_text("secret")
-    with pytest.raises(ValueError):  # noqa: PT011 - the library's own words
+    with pytest.raises(ValueError):  # noqa: PT011 - the message is the library's
         CustodyKeyInMemory.read(file)

@@ -15,7 +15,7 @@ def record(key: Any, fact: str = "kopuro.organization.changed.v1") -> ReplicaRec
     )
 
 
-def test_a_key_is_known_until_it_changes_or_goes() -> None:
+def test_key_is_known_until_changed_or_withdrawn() -> None:
     changes: list[None] = []
     keys = SealingKeysInMemory(changed=lambda: changes.append(None))
     assert keys.of(ORGANIZATION) is None
@@ -30,7 +30,7 @@ def test_a_key_is_known_until_it_changes_or_goes() -> None:
     assert len(changes) == 3
 
 
-def test_other_records_are_not_its_concern() -> None:
+def test_other_records_are_ignored() -> None:
     keys = SealingKeysInMemory(changed=lambda: None)
     keys.absorb([record(dict(public_key(generate_key())), "kopuro.agreement.changed.v1")])
     assert keys.of(ORGANIZATION) is None

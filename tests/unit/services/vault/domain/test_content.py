@@ -21,12 +21,12 @@ def refusal(content: Any) -> Refused:
     return refused.value
 
 
-def test_a_case_of_the_contract_passes() -> None:
+def test_valid_case_passes() -> None:
     check_content(json.dumps({"name": SECRET, "phones": ["+996555000000"], "narrative": SECRET}).encode())
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"{", SECRET.encode()])
-def test_what_is_not_json_is_refused(content: bytes) -> None:
+def test_content_that_is_not_json_is_refused(content: bytes) -> None:
     assert "not JSON" in refusal(content).detail
 
 
@@ -40,11 +40,11 @@ def test_what_is_not_json_is_refused(content: bytes) -> None:
         ([SECRET], ""),
     ],
 )
-def test_pointers_say_where(content: Any, pointer: str) -> None:
+def test_refusal_points_at_invalid_fields(content: Any, pointer: str) -> None:
     assert pointer in [error.pointer for error in refusal(content).errors]
 
 
-def test_an_unknown_fields_name_is_content_too() -> None:
+def test_pointer_omits_unknown_field_name() -> None:
     errors = refusal({"name": "A", SECRET: 1, "documents": [{SECRET: 1}]}).errors
     assert {"", "/documents/0"} <= {error.pointer for error in errors}
 

@@ -25,7 +25,7 @@ ACCEPTOR = "ru.moscow-migrant-support"
 STRANGER = "uz.tashkent-union"
 ACCEPTANCE = Acceptance(organization=ACCEPTOR, message_id="m-1", correlation_id="c-1", traceparent=None)
 
-LEGAL = [(state, taken) for state, steps in TRANSITIONS.items() for taken in steps]
+LEGAL = [(state, event) for state, steps in TRANSITIONS.items() for event in steps]
 ILLEGAL = sorted(set(product(CustodyState, CustodyEvent)) - set(LEGAL))
 
 
@@ -41,44 +41,44 @@ def custody(
     )
 
 
-def test_every_state_has_its_row() -> None:
+def test_table_has_row_for_every_state() -> None:
     assert set(TRANSITIONS) == set(CustodyState)
 
 
-@pytest.mark.parametrize(("state", "taken"), LEGAL)
-def test_a_step_changes_the_state_and_nothing_else(state: CustodyState, taken: CustodyEvent) -> None:
+@pytest.mark.parametrize(("state", "event"), LEGAL)
+def test_legal_event_changes_state_only(state: CustodyState, event: CustodyEvent) -> None:
     before = custody(state, accepted=True)
-    after = step(before, taken)
-    assert after.state is TRANSITIONS[state][taken]
+    after = step(before, event)
+    assert after.state is TRANSITIONS[state][event]
     assert (after.sender, after.acceptance) == (before.sender, before.acceptance)
 
 
-@pytest.mark.parametrize(("state", "taken"), ILLEGAL)
-def test_an_illegal_step_raises_and_changes_nothing(state: CustodyState, taken: CustodyEvent) -> None:
+@pytest.mark.parametrize(("state", "event"), ILLEGAL)
+def test_illegal_event_raises_and_changes_nothing(state: CustodyState, event: CustodyEvent) -> None:
     before = custody(state)
     with pytest.raises(IllegalCustodyTransition):
-        step(before, taken)
+        step(before, event)
     assert before == custody(state)
 
 
-def test_only_what_is_held_is_ever_released() -> None:
+def test_only_held_case_can_be_released() -> None:
     assert [state for state, steps in TRANSITIONS.items() if CustodyEvent.release in steps] == [
         CustodyState.held
     ]
 
 
-def test_nothing_leaves_erasure_or_refusal() -> None:
+def test_erased_and_refused_are_final_states() -> None:
     for state in (CustodyState.erased, CustodyState.refused):
         assert set(TRANSITIONS[state].values()) == {state}
 
 
-def test_every_state_that_may_hold_a_case_can_be_closed() -> None:
+def test_open_states_can_be_closed() -> None:
     for state in (CustodyState.awaited, CustodyState.held, CustodyState.released):
         assert TRANSITIONS[state][CustodyEvent.closing] is CustodyState.erased
 
 
 @pytest.mark.parametrize("state", [CustodyState.awaited, CustodyState.held])
-def test_a_second_acceptor_is_not_believed(state: CustodyState) -> None:
+def test_second_acceptance_raises(state: CustodyState) -> None:
     accepted = accept(custody(state), SENDER, ACCEPTANCE)
     other = Acceptance(organization=STRANGER, message_id="m-2", correlation_id="c-1", traceparent=None)
     with pytest.raises(IllegalCustodyTransition):
@@ -87,45 +87,45 @@ def test_a_second_acceptor_is_not_believed(state: CustodyState) -> None:
 
 
 @pytest.mark.parametrize("state", CustodyState)
-def test_a_case_stays_unless_it_is_both_held_and_accepted(state: CustodyState) -> None:
+def test_case_stays_unless_held_and_accepted(state: CustodyState) -> None:
     assert disposition_of(custody(state)) is Disposition.stay
     accepted = disposition_of(custody(state, accepted=True))
     assert accepted is (Disposition.reseal if state is CustodyState.held else Disposition.stay)
 
 
-def test_the_way_out_depends_on_whom_it_was_sealed_to() -> None:
+def test_disposition_depends_on_receiver_of_sealed_case() -> None:
     held = custody(CustodyState.held, accepted=True)
     assert disposition_of(held) is Disposition.reseal
     assert disposition_of(custody(CustodyState.held, accepted=True, receiver=ACCEPTOR)) is Disposition.forward
     assert disposition_of(custody(CustodyState.held, accepted=True, receiver=STRANGER)) is Disposition.refuse
 
 
-def test_acceptance_and_arrival_come_to_the_same_in_either_order() -> None:
+def test_acceptance_and_arrival_commute() -> None:
     first = arrive(accept(Custody(referral_id="r-1"), SENDER, ACCEPTANCE), SENDER, None, "kid")
     second = accept(arrive(Custody(referral_id="r-1"), SENDER, None, "kid"), SENDER, ACCEPTANCE)
     assert first == second
     assert disposition_of(first) is Disposition.reseal
 
 
-def test_a_note_goes_to_the_other_party() -> None:
+def test_receiver_of_note_is_other_party() -> None:
     released = custody(CustodyState.released, accepted=True)
     assert other_party(released, SENDER) == ACCEPTOR
     assert other_party(released, ACCEPTOR) == SENDER
 
 
-def test_a_note_waits_for_an_acceptor() -> None:
+def test_note_has_no_receiver_before_acceptance() -> None:
     assert other_party(custody(), SENDER) is None
     assert other_party(Custody(referral_id="r-1"), SENDER) is None
 
 
-def test_a_strangers_note_is_refused() -> None:
+def test_note_by_non_party_is_refused() -> None:
     with pytest.raises(Refused) as refused:
         other_party(custody(CustodyState.released, accepted=True), STRANGER)
     assert refused.value.slug == "not-a-party"
 
 
 @pytest.mark.parametrize("state", [CustodyState.erased, CustodyState.refused])
-def test_no_note_passes_a_closed_referral(state: CustodyState) -> None:
+def test_note_on_closed_referral_is_refused(state: CustodyState) -> None:
     with pytest.raises(Refused) as refused:
         other_party(custody(state, accepted=True), SENDER)
     assert refused.value.slug == "not-in-this-state"

@@ -17,7 +17,7 @@ def compact(header: Any) -> str:
     return f"{segment}.KEY.IV.CIPHERTEXT.TAG"
 
 
-def test_the_cut_lies_between_the_key_and_what_it_opens() -> None:
+def test_split_separates_wrapped_key_from_ciphertext() -> None:
     case = SealedCase.split(compact(GOOD))
     assert case.wrapped_key.endswith(".KEY")
     assert case.ciphertext == "IV.CIPHERTEXT.TAG"
@@ -25,12 +25,12 @@ def test_the_cut_lies_between_the_key_and_what_it_opens() -> None:
     assert case.kid() == "k"
 
 
-def test_neither_half_shows_in_a_log() -> None:
+def test_repr_shows_no_part_of_case() -> None:
     assert "KEY" not in repr(SealedCase.split(compact(GOOD)))
 
 
 @pytest.mark.parametrize("text", ["", "a.b.c.d", "a.b.c.d.e.f", "a..c.d.e", "a.b.c.d."])
-def test_what_is_not_five_full_parts_is_refused(text: str) -> None:
+def test_jwe_without_five_parts_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="compact"):
         SealedCase.split(text)
 
@@ -53,25 +53,25 @@ def test_what_is_not_five_full_parts_is_refused(text: str) -> None:
         {"kid": 7},
     ],
 )
-def test_a_header_outside_the_allow_list_is_refused(change: dict[str, Any]) -> None:
+def test_header_outside_allow_list_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refused:
         SealedCase.split(compact({**GOOD, **change})).kid()
     assert refused.value.slug == "case-unreadable"
 
 
 @pytest.mark.parametrize("header", [[], "text", None, 1])
-def test_a_header_that_is_no_object_is_refused(header: Any) -> None:
+def test_header_that_is_no_object_is_refused(header: Any) -> None:
     with pytest.raises(Refused, match="cannot be read"):
         SealedCase.split(compact(header)).kid()
 
 
-def test_a_header_that_is_not_base64_is_refused() -> None:
+def test_header_that_is_not_base64_is_refused() -> None:
     with pytest.raises(Refused, match="cannot be read"):
         SealedCase.split("A.b.c.d.e").kid()
 
 
 @pytest.mark.parametrize("looser", ["=", "==", "!", "\n"])
-def test_a_header_that_is_base64_but_not_base64url_is_refused(looser: str) -> None:
+def test_header_that_is_base64_but_not_base64url_is_refused(looser: str) -> None:
     segment, rest = compact(GOOD).split(".", 1)
     with pytest.raises(Refused, match="cannot be read"):
         SealedCase.split(f"{segment}{looser}.{rest}").kid()

@@ -1,4 +1,4 @@
-"""Many callers in one transaction, as the group commit brings them."""
+"""Delivery records: the commands of many callers in one transaction, as group commit batches them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 
 from contracts.errors import Refused
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
-from services.delivery.bookkeeping import Acknowledgement, HandOut, Results
+from services.delivery.delivery_records import Acknowledgement, MarkDelivered, Results
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     SENDER,
     STRANGER,
     Workbench,
-    case_letter,
     declined,
     opened,
+    released_case,
 )
 
 
@@ -27,18 +27,18 @@ def bench(database_url: str) -> Iterator[Workbench]:
     bench.database.close()
 
 
-def written(bench: Workbench, *commands: HandOut | Acknowledgement) -> Sequence[Results]:
+def write(bench: Workbench, *commands: MarkDelivered | Acknowledgement) -> Sequence[Results]:
     with bench.database.write() as transaction:
-        return bench.bookkeeping.write(transaction, commands)
+        return bench.records.write(transaction, commands)
 
 
-def test_who_acknowledges_what_is_being_handed_out_in_the_same_transaction_is_not_too_early(
+def test_acknowledgement_with_delivery_in_same_transaction_is_accepted(
     bench: Workbench,
 ) -> None:
     offer = opened()
     bench.receive(offer)
     acknowledgement = Acknowledgement(organization=ACCEPTOR, message_ids=[offer.id])
-    assert written(bench, acknowledgement, HandOut(sequences=[1])) == [[True], ()]
+    assert write(bench, acknowledgement, MarkDelivered(sequences=[1])) == [[True], ()]
     assert [type(e.data) for e in bench.sent()] == [DeliveryDelivered, DeliveryAcknowledged]
     with bench.database.read() as transaction:
         row = transaction.exec_driver_sql(
@@ -48,22 +48,22 @@ def test_who_acknowledges_what_is_being_handed_out_in_the_same_transaction_is_no
     assert row.delivered_at == row.acknowledged_at is not None
 
 
-def test_each_caller_has_its_own_results_in_its_own_order(bench: Workbench) -> None:
-    offer, case, notice = opened(), case_letter(), declined()
+def test_each_command_gets_its_results_in_order(bench: Workbench) -> None:
+    offer, case, notice = opened(), released_case(), declined()
     bench.receive(offer, notice, case)
-    results = written(
+    results = write(
         bench,
-        HandOut(sequences=[1, 3]),
+        MarkDelivered(sequences=[1, 3]),
         Acknowledgement(organization=ACCEPTOR, message_ids=["no-such-id", case.id, offer.id]),
         Acknowledgement(organization=STRANGER, message_ids=[notice.id]),
-        HandOut(sequences=[1]),
+        MarkDelivered(sequences=[1]),
         Acknowledgement(organization=SENDER, message_ids=[notice.id]),
     )
-    told = [[r.slug if isinstance(r, Refused) else r for r in result] for result in results]
-    assert told == [[], ["not-found", True, True], ["not-found"], [], [True]]
+    outcomes = [[r.slug if isinstance(r, Refused) else r for r in result] for result in results]
+    assert outcomes == [[], ["not-found", True, True], ["not-found"], [], [True]]
     assert bench.states() == ["acknowledged"] * 3
-    told_of = [(type(e.data), e.causation_id) for e in bench.sent()]
-    assert told_of == [
+    published = [(type(e.data), e.causation_id) for e in bench.sent()]
+    assert published == [
         (DeliveryDelivered, offer.id),
         (DeliveryDelivered, case.id),
         (DeliveryAcknowledged, offer.id),
@@ -71,6 +71,6 @@ def test_each_caller_has_its_own_results_in_its_own_order(bench: Workbench) -> N
     ]
 
 
-def test_what_was_deleted_meanwhile_is_handed_out_by_nobody(bench: Workbench) -> None:
-    assert written(bench, HandOut(sequences=[7])) == [()]
+def test_delivery_of_deleted_message_changes_nothing(bench: Workbench) -> None:
+    assert write(bench, MarkDelivered(sequences=[7])) == [()]
     assert bench.sent() == []

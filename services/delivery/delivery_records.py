@@ -1,4 +1,4 @@
-"""What is written down of hand-outs and acknowledgements: those of many callers in one transaction."""
+"""Records of deliveries and acknowledgements; many callers share a transaction."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from services.delivery.ports import MailboxEntry, Mailboxes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HandOut:
-    """These messages are about to be handed out."""
+class MarkDelivered:
+    """Marks messages as delivered, before they are sent in a response."""
 
     sequences: Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acknowledgement:
-    """The organisation has these messages. shared: the mailboxes that it reads besides its own."""
+    """Acknowledges messages. shared: the mailboxes that the organisation reads besides its own."""
 
     organization: str
     message_ids: Sequence[str]
@@ -34,16 +34,16 @@ class Acknowledgement:
 
     @property
     def mailboxes(self) -> tuple[str, ...]:
-        """Every mailbox that the messages may be in, each once."""
+        """Every mailbox that may hold the messages, each once."""
         return tuple(dict.fromkeys((self.organization, *self.shared)))
 
 
-# For each message that was named: done, or why not.
+# For each message id: True, or the refusal.
 Results = Sequence[bool | KopuroError]
 
 
-class Bookkeeping:
-    """Takes each message's step, and says so of the messages that audit follows."""
+class DeliveryRecords:
+    """Moves messages through their states and publishes the recorded facts (`domain.delivery.RECORDED`)."""
 
     def __init__(
         self,
@@ -61,68 +61,68 @@ class Bookkeeping:
         self._new_id = new_id
 
     def write(
-        self, transaction: Connection, commands: Sequence[HandOut | Acknowledgement]
+        self, transaction: Connection, commands: Sequence[MarkDelivered | Acknowledgement]
     ) -> Sequence[Results]:
-        """Durable with the transaction. For each command its results, in order; a hand-out has none.
+        """Apply the commands; return each command's results, in order. `MarkDelivered` has none.
 
-        Hand-outs come first: whoever acknowledges what another of its polls is just being handed is not
-        too early.
+        Durable with the transaction. Deliveries are applied first, so that an organisation may acknowledge
+        a message that another of its polls delivers in the same transaction.
         """
-        handed_out: set[int] = set()
+        delivered: set[int] = set()
         acknowledging: set[str] = set()
         named: set[str] = set()
         for command in commands:
-            if isinstance(command, HandOut):
-                handed_out.update(command.sequences)
+            if isinstance(command, MarkDelivered):
+                delivered.update(command.sequences)
             else:
                 acknowledging.update(command.mailboxes)
                 named.update(command.message_ids)
         now = self._clock.now()
         entries = self._mailboxes.take(
-            transaction, sequences=handed_out, organizations=acknowledging, message_ids=named
+            transaction, sequences=delivered, organizations=acknowledging, message_ids=named
         )
         found = {(entry.organization, entry.message_id): entry for entry in entries}
-        leaving = [entry for entry in entries if entry.sequence in handed_out]
-        said = self._advance(transaction, leaving, DeliveryEvent.hand_out, now)
-        for entry in leaving:
-            state = step(entry.type, entry.state, DeliveryEvent.hand_out)
+        new = [entry for entry in entries if entry.sequence in delivered]
+        events = self._advance(transaction, new, DeliveryEvent.deliver, now)
+        for entry in new:
+            state = step(entry.type, entry.state, DeliveryEvent.deliver)
             found[entry.organization, entry.message_id] = replace(entry, state=state)
         acknowledged: dict[int, MailboxEntry] = {}
 
-        def answer(mailboxes: Sequence[str], message_id: str) -> bool | KopuroError:
-            # A coordinator's own mailbox may hold the same message as the shared one.
-            named = [entry for mailbox in mailboxes if (entry := found.get((mailbox, message_id)))]
-            if not named:
-                return Refused("not-found", "Your mailbox has no such message.")
+        def acknowledge(mailboxes: Sequence[str], message_id: str) -> bool | KopuroError:
+            # A coordinator's own mailbox may contain the same message as the shared one.
+            copies = [entry for mailbox in mailboxes if (entry := found.get((mailbox, message_id)))]
+            if not copies:
+                return Refused("not-found", "Your mailbox does not contain this message.")
             try:
-                for entry in named:
+                for entry in copies:
                     step(entry.type, entry.state, DeliveryEvent.acknowledge)
             except Refused as refused:
                 return refused
-            acknowledged.update((entry.sequence, entry) for entry in named)
+            acknowledged.update((entry.sequence, entry) for entry in copies)
             return True
 
         results = [
             ()
-            if isinstance(command, HandOut)
-            else [answer(command.mailboxes, message_id) for message_id in command.message_ids]
+            if isinstance(command, MarkDelivered)
+            else [acknowledge(command.mailboxes, message_id) for message_id in command.message_ids]
             for command in commands
         ]
-        # Told in the order of the mailboxes, in whichever the callers named them.
-        taken = [acknowledged[sequence] for sequence in sorted(acknowledged)]
-        said += self._advance(transaction, taken, DeliveryEvent.acknowledge, now)
-        self._outbox.add(transaction, [outgoing(event) for event in said])
+        # Facts are published in mailbox order, whatever the order of the callers' ids.
+        done = [acknowledged[sequence] for sequence in sorted(acknowledged)]
+        events += self._advance(transaction, done, DeliveryEvent.acknowledge, now)
+        self._outbox.add(transaction, [outgoing(event) for event in events])
         return results
 
     def _advance(
-        self, transaction: Connection, entries: Iterable[MailboxEntry], taken: DeliveryEvent, now: dt.datetime
+        self, transaction: Connection, entries: Iterable[MailboxEntry], event: DeliveryEvent, now: dt.datetime
     ) -> list[Event[Fact]]:
-        """Writes down the steps that change something; gives what is to be said of them."""
+        """Store the changed states; return the facts to publish."""
         changed: dict[DeliveryState, list[int]] = {}
-        said: list[Event[Fact]] = []
-        kind = DeliveryDelivered if taken is DeliveryEvent.hand_out else DeliveryAcknowledged
+        events: list[Event[Fact]] = []
+        kind = DeliveryDelivered if event is DeliveryEvent.deliver else DeliveryAcknowledged
         for entry in entries:
-            state = step(entry.type, entry.state, taken)
+            state = step(entry.type, entry.state, event)
             if state is entry.state:
                 continue
             changed.setdefault(state, []).append(entry.sequence)
@@ -133,10 +133,10 @@ class Bookkeeping:
                     message_id=entry.message_id,
                     message_type=entry.type,
                 )
-                said.append(self._event(entry, fact, now))
-        for state, reached in changed.items():
-            self._mailboxes.put(transaction, state, reached, now)
-        return said
+                events.append(self._event(entry, fact, now))
+        for state, sequences in changed.items():
+            self._mailboxes.put(transaction, state, sequences, now)
+        return events
 
     def _event(self, entry: MailboxEntry, fact: Fact, now: dt.datetime) -> Event[Fact]:
         return Event(

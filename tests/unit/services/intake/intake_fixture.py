@@ -1,4 +1,4 @@
-"""Intake's use cases on a real database, with a routing that answers what it is told."""
+"""Intake's use cases on a real database, with a fake of routing."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, caller
 
 
 class FakeRouting:
-    """Answers with the first answer that fits the question; knows nothing otherwise."""
+    """Replies from `answers`; raises Refused `not-found` for any other query."""
 
     def __init__(self) -> None:
         self.answers: dict[Query, Any] = {}
         self.asked: list[Query] = []
 
-    def ask(self, question: Query) -> Any:
-        self.asked.append(question)
-        answer = self.answers.get(question, Refused("not-found", "There is no such referral for you."))
+    def ask(self, query: Query) -> Any:
+        self.asked.append(query)
+        answer = self.answers.get(query, Refused("not-found", "Unknown referral."))
         if isinstance(answer, Exception):
             raise answer
         return answer
 
 
-class Desk:
-    """backlog, custody_kid and members may be changed at any time."""
+class IntakeBench:
+    """Intake's handlers. backlog, custody_kid and members may be changed at any time."""
 
     def __init__(self, database_url: str) -> None:
         self.database = Database.open(database_url)
@@ -50,10 +50,10 @@ class Desk:
         self.custody_kid: Callable[[], str] = lambda: CUSTODY_KID
         self.backlog = 0
         self.woken = 0
-        self.handlers = self.another()
+        self.handlers = self.new_handlers()
 
-    def another(self) -> IntakeHandlers:
-        """The use cases as a second process on the same database has them."""
+    def new_handlers(self) -> IntakeHandlers:
+        """Return handlers as in another process on the same database."""
         return IntakeHandlers(
             database=self.database,
             store=SqlAdmissionStore(),
@@ -66,6 +66,7 @@ class Desk:
         )
 
     def submit(self, claim: Claim | None = None, *, by: str = OSH, **changes: Any) -> str:
+        """Submit a referral; return its id."""
         return self.handlers.submit_referral(caller(by, new_id=new_id), submission(**changes), claim)
 
     def prepared(self, claim: Claim | None = None, **changes: Any) -> Admission:
@@ -74,7 +75,7 @@ class Desk:
         return found
 
     def sent(self) -> list[Event[Fact]]:
-        """What stands in the outbox, in order."""
+        """Return the events in the outbox, in order."""
         return [decode(event) for row in self.outbox() for event in decode_batch(row["body"])]
 
     def outbox(self) -> list[Mapping[str, Any]]:
@@ -87,7 +88,7 @@ class Desk:
             return transaction.execute(select(func.count()).select_from(table)).scalar_one()
 
     def counts(self) -> tuple[int, int, int]:
-        """Referrals, Idempotency-Keys, events and letters in the outbox."""
+        """Return the numbers of referrals, Idempotency-Keys and outbox events."""
         return self.count(SUBMISSIONS), self.count(IDEMPOTENCY_KEYS), len(self.sent())
 
     def everything_but_the_outbox(self) -> str:
@@ -100,7 +101,7 @@ class Desk:
             )
 
     def commits(self) -> Callable[[], int]:
-        """Counts write transactions from now on."""
+        """Return a function that counts write commits from now on."""
         counted = [0]
 
         def count(connection: Connection) -> None:

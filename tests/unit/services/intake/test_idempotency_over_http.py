@@ -1,0 +1,368 @@
+"""Idempotency-Keys of HTTP requests: single and batch, on a real database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import AnswerSubmitted
+from contracts.queries import PartyQuery
+from runtime.access.tokens import Principal
+from runtime.clock import SystemClock
+from runtime.web.request import Request
+from services.intake import api, ndjson
+from services.intake.domain.members import Member
+from tests.unit.services.intake.intake_fixture import IntakeBench
+from tests.unit.services.intake.samples import MOSCOW, MOSCOW_KID, OFFER, OSH, REFERRAL, document, sealed
+
+Json = dict[str, Any]
+
+
+class ApiClient:
+    """An organisation that calls intake's resource functions."""
+
+    def __init__(self, bench: IntakeBench, organization: str) -> None:
+        self._api = api.ApiContext(bench.handlers, "/kg/intake", SystemClock())
+        self._principal = Principal(id=organization, roles=frozenset({"partner"}))
+
+    def request(self, body: bytes, key: str | None, subject: str = "") -> Request:
+        """Build a request of the organisation."""
+        return Request(
+            method="POST",
+            route="",
+            path_params={"id": subject},
+            headers={} if key is None else {"idempotency-key": key},
+            body=body,
+            caller=self._principal,
+        )
+
+    def refer(self, body: bytes, key: str | None = None) -> str:
+        """`POST /v1/referrals`; return the referral's id."""
+        return str(json.loads(api.submit_referral(self._api, self.request(body, key)).body)["id"])
+
+    def submit(self, name: str, subject: str, body: bytes, key: str | None = None) -> str:
+        """`POST /v1/offers/{id}/…` or `/v1/referrals/{id}/…`; return the submission's id."""
+        return str(
+            json.loads(api.submit_command(self._api, self.request(body, key, subject), name).body)["id"]
+        )
+
+    def refer_many(self, body: bytes, key: str | None = None) -> list[Json]:
+        """`POST /v1/referrals:batch`."""
+        return results(api.submit_referral_batch(self._api, self.request(body, key)).body)
+
+    def submit_many(self, body: bytes, key: str | None = None) -> list[Json]:
+        """`POST /v1/submissions:batch`."""
+        return results(api.submit_command_batch(self._api, self.request(body, key)).body)
+
+
+def results(body: bytes) -> list[Json]:
+    return [json.loads(line) for line in body.splitlines()]
+
+
+def batch(*lines: Mapping[str, Any] | bytes) -> bytes:
+    return b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+
+
+def ids(lines: list[Json]) -> list[str]:
+    assert {result["status"] for result in lines} == {202}, lines
+    return [result["id"] for result in lines]
+
+
+def refused(lines: list[Json]) -> dict[int, str]:
+    return {
+        result["line"]: result["problem"]["type"].rpartition(":")[2]
+        for result in lines
+        if result["status"] != 202
+    }
+
+
+@pytest.fixture
+def osh(bench: IntakeBench) -> ApiClient:
+    return ApiClient(bench, OSH)
+
+
+@pytest.fixture
+def moscow(bench: IntakeBench) -> ApiClient:
+    """The organisation with the offer OFFER of the referral REFERRAL."""
+    with bench.database.write() as transaction:
+        bench.handlers._store.note_offers(transaction, [(OFFER, REFERRAL, MOSCOW)])
+    return ApiClient(bench, MOSCOW)
+
+
+REFERRALS = [document(sex="female"), document(sex="male"), document(sex="unknown")]
+
+
+# --- The header of a batch -----------------------------------------------------------------------
+
+
+def test_repeated_batch_with_header_key_returns_first_ids(bench: IntakeBench, osh: ApiClient) -> None:
+    first = ids(osh.refer_many(batch(*REFERRALS), "monday"))
+    assert ids(osh.refer_many(batch(*REFERRALS), "monday")) == first
+    assert bench.counts() == (3, 3, 6)
+    assert len(set(first)) == 3
+
+
+def test_repeated_command_batch_with_header_key_returns_first_ids(
+    bench: IntakeBench, moscow: ApiClient
+) -> None:
+    commands = batch(
+        {"submit": "accept", "offer_id": OFFER},
+        {"submit": "progress", "referral_id": REFERRAL, "status": "in_progress"},
+    )
+    first = ids(moscow.submit_many(commands, "monday"))
+    assert ids(moscow.submit_many(commands, "monday")) == first
+    assert bench.counts() == (0, 2, 2)
+
+
+def test_two_batches_without_key_or_with_two_keys_are_admitted_twice(
+    bench: IntakeBench, osh: ApiClient
+) -> None:
+    found = [*osh.refer_many(batch(REFERRALS[0])), *osh.refer_many(batch(REFERRALS[0]))]
+    found += [*osh.refer_many(batch(REFERRALS[0]), "a"), *osh.refer_many(batch(REFERRALS[0]), "b")]
+    assert len(set(ids(found))) == 4
+
+
+def test_batch_with_one_line_changed_conflicts_on_that_line_only(bench: IntakeBench, osh: ApiClient) -> None:
+    first = ids(osh.refer_many(batch(*REFERRALS), "monday"))
+    again = osh.refer_many(batch(REFERRALS[0], document(accepts_cost=True), REFERRALS[2]), "monday")
+    assert refused(again) == {2: "idempotency-conflict"}
+    assert [result.get("id") for result in again] == [first[0], None, first[2]]
+    assert bench.counts() == (3, 3, 6)
+
+
+def test_batch_in_another_order_conflicts_and_admits_nothing_twice(
+    bench: IntakeBench, osh: ApiClient
+) -> None:
+    osh.refer_many(batch(*REFERRALS), "monday")
+    again = osh.refer_many(batch(REFERRALS[1], REFERRALS[0], REFERRALS[2]), "monday")
+    assert refused(again) == {1: "idempotency-conflict", 2: "idempotency-conflict"}
+    assert bench.counts() == (3, 3, 6)
+
+
+def test_refused_line_corrected_in_repeated_batch_is_admitted(bench: IntakeBench, osh: ApiClient) -> None:
+    first = osh.refer_many(batch(REFERRALS[0], document(sex="?"), b"{", REFERRALS[2]), "monday")
+    assert refused(first) == {2: "invalid-submission", 3: "malformed-json"}
+    assert bench.counts() == (2, 2, 4)
+    again = ids(osh.refer_many(batch(*REFERRALS[:2], document(sex="other"), REFERRALS[2]), "monday"))
+    assert (again[0], again[3]) == (first[0]["id"], first[3]["id"])
+    assert bench.counts() == (4, 4, 8)
+
+
+def test_blank_lines_count_and_appended_line_is_new(bench: IntakeBench, osh: ApiClient) -> None:
+    first = ids(osh.refer_many(batch(REFERRALS[0], b"", b"  ", REFERRALS[1]), "monday"))
+    again = osh.refer_many(batch(REFERRALS[0], b"", b"", REFERRALS[1], REFERRALS[2], b""), "monday")
+    assert ids(again)[:2] == first
+    assert [result["line"] for result in again] == [1, 4, 5]
+    assert refused(osh.refer_many(batch(REFERRALS[0], b"", REFERRALS[1]), "monday")) == {}
+    assert bench.counts() == (4, 4, 8)
+
+
+def test_line_key_takes_precedence_over_header_key(bench: IntakeBench, osh: ApiClient) -> None:
+    own = {**REFERRALS[0], "idempotency_key": "mine"}
+    (first,) = ids(osh.refer_many(batch(own), "monday"))
+    (moved,) = ids(osh.refer_many(batch(b"", own), "tuesday"))
+    alone = osh.refer(json.dumps(REFERRALS[0]).encode(), "mine")
+    assert first == moved == alone
+    assert bench.counts() == (1, 1, 2)
+
+
+def test_null_line_key_falls_back_to_header_key(bench: IntakeBench, osh: ApiClient) -> None:
+    line = {**REFERRALS[0], "idempotency_key": None}
+    assert ids(osh.refer_many(batch(line), "monday")) == ids(osh.refer_many(batch(line), "monday"))
+
+
+def test_line_key_derived_from_header_never_equals_request_key(bench: IntakeBench, osh: ApiClient) -> None:
+    (first,) = ids(osh.refer_many(batch(REFERRALS[0]), "k"))
+    body = json.dumps(REFERRALS[0]).encode()
+    assert len({first, osh.refer(body, "k"), osh.refer(body, "k1"), osh.refer(body, "k 1")}) == 4
+    with pytest.raises(Refused):
+        osh.refer(body, "k\n1")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 251, "\u043a", "a\tb"])
+def test_malformed_header_key_refuses_whole_batch(bench: IntakeBench, osh: ApiClient, key: str) -> None:
+    own = {**REFERRALS[0], "idempotency_key": "mine"}
+    for send in (osh.refer_many, osh.submit_many):
+        with pytest.raises(Refused) as caught:
+            send(batch(own), key)
+        assert (caught.value.slug, caught.value.status) == ("invalid-parameter", 400)
+    assert bench.counts() == (0, 0, 0)
+
+
+def test_longest_header_key_fits_with_the_number_of_the_last_line(bench: IntakeBench, osh: ApiClient) -> None:
+    body = batch(*[b""] * 999, REFERRALS[0])
+    assert ids(osh.refer_many(body, "x" * 250)) == ids(osh.refer_many(body, "x" * 250))
+
+
+# --- The parsed body counts, not its bytes ----------------------------------------------------
+
+_SPELLINGS: dict[str, Callable[[Json], bytes]] = {
+    "other key order": lambda body: json.dumps(dict(reversed(body.items()))).encode(),
+    "white space": lambda body: json.dumps(body, indent=2).replace("\n", "\r\n").encode(),
+    "no white space": lambda body: json.dumps(body, separators=(",", ":")).encode(),
+    "characters without escapes": lambda body: json.dumps(body, ensure_ascii=False).encode(),
+    "omitted defaults": lambda body: json.dumps(
+        {name: value for name, value in body.items() if value not in (None, False, [])}
+    ).encode(),
+    "other time zone": lambda body: json.dumps(
+        {**body, "consent": {**body["consent"], "given_at": "2026-03-01T14:30:15.25+05:00"}}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("spelling", _SPELLINGS)
+def test_same_referral_in_other_bytes_returns_first_id(
+    bench: IntakeBench, osh: ApiClient, spelling: str
+) -> None:
+    first = osh.refer(json.dumps(document()).encode(), "k")
+    assert osh.refer(_SPELLINGS[spelling](document()), "k") == first
+    line = json.loads(_SPELLINGS[spelling](document()))
+    (again,) = ids(osh.refer_many(batch({"idempotency_key": "k", **line})))
+    assert again == first
+    assert bench.counts() == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"languages": ["ru", "ky"]},
+        {"accepts_cost": True},
+        {"case": sealed(cty="text")},  # sealed again: intake cannot compare the content
+    ],
+)
+def test_other_referral_under_same_key_conflicts(bench: IntakeBench, osh: ApiClient, change: Json) -> None:
+    osh.refer(json.dumps(document()).encode(), "k")
+    with pytest.raises(Refused) as caught:
+        osh.refer(json.dumps(document(**change)).encode(), "k")
+    assert caught.value.slug == "idempotency-conflict"
+
+
+def test_crlf_in_a_repeated_batch_returns_first_ids(bench: IntakeBench, osh: ApiClient) -> None:
+    body = batch(*REFERRALS) + b"\n"
+    assert ids(osh.refer_many(body.replace(b"\n", b"\r\n"), "k")) == ids(osh.refer_many(body, "k"))
+
+
+def test_accept_without_body_and_with_empty_object_is_one_answer(
+    bench: IntakeBench, moscow: ApiClient
+) -> None:
+    first = moscow.submit("accept", OFFER, b"", "k")
+    assert (
+        moscow.submit("accept", OFFER, b"{}", "k") == moscow.submit("accept", OFFER, b" { }\n", "k") == first
+    )
+    line = {"submit": "accept", "offer_id": OFFER, "idempotency_key": "k"}
+    assert ids(moscow.submit_many(batch(line))) == [first]
+    assert sum(isinstance(event.data, AnswerSubmitted) for event in bench.sent()) == 1
+
+
+def test_omitted_note_and_null_note_of_a_decline_are_one_answer(
+    bench: IntakeBench, moscow: ApiClient
+) -> None:
+    first = moscow.submit("decline", OFFER, b'{"reason": "language"}', "k")
+    assert moscow.submit("decline", OFFER, b'{"note": null, "reason": "language"}', "k") == first
+
+
+def test_command_with_other_name_or_subject_under_same_key_conflicts(
+    bench: IntakeBench, moscow: ApiClient
+) -> None:
+    other = OFFER[:-1] + "9"
+    with bench.database.write() as transaction:
+        bench.handlers._store.note_offers(transaction, [(other, REFERRAL, MOSCOW)])
+    moscow.submit("accept", OFFER, b"{}", "k")
+    for name, subject in (("accept", other), ("revoke_consent", REFERRAL)):
+        with pytest.raises(Refused) as caught:
+            moscow.submit(name, subject, b"{}", "k")
+        assert caught.value.slug == "idempotency-conflict"
+
+
+# --- A repeated submission gets its first answer -------------------------------------------------
+
+_COMMANDS: dict[str, tuple[str, Json]] = {
+    "accept": (OFFER, {}),
+    "decline": (OFFER, {"reason": "no_capacity"}),
+    "withdraw": (REFERRAL, {"reason": "other"}),
+    "progress": (REFERRAL, {"status": "on_hold"}),
+    "complete": (REFERRAL, {"outcome": "resolved"}),
+    "note": (REFERRAL, {"note": sealed(MOSCOW_KID)}),
+    "revoke_consent": (REFERRAL, {}),
+}
+
+
+def suspend(bench: IntakeBench) -> None:
+    bench.members[MOSCOW] = Member(id=MOSCOW, in_good_standing=False, kid=None)
+
+
+def remove_member(bench: IntakeBench) -> None:
+    del bench.members[MOSCOW]
+
+
+def forget_subjects(bench: IntakeBench) -> None:
+    """Make intake and routing forget the offer and the party."""
+    with bench.database.write() as transaction:
+        transaction.exec_driver_sql("DELETE FROM offers")
+    bench.routing.answers = {PartyQuery(id=REFERRAL, organization=MOSCOW): False}
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+@pytest.mark.parametrize("change", [suspend, remove_member, forget_subjects])
+def test_repeated_command_returns_first_id_after_change(
+    bench: IntakeBench, moscow: ApiClient, name: str, change: Callable[[IntakeBench], None]
+) -> None:
+    subject, body = _COMMANDS[name]
+    first = moscow.submit(name, subject, json.dumps(body).encode(), "k")
+    before = bench.counts()
+    change(bench)
+    assert moscow.submit(name, subject, json.dumps(body, indent=1).encode(), "k") == first
+    where = "offer_id" if subject == OFFER else "referral_id"
+    line = {"submit": name, where: subject, "idempotency_key": "k", **body}
+    assert ids(moscow.submit_many(batch(line))) == [first]
+    assert bench.counts() == before
+
+
+def test_repeated_batch_returns_first_ids_after_suspension(
+    bench: IntakeBench, moscow: ApiClient, osh: ApiClient
+) -> None:
+    commands = batch({"submit": "accept", "offer_id": OFFER}, {"submit": "withdraw", "referral_id": OFFER})
+    first = moscow.submit_many(commands, "monday")
+    assert refused(first) == {2: "invalid-submission"}
+    referred = ids(osh.refer_many(batch(*REFERRALS), "monday"))
+    suspend(bench)
+    bench.members[OSH] = Member(id=OSH, in_good_standing=False, kid=None)
+    assert moscow.submit_many(commands, "monday") == first
+    again = osh.refer_many(batch(*REFERRALS, REFERRALS[0]), "monday")
+    assert refused(again) == {4: "forbidden"}
+    assert ids(again[:3]) == referred
+
+
+def test_new_command_after_suspension_is_refused_under_used_key(
+    bench: IntakeBench, moscow: ApiClient
+) -> None:
+    moscow.submit("decline", OFFER, b'{"reason": "language"}', "k")
+    suspend(bench)
+    for key in ("k", "unused", None):
+        with pytest.raises(Refused) as caught:
+            moscow.submit("accept", OFFER, b"{}", key)
+        assert caught.value.slug == "forbidden"
+
+
+def test_repeated_submission_returns_first_id_when_its_body_would_be_refused_now(
+    bench: IntakeBench, moscow: ApiClient, osh: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later version may refuse what an earlier one admitted: the same bytes return the first id."""
+    body, decline = json.dumps(REFERRALS[0]).encode(), b'{"reason": "language"}'
+    line = batch({"submit": "decline", "offer_id": OFFER, **json.loads(decline)})
+    referral, answer = osh.refer(body, "k"), moscow.submit("decline", OFFER, decline, "k")
+    referrals, answers = osh.refer_many(body, "b"), moscow.submit_many(line, "b")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Refused("invalid-submission", "Refused by a later version.")
+
+    for module in (api, ndjson):
+        monkeypatch.setattr(module, "load", refuse)
+    assert (osh.refer(body, "k"), moscow.submit("decline", OFFER, decline, "k")) == (referral, answer)
+    assert (osh.refer_many(body, "b"), moscow.submit_many(line, "b")) == (referrals, answers)
+    with pytest.raises(Refused):
+        osh.refer(body, "unused")
