@@ -97,9 +97,9 @@ def publish(told: Mapping[str, Any]) -> Mapping[str, float]:
             record=SqlPublicationRecord(),
             publication=files,
             published=published,
-            right=ExclusiveLock(database, 0),
+            lease=ExclusiveLock(database, 0),
             outbox=Outbox(MESSAGING.outbox),
-            sequel=lambda *_: (),
+            after_publish=lambda *_: (),
             after_commit=lambda: None,
         )
         with database.read() as transaction:

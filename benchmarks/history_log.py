@@ -133,7 +133,7 @@ class LogWriter:
                 old = self._log.head(transaction)
                 assert old is not None
                 self._log.advance(transaction, head, from_size=old.size)
-                record.note(transaction, head.size, from_size=record.noted(transaction))
+                record.advance(transaction, head.size, from_size=record.processed_size(transaction))
                 checks.keep_checked(transaction, read)
                 checks.forget_round(transaction)
         finally:

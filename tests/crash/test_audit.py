@@ -71,7 +71,7 @@ class CrashingHub(AuditedHub):
     def noted(self) -> int:
         """For how many entries the service has done all that follows from their publication."""
         with self.database.read() as transaction:
-            return SqlPublicationRecord().noted(transaction)
+            return SqlPublicationRecord().processed_size(transaction)
 
     def assert_all_there_once(self, events: Sequence[Event[Fact]]) -> None:
         """No gap, no duplicate, no fork: in the database, and in what is published."""

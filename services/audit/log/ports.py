@@ -34,6 +34,7 @@ __all__ = [
     "LogPublication",
     "NewEntry",
     "OpenedLeaf",
+    "PartyLeaf",
     "Proof",
     "PublicationRecord",
     "PublicationUnavailable",
@@ -41,7 +42,6 @@ __all__ = [
     "PublishedTree",
     "Search",
     "StoredLeaf",
-    "ToldLeaf",
     "Unfiled",
     "VerifiedPrefix",
     "WitnessUnreachable",
@@ -92,7 +92,7 @@ class OpenedLeaf:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ToldLeaf:
+class PartyLeaf:
     """A leaf whose parties are to be told that it is in the log."""
 
     index: int
@@ -166,7 +166,7 @@ class Log(Protocol):
         start: int,
         stop: int,
         limit: int,
-        looked: int | None,
+        max_scanned: int | None,
     ) -> tuple[list[StoredLeaf], int]:
         """As `search`, and from where to go on; `stop` when everything has been looked through.
 
@@ -184,9 +184,9 @@ class Log(Protocol):
         """The same leaves, with what still opens them."""
         ...
 
-    def told_leaves(
+    def party_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
-    ) -> list[ToldLeaf]:
+    ) -> list[PartyLeaf]:
         """The leaves of `[start, stop)` of these types about a referral, by index, with the parties named.
 
         One whose opening has been erased is left out: its parties cannot be named any more.
@@ -230,19 +230,19 @@ class PublicationRecord(Protocol):
         """Notes that the first `size` entries need nothing more; does nothing when there is a note."""
         ...
 
-    def noted(self, transaction: Connection) -> int:
+    def processed_size(self, transaction: Connection) -> int:
         """For how many entries all that follows from their publication has been done."""
         ...
 
-    def note(self, transaction: Connection, size: int, *, from_size: int) -> bool:
+    def advance(self, transaction: Connection, size: int, *, from_size: int) -> bool:
         """Moves the note on; False, and nothing changed, where it is not at `from_size`."""
         ...
 
-    def words(self, transaction: Connection) -> list[Cosignature]:
+    def cosignatures(self, transaction: Connection) -> list[Cosignature]:
         """The last word of each witness that has given one."""
         ...
 
-    def keep(self, transaction: Connection, words: Sequence[Cosignature]) -> None:
+    def keep_cosignatures(self, transaction: Connection, cosignatures: Sequence[Cosignature]) -> None:
         """Replaces the last words of these witnesses."""
         ...
 

@@ -1,4 +1,4 @@
-"""The languages stories are told in: sentences from `phrases.csv`, labels from the vocabularies."""
+"""The languages of stories: sentences from `phrases.csv`, labels from the vocabularies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _VOCABULARIES: Final = {
 
 @cache
 def words_of(language: str) -> Words:
-    """language: one of LANGUAGES."""
+    """Return the phrases and labels of a language (one of LANGUAGES)."""
     with _FILE.open(encoding="utf-8", newline="") as file:
         phrases = {row["code"]: row[language] for row in csv.DictReader(file)}
 
@@ -38,7 +38,7 @@ def words_of(language: str) -> Words:
         for vocabulary in _VOCABULARIES.get(kind, ()):
             row = rows(vocabulary).get(code)
             if row is not None:
-                # Where a list has no Kyrgyz, Russian is nearer than English.
+                # A vocabulary without Kyrgyz labels falls back to Russian, not to English.
                 return label(vocabulary, code, language if row.get(language) else "ru")
         return code
 

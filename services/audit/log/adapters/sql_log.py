@@ -19,7 +19,7 @@ from services.audit.log.domain.entry import organizations_of
 from services.audit.log.domain.head import Head
 from services.audit.log.domain.merkle import HASH_BYTES, Frontier, HashReader, Row
 from services.audit.log.domain.search import Search
-from services.audit.log.ports import NewEntry, OpenedLeaf, StoredLeaf, ToldLeaf
+from services.audit.log.ports import NewEntry, OpenedLeaf, PartyLeaf, StoredLeaf
 
 _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -161,7 +161,7 @@ class SqlLog:
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
         """See `ports.Log`."""
-        return self.search_some(transaction, search, start=start, stop=stop, limit=limit, looked=None)[0]
+        return self.search_some(transaction, search, start=start, stop=stop, limit=limit, max_scanned=None)[0]
 
     def search_some(
         self,
@@ -171,14 +171,14 @@ class SqlLog:
         start: int,
         stop: int,
         limit: int,
-        looked: int | None,
+        max_scanned: int | None,
     ) -> tuple[list[StoredLeaf], int]:
         """See `ports.Log`."""
         # Only an end in time depends on how late events were.
         head = None if search.until is None else self.head(transaction)
         chronology = Chronology() if head is None else head.chronology
         rows, reached = page_of(
-            transaction, search, chronology, start=start, stop=stop, limit=limit, looked=looked
+            transaction, search, chronology, start=start, stop=stop, limit=limit, max_scanned=max_scanned
         )
         return [_stored(row) for row in rows], reached
 
@@ -201,13 +201,13 @@ class SqlLog:
             for salt, data in [found.get(leaf.index, (None, None))]
         ]
 
-    def told_leaves(
+    def party_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
-    ) -> list[ToldLeaf]:
+    ) -> list[PartyLeaf]:
         """See `ports.Log`."""
         span = {"types": list(types), "start": start, "stop": stop}
         return [
-            ToldLeaf(index=index, leaf=leaf, organizations=organizations_of(data))
+            PartyLeaf(index=index, leaf=leaf, organizations=organizations_of(data))
             for index, leaf, data in transaction.execute(_TOLD, span)
         ]
 

@@ -86,7 +86,7 @@ def page_of(
     start: int,
     stop: int,
     limit: int,
-    looked: int | None,
+    max_scanned: int | None,
 ) -> tuple[Sequence[SqlRow[Any]], int]:
     """The first `limit` rows of `entries` in `[start, stop)` that match, and how far was looked.
 
@@ -94,7 +94,7 @@ def page_of(
     than so many; None for all.
     """
     with _by_index(transaction):
-        return _page(transaction, search, chronology, start, stop, limit, looked)
+        return _page(transaction, search, chronology, start, stop, limit, max_scanned)
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def _page(
     start: int,
     stop: int,
     limit: int,
-    looked: int | None,
+    max_scanned: int | None,
 ) -> tuple[Sequence[SqlRow[Any]], int]:
     first, last = _between(transaction, search, chronology, start, stop)
     if first >= last:
@@ -124,8 +124,8 @@ def _page(
     leading, *others = _conditions(transaction, search, first, last)
     times = _times(search)
     reached = last
-    if looked is not None and (others or times):
-        reached = _boundary(transaction, leading, first, last, looked)
+    if max_scanned is not None and (others or times):
+        reached = _boundary(transaction, leading, first, last, max_scanned)
     index = leading.table.c.leaf_index
     lookups = [_looked_up(index, condition.table, condition.of) for condition in others]
     rows: Sequence[SqlRow[Any]]
@@ -195,12 +195,12 @@ def _looked_up(
     )
 
 
-def _boundary(transaction: Connection, leading: _Condition, start: int, stop: int, looked: int) -> int:
+def _boundary(transaction: Connection, leading: _Condition, start: int, stop: int, max_scanned: int) -> int:
     """The index before which the leading condition finds so many entries, or all that there are."""
     if not leading.columns:
-        return min(start + looked, stop)
+        return min(start + max_scanned, stop)
     found = leading.found(transaction, start, stop, leading.table.c.leaf_index)
-    boundary: int | None = transaction.execute(found.offset(looked).limit(1)).scalar()
+    boundary: int | None = transaction.execute(found.offset(max_scanned).limit(1)).scalar()
     return stop if boundary is None else boundary
 
 

@@ -156,7 +156,7 @@ class Cosigner:
         fresh, trouble = self._collect()
         if fresh:
             with self._database.write() as transaction:
-                self._record.keep(transaction, fresh)
+                self._record.keep_cosignatures(transaction, fresh)
             self._publish(target)
         self._show()
         if trouble is not None:
@@ -185,7 +185,7 @@ class Cosigner:
 
     def _remembered(self, now: float) -> list[_Standing]:
         with self._database.read() as transaction:
-            words = {word.witness: word for word in self._record.words(transaction)}
+            words = {word.witness: word for word in self._record.cosignatures(transaction)}
         standings = []
         wall = self._clock.now()
         for witness in self._policy.witnesses:

@@ -31,7 +31,13 @@ from runtime.storage.database import Database, DatabaseDamaged
 from services.audit.log.domain.head import Head, LogKey
 from services.audit.log.domain.merkle import root_at
 from services.audit.log.domain.prefix import Prefix
-from services.audit.log.handlers.log_walk import IMPOSSIBLE, LogDamaged, compare_nodes, reading, walk
+from services.audit.log.handlers.entry_verification import (
+    UNREADABLE,
+    LogDamaged,
+    compare_nodes,
+    read_transaction,
+    verify_entries,
+)
 from services.audit.log.handlers.self_check import check_signature
 from services.audit.log.ports import CheckRecord, Log, VerifiedPrefix
 
@@ -149,7 +155,7 @@ class Inspector:
             return None
         try:
             root = root_at(found.prefix.size, self._log.nodes(transaction))
-        except (Defect, *IMPOSSIBLE):
+        except (Defect, *UNREADABLE):
             return None
         return found if root == found.prefix.frontier.root() else None
 
@@ -160,7 +166,7 @@ class Inspector:
         one transaction. That the log has grown out of what was checked is proved from its nodes.
         """
         before = self._checked.prefix
-        with reading(self._database, "the head and the nodes") as transaction:
+        with read_transaction(self._database, "the head and the nodes") as transaction:
             head = self._log.head(transaction)
             assert head is not None
             if 0 <= head.size - before.size < at_least:
@@ -201,8 +207,8 @@ class Inspector:
     def _read_piece(self, under_way: _Round) -> Prefix:
         start = under_way.reached.size
         stop = min((start // PIECE + 1) * PIECE, under_way.target.size)
-        with reading(self._database, f"the entries {start} to {stop - 1}") as transaction:
-            reached, rows = walk(self._log, transaction, under_way.reached, stop)
+        with read_transaction(self._database, f"the entries {start} to {stop - 1}") as transaction:
+            reached, rows = verify_entries(self._log, transaction, under_way.reached, stop)
             compare_nodes(self._log, transaction, rows)
         return reached
 

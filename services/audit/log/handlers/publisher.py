@@ -63,9 +63,9 @@ class LogPublisher:
         record: PublicationRecord,
         publication: LogPublication,
         published: PublishedLog,
-        right: Lease,
+        lease: Lease,
         outbox: Outbox,
-        sequel: AfterPublish,
+        after_publish: AfterPublish,
         after_commit: Callable[[], None],
     ) -> None:
         """after_commit: wakes the relay."""
@@ -74,15 +74,15 @@ class LogPublisher:
         self._record = record
         self._publication = publication
         self._published = published
-        self._right = right
+        self._lease = lease
         self._outbox = outbox
-        self._sequel = sequel
+        self._after_publish = after_publish
         self._after_commit = after_commit
-        self._ours = False
+        self._holds_lease = False
 
-    def is_ours(self) -> bool:
+    def holds_lease(self) -> bool:
         """Whether this process had the right to publish at its last turn."""
-        return self._ours
+        return self._holds_lease
 
     def begin(self, head: Head) -> None:
         """Before the first turn: what is published must be how this log began. Raises PublicationDamaged.
@@ -100,8 +100,8 @@ class LogPublisher:
 
     def turn(self) -> None:
         """Publishes all there is. Raises Unavailable."""
-        self._ours = self._right.held()
-        if not self._ours:
+        self._holds_lease = self._lease.held()
+        if not self._holds_lease:
             self._published.refresh()
             return
         with self._database.read() as transaction:
@@ -147,14 +147,14 @@ class LogPublisher:
         published = self._published.current
         assert published is not None
         with self._database.read() as transaction:
-            noted = self._record.noted(transaction)
+            noted = self._record.processed_size(transaction)
         while noted < published.size:
             upto = min(noted + ENTRIES_NOTED_AT_A_TIME, published.size)
             with self._database.write() as transaction:
                 # First: who comes second waits here on PostgreSQL, and then writes no receipt.
-                if not self._record.note(transaction, upto, from_size=noted):
+                if not self._record.advance(transaction, upto, from_size=noted):
                     return
-                messages = self._sequel(transaction, published, noted, upto)
+                messages = self._after_publish(transaction, published, noted, upto)
                 self._outbox.add(transaction, messages)
             if messages:
                 self._after_commit()

@@ -23,7 +23,7 @@ from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.merkle import Proof, prove_inclusions
 from services.audit.log.domain.published import Published
 from services.audit.log.handlers.published_log import PublishedLog
-from services.audit.log.ports import Log, ToldLeaf
+from services.audit.log.ports import Log, PartyLeaf
 
 RECEIPTED: Final = (OfferAccepted.type, CaseReleased.type, ReferralCompleted.type)
 # Of leaves in one message; one leaf may be longer. An entry of ours has some 400.
@@ -45,9 +45,9 @@ class Receipts:
         self, transaction: Connection, published: Published, start: int, stop: int, /
     ) -> Sequence[Outgoing]:
         """A message for each party of such entries of `[start, stop)`; several where one would be large."""
-        told = self._log.told_leaves(transaction, RECEIPTED, start=start, stop=stop)
+        told = self._log.party_leaves(transaction, RECEIPTED, start=start, stop=stop)
         proofs = prove_inclusions([leaf.index for leaf in told], published.size, self._published.node)
-        theirs: dict[str, list[ToldLeaf]] = {}
+        theirs: dict[str, list[PartyLeaf]] = {}
         for leaf in told:
             for organization in leaf.organizations:
                 theirs.setdefault(organization, []).append(leaf)
@@ -61,7 +61,7 @@ class Receipts:
         self,
         organization: str,
         published: Published,
-        leaves: Sequence[ToldLeaf],
+        leaves: Sequence[PartyLeaf],
         proofs: Mapping[int, Proof],
     ) -> Outgoing:
         places: dict[bytes, int] = {}  # of each hash, in the order of their first use
@@ -94,8 +94,8 @@ class Receipts:
         return replace(outgoing(event), exchange=DIRECT, routing_key=_MAILBOXES)
 
 
-def _pieces(leaves: Iterable[ToldLeaf]) -> Iterator[list[ToldLeaf]]:
-    piece: list[ToldLeaf] = []
+def _pieces(leaves: Iterable[PartyLeaf]) -> Iterator[list[PartyLeaf]]:
+    piece: list[PartyLeaf] = []
     size = 0
     for leaf in leaves:
         if piece and (len(piece) == MOST_RECEIPTS or size + len(leaf.leaf) > MOST_BYTES):

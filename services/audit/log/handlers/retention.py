@@ -50,7 +50,7 @@ class Retention:
         for _ in range(STEPS_A_TURN):
             with self._database.write() as transaction:
                 due = self._closures.due(transaction, closed_before, STEP)
-                stop = self._record.noted(transaction)
+                stop = self._record.processed_size(transaction)
                 step = self._closures.erase(transaction, due, stop=stop) if due else 0
             erased += step
             self._remembered = self._remembered or step > 0

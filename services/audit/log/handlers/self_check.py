@@ -26,7 +26,12 @@ from services.audit.log.domain.merkle import MAX_SIZE, Frontier
 from services.audit.log.domain.note import NoteError
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.domain.search import Search
-from services.audit.log.handlers.log_walk import IMPOSSIBLE, LogDamaged, reading, walk
+from services.audit.log.handlers.entry_verification import (
+    UNREADABLE,
+    LogDamaged,
+    read_transaction,
+    verify_entries,
+)
 from services.audit.log.ports import CheckRecord, Log, VerifiedPrefix
 
 __all__ = ["LogDamaged", "SelfCheck", "check_signature"]
@@ -80,7 +85,7 @@ class SelfCheck:
         try:
             with self._database.read() as transaction:
                 return self._possible(transaction, self._record)
-        except IMPOSSIBLE as error:
+        except UNREADABLE as error:
             _disbelieve(str(error))
             return None
 
@@ -117,8 +122,8 @@ class SelfCheck:
     def _read(self, prefix: Prefix, size: int) -> Prefix:
         while prefix.size < size:
             stop = min(prefix.size + STEP, size)
-            with reading(self._database, f"the entries {prefix.size} to {stop - 1}") as transaction:
-                prefix, _ = walk(self._log, transaction, prefix, stop)
+            with read_transaction(self._database, f"the entries {prefix.size} to {stop - 1}") as transaction:
+                prefix, _ = verify_entries(self._log, transaction, prefix, stop)
         return prefix
 
     def _remember(self, remembered: VerifiedPrefix) -> None:

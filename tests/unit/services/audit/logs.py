@@ -29,8 +29,8 @@ from services.audit.log.handlers.receipts import Receipts
 from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
+from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.history import History
-from services.audit.reports.handlers.record import AccessRecorder
 from tests.unit.services.audit.publications import MemoryPublication
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -110,9 +110,11 @@ class LogOnDatabase:
             record=self.record,
             publication=self.publication,
             published=self.published,
-            right=Alone(),
+            lease=Alone(),
             outbox=Outbox(MESSAGING.outbox),
-            sequel=Receipts(log=self.log, published=self.published, source="/kg/audit", clock=SystemClock()),
+            after_publish=Receipts(
+                log=self.log, published=self.published, source="/kg/audit", clock=SystemClock()
+            ),
             after_commit=self.wake,
         )
 

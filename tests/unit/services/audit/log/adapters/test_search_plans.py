@@ -105,7 +105,7 @@ def explained(audit: LogOnDatabase) -> Iterator[list[str]]:
 
 def plan(audit: LogOnDatabase, search: Search, start: int) -> list[str]:
     with explained(audit) as lines, audit.database.read() as transaction:
-        audit.log.search_some(transaction, search, start=start, stop=400, limit=21, looked=50)
+        audit.log.search_some(transaction, search, start=start, stop=400, limit=21, max_scanned=50)
     assert lines
     return lines
 
@@ -155,7 +155,7 @@ def test_a_look_at_some_finds_what_a_look_at_all_finds(filled: LogOnDatabase) ->
             start = 0
             while start < 400:
                 some, start = filled.log.search_some(
-                    transaction, search, start=start, stop=400, limit=400, looked=10
+                    transaction, search, start=start, stop=400, limit=400, max_scanned=10
                 )
                 piece_by_piece += some
         assert piece_by_piece == at_once, name
@@ -168,6 +168,6 @@ def test_what_is_asked_after_a_search_is_planned_as_ever(filled: LogOnDatabase) 
     with filled.database.read() as transaction:
         settings = [f"enable_{way}" for way in ("bitmapscan", "seqscan", "sort", "incremental_sort")]
         for search in (Search(since=NOON + 10_000 * MINUTE), TOGETHER["all"]):
-            filled.log.search_some(transaction, search, start=0, stop=400, limit=21, looked=50)
+            filled.log.search_some(transaction, search, start=0, stop=400, limit=21, max_scanned=50)
             shown = [transaction.exec_driver_sql(f"SHOW {name}").scalar_one() for name in settings]
             assert shown == ["on"] * 4

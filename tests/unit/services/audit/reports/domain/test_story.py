@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.errors import Refused
 from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
-from services.audit.reports.domain.story import Told, tell
+from services.audit.reports.domain.story import StoryEntry, build_story
 from services.audit.reports.story_text import RENDERERS, as_html, as_markdown, as_text
 from services.audit.reports.story_words import LANGUAGES, words_of
 
@@ -23,8 +23,8 @@ OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW", "sex": "female"}
 
 
-def told(fact: str, index: int = 0, **data: Any) -> Told:
-    return Told(index=index, time=NOON, type=f"kopuro.{fact}.v1", data=data)
+def told(fact: str, index: int = 0, **data: Any) -> StoryEntry:
+    return StoryEntry(index=index, time=NOON, type=f"kopuro.{fact}.v1", data=data)
 
 
 STORY = [
@@ -32,12 +32,12 @@ STORY = [
     told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
     told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
     told("referral.unplaced", 6, reason="candidates_exhausted"),
-    Told(index=7, time=NOON, type="kopuro.case.released.v1", data=None),
+    StoryEntry(index=7, time=NOON, type="kopuro.case.released.v1", data=None),
 ]
 
 
 def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
-    text = as_text(tell("r1", STORY, words_of("en")))
+    text = as_text(build_story("r1", STORY, words_of("en")))
     assert "  Needs: Unpaid wages\n" in text
     assert "  2026-03-01 12:00:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
     assert "offered to ru.moscow-union (offer 1); an answer was due by 2026-03-02 12:00:00 UTC.  [4]" in text
@@ -58,10 +58,10 @@ def test_offers_are_numbered_in_the_order_they_were_made(language: str, numbered
     """Each of them has rank 1 in its own decision; the content of one is erased."""
     entries = [
         told("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
-        Told(index=2, time=NOON, type="kopuro.offer.opened.v1", data=None),
+        StoryEntry(index=2, time=NOON, type="kopuro.offer.opened.v1", data=None),
         told("offer.opened", 3, organization=OSH, rank=1, deadline="2026-03-02T12:00:00Z"),
     ]
-    first, _, third = tell("r1", entries, words_of(language)).sentences
+    first, _, third = build_story("r1", entries, words_of(language)).sentences
     assert numbered.format(1) in first.text
     assert numbered.format(3) in third.text
 
@@ -82,7 +82,7 @@ def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str
         "ky": "сунуш жабылып калган.",
     }
     for language, reason in reasons.items():
-        story = tell("r1", [told(fact, problem=late, **data)], words_of(language))
+        story = build_story("r1", [told(fact, problem=late, **data)], words_of(language))
         assert story.sentences[0].text.endswith(reason)
         assert MOSCOW in story.sentences[0].text
 
@@ -90,21 +90,23 @@ def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_refusal_of_a_kind_without_a_phrase_shows_its_detail(language: str) -> None:
     problem = {"type": "urn:kopuro:problem:new-kind", "title": "New", "detail": "It is new."}
-    story = tell("r1", [told("answer.refused", organization=MOSCOW, problem=problem)], words_of(language))
+    story = build_story(
+        "r1", [told("answer.refused", organization=MOSCOW, problem=problem)], words_of(language)
+    )
     assert "It is new." in story.sentences[0].text
 
 
 def test_steps_within_one_minute_have_different_times() -> None:
     entries = [
-        Told(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})
+        StoryEntry(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})
         for n in range(3)
     ]
-    moments = [sentence.moment for sentence in tell("r1", entries, words_of("en")).sentences]
+    moments = [sentence.moment for sentence in build_story("r1", entries, words_of("en")).sentences]
     assert moments == [f"2026-03-01 12:00:0{n} UTC" for n in range(3)]
 
 
 def test_it_is_told_in_russian_and_kyrgyz_with_the_lists_own_labels() -> None:
-    russian, kyrgyz = (as_text(tell("r1", STORY, words_of(language))) for language in ("ru", "ky"))
+    russian, kyrgyz = (as_text(build_story("r1", STORY, words_of(language))) for language in ("ru", "ky"))
     assert "отказ — Нет свободных мест" in russian
     assert "Невыплата заработной платы" in russian
     assert "баш тартты: Орун жок" in kyrgyz
@@ -154,7 +156,7 @@ class Tags(HTMLParser):
 
 def test_no_text_of_others_becomes_markup_or_a_placeholder() -> None:
     entries = [told("offer.declined", organization=HOSTILE, reason=HOSTILE, note=HOSTILE, sender="LEAK")]
-    story = tell("r1", entries, words_of("en"))
+    story = build_story("r1", entries, words_of("en"))
     tags = Tags()
     tags.feed(as_html(story))
     assert "script" not in tags.seen
@@ -183,7 +185,7 @@ fields = st.sampled_from(
 def test_content_of_any_shape_is_told_on_one_line_in_every_format(
     type: str, data: Any, language: str
 ) -> None:
-    story = tell("r1", [Told(index=0, time=NOON, type=type, data=data)], words_of(language))
+    story = build_story("r1", [StoryEntry(index=0, time=NOON, type=type, data=data)], words_of(language))
     (sentence,) = story.sentences
     assert sentence.text.splitlines() == [sentence.text] or not sentence.text
     for _, render in RENDERERS.values():
@@ -192,8 +194,10 @@ def test_content_of_any_shape_is_told_on_one_line_in_every_format(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_was_erased_is_not_invented(language: str) -> None:
-    story = tell(
-        "r1", [Told(index=0, time=NOON, type="kopuro.referral.submitted.v1", data=None)], words_of(language)
+    story = build_story(
+        "r1",
+        [StoryEntry(index=0, time=NOON, type="kopuro.referral.submitted.v1", data=None)],
+        words_of(language),
     )
     assert story.situation == ()
     assert story.situation_lost in as_html(story)

@@ -14,10 +14,10 @@ from runtime.messaging.outbox.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.log.domain.entry import commitment
 from services.audit.log.domain.search import Search
-from services.audit.reports.handlers import export, looking
+from services.audit.reports.handlers import export, paged_search
+from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.handlers.history import Position
-from services.audit.reports.handlers.record import AccessRecorder
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
 
@@ -57,7 +57,7 @@ def test_every_page_lies_in_the_tree_of_the_first(audit: LogOnDatabase, limit: i
 
 
 def test_others_run_while_a_large_page_is_read(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 3)
+    monkeypatch.setattr(paged_search, "FOUND_AT_ONCE", 3)
     monkeypatch.setattr(export, "OPENED_AT_ONCE", 3)
     audit.publish(events(7))
     turns: list[float] = []

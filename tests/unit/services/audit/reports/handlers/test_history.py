@@ -236,6 +236,6 @@ def test_organization_that_is_no_party_finds_nothing_and_learns_nothing(
         read_as(told, ALMATY, referral)
     assert (refused.value.slug, refused.value.detail) == (
         "not-found",
-        "The log has no entry of this referral for you.",
+        "The log has no entries for this referral, or you do not have access.",
     )
     assert told.recorded_reads() == []

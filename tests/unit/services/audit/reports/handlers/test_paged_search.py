@@ -8,8 +8,8 @@ import pytest
 
 from contracts.envelope import Envelope
 from services.audit.log.domain.search import Search
-from services.audit.reports.handlers import looking
-from services.audit.reports.handlers.looking import look
+from services.audit.reports.handlers import paged_search
+from services.audit.reports.handlers.paged_search import search_page
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
 
 HOUR = dt.timedelta(hours=1)
@@ -25,9 +25,9 @@ def nth(number: int) -> Envelope:
 
 @pytest.fixture
 def audit(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabase:
-    monkeypatch.setattr(looking, "LOOKED_AT_ONCE", 5)
-    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 4)
-    monkeypatch.setattr(looking, "PIECES", 3)
+    monkeypatch.setattr(paged_search, "SCANNED_AT_ONCE", 5)
+    monkeypatch.setattr(paged_search, "FOUND_AT_ONCE", 4)
+    monkeypatch.setattr(paged_search, "PIECES", 3)
     audit.append([nth(number) for number in range(100)])
     return audit
 
@@ -35,7 +35,9 @@ def audit(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabas
 def pages(audit: LogOnDatabase, search: Search, limit: int, stop: int = 100) -> list[list[int]]:
     found, start = [], 0
     while True:
-        leaves, following = look(audit.database, audit.log, search, start=start, stop=stop, limit=limit)
+        leaves, following = search_page(
+            audit.database, audit.log, search, start=start, stop=stop, limit=limit
+        )
         found.append([leaf.index for leaf in leaves])
         if following is None:
             return found
@@ -45,7 +47,7 @@ def pages(audit: LogOnDatabase, search: Search, limit: int, stop: int = 100) -> 
 
 def test_a_page_that_finds_nothing_ends_and_says_where_to_go_on(audit: LogOnDatabase) -> None:
     search = Search(organization=EVEN, type=ODD)
-    leaves, following = look(audit.database, audit.log, search, start=0, stop=100, limit=10)
+    leaves, following = search_page(audit.database, audit.log, search, start=0, stop=100, limit=10)
     # Three times five entries of the one that leads, and every second is of it.
     assert leaves == []
     assert following in range(30, 35)

@@ -26,20 +26,22 @@ class LogDamaged(Defect):
 
 # What reading a row raises that holds no value of its columns' types: a text for bytes, a time past the
 # calendar's end.
-IMPOSSIBLE: Final = (TypeError, ValueError, OverflowError)
+UNREADABLE: Final = (TypeError, ValueError, OverflowError)
 
 
 @contextmanager
-def reading(database: Database, what: str) -> Iterator[Connection]:
+def read_transaction(database: Database, what: str) -> Iterator[Connection]:
     """A read transaction in which a thing that cannot be read raises LogDamaged. what: it is about."""
     try:
         with database.read() as transaction:
             yield transaction
-    except (DatabaseDamaged, *IMPOSSIBLE) as error:
+    except (DatabaseDamaged, *UNREADABLE) as error:
         raise LogDamaged(f"What is stored of {what} cannot be read ({type(error).__name__}).") from error
 
 
-def walk(log: Log, transaction: Connection, prefix: Prefix, stop: int) -> tuple[Prefix, tuple[Row, ...]]:
+def verify_entries(
+    log: Log, transaction: Connection, prefix: Prefix, stop: int
+) -> tuple[Prefix, tuple[Row, ...]]:
     """The first `stop` entries, from the prefix on, and the nodes that those read complete.
 
     Raises LogDamaged for an entry that is missing, or that is filed under something it does not say. Whether
