@@ -87,7 +87,7 @@ class LogWriter:
             database.close()
 
     def take(self, entries: Sequence[EntryTemplate], values: list[Any], chance: random.Random) -> None:
-        """The entries of one loop, cast."""
+        """The entries of one loop, instance."""
         for entry in entries:
             salt = chance.randbytes(SALT_BYTES)
             commitment = sha256(salt + values[entry.canonical]).hexdigest()

@@ -162,7 +162,7 @@ def test_a_log_that_was_tampered_with_is_not_served(hub: AuditedHub) -> None:
         transaction.execute(
             update(ENTRIES).where(ENTRIES.c.leaf_index == row.leaf_index).values(leaf=changed)
         )
-    with pytest.raises(RuntimeError, match="not those that the checkpoint vouches for"), hub.service:
+    with pytest.raises(RuntimeError, match="do not match the signed checkpoint"), hub.service:
         pass
     assert hub.service.process.exit_code() == 1
 
@@ -219,7 +219,7 @@ def test_damage_that_a_start_does_not_look_for_is_told_while_the_service_runs(hu
     with hub.service:
         hub.until(lambda: "kopuro_log_damaged 1.0" in figures())
         ready = httpx.get(hub.service.operations_url + "/readyz").json()
-        assert "Entry 0 is not the one that was logged" in ready["warnings"]["log"]
+        assert "Entry 0 differs from the logged entry" in ready["warnings"]["log"]
         assert any(line["message"] == "the log is damaged" for line in hub.service.log_lines())
         # It goes on all the same.
         more = [accepted()]

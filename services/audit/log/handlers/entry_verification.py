@@ -1,7 +1,7 @@
-"""Stored entries read one after the other: each in its place, filed under what it says, and hashed.
+"""Verification of stored entries: sequence, search columns and hashes.
 
-Reads `entries`. What is kept beside the leaves cannot be checked by them: `openings` may be erased, and a row
-missing from `organizations` hides an entry from a search by that party, not from one by its referral.
+Reads `entries`. The leaves cannot verify the other tables: `openings` may be erased, and a row missing from
+`organizations` hides an entry from a search by that party, but not from a search by referral.
 """
 
 from __future__ import annotations
@@ -21,31 +21,30 @@ from services.audit.log.ports import Log, StoredLeaf
 
 
 class LogDamaged(Defect):
-    """The database does not hold what the checkpoint vouches for."""
+    """The database contradicts the signed checkpoint."""
 
 
-# What reading a row raises that holds no value of its columns' types: a text for bytes, a time past the
-# calendar's end.
+# Errors from reading a row with a malformed value: text instead of bytes, a time beyond the calendar.
 UNREADABLE: Final = (TypeError, ValueError, OverflowError)
 
 
 @contextmanager
 def read_transaction(database: Database, what: str) -> Iterator[Connection]:
-    """A read transaction in which a thing that cannot be read raises LogDamaged. what: it is about."""
+    """Open a read transaction that raises LogDamaged for unreadable rows. what: the subject of the error."""
     try:
         with database.read() as transaction:
             yield transaction
     except (DatabaseDamaged, *UNREADABLE) as error:
-        raise LogDamaged(f"What is stored of {what} cannot be read ({type(error).__name__}).") from error
+        raise LogDamaged(f"{what} cannot be read ({type(error).__name__}).") from error
 
 
 def verify_entries(
     log: Log, transaction: Connection, prefix: Prefix, stop: int
 ) -> tuple[Prefix, tuple[Row, ...]]:
-    """The first `stop` entries, from the prefix on, and the nodes that those read complete.
+    """Read the entries from the prefix to `stop`; return the longer prefix and the nodes that they complete.
 
-    Raises LogDamaged for an entry that is missing, or that is filed under something it does not say. Whether
-    they are the entries that were signed for is seen by comparing the prefix that comes out.
+    Raises LogDamaged for a missing entry, or one whose search columns contradict its leaf. Compare the
+    returned prefix with a signed head to verify the leaves themselves.
     """
     leaves = log.leaves(transaction, prefix.size, stop)
     chronology = prefix.chronology
@@ -53,8 +52,8 @@ def verify_entries(
         if stored.index != expected:
             raise LogDamaged(f"Entry {expected} is missing.")
         chronology = chronology.after(stored.time)
-        if not _files_correctly(stored) or stored.latest != chronology.latest:
-            raise LogDamaged(f"Entry {stored.index} is filed under something that it does not say.")
+        if not _columns_match_leaf(stored) or stored.latest != chronology.latest:
+            raise LogDamaged(f"The search columns of entry {stored.index} contradict its leaf.")
     if len(leaves) != stop - prefix.size:
         raise LogDamaged(f"Entry {prefix.size + len(leaves)} is missing.")
     frontier, rows = prefix.frontier.grow([leaf_hash(stored.leaf) for stored in leaves])
@@ -62,10 +61,10 @@ def verify_entries(
 
 
 def compare_nodes(log: Log, transaction: Connection, rows: tuple[Row, ...]) -> None:
-    """Whether the stored nodes are these. Raises LogDamaged, which names the entry where it can be told.
+    """Compare nodes with the stored ones. Raises LogDamaged, which names the entry if possible.
 
-    The lowest are hashes of the leaves as they were appended: a changed entry is noticed on the spot, and
-    not only at the end of the log. Raises Defect for a node that is missing.
+    The lowest nodes are hashes of the leaves as appended, so a changed entry is found at once and not only at
+    the end of the log. Raises Defect for a missing node.
     """
     for row in rows:
         stored = log.hashes(transaction, row.level, row.first, row.first + len(row.hashes))
@@ -73,17 +72,17 @@ def compare_nodes(log: Log, transaction: Connection, rows: tuple[Row, ...]) -> N
             if stored[at * HASH_BYTES : (at + 1) * HASH_BYTES] == digest:
                 continue
             if row.level == 0:
-                raise LogDamaged(f"Entry {row.first + at} is not the one that was logged.")
+                raise LogDamaged(f"Entry {row.first + at} differs from the logged entry.")
             first = (row.first + at) << row.level
-            raise LogDamaged(f"A node over the entries from {first} on is not that of its entries.")
+            raise LogDamaged(f"A tree node over the entries from {first} on does not match them.")
 
 
-def _files_correctly(stored: StoredLeaf) -> bool:
-    """Whether the columns that find the entry say what its leaf says."""
+def _columns_match_leaf(stored: StoredLeaf) -> bool:
+    """Return whether the search columns of the entry match its leaf."""
     try:
         leaf: Any = orjson.loads(stored.leaf)
-        said = (leaf["message_id"], leaf["type"], leaf["referral_id"], leaf["time"])
+        expected = (leaf["message_id"], leaf["type"], leaf["referral_id"], leaf["time"])
     except (ValueError, TypeError, KeyError):
         return False
     time = stored.time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    return said == (stored.message_id, stored.type, stored.referral_id, time)
+    return expected == (stored.message_id, stored.type, stored.referral_id, time)

@@ -198,7 +198,7 @@ def test_a_leaf_fits_into_an_entry_bundle() -> None:
     """Its length is written there in 16 bits."""
     room = MAX_LEAF_BYTES - len(leaf_bytes(declined(message_id="")))
     assert len(leaf_bytes(declined(message_id="m" * room))) == MAX_LEAF_BYTES
-    with pytest.raises(EntryError, match="longer"):
+    with pytest.raises(EntryError, match="too long"):
         leaf_bytes(declined(message_id="m" * (room + 1)))
 
 

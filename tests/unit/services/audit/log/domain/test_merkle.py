@@ -381,7 +381,7 @@ def test_two_trees_of_one_size_are_one_tree() -> None:
 def test_a_tree_cannot_shrink() -> None:
     roots = defined_root(HASHES[:3]), defined_root(HASHES[:2])
     assert refused(verify_consistency, 3, 2, (), *roots)
-    with pytest.raises(ProofError, match="no prefix"):
+    with pytest.raises(ProofError, match="not a prefix"):
         prove_consistency(3, 2, reader(HASHES[:3]))
 
 

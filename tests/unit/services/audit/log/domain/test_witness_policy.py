@@ -63,5 +63,5 @@ def test_one_key_under_two_names_does_not_count_twice() -> None:
     twice = [
         record(name, vkey=CosignatureVerifier(name=name, public_key=key).format()) for name in ("w1", "w2")
     ]
-    with pytest.raises(PolicyError, match="one key"):
+    with pytest.raises(PolicyError, match="the same key"):
         WitnessPolicy.read(policy(2, *twice))

@@ -312,7 +312,7 @@ def test_dripping_witness_stops_no_other(hub: Witnessed, witnesses: list[FakeWit
         assert time.monotonic() - started < 3 * ROUND_SECONDS
         alarm = hub.cosigner.alarm()
         assert alarm is not None
-        assert alarm.startswith("no cosignature from w3 when it was last asked: ")
+        assert alarm.startswith("no cosignature from w3 at the last request: ")
 
 
 def test_late_cosignature_is_collected_by_the_next_round(
@@ -331,7 +331,7 @@ def test_late_cosignature_is_collected_by_the_next_round(
     hub.audit.publish(events(3))
     hub.cosigner.turn()
     assert "w3" not in hub.signers(CHECKPOINT)
-    assert hub.cosigner.alarm() == "no cosignature from w3 when it was last asked: it has not answered yet"
+    assert hub.cosigner.alarm() == "no cosignature from w3 at the last request: it has not answered yet"
     may_answer.set()
     deadline = time.monotonic() + 5
     while "w3" not in hub.signers(CHECKPOINT):

@@ -141,12 +141,12 @@ def changed_node(transaction: Connection) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (changed_leaf(0), "Entry 0 is not the one that was logged"),
-        (changed_leaf(9), "Entry 9 is not the one that was logged"),
-        (entry(13, type="kopuro.other.v1"), "Entry 13 is filed"),
-        (entry(13, latest=NOON + dt.timedelta(days=1)), "Entry 13 is filed"),
+        (changed_leaf(0), "Entry 0 differs from the logged entry"),
+        (changed_leaf(9), "Entry 9 differs from the logged entry"),
+        (entry(13, type="kopuro.other.v1"), "columns of entry 13 contradict"),
+        (entry(13, latest=NOON + dt.timedelta(days=1)), "columns of entry 13 contradict"),
         (removed(6), "Entry 6 is missing"),
-        (past_the_calendar(13), "of the entries 12 to 15 cannot be read (OverflowError)"),
+        (past_the_calendar(13), "Entries 12 to 15 cannot be read (OverflowError)"),
         (changed_node, "from 4 on"),
         (missing_node, "missing"),
     ],
@@ -178,12 +178,12 @@ def test_damage_that_a_start_does_not_see_is_found_and_never_served_after_a_rest
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("UPDATE entries SET leaf = 'text' WHERE leaf_index = 9", "Entry 9 is filed"),
+        ("UPDATE entries SET leaf = 'text' WHERE leaf_index = 9", "columns of entry 9 contradict"),
         ("UPDATE entries SET leaf = CAST(leaf AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE entries SET time = 'noon' WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE entries SET type = CAST(x'ff' AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE nodes SET hashes = 'text' WHERE level = 2 AND first = 0", "0 to 3 cannot be read"),
-        ("UPDATE head SET latest = 'noon'", "the head and the nodes cannot be read"),
+        ("UPDATE head SET latest = 'noon'", "The head and the nodes cannot be read"),
     ],
 )
 def test_values_that_no_column_of_that_type_can_hold_are_damage(
@@ -268,7 +268,7 @@ def test_a_log_that_was_changed_with_its_nodes_does_not_fit_the_signed_head(
             [{"level": row.level, "first": row.first, "hashes": b"".join(row.hashes)} for row in rows],
         )
     process.turns(TURNS)
-    assert "not those that the checkpoint vouches for" in (process.inspector.alarm() or "")
+    assert "do not match the signed checkpoint" in (process.inspector.alarm() or "")
 
 
 def test_a_round_goes_on_after_a_restart(process: Process, large: LogOnDatabase, clock: SetClock) -> None:
@@ -352,7 +352,7 @@ def test_a_head_that_did_not_grow_out_of_the_log_is_reported(
             transaction.execute(NODES.delete())
             large.log.add(transaction, [], rows)
     process.turns(1)
-    assert process.inspector.alarm() == "The log has not grown out of what it was."
+    assert process.inspector.alarm() == "The log is not an extension of its earlier state."
 
 
 def test_a_head_that_nobody_signed_for_is_reported(process: Process, large: LogOnDatabase) -> None:

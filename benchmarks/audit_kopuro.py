@@ -1,4 +1,4 @@
-"""What our log is measured at, each task in a process of its own. See `audit_log` for what is compared."""
+"""Benchmark tasks for our log, each in its own process. `audit_log` describes the comparison."""
 
 from __future__ import annotations
 
