@@ -110,9 +110,7 @@ def hub(vhost: str, sqlite_database: str, tmp_path: Path) -> Iterator[CrashingHu
 
 
 @pytest.mark.parametrize("point", list(Point), ids=lambda point: point.name)
-def test_killed_at_a_crash_point_the_publication_is_whole_before_and_after(
-    hub: CrashingHub, point: Point
-) -> None:
+def test_publication_killed_at_crash_point_stays_consistent(hub: CrashingHub, point: Point) -> None:
     before, after = [accepted() for _ in range(100)], [accepted() for _ in range(300)]
     with hub.service:
         hub.publish(before)
@@ -139,7 +137,7 @@ def test_killed_at_a_crash_point_the_publication_is_whole_before_and_after(
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-def test_killed_at_any_moment_under_load_there_is_no_fork_no_gap_and_no_duplicate(hub: CrashingHub) -> None:
+def test_log_killed_under_load_has_no_fork_gap_or_duplicate(hub: CrashingHub) -> None:
     chance = random.Random(SEED)
     events: list[Event[Fact]] = []
     published_at_kill = []

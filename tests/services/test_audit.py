@@ -40,7 +40,7 @@ def hub(vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
     made.close()
 
 
-def test_killed_in_between_the_log_has_no_gap_no_duplicate_and_no_fork(hub: AuditedHub) -> None:
+def test_log_after_kills_has_no_gap_duplicate_or_fork(hub: AuditedHub) -> None:
     events = [accepted() for _ in range(500)]
     seen: list[Checkpoint] = []
     for at in range(0, 500, 125):
@@ -72,7 +72,7 @@ def test_killed_in_between_the_log_has_no_gap_no_duplicate_and_no_fork(hub: Audi
     assert root(map(leaf_hash, leaves[: last.size])) == last.root
 
 
-def test_an_auditor_finds_reads_and_verifies_and_is_seen_doing_so(hub: AuditedHub) -> None:
+def test_auditor_reads_are_verified_and_recorded(hub: AuditedHub) -> None:
     erased = said(CaseErased(referral_id=REFERRAL, reason="completed"))
     story = [accepted(), said(CaseErased(referral_id=(other := new_id()), reason="failed"), other), erased]
     hub.answer_as_the_directory()
@@ -117,7 +117,7 @@ def timeline_reads(hub: AuditedHub) -> list[dict[str, Any]]:
     return [item for item in items if item["type"] == "kopuro.history.read.v1"]
 
 
-def test_what_cannot_be_asked_is_refused(hub: AuditedHub) -> None:
+def test_invalid_audit_requests_are_refused(hub: AuditedHub) -> None:
     hub.answer_as_the_directory()
     with hub.service:
         hub.service.until_ready()
@@ -150,7 +150,7 @@ def test_what_cannot_be_asked_is_refused(hub: AuditedHub) -> None:
         assert hub.get("/v1/entries/999999").status_code == 404
 
 
-def test_a_log_that_was_tampered_with_is_not_served(hub: AuditedHub) -> None:
+def test_service_with_tampered_log_does_not_start(hub: AuditedHub) -> None:
     events = [accepted() for _ in range(3)]
     hub.publish(events)
     with hub.service:
@@ -167,7 +167,7 @@ def test_a_log_that_was_tampered_with_is_not_served(hub: AuditedHub) -> None:
     assert hub.service.process.exit_code() == 1
 
 
-def test_message_that_cannot_be_logged_is_told_until_it_is_discarded(hub: AuditedHub, vhost: str) -> None:
+def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedHub, vhost: str) -> None:
     whole = outgoing(good := accepted())
     # What an earlier version let through: a number that has no canonical JSON.
     document = {
@@ -196,7 +196,7 @@ def test_message_that_cannot_be_logged_is_told_until_it_is_discarded(hub: Audite
         hub.until(lambda: ready()["warnings"]["parked"] is None)
 
 
-def test_damage_that_a_start_does_not_look_for_is_told_while_the_service_runs(hub: AuditedHub) -> None:
+def test_damage_unseen_at_start_is_reported_while_the_service_runs(hub: AuditedHub) -> None:
     events = [accepted() for _ in range(20)]
     hub.publish(events)
     with hub.service:

@@ -46,7 +46,7 @@ def hub(vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
     made.close()
 
 
-def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -> None:
+def test_referral_is_found_narrated_counted_exported_and_erased(hub: AuditedHub) -> None:
     referrals = [new_id() for _ in range(5)]
     told = [
         event

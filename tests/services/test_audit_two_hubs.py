@@ -84,7 +84,7 @@ def witness(name: str, log_keys: Sequence[str], directory: Path) -> Iterator[dic
         yield {"name": name, "vkey": verifier, "url": url}
 
 
-def test_two_hubs_witness_each_other(broker: PrivateBroker, tmp_path: Path) -> None:
+def test_two_hubs_cosign_each_others_logs(broker: PrivateBroker, tmp_path: Path) -> None:
     with ExitStack() as running, ExitStack() as library_open:
         kg, kz = (Side(country, broker, tmp_path / country) for country in ("kg", "kz"))
         for side in (kg, kz):

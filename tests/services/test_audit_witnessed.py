@@ -53,7 +53,7 @@ def witness(name: str, log: VerifierKey, directory: Path) -> Iterator[dict[str, 
         server.server_close()
 
 
-def test_what_the_hub_publishes_the_client_verifies(vhost: str, database_url: str, tmp_path: Path) -> None:
+def test_client_verifies_the_published_log(vhost: str, database_url: str, tmp_path: Path) -> None:
     policy_file = tmp_path / "policy.json"
     policy_file.write_text("{}")
     hub = AuditedHub(vhost, database_url, tmp_path, environment={"KOPURO_WITNESS_POLICY": str(policy_file)})
@@ -121,7 +121,7 @@ def receipts(hub: AuditedHub, at_least: int) -> list[Receipt]:
     return found
 
 
-def test_tiles_are_served_as_a_static_server_would(vhost: str, sqlite_database: str, tmp_path: Path) -> None:
+def test_tiles_over_http_equal_the_static_files(vhost: str, sqlite_database: str, tmp_path: Path) -> None:
     hub = AuditedHub(vhost, sqlite_database, tmp_path)
     events = [accepted() for _ in range(300)]
     hub.publish(events)
@@ -148,7 +148,9 @@ def test_tiles_are_served_as_a_static_server_would(vhost: str, sqlite_database: 
     hub.close()
 
 
-def test_the_files_of_another_log_stop_the_start(vhost: str, sqlite_database: str, tmp_path: Path) -> None:
+def test_published_files_of_another_log_stop_the_start(
+    vhost: str, sqlite_database: str, tmp_path: Path
+) -> None:
     hub = AuditedHub(vhost, sqlite_database, tmp_path)
     events = [accepted() for _ in range(3)]
     hub.publish(events)

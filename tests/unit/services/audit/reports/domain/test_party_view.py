@@ -117,7 +117,7 @@ class Journey:
             assert told == sorted(entry["fact"] for entry in view["timeline"]), viewer
 
 
-def test_declined_candidate_and_acceptor_read_their_own_steps_and_the_sender_all(routing: Workbench) -> None:
+def test_receivers_read_their_own_steps_and_the_sender_all(routing: Workbench) -> None:
     journey = Journey(routing)
     journey.check()
     first = opened(fact.data for fact in journey.log)[0].organization
@@ -156,7 +156,7 @@ def test_declined_candidate_and_acceptor_read_their_own_steps_and_the_sender_all
     ]
 
 
-def test_placement_is_shown_as_routing_shows_it_when_refused_and_when_made(routing: Workbench) -> None:
+def test_placement_is_readable_as_routing_shows_it(routing: Workbench) -> None:
     journey = Journey(routing)
     journey.answer(Answer.decline)
     journey.answer(Answer.decline)

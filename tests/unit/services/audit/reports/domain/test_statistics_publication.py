@@ -72,7 +72,7 @@ def assert_nothing_small_follows(tables: list[dict[Cell, int]]) -> None:
                 assert any(other.get(name) != count for other in all_counts), (group[0], name)
 
 
-def test_no_small_class_of_two_follows_for_one_who_knows_the_rules() -> None:
+def test_small_class_of_two_cannot_be_inferred_from_the_rules() -> None:
     assert_nothing_small_follows(
         [{(SEXES[0], "urgent"): a, (SEXES[1], "urgent"): b} for a, b in product(range(15), repeat=2)]
     )
@@ -166,7 +166,9 @@ def test_every_combination_of_classes_has_a_row_that_is_true_or_marked(counts: l
     ),
     st.sampled_from([4, 20, MOST_CELLS]),
 )
-def test_combined_classes_are_none_or_enough(dimensions: list[dict[str, set[int]]], most_cells: int) -> None:
+def test_combined_classes_are_none_or_hold_enough_persons(
+    dimensions: list[dict[str, set[int]]], most_cells: int
+) -> None:
     combined = combined_classes([*dimensions], most_cells=most_cells)
     cells = 1
     for classes, found in zip(dimensions, combined, strict=True):
@@ -180,13 +182,13 @@ def test_combined_classes_are_none_or_enough(dimensions: list[dict[str, set[int]
     assert cells <= most_cells
 
 
-def test_one_small_class_takes_no_more_than_the_smallest_other_with_it() -> None:
+def test_one_small_class_absorbs_only_the_smallest_other() -> None:
     table = {("female", "urgent"): 340, ("male", "urgent"): 118, ("other", "urgent"): 2}
     by_sex = published(table)[0]
     assert {f.values.get("sex"): f.count for f in by_sex.figures} == {"female": 340, COMBINED: 120, None: 460}
 
 
-def test_several_small_classes_that_are_enough_together_take_nobody_with_them() -> None:
+def test_several_small_classes_that_suffice_together_absorb_no_other() -> None:
     table = {
         ("female", "urgent"): 340,
         ("male", "urgent"): 118,

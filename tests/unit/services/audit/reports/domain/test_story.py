@@ -36,7 +36,7 @@ STORY = [
 ]
 
 
-def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
+def test_story_names_actor_step_time_and_entry() -> None:
     text = as_text(build_story("r1", STORY, words_of("en")))
     assert "  Needs: Unpaid wages\n" in text
     assert "  2026-03-01 12:00:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
@@ -54,7 +54,7 @@ def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
         ("ky", "({}-сунуш)"),
     ],
 )
-def test_offers_are_numbered_in_the_order_they_were_made(language: str, numbered: str) -> None:
+def test_story_numbers_offers_in_order(language: str, numbered: str) -> None:
     """Each of them has rank 1 in its own decision; the content of one is erased."""
     entries = [
         told("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
@@ -105,7 +105,7 @@ def test_steps_within_one_minute_have_different_times() -> None:
     assert moments == [f"2026-03-01 12:00:0{n} UTC" for n in range(3)]
 
 
-def test_it_is_told_in_russian_and_kyrgyz_with_the_lists_own_labels() -> None:
+def test_story_in_russian_and_kyrgyz_uses_vocabulary_labels() -> None:
     russian, kyrgyz = (as_text(build_story("r1", STORY, words_of(language))) for language in ("ru", "ky"))
     assert "отказ — Нет свободных мест" in russian
     assert "Невыплата заработной платы" in russian
@@ -118,7 +118,7 @@ def _names(phrase: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(phrase) if name}
 
 
-def test_every_phrase_says_the_same_in_every_language() -> None:
+def test_phrases_have_the_same_placeholders_in_every_language() -> None:
     english, *others = (words_of(language).phrases for language in LANGUAGES)
     for phrases in others:
         assert phrases.keys() == english.keys()
@@ -127,7 +127,7 @@ def test_every_phrase_says_the_same_in_every_language() -> None:
             assert _names(phrase) == _names(english[code]), code
 
 
-def test_every_fact_of_a_referral_has_a_phrase_that_names_only_what_it_holds() -> None:
+def test_every_referral_fact_has_a_phrase_of_its_fields() -> None:
     phrases = words_of("en").phrases
     for fact in CATALOGUE.values():
         fields = set(fact.__dataclass_fields__) if hasattr(fact, "__dataclass_fields__") else set()
@@ -154,7 +154,7 @@ class Tags(HTMLParser):
         self.seen.add(tag)
 
 
-def test_no_text_of_others_becomes_markup_or_a_placeholder() -> None:
+def test_foreign_text_never_becomes_markup_or_a_placeholder() -> None:
     entries = [told("offer.declined", organization=HOSTILE, reason=HOSTILE, note=HOSTILE, sender="LEAK")]
     story = build_story("r1", entries, words_of("en"))
     tags = Tags()
@@ -182,9 +182,7 @@ fields = st.sampled_from(
 
 
 @given(facts, st.none() | st.dictionaries(fields, json), st.sampled_from(LANGUAGES))
-def test_content_of_any_shape_is_told_on_one_line_in_every_format(
-    type: str, data: Any, language: str
-) -> None:
+def test_content_of_any_shape_makes_one_line_in_every_format(type: str, data: Any, language: str) -> None:
     story = build_story("r1", [StoryEntry(index=0, time=NOON, type=type, data=data)], words_of(language))
     (sentence,) = story.sentences
     assert sentence.text.splitlines() == [sentence.text] or not sentence.text
@@ -193,7 +191,7 @@ def test_content_of_any_shape_is_told_on_one_line_in_every_format(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_was_erased_is_not_invented(language: str) -> None:
+def test_story_of_erased_content_states_nothing(language: str) -> None:
     story = build_story(
         "r1",
         [StoryEntry(index=0, time=NOON, type="kopuro.referral.submitted.v1", data=None)],

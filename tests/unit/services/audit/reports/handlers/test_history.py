@@ -63,7 +63,7 @@ def found(audit: LogOnDatabase, search: Search, limit: int = 50) -> list[int]:
         (Search(organization=OSH, until=NOON + HOUR), [0, 4]),
     ],
 )
-def test_a_search_finds_what_it_asks_for_and_nothing_else(
+def test_search_returns_exactly_the_matching_entries(
     told: LogOnDatabase, search: Search, indices: list[int]
 ) -> None:
     assert found(told, search) == indices
@@ -79,9 +79,7 @@ def turned(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[in
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 6])
-def test_pages_hold_everything_once_although_each_read_is_appended_in_between(
-    told: LogOnDatabase, limit: int
-) -> None:
+def test_pages_hold_every_entry_once_despite_read_records(told: LogOnDatabase, limit: int) -> None:
     seen: list[int] = []
     delivered = 0
     for page in turned(told, Search(), limit):
@@ -93,17 +91,17 @@ def test_pages_hold_everything_once_although_each_read_is_appended_in_between(
     assert seen == [0, 1, 2, 3, 4]
 
 
-def test_a_page_that_is_just_full_is_the_last(told: LogOnDatabase) -> None:
+def test_exactly_full_page_is_the_last(told: LogOnDatabase) -> None:
     assert list(turned(told, Search(organization=MOSCOW), 2)) == [[1, 3]]
 
 
-def test_a_cursor_from_nowhere_reaches_no_further_than_the_log(told: LogOnDatabase) -> None:
+def test_forged_cursor_reaches_no_further_than_the_log(told: LogOnDatabase) -> None:
     page = told.history.page("auditor", Search(), Position(start=3, size=10**9), 50)
     assert [leaf.index for leaf in page.leaves] == [3, 4]
     assert told.history.page("auditor", Search(), Position(start=10**9, size=10**9), 50).leaves == ()
 
 
-def test_a_read_goes_on_record_with_who_asked_for_what(told: LogOnDatabase) -> None:
+def test_read_is_recorded_with_reader_and_filter(told: LogOnDatabase) -> None:
     told.history.page("ann", Search(referral_id=FIRST, since=NOON), None, 1)
     told.history.page("bek", Search(type="kopuro.offer.opened.v1"), None, 50)
     first, second = told.recorded_reads()
@@ -118,7 +116,7 @@ def test_a_read_goes_on_record_with_who_asked_for_what(told: LogOnDatabase) -> N
     assert told.woken == 2
 
 
-def test_who_looked_into_a_referral_stands_in_its_own_history(told: LogOnDatabase) -> None:
+def test_read_of_a_referral_is_in_its_own_history(told: LogOnDatabase) -> None:
     told.history.page("ann", Search(referral_id=FIRST), None, 50)
     told.history.entry("bek", 1)
     told.history.page("cat", Search(referral_id=SECOND), None, 50)
@@ -127,7 +125,7 @@ def test_who_looked_into_a_referral_stands_in_its_own_history(told: LogOnDatabas
     assert [read.partition_key for read in told.recorded_reads()[:3]] == [FIRST, FIRST, SECOND]
 
 
-def test_one_entry_is_shown_as_it_lies_there_and_its_read_recorded(told: LogOnDatabase) -> None:
+def test_single_entry_is_returned_unchanged_and_its_read_recorded(told: LogOnDatabase) -> None:
     assert told.history.entry("ann", 4).message_id == STORY[4].id
     (read,) = told.recorded_reads()
     assert read.data == {"reader": "ann", "filter": {"index": 4}, "entries": 1}
@@ -135,7 +133,7 @@ def test_one_entry_is_shown_as_it_lies_there_and_its_read_recorded(told: LogOnDa
         told.history.entry("ann", 5)
 
 
-def test_a_read_is_an_event_that_every_consumer_can_decode(told: LogOnDatabase) -> None:
+def test_read_record_is_a_decodable_event(told: LogOnDatabase) -> None:
     told.history.page("ann", Search(organization=OSH), None, 50)
     read: Envelope = told.recorded_reads()[0]
     assert read.event().type == "kopuro.history.read.v1"
@@ -165,7 +163,7 @@ def situation(sender: str, need: str, region: str, time: dt.datetime = NOON) -> 
     ],
 )
 @pytest.mark.parametrize("limit", [1, 50])
-def test_entries_are_found_by_what_their_events_say(
+def test_entries_are_found_by_their_facets(
     audit: LogOnDatabase, facets: tuple[tuple[str, str], ...], indices: list[int], limit: int
 ) -> None:
     completed = event("kopuro.referral.completed.v1", data={"sender": OSH, "outcome": "resolved"})
@@ -182,7 +180,7 @@ def test_entries_are_found_by_what_their_events_say(
     assert [index for page in pages for index in page] == indices
 
 
-def test_a_search_by_a_facet_may_be_narrowed_by_all_else(audit: LogOnDatabase) -> None:
+def test_facet_search_combines_with_other_criteria(audit: LogOnDatabase) -> None:
     audit.append([situation(OSH, "shelter", "RU-MOW", NOON + n * HOUR) for n in range(4)])
     shelter = (("need", "shelter"),)
     assert found(audit, Search(facets=shelter, since=NOON + HOUR, until=NOON + 3 * HOUR)) == [1, 2]
@@ -195,12 +193,12 @@ def test_a_search_by_a_facet_may_be_narrowed_by_all_else(audit: LogOnDatabase) -
     assert found(audit, Search(facets=shelter, type="kopuro.offer.opened.v1")) == []
 
 
-def test_a_search_by_facets_goes_on_record_as_it_was_asked(told: LogOnDatabase) -> None:
+def test_facet_search_is_recorded_with_its_filter(told: LogOnDatabase) -> None:
     told.history.page("ann", Search(facets=(("corridor", "KG-RU"),)), None, 1)
     assert told.recorded_reads()[0].data["filter"] == {"corridor": "KG-RU"}
 
 
-def test_a_story_is_read_with_its_content_and_its_read_stands_in_the_referrals_history(
+def test_story_read_has_content_and_is_in_the_referrals_history(
     told: LogOnDatabase,
 ) -> None:
     leaves = told.history.opened("ann", FIRST, {"story": "ru"})
@@ -229,9 +227,7 @@ def test_party_reads_its_own_part_and_its_read_is_recorded(told: LogOnDatabase) 
 
 
 @pytest.mark.parametrize("referral", [FIRST, new_id()], ids=["another's", "unknown"])
-def test_organization_that_is_no_party_finds_nothing_and_learns_nothing(
-    told: LogOnDatabase, referral: str
-) -> None:
+def test_organization_that_is_no_party_gets_not_found(told: LogOnDatabase, referral: str) -> None:
     with pytest.raises(Refused) as refused:
         read_as(told, ALMATY, referral)
     assert (refused.value.slug, refused.value.detail) == (
