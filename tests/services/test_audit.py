@@ -1,4 +1,4 @@
-"""The audit service as a process, on a real broker: what was acknowledged is in a checkpoint, once."""
+"""The audit service as a process on a real broker: every acknowledged event is logged exactly once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.merkle import leaf_hash, root
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.ports import VerifiedPrefix
-from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said
+from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, event_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -73,8 +73,12 @@ def test_log_after_kills_has_no_gap_duplicate_or_fork(hub: AuditedHub) -> None:
 
 
 def test_auditor_reads_are_verified_and_recorded(hub: AuditedHub) -> None:
-    erased = said(CaseErased(referral_id=REFERRAL, reason="completed"))
-    story = [accepted(), said(CaseErased(referral_id=(other := new_id()), reason="failed"), other), erased]
+    erased = event_of(CaseErased(referral_id=REFERRAL, reason="completed"))
+    story = [
+        accepted(),
+        event_of(CaseErased(referral_id=(other := new_id()), reason="failed"), other),
+        erased,
+    ]
     hub.answer_as_the_directory()
     hub.publish(story)
     with hub.service:

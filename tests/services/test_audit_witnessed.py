@@ -1,4 +1,4 @@
-"""A log, its witnesses, and an auditor who believes neither: what the server writes, the client recomputes.
+"""A log and its witnesses, verified independently by the client.
 
 The two share no code.
 """
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 @contextmanager
 def witness(name: str, log: VerifierKey, directory: Path) -> Iterator[dict[str, str]]:
-    """A partner's witness; its line in a hub's policy."""
+    """Run a partner's witness; yield its policy record."""
     key = SigningKey.generate(name)
     made = Witness(key=key, logs=[log], record=WitnessRecord(directory), now=lambda: int(time.time()))
     server = serve(made, "127.0.0.1", 0, complain=lambda text: None)

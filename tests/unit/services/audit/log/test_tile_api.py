@@ -1,4 +1,4 @@
-"""Tiles over HTTP: what caches and static servers rely on."""
+"""Tiles over HTTP: caching, compression and ranges."""
 
 from __future__ import annotations
 

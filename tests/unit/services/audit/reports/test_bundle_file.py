@@ -1,4 +1,4 @@
-"""A case bundle, checked with nothing but what is in it and the log's key."""
+"""Case bundles verify with only the log's key."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_bundle_verifies_by_itself_and_its_export_is_recorded(audit: LogOnDataba
     bundle = exported(audit)
     assert [entry["index"] for entry in bundle["entries"]] == [5, 306]
     check(bundle, audit)
-    said = audit.recorded_reads()[-1]
-    assert said.type == "kopuro.history.exported.v1"
-    assert said.partition_key == REFERRAL
-    assert said.data == {"reader": "ann", "referral_id": REFERRAL, "entries": 2, "size": 309}
+    recorded = audit.recorded_reads()[-1]
+    assert recorded.type == "kopuro.history.exported.v1"
+    assert recorded.partition_key == REFERRAL
+    assert recorded.data == {"reader": "ann", "referral_id": REFERRAL, "entries": 2, "size": 309}
 
 
 def test_bundle_of_erased_content_has_null_opening_and_valid_proof(audit: LogOnDatabase) -> None:

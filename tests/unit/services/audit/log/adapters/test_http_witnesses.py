@@ -1,4 +1,4 @@
-"""The deadline of one question to a witness, whatever the witness does meanwhile."""
+"""The deadline of requests to witnesses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every search is answered from indices, in their own order: nothing is scanned whole, nothing is sorted."""
+"""Search plans use indices in order, without full scans and sorts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key of the log comes from a file, and nothing of the file gets into an error."""
+"""The log key file. Errors never quote it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the specification's example, one spelling for each, and nothing else."""
+"""Checkpoints: the specification's example, and only canonical spellings."""
 
 from __future__ import annotations
 

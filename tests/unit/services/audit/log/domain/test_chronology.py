@@ -1,4 +1,4 @@
-"""Where the events of a span of time can be, whatever order they arrived in."""
+"""Index bounds of time ranges for events in any order of arrival."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cosignatures: bytes as the specification has them, and nothing that only looks like one."""
+"""Cosignatures: the specified bytes, and refusal of lookalikes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaves: their bytes are for ever, they hold no content, and erasing content leaves them standing."""
+"""Leaves: their bytes never change, hold no content, and survive erasure of content."""
 
 from __future__ import annotations
 

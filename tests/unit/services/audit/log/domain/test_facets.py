@@ -1,4 +1,4 @@
-"""What an event is found by; of what it may hold besides, nothing."""
+"""The facets of events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A head is signed for its own size and root, under the log's own name."""
+"""Signed heads: size, root and the log's origin."""
 
 from __future__ import annotations
 

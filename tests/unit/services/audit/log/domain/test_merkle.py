@@ -1,4 +1,4 @@
-"""The tree against its recursive definition, the published answers, and forgers."""
+"""The tree compared with its recursive definition and published values, and forged proofs."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_consistency_proofs_equal_the_published_values(size1: int, size2: int, p
     verify_consistency(size1, size2, proof, *roots)
 
 
-def test_leaf_hash_never_equals_a_node_hash() -> None:
+def test_leaf_of_two_hashes_differs_from_their_node() -> None:
     assert leaf_hash(HASHES[0] + HASHES[1]) != node_hash(HASHES[0], HASHES[1])
 
 
@@ -328,7 +328,7 @@ def test_forged_consistency_proof_is_refused(size1: int, size2: int) -> None:
 
 
 @pytest.mark.parametrize("changed", range(7))
-def test_rewritten_leaf_breaks_every_proof(changed: int) -> None:
+def test_rewritten_leaf_fails_every_consistency_proof(changed: int) -> None:
     """No proof of the rewritten log convinces whoever kept the root of the first seven leaves."""
     rewritten = [*HASHES[:changed], leaf_hash(b"rewritten"), *HASHES[changed + 1 : 12]]
     kept, claimed = defined_root(HASHES[:7]), defined_root(rewritten)
@@ -337,7 +337,7 @@ def test_rewritten_leaf_breaks_every_proof(changed: int) -> None:
         assert refused(verify_consistency, 7, 12, proof, kept, claimed)
 
 
-def test_bytes_moved_between_adjacent_leaves_change_the_root() -> None:
+def test_proof_with_bytes_moved_between_hashes_is_refused() -> None:
     """A longer and a shorter hash can make up the same node, so lengths are checked first."""
     longer, shorter = HASHES[0] + HASHES[1][:1], HASHES[1][1:]
     tree_root = node_hash(HASHES[0], HASHES[1])

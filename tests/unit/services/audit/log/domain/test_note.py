@@ -1,4 +1,4 @@
-"""Signed notes: the specification's own example, what forgers try, and what may not be written."""
+"""Signed notes: the specification's example, forgeries, and invalid notes."""
 
 from __future__ import annotations
 

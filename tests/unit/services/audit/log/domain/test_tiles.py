@@ -1,4 +1,4 @@
-"""Tiles as the specification counts and names them, whatever the size."""
+"""Tiles: number, paths and contents as specified, for any tree size."""
 
 from __future__ import annotations
 

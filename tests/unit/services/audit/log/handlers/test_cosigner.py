@@ -1,4 +1,4 @@
-"""Cosignatures from witnesses over real HTTP: collected, kept, published, and missed when they stay away."""
+"""Cosignatures from witnesses over real HTTP: collection, storage, publication and alarms."""
 
 from __future__ import annotations
 

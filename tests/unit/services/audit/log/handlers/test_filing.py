@@ -1,4 +1,4 @@
-"""Entries from before there were facets are found by them too, unless their content was erased."""
+"""Filing adds facets to entries from before facets existed, unless their content was erased."""
 
 from __future__ import annotations
 

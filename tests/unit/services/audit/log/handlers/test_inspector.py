@@ -1,4 +1,4 @@
-"""Damage to any entry, however old, is found by a round, told to operators, and not served again."""
+"""An inspection round finds damage to any entry and reports it; the next start refuses."""
 
 from __future__ import annotations
 

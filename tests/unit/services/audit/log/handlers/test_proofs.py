@@ -1,4 +1,4 @@
-"""Every proof stands against the checkpoint of its size."""
+"""Proofs verify against the checkpoint of their size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process's view of what is published, and of what another process publishes meanwhile."""
+"""The published log in one process while another process publishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is published is always a consistent beginning of the log, and whole."""
+"""The publication is always a complete and consistent prefix of the log."""
 
 from __future__ import annotations
 

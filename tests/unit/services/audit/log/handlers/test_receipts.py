@@ -1,4 +1,4 @@
-"""A receipt is all that its receiver needs to show that the step is in the log."""
+"""A receipt suffices to prove that its step is in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was erased is nowhere any more, what must stay is told as before, and every proof still holds."""
+"""Erased content is gone from storage, other content stays, and every proof remains valid."""
 
 from __future__ import annotations
 
@@ -48,15 +48,17 @@ def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | 
     ).turn()
 
 
-def said(fact: str, referral: str = FIRST, **data: Any) -> Envelope:
+def referral_event(fact: str, referral: str = FIRST, **data: Any) -> Envelope:
     return event(f"kopuro.{fact}.v1", partition_key=referral, data=data, time=NOON, source="/kg/routing")
 
 
 def story(referral: str) -> list[Envelope]:
     facts = {"needs": ["shelter"], "region": "RU-MOW", "origin_country": "KG", "sex": "female"}
     return [
-        said("referral.submitted", referral, sender="kg.osh-legal-aid", facts=facts),
-        said("offer.declined", referral, organization="ru.moscow-union", reason="other", note=SECRET),
+        referral_event("referral.submitted", referral, sender="kg.osh-legal-aid", facts=facts),
+        referral_event(
+            "offer.declined", referral, organization="ru.moscow-union", reason="other", note=SECRET
+        ),
         event(
             "kopuro.history.read.v1",
             partition_key=referral,
@@ -89,7 +91,7 @@ def everything_stored(database: Database) -> bytes:
     return found
 
 
-REVOKED = said("referral.withdrawn", sender="kg.osh-legal-aid", reason="consent_revoked")
+REVOKED = referral_event("referral.withdrawn", sender="kg.osh-legal-aid", reason="consent_revoked")
 
 
 def test_withdrawn_consent_erases_content_and_keeps_proofs_valid(audit: LogOnDatabase) -> None:
@@ -99,7 +101,7 @@ def test_withdrawn_consent_erases_content_and_keeps_proofs_valid(audit: LogOnDat
     with audit.database.read() as transaction:
         salts = list(transaction.execute(select(OPENINGS.c.salt).where(OPENINGS.c.leaf_index < 2)).scalars())
     before = [leaf.leaf for leaf in audit.history.page("ann", Search(), None, 50).leaves]
-    audit.publish([said("offer.declined", SECOND, note="kept"), REVOKED])
+    audit.publish([referral_event("offer.declined", SECOND, note="kept"), REVOKED])
     assert turn(audit) == 3
 
     assert opened(audit) == [2, 3, 4, 5, 6], "who looked stays known, and the other referral"
@@ -133,7 +135,7 @@ def test_erased_referral_is_found_by_leaves_but_not_by_facets(
 
 
 def test_closed_referral_is_erased_after_the_retention_time(audit: LogOnDatabase) -> None:
-    audit.publish([*story(FIRST), said("referral.completed", outcome="resolved")])
+    audit.publish([*story(FIRST), referral_event("referral.completed", outcome="resolved")])
     assert turn(audit, now=NOON + 1000 * DAY) == 0, "without a policy nothing is erased"
     assert turn(audit, now=NOON + 29 * DAY, kept=30 * DAY) == 0
     assert turn(audit, now=NOON + 31 * DAY, kept=30 * DAY) == 3
@@ -143,15 +145,17 @@ def test_closed_referral_is_erased_after_the_retention_time(audit: LogOnDatabase
 def test_entries_after_the_closing_are_erased_too(audit: LogOnDatabase) -> None:
     audit.publish([*story(FIRST), REVOKED])
     turn(audit)
-    audit.publish([said("case.erased", reason="consent_revoked"), said("offer.revoked", reason="x")])
+    audit.publish(
+        [referral_event("case.erased", reason="consent_revoked"), referral_event("offer.revoked", reason="x")]
+    )
     assert turn(audit) == 2
     assert opened(audit) == [2]
 
 
 def test_consent_withdrawn_after_another_closing_erases_at_once(audit: LogOnDatabase) -> None:
-    audit.publish([*story(FIRST), said("referral.withdrawn", reason="other")])
+    audit.publish([*story(FIRST), referral_event("referral.withdrawn", reason="other")])
     assert turn(audit) == 0
-    audit.publish([said("case.erased", reason="consent_revoked")])
+    audit.publish([referral_event("case.erased", reason="consent_revoked")])
     assert turn(audit) == 4
 
 
@@ -163,13 +167,13 @@ def test_entry_without_its_receipt_is_not_erased(audit: LogOnDatabase) -> None:
 
 
 def test_withdrawal_submission_alone_erases_nothing(audit: LogOnDatabase) -> None:
-    audit.publish([*story(FIRST), said("revocation.submitted", organization="ru.moscow-union")])
+    audit.publish([*story(FIRST), referral_event("revocation.submitted", organization="ru.moscow-union")])
     assert turn(audit, now=NOON + 1000 * DAY, kept=DAY) == 0
 
 
 def test_retention_turn_erases_several_steps(audit: LogOnDatabase) -> None:
     for _ in range(3):
-        audit.publish([said("referral.failed", new_id(), reason="x") for _ in range(150)])
+        audit.publish([referral_event("referral.failed", new_id(), reason="x") for _ in range(150)])
     assert turn(audit, now=NOON + 2 * DAY, kept=DAY) == 450
     assert opened(audit) == []
 
@@ -181,7 +185,7 @@ def test_retention_spreads_large_erasures_over_turns(
     monkeypatch.setattr(retention, "STEPS_A_TURN", 2)
     referrals = [new_id() for _ in range(3)]
     for referral in referrals:
-        audit.publish([*story(referral), said("referral.completed", referral, outcome="resolved")])
+        audit.publish([*story(referral), referral_event("referral.completed", referral, outcome="resolved")])
 
     first, second, third = (turn(audit, now=NOON + 2 * DAY, kept=DAY) for _ in range(3))
 
@@ -206,7 +210,7 @@ class BreakingClosures(SqlClosures):
         return super().erase(transaction, referral_ids, stop=stop)
 
 
-def test_interrupted_retention_turn_is_checkpointed_by_the_next(
+def test_content_of_an_interrupted_retention_turn_is_purged_by_the_next(
     audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 1)

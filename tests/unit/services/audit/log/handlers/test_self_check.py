@@ -1,4 +1,4 @@
-"""A log that is not what was signed for is noticed before anything is served."""
+"""The self-check finds a log that contradicts its checkpoint before the service serves."""
 
 from __future__ import annotations
 

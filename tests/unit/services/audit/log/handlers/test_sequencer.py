@@ -1,4 +1,4 @@
-"""One place in the log for each event, in order, signed for in the same transaction."""
+"""The sequencer appends each event once, in order, and signs in the same transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody can work out a withheld figure: for each there is another table that looks the same."""
+"""Withheld figures cannot be computed: for each, another table looks the same."""
 
 from __future__ import annotations
 

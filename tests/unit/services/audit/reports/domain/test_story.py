@@ -1,4 +1,4 @@
-"""A referral's story says what the entries say, in three languages, and is only ever text."""
+"""Stories state what the entries state, in three languages, without injected markup."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW", "sex": "female"}
 
 
-def told(fact: str, index: int = 0, **data: Any) -> StoryEntry:
+def story_entry(fact: str, index: int = 0, **data: Any) -> StoryEntry:
     return StoryEntry(index=index, time=NOON, type=f"kopuro.{fact}.v1", data=data)
 
 
 STORY = [
-    told("referral.submitted", 3, sender=OSH, facts=FACTS),
-    told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
-    told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
-    told("referral.unplaced", 6, reason="candidates_exhausted"),
+    story_entry("referral.submitted", 3, sender=OSH, facts=FACTS),
+    story_entry("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+    story_entry("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
+    story_entry("referral.unplaced", 6, reason="candidates_exhausted"),
     StoryEntry(index=7, time=NOON, type="kopuro.case.released.v1", data=None),
 ]
 
@@ -57,9 +57,9 @@ def test_story_names_actor_step_time_and_entry() -> None:
 def test_story_numbers_offers_in_order(language: str, numbered: str) -> None:
     """Each of them has rank 1 in its own decision; the content of one is erased."""
     entries = [
-        told("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+        story_entry("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
         StoryEntry(index=2, time=NOON, type="kopuro.offer.opened.v1", data=None),
-        told("offer.opened", 3, organization=OSH, rank=1, deadline="2026-03-02T12:00:00Z"),
+        story_entry("offer.opened", 3, organization=OSH, rank=1, deadline="2026-03-02T12:00:00Z"),
     ]
     first, _, third = build_story("r1", entries, words_of(language)).sentences
     assert numbered.format(1) in first.text
@@ -82,7 +82,7 @@ def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str
         "ky": "сунуш жабылып калган.",
     }
     for language, reason in reasons.items():
-        story = build_story("r1", [told(fact, problem=late, **data)], words_of(language))
+        story = build_story("r1", [story_entry(fact, problem=late, **data)], words_of(language))
         assert story.sentences[0].text.endswith(reason)
         assert MOSCOW in story.sentences[0].text
 
@@ -91,7 +91,7 @@ def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str
 def test_refusal_of_a_kind_without_a_phrase_shows_its_detail(language: str) -> None:
     problem = {"type": "urn:kopuro:problem:new-kind", "title": "New", "detail": "It is new."}
     story = build_story(
-        "r1", [told("answer.refused", organization=MOSCOW, problem=problem)], words_of(language)
+        "r1", [story_entry("answer.refused", organization=MOSCOW, problem=problem)], words_of(language)
     )
     assert "It is new." in story.sentences[0].text
 
@@ -155,7 +155,9 @@ class Tags(HTMLParser):
 
 
 def test_foreign_text_never_becomes_markup_or_a_placeholder() -> None:
-    entries = [told("offer.declined", organization=HOSTILE, reason=HOSTILE, note=HOSTILE, sender="LEAK")]
+    entries = [
+        story_entry("offer.declined", organization=HOSTILE, reason=HOSTILE, note=HOSTILE, sender="LEAK")
+    ]
     story = build_story("r1", entries, words_of("en"))
     tags = Tags()
     tags.feed(as_html(story))

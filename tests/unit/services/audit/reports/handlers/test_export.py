@@ -1,4 +1,4 @@
-"""The log in bulk: everything once, under one checkpoint, and on record."""
+"""Bulk export: every entry once, under one checkpoint, and recorded."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def turned(audit: LogOnDatabase, limit: int, search: Search | None = None) -> li
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 50])
 def test_export_pages_stay_within_the_tree_of_the_first(audit: LogOnDatabase, limit: int) -> None:
-    audit.publish(told := events(7))
+    audit.publish(logged := events(7))
     pages = turned(audit, limit)
     leaves = [leaf for page in pages for leaf in page.leaves]
     assert [leaf.index for leaf in leaves] == list(range(7))
     assert {page.size for page in pages} == {7} == {pages[0].published.size}
-    for leaf, message in zip(leaves, told, strict=True):
+    for leaf, message in zip(leaves, logged, strict=True):
         assert leaf.data == message.data
         assert leaf.salt is not None
         assert commitment(leaf.data, leaf.salt).encode() in leaf.leaf
@@ -90,9 +90,9 @@ def test_every_export_page_is_recorded(audit: LogOnDatabase) -> None:
     audit.publish([event("kopuro.case.erased.v1"), *events(2)])
     woken = audit.woken
     turned(audit, 1, Search(type="kopuro.offer.opened.v1"))
-    said = [one for one in audit.recorded_reads() if one.type == LogExported.type]
+    exported = [one for one in audit.recorded_reads() if one.type == LogExported.type]
     asked = {"reader": "ann", "form": "ndjson", "filter": {"type": "kopuro.offer.opened.v1"}, "size": 3}
-    assert [one.data for one in said] == [
+    assert [one.data for one in exported] == [
         {**asked, "start": 0, "stop": 2, "entries": 1},
         {**asked, "start": 2, "stop": 3, "entries": 1},
     ]

@@ -1,4 +1,4 @@
-"""A page finds what matches and does not walk on for ever where nothing does."""
+"""Search pages return what matches and stop after a bounded scan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures over a log in a real database, and the entries they come from."""
+"""Statistics over a log in a real database, and the entries behind them."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def referral(
     number = new_id()
     facts = {"sex": sex, "needs": list(needs), "region": "RU-MOW", "origin_country": "KG"}
 
-    def said(fact: str, after: int, **data: Any) -> Envelope:
+    def referral_event(fact: str, after: int, **data: Any) -> Envelope:
         content = {"referral_id": number, "organization": MOSCOW, **data}
         time = NOON + after * MINUTE
         return event(f"kopuro.{fact}.v1", data=content, partition_key=number, time=time)
 
-    told = [said("referral.submitted", 0, facts=facts)]
+    events_of_referral = [referral_event("referral.submitted", 0, facts=facts)]
     if minutes is not None:
-        told.append(said("offer.accepted", minutes))
+        events_of_referral.append(referral_event("offer.accepted", minutes))
     if outcome is not None:
-        told.append(said("referral.completed", 600, outcome=outcome))
-    return told
+        events_of_referral.append(referral_event("referral.completed", 600, outcome=outcome))
+    return events_of_referral
 
 
 def handler(audit: LogOnDatabase) -> StatisticsHandler:
@@ -121,8 +121,8 @@ def test_erased_referral_counts_as_erased(audit: LogOnDatabase) -> None:
 def test_figure_entries_are_those_it_was_counted_from(audit: LogOnDatabase) -> None:
     men = [referral("male") for _ in range(3)]
     women = [referral("female", minutes=5, outcome="resolved") for _ in range(5)]
-    for told in (*men, *women):
-        audit.append(told)
+    for events_of_referral in (*men, *women):
+        audit.append(events_of_referral)
     ids = audit.message_ids()
     seen = []
     start: int | None = 0
@@ -131,7 +131,7 @@ def test_figure_entries_are_those_it_was_counted_from(audit: LogOnDatabase) -> N
         some, start = handler(audit).entries("ann", values, Search(), start=start, limit=2)
         seen += some
     assert [[ids[index] for index in counted.entries] for counted in seen] == [
-        [message.id for message in told] for told in women
+        [message.id for message in events_of_referral] for events_of_referral in women
     ]
 
 
