@@ -82,7 +82,7 @@ def pages(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[int
 def test_pages_hold_every_entry_once_despite_read_records(audit_log: LogOnDatabase, limit: int) -> None:
     seen: list[int] = []
     delivered = 0
-    for page in all_pages(audit_log, Search(), limit):
+    for page in pages(audit_log, Search(), limit):
         assert 0 < len(page) <= limit
         seen += page
         reads = audit_log.recorded_reads()
