@@ -1,1 +1,1 @@
-"""Measurements: `python -m benchmarks`. Nothing here is shipped, and no figure is a test's assertion."""
+"""Benchmarks: `python -m benchmarks`. Not shipped, and no test asserts a measured figure."""

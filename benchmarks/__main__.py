@@ -1,7 +1,7 @@
 """`python -m benchmarks [all|journey|fsyncs|submit|ceiling|peers|matching|audit|growth|soak] [--json FILE]`.
 
-`all` is everything but growth and soak, which take an hour and twenty minutes. Every timed comparison is of
-one run, in rounds of alternating order. Figures are never asserted anywhere.
+`all` runs everything except growth (an hour) and soak (twenty minutes). Every timed comparison is made within
+one run, in rounds of alternating order. No figure is asserted anywhere.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ QUICK = ComparisonPlan(
 
 @dataclass(slots=True)
 class Run:
-    """One invocation."""
+    """One run of the command; a method per benchmark."""
 
     quick: bool
     rounds: int
     bench: Bench
     charts: Path | None
-    # Of growth: how many, over how many days, on which databases. Of soak: how long, how many a second.
+    # growth: referrals of history, their days, databases. soak: minutes, referrals per second.
     referrals: int | None = None
     days: int | None = None
     databases: Sequence[str] = ("sqlite", "postgresql")
@@ -54,13 +54,13 @@ class Run:
     document: dict[str, Any] = field(default_factory=dict)
 
     def journey(self) -> None:
-        """Our own closed loops: throughput, latencies, what each process used."""
+        """Measure our closed loops: throughput, latencies, resources of each process."""
         measured = self.bench.rounds([OURS], self.rounds)
         self.document["journey"] = measured
         _say(journey_tables.journey(measured))
 
     def peers(self) -> None:
-        """Ours beside the peers and the bare broker."""
+        """Compare our hub with the peers and the bare broker."""
         measured = self.bench.rounds([OURS, NAMEKO, FASTSTREAM, CEILING], self.rounds)
         self.document["peers"] = measured
         _say(journey_tables.journey(measured))
@@ -68,7 +68,7 @@ class Run:
         self._draw(measured)
 
     def fsyncs(self) -> None:
-        """How often each process waits for the disk, at 50 loops a second."""
+        """Count the fsyncs of each process at 50 loops a second."""
         found: dict[str, float] = {}
 
         def count(system: System, pid: int) -> Mapping[str, Measured]:
@@ -80,19 +80,19 @@ class Run:
         self.bench.with_system(OURS, count)
         self.document["fsyncs_a_loop"] = found
         if not found:
-            _say("fsyncs: not counted: strace is not installed, or may not trace")
+            _say("fsyncs: not counted because strace is not installed or not permitted")
             return
         _say("\nfsyncs a closed loop at 50/s, traced: " + report.listed(found))
 
     def ceiling(self) -> None:
-        """The bare broker alone."""
+        """Measure the bare broker."""
         measured = self.bench.rounds([CEILING], self.rounds)
         self.document["ceiling"] = measured
         rate = journey_tables.over(measured, CEILING, "saturation", "rate")
         _say(f"bare broker: {report.written(rate)} loops/s worth of deliveries")
 
     def submit(self) -> None:
-        """`POST /v1/referrals`, one at a time."""
+        """Measure single `POST /v1/referrals` requests."""
         from benchmarks.submit import Submitting, measure_submit
 
         seconds = 2.0 if self.quick else 6.0
@@ -122,7 +122,7 @@ class Run:
         _say(report.table(["POST /v1/referrals", "requests/s", "p50 ms at half", "p99 ms at half"], rows))
 
     def matching(self) -> None:
-        """`decide()` over 50,000 services."""
+        """Measure `decide()` over 50,000 services."""
         from benchmarks.matching import measure_matching
 
         found = measure_matching(5_000 if self.quick else 50_000)
@@ -133,7 +133,7 @@ class Run:
         )
 
     def audit(self) -> None:
-        """The log by itself: appends, proofs, verification, restart."""
+        """Measure the audit log alone: appends, proofs, verification, restart."""
         from benchmarks import audit_log
 
         effort = audit_log.QUICK if self.quick else audit_log.FULL
@@ -147,7 +147,7 @@ class Run:
         _say(audit_log.table(measured, effort))
 
     def growth(self) -> None:
-        """A hub with a history beside an empty one."""
+        """Compare a hub with a long history with an empty one."""
         from benchmarks import growth
 
         effort = growth.QUICK if self.quick else growth.GrowthPlan()
@@ -163,7 +163,7 @@ class Run:
             _say(report.table(*growth.table_of(found[database])))
 
     def soak(self) -> None:
-        """One hub under a constant load for a long time."""
+        """Run one hub under a constant load for a long time."""
         from benchmarks import soak
 
         def work(system: System, pid: int) -> Mapping[str, Measured]:
@@ -211,7 +211,7 @@ class Run:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's exit code."""
+    """Run the command and return its exit code."""
     single = ("journey", "fsyncs", "submit", "ceiling", "peers", "matching", "audit", "growth", "soak")
     commands: dict[str, tuple[str, ...]] = {
         "all": ("peers", "fsyncs", "submit", "matching", "audit"),
@@ -219,31 +219,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", choices=commands, default="all")
-    parser.add_argument("--rounds", type=_positive(int), help="5; with --quick 1")
-    parser.add_argument("--quick", action="store_true", help="a smoke test: shorter, fewer, of no meaning")
-    parser.add_argument("--json", type=Path, help="write every figure here")
-    parser.add_argument("--charts", type=Path, help="draw the charts into this folder")
+    parser.add_argument(
+        "--rounds", type=_positive(int), help="rounds of each comparison (default 5, with --quick 1)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="smoke test: short runs whose figures mean nothing"
+    )
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--charts", type=Path, help="write the charts to this directory")
     parser.add_argument(
         "--directory",
         type=Path,
-        help="where databases and broker lie, else where temporary files do; growth on PostgreSQL, run by"
-        " root: one that other users may enter",
+        help="directory for databases and broker (default: the temporary directory). For growth on PostgreSQL"
+        " as root, other users must be able to enter it",
     )
     parser.add_argument(
-        "--referrals", type=_positive(int), help="growth: of history, 1,000,000; with --quick 500"
+        "--referrals",
+        type=_positive(int),
+        help="growth: referrals of history (default 1,000,000, with --quick 500)",
     )
-    parser.add_argument("--days", type=_positive(int), help="growth: over which the history is spread, 365")
+    parser.add_argument("--days", type=_positive(int), help="growth: days of history (default 365)")
     parser.add_argument(
-        "--database", choices=("sqlite", "postgresql", "both"), help="growth: both; with --quick sqlite"
+        "--database",
+        choices=("sqlite", "postgresql", "both"),
+        help="growth: databases (default both, with --quick sqlite)",
     )
-    parser.add_argument("--minutes", type=_positive(float), help="soak: 20; with --quick 0.5")
     parser.add_argument(
-        "--rate", type=_positive(float), default=50.0, help="soak: referrals a second, 50; at most 100"
+        "--minutes", type=_positive(float), help="soak: duration (default 20, with --quick 0.5)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=_positive(float),
+        default=50.0,
+        help="soak: referrals per second (default 50, at most 100)",
     )
     given = parser.parse_args(arguments)
     if given.rate > HIGHEST_SINGLE_RATE:
-        # Of a batch's lines nobody knows when each was admitted.
-        parser.error(f"soak: single requests, {HIGHEST_SINGLE_RATE} a second at most")
+        # The time of admission is unknown for single lines of a batch.
+        parser.error(f"soak: --rate must be at most {HIGHEST_SINGLE_RATE}")
     database = given.database or ("sqlite" if given.quick else "both")
     with sigterm_raises(), _place(given.directory) as (directory, broker):
         run = Run(
@@ -272,20 +285,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _positive(kind: Callable[[str], Number]) -> Callable[[str], Number]:
-    """Reads a number of the command line."""
+    """Return a parser of positive numbers for the command line."""
 
     def read(text: str) -> Number:
         with suppress(ValueError):
             if (number := kind(text)) > 0:
                 return number
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
 
     return read
 
 
 @contextmanager
 def _place(parent: Path | None) -> Iterator[tuple[Path, PrivateBroker]]:
-    """A directory and a broker that are gone afterwards, however it ends."""
+    """Provide a directory and a broker, and remove them at the end in any case."""
     directory = Path(tempfile.mkdtemp(prefix="kopuro-bench-", dir=parent))
     try:
         with PrivateBroker(directory / "broker") as broker:

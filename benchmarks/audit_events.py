@@ -1,4 +1,4 @@
-"""Events as a log gets them: closed loops of referrals, ten facts each, several loops at a time."""
+"""Sample events for a log: interleaved closed loops of referrals with ten facts each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from contracts.envelope import Envelope
 from runtime.identifiers import new_id
 
-# So many referrals are under way at once: neighbours in the log are seldom of one.
+# Interleaved referrals: adjacent log entries rarely belong to the same one.
 _UNDER_WAY: Final = 100
 _SENDER, _RECEIVER = "kg.osh-legal-aid", "ru.moscow-common-table"
 _FACTS: Final[Mapping[str, Any]] = {
@@ -43,7 +43,7 @@ _LOOP: Final[tuple[tuple[str, str, Mapping[str, Any]], ...]] = (
 
 
 def events() -> Iterator[Envelope]:
-    """Without end."""
+    """Yield events without end."""
     while True:
         referrals = [new_id() for _ in range(_UNDER_WAY)]
         for fact, source, data in _LOOP:
@@ -52,7 +52,7 @@ def events() -> Iterator[Envelope]:
 
 
 def batches(size: int, number: int | None = None) -> Iterator[list[Envelope]]:
-    """Batches of so many; without end where no number is given."""
+    """Yield `number` batches of `size` events; without `number`, without end."""
     coming = events()
     for _ in count() if number is None else range(number):
         yield list(islice(coming, size))

@@ -1,4 +1,4 @@
-"""The audit log by itself at its size, beside pymerkle's SQLite tree: appends, proofs, verification, restart.
+"""Audit log benchmark against pymerkle's SQLite tree: appends, proofs, verification, restart.
 
 Ours appends whole events: entry, canonical JSON, salted commitment, what it is found by, nodes, a signed
 head, one transaction a batch on SQLite with synchronous=FULL. pymerkle stores given bytes as leaves, in
@@ -32,7 +32,7 @@ class LogPlan:
 
     size: int
     sample: int
-    batch: int = 200  # what the service's consumer takes at most
+    batch: int = 200  # the maximum of the service's consumer
     proofs: int = 20_000
     warm_up: float = 20.0
 
@@ -75,7 +75,7 @@ _FIGURES: Final = (
 def measure_log(
     directory: Path, amqp_uri: str, effort: LogPlan, rounds: int, tell: Callable[[str], None]
 ) -> list[dict[str, dict[str, float]]]:
-    """For each round and contender its figures by name."""
+    """Return the figures of each round and contender, by name."""
     measured = []
     for number, order in enumerate(alternated((OURS, PYMERKLE), rounds), start=1):
         found = {}
@@ -93,10 +93,10 @@ def measure_log(
 
 
 def _ours(place: Path, amqp_uri: str, effort: LogPlan, tell: Callable[[str], None]) -> dict[str, float]:
-    task = _tasks("benchmarks.audit_ours", OURS, place, effort, tell)
+    task = _tasks("benchmarks.audit_kopuro", OURS, place, effort, tell)
     grown, published = task("grow"), task("publish")
     proved, verified = task("prove"), task("verify")
-    # The first start remembers what it has read; the second one is that of every day.
+    # The first start stores its check result; the second is the usual case.
     whole, again = restart(place, amqp_uri), restart(place, amqp_uri)
     tell(f"{OURS}: restarts in {whole['seconds']:.1f} s and {again['seconds']:.1f} s")
     return {
@@ -157,7 +157,7 @@ def _tasks(
 
 
 def table(measured: Sequence[Mapping[str, Mapping[str, float]]], effort: LogPlan) -> str:
-    """One row a figure, with its aim, both contenders, and how many times as fast ours was in a round."""
+    """Return a table: per figure its target, both contenders, and the ratio in our favour."""
     rows = [_row(figure, measured) for figure in _FIGURES]
     head = [
         f"audit log of {effort.size:,} entries",

@@ -1,4 +1,4 @@
-"""The same of pymerkle's SQLite tree, each task in a process of its own.
+"""Benchmark tasks for pymerkle's SQLite tree, each in its own process.
 
 It stores given bytes as leaves; it neither signs nor commits to content, and has nothing else to find an
 entry by. What it has no word for is done in the way nearest to it, and said.
@@ -23,7 +23,7 @@ _LEAF_BYTES: Final = 360
 
 
 def grow(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """As `audit_ours.grow`; what lies between the two samples is appended in one go."""
+    """As `audit_kopuro.grow`; what lies between the two samples is appended in one go."""
     tree = _tree(told)
     size, sample, batch = int(told["size"]), int(told["sample"]), int(told["batch"])
 

@@ -1,4 +1,4 @@
-"""From the start of an audit process to the checkpoint that it serves."""
+"""Restart time of the audit service: from process start to the first served checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from admin.embedded_broker import LOOPBACK
-from benchmarks.audit_ours import HUB, database_url, key_file, publication
+from benchmarks.audit_kopuro import HUB, database_url, key_file, publication
 from benchmarks.usage import resident_mebibytes
 from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess

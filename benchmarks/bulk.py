@@ -1,4 +1,4 @@
-"""Rows into an empty place, as fast as a database takes them. What is interrupted is thrown away."""
+"""Fast bulk inserts into empty databases, which are discarded when interrupted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", "\t": r"\t", "\r": r"\r"})
 
 
 class Bulk(Protocol):
-    """One database that nobody else works with meanwhile."""
+    """Bulk inserts into a database without other users."""
 
     def add(self, table: Table, rows: Sequence[Row]) -> None:
         """Values in the order of the table's columns: numbers, text, bytes, None."""

@@ -1,4 +1,4 @@
-"""The bare broker: the same deliveries a closed loop as our hub's, by plain py-amqp, pipelined.
+"""The bare broker: the deliveries of our hub's closed loops, by plain py-amqp, pipelined.
 
 The messages of some real loops are listened to. Then their events are published again and again, each as a
 message of its own, in a virtual host with the same exchanges, queues and bindings: same number, sizes,
@@ -37,7 +37,7 @@ _TRACE = "amq.rabbitmq.trace"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publication:
-    """One message, as far as the broker is concerned. size: bytes of the body."""
+    """A message as the broker sees it. size: bytes of the body."""
 
     exchange: str
     routing_key: str
@@ -46,7 +46,7 @@ class Publication:
 
 
 class DeliveryListener:
-    """Hears everything that is published in a virtual host while it is open (a context manager).
+    """Records everything that is published in a virtual host (a context manager).
 
     By RabbitMQ's own tracing, which sees messages to the default exchange too.
     Source: https://www.rabbitmq.com/docs/firehose.
@@ -73,7 +73,7 @@ class DeliveryListener:
         self._connection.close()
 
     def heard(self) -> list[Publication]:
-        """What was said since last asked, once it has been quiet for a second."""
+        """Return the messages since the last call, after a second without new ones."""
         found: list[Publication] = []
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < SILENCE_SECONDS:

@@ -1,4 +1,4 @@
-"""Bar and line charts as SVG, drawn with a few lines: no library, readable on a light and on a dark page."""
+"""Bar and line charts as SVG without a library, readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OURS, _OTHERS, _RANGE = "#2a78b5", "#9aa7b1", "#444b52"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """is_ours: in the colour that stands out."""
+    """A bar. is_ours: drawn in the highlight colour."""
 
     name: str
     figure: Spread
@@ -24,7 +24,7 @@ class Bar:
 
 
 def bars(title: str, unit: str, shown: Sequence[Bar]) -> str:
-    """One bar each, as long as its median; a thin line from its lowest to its highest round."""
+    """Draw bars of the medians, with a thin line from the lowest to the highest round."""
     room = _WIDTH - _LABELS - _VALUES
     longest = max((bar.figure.highest for bar in shown), default=0.0) or 1.0
     parts = _head(title, unit, _TOP + len(shown) * (_BAR + _GAP) + _GAP)
@@ -54,7 +54,7 @@ class Line:
 
 
 def lines(title: str, unit: str, shown: Sequence[Line]) -> str:
-    """Each line with its name at its end; both axes begin at 0, and tell their highest value."""
+    """Draw lines labelled at their ends; both axes begin at 0 and show their maximum."""
     widest = max((x for line in shown for x, _ in line.points), default=0.0) or 1.0
     highest = max((y for line in shown for _, y in line.points), default=0.0) or 1.0
     bottom = _TOP + _HEIGHT

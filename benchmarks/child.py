@@ -1,4 +1,4 @@
-"""One piece of work in a process of its own, whose memory is nobody else's: `python -m MODULE TASK JSON`."""
+"""Tasks in child processes, so that memory is measured separately: `python -m MODULE TASK JSON`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(module: str, task: str, told: Mapping[str, Any]) -> dict[str, float]:
 
 
 def serve(tasks: Mapping[str, Task], arguments: Sequence[str]) -> None:
-    """The other end of `run`: does the task that the arguments name."""
+    """Run the task in the arguments, in the child process of `run`."""
     task, told = arguments
     found = {**tasks[task](json.loads(told)), "mib": peak_mebibytes()}
     sys.stdout.write(_MARK + json.dumps(found) + "\n")

@@ -1,4 +1,4 @@
-"""Rounds: every contender in turn, each in its own virtual host of one broker, each on fresh databases."""
+"""Comparison rounds: each contender in turn, with its own virtual host and fresh databases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHAPE_LOOPS = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparisonPlan:
-    """How much is done in a round. peers_in_flight: open loops with which the peers do best."""
+    """The effort of a round. peers_in_flight: open loops with which the peers do best."""
 
     plan: Plan
     peers_in_flight: int = 96
@@ -31,7 +31,7 @@ class ComparisonPlan:
 
 @dataclass(slots=True)
 class Bench:
-    """A broker and a directory for everything; tells what it is doing."""
+    """Runs comparisons. tell: receives progress messages."""
 
     broker: PrivateBroker
     directory: Path
@@ -68,7 +68,7 @@ class Bench:
     def with_system(
         self, name: str, work: Callable[[System, int], Mapping[str, Measured]]
     ) -> Mapping[str, Measured]:
-        """Starts a contender, does the work, and leaves nothing of it behind."""
+        """Start a contender, do the work, and remove everything."""
         vhost, directory, uri = self._place(name)
         system = _system(name, directory, uri)
         system.start()

@@ -1,7 +1,7 @@
-"""Partners at work: referrals go in, receivers answer, report and complete; every step is timed.
+"""Load driver: partners submit referrals, answer offers, report and complete; every step is timed.
 
-All partners are tasks of one event loop. Where a door for batches answers, it is used; where it says 404,
-single requests go over several connections.
+All partners are tasks of one event loop. The driver uses the batch endpoints; if they return 404, it sends
+single requests over several connections.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OFFERED = "kopuro.offer.opened.v1"
 ACCEPTED = "kopuro.offer.accepted.v1"
 PROGRESSED = "kopuro.referral.progressed.v1"
 COMPLETED = "kopuro.referral.completed.v1"
-# What must not happen here; a loop that met one of these would never close.
+# Facts that would keep a loop open for ever.
 _REFUSALS = frozenset(
     {
         "kopuro.answer.refused.v1",
@@ -34,19 +34,19 @@ _REFUSALS = frozenset(
 )
 
 _CONNECTIONS = 12
-# Our tokens hold for 15 minutes, and a soak for longer.
+# Tokens are valid for 15 minutes, less than a soak.
 _TOKENS_RENEWED_EVERY = 300.0
 _PAGE = 200
 _WAIT_SECONDS = 5
 _LONGEST_BATCH = 500
 EARLY_SECONDS = 0.02
-# A second; above, referrals come in batches.
+# Referrals per second; above it, referrals are submitted in batches.
 HIGHEST_SINGLE_RATE = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
-    """One thing that a receiver says about its offer, or about the referral."""
+class Submission:
+    """A receiver's submission about its offer or about the referral."""
 
     what: str
     referral: str
@@ -65,7 +65,7 @@ class Said:
 
 
 class Driver:
-    """Plays the sender and all acceptors of one story. To be used as an async context manager."""
+    """Acts as the sender and all acceptors of a sample referral. An async context manager."""
 
     def __init__(self, system: System, told: SampleReferral) -> None:
         doors = system.doors()
@@ -109,7 +109,7 @@ class Driver:
 
     @property
     def closed(self) -> int:
-        """Loops whose completion has reached the sender's mailbox."""
+        """The number of loops whose completion has reached the sender's mailbox."""
         return len(self.timings.closed)
 
     @property
@@ -117,9 +117,9 @@ class Driver:
         return len(self.timings.submitted)
 
     async def submit(self, count: int, *, as_batch: bool, at: float | None = None) -> None:
-        """Submits referrals, and returns when the door has admitted them. Raises Rejected.
+        """Submit referrals and wait for their admission. Raises Rejected.
 
-        at: the moment they were due, where that is earlier: waiting for a connection counts.
+        at: the time when they were due, if earlier, so that waiting for a connection counts.
         """
         begun = at if at is not None else time.monotonic()
         intake = self._intake[self._story.sender]
@@ -135,7 +135,7 @@ class Driver:
         await asyncio.gather(*(self._submit_one(intake, begun) for _ in range(count)))
 
     async def keep_in_flight(self, count: int, *, until: float, batch: int) -> None:
-        """Keeps `count` referrals open until a moment of the monotonic clock."""
+        """Keep `count` referrals open until a time of the monotonic clock."""
         promised = self.submitted
         tasks: set[asyncio.Task[None]] = set()
 
@@ -145,7 +145,7 @@ class Driver:
         while time.monotonic() < until:
             self._check()
             room = min(batch, count - (promised - self.closed))
-            # Many small batches would cost more than they bring: wait for a worthwhile one.
+            # Small batches are inefficient: wait for a larger one.
             if room < min(batch, count // 4) or len(tasks) >= _CONNECTIONS:
                 await self._change(0.05)
                 tasks = {task for task in tasks if not task.done() or task.result() is not None}
@@ -155,7 +155,7 @@ class Driver:
         await asyncio.gather(*tasks)
 
     async def offer_load(self, rate: float, *, seconds: float) -> None:
-        """Submits at a fixed rate, whether anything comes back or not.
+        """Submit at a fixed rate, independent of responses.
 
         Single requests up to HIGHEST_SINGLE_RATE; above, a batch every 100 ms.
         """
@@ -171,12 +171,12 @@ class Driver:
         await asyncio.gather(*tasks)
 
     async def all_closed(self, timeout: float) -> None:
-        """Waits until every submitted loop is closed, and everybody in it has been told every step.
+        """Wait until every submitted loop is closed and all steps have arrived in all mailboxes.
 
-        Raises TimeoutError that says of how many that is not so.
+        Raises TimeoutError with the number of open loops.
         """
         deadline = time.monotonic() + timeout
-        # With the last acknowledgement too: the next driver must not find what is this one's.
+        # Wait for the last acknowledgement too: the next driver must not receive these messages.
         while (left := self.timings.unfinished()) or self._tasks - self._watching:
             self._check()
             if time.monotonic() > deadline:
@@ -220,13 +220,13 @@ class Driver:
             page = orjson.loads(await link.done("GET", path))
             if not page["items"]:
                 continue
-            # The peers, and earlier builds of ours, name the place to go on `next`.
+            # Peers and earlier builds call the resume cursor `next`.
             after = f"&after={page.get('resume') or page['next']}"
             self._read(who, page["items"], time.monotonic())
             self._spawn(self._acknowledge(who, [item["id"] for item in page["items"]]))
 
     def _read(self, who: str, items: Sequence[Mapping[str, Any]], now: float) -> None:
-        said: list[Said] = []
+        said: list[Submission] = []
         for item in items:
             kind, data = item["type"], item["data"]
             if kind in _REFUSALS:
@@ -240,7 +240,7 @@ class Driver:
             if kind == OFFERED:
                 self.timings.offered[referral] = now
                 self.timings.answered[referral] = now
-                said.append(Said(what="accept", referral=referral, offer=data["offer_id"]))
+                said.append(Submission(what="accept", referral=referral, offer=data["offer_id"]))
             elif kind == ACCEPTED:
                 self.timings.accepted[referral] = now
             elif kind == PROGRESSED:
@@ -249,22 +249,22 @@ class Driver:
                 self.timings.completed[referral] = now
             if kind == self._work_begins_with:
                 self.timings.reported[referral] = now
-                said.append(Said(what="progress", referral=referral, details={"status": "in_progress"}))
-                said.append(Said(what="complete", referral=referral, details={"outcome": "resolved"}))
+                said.append(Submission(what="progress", referral=referral, details={"status": "in_progress"}))
+                said.append(Submission(what="complete", referral=referral, details={"outcome": "resolved"}))
         for start in range(0, len(said), _LONGEST_BATCH):
             self._spawn(self._say(who, said[start : start + _LONGEST_BATCH]))
 
-    async def _say(self, who: str, said: Sequence[Said]) -> None:
+    async def _say(self, who: str, said: Sequence[Submission]) -> None:
         left = list(said)
         while left:
             left = await (self._say_together if self._batches["submissions"] else self._say_apart)(who, left)
             if left:
-                # The offer was in the mailbox before the door had heard of it.
+                # The offer reached the mailbox before intake knew it.
                 self.early_answers += len(left)
                 await asyncio.sleep(EARLY_SECONDS)
 
-    async def _say_together(self, who: str, said: Sequence[Said]) -> list[Said]:
-        """Returns the answers that came too early, or everything where there is no door for batches."""
+    async def _say_together(self, who: str, said: Sequence[Submission]) -> list[Submission]:
+        """Submit a batch; return the answers that came too early. Without batch endpoint, send singly."""
         body = b"\n".join(orjson.dumps({"submit": one.what, **one.about, **one.details}) for one in said)
         async with self._intake[who].one() as link:
             status, answer = await link.ask("POST", "/v1/submissions:batch", body)
@@ -274,15 +274,15 @@ class Driver:
         lines = _lines(status, answer, early=404)
         return [said[line["line"] - 1] for line in lines if line["status"] == 404]
 
-    async def _say_apart(self, who: str, said: Sequence[Said]) -> list[Said]:
-        """One request each; what concerns one referral in order. Returns the answers that came too early."""
-        by_referral: dict[str, list[Said]] = {}
+    async def _say_apart(self, who: str, said: Sequence[Submission]) -> list[Submission]:
+        """Send single requests, in order per referral; return the answers that came too early."""
+        by_referral: dict[str, list[Submission]] = {}
         for one in said:
             by_referral.setdefault(one.referral, []).append(one)
         early = await asyncio.gather(*(self._say_in_turn(who, one) for one in by_referral.values()))
         return [one for some in early for one in some]
 
-    async def _say_in_turn(self, who: str, said: Sequence[Said]) -> list[Said]:
+    async def _say_in_turn(self, who: str, said: Sequence[Submission]) -> list[Submission]:
         for number, one in enumerate(said):
             async with self._intake[who].one() as link:
                 status, answer = await link.ask("POST", one.path, orjson.dumps(one.details))
@@ -297,7 +297,7 @@ class Driver:
 
 
 def _lines(status: int, answer: bytes, *, early: int | None = None) -> list[Mapping[str, Any]]:
-    """The NDJSON lines of a batch's answer. Raises Rejected for the first that is no success, nor `early`."""
+    """Return the NDJSON lines of a batch response. Raises Rejected for a failure other than `early`."""
     if status >= 300:
         raise Rejected(f"a batch: {status} {answer[:300].decode(errors='replace')}")
     lines = [orjson.loads(line) for line in answer.splitlines() if line]

@@ -1,4 +1,4 @@
-"""How often processes wait for the disk, counted by strace in a short run of its own: tracing is slow."""
+"""fsync counts of processes, by strace in a separate short run because tracing is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a hub become slow with the years? An empty one and one with a history, side by side, in turn.
+"""Growth benchmark: an empty hub and one with a long history, measured in alternation.
 
 Both run all the time on one broker, each with its own databases; only one is at work at a time. A round
 measures first the one, then the other, and the next round the other way round.
@@ -44,7 +44,7 @@ _SERVER: Final = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GrowthPlan:
-    """referrals: of history. loops: closed for real, which the history is cast from."""
+    """The effort of a run. referrals: of history; loops: recorded loops that serve as templates."""
 
     referrals: int = 1_000_000
     days: int = 365
@@ -79,7 +79,7 @@ class Grown:
 
 @dataclass(slots=True)
 class GrowthBench:
-    """A broker, a directory for everything; tells what it is doing."""
+    """Runs the benchmark. tell: receives progress messages."""
 
     broker: PrivateBroker
     directory: Path

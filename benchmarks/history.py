@@ -1,4 +1,4 @@
-"""A hub that has been at work for a year: so many closed referrals in the databases of all its services.
+"""Synthetic history: closed referrals of a year in the databases of all services.
 
 Cast from loops that were closed for real a moment before (`recording`), evenly over the days, up to an hour
 ago. What services forget after thirty days is there for the last thirty. All of it belongs to the one sender
@@ -24,7 +24,7 @@ from benchmarks.shapes import FORGOTTEN_AFTER, tables
 
 _FORGOTTEN_AFTER: Final = FORGOTTEN_AFTER.days * DAY
 _OVER_BEFORE_NOW: Final = 3_600 * SECOND
-# A loop's last row, some hours after its first: what is in order up to here may be written.
+# Loops per flush. A loop's last row is some hours after its first.
 _CHUNK: Final = 2_000
 # A submission, an acceptance, a report, a completion.
 _KEYS_A_LOOP: Final = 4
@@ -32,7 +32,7 @@ _KEYS_A_LOOP: Final = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticHistory:
-    """referrals: how many; days: over which they were submitted; now: in microseconds."""
+    """A history to generate. referrals: count; days: their time span; now: in microseconds."""
 
     referrals: int
     now: int
@@ -47,33 +47,37 @@ class SyntheticHistory:
     def forgotten_before(self) -> int:
         return self.now - _FORGOTTEN_AFTER
 
-    def casts(self, kinds: int, longest: int) -> Iterator[tuple[int, LoopInstance]]:
-        """Each referral's mould, of so many, and its cast, in order; the same in every process.
+    def instances(self, kinds: int, longest: int) -> Iterator[tuple[int, LoopInstance]]:
+        """Yield the template number (below `kinds`) and the instance of each referral, in order.
 
-        longest: microseconds that a loop takes at most.
+        The same in every process. longest: the maximum duration of a loop in microseconds.
         """
-        chance = random.Random(self.seed)  # noqa: S311 - a history that can be made again
+        chance = random.Random(self.seed)  # noqa: S311 - reproducible
         step = (self.now - _OVER_BEFORE_NOW - longest - self.begin) / max(1, self.referrals)
         for number in range(self.referrals):
-            # Whole milliseconds: ids tell no more.
+            # Whole milliseconds, the precision of ids.
             moment = (self.begin + int(number * step)) // 1000 * 1000
             yield chance.randrange(kinds), LoopInstance(moment=moment, twist=chance.getrandbits(62))
 
     def referral_ids(self, recording: Recording, count: int) -> list[str]:
-        """So many of its referrals, spread over the whole of it."""
-        moulds = [loop["intake"] for loop in recording]
-        slots = [one.rows[0].columns[0] for one in moulds]
+        """Return about `count` referral ids, spread over the whole history."""
+        templates = [loop["intake"] for loop in recording]
+        slots = [one.rows[0].columns[0] for one in templates]
         every = max(1, self.referrals // count)
-        casts = enumerate(self.casts(len(moulds), longest_of(moulds)))
-        return [moulds[k].mould.values(cast)[slots[k]] for number, (k, cast) in casts if number % every == 0]
+        instances = enumerate(self.instances(len(templates), longest_of(templates)))
+        return [
+            templates[k].template.values(instance)[slots[k]]
+            for number, (k, instance) in instances
+            if number % every == 0
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a service keeps what it has."""
+    """The storage of a service."""
 
     url: str
-    # Of audit: where it publishes, the file it signs with, and its hub.
+    # audit only: publication directory, signing key file, hub.
     published: Path | None = None
     key: Path | None = None
     hub: str = ""
@@ -85,7 +89,7 @@ def write_history(
     places: Mapping[str, Place],
     tell: Callable[[str], None],
 ) -> None:
-    """Fills every service's database, two at a time: the log takes as long as all the others."""
+    """Fill all databases, two at a time: the log takes as long as all the others together."""
     order = sorted(places, key=lambda service: service != "audit")
     with ProcessPoolExecutor(max_workers=2) as pool:
         running = {
@@ -99,8 +103,8 @@ def write_history(
             tell(f"history of {history.referrals:,} referrals: {running[done]} is filled")
 
 
-def fill(service: str, history: SyntheticHistory, moulds: Sequence[ServiceTemplate], place: Place) -> None:
-    """One service's share of the history."""
+def fill(service: str, history: SyntheticHistory, templates: Sequence[ServiceTemplate], place: Place) -> None:
+    """Write one service's part of the history."""
     log = None
     if service == "audit":
         assert place.published is not None
@@ -108,15 +112,15 @@ def fill(service: str, history: SyntheticHistory, moulds: Sequence[ServiceTempla
         log = LogWriter(place.url, place.published, place.key, place.hub)
         log.initialize(history.begin)
     with bulk(place.url) as into:
-        _Filling(service, history, moulds, into, log).run()
+        _Filling(service, history, templates, into, log).run()
     if log is not None:
         log.conclude()
 
 
-def longest_of(moulds: Sequence[ServiceTemplate]) -> int:
-    """Microseconds that the longest of these loops takes, as it is cast."""
+def longest_of(templates: Sequence[ServiceTemplate]) -> int:
+    """Return the duration in microseconds of the longest instance of these templates."""
     nowhere = LoopInstance(moment=0, twist=0)
-    return max(one.mould.loop.moved(one.mould.loop.end, nowhere) for one in moulds)
+    return max(one.template.loop.moved(one.template.loop.end, nowhere) for one in templates)
 
 
 class _Filling:
@@ -124,18 +128,18 @@ class _Filling:
         self,
         service: str,
         history: SyntheticHistory,
-        moulds: Sequence[ServiceTemplate],
+        templates: Sequence[ServiceTemplate],
         into: Bulk,
         log: LogWriter | None,
     ) -> None:
         self._history = history
-        self._moulds = moulds
+        self._templates = templates
         self._into = into
         self._log = log
         self._tables = tables(service)
         self._makes_keys = service == "intake"
         self._numbers: dict[str, int] = defaultdict(int)
-        # Rows that a number waits for, by table: (moment, values).
+        # Rows that still need a row number, by table: (moment, values).
         self._waiting: dict[str, list[tuple[int, Row]]] = defaultdict(list)
         self._rows: dict[str, list[Row]] = defaultdict(list)
         self._observed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -144,28 +148,28 @@ class _Filling:
     def run(self) -> None:
         chance = random.Random(self._history.seed + 1)  # noqa: S311 - see above
         number = 0
-        for number, (kind, cast) in enumerate(
-            self._history.casts(len(self._moulds), longest_of(self._moulds)), start=1
+        for number, (kind, instance) in enumerate(
+            self._history.instances(len(self._templates), longest_of(self._templates)), start=1
         ):
             if number % _CHUNK == 0:
-                self._flush(cast.moment)
-            self._cast(self._moulds[kind], cast, chance)
+                self._flush(instance.moment)
+            self._write_instance(self._templates[kind], instance, chance)
         self._flush(self._history.now)
         if self._service == "routing":
             self._observe()
 
-    def _cast(self, one: ServiceTemplate, cast: LoopInstance, chance: random.Random) -> None:
-        old = cast.moment + longest_of([one]) < self._history.forgotten_before
+    def _write_instance(self, one: ServiceTemplate, instance: LoopInstance, chance: random.Random) -> None:
+        old = instance.moment + longest_of([one]) < self._history.forgotten_before
         if old and not one.entries and all(row.forgotten is not None for row in one.rows):
             return
-        values = one.mould.values(cast)
+        values = one.template.values(instance)
         for row in one.rows:
             if row.forgotten is None or values[row.forgotten] >= self._history.forgotten_before:
                 self._take(row, values)
         if self._log is not None:
             self._log.take(one.entries, values, chance)
         if self._makes_keys and not old:
-            self._make_keys(values[one.rows[0].columns[0]], values[one.rows[0].columns[1]], cast, chance)
+            self._make_keys(values[one.rows[0].columns[0]], values[one.rows[0].columns[1]], instance, chance)
         if self._service == "routing":
             self._count_answers(one, values)
 
@@ -177,7 +181,7 @@ class _Filling:
             self._waiting[row.table].append((values[row.order], taken))
 
     def _flush(self, until: int) -> None:
-        """Writes what has its place: nothing to come is before `until`."""
+        """Write the rows before `until`: no later loop adds earlier ones."""
         for name, waiting in self._waiting.items():
             waiting.sort(key=lambda row: row[0])
             ready = 0
@@ -194,12 +198,12 @@ class _Filling:
         if self._log is not None:
             self._log.flush(self._into, until)
 
-    def _make_keys(self, referral: str, sender: str, cast: LoopInstance, chance: random.Random) -> None:
+    def _make_keys(self, referral: str, sender: str, instance: LoopInstance, chance: random.Random) -> None:
         for _ in range(_KEYS_A_LOOP):
             key = f"{chance.getrandbits(128):032x}"
             fingerprint, understood = (f"{chance.getrandbits(256):064x}" for _ in range(2))
             self._rows["idempotency_keys"].append(
-                (sender, key, fingerprint, understood, referral, cast.moment)
+                (sender, key, fingerprint, understood, referral, instance.moment)
             )
 
     def _count_answers(self, one: ServiceTemplate, values: list[Any]) -> None:

@@ -87,7 +87,7 @@ class LogWriter:
             database.close()
 
     def take(self, entries: Sequence[EntryTemplate], values: list[Any], chance: random.Random) -> None:
-        """The entries of one loop, cast."""
+        """The entries of one loop, instance."""
         for entry in entries:
             salt = chance.randbytes(SALT_BYTES)
             commitment = sha256(salt + values[entry.canonical]).hexdigest()
@@ -133,7 +133,7 @@ class LogWriter:
                 old = self._log.head(transaction)
                 assert old is not None
                 self._log.advance(transaction, head, from_size=old.size)
-                record.note(transaction, head.size, from_size=record.noted(transaction))
+                record.advance(transaction, head.size, from_size=record.processed_size(transaction))
                 checks.keep_checked(transaction, read)
                 checks.forget_round(transaction)
         finally:

@@ -1,4 +1,4 @@
-"""What the journey came to, as text: `measured` is what `Bench.rounds` found, by round and contender."""
+"""Text tables of journey results. `measured`: the result of `Bench.rounds`, by round and contender."""
 
 from __future__ import annotations
 

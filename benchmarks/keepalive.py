@@ -1,4 +1,4 @@
-"""HTTP/1.1 over kept-alive connections: as little of it as a load driver needs, and therefore cheap."""
+"""A minimal, cheap HTTP/1.1 client over keep-alive connections, for the load driver."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 
 class Rejected(Exception):
-    """An answer that is no success; the text says which request, the status and how the body begins."""
+    """An error response; the text has the request, the status and the start of the body."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """Where a service listens."""
+    """The address of a service."""
 
     host: str
     port: int
@@ -57,7 +57,7 @@ class Link:
             raise
 
     async def done(self, method: str, path: str, body: bytes = b"") -> bytes:
-        """The body of a success. Raises Rejected, and what `ask` raises."""
+        """Return the body of a successful response. Raises Rejected, and what `ask` raises."""
         status, answer = await self.ask(method, path, body)
         if not 200 <= status < 300:
             raise Rejected(f"{method} {path}: {status} {answer[:300].decode(errors='replace')}")
@@ -70,7 +70,7 @@ class Link:
 
 
 class Links:
-    """A fixed number of connections that take turns."""
+    """A pool of a fixed number of connections."""
 
     def __init__(self, door: Endpoint, token: str, count: int) -> None:
         self._all = [Link(door, token) for _ in range(count)]
@@ -85,7 +85,7 @@ class Links:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Link]:
-        """A connection for the length of the block."""
+        """Provide a connection for the block."""
         link = await self._free.get()
         try:
             yield link

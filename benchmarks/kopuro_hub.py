@@ -1,4 +1,4 @@
-"""Our hub, as `kopuro up` runs it, on a broker that is given."""
+"""Our hub as `kopuro up` runs it, on a given broker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WAITING = re.compile(r"^kopuro_outbox_messages (\S+)$", re.MULTILINE)
 
 
 def _boundless(organizations: Iterable[Organization]) -> list[Organization]:
-    """The organisations with room for any number: the load would otherwise fill them and end unplaced."""
+    """Return the organisations with unlimited capacity; otherwise the load would end unplaced."""
     return [
         replace(
             organization,
@@ -133,7 +133,7 @@ class KopuroHub:
         return self._hub.files
 
     def audited(self, fact_type: str) -> int:
-        # Read from the database: each question over HTTP would itself become an entry.
+        # Read from the database: each HTTP request would itself become an entry.
         if self._audit is None:
             self._audit = open_read_only(self.database_url("audit"))
         count, upto = self._counted.get(fact_type, (0, -1))
@@ -162,7 +162,7 @@ class KopuroHub:
         return int(float(found[1])) if found else 0
 
     def door(self, service: str) -> Endpoint:
-        """Where partners reach a service."""
+        """Return the address of a service for partners."""
         address = urlsplit(self._discovery()["services"][service])
         assert address.hostname
         assert address.port

@@ -1,8 +1,8 @@
-"""A closed loop as a mould: the rows that a real one left in a database, with ids and moments left open.
+"""Loop templates: the database rows of a real closed loop, with placeholders for ids and times.
 
-A history is cast from real loops, so that it has their shape whatever the services come to write. Every
-UUID gets another value, and every moment moves; everything else stays. One id or moment of the loop becomes
-one and the same wherever it stands, in all services' databases, for it depends on nothing but the loop.
+A history consists of instances of real loops, so it always has the shape of what the services write. Every
+instance has other UUIDs and shifted times; everything else stays. An id or time is mapped to the same value
+in all services' databases, because the mapping depends only on the loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 SECOND: Final = 1_000_000  # microseconds, as all moments are
 DAY: Final = 86_400 * SECOND
-# A loop takes a second here, and some hours between people: a history's loops overlap as theirs do.
+# A recorded loop takes a second, a loop between people some hours: instances overlap accordingly.
 STRETCH: Final = 3_600
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -30,7 +30,7 @@ _REST = (1 << _MILLISECOND_AT) - 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoopInstance:
-    """One loop to be made. moment: of its submission; twist: 62 bits that no other loop has."""
+    """An instance of a template. moment: of its submission; twist: 62 unique bits."""
 
     moment: int
     twist: int
@@ -38,20 +38,20 @@ class LoopInstance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loop:
-    """A real loop in time: submitted at `begin`, over at `end`."""
+    """The time span of a recorded loop."""
 
     begin: int
     end: int
 
-    def moved(self, moment: int, cast: LoopInstance) -> int:
-        """Where a moment of the loop comes to lie. Deadlines keep their distance, and are not stretched."""
+    def moved(self, moment: int, instance: LoopInstance) -> int:
+        """Return the moment in the instance. Deadlines keep their distance and are not stretched."""
         since = moment - self.begin
-        return cast.moment + (since if moment > self.end else since * STRETCH)
+        return instance.moment + (since if moment > self.end else since * STRETCH)
 
-    def renamed(self, number: int, cast: LoopInstance) -> str:
-        """What a UUIDv7 of the loop becomes: its milliseconds move, its random bits are twisted."""
-        milliseconds = self.moved((number >> _MILLISECOND_AT) * 1000, cast) // 1000
-        text = f"{milliseconds << _MILLISECOND_AT | (number & _REST) ^ cast.twist:032x}"
+    def renamed(self, number: int, instance: LoopInstance) -> str:
+        """Return the UUIDv7 in the instance: shifted milliseconds, twisted random bits."""
+        milliseconds = self.moved((number >> _MILLISECOND_AT) * 1000, instance) // 1000
+        text = f"{milliseconds << _MILLISECOND_AT | (number & _REST) ^ instance.twist:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
@@ -63,7 +63,7 @@ class _Text:
 
 
 class LoopTemplate:
-    """Takes values in, and gives them out again for each cast: `values(cast)[slot]`."""
+    """Collects values of a recorded loop and returns them for an instance: `values(instance)[slot]`."""
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
@@ -77,29 +77,29 @@ class LoopTemplate:
         self._count = 0
 
     def moment(self, value: int) -> int:
-        """The slot of a moment."""
+        """Return the slot of a moment."""
         return self._slot(self._moments, value)
 
     def take(self, value: Any) -> int:
-        """The slot of a column's value: text and bytes are searched for ids and moments."""
+        """Return the slot of a column value. Ids and moments in text and bytes are found."""
         if isinstance(value, bytes | str):
             text = value if isinstance(value, str) else value.decode()
             if _OPEN.search(text) is not None:
                 return self._take_text(text, is_bytes=isinstance(value, bytes))
         return self._slot(self._constants, (type(value), value))
 
-    def values(self, cast: LoopInstance) -> list[Any]:
-        """Every value of this cast, by slot."""
+    def values(self, instance: LoopInstance) -> list[Any]:
+        """Return every value of the instance, by slot."""
         loop = self.loop
         values: list[Any] = [None] * self._count
         for (_, constant), slot in self._constants.items():
             values[slot] = constant
         for number, slot in self._ids.items():
-            values[slot] = loop.renamed(number, cast)
+            values[slot] = loop.renamed(number, instance)
         for moment, slot in self._moments.items():
-            values[slot] = loop.moved(moment, cast)
+            values[slot] = loop.moved(moment, instance)
         for moment, slot in self._written.items():
-            values[slot] = written(loop.moved(moment, cast))
+            values[slot] = written(loop.moved(moment, instance))
         for form, slot in zip(self._forms, self._texts.values(), strict=True):
             text = form.form % form.slots(values)
             values[slot] = text.encode() if form.is_bytes else text
@@ -135,10 +135,10 @@ class LoopTemplate:
 
 
 def written(moment: int) -> str:
-    """`2026-01-28T06:47:00.000000Z`."""
+    """Return a moment as `2026-01-28T06:47:00.000000Z`."""
     return (_EPOCH + dt.timedelta(microseconds=moment)).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def read(text: str) -> int:
-    """The moment that `written` wrote."""
+    """Parse the output of `written`."""
     return (dt.datetime.fromisoformat(text) - _EPOCH) // dt.timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""`decide()` over a directory of generated services."""
+"""Benchmark of `decide()` over a directory of generated services."""
 
 from __future__ import annotations
 

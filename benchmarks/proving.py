@@ -1,4 +1,4 @@
-"""How proofs a second are measured, of whoever makes them."""
+"""Measurement of proofs per second, for any contender."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from benchmarks.stopwatch import Stopwatch
 def prove_some(
     one: Callable[[int], object], *, size: int, proofs: int, warm_up: float, seed: int
 ) -> dict[str, float]:
-    """`rate`: proofs a second; `cpu_us`: processor time of one. one: makes the proof of an entry, of those
-    drawn at random of `size`.
+    """Return `rate`, proofs per second, and `cpu_us`, CPU time per proof.
 
-    warm_up: for so many seconds first, whatever there is of caches is filled.
+    one: makes the proof of an entry, drawn at random from `size` entries. warm_up: seconds that fill caches
+    before the measurement.
     """
     drawn = random.Random(seed)  # noqa: S311 - the same for everybody
     until = time.perf_counter() + warm_up

@@ -1,4 +1,4 @@
-"""When a system has come to rest: what is looked at has stopped changing."""
+"""Waiting for quiescence: an observed value has stopped changing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Callable
 QUIET_SECONDS = 1.2
 
 
-def wait_until_quiescent(look: Callable[[], object], *, within: float = 60.0) -> None:
-    """Returns when `look` has given the same for a while. Raises TimeoutError."""
+def wait_until_quiescent(observe: Callable[[], object], *, within: float = 60.0) -> None:
+    """Return when `observe` has returned the same value for a while. Raises TimeoutError."""
     deadline = time.monotonic() + within
-    seen, since = look(), time.monotonic()
+    seen, since = observe(), time.monotonic()
     while time.monotonic() - since < QUIET_SECONDS:
         if time.monotonic() > deadline:
             raise TimeoutError("the system does not come to rest")
         time.sleep(0.05)
-        if (now := look()) != seen:
+        if (now := observe()) != seen:
             seen, since = now, time.monotonic()

@@ -1,4 +1,4 @@
-"""What partners and auditors look up most, one request after the other on a hub at rest."""
+"""The most frequent reads of partners and auditors, one request at a time on an idle hub."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AUDITOR: Final = "auditor"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read:
-    """path: of the referral's id, which most of them do not need."""
+    """A read. path: the request path for a referral id, which most reads ignore."""
 
     name: str
     service: str
@@ -30,16 +30,16 @@ class Read:
 
 
 def measure_reads(hub: KopuroHub, known: Sequence[str], count: int) -> dict[str, float]:
-    """Milliseconds by `<read> p50 ms`, `p99 ms` and `CPU ms`, of all processes. known: ids to read.
+    """Return milliseconds as `<read> p50 ms`, `p99 ms` and `CPU ms` of all processes. known: ids to read.
 
     Raises Rejected.
     """
-    told = story(hub.custody_key(), dt.datetime.now(dt.UTC))
-    acceptor = told.acceptors[0]
-    # The same ids in every round: what is cold in the first is warm in the others, for both sides.
-    chance = random.Random(len(known))  # noqa: S311 - which ones is no secret
+    sample = story(hub.custody_key(), dt.datetime.now(dt.UTC))
+    acceptor = sample.acceptors[0]
+    # The same ids in every round, so that caches are cold in the first and warm in the others on both sides.
+    chance = random.Random(len(known))  # noqa: S311 - not a secret
     found: dict[str, float] = {}
-    for read in _reads(told.sender, acceptor):
+    for read in _reads(sample.sender, acceptor):
         ids = [chance.choice(known) for _ in range(count)]
         used = _cpu_seconds(hub)
         taken = asyncio.run(_timed(hub, read, ids))

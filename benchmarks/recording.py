@@ -1,4 +1,4 @@
-"""Closes loops one after the other on a real hub, and takes a mould of each from its databases."""
+"""Recording: closes loops one at a time on a real hub and makes a template of each from its databases."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OF_THE_DIRECTORY: Final = ".directory"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowTemplate:
-    """columns, without the one that numbers the rows; order, forgotten: slots of the mould."""
+    """columns, without the one that numbers the rows; order, forgotten: slots of the template."""
 
     table: str
     columns: tuple[int, ...]
@@ -39,7 +39,7 @@ class RowTemplate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntryTemplate:
-    """One entry of the log. All but the last three are slots of the mould."""
+    """One entry of the log. All but the last three are slots of the template."""
 
     order: int
     time: int
@@ -57,7 +57,7 @@ class EntryTemplate:
 class ServiceTemplate:
     """What one loop left in one service."""
 
-    mould: LoopTemplate
+    template: LoopTemplate
     rows: tuple[RowTemplate, ...]
     entries: tuple[EntryTemplate, ...] = ()
 
@@ -113,12 +113,12 @@ class _Look:
         return {service: self._service(service) for service in SHAPES}
 
     def _service(self, service: str) -> ServiceTemplate:
-        mould = LoopTemplate(self._loop)
-        rows = [row for shape in SHAPES[service] for row in self._rows(mould, service, shape)]
-        entries = self._entries(mould) if service == "audit" else []
-        return ServiceTemplate(mould=mould, rows=tuple(rows), entries=tuple(entries))
+        template = LoopTemplate(self._loop)
+        rows = [row for shape in SHAPES[service] for row in self._rows(template, service, shape)]
+        entries = self._entries(template) if service == "audit" else []
+        return ServiceTemplate(template=template, rows=tuple(rows), entries=tuple(entries))
 
-    def _rows(self, mould: LoopTemplate, service: str, shape: Shape) -> Iterator[RowTemplate]:
+    def _rows(self, template: LoopTemplate, service: str, shape: Shape) -> Iterator[RowTemplate]:
         table = tables(service)[shape.table]
         numbered = table.autoincrement_column
         columns = [column for column in table.columns if column is not numbered]
@@ -132,11 +132,13 @@ class _Look:
             yield RowTemplate(
                 table=shape.table,
                 columns=tuple(
-                    mould.moment(value) if isinstance(column.type, Instant) and value else mould.take(value)
+                    template.moment(value)
+                    if isinstance(column.type, Instant) and value
+                    else template.take(value)
                     for column, value in zip(columns, row, strict=True)
                 ),
-                order=mould.moment(reached) if shape.numbered else None,
-                forgotten=mould.moment(by_name[shape.forgotten]) if shape.forgotten else None,
+                order=template.moment(reached) if shape.numbered else None,
+                forgotten=template.moment(by_name[shape.forgotten]) if shape.forgotten else None,
             )
 
     def _found(self, service: str, shape: Shape, names: Sequence[str]) -> list[Any]:
@@ -151,7 +153,7 @@ class _Look:
         question = f'SELECT {listed} FROM "{shape.table}" WHERE {where} ORDER BY rowid'  # noqa: S608
         return self._databases[service].execute(question, of).fetchall()
 
-    def _entries(self, mould: LoopTemplate) -> Iterator[EntryTemplate]:
+    def _entries(self, template: LoopTemplate) -> Iterator[EntryTemplate]:
         rows = self._databases["audit"].execute(
             "SELECT type, time, leaf, message_id, data FROM entries JOIN openings USING (leaf_index)"
             " WHERE referral_id = ? ORDER BY leaf_index",
@@ -164,13 +166,13 @@ class _Look:
             # A later entry is not before an earlier one: the history is written in the order of time.
             reached = max(reached, time_)
             yield EntryTemplate(
-                order=mould.moment(reached),
-                time=mould.moment(time_),
-                leaf=mould.take(canonical_json({**said, "commitment": f"sha256:{COMMITMENT}"}).decode()),
-                data=mould.take(text),
-                canonical=mould.take(canonical_json(data)),
-                message_id=mould.take(message_id),
-                referral_id=mould.take(self._referral),
+                order=template.moment(reached),
+                time=template.moment(time_),
+                leaf=template.take(canonical_json({**said, "commitment": f"sha256:{COMMITMENT}"}).decode()),
+                data=template.take(text),
+                canonical=template.take(canonical_json(data)),
+                message_id=template.take(message_id),
+                referral_id=template.take(self._referral),
                 type=type_,
                 organizations=organizations_of(data),
                 facets=facets_of(type_, said["actor"], data),

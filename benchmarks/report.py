@@ -1,4 +1,4 @@
-"""What was measured as text, JSON and charts."""
+"""Output of measurements as text, JSON and charts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OCTAL: Final = re.compile(r"\\([0-7]{3})")  # how fstab(5) writes a space, tab,
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their longest cell; the first to the left, figures to the right."""
+    """Return a text table with the first column left-aligned and figures right-aligned."""
     widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -29,7 +29,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def written(figure: Spread, digits: int = 1) -> str:
-    """`12.3 (11.0 to 14.2)`; the median alone of a single round."""
+    """Return `12.3 (11.0 to 14.2)`; for a single round only the median."""
     median = f"{figure.median:,.{digits}f}"
     if figure.lowest == figure.highest:
         return median
@@ -37,13 +37,13 @@ def written(figure: Spread, digits: int = 1) -> str:
 
 
 def listed(figures: Mapping[str, float]) -> str:
-    """`audit 0.10, broker 1.20, 1.30 in all`."""
+    """Return `audit 0.10, broker 1.20, 1.30 in all`."""
     each = ", ".join(f"{name} {figure:.2f}" for name, figure in figures.items())
     return f"{each}, {sum(figures.values()):.2f} in all"
 
 
 def machine(directory: Path) -> Mapping[str, Any]:
-    """What the figures depend on. directory: where the databases lay. Nothing in it names a machine."""
+    """Return the hardware and software that figures depend on, without host names."""
     return {
         "python": platform.python_version(),
         "system": platform.system(),
@@ -55,7 +55,7 @@ def machine(directory: Path) -> Mapping[str, Any]:
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """Indented JSON; records become objects."""
+    """Return indented JSON; dataclasses become objects."""
     return json.dumps(document, indent=1, default=_plain, allow_nan=True) + "\n"
 
 
@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
 
 
 def file_system(directory: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """The type of the file system that holds `directory`, such as "ext4"; "unknown" if nothing tells.
+    """Return the type of the file system that holds `directory`, such as "ext4"; "unknown" if nothing tells.
 
     mounts: a table of mounts in the format of fstab(5). It is the precise source, but in a chroot or a
     container it may lack the mount that holds the directory; statfs(2), by way of `stat`, knows it there.
@@ -92,9 +92,9 @@ def _mounted(mounts: Path) -> Iterator[tuple[str, str]]:
 
 def _of_statfs(place: Path) -> str:
     try:
-        told = subprocess.run(
+        completed = subprocess.run(
             ["stat", "--file-system", "--format=%T", str(place)], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return told.stdout.strip()
+    return completed.stdout.strip()

@@ -1,4 +1,4 @@
-"""What a closed referral leaves behind: in which tables, how it is found there, and what is forgotten."""
+"""The rows that a closed referral leaves: their tables, how to find them, and when they are deleted."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ STANDING: Final = frozenset({"replica"})
 
 
 def metadata(service: str) -> MetaData:
-    """The tables of a service."""
+    """Return the tables of a service."""
     found: MetaData = import_module(f"services.{service}.adapters.tables").METADATA
     return found
 
@@ -85,7 +85,7 @@ def tables(service: str) -> Mapping[str, Table]:
 
 
 def unaccounted(service: str) -> set[str]:
-    """Tables of which nothing here says what a closed referral leaves in them."""
+    """Return the tables that have no shape here."""
     if service == "directory":
         return set()
     known = {shape.table for shape in SHAPES[service]} | MADE.get(service, frozenset()) | EMPTY | STANDING

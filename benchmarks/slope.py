@@ -1,4 +1,4 @@
-"""A straight line through a series, by least squares: how fast something grows, and how sure that is."""
+"""Least-squares slopes of series, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slope:
-    """Per unit of the first axis. error: half the width of its 95 % confidence interval."""
+    """A slope per unit of the first axis. error: half the width of its 95 % confidence interval."""
 
     rate: float
     error: float

@@ -1,4 +1,4 @@
-"""One hub under a constant load for a long time: does anything grow that should not?
+"""Soak benchmark: one hub under a constant load for a long time, to find unbounded growth.
 
 Every process's memory, open files and the lengths of all queues are read every so often; latencies at the
 end are compared with those at the beginning. The driver keeps every moment of the run: its own memory grows,
@@ -82,7 +82,7 @@ class Soaked:
 def measure_soak(
     hub: KopuroHub, broker: PrivateBroker, *, minutes: float, rate: float, tell: Callable[[str], None]
 ) -> Soaked:
-    """On a started hub. Raises TimeoutError when a loop is left open, Rejected when anything is refused."""
+    """Run the soak on a started hub. Raises TimeoutError for open loops, Rejected for refusals."""
     return asyncio.run(_soak(hub, broker, minutes, rate, tell))
 
 

@@ -1,4 +1,4 @@
-"""Time by the clock, and of the processor: the second suffers less from what else a machine does."""
+"""A stopwatch for wall-clock and CPU time. Other load on the machine affects CPU time less."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds up what its `with` blocks take. seconds: by the clock; cpu: of this process, all its threads."""
+    """Adds up its `with` blocks. seconds: wall clock; cpu: CPU seconds of this process, all threads."""
 
     seconds: float = 0.0
     cpu: float = 0.0

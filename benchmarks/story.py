@@ -1,4 +1,4 @@
-"""The referral that every contender is given, again and again: one of the sample network's."""
+"""The sample referral that every contender processes repeatedly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances
 
-# A wage claim in Moscow, which three organisations may take: each of them a mailbox of its own.
+# A wage claim in Moscow, which three organisations can accept.
 KEY = "second-candidate"
 
 
@@ -55,7 +55,7 @@ def rank(
     facts: ReferralFacts,
     now: dt.datetime,
 ) -> Decision:
-    """Our matching, for whoever wants to compare the plumbing around it."""
+    """Rank candidates with our matching, so that peers differ only in their plumbing."""
     given = Circumstances(
         referral_id=referral_id,
         sender=sender,
@@ -70,7 +70,7 @@ def rank(
 
 
 def story(custody_key: Mapping[str, str], now: dt.datetime) -> SampleReferral:
-    """The story with its case sealed to a hub's custody key."""
+    """Return the sample referral with its case sealed to a hub's custody key."""
     referral = network.load().referral(KEY)
     decision = rank(sample_directory(), "", "", referral.sender, referral.facts, now)
     acceptors = tuple(candidate.organization for candidate in decision.ranked)

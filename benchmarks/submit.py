@@ -31,7 +31,7 @@ class Submitting:
 
 
 def measure_submit(system: System, *, alone: bool, connections: int = 16, seconds: float = 5.0) -> Submitting:
-    """On a started system. alone: the other services stand still meanwhile."""
+    """Measure a started system. alone: the other services are stopped meanwhile."""
     told = story(system.custody_key(), dt.datetime.now(dt.UTC))
     links = Links(system.doors().intake, system.token(told.sender), connections)
 

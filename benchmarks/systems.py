@@ -1,4 +1,4 @@
-"""What is measured: a system of processes that takes referrals over HTTP, ours or a peer."""
+"""The measured systems: processes that accept referrals over HTTP, our hub or a peer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class System(Protocol):
     """Started and stopped once a round, in a directory and a virtual host of its own."""
 
     name: str
-    # The message on which an acceptor sets to work: where cases are sealed, the case's release.
+    # The message after which an acceptor starts to work: with sealed cases, the release of the case.
     work_begins_with: str
 
     def start(self) -> None:
-        """Returns when every process is ready."""
+        """Start, and return when every process is ready."""
 
     def stop(self) -> None: ...
 
@@ -44,7 +44,7 @@ class System(Protocol):
         """The SQLite files by service; none where the database is another."""
 
     def audited(self, fact_type: str) -> int:
-        """How many events of this CloudEvents type the audit service has committed."""
+        """Return the number of committed audit entries of this CloudEvents type."""
 
     def published(self) -> int:
         """Messages published and confirmed so far, by all processes."""

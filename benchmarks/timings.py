@@ -1,4 +1,4 @@
-"""When each step of each loop was said, and when it was seen."""
+"""Times of the steps of each loop."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ Clock = dict[str, float]
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds on the monotonic clock, by referral: what was said at a door, what was seen in a mailbox."""
+    """Monotonic seconds by referral: when a step was submitted, and when it arrived in a mailbox."""
 
     submitted: Clock = field(default_factory=dict)
-    # When the door had answered: it is committed.
+    # When the HTTP response arrived: the referral is committed.
     admitted: Clock = field(default_factory=dict)
     offered: Clock = field(default_factory=dict)
     answered: Clock = field(default_factory=dict)
     accepted: Clock = field(default_factory=dict)
     reported: Clock = field(default_factory=dict)
     progressed: Clock = field(default_factory=dict)
-    # A receiver reports and completes in one breath: `reported` is the beginning of both.
+    # A receiver reports progress and completion together: `reported` is the start of both.
     completed: Clock = field(default_factory=dict)
     closed: Clock = field(default_factory=dict)
 
     def unfinished(self) -> set[str]:
-        """Referrals submitted of which some step has not been seen in a mailbox yet."""
+        """Return submitted referrals with a step that has not arrived in a mailbox yet."""
         seen = (self.offered, self.accepted, self.progressed, self.completed, self.closed)
         return {referral for step in seen for referral in self.submitted.keys() - step.keys()}
 
     def latencies(self, since: float = 0.0, until: float = math.inf) -> Mapping[str, list[float]]:
-        """Seconds between each two steps that belong together, of referrals submitted in `[since, until)`."""
+        """Return seconds between related steps, for referrals submitted in `[since, until)`."""
         pairs = {
             "submit_to_admission": (self.submitted, self.admitted),
             "submit_to_offer": (self.submitted, self.offered),

@@ -1,6 +1,6 @@
-"""What processes used, read from outside: CPU and memory from /proc, commits from SQLite's shared memory.
+"""Resource usage of processes: CPU and memory from /proc, commits from SQLite's shared memory.
 
-Nothing has to cooperate, so that every contender is measured by the same means.
+The processes need not cooperate, so every contender is measured in the same way.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MEBIBYTE = 1024 * 1024
-# By name: what works in children of its own, a server that forks.
+# Processes that do their work in forked children.
 FORKING = frozenset({"postgresql"})
 # https://www.sqlite.org/walformat.html §2.1: iChange, "incremented with each transaction".
 _CHANGE_AT = 8
@@ -23,7 +23,7 @@ _CHANGE_AT = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """Of one moment: CPU seconds (user and system), resident MiB, and commits by database."""
+    """A snapshot: CPU seconds (user and system) and resident MiB by process, commits by database."""
 
     cpu: Mapping[str, float]
     resident: Mapping[str, float]
@@ -31,7 +31,7 @@ class Usage:
 
 
 def read_usage(pids: Mapping[str, int], databases: Mapping[str, Path]) -> Usage:
-    """pids: by process name; databases: SQLite files by name. Raises OSError for one that is gone."""
+    """Return the usage now. pids: by process name; databases: SQLite files by name. Raises OSError."""
     return Usage(
         cpu={
             name: tree_cpu_seconds(pid) if name in FORKING else cpu_seconds(pid) for name, pid in pids.items()
@@ -45,15 +45,15 @@ def read_usage(pids: Mapping[str, int], databases: Mapping[str, Path]) -> Usage:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process, in steps of a clock tick (10 ms)."""
+    """Return user and system time of a process, in steps of a clock tick (10 ms)."""
     return sum(_times(pid)[:2]) / _TICKS
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """The same with its children, those that have ended included."""
+    """Return the CPU time of a process and its children, including ended ones."""
     ticks = sum(_times(pid))
     for child in children(pid):
-        # It may have ended since: then it is counted next time.
+        # A child that has just ended is counted next time.
         with suppress(OSError):
             ticks += sum(_times(child)[:2])
     return ticks / _TICKS
@@ -67,7 +67,7 @@ def _times(pid: int) -> tuple[int, ...]:
 
 
 def children(pid: int) -> list[int]:
-    """The pids of a process's children now."""
+    """Return the pids of a process's children."""
     return [
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()
@@ -76,17 +76,17 @@ def children(pid: int) -> list[int]:
 
 
 def open_files(pid: int) -> int:
-    """How many file descriptors a process has open."""
+    """Return the number of open file descriptors of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def resident_mebibytes(pid: int) -> float:
-    """Resident memory now, shared pages included."""
+    """Return the resident memory, including shared pages."""
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE / _MEBIBYTE
 
 
 def tree_mebibytes(pid: int) -> float:
-    """Memory of a process and its children, where what they share counts once (PSS)."""
+    """Return the memory of a process and its children, counting shared pages once (PSS)."""
     total = 0
     for one in (pid, *children(pid)):
         with suppress(OSError):
@@ -96,7 +96,7 @@ def tree_mebibytes(pid: int) -> float:
 
 
 def commits(database: Path) -> int:
-    """Transactions that wrote to an SQLite database in WAL mode since it was opened; modulo 2**32.
+    """Return the write transactions of an SQLite database in WAL mode since it was opened, modulo 2**32.
 
     With synchronous=FULL each is one fsync; those done with NORMAL are counted too.
     """
@@ -106,7 +106,7 @@ def commits(database: Path) -> int:
 
 
 def between(before: Usage, after: Usage, loops: int) -> dict[str, dict[str, float]]:
-    """CPU milliseconds and commits a closed loop by name, and resident MiB at the end."""
+    """Return CPU milliseconds and commits per closed loop by name, and resident MiB at the end."""
     return {
         "cpu_ms_a_loop": {n: 1000 * (after.cpu[n] - before.cpu[n]) / loops for n in after.cpu},
         "resident_mib": dict(after.resident),

@@ -1,4 +1,4 @@
-"""How a peer's processes are told what they need, and how they are run: the same for every framework."""
+"""Configuration and processes of a peer, the same for every framework."""
 
 from __future__ import annotations
 

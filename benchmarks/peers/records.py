@@ -1,4 +1,4 @@
-"""The peers' tables, all in one schema: each service has a database of its own and uses its part."""
+"""The tables of the peers in one schema; each service has its own database and uses its part."""
 
 from __future__ import annotations
 

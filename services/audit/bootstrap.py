@@ -1,4 +1,4 @@
-"""Puts the audit service together. It does not start when its log is not what was signed for."""
+"""Assembles the audit service. It refuses to start when the stored log contradicts its signed checkpoint."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers import ReportHandlers
+from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.history import History
-from services.audit.reports.handlers.record import AccessRecorder
 from services.audit.reports.handlers.statistics import StatisticsHandler
 
 _log = logging.getLogger(__name__)
 
-# An entry is under a published checkpoint within a second of its commit; in between, batches share one.
+# A published checkpoint covers an entry within a second of its commit; all batches of that time share one.
 PUBLISHING_SECONDS = 0.5
 COSIGNING_SECONDS = 1.0
-# A withdrawn consent is heeded within this.
+# The content of a referral is erased within this time after its consent was withdrawn.
 RETENTION_SECONDS = 1.0
-# See `handlers.inspector` for how much is read in a turn.
+# `handlers.inspector` says how much one turn reads.
 INSPECTION_SECONDS = 1.0
 FILING_SECONDS = 1.0
-# Names the right to publish among those of this database; the relay's is another.
+# The id of the publishing lock in this database; the relay's lock has another id.
 _PUBLISHING = 0x6B6C6F67
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditParts:
-    """What the service's methods call. events, directory: the consumers of those queues."""
+    """The handlers behind the service's methods. events, directory: the consumers of those queues."""
 
     events: BatchProcessor[Envelope]
     directory: BatchProcessor[Envelope]
@@ -76,14 +76,14 @@ class AuditParts:
 
 
 def build(settings: Settings) -> Application[AuditParts]:
-    """The application of one audit process. Raises Defect for a key or a log that cannot be used."""
+    """Return the application of one audit process. Raises Defect for an unusable key or log."""
     if settings.log_directory is None:
-        raise Defect("KOPURO_LOG_DIRECTORY is not set: the log has nowhere to be published.")
+        raise Defect("KOPURO_LOG_DIRECTORY is not set: the service needs a directory to publish the log in.")
     return assemble(settings, DirectoryPublication(settings.log_directory))
 
 
 def assemble(settings: Settings, publication: LogPublication) -> Application[AuditParts]:
-    """As `build`, on any publication."""
+    """Return the same application on any publication."""
     published_at = (settings.log_directory or Path()) / CHECKPOINT
     key = load_log_key(settings.log_signing_key, settings.hub)
     policy = load_witness_policy(settings.witness_policy)
@@ -92,7 +92,11 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     log, record, closures = SqlLog(), SqlPublicationRecord(), SqlClosures()
     checks = SqlCheckRecord()
     head = SelfCheck(database, log, key, clock, checks).run()
-    _log.info("the log is what was signed for; its key is %s", key.verifier_key, extra={"count": head.size})
+    _log.info(
+        "the stored log matches its signed checkpoint; the log key is %s",
+        key.verifier_key,
+        extra={"count": head.size},
+    )
     published = PublishedLog(publication, key)
     publisher = LogPublisher(
         database=database,
@@ -100,9 +104,9 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         record=record,
         publication=publication,
         published=published,
-        right=ExclusiveLock(database, _PUBLISHING),
+        lease=ExclusiveLock(database, _PUBLISHING),
         outbox=messenger.outbox,
-        sequel=Receipts(log=log, published=published, source=platform.source, clock=clock),
+        after_publish=Receipts(log=log, published=published, source=platform.source, clock=clock),
         after_commit=messenger.wake,
     )
     publisher.begin(head)
@@ -112,12 +116,12 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         database=database,
         record=record,
         published=published,
-        publishes=publisher.is_ours,
+        publishes=publisher.holds_lease,
         figures=PublicationFigures(platform.registry, published),
         clock=clock,
     )
     inspector = Inspector(
-        database=database, log=log, key=key, record=checks, works=publisher.is_ours, clock=clock
+        database=database, log=log, key=key, record=checks, works=publisher.holds_lease, clock=clock
     )
     inspector.begin(head)
     show_inspection(platform.registry, inspector)
@@ -141,7 +145,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
                 "audit.log",
                 Sequencer(log, key, os.urandom, closures).append,
                 Envelope.decode,
-                # The log is append-only and finds an entry by its message's id.
+                # The log is append-only and itself recognises a message by its id.
                 deduplicator=NoDeduplication(),
             ),
             directory=directory,
@@ -159,7 +163,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         readiness=[
             ("broker", messenger.unready),
             ("directory", directory_ready),
-            ("publication", lambda: None if published.current else "Nothing is published yet."),
+            ("publication", lambda: None if published.current else "No checkpoint is published yet."),
         ],
         warnings=[
             *platform.warnings(),

@@ -1,4 +1,4 @@
-"""Values of the audit API that the log and the reports write and read alike: entry indexes and digests."""
+"""Values that the log API and the report API share: entry indices and base64 digests."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 from contracts.errors import Refused
 from runtime.web.paging import integer_of
 
-_LARGEST: Final = 10**12 - 1  # twelve digits is what a whole number in a query may have
+_LARGEST: Final = 10**12 - 1  # whole numbers in a query have at most twelve digits
 
 
 def entry_number(values: Mapping[str, str], name: str) -> int:
-    """The entry index or tree size called `name`. Raises Refused `invalid-parameter`."""
+    """Return the entry index or tree size in parameter `name`. Raises Refused `invalid-parameter`."""
     if name not in values:
-        raise Refused("invalid-parameter", f"`{name}` is missing.")
+        raise Refused("invalid-parameter", f"`{name}` is required.")
     return integer_of(values, name, default=0, minimum=0, maximum=_LARGEST)
 
 
 def base64_text(content: bytes) -> str:
-    """The bytes in base64 with padding (RFC 4648 §4), as C2SP notes write hashes."""
+    """Return the bytes in base64 with padding (RFC 4648 §4), as C2SP notes write hashes."""
     return b64encode(content).decode("ascii")

@@ -1,4 +1,4 @@
-"""The audit service: what it consumes and what it answers."""
+"""The audit service: its queue consumers and its HTTP resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.audit.log import api as log_api
 from services.audit.reports import export_api, history_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
-# Of the history they read the stories of their own referrals, as far as they may see those.
+# Parties read only the stories of their own referrals, limited to the steps that they may see.
 PARTIES = frozenset({"partner"})
 
 
@@ -65,12 +65,12 @@ class AuditService(WebService):
     def export(self, request: Request) -> Response:
         return export_api.export(self.handlers.reports.export, request)
 
-    @resource("GET", "/v1/statistics", roles=READERS, query=statistics_api.COUNTED)
+    @resource("GET", "/v1/statistics", roles=READERS, query=statistics_api.STATISTICS_PARAMETERS)
     def statistics(self, request: Request) -> Response:
         return statistics_api.statistics(self.handlers.reports.statistics, request)
 
     @resource(
-        "GET", "/v1/statistics/entries", roles=frozenset({"auditor"}), query=statistics_api.BEHIND_A_FIGURE
+        "GET", "/v1/statistics/entries", roles=frozenset({"auditor"}), query=statistics_api.ENTRIES_PARAMETERS
     )
     def statistics_entries(self, request: Request) -> Response:
         return statistics_api.entries(self.handlers.reports.statistics, request)

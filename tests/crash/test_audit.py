@@ -31,7 +31,7 @@ SEED = int(os.environ.get("KOPURO_CRASH_SEED", "20261121"))
 
 
 class CrashingHub(AuditedHub):
-    """seen: every checkpoint that anybody could have read."""
+    """An audit service to kill. seen: every checkpoint that was public."""
 
     def __init__(self, vhost: str, database_url: str, directory: Path) -> None:
         self._plan = directory / "plan"
@@ -53,8 +53,8 @@ class CrashingHub(AuditedHub):
     def reached(self) -> bool:
         return self._plan.with_name(REACHED).exists()
 
-    def look(self) -> int:
-        """The size of what is published now, which must be whole and agree with all that was seen."""
+    def published_size(self) -> int:
+        """Check that the published log is complete and consistent with `seen`, and return its size."""
         found = read_published(self.published, self.log_verifier)
         if found is None:
             assert not self.seen
@@ -68,22 +68,22 @@ class CrashingHub(AuditedHub):
             self.seen.append(checkpoint)
         return checkpoint.size
 
-    def noted(self) -> int:
-        """For how many entries the service has done all that follows from their publication."""
+    def processed_size(self) -> int:
+        """Return the number of entries whose receipts have been written."""
         with self.database.read() as transaction:
-            return SqlPublicationRecord().noted(transaction)
+            return SqlPublicationRecord().processed_size(transaction)
 
     def assert_all_there_once(self, events: Sequence[Event[Fact]]) -> None:
-        """No gap, no duplicate, no fork: in the database, and in what is published."""
+        """Assert that database and publication have no gap, duplicate or fork."""
         logged = self.logged()
         assert [index for index, _ in logged] == list(range(len(logged)))
         ids = [message_id for _, message_id in logged]
         assert len(set(ids)) == len(ids)
         assert {event.id for event in events} <= set(ids)
-        self.until(lambda: self.look() == len(self.logged()))
+        self.until(lambda: self.published_size() == len(self.logged()))
 
     def receipts(self, expected: int) -> list[tuple[str, str]]:
-        """Message and organisation of the receipts sent to delivery, of each message that holds some once."""
+        """Return entry message id and organisation of all receipts sent to delivery, each message once."""
         consumer = self.broker.consumer(["delivery.events"], 1000)
         found: dict[str, list[tuple[str, str]]] = {}
         deadline = time.monotonic() + 20
@@ -110,36 +110,34 @@ def hub(vhost: str, sqlite_database: str, tmp_path: Path) -> Iterator[CrashingHu
 
 
 @pytest.mark.parametrize("point", list(Point), ids=lambda point: point.name)
-def test_killed_at_a_crash_point_the_publication_is_whole_before_and_after(
-    hub: CrashingHub, point: Point
-) -> None:
+def test_publication_killed_at_crash_point_stays_consistent(hub: CrashingHub, point: Point) -> None:
     before, after = [accepted() for _ in range(100)], [accepted() for _ in range(300)]
     with hub.service:
         hub.publish(before)
         hub.until_logged(before)
         # To the end of a turn: a plan that is made within one might stop that one.
-        hub.until(lambda: 100 <= hub.noted() == hub.look() == len(hub.logged()))
-        noted = hub.noted()
+        hub.until(lambda: 100 <= hub.processed_size() == hub.published_size() == len(hub.logged()))
+        processed = hub.processed_size()
         hub.plan(point)
         hub.publish(after)
         hub.until(hub.reached)
         hub.until_logged(after)  # the log goes on while its publication stands still
         hub.service.process.kill()
-    size = hub.look()
+    size = hub.published_size()
     if point in (Point.swapped, Point.swap_failed_but_persisted):
-        assert size > noted
+        assert size > processed
     else:
-        assert size == noted
+        assert size == processed
     hub.plan(None)
     with hub.service:
-        hub.until(lambda: hub.look() >= 400)
+        hub.until(lambda: hub.published_size() >= 400)
         hub.assert_all_there_once([*before, *after])
         expected = sorted((e.id, party) for e in (*before, *after) for party in (OSH, MOSCOW))
         assert hub.receipts(len(expected)) == expected
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-def test_killed_at_any_moment_under_load_there_is_no_fork_no_gap_and_no_duplicate(hub: CrashingHub) -> None:
+def test_log_killed_under_load_has_no_fork_gap_or_duplicate(hub: CrashingHub) -> None:
     chance = random.Random(SEED)
     events: list[Event[Fact]] = []
     published_at_kill = []
@@ -149,18 +147,20 @@ def test_killed_at_any_moment_under_load_there_is_no_fork_no_gap_and_no_duplicat
         hub.service.process.spawn()
         # In turn: in the middle of its start, and in the middle of its work, however slow the machine is.
         if n % 2:
-            before = hub.look()
-            hub.until(lambda before=before: hub.look() > before)  # type: ignore[misc]
+            before = hub.published_size()
+            hub.until(lambda before=before: hub.published_size() > before)  # type: ignore[misc]
         else:
             time.sleep(chance.uniform(0.3, 2.0))
         hub.publish(more[len(more) // 2 :])
         time.sleep(chance.uniform(0.0, 0.3))
         hub.service.process.kill()
         events += more
-        published_at_kill.append(hub.look())
+        published_at_kill.append(hub.published_size())
     started = time.monotonic()
     with hub.service:
-        hub.until(lambda: hub.look() > published_at_kill[-1] or hub.look() == len(hub.logged()))
+        hub.until(
+            lambda: hub.published_size() > published_at_kill[-1] or hub.published_size() == len(hub.logged())
+        )
         seconds = time.monotonic() - started
         hub.until_logged(events)
         hub.assert_all_there_once(events)
@@ -168,5 +168,5 @@ def test_killed_at_any_moment_under_load_there_is_no_fork_no_gap_and_no_duplicat
         f"\n{KILLS} kills (seed {SEED}), {len(events)} events, {len(hub.seen)} checkpoints seen; "
         f"after the last one a new checkpoint within {seconds:.1f} s\n"
     )
-    # A process that never came to work would make all of this true as well.
+    # Otherwise a process that never worked would pass as well.
     assert len(set(published_at_kill)) >= KILLS // 2

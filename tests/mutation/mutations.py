@@ -162,9 +162,7 @@ MUTATIONS = (
                 new="if True:",
             ),
         ),
-        tests=(
-            "tests/unit/services/routing/domain/test_rules.py::test_broken_rule_is_the_only_failure",
-        ),
+        tests=("tests/unit/services/routing/domain/test_rules.py::test_broken_rule_is_the_only_failure",),
     ),
     Mutation(
         name="the vault takes a case sealed to any key",

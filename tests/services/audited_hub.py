@@ -1,4 +1,4 @@
-"""A broker with the hub's topology, a migrated database, and the audit service upon them."""
+"""A broker with the hub's topology, a migrated database, and the audit service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 WAIT_SECONDS = 30.0
 
 
-def said(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
+def event_of(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
     number = new_id()
     return Event(
         id=number,
@@ -54,11 +54,14 @@ def said(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
 
 
 def accepted() -> Event[Fact]:
-    return said(OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH))
+    return event_of(OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH))
 
 
 class AuditedHub:
-    """published: the log's directory. hub: its country. environment: variables besides."""
+    """A running audit service.
+
+    published: the log's directory; hub: country code; environment: extra variables.
+    """
 
     def __init__(
         self,
@@ -73,7 +76,8 @@ class AuditedHub:
         broker = RabbitBroker(vhost)
         self.broker = broker
         self.published = directory / "published"
-        # The service does so too; here before it, so that what is published has a queue to wait in.
+        # The service declares it too; declared here first so that events published before its start are
+        # queued.
         broker.declare(hub_topology())
         self._publisher = broker.publisher()
         self.database = Database.open(database_url)
@@ -105,9 +109,9 @@ class AuditedHub:
         self._publisher.publish([outgoing(event) for event in events])
 
     def answer_as_the_directory(self) -> None:
-        """The token key, and the word that there is nothing more."""
-        key = said(TokenKeyChanged(revision=1, key=self._signer.public_jwk()), self._signer.kid)
-        end = outgoing(said(ReplicaCompleted(queue="audit.directory", records=1), "audit.directory"))
+        """Publish the token key and the end of the replica, as the directory would."""
+        key = event_of(TokenKeyChanged(revision=1, key=self._signer.public_jwk()), self._signer.kid)
+        end = outgoing(event_of(ReplicaCompleted(queue="audit.directory", records=1), "audit.directory"))
         to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
         self._publisher.publish([outgoing(key), to_queue])
 
@@ -123,13 +127,13 @@ class AuditedHub:
         return Ed25519Verifier.parse(httpx.get(self.service.url + "/v1/log-key").text.strip())
 
     def checkpoint(self) -> Checkpoint:
-        # At the very first start the service answers before its first turn at publishing is over.
+        # At the first start the service responds before its first publication.
         self.until(lambda: httpx.get(self.service.url + "/checkpoint").status_code == 200)
         note = httpx.get(self.service.url + "/checkpoint").content
         return Checkpoint.parse(open_note(note, [self.verifier()]).text)
 
     def logged(self) -> list[tuple[int, str]]:
-        """Index and message id of every entry."""
+        """Return index and message id of every entry."""
         with self.database.read() as transaction:
             rows = transaction.execute(ENTRIES.select().order_by(ENTRIES.c.leaf_index)).all()
         return [(row.leaf_index, row.message_id) for row in rows]
@@ -147,7 +151,7 @@ class AuditedHub:
 
 
 def read_published(directory: Path, verifier: Ed25519Verifier) -> tuple[Checkpoint, list[bytes]] | None:
-    """The log as a stranger finds it in the files: its checkpoint and leaves, once all of it agrees."""
+    """Return checkpoint and leaves from the published files, once they are consistent."""
     try:
         note = (directory / "checkpoint").read_bytes()
     except FileNotFoundError:
@@ -172,7 +176,7 @@ def read_published(directory: Path, verifier: Ed25519Verifier) -> tuple[Checkpoi
 
 
 def _content(directory: Path, tile: Tile) -> bytes:
-    """A tile, or the full one that has taken its place since the checkpoint was read."""
+    """Return a tile, or the full tile that has replaced it since the checkpoint was read."""
     try:
         return (directory / tile.path).read_bytes()
     except FileNotFoundError:

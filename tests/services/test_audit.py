@@ -1,4 +1,4 @@
-"""The audit service as a process, on a real broker: what was acknowledged is in a checkpoint, once."""
+"""The audit service as a process on a real broker: every acknowledged event is logged exactly once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.merkle import leaf_hash, root
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.ports import VerifiedPrefix
-from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, said
+from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, event_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -40,7 +40,7 @@ def hub(vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
     made.close()
 
 
-def test_killed_in_between_the_log_has_no_gap_no_duplicate_and_no_fork(hub: AuditedHub) -> None:
+def test_log_after_kills_has_no_gap_duplicate_or_fork(hub: AuditedHub) -> None:
     events = [accepted() for _ in range(500)]
     seen: list[Checkpoint] = []
     for at in range(0, 500, 125):
@@ -72,9 +72,13 @@ def test_killed_in_between_the_log_has_no_gap_no_duplicate_and_no_fork(hub: Audi
     assert root(map(leaf_hash, leaves[: last.size])) == last.root
 
 
-def test_an_auditor_finds_reads_and_verifies_and_is_seen_doing_so(hub: AuditedHub) -> None:
-    erased = said(CaseErased(referral_id=REFERRAL, reason="completed"))
-    story = [accepted(), said(CaseErased(referral_id=(other := new_id()), reason="failed"), other), erased]
+def test_auditor_reads_are_verified_and_recorded(hub: AuditedHub) -> None:
+    erased = event_of(CaseErased(referral_id=REFERRAL, reason="completed"))
+    story = [
+        accepted(),
+        event_of(CaseErased(referral_id=(other := new_id()), reason="failed"), other),
+        erased,
+    ]
     hub.answer_as_the_directory()
     hub.publish(story)
     with hub.service:
@@ -117,7 +121,7 @@ def timeline_reads(hub: AuditedHub) -> list[dict[str, Any]]:
     return [item for item in items if item["type"] == "kopuro.history.read.v1"]
 
 
-def test_what_cannot_be_asked_is_refused(hub: AuditedHub) -> None:
+def test_invalid_audit_requests_are_refused(hub: AuditedHub) -> None:
     hub.answer_as_the_directory()
     with hub.service:
         hub.service.until_ready()
@@ -150,7 +154,7 @@ def test_what_cannot_be_asked_is_refused(hub: AuditedHub) -> None:
         assert hub.get("/v1/entries/999999").status_code == 404
 
 
-def test_a_log_that_was_tampered_with_is_not_served(hub: AuditedHub) -> None:
+def test_service_with_tampered_log_does_not_start(hub: AuditedHub) -> None:
     events = [accepted() for _ in range(3)]
     hub.publish(events)
     with hub.service:
@@ -162,12 +166,12 @@ def test_a_log_that_was_tampered_with_is_not_served(hub: AuditedHub) -> None:
         transaction.execute(
             update(ENTRIES).where(ENTRIES.c.leaf_index == row.leaf_index).values(leaf=changed)
         )
-    with pytest.raises(RuntimeError, match="not those that the checkpoint vouches for"), hub.service:
+    with pytest.raises(RuntimeError, match="do not match the signed checkpoint"), hub.service:
         pass
     assert hub.service.process.exit_code() == 1
 
 
-def test_message_that_cannot_be_logged_is_told_until_it_is_discarded(hub: AuditedHub, vhost: str) -> None:
+def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedHub, vhost: str) -> None:
     whole = outgoing(good := accepted())
     # What an earlier version let through: a number that has no canonical JSON.
     document = {
@@ -196,7 +200,7 @@ def test_message_that_cannot_be_logged_is_told_until_it_is_discarded(hub: Audite
         hub.until(lambda: ready()["warnings"]["parked"] is None)
 
 
-def test_damage_that_a_start_does_not_look_for_is_told_while_the_service_runs(hub: AuditedHub) -> None:
+def test_damage_unseen_at_start_is_reported_while_the_service_runs(hub: AuditedHub) -> None:
     events = [accepted() for _ in range(20)]
     hub.publish(events)
     with hub.service:
@@ -219,7 +223,7 @@ def test_damage_that_a_start_does_not_look_for_is_told_while_the_service_runs(hu
     with hub.service:
         hub.until(lambda: "kopuro_log_damaged 1.0" in figures())
         ready = httpx.get(hub.service.operations_url + "/readyz").json()
-        assert "Entry 0 is not the one that was logged" in ready["warnings"]["log"]
+        assert "Entry 0 differs from the logged entry" in ready["warnings"]["log"]
         assert any(line["message"] == "the log is damaged" for line in hub.service.log_lines())
         # It goes on all the same.
         more = [accepted()]

@@ -1,4 +1,4 @@
-"""An auditor at the running service: found by what was stated, told, counted, taken away, erased."""
+"""An auditor's reads of the running service: search, story, statistics, export, erasure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.identifiers import new_id
 from runtime.web.paging import encode_cursor
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.log.domain.merkle import leaf_hash, root
-from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, said
+from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, event_of
 from tests.services.made_cursors import made_cursors
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -46,14 +46,14 @@ def hub(vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
     made.close()
 
 
-def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -> None:
+def test_referral_is_found_narrated_counted_exported_and_erased(hub: AuditedHub) -> None:
     referrals = [new_id() for _ in range(5)]
     told = [
         event
         for number in referrals
         for event in (
-            said(ReferralSubmitted(referral_id=number, sender=OSH, facts=FACTS), number),
-            said(
+            event_of(ReferralSubmitted(referral_id=number, sender=OSH, facts=FACTS), number),
+            event_of(
                 OfferDeclined(
                     referral_id=number,
                     offer_id=new_id(),
@@ -154,7 +154,7 @@ def test_a_referral_is_found_told_counted_exported_and_erased(hub: AuditedHub) -
         withdrawn = ReferralWithdrawn(
             referral_id=first, sender=OSH, organization=None, reason="consent_revoked"
         )
-        hub.publish([said(withdrawn, first)])
+        hub.publish([event_of(withdrawn, first)])
 
         def erased() -> bool:
             text = hub.get(f"/v1/history/{first}/story", format="text").text

@@ -1,4 +1,4 @@
-"""Two hubs keep each other honest: each cosigns the other's log, with the command that a partner uses."""
+"""Two hubs cosign each other's logs with the partner command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLICY = "policy.json"
 
 
 class Side:
-    """One country's hub, and the witness that its operator runs for others."""
+    """A hub and the witness that its operator runs for other hubs."""
 
     def __init__(self, country: str, broker: PrivateBroker, directory: Path) -> None:
         directory.mkdir()
@@ -50,7 +50,7 @@ class Side:
         self.hub.until_logged(events)
 
     def until_cosigned(self) -> None:
-        """Every entry is under a checkpoint that as many as the policy wants have cosigned."""
+        """Return whether a sufficiently cosigned checkpoint covers every entry."""
         self.hub.until(lambda: 0 < len(self.hub.logged()) == self.cosigned_size())
 
     def cosigned_size(self) -> int:
@@ -58,7 +58,7 @@ class Side:
         return int(answer.text.split("\n")[1]) if answer.status_code == 200 else 0
 
     def verify(self, *arguments: str, policy: Path | None = None) -> str:
-        """What `kopuro verify` says, which holds."""
+        """Return the verdict of `kopuro verify`, which must succeed."""
         state = ["--state", str(self.directory / f"state-{secrets.token_hex(3)}")]
         trusted = ["--log-key", self.log_key, "--policy", str(policy or self.policy)]
         ran = kopuro("verify", *arguments, *trusted, *state)
@@ -72,7 +72,7 @@ def kopuro(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def witness(name: str, log_keys: Sequence[str], directory: Path) -> Iterator[dict[str, str]]:
-    """`kopuro witness serve`; its line in a policy."""
+    """Run `kopuro witness serve`; yield its policy record."""
     directory.mkdir()
     key = directory / "witness.key"
     verifier = kopuro("witness", "key", "generate", str(key), "--name", name).stdout.strip()
@@ -84,7 +84,7 @@ def witness(name: str, log_keys: Sequence[str], directory: Path) -> Iterator[dic
         yield {"name": name, "vkey": verifier, "url": url}
 
 
-def test_two_hubs_witness_each_other(broker: PrivateBroker, tmp_path: Path) -> None:
+def test_two_hubs_cosign_each_others_logs(broker: PrivateBroker, tmp_path: Path) -> None:
     with ExitStack() as running, ExitStack() as library_open:
         kg, kz = (Side(country, broker, tmp_path / country) for country in ("kg", "kz"))
         for side in (kg, kz):
@@ -102,9 +102,9 @@ def test_two_hubs_witness_each_other(broker: PrivateBroker, tmp_path: Path) -> N
         for side, count in ((kg, 30), (kz, 20)):
             side.publish(count)
             side.until_cosigned()
-            said = side.verify("log", side.hub.service.url)
-            assert f"the log kopuro/{'kg' if side is kg else 'kz'} is what it signed at" in said
-            assert "2 of 2 witnesses cosigned it" in said
+            verdict = side.verify("log", side.hub.service.url)
+            assert f"the log kopuro/{'kg' if side is kg else 'kz'} is what it signed at" in verdict
+            assert "2 of 2 witnesses cosigned it" in verdict
             bundle = side.directory / "case.json"
             bundle.write_bytes(side.hub.get(f"/v1/history/{REFERRAL}/bundle").content)
             assert "2 of 2 witnesses cosigned it" in side.verify("bundle", str(bundle))
@@ -129,6 +129,6 @@ def test_two_hubs_witness_each_other(broker: PrivateBroker, tmp_path: Path) -> N
 
 
 def cosigned_by(side: Side, witness: str) -> int:
-    """The size of the published checkpoint, when it has this witness's line; else 0."""
+    """Return the size of the published checkpoint if this witness cosigned it, otherwise 0."""
     note = httpx.get(side.hub.service.url + "/checkpoint").text
     return int(note.split("\n")[1]) if f"\n— {witness} " in note else 0

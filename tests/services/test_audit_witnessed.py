@@ -1,4 +1,4 @@
-"""A log, its witnesses, and an auditor who believes neither: what the server writes, the client recomputes.
+"""A log and its witnesses, verified independently by the client.
 
 The two share no code.
 """
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 @contextmanager
 def witness(name: str, log: VerifierKey, directory: Path) -> Iterator[dict[str, str]]:
-    """A partner's witness; its line in a hub's policy."""
+    """Run a partner's witness; yield its policy record."""
     key = SigningKey.generate(name)
     made = Witness(key=key, logs=[log], record=WitnessRecord(directory), now=lambda: int(time.time()))
     server = serve(made, "127.0.0.1", 0, complain=lambda text: None)
@@ -53,7 +53,7 @@ def witness(name: str, log: VerifierKey, directory: Path) -> Iterator[dict[str, 
         server.server_close()
 
 
-def test_what_the_hub_publishes_the_client_verifies(vhost: str, database_url: str, tmp_path: Path) -> None:
+def test_client_verifies_the_published_log(vhost: str, database_url: str, tmp_path: Path) -> None:
     policy_file = tmp_path / "policy.json"
     policy_file.write_text("{}")
     hub = AuditedHub(vhost, database_url, tmp_path, environment={"KOPURO_WITNESS_POLICY": str(policy_file)})
@@ -122,7 +122,7 @@ def receipts(hub: AuditedHub, at_least: int) -> list[Receipt]:
     return found
 
 
-def test_tiles_are_served_as_a_static_server_would(vhost: str, sqlite_database: str, tmp_path: Path) -> None:
+def test_tiles_over_http_equal_the_static_files(vhost: str, sqlite_database: str, tmp_path: Path) -> None:
     hub = AuditedHub(vhost, sqlite_database, tmp_path)
     events = [accepted() for _ in range(300)]
     hub.publish(events)
@@ -150,7 +150,9 @@ def test_tiles_are_served_as_a_static_server_would(vhost: str, sqlite_database: 
     hub.close()
 
 
-def test_the_files_of_another_log_stop_the_start(vhost: str, sqlite_database: str, tmp_path: Path) -> None:
+def test_published_files_of_another_log_stop_the_start(
+    vhost: str, sqlite_database: str, tmp_path: Path
+) -> None:
     hub = AuditedHub(vhost, sqlite_database, tmp_path)
     events = [accepted() for _ in range(3)]
     hub.publish(events)

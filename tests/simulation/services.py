@@ -319,9 +319,9 @@ class Audit(Service):
             record=SqlPublicationRecord(),
             publication=self.publication,
             published=self._published,
-            right=ExclusiveLock(self.database, 0),
+            lease=ExclusiveLock(self.database, 0),
             outbox=self.messenger.outbox,
-            sequel=Receipts(
+            after_publish=Receipts(
                 log=log, published=self._published, source=self.messenger.source, clock=self.clock
             ),
             after_commit=self.messenger.wake,

@@ -1,7 +1,7 @@
 """The schema of the audit log's database.
 
-`head` and `entries` are the log: everything else can be computed from them again, but for `openings`,
-which may be erased row by row without a proof becoming wrong.
+`head` and `entries` are the log. Everything else can be computed again from them, except `openings`: its rows
+may be erased one by one without invalidating a proof.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HEAD = Table(
     Column("signed_at", Instant, nullable=False),
 )
 
-# What is shown of an entry is read from its leaf, whose hash is in the tree; the other columns only find it.
+# The API shows an entry from its leaf, whose hash is in the tree. The other columns only serve to find it.
 ENTRIES = Table(
     "entries",
     METADATA,
@@ -37,7 +37,7 @@ ENTRIES = Table(
     Column("message_id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("time", Instant, nullable=False),
-    # The latest time up to here. It never falls, so that a span of time is a span of indices.
+    # The latest time up to this entry. It never decreases, so a time range maps to an index range.
     Column("latest", Instant, nullable=False),
     Column("referral_id", Text),
     Index("entries_message_id", "message_id", unique=True),
@@ -46,7 +46,7 @@ ENTRIES = Table(
     Index("entries_referral_id", "referral_id", "leaf_index"),
 )
 
-# By whom an entry is found: the sender and the receiver, though the leaf names one of them.
+# The organisations that find an entry: sender and receiver, although the leaf names only one of them.
 ORGANIZATIONS = Table(
     "organizations",
     METADATA,
@@ -55,7 +55,7 @@ ORGANIZATIONS = Table(
     sqlite_with_rowid=False,
 )
 
-# What opens a leaf's commitment: the salt, and the event's data.
+# The openings of the leaves' commitments: the salt and the event's data.
 OPENINGS = Table(
     "openings",
     METADATA,
@@ -64,20 +64,20 @@ OPENINGS = Table(
     Column("data", Json, nullable=False),
 )
 
-# By what else an entry is found: see `domain.facets`. Erased with the opening.
+# Other search keys of an entry: see `domain.facets`. They are erased together with the opening.
 FACETS = Table(
     "facets",
     METADATA,
     Column("facet", Text, primary_key=True),
     Column("value", Text, primary_key=True),
     Column("leaf_index", RowNumber, primary_key=True, autoincrement=False),
-    # What has to be erased is found by its entry.
+    # Erasure finds the rows of an entry through this index.
     Index("facets_leaf_index", "leaf_index"),
     sqlite_with_rowid=False,
 )
 
-# Referrals that came to an end, for the retention of their openings. `pending` while something of theirs
-# may have to be erased; of revoked consent at once, of the others so long after `closed_at`.
+# Referrals that have ended, for the retention of their openings. `pending`: something may still have to be
+# erased, at once after a revoked consent, otherwise when the retention time after `closed_at` is over.
 CLOSURES = Table(
     "closures",
     METADATA,
@@ -88,7 +88,7 @@ CLOSURES = Table(
     Index("closures_due", "pending", "revoked", "closed_at"),
 )
 
-# Neighbouring nodes of one level that one batch completed, level 0 included: 32 bytes each, side by side.
+# Adjacent tree nodes of one level (0 included) that one batch completed: 32 bytes each, concatenated.
 NODES = Table(
     "nodes",
     METADATA,
@@ -98,7 +98,7 @@ NODES = Table(
     sqlite_with_rowid=False,
 )
 
-# One row, number 1: for how many entries all that follows from their publication has been done.
+# One row, number 1: the number of entries whose receipts have been sent.
 PUBLICATION = Table(
     "publication",
     METADATA,
@@ -106,7 +106,7 @@ PUBLICATION = Table(
     Column("size", RowNumber, nullable=False),
 )
 
-# The last word of each witness. `signature` is what follows the key id in a note's line.
+# The last cosignature of each witness. `signature` is the part after the key id in the note's line.
 WITNESSES = Table(
     "witnesses",
     METADATA,
@@ -117,7 +117,7 @@ WITNESSES = Table(
     Column("time", Instant, nullable=False),
 )
 
-# What earlier checks of the log have read: `checked`, and `round`. Believed only as far as it can be proved.
+# How far earlier checks of the log have read: `checked` and `round`. Used only as far as it can be proved.
 CHECKS = Table(
     "checks",
     METADATA,
@@ -128,7 +128,7 @@ CHECKS = Table(
     Column("time", Instant, nullable=False),
 )
 
-# One row, number 1: the entries below `stop` and not below `start` were appended before there were facets.
+# One row, number 1: the entries in `[start, stop)` were appended before facets existed and still lack them.
 UNFILED = Table(
     "unfiled",
     METADATA,

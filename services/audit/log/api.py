@@ -1,4 +1,4 @@
-"""HTTP in, HTTP out: parameters checked, answers written. Hashes are base64, leaves are JSON text."""
+"""The log resources: checkpoints, tiles, the log key, proofs. Hashes are base64, leaves are JSON text."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from services.audit.parameters import base64_text, entry_number
 
 
 def checkpoint(handlers: LogHandlers) -> Response:
-    """The published note, newest first. Source: https://c2sp.org/tlog-checkpoint."""
+    """Return the newest published checkpoint. Source: https://c2sp.org/tlog-checkpoint."""
     return _note(handlers.proofs.published())
 
 
 def cosigned_checkpoint(handlers: LogHandlers) -> Response:
-    """The newest note that as many witnesses cosigned as the policy asks for."""
+    """Return the newest checkpoint with as many cosignatures as the policy requires."""
     return _note(handlers.proofs.cosigned())
 
 
 def tile(handlers: LogHandlers, request: Request) -> Response:
-    """A tile or an entry bundle. Source: https://c2sp.org/tlog-tiles."""
+    """Return a tile or an entry bundle. Source: https://c2sp.org/tlog-tiles."""
     return tile_api.tile(handlers.published, request)
 
 
 def log_key(handlers: LogHandlers) -> Response:
-    """The verifier key on a line of its own. Source: https://c2sp.org/signed-note."""
+    """Return the verifier key as one line of text. Source: https://c2sp.org/signed-note."""
     return Response.text(handlers.proofs.verifier_key + "\n")
 
 
 def proof(handlers: LogHandlers, request: Request) -> Response:
-    """An inclusion proof. Source: RFC 9162 §2.1.3."""
+    """Return an inclusion proof. Source: RFC 9162 §2.1.3."""
     index = entry_number(request.query_params, "index")
     inclusion = handlers.proofs.inclusion(index, _size(request.query_params, "size"))
     return Response.json(
@@ -48,15 +48,15 @@ def proof(handlers: LogHandlers, request: Request) -> Response:
 
 
 def consistency(handlers: LogHandlers, request: Request) -> Response:
-    """A consistency proof. Source: RFC 9162 §2.1.4."""
+    """Return a consistency proof. Source: RFC 9162 §2.1.4."""
     from_size = entry_number(request.query_params, "from")
-    shown = handlers.proofs.consistency(from_size, _size(request.query_params, "to"))
-    return Response.json({"from": shown.from_size, "to": shown.to_size, "hashes": _texts(shown.hashes)})
+    found = handlers.proofs.consistency(from_size, _size(request.query_params, "to"))
+    return Response.json({"from": found.from_size, "to": found.to_size, "hashes": _texts(found.hashes)})
 
 
 def _note(published: Published) -> Response:
-    answer = Response.text(published.note.decode())
-    return replace(answer, headers={**answer.headers, "Cache-Control": "no-cache"})
+    response = Response.text(published.note.decode())
+    return replace(response, headers={**response.headers, "Cache-Control": "no-cache"})
 
 
 def _size(query: Mapping[str, str], name: str) -> int | None:

@@ -1,6 +1,6 @@
 """The ports of the log: its storage, its publication, its witnesses.
 
-The reports see the log through this module alone: it also names the values that its ports take and return.
+The reports use the log through this module only, so it also exports the values that the ports exchange.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ __all__ = [
     "LogPublication",
     "NewEntry",
     "OpenedLeaf",
+    "PartyLeaf",
     "Proof",
     "PublicationRecord",
     "PublicationUnavailable",
@@ -41,7 +42,6 @@ __all__ = [
     "PublishedTree",
     "Search",
     "StoredLeaf",
-    "ToldLeaf",
     "Unfiled",
     "VerifiedPrefix",
     "WitnessUnreachable",
@@ -52,10 +52,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewEntry:
-    """One entry on its way into the log, with what is kept beside its leaf.
+    """An entry to append, with the data stored beside its leaf.
 
-    latest: the latest time up to this entry; organizations, facets: what it is found by; salt, content: what
-    opens the commitment, the data as the canonical JSON that was hashed.
+    latest: the latest time up to this entry; organizations, facets: its search keys; salt, content: the
+    opening of the commitment, the data as the canonical JSON that was hashed.
     """
 
     index: int
@@ -70,7 +70,7 @@ class NewEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredLeaf:
-    """A leaf as it lies in the log, and the columns by which it is found."""
+    """A leaf as stored, with its search columns."""
 
     index: int
     leaf: bytes
@@ -83,7 +83,7 @@ class StoredLeaf:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenedLeaf:
-    """A leaf, and what opens its commitment: both None once that has been erased."""
+    """A leaf with the opening of its commitment. salt, data: both None once erased."""
 
     index: int
     leaf: bytes
@@ -92,8 +92,8 @@ class OpenedLeaf:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ToldLeaf:
-    """A leaf whose parties are to be told that it is in the log."""
+class PartyLeaf:
+    """A leaf with the parties that receive a receipt for it."""
 
     index: int
     leaf: bytes
@@ -112,7 +112,7 @@ class Cosignature:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedPrefix:
-    """A prefix that was read and found whole. time: when the reading began, or all had been read."""
+    """A prefix that was verified. time: when the verification began, or when it was complete."""
 
     prefix: Prefix
     time: dt.datetime
@@ -122,40 +122,40 @@ class Log(Protocol):
     """The log in the database. Every method works inside the caller's transaction."""
 
     def head(self, transaction: Connection) -> Head | None:
-        """The head as committed, or as written in this transaction; None before the first one."""
+        """Return the head that this transaction sees; None before the first one."""
         ...
 
     def initialize(self, transaction: Connection, head: Head) -> None:
-        """Writes the first head, that of the empty log; does nothing when there is one."""
+        """Write the head of the empty log. Does nothing when a head exists."""
         ...
 
     def advance(self, transaction: Connection, head: Head, *, from_size: int) -> bool:
-        """Replaces a head of `from_size` entries; False, and nothing changed, where it has another size.
+        """Replace the head if it has `from_size` entries; otherwise change nothing and return False.
 
-        Of two transactions that start from one head at most one is given True and commits.
+        Of two transactions that start from the same head, at most one gets True and commits.
         """
         ...
 
     def known(self, transaction: Connection, message_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are in the log."""
+        """Return those of the ids that are in the log."""
         ...
 
     def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:
-        """Writes entries, what is kept beside them, and the nodes they completed."""
+        """Write entries, the data beside them, and the nodes they complete."""
         ...
 
     def leaves(self, transaction: Connection, start: int, stop: int) -> list[StoredLeaf]:
-        """The leaves of `[start, stop)` that are there, by index."""
+        """Return the existing leaves of `[start, stop)`, by index."""
         ...
 
     def leaf_bytes(self, transaction: Connection, start: int, stop: int) -> list[bytes]:
-        """The leaves of `[start, stop)` as they were hashed, by index. Raises Defect."""
+        """Return the bytes of the leaves of `[start, stop)`, by index. Raises Defect when one is missing."""
         ...
 
     def search(
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
-        """The first `limit` leaves of `[start, stop)` that match, by index."""
+        """Return the first `limit` matching leaves of `[start, stop)`, by index."""
         ...
 
     def search_some(
@@ -166,57 +166,57 @@ class Log(Protocol):
         start: int,
         stop: int,
         limit: int,
-        looked: int | None,
+        max_scanned: int | None,
     ) -> tuple[list[StoredLeaf], int]:
-        """As `search`, and from where to go on; `stop` when everything has been looked through.
+        """As `search`; also return where to continue, which is `stop` when the search is complete.
 
-        looked: stop there when so many leaves were looked at and did not match, or None.
+        max_scanned: the limit on leaves to examine, or None.
         """
         ...
 
     def opened_leaves(
         self, transaction: Connection, referral_id: str, *, stop: int, limit: int
     ) -> list[OpenedLeaf]:
-        """The first `limit` leaves of a referral below index `stop`, by index, with what still opens them."""
+        """Return the first `limit` leaves of a referral below `stop`, by index, with their openings."""
         ...
 
     def opened(self, transaction: Connection, leaves: Sequence[StoredLeaf]) -> list[OpenedLeaf]:
-        """The same leaves, with what still opens them."""
+        """Return the same leaves with their remaining openings."""
         ...
 
-    def told_leaves(
+    def party_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
-    ) -> list[ToldLeaf]:
-        """The leaves of `[start, stop)` of these types about a referral, by index, with the parties named.
+    ) -> list[PartyLeaf]:
+        """Return the leaves of `[start, stop)` of these types about a referral, by index, with their parties.
 
-        One whose opening has been erased is left out: its parties cannot be named any more.
+        Leaves whose opening has been erased are omitted: their parties are unknown.
         """
         ...
 
     def hashes(self, transaction: Connection, level: int, start: int, stop: int) -> bytes:
-        """The hashes of the nodes `[start, stop)` of one level, side by side. Raises Defect."""
+        """Return the concatenated hashes of the nodes `[start, stop)` of one level. Raises Defect."""
         ...
 
     def nodes(self, transaction: Connection) -> HashReader:
-        """Reads node hashes. Raises Defect for a node that is not there."""
+        """Return a reader of node hashes. It raises Defect for a missing node."""
         ...
 
 
 class Closures(Protocol):
-    """Referrals that are over, and what is erased of them, inside the caller's transaction."""
+    """Closed referrals and the erasure of their content, inside the caller's transaction."""
 
     def note(
         self, transaction: Connection, closings: Sequence[Closing], referral_ids: Collection[str]
     ) -> None:
-        """Adds closings; of every referral that is over and got an entry, there may be more to erase."""
+        """Add closings, and mark closed referrals among `referral_ids` as due again: they got a new entry."""
         ...
 
     def due(self, transaction: Connection, closed_before: dt.datetime | None, limit: int) -> list[str]:
-        """Referrals with something to erase: of revoked consent, or closed before that time."""
+        """Return referrals with content to erase: after revoked consent, or closed before that time."""
         ...
 
     def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
-        """Erases the openings and facets of their entries below `stop`; how many lost their content.
+        """Erase the openings and facets of their entries below `stop`; return how many entries lost content.
 
         A referral with entries from `stop` on stays due.
         """
@@ -224,107 +224,107 @@ class Closures(Protocol):
 
 
 class PublicationRecord(Protocol):
-    """What the database knows of the publication. Every method works inside the caller's transaction."""
+    """Progress of the publication, in the database. Every method works inside the caller's transaction."""
 
     def begin(self, transaction: Connection, size: int) -> None:
-        """Notes that the first `size` entries need nothing more; does nothing when there is a note."""
+        """Record that the first `size` entries need no receipts. Does nothing when a record exists."""
         ...
 
-    def noted(self, transaction: Connection) -> int:
-        """For how many entries all that follows from their publication has been done."""
+    def processed_size(self, transaction: Connection) -> int:
+        """Return the number of published entries whose receipts have been written."""
         ...
 
-    def note(self, transaction: Connection, size: int, *, from_size: int) -> bool:
-        """Moves the note on; False, and nothing changed, where it is not at `from_size`."""
+    def advance(self, transaction: Connection, size: int, *, from_size: int) -> bool:
+        """Advance the processed size if it is `from_size`; otherwise change nothing and return False."""
         ...
 
-    def words(self, transaction: Connection) -> list[Cosignature]:
-        """The last word of each witness that has given one."""
+    def cosignatures(self, transaction: Connection) -> list[Cosignature]:
+        """Return the last cosignature of each witness that gave one."""
         ...
 
-    def keep(self, transaction: Connection, words: Sequence[Cosignature]) -> None:
-        """Replaces the last words of these witnesses."""
+    def keep_cosignatures(self, transaction: Connection, cosignatures: Sequence[Cosignature]) -> None:
+        """Replace the last cosignatures of these witnesses."""
         ...
 
 
 class CheckRecord(Protocol):
-    """What is remembered of earlier checks of the log. Every method works inside the caller's transaction.
+    """Results of earlier log checks. Every method works inside the caller's transaction.
 
-    Nothing here is a proof: see `handlers.self_check` for what is believed of it. A reader raises ValueError
-    for a record that cannot be one.
+    The record proves nothing by itself: `handlers.self_check` says how far it is used. Readers raise
+    ValueError for a malformed record.
     """
 
     def checked(self, transaction: Connection) -> VerifiedPrefix | None:
-        """What a start need not read again; its time: when all of it had been read."""
+        """Return the prefix that a start need not read again. Its time: when it had all been read."""
         ...
 
     def keep_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
-        """Replaces it."""
+        """Replace the checked prefix."""
         ...
 
     def extend_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
-        """Replaces it where it is there: what somebody has forgotten stays forgotten."""
+        """Replace the checked prefix only if there is one: a deleted record stays deleted."""
         ...
 
     def forget_checked(self, transaction: Connection) -> None:
-        """Has the next start read everything."""
+        """Delete the checked prefix, so that the next start reads everything."""
         ...
 
     def round(self, transaction: Connection) -> VerifiedPrefix | None:
-        """How far a round has come, and when it began."""
+        """Return the progress of the current inspection round, and when it began."""
         ...
 
     def keep_round(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
-        """Replaces it."""
+        """Replace the progress of the round."""
         ...
 
     def forget_round(self, transaction: Connection) -> None:
-        """Has the next round begin at the first entry."""
+        """Delete the progress, so that the next round begins at the first entry."""
         ...
 
 
 class Unfiled(Protocol):
-    """Entries from before there were facets, and closures. Works inside the caller's transaction."""
+    """Entries appended before facets and closures existed. Works inside the caller's transaction."""
 
     def file(self, transaction: Connection, limit: int) -> int:
-        """Adds the facets of the next `limit` of these entries, and what they close; how many are left.
+        """Add facets and closings of the next `limit` of these entries; return how many are left.
 
-        What is there already stays, and an entry whose content has been erased gets nothing.
+        Existing rows stay. An entry whose content has been erased gets none.
         """
         ...
 
 
 class LogPublication(Protocol):
-    """Where the log lies for everybody to read: named contents, laid out as C2SP tlog-tiles.
+    """The public storage of the log: named contents in the layout of C2SP tlog-tiles.
 
-    Durability: when `put` or `swap` has returned, what it wrote survives `kill -9` and loss of power. When
-    it raises, it may have taken effect or not: callers look again, and repeat. A content is there whole or
-    not at all, also for who reads meanwhile.
+    Durability: what `put` or `swap` wrote survives `kill -9` and loss of power once it has returned. When it
+    raises, it may or may not have taken effect: callers read again and retry. Readers see a content whole or
+    not at all, even during a write.
 
-    Concurrency: any number may read. One process writes at a time; `swap` replaces, it does not compare.
+    Concurrency: any number of readers, one writing process at a time; `swap` replaces without comparing.
 
-    Raises PublicationUnavailable, and no other error of the storage beneath.
+    Raises PublicationUnavailable for every error of the underlying storage.
     """
 
     def read(self, path: str) -> bytes | None:
-        """The content of that name; None when there is none."""
+        """Return the content at a path; None when there is none."""
         ...
 
     def put(self, contents: Sequence[tuple[str, bytes]]) -> None:
-        """Writes contents that never change: what has a name already is left as it is."""
+        """Write contents that never change. Existing paths are left as they are."""
         ...
 
     def swap(self, path: str, content: bytes) -> None:
-        """Replaces one content by another at once."""
+        """Replace one content atomically."""
         ...
 
     def drop(self, folder: str) -> None:
-        """Removes everything below a folder, and needs no durability: it is asked for again."""
+        """Remove everything below a folder. Need not be durable: callers repeat it."""
         ...
 
 
 class PublishedTree(Protocol):
-    """The published log, as the reports read it."""
+    """The published log, for the reports."""
 
     @property
     def size(self) -> int:
@@ -337,33 +337,32 @@ class PublishedTree(Protocol):
         ...
 
     def newest(self) -> Published:
-        """The published checkpoint. Raises Unavailable until the first one is published."""
+        """Return the published checkpoint. Raises Unavailable until the first one is published."""
         ...
 
     def covering(self, index: int) -> Published | None:
-        """The newest cosigned checkpoint that has the entry, else the published one, else None."""
+        """Return the newest cosigned checkpoint that covers the entry, else the published one, else None."""
         ...
 
     def inclusion(self, index: int, size: int) -> Proof:
-        """The proof that entry `index` is in the tree of `size` entries. Raises Defect for a damaged file."""
+        """Return the inclusion proof of entry `index` in the tree of `size` entries. Raises Defect."""
         ...
 
 
 class Witnesses(Protocol):
-    """Asks witnesses over the network."""
+    """Client of witnesses over the network."""
 
     def add_checkpoint(self, url: str, body: bytes) -> tuple[int, bytes]:
-        """POSTs to `<url>/add-checkpoint`: the status and the answer. Raises WitnessUnreachable.
+        """POST to `<url>/add-checkpoint`; return status and body. Raises WitnessUnreachable.
 
-        Bounded in time, and in what is read of the answer. Follows no redirects. May be called from
-        several threads.
+        Bounded in time and response size. Follows no redirects. May be called from several threads.
         """
         ...
 
 
 class PublicationUnavailable(Unavailable):
-    """The publication's storage cannot be read or written just now (disk full, bucket out of reach)."""
+    """The publication's storage is temporarily unavailable (disk full, bucket unreachable)."""
 
 
 class WitnessUnreachable(Unavailable):
-    """No answer that is HTTP came from the witness in time."""
+    """The witness sent no HTTP response in time."""

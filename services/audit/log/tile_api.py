@@ -1,4 +1,4 @@
-"""GET of tiles and bundles, as a static web server would answer it: immutable, cacheable, in parts.
+"""The tile resource. It behaves like a static web server: immutable, cacheable, with range requests.
 
 Source: https://c2sp.org/tlog-tiles; RFC 9110 §13 (conditional requests) and §14 (ranges).
 """
@@ -16,14 +16,14 @@ from runtime.web.response import Response
 from services.audit.log.domain.tiles import ENTRIES, Tile
 from services.audit.log.handlers.published_log import PublishedLog
 
-# A name never means two things, so a cache may keep it for as long as RFC 9111 lets it say.
+# A tile's content never changes, so caches may keep it for the longest time that RFC 9111 allows.
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _OCTETS: Final = "application/octet-stream"
 _RANGE: Final = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")
 
 
 def tile(published: PublishedLog, request: Request) -> Response:
-    """A tile or an entry bundle, whole or in part. Raises Refused `not-found`."""
+    """Return a tile or an entry bundle, whole or in part. Raises Refused `not-found`."""
     named = Tile.parse("tile/" + request.path_params["path"])
     content = None if named is None else published.file(named)
     if named is None or content is None:
@@ -32,10 +32,10 @@ def tile(published: PublishedLog, request: Request) -> Response:
     wanted = request.headers.get("range", "")
     if named.level == ENTRIES:
         headers["Vary"] = "Accept-Encoding"
-        if not wanted and _takes_gzip(request.headers.get("accept-encoding", "")):
+        if not wanted and _accepts_gzip(request.headers.get("accept-encoding", "")):
             content = gzip.compress(content, compresslevel=1, mtime=0)
             headers["Content-Encoding"] = "gzip"
-    # Of the bytes as they are sent: compressed ones have another tag, as RFC 9110 §8.8.3.3 asks.
+    # Computed over the bytes sent: RFC 9110 §8.8.3.3 requires another tag for the compressed form.
     headers["ETag"] = f'"{sha256(content).hexdigest()[:32]}"'
     if _is_known(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(304, b"", headers)
@@ -46,7 +46,7 @@ def tile(published: PublishedLog, request: Request) -> Response:
 
 def _part(content: bytes, wanted: str, headers: dict[str, str]) -> Response:
     match = _RANGE.fullmatch(wanted)
-    # Several ranges, or another unit: we may answer with the whole.
+    # Several ranges, or another unit: RFC 9110 allows a full response.
     if match is None or not (match["first"] or match["last"]):
         return Response(200, content, headers)
     length = len(content)
@@ -68,7 +68,7 @@ def _is_known(header: str, tag: str) -> bool:
     return "*" in tags or tag in tags
 
 
-def _takes_gzip(header: str) -> bool:
+def _accepts_gzip(header: str) -> bool:
     for coding in header.split(","):
         name, _, weight = coding.partition(";")
         if name.strip().lower() == "gzip":

@@ -1,4 +1,4 @@
-"""what checks of the log have read, and which entries still lack facets"""
+"""progress of log checks, and the range of entries that still lack facets"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,7 +30,8 @@ def upgrade() -> None:
         sa.Column("stop", _ROW_NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("number"),
     )
-    # Whoever appends files by facets, the actor at least: the first entry that has one was the first to.
+    # Every append since the facets migration writes at least the actor facet, so the first entry with a facet
+    # ends the range.
     op.execute(
         "INSERT INTO unfiled (number, start, stop) SELECT 1, 0, COALESCE("
         "(SELECT min(leaf_index) FROM facets), (SELECT size FROM head WHERE number = 1), 0)"

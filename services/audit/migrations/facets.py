@@ -1,4 +1,4 @@
-"""facets, and the referrals whose retention has begun"""
+"""facets, and closed referrals awaiting erasure"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""initial"""
+"""the log, its search columns, and the messaging tables"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""publication"""
+"""publication progress and witness cosignatures"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""A case bundle as one JSON file, `kopuro-bundle/2`: what `kopuro verify bundle` reads.
+"""The case bundle: one JSON file in the format `kopuro-bundle/2`, which `kopuro verify bundle` reads.
 
     {"format": "kopuro-bundle/2", "origin": str, "log_key": str, "referral_id": str,
      "checkpoint": str,                      the signed note, with the cosignatures of witnesses
@@ -6,10 +6,10 @@
                   "opening": {"salt": base64, "data": {...}} | null}],
      "manifest": {"created_at": RFC 3339, "entries": int, "sha256": hex}}
 
-`manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without that field. It finds a
-file damaged on its way; in `kopuro-bundle/1` it left out the whole manifest. Whom to believe is decided by
-the checkpoint's signatures alone. A `log_key` is there for convenience: a verifier compares it with the one
-it was given by other means.
+`manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without that field. It detects
+accidental damage to the file; in `kopuro-bundle/1` it did not cover the manifest. Trust rests on the
+checkpoint's signatures alone. `log_key` is a convenience: a verifier compares it with the key that it
+obtained by other means.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT: Final = "kopuro-bundle/2"
 
 
 def bundle_file(bundle: Bundle) -> dict[str, Any]:
-    """The file's content, ready to be written as JSON."""
+    """Return the file's content as a JSON object."""
     created_at = bundle.created_at.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     manifest = {"created_at": f"{created_at}Z", "entries": len(bundle.entries)}
     content = {

@@ -1,11 +1,11 @@
-"""GET of the log in bulk: checked parameters in, NDJSON or CSV out.
+"""The bulk export resource: checks the parameters and writes NDJSON or CSV.
 
-NDJSON: a line for each entry, and a last one that tells how to go on:
+NDJSON: one line per entry, and a last line with the cursor of the next page:
 
     {"index": int, "leaf": str, "salt": base64 | null, "data": {...} | null}
     {"next": cursor | null, "size": int, "checkpoint": signed note}
 
-CSV: the leaf's fields, without the content; a Link header (RFC 8288) leads to the next page.
+CSV: the leaf's fields without the content; a Link header (RFC 8288) points to the next page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import OpenedLeaf, Search
 from services.audit.reports.handlers.export import Export, ExportPage
-from services.audit.reports.span import place_of, span_of
+from services.audit.reports.search_parameters import position_parameter, time_range
 
 _SCOPE: Final = "export"
 PARAMETERS: Final = frozenset({"from", "to", "type", "format", "after", "limit"})
@@ -46,15 +46,15 @@ _COLUMNS: Final = (
 
 
 def export(handler: Export, request: Request) -> Response:
-    """`?from=&to=&type=&format=ndjson|csv&after=&limit=`. Raises Refused `invalid-parameter`."""
+    """Answer `?from=&to=&type=&format=ndjson|csv&after=&limit=`. Raises Refused `invalid-parameter`."""
     query = request.query_params
     form, type = query.get("format", "ndjson"), query.get("type")
     if form not in ("ndjson", "csv"):
-        raise Refused("invalid-parameter", "`format` is ndjson or csv.")
+        raise Refused("invalid-parameter", "`format` must be `ndjson` or `csv`.")
     if type is not None and (len(type) > 200 or not _TYPE.fullmatch(type)):
-        raise Refused("invalid-parameter", "`type` does not have the form of one.")
-    span = span_of(query)
-    position = place_of(query, _SCOPE)
+        raise Refused("invalid-parameter", "`type` must be a fact type such as `kopuro.offer.opened.v1`.")
+    span = time_range(query)
+    position = position_parameter(query, _SCOPE)
     page = handler.page(
         request.principal.id,
         Search(type=type, since=span.since, until=span.until),
@@ -82,7 +82,7 @@ def _last_line(page: ExportPage, cursor: str | None) -> dict[str, Any]:
 
 
 def _csv(page: ExportPage, *, header: bool) -> str:
-    # Pages are one file when they are joined: the first alone has the columns' names.
+    # Concatenated pages form one file, so only the first page has a header row.
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS)
     if header:

@@ -1,4 +1,4 @@
-"""Reports on the history: search, one referral's timeline, its bundle, one entry."""
+"""The history resources: search, the timeline of a referral, its bundle, a single entry."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from services.audit.log.ports import Head, Search, StoredLeaf, leaf_hash
 from services.audit.parameters import base64_text, entry_number
 from services.audit.reports.bundle_file import bundle_file
 from services.audit.reports.handlers.history import History, HistoryPage
-from services.audit.reports.span import moment_of, place_of
+from services.audit.reports.search_parameters import position_parameter, time_parameter
 
 _SCOPE: Final = "history"
 SEARCH_PARAMETERS: Final = frozenset(
     {"referral", "organization", "type", "from", "to", "after", "limit", *FACETS}
 )
 TIMELINE_PARAMETERS: Final = SEARCH_PARAMETERS - {"referral"}
-# What a search asks for stays on record: it must have the form of a name, and cannot be a person's.
+# Search parameters are recorded in the log, so their patterns admit codes and ids but no person's name.
 _FORMS: Final = {
     "referral": re.compile(UUID_PATTERN),
     "organization": re.compile(ORGANIZATION_PATTERN),
@@ -37,34 +37,43 @@ _FORMS: Final = {
     "corridor": re.compile(r"[A-Z]{2}-[A-Z]{2}"),
     "outcome": re.compile(r"[a-z_]+"),
 }
-
-
+_EXPECTED: Final = {
+    "referral": "a UUID",
+    "organization": "an organisation id such as `kg.osh-aid`",
+    "type": "a fact type such as `kopuro.offer.opened.v1`",
+    "actor": "a service such as `/kg/routing`, or the id of a person or an organisation",
+    "need": "a code of the needs vocabulary",
+    "region": "an ISO 3166 code such as `KG` or `KG-O`",
+    "origin": "an ISO 3166-1 country code such as `KG`",
+    "corridor": "two ISO 3166-1 country codes such as `KG-RU`",
+    "outcome": "a code of the outcomes vocabulary",
+}
 _LONGEST: Final = 200
 
 
 def search(history: History, request: Request) -> Response:
-    """One page of what the query asks for."""
+    """Return one page of the entries that match the query."""
     return _page(history, request, request.query_params)
 
 
 def timeline(history: History, request: Request) -> Response:
-    """One page of one referral's history."""
+    """Return one page of a referral's history."""
     referral = request.path_params["referral_id"]
     return _page(history, request, {**request.query_params, "referral": referral})
 
 
 def bundle(history: History, request: Request) -> Response:
-    """One referral's history with its proofs, as a file."""
+    """Return a referral's history with its proofs as a file."""
     referral = request.path_params["referral_id"]
     if not _FORMS["referral"].fullmatch(referral):
-        raise Refused("invalid-parameter", "`referral` does not have the form of one.")
+        raise Refused("invalid-parameter", "`referral` must be a UUID.")
     exported = history.export(request.principal.id, referral)
     name = f'attachment; filename="{referral}.kopuro-bundle.json"'
     return Response.json(bundle_file(exported), headers={"Content-Disposition": name})
 
 
 def entry(history: History, request: Request) -> Response:
-    """One leaf, byte for byte, and its hash."""
+    """Return one leaf byte for byte, and its hash."""
     index = entry_number(request.path_params, "index")
     stored = history.entry(request.principal.id, index)
     return Response.json(
@@ -79,20 +88,20 @@ def entry(history: History, request: Request) -> Response:
 def _page(history: History, request: Request, query: Mapping[str, str]) -> Response:
     for name, form in _FORMS.items():
         if name in query and (len(query[name]) > _LONGEST or not form.fullmatch(query[name])):
-            raise Refused("invalid-parameter", f"`{name}` does not have the form of one.")
+            raise Refused("invalid-parameter", f"`{name}` must be {_EXPECTED[name]}.")
     search = Search(
         referral_id=query.get("referral"),
         organization=query.get("organization"),
         type=query.get("type"),
-        since=moment_of(query, "from"),
-        until=moment_of(query, "to"),
+        since=time_parameter(query, "from"),
+        until=time_parameter(query, "to"),
         facets=tuple((name, query[name]) for name in FACETS if name in query),
     )
-    page = history.page(request.principal.id, search, place_of(query, _SCOPE), limit_of(query))
-    return Response.json(_written(page))
+    page = history.page(request.principal.id, search, position_parameter(query, _SCOPE), limit_of(query))
+    return Response.json(_page_json(page))
 
 
-def _written(page: HistoryPage) -> dict[str, Any]:
+def _page_json(page: HistoryPage) -> dict[str, Any]:
     following = page.following
     return {
         "items": [_item(stored) for stored in page.leaves],
@@ -102,7 +111,7 @@ def _written(page: HistoryPage) -> dict[str, Any]:
 
 
 def _item(stored: StoredLeaf) -> dict[str, Any]:
-    # Told from the leaf, which the tree vouches for, never from the columns beside it.
+    # Read from the leaf, which the tree proves, and never from the search columns.
     return {"index": stored.index, **orjson.loads(stored.leaf)}
 
 

@@ -1,4 +1,4 @@
-"""What the reports need beside the log's ports."""
+"""The ports of the reports, in addition to those of the log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from services.audit.reports.domain.statistics_counts import CountedReferral
 
 
 class ReferralReader(Protocol):
-    """Reads what statistics count, inside the caller's transaction."""
+    """Reads the referrals that statistics count, inside the caller's transaction."""
 
     def of(
         self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int
     ) -> list[CountedReferral]:
-        """The referrals of these submissions, with what the first `stop` entries tell of them."""
+        """Return the referrals of these submissions, as the first `stop` entries of the log describe them."""
         ...

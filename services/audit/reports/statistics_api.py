@@ -1,4 +1,4 @@
-"""GET of statistics and of the entries behind a figure: checked parameters in, JSON or CSV out."""
+"""The statistics resources: tables as JSON or CSV, and the entries behind a figure."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ from services.audit.log.ports import Search
 from services.audit.reports.domain.statistics_classes import COMBINED
 from services.audit.reports.domain.statistics_counts import DIMENSIONS, MOST_DIMENSIONS, Figure, combined_of
 from services.audit.reports.handlers.statistics import Counted, StatisticsHandler
-from services.audit.reports.span import span_of
+from services.audit.reports.search_parameters import time_range
 
 _SCOPE: Final = "statistics"
-# Who works with single referrals, and so sees what a small figure tells.
+# These roles work with single referrals, so a small figure tells them nothing new.
 EXACT: Final = frozenset({"auditor", "coordinator"})
 WITHHELD: Final = "withheld"
-COUNTED: Final = frozenset({"by", "from", "to", "format", "exact"})
-BEHIND_A_FIGURE: Final = frozenset({*DIMENSIONS, "from", "to", "after", "limit"})
+STATISTICS_PARAMETERS: Final = frozenset({"by", "from", "to", "format", "exact"})
+ENTRIES_PARAMETERS: Final = frozenset({*DIMENSIONS, "from", "to", "after", "limit"})
 _VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def statistics(handler: StatisticsHandler, request: Request) -> Response:
-    """`?by=sex,outcome&from=&to=&format=json|csv&exact=true`.
+    """Answer `?by=sex,outcome&from=&to=&format=json|csv&exact=true`.
 
-    Raises Refused `invalid-parameter`, and `forbidden` for exact figures where the reader may not have them.
+    Raises Refused `invalid-parameter`, and `forbidden` when the reader may not see exact figures.
     """
     query = request.query_params
     by = query.get("by", "").split(",")
     if not set(by) <= set(DIMENSIONS) or not 1 <= len(set(by)) == len(by) <= MOST_DIMENSIONS:
-        raise Refused("invalid-parameter", f"`by` is one or two of {', '.join(DIMENSIONS)}, with a comma.")
+        raise Refused(
+            "invalid-parameter", f"`by` must be one or two of {', '.join(DIMENSIONS)}, separated by a comma."
+        )
     if query.get("format", "json") not in ("json", "csv"):
-        raise Refused("invalid-parameter", "`format` is json or csv.")
+        raise Refused("invalid-parameter", "`format` must be `json` or `csv`.")
     if query.get("exact", "false") not in ("true", "false"):
-        raise Refused("invalid-parameter", "`exact` is true or false.")
+        raise Refused("invalid-parameter", "`exact` must be `true` or `false`.")
     exact = query.get("exact") == "true"
     if exact and not request.principal.roles & EXACT:
-        raise Refused("forbidden", "Exact figures are for auditors and coordinators.")
-    span = span_of(query)
+        raise Refused("forbidden", "Only auditors and coordinators may read exact figures.")
+    span = time_range(query)
     counted = handler.count(request.principal.id, by, span, exact=exact)
     if query.get("format") == "csv":
         return Response(200, _csv(counted).encode(), {"Content-Type": "text/csv; charset=utf-8"})
@@ -51,18 +53,20 @@ def statistics(handler: StatisticsHandler, request: Request) -> Response:
 
 
 def entries(handler: StatisticsHandler, request: Request) -> Response:
-    """`?sex=female&outcome=resolved&from=&to=&after=&limit=`: what a figure was counted from."""
+    """Answer `?sex=female&outcome=resolved&from=&to=&after=&limit=`: the entries behind a figure."""
     query = request.query_params
     values = {name: query[name] for name in DIMENSIONS if name in query}
     if not values or not all(_VALUE.fullmatch(value) for value in values.values()):
-        raise Refused("invalid-parameter", f"Name a figure by values of {', '.join(DIMENSIONS)}.")
+        raise Refused(
+            "invalid-parameter", f"Select a figure by a value of at least one of {', '.join(DIMENSIONS)}."
+        )
     if COMBINED in values.values():
-        raise Refused("invalid-parameter", "`combined` is several classes: name one of them.")
+        raise Refused("invalid-parameter", "`combined` stands for several classes; name one of them instead.")
     position = position_of(query, _SCOPE, (NUMBER,))
     referrals, following = handler.entries(
         request.principal.id,
         values,
-        span_of(query),
+        time_range(query),
         start=position[0] if position else 0,
         limit=limit_of(query),
     )
@@ -77,16 +81,16 @@ def entries(handler: StatisticsHandler, request: Request) -> Response:
 
 
 def _json(counted: Counted, span: Search) -> dict[str, Any]:
-    made = counted.statistics
+    table = counted.statistics
     return {
-        "by": made.by,
+        "by": table.by,
         "from": span.since,
         "to": span.until,
-        "unit": made.unit,
-        "figures": [_figure(figure) for figure in made.figures],
-        "combined": combined_of(made),
-        "exact": made.exact,
-        "withheld": made.withheld,
+        "unit": table.unit,
+        "figures": [_figure(figure) for figure in table.figures],
+        "combined": combined_of(table),
+        "exact": table.exact,
+        "withheld": table.withheld,
         "log_size": counted.size,
     }
 
@@ -102,7 +106,7 @@ def _figure(figure: Figure) -> Mapping[str, Any]:
 
 
 def _csv(counted: Counted) -> str:
-    """One row a figure; an empty cell of a dimension is the sum over it. A withheld count is the word."""
+    """Return one row per figure. An empty dimension cell marks a sum; WITHHELD replaces a withheld count."""
     text = io.StringIO()
     writer = csv.writer(text)
     by = counted.statistics.by

@@ -1,6 +1,6 @@
-"""A story as a document: plain text, Markdown, HTML, or JSON for whoever lays it out (the client's PDF).
+"""Stories as documents: plain text, Markdown, HTML, or JSON for other renderers (the client's PDF).
 
-Everything of the story is escaped.
+All text of the story is escaped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 
 from services.audit.reports.domain.story import Story
 
-# CommonMark §2.4: any ASCII punctuation may be escaped, and then is never markup. `&<>` become entities.
+# CommonMark §2.4: escaped ASCII punctuation is never markup. `&<>` become entities.
 _PUNCTUATION: Final = re.compile(r"([!-%'-/:;=?@\[-`{-~])")
 _STYLE: Final = (
     "body{font-family:sans-serif;max-width:45em;margin:2em auto;padding:0 1em}"
@@ -27,7 +27,7 @@ _STYLE: Final = (
 
 
 def as_text(story: Story) -> str:
-    """For a terminal or a letter."""
+    """Return the story as plain text, for a terminal or a letter."""
     situation = [f"  {name}: {value}" for name, value in story.situation] or ["  " + story.situation_lost]
     sentences = [f"  {line.moment}  {line.text}  [{line.index}]" for line in story.sentences]
     parts = [
@@ -44,7 +44,7 @@ def as_text(story: Story) -> str:
 
 
 def as_markdown(story: Story) -> str:
-    """CommonMark."""
+    """Return the story as CommonMark."""
     situation = [f"- **{_md(name)}**: {_md(value)}" for name, value in story.situation]
     sentences = [f"- {_md(line.moment)} — {_md(line.text)} \\[{line.index}\\]" for line in story.sentences]
     parts = [
@@ -63,7 +63,7 @@ def as_markdown(story: Story) -> str:
 
 
 def as_html(story: Story) -> str:
-    """A page of its own without scripts or anything fetched; a browser prints it."""
+    """Return the story as a self-contained HTML page without scripts, fit for printing."""
     situation = "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in story.situation)
     rows = "".join(
         f"<tr><td>{line.index}</td><td>{escape(line.moment)}</td><td>{escape(line.text)}</td></tr>\n"
@@ -80,10 +80,10 @@ def as_html(story: Story) -> str:
 
 
 def as_json(story: Story) -> str:
-    """`{"language", "title", "situation": {"heading", "stated": [[name, value], ...], "lost"},
+    """Return `{"language", "title", "situation": {"heading", "stated": [[name, value], ...], "lost"},
     "events": {"heading", "sentences": [{"index", "time": RFC 3339, "text"}, ...]}}`.
 
-    lost: the sentence that stands where nothing is stated, else null.
+    lost: the sentence shown when the situation is empty, otherwise null.
     """
     document = {
         "language": story.language,
@@ -108,7 +108,7 @@ def _utc(time: dt.datetime) -> str:
 
 
 def _md(text: str) -> str:
-    # Entities rather than backslashes where a renderer that is not quite CommonMark would let HTML through.
+    # Entities also protect against renderers that deviate from CommonMark and let HTML through.
     return escape(_PUNCTUATION.sub(r"\\\1", text), quote=False)
 
 

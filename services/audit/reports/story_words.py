@@ -1,4 +1,4 @@
-"""The languages stories are told in: sentences from `phrases.csv`, labels from the vocabularies."""
+"""The languages of stories: sentences from `phrases.csv`, labels from the vocabularies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAMES: Final = frozenset({"region", "origin_country"})
 
 @cache
 def words_of(language: str) -> Words:
-    """language: one of LANGUAGES."""
+    """Return the phrases and labels of a language (one of LANGUAGES)."""
     with _FILE.open(encoding="utf-8", newline="") as file:
         phrases = {row["code"]: row[language] for row in csv.DictReader(file)}
 

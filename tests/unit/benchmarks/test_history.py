@@ -109,7 +109,7 @@ def test_the_referrals_are_spread_evenly_over_the_days() -> None:
     now = int(dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp() * 1_000_000)
     history = SyntheticHistory(referrals=1_000, now=now, days=300)
 
-    moments = [cast.moment for _, cast in history.casts(kinds=1, longest=0)]
+    moments = [instance.moment for _, instance in history.instances(kinds=1, longest=0)]
 
     assert moments == sorted(moments)
     assert moments[0] == history.begin

@@ -1,4 +1,4 @@
-"""A cast has the shape of its mould, other ids and other moments, and is the same wherever it is cast."""
+"""An instance has the shape of its template and other ids and times, the same ones in every service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REFERRAL = "01a20074-6372-7091-bc73-8146cc258ae7"
 OFFER = "01a20074-6393-7580-8ece-c7261fad4faa"
 BEGIN = read("2026-11-21T23:32:37.341896Z")
 LOOP = Loop(begin=BEGIN, end=BEGIN + 4_000_000)
-CAST = LoopInstance(moment=read("2026-01-01T00:00:00.000000Z"), twist=0x1234_5678_9ABC)
+INSTANCE = LoopInstance(moment=read("2026-01-01T00:00:00.000000Z"), twist=0x1234_5678_9ABC)
 
 
 def test_one_id_becomes_one_other_in_every_column_text_and_service() -> None:
@@ -18,46 +18,46 @@ def test_one_id_becomes_one_other_in_every_column_text_and_service() -> None:
     column, text = intake.take(REFERRAL), intake.take(f'{{"id":"{REFERRAL}","offer":"{OFFER}"}}')
     body = routing.take(f"of {REFERRAL}".encode())
 
-    renamed = intake.values(CAST)[column]
+    renamed = intake.values(INSTANCE)[column]
 
     assert renamed != REFERRAL
-    assert orjson.loads(intake.values(CAST)[text])["id"] == renamed
-    assert routing.values(CAST)[body] == f"of {renamed}".encode()
+    assert orjson.loads(intake.values(INSTANCE)[text])["id"] == renamed
+    assert routing.values(INSTANCE)[body] == f"of {renamed}".encode()
 
 
 def test_casts_differ_and_their_ids_tell_their_time() -> None:
-    mould = LoopTemplate(LOOP)
-    slot = mould.take(REFERRAL)
-    later = LoopInstance(moment=CAST.moment + 86_400_000_000, twist=CAST.twist)
+    template = LoopTemplate(LOOP)
+    slot = template.take(REFERRAL)
+    later = LoopInstance(moment=INSTANCE.moment + 86_400_000_000, twist=INSTANCE.twist)
 
-    first, second = mould.values(CAST)[slot], mould.values(later)[slot]
+    first, second = template.values(INSTANCE)[slot], template.values(later)[slot]
 
     assert first < second
-    assert abs(int(first.replace("-", "")[:12], 16) - CAST.moment // 1000) < 100 * STRETCH
+    assert abs(int(first.replace("-", "")[:12], 16) - INSTANCE.moment // 1000) < 100 * STRETCH
     assert first[14] == "7"
     assert first[19] in "89ab"
 
 
 def test_moments_keep_their_order_and_deadlines_their_distance() -> None:
-    mould = LoopTemplate(LOOP)
-    at_first = mould.moment(BEGIN)
-    a_second_on = mould.take(f'{{"at":"{written(BEGIN + 1_000_000)}"}}')
-    deadline = mould.moment(BEGIN + 86_400_000_000)
+    template = LoopTemplate(LOOP)
+    at_first = template.moment(BEGIN)
+    a_second_on = template.take(f'{{"at":"{written(BEGIN + 1_000_000)}"}}')
+    deadline = template.moment(BEGIN + 86_400_000_000)
 
-    values = mould.values(CAST)
+    values = template.values(INSTANCE)
 
-    assert values[at_first] == CAST.moment
-    assert orjson.loads(values[a_second_on])["at"] == written(CAST.moment + 1_000_000 * STRETCH)
-    assert values[deadline] == CAST.moment + 86_400_000_000
+    assert values[at_first] == INSTANCE.moment
+    assert orjson.loads(values[a_second_on])["at"] == written(INSTANCE.moment + 1_000_000 * STRETCH)
+    assert values[deadline] == INSTANCE.moment + 86_400_000_000
 
 
 def test_everything_else_stays_as_it_was() -> None:
-    mould = LoopTemplate(LOOP)
+    template = LoopTemplate(LOOP)
     kept = ["100 % sure", b"\x00\x7f", 1, True, None, "2026-01-28T06:47:00Z", f"{REFERRAL} at 100 %"]
-    slots = [mould.take(value) for value in kept[:-1]]
-    mixed = mould.take(kept[-1])
+    slots = [template.take(value) for value in kept[:-1]]
+    mixed = template.take(kept[-1])
 
-    values = mould.values(CAST)
+    values = template.values(INSTANCE)
 
     assert [values[slot] for slot in slots] == kept[:-1]
     assert [type(values[slot]) for slot in slots] == [type(value) for value in kept[:-1]]

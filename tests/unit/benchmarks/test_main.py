@@ -10,12 +10,12 @@ from benchmarks.__main__ import main
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("journey --rounds 0", "argument --rounds: 0 is not above 0"),
-        ("journey --rounds many", "argument --rounds: many is not above 0"),
-        ("soak --minutes 0", "argument --minutes: 0 is not above 0"),
-        ("soak --rate nan", "argument --rate: nan is not above 0"),
-        ("soak --rate 101", "soak: single requests, 100 a second at most"),
-        ("growth --referrals 0", "argument --referrals: 0 is not above 0"),
+        ("journey --rounds 0", "argument --rounds: 0 is not a positive number"),
+        ("journey --rounds many", "argument --rounds: many is not a positive number"),
+        ("soak --minutes 0", "argument --minutes: 0 is not a positive number"),
+        ("soak --rate nan", "argument --rate: nan is not a positive number"),
+        ("soak --rate 101", "soak: --rate must be at most 100"),
+        ("growth --referrals 0", "argument --referrals: 0 is not a positive number"),
     ],
 )
 def test_what_would_measure_nothing_is_refused(

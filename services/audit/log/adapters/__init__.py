@@ -1,1 +1,1 @@
-"""The log in SQL, the publication on disk, the witnesses over HTTP."""
+"""Adapters of the log: SQL, publication on disk, witnesses over HTTP."""

@@ -1,4 +1,4 @@
-"""The publication as files below one directory, which any static web server can serve as it is."""
+"""The publication as files in a directory that any static web server can serve unchanged."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 from services.audit.log.ports import PublicationUnavailable
 
-# Where a file is written before it gets its name. A web server has no business in it.
+# Files are written here before the rename. Web servers must not serve it.
 _INCOMING = ".incoming"
 
 
 class DirectoryPublication:
     """`ports.LogPublication`: write, fsync, rename, fsync of the folder.
 
-    A file that has its name is whole and durable in itself; that its *name* is durable too is known only
-    when its folder has been synchronised. So `put` does that even for files which it finds there.
+    A renamed file is complete and its content durable, but its *name* is durable only after an fsync of the
+    folder. So `put` syncs the folder even for files that already exist.
     """
 
     def __init__(self, root: Path) -> None:
-        """Makes the directory when it is not there. Raises PublicationUnavailable."""
+        """Create the directory if it is missing. Raises PublicationUnavailable."""
         self._root = root
         self._incoming = root / _INCOMING
         self._numbers = count()
         with _translated():
-            # What a process that was killed left half-written.
+            # Removes files that a killed process left half-written.
             shutil.rmtree(self._incoming, ignore_errors=True)
             self._make(self._incoming)
 
@@ -36,7 +36,7 @@ class DirectoryPublication:
         """See `ports.LogPublication`."""
         with _translated():
             try:
-                # Not by pathlib, which takes longer than the reading.
+                # pathlib would take longer than the read itself.
                 with open(f"{self._root}/{path}", "rb") as file:
                     return file.read()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -76,7 +76,7 @@ class DirectoryPublication:
         incoming.rename(target)
 
     def _make(self, folder: Path) -> None:
-        """The folder and those above it, each durable in the one above."""
+        """Create the folder and its parents, each durable in its parent."""
         if folder.is_dir():
             return
         self._make(folder.parent)
@@ -97,4 +97,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PublicationUnavailable("The log's directory cannot be used just now.") from error
+        raise PublicationUnavailable("The log's directory is temporarily unavailable.") from error

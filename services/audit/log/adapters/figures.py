@@ -1,4 +1,4 @@
-"""The figures of the published log, its witnesses and its inspection, for Prometheus."""
+"""Prometheus metrics of the published log, its witnesses and its inspection."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from services.audit.log.handlers.published_log import PublishedLog
 
 
 class PublicationFigures:
-    """`cosigner.WitnessFigures`, and how far the publication has come."""
+    """`cosigner.WitnessFigures`, and the sizes of the published checkpoints."""
 
     def __init__(self, registry: CollectorRegistry, published: PublishedLog) -> None:
-        size = Gauge("kopuro_log_published_size", "Entries under the published checkpoint", registry=registry)
+        size = Gauge("kopuro_log_published_size", "Tree size of the published checkpoint", registry=registry)
         size.set_function(lambda: published.size)
         cosigned = Gauge(
             "kopuro_log_cosigned_size",
-            "Entries under the newest checkpoint that enough witnesses cosigned",
+            "Tree size of the newest checkpoint with enough cosignatures",
             registry=registry,
         )
         cosigned.set_function(lambda: 0 if published.cosigned is None else published.cosigned.size)
         labels = ("witness",)
         self._size = Gauge(
-            "kopuro_log_witness_size", "Entries under its last cosignature", labels, registry=registry
+            "kopuro_log_witness_size",
+            "Tree size of the witness's last cosignature",
+            labels,
+            registry=registry,
         )
         self._age = Gauge(
             "kopuro_log_witness_age_seconds",
-            "Since its last cosignature, by its own clock; infinite when there was none",
+            "Age of the witness's last cosignature; infinite before the first one",
             labels,
             registry=registry,
         )
         self._stale = Gauge(
-            "kopuro_log_witness_stale", "1 when it has been silent for an hour", labels, registry=registry
+            "kopuro_log_witness_stale",
+            "1 when the witness gave no cosignature for an hour",
+            labels,
+            registry=registry,
         )
 
     def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool) -> None:
@@ -45,16 +51,18 @@ class PublicationFigures:
 
 
 def show_inspection(registry: CollectorRegistry, inspector: Inspector) -> None:
-    """Whether the log is whole, and how far the inspection has come."""
-    damaged = Gauge("kopuro_log_damaged", "1 when a stored entry is not what was logged", registry=registry)
+    """Register the metrics of the inspection."""
+    damaged = Gauge("kopuro_log_damaged", "1 when a stored entry was changed", registry=registry)
     damaged.set_function(lambda: inspector.is_damaged)
     position = Gauge(
-        "kopuro_log_inspected_size", "Entries that the round under way has read again", registry=registry
+        "kopuro_log_inspected_size",
+        "Entries that the current inspection round has verified",
+        registry=registry,
     )
     position.set_function(lambda: inspector.position)
     age = Gauge(
         "kopuro_log_inspection_age_seconds",
-        "Since the last reading of the whole log that found nothing wrong began; NaN where another inspects",
+        "Time since the last complete inspection without findings began; NaN while another process inspects",
         registry=registry,
     )
     age.set_function(lambda: _seconds(inspector.since_whole))

@@ -1,4 +1,4 @@
-"""Asks witnesses over HTTP: see `ports.Witnesses`."""
+"""`ports.Witnesses` over HTTP."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from services.audit.log.ports import WitnessUnreachable
 
-# For the whole question, from the connection to the last byte of the answer.
+# The deadline of a request, from connecting to the last byte of the response.
 SECONDS: Final = 3.0
-_LONGEST_ANSWER: Final = 64 * 1024
+_MAX_RESPONSE_BYTES: Final = 64 * 1024
 
 
 class HttpWitnesses:
-    """A connection a question: one a second at most is asked. seconds: the deadline of one question."""
+    """Opens a connection per request, of which there is at most one a second. seconds: the deadline."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
@@ -30,11 +30,11 @@ class HttpWitnesses:
         address = urlsplit(url)
         assert address.hostname is not None
         secure = address.scheme == "https"
-        place = (address.hostname, address.port or (443 if secure else 80))
+        endpoint = (address.hostname, address.port or (443 if secure else 80))
         try:
-            with self._connected(place) as (raw, expired):
+            with self._connected(endpoint) as (raw, expired):
                 sock = _secured(raw, address.hostname) if secure else raw
-                connection = http.client.HTTPConnection(*place)
+                connection = http.client.HTTPConnection(*endpoint)
                 connection.sock = sock
                 try:
                     connection.request(
@@ -43,15 +43,15 @@ class HttpWitnesses:
                         body=body,
                         headers={"Content-Type": "text/plain; charset=utf-8", "Connection": "close"},
                     )
-                    answer = connection.getresponse()
-                    content = answer.read(_LONGEST_ANSWER)
+                    response = connection.getresponse()
+                    content = response.read(_MAX_RESPONSE_BYTES)
                 finally:
                     connection.close()
                     sock.close()
-                # An answer without a length ends where the connection does: here it was cut.
+                # A response without a length ends with the connection, which the deadline has cut.
                 if expired.is_set():
                     raise TimeoutError
-                return answer.status, content
+                return response.status, content
         except (OSError, http.client.HTTPException) as error:
             raise WitnessUnreachable(
                 f"The witness at {address.hostname} did not answer within {self._seconds:.0f} s."
@@ -60,14 +60,14 @@ class HttpWitnesses:
             ) from error
 
     @contextmanager
-    def _connected(self, place: tuple[str, int]) -> Iterator[tuple[socket.socket, threading.Event]]:
-        """A connection that is cut when the deadline has passed, whatever is being waited for then.
+    def _connected(self, endpoint: tuple[str, int]) -> Iterator[tuple[socket.socket, threading.Event]]:
+        """Open a connection that is shut down at the deadline, even in the middle of a read.
 
-        A timeout of the socket's would begin anew with each byte that arrives. Raises TimeoutError.
+        A socket timeout would restart with every byte received. Raises TimeoutError.
         """
         started = time.monotonic()
-        raw = socket.create_connection(place, timeout=self._seconds)
-        # It outlives the wrapping in TLS; to shut it down shuts the connection down.
+        raw = socket.create_connection(endpoint, timeout=self._seconds)
+        # The duplicate survives TLS wrapping; its shutdown shuts the connection down.
         twin = raw.dup()
         expired = threading.Event()
 

@@ -11,12 +11,12 @@ from services.audit.log.domain.witness_policy import PolicyError, WitnessPolicy
 
 
 def load_witness_policy(file: Path | None) -> WitnessPolicy:
-    """The policy; one without witnesses where no file is named. Raises Defect."""
+    """Return the policy in the file; without a file, one without witnesses. Raises Defect."""
     if file is None:
         return WitnessPolicy()
     try:
         return WitnessPolicy.read(orjson.loads(file.read_bytes()))
     except PolicyError as error:
-        raise Defect(f"The file of KOPURO_WITNESS_POLICY is no policy: {error}.") from None
+        raise Defect(f"The file in KOPURO_WITNESS_POLICY is not a witness policy: {error}.") from None
     except (OSError, ValueError):
-        raise Defect("The file of KOPURO_WITNESS_POLICY holds no JSON.") from None
+        raise Defect("The file in KOPURO_WITNESS_POLICY is missing or not JSON.") from None

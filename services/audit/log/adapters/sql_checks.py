@@ -1,4 +1,4 @@
-"""What is remembered of earlier checks of the log, in SQL: see `ports.CheckRecord`."""
+"""`ports.CheckRecord` in SQL: results of earlier log checks."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def _read(transaction: Connection, name: str) -> VerifiedPrefix | None:
         chronology = Chronology(latest=row.latest, lateness=row.lateness * _MICROSECOND)
         prefix = Prefix(frontier=Frontier.from_bytes(row.frontier), chronology=chronology)
     except (TypeError, OverflowError) as error:
-        raise ValueError("no value that was ever stored") from error
+        raise ValueError("malformed check record") from error
     return VerifiedPrefix(prefix=prefix, time=row.time)
 
 
 def _keep(transaction: Connection, name: str, remembered: VerifiedPrefix) -> None:
     dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
     columns = _columns(remembered)
-    # Another process may be keeping the same just now.
+    # Another process may write the same row at the same time.
     kept = dialect.insert(CHECKS).values(name=name, **columns)
     transaction.execute(kept.on_conflict_do_update(index_elements=[CHECKS.c.name], set_=columns))
 

@@ -1,4 +1,4 @@
-"""The log in SQL: see `ports.Log` for what is promised."""
+"""`ports.Log` in SQL."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from services.audit.log.domain.entry import organizations_of
 from services.audit.log.domain.head import Head
 from services.audit.log.domain.merkle import HASH_BYTES, Frontier, HashReader, Row
 from services.audit.log.domain.search import Search
-from services.audit.log.ports import NewEntry, OpenedLeaf, StoredLeaf, ToldLeaf
+from services.audit.log.ports import NewEntry, OpenedLeaf, PartyLeaf, StoredLeaf
 
 _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)
 
-# What an append runs for every entry.
+# Statements that an append runs for every entry.
 _KNOWN = SqlStatement("SELECT message_id FROM entries WHERE message_id = ANY (?)")
 _ADD_ENTRY = SqlStatement(
     "INSERT INTO entries (leaf_index, leaf, message_id, type, time, latest, referral_id)"
@@ -35,7 +35,7 @@ _ADD_ORGANIZATION = SqlStatement("INSERT INTO organizations (organization, leaf_
 _ADD_FACET = SqlStatement("INSERT INTO facets (facet, value, leaf_index) VALUES (?, ?, ?)")
 _ADD_NODES = SqlStatement("INSERT INTO nodes (level, first, hashes) VALUES (?, ?, ?)")
 
-# Built once: building a statement costs more than SQLite takes to run it.
+# Built once: building a statement takes longer than running it on SQLite.
 _READ_HEAD = select(HEAD).where(HEAD.c.number == _THE_HEAD)
 _ADVANCE = update(HEAD).where(HEAD.c.number == _THE_HEAD, HEAD.c.size == bindparam("from_size"))
 _LEAVES = (
@@ -51,11 +51,11 @@ _OPENED = (
     .order_by(ENTRIES.c.leaf_index)
     .limit(bindparam("most"))
 )
-_TOLD = (
+_PARTY_LEAVES = (
     select(ENTRIES.c.leaf_index, ENTRIES.c.leaf, OPENINGS.c.data)
     .join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
     .where(
-        # The primary key leads: the span is short, and its types are many.
+        # Searched by primary key: the range is short and contains most types.
         ENTRIES.c.leaf_index >= bindparam("start"),
         ENTRIES.c.leaf_index < bindparam("stop"),
         ENTRIES.c.type.in_(bindparam("types", expanding=True)),
@@ -109,7 +109,7 @@ class SqlLog:
 
     def advance(self, transaction: Connection, head: Head, *, from_size: int) -> bool:
         """See `ports.Log`."""
-        # On PostgreSQL this waits for another transaction on the row, and then sees that one's size.
+        # On PostgreSQL this waits for a concurrent transaction on the row and then sees its size.
         swapped = transaction.execute(_ADVANCE, {"from_size": from_size, **_head_columns(head)})
         return swapped.rowcount == 1
 
@@ -161,7 +161,7 @@ class SqlLog:
         self, transaction: Connection, search: Search, *, start: int, stop: int, limit: int
     ) -> list[StoredLeaf]:
         """See `ports.Log`."""
-        return self.search_some(transaction, search, start=start, stop=stop, limit=limit, looked=None)[0]
+        return self.search_some(transaction, search, start=start, stop=stop, limit=limit, max_scanned=None)[0]
 
     def search_some(
         self,
@@ -171,14 +171,14 @@ class SqlLog:
         start: int,
         stop: int,
         limit: int,
-        looked: int | None,
+        max_scanned: int | None,
     ) -> tuple[list[StoredLeaf], int]:
         """See `ports.Log`."""
-        # Only an end in time depends on how late events were.
+        # Only an upper time bound depends on the lateness of events.
         head = None if search.until is None else self.head(transaction)
         chronology = Chronology() if head is None else head.chronology
         rows, reached = page_of(
-            transaction, search, chronology, start=start, stop=stop, limit=limit, looked=looked
+            transaction, search, chronology, start=start, stop=stop, limit=limit, max_scanned=max_scanned
         )
         return [_stored(row) for row in rows], reached
 
@@ -201,14 +201,14 @@ class SqlLog:
             for salt, data in [found.get(leaf.index, (None, None))]
         ]
 
-    def told_leaves(
+    def party_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
-    ) -> list[ToldLeaf]:
+    ) -> list[PartyLeaf]:
         """See `ports.Log`."""
         span = {"types": list(types), "start": start, "stop": stop}
         return [
-            ToldLeaf(index=index, leaf=leaf, organizations=organizations_of(data))
-            for index, leaf, data in transaction.execute(_TOLD, span)
+            PartyLeaf(index=index, leaf=leaf, organizations=organizations_of(data))
+            for index, leaf, data in transaction.execute(_PARTY_LEAVES, span)
         ]
 
     def hashes(self, transaction: Connection, level: int, start: int, stop: int) -> bytes:
@@ -250,9 +250,9 @@ def _frontier(size: int, data: bytes) -> Frontier:
     try:
         frontier = Frontier.from_bytes(data)
     except ValueError:
-        raise Defect("The head of the log cannot be read.") from None
+        raise Defect("The stored head of the log is malformed.") from None
     if frontier.size != size:
-        raise Defect("The head of the log contradicts itself.")
+        raise Defect("The stored head of the log is inconsistent.")
     return frontier
 
 

@@ -1,4 +1,4 @@
-"""What the database knows of the publication: see `ports.PublicationRecord`."""
+"""`ports.PublicationRecord` in SQL: publication progress and witness cosignatures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from services.audit.adapters.tables import PUBLICATION, WITNESSES
 from services.audit.log.domain.note import Signature
 from services.audit.log.ports import Cosignature
 
-_THE_NOTE = 1
-_NOTED = select(PUBLICATION.c.size).where(PUBLICATION.c.number == _THE_NOTE)
-_NOTE = update(PUBLICATION).where(
-    PUBLICATION.c.number == _THE_NOTE, PUBLICATION.c.size == bindparam("from_size")
+_ROW_NUMBER = 1
+_PROCESSED_SIZE = select(PUBLICATION.c.size).where(PUBLICATION.c.number == _ROW_NUMBER)
+_ADVANCE = update(PUBLICATION).where(
+    PUBLICATION.c.number == _ROW_NUMBER, PUBLICATION.c.size == bindparam("from_size")
 )
 
 
@@ -25,21 +25,21 @@ class SqlPublicationRecord:
     def begin(self, transaction: Connection, size: int) -> None:
         """See `ports.PublicationRecord`."""
         dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
-        row = {"number": _THE_NOTE, "size": size}
+        row = {"number": _ROW_NUMBER, "size": size}
         transaction.execute(dialect.insert(PUBLICATION).values(row).on_conflict_do_nothing())
 
-    def noted(self, transaction: Connection) -> int:
+    def processed_size(self, transaction: Connection) -> int:
         """See `ports.PublicationRecord`."""
-        size: int | None = transaction.execute(_NOTED).scalar()
+        size: int | None = transaction.execute(_PROCESSED_SIZE).scalar()
         if size is None:
-            raise Defect("The publication has not begun.")
+            raise Defect("The publication record is missing.")
         return size
 
-    def note(self, transaction: Connection, size: int, *, from_size: int) -> bool:
+    def advance(self, transaction: Connection, size: int, *, from_size: int) -> bool:
         """See `ports.PublicationRecord`."""
-        return transaction.execute(_NOTE, {"from_size": from_size, "size": size}).rowcount == 1
+        return transaction.execute(_ADVANCE, {"from_size": from_size, "size": size}).rowcount == 1
 
-    def words(self, transaction: Connection) -> list[Cosignature]:
+    def cosignatures(self, transaction: Connection) -> list[Cosignature]:
         """See `ports.PublicationRecord`."""
         return [
             Cosignature(
@@ -51,20 +51,20 @@ class SqlPublicationRecord:
             for row in transaction.execute(select(WITNESSES).order_by(WITNESSES.c.name))
         ]
 
-    def keep(self, transaction: Connection, words: Sequence[Cosignature]) -> None:
+    def keep_cosignatures(self, transaction: Connection, cosignatures: Sequence[Cosignature]) -> None:
         """See `ports.PublicationRecord`."""
-        if not words:
+        if not cosignatures:
             return
-        names = [word.witness for word in words]
+        names = [cosignature.witness for cosignature in cosignatures]
         transaction.execute(delete(WITNESSES).where(WITNESSES.c.name.in_(names)))
         rows = [
             {
-                "name": word.witness,
-                "size": word.size,
-                "key_id": word.signature.key_id,
-                "signature": word.signature.signature,
-                "time": word.time,
+                "name": cosignature.witness,
+                "size": cosignature.size,
+                "key_id": cosignature.signature.key_id,
+                "signature": cosignature.signature.signature,
+                "time": cosignature.time,
             }
-            for word in words
+            for cosignature in cosignatures
         ]
         transaction.execute(insert(WITNESSES), rows)

@@ -1,4 +1,4 @@
-"""Closures, and the erasure of what opens entries, in SQL: see `ports.Closures`."""
+"""`ports.Closures` in SQL: closed referrals and the erasure of openings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.storage.sql_statement import SqlStatement
 from services.audit.adapters.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
 from services.audit.log.domain.retention import KEPT_TYPES, Closing
 
-# Unconditional, so that it takes the rows' locks: see `due`.
+# Unconditional, so that it locks the rows: see `due`.
 _TOUCH = SqlStatement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")
 _REVOKE = update(CLOSURES).where(CLOSURES.c.referral_id == bindparam("revoked_id")).values(revoked=True)
 _CONTENT = select(ENTRIES.c.leaf_index).where(
@@ -30,11 +30,11 @@ _CONTENT = select(ENTRIES.c.leaf_index).where(
     ENTRIES.c.leaf_index < bindparam("stop"),
     ENTRIES.c.type.not_in(sorted(KEPT_TYPES)),
 )
-_UNTOLD = select(ENTRIES.c.referral_id).where(
+_LATER_ENTRIES = select(ENTRIES.c.referral_id).where(
     ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
     ENTRIES.c.leaf_index >= bindparam("stop"),
 )
-# That a service said it stands in the leaf as well, which stays.
+# Actor facets of services are kept: the leaf, which stays, names the service as well.
 _IN_THE_LEAF = and_(FACETS.c.facet == "actor", FACETS.c.value.startswith("/"))
 _ERASE_OPENINGS = delete(OPENINGS).where(OPENINGS.c.leaf_index.in_(bindparam("indices", expanding=True)))
 _ERASE_FACETS = delete(FACETS).where(
@@ -59,7 +59,7 @@ class SqlClosures:
             _TOUCH.run(transaction, sorted(referral_ids))
         if not closings:
             return
-        # The first end of a referral counts, whoever notes it, and a revocation whenever it comes.
+        # The first closing of a referral counts, and a revocation at any time.
         first: dict[str, Closing] = {}
         for closing in closings:
             first.setdefault(closing.referral_id, closing)
@@ -75,8 +75,8 @@ class SqlClosures:
 
     def due(self, transaction: Connection, closed_before: dt.datetime | None, limit: int) -> list[str]:
         """See `ports.Closures`."""
-        # Two descents into one index. Asked for both at once, it is read through: everything that was ever
-        # closed and is not old yet, every second.
+        # Two lookups in one index. A single query for both would scan every closed referral that is not due
+        # yet, every second.
         found = _pending(transaction, CLOSURES.c.revoked, limit)
         if closed_before is not None and len(found) < limit:
             old = and_(not_(CLOSURES.c.revoked), CLOSURES.c.closed_at < closed_before)
@@ -92,14 +92,14 @@ class SqlClosures:
             step = {"indices": indices[at : at + _STEP]}
             erased += transaction.execute(_ERASE_OPENINGS, step).rowcount
             transaction.execute(_ERASE_FACETS, step)
-        untold = set(transaction.execute(_UNTOLD, span).scalars())
-        settled = [referral_id for referral_id in referral_ids if referral_id not in untold]
+        not_settled = set(transaction.execute(_LATER_ENTRIES, span).scalars())
+        settled = [referral_id for referral_id in referral_ids if referral_id not in not_settled]
         if settled:
             transaction.execute(_SETTLE, {"referral_ids": settled})
         return erased
 
 
 def _pending(transaction: Connection, is_due: ColumnElement[bool], limit: int) -> list[str]:
-    # Locked: what a sequencer appends meanwhile is seen below, or waits and makes the row pending again.
+    # Locked: a concurrent append is either visible below, or waits and makes the row pending again.
     wanted = select(CLOSURES.c.referral_id).where(CLOSURES.c.pending, is_due).limit(limit)
     return list(transaction.execute(wanted.with_for_update()).scalars())

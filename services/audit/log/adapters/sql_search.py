@@ -1,10 +1,10 @@
-"""A page of a search in SQL: by the index of its rarest condition, from where the page begins.
+"""Search pages in SQL: scan the index of the rarest condition, from the start of the page.
 
-Each condition has an index that ends in the entry's own, so a page costs the same at any depth. Of several,
-the one with the fewest entries leads, and the rest are looked up for each entry of it. That it leads is
-written into the statements (no joins, nothing to reorder), and PostgreSQL is told to read an index in its own
-order. Otherwise its statistics decide, and those of a log that has just grown or been restored are wrong:
-a page of a hundred would be sorted out of all that match.
+Each condition has an index that ends in the leaf index, so a page costs the same at any depth. The condition
+with the fewest entries leads, and the others are checked for each of its entries. The statements fix this
+order (no joins, nothing to reorder), and PostgreSQL is told to read the index in order. Otherwise its
+statistics would decide, and after rapid growth or a restore they are wrong: PostgreSQL would sort all matches
+to return a page of a hundred.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from services.audit.adapters.tables import ENTRIES, FACETS, ORGANIZATIONS
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.search import Search
 
-# Beyond so many entries a condition is common, and which of two common ones leads matters less.
+# Counting stops here: which of two common conditions leads matters little.
 _COUNTED: Final = 5_000
 
 _FIRST_REACHING = (
@@ -46,7 +46,7 @@ _ROWS = (
     .where(ENTRIES.c.leaf_index.in_(bindparam("indices", expanding=True)))
     .order_by(ENTRIES.c.leaf_index)
 )
-# Whatever gathers all that match before the first row is out.
+# Plan nodes that collect all matches before they return the first row.
 _GATHERING: Final = ("bitmapscan", "seqscan", "sort", "incremental_sort")
 _BY_INDEX: Final = "; ".join(f"SET LOCAL enable_{way} = off" for way in _GATHERING)
 _AS_BEFORE: Final = "; ".join(f"RESET enable_{way}" for way in _GATHERING)
@@ -54,25 +54,25 @@ _AS_BEFORE: Final = "; ".join(f"RESET enable_{way}" for way in _GATHERING)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Condition:
-    """What the columns of a table must be for an entry to be found. No columns: any entry is.
+    """The column values that select an entry; without columns every entry matches.
 
-    The columns, and then the entry's index, are the key of an index of the table.
+    The table has an index on these columns followed by the leaf index.
     """
 
     table: Table
     columns: Mapping[str, str]
 
     def of(self, source: FromClause) -> list[ColumnElement[bool]]:
-        """The same, of the table under another name."""
+        """Return the condition on an alias of the table."""
         return [source.c[name] == value for name, value in self.columns.items()]
 
     def found(self, transaction: Connection, start: int, stop: int, *what: Any) -> Select[Any]:
-        """Selects of the entries in `[start, stop)` for which it holds, in their order."""
+        """Return a select of the matching entries in `[start, stop)`, in index order."""
         index = self.table.c.leaf_index
         if transaction.dialect.name != "postgresql" or not self.columns:
             return select(*what).where(*self.of(self.table), index >= start, index < stop).order_by(index)
-        # Said of the whole key: PostgreSQL could otherwise read by the entries' own index and pick out what
-        # holds, and read on to the end of the log where nothing more does.
+        # Compares the whole key. PostgreSQL could otherwise scan by leaf index and filter, to the end of the
+        # log when nothing more matches.
         key = [*(self.table.c[name] for name in self.columns), index]
         first, last = (*self.columns.values(), start), (*self.columns.values(), stop)
         return select(*what).where(tuple_(*key) >= first, tuple_(*key) < last).order_by(*key)
@@ -86,25 +86,25 @@ def page_of(
     start: int,
     stop: int,
     limit: int,
-    looked: int | None,
+    max_scanned: int | None,
 ) -> tuple[Sequence[SqlRow[Any]], int]:
-    """The first `limit` rows of `entries` in `[start, stop)` that match, and how far was looked.
+    """Return the first `limit` matching rows of `entries` in `[start, stop)`, and where to continue.
 
-    chronology: of the whole log. looked: of the entries that the leading condition finds, look at no more
-    than so many; None for all.
+    chronology: of the whole log. max_scanned: the limit on entries of the leading condition to examine; None
+    for no limit.
     """
     with _by_index(transaction):
-        return _page(transaction, search, chronology, start, stop, limit, looked)
+        return _page(transaction, search, chronology, start, stop, limit, max_scanned)
 
 
 @contextmanager
 def _by_index(transaction: Connection) -> Iterator[None]:
-    """Has PostgreSQL read indices in their order. What the caller asks afterwards is planned as ever."""
+    """Make PostgreSQL read indices in order inside the block; later queries are planned as usual."""
     if transaction.dialect.name != "postgresql":
         yield
         return
     transaction.exec_driver_sql(_BY_INDEX)
-    # An error ends the transaction, and the setting with it.
+    # After an error the transaction ends, and SET LOCAL with it.
     yield
     transaction.exec_driver_sql(_AS_BEFORE)
 
@@ -116,7 +116,7 @@ def _page(
     start: int,
     stop: int,
     limit: int,
-    looked: int | None,
+    max_scanned: int | None,
 ) -> tuple[Sequence[SqlRow[Any]], int]:
     first, last = _between(transaction, search, chronology, start, stop)
     if first >= last:
@@ -124,8 +124,8 @@ def _page(
     leading, *others = _conditions(transaction, search, first, last)
     times = _times(search)
     reached = last
-    if looked is not None and (others or times):
-        reached = _boundary(transaction, leading, first, last, looked)
+    if max_scanned is not None and (others or times):
+        reached = _boundary(transaction, leading, first, last, max_scanned)
     index = leading.table.c.leaf_index
     lookups = [_looked_up(index, condition.table, condition.of) for condition in others]
     rows: Sequence[SqlRow[Any]]
@@ -144,7 +144,7 @@ def _page(
 def _between(
     transaction: Connection, search: Search, chronology: Chronology, start: int, stop: int
 ) -> tuple[int, int]:
-    """The part of `[start, stop)` outside of which no event can be of the span of time."""
+    """Return the part of `[start, stop)` that can contain events of the time range."""
     if search.since is not None:
         first = _first_reaching(transaction, search.since)
         start = stop if first is None else max(start, first)
@@ -167,7 +167,7 @@ def _times(search: Search, entries: FromClause = ENTRIES) -> list[ColumnElement[
 
 
 def _conditions(transaction: Connection, search: Search, start: int, stop: int) -> list[_Condition]:
-    """All that must hold but the time, the rarest first."""
+    """Return all conditions except the time range, rarest first."""
     conditions: list[_Condition] = []
     if search.referral_id is not None:
         conditions.append(_Condition(table=ENTRIES, columns={"referral_id": search.referral_id}))
@@ -185,7 +185,7 @@ def _conditions(transaction: Connection, search: Search, start: int, stop: int) 
 def _looked_up(
     index: ColumnElement[int], table: Table, holds: Callable[[FromClause], Sequence[ColumnElement[bool]]]
 ) -> ColumnElement[bool]:
-    """Whether this holds for the entry of that index: a question that no planner turns into a join."""
+    """Return the condition that the entry matches, as a subquery that no planner turns into a join."""
     side = table.alias()
     return (
         select(side.c.leaf_index)
@@ -195,12 +195,12 @@ def _looked_up(
     )
 
 
-def _boundary(transaction: Connection, leading: _Condition, start: int, stop: int, looked: int) -> int:
-    """The index before which the leading condition finds so many entries, or all that there are."""
+def _boundary(transaction: Connection, leading: _Condition, start: int, stop: int, max_scanned: int) -> int:
+    """Return the index before which the leading condition has `max_scanned` entries, or `stop`."""
     if not leading.columns:
-        return min(start + looked, stop)
+        return min(start + max_scanned, stop)
     found = leading.found(transaction, start, stop, leading.table.c.leaf_index)
-    boundary: int | None = transaction.execute(found.offset(looked).limit(1)).scalar()
+    boundary: int | None = transaction.execute(found.offset(max_scanned).limit(1)).scalar()
     return stop if boundary is None else boundary
 
 

@@ -1,4 +1,4 @@
-"""What entries lack that were appended before there were facets and closures, in SQL: see `ports.Unfiled`."""
+"""`ports.Unfiled` in SQL: adds facets and closings to entries that were appended before these existed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.audit.log.ports import Closures
 
 _SPAN = select(UNFILED.c.start, UNFILED.c.stop).where(UNFILED.c.number == 1).with_for_update()
 _MOVE = update(UNFILED).where(UNFILED.c.number == 1).values(start=bindparam("reached"))
-# Locked, so that an erasure comes wholly before this or wholly after it, and then finds the facets.
+# Locked: a concurrent erasure runs completely before this step, or after it and then finds the facets.
 _OPENED = (
     select(OPENINGS.c.data, ENTRIES)
     .join(ENTRIES, ENTRIES.c.leaf_index == OPENINGS.c.leaf_index)

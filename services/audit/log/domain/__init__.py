@@ -1,1 +1,1 @@
-"""The log as values: leaves, tree, proofs, notes, checkpoints. Pure."""
+"""Domain of the log: leaves, tree, proofs, notes, checkpoints. Pure."""

@@ -1,4 +1,4 @@
-"""Checkpoints: what a log says about itself at one size, as the text that is signed as a note.
+"""Checkpoints: the signed statement of a log's size and root hash.
 
 Source: https://c2sp.org/tlog-checkpoint (v1.0.0).
 """
@@ -19,15 +19,15 @@ _CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 class MalformedCheckpoint(NoteError):
-    """The text is not a checkpoint's, or the values cannot be written as one."""
+    """The text is not a checkpoint, or the values cannot form one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """The head of a log: the hash over its first `size` leaves. Raises MalformedCheckpoint.
+    """Size and root hash of a log. Raises MalformedCheckpoint.
 
-    origin: names the log, usually the address of its prefix without a scheme; the log signs under
-    the same name. root: 32 bytes. extensions: opaque lines, best left empty: nobody audits them.
+    origin: the name of the log, usually its URL prefix without a scheme; its key has the same name.
+    root: 32 bytes. extensions: opaque lines, best left empty because nobody audits them.
     """
 
     origin: str
@@ -37,22 +37,22 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         if any(not line or _CONTROL.search(line) for line in (self.origin, *self.extensions)):
-            raise MalformedCheckpoint("a line is not empty and has no control characters")
+            raise MalformedCheckpoint("lines must not be empty or contain control characters")
         if not 0 <= self.size <= MAX_SIZE:
             raise MalformedCheckpoint("a tree has between 0 and 2**63 - 1 leaves")
         if len(self.root) != HASH_BYTES:
             raise MalformedCheckpoint("a root has 32 bytes")
 
     def format(self) -> str:
-        """The text to sign: origin, size, root in base64, extensions, each on a line."""
+        """Return the text to sign: origin, size, root in base64, extensions, one per line."""
         root = base64.b64encode(self.root).decode("ascii")
         return "".join(f"{line}\n" for line in (self.origin, self.size, root, *self.extensions))
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """What `format` wrote, accepted in that one spelling only. Raises MalformedCheckpoint.
+        """Parse the output of `format`, and no other spelling. Raises MalformedCheckpoint.
 
-        Says nothing of whose checkpoint it is: open the note first, then compare the origin.
+        Does not verify the author: open the note first, then compare the origin.
         """
         lines = text.split("\n")
         if len(lines) < 4 or lines.pop() != "":

@@ -1,7 +1,7 @@
-"""How the times of events relate to their order in the log, so that a span of time can be sought.
+"""Bounds that map a time range to an index range of the log.
 
-Entries stand in the order of arrival, and an event may arrive late. Two things rise along the log and never
-fall: the latest time so far, and the greatest lateness so far. They bound where the events of a span can be.
+Entries are in order of arrival, and events may arrive late. The latest time so far and the greatest lateness
+so far never decrease along the log. Together they bound where the events of a time range can be.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ _NONE = dt.timedelta()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chronology:
-    """After some first entries. latest: of their times, None for an empty log.
+    """The chronology of a prefix. latest: the latest event time, None for an empty log.
 
-    lateness: how far an event's time was behind the latest before it, at most.
+    lateness: the maximum by which an event's time was behind the latest time before it.
     """
 
     latest: dt.datetime | None = None
     lateness: dt.timedelta = _NONE
 
     def after(self, time: dt.datetime) -> Chronology:
-        """With one more entry, of an event of this time."""
+        """Return the chronology with one more event of this time."""
         if self.latest is None or time >= self.latest:
             return Chronology(latest=time, lateness=self.lateness)
         return Chronology(latest=self.latest, lateness=max(self.lateness, self.latest - time))
 
     def beyond(self, until: dt.datetime) -> dt.datetime | None:
-        """From the first entry on whose `latest` reaches this, no event is before `until`.
+        """Return the time such that no event before `until` follows the first entry whose `latest` reaches
+        it.
 
-        None where that is past the end of the calendar: then nothing is known.
+        None when that time is beyond the calendar: then there is no bound.
         """
         try:
             return until + self.lateness

@@ -1,4 +1,4 @@
-"""Cosignatures: a witness's signed word that, at some moment, a checkpoint went on from all it saw before.
+"""Cosignatures: a witness's signed statement that a checkpoint extends all that it saw before.
 
 Source: https://c2sp.org/tlog-cosignature (the Ed25519 form, `cosignature/v1`).
 """
@@ -36,7 +36,7 @@ class CosignatureVerifier:
         return key_id(self.name, ED25519_COSIGNATURE, self.public_key)
 
     def verify(self, text: bytes, signature: bytes) -> bool:
-        """Whether the timestamped signature is this witness's over this checkpoint's text."""
+        """Return whether this witness made the timestamped signature over this checkpoint text."""
         time, signed = signature[:_TIMESTAMP_BYTES], signature[_TIMESTAMP_BYTES:]
         if len(signed) != _SIGNATURE_BYTES or time[0] & 0x80:
             return False
@@ -48,13 +48,13 @@ class CosignatureVerifier:
         return True
 
     def format(self) -> str:
-        """The verifier key (vkey): `name+key id in hex+base64 of type and public key`."""
+        """Return the verifier key (vkey): `name+key id in hex+base64 of type and public key`."""
         material = base64.b64encode(bytes([ED25519_COSIGNATURE]) + self.public_key).decode("ascii")
         return f"{self.name}+{self.key_id.hex()}+{material}"
 
     @classmethod
     def parse(cls, text: str) -> CosignatureVerifier:
-        """What `format` wrote. Raises MalformedKey, also for keys of other algorithms."""
+        """Parse the output of `format`. Raises MalformedKey, also for keys of other algorithms."""
         name, _, rest = text.partition("+")
         _, _, encoded = rest.partition("+")
         try:
@@ -70,14 +70,14 @@ class CosignatureVerifier:
 
 
 def signed_message(timestamp: int, text: bytes) -> bytes:
-    """What an Ed25519 cosigner signs. timestamp: POSIX seconds; text: the checkpoint's, newline and all."""
+    """Return the message that an Ed25519 cosigner signs. timestamp: POSIX seconds; text: the checkpoint."""
     return f"cosignature/v1\ntime {timestamp}\n".encode() + text
 
 
 def cosigned_at(signature: Signature) -> dt.datetime:
-    """When a cosignature was made, by the witness's clock. Raises ValueError past the calendar."""
+    """Return the time of a cosignature, by the witness's clock. Raises ValueError beyond the calendar."""
     seconds = int.from_bytes(signature.signature[:_TIMESTAMP_BYTES], "big")
     try:
         return dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (OverflowError, OSError):
-        raise ValueError("the cosignature's time is in no calendar") from None
+        raise ValueError("the cosignature's time is beyond the calendar") from None

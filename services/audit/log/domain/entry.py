@@ -1,11 +1,11 @@
-"""Entries: what the log keeps of an event, and the bytes that are hashed into the tree.
+"""Log entries and their leaves, the bytes that are hashed into the tree.
 
-A leaf tells who said what kind of thing when, and about which referral; of the content it holds
-only a commitment, a hash salted with 32 random bytes. Whoever keeps content and salt can show that
-they belong to the leaf. Once both are erased nobody can, not even by guessing the content, and
-every proof still holds, for the leaf itself has not changed.
+A leaf names the source, type, time and referral of an event. Instead of the content it holds a
+commitment: a hash salted with 32 random bytes. Content and salt together prove that they belong to
+the leaf. Once both are erased, nobody can prove or guess the content, and every proof still holds
+because the leaf has not changed.
 
-The bytes of a leaf are for ever: golden bytes in the tests guard them.
+The bytes of a leaf must never change: golden bytes in the tests guard them.
 Source: canonical JSON is RFC 8785; the times are RFC 3339.
 """
 
@@ -33,16 +33,16 @@ _HUB = re.compile(r"/([a-z]{2})/.")
 
 
 class EntryError(Defect):
-    """The event cannot become an entry, today or ever. Says why, and never repeats its content."""
+    """The event can never become an entry. The text says why without repeating its content."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One event, as the log remembers it. A naive time is refused with EntryError.
+    """An event as the log stores it. Raises EntryError for a naive time.
 
-    message_id: the event's id, a UUIDv7; type: `kopuro.<subject>.<fact>.v<N>`; time: when it
-    happened; hub: where; actor: the event's source; referral_id, organization: whom it
-    concerns, where that can be told; commitment: `sha256:` and 64 hex digits.
+    message_id: the event's id, a UUIDv7; type: `kopuro.<subject>.<fact>.v<N>`; time: of the
+    event; hub: its country code; actor: the event's source; referral_id, organization: the subject,
+    None if unknown; commitment: `sha256:` and 64 hex digits.
     """
 
     message_id: str
@@ -56,17 +56,17 @@ class Entry:
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
-            raise EntryError("an entry's time names its time zone")
+            raise EntryError("an entry's time must have a time zone")
 
 
 def leaf_bytes(entry: Entry) -> bytes:
-    """The canonical JSON of the entry, at most 65,535 bytes: what `merkle.leaf_hash` is given.
+    """Return the canonical JSON of the entry, at most 65,535 bytes: the input of `merkle.leaf_hash`.
 
-    Every key is always there, `null` where there is nothing to say. The time is in UTC and always
-    has six digits after the second, so that times compare as text. Raises EntryError.
+    Every key is present, `null` without a value. The time is in UTC and always has six decimals, so
+    that times compare as text. Raises EntryError.
     """
     try:
-        # In the order of RFC 8785. Texts and nulls alone have one spelling.
+        # Keys in the order of RFC 8785; strings and nulls have only one spelling.
         data = orjson.dumps(
             {
                 "actor": entry.actor,
@@ -82,14 +82,14 @@ def leaf_bytes(entry: Entry) -> bytes:
     except TypeError:
         raise EntryError("the entry has no canonical JSON") from None
     if len(data) > MAX_LEAF_BYTES:
-        raise EntryError("the entry is longer than a log can hold")
+        raise EntryError("the entry is too long for the log")
     return data
 
 
 def commitment(data: Mapping[str, Any], salt: bytes) -> str:
-    """`sha256:` and the hex of SHA-256 over the salt, then the canonical JSON of the data.
+    """Return `sha256:` and the hex SHA-256 of the salt followed by the canonical JSON of the data.
 
-    salt: 32 bytes, random, for this event alone, kept and erased with the data. Raises EntryError
+    salt: 32 random bytes, unique to this event, stored and erased with the data. Raises EntryError
     for data that is not I-JSON (RFC 7493: an integer beyond 2**53, say, or a lone surrogate), and
     ValueError for a salt of another length.
     """
@@ -100,7 +100,7 @@ def commitment(data: Mapping[str, Any], salt: bytes) -> str:
 
 
 def commitment_to(content: bytes, salt: bytes) -> str:
-    """The same for data that is canonical JSON already."""
+    """Return the commitment to data that is already canonical JSON."""
     if len(salt) != SALT_BYTES:
         raise ValueError("a salt has 32 bytes")
     return "sha256:" + sha256(salt + content).hexdigest()
@@ -116,16 +116,16 @@ def entry_of(
     data: Mapping[str, Any],
     committed: str,
 ) -> Entry:
-    """The entry of an event: its envelope's fields, its data as plain JSON values, the `commitment` to them.
+    """Return the entry of an event. data: plain JSON values; committed: the `commitment` to them.
 
-    source: `/<hub>/<service>`. The partition key is taken for a referral's id when it is a UUID: the
-    directory's events are partitioned by the ids of other records. The organisation is
+    source: `/<hub>/<service>`. A partition key that is a UUID is taken as the referral's id; the
+    directory's events are partitioned by other ids. The organisation is
     `data["organization"]`, an id or a record with an id; where there is none, `data["sender"]`.
     Raises EntryError for a source without a hub.
     """
     hub = _HUB.match(source)
     if hub is None:
-        raise EntryError("the event's source does not name its hub")
+        raise EntryError("the event's source does not name a hub")
     return Entry(
         message_id=message_id,
         type=type,
@@ -139,26 +139,26 @@ def entry_of(
 
 
 def organizations_of(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every organisation that an event's data names as a party: it is found by each of them.
+    """Return every organisation that an event's data names as a party: the search keys of the entry.
 
-    Looked for in `organization`, `sender` and `to`, here and in the facts of a referral; each once.
+    Reads `organization`, `sender` and `to`, and `to` in the facts of a referral; without duplicates.
     """
     facts = data.get("facts")
-    places = [data.get("organization"), data.get("sender"), data.get("to")]
+    parties = [data.get("organization"), data.get("sender"), data.get("to")]
     if facts is not None and isinstance(facts, Mapping):
-        places.append(facts.get("to"))
-    return tuple(dict.fromkeys(found for place in places if (found := _id(place)) is not None))
+        parties.append(facts.get("to"))
+    return tuple(dict.fromkeys(found for party in parties if (found := _id(party)) is not None))
 
 
 def _organization(data: Mapping[str, Any]) -> str | None:
     return _id(data.get("organization")) or _id(data.get("sender"))
 
 
-def _id(place: object) -> str | None:
-    # Texts first: they are by far the most, and the other question is a slow one.
-    if place is not None and not isinstance(place, str) and isinstance(place, Mapping):
-        place = place.get("id")
-    return place if isinstance(place, str) and place else None
+def _id(party: object) -> str | None:
+    # Strings first: they are by far the most frequent, and the Mapping check is slow.
+    if party is not None and not isinstance(party, str) and isinstance(party, Mapping):
+        party = party.get("id")
+    return party if isinstance(party, str) and party else None
 
 
 def _utc(time: dt.datetime) -> str:

@@ -1,7 +1,7 @@
-"""By what an entry is found besides its leaf: facets, read from the event's data while it is appended.
+"""Facets: search keys of entries, read from the event's data on append.
 
-They are kept beside the log and erased with the data: no leaf depends on them. A referral's situation is
-stated by its submission alone, not again by each offer of it: who searches by it finds referrals.
+They are stored beside the log and erased with the data; no leaf depends on them. Only the submission of a
+referral has facets of the situation, not its offers, so that a search by situation finds each referral once.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-# What a search may ask for. `corridor` is `<origin>-<destination>`, two ISO 3166-1 countries.
+# The facets that a search may use. `corridor` is `<origin>-<destination>`, two ISO 3166-1 countries.
 SEARCHED: Final = ("actor", "need", "region", "origin", "corridor", "outcome")
-# The organisation whose record a full-state event holds; what the record says is looked up by it.
+# The organisation whose record a full-state event holds. Statistics look up the record by it.
 RECORD: Final = "record"
 
-# An index entry has a bounded size on PostgreSQL; no code or name of ours comes near it.
+# PostgreSQL limits the size of index entries; codes and ids are far shorter.
 _LONGEST: Final = 200
 _SITUATION: Final = ("sex", "age_band", "stage", "urgency")
 
@@ -22,13 +22,13 @@ Facet = tuple[str, str]
 
 
 def facets_of(type: str, source: str, data: Mapping[str, Any]) -> tuple[Facet, ...]:
-    """The facets of an event, each once. Total: data of any shape has some, malformed parts have none.
+    """Return the facets of an event, without duplicates. Total: malformed parts yield no facets.
 
-    actor: the service that said it, and the person or organisation that did it. need: with its group;
-    region: with its country.
+    actor: the service that published the event, and the person or organisation that acted. need: with its
+    group; region: with its country.
     """
     fact = type.removeprefix("kopuro.").rpartition(".")[0]
-    found = [("actor", source), *_did(fact, data), ("outcome", data.get("outcome"))]
+    found = [("actor", source), *_actors(fact, data), ("outcome", data.get("outcome"))]
     facts = data.get("facts")
     if fact == "referral.submitted" and isinstance(facts, Mapping):
         found += _situation(facts)
@@ -41,12 +41,12 @@ def facets_of(type: str, source: str, data: Mapping[str, Any]) -> tuple[Facet, .
     )
 
 
-def _did(fact: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Who looked, or spoke: not whom a decision of the network is about."""
+def _actors(fact: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the person or organisation that read or submitted, but not the subject of a decision."""
     yield "actor", data.get("reader")
-    if fact != "placement.answered":  # the organisation answered; the coordinator is told
+    if fact != "placement.answered":  # the organisation answered; the coordinator is only notified
         yield "actor", data.get("coordinator")
-    # A placement names the organisation it asks for; its author is the coordinator.
+    # A placement names the requested organisation; the coordinator is its author.
     if fact.endswith(".submitted") and fact != "placement.submitted":
         yield "actor", data.get("organization", data.get("sender"))
 

@@ -1,4 +1,4 @@
-"""The head of the log: how far it reaches, and the signed word for it."""
+"""The head of the log: its tree and the signed checkpoint."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from services.audit.log.domain.note import Ed25519Signer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
-    """frontier: all that is needed to append. checkpoint: the signed note. signed_at: when.
+    """The head of a log. frontier: the state needed to append; checkpoint: the signed note.
 
-    chronology: of all its entries.
+    chronology: of all entries; signed_at: the time of the signature.
     """
 
     frontier: Frontier
@@ -26,28 +26,28 @@ class Head:
 
     @property
     def size(self) -> int:
-        """How many entries the log has."""
+        """The number of entries."""
         return self.frontier.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogKey:
-    """The key a log signs with; its name is the log's origin."""
+    """The signing key of a log. Its name is the log's origin."""
 
     signer: Ed25519Signer
 
     @property
     def origin(self) -> str:
-        """What the checkpoints begin with, `kopuro/<hub>`."""
+        """The first line of the checkpoints, `kopuro/<hub>`."""
         return self.signer.name
 
     @property
     def verifier_key(self) -> str:
-        """The public key as notes write it, `name+key id+base64`. Source: C2SP signed-note."""
+        """The public key in the form of signed notes, `name+key id+base64`. Source: C2SP signed-note."""
         return self.signer.verifier.format()
 
     def sign(self, frontier: Frontier, chronology: Chronology, now: dt.datetime) -> Head:
-        """The head of a log that has grown to this."""
+        """Return the signed head of a log in this state."""
         checkpoint = Checkpoint(origin=self.origin, size=frontier.size, root=frontier.root())
         return Head(
             frontier=frontier,
@@ -57,10 +57,10 @@ class LogKey:
         )
 
     def read(self, checkpoint: bytes) -> Checkpoint:
-        """What this key has signed. Raises NoteError for anything else."""
+        """Return the checkpoint that this key signed. Raises NoteError for anything else."""
         return Checkpoint.parse(note.open_note(checkpoint, [self.signer.verifier]).text)
 
 
 def origin_of(hub: str) -> str:
-    """The origin of a hub's log."""
+    """Return the origin of a hub's log."""
     return f"kopuro/{hub}"

@@ -1,9 +1,8 @@
-"""The log's Merkle tree: how it hashes, how it grows, and what it can prove. Checking proofs is the client's.
+"""The log's Merkle tree: hashing, appending and proofs. Clients verify the proofs.
 
 A **node** `(level, index)` is the perfect subtree over `2**level` leaves from leaf
-`index << level` on; level 0 are the leaves. It never changes once its leaves are there, so a store
-may keep its hash for ever, and a cache need not ask twice. A subtree that is not perfect is
-computed when it is needed.
+`index << level` on; level 0 are the leaves. A node never changes once its leaves exist, so its hash
+can be stored and cached without expiry. Imperfect subtrees are computed on demand.
 
 Hashes are 32 bytes of SHA-256; indices and sizes count leaves from 0.
 Source: RFC 6962 §2.1 and RFC 9162 §2.1, which agree on the tree and its proofs.
@@ -19,50 +18,49 @@ from itertools import islice
 from typing import Protocol
 
 HASH_BYTES = 32
-# What 64 tile levels, a signed 64-bit database column and every other tlog implementation can hold.
+# Fits 64 tile levels, a signed 64-bit database column and every other tlog implementation.
 MAX_SIZE = 2**63 - 1
 EMPTY_ROOT = sha256(b"").digest()
 
 _LEAF = b"\x00"
 _NODE = b"\x01"
-# Leaves hashed at a time by `extend`: bounds its memory whatever the iterator yields.
+# Leaves per step of `extend`: bounds its memory for any iterator.
 _BATCH = 4096
 
 Proof = tuple[bytes, ...]
 
 
 class ProofError(ValueError):
-    """What is asked for cannot be proved."""
+    """The requested proof does not exist."""
 
 
 class HashReader(Protocol):
-    """The hash of node `(level, index)`. Asked only for nodes inside the tree in question.
+    """Returns the 32-byte hash of node `(level, index)`. Called only for nodes inside the tree.
 
-    An implementation returns 32 bytes and lets its own error pass when it cannot: nothing here
-    catches it. It may be called from several threads if the proofs are.
+    Errors of the implementation propagate to the caller of the proof function.
     """
 
     def __call__(self, level: int, index: int, /) -> bytes: ...
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """The hash of a leaf's bytes."""
+    """Return the hash of a leaf's bytes."""
     return sha256(_LEAF + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of the node above two neighbours."""
+    """Return the hash of the parent of two nodes."""
     return sha256(_NODE + left + right).digest()
 
 
 def root(leaf_hashes: Iterable[bytes]) -> bytes:
-    """The root over these leaf hashes; `EMPTY_ROOT` over none."""
+    """Return the root over these leaf hashes; `EMPTY_ROOT` over none."""
     return Frontier().extend(leaf_hashes).root()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """Neighbouring nodes of one level that a batch of leaves completed, ready to be stored.
+    """Adjacent nodes of one level that a batch of leaves completed.
 
     first: the index, within the level, of the first hash.
     """
@@ -74,10 +72,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frontier:
-    """All that is needed to append to a tree and to know its root, however large it is.
+    """The right edge of a tree: enough to append to it and to compute its root.
 
-    edge: the hashes of the perfect subtrees that the tree falls into, largest (leftmost) first; one
-    for each 1 in the binary form of `size`. Raises ValueError when the two do not fit together.
+    edge: the hashes of the maximal perfect subtrees, largest (leftmost) first; one for each 1 bit of
+    `size`. Raises ValueError when edge and size do not match.
     """
 
     size: int = 0
@@ -87,14 +85,14 @@ class Frontier:
         if not 0 <= self.size <= MAX_SIZE:
             raise ValueError("a tree has between 0 and 2**63 - 1 leaves")
         if len(self.edge) != self.size.bit_count() or any(len(h) != HASH_BYTES for h in self.edge):
-            raise ValueError("the right edge does not belong to a tree of this size")
+            raise ValueError("the right edge does not match the tree size")
 
     def append(self, leaf_hash: bytes) -> Frontier:
-        """The tree with one more leaf."""
+        """Return the tree with one more leaf."""
         return self.grow((leaf_hash,))[0]
 
     def extend(self, leaf_hashes: Iterable[bytes]) -> Frontier:
-        """The tree with these leaves added. Holds few at a time: an iterator may be long."""
+        """Return the tree with these leaves appended, in bounded memory."""
         frontier = self
         remaining = iter(leaf_hashes)
         while batch := tuple(islice(remaining, _BATCH)):
@@ -102,10 +100,10 @@ class Frontier:
         return frontier
 
     def grow(self, leaf_hashes: Sequence[bytes]) -> tuple[Frontier, tuple[Row, ...]]:
-        """The tree with these leaves added, and every node that they complete, the leaves included.
+        """Return the tree with these leaves appended, and every node that they complete, leaves included.
 
-        One row for each level, lowest first; levels where nothing was completed have none. Raises
-        ValueError for a leaf hash that is not 32 bytes.
+        One row per level with completed nodes, lowest first. Raises ValueError for a leaf hash that is
+        not 32 bytes.
         """
         if any(len(h) != HASH_BYTES for h in leaf_hashes):
             raise ValueError("a leaf hash has 32 bytes")
@@ -117,7 +115,7 @@ class Frontier:
         while line:
             complete = self.size >> level
             rows.append(Row(level=level, first=complete, hashes=line))
-            # A left neighbour that was waiting makes the line start at an even index.
+            # With the unpaired left sibling the line starts at an even index.
             pairing = (unpaired.pop(), *line) if complete & 1 else line
             if len(pairing) & 1:
                 edge.append(pairing[-1])
@@ -132,18 +130,18 @@ class Frontier:
         return grown, tuple(rows)
 
     def root(self) -> bytes:
-        """The root hash of the tree; `EMPTY_ROOT` when it has no leaves."""
+        """Return the root hash; `EMPTY_ROOT` without leaves."""
         return _fold(self.edge) if self.edge else EMPTY_ROOT
 
     def to_bytes(self) -> bytes:
-        """The size as 8 bytes big-endian, then the edge, largest subtree first."""
+        """Return the size as 8 bytes big-endian, then the edge, largest subtree first."""
         return self.size.to_bytes(8, "big") + b"".join(self.edge)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Frontier:
-        """What `to_bytes` wrote. Raises ValueError for anything else.
+        """Parse the output of `to_bytes`. Raises ValueError for anything else.
 
-        A wrong hash of the right length passes: compare `root()` with a checkpoint.
+        Does not detect wrong hashes: compare `root()` with a checkpoint.
         """
         if len(data) < 8:
             raise ValueError("a frontier begins with 8 bytes of size")
@@ -152,12 +150,12 @@ class Frontier:
 
 
 def root_at(size: int, read: HashReader) -> bytes:
-    """The root over the first `size` leaves of a larger tree, or of this one."""
+    """Return the root over the first `size` leaves of a tree that has at least as many."""
     return _subtree_hash(0, size, read) if size else EMPTY_ROOT
 
 
 def prove_inclusion(index: int, size: int, read: HashReader) -> Proof:
-    """The audit path of leaf `index` in the tree of `size` leaves: from the leaf's sibling upwards.
+    """Return the audit path of leaf `index` in the tree of `size` leaves, from the leaf's sibling upwards.
 
     Raises ProofError when the tree has no such leaf. Source: RFC 9162 §2.1.3.1.
     """
@@ -165,7 +163,7 @@ def prove_inclusion(index: int, size: int, read: HashReader) -> Proof:
 
 
 def prove_inclusions(indices: Iterable[int], size: int, read: HashReader) -> dict[int, Proof]:
-    """The audit paths of these leaves, by index. What paths have in common is computed once for all.
+    """Return the audit paths of these leaves, by index. Common hashes are computed once.
 
     Raises ProofError when the tree does not have all of them.
     """
@@ -176,7 +174,7 @@ def prove_inclusions(indices: Iterable[int], size: int, read: HashReader) -> dic
     proofs: dict[int, Proof] = {}
 
     def descend(start: int, end: int, first: int, last: int, path: Proof) -> None:
-        """leaves[first:last], at least one, are below the node over `[start, end)`; path: that node's."""
+        """Descend to leaves[first:last], at least one, below `[start, end)`. path: of that subtree."""
         if end - start == 1:
             proofs[start] = path
             return
@@ -193,13 +191,13 @@ def prove_inclusions(indices: Iterable[int], size: int, read: HashReader) -> dic
 
 
 def prove_consistency(size1: int, size2: int, read: HashReader) -> Proof:
-    """The proof that the tree of `size1` leaves is a prefix of the one of `size2`.
+    """Return the proof that the tree of `size1` leaves is a prefix of the one of `size2`.
 
     Empty for equal sizes, and for the empty tree, which is a prefix of every other. Raises
     ProofError when `size1` is the larger. Source: RFC 9162 §2.1.4.1.
     """
     if not 0 <= size1 <= size2:
-        raise ProofError(f"a tree of {size1} leaves is no prefix of one of {size2}")
+        raise ProofError(f"a tree of {size1} leaves is not a prefix of one of {size2}")
     if size1 == 0:
         return ()
     start, end = 0, size2
@@ -212,19 +210,19 @@ def prove_consistency(size1: int, size2: int, read: HashReader) -> Proof:
         else:
             parts.append((start, middle))
             start = middle
-    # At 0 the remaining subtree is the whole old tree, whose root the verifier has already.
+    # At 0 the remaining subtree is the whole old tree, whose root the verifier knows.
     if start > 0:
         parts.append((start, end))
     return tuple(_subtree_hash(*part, read) for part in reversed(parts))
 
 
 def _left_width(width: int) -> int:
-    """How many of `width` leaves the left child holds: the largest power of two below `width`."""
+    """Return the leaves of the left child of `width` leaves: the largest power of two below `width`."""
     return 1 << ((width - 1).bit_length() - 1)
 
 
 def _subtree_hash(start: int, end: int, read: HashReader) -> bytes:
-    """The hash of the subtree over `[start, end)`; only those on the right edge are not perfect."""
+    """Return the hash of the subtree over `[start, end)`, perfect or on the right edge."""
     hashes: list[bytes] = []
     while start < end:
         level = (end - start).bit_length() - 1
@@ -234,7 +232,7 @@ def _subtree_hash(start: int, end: int, read: HashReader) -> bytes:
 
 
 def _fold(hashes: Sequence[bytes]) -> bytes:
-    """One hash over perfect subtrees side by side, largest first, at least one."""
+    """Return the hash over adjacent perfect subtrees, largest first, at least one."""
     digest = hashes[-1]
     for left in hashes[-2::-1]:
         digest = node_hash(left, digest)

@@ -1,12 +1,12 @@
-"""Signed notes: a text, and the signatures of those who vouch for it.
+"""Signed notes: a text with the signatures of one or more keys.
 
-A note is bytes where it travels and rests; its text and names are `str`. Ed25519 is what the log
-signs with; whatever fulfils `Signer` and `Verifier` can sign and be checked beside it (cosignatures
-of witnesses, later algorithms). Lines of unknown keys are skipped, as the specification asks.
+A note is transmitted and stored as bytes; its text and names are `str`. The log signs with Ed25519;
+other implementations of `Signer` and `Verifier` can be used beside it (cosignatures of witnesses, later
+algorithms). Signature lines of unknown keys are skipped, as the specification requires.
 
     NoteError
     ├── MalformedNote    not a note, or a text that cannot become one
-    ├── MalformedKey     not a verifier key, or a name that no key may have
+    ├── MalformedKey     not a verifier key, or an invalid key name
     └── UntrustedNote    no known key signed it, or a known key's signature is wrong
 
 Source: https://c2sp.org/signed-note (v1.0.0).
@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 ED25519 = 0x01  # signature type identifier
 
-# Bounds on what a stranger can make us parse. The specification asks for at least 16 signatures,
-# and a post-quantum one takes up to 7 kB in base64.
+# Bounds on untrusted input. The specification requires at least 16 signatures, and a post-quantum
+# signature takes up to 7 kB in base64.
 MAX_NOTE_BYTES = 1_000_000
 MAX_SIGNATURES = 100
 
@@ -42,7 +42,7 @@ _KEY_NAME = re.compile(r"[^\x00-\x1f+\s\ud800-\udfff]+")
 
 
 class NoteError(ValueError):
-    """The root of what can be wrong with a note or its keys."""
+    """The base class of errors of notes and their keys."""
 
 
 class MalformedNote(NoteError):
@@ -50,11 +50,11 @@ class MalformedNote(NoteError):
 
 
 class MalformedKey(NoteError):
-    """The text is not a verifier key, or the name cannot be a key's."""
+    """The text is not a verifier key, or the name is not a valid key name."""
 
 
 class UntrustedNote(NoteError):
-    """The note must be ignored: no known key vouches for it, or a known key's line is wrong."""
+    """No known key signed the note, or the signature of a known key is wrong."""
 
 
 class Signer(Protocol):
@@ -66,12 +66,12 @@ class Signer(Protocol):
     def key_id(self) -> bytes: ...
 
     def sign(self, text: bytes) -> bytes:
-        """The signature over the text, in its algorithm's own encoding, without the key id."""
+        """Return the signature over the text in the algorithm's encoding, without the key id."""
         ...
 
 
 class Verifier(Protocol):
-    """Checks the signatures of one key. `name` and `key_id` (4 bytes) say which those are."""
+    """Checks the signatures of the key that `name` and `key_id` (4 bytes) identify."""
 
     @property
     def name(self) -> str: ...
@@ -79,13 +79,13 @@ class Verifier(Protocol):
     def key_id(self) -> bytes: ...
 
     def verify(self, text: bytes, signature: bytes) -> bool:
-        """Whether the signature is this key's over this text. Never raises, whatever the bytes."""
+        """Return whether this key made the signature over this text. Never raises."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
-    """One signature line. key_id: 4 bytes; signature: what follows, in its algorithm's encoding."""
+    """One signature line. key_id: 4 bytes; signature: in the algorithm's encoding."""
 
     name: str
     key_id: bytes
@@ -94,10 +94,10 @@ class Signature:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedNote:
-    """An opened note: a text that at least one known key vouches for.
+    """An opened note, signed by at least one known key.
 
-    text: ends in a newline; signatures: every line, in order, those of unknown keys too;
-    verified: the first signature of each known key that signed, so that counting them counts keys.
+    text: ends in a newline; signatures: every line in order, including those of unknown keys; verified:
+    the first signature of each known key, so that its length is the number of keys.
     """
 
     text: str
@@ -106,13 +106,13 @@ class SignedNote:
 
 
 def sign(text: str, *signers: Signer) -> bytes:
-    """The note of this text with one signature line for each signer, at least one.
+    """Return the note of this text with one signature line per signer, at least one.
 
     Raises MalformedNote for a text that does not end in a newline, holds another control character,
-    or is too long; MalformedKey for a signer whose name cannot stand in a note.
+    or is too long; MalformedKey for a signer with an invalid name.
     """
     if not signers:
-        raise MalformedNote("a note has at least one signature")
+        raise MalformedNote("a note needs at least one signature")
     message = _encode(text)
     signatures = [
         Signature(name=_key_name(signer.name), key_id=signer.key_id, signature=signer.sign(message))
@@ -125,9 +125,9 @@ def sign(text: str, *signers: Signer) -> bytes:
 
 
 def with_signatures(note: bytes, signatures: Iterable[Signature]) -> bytes:
-    """The note with these lines too; a line of the same key gives way to the new one.
+    """Return the note with these signature lines added; they replace lines of the same key.
 
-    Nothing is verified. Raises MalformedNote.
+    Does not verify signatures. Raises MalformedNote.
     """
     text, present = _parse(note)
     lines = {(line.name, line.key_id): line for line in (*present, *signatures)}
@@ -137,11 +137,11 @@ def with_signatures(note: bytes, signatures: Iterable[Signature]) -> bytes:
 
 
 def open_note(note: bytes, verifiers: Iterable[Verifier]) -> SignedNote:
-    """The note, once its signatures by these verifiers have been checked.
+    """Verify the signatures of these verifiers and return the note.
 
-    Raises MalformedNote; UntrustedNote when none of the verifiers signed it, or when a line has a
-    verifier's name and key id but not its signature; ValueError when two different verifiers cannot
-    be told apart.
+    Raises MalformedNote; UntrustedNote when none of the verifiers signed it, or when a line with a
+    verifier's name and key id has a wrong signature; ValueError when two different verifiers share
+    name and key id.
     """
     known: dict[tuple[str, bytes], Verifier] = {}
     for verifier in verifiers:
@@ -155,7 +155,7 @@ def open_note(note: bytes, verifiers: Iterable[Verifier]) -> SignedNote:
         if (signer := known.get(key)) is None:
             continue
         if not signer.verify(message, signature.signature):
-            raise UntrustedNote(f"the signature of {signature.name} does not belong to this text")
+            raise UntrustedNote(f"the signature of {signature.name} does not match the text")
         verified.setdefault(key, signature)
     if not verified:
         raise UntrustedNote("no known key has signed this note")
@@ -163,7 +163,7 @@ def open_note(note: bytes, verifiers: Iterable[Verifier]) -> SignedNote:
 
 
 def key_id(name: str, signature_type: int, public_key: bytes) -> bytes:
-    """The 4 bytes that, with the name, identify a key and its algorithm, as notes recommend."""
+    """Return the 4-byte key id, which with the name identifies a key and its algorithm."""
     material = b"\n" + bytes([signature_type]) + public_key
     return sha256(name.encode() + material).digest()[:_KEY_ID_BYTES]
 
@@ -185,7 +185,7 @@ class Ed25519Verifier:
         return key_id(self.name, ED25519, self.public_key)
 
     def verify(self, text: bytes, signature: bytes) -> bool:
-        """Whether the signature is this key's over this text."""
+        """Return whether this key made the signature over this text."""
         try:
             Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text)
         except (InvalidSignature, ValueError):
@@ -193,13 +193,13 @@ class Ed25519Verifier:
         return True
 
     def format(self) -> str:
-        """The verifier key (vkey) as text: `name+key id in hex+base64 of type and public key`."""
+        """Return the verifier key (vkey) as text: `name+key id in hex+base64 of type and public key`."""
         material = base64.b64encode(bytes([ED25519]) + self.public_key).decode("ascii")
         return f"{self.name}+{self.key_id.hex()}+{material}"
 
     @classmethod
     def parse(cls, text: str) -> Ed25519Verifier:
-        """What `format` wrote. Raises MalformedKey, also for keys of other algorithms."""
+        """Parse the output of `format`. Raises MalformedKey, also for keys of other algorithms."""
         name, _, rest = text.partition("+")
         claimed_id, _, encoded = rest.partition("+")
         try:
@@ -216,7 +216,7 @@ class Ed25519Verifier:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ed25519Signer:
-    """A private key that signs notes. Raises MalformedKey for a name that no key may have."""
+    """A private key that signs notes. Raises MalformedKey for an invalid name."""
 
     name: str
     private_key: Ed25519PrivateKey = field(repr=False)
@@ -235,7 +235,7 @@ class Ed25519Signer:
         return self.verifier.key_id
 
     def sign(self, text: bytes) -> bytes:
-        """64 bytes. Source: RFC 8032."""
+        """Return the 64-byte signature. Source: RFC 8032."""
         return self.private_key.sign(text)
 
 
@@ -246,7 +246,7 @@ def _parse(note: bytes) -> tuple[str, tuple[Signature, ...]]:
         content = note.decode()
     except UnicodeDecodeError:
         raise MalformedNote("a note is UTF-8 text") from None
-    # The last empty line parts them: the text may have empty lines of its own.
+    # The last empty line separates text and signatures: the text may contain empty lines.
     body, separator, signed = content.rpartition("\n\n")
     if not separator or not signed.endswith("\n") or _CONTROL.search(content):
         raise MalformedNote("a note is a text, an empty line, and lines of signatures")
@@ -261,7 +261,7 @@ def _parse_signature(line: str) -> Signature:
     try:
         signature = _decode_base64(encoded)
     except ValueError:
-        raise MalformedNote("a signature is written in base64") from None
+        raise MalformedNote("a signature must be base64") from None
     if not line.startswith(_SIGNATURE_LINE) or not _KEY_NAME.fullmatch(name):
         raise MalformedNote("a signature line is a dash, a key name and base64")
     if len(signature) <= _KEY_ID_BYTES:
@@ -284,7 +284,7 @@ def _encode(text: str) -> bytes:
 
 
 def _decode_base64(encoded: str) -> bytes:
-    """One spelling only, or a changed byte could leave a note valid. Raises ValueError."""
+    """Decode canonical base64 only: otherwise a changed byte could leave a note valid. Raises ValueError."""
     data = base64.b64decode(encoded, validate=True)
     if base64.b64encode(data).decode("ascii") != encoded:
         raise binascii.Error("not the canonical base64 of these bytes")
@@ -293,5 +293,5 @@ def _decode_base64(encoded: str) -> bytes:
 
 def _key_name(name: str) -> str:
     if not _KEY_NAME.fullmatch(name):
-        raise MalformedKey("a key's name has no spaces, plus or control characters")
+        raise MalformedKey("a key name must not contain spaces, plus signs or control characters")
     return name

@@ -1,4 +1,4 @@
-"""The first entries of a log, told in a few hundred bytes: as much as it takes to go on from there."""
+"""Prefixes of a log: a few hundred bytes from which a verification can continue."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from services.audit.log.domain.merkle import Frontier
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prefix:
-    """frontier, chronology: of these entries. Equal to another exactly when all leaves and times are."""
+    """The first entries of a log. Prefixes are equal exactly when all their leaves and times are."""
 
     frontier: Frontier = field(default_factory=Frontier)
     chronology: Chronology = field(default_factory=Chronology)
 
     @property
     def size(self) -> int:
-        """How many entries they are."""
+        """The number of entries."""
         return self.frontier.size
 
     @classmethod
     def of(cls, head: Head) -> Prefix:
-        """All that the head speaks for."""
+        """Return the prefix of all entries under the head."""
         return cls(frontier=head.frontier, chronology=head.chronology)

@@ -1,4 +1,4 @@
-"""A checkpoint that has been published."""
+"""Published checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.audit.log.domain.checkpoint import Checkpoint
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A checkpoint as it can be fetched. note: with every cosignature it has gathered."""
+    """A published checkpoint. note: the signed note with all collected cosignatures."""
 
     note: bytes
     checkpoint: Checkpoint

@@ -1,4 +1,4 @@
-"""Which content of the log is kept how long. Leaves and proofs stay for ever; only what opens them goes."""
+"""Retention of the log's content. Openings are erased; leaves and proofs stay for ever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REVOKED: Final = frozenset({"kopuro.referral.withdrawn.v1", "kopuro.case.erased
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Closing:
-    """A referral has come to an end. revoked: because the person took the consent back."""
+    """The end of a referral. revoked: the person withdrew the consent."""
 
     referral_id: str
     time: dt.datetime
@@ -27,9 +27,10 @@ class Closing:
 def closing_of(
     type: str, referral_id: str | None, time: dt.datetime, data: Mapping[str, Any]
 ) -> Closing | None:
-    """What an event ends, if anything.
+    """Return the closing that an event causes, or None.
 
-    By decisions, never by what somebody merely submitted: nobody erases a history by asking for it.
+    Only decisions close a referral. A mere submission does not, so that nobody can erase a history on
+    request.
     """
     if referral_id is None:
         return None
@@ -39,5 +40,5 @@ def closing_of(
     return Closing(referral_id=referral_id, time=time, revoked=revoked)
 
 
-# Facts about who looked are not about the person: they stay told, so that it stays known who saw what.
+# Access facts are not about the person. Their content stays, so that it remains known who read what.
 KEPT_TYPES: Final = frozenset(fact.type for fact in CATALOGUE.values() if fact.classification == "public")

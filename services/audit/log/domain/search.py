@@ -1,4 +1,4 @@
-"""What is looked for in the history."""
+"""Search criteria of the history."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from services.audit.log.domain.facets import Facet
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Search:
-    """All that is given must hold. organization: a party, whichever; since: inclusive; until: exclusive.
+    """Criteria that must all hold. organization: any party; since: inclusive; until: exclusive.
 
-    facets: names of `facets.SEARCHED` and the values they must have.
+    facets: pairs of a name in `facets.SEARCHED` and its value.
     """
 
     referral_id: str | None = None
@@ -23,7 +23,7 @@ class Search:
     facets: tuple[Facet, ...] = ()
 
     def as_asked(self) -> dict[str, str]:
-        """The parameters as the API names them, without those that were not given."""
+        """Return the given criteria under their names in the API."""
         asked = {
             "referral": self.referral_id,
             "organization": self.organization,

@@ -1,9 +1,8 @@
-"""Tiles: the tree and its entries cut into files that never change once they are full.
+"""Tiles: the tree and its entries as files that never change once they are full.
 
-A **tile** of level `l` holds up to 256 neighbouring nodes of tree level `8 * l`; an **entry bundle** holds
-the leaves under one tile of level 0. A tile that is not full yet is published again as it grows, each width
-under a name of its own, so that no name ever means two things. Where the tree's size is known, so is every
-tile's width.
+A **tile** of level `l` holds up to 256 adjacent nodes of tree level `8 * l`; an **entry bundle** holds the
+leaves under one tile of level 0. A partial tile is published again as it grows, each width under its own
+path, so that the content of a path never changes. The size of the tree determines the width of every tile.
 
 Source: https://c2sp.org/tlog-tiles.
 """
@@ -21,7 +20,7 @@ from services.audit.log.domain.merkle import HASH_BYTES, MAX_SIZE, node_hash
 WIDTH: Final = 256
 HEIGHT: Final = 8  # tree levels between two tile levels: 2**8 hashes become one
 MAX_LEVEL: Final = 63
-# What stands in the place of a level for the entries themselves.
+# The pseudo level of entry bundles.
 ENTRIES: Final = -1
 
 _PATH = re.compile(
@@ -32,7 +31,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tile:
-    """One file. level: of the tile, or `ENTRIES`; index: within the level; width: 1 to 256."""
+    """A tile or entry bundle. level: or `ENTRIES`; index: within the level; width: 1 to 256."""
 
     level: int
     index: int
@@ -40,13 +39,13 @@ class Tile:
 
     @property
     def path(self) -> str:
-        """Where it is served, without a leading slash: `tile/0/x001/067`, `tile/entries/000.p/12`."""
+        """The path without a leading slash: `tile/0/x001/067`, `tile/entries/000.p/12`."""
         suffix = "" if self.is_full else f".p/{self.width}"
         return f"{self._full_path()}{suffix}"
 
     @property
     def partial_folder(self) -> str:
-        """The folder of the widths that this tile had before it was full."""
+        """The folder of the partial versions of this tile."""
         return f"{self._full_path()}.p"
 
     @property
@@ -55,17 +54,17 @@ class Tile:
 
     @property
     def start(self) -> int:
-        """The index of its first hash within the nodes of its level, or of its first entry."""
+        """The index of the first node within its level, or of the first entry."""
         return self.index * WIDTH
 
     @property
     def stop(self) -> int:
-        """The index after its last."""
+        """The index after the last node or entry."""
         return self.start + self.width
 
     @property
     def tree_level(self) -> int:
-        """The level within the tree of the hashes that it holds."""
+        """The tree level of the nodes."""
         return self.level * HEIGHT
 
     def _full_path(self) -> str:
@@ -79,7 +78,7 @@ class Tile:
 
     @classmethod
     def parse(cls, path: str) -> Tile | None:
-        """The tile that is served there; None for a path that no tile has, in any other spelling too."""
+        """Return the tile of a path; None for any other path, including alternative spellings."""
         match = _PATH.fullmatch(path)
         if match is None:
             return None
@@ -88,13 +87,13 @@ class Tile:
             index=int(match["index"].replace("x", "").replace("/", "")),
             width=int(match["width"] or WIDTH),
         )
-        # A width of 256 in a partial's name, or a leading group of zeroes, is another spelling.
+        # Rejects alternative spellings: partial width 256, leading groups of zeroes.
         known = tile.level <= MAX_LEVEL and tile.stop <= MAX_SIZE
         return tile if known and tile.path == path else None
 
 
 def tiles_between(from_size: int, to_size: int) -> Iterator[Tile]:
-    """Every tile that a log of `to_size` has, and that one of `from_size` does not have in this width."""
+    """Yield every tile of a log of `to_size` that a log of `from_size` lacks in this width."""
     for level in (ENTRIES, *range(MAX_LEVEL + 1)):
         shift = HEIGHT * max(level, 0)
         before, after = from_size >> shift, to_size >> shift
@@ -107,12 +106,12 @@ def tiles_between(from_size: int, to_size: int) -> Iterator[Tile]:
 
 
 class Subtrees:
-    """The perfect subtrees over a row of up to 256 neighbouring nodes: 32 bytes each, packed."""
+    """The perfect subtrees over a row of up to 256 adjacent nodes, 32 bytes each."""
 
     __slots__ = ("_nodes", "_width")
 
     def __init__(self, row: bytes) -> None:
-        """row: the hashes side by side, a whole tile or a piece of one. Raises ValueError."""
+        """row: the concatenated hashes of a tile or a part of it. Raises ValueError."""
         if not row or len(row) % HASH_BYTES or len(row) > WIDTH * HASH_BYTES:
             raise ValueError("a tile has between 1 and 256 hashes of 32 bytes")
         self._width = len(row) // HASH_BYTES
@@ -124,18 +123,18 @@ class Subtrees:
         self._nodes = b"".join(nodes)
 
     def node(self, depth: int, index: int) -> bytes:
-        """The node `depth` levels above the row, number `index` of them. Raises IndexError."""
+        """Return node `index` of the level `depth` above the row. Raises IndexError."""
         width, at = self._width, 0
         for _ in range(depth):
             at, width = at + width, width >> 1
         if not 0 <= index < width:
-            raise IndexError("the row does not reach that node")
+            raise IndexError("the row does not contain that node")
         at += index
         return self._nodes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
 
 
 def bundle(leaves: Sequence[bytes]) -> bytes:
-    """An entry bundle: each leaf after its length in two bytes, big-endian."""
+    """Return an entry bundle: each leaf prefixed with its length in two bytes, big-endian."""
     if any(len(leaf) > MAX_LEAF_BYTES for leaf in leaves):
         raise ValueError("an entry has at most 65,535 bytes")
     return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)

@@ -1,4 +1,4 @@
-"""Whose cosignatures count, and how many of them make a checkpoint count: k of n."""
+"""The witness policy: k of n witnesses must cosign a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ STALE_AFTER: Final = dt.timedelta(hours=1)
 
 
 class PolicyError(ValueError):
-    """The document is no witness policy. Says which part is not."""
+    """The document is not a witness policy. The text names the invalid part."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
-    """name: as its key has it; url: the submission prefix, without a slash at its end."""
+    """A witness. name: that of its key; url: the submission prefix without a trailing slash."""
 
     name: str
     verifier: CosignatureVerifier
@@ -29,32 +29,34 @@ class Witness:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WitnessPolicy:
-    """threshold: how many of the witnesses must have cosigned, 0 to all of them."""
+    """A witness policy. threshold: the number of required cosignatures, from 0 to all."""
 
     witnesses: tuple[Witness, ...] = ()
     threshold: int = 0
 
     def counts(self, cosigners: Iterable[str]) -> bool:
-        """Whether a checkpoint that these have cosigned counts. With a threshold of 0 any one does."""
+        """Return whether these cosigners satisfy the policy. A threshold of 0 still requires one of them."""
         known = {witness.name for witness in self.witnesses}
         return len(known.intersection(cosigners)) >= max(self.threshold, 1)
 
     @classmethod
     def read(cls, document: Any) -> WitnessPolicy:
-        """From `{"witnesses": [{"name", "vkey", "url"}], "threshold": k}`. Raises PolicyError."""
+        """Parse `{"witnesses": [{"name", "vkey", "url"}], "threshold": k}`. Raises PolicyError."""
         if not isinstance(document, dict) or not document.keys() <= {"witnesses", "threshold"}:
-            raise PolicyError("a witness policy is an object with `witnesses` and `threshold`")
+            raise PolicyError("a witness policy must be an object with `witnesses` and `threshold`")
         records = document.get("witnesses")
         if not isinstance(records, list):
-            raise PolicyError("`witnesses` is a list")
+            raise PolicyError("`witnesses` must be a list")
         witnesses = tuple(_witness(record, f"/witnesses/{at}") for at, record in enumerate(records))
         if len({witness.name for witness in witnesses}) != len(witnesses):
-            raise PolicyError("two witnesses have one name")
+            raise PolicyError("two witnesses have the same name")
         if len({witness.verifier.public_key for witness in witnesses}) != len(witnesses):
-            raise PolicyError("two witnesses have one key: they would count twice")
+            raise PolicyError("two witnesses have the same key")
         threshold = document.get("threshold")
         if type(threshold) is not int or not 0 <= threshold <= len(witnesses):
-            raise PolicyError(f"`threshold` is a number between 0 and the {len(witnesses)} witnesses")
+            raise PolicyError(
+                f"`threshold` must be an integer from 0 to {len(witnesses)}, the number of witnesses"
+            )
         return cls(witnesses=witnesses, threshold=threshold)
 
 
@@ -68,7 +70,7 @@ def _witness(record: Any, where: str) -> Witness:
     except MalformedKey as error:
         raise PolicyError(f"{where}/vkey: {error}") from None
     if verifier.name != record["name"]:
-        raise PolicyError(f"{where}/name is not the name in its vkey")
+        raise PolicyError(f"{where}/name differs from the name in its vkey")
     url = urlsplit(record["url"])
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
         raise PolicyError(f"{where}/url is not an http or https address")

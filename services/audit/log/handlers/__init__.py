@@ -10,7 +10,7 @@ from services.audit.log.handlers.published_log import PublishedLog
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogHandlers:
-    """What the log's resources call. published: the tiles and checkpoints."""
+    """The handlers behind the log resources. published: the tiles and checkpoints."""
 
     proofs: Proofs
     published: PublishedLog

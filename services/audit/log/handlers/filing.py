@@ -1,6 +1,6 @@
-"""Makes entries from before there were facets searchable by them, a little at a time.
+"""Adds facets to entries that were appended before facets existed, step by step.
 
-And has their referrals' content kept no longer than that of others: what ended them is noted as well.
+Also records the closings of their referrals, so that retention applies to them as well.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from runtime.storage.database import Database
 from services.audit.log.ports import Unfiled
 
 _log = logging.getLogger(__name__)
-# So many entries in one transaction, and in one turn.
+# Entries per transaction and turn.
 STEP: Final = 500
 
 
 class Filing:
-    """`turn` is called again and again. A crash loses the step under way, which is done again.
+    """Runs the steps; `turn` is called periodically. A crash loses only the current step, which is repeated.
 
-    Two processes at once wait for each other, and do nothing twice.
+    Concurrent processes wait for each other and repeat nothing.
     """
 
     def __init__(self, database: Database, unfiled: Unfiled) -> None:
@@ -28,11 +28,11 @@ class Filing:
         self._done = False
 
     def turn(self) -> None:
-        """One step, until there is nothing left; from then on nothing. Raises Unavailable."""
+        """Run one step; do nothing once all steps are done. Raises Unavailable."""
         if self._done:
             return
         with self._database.write() as transaction:
             left = self._unfiled.file(transaction, STEP)
         self._done = not left
         if self._done:
-            _log.info("every entry can be found by its facets")
+            _log.info("all entries have facets")

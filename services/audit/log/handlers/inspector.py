@@ -1,18 +1,18 @@
-"""Reads the whole log again and again, a little at a time, while the service runs.
+"""Continuous inspection: verifies the whole log in small pieces, round after round, while the service runs.
 
-So damage to an old entry is found though a start does not read it. Every entry is held against the nodes
-that were stored when it was appended, and every round against the signed head.
+This finds damage to old entries, which a start does not read. Every entry is compared with the tree nodes
+that were stored when it was appended, and every round with the signed head.
 
-A round that found damage is told to operators and the service goes on: what it appends hangs on the hashes
-of what was there, not on the damaged rows, and so does what it publishes. But what earlier checks have read
-is forgotten, so that the next start reads everything, and refuses. The damage counts as mended when a round
-from the first entry on has found none, or a start; until then nothing counts as read, whoever inspects.
+When a round finds damage, it warns operators and the service continues: new entries and the publication
+depend on the stored hashes and not on the damaged rows. The results of earlier checks are deleted, so that
+the next start reads everything and refuses. Damage counts as repaired once a complete round or a start finds
+none; until then no process records progress.
 
-Of several processes on one database one inspects. Another that takes over goes on from what the database
-says, and not from what it knew when it started itself.
+Of several processes on one database, one inspects. A process that takes over continues from the progress in
+the database and not from its own state at start.
 
-The crash points: what is remembered is written after what it says has been read, so it is at worst old, and
-then more is read than necessary. It may be lost with the power for the same reason.
+Crash points: progress is written after the entries were read. After a crash it may be outdated, and then some
+entries are read again. For the same reason it need not survive a loss of power.
 """
 
 from __future__ import annotations
@@ -31,25 +31,31 @@ from runtime.storage.database import Database, DatabaseDamaged
 from services.audit.log.domain.head import Head, LogKey
 from services.audit.log.domain.merkle import root_at
 from services.audit.log.domain.prefix import Prefix
-from services.audit.log.handlers.log_walk import IMPOSSIBLE, LogDamaged, compare_nodes, reading, walk
+from services.audit.log.handlers.entry_verification import (
+    UNREADABLE,
+    LogDamaged,
+    compare_nodes,
+    read_transaction,
+    verify_entries,
+)
 from services.audit.log.handlers.self_check import check_signature
 from services.audit.log.ports import CheckRecord, Log, VerifiedPrefix
 
 _log = logging.getLogger(__name__)
 
-# Read in a turn: some milliseconds, during which nothing else runs. A turn a second makes that a million
-# entries in little more than an hour.
+# Entries per turn: some milliseconds, during which nothing else runs. At one turn per second, a million
+# entries take little more than an hour.
 PIECE: Final = 256
-# A small log is not read again the moment that it has been read.
+# The minimum time between the starts of two rounds, for small logs.
 SHORTEST_ROUND: Final = dt.timedelta(hours=1)
-# How much of its way a round may lose when the process ends, and how much more the next start may read.
+# The progress that a round may lose when the process ends, and the extra entries that a start may read.
 PROGRESS_KEPT_EVERY: Final = 64 * PIECE
 CHECKED_KEPT_EVERY: Final = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Round:
-    """reached: what has been read; target: where it ends; begun: when; kept: its size when last stored."""
+    """A round. reached: verified so far; target: its end; begun: its start; kept: the size last stored."""
 
     reached: Prefix
     target: Prefix
@@ -58,7 +64,7 @@ class _Round:
 
 
 class Inspector:
-    """`turn` is called again and again, never twice at a time, after one `begin`."""
+    """Inspects the log. Call `begin` once, then `turn` periodically, never concurrently."""
 
     def __init__(
         self,
@@ -70,7 +76,7 @@ class Inspector:
         works: Callable[[], bool],
         clock: Clock,
     ) -> None:
-        """works: whether this process is the one that inspects. When for a moment two do, each is right."""
+        """works: whether this process is the inspector. Two at a time do no harm."""
         self._database = database
         self._log = log
         self._key = key
@@ -85,29 +91,29 @@ class Inspector:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether damage was found that no whole round has found mended since."""
+        """Whether damage was found and no complete round without findings has followed."""
         return self._damage is not None
 
     @property
     def position(self) -> int:
-        """How many entries the round under way has read; 0 between two rounds."""
+        """The number of entries that the current round has verified; 0 between rounds."""
         return 0 if self._round is None else self._round.reached.size
 
     @property
     def since_whole(self) -> dt.timedelta | None:
-        """How long ago all entries had been read, at a start or by a round; None where another inspects."""
+        """The time since the last complete check began; None while another process inspects."""
         return self._clock.now() - self._checked.time if self._is_at_work else None
 
     def alarm(self) -> str | None:
-        """For operators: what is damaged, or None."""
+        """Return the warning for operators: the damage, or None."""
         return self._damage
 
     def begin(self, head: Head) -> None:
-        """After the check at the start, whose head this is."""
+        """Start from the head that the check at start-up verified."""
         self._checked = VerifiedPrefix(prefix=Prefix.of(head), time=self._clock.now())
 
     def turn(self) -> None:
-        """Reads one piece, if it is time for one. Raises Unavailable."""
+        """Verify one piece if one is due. Raises Unavailable."""
         if not self._works():
             self._is_at_work, self._round = False, None
             return
@@ -122,17 +128,17 @@ class Inspector:
             self._report(str(damage))
 
     def _take_over(self) -> None:
-        """Goes on where the last one stopped that inspected: this process before a restart, or another."""
+        """Continue where the last inspector stopped: this process before a restart, or another one."""
         if self._damage is not None:
             return
         with self._database.read() as transaction:
             checked = _readable(self._record.checked, transaction)
         if checked is None:
-            # It was forgotten, for damage: a round begins at once.
+            # It was deleted because of damage: begin a round at once.
             self._last_begun = self._clock.now() - SHORTEST_ROUND
             return
         self._checked = replace(self._checked, time=checked.time)
-        # What was read at a start needs no round at once.
+        # A start has just read the log: no round is due at once.
         self._last_begun = checked.time
         self._follow(at_least=1)
         with self._database.read() as transaction:
@@ -143,35 +149,35 @@ class Inspector:
             self._round = _Round(reached=reached, target=self._checked.prefix, begun=begun, kept=reached.size)
 
     def _broken_off(self, transaction: Connection) -> VerifiedPrefix | None:
-        """The round to go on with, if there is one that can be of this log."""
+        """Return the interrupted round to continue, if it is valid for this log."""
         found = _readable(self._record.round, transaction)
         if found is None or found.prefix.size > self._checked.prefix.size:
             return None
         try:
             root = root_at(found.prefix.size, self._log.nodes(transaction))
-        except (Defect, *IMPOSSIBLE):
+        except (Defect, *UNREADABLE):
             return None
         return found if root == found.prefix.frontier.root() else None
 
     def _follow(self, *, at_least: int) -> None:
-        """Lets what is remembered grow with the log, when by so many entries.
+        """Extend the checked prefix to the head if it has at least `at_least` new entries.
 
-        What was appended since the start is not read again at once: this service hashed it and stored it in
-        one transaction. That the log has grown out of what was checked is proved from its nodes.
+        New entries are not read again at once: this service hashed and stored them in one transaction. The
+        stored nodes prove that the log is an extension of the checked prefix.
         """
         before = self._checked.prefix
-        with reading(self._database, "the head and the nodes") as transaction:
+        with read_transaction(self._database, "The head and the nodes") as transaction:
             head = self._log.head(transaction)
             assert head is not None
             if 0 <= head.size - before.size < at_least:
                 return
             check_signature(self._key, head)
             if head.size < before.size:
-                raise LogDamaged(f"The log has gone back from {before.size} entries to {head.size}.")
+                raise LogDamaged(f"The log shrank from {before.size} entries to {head.size}.")
             nodes = self._log.nodes(transaction)
             for prefix in (before, Prefix.of(head)):
                 if root_at(prefix.size, nodes) != prefix.frontier.root():
-                    raise LogDamaged("The log has not grown out of what it was.")
+                    raise LogDamaged("The log is not an extension of its earlier state.")
         self._checked = VerifiedPrefix(prefix=Prefix.of(head), time=self._checked.time)
         with self._database.write(durable=False) as transaction:
             self._record.extend_checked(transaction, self._checked)
@@ -179,7 +185,7 @@ class Inspector:
     def _go_on(self) -> None:
         now = self._clock.now()
         if self._round is None:
-            # A time to come is not believed: a clock was wrong, or somebody wished for no more rounds.
+            # Ignores times in the future: a wrong clock or an attacker must not postpone rounds.
             if dt.timedelta() <= now - self._last_begun < SHORTEST_ROUND:
                 return
             self._last_begun = now
@@ -201,17 +207,17 @@ class Inspector:
     def _read_piece(self, under_way: _Round) -> Prefix:
         start = under_way.reached.size
         stop = min((start // PIECE + 1) * PIECE, under_way.target.size)
-        with reading(self._database, f"the entries {start} to {stop - 1}") as transaction:
-            reached, rows = walk(self._log, transaction, under_way.reached, stop)
+        with read_transaction(self._database, f"Entries {start} to {stop - 1}") as transaction:
+            reached, rows = verify_entries(self._log, transaction, under_way.reached, stop)
             compare_nodes(self._log, transaction, rows)
         return reached
 
     def _finish(self, under_way: _Round, reached: Prefix) -> None:
         if reached != under_way.target:
-            raise LogDamaged("The stored entries are not those that the checkpoint vouches for.")
+            raise LogDamaged("The stored entries do not match the signed checkpoint.")
         self._round = None
         if self._damage is not None:
-            _log.info("the log is whole again")
+            _log.info("the log is no longer damaged")
             self._damage = None
         self._follow(at_least=1)
         self._checked = VerifiedPrefix(prefix=self._checked.prefix, time=under_way.begun)
@@ -225,7 +231,7 @@ class Inspector:
         with self._database.write() as transaction:
             self._record.forget_round(transaction)
             self._record.forget_checked(transaction)
-        # Not before it is forgotten: where that fails, the next turn comes upon the damage again.
+        # Only after the records are deleted: if that fails, the next turn finds the damage again.
         self._round = None
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints, and proofs that stand against them."""
+"""Checkpoints and the proofs against them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.audit.log.ports import Log
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inclusion:
-    """That a leaf is number `index` of the first `size`. leaf_hash: 32 bytes; hashes: from the leaf up."""
+    """An inclusion proof. leaf_hash: 32 bytes; hashes: the audit path from the leaf up."""
 
     index: int
     size: int
@@ -25,7 +25,7 @@ class Inclusion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consistency:
-    """That the first `from_size` leaves begin the first `to_size`. hashes: as in RFC 9162 §2.1.4."""
+    """A consistency proof between two tree sizes. hashes: as in RFC 9162 §2.1.4."""
 
     from_size: int
     to_size: int
@@ -33,10 +33,10 @@ class Consistency:
 
 
 class Proofs:
-    """What anybody needs to check the log without trusting us.
+    """Computes checkpoints and proofs.
 
-    From the published tiles, most of them in memory. The database is asked only about trees that have been
-    signed for and are not published yet, which is a matter of a moment.
+    Uses the published tiles, most of them in memory. Only trees that are signed but not published yet,
+    usually for less than a second, require the database.
     """
 
     def __init__(self, database: Database, log: Log, key: LogKey, published: PublishedLog) -> None:
@@ -47,31 +47,31 @@ class Proofs:
 
     @property
     def verifier_key(self) -> str:
-        """The log's public key, as notes write it."""
+        """The log's public key in the form of signed notes."""
         return self._key.verifier_key
 
     def published(self) -> Published:
-        """The published checkpoint. Raises Unavailable until the first one is published."""
+        """Return the published checkpoint. Raises Unavailable until the first one is published."""
         return self._published.newest()
 
     def cosigned(self) -> Published:
-        """The newest that enough witnesses have cosigned. Raises Refused `not-found`."""
+        """Return the newest checkpoint with enough cosignatures. Raises Refused `not-found`."""
         if self._published.cosigned is None:
             raise Refused("not-found", "No checkpoint has been cosigned yet.")
         return self._published.cosigned
 
     def head(self) -> Head:
-        """The log's head in the database, with its signed checkpoint."""
+        """Return the log's head in the database, with its signed checkpoint."""
         with self._database.read() as transaction:
             head = self._log.head(transaction)
         if head is None:
-            raise Defect("The log has not been founded.")
+            raise Defect("The log is not initialized.")
         return head
 
     def inclusion(self, index: int, size: int | None) -> Inclusion:
-        """The proof in the tree of `size` leaves, the published one by default.
+        """Return the inclusion proof in the tree of `size` leaves, by default the published tree.
 
-        Raises Refused `invalid-parameter` for a tree that is not there yet or has no such leaf.
+        Raises Refused `invalid-parameter` for a tree beyond the log or an index beyond the tree.
         """
         size = self._published.size if size is None and index < self._published.size else size
         if size is not None and size <= self._published.size:
@@ -81,7 +81,7 @@ class Proofs:
             return _inclusion(index, size, self._log.nodes(transaction))
 
     def consistency(self, from_size: int, to_size: int | None) -> Consistency:
-        """The proof between two sizes; `to_size` is the published one by default. Raises as `inclusion`."""
+        """Return the proof between two sizes, by default up to the published size. Raises as `inclusion`."""
         if to_size is None and from_size <= self._published.size:
             to_size = self._published.size
         if to_size is not None and to_size <= self._published.size:
@@ -109,13 +109,13 @@ def _consistency(from_size: int, to_size: int, read: HashReader) -> Consistency:
 
 def _within(size: int | None, head: Head | None) -> int:
     if head is None:
-        raise Defect("The log has not been founded.")
+        raise Defect("The log is not initialized.")
     if size is None:
         return head.size
     if size > head.size:
-        raise Refused("invalid-parameter", f"The log has {head.size} entries so far.")
+        raise Refused("invalid-parameter", f"The log has only {head.size} entries.")
     return size
 
 
 def _refused(error: ProofError) -> Refused:
-    return Refused("invalid-parameter", f"Nothing to prove: {error}.")
+    return Refused("invalid-parameter", f"This proof does not exist: {error}.")

@@ -1,4 +1,4 @@
-"""The log as it is published: its checkpoint, and any node of its tree, from files and from memory."""
+"""The published log: its checkpoints, and the nodes of its tree from files and a cache."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from services.audit.log.domain.tiles import HEIGHT, WIDTH, Subtrees, Tile
 from services.audit.log.ports import LogPublication
 
 CHECKPOINT: Final = "checkpoint"
-# The newest one that as many witnesses signed as the policy asks for.
+# The newest checkpoint with as many cosignatures as the policy requires.
 COSIGNED: Final = "cosigned-checkpoint"
-# A tile is kept in halves of four levels, some 1 kB each. An upper half is dear, for all 256 hashes of the
-# tile go into it: those of eight million entries are kept. A lower half is 15 hashes and one read of a file.
+# Tiles are cached in halves of four levels, about 1 kB each. An upper half is expensive because it is
+# computed from all 256 hashes of a tile: the cache holds those of eight million entries. A lower half costs
+# 15 hashes and one file read.
 KEPT_UPPER: Final = 32_768
 KEPT_LOWER: Final = 4_096
 _HALF: Final = HEIGHT // 2
@@ -26,11 +27,11 @@ _ROW: Final = 1 << _HALF
 
 
 class PublicationDamaged(Defect):
-    """What is published is not what this log says. Nothing may be published beside it."""
+    """The published log contradicts this log. Nothing more may be published."""
 
 
 class PublishedLog:
-    """One process's view. `current` moves on by `refresh` alone, and never backwards."""
+    """The view of one process. Only `refresh` updates `current`, and its size never decreases."""
 
     def __init__(self, publication: LogPublication, key: LogKey) -> None:
         self._publication = publication
@@ -44,7 +45,7 @@ class PublishedLog:
 
     @property
     def size(self) -> int:
-        """Of the tree whose checkpoint is published; 0 when none is."""
+        """The size of the published tree; 0 before the first checkpoint."""
         return 0 if self.current is None else self.current.size
 
     @property
@@ -53,34 +54,34 @@ class PublishedLog:
         return self._key.verifier_key
 
     def newest(self) -> Published:
-        """The published checkpoint. Raises Unavailable until the first one is published."""
+        """Return the published checkpoint. Raises Unavailable until the first one is published."""
         if self.current is None:
-            raise Unavailable("The log's first checkpoint is about to be published.", retry_after=1)
+            raise Unavailable("The log's first checkpoint is not published yet.", retry_after=1)
         return self.current
 
     def inclusion(self, index: int, size: int) -> Proof:
-        """The proof that entry `index` is in the published tree of `size` entries."""
+        """Return the inclusion proof of entry `index` in the published tree of `size` entries."""
         return prove_inclusion(index, size, self.node)
 
     def refresh(self) -> None:
-        """Looks at what is published now. Raises PublicationDamaged, PublicationUnavailable."""
+        """Read the published checkpoints. Raises PublicationDamaged, PublicationUnavailable."""
         with self._changing:
             self._refresh()
 
     def advance(self, note: bytes) -> None:
-        """Publishes a checkpoint of ours. Every tile of its tree must be there."""
+        """Publish a checkpoint of this log, after all tiles of its tree have been published."""
         with self._changing:
-            # Writing the tiles took its time. Where another process has published more, its word stands.
+            # Another process may have published a larger checkpoint meanwhile, which then stays.
             self._refresh()
             if self.size <= self._key.read(note).size:
                 self._publication.swap(CHECKPOINT, note)
                 self._refresh()
 
     def cosign(self, size: int, signatures: Sequence[Signature], note: bytes, *, counts: bool) -> None:
-        """Adds cosignatures of the tree of `size`, whose checkpoint is `note`, to what is published.
+        """Publish cosignatures of checkpoint `note`, whose tree has `size` entries.
 
-        counts: whether they fulfil the policy. A checkpoint that has been overtaken meanwhile is only
-        published as the newest cosigned one.
+        counts: whether they satisfy the policy. If a larger checkpoint has been published meanwhile, this one
+        is published only as the newest cosigned checkpoint.
         """
         with self._changing:
             self._refresh()
@@ -92,20 +93,20 @@ class PublishedLog:
             self._refresh()
 
     def covering(self, index: int) -> Published | None:
-        """The checkpoint to show for an entry: the newest cosigned one, if it is old enough to have it."""
+        """Return the newest cosigned checkpoint that covers the entry, else the published one, else None."""
         for published in (self.cosigned, self.current):
             if published is not None and published.size > index:
                 return published
         return None
 
     def file(self, tile: Tile) -> bytes | None:
-        """A tile's content; None beyond what is published, and for a width that has been filled since."""
+        """Return a tile's content; None beyond the published size and for partial tiles that are full now."""
         if tile.stop > self.size >> max(tile.tree_level, 0):
             return None
         return self._publication.read(tile.path)
 
     def node(self, tree_level: int, index: int, /) -> bytes:
-        """The hash of a node (a `merkle.HashReader`) within the published tree. Raises Defect."""
+        """Return the hash of a node of the published tree (a `merkle.HashReader`). Raises Defect."""
         half, depth = tree_level // _HALF, tree_level % _HALF
         number = index << depth >> _HALF
         key = (half, number)
@@ -115,7 +116,7 @@ class PublishedLog:
         return subtrees.node(depth, index - (number << _HALF >> depth))
 
     def _load(self, half: int, number: int) -> Subtrees:
-        """The half of a tile over the 16 nodes of tree level `4 * half` from `16 * number` on."""
+        """Load the half of a tile over the 16 nodes of tree level `4 * half` from `16 * number` on."""
         level, is_upper = divmod(half, 2)
         tile_number = number if is_upper else number // _ROW
         nodes = self.size >> level * HEIGHT
@@ -128,7 +129,7 @@ class PublishedLog:
             else:
                 subtrees = Subtrees(rows[number % _ROW])
         except (ValueError, IndexError):
-            raise Defect("A tile of the published log is missing or cut short.") from None
+            raise Defect("A tile of the published log is missing or truncated.") from None
         if not tile.is_full:
             self._edge[half, number] = subtrees
             return subtrees
@@ -141,20 +142,20 @@ class PublishedLog:
     def _rows(self, tile: Tile) -> list[bytes]:
         content = self._publication.read(tile.path)
         if content is None and not tile.is_full:
-            # Another process has filled it meanwhile, and dropped the narrow ones.
+            # Another process has published the full tile meanwhile and removed the partial ones.
             content = self._publication.read(Tile(level=tile.level, index=tile.index).path)
         content = (content or b"")[: tile.width * HASH_BYTES]
         return [content[at : at + _ROW * HASH_BYTES] for at in range(0, len(content), _ROW * HASH_BYTES)]
 
     def _refresh(self) -> None:
-        self.cosigned = self._look(COSIGNED, self.cosigned)
-        current = self._look(CHECKPOINT, self.current)
+        self.cosigned = self._read(COSIGNED, self.cosigned)
+        current = self._read(CHECKPOINT, self.current)
         if current is not None and current.size != self.size:
-            # Wider tiles have taken their place.
+            # Wider tiles have replaced the partial ones.
             self._edge = {}
         self.current = current
 
-    def _look(self, path: str, known: Published | None) -> Published | None:
+    def _read(self, path: str, known: Published | None) -> Published | None:
         note = self._publication.read(path)
         if note is None:
             if known is not None:
@@ -167,7 +168,7 @@ class PublishedLog:
         except NoteError:
             raise PublicationDamaged("The published checkpoint was not signed with this log's key.") from None
         if checkpoint.origin != self._key.origin:
-            raise PublicationDamaged("The published checkpoint is that of another log.")
+            raise PublicationDamaged("The published checkpoint belongs to another log.")
         if known is not None and checkpoint.size < known.size:
-            raise PublicationDamaged("The published checkpoint has gone back.")
+            raise PublicationDamaged("The published checkpoint is smaller than before.")
         return Published(note=note, checkpoint=checkpoint)

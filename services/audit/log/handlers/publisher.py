@@ -1,18 +1,17 @@
-"""Publishes what the database holds: tiles first, then the checkpoint that vouches for them.
+"""Publishes the log: first the tiles, then the checkpoint that covers them.
 
-The database alone says what the log is; what is published is a copy of its beginning. The crash points of
-a publication, in order:
+The database is the log; the publication is a copy of a prefix. The crash points of a publication, in order:
 
-1. *appended, not yet published*: the entry is committed and signed for. After the restart the first turn
-   publishes it.
-2. *tiles written, checkpoint not yet swapped*: nobody is pointed to the new tiles. They are the same when
-   they are written again, for a tile's content follows from its name and the log alone.
-3. *swapped, not yet noted*: everybody sees the checkpoint; what follows from it (receipts) is not on its
-   way yet. The note in the database is older than the checkpoint, and the next turn makes up for it: the
-   receipts and the note are one transaction, so nobody gets two.
+1. *appended, not yet published*: the entry and its checkpoint are committed. After the restart the first
+   turn publishes them.
+2. *tiles written, checkpoint not yet swapped*: no checkpoint refers to the new tiles. Writing them again
+   gives the same content, which depends only on the path and the log.
+3. *swapped, not yet noted*: the checkpoint is public, but its receipts are not sent yet. The processed size
+   in the database is behind the checkpoint, and the next turn catches up: receipts and processed size are
+   written in one transaction, so no party gets a receipt twice.
 
-A swap may also fail and have taken effect. So nothing is remembered of what was attempted: each turn begins
-with a look at what is published.
+A swap may fail and still take effect. Therefore a turn keeps no state about attempts: it begins by reading
+the published checkpoint.
 """
 
 from __future__ import annotations
@@ -35,17 +34,17 @@ from services.audit.log.handlers.published_log import PublicationDamaged, Publis
 from services.audit.log.ports import Log, LogPublication, PublicationRecord
 
 TILES_AT_A_TIME: Final = 16
-ENTRIES_NOTED_AT_A_TIME: Final = 2_000
+ENTRIES_PROCESSED_AT_A_TIME: Final = 2_000
 
 
 class Lease(Protocol):
-    """The right to publish, which one process has at a time. `runtime.storage.exclusive_lock`."""
+    """The lock that allows one process at a time to publish: `runtime.storage.exclusive_lock`."""
 
     def held(self) -> bool: ...
 
 
 class AfterPublish(Protocol):
-    """What follows from the publication of the entries `[start, stop)`: messages."""
+    """Returns the messages to send after the publication of the entries `[start, stop)`."""
 
     def __call__(
         self, transaction: Connection, published: Published, start: int, stop: int, /
@@ -53,7 +52,7 @@ class AfterPublish(Protocol):
 
 
 class LogPublisher:
-    """`turn` is called again and again, never twice at a time."""
+    """Publishes the log. `turn` is called periodically, never concurrently."""
 
     def __init__(
         self,
@@ -63,9 +62,9 @@ class LogPublisher:
         record: PublicationRecord,
         publication: LogPublication,
         published: PublishedLog,
-        right: Lease,
+        lease: Lease,
         outbox: Outbox,
-        sequel: AfterPublish,
+        after_publish: AfterPublish,
         after_commit: Callable[[], None],
     ) -> None:
         """after_commit: wakes the relay."""
@@ -74,34 +73,35 @@ class LogPublisher:
         self._record = record
         self._publication = publication
         self._published = published
-        self._right = right
+        self._lease = lease
         self._outbox = outbox
-        self._sequel = sequel
+        self._after_publish = after_publish
         self._after_commit = after_commit
-        self._ours = False
+        self._holds_lease = False
 
-    def is_ours(self) -> bool:
-        """Whether this process had the right to publish at its last turn."""
-        return self._ours
+    def holds_lease(self) -> bool:
+        """Return whether this process held the publishing lock at its last turn."""
+        return self._holds_lease
 
     def begin(self, head: Head) -> None:
-        """Before the first turn: what is published must be how this log began. Raises PublicationDamaged.
+        """Check before the first turn that the published log is a prefix of this one. Raises
+        PublicationDamaged.
 
-        A database restored from a backup that is older than the publication is refused here: to go on
-        with it would be a fork.
+        This refuses a database restored from a backup older than the publication: continuing would fork the
+        log.
         """
         with self._database.write() as transaction:
-            # Whatever is in the log before its first publication has been told by nobody, and stays so.
+            # Entries from before the first publication never get receipts.
             self._record.begin(transaction, head.size)
         self._published.refresh()
-        for shown in (self._published.current, self._published.cosigned):
-            if shown is not None:
-                self._check(shown, head)
+        for published in (self._published.current, self._published.cosigned):
+            if published is not None:
+                self._check(published, head)
 
     def turn(self) -> None:
-        """Publishes all there is. Raises Unavailable."""
-        self._ours = self._right.held()
-        if not self._ours:
+        """Publish all committed entries. Raises Unavailable."""
+        self._holds_lease = self._lease.held()
+        if not self._holds_lease:
             self._published.refresh()
             return
         with self._database.read() as transaction:
@@ -113,16 +113,16 @@ class LogPublisher:
             self._put_tiles(before, head.size)
             self._published.advance(head.checkpoint)
             self._drop_partials(before, head.size)
-        self._note()
+        self._process_published()
 
-    def _check(self, shown: Published, head: Head) -> None:
-        if shown.size > head.size:
+    def _check(self, published: Published, head: Head) -> None:
+        if published.size > head.size:
             raise PublicationDamaged(
-                f"A log of {shown.size} entries is published, and the database holds {head.size} of them."
+                f"The published log has {published.size} entries, but the database has only {head.size}."
             )
         with self._database.read() as transaction:
-            if root_at(shown.size, self._log.nodes(transaction)) != shown.checkpoint.root:
-                raise PublicationDamaged("What is published is not how the log in the database begins.")
+            if root_at(published.size, self._log.nodes(transaction)) != published.checkpoint.root:
+                raise PublicationDamaged("The published log is not a prefix of the log in the database.")
 
     def _put_tiles(self, from_size: int, to_size: int) -> None:
         remaining = tiles_between(from_size, to_size)
@@ -130,7 +130,7 @@ class LogPublisher:
             with self._database.read() as transaction:
                 contents = [(tile.path, self._content(transaction, tile)) for tile in tiles]
             self._publication.put(contents)
-            # Files and SQLite hold everybody else up: others get their turn between two pieces.
+            # File and SQLite access blocks other greenlets: let them run between two pieces.
             time.sleep(0)
 
     def _content(self, transaction: Connection, tile: Tile) -> bytes:
@@ -143,19 +143,19 @@ class LogPublisher:
             if tile.is_full:
                 self._publication.drop(tile.partial_folder)
 
-    def _note(self) -> None:
+    def _process_published(self) -> None:
         published = self._published.current
         assert published is not None
         with self._database.read() as transaction:
-            noted = self._record.noted(transaction)
-        while noted < published.size:
-            upto = min(noted + ENTRIES_NOTED_AT_A_TIME, published.size)
+            processed = self._record.processed_size(transaction)
+        while processed < published.size:
+            upto = min(processed + ENTRIES_PROCESSED_AT_A_TIME, published.size)
             with self._database.write() as transaction:
-                # First: who comes second waits here on PostgreSQL, and then writes no receipt.
-                if not self._record.note(transaction, upto, from_size=noted):
+                # First: on PostgreSQL a concurrent process waits here and then writes no receipts.
+                if not self._record.advance(transaction, upto, from_size=processed):
                     return
-                messages = self._sequel(transaction, published, noted, upto)
+                messages = self._after_publish(transaction, published, processed, upto)
                 self._outbox.add(transaction, messages)
             if messages:
                 self._after_commit()
-            noted = upto
+            processed = upto

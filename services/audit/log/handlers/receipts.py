@@ -1,6 +1,6 @@
-"""Receipts: the parties of the steps that matter most are sent the proof that the step is in the log.
+"""Receipts: inclusion proofs of the most important steps, sent to the parties of the step.
 
-Why these steps, why together, and why straight to delivery: docs/decisions/0011-receipts.md.
+Reasons for these steps, the batching and the direct queue: docs/decisions/0011-receipts.md.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.merkle import Proof, prove_inclusions
 from services.audit.log.domain.published import Published
 from services.audit.log.handlers.published_log import PublishedLog
-from services.audit.log.ports import Log, ToldLeaf
+from services.audit.log.ports import Log, PartyLeaf
 
 RECEIPTED: Final = (OfferAccepted.type, CaseReleased.type, ReferralCompleted.type)
-# Of leaves in one message; one leaf may be longer. An entry of ours has some 400.
+# The limit on leaves in one message, unless a single leaf is longer. A leaf usually has about 400 bytes.
 MOST_BYTES: Final = 256 * 1024
 _MAILBOXES: Final = "delivery.events"
 
 
 class Receipts:
-    """Writes the receipts for what has been published (a `publisher.Sequel`)."""
+    """Writes the receipts of published entries (a `publisher.AfterPublish`)."""
 
     def __init__(self, *, log: Log, published: PublishedLog, source: str, clock: Clock) -> None:
         """source: the CloudEvents source of this service."""
@@ -44,33 +44,35 @@ class Receipts:
     def __call__(
         self, transaction: Connection, published: Published, start: int, stop: int, /
     ) -> Sequence[Outgoing]:
-        """A message for each party of such entries of `[start, stop)`; several where one would be large."""
-        told = self._log.told_leaves(transaction, RECEIPTED, start=start, stop=stop)
-        proofs = prove_inclusions([leaf.index for leaf in told], published.size, self._published.node)
-        theirs: dict[str, list[ToldLeaf]] = {}
-        for leaf in told:
+        """Return one message per party of such entries in `[start, stop)`, or several to limit their size."""
+        found = self._log.party_leaves(transaction, RECEIPTED, start=start, stop=stop)
+        proofs = prove_inclusions([leaf.index for leaf in found], published.size, self._published.node)
+        by_organization: dict[str, list[PartyLeaf]] = {}
+        for leaf in found:
             for organization in leaf.organizations:
-                theirs.setdefault(organization, []).append(leaf)
+                by_organization.setdefault(organization, []).append(leaf)
         return [
-            self._message(organization, published, some, proofs)
-            for organization, leaves in theirs.items()
-            for some in _pieces(leaves)
+            self._message(organization, published, piece, proofs)
+            for organization, leaves in by_organization.items()
+            for piece in _pieces(leaves)
         ]
 
     def _message(
         self,
         organization: str,
         published: Published,
-        leaves: Sequence[ToldLeaf],
+        leaves: Sequence[PartyLeaf],
         proofs: Mapping[int, Proof],
     ) -> Outgoing:
-        places: dict[bytes, int] = {}  # of each hash, in the order of their first use
+        positions: dict[bytes, int] = {}  # of each hash, in order of first use
         receipts = tuple(
             [
                 Receipt(
                     index=leaf.index,
                     leaf=leaf.leaf.decode(),
-                    path=tuple([places.setdefault(digest, len(places)) for digest in proofs[leaf.index]]),
+                    path=tuple(
+                        [positions.setdefault(digest, len(positions)) for digest in proofs[leaf.index]]
+                    ),
                 )
                 for leaf in leaves
             ]
@@ -86,16 +88,16 @@ class Receipts:
             data=ReceiptsIssued(
                 organization=organization,
                 checkpoint=published.note.decode(),
-                hashes=tuple([base64.b64encode(digest).decode("ascii") for digest in places]),
+                hashes=tuple([base64.b64encode(digest).decode("ascii") for digest in positions]),
                 receipts=receipts,
             ),
         )
-        # Not by the exchange, from which the log takes everything: a receipt would need a receipt.
+        # Not through the events exchange, which the log consumes: otherwise a receipt would need a receipt.
         return replace(outgoing(event), exchange=DIRECT, routing_key=_MAILBOXES)
 
 
-def _pieces(leaves: Iterable[ToldLeaf]) -> Iterator[list[ToldLeaf]]:
-    piece: list[ToldLeaf] = []
+def _pieces(leaves: Iterable[PartyLeaf]) -> Iterator[list[PartyLeaf]]:
+    piece: list[PartyLeaf] = []
     size = 0
     for leaf in leaves:
         if piece and (len(piece) == MOST_RECEIPTS or size + len(leaf.leaf) > MOST_BYTES):

@@ -1,4 +1,4 @@
-"""Erases what opens the entries of referrals that are over. Leaves stay, and so does every proof."""
+"""Erasure of the content of closed referrals. Leaves and proofs stay."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from runtime.storage.database import Database
 from services.audit.log.ports import Closures, PublicationRecord
 
 _log = logging.getLogger(__name__)
-# So many referrals are erased in one transaction.
+# Referrals per transaction.
 STEP: Final = 200
-# And so many transactions make a turn: where retention begins on an old log, the service goes on meanwhile.
+# Transactions per turn: bounds a turn when retention starts on an old log, so that the service can go on.
 STEPS_A_TURN: Final = 5
 
 
 class Retention:
-    """Of a withdrawn consent at the next turn; of other referrals when their time has come.
+    """Erases content on the next turn after a withdrawn consent, otherwise when the retention time is over.
 
-    Erased is what has been published and receipted only, for a receipt is addressed by an entry's content.
-    A crash at any point leaves whole what is not erased yet: the next turn goes on there.
+    Erases only entries whose receipts have been written, because the content names the recipients. After a
+    crash at any point, the next turn continues.
     """
 
     def __init__(
@@ -34,29 +34,29 @@ class Retention:
         kept: dt.timedelta | None,
         clock: Clock,
     ) -> None:
-        """kept: how long after their end, None for ever."""
+        """kept: the retention time after the end of a referral, None for ever."""
         self._database = database
         self._closures = closures
         self._record = record
         self._kept = kept
         self._clock = clock
-        # What a process that died had erased may still lie in the storage's old pages.
+        # Content erased by a process that died may still be in the old pages of the database.
         self._remembered = True
 
     def turn(self) -> int:
-        """Erases what is due, much of it in several turns; how many entries lost their content."""
+        """Erase due content, at most STEPS_A_TURN steps; return how many entries lost content."""
         erased = 0
         closed_before = None if self._kept is None else self._clock.now() - self._kept
         for _ in range(STEPS_A_TURN):
             with self._database.write() as transaction:
                 due = self._closures.due(transaction, closed_before, STEP)
-                stop = self._record.noted(transaction)
+                stop = self._record.processed_size(transaction)
                 step = self._closures.erase(transaction, due, stop=stop) if due else 0
             erased += step
             self._remembered = self._remembered or step > 0
             if len(due) < STEP or not step:
                 break
-            # SQLite never waits, and so never lets another greenlet run by itself.
+            # SQLite calls never yield, so let other greenlets run explicitly.
             time.sleep(0)
         if erased:
             _log.info("content erased", extra={"count": erased})

@@ -1,15 +1,14 @@
-"""What the service does before it serves: hold the stored log against what was signed for it.
+"""The check at start-up: compares the stored log with its signed checkpoint.
 
-A small log is read whole. Of a large one, what was read at an earlier start is remembered, and only what is
-new is read: `inspector` goes through the rest again while the service runs.
+A small log is read completely. For a large log, the prefix that an earlier start verified is stored, and only
+the new entries are read: `inspector` reads the rest again while the service runs.
 
-The remembered prefix is believed only as far as it can be proved. The new entries, appended to it, must give
-the tree that the signed head vouches for, and no other prefix than the true one can do that. Where it does
-not, it counts for nothing, and all entries are read. What it cannot prove is that the old entries still lie
-there as they did: that is what the inspector is for.
+The stored prefix is used only if it can be proved. Together with the new entries it must give the tree of the
+signed head, which only the true prefix does. Otherwise it is ignored, and all entries are read. It cannot
+prove that the old entries are still intact: the inspector checks that.
 
-Reads `entries` and `head`. A hash that was changed in `nodes` makes proofs that no verifier accepts, and
-hides nothing.
+Reads `entries` and `head`. A changed hash in `nodes` leads to proofs that no verifier accepts; it cannot hide
+anything.
 """
 
 from __future__ import annotations
@@ -26,26 +25,31 @@ from services.audit.log.domain.merkle import MAX_SIZE, Frontier
 from services.audit.log.domain.note import NoteError
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.domain.search import Search
-from services.audit.log.handlers.log_walk import IMPOSSIBLE, LogDamaged, reading, walk
+from services.audit.log.handlers.entry_verification import (
+    UNREADABLE,
+    LogDamaged,
+    read_transaction,
+    verify_entries,
+)
 from services.audit.log.ports import CheckRecord, Log, VerifiedPrefix
 
 __all__ = ["LogDamaged", "SelfCheck", "check_signature"]
 
 _log = logging.getLogger(__name__)
 
-# Leaves held at a time, and read in one transaction.
+# Leaves per transaction.
 STEP = 5_000
-# Up to so many entries are read at every start: some tenths of a second.
+# Logs up to this size are read completely at every start, in some tenths of a second.
 READ_WHOLE = 20_000
 
 
 class SelfCheck:
-    """Founds the log at the very first start, and looks it over at every other."""
+    """Initializes the log at the first start and verifies it at every other start."""
 
     def __init__(
         self, database: Database, log: Log, key: LogKey, clock: Clock, record: CheckRecord | None = None
     ) -> None:
-        """record: what earlier checks have read; without it everything is read, and nothing remembered."""
+        """record: results of earlier checks; without it everything is read and nothing stored."""
         self._database = database
         self._log = log
         self._key = key
@@ -53,9 +57,9 @@ class SelfCheck:
         self._record = record
 
     def run(self) -> Head:
-        """The head, when the entries below it are what was signed for. Raises LogDamaged, DatabaseDamaged.
+        """Verify the log and return its head. Raises LogDamaged, DatabaseDamaged.
 
-        Takes some ten seconds for a million entries that have to be read, and memory for a few thousand.
+        Takes about ten seconds per million entries read, and memory for a few thousand.
         """
         with self._database.write() as transaction:
             if self._log.head(transaction) is None:
@@ -74,51 +78,51 @@ class SelfCheck:
         return head
 
     def _remembered(self, head: Head) -> VerifiedPrefix | None:
-        """What need not be read again; None when everything must be."""
+        """Return the prefix that need not be read again; None when everything must be read."""
         if self._record is None or head.size <= READ_WHOLE:
             return None
         try:
             with self._database.read() as transaction:
                 return self._possible(transaction, self._record)
-        except IMPOSSIBLE as error:
-            _disbelieve(str(error))
+        except UNREADABLE as error:
+            _warn_ignored(str(error))
             return None
 
     def _possible(self, transaction: Connection, record: CheckRecord) -> VerifiedPrefix | None:
-        """What is remembered. Raises ValueError when a look at its end shows that it cannot be so."""
+        """Return the stored prefix. Raises ValueError when its last entry contradicts it."""
         remembered = record.checked(transaction)
         if remembered is None:
             return None
         size = remembered.prefix.size
         last = self._log.leaves(transaction, size - 1, size)
         if not last or last[0].latest != remembered.prefix.chronology.latest:
-            raise ValueError("its last entry is not there")
+            raise ValueError("its last entry is missing or different")
         return remembered
 
     def _continues(self, remembered: VerifiedPrefix, head: Head) -> bool:
-        """Whether the entries that are new make of the remembered ones what was signed for."""
+        """Return whether the stored prefix and the new entries give the signed head."""
         try:
             reached = self._read(remembered.prefix, head.size)
         except LogDamaged as damage:
-            _disbelieve(str(damage))
+            _warn_ignored(str(damage))
             return False
         if reached != Prefix.of(head):
-            _disbelieve("with what is new it does not give what was signed for")
+            _warn_ignored("it does not lead to the signed checkpoint")
             return False
         return True
 
     def _read_whole(self, head: Head) -> None:
         reached = self._read(Prefix(), head.size)
         if reached.frontier != head.frontier:
-            raise LogDamaged("The stored entries are not those that the checkpoint vouches for.")
+            raise LogDamaged("The stored entries do not match the signed checkpoint.")
         if reached.chronology != head.chronology:
-            raise LogDamaged("The stored head does not know the times of its entries.")
+            raise LogDamaged("The stored head contradicts the times of its entries.")
 
     def _read(self, prefix: Prefix, size: int) -> Prefix:
         while prefix.size < size:
             stop = min(prefix.size + STEP, size)
-            with reading(self._database, f"the entries {prefix.size} to {stop - 1}") as transaction:
-                prefix, _ = walk(self._log, transaction, prefix, stop)
+            with read_transaction(self._database, f"Entries {prefix.size} to {stop - 1}") as transaction:
+                prefix, _ = verify_entries(self._log, transaction, prefix, stop)
         return prefix
 
     def _remember(self, remembered: VerifiedPrefix) -> None:
@@ -127,15 +131,15 @@ class SelfCheck:
                 self._record.keep_checked(transaction, remembered)
 
     def _check_nothing_follows(self, transaction: Connection) -> None:
-        # The head as this very transaction sees it: another process may have appended, and may be appending.
+        # Read the head in this transaction: another process may be appending.
         head = self._log.head(transaction)
         assert head is not None
         if self._log.search(transaction, Search(), start=head.size, stop=MAX_SIZE, limit=1):
-            raise LogDamaged(f"There are entries beyond the {head.size} that the checkpoint vouches for.")
+            raise LogDamaged(f"There are entries beyond the {head.size} that the checkpoint covers.")
 
 
 def check_signature(key: LogKey, head: Head) -> None:
-    """Whether the log's key has signed for this head. Raises LogDamaged."""
+    """Check that the log's key signed the checkpoint of this head. Raises LogDamaged."""
     try:
         checkpoint = key.read(head.checkpoint)
     except NoteError:
@@ -145,8 +149,8 @@ def check_signature(key: LogKey, head: Head) -> None:
         head.size,
         head.frontier.root(),
     ):
-        raise LogDamaged("The stored checkpoint is not that of the stored head.")
+        raise LogDamaged("The stored checkpoint does not match the stored head.")
 
 
-def _disbelieve(reason: str) -> None:
-    _log.warning("what earlier checks have read is not believed; all is read", extra={"reason": reason})
+def _warn_ignored(reason: str) -> None:
+    _log.warning("the result of earlier checks is ignored; reading all entries", extra={"reason": reason})

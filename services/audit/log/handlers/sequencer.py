@@ -1,17 +1,17 @@
-"""The one sequencer: gives every event its place in the log, and signs for it in the same transaction.
+"""The sequencer: gives every event its index in the log and signs the new head in the same transaction.
 
 The crash points of an entry, in order:
 
 1. *received*: nothing is written; the broker delivers the event again.
 2. *staged*: head, entries and nodes are written in an open transaction. It is rolled back; the event
-   comes again and may get another index. The checkpoint that was signed meanwhile has been seen by
-   nobody, for checkpoints are served from what is committed: no fork.
-3. *committed*: entry and checkpoint are there together. The event is delivered again, and the log
-   knows it: it needs no inbox, for it never forgets.
-4. *acknowledged*: therefore in a checkpoint. The broker may forget it.
+   is delivered again and may get another index. Nobody has seen the checkpoint signed meanwhile, because
+   only committed checkpoints are served: no fork.
+3. *committed*: entry and checkpoint are committed together. The event is delivered again, and the log
+   recognises its id. The log is append-only, so it needs no inbox.
+4. *acknowledged*: the entry is under a checkpoint, and the broker may delete the event.
 
 A second process on the same database loses the compare-and-swap of the head before it has written an
-entry, and tries again from the new head: two processes are slower than one, but never a fork or a gap.
+entry, and retries from the new head. Two processes are slower than one, but cause neither fork nor gap.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Sequencer:
     """Appends batches (a `runtime.messaging.batches.BatchHandler`)."""
 
     def __init__(self, log: Log, key: LogKey, entropy: Callable[[int], bytes], closures: Closures) -> None:
-        """entropy: so many random bytes, fit for secrets (`os.urandom`)."""
+        """entropy: returns that many cryptographically random bytes (`os.urandom`)."""
         self._log = log
         self._key = key
         self._entropy = entropy
@@ -53,21 +53,21 @@ class Sequencer:
     def append(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
     ) -> Sequence[Outgoing]:
-        """Appends the events that are not in the log yet, in the order given. Causes no messages.
+        """Append the events that are not in the log yet, in the given order. Sends no messages.
 
-        Raises Unavailable when another process has extended the log meanwhile, EntryError for an event
-        that can have no entry: nothing of the batch is then to be kept.
+        Raises Unavailable when another process has extended the log meanwhile, and EntryError for an event
+        that cannot become an entry. The caller must then roll back the whole batch.
         """
         head = self._log.head(transaction)
         if head is None:
-            raise Defect("The log has not been founded.")
+            raise Defect("The log is not initialized.")
         unknown = self._unknown(transaction, messages)
         if not unknown:
             return ()
         entries, chronology = self._entries(head, unknown)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
-        # Before the entries: who loses here has written nothing that could meet a unique index.
+        # Before the entries: a process that loses here has written nothing that could violate a unique index.
         if not self._log.advance(transaction, grown, from_size=head.size):
             raise Unavailable("Another process has extended the log.")
         self._log.add(transaction, entries, rows)
@@ -89,7 +89,7 @@ class Sequencer:
         unknown = []
         for message in messages:
             if message.id not in known:
-                known.add(message.id)  # it may stand twice in one batch
+                known.add(message.id)  # a batch may contain it twice
                 unknown.append(message)
         return unknown
 

@@ -1,1 +1,1 @@
-"""The reports' reads in SQL."""
+"""SQL adapters of the reports."""

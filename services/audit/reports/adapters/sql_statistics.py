@@ -1,4 +1,4 @@
-"""Referrals as statistics count them, read from the log's openings: see `ports.ReferralReader`."""
+"""`ports.ReferralReader` in SQL: reads the referrals that statistics count from the log's openings."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ _ACCEPTED: Final = "kopuro.offer.accepted.v1"
 _ANSWERED: Final = (_ACCEPTED, "kopuro.offer.declined.v1")
 _COMPLETED: Final = "kopuro.referral.completed.v1"
 _ENDED: Final = {"kopuro.referral.withdrawn.v1": "withdrawn", "kopuro.referral.failed.v1": "failed"}
-_TELLING: Final = frozenset({*_ANSWERED, _COMPLETED, *_ENDED})
-# A fact calls two of the dimensions otherwise.
+_LATER_TYPES: Final = frozenset({*_ANSWERED, _COMPLETED, *_ENDED})
+# Facts use other names for two of the dimensions.
 _STATED: Final = {"origin": "origin_country", "need": "needs"}
 
-_TOLD = (
+_HISTORY = (
     select(ENTRIES.c.leaf_index, ENTRIES.c.referral_id, ENTRIES.c.type, ENTRIES.c.time, OPENINGS.c.data)
-    # The types narrow what is opened, not what is found: SQLite would seek by them, through the whole log.
+    # The types restrict the join and not the search: SQLite would otherwise scan the whole log by type.
     .outerjoin(
-        OPENINGS, and_(OPENINGS.c.leaf_index == ENTRIES.c.leaf_index, ENTRIES.c.type.in_(sorted(_TELLING)))
+        OPENINGS,
+        and_(OPENINGS.c.leaf_index == ENTRIES.c.leaf_index, ENTRIES.c.type.in_(sorted(_LATER_TYPES))),
     )
     .where(
         ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
@@ -72,8 +73,8 @@ class SqlReferrals:
         stated = {row.leaf_index: row.data for row in transaction.execute(_STATEMENTS, {"indices": indices})}
         later: dict[str, list[Any]] = defaultdict(list)
         wanted = {"referral_ids": [leaf.referral_id for leaf in submitted], "stop": stop}
-        for row in transaction.execute(_TOLD, wanted):
-            if row.type in _TELLING:
+        for row in transaction.execute(_HISTORY, wanted):
+            if row.type in _LATER_TYPES:
                 later[row.referral_id].append(row)
         kinds = self._kinds(transaction, {_acceptor(rows) for rows in later.values()}, stop)
         return [
@@ -95,7 +96,7 @@ def _referral(
 ) -> CountedReferral:
     assert leaf.referral_id is not None
     answers = [row.time for row in later if row.type in _ANSWERED]
-    told = (leaf.index, *(row.leaf_index for row in later))
+    entries = (leaf.index, *(row.leaf_index for row in later))
     if stated is None:
         erased = dict.fromkeys(SITUATION, (ERASED,))
         answered = _since(leaf.time, answers)
@@ -105,7 +106,7 @@ def _referral(
             outcome=ERASED,
             organization_kind=ERASED,
             answered=answered,
-            entries=told,
+            entries=entries,
         )
     acceptor = _acceptor(later)
     return CountedReferral(
@@ -114,7 +115,7 @@ def _referral(
         outcome=_outcome(later),
         organization_kind=NOBODY if acceptor is None else kinds.get(acceptor, UNKNOWN),
         answered=_since(leaf.time, answers),
-        entries=told,
+        entries=entries,
     )
 
 
@@ -136,7 +137,7 @@ def _acceptor(later: Sequence[Any]) -> str | None:
 
 
 def _since(submitted: dt.datetime, answers: Sequence[dt.datetime]) -> dt.timedelta | None:
-    # Two services' clocks: an answer is never before the question.
+    # The two times come from different clocks: never report a negative duration.
     return max(min(answers) - submitted, dt.timedelta()) if answers else None
 
 

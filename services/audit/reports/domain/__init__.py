@@ -1,1 +1,1 @@
-"""Statistics and stories as values. Pure."""
+"""Statistics and stories. Pure."""

@@ -1,18 +1,18 @@
-"""Which classes of a dimension share one row, because some hold too few persons for a row of their own.
+"""Combined classes: the classes of a dimension that share one row because some hold too few persons.
 
-A table by one dimension shows a sum, so whatever is withheld beside it is known as one number anyway. That
-number is therefore shown, as the row `combined`: it holds every class that has no row of its own. A missing
-row would be read as zero.
+A table by one dimension shows a sum, so the total of the withheld classes is known anyway. The row `combined`
+therefore shows that total for all classes without a row of their own. Readers would take a missing row for
+zero.
 
-A single small class would be known from it, so `combined` holds at least two classes and THRESHOLD persons:
-the smallest of the others join the small ones until it does. Any count of a small class, up to the row's own,
-then fits what is shown. Classes that all hold the most that is small are joined by another.
+A single small class would be revealed by it, so `combined` holds at least two classes and THRESHOLD persons:
+the smallest other classes join until it does. Any count of a small class, up to the row's own, is then
+consistent with the table. When all small classes hold THRESHOLD - 1 persons, one more class joins.
 
-What this does not prevent: whoever knows these rules, and which classes occur, may conclude a small count
-from the smallest class that is shown, where that ties with the one that joined.
+Known limit: a reader who knows these rules, and which classes occur, may infer a small count from the
+smallest shown class when that ties with the class that joined.
 
-Classes are chosen by persons and not by units (a referral counts once for each need), so that a dimension has
-the same rows in every table.
+Persons decide, not units (a referral counts once for each need), so that a dimension has the same rows in
+every table.
 
 Source: recoding and complementary suppression, L. Willenborg and T. de Waal, Elements of Statistical
 Disclosure Control, 2001.
@@ -28,15 +28,15 @@ from services.audit.reports.domain.statistics_suppression import THRESHOLD
 
 COMBINED: Final = "combined"
 
-# The persons of each class, by any number of their own.
+# The persons of each class, identified by arbitrary numbers.
 Classes = Mapping[str, Collection[int]]
 
 
 def combined_classes(dimensions: list[Classes], *, most_cells: int) -> list[frozenset[str]]:
-    """For each dimension, the classes without a row of their own; none, or at least two.
+    """Return, for each dimension, the classes without a row of their own: none, or at least two.
 
-    most_cells: how many cells the table may have. Where there are more, the smallest classes of the dimension
-    with most rows are combined too.
+    most_cells: the limit on cells of the table. While it is exceeded, the smallest class of the dimension
+    with the most rows is combined too.
     """
     combined = [_small_classes(classes) for classes in dimensions]
     waiting = [
@@ -59,7 +59,7 @@ def _small_classes(classes: Classes) -> set[str]:
         return found
     persons = set().union(*(classes[name] for name in found))
     for name in _rising(classes):
-        # Whoever knows these rules knows that they were all small where no other class was needed.
+        # A reader who knows these rules would infer that all are small if no other class had joined.
         all_at_most = all(len(classes[one]) == THRESHOLD - 1 for one in found)
         if len(found) > 1 and len(persons) >= THRESHOLD and not all_at_most:
             break
@@ -69,5 +69,5 @@ def _small_classes(classes: Classes) -> set[str]:
 
 
 def _rising(classes: Classes) -> list[str]:
-    """From the smallest class on."""
+    """Return the class names, smallest class first."""
     return sorted(classes, key=lambda name: (len(classes[name]), name))

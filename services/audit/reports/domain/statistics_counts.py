@@ -1,4 +1,4 @@
-"""Counts of referrals by what their submissions state and what became of them. Pure."""
+"""Statistics: counts of referrals by submitted situation, outcome and acceptor. Pure."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _VOCABULARIES: Final = {
     "outcome": "outcomes",
     "organization_kind": "organization_kinds",
 }
-# A cross-table's sums are protected together with its cells; a third dimension would link such tables.
+# A cross-table's sums are protected together with its cells. With a third dimension, tables could be linked.
 MOST_DIMENSIONS: Final = 2
-# Protecting a thin table compares each small figure with all others: some two seconds for this many, and
-# milliseconds for each.
+# Protection compares each small figure with all others: about two seconds for this many cells, and
+# milliseconds per figure.
 MOST_CELLS: Final = 600
 
-# The value of every dimension of a referral whose content has been erased: it still counts.
+# A referral whose content has been erased has this value in every dimension. It still counts.
 ERASED: Final = "erased"
 OPEN: Final = "open"
 NOBODY: Final = "none"
 UNKNOWN: Final = "unknown"
-# Beside the vocabularies' codes. A class of erased referrals is not listed: it belongs to every dimension.
+# Classes besides the codes of the vocabularies. ERASED is not listed: it occurs in every dimension.
 _MORE_CLASSES: Final = {"outcome": ("withdrawn", "failed", OPEN), "organization_kind": (NOBODY, UNKNOWN)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedReferral:
-    """One referral. situation: values by dimension, several needs; entries: the log's, that all this is from.
+    """One referral. situation: values by dimension, several for needs; entries: its log entries.
 
-    outcome: a code, `withdrawn`, `failed` or `open`; organization_kind: the acceptor's. answered: from the
-    submission to the first answer of an organisation that was asked.
+    outcome: a code, `withdrawn`, `failed` or `open`; organization_kind: the acceptor's; answered: the time
+    from the submission to the first answer to an offer.
     """
 
     referral_id: str
@@ -65,7 +65,7 @@ class CountedReferral:
     entries: tuple[int, ...]
 
     def values(self, dimension: str) -> tuple[str, ...]:
-        """What the referral has in a dimension: one value, or each of its needs once."""
+        """Return the values of the referral in a dimension: one value, or each of its needs once."""
         if dimension == "outcome":
             return (self.outcome,)
         if dimension == "organization_kind":
@@ -75,9 +75,9 @@ class CountedReferral:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """values: by dimension, where it is no sum; `combined` for the classes that have no row of their own.
+    """A count in a table. values: by dimension; a sum lacks its dimension; `combined` for combined classes.
 
-    count: None where it is withheld. median, ninetieth: seconds, where 5 or more were answered.
+    count: None when withheld. median, ninetieth: seconds, given when 5 or more referrals were answered.
     """
 
     values: Mapping[str, str]
@@ -88,11 +88,11 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
-    """referrals: how many were counted. unit: `referral`, or `need` in a table by need: a referral with two
-    needs counts twice there.
+    """A table. referrals: how many were counted. unit: `need` in a table by need, where a referral with two
+    needs counts twice, otherwise `referral`.
 
-    exact: whether every figure is as it is. withheld: whether a figure was withheld, because it, or another
-    with its help, is under 5.
+    exact: whether all figures are unprotected. withheld: whether any figure was withheld because it is under
+    5 or would reveal one that is.
     """
 
     by: tuple[str, ...]
@@ -110,10 +110,10 @@ def statistics_of(
     exact: bool = False,
     pause: Callable[[], None] = lambda: None,
 ) -> Statistics:
-    """The table by these dimensions, with its sums.
+    """Return the table by these dimensions, with its sums.
 
-    Protected, it has a row for each combination of classes, marked where its count is withheld; exact, it has
-    a row for each that occurs. pause: see `shown`.
+    A protected table has a row for every combination of classes, with withheld counts marked; an exact table
+    has a row for every combination that occurs. pause: see `shown`.
     """
     counted = [
         (tuple(referral.values(dimension) for dimension in by), referral.answered) for referral in referrals
@@ -151,7 +151,7 @@ def statistics_of(
 def _labels(
     counted: Sequence[tuple[tuple[tuple[str, ...], ...], dt.timedelta | None]], dimensions: int
 ) -> list[Mapping[str, str]]:
-    """For each dimension, the classes that are counted under COMBINED."""
+    """Return, for each dimension, the classes that are counted under COMBINED."""
     classes: list[dict[str, set[int]]] = [defaultdict(set) for _ in range(dimensions)]
     for number, (values, _) in enumerate(counted):
         for found, of_one in zip(classes, values, strict=True):
@@ -170,22 +170,22 @@ def _exact(finest: Mapping[Finest, int]) -> dict[Key, int | None]:
 def _protected(
     finest: Mapping[Finest, int], persons: Mapping[Key, int], pause: Callable[[], None]
 ) -> dict[Key, int | None]:
-    """Every figure of the table; None where it is withheld."""
+    """Return every figure of the table; None when withheld."""
     figures = sums(finest)
     try:
         visible = shown(finest, persons=persons, pause=pause)
     except TooDetailed:
-        # Every class holds 5 persons or more, so the sums alone leave each cell at least two values.
+        # Every class holds 5 persons or more, so the sums alone leave at least two possible values per cell.
         visible = {key: count for key, count in figures.items() if None in key}
-    if not visible:  # under 5 in all, or none: both look alike
+    if not visible:  # fewer than 5 in total and none at all must look alike
         return dict.fromkeys([key for key in figures if not any(key)] or [()])
     return {key: visible.get(key) for key in figures}
 
 
 def combined_of(statistics: Statistics) -> dict[str, list[str]]:
-    """By dimension with a combined row, the classes that the row may hold; none where they are not known.
+    """Return, for each dimension with a combined row, the classes that the row may hold; empty when unknown.
 
-    They come from the vocabularies and not from the referrals: naming only those that occur would tell that
+    They come from the vocabularies and not from the referrals: a list of occurring classes would reveal that
     somebody of a rare class exists.
     """
     combined = {}
@@ -198,7 +198,7 @@ def combined_of(statistics: Statistics) -> dict[str, list[str]]:
 
 
 def matches(referral: CountedReferral, values: Mapping[str, str]) -> bool:
-    """Whether the referral counts in the figure with these values."""
+    """Return whether the referral counts in the figure with these values."""
     return all(value in referral.values(dimension) for dimension, value in values.items())
 
 
@@ -216,10 +216,10 @@ def _figure(
 
 
 def _percentile(rising: Sequence[float], percent: int) -> int:
-    """By nearest rank: a time that was."""
+    """Return the percentile by nearest rank, so that it is a measured time."""
     return round(rising[math.ceil(len(rising) * percent / 100) - 1])
 
 
 def _order(key: Key) -> tuple[tuple[bool, bool, str], ...]:
-    # Sums after what they are sums of, and what is combined after what is named.
+    # Sums come after their parts, and combined classes after named ones.
     return tuple((value is None, value == COMBINED, value or "") for value in key)

@@ -1,20 +1,20 @@
-"""Which figures of a table are withheld, so that no small one can be worked out from those that are shown.
+"""Cell suppression: withholds figures so that no small one can be computed from those that are shown.
 
-A table counts by some dimensions. Every figure has a key: a category, or None for the sum over all, in each
-dimension; the sums are shown too. Withheld is what is small (primary suppression), and so much more that the
-small cannot be recomputed from sums (complementary suppression).
+A table counts by some dimensions. Every figure has a key: in each dimension a category, or None for the sum
+over all; the sums are shown too. Small figures are withheld (primary suppression), and enough others that no
+small figure can be recomputed from sums (complementary suppression).
 
-How: every withheld figure is a corner of a hypercube of withheld figures along which units can be moved
-around without changing anything that is shown: up at one corner, down at its neighbours, and so on. Another
-table, with another value in that place, then looks exactly like the true one. Where it can be had, that other
-table has a value that is not small. Small categories have been combined before (`statistics_classes`), so a
-figure that is withheld here can be named without telling that a rare category exists.
+Method: every withheld figure is a corner of a hypercube of withheld figures. Moving units along it (up at one
+corner, down at its neighbours, and so on) changes no shown figure, so a table with another value in that
+place looks exactly like the true one. If possible, that other value is not small. Small categories have been
+combined before (`statistics_classes`), so a figure that is withheld here does not reveal that a rare category
+exists.
 
 Source: the hypercube method, R.-D. Repsilber, in L. Willenborg and T. de Waal, Elements of Statistical
 Disclosure Control, 2001.
 
-What this does not prevent: comparing the answers for two spans of time, or linking tables that share a
-dimension. Whoever may ask for statistics may also read the history, and every question is on record.
+Known limit: it does not prevent comparing the tables of two time ranges, or linking tables that share a
+dimension. Readers of statistics may also read the history, and every query is recorded.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ Finest = tuple[str, ...]
 
 
 class TooDetailed(ValueError):
-    """The table is so thin that what is small in it cannot be protected."""
+    """The table has too few units to protect its small figures."""
 
 
 def keys_of(cell: Finest) -> Iterator[Key]:
-    """The figures that a unit in this cell counts in: the cell's own and every sum over it."""
+    """Return the figures that a unit in this cell counts in: the cell's own and every sum over it."""
     return product(*((category, None) for category in cell))
 
 
 def sums(finest: Mapping[Finest, int]) -> dict[Key, int]:
-    """Every figure of the table, for every combination of its categories, zeros included."""
+    """Return every figure of the table, for every combination of its categories, zeros included."""
     dimensions = len(next(iter(finest), ()))
     found: dict[Key, int] = dict.fromkeys(product(*((*names, None) for names in _categories(finest))), 0)
     found.setdefault((None,) * dimensions, 0)
@@ -57,10 +57,11 @@ def shown(
     threshold: int = THRESHOLD,
     pause: Callable[[], None] = lambda: None,
 ) -> dict[Key, int]:
-    """The figures that may be shown.
+    """Return the figures that may be shown.
 
-    finest: units by cell. persons: of how many different persons the units of a figure are, where that is
-    fewer. pause: called again and again, so that whoever computes can let others run. Raises TooDetailed.
+    finest: units by cell. persons: the number of distinct persons behind a figure, where it is smaller than
+    the number of units. pause: called after each small figure, to let other greenlets run. Raises
+    TooDetailed.
     """
     figures = sums(finest)
     if not any(finest.values()):
@@ -68,7 +69,7 @@ def shown(
     everything = (None,) * len(next(iter(finest)))
     if min(figures[everything], persons.get(everything, figures[everything])) < threshold:
         return {}
-    # In a dimension of one category, its figure is the sum's own: they are shown or withheld together.
+    # In a dimension with one category, its figure equals the sum: both are shown or withheld together.
     wide = [len(names) > 1 for names in _categories(finest)]
     small = {
         _folded(key, wide)
@@ -82,7 +83,7 @@ def shown(
 
 
 class _Protection:
-    """figures: of the dimensions that have several categories; in the others every key has None."""
+    """The search for complementary suppressions. figures: keys have None in dimensions with one category."""
 
     def __init__(self, figures: Mapping[Key, int], small: Collection[Key], threshold: int) -> None:
         self._figures = figures
@@ -97,19 +98,19 @@ class _Protection:
         self._names = {dimension: sorted(found) for dimension, found in names.items()}
 
     def withheld(self, pause: Callable[[], None]) -> set[Key]:
-        # Sums first, each by what its own table shows: they are then the same whatever else is asked for.
+        # Sums first, each within its own table: a second dimension then does not change them.
         for key in sorted(self._small, key=lambda key: (len(key) - key.count(None), str(key))):
             self._withheld |= self._cover(key)
             pause()
         return self._withheld
 
     def _cover(self, key: Key) -> set[Key]:
-        """What to withhold for a small figure: hiding how small it is above all, then withholding little."""
+        """Return what to withhold for a small figure: first to hide its size, then to withhold little."""
         own = [dimension for dimension, category in enumerate(key) if category is not None]
         rest = [dimension for dimension in self._names if dimension not in own]
         others = [[name for name in self._names[dimension] if name != key[dimension]] for dimension in own]
         corners = self._best(key, (_corners(key, own, opposite) for opposite in product(*others)))
-        # The sums over the rest move with the cells they are moved in.
+        # The sums over the other dimensions change with their cells.
         places = [dict(zip(rest, place, strict=True)) for place in product(*(self._names[d] for d in rest))]
         cells = self._best(key, ([_at(corner, place) for corner in corners] for place in places))
         place = {dimension: cells[0][dimension] for dimension in rest}
@@ -121,7 +122,7 @@ class _Protection:
         }
 
     def _best(self, key: Key, hypercubes: Iterable[list[Key]]) -> list[Key]:
-        """The best of these hypercubes; `key` is corner 0 of each, or a sum of it. Raises TooDetailed."""
+        """Return the best hypercube; `key` is corner 0 of each, or a sum over it. Raises TooDetailed."""
         best: list[Key] = []
         best_cost: tuple[bool, int] | None = None
         for corners in hypercubes:
@@ -143,12 +144,12 @@ class _Protection:
             if best_cost == (False, 0):
                 break
         if not best:
-            raise TooDetailed("a small figure of this table would have no cover")
+            raise TooDetailed("a small figure of this table cannot be protected")
         return best
 
 
 def _corners(key: Key, dimensions: list[int], opposite: Finest) -> list[Key]:
-    """Corner n has the opposite category in the dimensions whose bits are set in n."""
+    """Return the corners; corner n has the opposite category in the dimensions whose bits are set in n."""
     return [
         _at(key, {d: opposite[bit] for bit, d in enumerate(dimensions) if n >> bit & 1})
         for n in range(1 << len(dimensions))

@@ -1,7 +1,7 @@
-"""A referral's history as sentences for people. Pure: entries and phrases in, sentences out.
+"""A referral's history as sentences for people. Pure.
 
-A sentence says what its entry says, and nothing that is not in it; an entry whose content has been erased
-still has its sentence. The texts are plain: whoever writes them into a document escapes them.
+A sentence states only what its entry contains; an entry whose content has been erased still has a sentence.
+The texts are unescaped: the document renderers escape them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SITUATION: Final = (
     "special_categories",
 )
 NOTHING: Final = "—"
-# The longest free text there is, a note about a decline, has 500.
+# The longest free text, a note about a decline, has at most 500 characters.
 _LONGEST: Final = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """One entry. type: the event's; data: its content, None once erased."""
+class StoryEntry:
+    """A log entry to narrate. type: the event's; data: its content, None once erased."""
 
     index: int
     time: dt.datetime
@@ -43,7 +43,7 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sentence:
-    """index: of the entry it was read from; time: of that entry."""
+    """A sentence of a story. index, time: those of its entry."""
 
     index: int
     time: dt.datetime
@@ -51,13 +51,13 @@ class Sentence:
 
     @property
     def moment(self) -> str:
-        """The time as people read it."""
+        """The time in the format for people."""
         return _moment(self.time)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
-    """situation: names and values, empty where nothing is left of it."""
+    """A referral's story. situation: names and values, empty once erased."""
 
     language: str
     title: str
@@ -70,8 +70,9 @@ class Story:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """A language. phrases: sentences with `{names}` by code; label: `(kind, code)` to the code's label.
+    """The texts of a language.
 
+    phrases: sentences with `{names}`, by code; label: `(kind, code)` to a label.
     names: the kinds whose labels are proper names and keep their capital inside a sentence.
     """
 
@@ -81,10 +82,10 @@ class Words:
     names: frozenset[str]
 
 
-def tell(referral_id: str, entries: Sequence[Told], words: Words) -> Story:
-    """The story of these entries, in their order. Total: content of any shape makes some sentence."""
-    # The n-th offer of this referral. An offer's rank is its place in one decision: after a decline the next
-    # organisation has rank 1 as well.
+def build_story(referral_id: str, entries: Sequence[StoryEntry], words: Words) -> Story:
+    """Return the story of these entries, in their order. Total: accepts content of any shape."""
+    # Offers are numbered within the referral. An offer's rank does not serve: it is its place in one
+    # decision, and after a decline the next organisation has rank 1 again.
     offers = [entry.index for entry in entries if entry.type == OfferOpened.type]
     numbers = {index: str(number) for number, index in enumerate(offers, start=1)}
     return Story(
@@ -106,7 +107,7 @@ def tell(referral_id: str, entries: Sequence[Told], words: Words) -> Story:
 
 
 def clean(text: str) -> str:
-    """On one line, without what steers a terminal or turns the direction of writing; cut when too long."""
+    """Return the text on one line, without control and bidirectional characters, truncated when too long."""
     line = " ".join(text.split())
     kept = "".join(char for char in line if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
     return kept if len(kept) <= _LONGEST else kept[:_LONGEST] + "…"
@@ -124,7 +125,7 @@ def inside_sentence(label: str) -> str:
     return label[:1].lower() + label[1:]
 
 
-def _situation(entries: Sequence[Told], words: Words) -> tuple[tuple[str, str], ...]:
+def _situation(entries: Sequence[StoryEntry], words: Words) -> tuple[tuple[str, str], ...]:
     for entry in entries:
         facts = (entry.data or {}).get("facts")
         if isinstance(facts, Mapping):
@@ -133,7 +134,7 @@ def _situation(entries: Sequence[Told], words: Words) -> tuple[tuple[str, str], 
     return ()
 
 
-def _sentence(entry: Told, words: Words, *, number: str) -> str:
+def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
     fact = entry.type.removeprefix("kopuro.").rpartition(".")[0] or entry.type
     if entry.data is None:
         return words.phrases["erased"].format_map({"fact": clean(fact)})
@@ -176,12 +177,12 @@ def _value(name: str, value: object, words: Words, *, inside: bool = False) -> s
 
 
 def _problem(problem: Mapping[str, Any], words: Words) -> str:
-    """Why a submission was refused: an RFC 9457 problem in the story's language."""
+    """Return why a submission was refused: an RFC 9457 problem in the story's language."""
     reason = words.phrases.get(f"problem.{str(problem.get('type')).rpartition(':')[2]}", "")
     detail = clean(str(problem.get("detail") or problem.get("title") or "")).removesuffix(".")
     if not reason or not detail:
         return reason or detail or NOTHING
-    # The detail is more exact than its kind, and only ever in English.
+    # The detail is more precise than the problem type, but exists only in English.
     return f"{reason} ({detail})" if words.language == "en" else reason
 
 

@@ -1,4 +1,4 @@
-"""Use cases of the reports. Every read is recorded as an entry of the log."""
+"""Use cases of the reports. The log records every read as an entry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.audit.reports.handlers.statistics import StatisticsHandler
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportHandlers:
-    """What the reports' resources call."""
+    """The handlers behind the report resources."""
 
     history: History
     statistics: StatisticsHandler

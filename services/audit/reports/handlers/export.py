@@ -1,4 +1,4 @@
-"""The published log in bulk, page by page; each page that is taken away goes on record."""
+"""Bulk export of the published log, page by page. Every exported page is recorded in the log."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Final
 from contracts.facts import LogExported
 from runtime.storage.database import Database
 from services.audit.log.ports import Log, OpenedLeaf, Published, PublishedTree, Search
+from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.history import Position
-from services.audit.reports.handlers.looking import look
-from services.audit.reports.handlers.record import AccessRecorder
+from services.audit.reports.handlers.paged_search import search_page
 
-# Some ten milliseconds, during which nothing else runs on SQLite.
+# Takes about ten milliseconds, during which nothing else runs on SQLite.
 OPENED_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportPage:
-    """leaves: by index, with what still opens them. size: of the log that is exported, the same for every
-    page. published: the newest checkpoint; that of the first page is of this size."""
+    """A page of an export. leaves: by index, with their remaining openings. size: of the exported log, the
+    same for every page. published: the newest checkpoint; on the first page it is of this size."""
 
     leaves: tuple[OpenedLeaf, ...]
     following: Position | None
@@ -29,7 +29,7 @@ class ExportPage:
 
 
 class Export:
-    """What is not published yet is not exported: every entry lies under the checkpoint of the first page."""
+    """Exports published entries only: the checkpoint of the first page covers every entry of the export."""
 
     def __init__(
         self, *, database: Database, log: Log, published: PublishedTree, record: AccessRecorder
@@ -42,14 +42,14 @@ class Export:
     def page(
         self, reader: str, search: Search, position: Position | None, limit: int, *, form: str
     ) -> ExportPage:
-        """Up to `limit` entries that match. form: what they are written as, for the record.
+        """Return up to `limit` matching entries. form: the output format, for the access record.
 
-        Raises Unavailable in the first moment of a log.
+        Raises Unavailable until the first checkpoint is published.
         """
         published = self._published.newest()
         start = 0 if position is None else position.start
         stop = published.size if position is None else min(position.size, published.size)
-        found, beyond = look(self._database, self._log, search, start=start, stop=stop, limit=limit)
+        found, beyond = search_page(self._database, self._log, search, start=start, stop=stop, limit=limit)
         leaves: list[OpenedLeaf] = []
         for at in range(0, len(found), OPENED_AT_ONCE):
             with self._database.read() as transaction:
@@ -65,5 +65,5 @@ class Export:
             entries=len(leaves),
             size=stop,
         )
-        self._record.say(exported, reader)
+        self._record.record(exported, reader)
         return ExportPage(leaves=tuple(leaves), following=following, size=stop, published=published)

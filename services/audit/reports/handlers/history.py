@@ -1,4 +1,4 @@
-"""The history, for those who may look into it; that they looked goes on record before they see anything."""
+"""Reads of the history: search, entry, bundle, story. Each read is recorded before its result is returned."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ from services.audit.log.ports import (
     StoredLeaf,
 )
 from services.audit.reports.domain.party_view import LoggedStep, readable_by
-from services.audit.reports.handlers.looking import look
-from services.audit.reports.handlers.record import AccessRecorder
+from services.audit.reports.handlers.access_recorder import AccessRecorder
+from services.audit.reports.handlers.paged_search import search_page
 
-# A referral has some tens of entries; each look at it adds one.
+# A referral has some tens of entries; each read of it adds one.
 MOST_EXPORTED: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:
-    """Where a page begins: at entry `start` of the first `size`.
+    """The start of a page: entry `start` of the first `size`.
 
-    The size is that of the first page. What is appended while somebody turns pages, their own reads
-    above all, would otherwise never let them come to an end.
+    The size is that of the first page. Otherwise paging would never end, because each read appends an entry.
     """
 
     start: int
@@ -45,7 +44,10 @@ class Position:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryPage:
-    """leaves: by index. following: where the next page begins, None after the last. head: the present one."""
+    """A page of a search.
+
+    leaves: by index; following: the next page, None after the last; head: the current one.
+    """
 
     leaves: tuple[StoredLeaf, ...]
     following: Position | None
@@ -54,7 +56,7 @@ class HistoryPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundledEntry:
-    """An entry, what opens it, and the proof that it is in the tree."""
+    """An entry, its opening, and its inclusion proof."""
 
     leaf: OpenedLeaf
     proof: Proof
@@ -62,7 +64,7 @@ class BundledEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """All that an auditor needs to check one referral's history without us.
+    """All that an auditor needs to verify a referral's history offline.
 
     log_key: the log's public key, as signed notes write it.
     """
@@ -75,7 +77,7 @@ class Bundle:
 
 
 class History:
-    """Reads, each of which leaves an entry of its own."""
+    """Reads the history. Each read appends an entry of its own to the log."""
 
     def __init__(
         self,
@@ -93,44 +95,47 @@ class History:
         self._clock = clock
 
     def page(self, reader: str, search: Search, position: Position | None, limit: int) -> HistoryPage:
-        """Up to `limit` entries that match, oldest first. reader: the id of who asks.
+        """Return up to `limit` matching entries, oldest first. reader: the id of the caller.
 
-        Fewer where little matches: what follows says whether there is more to look through.
+        A page may be short although more follow: `following` says whether the search continues.
         """
         with self._database.read() as transaction:
             head = self._head(self._log.head(transaction))
             start = 0 if position is None else position.start
-            # A cursor carries no rights: a size from nowhere reaches no further than the log does.
+            # A forged cursor gains nothing: its size is limited to the log's.
             stop = head.size if position is None else min(position.size, head.size)
-        leaves, beyond = look(self._database, self._log, search, start=start, stop=stop, limit=limit)
+        leaves, beyond = search_page(self._database, self._log, search, start=start, stop=stop, limit=limit)
         following = None if beyond is None else Position(start=beyond, size=stop)
         self.record(reader, search.referral_id, search.as_asked(), len(leaves))
         return HistoryPage(leaves=tuple(leaves), following=following, head=head)
 
     def entry(self, reader: str, index: int) -> StoredLeaf:
-        """One entry. Raises Refused `not-found`."""
+        """Return one entry. Raises Refused `not-found`."""
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
             leaves = self._log.leaves(transaction, index, index + 1) if index < size else []
         if not leaves:
-            raise Refused("not-found", f"The log has {size} entries so far.")
+            raise Refused("not-found", f"Entry {index} does not exist; the log has {size} entries.")
         self.record(reader, leaves[0].referral_id, {"index": index}, 1)
         return leaves[0]
 
     def export(self, reader: str, referral_id: str) -> Bundle:
-        """A referral's entries with the proofs that they are in the published log.
+        """Return a referral's entries with their inclusion proofs in the published log.
 
-        Against the newest checkpoint that enough witnesses cosigned, when it reaches the last of them.
-        What was appended within the last second may not be in it yet. Raises Refused `not-found`, and
-        `bundle-too-large` for a history that one file should not hold.
+        The proofs refer to the newest sufficiently cosigned checkpoint if it covers all entries, otherwise to
+        the newest checkpoint. Entries of the last second may still be missing. Raises Refused `not-found`,
+        and `bundle-too-large` for more than MOST_EXPORTED entries.
         """
         size = self._published.size
         with self._database.read() as transaction:
             leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
         if not leaves:
-            raise Refused("not-found", "The published log has no entry of this referral.")
+            raise Refused("not-found", "The published log has no entries for this referral.")
         if len(leaves) > MOST_EXPORTED:
-            raise Refused("bundle-too-large", f"One bundle holds {MOST_EXPORTED} entries.")
+            raise Refused(
+                "bundle-too-large",
+                f"The history has more than {MOST_EXPORTED} entries, the limit for a bundle.",
+            )
         published = self._published.covering(leaves[-1].index)
         assert published is not None
         entries = tuple(
@@ -140,7 +145,7 @@ class History:
         exported = HistoryExported(
             reader=reader, referral_id=referral_id, entries=len(entries), size=published.size
         )
-        self._record.say(exported, referral_id)
+        self._record.record(exported, referral_id)
         return Bundle(
             referral_id=referral_id,
             log_key=self._published.verifier_key,
@@ -150,26 +155,29 @@ class History:
         )
 
     def record(self, reader: str, referral_id: str | None, asked: Mapping[str, Any], entries: int) -> None:
-        """Puts a read on record; that of a referral stands in the referral's own history."""
-        self._record.say(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
+        """Record a read. The read of a referral becomes part of the referral's own history."""
+        self._record.record(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
 
     def opened(
         self, reader: str, referral_id: str, asked: Mapping[str, Any], *, as_party: bool = False
     ) -> list[OpenedLeaf]:
-        """A referral's entries with what still opens them, on record as `asked`.
+        """Return a referral's entries with their remaining openings, and record the read with `asked`.
 
-        as_party: the reader is an organisation and gets what it may see (`domain/party_view.py`). Raises
-        Refused `not-found`, also for an organisation that is no party, and `bundle-too-large` for a history
-        that nobody reads at once.
+        as_party: the reader is an organisation and gets only what it may see (`domain/party_view.py`). Raises
+        Refused `not-found`, also for an organisation that is no party, and `bundle-too-large` for more than
+        MOST_EXPORTED entries.
         """
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
             leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
         readable = readable_by(reader, [_step(leaf) for leaf in leaves]) if as_party else None
         if not leaves or (as_party and readable is None):
-            raise Refused("not-found", "The log has no entry of this referral for you.")
+            raise Refused("not-found", "The log has no entries for this referral, or you do not have access.")
         if len(leaves) > MOST_EXPORTED:
-            raise Refused("bundle-too-large", f"At most {MOST_EXPORTED} entries are told at once.")
+            raise Refused(
+                "bundle-too-large",
+                f"The history has more than {MOST_EXPORTED} entries, the limit for a story.",
+            )
         if readable is not None:
             leaves = [leaf for leaf in leaves if leaf.index in readable]
         self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves))
@@ -178,7 +186,7 @@ class History:
     @staticmethod
     def _head(head: Head | None) -> Head:
         if head is None:
-            raise Defect("The log has not been founded.")
+            raise Defect("The log is not initialized.")
         return head
 
 

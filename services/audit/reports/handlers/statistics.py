@@ -1,4 +1,4 @@
-"""Statistics over the log, and the entries that a figure was counted from."""
+"""Statistics over the log, and the entries behind a figure."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from services.audit.reports.handlers.history import History
 from services.audit.reports.ports import ReferralReader
 
 SUBMITTED: Final = "kopuro.referral.submitted.v1"
-# Read in steps, between which the sequencer, which shares this process, has its turn.
+# Referrals read per step. Between steps the sequencer, which shares this process, may run.
 STEP: Final = 250
-# Some fifteen seconds.
+# Takes about fifteen seconds.
 MOST_REFERRALS: Final = 50_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counted:
-    """statistics, of how many referrals, in the first `size` entries of the log."""
+    """Statistics over the first `size` entries of the log."""
 
     statistics: Statistics
     size: int
 
 
 class StatisticsHandler:
-    """Every question goes on record, like any other read."""
+    """Computes statistics. Every query is recorded like any other read."""
 
     def __init__(self, *, database: Database, log: Log, referrals: ReferralReader, history: History) -> None:
         self._database = database
@@ -44,37 +44,37 @@ class StatisticsHandler:
         self._referrals = referrals
         self._history = history
 
-    def count(self, reader: str, by: Sequence[str], span: Search, *, exact: bool = False) -> Counted:
-        """The table of the referrals submitted in the span. exact: small figures too, none combined.
+    def count(self, reader: str, by: Sequence[str], time_range: Search, *, exact: bool = False) -> Counted:
+        """Return the table of the referrals submitted in the time range. exact: show small figures too.
 
-        Raises Refused `invalid-parameter` for more referrals than are counted at once.
+        Raises Refused `invalid-parameter` for more than MOST_REFERRALS referrals.
         """
         size = self._size()
-        # Counted as they are read, and so in steps too.
-        referrals = chain.from_iterable(self._read(span, size))
+        # A generator, so that counting proceeds in steps as well.
+        referrals = chain.from_iterable(self._read(time_range, size))
         statistics = statistics_of(referrals, by, exact=exact, pause=_let_others_run)
-        asked = {"statistics": ",".join(by), **({"exact": "true"} if exact else {}), **span.as_asked()}
+        asked = {"statistics": ",".join(by), **({"exact": "true"} if exact else {}), **time_range.as_asked()}
         self._history.record(reader, None, asked, statistics.referrals)
         return Counted(statistics=statistics, size=size)
 
     def entries(
-        self, reader: str, values: Mapping[str, str], span: Search, *, start: int, limit: int
+        self, reader: str, values: Mapping[str, str], time_range: Search, *, start: int, limit: int
     ) -> tuple[list[CountedReferral], int | None]:
-        """Up to `limit` referrals that a figure counts, from entry `start` on, and where the next begin."""
+        """Return up to `limit` referrals of a figure from entry `start` on, and the next start."""
         found: list[CountedReferral] = []
         following = None
-        for step in self._read(span, self._size(), start):
+        for step in self._read(time_range, self._size(), start):
             found += [referral for referral in step if matches(referral, values)]
             if len(found) > limit:
                 following = found[limit].entries[0]
                 break
         self._history.record(
-            reader, None, {"statistics": "entries", **values, **span.as_asked()}, len(found[:limit])
+            reader, None, {"statistics": "entries", **values, **time_range.as_asked()}, len(found[:limit])
         )
         return found[:limit], following
 
-    def _read(self, span: Search, size: int, start: int = 0) -> Iterator[list[CountedReferral]]:
-        search = Search(type=SUBMITTED, since=span.since, until=span.until)
+    def _read(self, time_range: Search, size: int, start: int = 0) -> Iterator[list[CountedReferral]]:
+        search = Search(type=SUBMITTED, since=time_range.since, until=time_range.until)
         count = 0
         while True:
             with self._database.read() as transaction:
@@ -83,7 +83,7 @@ class StatisticsHandler:
             count += len(submitted)
             if count > MOST_REFERRALS:
                 raise Refused(
-                    "invalid-parameter", f"At most {MOST_REFERRALS} referrals are counted: narrow the span."
+                    "invalid-parameter", f"More than {MOST_REFERRALS} referrals match; narrow the time range."
                 )
             yield step
             if len(submitted) < STEP:
@@ -95,7 +95,7 @@ class StatisticsHandler:
         with self._database.read() as transaction:
             head = self._log.head(transaction)
         if head is None:
-            raise Defect("The log has not been founded.")
+            raise Defect("The log is not initialized.")
         return head.size
 
 

@@ -21,7 +21,7 @@ from kopuro_client import DefectError, InvalidArgumentError
 from kopuro_client.commands import story_pdf as story_pdf_module
 from kopuro_client.commands.story_pdf import story_pdf
 from kopuro_client.records import StoryDocument
-from services.audit.reports.domain.story import Told, tell
+from services.audit.reports.domain.story import StoryEntry, build_story
 from services.audit.reports.story_text import as_json
 from services.audit.reports.story_words import LANGUAGES, words_of
 from tests.unit.client.commands.conftest import Run
@@ -34,13 +34,15 @@ FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW",
 PATH = "/audit/v1/history/r1/story"
 
 
-def told(fact: str, index: int, **data: Any) -> Told:
-    return Told(index=index, time=NOON + dt.timedelta(minutes=index), type=f"kopuro.{fact}.v1", data=data)
+def told(fact: str, index: int, **data: Any) -> StoryEntry:
+    return StoryEntry(
+        index=index, time=NOON + dt.timedelta(minutes=index), type=f"kopuro.{fact}.v1", data=data
+    )
 
 
-def document(language: str = "ky", *entries: Told) -> StoryDocument:
+def document(language: str = "ky", *entries: StoryEntry) -> StoryDocument:
     """As the hub answers it."""
-    story = tell(REFERRAL, entries or SHORT, words_of(language))
+    story = build_story(REFERRAL, entries or SHORT, words_of(language))
     read: StoryDocument = json.loads(as_json(story))
     return read
 
@@ -49,7 +51,7 @@ SHORT = (
     told("referral.submitted", 3, sender=OSH, facts=FACTS),
     told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
     told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
-    Told(index=7, time=NOON + dt.timedelta(days=1), type="kopuro.case.released.v1", data=None),
+    StoryEntry(index=7, time=NOON + dt.timedelta(days=1), type="kopuro.case.released.v1", data=None),
 )
 
 

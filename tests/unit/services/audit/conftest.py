@@ -1,4 +1,4 @@
-"""A migrated database of each kind, with an empty log in it."""
+"""Fixtures: a migrated database of each kind with an empty log."""
 
 from __future__ import annotations
 

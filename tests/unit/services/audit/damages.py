@@ -1,4 +1,4 @@
-"""Ways in which a stored log can be damaged, and a log that counts what is read of it."""
+"""Damages to a stored log, and a log that counts the entries read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from services.audit.log.ports import StoredLeaf
 
 Damage = Callable[[Connection], Any]
 
-# Microseconds since 1970 that are in no year before 10000.
+# Microseconds since 1970 beyond the year 9999.
 FAR: Any = literal_column("999999999999999999")
-# The bytes of a page of SQLite.
+# The page size of SQLite in bytes.
 PAGE = 4_096
 
 
 class CountingLog(SqlLog):
-    """rows: how many entries were read, by index, again whenever they were read again."""
+    """Counts reads. rows: the index of every entry read, repeated for repeated reads."""
 
     def __init__(self) -> None:
         self.rows: list[int] = []
@@ -38,7 +38,7 @@ def entry(index: int, **columns: Any) -> Damage:
 
 
 def changed_leaf(index: int) -> Damage:
-    """The commitment of another content: everything by which the entry is found stays the same."""
+    """Return a damage that changes the commitment in a leaf but not its search columns."""
 
     def change(transaction: Connection) -> None:
         leaf = transaction.execute(ENTRIES.select().where(ENTRIES.c.leaf_index == index)).one().leaf
@@ -58,9 +58,9 @@ def removed(index: int) -> Damage:
 
 
 def on_disk(database: Database, content: bytes) -> None:
-    """Overwrites the page of an SQLite file that holds this content, as a failing disk would."""
+    """Overwrite the page of an SQLite file that holds this content, as a failing disk would."""
     assert database.checkpoint_wal()
-    # With its connections go the copies of the page that they hold.
+    # Closing the connections drops their cached copies of the page.
     database.engine.dispose()
     file = Path(str(database.engine.url.database))
     stored = bytearray(file.read_bytes())

@@ -1,6 +1,5 @@
-"""A witness after the specification, over real HTTP, that can also misbehave.
+"""A witness as specified, over real HTTP, that can also misbehave. It keeps its state in memory.
 
-It does its own checking with the log's verifier only, and keeps its state in memory.
 Source: https://c2sp.org/tlog-witness.
 """
 
@@ -26,7 +25,7 @@ Reply = tuple[int, bytes]
 
 @dataclass(kw_only=True)
 class FakeWitness:
-    """asked: the status of each answer so far. reply: given instead of an honest answer, when set.
+    """A witness. asked: the status of each response so far; reply: overrides the honest response.
 
     now: POSIX seconds of its clock.
     """
@@ -104,7 +103,7 @@ class FakeWitness:
         return 200, self.line(checkpoint.format().encode())
 
     def line(self, text: bytes) -> bytes:
-        """Its cosignature over a checkpoint's text."""
+        """Return the signature line of its cosignature over a checkpoint's text."""
         signature = self.now.to_bytes(8, "big") + self._key.sign(signed_message(self.now, text))
         encoded = base64.b64encode(self.verifier.key_id + signature).decode()
         return f"— {self.name} {encoded}\n".encode()

@@ -1,4 +1,4 @@
-"""A log in a real database, and events to put into it."""
+"""A log in a real database, and sample events."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from services.audit.log.handlers.receipts import Receipts
 from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
+from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.history import History
-from services.audit.reports.handlers.record import AccessRecorder
 from tests.unit.services.audit.publications import MemoryPublication
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -69,8 +69,8 @@ def events(count: int) -> list[Envelope]:
     return [event(data={"number": n}) for n in range(count)]
 
 
-class Alone:
-    """Nobody else publishes."""
+class AlwaysHeldLease:
+    """A lease without competitors."""
 
     def held(self) -> bool:
         return True
@@ -78,7 +78,7 @@ class Alone:
 
 @dataclass(kw_only=True)
 class LogOnDatabase:
-    """One process's handlers on a database."""
+    """The audit handlers of one process on a database."""
 
     database: Database
     key: LogKey
@@ -110,9 +110,11 @@ class LogOnDatabase:
             record=self.record,
             publication=self.publication,
             published=self.published,
-            right=Alone(),
+            lease=AlwaysHeldLease(),
             outbox=Outbox(MESSAGING.outbox),
-            sequel=Receipts(log=self.log, published=self.published, source="/kg/audit", clock=SystemClock()),
+            after_publish=Receipts(
+                log=self.log, published=self.published, source="/kg/audit", clock=SystemClock()
+            ),
             after_commit=self.wake,
         )
 
@@ -125,7 +127,7 @@ class LogOnDatabase:
         return head
 
     def publish(self, messages: Sequence[Envelope]) -> None:
-        """Appends, and publishes."""
+        """Append and publish."""
         self.append(messages)
         self.publisher.turn()
 
@@ -134,14 +136,14 @@ class LogOnDatabase:
             assert list(self.sequencer.append(transaction, messages, now)) == []
 
     def message_ids(self) -> list[str]:
-        """In the order of the log, which has no gaps."""
+        """Return the message ids in log order, after checking that there are no gaps."""
         with self.database.read() as transaction:
             rows = transaction.execute(ENTRIES.select().order_by(ENTRIES.c.leaf_index)).all()
         assert [row.leaf_index for row in rows] == list(range(len(rows)))
         return [row.message_id for row in rows]
 
     def recorded_reads(self) -> list[Envelope]:
-        """What the outbox holds, oldest first."""
+        """Return the events in the outbox, oldest first."""
         with self.database.read() as transaction:
             waiting = Outbox(MESSAGING.outbox).oldest(transaction, 1000)
         return [Envelope.decode(event) for _, message in waiting for event in decode_batch(message.body)]

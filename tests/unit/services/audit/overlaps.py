@@ -1,4 +1,4 @@
-"""Two processes that write the same to one PostgreSQL at the same time."""
+"""Concurrent writes of two processes to one PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
 
 def while_another_has_written(database: Database, first: Write, second: Write) -> None:
-    """`second` runs into what `first` has written, and waits; then `first` is committed."""
+    """Run `second` while `first` is uncommitted, so that it waits; then commit `first`."""
 
     def follow() -> None:
         with database.write() as transaction:
@@ -30,7 +30,7 @@ def while_another_has_written(database: Database, first: Write, second: Write) -
             deadline = time.monotonic() + 10
             while not _is_waiting(database):
                 assert time.monotonic() < deadline
-                assert not following.done(), "it did not run into the first"
+                assert not following.done(), "the second did not wait for the first"
         following.result(timeout=10)
 
 

@@ -1,4 +1,4 @@
-"""Publications without a disk, and one that fails as disks and networks do."""
+"""Publications in memory, and one that fails like disks and networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from services.audit.log.ports import LogPublication, PublicationUnavailable
 
 
 class MemoryPublication:
-    """`ports.LogPublication` in a dictionary. `steps`: what was written, in order."""
+    """`ports.LogPublication` in a dictionary. steps: the written paths, in order."""
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
@@ -33,7 +33,7 @@ class MemoryPublication:
 
 
 class FailingPublication:
-    """Fails when told to, before what was asked for has happened, or after it."""
+    """Fails on demand, before or after the operation has taken effect."""
 
     def __init__(self, inner: LogPublication) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""Tiles over HTTP: what caches and static servers rely on."""
+"""Tiles over HTTP: caching, compression and ranges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def get(audit: LogOnDatabase, path: str, **headers: str) -> Response:
     return tile_api.tile(audit.published, request)
 
 
-def test_a_tile_may_be_kept_for_ever(published: LogOnDatabase) -> None:
+def test_tile_response_is_immutable(published: LogOnDatabase) -> None:
     answer = get(published, "0/000")
     assert (answer.status, len(answer.body)) == (200, 8192)
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -42,7 +42,7 @@ def test_a_tile_may_be_kept_for_ever(published: LogOnDatabase) -> None:
     assert get(published, "0/001.p/44").headers["ETag"] != answer.headers["ETag"]
 
 
-def test_entries_are_compressed_for_who_takes_it(published: LogOnDatabase) -> None:
+def test_entry_bundle_is_compressed_on_request(published: LogOnDatabase) -> None:
     plain = get(published, "entries/000")
     packed = get(published, "entries/000", accept_encoding="br, gzip;q=0.5")
     assert "Content-Encoding" not in plain.headers
@@ -63,7 +63,9 @@ def test_entries_are_compressed_for_who_takes_it(published: LogOnDatabase) -> No
         ("bytes=32-99999", 32, 8192),
     ],
 )
-def test_a_part(published: LogOnDatabase, wanted: str, start: int, stop: int) -> None:
+def test_tile_range_request_returns_the_part(
+    published: LogOnDatabase, wanted: str, start: int, stop: int
+) -> None:
     whole = get(published, "0/000")
     part = get(published, "0/000", range=wanted)
     assert (part.status, part.body) == (206, whole.body[start:stop])
@@ -71,7 +73,7 @@ def test_a_part(published: LogOnDatabase, wanted: str, start: int, stop: int) ->
     assert part.headers["ETag"] == whole.headers["ETag"]
 
 
-def test_a_part_that_is_not_there_and_a_wish_that_is_not_understood(published: LogOnDatabase) -> None:
+def test_unsatisfiable_and_unsupported_ranges(published: LogOnDatabase) -> None:
     beyond = get(published, "0/000", range="bytes=8192-")
     assert (beyond.status, beyond.headers["Content-Range"]) == (416, "bytes */8192")
     for wish in ("bytes=0-1,3-4", "lines=1-2", "bytes=-", "bytes=5-2", "x"):
@@ -82,13 +84,13 @@ def test_a_part_that_is_not_there_and_a_wish_that_is_not_understood(published: L
 @pytest.mark.parametrize(
     "path", ["0/001", "0/001.p/45", "0/000.p/3", "1/001", "3/000", "entries/002", "../checkpoint", "0/0", ""]
 )
-def test_what_is_not_published_is_not_found(published: LogOnDatabase, path: str) -> None:
+def test_unpublished_tile_is_not_found(published: LogOnDatabase, path: str) -> None:
     with pytest.raises(Refused) as refused:
         get(published, path)
     assert refused.value.slug == "not-found"
 
 
-def test_what_is_appended_and_not_published_is_not_shown(published: LogOnDatabase) -> None:
+def test_tile_of_unpublished_entries_is_not_found(published: LogOnDatabase) -> None:
     published.append(events(1))
     with pytest.raises(Refused):
         get(published, "entries/001.p/45")

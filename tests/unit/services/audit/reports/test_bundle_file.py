@@ -1,4 +1,4 @@
-"""A case bundle, checked with nothing but what is in it and the log's key."""
+"""Case bundles verify with only the log's key."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def check(bundle: dict[str, Any], audit: LogOnDatabase) -> None:
     assert digest == sha256(rfc8785.dumps(bundle)).hexdigest(), "of everything but itself"
 
 
-def test_a_bundle_verifies_by_itself_and_its_export_is_on_record(audit: LogOnDatabase) -> None:
+def test_bundle_verifies_by_itself_and_its_export_is_recorded(audit: LogOnDatabase) -> None:
     audit.publish([*events(5), STORY[0], *events(300), STORY[1], *events(2)])
     bundle = exported(audit)
     assert [entry["index"] for entry in bundle["entries"]] == [5, 306]
     check(bundle, audit)
-    said = audit.recorded_reads()[-1]
-    assert said.type == "kopuro.history.exported.v1"
-    assert said.partition_key == REFERRAL
-    assert said.data == {"reader": "ann", "referral_id": REFERRAL, "entries": 2, "size": 309}
+    recorded = audit.recorded_reads()[-1]
+    assert recorded.type == "kopuro.history.exported.v1"
+    assert recorded.partition_key == REFERRAL
+    assert recorded.data == {"reader": "ann", "referral_id": REFERRAL, "entries": 2, "size": 309}
 
 
-def test_what_was_erased_is_null_and_the_proof_holds(audit: LogOnDatabase) -> None:
+def test_bundle_of_erased_content_has_null_opening_and_valid_proof(audit: LogOnDatabase) -> None:
     audit.publish(STORY)
     with audit.database.write() as transaction:
         transaction.execute(OPENINGS.delete().where(OPENINGS.c.leaf_index == 0))
@@ -69,7 +69,7 @@ def test_what_was_erased_is_null_and_the_proof_holds(audit: LogOnDatabase) -> No
     check(bundle, audit)
 
 
-def test_a_cosigned_checkpoint_is_preferred_when_it_has_every_entry(audit: LogOnDatabase) -> None:
+def test_bundle_prefers_a_cosigned_checkpoint_that_covers_every_entry(audit: LogOnDatabase) -> None:
     audit.publish(STORY)
     cosigned = audit.published.current
     assert cosigned is not None
@@ -80,7 +80,7 @@ def test_a_cosigned_checkpoint_is_preferred_when_it_has_every_entry(audit: LogOn
     assert audit.key.read(exported(audit)["checkpoint"].encode()).size == 4
 
 
-def test_only_what_is_published_is_exported(audit: LogOnDatabase) -> None:
+def test_bundle_holds_only_published_entries(audit: LogOnDatabase) -> None:
     audit.append(STORY)
     with pytest.raises(Refused) as refused:
         exported(audit)
@@ -88,9 +88,7 @@ def test_only_what_is_published_is_exported(audit: LogOnDatabase) -> None:
     assert audit.recorded_reads() == []
 
 
-def test_a_history_beyond_what_a_file_should_hold_is_refused(
-    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bundle_of_too_long_history_is_refused(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "MOST_EXPORTED", 1)
     audit.publish(STORY)
     with pytest.raises(Refused) as refused:

@@ -1,4 +1,4 @@
-"""The deadline of one question to a witness, whatever the witness does meanwhile."""
+"""The deadline of requests to witnesses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRIPS = {
 
 
 @pytest.mark.parametrize(("scheme", "start", "drip"), DRIPS.values(), ids=DRIPS.keys())
-def test_dripping_answer_ends_at_the_deadline(scheme: str, start: bytes, drip: bytes) -> None:
+def test_dripping_response_ends_at_the_deadline(scheme: str, start: bytes, drip: bytes) -> None:
     with DrippingServer(start, drip) as server:
         started = time.monotonic()
         with pytest.raises(WitnessUnreachable):

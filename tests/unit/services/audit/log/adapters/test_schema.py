@@ -4,5 +4,5 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import differences
 
 
-def test_the_migrations_lead_to_the_declared_schema(database: Database) -> None:
+def test_migrations_create_the_declared_schema(database: Database) -> None:
     assert differences("services.audit", database) == []

@@ -1,4 +1,4 @@
-"""Every search is answered from indices, in their own order: nothing is scanned whole, nothing is sorted."""
+"""Search plans use indices in order, without full scans and sorts."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ def explained(audit: LogOnDatabase) -> Iterator[list[str]]:
 
 def plan(audit: LogOnDatabase, search: Search, start: int) -> list[str]:
     with explained(audit) as lines, audit.database.read() as transaction:
-        audit.log.search_some(transaction, search, start=start, stop=400, limit=21, looked=50)
+        audit.log.search_some(transaction, search, start=start, stop=400, limit=21, max_scanned=50)
     assert lines
     return lines
 
 
-def test_a_page_is_sought_and_not_sorted(filled: LogOnDatabase) -> None:
+def test_search_page_uses_an_index_without_sorting(filled: LogOnDatabase) -> None:
     for name, search in (ALONE | TOGETHER).items():
         for start in (0, 200):
             lines = plan(filled, search, start)
@@ -121,7 +121,7 @@ def test_a_page_is_sought_and_not_sorted(filled: LogOnDatabase) -> None:
             assert wrong == [], f"{name}, from {start}"
 
 
-def test_a_page_begins_where_its_index_is_entered(filled: LogOnDatabase) -> None:
+def test_search_page_starts_at_its_index_position(filled: LogOnDatabase) -> None:
     """Not at the first entry that matches: a deep page would read all before it."""
     for name, search in ALONE.items():
         text = " ".join(plan(filled, search, 200))
@@ -131,7 +131,7 @@ def test_a_page_begins_where_its_index_is_entered(filled: LogOnDatabase) -> None
             assert re.search(r"Index Cond: .*leaf_index\)? >= .*leaf_index\)? < ", text), name
 
 
-def test_statistics_do_not_lead_a_search_away_from_its_index(filled: LogOnDatabase) -> None:
+def test_wrong_database_statistics_do_not_change_the_search_plan(filled: LogOnDatabase) -> None:
     """Of a log so small every other index is nearly as good, and PostgreSQL knows how small it is."""
     with filled.database.write() as transaction:
         transaction.exec_driver_sql("ANALYZE")
@@ -147,7 +147,7 @@ def test_statistics_do_not_lead_a_search_away_from_its_index(filled: LogOnDataba
         assert not re.search(others, text), f"{name}: {text}"
 
 
-def test_a_look_at_some_finds_what_a_look_at_all_finds(filled: LogOnDatabase) -> None:
+def test_bounded_scans_together_find_all_matches(filled: LogOnDatabase) -> None:
     for name, search in (ALONE | TOGETHER).items():
         with filled.database.read() as transaction:
             at_once = filled.log.search(transaction, search, start=0, stop=400, limit=400)
@@ -155,19 +155,19 @@ def test_a_look_at_some_finds_what_a_look_at_all_finds(filled: LogOnDatabase) ->
             start = 0
             while start < 400:
                 some, start = filled.log.search_some(
-                    transaction, search, start=start, stop=400, limit=400, looked=10
+                    transaction, search, start=start, stop=400, limit=400, max_scanned=10
                 )
                 piece_by_piece += some
         assert piece_by_piece == at_once, name
         assert at_once, name
 
 
-def test_what_is_asked_after_a_search_is_planned_as_ever(filled: LogOnDatabase) -> None:
+def test_query_after_a_search_has_the_default_plan(filled: LogOnDatabase) -> None:
     if filled.database.engine.dialect.name != "postgresql":
         pytest.skip("SQLite has no such settings")
     with filled.database.read() as transaction:
         settings = [f"enable_{way}" for way in ("bitmapscan", "seqscan", "sort", "incremental_sort")]
         for search in (Search(since=NOON + 10_000 * MINUTE), TOGETHER["all"]):
-            filled.log.search_some(transaction, search, start=0, stop=400, limit=21, looked=50)
+            filled.log.search_some(transaction, search, start=0, stop=400, limit=21, max_scanned=50)
             shown = [transaction.exec_driver_sql(f"SHOW {name}").scalar_one() for name in settings]
             assert shown == ["on"] * 4

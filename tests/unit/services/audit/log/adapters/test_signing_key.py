@@ -1,4 +1,4 @@
-"""The key of the log comes from a file, and nothing of the file gets into an error."""
+"""The log key file. Errors never quote it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.audit.log.domain.note import Ed25519Verifier
 from tests.unit.services.audit.logs import NOON
 
 
-def test_the_key_of_the_file_signs_under_the_hubs_name(tmp_path: Path) -> None:
+def test_log_key_from_file_signs_with_the_hub_origin(tmp_path: Path) -> None:
     jwk = OKPKey.generate_key("Ed25519", private=True)
     file = tmp_path / "key.json"
     file.write_text(json.dumps(jwk.as_dict(private=True)))
@@ -26,7 +26,7 @@ def test_the_key_of_the_file_signs_under_the_hubs_name(tmp_path: Path) -> None:
     assert load_log_key(file, "kg").read(key.sign(Frontier(), Chronology(), NOON).checkpoint).size == 0
 
 
-def test_what_is_no_private_ed25519_key_is_refused_without_a_word_of_it(tmp_path: Path) -> None:
+def test_invalid_log_key_is_refused_without_quoting_it(tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     public = OKPKey.generate_key("Ed25519", private=True).as_dict(private=False)
     agreement = OKPKey.generate_key("X25519", private=True).as_dict(private=True)

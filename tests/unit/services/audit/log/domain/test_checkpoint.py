@@ -1,4 +1,4 @@
-"""Checkpoints: the specification's example, one spelling for each, and nothing else."""
+"""Checkpoints: the specification's example, and only canonical spellings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLE = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2f
 ROOT = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="
 
 
-def test_the_specification_example_is_read_and_written() -> None:
+def test_checkpoint_of_the_specification_round_trips() -> None:
     checkpoint = Checkpoint.parse(EXAMPLE)
     assert checkpoint == Checkpoint(
         origin="example.com/behind-the-sofa", size=20_852_163, root=base64.b64decode(ROOT)
@@ -24,19 +24,19 @@ def test_the_specification_example_is_read_and_written() -> None:
     assert checkpoint.format() == EXAMPLE
 
 
-def test_extension_lines_are_kept_in_order() -> None:
+def test_checkpoint_extension_lines_keep_their_order() -> None:
     checkpoint = Checkpoint.parse(EXAMPLE + "first\nsecond line\n")
     assert checkpoint.extensions == ("first", "second line")
     assert checkpoint.format() == EXAMPLE + "first\nsecond line\n"
 
 
-def test_the_empty_log_has_a_checkpoint() -> None:
+def test_checkpoint_of_an_empty_log_is_valid() -> None:
     text = Checkpoint(origin="kg.example/log", size=0, root=EMPTY_ROOT).format()
     assert text == "kg.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
     assert Checkpoint.parse(text).size == 0
 
 
-def test_a_checkpoint_travels_as_a_note() -> None:
+def test_checkpoint_survives_signing_as_a_note() -> None:
     key = Ed25519Signer(name="kg.example/log", private_key=Ed25519PrivateKey.from_private_bytes(bytes(32)))
     checkpoint = Checkpoint(origin="kg.example/log", size=MAX_SIZE, root=EMPTY_ROOT, extensions=("x",))
     note = open_note(sign(checkpoint.format(), key), [key.verifier])
@@ -75,7 +75,7 @@ def test_a_checkpoint_travels_as_a_note() -> None:
         f"origin\r\n1\r\n{ROOT}\r\n",
     ],
 )
-def test_what_is_not_a_checkpoint_is_refused(text: str) -> None:
+def test_malformed_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(MalformedCheckpoint):
         Checkpoint.parse(text)
 
@@ -92,7 +92,7 @@ def test_what_is_not_a_checkpoint_is_refused(text: str) -> None:
         ("origin", 1, EMPTY_ROOT, ("one\n\ntwo",)),
     ],
 )
-def test_values_that_no_text_can_carry_are_refused(
+def test_checkpoint_with_invalid_values_is_refused(
     origin: str, size: int, root: bytes, extensions: tuple[str, ...]
 ) -> None:
     with pytest.raises(MalformedCheckpoint):

@@ -1,4 +1,4 @@
-"""Where the events of a span of time can be, whatever order they arrived in."""
+"""Index bounds of time ranges for events in any order of arrival."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ TIMES = st.integers(-1000, 1000).map(lambda minutes: NOON + dt.timedelta(minutes
 
 
 @given(st.lists(TIMES, max_size=30), TIMES)
-def test_no_event_of_a_span_is_outside_its_bounds(times: list[dt.datetime], edge: dt.datetime) -> None:
+def test_chronology_bounds_contain_every_event_of_the_range(
+    times: list[dt.datetime], edge: dt.datetime
+) -> None:
     chronology = Chronology()
     latest: list[dt.datetime] = []
     for time in times:
@@ -31,11 +33,11 @@ def test_no_event_of_a_span_is_outside_its_bounds(times: list[dt.datetime], edge
             assert reached < beyond
 
 
-def test_without_late_events_the_bound_is_the_time_itself() -> None:
+def test_chronology_without_late_events_bounds_at_the_time_itself() -> None:
     chronology = Chronology().after(NOON).after(NOON + dt.timedelta(hours=1))
     assert chronology.beyond(NOON) == NOON
 
 
-def test_at_the_end_of_the_calendar_nothing_is_known() -> None:
+def test_chronology_beyond_the_calendar_has_no_bound() -> None:
     chronology = Chronology().after(NOON).after(NOON - dt.timedelta(days=1))
     assert chronology.beyond(dt.datetime.max.replace(tzinfo=dt.UTC)) is None

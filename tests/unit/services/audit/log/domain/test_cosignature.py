@@ -1,4 +1,4 @@
-"""Cosignatures: bytes as the specification has them, and nothing that only looks like one."""
+"""Cosignatures: the specified bytes, and refusal of lookalikes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def signed(text: bytes = TEXT, time: int = TIME, key: Ed25519PrivateKey = KEY) -
     return time.to_bytes(8, "big") + key.sign(signed_message(time, text))
 
 
-def test_the_signed_message_is_header_time_and_text() -> None:
+def test_cosignature_message_is_header_time_and_text() -> None:
     assert signed_message(TIME, TEXT) == b"cosignature/v1\ntime 1679315147\n" + TEXT
 
 
-def test_a_cosignature_holds_for_its_text_its_time_and_its_key_alone() -> None:
+def test_cosignature_verifies_only_its_text_time_and_key() -> None:
     good = signed()
     assert VERIFIER.verify(TEXT, good)
     assert not VERIFIER.verify(TEXT.replace(b"\n3\n", b"\n4\n"), good)
@@ -37,11 +37,11 @@ def test_a_cosignature_holds_for_its_text_its_time_and_its_key_alone() -> None:
         assert not VERIFIER.verify(TEXT, wrong)
 
 
-def test_a_time_beyond_63_bits_is_no_time() -> None:
+def test_cosignature_time_beyond_63_bits_is_invalid() -> None:
     assert not VERIFIER.verify(TEXT, signed(time=2**63))
 
 
-def test_when_it_was_made() -> None:
+def test_cosignature_time_is_read_from_its_bytes() -> None:
     line = Signature(name=VERIFIER.name, key_id=VERIFIER.key_id, signature=signed())
     assert cosigned_at(line) == dt.datetime(2023, 3, 20, 12, 25, 47, tzinfo=dt.UTC)
     never = Signature(name=VERIFIER.name, key_id=VERIFIER.key_id, signature=signed(time=2**62))
@@ -49,7 +49,7 @@ def test_when_it_was_made() -> None:
         cosigned_at(never)
 
 
-def test_a_key_is_written_and_read_and_has_another_id_than_a_log_s() -> None:
+def test_cosigner_key_round_trips_and_has_its_own_key_id() -> None:
     assert CosignatureVerifier.parse(VERIFIER.format()) == VERIFIER
     as_log = Ed25519Verifier(name=VERIFIER.name, public_key=VERIFIER.public_key)
     assert VERIFIER.key_id != as_log.key_id
@@ -69,6 +69,6 @@ def test_a_key_is_written_and_read_and_has_another_id_than_a_log_s() -> None:
         f"w1+00000000+{base64.b64encode(bytes([4]) + bytes(31)).decode()}",
     ],
 )
-def test_what_is_no_key_is_refused(text: str) -> None:
+def test_malformed_cosigner_key_is_refused(text: str) -> None:
     with pytest.raises(MalformedKey):
         CosignatureVerifier.parse(text)

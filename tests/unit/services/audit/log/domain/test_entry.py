@@ -1,4 +1,4 @@
-"""Leaves: their bytes are for ever, they hold no content, and erasing content leaves them standing."""
+"""Leaves: their bytes never change, hold no content, and survive erasure of content."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def declined(*, salt: bytes = SALT, **changes: Any) -> Entry:
     return entry_of(**fields, committed=commitment(fields["data"], salt))
 
 
-def test_golden_bytes() -> None:
+def test_leaf_has_golden_bytes() -> None:
     """A change here is a change of the log's format: every verifier would have to learn it."""
     assert leaf_bytes(declined()) == (
         b'{"actor":"/kg/routing",'
@@ -61,7 +61,7 @@ def test_golden_bytes() -> None:
     )
 
 
-def test_golden_bytes_of_an_event_about_no_referral() -> None:
+def test_leaf_without_referral_has_golden_bytes() -> None:
     entry = declined(
         type="kopuro.token_key.changed.v1",
         source="/uz/directory",
@@ -81,13 +81,13 @@ def test_golden_bytes_of_an_event_about_no_referral() -> None:
     )
 
 
-def test_the_commitment_is_the_salted_hash_of_the_canonical_data() -> None:
+def test_commitment_is_the_salted_hash_of_canonical_data() -> None:
     written = '{"a":[1,2.5,null,true],"b":{"x":"ә","y":0.1},"z":1e+21}'.encode()
     data = {"z": 1e21, "b": {"y": 0.10, "x": "ә"}, "a": [1.0, 2.50, None, True]}
     assert commitment(data, SALT) == "sha256:" + hashlib.sha256(SALT + written).hexdigest()
 
 
-def test_the_order_of_keys_does_not_matter_and_everything_else_does() -> None:
+def test_commitment_ignores_only_key_order() -> None:
     committed = commitment(DECLINED, SALT)
     assert commitment(dict(reversed(DECLINED.items())), SALT) == committed
     for key in DECLINED:
@@ -95,7 +95,7 @@ def test_the_order_of_keys_does_not_matter_and_everything_else_does() -> None:
         assert commitment({k: v for k, v in DECLINED.items() if k != key}, SALT) != committed
 
 
-def test_the_leaf_holds_no_content() -> None:
+def test_leaf_contains_no_content() -> None:
     leaf = leaf_bytes(declined())
     assert b"no_capacity" not in leaf
     assert json.loads(leaf).keys() == {
@@ -103,7 +103,7 @@ def test_the_leaf_holds_no_content() -> None:
     }  # fmt: skip
 
 
-def test_without_the_salt_a_right_guess_of_the_content_shows_nothing() -> None:
+def test_commitment_without_salt_does_not_confirm_a_guess() -> None:
     """Decline reasons are few: an unsalted hash, or one salt for all, would be found by trying."""
     kept = declined().commitment
     guesses = [DECLINED, DECLINED | {"reason": "language"}]
@@ -116,7 +116,7 @@ def test_without_the_salt_a_right_guess_of_the_content_shows_nothing() -> None:
     assert [commitment(guess, SALT) == kept for guess in guesses] == [True, False]
 
 
-def test_erasing_data_and_salt_leaves_the_proof_valid() -> None:
+def test_proof_after_erasure_of_data_and_salt_is_valid() -> None:
     first, second = leaf_bytes(declined()), leaf_bytes(declined(salt=bytes(32)))
     tree = Frontier().extend([leaf_hash(first), leaf_hash(second)])
     # Only the leaf is used from here on: what it commits to may be gone.
@@ -125,7 +125,7 @@ def test_erasing_data_and_salt_leaves_the_proof_valid() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 16, 31, 33])
-def test_a_salt_has_32_bytes(length: int) -> None:
+def test_salt_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         commitment(DECLINED, bytes(length))
 
@@ -133,7 +133,7 @@ def test_a_salt_has_32_bytes(length: int) -> None:
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), 2**53, -(2**53), "\ud800", {"\ud800": 1}, {1: 2}, {1, 2}, b"x"]
 )
-def test_data_without_canonical_json_is_a_defect_that_does_not_repeat_it(value: object) -> None:
+def test_data_without_canonical_json_is_refused_without_quoting_it(value: object) -> None:
     with pytest.raises(EntryError) as caught:
         commitment({"note": "Азамат", "value": value}, SALT)
     assert isinstance(caught.value, Defect)
@@ -142,7 +142,7 @@ def test_data_without_canonical_json_is_a_defect_that_does_not_repeat_it(value: 
     assert caught.value.__cause__ is None
 
 
-def test_data_nested_without_end_is_a_defect() -> None:
+def test_data_nested_too_deeply_is_a_defect() -> None:
     data: dict[str, Any] = {}
     for _ in range(100_000):
         data = {"deeper": data}
@@ -150,7 +150,7 @@ def test_data_nested_without_end_is_a_defect() -> None:
         commitment(data, SALT)
 
 
-def test_a_naive_time_is_refused() -> None:
+def test_entry_with_naive_time_is_refused() -> None:
     with pytest.raises(EntryError, match="time zone"):
         declined(time=dt.datetime(2026, 3, 1, 9, 30))  # noqa: DTZ001  # what is being refused
 
@@ -158,13 +158,13 @@ def test_a_naive_time_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "hub"), [("/kg/intake", "kg"), ("/uz/directory", "uz"), ("/kz/witness/one", "kz")]
 )
-def test_the_hub_is_the_sources(source: str, hub: str) -> None:
+def test_entry_hub_is_that_of_the_source(source: str, hub: str) -> None:
     assert declined(source=source).hub == hub
     assert declined(source=source).actor == source
 
 
 @pytest.mark.parametrize("source", ["", "/", "kg", "kg/intake", "/kg", "/kg/", "/KG/intake", "/kgz/x"])
-def test_a_source_that_names_no_hub_is_refused(source: str) -> None:
+def test_entry_source_without_hub_is_refused(source: str) -> None:
     with pytest.raises(EntryError, match="hub"):
         declined(source=source)
 
@@ -172,7 +172,7 @@ def test_a_source_that_names_no_hub_is_refused(source: str) -> None:
 @pytest.mark.parametrize(
     "key", ["ru.moscow-union", "network-memorandum", "", REFERRAL.upper(), REFERRAL + "\n", "routing.0"]
 )
-def test_only_a_uuid_is_taken_for_a_referral(key: str) -> None:
+def test_entry_referral_id_is_only_a_uuid_partition_key(key: str) -> None:
     assert declined().referral_id == REFERRAL
     assert declined(partition_key=key).referral_id is None
 
@@ -188,17 +188,15 @@ def test_only_a_uuid_is_taken_for_a_referral(key: str) -> None:
         ({}, None),
     ],
 )
-def test_the_organization_is_the_datas_where_it_names_one(
-    data: dict[str, Any], organization: str | None
-) -> None:
+def test_entry_organization_is_read_from_the_data(data: dict[str, Any], organization: str | None) -> None:
     assert declined(data=data).organization == organization
 
 
-def test_a_leaf_fits_into_an_entry_bundle() -> None:
+def test_leaf_too_long_for_an_entry_bundle_is_refused() -> None:
     """Its length is written there in 16 bits."""
     room = MAX_LEAF_BYTES - len(leaf_bytes(declined(message_id="")))
     assert len(leaf_bytes(declined(message_id="m" * room))) == MAX_LEAF_BYTES
-    with pytest.raises(EntryError, match="longer"):
+    with pytest.raises(EntryError, match="too long"):
         leaf_bytes(declined(message_id="m" * (room + 1)))
 
 
@@ -216,7 +214,7 @@ def test_a_leaf_fits_into_an_entry_bundle() -> None:
         ({}, None, ()),
     ],
 )
-def test_the_leaf_names_one_organization_and_every_party_is_known(
+def test_leaf_names_one_organization_and_search_keys_name_all(
     data: dict[str, Any], organization: str | None, parties: tuple[str, ...]
 ) -> None:
     assert declined(data=data).organization == organization
@@ -235,7 +233,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=5))
-def test_the_canonical_bytes_are_rfc_8785s_whichever_way_they_are_written(data: dict[str, Any]) -> None:
+def test_leaf_bytes_equal_rfc_8785_canonical_json(data: dict[str, Any]) -> None:
     try:
         expected = rfc8785.dumps(data)
     except rfc8785.CanonicalizationError:

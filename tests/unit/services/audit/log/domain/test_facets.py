@@ -1,4 +1,4 @@
-"""What an event is found by; of what it may hold besides, nothing."""
+"""The facets of events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def found(type: str, data: dict[str, Any]) -> set[tuple[str, str]]:
     return set(facets)
 
 
-def test_a_submission_is_found_by_the_situation_it_states_with_groups_and_countries() -> None:
+def test_submission_has_facets_of_its_situation_with_groups_and_countries() -> None:
     data = {"referral_id": "r", "sender": "kg.osh-legal-aid", "facts": FACTS}
     assert found("kopuro.referral.submitted.v1", data) == {
         ("actor", "/kg/intake"),
@@ -47,7 +47,7 @@ def test_a_submission_is_found_by_the_situation_it_states_with_groups_and_countr
     }
 
 
-def test_an_offer_does_not_repeat_the_situation_and_is_no_act_of_who_is_asked() -> None:
+def test_offer_has_no_situation_facets_and_no_receiver_as_actor() -> None:
     data = {"organization": "ru.moscow-union", "sender": "kg.osh-legal-aid", "facts": FACTS}
     assert found("kopuro.offer.opened.v1", data) == {("actor", "/kg/intake")}
 
@@ -61,16 +61,16 @@ def test_an_offer_does_not_repeat_the_situation_and_is_no_act_of_who_is_asked() 
         ("kopuro.placement.refused.v1", {"organization": "x.y", "coordinator": "ann"}, "ann"),
     ],
 )
-def test_who_spoke_or_looked_is_the_actor(type: str, data: dict[str, Any], actor: str) -> None:
+def test_actor_facet_is_the_submitter_or_reader(type: str, data: dict[str, Any], actor: str) -> None:
     assert found(type, data) == {("actor", "/kg/intake"), ("actor", actor)}
 
 
-def test_coordinator_who_is_told_of_an_answer_is_not_its_actor() -> None:
+def test_coordinator_notified_of_an_answer_is_not_its_actor() -> None:
     answered = {"organization": "x.y", "coordinator": "ann", "result": "declined"}
     assert found("kopuro.placement.answered.v1", answered) == {("actor", "/kg/intake")}
 
 
-def test_an_outcome_and_a_record_are_found_too() -> None:
+def test_outcome_and_record_have_facets() -> None:
     assert ("outcome", "resolved") in found("kopuro.referral.completed.v1", {"outcome": "resolved"})
     changed = {"revision": 1, "organization": {"id": "kg.osh-legal-aid", "kind": "ngo"}}
     assert ("record", "kg.osh-legal-aid") in found("kopuro.organization.changed.v1", changed)
@@ -85,9 +85,7 @@ names = st.sampled_from(["reader", "outcome", "facts", "organization", "sender",
 
 
 @given(st.dictionaries(names, json), st.dictionaries(names, json))
-def test_data_of_any_shape_has_facets_that_a_table_can_hold(
-    data: dict[str, Any], facts: dict[str, Any]
-) -> None:
+def test_facets_of_malformed_data_fit_the_table(data: dict[str, Any], facts: dict[str, Any]) -> None:
     for facet, value in found("kopuro.referral.submitted.v1", {"facts": facts} | data):
         assert facet
         assert 0 < len(value) <= 200

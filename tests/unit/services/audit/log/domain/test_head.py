@@ -1,4 +1,4 @@
-"""A head is signed for its own size and root, under the log's own name."""
+"""Signed heads: size, root and the log's origin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.audit.log.domain.note import Ed25519Verifier, NoteError, open_note
 from tests.unit.services.audit.logs import NOON, new_key
 
 
-def test_the_checkpoint_opens_with_the_published_key() -> None:
+def test_head_checkpoint_opens_with_the_verifier_key() -> None:
     key = new_key("uz")
     frontier = Frontier().extend([bytes([n]) * 32 for n in range(5)])
     head = key.sign(frontier, Chronology(), NOON)
@@ -22,6 +22,6 @@ def test_the_checkpoint_opens_with_the_published_key() -> None:
     assert head.size == 5
 
 
-def test_a_checkpoint_of_another_key_is_not_read() -> None:
+def test_checkpoint_of_another_key_is_refused() -> None:
     with pytest.raises(NoteError):
         new_key().read(new_key().sign(Frontier(), Chronology(), NOON).checkpoint)

@@ -1,4 +1,4 @@
-"""The tree against its recursive definition, the published answers, and forgers."""
+"""The tree compared with its recursive definition and published values, and forged proofs."""
 
 from __future__ import annotations
 
@@ -137,12 +137,12 @@ def test_the_empty_tree_has_the_hash_of_nothing() -> None:
 
 
 @pytest.mark.parametrize("size", range(9))
-def test_published_roots(size: int) -> None:
+def test_merkle_roots_equal_the_published_values(size: int) -> None:
     assert root(leaf_hash(data) for data in CT_LEAVES[:size]).hex() == CT_ROOTS[size]
 
 
 @pytest.mark.parametrize(("index", "size", "published"), CT_INCLUSION)
-def test_published_inclusion_proofs(index: int, size: int, published: list[str]) -> None:
+def test_inclusion_proofs_equal_the_published_values(index: int, size: int, published: list[str]) -> None:
     hashes = [leaf_hash(data) for data in CT_LEAVES]
     proof = prove_inclusion(index, size, reader(hashes[:size]))
     assert [digest.hex() for digest in proof] == published
@@ -150,7 +150,7 @@ def test_published_inclusion_proofs(index: int, size: int, published: list[str])
 
 
 @pytest.mark.parametrize(("size1", "size2", "published"), CT_CONSISTENCY)
-def test_published_consistency_proofs(size1: int, size2: int, published: list[str]) -> None:
+def test_consistency_proofs_equal_the_published_values(size1: int, size2: int, published: list[str]) -> None:
     hashes = [leaf_hash(data) for data in CT_LEAVES]
     proof = prove_consistency(size1, size2, reader(hashes[:size2]))
     assert [digest.hex() for digest in proof] == published
@@ -158,7 +158,7 @@ def test_published_consistency_proofs(size1: int, size2: int, published: list[st
     verify_consistency(size1, size2, proof, *roots)
 
 
-def test_a_leaf_cannot_pass_for_a_node() -> None:
+def test_leaf_of_two_hashes_differs_from_their_node() -> None:
     assert leaf_hash(HASHES[0] + HASHES[1]) != node_hash(HASHES[0], HASHES[1])
 
 
@@ -172,20 +172,20 @@ def test_the_frontier_has_the_defined_root_at_every_size() -> None:
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 3, 7, 8, 100, 255, 256, 299, 300])
-def test_growing_in_batches_is_growing_one_by_one(first: int) -> None:
+def test_frontier_grown_in_batches_equals_one_by_one(first: int) -> None:
     before = Frontier().extend(HASHES[:first])
     assert before.extend(iter(HASHES[first:])) == Frontier().extend(HASHES)
     for end in range(first, len(HASHES) + 1, 13):
         assert before.extend(HASHES[first:end]).root() == defined_root(HASHES[:end])
 
 
-def test_extending_takes_more_leaves_than_it_holds_at_a_time() -> None:
+def test_frontier_extends_by_more_leaves_than_one_step() -> None:
     hashes = [leaf_hash(b"%d" % number) for number in range(10_001)]
     assert Frontier().extend(iter(hashes)).root() == defined_root(hashes)
 
 
 @pytest.mark.parametrize("first", [0, 1, 5, 8, 21])
-def test_growing_names_every_node_it_completes_and_no_other(first: int) -> None:
+def test_frontier_growth_returns_exactly_the_completed_nodes(first: int) -> None:
     before = Frontier().extend(HASHES[:first])
     for end in range(first, 70):
         _, rows = before.grow(HASHES[first:end])
@@ -199,7 +199,7 @@ def test_growing_names_every_node_it_completes_and_no_other(first: int) -> None:
         assert named == {node: read(*node) for node in complete}
 
 
-def test_rows_are_enough_to_prove_everything() -> None:
+def test_rows_of_growth_suffice_for_all_proofs() -> None:
     frontier, nodes = Frontier(), dict[tuple[int, int], bytes]()
     for start in range(0, 300, 37):
         frontier, rows = frontier.grow(HASHES[start : start + 37])
@@ -219,7 +219,7 @@ def counting(read: HashReader, asked: Counter[str]) -> HashReader:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 70, 255, 256, 257, 300])
-def test_many_proofs_at_once_are_those_of_each_leaf(size: int) -> None:
+def test_joint_inclusion_proofs_equal_single_ones(size: int) -> None:
     hashes = HASHES[:size]
     read = reader(hashes)
     for indices in (range(size), range(0, size, 7), range(size // 2, size), [size - 1, 0, 0]):
@@ -233,16 +233,16 @@ def test_many_proofs_at_once_are_those_of_each_leaf(size: int) -> None:
     assert prove_inclusions([], size, read) == {}
 
 
-def test_growing_by_nothing_changes_nothing() -> None:
+def test_frontier_grown_by_no_leaves_is_unchanged() -> None:
     frontier = Frontier().extend(HASHES[:5])
     assert frontier.grow(()) == (frontier, ())
 
 
-def test_a_single_leaf_is_a_row() -> None:
+def test_single_leaf_makes_a_row() -> None:
     assert Frontier().grow((HASHES[0],))[1] == (Row(level=0, first=0, hashes=(HASHES[0],)),)
 
 
-def test_a_frontier_survives_its_bytes() -> None:
+def test_frontier_bytes_round_trip() -> None:
     for size in (0, 1, 2, 3, 255, 256, 300):
         frontier = Frontier().extend(HASHES[:size])
         assert Frontier.from_bytes(frontier.to_bytes()) == frontier
@@ -262,23 +262,23 @@ def test_a_frontier_survives_its_bytes() -> None:
         b"\xff" * 8 + HASHES[0] * 64,
     ],
 )
-def test_bytes_that_are_no_frontier_are_refused(data: bytes) -> None:
+def test_malformed_frontier_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"size|edge|leaves"):
         Frontier.from_bytes(data)
 
 
-def test_a_hash_of_another_length_is_refused() -> None:
+def test_leaf_hash_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Frontier().extend([HASHES[0], HASHES[1] + b"\0"])
 
 
-def test_a_full_tree_takes_no_more() -> None:
+def test_tree_of_maximum_size_refuses_more_leaves() -> None:
     full = Frontier(size=MAX_SIZE, edge=tuple(HASHES[:63]))
     with pytest.raises(ValueError, match="leaves"):
         full.append(HASHES[0])
 
 
-def test_every_leaf_of_every_small_tree_is_proved() -> None:
+def test_inclusion_proofs_of_all_small_trees_verify() -> None:
     for size in range(1, 41):
         read, tree_root = reader(HASHES[:size]), defined_root(HASHES[:size])
         for index in range(size):
@@ -286,7 +286,7 @@ def test_every_leaf_of_every_small_tree_is_proved() -> None:
             verify_inclusion(HASHES[index], index, size, proof, tree_root)
 
 
-def test_every_small_tree_is_consistent_with_every_earlier_one() -> None:
+def test_consistency_proofs_of_all_small_trees_verify() -> None:
     for size2 in range(41):
         read, root2 = reader(HASHES[:size2]), defined_root(HASHES[:size2])
         for size1 in range(size2 + 1):
@@ -297,7 +297,7 @@ def test_every_small_tree_is_consistent_with_every_earlier_one() -> None:
 @pytest.mark.parametrize(
     ("index", "size"), [(0, 1), (0, 2), (2, 3), (6, 7), (4, 7), (5, 13), (12, 13), (255, 300)]
 )
-def test_a_forged_inclusion_is_refused(index: int, size: int) -> None:
+def test_forged_inclusion_proof_is_refused(index: int, size: int) -> None:
     proof = prove_inclusion(index, size, reader(HASHES[:size]))
     leaf, tree_root = HASHES[index], defined_root(HASHES[:size])
     verify_inclusion(leaf, index, size, proof, tree_root)
@@ -315,7 +315,7 @@ def test_a_forged_inclusion_is_refused(index: int, size: int) -> None:
 @pytest.mark.parametrize(
     ("size1", "size2"), [(1, 2), (1, 8), (2, 3), (4, 7), (6, 7), (7, 13), (8, 13), (255, 300)]
 )
-def test_a_forged_consistency_is_refused(size1: int, size2: int) -> None:
+def test_forged_consistency_proof_is_refused(size1: int, size2: int) -> None:
     proof = prove_consistency(size1, size2, reader(HASHES[:size2]))
     root1, root2 = defined_root(HASHES[:size1]), defined_root(HASHES[:size2])
     verify_consistency(size1, size2, proof, root1, root2)
@@ -328,7 +328,7 @@ def test_a_forged_consistency_is_refused(size1: int, size2: int) -> None:
 
 
 @pytest.mark.parametrize("changed", range(7))
-def test_a_rewritten_leaf_cannot_be_hidden(changed: int) -> None:
+def test_rewritten_leaf_fails_every_consistency_proof(changed: int) -> None:
     """No proof of the rewritten log convinces whoever kept the root of the first seven leaves."""
     rewritten = [*HASHES[:changed], leaf_hash(b"rewritten"), *HASHES[changed + 1 : 12]]
     kept, claimed = defined_root(HASHES[:7]), defined_root(rewritten)
@@ -337,7 +337,7 @@ def test_a_rewritten_leaf_cannot_be_hidden(changed: int) -> None:
         assert refused(verify_consistency, 7, 12, proof, kept, claimed)
 
 
-def test_bytes_may_not_move_between_neighbours() -> None:
+def test_proof_with_bytes_moved_between_hashes_is_refused() -> None:
     """A longer and a shorter hash can make up the same node, so lengths are checked first."""
     longer, shorter = HASHES[0] + HASHES[1][:1], HASHES[1][1:]
     tree_root = node_hash(HASHES[0], HASHES[1])
@@ -346,7 +346,7 @@ def test_bytes_may_not_move_between_neighbours() -> None:
     assert refused(verify_consistency, 1, 2, (shorter,), longer, tree_root)
 
 
-def test_the_sizes_say_how_long_a_proof_is() -> None:
+def test_proof_length_follows_from_the_sizes() -> None:
     """A proof that leads to the given roots is refused all the same when the tree is not that high."""
     read = reader(HASHES[:5])
     roots = {size: defined_root(HASHES[:size]) for size in range(6)}
@@ -362,7 +362,7 @@ def test_the_sizes_say_how_long_a_proof_is() -> None:
     assert refused(verify_consistency, 3, 5, (), roots[3], roots[5])
 
 
-def test_the_empty_tree_is_a_prefix_of_every_tree_and_nothing_else_is_empty() -> None:
+def test_consistency_proof_is_empty_only_for_the_empty_tree_and_equal_sizes() -> None:
     tree_root = defined_root(HASHES[:3])
     verify_consistency(0, 3, (), EMPTY_ROOT, tree_root)
     verify_consistency(0, 0, (), EMPTY_ROOT, EMPTY_ROOT)
@@ -371,22 +371,22 @@ def test_the_empty_tree_is_a_prefix_of_every_tree_and_nothing_else_is_empty() ->
     assert refused(verify_consistency, 0, 3, (HASHES[0],), EMPTY_ROOT, tree_root)
 
 
-def test_two_trees_of_one_size_are_one_tree() -> None:
+def test_trees_of_equal_size_are_consistent_only_with_equal_roots() -> None:
     tree_root, other = defined_root(HASHES[:3]), defined_root(HASHES[1:4])
     verify_consistency(3, 3, (), tree_root, tree_root)
     assert refused(verify_consistency, 3, 3, (), tree_root, other)
     assert refused(verify_consistency, 3, 3, (HASHES[0],), tree_root, tree_root)
 
 
-def test_a_tree_cannot_shrink() -> None:
+def test_consistency_with_a_smaller_tree_is_refused() -> None:
     roots = defined_root(HASHES[:3]), defined_root(HASHES[:2])
     assert refused(verify_consistency, 3, 2, (), *roots)
-    with pytest.raises(ProofError, match="no prefix"):
+    with pytest.raises(ProofError, match="not a prefix"):
         prove_consistency(3, 2, reader(HASHES[:3]))
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (3, 3), (-1, 3)])
-def test_there_is_no_proof_of_a_leaf_outside_the_tree(index: int, size: int) -> None:
+def test_inclusion_proof_beyond_the_tree_is_refused(index: int, size: int) -> None:
     with pytest.raises(ProofError, match="no leaf"):
         prove_inclusion(index, size, reader(HASHES[:size]))
     with pytest.raises(ProofError, match="no leaf"):

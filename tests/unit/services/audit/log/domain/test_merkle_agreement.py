@@ -50,13 +50,13 @@ def consistency_as_the_rfc_writes_it(proof: Any) -> Proof:
     return (*first, beside, *proof.path[edge + 1 :])
 
 
-def test_the_empty_trees_agree() -> None:
+def test_empty_tree_root_agrees_with_pymerkle() -> None:
     assert pymerkle.InmemoryTree().get_root() == EMPTY_ROOT
 
 
 @often
 @given(leaves)
-def test_roots_agree(data: list[bytes]) -> None:
+def test_roots_agree_with_pymerkle(data: list[bytes]) -> None:
     theirs = pymerkle.InmemoryTree.init_from_entries(data)
     for size in {0, 1, len(data) // 2, len(data)}:
         assert root(leaf_hash(leaf) for leaf in data[:size]) == theirs.get_root(size)
@@ -64,7 +64,7 @@ def test_roots_agree(data: list[bytes]) -> None:
 
 @often
 @given(leaves, st.data())
-def test_inclusion_proofs_agree(data: list[bytes], draw: st.DataObject) -> None:
+def test_inclusion_proofs_agree_with_pymerkle(data: list[bytes], draw: st.DataObject) -> None:
     theirs = pymerkle.InmemoryTree.init_from_entries(data)
     size = draw.draw(st.integers(1, len(data)))
     index = draw.draw(st.integers(0, size - 1))
@@ -80,7 +80,7 @@ def test_inclusion_proofs_agree(data: list[bytes], draw: st.DataObject) -> None:
 
 @often
 @given(leaves, st.data())
-def test_consistency_proofs_agree(data: list[bytes], draw: st.DataObject) -> None:
+def test_consistency_proofs_agree_with_pymerkle(data: list[bytes], draw: st.DataObject) -> None:
     theirs = pymerkle.InmemoryTree.init_from_entries(data)
     size2 = draw.draw(st.integers(1, len(data)))
     size1 = draw.draw(st.integers(1, size2))

@@ -1,4 +1,4 @@
-"""Signed notes: the specification's own example, what forgers try, and what may not be written."""
+"""Signed notes: the specification's example, forgeries, and invalid notes."""
 
 from __future__ import annotations
 
@@ -61,46 +61,46 @@ def line(name: str, signature: bytes) -> bytes:
     return f"— {name} {base64.b64encode(signature).decode()}\n".encode()
 
 
-def test_the_specification_example_verifies() -> None:
+def test_note_of_the_specification_verifies() -> None:
     note = open_note(EXAMPLE_NOTE, [EXAMPLE])
     assert note.text == "This is an example message.\n"
     assert [(s.name, s.key_id.hex()) for s in note.verified] == [("example.com/foo", "530d903a")]
     assert note.signatures == note.verified
 
 
-def test_every_bit_flip_of_the_specification_example_is_refused() -> None:
+def test_note_with_any_flipped_bit_is_refused() -> None:
     for changed in bit_flips(EXAMPLE_NOTE):
         with pytest.raises(NoteError):
             open_note(changed, [EXAMPLE])
 
 
-def test_every_truncation_is_refused() -> None:
+def test_truncated_note_is_refused() -> None:
     for end in range(len(EXAMPLE_NOTE)):
         with pytest.raises(NoteError):
             open_note(EXAMPLE_NOTE[:end], [EXAMPLE])
 
 
-def test_a_note_of_unknown_keys_alone_is_untrusted() -> None:
+def test_note_with_only_unknown_keys_is_untrusted() -> None:
     with pytest.raises(UntrustedNote, match="no known key"):
         open_note(EXAMPLE_POEM, [EXAMPLE])
     with pytest.raises(UntrustedNote, match="no known key"):
         open_note(EXAMPLE_NOTE, [])
 
 
-def test_what_is_signed_opens() -> None:
+def test_signed_note_opens() -> None:
     note = open_note(sign(TEXT, LOG), [LOG.verifier])
     assert note.text == TEXT
     assert [s.name for s in note.verified] == ["kg.example/log"]
 
 
-def test_signing_writes_the_specified_bytes() -> None:
+def test_signed_note_has_the_specified_bytes() -> None:
     """Ed25519 is deterministic, so the whole note can be written down from the specification."""
     public_key = LOG.private_key.public_key().public_bytes_raw()
     raw = key_id(LOG.name, 1, public_key) + LOG.private_key.sign(TEXT.encode())
     assert sign(TEXT, LOG) == TEXT.encode() + b"\n" + line(LOG.name, raw)
 
 
-def test_a_text_may_have_empty_lines_and_look_like_a_note() -> None:
+def test_note_text_may_contain_empty_lines_and_signature_lines() -> None:
     inner = sign(TEXT, WITNESS).decode()
     outer = open_note(sign(inner, LOG), [LOG.verifier])
     assert outer.text == inner
@@ -108,25 +108,25 @@ def test_a_text_may_have_empty_lines_and_look_like_a_note() -> None:
         open_note(sign(inner, LOG), [WITNESS.verifier])
 
 
-def test_unknown_signatures_are_kept_and_not_counted() -> None:
+def test_unknown_signatures_are_kept_but_not_verified() -> None:
     note = open_note(sign(TEXT, WITNESS, LOG), [LOG.verifier])
     assert [s.name for s in note.signatures] == ["witness.example", "kg.example/log"]
     assert [s.name for s in note.verified] == ["kg.example/log"]
 
 
-def test_two_keys_of_one_name_are_told_apart_by_their_ids() -> None:
+def test_keys_with_one_name_are_distinguished_by_key_id() -> None:
     rotated = signer("kg.example/log", seed=9)
     note = open_note(sign(TEXT, LOG, rotated), [rotated.verifier])
     assert [s.key_id for s in note.verified] == [rotated.key_id]
 
 
-def test_one_key_signing_twice_counts_once() -> None:
+def test_key_that_signed_twice_counts_once() -> None:
     note = open_note(sign(TEXT, LOG, LOG), [LOG.verifier])
     assert len(note.signatures) == 2
     assert len(note.verified) == 1
 
 
-def test_a_wrong_line_of_a_known_key_spoils_the_note() -> None:
+def test_note_with_a_wrong_signature_of_a_known_key_is_untrusted() -> None:
     """Also beside a right one: somebody is lying, and it cannot be said who."""
     wrong = line(LOG.name, LOG.key_id + LOG.sign(b"another text\n"))
     with pytest.raises(UntrustedNote, match=r"kg\.example/log"):
@@ -136,13 +136,13 @@ def test_a_wrong_line_of_a_known_key_spoils_the_note() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 63, 65])
-def test_a_signature_of_another_length_is_refused(length: int) -> None:
+def test_signature_of_wrong_length_is_refused(length: int) -> None:
     short = line(LOG.name, LOG.key_id + bytes(length))
     with pytest.raises(UntrustedNote):
         open_note(TEXT.encode() + b"\n" + short, [LOG.verifier])
 
 
-def test_a_signature_has_one_spelling_only() -> None:
+def test_signature_in_noncanonical_base64_is_refused() -> None:
     """Base64 leaves spare bits before its padding; setting them must not leave the note valid."""
     note = sign(TEXT, LOG)
     alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -180,7 +180,7 @@ def test_a_signature_has_one_spelling_only() -> None:
         b"t" * 1_000_000 + b"\n\n" + line("kg.example/log", bytes(68)),
     ],
 )
-def test_what_is_not_a_note_is_refused(note: bytes) -> None:
+def test_malformed_note_is_refused(note: bytes) -> None:
     with pytest.raises(MalformedNote):
         open_note(note, [LOG.verifier])
 
@@ -192,7 +192,7 @@ def test_sixteen_signatures_and_more_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "no newline", "tab\there\n", "cr\r\n", "nul\0\n", "\ud800\n"])
-def test_a_text_that_no_note_can_hold_is_not_signed(text: str) -> None:
+def test_invalid_note_text_is_not_signed(text: str) -> None:
     with pytest.raises(MalformedNote):
         sign(text, LOG)
 
@@ -203,14 +203,14 @@ def test_a_note_needs_a_signer() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a+b", "new\nline", "no\u2003break", "\0", "\ud800"])
-def test_a_key_name_has_no_spaces_and_no_plus(name: str) -> None:
+def test_key_name_with_space_or_plus_is_refused(name: str) -> None:
     with pytest.raises(MalformedKey):
         signer(name)
     with pytest.raises(MalformedKey):
         Ed25519Verifier(name=name, public_key=bytes(32))
 
 
-def test_verifier_keys_are_read_and_written() -> None:
+def test_verifier_key_round_trips() -> None:
     assert EXAMPLE.format() == EXAMPLE_KEY
     assert Ed25519Verifier.parse(LOG.verifier.format()) == LOG.verifier
 
@@ -230,12 +230,12 @@ def test_verifier_keys_are_read_and_written() -> None:
         EXAMPLE_KEY.replace("U2k", "U2l"),
     ],
 )
-def test_what_is_not_a_verifier_key_is_refused(text: str) -> None:
+def test_malformed_verifier_key_is_refused(text: str) -> None:
     with pytest.raises(MalformedKey):
         Ed25519Verifier.parse(text)
 
 
-def test_the_same_verifier_may_be_given_twice_but_not_two_alike() -> None:
+def test_ambiguous_verifiers_are_refused() -> None:
     class Careless:
         name = LOG.name
         key_id = LOG.key_id
@@ -249,5 +249,5 @@ def test_the_same_verifier_may_be_given_twice_but_not_two_alike() -> None:
         open_note(note, [LOG.verifier, Careless()])
 
 
-def test_a_private_key_does_not_show_itself() -> None:
+def test_signer_repr_hides_the_private_key() -> None:
     assert "private" not in repr(LOG)

@@ -1,4 +1,4 @@
-"""Tiles as the specification counts and names them, whatever the size."""
+"""Tiles: number, paths and contents as specified, for any tree size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIZES = st.integers(min_value=0, max_value=300_000)
         (Tile(level=ENTRIES, index=12, width=112), "tile/entries/012.p/112"),
     ],
 )
-def test_a_path_is_written_and_read_as_the_specification_has_it(tile: Tile, path: str) -> None:
+def test_tile_path_round_trips_as_specified(tile: Tile, path: str) -> None:
     assert tile.path == path
     assert Tile.parse(path) == tile
 
@@ -53,11 +53,11 @@ def test_a_path_is_written_and_read_as_the_specification_has_it(tile: Tile, path
         "",
     ],
 )
-def test_another_spelling_is_no_tile(path: str) -> None:
+def test_tile_path_in_another_spelling_is_refused(path: str) -> None:
     assert Tile.parse(path) is None
 
 
-def test_the_specification_s_example_of_70_000_leaves() -> None:
+def test_tiles_of_70_000_leaves_match_the_specification() -> None:
     tiles = [tile for tile in tiles_between(0, 70_000) if tile.level != ENTRIES]
     full = {level: sum(t.is_full for t in tiles if t.level == level) for level in range(3)}
     partial = {t.level: t.width for t in tiles if not t.is_full}
@@ -65,13 +65,13 @@ def test_the_specification_s_example_of_70_000_leaves() -> None:
     assert partial == {0: 112, 1: 17, 2: 1}
 
 
-def test_a_tree_of_256_has_a_full_tile_and_the_beginning_of_the_next_level() -> None:
+def test_tiles_of_256_leaves_are_one_full_and_one_of_the_next_level() -> None:
     paths = [tile.path for tile in tiles_between(0, 256)]
     assert paths == ["tile/entries/000", "tile/0/000", "tile/1/000.p/1"]
 
 
 @given(SIZES, SIZES, SIZES)
-def test_what_is_published_in_steps_is_what_is_published_at_once(a: int, b: int, c: int) -> None:
+def test_tiles_published_in_steps_equal_those_published_at_once(a: int, b: int, c: int) -> None:
     small, middle, large = sorted((a, b, c))
     steps = {*tiles_between(0, small), *tiles_between(small, middle), *tiles_between(middle, large)}
     assert set(tiles_between(0, large)) <= steps
@@ -81,7 +81,7 @@ def test_what_is_published_in_steps_is_what_is_published_at_once(a: int, b: int,
 
 
 @given(st.integers(min_value=1, max_value=256))
-def test_the_subtrees_over_a_tile_are_the_tree_s_own_nodes(width: int) -> None:
+def test_subtrees_of_a_tile_equal_the_tree_nodes(width: int) -> None:
     leaves = [sha256(bytes([n])).digest() for n in range(width)]
     tree = Subtrees(b"".join(leaves))
     _, rows = Frontier().grow(leaves)
@@ -90,7 +90,7 @@ def test_the_subtrees_over_a_tile_are_the_tree_s_own_nodes(width: int) -> None:
             assert tree.node(row.level, at) == digest
 
 
-def test_a_node_beyond_the_tile_is_an_error_and_no_other_hash() -> None:
+def test_subtree_node_beyond_the_tile_raises_index_error() -> None:
     tree = Subtrees(leaf_hash(b"a") + leaf_hash(b"b") + leaf_hash(b"c"))
     assert tree.node(1, 0) == node_hash(leaf_hash(b"a"), leaf_hash(b"b"))
     with pytest.raises(IndexError):
@@ -100,23 +100,23 @@ def test_a_node_beyond_the_tile_is_an_error_and_no_other_hash() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 33, b"x" * 32 * 257])
-def test_what_is_no_row_of_hashes_is_no_tile(content: bytes) -> None:
+def test_malformed_row_of_hashes_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="between 1 and 256"):
         Subtrees(content)
 
 
 @given(st.lists(st.binary(max_size=300), max_size=256))
-def test_a_bundle_gives_back_its_leaves(leaves: list[bytes]) -> None:
+def test_entry_bundle_round_trips(leaves: list[bytes]) -> None:
     assert split_entries(bundle(leaves), "entries") == leaves
 
 
-def test_a_bundle_has_the_lengths_before_the_leaves() -> None:
+def test_entry_bundle_has_length_prefixes() -> None:
     assert bundle([b"ab", b"", b"c" * 258]) == b"\x00\x02ab\x00\x00\x01\x02" + b"c" * 258
     with pytest.raises(ValueError, match="65,535"):
         bundle([b"x" * 65_536])
 
 
-def test_a_bundle_that_was_cut_short_is_refused() -> None:
+def test_truncated_entry_bundle_is_refused() -> None:
     whole = bundle([b"first", b"second"])
     for end in range(1, len(whole)):
         if end != len(bundle([b"first"])):

@@ -19,7 +19,7 @@ def policy(threshold: Any, *records: Any) -> Any:
     return {"witnesses": list(records), "threshold": threshold}
 
 
-def test_k_of_n() -> None:
+def test_policy_counts_k_of_n_witnesses() -> None:
     read = WitnessPolicy.read(policy(2, record("w1"), record("w2"), record("w3")))
     assert read.witnesses[0].url == "https://w1.example/prefix"
     assert read.counts(["w1", "w3"])
@@ -27,7 +27,7 @@ def test_k_of_n() -> None:
     assert not read.counts(["w1", "w1", "stranger"])
 
 
-def test_without_a_threshold_one_is_enough_and_none_is_not() -> None:
+def test_policy_with_threshold_zero_requires_one_witness() -> None:
     read = WitnessPolicy.read(policy(0, record("w1"), record("w2")))
     assert read.counts(["w2"])
     assert not read.counts([])
@@ -53,15 +53,15 @@ def test_without_a_threshold_one_is_enough_and_none_is_not() -> None:
         policy(0, record("w1"), record("w1")),
     ],
 )
-def test_what_is_no_policy_is_refused(document: Any) -> None:
+def test_malformed_policy_is_refused(document: Any) -> None:
     with pytest.raises(PolicyError):
         WitnessPolicy.read(document)
 
 
-def test_one_key_under_two_names_does_not_count_twice() -> None:
+def test_policy_with_one_key_under_two_names_is_refused() -> None:
     key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     twice = [
         record(name, vkey=CosignatureVerifier(name=name, public_key=key).format()) for name in ("w1", "w2")
     ]
-    with pytest.raises(PolicyError, match="one key"):
+    with pytest.raises(PolicyError, match="the same key"):
         WitnessPolicy.read(policy(2, *twice))

@@ -1,4 +1,4 @@
-"""Cosignatures from witnesses over real HTTP: collected, kept, published, and missed when they stay away."""
+"""Cosignatures from witnesses over real HTTP: collection, storage, publication and alarms."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def hub(audit: LogOnDatabase, witnesses: list[FakeWitness]) -> Witnessed:
     return Witnessed(audit, witnesses, threshold=2)
 
 
-def test_as_the_log_grows_every_checkpoint_is_cosigned_by_all(
+def test_every_checkpoint_of_a_growing_log_is_cosigned_by_all(
     hub: Witnessed, witnesses: list[FakeWitness]
 ) -> None:
     total = 0
@@ -128,7 +128,7 @@ def test_as_the_log_grows_every_checkpoint_is_cosigned_by_all(
     assert hub.figures.last["w1"] == (total, dt.timedelta(), False)
 
 
-def test_an_empty_log_and_a_process_that_does_not_publish_ask_nobody(
+def test_empty_log_or_non_publishing_process_requests_no_cosignature(
     hub: Witnessed, witnesses: list[FakeWitness]
 ) -> None:
     hub.audit.publisher.turn()
@@ -136,7 +136,7 @@ def test_an_empty_log_and_a_process_that_does_not_publish_ask_nobody(
     assert witnesses[0].asked == []
 
 
-def test_a_witness_that_stands_elsewhere_gets_the_proof_from_there(
+def test_witness_at_another_size_gets_the_proof_from_that_size(
     hub: Witnessed, witnesses: list[FakeWitness]
 ) -> None:
     hub.audit.publish(events(10))
@@ -149,7 +149,7 @@ def test_a_witness_that_stands_elsewhere_gets_the_proof_from_there(
     assert hub.signers(CHECKPOINT) == {"w1", "w2", "w3"}
 
 
-def test_a_process_that_forgot_everything_learns_where_the_witness_stands(
+def test_process_without_records_learns_the_witness_size(
     hub: Witnessed, witnesses: list[FakeWitness]
 ) -> None:
     hub.audit.publish(events(10))
@@ -161,9 +161,7 @@ def test_a_process_that_forgot_everything_learns_where_the_witness_stands(
     assert witnesses[1].asked == [200, 409, 200]
 
 
-def test_what_witnesses_said_is_remembered_over_a_restart(
-    hub: Witnessed, witnesses: list[FakeWitness]
-) -> None:
+def test_cosignatures_are_kept_over_a_restart(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     hub.audit.publish(events(10))
     hub.cosigner.turn()
     again = hub.restarted()
@@ -174,7 +172,7 @@ def test_what_witnesses_said_is_remembered_over_a_restart(
     assert witnesses[0].asked == [200, 200]
 
 
-def test_k_of_n_is_enough_and_fewer_are_not(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+def test_cosigned_checkpoint_requires_k_of_n(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     for silent in witnesses[1:]:
         silent.reply = lambda body: (503, b"")
     hub.audit.publish(events(3))
@@ -194,9 +192,7 @@ def test_k_of_n_is_enough_and_fewer_are_not(hub: Witnessed, witnesses: list[Fake
     assert (hub.size(COSIGNED), hub.signers(COSIGNED)) == (3, {"w1", "w2"})
 
 
-def test_a_checkpoint_that_was_overtaken_is_still_published_as_the_cosigned_one(
-    hub: Witnessed, witnesses: list[FakeWitness]
-) -> None:
+def test_overtaken_checkpoint_is_published_as_cosigned(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     hub.audit.publish(events(3))
     honest = witnesses[0]
 
@@ -228,7 +224,7 @@ def test_only_a_valid_cosignature_of_the_configured_key_is_published(
 @pytest.mark.parametrize(
     "reply", [(409, b"0\n"), (409, b"99\n"), (409, b"x\n"), (409, b""), (422, b""), (302, b""), (200, b"")]
 )
-def test_a_witness_that_cannot_be_satisfied_is_left_alone_for_a_while(
+def test_refusing_witness_is_retried_after_a_pause(
     hub: Witnessed, witnesses: list[FakeWitness], reply: tuple[int, bytes]
 ) -> None:
     witnesses[0].reply = lambda body: reply
@@ -244,7 +240,7 @@ def test_a_witness_that_cannot_be_satisfied_is_left_alone_for_a_while(
     assert len(witnesses[0].asked) > asked
 
 
-def test_a_witness_that_is_not_there_delays_nobody(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+def test_absent_witness_does_not_delay_others(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     witnesses[2].__exit__()
     hub.audit.publish(events(3))
     hub.cosigner.turn()
@@ -252,7 +248,7 @@ def test_a_witness_that_is_not_there_delays_nobody(hub: Witnessed, witnesses: li
     witnesses[2].__enter__()  # on another port: for the fixture to close
 
 
-def test_a_log_at_rest_is_cosigned_anew(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+def test_idle_log_is_cosigned_again(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     hub.audit.publish(events(3))
     hub.cosigner.turn()
     before = hub.audit.publication.read(CHECKPOINT)
@@ -265,9 +261,7 @@ def test_a_log_at_rest_is_cosigned_anew(hub: Witnessed, witnesses: list[FakeWitn
     assert hub.figures.last["w2"] == (3, dt.timedelta(), False)
 
 
-def test_a_witness_that_is_silent_for_an_hour_raises_an_alarm(
-    hub: Witnessed, witnesses: list[FakeWitness]
-) -> None:
+def test_witness_silent_for_an_hour_raises_an_alarm(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     hub.audit.publish(events(3))
     hub.cosigner.turn()
     witnesses[1].reply = lambda body: (500, b"")
@@ -289,7 +283,7 @@ def test_a_witness_that_is_silent_for_an_hour_raises_an_alarm(
     assert hub.cosigner.alarm() is None
 
 
-def test_a_witness_that_never_answered_is_missed_after_an_hour(
+def test_witness_that_never_responded_is_stale_after_an_hour(
     hub: Witnessed, witnesses: list[FakeWitness]
 ) -> None:
     witnesses[0].reply = lambda body: (404, b"")
@@ -300,7 +294,7 @@ def test_a_witness_that_never_answered_is_missed_after_an_hour(
     assert "w1" in hub.cosigner.stale()
 
 
-def test_dripping_witness_stops_no_other(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+def test_dripping_witness_does_not_delay_others(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     with DrippingServer(b"HTTP/1.1 200 OK\r\nX-Drip: ") as dripping:
         _replace(hub, "w3", url=f"http://127.0.0.1:{dripping.port}")
         started = time.monotonic()
@@ -312,7 +306,7 @@ def test_dripping_witness_stops_no_other(hub: Witnessed, witnesses: list[FakeWit
         assert time.monotonic() - started < 3 * ROUND_SECONDS
         alarm = hub.cosigner.alarm()
         assert alarm is not None
-        assert alarm.startswith("no cosignature from w3 when it was last asked: ")
+        assert alarm.startswith("no cosignature from w3 at the last request: ")
 
 
 def test_late_cosignature_is_collected_by_the_next_round(
@@ -331,7 +325,7 @@ def test_late_cosignature_is_collected_by_the_next_round(
     hub.audit.publish(events(3))
     hub.cosigner.turn()
     assert "w3" not in hub.signers(CHECKPOINT)
-    assert hub.cosigner.alarm() == "no cosignature from w3 when it was last asked: it has not answered yet"
+    assert hub.cosigner.alarm() == "no cosignature from w3 at the last request: it has not answered yet"
     may_answer.set()
     deadline = time.monotonic() + 5
     while "w3" not in hub.signers(CHECKPOINT):
@@ -355,7 +349,7 @@ def test_witness_whose_clock_differs_is_reported(
     assert hub.cosigner.alarm() is None
 
 
-def test_witness_whose_clock_is_ahead_is_asked_anew_in_time(
+def test_witness_with_clock_ahead_is_asked_again_in_time(
     hub: Witnessed, witnesses: list[FakeWitness]
 ) -> None:
     witnesses[1].now += 3600
@@ -368,7 +362,7 @@ def test_witness_whose_clock_is_ahead_is_asked_anew_in_time(
     assert hub.cosigner.stale() == ["w1", "w2", "w3"]
 
 
-def test_clock_set_back_prolongs_no_pause(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
+def test_clock_set_back_does_not_prolong_a_pause(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     witnesses[1].reply = lambda body: (500, b"")
     hub.audit.publish(events(3))
     hub.cosigner.turn()

@@ -1,4 +1,4 @@
-"""Entries from before there were facets are found by them too, unless their content was erased."""
+"""Filing adds facets to entries from before facets existed, unless their content was erased."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ def old(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabase:
     return audit
 
 
-def test_the_migration_knows_which_entries_lack_them(old: LogOnDatabase) -> None:
+def test_migration_records_the_entries_without_facets(old: LogOnDatabase) -> None:
     assert unfiled(old) == (0, 10)
 
 
-def test_where_no_entry_has_any_all_are_to_be_filed(old: LogOnDatabase) -> None:
+def test_migration_without_any_facets_records_all_entries(old: LogOnDatabase) -> None:
     with old.database.write() as transaction:
         transaction.execute(FACETS.delete())
     migrated_again(old.database)
     assert unfiled(old) == (0, 13)
 
 
-def test_a_new_log_has_nothing_to_file(audit: LogOnDatabase) -> None:
+def test_new_log_has_no_entries_without_facets(audit: LogOnDatabase) -> None:
     assert unfiled(audit) == (0, 0)
     audit.append([submitted()])
     before = facets(audit)
@@ -85,7 +85,7 @@ def test_a_new_log_has_nothing_to_file(audit: LogOnDatabase) -> None:
     assert facets(audit) == before
 
 
-def test_every_entry_gets_the_facets_that_it_would_have_got(old: LogOnDatabase) -> None:
+def test_filing_adds_the_facets_of_a_normal_append(old: LogOnDatabase) -> None:
     file_all(old)
     found = facets(old)
     of_a_new_one = [(facet, value) for index, facet, value in found if index == 12]
@@ -98,7 +98,7 @@ def test_every_entry_gets_the_facets_that_it_would_have_got(old: LogOnDatabase) 
     assert [leaf.index for leaf in leaves] == list(range(13))
 
 
-def test_a_turn_does_one_step_and_a_crash_loses_no_more(old: LogOnDatabase) -> None:
+def test_filing_turn_does_one_step_and_a_crash_loses_only_it(old: LogOnDatabase) -> None:
     handler = Filing(old.database, SqlUnfiled(SqlClosures()))
     handler.turn()
     assert {index for index, _, _ in facets(old)} == {0, 1, 2, 3, 10, 11, 12}
@@ -107,7 +107,7 @@ def test_a_turn_does_one_step_and_a_crash_loses_no_more(old: LogOnDatabase) -> N
     assert unfiled(old) == (10, 10)
 
 
-def test_what_was_filed_before_is_not_filed_twice(old: LogOnDatabase) -> None:
+def test_filing_adds_no_facet_twice(old: LogOnDatabase) -> None:
     file_all(old)
     before = facets(old)
     with old.database.write() as transaction:
@@ -116,7 +116,7 @@ def test_what_was_filed_before_is_not_filed_twice(old: LogOnDatabase) -> None:
     assert facets(old) == before
 
 
-def test_an_entry_whose_content_was_erased_gets_none(old: LogOnDatabase) -> None:
+def test_filing_adds_no_facets_to_erased_entries(old: LogOnDatabase) -> None:
     with old.database.write() as transaction:
         erased = old.log.leaves(transaction, 5, 6)[0]
         assert erased.referral_id is not None
@@ -125,7 +125,7 @@ def test_an_entry_whose_content_was_erased_gets_none(old: LogOnDatabase) -> None
     assert {index for index, _, _ in facets(old)} == set(range(13)) - {5}
 
 
-def test_what_ended_before_there_was_a_retention_is_erased_by_it(audit: LogOnDatabase) -> None:
+def test_referral_closed_before_retention_existed_is_erased(audit: LogOnDatabase) -> None:
     referral = new_id()
     reason = {"referral_id": referral, "reason": "consent_revoked"}
     withdrawn = event("kopuro.referral.withdrawn.v1", partition_key=referral, data=reason)

@@ -1,4 +1,4 @@
-"""Damage to any entry, however old, is found by a round, told to operators, and not served again."""
+"""An inspection round finds damage to any entry and reports it; the next start refuses."""
 
 from __future__ import annotations
 
@@ -107,21 +107,23 @@ def do(audit: LogOnDatabase, damage: Damage) -> None:
         damage(transaction)
 
 
-def test_a_round_reads_everything_a_piece_at_a_time(process: Process, clock: SetClock) -> None:
+def test_inspection_round_reads_everything_in_pieces(process: Process, clock: SetClock) -> None:
     for turn in range(TURNS):
         assert process.turns(1) == list(range(turn * PIECE, min(SIZE, (turn + 1) * PIECE)))
     assert process.inspector.alarm() is None
     assert process.inspector.since_whole == dt.timedelta()
 
 
-def test_between_two_rounds_nothing_is_read(process: Process, clock: SetClock) -> None:
+def test_inspector_reads_nothing_between_rounds(process: Process, clock: SetClock) -> None:
     process.turns(TURNS)
     assert process.turns(10) == []
     clock.time += SHORTEST_ROUND
     assert process.turns(TURNS) == list(range(SIZE))
 
 
-def test_what_a_start_has_read_needs_no_round_at_once(large: LogOnDatabase, clock: SetClock) -> None:
+def test_inspector_starts_no_round_right_after_a_full_start_check(
+    large: LogOnDatabase, clock: SetClock
+) -> None:
     process = Process(large, clock)
     assert process.read_at_start == SIZE
     assert process.turns(10) == []
@@ -141,17 +143,17 @@ def changed_node(transaction: Connection) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (changed_leaf(0), "Entry 0 is not the one that was logged"),
-        (changed_leaf(9), "Entry 9 is not the one that was logged"),
-        (entry(13, type="kopuro.other.v1"), "Entry 13 is filed"),
-        (entry(13, latest=NOON + dt.timedelta(days=1)), "Entry 13 is filed"),
+        (changed_leaf(0), "Entry 0 differs from the logged entry"),
+        (changed_leaf(9), "Entry 9 differs from the logged entry"),
+        (entry(13, type="kopuro.other.v1"), "columns of entry 13 contradict"),
+        (entry(13, latest=NOON + dt.timedelta(days=1)), "columns of entry 13 contradict"),
         (removed(6), "Entry 6 is missing"),
-        (past_the_calendar(13), "of the entries 12 to 15 cannot be read (OverflowError)"),
+        (past_the_calendar(13), "Entries 12 to 15 cannot be read (OverflowError)"),
         (changed_node, "from 4 on"),
         (missing_node, "missing"),
     ],
 )
-def test_damage_that_a_start_does_not_see_is_found_and_never_served_after_a_restart(
+def test_damage_unseen_at_start_is_found_and_refused_at_the_next_start(
     process: Process,
     large: LogOnDatabase,
     clock: SetClock,
@@ -178,15 +180,15 @@ def test_damage_that_a_start_does_not_see_is_found_and_never_served_after_a_rest
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("UPDATE entries SET leaf = 'text' WHERE leaf_index = 9", "Entry 9 is filed"),
+        ("UPDATE entries SET leaf = 'text' WHERE leaf_index = 9", "columns of entry 9 contradict"),
         ("UPDATE entries SET leaf = CAST(leaf AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE entries SET time = 'noon' WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE entries SET type = CAST(x'ff' AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE nodes SET hashes = 'text' WHERE level = 2 AND first = 0", "0 to 3 cannot be read"),
-        ("UPDATE head SET latest = 'noon'", "the head and the nodes cannot be read"),
+        ("UPDATE head SET latest = 'noon'", "The head and the nodes cannot be read"),
     ],
 )
-def test_values_that_no_column_of_that_type_can_hold_are_damage(
+def test_malformed_column_values_are_reported_as_damage(
     process: Process, large: LogOnDatabase, change: str, complaint: str
 ) -> None:
     do(large, lambda t: t.exec_driver_sql(change))
@@ -195,7 +197,7 @@ def test_values_that_no_column_of_that_type_can_hold_are_damage(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_page_that_the_disk_has_lost_is_damage_and_the_service_goes_on(
+def test_lost_disk_page_is_reported_and_the_service_continues(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     with large.database.read() as transaction:
@@ -209,7 +211,7 @@ def test_a_page_that_the_disk_has_lost_is_damage_and_the_service_goes_on(
         Process(large, clock)
 
 
-def test_damage_that_cannot_be_written_down_is_come_upon_again(
+def test_damage_that_cannot_be_recorded_is_found_again(
     process: Process, large: LogOnDatabase, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(transaction: Connection) -> None:
@@ -226,9 +228,7 @@ def test_damage_that_cannot_be_written_down_is_come_upon_again(
         Process(large, clock)
 
 
-def test_what_follows_the_damage_is_appended_and_proved_all_the_same(
-    process: Process, large: LogOnDatabase
-) -> None:
+def test_damaged_log_still_appends_and_proves_new_entries(process: Process, large: LogOnDatabase) -> None:
     do(large, changed_leaf(9))
     process.turns(TURNS)
     large.append(events(3))
@@ -236,7 +236,7 @@ def test_what_follows_the_damage_is_appended_and_proved_all_the_same(
     assert large.proofs.inclusion(SIZE, SIZE + 3).index == SIZE
 
 
-def test_damage_that_was_mended_is_forgotten_after_a_whole_round(
+def test_repaired_damage_is_cleared_by_a_complete_round(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     with large.database.read() as transaction:
@@ -254,7 +254,7 @@ def test_damage_that_was_mended_is_forgotten_after_a_whole_round(
     assert Process(large, clock).read_at_start == 1
 
 
-def test_a_log_that_was_changed_with_its_nodes_does_not_fit_the_signed_head(
+def test_log_changed_together_with_its_nodes_contradicts_the_head(
     process: Process, large: LogOnDatabase
 ) -> None:
     """A forger who writes the entry and every hash above it anew is stopped by the signature."""
@@ -268,10 +268,12 @@ def test_a_log_that_was_changed_with_its_nodes_does_not_fit_the_signed_head(
             [{"level": row.level, "first": row.first, "hashes": b"".join(row.hashes)} for row in rows],
         )
     process.turns(TURNS)
-    assert "not those that the checkpoint vouches for" in (process.inspector.alarm() or "")
+    assert "do not match the signed checkpoint" in (process.inspector.alarm() or "")
 
 
-def test_a_round_goes_on_after_a_restart(process: Process, large: LogOnDatabase, clock: SetClock) -> None:
+def test_inspection_round_continues_after_a_restart(
+    process: Process, large: LogOnDatabase, clock: SetClock
+) -> None:
     process.turns(3)
     restarted = Process(large, clock)
     # What was read since it was last written down is read again.
@@ -279,7 +281,7 @@ def test_a_round_goes_on_after_a_restart(process: Process, large: LogOnDatabase,
     assert restarted.turns(1) == []
 
 
-def test_damage_behind_a_round_that_goes_on_is_found_by_the_next(
+def test_damage_before_a_continued_round_is_found_by_the_next(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     process.turns(3)
@@ -288,7 +290,7 @@ def test_damage_behind_a_round_that_goes_on_is_found_by_the_next(
     restarted.turns(TURNS)
     clock.time += SHORTEST_ROUND
     restarted.turns(1)
-    assert "Entry 1 is not" in (restarted.inspector.alarm() or "")
+    assert "Entry 1 differs" in (restarted.inspector.alarm() or "")
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,7 @@ def test_damage_behind_a_round_that_goes_on_is_found_by_the_next(
         {"latest": FAR},
     ],
 )
-def test_a_round_that_cannot_be_of_this_log_begins_anew(
+def test_stored_round_of_another_log_is_restarted(
     process: Process, large: LogOnDatabase, clock: SetClock, columns: dict[str, Any]
 ) -> None:
     process.turns(3)
@@ -310,7 +312,7 @@ def test_a_round_that_cannot_be_of_this_log_begins_anew(
     assert restarted.inspector.alarm() is None
 
 
-def test_a_time_to_come_does_not_put_rounds_off_for_ever(
+def test_round_time_in_the_future_does_not_postpone_rounds(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     never = clock.time + dt.timedelta(days=36_500)
@@ -318,7 +320,7 @@ def test_a_time_to_come_does_not_put_rounds_off_for_ever(
     assert Process(large, clock).turns(TURNS) == list(range(SIZE))
 
 
-def test_a_restart_after_much_has_been_appended_reads_little(
+def test_restart_after_many_appends_reads_few_entries(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     for _ in range(5):
@@ -330,7 +332,7 @@ def test_a_restart_after_much_has_been_appended_reads_little(
     assert Process(large, clock).read_at_start == 3 + 1
 
 
-def test_a_round_ends_though_the_log_grows_faster(process: Process, large: LogOnDatabase) -> None:
+def test_inspection_round_ends_while_the_log_grows_faster(process: Process, large: LogOnDatabase) -> None:
     for _ in range(TURNS):
         process.turns(1)
         large.append(events(2 * PIECE))
@@ -339,7 +341,7 @@ def test_a_round_ends_though_the_log_grows_faster(process: Process, large: LogOn
 
 
 @pytest.mark.parametrize("with_its_nodes", [False, True])
-def test_a_head_that_did_not_grow_out_of_the_log_is_reported(
+def test_head_inconsistent_with_the_log_is_reported(
     process: Process, large: LogOnDatabase, with_its_nodes: bool
 ) -> None:
     """A head of another log, beside the nodes of this one, or beside its own."""
@@ -352,21 +354,21 @@ def test_a_head_that_did_not_grow_out_of_the_log_is_reported(
             transaction.execute(NODES.delete())
             large.log.add(transaction, [], rows)
     process.turns(1)
-    assert process.inspector.alarm() == "The log has not grown out of what it was."
+    assert process.inspector.alarm() == "The log is not an extension of its earlier state."
 
 
-def test_a_head_that_nobody_signed_for_is_reported(process: Process, large: LogOnDatabase) -> None:
+def test_unsigned_head_is_reported(process: Process, large: LogOnDatabase) -> None:
     large.append(events(10))
     do(large, lambda t: t.execute(update(HEAD).values(checkpoint=b"nothing")))
     process.turns(1)
     assert "not signed" in (process.inspector.alarm() or "")
 
 
-def test_one_process_inspects(process: Process, large: LogOnDatabase, clock: SetClock) -> None:
+def test_only_one_process_inspects(process: Process, large: LogOnDatabase, clock: SetClock) -> None:
     assert Process(large, clock, works=False).turns(TURNS) == []
 
 
-def test_another_process_takes_over_where_the_first_stopped(
+def test_inspection_is_continued_by_another_process(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     other = Process(large, clock, works=False)
@@ -378,7 +380,7 @@ def test_another_process_takes_over_where_the_first_stopped(
     assert other.inspector.since_whole == dt.timedelta()
 
 
-def test_what_one_process_has_forgotten_no_other_lets_count_as_read(
+def test_deleted_check_record_is_not_restored_by_another_process(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     other = Process(large, clock, works=False)
@@ -393,7 +395,7 @@ def test_what_one_process_has_forgotten_no_other_lets_count_as_read(
     assert "Entry 9" in (other.inspector.alarm() or "")
 
 
-def test_the_age_of_the_last_round_is_shown_where_rounds_are_made(
+def test_inspection_age_is_shown_only_by_the_inspecting_process(
     process: Process, large: LogOnDatabase, clock: SetClock
 ) -> None:
     def age(inspector: Inspector) -> float | None:
@@ -410,7 +412,7 @@ def test_the_age_of_the_last_round_is_shown_where_rounds_are_made(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_two_processes_that_keep_the_same_both_pass(large: LogOnDatabase) -> None:
+def test_concurrent_writes_of_a_check_record_both_succeed(large: LogOnDatabase) -> None:
     record = SqlCheckRecord()
     first = VerifiedPrefix(prefix=Prefix(), time=NOON)
     second = VerifiedPrefix(prefix=Prefix.of(large.proofs.head()), time=NOON)
@@ -424,7 +426,7 @@ def test_two_processes_that_keep_the_same_both_pass(large: LogOnDatabase) -> Non
         assert record.checked(transaction) == second
 
 
-def test_the_record_is_replaced_and_forgotten(large: LogOnDatabase) -> None:
+def test_check_record_is_replaced_and_deleted(large: LogOnDatabase) -> None:
     record = SqlCheckRecord()
     first = VerifiedPrefix(prefix=Prefix(), time=NOON)
     second = VerifiedPrefix(prefix=Prefix.of(large.proofs.head()), time=NOON + SHORTEST_ROUND)

@@ -1,4 +1,4 @@
-"""Every proof stands against the checkpoint of its size."""
+"""Proofs verify against the checkpoint of their size."""
 
 from __future__ import annotations
 
@@ -35,23 +35,21 @@ def test_proofs_of_every_size_verify_against_its_checkpoint(audit: LogOnDatabase
                 verify_consistency(earlier, size, hashes, old_root, root)
 
 
-def test_without_a_size_the_proof_is_for_the_present_tree(audit: LogOnDatabase) -> None:
+def test_proof_without_size_is_for_the_current_tree(audit: LogOnDatabase) -> None:
     audit.append(events(5))
     assert audit.proofs.inclusion(2, None) == audit.proofs.inclusion(2, 5)
     assert audit.proofs.consistency(2, None) == audit.proofs.consistency(2, 5)
 
 
 @pytest.mark.parametrize(("index", "size"), [(5, None), (5, 5), (3, 2), (0, 0), (0, 6), (9, 10**12 - 1)])
-def test_what_the_log_does_not_have_cannot_be_proved(
-    audit: LogOnDatabase, index: int, size: int | None
-) -> None:
+def test_proof_beyond_the_log_is_refused(audit: LogOnDatabase, index: int, size: int | None) -> None:
     audit.append(events(5))
     with pytest.raises(Refused):
         audit.proofs.inclusion(index, size)
 
 
 @pytest.mark.parametrize(("from_size", "to_size"), [(6, None), (3, 2), (0, 6)])
-def test_a_tree_is_no_prefix_of_a_smaller_one(
+def test_consistency_proof_to_a_smaller_tree_is_refused(
     audit: LogOnDatabase, from_size: int, to_size: int | None
 ) -> None:
     audit.append(events(5))
@@ -59,7 +57,7 @@ def test_a_tree_is_no_prefix_of_a_smaller_one(
         audit.proofs.consistency(from_size, to_size)
 
 
-def test_a_lost_node_is_our_fault_and_not_a_wrong_proof(audit: LogOnDatabase) -> None:
+def test_missing_node_raises_a_defect_and_no_wrong_proof(audit: LogOnDatabase) -> None:
     audit.append(events(4))
     with audit.database.write() as transaction:
         transaction.execute(NODES.delete().where(NODES.c.level == 1))

@@ -1,4 +1,4 @@
-"""One process's view of what is published, and of what another process publishes meanwhile."""
+"""The published log in one process while another process publishes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def database_url(sqlite_database: str) -> str:
     return sqlite_database
 
 
-def test_proofs_from_tiles_are_those_from_the_database(audit: LogOnDatabase) -> None:
+def test_proofs_from_tiles_equal_those_from_the_database(audit: LogOnDatabase) -> None:
     roots = {}
     for count in (1, 14, 2, 240, 300, 4000):
         audit.publish(events(count))
@@ -39,7 +39,7 @@ def test_proofs_from_tiles_are_those_from_the_database(audit: LogOnDatabase) -> 
             verify_consistency(size, last, shown.hashes, top, roots[last])
 
 
-def test_what_is_not_published_yet_is_proved_from_the_database(audit: LogOnDatabase) -> None:
+def test_unpublished_entry_is_proved_from_the_database(audit: LogOnDatabase) -> None:
     audit.publish(events(20))
     audit.append(events(5))
     assert audit.proofs.inclusion(3, None).size == 20
@@ -50,7 +50,7 @@ def test_what_is_not_published_yet_is_proved_from_the_database(audit: LogOnDatab
         audit.proofs.inclusion(3, 26)
 
 
-def test_memory_is_bounded_and_proofs_stay_right(
+def test_tile_cache_is_bounded_and_proofs_stay_correct(
     audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(published_log, "KEPT_UPPER", 2)
@@ -62,7 +62,7 @@ def test_memory_is_bounded_and_proofs_stay_right(
         verify_inclusion(proved.leaf_hash, index, 1500, proved.hashes, top)
 
 
-def test_a_tile_that_is_gone_is_a_defect_and_no_wrong_proof(audit: LogOnDatabase) -> None:
+def test_missing_tile_raises_a_defect_and_no_wrong_proof(audit: LogOnDatabase) -> None:
     audit.publish(events(300))
     assert isinstance(audit.publication, MemoryPublication)
     fresh = PublishedLog(audit.publication, audit.key)
@@ -74,7 +74,7 @@ def test_a_tile_that_is_gone_is_a_defect_and_no_wrong_proof(audit: LogOnDatabase
             fresh.node(0, index)
 
 
-def test_an_older_checkpoint_never_takes_the_place_of_a_newer_one(audit: LogOnDatabase) -> None:
+def test_older_checkpoint_never_replaces_a_newer_one(audit: LogOnDatabase) -> None:
     audit.publish(events(3))
     older = audit.proofs.head().checkpoint
     slow = PublishedLog(audit.publication, audit.key)
@@ -85,7 +85,7 @@ def test_an_older_checkpoint_never_takes_the_place_of_a_newer_one(audit: LogOnDa
     assert audit.publication.read(CHECKPOINT) == audit.proofs.head().checkpoint
 
 
-def test_before_the_first_publication_there_is_nothing_to_show(audit: LogOnDatabase) -> None:
+def test_published_log_before_the_first_publication_is_unavailable(audit: LogOnDatabase) -> None:
     with pytest.raises(Unavailable):
         audit.proofs.published()
     with pytest.raises(Refused):

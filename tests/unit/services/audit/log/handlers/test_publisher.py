@@ -1,4 +1,4 @@
-"""What is published is always a consistent beginning of the log, and whole."""
+"""The publication is always a complete and consistent prefix of the log."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def other_process(audit: LogOnDatabase, publication: LogPublication | None = Non
     return made
 
 
-def test_an_empty_log_has_a_published_checkpoint(audit: LogOnDatabase) -> None:
+def test_empty_log_gets_a_published_checkpoint(audit: LogOnDatabase) -> None:
     audit.publisher.turn()
     assert assert_whole(audit.publication, audit) == 0
 
 
-def test_in_steps_of_any_size_everything_is_there(audit: LogOnDatabase) -> None:
+def test_publication_in_steps_of_any_size_is_complete(audit: LogOnDatabase) -> None:
     total = 0
     for count in (1, 2, 252, 1, 1, 300, 3):
         total += count
@@ -74,13 +74,13 @@ def test_in_steps_of_any_size_everything_is_there(audit: LogOnDatabase) -> None:
     assert not [path for path in audit.publication.contents if path.startswith("tile/0/000.p/")]
 
 
-def test_tiles_come_before_the_checkpoint_that_needs_them(audit: LogOnDatabase) -> None:
+def test_tiles_are_published_before_their_checkpoint(audit: LogOnDatabase) -> None:
     assert isinstance(audit.publication, MemoryPublication)
     audit.publish(events(300))
     assert audit.publication.steps.index(CHECKPOINT) == len(audit.publication.steps) - 1
 
 
-def test_a_turn_without_entries_writes_nothing(audit: LogOnDatabase) -> None:
+def test_publisher_turn_without_new_entries_writes_nothing(audit: LogOnDatabase) -> None:
     assert isinstance(audit.publication, MemoryPublication)
     audit.publish(events(3))
     audit.publication.steps.clear()
@@ -90,9 +90,7 @@ def test_a_turn_without_entries_writes_nothing(audit: LogOnDatabase) -> None:
 
 @pytest.mark.parametrize("step", ["put", "swap", "drop"])
 @pytest.mark.parametrize("persisted", [False, True])
-def test_after_a_failure_the_next_turn_makes_up_for_it(
-    audit: LogOnDatabase, step: str, persisted: bool
-) -> None:
+def test_publisher_turn_after_a_failure_catches_up(audit: LogOnDatabase, step: str, persisted: bool) -> None:
     """Failed, and failed but persisted: both sides of each step."""
     failing = FailingPublication(MemoryPublication())
     process = other_process(audit, failing)
@@ -111,7 +109,7 @@ def test_after_a_failure_the_next_turn_makes_up_for_it(
     assert len(process.recorded_reads()) == 2  # its receipts, once
 
 
-def test_a_process_that_may_not_publish_follows_the_one_that_does(audit: LogOnDatabase) -> None:
+def test_process_without_lease_follows_the_publisher(audit: LogOnDatabase) -> None:
     follower = PublishedLog(audit.publication, audit.key)
     audit.publish(events(10))
     follower.refresh()
@@ -123,7 +121,7 @@ def test_a_process_that_may_not_publish_follows_the_one_that_does(audit: LogOnDa
     assert follower.node(8, 0) == audit.published.node(8, 0)
 
 
-def test_a_database_from_an_old_backup_does_not_start_beside_a_newer_publication(
+def test_database_older_than_the_publication_is_refused(
     audit: LogOnDatabase,
 ) -> None:
     audit.publish(events(5))
@@ -133,23 +131,23 @@ def test_a_database_from_an_old_backup_does_not_start_beside_a_newer_publication
         audit.log.advance(transaction, before, from_size=7)
         transaction.execute(delete(ENTRIES).where(ENTRIES.c.leaf_index >= 5))
         transaction.execute(delete(NODES).where(NODES.c.level == 0, NODES.c.first >= 5))
-    with pytest.raises(PublicationDamaged, match="7 entries is published, and the database holds 5"):
+    with pytest.raises(PublicationDamaged, match="7 entries, but the database has only 5"):
         other_process(audit)
 
 
-def test_another_log_of_the_same_length_does_not_start_on_the_publication(
+def test_publication_of_another_log_is_refused(
     audit: LogOnDatabase,
 ) -> None:
     audit.append(events(5))
     foreign = MemoryPublication()
     other_tree = audit.key.sign(Frontier().extend([bytes(32)] * 5), Chronology(), NOON)
     foreign.swap(CHECKPOINT, other_tree.checkpoint)
-    with pytest.raises(PublicationDamaged, match="not how the log in the database begins"):
+    with pytest.raises(PublicationDamaged, match="not a prefix of the log in the database"):
         other_process(audit, foreign)
 
 
 @pytest.mark.parametrize("path", [CHECKPOINT, COSIGNED])
-def test_a_checkpoint_that_we_did_not_sign_stops_the_start(audit: LogOnDatabase, path: str) -> None:
+def test_published_checkpoint_of_another_key_is_refused(audit: LogOnDatabase, path: str) -> None:
     audit.publish(events(1))
     forged = new_key().sign(audit.proofs.head().frontier, Chronology(), NOON)
     audit.publication.swap(path, forged.checkpoint)
@@ -157,20 +155,20 @@ def test_a_checkpoint_that_we_did_not_sign_stops_the_start(audit: LogOnDatabase,
         other_process(audit)
 
 
-def test_a_checkpoint_that_goes_back_or_away_stops_the_process(audit: LogOnDatabase) -> None:
+def test_published_checkpoint_that_shrinks_or_vanishes_is_refused(audit: LogOnDatabase) -> None:
     assert isinstance(audit.publication, MemoryPublication)
     audit.publish(events(2))
     old = audit.publication.contents[CHECKPOINT]
     audit.publish(events(2))
     audit.publication.swap(CHECKPOINT, old)
-    with pytest.raises(PublicationDamaged, match="gone back"):
+    with pytest.raises(PublicationDamaged, match="smaller than before"):
         audit.publisher.turn()
     del audit.publication.contents[CHECKPOINT]
     with pytest.raises(PublicationDamaged, match="disappeared"):
         audit.publisher.turn()
 
 
-def test_a_lost_directory_is_published_anew(audit: LogOnDatabase) -> None:
+def test_lost_publication_directory_is_published_again(audit: LogOnDatabase) -> None:
     audit.publish(events(300))
     empty = MemoryPublication()
     again = other_process(audit, empty)
@@ -178,7 +176,7 @@ def test_a_lost_directory_is_published_anew(audit: LogOnDatabase) -> None:
     assert assert_whole(empty, audit) == 300
 
 
-def test_nodes_that_were_changed_never_come_under_a_published_checkpoint(audit: LogOnDatabase) -> None:
+def test_changed_nodes_are_never_published(audit: LogOnDatabase) -> None:
     audit.publish(events(3))
     with audit.database.write() as transaction:
         transaction.execute(update(NODES).where(NODES.c.level == 0).values(hashes=bytes(96)))
@@ -186,7 +184,7 @@ def test_nodes_that_were_changed_never_come_under_a_published_checkpoint(audit: 
         other_process(audit)
 
 
-def test_a_leaf_that_has_disappeared_is_not_published_around(audit: LogOnDatabase) -> None:
+def test_log_with_a_missing_leaf_is_not_published(audit: LogOnDatabase) -> None:
     audit.append(events(3))
     with audit.database.write() as transaction:
         transaction.execute(delete(ENTRIES).where(ENTRIES.c.leaf_index == 1))
@@ -195,7 +193,7 @@ def test_a_leaf_that_has_disappeared_is_not_published_around(audit: LogOnDatabas
     assert audit.publication.read(CHECKPOINT) is None
 
 
-def test_receipts_go_once_to_each_party_of_the_steps_that_matter(audit: LogOnDatabase) -> None:
+def test_receipts_go_once_to_each_party(audit: LogOnDatabase) -> None:
     referral = new_id()
     audit.publish([event(partition_key=referral), accepted(referral), *events(4)])
     sent = audit.recorded_reads()
@@ -209,7 +207,7 @@ def test_receipts_go_once_to_each_party_of_the_steps_that_matter(audit: LogOnDat
     assert len(audit.recorded_reads()) == 2
 
 
-def test_what_was_in_the_log_before_its_first_publication_gets_no_receipts(audit: LogOnDatabase) -> None:
+def test_entries_before_the_first_publication_get_no_receipts(audit: LogOnDatabase) -> None:
     audit.append([accepted()])
     with audit.database.write() as transaction:
         transaction.execute(PUBLICATION.delete())

@@ -1,4 +1,4 @@
-"""A receipt is all that its receiver needs to show that the step is in the log."""
+"""A receipt suffices to prove that its step is in the log."""
 
 from __future__ import annotations
 
@@ -57,16 +57,14 @@ def test_each_receipt_is_a_tlog_proof_of_its_own_leaf(audit: LogOnDatabase) -> N
     assert len(set(hashes)) == len(hashes) < sum(len(one["path"]) for one in sent[OSH].data["receipts"])
 
 
-def test_one_message_has_so_many_receipts_and_no_more(audit: LogOnDatabase) -> None:
+def test_receipt_message_is_limited_in_count(audit: LogOnDatabase) -> None:
     audit.publish([completed() for _ in range(MOST_RECEIPTS + 1)])
     theirs = [message for message in audit.recorded_reads() if message.data["organization"] == MOSCOW]
     assert [len(logged(message)) for message in theirs] == [MOST_RECEIPTS, 1]
     assert [index for message in theirs for index, _ in logged(message)] == list(range(MOST_RECEIPTS + 1))
 
 
-def test_one_message_has_so_many_bytes_of_leaves(
-    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_receipt_message_is_limited_in_bytes(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receipts, "MOST_BYTES", 1_000)
     audit.publish([completed() for _ in range(5)])
     theirs = [logged(message) for message in audit.recorded_reads() if message.data["organization"] == OSH]
@@ -76,12 +74,12 @@ def test_one_message_has_so_many_bytes_of_leaves(
     assert [len(logged(message)) for message in audit.recorded_reads()[-2:]] == [1, 1]
 
 
-def test_no_receipt_is_receipted() -> None:
+def test_receipts_get_no_receipts() -> None:
     assert set(RECEIPTED) <= set(CATALOGUE)
     assert not {ReceiptsIssued.type, ReceiptIssued.type} & set(RECEIPTED)
 
 
-def test_a_step_whose_opening_is_gone_names_nobody(audit: LogOnDatabase) -> None:
+def test_erased_step_gets_no_receipt(audit: LogOnDatabase) -> None:
     referral = new_id()
     audit.append([event("kopuro.case.released.v1", data={"organization": "ru.x"}, partition_key=referral)])
     with audit.database.write() as transaction:

@@ -1,4 +1,4 @@
-"""What was erased is nowhere any more, what must stay is told as before, and every proof still holds."""
+"""Erased content is gone from storage, other content stays, and every proof remains valid."""
 
 from __future__ import annotations
 
@@ -48,15 +48,17 @@ def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | 
     ).turn()
 
 
-def said(fact: str, referral: str = FIRST, **data: Any) -> Envelope:
+def referral_event(fact: str, referral: str = FIRST, **data: Any) -> Envelope:
     return event(f"kopuro.{fact}.v1", partition_key=referral, data=data, time=NOON, source="/kg/routing")
 
 
 def story(referral: str) -> list[Envelope]:
     facts = {"needs": ["shelter"], "region": "RU-MOW", "origin_country": "KG", "sex": "female"}
     return [
-        said("referral.submitted", referral, sender="kg.osh-legal-aid", facts=facts),
-        said("offer.declined", referral, organization="ru.moscow-union", reason="other", note=SECRET),
+        referral_event("referral.submitted", referral, sender="kg.osh-legal-aid", facts=facts),
+        referral_event(
+            "offer.declined", referral, organization="ru.moscow-union", reason="other", note=SECRET
+        ),
         event(
             "kopuro.history.read.v1",
             partition_key=referral,
@@ -89,17 +91,17 @@ def everything_stored(database: Database) -> bytes:
     return found
 
 
-REVOKED = said("referral.withdrawn", sender="kg.osh-legal-aid", reason="consent_revoked")
+REVOKED = referral_event("referral.withdrawn", sender="kg.osh-legal-aid", reason="consent_revoked")
 
 
-def test_withdrawn_consent_erases_the_content_everywhere_and_proofs_still_hold(audit: LogOnDatabase) -> None:
+def test_withdrawn_consent_erases_content_and_keeps_proofs_valid(audit: LogOnDatabase) -> None:
     audit.publish([*story(FIRST), *story(SECOND)])
     assert SECRET.encode() in everything_stored(audit.database)
     salts = []
     with audit.database.read() as transaction:
         salts = list(transaction.execute(select(OPENINGS.c.salt).where(OPENINGS.c.leaf_index < 2)).scalars())
     before = [leaf.leaf for leaf in audit.history.page("ann", Search(), None, 50).leaves]
-    audit.publish([said("offer.declined", SECOND, note="kept"), REVOKED])
+    audit.publish([referral_event("offer.declined", SECOND, note="kept"), REVOKED])
     assert turn(audit) == 3
 
     assert opened(audit) == [2, 3, 4, 5, 6], "who looked stays known, and the other referral"
@@ -120,7 +122,7 @@ def test_withdrawn_consent_erases_the_content_everywhere_and_proofs_still_hold(a
         verify_inclusion(leaf_hash(leaf), index, size, proof.hashes, root)
 
 
-def test_an_erased_referral_is_found_by_its_leaves_and_no_longer_by_what_it_stated(
+def test_erased_referral_is_found_by_leaves_but_not_by_facets(
     audit: LogOnDatabase,
 ) -> None:
     audit.publish([*story(FIRST), REVOKED])
@@ -132,54 +134,58 @@ def test_an_erased_referral_is_found_by_its_leaves_and_no_longer_by_what_it_stat
         assert {row.facet for row in transaction.execute(FACETS.select())} == {"actor"}
 
 
-def test_other_ends_wait_for_the_time_of_the_policy(audit: LogOnDatabase) -> None:
-    audit.publish([*story(FIRST), said("referral.completed", outcome="resolved")])
+def test_closed_referral_is_erased_after_the_retention_time(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), referral_event("referral.completed", outcome="resolved")])
     assert turn(audit, now=NOON + 1000 * DAY) == 0, "without a policy nothing is erased"
     assert turn(audit, now=NOON + 29 * DAY, kept=30 * DAY) == 0
     assert turn(audit, now=NOON + 31 * DAY, kept=30 * DAY) == 3
     assert turn(audit, now=NOON + 31 * DAY, kept=30 * DAY) == 0
 
 
-def test_what_is_said_after_the_end_is_erased_too(audit: LogOnDatabase) -> None:
+def test_entries_after_the_closing_are_erased_too(audit: LogOnDatabase) -> None:
     audit.publish([*story(FIRST), REVOKED])
     turn(audit)
-    audit.publish([said("case.erased", reason="consent_revoked"), said("offer.revoked", reason="x")])
+    audit.publish(
+        [referral_event("case.erased", reason="consent_revoked"), referral_event("offer.revoked", reason="x")]
+    )
     assert turn(audit) == 2
     assert opened(audit) == [2]
 
 
-def test_a_withdrawn_consent_after_another_end_counts_at_once(audit: LogOnDatabase) -> None:
-    audit.publish([*story(FIRST), said("referral.withdrawn", reason="other")])
+def test_consent_withdrawn_after_another_closing_erases_at_once(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), referral_event("referral.withdrawn", reason="other")])
     assert turn(audit) == 0
-    audit.publish([said("case.erased", reason="consent_revoked")])
+    audit.publish([referral_event("case.erased", reason="consent_revoked")])
     assert turn(audit) == 4
 
 
-def test_nothing_is_erased_before_its_receipt_has_been_made(audit: LogOnDatabase) -> None:
+def test_entry_without_its_receipt_is_not_erased(audit: LogOnDatabase) -> None:
     audit.append([*story(FIRST), REVOKED])
     assert turn(audit) == 0
     audit.publisher.turn()
     assert turn(audit) == 3
 
 
-def test_a_submission_alone_erases_nothing(audit: LogOnDatabase) -> None:
-    audit.publish([*story(FIRST), said("revocation.submitted", organization="ru.moscow-union")])
+def test_withdrawal_submission_alone_erases_nothing(audit: LogOnDatabase) -> None:
+    audit.publish([*story(FIRST), referral_event("revocation.submitted", organization="ru.moscow-union")])
     assert turn(audit, now=NOON + 1000 * DAY, kept=DAY) == 0
 
 
-def test_more_than_one_step_is_erased_in_one_turn(audit: LogOnDatabase) -> None:
+def test_retention_turn_erases_several_steps(audit: LogOnDatabase) -> None:
     for _ in range(3):
-        audit.publish([said("referral.failed", new_id(), reason="x") for _ in range(150)])
+        audit.publish([referral_event("referral.failed", new_id(), reason="x") for _ in range(150)])
     assert turn(audit, now=NOON + 2 * DAY, kept=DAY) == 450
     assert opened(audit) == []
 
 
-def test_much_is_erased_in_several_turns(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retention_spreads_large_erasures_over_turns(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retention, "STEP", 1)
     monkeypatch.setattr(retention, "STEPS_A_TURN", 2)
     referrals = [new_id() for _ in range(3)]
     for referral in referrals:
-        audit.publish([*story(referral), said("referral.completed", referral, outcome="resolved")])
+        audit.publish([*story(referral), referral_event("referral.completed", referral, outcome="resolved")])
 
     first, second, third = (turn(audit, now=NOON + 2 * DAY, kept=DAY) for _ in range(3))
 
@@ -204,7 +210,7 @@ class BreakingClosures(SqlClosures):
         return super().erase(transaction, referral_ids, stop=stop)
 
 
-def test_a_turn_that_is_broken_off_has_the_next_one_forget_what_it_erased(
+def test_content_of_an_interrupted_retention_turn_is_purged_by_the_next(
     audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 1)
@@ -228,7 +234,7 @@ def test_a_turn_that_is_broken_off_has_the_next_one_forget_what_it_erased(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_two_processes_that_note_the_same_end_both_pass(audit: LogOnDatabase) -> None:
+def test_concurrent_closings_of_a_referral_both_succeed(audit: LogOnDatabase) -> None:
     closures = SqlClosures()
     ended = Closing(referral_id=FIRST, time=NOON, revoked=False)
     revoked = Closing(referral_id=FIRST, time=NOON + DAY, revoked=True)
@@ -242,7 +248,7 @@ def test_two_processes_that_note_the_same_end_both_pass(audit: LogOnDatabase) ->
     assert (row.closed_at, row.revoked, row.pending) == (NOON, True, True)
 
 
-def test_what_falls_due_is_sought_and_not_looked_for(audit: LogOnDatabase) -> None:
+def test_due_closures_are_found_by_index(audit: LogOnDatabase) -> None:
     statements: list[tuple[str, Any]] = []
 
     def note(_: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:

@@ -1,4 +1,4 @@
-"""A log that is not what was signed for is noticed before anything is served."""
+"""The self-check finds a log that contradicts its checkpoint before the service serves."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def smuggled(transaction: Connection) -> None:
     transaction.execute(ENTRIES.insert(), [row | {"leaf_index": 10, "message_id": "another"}])
 
 
-def test_a_whole_log_passes_and_gives_its_head(filled: LogOnDatabase) -> None:
+def test_intact_log_passes_the_self_check(filled: LogOnDatabase) -> None:
     assert filled.check() == filled.proofs.head()
     assert filled.check().size == 10
 
 
-def test_a_log_that_grows_meanwhile_passes(filled: LogOnDatabase) -> None:
+def test_log_that_grows_during_the_self_check_passes(filled: LogOnDatabase) -> None:
     head = SelfCheck(filled.database, GrowingLog(filled), filled.key, SystemClock()).run()
     assert head.size == 10
     assert len(filled.message_ids()) == 14
@@ -81,33 +81,31 @@ def test_a_log_that_grows_meanwhile_passes(filled: LogOnDatabase) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (changed_leaf(5), "not those that the checkpoint vouches for"),
-        (entry(4, leaf=b"{}"), "Entry 4 is filed"),
-        (entry(4, leaf=b"no JSON"), "Entry 4 is filed"),
-        (entry(0, type="kopuro.other.v1"), "Entry 0 is filed"),
-        (entry(3, time=NOON.replace(hour=1)), "Entry 3 is filed"),
-        (entry(6, message_id="other"), "Entry 6 is filed"),
-        (entry(9, referral_id=None), "Entry 9 is filed"),
-        (entry(7, latest=NOON.replace(hour=1)), "Entry 7 is filed"),
-        (lambda t: t.execute(update(HEAD).values(lateness=1)), "does not know the times"),
-        (swapped, "not those that the checkpoint vouches for"),
-        (past_the_calendar(5), "of the entries 4 to 7 cannot be read"),
+        (changed_leaf(5), "do not match the signed checkpoint"),
+        (entry(4, leaf=b"{}"), "columns of entry 4 contradict"),
+        (entry(4, leaf=b"no JSON"), "columns of entry 4 contradict"),
+        (entry(0, type="kopuro.other.v1"), "columns of entry 0 contradict"),
+        (entry(3, time=NOON.replace(hour=1)), "columns of entry 3 contradict"),
+        (entry(6, message_id="other"), "columns of entry 6 contradict"),
+        (entry(9, referral_id=None), "columns of entry 9 contradict"),
+        (entry(7, latest=NOON.replace(hour=1)), "columns of entry 7 contradict"),
+        (lambda t: t.execute(update(HEAD).values(lateness=1)), "contradicts the times"),
+        (swapped, "do not match the signed checkpoint"),
+        (past_the_calendar(5), "Entries 4 to 7 cannot be read"),
         (removed(0), "Entry 0 is missing"),
         (removed(5), "Entry 5 is missing"),
         (removed(9), "Entry 9 is missing"),
         (smuggled, "beyond the 10"),
     ],
 )
-def test_an_entry_that_was_tampered_with_stops_the_start(
-    filled: LogOnDatabase, damage: Damage, complaint: str
-) -> None:
+def test_tampered_entry_stops_the_start(filled: LogOnDatabase, damage: Damage, complaint: str) -> None:
     with filled.database.write() as transaction:
         damage(transaction)
     with pytest.raises(LogDamaged, match=complaint):
         filled.check()
 
 
-def test_a_head_that_was_rolled_back_stops_the_start(filled: LogOnDatabase) -> None:
+def test_rolled_back_head_stops_the_start(filled: LogOnDatabase) -> None:
     before = filled.proofs.head()
     filled.append(events(1))
     with filled.database.write() as transaction:
@@ -116,22 +114,22 @@ def test_a_head_that_was_rolled_back_stops_the_start(filled: LogOnDatabase) -> N
         filled.check()
 
 
-def test_a_frontier_that_does_not_belong_to_the_checkpoint_stops_the_start(filled: LogOnDatabase) -> None:
+def test_frontier_that_contradicts_the_checkpoint_stops_the_start(filled: LogOnDatabase) -> None:
     forged = Frontier().extend([bytes(32)] * 10)
     with filled.database.write() as transaction:
         transaction.execute(update(HEAD).values(frontier=forged.to_bytes()))
-    with pytest.raises(LogDamaged, match="not that of the stored head"):
+    with pytest.raises(LogDamaged, match="does not match the stored head"):
         filled.check()
 
 
-def test_another_key_cannot_go_on_with_the_log(filled: LogOnDatabase) -> None:
+def test_another_key_cannot_continue_the_log(filled: LogOnDatabase) -> None:
     with pytest.raises(LogDamaged, match="not signed with this log's key"):
         LogOnDatabase(database=filled.database, key=new_key()).check()
     with pytest.raises(LogDamaged, match="not signed with this log's key"):
         LogOnDatabase(database=filled.database, key=new_key("kz")).check()
 
 
-def test_a_log_is_founded_once(audit: LogOnDatabase) -> None:
+def test_log_is_initialized_once(audit: LogOnDatabase) -> None:
     head = audit.check()
     with audit.database.write() as transaction:
         audit.log.initialize(transaction, audit.key.sign(Frontier().append(bytes(32)), Chronology(), NOON))
@@ -166,21 +164,21 @@ def remember(audit: LogOnDatabase, prefix: Prefix) -> None:
         SqlCheckRecord().keep_checked(transaction, VerifiedPrefix(prefix=prefix, time=NOON))
 
 
-def test_a_restart_reads_what_is_new(large: LogOnDatabase) -> None:
+def test_restart_reads_only_new_entries(large: LogOnDatabase) -> None:
     large.append(events(7))
     # One entry of the old ones: that it is there, and of the time that is remembered.
     assert restarted(large) == [9, *range(10, 17)]
     assert restarted(large) == [16]
 
 
-def test_a_small_log_is_read_whole_at_each_start(
+def test_small_log_is_read_completely_at_each_start(
     large: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(self_check, "READ_WHOLE", 10)
     assert restarted(large) == list(range(10))
 
 
-def test_when_all_was_read_stays_known(large: LogOnDatabase) -> None:
+def test_time_of_the_last_full_read_is_kept(large: LogOnDatabase) -> None:
     first = remembered(large)
     large.append(events(7))
     restarted(large)
@@ -189,7 +187,7 @@ def test_when_all_was_read_stays_known(large: LogOnDatabase) -> None:
 
 
 @pytest.mark.parametrize("damage", [changed_leaf(12), removed(12), entry(12, type="kopuro.other.v1")])
-def test_damage_to_what_is_new_stops_the_start(large: LogOnDatabase, damage: Damage) -> None:
+def test_damage_to_new_entries_stops_the_start(large: LogOnDatabase, damage: Damage) -> None:
     large.append(events(7))
     with large.database.write() as transaction:
         damage(transaction)
@@ -197,7 +195,7 @@ def test_damage_to_what_is_new_stops_the_start(large: LogOnDatabase, damage: Dam
         restarted(large)
 
 
-def test_an_old_memory_costs_no_more_than_reading(large: LogOnDatabase) -> None:
+def test_outdated_check_record_costs_only_reading(large: LogOnDatabase) -> None:
     old = remembered(large).prefix
     large.append(events(7))
     restarted(large)
@@ -224,26 +222,26 @@ def too_long(prefix: Prefix) -> Prefix:
 
 
 @pytest.mark.parametrize("forged", [forged_frontier, forged_time, forged_lateness, too_long])
-def test_a_forged_memory_is_noticed_and_all_is_read(
+def test_forged_check_record_is_ignored_and_all_is_read(
     large: LogOnDatabase, caplog: pytest.LogCaptureFixture, forged: Callable[[Prefix], Prefix]
 ) -> None:
     large.append(events(7))
     remember(large, forged(remembered(large).prefix))
     with caplog.at_level(logging.WARNING):
         assert list(restarted(large))[-17:] == list(range(17))
-    assert "not believed" in caplog.text
+    assert "is ignored" in caplog.text
     # What came out of it is true, and believed again.
     assert restarted(large) == [16]
 
 
-def test_a_forged_memory_hides_no_damage(large: LogOnDatabase) -> None:
+def test_forged_check_record_hides_no_damage(large: LogOnDatabase) -> None:
     """The entry is changed, and what is remembered made to fit what is stored now."""
     with large.database.write() as transaction:
         changed_leaf(5)(transaction)
         stored = large.log.leaves(transaction, 0, 10)
     frontier = Frontier().extend(leaf_hash(leaf.leaf) for leaf in stored)
     remember(large, Prefix(frontier=frontier, chronology=large.proofs.head().chronology))
-    with pytest.raises(LogDamaged, match="not those that the checkpoint vouches for"):
+    with pytest.raises(LogDamaged, match="do not match the signed checkpoint"):
         restarted(large)
 
 
@@ -254,20 +252,20 @@ def test_a_forged_memory_hides_no_damage(large: LogOnDatabase) -> None:
         lambda t: t.execute(update(CHECKS).values(latest=FAR)),
     ],
 )
-def test_a_memory_that_cannot_be_read_is_no_obstacle(large: LogOnDatabase, change: Damage) -> None:
+def test_unreadable_check_record_is_ignored(large: LogOnDatabase, change: Damage) -> None:
     with large.database.write() as transaction:
         change(transaction)
     assert restarted(large) == list(range(10))
 
 
-def test_the_end_of_what_is_remembered_must_be_readable(large: LogOnDatabase) -> None:
+def test_unreadable_last_entry_of_the_check_record_stops_the_start(large: LogOnDatabase) -> None:
     with large.database.write() as transaction:
         past_the_calendar(9)(transaction)
-    with pytest.raises(LogDamaged, match="of the entries 8 to 9 cannot be read"):
+    with pytest.raises(LogDamaged, match="Entries 8 to 9 cannot be read"):
         restarted(large)
 
 
-def test_the_end_of_what_is_remembered_must_be_there(large: LogOnDatabase) -> None:
+def test_missing_last_entry_of_the_check_record_stops_the_start(large: LogOnDatabase) -> None:
     with large.database.write() as transaction:
         removed(9)(transaction)
     with pytest.raises(LogDamaged, match="Entry 9 is missing"):

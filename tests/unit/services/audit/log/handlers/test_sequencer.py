@@ -1,4 +1,4 @@
-"""One place in the log for each event, in order, signed for in the same transaction."""
+"""The sequencer appends each event once, in order, and signs in the same transaction."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def assert_whole(audit: LogOnDatabase, expected: Sequence[Envelope]) -> None:
     audit.check()
 
 
-def test_an_empty_log_has_a_signed_checkpoint(audit: LogOnDatabase) -> None:
+def test_empty_log_has_a_signed_checkpoint(audit: LogOnDatabase) -> None:
     assert_whole(audit, [])
 
 
-def test_batches_of_any_size_make_the_log_that_single_events_make(audit: LogOnDatabase) -> None:
+def test_log_appended_in_batches_equals_one_by_one(audit: LogOnDatabase) -> None:
     sent = events(70)
     at = 0
     for size in (1, 1, 2, 3, 1, 8, 13, 41):
@@ -45,13 +45,13 @@ def test_batches_of_any_size_make_the_log_that_single_events_make(audit: LogOnDa
         assert_whole(audit, sent[:at])
 
 
-def test_the_checkpoint_says_when_it_was_signed(audit: LogOnDatabase) -> None:
+def test_head_has_the_time_of_its_signature(audit: LogOnDatabase) -> None:
     later = NOON + dt.timedelta(hours=1)
     audit.append(events(1), now=later)
     assert audit.proofs.head().signed_at == later
 
 
-def test_an_event_is_appended_once_whether_it_comes_again_in_its_batch_or_later(
+def test_repeated_event_is_appended_once(
     audit: LogOnDatabase,
 ) -> None:
     first, second, third = events(3)
@@ -61,13 +61,13 @@ def test_an_event_is_appended_once_whether_it_comes_again_in_its_batch_or_later(
     assert_whole(audit, [first, second, third])
 
 
-def test_a_type_that_is_in_no_catalogue_is_appended_too(audit: LogOnDatabase) -> None:
+def test_event_of_unknown_type_is_appended(audit: LogOnDatabase) -> None:
     unknown = event("kopuro.future.thing.v7", data={"anything": [1, {"at": "all"}]})
     audit.append([unknown])
     assert_whole(audit, [unknown])
 
 
-def test_an_event_without_a_place_leaves_nothing_of_its_batch(audit: LogOnDatabase) -> None:
+def test_event_that_cannot_be_logged_rolls_back_its_batch(audit: LogOnDatabase) -> None:
     good = event()
     with pytest.raises(EntryError):
         audit.append([good, event(source="nowhere")])
@@ -76,7 +76,7 @@ def test_an_event_without_a_place_leaves_nothing_of_its_batch(audit: LogOnDataba
     assert_whole(audit, [good])
 
 
-def test_what_opens_the_commitment_is_kept_beside_and_can_be_erased(audit: LogOnDatabase) -> None:
+def test_opening_is_stored_beside_the_leaf_and_can_be_erased(audit: LogOnDatabase) -> None:
     audit.append([event(data={"organization": "ru.moscow-union", "reason": "no_capacity"})])
     with audit.database.write() as transaction:
         opening = transaction.execute(OPENINGS.select()).one()
@@ -87,7 +87,7 @@ def test_what_opens_the_commitment_is_kept_beside_and_can_be_erased(audit: LogOn
     assert audit.proofs.head().size == 2
 
 
-def test_no_two_events_share_a_salt(audit: LogOnDatabase) -> None:
+def test_every_event_has_its_own_salt(audit: LogOnDatabase) -> None:
     audit.append(events(20))
     audit.append(events(20))
     with audit.database.read() as transaction:
@@ -115,7 +115,7 @@ class LateLog(SqlLog):
         return head
 
 
-def test_of_two_processes_on_one_head_the_second_is_put_off(audit: LogOnDatabase) -> None:
+def test_second_process_on_the_same_head_is_refused(audit: LogOnDatabase) -> None:
     """Crash point 2 of the second: it ends without having written an entry."""
     theirs, ours = events(3), events(2)
     late = Sequencer(LateLog(audit, theirs), audit.key, bytes, SqlClosures())
@@ -128,7 +128,7 @@ def test_of_two_processes_on_one_head_the_second_is_put_off(audit: LogOnDatabase
     assert_whole(audit, [*theirs, *ours])
 
 
-def test_two_processes_taking_turns_make_one_log(audit: LogOnDatabase, database_url: str) -> None:
+def test_two_processes_in_turn_append_to_one_log(audit: LogOnDatabase, database_url: str) -> None:
     other = LogOnDatabase(database=Database.open(database_url), key=audit.key)
     sent = events(12)
     for at in range(0, 12, 4):
@@ -138,7 +138,7 @@ def test_two_processes_taking_turns_make_one_log(audit: LogOnDatabase, database_
     other.database.close()
 
 
-def test_a_crash_before_the_commit_leaves_the_log_as_it_was(audit: LogOnDatabase) -> None:
+def test_crash_before_commit_leaves_the_log_unchanged(audit: LogOnDatabase) -> None:
     """Crash point 2: everything is staged, nothing is committed."""
     kept, lost = event(), event()
     audit.append([kept])
@@ -161,7 +161,7 @@ def test_a_crash_before_the_commit_leaves_the_log_as_it_was(audit: LogOnDatabase
     assert_whole(audit, [kept, lost])
 
 
-def test_an_entry_is_found_by_every_party(audit: LogOnDatabase) -> None:
+def test_entry_is_found_by_every_party(audit: LogOnDatabase) -> None:
     audit.append([event(data={"sender": "kg.osh", "facts": {"to": "ru.moscow"}}), event()])
     with audit.database.read() as transaction:
         rows = transaction.execute(ORGANIZATIONS.select()).all()

@@ -1,4 +1,4 @@
-"""A party's story has the steps that routing shows it of the referral, and no others."""
+"""A party reads exactly the steps of a referral that routing shows it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def routing(database_url: str) -> Iterator[Workbench]:
 def logged(events: list[Event[Fact]]) -> list[LoggedStep]:
     """As audit's leaves state them, in this order."""
     steps = []
-    for index, said in enumerate(events):
+    for index, event_ in enumerate(events):
         leaf = entry_of(
-            message_id=said.id,
-            type=said.data.type,
-            time=said.time,
-            source=said.source,
-            partition_key=said.partition_key,
-            data=plain(said.data),
+            message_id=event_.id,
+            type=event_.data.type,
+            time=event_.time,
+            source=event_.source,
+            partition_key=event_.partition_key,
+            data=plain(event_.data),
             committed="",
         )
         steps.append(
@@ -67,9 +67,9 @@ class Journey:
         self._said = 0
         self.take(submitted(REFERRAL))
 
-    def take(self, *said: Event[Fact]) -> list[Fact]:
-        self.log += [one for one in said if one.source != "/kg/routing"]
-        facts = self.routing.take(*said)
+    def take(self, *events: Event[Fact]) -> list[Fact]:
+        self.log += [one for one in events if one.source != "/kg/routing"]
+        facts = self.routing.take(*events)
         self.hear()
         return facts
 
@@ -79,14 +79,14 @@ class Journey:
         self._said = len(outbox)
 
     def also(self, source: str, fact: Fact) -> None:
-        said = event(fact, REFERRAL)
+        event_ = event(fact, REFERRAL)
         self.log.append(
             Event(
-                id=said.id,
+                id=event_.id,
                 source=source,
-                time=said.time,
+                time=event_.time,
                 partition_key=REFERRAL,
-                correlation_id=said.id,
+                correlation_id=event_.id,
                 causation_id=None,
                 data=fact,
             )
@@ -94,14 +94,14 @@ class Journey:
 
     def answer(self, what: Answer, *, by: str | None = None) -> None:
         offer = opened(fact.data for fact in self.log)[-1]
-        said = AnswerSubmitted(
+        event_ = AnswerSubmitted(
             referral_id=REFERRAL,
             offer_id=offer.offer_id,
             organization=by or offer.organization,
             answer=what,
             reason=None if what is Answer.accept else "no_capacity",  # type: ignore[arg-type]
         )
-        self.take(event(said, REFERRAL))
+        self.take(event(event_, REFERRAL))
 
     def check(self) -> None:
         steps = logged(self.log)
@@ -113,11 +113,11 @@ class Journey:
                 assert readable is None, f"{viewer} may not see the referral"
                 continue
             assert readable is not None, f"{viewer} may see the referral"
-            told = sorted(self.log[index].data.routing_key for index in readable)
-            assert told == sorted(entry["fact"] for entry in view["timeline"]), viewer
+            shown_facts = sorted(self.log[index].data.routing_key for index in readable)
+            assert shown_facts == sorted(entry["fact"] for entry in view["timeline"]), viewer
 
 
-def test_declined_candidate_and_acceptor_read_their_own_steps_and_the_sender_all(routing: Workbench) -> None:
+def test_receivers_read_their_own_steps_and_the_sender_all(routing: Workbench) -> None:
     journey = Journey(routing)
     journey.check()
     first = opened(fact.data for fact in journey.log)[0].organization
@@ -156,7 +156,7 @@ def test_declined_candidate_and_acceptor_read_their_own_steps_and_the_sender_all
     ]
 
 
-def test_placement_is_shown_as_routing_shows_it_when_refused_and_when_made(routing: Workbench) -> None:
+def test_placement_is_readable_as_routing_shows_it(routing: Workbench) -> None:
     journey = Journey(routing)
     journey.answer(Answer.decline)
     journey.answer(Answer.decline)

@@ -1,4 +1,4 @@
-"""No small count follows from the published rows of a table and their sums."""
+"""Published rows and sums of a table reveal no small count."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def referrals(table: Mapping[Cell, int]) -> list[CountedReferral]:
 
 def published(table: Mapping[Cell, int]) -> list[Statistics]:
     """All three tables by these two dimensions: a reader may ask for each."""
-    told = referrals(table)
-    return [statistics_of(told, by) for by in (("sex",), ("urgency",), ("sex", "urgency"))]
+    counted = referrals(table)
+    return [statistics_of(counted, by) for by in (("sex",), ("urgency",), ("sex", "urgency"))]
 
 
 def rows(tables: Iterable[Statistics]) -> tuple[tuple[object, ...], ...]:
@@ -72,7 +72,7 @@ def assert_nothing_small_follows(tables: list[dict[Cell, int]]) -> None:
                 assert any(other.get(name) != count for other in all_counts), (group[0], name)
 
 
-def test_no_small_class_of_two_follows_for_one_who_knows_the_rules() -> None:
+def test_small_class_of_two_cannot_be_inferred_from_the_rules() -> None:
     assert_nothing_small_follows(
         [{(SEXES[0], "urgent"): a, (SEXES[1], "urgent"): b} for a, b in product(range(15), repeat=2)]
     )
@@ -114,23 +114,25 @@ def test_every_small_count_has_another_value_in_a_table_with_the_same_published_
     counts: list[int],
 ) -> None:
     table = dict(zip(CELLS, counts, strict=True))
-    told = constraints(table)
-    assert all(count == sum(table[cell] for cell in cells) for cells, count in told)
-    assert all(count >= 5 for _, count in told)
+    constraint_list = constraints(table)
+    assert all(count == sum(table[cell] for cell in cells) for cells, count in constraint_list)
+    assert all(count >= 5 for _, count in constraint_list)
     undecided = small_counts(table)
     most = sum(counts)
-    bounds = [min([count for cells, count in told if cell in cells], default=most) for cell in CELLS]
+    bounds = [
+        min([count for cells, count in constraint_list if cell in cells], default=most) for cell in CELLS
+    ]
 
     def search(number: int, so_far: dict[Cell, int]) -> bool:
         if number == len(CELLS):
-            if fits(so_far, told):
+            if fits(so_far, constraint_list):
                 other: Counter[object] = Counter()
                 for (sex, urgency), count in so_far.items():
                     other.update({("sex", sex): count, ("urgency", urgency): count, (sex, urgency): count})
                 for name in [name for name, count in undecided.items() if other[name] != count]:
                     del undecided[name]
             return not undecided
-        left = [(cells, count) for cells, count in told if CELLS[number] in cells]
+        left = [(cells, count) for cells, count in constraint_list if CELLS[number] in cells]
         for count in range(min(bounds[number], most) + 1):
             grown = {**so_far, CELLS[number]: count}
             if all(sum(grown.get(cell, 0) for cell in cells) <= limit for cells, limit in left) and search(
@@ -139,7 +141,7 @@ def test_every_small_count_has_another_value_in_a_table_with_the_same_published_
                 return True
         return False
 
-    if undecided and told:
+    if undecided and constraint_list:
         assert search(0, {}), undecided
 
 
@@ -166,7 +168,9 @@ def test_every_combination_of_classes_has_a_row_that_is_true_or_marked(counts: l
     ),
     st.sampled_from([4, 20, MOST_CELLS]),
 )
-def test_combined_classes_are_none_or_enough(dimensions: list[dict[str, set[int]]], most_cells: int) -> None:
+def test_combined_classes_are_none_or_hold_enough_persons(
+    dimensions: list[dict[str, set[int]]], most_cells: int
+) -> None:
     combined = combined_classes([*dimensions], most_cells=most_cells)
     cells = 1
     for classes, found in zip(dimensions, combined, strict=True):
@@ -180,13 +184,13 @@ def test_combined_classes_are_none_or_enough(dimensions: list[dict[str, set[int]
     assert cells <= most_cells
 
 
-def test_one_small_class_takes_no_more_than_the_smallest_other_with_it() -> None:
+def test_one_small_class_absorbs_only_the_smallest_other() -> None:
     table = {("female", "urgent"): 340, ("male", "urgent"): 118, ("other", "urgent"): 2}
     by_sex = published(table)[0]
     assert {f.values.get("sex"): f.count for f in by_sex.figures} == {"female": 340, COMBINED: 120, None: 460}
 
 
-def test_several_small_classes_that_are_enough_together_take_nobody_with_them() -> None:
+def test_several_small_classes_that_suffice_together_absorb_no_other() -> None:
     table = {
         ("female", "urgent"): 340,
         ("male", "urgent"): 118,

@@ -1,4 +1,4 @@
-"""Nobody can work out a withheld figure: for each there is another table that looks the same."""
+"""Withheld figures cannot be computed: for each, another table looks the same."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_withheld_figure_has_another_value_in_a_table_that_looks_the_same(
 
 
 @given(st.one_of(tables((2, 2, 2), 30), tables((4, 5), 30), tables((12,), 30), tables((3, 3, 3), 12)))
-def test_nothing_small_is_shown_and_what_is_shown_is_true(finest: dict[Finest, int]) -> None:
+def test_shown_figures_are_true_and_not_small(finest: dict[Finest, int]) -> None:
     try:
         visible = shown(finest, persons={})
     except TooDetailed:
@@ -129,7 +129,7 @@ def test_no_withheld_figure_of_a_large_table_follows_from_equations(finest: dict
 
 
 @given(tables((4, 5), 30))
-def test_the_sums_of_one_dimension_are_withheld_alike_whether_or_not_a_second_is_asked_for(
+def test_sums_of_a_dimension_are_withheld_independently_of_a_second(
     finest: dict[Finest, int],
 ) -> None:
     alone: dict[Finest, int] = {}
@@ -139,12 +139,12 @@ def test_the_sums_of_one_dimension_are_withheld_alike_whether_or_not_a_second_is
     assert together == {key[0] for key in shown(alone, persons={})}
 
 
-def test_one_small_cell_takes_the_smallest_cover_with_it() -> None:
+def test_one_small_cell_withholds_the_smallest_cover() -> None:
     finest: dict[Finest, int] = {("a",): 3, ("b",): 40, ("c",): 9}
     assert shown(finest, persons={}) == {("b",): 40, (None,): 52}
 
 
-def test_a_sum_of_few_persons_with_many_needs_is_small() -> None:
+def test_sum_of_few_persons_with_many_needs_is_small() -> None:
     finest: dict[Finest, int] = {
         ("f", "legal"): 4,
         ("f", "shelter"): 4,
@@ -156,17 +156,17 @@ def test_a_sum_of_few_persons_with_many_needs_is_small() -> None:
     assert ("m", None) not in visible, "the total would give it away"
 
 
-def test_a_table_of_less_than_five_shows_nothing_at_all() -> None:
+def test_table_of_fewer_than_five_shows_nothing() -> None:
     assert shown({("a",): 4}, persons={}) == {}
     assert shown({}, persons={}) == {}
 
 
-def test_a_large_table_needs_nothing_withheld() -> None:
+def test_large_table_withholds_nothing() -> None:
     finest: dict[Finest, int] = {(a, b): 10 for a in "abc" for b in "xyz"}
     assert shown(finest, persons={}) == sums(finest)
 
 
-def test_a_thin_table_pauses_after_each_small_figure() -> None:
+def test_suppression_pauses_after_each_small_figure() -> None:
     finest: dict[Finest, int] = {(a, b): 1 for a in "abcdefg" for b in "uvwxyz"}
     stalled_loops: list[None] = []
     shown(finest, persons={}, pause=lambda: stalled_loops.append(None))
@@ -174,7 +174,7 @@ def test_a_thin_table_pauses_after_each_small_figure() -> None:
 
 
 @pytest.mark.parametrize("count", [4, 0])
-def test_a_cell_in_a_cross_table_is_covered_in_its_row_and_column(count: int) -> None:
+def test_small_cell_of_a_cross_table_is_covered_in_row_and_column(count: int) -> None:
     finest: dict[Finest, int] = {(a, b): 20 for a in "abc" for b in "xyz"}
     finest["a", "x"] = count
     visible = shown(finest, persons={})

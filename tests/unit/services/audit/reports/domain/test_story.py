@@ -1,4 +1,4 @@
-"""A referral's story says what the entries say, in every language, and is only ever text."""
+"""Stories state what the entries state, in every language, without injected markup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
 from contracts.vocabularies import rows
 from contracts.vocabularies.uzbek_cyrillic import cyrillic
-from services.audit.reports.domain.story import Story, Told, inside_sentence, tell
+from services.audit.reports.domain.story import Story, StoryEntry, build_story, inside_sentence
 from services.audit.reports.story_text import RENDERERS, as_html, as_markdown, as_text
 from services.audit.reports.story_words import LANGUAGES, words_of
 from tests.unit.contracts.test_vocabulary_files import ALPHABETS
@@ -27,21 +27,21 @@ OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW", "sex": "female"}
 
 
-def told(fact: str, index: int = 0, **data: Any) -> Told:
-    return Told(index=index, time=NOON, type=f"kopuro.{fact}.v1", data=data)
+def story_entry(fact: str, index: int = 0, **data: Any) -> StoryEntry:
+    return StoryEntry(index=index, time=NOON, type=f"kopuro.{fact}.v1", data=data)
 
 
 STORY = [
-    told("referral.submitted", 3, sender=OSH, facts=FACTS),
-    told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
-    told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
-    told("referral.unplaced", 6, reason="candidates_exhausted"),
-    Told(index=7, time=NOON, type="kopuro.case.released.v1", data=None),
+    story_entry("referral.submitted", 3, sender=OSH, facts=FACTS),
+    story_entry("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+    story_entry("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
+    story_entry("referral.unplaced", 6, reason="candidates_exhausted"),
+    StoryEntry(index=7, time=NOON, type="kopuro.case.released.v1", data=None),
 ]
 
 
-def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
-    text = as_text(tell("r1", STORY, words_of("en")))
+def test_story_names_actor_step_time_and_entry() -> None:
+    text = as_text(build_story("r1", STORY, words_of("en")))
     assert "  Needs: Unpaid wages\n" in text
     assert "  2026-03-01 12:00:00 UTC  kg.osh-legal-aid submitted the referral.  [3]\n" in text
     assert "offered to ru.moscow-union (offer 1); an answer was due by 2026-03-02 12:00:00 UTC.  [4]" in text
@@ -62,14 +62,14 @@ def test_it_tells_who_did_what_when_and_by_which_entry() -> None:
         ("kk", "({}-ұсыныс)"),
     ],
 )
-def test_offers_are_numbered_in_the_order_they_were_made(language: str, numbered: str) -> None:
+def test_story_numbers_offers_in_order(language: str, numbered: str) -> None:
     """Each of them has rank 1 in its own decision; the content of one is erased."""
     entries = [
-        told("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
-        Told(index=2, time=NOON, type="kopuro.offer.opened.v1", data=None),
-        told("offer.opened", 3, organization=OSH, rank=1, deadline="2026-03-02T12:00:00Z"),
+        story_entry("offer.opened", 1, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+        StoryEntry(index=2, time=NOON, type="kopuro.offer.opened.v1", data=None),
+        story_entry("offer.opened", 3, organization=OSH, rank=1, deadline="2026-03-02T12:00:00Z"),
     ]
-    first, _, third = tell("r1", entries, words_of(language)).sentences
+    first, _, third = build_story("r1", entries, words_of(language)).sentences
     assert numbered.format(1) in first.text
     assert numbered.format(3) in third.text
 
@@ -95,7 +95,7 @@ def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str
     }
     assert set(reasons) == set(LANGUAGES)
     for language, reason in reasons.items():
-        story = tell("r1", [told(fact, problem=late, **data)], words_of(language))
+        story = build_story("r1", [story_entry(fact, problem=late, **data)], words_of(language))
         assert story.sentences[0].text.endswith(reason)
         assert MOSCOW in story.sentences[0].text
 
@@ -103,21 +103,23 @@ def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_refusal_of_a_kind_without_a_phrase_shows_its_detail(language: str) -> None:
     problem = {"type": "urn:kopuro:problem:new-kind", "title": "New", "detail": "It is new."}
-    story = tell("r1", [told("answer.refused", organization=MOSCOW, problem=problem)], words_of(language))
+    story = build_story(
+        "r1", [story_entry("answer.refused", organization=MOSCOW, problem=problem)], words_of(language)
+    )
     assert "It is new." in story.sentences[0].text
 
 
 def test_steps_within_one_minute_have_different_times() -> None:
     entries = [
-        Told(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})
+        StoryEntry(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})
         for n in range(3)
     ]
-    moments = [sentence.moment for sentence in tell("r1", entries, words_of("en")).sentences]
+    moments = [sentence.moment for sentence in build_story("r1", entries, words_of("en")).sentences]
     assert moments == [f"2026-03-01 12:00:0{n} UTC" for n in range(3)]
 
 
-def test_it_is_told_in_russian_and_kyrgyz_with_the_lists_own_labels() -> None:
-    russian, kyrgyz = (as_text(tell("r1", STORY, words_of(language))) for language in ("ru", "ky"))
+def test_story_in_russian_and_kyrgyz_uses_vocabulary_labels() -> None:
+    russian, kyrgyz = (as_text(build_story("r1", STORY, words_of(language))) for language in ("ru", "ky"))
     assert "отказ — нет возможности принять" in russian
     assert "Невыплата заработной платы" in russian
     assert "баш тартты: кабыл алууга мүмкүнчүлүк жок" in kyrgyz
@@ -146,11 +148,11 @@ def test_label_inside_sentence_starts_small_unless_it_is_abbreviation(label: str
 
 def test_russian_sentence_has_no_capital_after_its_dash() -> None:
     entries = [
-        told("progress.submitted", organization="Фонд", status="in_progress"),
-        told("offer.declined", organization="Фонд", reason="no_capacity"),
-        told("referral.completed", organization="Фонд", outcome="resolved"),
+        story_entry("progress.submitted", organization="Фонд", status="in_progress"),
+        story_entry("offer.declined", organization="Фонд", reason="no_capacity"),
+        story_entry("referral.completed", organization="Фонд", outcome="resolved"),
     ]
-    assert [sentence.text for sentence in tell("r1", entries, words_of("ru")).sentences] == [
+    assert [sentence.text for sentence in build_story("r1", entries, words_of("ru")).sentences] == [
         "Фонд: сообщено о ходе работы — в работе.",
         "Фонд: отказ — нет возможности принять.",
         "Фонд: направление завершено — вопрос решён.",
@@ -164,26 +166,26 @@ def test_situation_lists_labels_with_one_capital_and_keeps_names() -> None:
         "origin_country": "KG",
         "languages": ["ky", "ru"],
     }
-    entries = [told("referral.submitted", sender=OSH, facts=stated)]
-    assert [value for _, value in tell("r1", entries, words_of("ru")).situation] == [
+    entries = [story_entry("referral.submitted", sender=OSH, facts=stated)]
+    assert [value for _, value in build_story("r1", entries, words_of("ru")).situation] == [
         "Невыплата заработной платы, питание",
         "Москва",
         "Кыргызстан",
         "Киргизский, русский",
     ]
-    assert ("Languages", "Kyrgyz, Russian") in tell("r1", entries, words_of("en")).situation
+    assert ("Languages", "Kyrgyz, Russian") in build_story("r1", entries, words_of("en")).situation
 
 
 def test_identifier_without_label_keeps_its_capital() -> None:
-    entries = [told("offer.declined", organization="Org", reason="New_reason")]
-    assert tell("r1", entries, words_of("ru")).sentences[0].text == "Org: отказ — New_reason."
+    entries = [story_entry("offer.declined", organization="Org", reason="New_reason")]
+    assert build_story("r1", entries, words_of("ru")).sentences[0].text == "Org: отказ — New_reason."
 
 
 def _names(phrase: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(phrase) if name}
 
 
-def test_every_phrase_says_the_same_in_every_language() -> None:
+def test_phrases_have_the_same_placeholders_in_every_language() -> None:
     english, *others = (words_of(language).phrases for language in LANGUAGES)
     for phrases in others:
         assert phrases.keys() == english.keys()
@@ -226,25 +228,28 @@ def _texts(story: Story) -> list[str]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_story_has_no_untranslated_label_or_phrase(language: str) -> None:
     """Every label and phrase there is, with identifiers and notes that have no letters."""
-    entries = [told("referral.submitted", sender="1", facts=EVERY_LABEL)]
+    entries = [story_entry("referral.submitted", sender="1", facts=EVERY_LABEL)]
     for reason in [*rows("decline_reasons"), *rows("withdrawal_reasons")]:
-        entries.append(told("offer.declined", organization="1", reason=reason, note="1"))
-    entries += [told("referral.completed", organization="1", outcome=code) for code in rows("outcomes")]
+        entries.append(story_entry("offer.declined", organization="1", reason=reason, note="1"))
     entries += [
-        told("referral.progressed", organization="1", status=code) for code in rows("referral_statuses")
+        story_entry("referral.completed", organization="1", outcome=code) for code in rows("outcomes")
+    ]
+    entries += [
+        story_entry("referral.progressed", organization="1", status=code)
+        for code in rows("referral_statuses")
     ]
     for phrase in words_of("en").phrases:
         kind, _, code = phrase.partition(".")
         if kind == "reason":
-            entries.append(told("offer.revoked", organization="1", reason=code))
+            entries.append(story_entry("offer.revoked", organization="1", reason=code))
         if kind == "result":
-            entries.append(told("placement.answered", organization="1", coordinator="1", result=code))
-    entries += [told(code, organization="1") for code in words_of("en").phrases if "." in code]
+            entries.append(story_entry("placement.answered", organization="1", coordinator="1", result=code))
+    entries += [story_entry(code, organization="1") for code in words_of("en").phrases if "." in code]
 
-    story = tell("1", entries, words_of(language))
+    story = build_story("1", entries, words_of(language))
 
     assert len(story.situation) == len(EVERY_LABEL)
-    texts, english = _texts(story), _texts(tell("1", entries, words_of("en")))
+    texts, english = _texts(story), _texts(build_story("1", entries, words_of("en")))
     for text, in_english in zip(texts, english, strict=True):
         letters = {c for c in text.lower() if c.isalpha()}
         assert letters
@@ -279,9 +284,11 @@ class Tags(HTMLParser):
         self.seen.add(tag)
 
 
-def test_no_text_of_others_becomes_markup_or_a_placeholder() -> None:
-    entries = [told("offer.declined", organization=HOSTILE, reason=HOSTILE, note=HOSTILE, sender="LEAK")]
-    story = tell("r1", entries, words_of("en"))
+def test_foreign_text_never_becomes_markup_or_a_placeholder() -> None:
+    entries = [
+        story_entry("offer.declined", organization=HOSTILE, reason=HOSTILE, note=HOSTILE, sender="LEAK")
+    ]
+    story = build_story("r1", entries, words_of("en"))
     tags = Tags()
     tags.feed(as_html(story))
     assert "script" not in tags.seen
@@ -307,10 +314,8 @@ fields = st.sampled_from(
 
 
 @given(facts, st.none() | st.dictionaries(fields, json), st.sampled_from(LANGUAGES))
-def test_content_of_any_shape_is_told_on_one_line_in_every_format(
-    type: str, data: Any, language: str
-) -> None:
-    story = tell("r1", [Told(index=0, time=NOON, type=type, data=data)], words_of(language))
+def test_content_of_any_shape_makes_one_line_in_every_format(type: str, data: Any, language: str) -> None:
+    story = build_story("r1", [StoryEntry(index=0, time=NOON, type=type, data=data)], words_of(language))
     (sentence,) = story.sentences
     assert sentence.text.splitlines() == [sentence.text] or not sentence.text
     for _, render in RENDERERS.values():
@@ -318,9 +323,11 @@ def test_content_of_any_shape_is_told_on_one_line_in_every_format(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_was_erased_is_not_invented(language: str) -> None:
-    story = tell(
-        "r1", [Told(index=0, time=NOON, type="kopuro.referral.submitted.v1", data=None)], words_of(language)
+def test_story_of_erased_content_states_nothing(language: str) -> None:
+    story = build_story(
+        "r1",
+        [StoryEntry(index=0, time=NOON, type="kopuro.referral.submitted.v1", data=None)],
+        words_of(language),
     )
     assert story.situation == ()
     assert story.situation_lost in as_html(story)

@@ -1,4 +1,4 @@
-"""The log in bulk: everything once, under one checkpoint, and on record."""
+"""Bulk export: every entry once, under one checkpoint, and recorded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from runtime.messaging.outbox.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.log.domain.entry import commitment
 from services.audit.log.domain.search import Search
-from services.audit.reports.handlers import export, looking
+from services.audit.reports.handlers import export, paged_search
+from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.handlers.history import Position
-from services.audit.reports.handlers.record import AccessRecorder
 from tests.unit.services.audit.logs import LogOnDatabase, event, events
 
 
@@ -44,20 +44,22 @@ def turned(audit: LogOnDatabase, limit: int, search: Search | None = None) -> li
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 50])
-def test_every_page_lies_in_the_tree_of_the_first(audit: LogOnDatabase, limit: int) -> None:
-    audit.publish(told := events(7))
+def test_export_pages_stay_within_the_tree_of_the_first(audit: LogOnDatabase, limit: int) -> None:
+    audit.publish(logged := events(7))
     pages = turned(audit, limit)
     leaves = [leaf for page in pages for leaf in page.leaves]
     assert [leaf.index for leaf in leaves] == list(range(7))
     assert {page.size for page in pages} == {7} == {pages[0].published.size}
-    for leaf, message in zip(leaves, told, strict=True):
+    for leaf, message in zip(leaves, logged, strict=True):
         assert leaf.data == message.data
         assert leaf.salt is not None
         assert commitment(leaf.data, leaf.salt).encode() in leaf.leaf
 
 
-def test_others_run_while_a_large_page_is_read(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 3)
+def test_export_of_a_large_page_lets_other_greenlets_run(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paged_search, "FOUND_AT_ONCE", 3)
     monkeypatch.setattr(export, "OPENED_AT_ONCE", 3)
     audit.publish(events(7))
     turns: list[float] = []
@@ -67,7 +69,7 @@ def test_others_run_while_a_large_page_is_read(audit: LogOnDatabase, monkeypatch
     assert turns == [0] * (2 + 3)
 
 
-def test_what_is_not_published_yet_is_not_exported(audit: LogOnDatabase) -> None:
+def test_export_omits_unpublished_entries(audit: LogOnDatabase) -> None:
     with pytest.raises(Unavailable):
         exported(audit).page("ann", Search(), None, 5, form="csv")
     audit.publish(events(2))
@@ -75,7 +77,7 @@ def test_what_is_not_published_yet_is_not_exported(audit: LogOnDatabase) -> None
     assert len(turned(audit, 50)[0].leaves) == 2
 
 
-def test_erased_content_is_exported_as_erased(audit: LogOnDatabase) -> None:
+def test_export_of_erased_content_is_null(audit: LogOnDatabase) -> None:
     audit.publish(events(2))
     with audit.database.write() as transaction:
         transaction.execute(delete(OPENINGS).where(OPENINGS.c.leaf_index == 0))
@@ -84,20 +86,20 @@ def test_erased_content_is_exported_as_erased(audit: LogOnDatabase) -> None:
     assert second.data == {"number": 1}
 
 
-def test_every_page_goes_on_record_with_what_was_asked_and_taken(audit: LogOnDatabase) -> None:
+def test_every_export_page_is_recorded(audit: LogOnDatabase) -> None:
     audit.publish([event("kopuro.case.erased.v1"), *events(2)])
     woken = audit.woken
     turned(audit, 1, Search(type="kopuro.offer.opened.v1"))
-    said = [one for one in audit.recorded_reads() if one.type == LogExported.type]
+    exported = [one for one in audit.recorded_reads() if one.type == LogExported.type]
     asked = {"reader": "ann", "form": "ndjson", "filter": {"type": "kopuro.offer.opened.v1"}, "size": 3}
-    assert [one.data for one in said] == [
+    assert [one.data for one in exported] == [
         {**asked, "start": 0, "stop": 2, "entries": 1},
         {**asked, "start": 2, "stop": 3, "entries": 1},
     ]
     assert audit.woken >= woken + 2
 
 
-def test_who_took_what_is_found_by_the_reader_and_the_fact(audit: LogOnDatabase) -> None:
+def test_export_records_are_found_by_reader_and_type(audit: LogOnDatabase) -> None:
     audit.publish(events(3))
     turned(audit, 50)
     audit.publish([one for one in audit.recorded_reads() if one.type == LogExported.type])

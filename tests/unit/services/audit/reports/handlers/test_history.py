@@ -1,4 +1,4 @@
-"""What is found, page by page, and that looking is itself on record."""
+"""History searches, their pages and their access records."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STORY = [
 
 
 @pytest.fixture
-def told(audit: LogOnDatabase) -> LogOnDatabase:
+def audit_log(audit: LogOnDatabase) -> LogOnDatabase:
     audit.append(STORY)
     return audit
 
@@ -63,13 +63,13 @@ def found(audit: LogOnDatabase, search: Search, limit: int = 50) -> list[int]:
         (Search(organization=OSH, until=NOON + HOUR), [0, 4]),
     ],
 )
-def test_a_search_finds_what_it_asks_for_and_nothing_else(
-    told: LogOnDatabase, search: Search, indices: list[int]
+def test_search_returns_exactly_the_matching_entries(
+    audit_log: LogOnDatabase, search: Search, indices: list[int]
 ) -> None:
-    assert found(told, search) == indices
+    assert found(audit_log, search) == indices
 
 
-def turned(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[int]]:
+def pages(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[int]]:
     position: Position | None = None
     while True:
         page = audit.history.page("auditor", search, position, limit)
@@ -79,34 +79,32 @@ def turned(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[in
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 6])
-def test_pages_hold_everything_once_although_each_read_is_appended_in_between(
-    told: LogOnDatabase, limit: int
-) -> None:
+def test_pages_hold_every_entry_once_despite_read_records(audit_log: LogOnDatabase, limit: int) -> None:
     seen: list[int] = []
     delivered = 0
-    for page in turned(told, Search(), limit):
+    for page in pages(audit_log, Search(), limit):
         assert 0 < len(page) <= limit
         seen += page
-        reads = told.recorded_reads()
-        told.append(reads[delivered:])
+        reads = audit_log.recorded_reads()
+        audit_log.append(reads[delivered:])
         delivered = len(reads)
     assert seen == [0, 1, 2, 3, 4]
 
 
-def test_a_page_that_is_just_full_is_the_last(told: LogOnDatabase) -> None:
-    assert list(turned(told, Search(organization=MOSCOW), 2)) == [[1, 3]]
+def test_exactly_full_page_is_the_last(audit_log: LogOnDatabase) -> None:
+    assert list(pages(audit_log, Search(organization=MOSCOW), 2)) == [[1, 3]]
 
 
-def test_a_cursor_from_nowhere_reaches_no_further_than_the_log(told: LogOnDatabase) -> None:
-    page = told.history.page("auditor", Search(), Position(start=3, size=10**9), 50)
+def test_forged_cursor_reaches_no_further_than_the_log(audit_log: LogOnDatabase) -> None:
+    page = audit_log.history.page("auditor", Search(), Position(start=3, size=10**9), 50)
     assert [leaf.index for leaf in page.leaves] == [3, 4]
-    assert told.history.page("auditor", Search(), Position(start=10**9, size=10**9), 50).leaves == ()
+    assert audit_log.history.page("auditor", Search(), Position(start=10**9, size=10**9), 50).leaves == ()
 
 
-def test_a_read_goes_on_record_with_who_asked_for_what(told: LogOnDatabase) -> None:
-    told.history.page("ann", Search(referral_id=FIRST, since=NOON), None, 1)
-    told.history.page("bek", Search(type="kopuro.offer.opened.v1"), None, 50)
-    first, second = told.recorded_reads()
+def test_read_is_recorded_with_reader_and_filter(audit_log: LogOnDatabase) -> None:
+    audit_log.history.page("ann", Search(referral_id=FIRST, since=NOON), None, 1)
+    audit_log.history.page("bek", Search(type="kopuro.offer.opened.v1"), None, 50)
+    first, second = audit_log.recorded_reads()
     assert first.type == "kopuro.history.read.v1"
     assert first.data == {
         "reader": "ann",
@@ -115,29 +113,29 @@ def test_a_read_goes_on_record_with_who_asked_for_what(told: LogOnDatabase) -> N
     }
     assert second.data == {"reader": "bek", "filter": {"type": "kopuro.offer.opened.v1"}, "entries": 2}
     assert second.source == "/kg/audit"
-    assert told.woken == 2
+    assert audit_log.woken == 2
 
 
-def test_who_looked_into_a_referral_stands_in_its_own_history(told: LogOnDatabase) -> None:
-    told.history.page("ann", Search(referral_id=FIRST), None, 50)
-    told.history.entry("bek", 1)
-    told.history.page("cat", Search(referral_id=SECOND), None, 50)
-    told.append(told.recorded_reads())
-    assert found(told, Search(referral_id=FIRST)) == [0, 1, 5, 6]
-    assert [read.partition_key for read in told.recorded_reads()[:3]] == [FIRST, FIRST, SECOND]
+def test_read_of_a_referral_is_in_its_own_history(audit_log: LogOnDatabase) -> None:
+    audit_log.history.page("ann", Search(referral_id=FIRST), None, 50)
+    audit_log.history.entry("bek", 1)
+    audit_log.history.page("cat", Search(referral_id=SECOND), None, 50)
+    audit_log.append(audit_log.recorded_reads())
+    assert found(audit_log, Search(referral_id=FIRST)) == [0, 1, 5, 6]
+    assert [read.partition_key for read in audit_log.recorded_reads()[:3]] == [FIRST, FIRST, SECOND]
 
 
-def test_one_entry_is_shown_as_it_lies_there_and_its_read_recorded(told: LogOnDatabase) -> None:
-    assert told.history.entry("ann", 4).message_id == STORY[4].id
-    (read,) = told.recorded_reads()
+def test_single_entry_is_returned_unchanged_and_its_read_recorded(audit_log: LogOnDatabase) -> None:
+    assert audit_log.history.entry("ann", 4).message_id == STORY[4].id
+    (read,) = audit_log.recorded_reads()
     assert read.data == {"reader": "ann", "filter": {"index": 4}, "entries": 1}
     with pytest.raises(Refused):
-        told.history.entry("ann", 5)
+        audit_log.history.entry("ann", 5)
 
 
-def test_a_read_is_an_event_that_every_consumer_can_decode(told: LogOnDatabase) -> None:
-    told.history.page("ann", Search(organization=OSH), None, 50)
-    read: Envelope = told.recorded_reads()[0]
+def test_read_record_is_a_decodable_event(audit_log: LogOnDatabase) -> None:
+    audit_log.history.page("ann", Search(organization=OSH), None, 50)
+    read: Envelope = audit_log.recorded_reads()[0]
     assert read.event().type == "kopuro.history.read.v1"
 
 
@@ -165,7 +163,7 @@ def situation(sender: str, need: str, region: str, time: dt.datetime = NOON) -> 
     ],
 )
 @pytest.mark.parametrize("limit", [1, 50])
-def test_entries_are_found_by_what_their_events_say(
+def test_entries_are_found_by_their_facets(
     audit: LogOnDatabase, facets: tuple[tuple[str, str], ...], indices: list[int], limit: int
 ) -> None:
     completed = event("kopuro.referral.completed.v1", data={"sender": OSH, "outcome": "resolved"})
@@ -178,11 +176,11 @@ def test_entries_are_found_by_what_their_events_say(
             completed,
         ]
     )
-    pages = list(turned(audit, Search(facets=facets), limit))
-    assert [index for page in pages for index in page] == indices
+    all_pages = list(pages(audit, Search(facets=facets), limit))
+    assert [index for page in all_pages for index in page] == indices
 
 
-def test_a_search_by_a_facet_may_be_narrowed_by_all_else(audit: LogOnDatabase) -> None:
+def test_facet_search_combines_with_other_criteria(audit: LogOnDatabase) -> None:
     audit.append([situation(OSH, "shelter", "RU-MOW", NOON + n * HOUR) for n in range(4)])
     shelter = (("need", "shelter"),)
     assert found(audit, Search(facets=shelter, since=NOON + HOUR, until=NOON + 3 * HOUR)) == [1, 2]
@@ -195,22 +193,22 @@ def test_a_search_by_a_facet_may_be_narrowed_by_all_else(audit: LogOnDatabase) -
     assert found(audit, Search(facets=shelter, type="kopuro.offer.opened.v1")) == []
 
 
-def test_a_search_by_facets_goes_on_record_as_it_was_asked(told: LogOnDatabase) -> None:
-    told.history.page("ann", Search(facets=(("corridor", "KG-RU"),)), None, 1)
-    assert told.recorded_reads()[0].data["filter"] == {"corridor": "KG-RU"}
+def test_facet_search_is_recorded_with_its_filter(audit_log: LogOnDatabase) -> None:
+    audit_log.history.page("ann", Search(facets=(("corridor", "KG-RU"),)), None, 1)
+    assert audit_log.recorded_reads()[0].data["filter"] == {"corridor": "KG-RU"}
 
 
-def test_a_story_is_read_with_its_content_and_its_read_stands_in_the_referrals_history(
-    told: LogOnDatabase,
+def test_story_read_has_content_and_is_in_the_referrals_history(
+    audit_log: LogOnDatabase,
 ) -> None:
-    leaves = told.history.opened("ann", FIRST, {"story": "ru"})
+    leaves = audit_log.history.opened("ann", FIRST, {"story": "ru"})
     assert [leaf.data for leaf in leaves] == [STORY[0].data, STORY[1].data]
-    (read,) = told.recorded_reads()
+    (read,) = audit_log.recorded_reads()
     assert read.partition_key == FIRST
     assert read.data == {"reader": "ann", "filter": {"referral": FIRST, "story": "ru"}, "entries": 2}
     with pytest.raises(Refused):
-        told.history.opened("ann", new_id(), {})
-    assert len(told.recorded_reads()) == 1
+        audit_log.history.opened("ann", new_id(), {})
+    assert len(audit_log.recorded_reads()) == 1
 
 
 def read_as(audit: LogOnDatabase, party: str, referral: str = FIRST) -> list[int]:
@@ -218,24 +216,22 @@ def read_as(audit: LogOnDatabase, party: str, referral: str = FIRST) -> list[int
     return [leaf.index for leaf in leaves]
 
 
-def test_party_reads_its_own_part_and_its_read_is_recorded(told: LogOnDatabase) -> None:
-    assert read_as(told, OSH) == [0, 1]
-    assert read_as(told, MOSCOW) == [1]
-    for read, entries in zip(told.recorded_reads(), (2, 1), strict=True):
+def test_party_reads_its_own_part_and_its_read_is_recorded(audit_log: LogOnDatabase) -> None:
+    assert read_as(audit_log, OSH) == [0, 1]
+    assert read_as(audit_log, MOSCOW) == [1]
+    for read, entries in zip(audit_log.recorded_reads(), (2, 1), strict=True):
         assert read.partition_key == FIRST
         assert read.data["entries"] == entries
         assert read.data["filter"] == {"referral": FIRST, "story": "ru"}
-    assert [read.data["reader"] for read in told.recorded_reads()] == [OSH, MOSCOW]
+    assert [read.data["reader"] for read in audit_log.recorded_reads()] == [OSH, MOSCOW]
 
 
 @pytest.mark.parametrize("referral", [FIRST, new_id()], ids=["another's", "unknown"])
-def test_organization_that_is_no_party_finds_nothing_and_learns_nothing(
-    told: LogOnDatabase, referral: str
-) -> None:
+def test_organization_that_is_no_party_gets_not_found(audit_log: LogOnDatabase, referral: str) -> None:
     with pytest.raises(Refused) as refused:
-        read_as(told, ALMATY, referral)
+        read_as(audit_log, ALMATY, referral)
     assert (refused.value.slug, refused.value.detail) == (
         "not-found",
-        "The log has no entry of this referral for you.",
+        "The log has no entries for this referral, or you do not have access.",
     )
-    assert told.recorded_reads() == []
+    assert audit_log.recorded_reads() == []

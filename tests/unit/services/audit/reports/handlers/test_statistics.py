@@ -1,4 +1,4 @@
-"""Figures over a log in a real database, and the entries they come from."""
+"""Statistics over a log in a real database, and the entries behind them."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def referral(
     number = new_id()
     facts = {"sex": sex, "needs": list(needs), "region": "RU-MOW", "origin_country": "KG"}
 
-    def said(fact: str, after: int, **data: Any) -> Envelope:
+    def referral_event(fact: str, after: int, **data: Any) -> Envelope:
         content = {"referral_id": number, "organization": MOSCOW, **data}
         time = NOON + after * MINUTE
         return event(f"kopuro.{fact}.v1", data=content, partition_key=number, time=time)
 
-    told = [said("referral.submitted", 0, facts=facts)]
+    events_of_referral = [referral_event("referral.submitted", 0, facts=facts)]
     if minutes is not None:
-        told.append(said("offer.accepted", minutes))
+        events_of_referral.append(referral_event("offer.accepted", minutes))
     if outcome is not None:
-        told.append(said("referral.completed", 600, outcome=outcome))
-    return told
+        events_of_referral.append(referral_event("referral.completed", 600, outcome=outcome))
+    return events_of_referral
 
 
 def handler(audit: LogOnDatabase) -> StatisticsHandler:
@@ -58,7 +58,7 @@ def figures(
     return {tuple(f.values.get(name, "") for name in by): f.count for f in counted.statistics.figures}
 
 
-def test_referrals_are_counted_by_what_they_state_and_what_became_of_them(audit: LogOnDatabase) -> None:
+def test_referrals_are_counted_by_situation_and_outcome(audit: LogOnDatabase) -> None:
     audit.append([record("ngo"), record("union")])
     for n in range(12):
         audit.append(referral("female", minutes=n, outcome="resolved"))
@@ -74,14 +74,14 @@ def test_referrals_are_counted_by_what_they_state_and_what_became_of_them(audit:
     assert next(f for f in counted.figures if f.values == {"sex": "male"}).median is None
 
 
-def test_a_referral_with_two_needs_counts_in_both_and_the_table_says_so(audit: LogOnDatabase) -> None:
+def test_referral_with_two_needs_counts_twice_with_unit_need(audit: LogOnDatabase) -> None:
     for _ in range(6):
         audit.append(referral("female", needs=("shelter", "legal.wage_claim")))
     assert figures(audit, "need") == {("shelter",): 6, ("legal.wage_claim",): 6, ("",): 12}
     assert handler(audit).count("ann", ["need"], Search()).statistics.unit == "need"
 
 
-def test_small_class_is_combined_with_the_smallest_other_and_exact_where_that_is_wanted(
+def test_small_class_is_combined_unless_exact(
     audit: LogOnDatabase,
 ) -> None:
     for sex, count in (("female", 9), ("male", 6), ("other", 2)):
@@ -103,14 +103,14 @@ def test_small_class_is_combined_with_the_smallest_other_and_exact_where_that_is
     assert audit.recorded_reads()[-1].data["filter"] == {"statistics": "sex", "exact": "true"}
 
 
-def test_the_span_is_of_the_submissions(audit: LogOnDatabase) -> None:
+def test_time_range_selects_by_submission(audit: LogOnDatabase) -> None:
     for _ in range(5):
         audit.append(referral("female", outcome="resolved"))
     assert figures(audit, "outcome", span=Search(until=NOON + MINUTE)) == {("resolved",): 5, ("",): 5}
     assert figures(audit, "outcome", span=Search(since=NOON + MINUTE)) == {("",): None}
 
 
-def test_what_has_been_erased_still_counts_but_tells_nothing(audit: LogOnDatabase) -> None:
+def test_erased_referral_counts_as_erased(audit: LogOnDatabase) -> None:
     for _ in range(5):
         audit.append(referral("female", minutes=1, outcome="resolved"))
     with audit.database.write() as transaction:
@@ -118,11 +118,11 @@ def test_what_has_been_erased_still_counts_but_tells_nothing(audit: LogOnDatabas
     assert figures(audit, "sex") == {("erased",): 5, ("",): 5}
 
 
-def test_a_figure_names_the_entries_it_was_counted_from(audit: LogOnDatabase) -> None:
+def test_figure_entries_are_those_it_was_counted_from(audit: LogOnDatabase) -> None:
     men = [referral("male") for _ in range(3)]
     women = [referral("female", minutes=5, outcome="resolved") for _ in range(5)]
-    for told in (*men, *women):
-        audit.append(told)
+    for events_of_referral in (*men, *women):
+        audit.append(events_of_referral)
     ids = audit.message_ids()
     seen = []
     start: int | None = 0
@@ -131,11 +131,11 @@ def test_a_figure_names_the_entries_it_was_counted_from(audit: LogOnDatabase) ->
         some, start = handler(audit).entries("ann", values, Search(), start=start, limit=2)
         seen += some
     assert [[ids[index] for index in counted.entries] for counted in seen] == [
-        [message.id for message in told] for told in women
+        [message.id for message in events_of_referral] for events_of_referral in women
     ]
 
 
-def test_every_question_goes_on_record(audit: LogOnDatabase) -> None:
+def test_every_statistics_query_is_recorded(audit: LogOnDatabase) -> None:
     handler(audit).count("ann", ["sex", "outcome"], Search(since=NOON))
     handler(audit).entries("bek", {"sex": "female"}, Search(), start=0, limit=5)
     first, second = audit.recorded_reads()
@@ -143,9 +143,7 @@ def test_every_question_goes_on_record(audit: LogOnDatabase) -> None:
     assert second.data["filter"] == {"statistics": "entries", "sex": "female"}
 
 
-def test_others_run_while_a_thin_table_is_protected(
-    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_suppression_lets_other_greenlets_run(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[float] = []
     monkeypatch.setattr(time, "sleep", turns.append)
     for sex in ("female", "male", "other"):
@@ -168,7 +166,7 @@ def test_table_by_need_and_region_of_many_thin_classes_is_answered(audit: LogOnD
     assert len(exact) == 90 + 30 + 90 + 1
 
 
-def test_under_five_and_none_look_alike(audit: LogOnDatabase) -> None:
+def test_tables_of_fewer_than_five_and_of_none_are_equal(audit: LogOnDatabase) -> None:
     nobody = figures(audit, "sex", "need")
     for _ in range(4):
         audit.append(referral("female"))

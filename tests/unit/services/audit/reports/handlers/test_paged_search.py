@@ -1,4 +1,4 @@
-"""A page finds what matches and does not walk on for ever where nothing does."""
+"""Search pages return what matches and stop after a bounded scan."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from contracts.envelope import Envelope
 from services.audit.log.domain.search import Search
-from services.audit.reports.handlers import looking
-from services.audit.reports.handlers.looking import look
+from services.audit.reports.handlers import paged_search
+from services.audit.reports.handlers.paged_search import search_page
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
 
 HOUR = dt.timedelta(hours=1)
@@ -25,9 +25,9 @@ def nth(number: int) -> Envelope:
 
 @pytest.fixture
 def audit(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabase:
-    monkeypatch.setattr(looking, "LOOKED_AT_ONCE", 5)
-    monkeypatch.setattr(looking, "FOUND_AT_ONCE", 4)
-    monkeypatch.setattr(looking, "PIECES", 3)
+    monkeypatch.setattr(paged_search, "SCANNED_AT_ONCE", 5)
+    monkeypatch.setattr(paged_search, "FOUND_AT_ONCE", 4)
+    monkeypatch.setattr(paged_search, "PIECES", 3)
     audit.append([nth(number) for number in range(100)])
     return audit
 
@@ -35,7 +35,9 @@ def audit(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabas
 def pages(audit: LogOnDatabase, search: Search, limit: int, stop: int = 100) -> list[list[int]]:
     found, start = [], 0
     while True:
-        leaves, following = look(audit.database, audit.log, search, start=start, stop=stop, limit=limit)
+        leaves, following = search_page(
+            audit.database, audit.log, search, start=start, stop=stop, limit=limit
+        )
         found.append([leaf.index for leaf in leaves])
         if following is None:
             return found
@@ -43,9 +45,9 @@ def pages(audit: LogOnDatabase, search: Search, limit: int, stop: int = 100) -> 
         start = following
 
 
-def test_a_page_that_finds_nothing_ends_and_says_where_to_go_on(audit: LogOnDatabase) -> None:
+def test_search_page_without_matches_returns_where_to_continue(audit: LogOnDatabase) -> None:
     search = Search(organization=EVEN, type=ODD)
-    leaves, following = look(audit.database, audit.log, search, start=0, stop=100, limit=10)
+    leaves, following = search_page(audit.database, audit.log, search, start=0, stop=100, limit=10)
     # Three times five entries of the one that leads, and every second is of it.
     assert leaves == []
     assert following in range(30, 35)
@@ -63,9 +65,7 @@ def test_a_page_that_finds_nothing_ends_and_says_where_to_go_on(audit: LogOnData
         Search(facets=(("actor", "/kg/routing"),), organization=EVEN, until=NOON + 50 * HOUR),
     ],
 )
-def test_all_pages_together_are_what_a_look_at_every_entry_finds(
-    audit: LogOnDatabase, search: Search
-) -> None:
+def test_all_search_pages_together_equal_a_full_scan(audit: LogOnDatabase, search: Search) -> None:
     expected = [
         number
         for number in range(90)
@@ -80,7 +80,7 @@ def test_all_pages_together_are_what_a_look_at_every_entry_finds(
         assert all(len(page) <= limit for page in found)
 
 
-def test_a_wrong_clock_makes_no_page_walk_through_everything(audit: LogOnDatabase) -> None:
+def test_event_with_a_wrong_clock_does_not_cause_a_full_scan(audit: LogOnDatabase) -> None:
     """From one event a year late on, entries of any time could follow the end of a span."""
     audit.append([event(time=NOON - 365 * 24 * HOUR)])
     audit.append([nth(number) for number in range(101, 201)])
@@ -89,7 +89,7 @@ def test_a_wrong_clock_makes_no_page_walk_through_everything(audit: LogOnDatabas
     assert [index for page in found for index in page] == [0, 1, 100]
 
 
-def test_the_history_tells_where_a_short_page_goes_on(audit: LogOnDatabase) -> None:
+def test_history_page_that_is_short_returns_where_to_continue(audit: LogOnDatabase) -> None:
     page = audit.history.page("ann", Search(organization=EVEN, type=ODD), None, 10)
     assert page.leaves == ()
     assert page.following is not None

@@ -1,4 +1,4 @@
-"""Parameters that several of the history's resources share."""
+"""Query parameters that several report resources share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from services.audit.log.ports import Search
 from services.audit.reports.handlers.history import Position
 
 
-def place_of(query: Mapping[str, str], scope: str) -> Position | None:
-    """Where a reader goes on, in a tree of which size; None at the beginning. Raises Refused."""
+def position_parameter(query: Mapping[str, str], scope: str) -> Position | None:
+    """Return the position in cursor `after`; None without a cursor. Raises Refused `invalid-parameter`."""
     found = position_of(query, scope, (NUMBER, NUMBER))
     if found is None:
         return None
@@ -22,8 +22,8 @@ def place_of(query: Mapping[str, str], scope: str) -> Position | None:
     return Position(start=start, size=size)
 
 
-def moment_of(query: Mapping[str, str], name: str) -> dt.datetime | None:
-    """An RFC 3339 time with its offset, in UTC. Raises Refused `invalid-parameter`."""
+def time_parameter(query: Mapping[str, str], name: str) -> dt.datetime | None:
+    """Return an RFC 3339 time parameter in UTC. Raises Refused `invalid-parameter`."""
     if name not in query:
         return None
     try:
@@ -35,6 +35,6 @@ def moment_of(query: Mapping[str, str], name: str) -> dt.datetime | None:
     raise Refused("invalid-parameter", f"`{name}` must be an RFC 3339 time with an offset.")
 
 
-def span_of(query: Mapping[str, str]) -> Search:
-    """`from` (inclusive) and `to` (exclusive). Raises Refused `invalid-parameter`."""
-    return Search(since=moment_of(query, "from"), until=moment_of(query, "to"))
+def time_range(query: Mapping[str, str]) -> Search:
+    """Return the range of `from` (inclusive) and `to` (exclusive). Raises Refused `invalid-parameter`."""
+    return Search(since=time_parameter(query, "from"), until=time_parameter(query, "to"))

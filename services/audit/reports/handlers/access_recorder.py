@@ -1,4 +1,4 @@
-"""Says that somebody looked or took away: audit's own facts, which become entries like everybody's."""
+"""Access records: facts about reads and exports, which become log entries like all other facts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.storage.database import Database
 
 
 class AccessRecorder:
-    """source: the CloudEvents source of this service. after_commit: wakes the relay."""
+    """Records accesses. source: the CloudEvents source of this service. after_commit: wakes the relay."""
 
     def __init__(
         self,
@@ -30,8 +30,11 @@ class AccessRecorder:
         self._clock = clock
         self._after_commit = after_commit
 
-    def say(self, fact: Fact, partition_key: str) -> None:
-        """Committed before the answer leaves: a crash in between records a read that nobody saw."""
+    def record(self, fact: Fact, partition_key: str) -> None:
+        """Commit the fact to the outbox.
+
+        Callers record before they respond: a crash in between records a read whose result nobody received.
+        """
         number = new_id()
         event = Event(
             id=number,

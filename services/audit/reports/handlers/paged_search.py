@@ -1,8 +1,8 @@
-"""A page of a search, whose cost has a bound however little is found.
+"""Pages of a search at bounded cost, however few entries match.
 
-Of two conditions that are common each and hardly ever hold together, one page could cost a walk through
-millions of entries. So a page looks at so many, in pieces between which others get their turn. It may then
-hold fewer entries than were asked for, none even, though more follow.
+When two conditions are common but rarely hold together, a page could require a scan of millions of entries.
+A page therefore scans a limited number of entries, in steps that let other greenlets run in between. It may
+hold fewer entries than requested, or none, although more follow.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Final
 from runtime.storage.database import Database
 from services.audit.log.ports import Log, Search, StoredLeaf
 
-# Some ten milliseconds, during which nothing else runs on SQLite.
-LOOKED_AT_ONCE: Final = 5_000
+# Takes about ten milliseconds, during which nothing else runs on SQLite.
+SCANNED_AT_ONCE: Final = 5_000
 FOUND_AT_ONCE: Final = 1_000
 PIECES: Final = 20
 
 
-def look(
+def search_page(
     database: Database, log: Log, search: Search, *, start: int, stop: int, limit: int
 ) -> tuple[list[StoredLeaf], int | None]:
-    """Up to `limit` leaves of `[start, stop)` that match, by index, and where to go on; None at the end."""
+    """Return up to `limit` matching leaves of `[start, stop)` and the next start, None at the end."""
     found: list[StoredLeaf] = []
     for _ in range(PIECES):
-        # One more than is shown, to know whether anything follows.
+        # One more than the limit, to know whether another page follows.
         wanted = min(limit + 1 - len(found), FOUND_AT_ONCE)
         with database.read() as transaction:
             some, start = log.search_some(
-                transaction, search, start=start, stop=stop, limit=wanted, looked=LOOKED_AT_ONCE
+                transaction, search, start=start, stop=stop, limit=wanted, max_scanned=SCANNED_AT_ONCE
             )
         found += some
         if len(some) == wanted:

@@ -1,4 +1,4 @@
-"""What our log is measured at, each task in a process of its own. See `audit_log` for what is compared."""
+"""Benchmark tasks for our log, each in its own process. `audit_log` describes the comparison."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def publish(told: Mapping[str, Any]) -> Mapping[str, float]:
             record=SqlPublicationRecord(),
             publication=files,
             published=published,
-            right=ExclusiveLock(database, 0),
+            lease=ExclusiveLock(database, 0),
             outbox=Outbox(MESSAGING.outbox),
-            sequel=lambda *_: (),
+            after_publish=lambda *_: (),
             after_commit=lambda: None,
         )
         with database.read() as transaction:
