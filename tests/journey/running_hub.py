@@ -34,11 +34,13 @@ class RunningHub:
         self.network = network.load()
         self.people = self.files.people()
         names = {organization.id: organization.name for organization in self.network.organizations}
-        self.cast = Participants(self.files.discovery_address(), self.people, names)
-        self.theatre = DemoHub(cast=self.cast, network=self.network, stage=DemoOutput(Console(quiet=True)))
+        self.participants = Participants(self.files.discovery_address(), self.people, names)
+        self.theatre = DemoHub(
+            participants=self.participants, network=self.network, stage=DemoOutput(Console(quiet=True))
+        )
 
     def organization(self, organization_id: str) -> Participant:
-        return self.cast.organization(organization_id)
+        return self.participants.organization(organization_id)
 
     def facts(self, key: str) -> dict[str, Any]:
         """The facts of a sample referral, as its sender submits them."""
@@ -70,7 +72,7 @@ class RunningHub:
 
     def history(self, referral_id: str, *, last: str) -> Sequence[Mapping[str, Any]]:
         """The audit log's entries about a referral, once the fact `last` is among them."""
-        auditor: Kopuro = self.cast.staff("auditor")
+        auditor: Kopuro = self.participants.staff("auditor")
 
         def look() -> list[Mapping[str, Any]] | None:
             entries: list[Mapping[str, Any]] = []

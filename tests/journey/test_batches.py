@@ -44,7 +44,7 @@ def test_a_batch_admits_the_good_lines_and_says_what_is_wrong_with_the_others(hu
 
     until(lambda: len(_unplaced(sender)) == 197, "the batch before the coordinator")
     assert set(_unplaced(sender)) == set(admitted)
-    waiting = [item["id"] for item in hub.cast.staff("coordinator").unplaced(limit=60)]
+    waiting = [item["id"] for item in hub.participants.staff("coordinator").unplaced(limit=60)]
     assert Counter(waiting) & Counter(admitted) == Counter(admitted)
     # Sent again because the answer was lost: the same ids, nothing twice.
     again = _send(hub, lines)

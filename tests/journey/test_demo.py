@@ -25,7 +25,7 @@ from tests.journey.waiting import until
 ESCAPE = "\x1b"
 WITHIN = 60.0
 INTERRUPTED = 130
-END = "5 referrals, 5 closed loops."
+END = "5 referrals, 5 loops closed."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +122,14 @@ def test_every_story_reaches_its_end_and_nothing_is_left(
     assert performance.exit_code == 0, performance.text
     assert performance.text.count("The loop is closed") == len(TITLES)
     assert [title for title in TITLES.values() if title not in performance.text] == []
-    for evidence in (END, "kind_not_opted_in", "referral.completed", "Checkpoint", "What moved", "batches"):
+    for evidence in (
+        END,
+        "kind_not_opted_in",
+        "referral.completed",
+        "Checkpoint",
+        "Metrics of this run",
+        "batches",
+    ):
         assert evidence in performance.text
     assert list(performance.home.iterdir()) == []
     assert processes_of(performance.home) == {}
@@ -141,7 +148,7 @@ def test_ctrl_c_in_the_middle_of_a_story_leaves_nothing(tmp_path: Path) -> None:
         terminal.press(b"\x03")
 
         assert terminal.end(within=15) == INTERRUPTED, terminal.text
-    assert "interrupted: everything is being stopped" in terminal.text
+    assert "interrupted: stopping all processes" in terminal.text
     assert "Traceback" not in terminal.text
     assert list(tmp_path.iterdir()) == []
     assert processes_of(tmp_path) == {}

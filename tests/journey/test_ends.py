@@ -103,7 +103,9 @@ def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> 
     assert len(asked) == len(set(asked)) > 1
     decided = sender.hub.decision(referral_id)["decisions"]
     assert set(asked) == {c["organization"] for c in decided[0]["candidates"] if c["eligible"]}
-    (waiting,) = [item for item in hub.cast.staff("coordinator").unplaced() if item["id"] == referral_id]
+    (waiting,) = [
+        item for item in hub.participants.staff("coordinator").unplaced() if item["id"] == referral_id
+    ]
     assert waiting["reason"] == "candidates_exhausted"
     unplaced = _told_to_coordinators(hub, "referral.unplaced", referral_id)
     assert unplaced["reason"] == "candidates_exhausted"
@@ -112,7 +114,7 @@ def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> 
 def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("nobody")
     sender.await_message("referral.unplaced", referral_id)
-    coordinator = hub.cast.staff("coordinator")
+    coordinator = hub.participants.staff("coordinator")
 
     with pytest.raises(RefusedError) as refused:
         coordinator.place(referral_id, "ru.no-such-organisation")
@@ -122,7 +124,7 @@ def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) 
         entry["type"] for entry in hub.history(referral_id, last="placement.refused")
     }
 
-    house = hub.cast.organization("ru.primorye-seafarers-house")
+    house = hub.participants.organization("ru.primorye-seafarers-house")
     coordinator.place(referral_id, house.id)
     house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "no_capacity")
     answered = _told_to_coordinators(hub, "placement.answered", referral_id)
@@ -137,7 +139,7 @@ def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) 
 
 def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:
     """What the first such message in the coordinators' mailbox says of the referral."""
-    for message in hub.cast.staff("coordinator").watch(wait=5, give_up_after=20):
+    for message in hub.participants.staff("coordinator").watch(wait=5, give_up_after=20):
         if message["type"] == f"kopuro.{fact}.v1" and message["data"]["referral_id"] == referral_id:
             return message["data"]
     raise AssertionError(f"the coordinators were not told {fact} of {referral_id}")

@@ -31,7 +31,7 @@ SECOND_CANDIDATE = [
 def test_a_story_comes_to_its_end(hub: RunningHub, story: str) -> None:
     referral_id = STORIES[story](hub.theatre)
 
-    referral = hub.cast.staff("coordinator").referral(referral_id)
+    referral = hub.participants.staff("coordinator").referral(referral_id)
     assert (referral["status"], referral["outcome"]) == ("completed", "resolved")
     assert [offer["state"] for offer in referral["offers"]].count("accepted") == 1
     assert {offer["state"] for offer in referral["offers"]}.isdisjoint({"open"})
@@ -53,7 +53,7 @@ def test_the_history_of_a_referral_is_whole_and_in_order(hub: RunningHub) -> Non
 
 
 def test_the_checkpoint_grows_with_every_referral(hub: RunningHub) -> None:
-    auditor = hub.cast.staff("auditor")
+    auditor = hub.participants.staff("auditor")
     before = auditor.checkpoint().splitlines()
 
     _, referral_id = hub.submit("nobody")

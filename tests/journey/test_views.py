@@ -25,8 +25,8 @@ def test_each_party_sees_its_own_part_and_nobody_else_anything(hub: RunningHub) 
     assert (whole["acceptor"], whole["outcome"]) == (acceptor.id, "resolved")
     assert [o["organization"] for o in whole["offers"]] == [declined.id, acceptor.id]
     assert whole["facts"]["consent"]["given"] is True
-    assert hub.cast.staff("coordinator").referral(referral_id) == whole
-    assert hub.cast.staff("auditor").referral(referral_id) == whole
+    assert hub.participants.staff("coordinator").referral(referral_id) == whole
+    assert hub.participants.staff("auditor").referral(referral_id) == whole
 
     theirs = declined.hub.referral(referral_id)
     assert (theirs["acceptor"], theirs["outcome"]) == (None, None)

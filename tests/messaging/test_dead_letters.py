@@ -453,7 +453,7 @@ def test_the_list_of_one_consumer(terminal: Terminal) -> None:
     code, out, _ = terminal.run("list", "--consumer", "vault.sealed")
     assert code == ExitCode.OK
     assert OPEN_ID not in out
-    assert terminal.run("list", "--consumer", "routing")[1:] == ("", "nothing is parked\n")
+    assert terminal.run("list", "--consumer", "routing")[1:] == ("", "no dead letters\n")
     code, out, err = terminal.run("list", "--consumer", "routing.0")
     assert (code, out) == (ExitCode.REFUSED, "")
     assert "No consumer is called 'routing.0'" in err
@@ -480,7 +480,7 @@ def test_data_is_shown_when_asked_for_and_never_when_sealed(terminal: Terminal) 
 def test_a_replayed_letter_is_named_on_stdout_and_back_in_its_queue(terminal: Terminal, vhost: str) -> None:
     code, out, err = terminal.run("replay", "vault.sealed", SEALED_ID)
     assert (code, out) == (ExitCode.OK, f"{SEALED_ID}\n")
-    assert "back in vault.letters" in err
+    assert "returned to vault.sealed" in err
     with contextlib.closing(RabbitBroker(vhost).consumer(["vault.sealed"], 1)) as consumer:
         (back,) = consumer.take(1, LONG)
     assert back.message_id == SEALED_ID
@@ -519,13 +519,13 @@ def test_what_is_not_clear_is_not_done(terminal: Terminal, arguments: tuple[str,
 def test_a_wrong_id_is_refused(terminal: Terminal, command: tuple[str, ...]) -> None:
     code, out, err = terminal.run(*command, "vault.sealed", OPEN_ID)
     assert (code, out) == (ExitCode.REFUSED, "")
-    assert err == f"kopuro: vault.letters.parked holds no message {OPEN_ID}.\n"
+    assert err == f"kopuro: vault.sealed.parked holds no message {OPEN_ID}.\n"
 
 
 def test_a_discarded_letter_is_gone_and_said_to_be(terminal: Terminal) -> None:
     code, out, err = terminal.run("discard", "vault.sealed", "unknown", "--yes")
     assert (code, out) == (ExitCode.OK, "unknown\n")
-    assert err.startswith("gone for good: unknown of vault.letters")
+    assert err.startswith("discarded: unknown of vault.sealed")
     assert terminal.items() == ALL[:2]
 
 
@@ -568,7 +568,7 @@ def test_every_event_of_a_parcel_that_the_broker_gave_up_is_named(terminal: Term
         None,
     ]
     _, _, err = terminal.run("discard", "vault.events", OPEN_ID, "--yes")
-    assert err.startswith(f"gone for good: {OPEN_ID} of vault.events, 3 events, parked: ")
+    assert err.startswith(f"discarded: {OPEN_ID} of vault.events (3 events): ")
     assert terminal.items() == ALL
 
 
@@ -584,7 +584,7 @@ def test_at_a_terminal_it_asks_first(
     monkeypatch.setattr(sys, "stdin", Keyboard(answer))
     code, _, err = terminal.run("discard", "vault.sealed", "unknown")
     assert code == ExitCode.OK
-    assert "to be discarded for good: unknown of vault.letters" in err
+    assert "about to discard permanently: unknown of vault.sealed" in err
     assert ("nothing was discarded" in err) == (left == ALL)
     assert terminal.items() == left
 
@@ -630,4 +630,4 @@ def test_the_broker_of_an_embedded_hub(
     assert "no broker of its own" in err
     RabbitBroker(broker.uri).declare(hub_topology())
     (tmp_path / "broker").symlink_to(broker.files.root)
-    assert terminal.run("list", "--data-dir", str(tmp_path)) == (ExitCode.OK, "", "nothing is parked\n")
+    assert terminal.run("list", "--data-dir", str(tmp_path)) == (ExitCode.OK, "", "no dead letters\n")
