@@ -1,8 +1,12 @@
-"""Operators' commands: `kopuro dead-letters`, `kopuro audit`."""
+"""Operators' commands: `kopuro dead-letters` and `kopuro admin`.
+
+Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,3 +115,51 @@ def _dead_letter_commands(data_dir: Path | None, *, as_json: bool) -> DeadLetter
     from kopuro_client.commands.output import Output
 
     return DeadLetterCommands(Output(as_json=as_json), data_dir, os.environ)
+
+
+admin = typer.Typer(no_args_is_help=True, help="Operators: set up a hub of your own processes.")
+
+
+@admin.callback()
+def _admin_group() -> None:
+    """Operators: set up a hub of your own processes."""
+
+
+@admin.command("keys")
+def write_keys(
+    directory: Annotated[
+        Path, typer.Argument(help="Directory for the key files; created with mode 0700.", file_okay=False)
+    ],
+    as_json: Documents = False,
+) -> None:
+    """Create the private keys of a new hub: custody, token signing and log signing.
+
+    Writes one private JWK file per key (mode 0600) and never overwrites a file. Prints the environment
+    variables that name the files, and the public half of each key.
+    """
+    from admin.key_files import write_key_files
+    from kopuro_client.commands.output import Output
+    from kopuro_client.commands.printable import json_text
+
+    keys = write_key_files(directory)
+    out = Output(as_json=as_json)
+    if as_json:
+        out.document(
+            {
+                "keys": [
+                    {
+                        "service": key.service,
+                        "variable": key.variable,
+                        "file": str(key.path),
+                        "public_key": key.public,
+                    }
+                    for key in keys
+                ]
+            }
+        )
+        return
+    for key in keys:
+        out.text(f"# {key.service}; public key: {json_text(key.public)}")
+        out.text(f"{key.variable}={shlex.quote(str(key.path))}")
+    out.note("each service's user must be able to read its own key file, and no other")
+    out.note("copy the vault's public key into the discovery document as `custody_key`")
