@@ -15,7 +15,7 @@ from contracts.records import plain
 from kopuro_client import Kopuro
 from sandbox import network
 from sandbox.broker import PrivateBroker
-from sandbox.hub_files import DOORS
+from sandbox.hub_files import PUBLIC_SERVICES
 from tests.journey.command_process import CommandProcess, processes_of
 from tests.journey.waiting import until
 
@@ -29,9 +29,9 @@ READY = '{"discovery": '
 INTERRUPTED = 130
 MOMENTS = (
     "",
-    "making keys and credentials",
+    "creating keys and credentials",
     "starting a private RabbitMQ",
-    "bringing the databases up to date",
+    "migrating the databases",
     "loading the directory",
     "starting the services",
 )
@@ -152,7 +152,7 @@ def _refuses_a_second_hub(data: Path, tmp_path: Path) -> None:
 def _submit(data: Path, ready: Mapping[str, Any]) -> str:
     sample = network.load().referral(KEY)
     with _client(data, ready, SENDER) as sender:
-        assert set(DOORS) <= set(sender.discovery.services)
+        assert set(PUBLIC_SERVICES) <= set(sender.discovery.services)
         return sender.submit(plain(sample.facts), case=plain(sample.case))["id"]
 
 
