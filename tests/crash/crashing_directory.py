@@ -34,7 +34,7 @@ from services.directory.domain.entry import Subject
 from services.directory.domain.full_state import full_state, subjects_for
 from services.directory.handlers.entries import Entries
 from tests.crash.crashing import Crashing, until
-from tests.messaging.workshop import METADATA, REPLICA, TABLES
+from tests.messaging.consumer_harness import METADATA, REPLICA, TABLES
 from tests.processes import HUB
 from tests.services.neighbours import said
 from tests.support.partners import Partner, answered, ask_for_token

@@ -35,8 +35,8 @@ class RunningHub:
         self.people = self.files.people()
         names = {organization.id: organization.name for organization in self.network.organizations}
         self.participants = Participants(self.files.discovery_address(), self.people, names)
-        self.theatre = DemoHub(
-            participants=self.participants, network=self.network, stage=DemoOutput(Console(quiet=True))
+        self.demo = DemoHub(
+            participants=self.participants, network=self.network, output=DemoOutput(Console(quiet=True))
         )
 
     def organization(self, organization_id: str) -> Participant:
@@ -58,8 +58,8 @@ class RunningHub:
 
     def next_offer(self, sender: Participant, referral_id: str) -> tuple[Participant, str]:
         """Who is asked now, and the id of the offer, as it lies in their mailbox."""
-        player = self.theatre.offers(sender, referral_id)[0]
-        return player, player.await_message("offer.opened", referral_id)["offer_id"]
+        participant = self.demo.offers(sender, referral_id)[0]
+        return participant, participant.await_message("offer.opened", referral_id)["offer_id"]
 
     def accepted(self, key: str, **facts: Any) -> tuple[Participant, Participant, str]:
         """A referral whose first candidate has taken it: sender, acceptor, id."""

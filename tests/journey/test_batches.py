@@ -21,7 +21,7 @@ KEY = "nobody"
 SENDER = "kg.garment-workers-union"
 
 
-def test_a_batch_admits_the_good_lines_and_says_what_is_wrong_with_the_others(hub: RunningHub) -> None:
+def test_batch_admits_valid_lines_and_reports_invalid_ones(hub: RunningHub) -> None:
     sender = hub.organization(SENDER)
     sealed = sender.hub.seal(plain(hub.network.referral(KEY).case))
     document = {**hub.facts(KEY), "case": sealed}

@@ -114,7 +114,7 @@ def performances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Performa
 
 
 @pytest.mark.parametrize("place", ["pipe", "terminal"])
-def test_every_story_reaches_its_end_and_nothing_is_left(
+def test_demo_completes_every_story_and_leaves_nothing(
     performances: dict[str, Performance], place: str
 ) -> None:
     performance = performances[place]
@@ -135,13 +135,13 @@ def test_every_story_reaches_its_end_and_nothing_is_left(
     assert processes_of(performance.home) == {}
 
 
-def test_a_pipe_gets_plain_text_and_a_terminal_gets_colour(performances: dict[str, Performance]) -> None:
+def test_demo_writes_plain_text_to_pipe_and_colour_to_terminal(performances: dict[str, Performance]) -> None:
     assert ESCAPE not in performances["pipe"].text
     assert "\r" not in performances["pipe"].text
     assert ESCAPE + "[" in performances["terminal"].text
 
 
-def test_ctrl_c_in_the_middle_of_a_story_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
     with Terminal(tmp_path) as terminal:
         until(lambda: TITLES["expires"] in terminal.text, "the second story", within=WITHIN)
 

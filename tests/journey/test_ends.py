@@ -14,7 +14,7 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
 
-def test_withdrawn_by_its_sender_the_offer_is_revoked_and_the_case_erased(hub: RunningHub) -> None:
+def test_withdrawal_by_sender_revokes_offer_and_erases_case(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     asked, offer_id = hub.next_offer(sender, referral_id)
     assert _kept_by_the_vault(hub, referral_id)
@@ -32,7 +32,7 @@ def test_withdrawn_by_its_sender_the_offer_is_revoked_and_the_case_erased(hub: R
     _refuses_the_case(asked, referral_id)
 
 
-def test_when_consent_is_revoked_the_acceptor_loses_the_case(hub: RunningHub) -> None:
+def test_revoked_consent_closes_case_to_acceptor(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
     assert acceptor.hub.case(referral_id)["name"]
 
@@ -45,7 +45,7 @@ def test_when_consent_is_revoked_the_acceptor_loses_the_case(hub: RunningHub) ->
     until(lambda: _is_refused_the_case(acceptor, referral_id), "the end of the released case")
 
 
-def test_progress_is_told_to_the_sender_in_order(hub: RunningHub) -> None:
+def test_sender_receives_progress_in_order(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
 
     for status in ("in_progress", "on_hold", "in_progress"):
@@ -61,7 +61,7 @@ def test_progress_is_told_to_the_sender_in_order(hub: RunningHub) -> None:
     assert sender.hub.referral(referral_id)["status"] == "completed"
 
 
-def test_notes_pass_both_ways_for_the_other_party_only(hub: RunningHub) -> None:
+def test_notes_reach_only_the_other_party_in_both_directions(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
 
     acceptor.hub.note(referral_id, "Which foreman signed?", to=sender.id)
@@ -75,7 +75,7 @@ def test_notes_pass_both_ways_for_the_other_party_only(hub: RunningHub) -> None:
     acceptor.hub.complete(referral_id, "resolved")
 
 
-def test_who_takes_a_case_and_falls_silent_is_reminded(hub: RunningHub) -> None:
+def test_acceptor_without_progress_is_reminded(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("emergency")
 
     reminded = acceptor.await_message("referral.overdue", referral_id)
@@ -89,7 +89,7 @@ def test_who_takes_a_case_and_falls_silent_is_reminded(hub: RunningHub) -> None:
     sender.await_message("referral.completed", referral_id)
 
 
-def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> None:
+def test_referral_declined_by_all_goes_to_coordinator(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     asked: list[str] = []
 
@@ -111,7 +111,7 @@ def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> 
     assert unplaced["reason"] == "candidates_exhausted"
 
 
-def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) -> None:
+def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("nobody")
     sender.await_message("referral.unplaced", referral_id)
     coordinator = hub.participants.staff("coordinator")

@@ -28,8 +28,8 @@ SECOND_CANDIDATE = [
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_story_comes_to_its_end(hub: RunningHub, story: str) -> None:
-    referral_id = STORIES[story](hub.theatre)
+def test_story_completes(hub: RunningHub, story: str) -> None:
+    referral_id = STORIES[story](hub.demo)
 
     referral = hub.participants.staff("coordinator").referral(referral_id)
     assert (referral["status"], referral["outcome"]) == ("completed", "resolved")
@@ -37,8 +37,8 @@ def test_a_story_comes_to_its_end(hub: RunningHub, story: str) -> None:
     assert {offer["state"] for offer in referral["offers"]}.isdisjoint({"open"})
 
 
-def test_the_history_of_a_referral_is_whole_and_in_order(hub: RunningHub) -> None:
-    referral_id = STORIES["second-candidate"](hub.theatre)
+def test_history_of_referral_is_complete_and_ordered(hub: RunningHub) -> None:
+    referral_id = STORIES["second-candidate"](hub.demo)
 
     entries = hub.history(referral_id, last="case.erased")
 

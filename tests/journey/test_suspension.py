@@ -76,7 +76,7 @@ def test_open_offer_of_suspended_organization_is_made_to_the_next_within_seconds
                 (o for o in sender.hub.referral(referral_id)["offers"] if o["state"] == "open"), None
             ),
             "the next offer",
-            timeout=SECONDS,
+            within=SECONDS,
         )
         told = told_to_coordinators(hub, "offer.revoked", referral_id, SECONDS)
         assert time.monotonic() - at < SECONDS
@@ -88,14 +88,14 @@ def test_open_offer_of_suspended_organization_is_made_to_the_next_within_seconds
     sender.hub.withdraw(referral_id, "placed_elsewhere")
 
 
-def test_held_case_of_suspended_acceptor_is_closed_to_it_and_told_to_coordinators(hub: RunningHub) -> None:
+def test_suspended_acceptor_loses_access_and_coordinators_are_notified(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow", urgency="urgent")
     assert reads_the_case(acceptor, referral_id)
 
     with suspended(hub, acceptor.id) as at:
         told = sender.await_message("referral.acceptor_suspended", referral_id, timeout=SECONDS)
         assert told_to_coordinators(hub, "referral.acceptor_suspended", referral_id, SECONDS) == told
-        until(lambda: not reads_the_case(acceptor, referral_id), "the refusal of the case", timeout=SECONDS)
+        until(lambda: not reads_the_case(acceptor, referral_id), "the refusal of the case", within=SECONDS)
         assert time.monotonic() - at < SECONDS
         assert hub.participants.staff("coordinator").referral(referral_id)["acceptor"] == told["organization"]
     assert told["organization"] == acceptor.id

@@ -37,7 +37,7 @@ MOMENTS = (
 )
 
 
-def test_a_hub_keeps_everything_when_it_is_stopped_and_when_it_is_killed(tmp_path: Path) -> None:
+def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with _up(data, tmp_path) as first:
         ready = _ready(first)
@@ -74,7 +74,7 @@ def test_a_hub_keeps_everything_when_it_is_stopped_and_when_it_is_killed(tmp_pat
     assert processes_of(data) == {}
 
 
-def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_running(tmp_path: Path) -> None:
+def test_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
     data = tmp_path / "data"
     chance = random.Random(20)
 
@@ -101,7 +101,7 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_running(tmp_path: Path
         assert _offer(data, ready, referral_id)["data"]["referral_id"] == referral_id
 
 
-def test_an_empty_hub_has_its_staff_and_nobody_else(tmp_path: Path, broker: PrivateBroker) -> None:
+def test_empty_hub_has_staff_credentials_only(tmp_path: Path, broker: PrivateBroker) -> None:
     data = tmp_path / "data"
     vhost = f"empty-{secrets.token_hex(6)}"
     environment = {"KOPURO_AMQP_URI": broker.add_vhost(vhost)}

@@ -93,7 +93,7 @@ def test_a_bad_environment_is_explained_at_once() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["one", "two"]])
-def test_usage(arguments: list[str]) -> None:
+def test_process_without_arguments_prints_usage(arguments: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "runtime", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )

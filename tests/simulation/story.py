@@ -54,7 +54,7 @@ class Faults:
 
     @classmethod
     def drawn(cls, random: Random) -> Faults:
-        """Fair weather in some stories, in others a storm of one kind or of all."""
+        """Choose no faults for some seeds, and faults of one kind or of all kinds for others."""
 
         def some(most: float) -> float:
             return random.choice([0.0, most / 5, most])

@@ -48,7 +48,7 @@ def recording(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -
 # Two starts of a whole hub each.
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_hub_goes_on_from_a_history(
+def test_hub_continues_from_generated_history(
     database: str, recording: Recording, vhost: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     template = None

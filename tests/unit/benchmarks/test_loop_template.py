@@ -25,7 +25,7 @@ def test_one_id_becomes_one_other_in_every_column_text_and_service() -> None:
     assert routing.values(CAST)[body] == f"of {renamed}".encode()
 
 
-def test_casts_differ_and_their_ids_tell_their_time() -> None:
+def test_copies_differ_and_their_ids_contain_their_time() -> None:
     mould = LoopTemplate(LOOP)
     slot = mould.take(REFERRAL)
     later = LoopInstance(moment=CAST.moment + 86_400_000_000, twist=CAST.twist)
@@ -51,7 +51,7 @@ def test_moments_keep_their_order_and_deadlines_their_distance() -> None:
     assert values[deadline] == CAST.moment + 86_400_000_000
 
 
-def test_everything_else_stays_as_it_was() -> None:
+def test_other_values_stay_unchanged() -> None:
     mould = LoopTemplate(LOOP)
     kept = ["100 % sure", b"\x00\x7f", 1, True, None, "2026-01-28T06:47:00Z", f"{REFERRAL} at 100 %"]
     slots = [mould.take(value) for value in kept[:-1]]
