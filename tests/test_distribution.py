@@ -1,4 +1,4 @@
-"""What waits is begun first, and what shares a hub stays on one worker."""
+"""Slow groups start first, and tests that share a hub run on one worker."""
 
 import pytest
 

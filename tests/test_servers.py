@@ -1,4 +1,4 @@
-"""The fixtures' own promises: every test gets a database to itself, and no server is left behind."""
+"""The server fixtures: each test gets its own database, and no server is left running."""
 
 import os
 import shutil

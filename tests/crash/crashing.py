@@ -1,4 +1,4 @@
-"""A hub around one service that dies and starts again: who speaks to it, and what the others hear."""
+"""A service that crashes and restarts, its simulated neighbours and its client."""
 
 from __future__ import annotations
 

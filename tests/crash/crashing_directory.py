@@ -1,4 +1,4 @@
-"""A directory that dies and starts again, an operator who changes it, and somebody who keeps a copy of it."""
+"""A directory that crashes and restarts, an operator who changes it, and a replica of it."""
 
 from __future__ import annotations
 

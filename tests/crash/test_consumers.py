@@ -1,4 +1,4 @@
-"""Killed on a message's way in: delivered, processed, committed, acknowledged.
+"""Consumers killed at each crash point of a message: delivered, processed, committed, acknowledged.
 
 Every crash point that `runtime.messaging.inbox` and `entrypoints` name lies between two of these moments.
 """

@@ -1,4 +1,4 @@
-"""Routing killed around the point *due, not committed* of an offer's deadline."""
+"""Routing killed when an offer's deadline is due and the expiry not yet committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory killed around each crash point of a change: answered, published, forgotten, told to others.
+"""The directory killed at each crash point of a change: answered, published, deleted, replicated.
 
 Whatever happens, a change is made as a whole or not at all, no revision is given twice or left out, and every
 copy of the directory comes to say what the directory says.

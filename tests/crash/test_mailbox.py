@@ -1,4 +1,4 @@
-"""Delivery killed around the point *handed out on record, not yet sent* of a mailbox."""
+"""Delivery killed when a message is recorded as handed out and the response not yet sent."""
 
 from __future__ import annotations
 

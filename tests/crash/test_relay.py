@@ -1,4 +1,4 @@
-"""Killed on a message's way out: admitted by intake, committed, published, confirmed, forgotten.
+"""The relay killed at each crash point of a message: committed, published, confirmed, deleted.
 
 Every crash point that `runtime.messaging.outbox` names, and group commit's, lies between two of these
 moments: the process is killed just before it and just after it.

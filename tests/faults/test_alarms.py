@@ -1,4 +1,4 @@
-"""The broker blocks its publishers: intake admits until its outbox is full, says so, and loses nothing."""
+"""The broker blocks its publishers: intake admits until its outbox is full, reports it, and loses nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intake on a disk that is full: a clean 503, nothing broken, and on it goes when there is room again."""
+"""Intake on a full disk: it answers 503, damages nothing, and recovers when space is free again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links that break without a word: noticed in time by the publisher, the consumer and the relay."""
+"""Connections that break silently: the publisher, the consumer and the relay detect it in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intake behind a network that fails in each known way: what it can still do, and that it recovers alone."""
+"""Intake with each kind of network fault: what still works, and that it recovers by itself."""
 
 from __future__ import annotations
 

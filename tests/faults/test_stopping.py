@@ -1,4 +1,4 @@
-"""SIGTERM stops every service within its bound, whatever state the way to the broker is in."""
+"""SIGTERM stops every service within its time limit, whatever the state of its broker connection."""
 
 from __future__ import annotations
 

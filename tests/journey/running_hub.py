@@ -1,4 +1,4 @@
-"""A whole hub that journeys share, and everybody who plays in it through the public API."""
+"""A complete hub that journey tests share, and its participants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything wrong that can come to the door: each has its status, stable type and pointers, and no log."""
+"""Invalid input at the public API: each kind has its status, problem type and pointers, and is not logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two hundred referrals in one request, three of them wrong; and lists longer than a page."""
+"""Two hundred referrals in one request, three of them invalid; lists longer than a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `kopuro` command against a running hub: one referral, from its submission to its history."""
+"""The `kopuro` command against a running hub: one referral from submission to history."""
 
 from __future__ import annotations
 

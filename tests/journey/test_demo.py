@@ -1,4 +1,4 @@
-"""`kopuro demo` in a pipe and on a terminal: every story reaches its end, and nothing is left."""
+"""`kopuro demo` in a pipe and on a terminal: every story completes, and nothing is left behind."""
 
 from __future__ import annotations
 

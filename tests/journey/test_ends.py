@@ -1,4 +1,4 @@
-"""How a referral can end or be held up, besides being resolved; who is told, and what is erased."""
+"""Ways in which a referral can end or be delayed, the notifications they cause and what is erased."""
 
 from __future__ import annotations
 

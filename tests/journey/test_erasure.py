@@ -1,4 +1,4 @@
-"""When a referral has ended, no file of a service holds its case: neither as it came nor as it left."""
+"""After a referral has ended, no file of a service contains its case, sealed or resealed."""
 
 from __future__ import annotations
 

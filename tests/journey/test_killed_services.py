@@ -1,4 +1,4 @@
-"""Each service killed in the middle of a referral: it comes back, and the loop still closes."""
+"""Each service killed in the middle of a referral: it restarts, and the loop still closes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service takes of the machine, with the sample network and all that was done to it in this run."""
+"""Memory use of each service with the sample network, after all tests of this run."""
 
 from __future__ import annotations
 

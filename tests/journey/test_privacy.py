@@ -1,4 +1,4 @@
-"""What is in a case is known to its sender and its acceptor, and leaves no trace in between."""
+"""Only sender and acceptor can read a case, and the hub keeps no trace of its content."""
 
 from __future__ import annotations
 

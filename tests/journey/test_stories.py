@@ -1,4 +1,4 @@
-"""The five stories of the demo, each to its end, on both databases."""
+"""The demo's five stories on both databases."""
 
 from __future__ import annotations
 

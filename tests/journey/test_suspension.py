@@ -1,4 +1,4 @@
-"""A suspension, from the operator's change in the directory to everybody whom it concerns."""
+"""A suspension, from the operator's change in the directory to every party concerned."""
 
 from __future__ import annotations
 

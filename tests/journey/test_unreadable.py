@@ -1,4 +1,4 @@
-"""A case or note that its receiver cannot read: reported, told to whoever sealed it, and sent again."""
+"""A case or note that its receiver cannot read: it is reported to its author, who sends it again."""
 
 from __future__ import annotations
 

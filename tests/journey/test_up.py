@@ -1,4 +1,4 @@
-"""`kopuro up`: ready, stopped, killed and interrupted; nothing is lost, and nothing is left running."""
+"""`kopuro up`: started, stopped, killed and interrupted, without loss and without leftover processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sees what of a referral, and of the hub itself."""
+"""The views that each party has of a referral and of the hub."""
 
 from __future__ import annotations
 

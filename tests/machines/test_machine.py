@@ -1,4 +1,4 @@
-"""Machines are removed only when nothing is mounted in them, and a command's end is told in few words."""
+"""Removal of machines only without mounts in them, and the one-line result of a command."""
 
 from __future__ import annotations
 

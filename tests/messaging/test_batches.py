@@ -1,4 +1,4 @@
-"""A batch between taking and acknowledging, on both databases."""
+"""Processing of a batch between taking and acknowledging it, on both databases."""
 
 from __future__ import annotations
 

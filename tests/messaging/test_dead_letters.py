@@ -1,4 +1,4 @@
-"""Dead letters on a real broker: looks that leave no trace, and the way back to a consumer."""
+"""Dead letters on a real broker: browsing without side effects, and replay to a consumer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`@batches` in a nameko container, in a process of its own because eventlet changes the whole process."""
+"""`@batches` in a nameko container, in its own process because eventlet patches the whole process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much is parked, as the broker tells it: whoever parked it, and while somebody looks at it."""
+"""The counts of dead letters: complete, whoever dead-lettered them, also while a queue is browsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only RabbitMQ can do to us: end, come back, and fall silent."""
+"""Behaviour that only RabbitMQ has: crash, restart and silence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the outbox to the broker."""
+"""The relay from the outbox to the broker."""
 
 from __future__ import annotations
 

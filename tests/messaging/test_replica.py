@@ -1,4 +1,4 @@
-"""The local copy of another service's records."""
+"""The replica of another service's records."""
 
 from __future__ import annotations
 

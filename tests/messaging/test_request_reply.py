@@ -1,4 +1,4 @@
-"""Questions with a deadline, over the fake and over RabbitMQ."""
+"""Requests with a deadline, on the fake broker and on RabbitMQ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken out of the code, one at a time, and which tests must notice."""
+"""The mutations, each of which removes one guarantee, and the tests that must fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mutations whose tests are quick, tried in every run; `make mutation` tries them all."""
+"""The mutations with quick tests, tried in every run; `make mutation` tries all of them."""
 
 from __future__ import annotations
 

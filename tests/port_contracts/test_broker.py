@@ -1,4 +1,4 @@
-"""What `runtime.messaging.ports` promises, held against the fake and against RabbitMQ alike."""
+"""The contract of `runtime.messaging.ports`, tested on the fake and on RabbitMQ."""
 
 from __future__ import annotations
 

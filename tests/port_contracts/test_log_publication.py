@@ -1,4 +1,4 @@
-"""What every `LogPublication` does, the real one and the tests' own."""
+"""The contract of `LogPublication`, tested on the real implementation and on the fake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller meets at a service's door, over real sockets."""
+"""The HTTP behaviour of a service, over real sockets."""
 
 from __future__ import annotations
 

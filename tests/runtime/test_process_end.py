@@ -1,4 +1,4 @@
-"""How a service process starts, refuses to start, and ends. Bounds are the product's own promises."""
+"""Start, refused start and end of a service process, within the documented time limits."""
 
 from __future__ import annotations
 

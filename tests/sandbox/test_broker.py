@@ -1,4 +1,4 @@
-"""A private broker, really run."""
+"""The private broker as a real process."""
 
 import contextlib
 import json

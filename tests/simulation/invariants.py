@@ -1,4 +1,4 @@
-"""What must be true of every story when it has come to rest.
+"""Invariants of every simulation when no message is left.
 
 The facts that the services' transactions committed are the story; what stands in the tables, in the mailboxes
 and in the log must be what these facts say, each once.

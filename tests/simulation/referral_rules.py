@@ -1,4 +1,4 @@
-"""What must be true of referrals and offers, judged by the facts that routing said about them."""
+"""Invariants of referrals and offers, checked on the facts that routing published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One story: a seed decides how many small steps are taken, in which order, and what fails in each."""
+"""One simulation: its seed decides the order of the small steps and the faults in each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulation sees: with a safeguard taken away, one of a few stories fails, and for that reason."""
+"""The simulation detects removed safeguards: one of a few seeds fails for the expected reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As many stories as fit into a test run: what once failed, a fixed stretch, then unknown ground."""
+"""As many seeds as fit into a test run: earlier failures, a fixed range, then random ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transactions on SQLite and PostgreSQL: the same promises."""
+"""Transactions on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

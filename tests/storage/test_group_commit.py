@@ -1,4 +1,4 @@
-"""Callers that arrive together share a transaction."""
+"""Group commit: concurrent callers share a transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations, as a step of their own, for every service."""
+"""Migrations of every service."""
 
 from __future__ import annotations
 

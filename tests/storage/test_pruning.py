@@ -1,4 +1,4 @@
-"""A turn deletes so much and no more, and lets others write between two of its transactions."""
+"""Pruning in bounded runs that let other writers in between their transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private files and their living owner."""
+"""Private files and locks."""
 
 import stat
 from pathlib import Path

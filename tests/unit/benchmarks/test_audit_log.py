@@ -1,4 +1,4 @@
-"""What the audit benchmark measures is a real log, and its table says what was found."""
+"""The audit benchmark measures a real log and reports its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""strace's table is read right."""
+"""Parsing of strace's table."""
 
 from __future__ import annotations
 

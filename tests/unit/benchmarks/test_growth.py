@@ -1,4 +1,4 @@
-"""What is worse is more of everything, and less a second."""
+"""Growth factors: a higher cost or a lower rate is slower."""
 
 from __future__ import annotations
 

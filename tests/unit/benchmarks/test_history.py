@@ -1,4 +1,4 @@
-"""A hub starts on a history that nobody lived, serves it, and goes on from it, on both databases."""
+"""A hub starts with a generated history, serves it and continues from it, on both databases."""
 
 from __future__ import annotations
 

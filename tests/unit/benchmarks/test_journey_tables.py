@@ -1,4 +1,4 @@
-"""The journey's tables: medians of the rounds, and what is compared within a round."""
+"""The tables of the journey benchmark: medians of the rounds, and comparisons within a round."""
 
 from __future__ import annotations
 

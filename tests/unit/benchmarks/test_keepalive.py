@@ -1,4 +1,4 @@
-"""The driver's HTTP, against a server that answers what the test says."""
+"""The driver's HTTP client against a scripted server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cast has the shape of its mould, other ids and other moments, and is the same wherever it is cast."""
+"""A copy of a recorded loop has its structure, other ids and other times, and is deterministic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line refuses, before anything is started."""
+"""Command lines that the benchmarks refuse before they start anything."""
 
 from __future__ import annotations
 

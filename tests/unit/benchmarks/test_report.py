@@ -1,4 +1,4 @@
-"""What is printed and written."""
+"""The printed and written reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new table must be told to the history: an empty one would measure nothing."""
+"""The generated history covers every table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line through points: how steep, and how sure."""
+"""The slope of a line through points, and its error."""
 
 from __future__ import annotations
 

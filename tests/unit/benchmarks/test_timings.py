@@ -1,4 +1,4 @@
-"""Latencies from what was said and seen."""
+"""Latencies between the steps of a referral."""
 
 from __future__ import annotations
 

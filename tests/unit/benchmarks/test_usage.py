@@ -1,4 +1,4 @@
-"""What is read of processes and databases from outside."""
+"""CPU, memory and transaction figures read from outside the processes."""
 
 from __future__ import annotations
 

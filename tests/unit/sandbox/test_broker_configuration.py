@@ -1,4 +1,4 @@
-"""What a private node is told."""
+"""The configuration of the private broker."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit

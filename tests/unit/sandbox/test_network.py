@@ -1,4 +1,4 @@
-"""The sample network: every record is one the doors would admit, and its stories can happen as told."""
+"""The sample network: every record is valid, and its stories can happen."""
 
 from __future__ import annotations
 

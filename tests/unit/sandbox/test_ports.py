@@ -1,4 +1,4 @@
-"""Ports a server can come back to."""
+"""Ports on which a server can restart."""
 
 import socket
 from pathlib import Path

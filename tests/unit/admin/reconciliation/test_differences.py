@@ -1,4 +1,4 @@
-"""One referral, told by the log and by the services."""
+"""Differences between the log and the services for one referral."""
 
 from __future__ import annotations
 
