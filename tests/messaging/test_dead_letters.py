@@ -88,7 +88,7 @@ class DeadLetterBroker:
             return [message.message_id for message in browser.messages()]
 
     def take(self, queue: str, count: int) -> list[Delivery]:
-        """So many, which are then gone from the queue."""
+        """Take and acknowledge `count` messages."""
         with contextlib.closing(self.broker.consumer([queue], 1000)) as consumer:
             taken: list[Delivery] = []
             while len(taken) < count:
@@ -99,7 +99,7 @@ class DeadLetterBroker:
         return taken
 
     def await_parked(self, count: int) -> list[str]:
-        """For what the broker parks in its own time."""
+        """Wait until the dead-letter queue has `count` messages; return their ids."""
         deadline = time.monotonic() + LONG
         while len(ids := self.seen()) < count:
             assert time.monotonic() < deadline, f"only {ids} are parked"
@@ -388,7 +388,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(vhost: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    """With three letters parked: an event, a sealed letter, and bytes that are neither."""
+    """A terminal at a broker with three dead letters: an event, a sealed case, and bytes that are neither."""
     monkeypatch.setenv("KOPURO_AMQP_URI", vhost)
     broker = RabbitBroker(vhost)
     broker.declare(hub_topology())
@@ -508,7 +508,7 @@ def test_replay_all_command_filters_by_reason(terminal: Terminal) -> None:
         ("replay", "vault.sealed", "unknown", "--all"),
         ("replay", "vault.sealed", "--all", "--number", "1"),
         ("replay", "vault.sealed", "unknown", "--reason-contains", "x"),
-        # nobody is there to be asked
+        # no terminal to ask for confirmation
         ("discard", "vault.sealed", "unknown"),
     ],
 )
