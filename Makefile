@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine (Debian or Ubuntu, Python 3.11+, make):
-#   make demo   installs what is missing, starts a hub of its own, plays five referrals, ends
-#   make test   sets up, and passes the tests
+#   make demo   installs missing dependencies, starts a private hub, runs five referrals, stops
+#   make test   sets up and runs the tests
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test crash mutation chaos simulate machines check format bench lock lock-bench schemas clean
 
@@ -13,44 +13,44 @@ BENCH_VENV := build/venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 BENCH ?= all
 
-help: ## what there is
+help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## Python packages into .venv, RabbitMQ by the system's package manager if it is missing
+setup: $(STAMP) ## install Python packages into .venv, and RabbitMQ with the system's package manager if it is missing
 	@deploy/install-broker
 
-# The packages come from the lock with their hashes; our own two are installed in place.
+# Packages come from the lock file with their hashes. Our own two packages are installed in editable mode.
 $(STAMP): requirements.lock pyproject.toml client/pyproject.toml
 	@deploy/make-venv $(PYTHON) $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e client -e .
 	@touch $(STAMP)
 
-demo: setup ## watch five referrals travel through a hub of their own
+demo: setup ## run five sample referrals through a private hub
 	@$(BIN)/kopuro demo
 
-up: setup ## a hub on this machine, until Ctrl-C; DATA=dir says where
+up: setup ## run a hub on this machine until Ctrl-C; DATA=dir sets its directory
 	@$(BIN)/kopuro up --data-dir $(DATA)
 
-test: setup ## every test, on real RabbitMQ, SQLite and PostgreSQL
+test: setup ## run all tests, with real RabbitMQ, SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 4
 
-crash: setup ## two hundred kills at any moment, beside the fifteen of `make test`
+crash: setup ## kill audit at 200 random moments (`make test` does 15)
 	KOPURO_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/crash/test_audit.py
 
-mutation: setup ## take each guarantee out of a copy of the code: the tests must fail every time
+mutation: setup ## remove each guarantee from a copy of the code; the tests must fail each time
 	@$(BIN)/python -m tests.mutation
 
-chaos: setup ## a whole hub, its processes and its broker killed at random; SEED=7 REFERRALS=10000 KILLS=20
+chaos: setup ## run a hub under load and kill its processes and broker at random; SEED=7 REFERRALS=10000 KILLS=20
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(REFERRALS),--referrals $(REFERRALS)) $(if $(KILLS),--kills $(KILLS))
 
-simulate: setup ## seeded stories under a virtual clock, where commits, confirms and processes fail; SEEDS=10000
+simulate: setup ## run seeded simulations with a virtual clock and failing commits, confirms and processes; SEEDS=10000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) $(if $(FIRST),--first $(FIRST))
 
-machines: setup ## `make demo` and `make test` on a fresh Debian 12 and 13 (needs root, debootstrap); MACHINES="--command demo"
+machines: setup ## run `make demo` and `make test` on fresh Debian 12 and 13 systems (needs root, debootstrap); MACHINES="--command demo"
 	$(BIN)/python -m tests.machines $(MACHINES)
 
-check: setup ## style, types, the rooms' walls, and that what we publish is what we declare
+check: setup ## check style, types, import contracts, published schemas and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -58,11 +58,11 @@ check: setup ## style, types, the rooms' walls, and that what we publish is what
 	$(BIN)/python -m contracts.publish --check
 	$(BIN)/python -m docs.diagrams --check
 
-format: setup ## let ruff format the code
+format: setup ## format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The peers stay out of .venv: what is tested is what is shipped.
+# The peer frameworks stay out of .venv, so that tests run with the shipped dependencies only.
 $(BENCH_STAMP): requirements-bench.lock pyproject.toml client/pyproject.toml
 	@mkdir -p build
 	@deploy/make-venv $(PYTHON) $(BENCH_VENV)
@@ -70,10 +70,10 @@ $(BENCH_STAMP): requirements-bench.lock pyproject.toml client/pyproject.toml
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e client -e .
 	@touch $(BENCH_STAMP)
 
-bench: setup $(BENCH_STAMP) ## measure, beside nameko, FastStream and the bare broker; BENCH="journey --quick" for one
+bench: setup $(BENCH_STAMP) ## run the benchmarks against nameko, FastStream and the bare broker; BENCH="journey --quick" runs one
 	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
-lock: setup ## write requirements.lock anew: versions and hashes, no addresses
+lock: setup ## update requirements.lock (versions and hashes, no URLs)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-emit-package kopuro-client --upgrade --quiet -o requirements.lock
 
@@ -81,8 +81,8 @@ lock-bench: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-emit-package kopuro-client -c requirements.lock --quiet -o requirements-bench.lock
 
-schemas: setup ## publish the contracts' JSON Schemas anew
+schemas: setup ## regenerate the published JSON Schemas
 	$(BIN)/python -m contracts.publish
 
-clean: ## remove what was installed and built here
+clean: ## remove installed and built files (.venv, var, build)
 	rm -rf $(VENV) var build

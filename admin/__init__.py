@@ -1,1 +1,1 @@
-"""What an operator does to a hub: keys, dead letters, reconciliation. Needs no sandbox."""
+"""Operators' tools for a hub: keys, dead letters, reconciliation. They need no sandbox."""

@@ -1,6 +1,6 @@
-"""What audit adds to the `kopuro` command: `kopuro audit reconcile`.
+"""The command `kopuro audit reconcile`.
 
-Loaded at every start of the command, so the work is imported only when it is asked for.
+Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ from typing import Annotated
 
 import typer
 
-audit = typer.Typer(help="Operators: check the audit log against the services.", no_args_is_help=True)
+audit = typer.Typer(
+    help="Operators: check the audit log against the services' databases.", no_args_is_help=True
+)
 
 
 @audit.callback()
 def _group() -> None:
-    """Operators: check the audit log against the services."""
+    """Operators: check the audit log against the services' databases."""
 
 
 @audit.command()
 def reconcile(
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Of a hub that `kopuro up` started.", file_okay=False)
+        Path | None,
+        typer.Option("--data-dir", help="Data directory of a hub that `kopuro up` started.", file_okay=False),
     ] = None,
     settled: Annotated[
-        float, typer.Option(help="Leave out what moved within so many seconds.", min=0)
+        float, typer.Option(help="Ignore what changed within the last SECONDS.", metavar="SECONDS", min=0)
     ] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object per line.")] = False,
 ) -> None:
-    """Compare the log with what each service holds, and name the differences (exit 1 when there are any)."""
+    """Compare the log with the services' databases and list the differences (exit status 1 if any)."""
     from admin.reconciliation.reconcile import database_urls, run
 
     try:

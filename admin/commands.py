@@ -1,8 +1,12 @@
-"""Operators' commands: `kopuro dead-letters`, `kopuro audit`."""
+"""Operators' commands: `kopuro dead-letters` and `kopuro admin`.
+
+Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,36 +17,36 @@ if TYPE_CHECKING:
 
 dead_letters = typer.Typer(
     no_args_is_help=True,
-    help="Messages that a service could not process: look at them, put them back.",
-    epilog="The broker is that of --data-dir, else the one in KOPURO_AMQP_URI. "
-    "One person at a time looks at a queue; a second one waits some seconds.",
+    help="Operators: inspect, replay or discard messages that a service could not process.",
+    epilog="The commands use the broker of --data-dir, or else the one that KOPURO_AMQP_URI names. "
+    "A queue is open to one operator at a time; a second operator waits for a few seconds.",
 )
 
 
-Consumer = Annotated[str, typer.Argument(help="Whose: its parking queue's name without `.parked`.")]
+Consumer = Annotated[str, typer.Argument(help="Consumer: its dead-letter queue's name without `.parked`.")]
 
 
 Number = Annotated[
-    int | None, typer.Option(min=1, help="Its number in the list, where different messages share an id.")
+    int | None, typer.Option(min=1, help="Number in the list; needed where different messages share an id.")
 ]
 
 
 HubDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="An embedded hub's directory.", file_okay=False)
+    Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
 ]
 
 
-Documents = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 @dead_letters.command("list")
 def list_dead_letters(
-    consumer: Annotated[str | None, typer.Option(help="Only this consumer's.")] = None,
+    consumer: Annotated[str | None, typer.Option(help="Show only this consumer's dead letters.")] = None,
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
-    """Every parked message: whose, what, why, since when. Never its content."""
-    _desk(data_dir, as_json=as_json).list(consumer)
+    """List dead letters: consumer, type, reason and time first seen, never their content."""
+    _dead_letter_commands(data_dir, as_json=as_json).list(consumer)
 
 
 @dead_letters.command("show")
@@ -50,39 +54,47 @@ def show_dead_letter(
     consumer: Consumer,
     message_id: str,
     number: Number = None,
-    with_data: Annotated[bool, typer.Option("--data", help="Its data too; never what is sealed.")] = False,
+    with_data: Annotated[
+        bool, typer.Option("--data", help="Include the payload (never sealed content).")
+    ] = False,
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
-    """One parked message: its envelope, why it was parked, where it came from."""
-    _desk(data_dir, as_json=as_json).show(consumer, message_id, number=number, with_data=with_data)
+    """Show one dead letter: its envelope, its reason and the queue it came from."""
+    _dead_letter_commands(data_dir, as_json=as_json).show(
+        consumer, message_id, number=number, with_data=with_data
+    )
 
 
 @dead_letters.command("replay")
 def replay_dead_letters(
     consumer: Consumer,
     message_id: Annotated[str | None, typer.Argument()] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every message parked now, in order.")] = False,
-    reason_contains: Annotated[str, typer.Option(help="With --all: only with this in the reason.")] = "",
+    every: Annotated[
+        bool, typer.Option("--all", help="Replay every dead letter of the consumer, in order.")
+    ] = False,
+    reason_contains: Annotated[
+        str, typer.Option(help="With --all: replay only messages whose reason contains this text.")
+    ] = "",
     number: Number = None,
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
-    """Put messages back to the queues they came from, once their cause is mended.
+    """Return messages to the queues they came from, once their cause is fixed.
 
-    Interrupted at any moment, it loses none; one that is put back twice takes effect once.
+    An interruption loses no message. A message that is replayed twice takes effect once.
     """
     if every == (message_id is not None):
-        raise typer.BadParameter("either a MESSAGE_ID or --all")
-    desk = _desk(data_dir, as_json=as_json)
+        raise typer.BadParameter("Give either a MESSAGE_ID or --all.")
+    commands = _dead_letter_commands(data_dir, as_json=as_json)
     if message_id is None:
         if number is not None:
-            raise typer.BadParameter("--number goes with a MESSAGE_ID")
-        desk.replay_all(consumer, reason_contains=reason_contains)
+            raise typer.BadParameter("--number needs a MESSAGE_ID.")
+        commands.replay_all(consumer, reason_contains=reason_contains)
     else:
         if reason_contains:
-            raise typer.BadParameter("--reason-contains goes with --all")
-        desk.replay(consumer, message_id, number=number)
+            raise typer.BadParameter("--reason-contains needs --all.")
+        commands.replay(consumer, message_id, number=number)
 
 
 @dead_letters.command("discard")
@@ -90,16 +102,64 @@ def discard_dead_letter(
     consumer: Consumer,
     message_id: str,
     number: Number = None,
-    sure: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+    sure: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
-    """Throw a message away for good."""
-    _desk(data_dir, as_json=as_json).discard(consumer, message_id, number=number, sure=sure)
+    """Delete a dead letter permanently."""
+    _dead_letter_commands(data_dir, as_json=as_json).discard(consumer, message_id, number=number, sure=sure)
 
 
-def _desk(data_dir: Path | None, *, as_json: bool) -> DeadLetterCommands:
+def _dead_letter_commands(data_dir: Path | None, *, as_json: bool) -> DeadLetterCommands:
     from admin.dead_letters import DeadLetterCommands
     from kopuro_client.commands.output import Output
 
     return DeadLetterCommands(Output(as_json=as_json), data_dir, os.environ)
+
+
+admin = typer.Typer(no_args_is_help=True, help="Operators: set up a hub of your own processes.")
+
+
+@admin.callback()
+def _admin_group() -> None:
+    """Operators: set up a hub of your own processes."""
+
+
+@admin.command("keys")
+def write_keys(
+    directory: Annotated[
+        Path, typer.Argument(help="Directory for the key files; created with mode 0700.", file_okay=False)
+    ],
+    as_json: Documents = False,
+) -> None:
+    """Create the private keys of a new hub: custody, token signing and log signing.
+
+    Writes one private JWK file per key (mode 0600) and never overwrites a file. Prints the environment
+    variables that name the files, and the public half of each key.
+    """
+    from admin.key_files import write_key_files
+    from kopuro_client.commands.output import Output
+    from kopuro_client.commands.printable import json_text
+
+    keys = write_key_files(directory)
+    out = Output(as_json=as_json)
+    if as_json:
+        out.document(
+            {
+                "keys": [
+                    {
+                        "service": key.service,
+                        "variable": key.variable,
+                        "file": str(key.path),
+                        "public_key": key.public,
+                    }
+                    for key in keys
+                ]
+            }
+        )
+        return
+    for key in keys:
+        out.text(f"# {key.service}; public key: {json_text(key.public)}")
+        out.text(f"{key.variable}={shlex.quote(str(key.path))}")
+    out.note("each service's user must be able to read its own key file, and no other")
+    out.note("copy the vault's public key into the discovery document as `custody_key`")

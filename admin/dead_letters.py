@@ -1,6 +1,6 @@
-"""What `kopuro dead-letters` does and prints.
+"""Implementation of `kopuro dead-letters`.
 
-It needs no sandbox: KOPURO_AMQP_URI names the broker of any hub, `--data-dir` that of an embedded one.
+KOPURO_AMQP_URI names the broker of any hub; `--data-dir` selects the broker of an embedded hub.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ _COLUMNS = ("number", "consumer", "message id", "type", "time", "first seen", "r
 
 
 class DeadLetterCommands:
-    """An operator at one broker. Each method is a command, and may end in typer.Exit with an ExitCode."""
+    """The commands against one broker. Each method is a command and may raise typer.Exit with an ExitCode."""
 
     def __init__(self, out: Output, data_dir: Path | None, environment: Mapping[str, str]) -> None:
-        """data_dir: of an embedded hub; else `environment` names the broker in KOPURO_AMQP_URI."""
+        """data_dir: of an embedded hub. None: KOPURO_AMQP_URI in `environment` names the broker."""
         self._out = out
-        with self._complaining():
+        with self._reporting_errors():
             self._uri = _broker_uri(data_dir, environment)
 
     def list(self, consumer: str | None) -> None:
-        """Every dead letter, or one consumer's."""
-        found: list[DeadLetter] = []
-        with self._complaining(), self._at_broker() as dead_letters:
+        """List every dead letter, or those of one consumer."""
+        letters: list[DeadLetter] = []
+        with self._reporting_errors(), self._at_broker() as dead_letters:
             for name in dead_letters.consumers if consumer is None else (consumer,):
-                found += dead_letters.of(name)
+                letters += dead_letters.of(name)
         if self._out.as_json:
-            self._out.document({"items": [_document(letter) for letter in found]})
-        elif found:
-            self._out.table(_COLUMNS, (row for letter in found for row in _rows(letter)))
+            self._out.document({"items": [_document(letter) for letter in letters]})
+        elif letters:
+            self._out.table(_COLUMNS, (row for letter in letters for row in _rows(letter)))
         else:
-            self._out.note("nothing is parked")
+            self._out.note("no dead letters")
 
     def show(self, consumer: str, message_id: str, *, number: int | None, with_data: bool) -> None:
-        """One dead letter, and its data if that is wanted and not sealed."""
-        with self._complaining(), self._at_broker() as dead_letters:
+        """Show one dead letter; with_data: include its data unless that is sealed."""
+        with self._reporting_errors(), self._at_broker() as dead_letters:
             opened = dead_letters.open(consumer, message_id, number=number)
         if self._out.as_json:
             document = _document(opened.letter)
@@ -72,51 +72,53 @@ class DeadLetterCommands:
                     self._out.blank()
                     self._out.document(data)
         if with_data and None in opened.data:
-            self._out.note("data that is sealed, or of which nothing says that it is not, is not shown")
+            self._out.note("sealed data, and data of unknown type, is not shown")
 
     def replay(self, consumer: str, message_id: str, *, number: int | None) -> None:
-        """One letter, back to its queue."""
-        with self._complaining(), self._at_broker() as dead_letters:
+        """Return one dead letter to its queue."""
+        with self._reporting_errors(), self._at_broker() as dead_letters:
             for letter in dead_letters.replay(consumer, message_id, number=number):
-                self._say_replayed(letter)
+                self._report_replayed(letter)
 
     def replay_all(self, consumer: str, *, reason_contains: str) -> None:
-        """All letters of a consumer, or those with a text in their reason."""
+        """Return all dead letters of a consumer, or those whose reason contains a text, to their queues."""
         count = 0
         try:
-            with self._complaining(), self._at_broker() as dead_letters:
+            with self._reporting_errors(), self._at_broker() as dead_letters:
                 for letter in dead_letters.replay_all(consumer, reason_contains=reason_contains):
-                    self._say_replayed(letter)
+                    self._report_replayed(letter)
                     count += 1
         finally:
-            self._out.note(f"{count} replayed; what fails again is parked again")
+            self._out.note(f"{count} replayed; a message that fails again returns to the dead letters")
 
     def discard(self, consumer: str, message_id: str, *, number: int | None, sure: bool) -> None:
-        """One letter, gone for good. sure: without a question, which only a terminal can be asked."""
-        with self._complaining(), self._at_broker() as dead_letters:
+        """Delete one dead letter. sure: do not ask for confirmation (asking needs a terminal)."""
+        with self._reporting_errors(), self._at_broker() as dead_letters:
             opened = dead_letters.open(consumer, message_id, number=number)
             if not sure:
-                # Asked between two looks: nobody waits for an answer that may take all night.
+                # The queue is free while the question waits, since the answer may take all night.
                 self._confirm(opened.letter)
-            gone = dead_letters.discard(consumer, message_id, number=number, digest=opened.digest)
-        for letter in gone:
-            self._out.note(f"gone for good: {_sentence(letter)}")
-            self._say(letter)
+            discarded = dead_letters.discard(consumer, message_id, number=number, digest=opened.digest)
+        for letter in discarded:
+            self._out.note(f"discarded: {_summary(letter)}")
+            self._write(letter)
 
     def _confirm(self, letter: DeadLetter) -> None:
         if not sys.stdin.isatty():
-            raise UsageError("to discard is for good: add --yes where there is no terminal to ask")
-        self._out.note(f"to be discarded for good: {_sentence(letter)}")
-        if not typer.confirm("kopuro: discard it?", err=True):
+            raise UsageError(
+                "cannot ask for confirmation without a terminal: add --yes to discard permanently"
+            )
+        self._out.note(f"about to discard permanently: {_summary(letter)}")
+        if not typer.confirm("kopuro: discard this message?", err=True):
             self._out.note("nothing was discarded")
             raise typer.Exit(ExitCode.OK)
 
-    def _say_replayed(self, letter: DeadLetter) -> None:
-        self._say(letter)
+    def _report_replayed(self, letter: DeadLetter) -> None:
+        self._write(letter)
         if not self._out.as_json:
-            self._out.note(f"back in {letter.origin}: {_sentence(letter)}")
+            self._out.note(f"returned to {letter.origin}: {_summary(letter)}")
 
-    def _say(self, letter: DeadLetter) -> None:
+    def _write(self, letter: DeadLetter) -> None:
         if self._out.as_json:
             self._out.json_line(_document(letter))
         else:
@@ -128,19 +130,19 @@ class DeadLetterCommands:
             yield DeadLetters(browse=RabbitBrowsers(self._uri), publisher=publisher, topology=hub_topology())
 
     @contextlib.contextmanager
-    def _complaining(self) -> Iterator[None]:
+    def _reporting_errors(self) -> Iterator[None]:
         try:
             yield
         except UsageError as error:
-            self._complain(error, ExitCode.USAGE)
+            self._fail(error, ExitCode.USAGE)
         except Refused as error:
-            self._complain(error, ExitCode.REFUSED)
+            self._fail(error, ExitCode.REFUSED)
         except BrokerUnavailable as error:
-            self._complain(error, ExitCode.CANNOT_CONNECT)
+            self._fail(error, ExitCode.CANNOT_CONNECT)
         except Unavailable as error:
-            self._complain(error, ExitCode.UNAVAILABLE)
+            self._fail(error, ExitCode.UNAVAILABLE)
 
-    def _complain(self, error: Exception, code: ExitCode) -> None:
+    def _fail(self, error: Exception, code: ExitCode) -> None:
         if self._out.as_json and isinstance(error, Refused):
             self._out.note(json_text(error.problem()))
         else:
@@ -149,16 +151,16 @@ class DeadLetterCommands:
 
 
 class UsageError(Exception):
-    """The command line or a setting is wrong; nothing was done."""
+    """The command line or a setting is wrong; the command did nothing."""
 
 
 def _broker_uri(data_dir: Path | None, environment: Mapping[str, str]) -> str:
     if data_dir is None:
         uri = environment.get("KOPURO_AMQP_URI", "").strip()
         if not uri:
-            raise UsageError("which broker? Set KOPURO_AMQP_URI, or give --data-dir of an embedded hub")
+            raise UsageError("no broker given: set KOPURO_AMQP_URI, or use --data-dir for an embedded hub")
         if not uri.startswith(("amqp://", "amqps://")):
-            raise UsageError("KOPURO_AMQP_URI is not an amqp:// or amqps:// address")
+            raise UsageError("KOPURO_AMQP_URI must be an amqp:// or amqps:// address")
         return uri
     files = BrokerFiles(root=data_dir.resolve() / "broker")
     try:
@@ -201,12 +203,12 @@ def _document(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _rows(letter: DeadLetter) -> Iterator[tuple[object, ...]]:
-    said = letter.first_seen, letter.reason
+    cause = letter.first_seen, letter.reason
     head = letter.number, letter.consumer, letter.message_id
     if len(letter.events) == 1:
-        yield *head, *_type_and_time(letter.events[0]), *said
+        yield *head, *_type_and_time(letter.events[0]), *cause
         return
-    yield *head, f"{len(letter.events)} events:", "", *said
+    yield *head, f"{len(letter.events)} events:", "", *cause
     for event in letter.events:
         yield "", "", event.id if event else "", *_type_and_time(event), "", ""
 
@@ -215,10 +217,10 @@ def _type_and_time(event: EventSummary | None) -> tuple[str, str]:
     return (event.type, event.time.isoformat(timespec="seconds")) if event else ("not an event", "")
 
 
-def _sentence(letter: DeadLetter) -> str:
+def _summary(letter: DeadLetter) -> str:
     if len(letter.events) > 1:
         kind = f"{len(letter.events)} events"
     else:
         (event,) = letter.events
         kind = event.type if event else f"{letter.size} bytes that are not an event"
-    return f"{letter.message_id} of {letter.consumer}, {kind}, parked: {letter.reason}"
+    return f"{letter.message_id} of {letter.consumer} ({kind}): {letter.reason}"

@@ -12,9 +12,9 @@ DEFAULT_VHOST = "kopuro"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerIdentity:
-    """What must stay the same when a node starts again from its data directory.
+    """The properties of a node that a restart from its data directory keeps.
 
-    RabbitMQ files its data under the node's name, and clients reconnect to the port they know.
+    RabbitMQ stores its data under the node's name, and clients reconnect to the same port.
     """
 
     node: str
@@ -23,11 +23,11 @@ class BrokerIdentity:
     user: str
     password: str = field(repr=False)
     cookie: str = field(repr=False)
-    """Erlang's shared secret: who knows it commands the node."""
+    """Erlang's shared secret: it gives full control of the node."""
 
     @classmethod
     def invented(cls, *, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
-        """A new identity with random credentials. It reads the system's entropy."""
+        """Return a new identity with random credentials."""
         return cls(
             node=f"kopuro-{secrets.token_hex(4)}@localhost",
             amqp_port=amqp_port,
@@ -39,28 +39,28 @@ class BrokerIdentity:
 
     @classmethod
     def from_json(cls, text: str) -> "BrokerIdentity":
-        """Read what `to_json` wrote. Raises ValueError when it is something else."""
+        """Parse the output of `to_json`. Raises ValueError for any other text."""
         try:
             return cls(**json.loads(text))
         except TypeError as error:
-            raise ValueError(f"not a broker's identity: {error}") from None
+            raise ValueError(f"not a broker identity: {error}") from None
 
     def to_json(self) -> str:
-        """JSON with the secrets in it: keep it in a file of mode 0600."""
+        """Return JSON that contains the secrets: store it with mode 0600."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     def on_ports(self, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
         return replace(self, amqp_port=amqp_port, distribution_port=distribution_port)
 
     def uri(self, vhost: str = DEFAULT_VHOST) -> str:
-        """The AMQP URI of a virtual host, credentials included."""
+        """Return the AMQP URI of a virtual host, including credentials."""
         user, password = quote(self.user, safe=""), quote(self.password, safe="")
         return f"amqp://{user}:{password}@{LOOPBACK}:{self.amqp_port}/{quote(vhost, safe='')}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerFiles:
-    """Where a node keeps its things, all under one data directory of mode 0700."""
+    """Paths of a node's files, all in one data directory of mode 0700."""
 
     root: Path
 
@@ -70,7 +70,7 @@ class BrokerFiles:
 
     @property
     def lock(self) -> Path:
-        """Locked by the process that runs the node, for as long as it lives."""
+        """Locked by the process that runs the node, until it ends."""
         return self.root / "lock"
 
     @property
@@ -95,12 +95,12 @@ class BrokerFiles:
 
     @property
     def cookie(self) -> Path:
-        """Erlang reads it from the home directory, and insists on mode 0400 or 0600."""
+        """Erlang reads it from the home directory and requires mode 0400 or 0600."""
         return self.home / ".erlang.cookie"
 
     @property
     def at_start(self) -> Path:
-        """Erlang evaluates this file of its home directory before anything else starts."""
+        """Erlang evaluates this file in the home directory before anything else starts."""
         return self.home / ".erlang"
 
     @property
@@ -113,7 +113,7 @@ class BrokerFiles:
 
     @property
     def output(self) -> Path:
-        """Standard output and error: what went wrong before the node's own log was open."""
+        """Standard output and error; shows failures before the node's log is open."""
         return self.logs / "output.log"
 
     @property

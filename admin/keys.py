@@ -1,4 +1,4 @@
-"""Keys of a new hub: made once, kept in the data directory, never sent anywhere."""
+"""Generation of a hub's and an organisation's keys."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from joserfc.jwk import OKPKey
 
 
 def sealing_key() -> dict[str, Any]:
-    """A new X25519 key pair as a private JWK with its RFC 7638 thumbprint as kid. Source: RFC 8037."""
+    """Return a new X25519 key pair as a private JWK; `kid` is its RFC 7638 thumbprint. Source: RFC 8037."""
     return _key("X25519")
 
 
 def signing_key() -> dict[str, Any]:
-    """A new Ed25519 key pair, likewise."""
+    """Return a new Ed25519 key pair in the same form."""
     return _key("Ed25519")
 
 
 def public_half(key: dict[str, Any]) -> dict[str, Any]:
-    """The part of a key pair that everybody may know."""
+    """Return the public part of a private JWK."""
     return {name: value for name, value in key.items() if name != "d"}
 
 

@@ -1,4 +1,4 @@
-"""Files and directories that nobody but their owner may read, and who uses them now."""
+"""Files and directories that only their owner can read, and locks on them."""
 
 import fcntl
 import os
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def make_private(directory: Path) -> None:
-    """Create a directory of mode 0700, with its parents; one that is there stays as it is."""
+    """Create a directory of mode 0700 with its parents; an existing one stays as it is."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole, mode 0600: after a crash either the old text or the new is there."""
+    """Replace a file atomically, with mode 0600: after a crash it has either the old or the new text."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -23,9 +23,9 @@ def write_private(path: Path, text: str) -> None:
 
 
 class LivingOwner:
-    """A lock on a file that its holder's death releases, whatever killed it.
+    """A lock on a file that is released when the process holding it ends, for whatever reason.
 
-    The children of the holder do not hold it: Python closes its descriptor when it executes them.
+    Child processes do not inherit the lock: Python closes its descriptor when it executes them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class LivingOwner:
         self._descriptor: int | None = None
 
     def take(self) -> bool:
-        """Become the owner, if nobody living is; True when we are it now, or were already."""
+        """Take the lock unless another process holds it; return whether this object holds it."""
         if self._descriptor is not None:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)

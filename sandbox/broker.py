@@ -1,4 +1,4 @@
-"""A private RabbitMQ node in a directory: its own ports, credentials, data and end."""
+"""A private RabbitMQ node with its own directory, ports and credentials."""
 
 import contextlib
 import os
@@ -27,22 +27,22 @@ _DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 class BrokerError(RuntimeError):
-    """The private broker cannot be started, or does not do what it was told."""
+    """The private broker cannot start, or a request to it failed."""
 
 
 class BrokerInUse(BrokerError):
-    """Another living process runs a broker from this data directory."""
+    """Another running process uses this data directory for its broker."""
 
 
 class PrivateBroker:
-    """One RabbitMQ node, on loopback alone, that lives and dies with this process.
+    """One RabbitMQ node on the loopback interface that ends with this process.
 
-    Durable queues and persistent messages are kept in `data_dir` and are there again at the next
-    start, under the same node name, port (unless taken meanwhile) and credentials.
+    Durable queues and persistent messages stay in `data_dir`. The next start restores them under the
+    same node name, port (unless another process took it) and credentials.
 
-    If the process that ran the node was killed, its node dies with it on Linux; should one still
-    run from this directory, the next start ends it first. A lock on the directory makes sure that
-    the broker of a *living* process is never ended so.
+    On Linux the node dies when the process that runs it is killed. If a node still runs from this
+    directory, the next start ends it first. A lock on the directory protects the broker of a *running*
+    process from this.
 
     It can be one of a Supervisor's processes. `start` = `spawn` + `wait_until_ready`.
     """
@@ -70,7 +70,7 @@ class PrivateBroker:
     def identity(self) -> BrokerIdentity:
         """Names, ports and credentials. Raises BrokerError before the first spawn."""
         if self._identity is None:
-            raise BrokerError("the broker was not started yet: it has no address")
+            raise BrokerError("the broker has not been started: it has no address yet")
         return self._identity
 
     @property
@@ -87,7 +87,7 @@ class PrivateBroker:
 
         Raises BrokerError with the end of the node's log when it ends or does not answer in time,
         BrokerInUse when another process runs it, OSError when the directory cannot be written.
-        Interrupted at any moment, it leaves nothing running.
+        An interruption leaves nothing running.
         """
         try:
             self.spawn()
@@ -98,24 +98,24 @@ class PrivateBroker:
             raise
 
     def spawn(self) -> None:
-        """Start the node without waiting for it; nothing happens if it runs. Raises as `start`."""
+        """Start the node without waiting for it; do nothing if it runs. Raises the errors of `start`."""
         if self.running():
             return
         server = server_script()
         if any(quote in str(self.files.root) for quote in "'\""):
-            # RabbitMQ puts the name into a command of the shell, between quotation marks.
+            # RabbitMQ puts the directory name into a shell command, between quotation marks.
             raise BrokerError(
-                f"RabbitMQ cannot work in {self.files.root}: "
+                f"RabbitMQ cannot run in {self.files.root}: "
                 "choose a directory without quotation marks in its name"
             )
         make_private(self.files.root)
         if not self._owner.take():
             raise BrokerInUse(f"another process runs a broker from {self.files.root}")
-        # We own the directory, so whoever spawned these is dead.
+        # This process owns the directory now, so the process that spawned these is dead.
         try:
             end_processes(processes_with(MARKER, str(self.files.root)))
         except TimeoutError as error:
-            raise BrokerError(f"an earlier broker of {self.files.root} does not end: {error}") from error
+            raise BrokerError(f"an earlier broker of {self.files.root} does not stop: {error}") from error
         self._identity = self._settle_identity()
         for directory in (self.files.home, self.files.mnesia, self.files.logs):
             make_private(directory)
@@ -136,22 +136,24 @@ class PrivateBroker:
         self._process.spawn()
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
-        """Wait for a full AMQP handshake with our credentials. Raises BrokerError.
+        """Wait for a complete AMQP handshake with the node's credentials. Raises BrokerError.
 
-        Our password is random, so the answer cannot come from another broker.
+        The password is random, so no other broker can complete the handshake.
         """
         deadline = time.monotonic() + timeout
         while True:
             if self.exit_code() is not None:
-                raise BrokerError(f"the broker ended with {self.exit_code()} at start\n{self._log_tail()}")
+                raise BrokerError(
+                    f"the broker ended with status {self.exit_code()} at start\n{self._log_tail()}"
+                )
             try:
-                # A SIGTERM that became an exception in py-amqp's own clean-up would be lost there.
+                # py-amqp would swallow an exception that SIGTERM raises during its clean-up.
                 with signals_held():
                     self._shake_hands()
             except (OSError, amqp.AMQPError) as error:
                 if time.monotonic() > deadline:
                     raise BrokerError(
-                        f"the broker does not answer after {timeout:g} s ({error})\n{self._log_tail()}"
+                        f"the broker does not respond after {timeout:g} s ({error})\n{self._log_tail()}"
                     ) from error
                 time.sleep(0.05)
             else:
@@ -164,7 +166,7 @@ class PrivateBroker:
         return self._process is not None and self._process.running()
 
     def ask_to_stop(self) -> None:
-        """Ask for an orderly stop and return at once. `stop` must follow: it frees the directory."""
+        """Request an orderly stop and return at once. Call `stop` afterwards to release the directory."""
         if self._process is not None:
             self._process.ask_to_stop()
 
@@ -172,13 +174,13 @@ class PrivateBroker:
         return self._process is None or self._process.wait(timeout)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Stop in good order, kill after `timeout` seconds, and let go of the directory."""
+        """Stop in order, kill after `timeout` seconds, and release the directory."""
         if self._process is not None:
             self._process.stop(timeout)
         self._owner.release()
 
     def kill(self) -> None:
-        """SIGKILL the node, as a crash would; what was confirmed is kept. The directory stays ours."""
+        """SIGKILL the node, like a crash. Confirmed messages survive, and the directory stays locked."""
         if self._process is not None:
             self._process.kill()
 
@@ -188,10 +190,10 @@ class PrivateBroker:
         self.start(timeout)
 
     def add_vhost(self, name: str) -> str:
-        """Add a virtual host, empty, with full rights for our user; return its URI.
+        """Add an empty virtual host with full permissions for the node's user; return its URI.
 
-        name: 1 to 100 of A-Z a-z 0-9 . _ - (ValueError). Nothing changes if it is there already.
-        It takes some 20 ms. Raises BrokerError as `evaluate`.
+        name: 1 to 100 of A-Z a-z 0-9 . _ - (ValueError). An existing virtual host stays as it is.
+        It takes about 20 ms. Raises BrokerError as `evaluate`.
         """
         vhost, user = _erlang_binary(_checked_vhost(name)), _erlang_binary(self.identity.user)
         anything = _erlang_binary(".*")
@@ -204,35 +206,35 @@ class PrivateBroker:
         return self.identity.uri(name)
 
     def remove_vhost(self, name: str) -> None:
-        """Delete a virtual host with all it holds. Raises BrokerError if there is none, ValueError."""
+        """Delete a virtual host with its content. Raises BrokerError if it does not exist, ValueError."""
         if name == DEFAULT_VHOST:
             raise ValueError(f"{DEFAULT_VHOST} is the broker's own virtual host")
         vhost = _erlang_binary(_checked_vhost(name))
         self.evaluate(f"ok = rabbit_vhost:delete({vhost}, {_erlang_binary(self.identity.user)})")
 
     def flush_declarations(self) -> None:
-        """Make sure that quorum queues declared until now survive a crash. It takes some 10 ms.
+        """Make quorum queues declared until now survive a crash. It takes about 10 ms.
 
-        RabbitMQ 3.10.8 keeps the list of its quorum queues in files it writes about one second
-        late. A node killed within that second comes back with the queue empty, its confirmed
-        messages lost, and without a leader for good. Messages in an older queue are safe.
+        RabbitMQ 3.10.8 writes the list of its quorum queues about one second late. A node killed
+        within that second restarts with the queue empty, its confirmed messages lost, and permanently
+        without a leader. Messages in older queues are safe.
         """
         self.evaluate("[ok = dets:sync(Table) || Table <- dets:all()]")
 
     def evaluate(self, expression: str, *, timeout: float = 15.0) -> str:
         """Evaluate Erlang on the node and return the printed result.
 
-        expression: Erlang expressions without the full stop; never build one from foreign input.
-        This is how a node without epmd is administered: rabbitmqctl cannot reach it.
-        Raises BrokerError when the node does not answer or the evaluation fails.
+        expression: Erlang expressions without the full stop; never build one from untrusted input.
+        rabbitmqctl cannot reach a node without epmd, so this method replaces it.
+        Raises BrokerError when the node does not respond or the evaluation fails.
         """
         program = shutil.which("erl_call") or shutil.which("erl_call", path="/usr/lib/erlang/bin")
         if program is None:
             raise BrokerError("erl_call, a part of Erlang, is not on PATH")
         address = f"{LOOPBACK}:{self.identity.distribution_port}"
         try:
-            answer = subprocess.run(
-                # A name of its own: the node refuses a caller whose name it is still talking to.
+            completed = subprocess.run(
+                # A unique name: the node refuses a caller whose name is still connected.
                 [program, "-h", f"call-{secrets.token_hex(6)}", "-address", address, "-e"],
                 input=expression + ".\n",
                 env=control_environment(self.files, path=os.environ.get("PATH", os.defpath)),
@@ -242,11 +244,13 @@ class PrivateBroker:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise BrokerError(f"the broker's node does not answer within {timeout:g} s") from None
-        # erl_call exits with 0 when the expression fails: only the printed tuple tells.
-        result = re.fullmatch(r"\{ok, (.*)\}", answer.stdout.strip(), re.DOTALL)
+            raise BrokerError(f"the broker's node does not respond within {timeout:g} s") from None
+        # erl_call exits with 0 even when the expression fails; only the printed tuple shows it.
+        result = re.fullmatch(r"\{ok, (.*)\}", completed.stdout.strip(), re.DOTALL)
         if result is None:
-            raise BrokerError(f"the broker's node refused: {answer.stdout.strip()}{answer.stderr.strip()}")
+            raise BrokerError(
+                f"the broker's node failed to evaluate: {completed.stdout.strip()}{completed.stderr.strip()}"
+            )
         return result.group(1)
 
     def _shake_hands(self) -> None:
@@ -262,7 +266,7 @@ class PrivateBroker:
             connection.connect()
 
     def _settle_identity(self) -> BrokerIdentity:
-        """The identity of before, or a new one; new ports if somebody took ours meanwhile."""
+        """Return the stored identity, or a new one; replace ports that another process has taken."""
         try:
             known = BrokerIdentity.from_json(self.files.identity.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -286,7 +290,7 @@ class PrivateBroker:
 
 
 def server_script() -> Path:
-    """The script that starts a RabbitMQ node. Raises BrokerError when none is installed."""
+    """Return the script that starts a RabbitMQ node. Raises BrokerError when none is installed."""
     # Debian's rabbitmq-server on PATH is a wrapper that changes to another user; this is the real one.
     if _DEBIAN_SERVER.exists():
         return _DEBIAN_SERVER
@@ -298,7 +302,7 @@ def server_script() -> Path:
 
 def _checked_vhost(name: str) -> str:
     if _VHOST_NAME.fullmatch(name) is None:
-        raise ValueError(f"not a name for a virtual host: {name!r}")
+        raise ValueError(f"invalid virtual host name: {name!r}")
     return name
 
 

@@ -1,4 +1,4 @@
-"""What a private RabbitMQ node is told: pure text and settings, nothing is started here.
+"""Configuration files and environment of a private RabbitMQ node. Nothing starts here.
 
 Verified on RabbitMQ 3.10.8 with Erlang/OTP 25.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
 
 MARKER = "KOPURO_PRIVATE_BROKER"
-"""Environment variable of the node and all its children: the data directory they belong to."""
+"""Environment variable of the node and its children. Its value is their data directory."""
 
-# No line here names a wildcard address. The limits are those of one person's machine: quorum queues
-# keep up to one write-ahead file in memory, so that file is an eighth of its default of 512 MB.
+# No line here names a wildcard address. The limits suit a personal computer: quorum queues keep up to
+# one write-ahead file in memory, so the limit of that file is an eighth of the default of 512 MB.
 _CONFIGURATION = """\
 # Written by the sandbox at every start; changes made here are lost.
 listeners.tcp.1 = {address}:{port}
@@ -30,9 +30,9 @@ log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """
 
-# Once a minute RabbitMQ makes sure that an epmd runs, and starts that daemon on all addresses where there
-# is none. We do without epmd, and no setting says so: Erlang runs this file at its start, and it stops that
-# watch as soon as there is one.
+# Once a minute RabbitMQ checks that epmd runs and, if not, starts that daemon on all addresses. The
+# private node needs no epmd, but no setting disables the check. Erlang evaluates this file at its start; it
+# stops the checking process as soon as that exists.
 _NO_EPMD_WATCH = """\
 spawn(fun Look() ->
     case whereis(rabbit_epmd_monitor_sup) of
@@ -44,7 +44,7 @@ end).
 
 
 def contents(files: BrokerFiles, identity: BrokerIdentity) -> dict[Path, str]:
-    """The text of every file the node reads. Some hold secrets: write all of them 0600."""
+    """Return the text of every file the node reads. Some contain secrets: write all with mode 0600."""
     configuration = _CONFIGURATION.format(
         address=LOOPBACK,
         port=identity.amqp_port,
@@ -57,7 +57,7 @@ def contents(files: BrokerFiles, identity: BrokerIdentity) -> dict[Path, str]:
         files.identity: identity.to_json(),
         files.configuration: configuration,
         files.plugins: "[].\n",
-        # Present but empty, so that those of the system's own broker are not read instead.
+        # Present but empty, so that the node does not read the files of the system's broker instead.
         files.advanced: "[].\n",
         files.script_settings: "",
         files.cookie: identity.cookie,
@@ -68,10 +68,10 @@ def contents(files: BrokerFiles, identity: BrokerIdentity) -> dict[Path, str]:
 def environment(
     files: BrokerFiles, identity: BrokerIdentity, *, path: str, schedulers: int
 ) -> dict[str, str]:
-    """The whole environment of the server script.
+    """Return the complete environment of the server script.
 
     path: PATH, to find `erl`. schedulers: Erlang's threads, at most the number of processors.
-    Nothing else is passed on: a RABBITMQ_… variable of the caller's shell would change the node.
+    The caller's environment is not inherited, since its RABBITMQ_… variables would change the node.
     """
     return {
         "PATH": path,
@@ -91,15 +91,15 @@ def environment(
         "RABBITMQ_PID_FILE": str(files.root / "pid"),
         "ERL_CRASH_DUMP": str(files.logs / "erl_crash.dump"),
         "ERL_CRASH_DUMP_SECONDS": "3",
-        # Makes the script replace itself with Erlang, so that the child's pid is the node's. Erlang
-        # then takes SIGTERM for an orderly stop. (-noinput undoes the interactive shell.)
+        # Makes the script replace itself with Erlang, so that the child's pid is the node's and SIGTERM
+        # stops Erlang in order. (-noinput disables the interactive shell.)
         "RABBITMQ_ALLOW_INPUT": "1",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(
             [
                 "-noinput",
                 f"+S {schedulers}:{schedulers}",
-                # Distribution is started by Erlang itself and not by RabbitMQ, which would first
-                # start epmd: a daemon on all addresses that outlives the node, and two seconds.
+                # Erlang itself starts distribution. RabbitMQ would first start epmd, a daemon on all
+                # addresses that outlives the node, and would need two seconds more.
                 f"-sname {identity.node}",
                 "-start_epmd false",
                 f"-erl_epmd_port {identity.distribution_port}",
@@ -110,7 +110,7 @@ def environment(
 
 
 def control_environment(files: BrokerFiles, *, path: str) -> Mapping[str, str]:
-    """The environment of `erl_call`: it finds the cookie in the home directory."""
+    """Return the environment of `erl_call`, which finds the cookie in the home directory."""
     return {"PATH": path, "HOME": str(files.home), "LANG": "C.UTF-8"}
 
 

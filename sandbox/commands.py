@@ -1,6 +1,6 @@
-"""What the server adds to the `kopuro` command: `up`, `demo`, `dead-letters`.
+"""The commands `kopuro up` and `kopuro demo`.
 
-Loaded at every start of the command, so the work is imported only when it is asked for.
+Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
 """
 
 from __future__ import annotations
@@ -8,34 +8,33 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    pass
-
-DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the hub keeps everything.", file_okay=False)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON line on stdout when all is ready.")]
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", help="Directory for all of the hub's files.", file_okay=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON line to stdout when the hub is ready.")]
 
 
 def up(
     data_dir: DataDir,
     as_json: Json = False,
-    empty: Annotated[bool, typer.Option("--empty", help="Without the sample network.")] = False,
+    empty: Annotated[bool, typer.Option("--empty", help="Start without the sample network.")] = False,
     policy: Annotated[
-        Path | None, typer.Option(help="Routing's policy, a JSON file.", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="Routing policy (JSON file).", exists=True, dir_okay=False)
     ] = None,
 ) -> None:
-    """Start a whole hub on this machine, and run it until Ctrl-C or SIGTERM."""
+    """Start a complete hub on this machine and run it until Ctrl-C or SIGTERM."""
     from sandbox.broker import BrokerError
     from sandbox.hub import Hub, HubError
     from sandbox.supervisor import sigterm_raises
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr
 
-    hub = Hub(data_dir, empty=empty, policy=policy, progress=say)
+    hub = Hub(data_dir, empty=empty, policy=policy, progress=report)
     try:
         with sigterm_raises():
             hub.start()
@@ -43,12 +42,12 @@ def up(
             if as_json:
                 print(json.dumps(ready), flush=True)  # noqa: T201 - the command's output
             else:
-                say(f"ready: {ready['discovery']}")
-                say(f"credentials: {hub.files.credentials}")
-            # Inside too: who is told that all is ready may stop us before `run` listens for it.
+                report(f"ready: {ready['discovery']}")
+                report(f"credentials: {hub.files.credentials}")
+            # Still inside: SIGTERM may arrive after the ready line and before `run` installs its handler.
             hub.run()
     except (HubError, BrokerError, OSError) as error:
-        _complain(str(error), as_json=as_json)
+        _report_failure(str(error), as_json=as_json)
         raise typer.Exit(1) from None
     finally:
         hub.stop()
@@ -57,16 +56,20 @@ def up(
 def demo(
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Keep the hub's data here; else it is thrown away.", file_okay=False),
+        typer.Option(
+            "--data-dir",
+            help="Keep the hub's data in this directory; without it, the data is deleted.",
+            file_okay=False,
+        ),
     ] = None,
 ) -> None:
-    """Watch five referrals travel through a hub of their own, and come back closed."""
+    """Run five sample referrals through a private hub, from submission to outcome."""
     from sandbox.demo.run import play
 
     raise typer.Exit(play(data_dir))
 
 
-def _complain(detail: str, *, as_json: bool) -> None:
+def _report_failure(detail: str, *, as_json: bool) -> None:
     from kopuro_client.commands.exit_codes import ExitCode
     from kopuro_client.commands.report import failure
 

@@ -1,8 +1,8 @@
-"""The embedded default: a whole hub on this machine, on loopback, from one data directory.
+"""The embedded hub: all services on this machine's loopback interface, in one data directory.
 
-A private broker, every service as a process of its own on SQLite, the sample network. Stopped by SIGTERM or
-Ctrl-C, it starts again from the same directory with nothing lost. Environment variables name an existing
-broker (KOPURO_AMQP_URI) and databases (KOPURO_DATABASE_TEMPLATE, with `{service}` in it) instead.
+It consists of a private broker, one process per service on SQLite, and the sample network. After SIGTERM or
+Ctrl-C it starts again from the same directory without loss. Environment variables select an existing broker
+(KOPURO_AMQP_URI) and existing databases (KOPURO_DATABASE_TEMPLATE, which contains `{service}`) instead.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from sandbox.supervisor import Supervised, Supervisor, signals_held
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 14.0
-# A service that has ended so often before it was ready once will not be.
+# A service that has ended this often before it was ready will not become ready.
 HOPELESS_AFTER_RESTARTS = 3
 
-# Services find their programs and their words in these; nothing else of our environment is theirs.
+# The only variables that services inherit: program search paths, locale, temporary directory.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
 
 
 class HubError(Exception):
-    """The hub cannot be started; the text says what to do."""
+    """The hub cannot start; the text says what to do."""
 
 
 class Hub:
-    """One hub in one data directory. `progress` is told, in a few words, what is being done."""
+    """One hub in one data directory. `progress` receives a short text for each step of the start."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Hub:
         ready_within: float = READY_WITHIN_SECONDS,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """empty: without the sample network. members: organisations in place of the sample network's.
+        """empty: start without the sample network. members: organisations that replace the sample network.
 
-        policy: routing's policy file, else the network's default. ready_within: seconds; audit computes its
-        whole log again before it is ready, some seconds for a million entries.
+        policy: routing's policy file; None: the default policy. ready_within: seconds; audit recomputes its
+        whole log before it is ready, which takes some seconds for a million entries.
         """
         self.files = HubFiles(directory)
         self._empty = empty
@@ -70,7 +70,7 @@ class Hub:
         self.supervisor: Supervisor | None = None
 
     def start(self) -> None:
-        """Returns when every service is ready. Raises HubError; what was started is then ended."""
+        """Start the hub; return when every service is ready. On an error, stop it and raise HubError."""
         try:
             self._start()
         except BaseException:
@@ -78,7 +78,7 @@ class Hub:
             raise
 
     def stop(self) -> None:
-        """Ends every process, services first."""
+        """Stop every process, services first."""
         if self.supervisor is not None:
             self.supervisor.stop(within=STOP_WITHIN_SECONDS)
             self.supervisor = None
@@ -90,7 +90,7 @@ class Hub:
             self._owner = None
 
     def run(self) -> None:
-        """Runs until SIGTERM or SIGINT, then stops."""
+        """Run until SIGTERM or SIGINT, then stop."""
         assert self.supervisor is not None
         self.supervisor.run_until_signalled(within=STOP_WITHIN_SECONDS)
 
@@ -99,7 +99,9 @@ class Hub:
         try:
             str(directory).encode()
         except UnicodeEncodeError:
-            raise HubError("the name of the data directory is not UTF-8: choose another directory") from None
+            raise HubError(
+                "the name of the data directory is not valid UTF-8: choose another directory"
+            ) from None
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = LivingOwner(directory / "owner.lock")
         if not owner.take():
@@ -108,7 +110,7 @@ class Hub:
             )
         self._owner = owner
         members = network.load().organizations if self._members is None else self._members
-        self._progress("making keys and credentials")
+        self._progress("creating keys and credentials")
         self.files.settle(() if self._empty else members)
         stages: list[list[Supervised]] = []
         amqp_uri = self._environment.get("KOPURO_AMQP_URI")
@@ -117,7 +119,7 @@ class Hub:
             self._broker = PrivateBroker(directory / "broker")
             self._broker.spawn()
             stages.append([self._broker])
-        self._progress("bringing the databases up to date")
+        self._progress("migrating the databases")
         for service in SERVICES:
             with signals_held():
                 self._migrate(service)
@@ -158,7 +160,7 @@ class Hub:
             check=False,
         )
         if done.returncode != 0:
-            raise HubError(f"the directory could not be loaded:\n{done.stderr.strip()}")
+            raise HubError(f"could not load the directory:\n{done.stderr.strip()}")
         self.files.loaded.touch(mode=0o600)
 
     def _process(self, service: str, amqp_uri: str) -> ServiceProcess:
@@ -172,7 +174,7 @@ class Hub:
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(self.files.discovery),
         }
-        # Each secret goes to the one service that works with it.
+        # Each secret goes only to the service that uses it.
         match service:
             case "vault":
                 environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
@@ -215,7 +217,7 @@ class Hub:
         for status in self.supervisor.status():
             if status.restarts >= HOPELESS_AFTER_RESTARTS and status.last_exit is not None:
                 raise HubError(
-                    f"{status.name} ends again and again at its start (exit code {status.last_exit}): "
+                    f"{status.name} keeps failing at start (exit status {status.last_exit}): "
                     f"see {self.files.log(status.name)}"
                 )
 
@@ -223,13 +225,13 @@ class Hub:
         connection = http.client.HTTPConnection(LOOPBACK, self.files.ports(service).operations, timeout=3)
         try:
             connection.request("GET", "/readyz")
-            answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
         except OSError:
-            return "does not answer"
+            return "does not respond"
         finally:
             connection.close()
-        return None if answer.status == 200 else text[:300]
+        return None if response.status == 200 else text[:300]
 
     def _database_url(self, service: str) -> str:
         template = self._environment.get("KOPURO_DATABASE_TEMPLATE")

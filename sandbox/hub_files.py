@@ -1,11 +1,11 @@
-"""What a hub keeps in its data directory, and makes on the first start: ports, keys, credentials.
+"""The files in an embedded hub's data directory, created on the first start.
 
-DIR/hub.json            ports of every service: the same after a restart
-DIR/credentials.json    who may come in (0600)
+DIR/hub.json            ports of every service; a restart keeps them
+DIR/credentials.json    client credentials of organisations and staff (0600)
 DIR/discovery.json      served at /.well-known/kopuro
-DIR/keys/               custody, token and log signing keys (0600), each read by one service only
-DIR/data/               a database a service        DIR/logs/    a log a process
-DIR/log/                the audit log as it is published: checkpoint and tiles
+DIR/keys/               custody, token and log signing keys (0600), each read by one service
+DIR/data/               one database per service    DIR/logs/    one log per process
+DIR/log/                the published audit log: checkpoint and tiles
 DIR/broker/             the private broker
 """
 
@@ -26,24 +26,24 @@ from contracts.records import plain
 from sandbox.ports import free_ports, is_free
 
 HUB = "kg"
-# In the order of starting: who others wait for comes first.
+# In the order of starting: services that others depend on come first.
 SERVICES = ("directory", "vault", "routing", "delivery", "audit", "intake")
-# The vault has no door: only other services reach it, through the broker.
-DOORS = ("intake", "directory", "routing", "delivery", "audit")
+# The vault has no public API: other services reach it through the broker.
+PUBLIC_SERVICES = ("intake", "directory", "routing", "delivery", "audit")
 
 _STAFF = {"coordinator": "coordinator", "auditor": "auditor", "operator": "operator"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServicePorts:
-    """Loopback ports of one service: for partners, and for operators."""
+    """The loopback ports of one service: http for partners, operations for operators."""
 
     http: int
     operations: int
 
 
 class HubFiles:
-    """The files of one data directory. Nothing is made before `settle`."""
+    """The files of one data directory. Only `settle` creates them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
@@ -56,7 +56,7 @@ class HubFiles:
         self._hub = self.directory / "hub.json"
 
     def settle(self, organizations: Iterable[Organization]) -> None:
-        """Makes what is not there yet. Repeatable after an interruption: each file is whole or absent."""
+        """Create the missing files. Repeatable after an interruption: each file is complete or absent."""
         for folder in (self.directory, *(self.directory / name for name in ("keys", "data", "logs"))):
             make_private(folder)
         for name, make in (("custody", sealing_key), ("token", signing_key), ("log", signing_key)):
@@ -67,33 +67,33 @@ class HubFiles:
         self._settle_ports()
 
     def key(self, name: str) -> Path:
-        """The file of a key: custody, token or log."""
+        """Return the path of a key file: custody, token or log."""
         return self.directory / "keys" / f"{name}.json"
 
     def database(self, service: str) -> Path:
-        """A service's SQLite file."""
+        """Return the path of a service's SQLite file."""
         return self.directory / "data" / f"{service}.sqlite"
 
     def log(self, process: str) -> Path:
-        """A process's log."""
+        """Return the path of a process's log."""
         return self.directory / "logs" / f"{process}.log"
 
     def ports(self, service: str) -> ServicePorts:
-        """A service's ports."""
+        """Return a service's ports."""
         ports = json.loads(self._hub.read_text(encoding="utf-8"))["ports"][service]
         return ServicePorts(http=ports["http"], operations=ports["operations"])
 
     def discovery_address(self) -> str:
-        """Where a client begins."""
+        """Return the URL of the discovery document."""
         return f"{self._address('intake')}/.well-known/kopuro"
 
     def people(self) -> Mapping[str, Any]:
-        """What `credentials.json` says."""
+        """Return the content of `credentials.json`."""
         people: Mapping[str, Any] = json.loads(self.credentials.read_text(encoding="utf-8"))
         return people
 
     def _settle_ports(self) -> None:
-        # A port that somebody else has taken meanwhile is replaced: clients ask discovery, not memory.
+        # A port that is taken now is replaced: clients look up addresses in the discovery document.
         known = json.loads(self._hub.read_text(encoding="utf-8"))["ports"] if self._hub.exists() else {}
         ports = {
             service: {
@@ -107,7 +107,7 @@ class HubFiles:
         document = {
             "hub": HUB,
             "version": "1",
-            "services": {service: self._address(service) for service in DOORS},
+            "services": {service: self._address(service) for service in PUBLIC_SERVICES},
             "custody_key": custody,
         }
         write_private(self.discovery, json.dumps(document, indent=1))
@@ -130,7 +130,7 @@ class HubFiles:
             staff[name] = {"client_id": name, "client_secret": secret}
         write_private(self.organizations, json.dumps(records, ensure_ascii=False, indent=1))
         write_private(self.clients, json.dumps(clients, indent=1))
-        # Last: while it is missing, all of this is made again.
+        # Written last: while it is missing, `settle` creates all of these again.
         write_private(self.credentials, json.dumps({"organizations": members, **staff}, indent=1))
 
     def _address(self, service: str) -> str:

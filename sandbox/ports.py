@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback, for servers that must come back on the same port."""
+"""Free TCP ports on loopback, for servers that must restart on the same port."""
 
 import secrets
 import socket
@@ -12,11 +12,11 @@ _FIRST = 15000
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different ports nobody listens on, below the kernel's ephemeral range.
+    """Return `count` different unused ports below the kernel's ephemeral range.
 
-    A client that keeps trying a closed port *inside* the ephemeral range can be given that very
-    port for its own end, and connect to itself. The server could then never come back. Ports below
-    the range are never given to clients.
+    A client that keeps trying a closed port *inside* the ephemeral range can get that port as its own
+    source port and connect to itself. The server could then never listen on it again. The kernel does
+    not give ports below the range to clients.
 
     Raises OSError when no free port is found.
     """
@@ -31,9 +31,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on `port` of loopback now."""
+    """Return whether a server could listen on `port` of loopback now."""
     with socket.socket() as candidate:
-        # As servers do: a port whose old connections are in TIME_WAIT is free.
+        # As servers do: a port with old connections in TIME_WAIT counts as free.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((LOOPBACK, port))
@@ -61,5 +61,5 @@ def _ephemeral_start() -> int:
         start = int(text.split()[0])
     except (OSError, ValueError, IndexError):
         return _USUAL_EPHEMERAL_START
-    # A machine configured with a very wide range leaves no room below it: then take the usual one.
+    # A very wide configured range leaves no room below it: use the default then.
     return start if start > _FIRST + 1000 else _USUAL_EPHEMERAL_START

@@ -1,4 +1,4 @@
-"""One child process that cannot outlive us."""
+"""Child processes that end with their parent."""
 
 import contextlib
 import ctypes
@@ -14,16 +14,16 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ServiceProcess:
-    """A command run as a child, in its own session, with its output in a log file.
+    """A command run as a child in its own session, with its output in a log file.
 
-    The child is in a session of its own, so Ctrl-C in the terminal reaches us alone and we decide
-    the order of stopping. On Linux the kernel kills it when we die, even from SIGKILL.
+    The child has its own session, so that Ctrl-C in the terminal reaches only the parent, which then
+    stops its children in order. On Linux the kernel kills the child when the parent dies, even by SIGKILL.
 
-    That tie is to the *thread* that spawned it: spawn from a thread that lives as long as the child.
+    The kernel watches the *thread* that spawned the child: spawn from a thread that outlives the child.
 
     command: the program and its arguments. environment: the child's whole environment.
-    log: appended to, created 0600. user: a uid to run as (needs root). stop_signal: what asks this
-    program to end in good order.
+    log: appended to, created with mode 0600. user: a uid to run as (needs root). stop_signal: the
+    signal that makes this program stop in order.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int | None:
-        """The pid of the last child spawned, which is also its process group; None before."""
+        """The pid of the last child spawned, which is also its process group id; None before."""
         return None if self._child is None else self._child.pid
 
     def spawn(self) -> None:
-        """Start the child, without waiting for it to be of use. Does nothing if it runs already.
+        """Start the child without waiting until it is ready. Does nothing if it runs already.
 
         Raises OSError when the program cannot be executed.
         """
@@ -87,7 +87,7 @@ class ServiceProcess:
             self._child.send_signal(self._stop_signal)
 
     def wait(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for the end of the child; True when it has ended."""
+        """Wait at most `timeout` seconds for the child to end; return True when it has ended."""
         if self._child is None:
             return True
         try:
@@ -103,7 +103,7 @@ class ServiceProcess:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL the child with all of its process group, and reap it."""
+        """SIGKILL the child's whole process group, and reap the child."""
         child = self._child
         if child is None or child.poll() is not None:
             return
@@ -113,15 +113,15 @@ class ServiceProcess:
 
 
 def processes_with(variable: str, value: str) -> list[int]:
-    """Return the pids of living processes whose environment holds `variable=value`.
+    """Return the pids of running processes whose environment contains `variable=value`.
 
-    Environments are inherited, so this finds a program's own children too. It looks at /proc: where
-    there is none, or a process belongs to somebody else, nothing is found.
+    Environments are inherited, so this finds a program's children too. It reads /proc, and so finds
+    nothing on systems without /proc, nor processes of other users.
     """
     entry = f"{variable}={value}".encode()
     found: list[int] = []
     for directory in Path("/proc").glob("[0-9]*"):
-        # Gone since the listing, or not ours to read.
+        # The process has ended since the listing, or belongs to another user.
         with contextlib.suppress(OSError):
             if entry in (directory / "environ").read_bytes().split(b"\0"):
                 found.append(int(directory.name))
@@ -129,9 +129,9 @@ def processes_with(variable: str, value: str) -> list[int]:
 
 
 def end_processes(pids: Iterable[int], *, timeout: float = 5.0) -> None:
-    """SIGKILL processes that are not our children, and wait until they are gone.
+    """SIGKILL processes that are not children of this one, and wait until they have ended.
 
-    Raises TimeoutError when one is still there after `timeout` seconds.
+    Raises TimeoutError when one still runs after `timeout` seconds.
     """
     remaining = list(pids)
     for pid in remaining:
@@ -149,22 +149,22 @@ def _alive(pid: int) -> bool:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    # The state follows the command's closing parenthesis. A zombie runs no more.
+    # The state follows the command's closing parenthesis. A zombie no longer runs.
     return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
 def _dies_with_parent() -> Callable[[], None] | None:
-    """What a child must do between fork and exec so that the kernel kills it with its parent."""
+    """Return a function for the child (between fork and exec) that makes it die with its parent."""
     if sys.platform != "linux":
         return None
-    # Loaded before the fork: afterwards the child may only make system calls.
+    # Loaded before the fork, since the child may only make system calls afterwards.
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
     def tie_to_parent() -> None:
         if prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             os._exit(126)
-        # The parent may have died after the fork and before prctl: then no signal will ever come.
+        # If the parent died between fork and prctl, no signal will come.
         if os.getppid() != parent:
             os._exit(126)
 

@@ -1,4 +1,4 @@
-"""Keeps a set of processes running, and ends all of them in order."""
+"""Supervision of a set of processes: restarts, and a stop in order."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 logger = logging.getLogger(__name__)
 
-_LOOK_EVERY = 0.1
+_WATCH_INTERVAL = 0.1
 _WAIT_STEP = 0.05
 
 
@@ -34,33 +34,33 @@ class Supervised(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestartPolicy:
-    """How long to wait before a process is started again; times in seconds."""
+    """Delays before a process is restarted; times in seconds."""
 
     first_delay: float = 0.2
     factor: float = 2.0
     longest_delay: float = 10.0
     settled_after: float = 30.0
-    """A process that ran this long is taken to be healthy: its next exit counts as the first."""
+    """A process that ran this long counts as healthy: its next exit counts as the first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestartDecision:
-    """Start again `delay` seconds from now; this is exit number `consecutive` in a row."""
+    """Restart after `delay` seconds; this is exit number `consecutive` in a row."""
 
     delay: float
     consecutive: int
 
 
 def decide_restart(policy: RestartPolicy, *, exits_before: int, ran_for: float) -> RestartDecision:
-    """Decide what follows an unexpected exit.
+    """Return when to restart a process after an unexpected exit.
 
-    exits_before: unsettled exits in a row before this one. ran_for: seconds the process had run.
-    The first restart is quick, since one crash is often an accident; the delay then grows, so that
-    a process that cannot start leaves the processor to the others. It is never given up: what it
-    waits for (a disk, a database) may come back.
+    exits_before: early exits in a row before this one. ran_for: seconds the process had run.
+    The first restart is quick, since a single crash is often an accident. The delay then grows, so that
+    a process that cannot start does not take CPU time from the others. Restarts never stop: the missing
+    resource (a disk, a database) may come back.
     """
     consecutive = 1 if ran_for >= policy.settled_after else exits_before + 1
-    # The exponent is bounded, or a long night of crashes would overflow a float.
+    # The exponent is bounded: a long series of crashes would overflow a float.
     growth = policy.factor ** min(consecutive - 1, 64)
     delay = min(policy.longest_delay, policy.first_delay * growth)
     return RestartDecision(delay=delay, consecutive=consecutive)
@@ -89,12 +89,12 @@ class _Watch:
 class Supervisor:
     """Runs processes in stages: `Supervisor([[broker], [intake, routing, ...]])`.
 
-    Stages start in order and stop in reverse; the processes of one stage stop together. A process
-    that ends unexpectedly is started again after a delay (see `decide_restart`). Starting is only
-    spawning: whoever needs readiness waits for it himself.
+    Stages start in order and stop in reverse order; the processes of one stage stop together. A process
+    that ends unexpectedly is restarted after a delay (see `decide_restart`). `start` only spawns the
+    processes; the caller waits for their readiness.
 
-    As a context manager: entering starts, leaving stops, whatever the reason for leaving. Start it
-    from a thread that lives until `stop` (the main thread): children die with their thread.
+    As a context manager it starts on entry and stops on exit. Start it from a thread that lives until
+    `stop` (the main thread), since children die with the thread that spawned them.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._hurry = threading.Event()
-        self._tender: threading.Thread | None = None
+        self._watcher: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -125,23 +125,23 @@ class Supervisor:
         self.stop()
 
     def start(self) -> None:
-        """Spawn every process that does not run yet, and begin to watch them.
+        """Spawn every process that does not run yet, and watch them.
 
         Raises OSError when a program cannot be executed; call `stop` then, or use `with`.
         """
         if self._stopping.is_set():
-            raise RuntimeError("a supervisor runs once: make a new one")
+            raise RuntimeError("a supervisor can be started only once: create a new one")
         with self._lock:
             for watch in self._watches():
                 watch.process.spawn()
                 watch.started_at = time.monotonic()
-        self._tender = threading.Thread(target=self._tend, name="supervisor", daemon=True)
-        self._tender.start()
+        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._watcher.start()
 
     def stop(self, within: float = 15.0) -> None:
-        """End every process, last stage first, in at most about `within` seconds.
+        """Stop every process, last stage first, in at most about `within` seconds.
 
-        Each stage gets an equal share of the time that remains, and is killed after it.
+        Each stage gets an equal share of the remaining time; then its processes are killed.
         """
         self._stopping.set()
         deadline = time.monotonic() + within
@@ -151,16 +151,16 @@ class Supervisor:
                     share = (deadline - time.monotonic()) / left
                     self._stop_stage(self._stages[left - 1], max(0.0, share))
         finally:
-            # Reached without waiting only when a second Ctrl-C broke into the loop above.
+            # Processes still run here only if a second Ctrl-C interrupted the loop above.
             for watch in self._watches():
                 watch.process.kill()
-            # Only now may the tending thread end: the kernel kills its children with it.
+            # The watching thread may end only now: the kernel kills its children with it.
             self._stopped.set()
-        if self._tender is not None:
-            self._tender.join()
+        if self._watcher is not None:
+            self._watcher.join()
 
     def status(self) -> tuple[ProcessStatus, ...]:
-        """How each process is, in the order of starting."""
+        """Return the status of each process, in the order of starting."""
         return tuple(
             ProcessStatus(
                 name=watch.process.name,
@@ -173,9 +173,9 @@ class Supervisor:
         )
 
     def run_until_signalled(self, within: float = 15.0) -> signal.Signals:
-        """Sleep until SIGTERM or SIGINT, stop everything, return the signal. Main thread only.
+        """Wait for SIGTERM or SIGINT, stop every process and return the signal. Main thread only.
 
-        A second signal kills at once what still runs.
+        A second signal kills the remaining processes at once.
         """
         received: list[signal.Signals] = []
         arrived = threading.Event()
@@ -206,21 +206,21 @@ class Supervisor:
         for watch in stage:
             while not watch.process.wait(_WAIT_STEP):
                 if self._hurry.is_set() or time.monotonic() > deadline:
-                    logger.warning("%s did not stop in time: killing it", watch.process.name)
+                    logger.warning("%s did not stop in time; killing it", watch.process.name)
                     watch.process.kill()
-            # What a process holds besides itself (a lock on its directory) is let go here.
+            # This also releases other resources, such as the lock on a directory.
             watch.process.stop(0.0)
 
-    def _tend(self) -> None:
-        while not self._stopping.wait(_LOOK_EVERY):
+    def _watch(self) -> None:
+        while not self._stopping.wait(_WATCH_INTERVAL):
             for watch in self._watches():
                 with self._lock:
                     if self._stopping.is_set():
                         break
-                    self._look_at(watch, time.monotonic())
+                    self._check(watch, time.monotonic())
         self._stopped.wait()
 
-    def _look_at(self, watch: _Watch, now: float) -> None:
+    def _check(self, watch: _Watch, now: float) -> None:
         if watch.process.running():
             return
         if watch.due is None:
@@ -231,7 +231,7 @@ class Supervisor:
             watch.consecutive = decision.consecutive
             watch.due = now + decision.delay
             logger.warning(
-                "%s ended with %s: starting it again in %.1f s",
+                "%s ended with status %s; restarting it in %.1f s",
                 watch.process.name,
                 watch.last_exit,
                 decision.delay,
@@ -242,10 +242,10 @@ class Supervisor:
             try:
                 watch.process.spawn()
                 watch.restarts += 1
-            except OSError as error:  # a full disk, most likely: told in one line
-                logger.warning("%s could not be started: %s", watch.process.name, error.strerror or error)
-            except Exception:  # a spawn that fails is one more unexpected end, not ours
-                logger.exception("%s could not be started", watch.process.name)
+            except OSError as error:  # a full disk, most likely: one line is enough
+                logger.warning("cannot start %s: %s", watch.process.name, error.strerror or error)
+            except Exception:  # a failed spawn counts as an exit and must not end the supervisor
+                logger.exception("cannot start %s", watch.process.name)
 
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -253,9 +253,9 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """While active, SIGTERM raises SystemExit in the main thread, so that `with` blocks unwind.
+    """Make SIGTERM raise SystemExit in the main thread inside the block, so that `with` blocks unwind.
 
-    For the time before `Supervisor.run_until_signalled`, such as a broker's start.
+    For use before `Supervisor.run_until_signalled`, for example while a broker starts.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -270,7 +270,7 @@ def sigterm_raises() -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """While active, SIGTERM and Ctrl-C wait: for short work that an exception would leave untidy.
+    """Delay SIGTERM and Ctrl-C until the end of the block, for short work that must not be interrupted.
 
     An exception that a signal raises inside a library's clean-up is logged there with a traceback, or lost.
     """

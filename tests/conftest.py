@@ -1,4 +1,4 @@
-"""Fixtures on real servers. Each server starts when the first test asks for it, once in a run."""
+"""Fixtures with real servers. Each server starts at its first use, once in a run."""
 
 import os
 import secrets

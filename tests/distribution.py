@@ -1,4 +1,4 @@
-"""Which tests a worker runs together, and in which order they are begun (`pytest -n`).
+"""The distribution of tests among workers, and their order (`pytest -n`).
 
 A worker takes the tests of one file at a time. What starts processes and waits for them is begun first: the
 thousands of quick tests then fill whatever is left of the last minute, on every worker alike.

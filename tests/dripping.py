@@ -1,4 +1,4 @@
-"""A server that never finishes its answer: it sends a byte, and soon another one."""
+"""A server that sends its response byte by byte and never completes it."""
 
 from __future__ import annotations
 

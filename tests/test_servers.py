@@ -1,4 +1,4 @@
-"""The fixtures' own promises: every test gets a database to itself, and no server is left behind."""
+"""The server fixtures: each test gets its own database, and no server is left running."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def test_a_database_is_empty_and_usable(database_url: str) -> None:
     assert tables(database_url) == ["referral"]
 
 
-def test_databases_of_one_server_are_apart(postgres: PostgresServer, postgres_database: str) -> None:
+def test_databases_of_one_server_are_separate(postgres: PostgresServer, postgres_database: str) -> None:
     make_table(postgres_database)
     other = postgres.create_database()
     try:
@@ -55,7 +55,7 @@ def test_a_database_is_dropped_even_if_somebody_is_connected(postgres: PostgresS
     engine.dispose()
 
 
-def test_a_lent_database_is_empty_for_the_next_even_if_somebody_is_still_at_work_in_it(
+def test_lent_database_is_empty_for_the_next_user_even_with_open_connections(
     postgres: PostgresServer,
 ) -> None:
     with postgres.lent_database() as url:
@@ -78,7 +78,7 @@ def test_a_lent_database_is_empty_for_the_next_even_if_somebody_is_still_at_work
     engine.dispose()
 
 
-def test_a_server_lies_where_it_is_told(tmp_path: Path) -> None:
+def test_server_uses_the_given_directory(tmp_path: Path) -> None:
     server = PostgresServer(parent=tmp_path)
     assert server.directory.parent == tmp_path
     server.stop()

@@ -1,1 +1,1 @@
-"""The log compared with what each service holds."""
+"""Comparison of the audit log with the services' databases."""

@@ -1,10 +1,10 @@
-"""Whether the log and what the services hold tell the same story of a referral, and where they differ.
+"""Differences between the audit log and the services' state of a referral.
 
-Two directions: what a service holds has its entry in the log (nothing was done unrecorded), and an entry has
-its effect (nothing is recorded that was not done). Only what is final is compared, so that a referral that
-moves on between two looks is not reported.
+The comparison goes both ways: every effect in a service needs its entry in the log (nothing was done
+unrecorded), and every entry needs its effect (nothing is recorded that was not done). Only final states are
+compared, so that a referral that changes between two reads is not reported.
 
-The directory's revisions are compared in both directions too: an organisation could be vetted unrecorded.
+The directory's revisions are compared both ways too: otherwise an organisation could be vetted unrecorded.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _CLOSINGS: Final = {
 }
 
 
-class _Naming(Protocol):
-    """Names a difference; its index is that of the first entry of `fact`."""
+class _DifferenceFactory(Protocol):
+    """Builds a difference. Its index is that of the first entry of `fact`."""
 
     def __call__(self, where: str, what: str, fact: str | None = None, /) -> Difference: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedFact:
-    """An entry of the log. fact: its type without `kopuro.` and the version."""
+    """An entry of the log. fact: the event type without `kopuro.` and the version."""
 
     index: int
     fact: str
@@ -42,7 +42,7 @@ class LoggedFact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoutedReferral:
-    """What routing holds of a referral. offered: the organisation of each offer that was ever opened."""
+    """Routing's state of a referral. offered: the organisation of each offer ever opened."""
 
     status: str
     acceptor: str | None
@@ -52,7 +52,7 @@ class RoutedReferral:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldCase:
-    """What the vault holds. has_case: whether the sealed case is still there."""
+    """The vault's state of a referral. has_case: whether the sealed case still exists."""
 
     state: str
     has_case: bool
@@ -61,7 +61,7 @@ class HeldCase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralState:
-    """Everything that is known of one referral, wherever. None: that service has never heard of it.
+    """The state of one referral in the log and in each service. None: the service has no record of it.
 
     submitted_at: when intake admitted it.
     """
@@ -73,7 +73,7 @@ class ReferralState:
     custody: HeldCase | None = None
 
     def moved_at(self) -> dt.datetime | None:
-        """When anything last happened to it."""
+        """Return the time of the latest change in any record; None without records."""
         times = [entry.time for entry in self.entries]
         times += [self.submitted_at] if self.submitted_at else []
         times += [self.routed.updated_at] if self.routed else []
@@ -83,10 +83,10 @@ class ReferralState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One thing that two records disagree about. where: the service whose state it is.
+    """One disagreement between two records. where: the service whose state differs.
 
-    referral_id: None where it is about no referral; record: then the directory's record, its subject and id.
-    index: of the entry in question, where there is one.
+    referral_id: None for a difference in the directory; record then names its record (subject and id).
+    index: of the log entry concerned, if any.
     """
 
     referral_id: str | None
@@ -98,7 +98,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision:
-    """One change of a record of the directory. subject: its kind, as in `<subject>.changed`."""
+    """One change of a directory record. subject: the record's kind, as in `<subject>.changed`."""
 
     subject: str
     id: str
@@ -107,7 +107,7 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedRevision:
-    """The entry of a revision."""
+    """The log entry of a revision."""
 
     index: int
     time: dt.datetime
@@ -116,34 +116,35 @@ class LoggedRevision:
 def directory_differences(
     made: Mapping[Revision, dt.datetime], logged: Mapping[Revision, LoggedRevision], settled: dt.datetime
 ) -> Iterator[Difference]:
-    """Revisions without an entry, and entries without a revision. made: with the time of each change.
+    """Yield revisions without a log entry and entries without a revision. made: the time of each change.
 
-    settled: what is later is not compared.
+    settled: later changes are not compared.
     """
 
     def different(revision: Revision, what: str, index: int | None = None) -> Difference:
         record = f"{revision.subject} {revision.id}"
         return Difference(referral_id=None, record=record, where="directory", what=what, index=index)
 
-    for revision in sorted(made.keys() - logged.keys(), key=_in_order):
+    for revision in sorted(made.keys() - logged.keys(), key=_sort_key):
         if made[revision] <= settled:
             yield different(
                 revision,
-                f"revision {revision.number} was made, and the log has no {revision.subject}.changed of it",
+                f"revision {revision.number} exists, "
+                f"but the log has no {revision.subject}.changed entry for it",
             )
-    for revision in sorted(logged.keys() - made.keys(), key=_in_order):
+    for revision in sorted(logged.keys() - made.keys(), key=_sort_key):
         entry = logged[revision]
         if entry.time <= settled:
-            what = f"the log has revision {revision.number}, and the directory never made it"
+            what = f"the log has revision {revision.number}, but the directory has no such revision"
             yield different(revision, what, entry.index)
 
 
-def _in_order(revision: Revision) -> tuple[str, str, int]:
+def _sort_key(revision: Revision) -> tuple[str, str, int]:
     return revision.subject, revision.id, revision.number
 
 
 def differences(state: ReferralState) -> Iterator[Difference]:
-    """What is wrong with one referral; nothing when all agree."""
+    """Yield the differences of one referral; none when all records agree."""
     facts = Counter(entry.fact for entry in state.entries)
 
     def different(where: str, what: str, fact: str | None = None, /) -> Difference:
@@ -151,34 +152,42 @@ def differences(state: ReferralState) -> Iterator[Difference]:
         return Difference(referral_id=state.referral_id, where=where, what=what, index=index)
 
     if facts["referral.submitted"] > 1:
-        yield different("log", "was submitted more than once", "referral.submitted")
+        yield different("log", "the log has more than one referral.submitted", "referral.submitted")
     if state.submitted_at is not None and not facts["referral.submitted"]:
-        yield different("intake", "was admitted, and the log has no referral.submitted")
+        yield different("intake", "admitted, but the log has no referral.submitted")
     if facts["referral.submitted"] and state.submitted_at is None:
-        yield different("intake", "is in the log, and was never admitted", "referral.submitted")
+        yield different(
+            "intake",
+            "the log has referral.submitted, but intake did not admit the referral",
+            "referral.submitted",
+        )
     yield from _routing(state, facts, different)
     yield from _vault(state, facts, different)
 
 
-def _routing(state: ReferralState, facts: Counter[str], different: _Naming) -> Iterator[Difference]:
+def _routing(
+    state: ReferralState, facts: Counter[str], different: _DifferenceFactory
+) -> Iterator[Difference]:
     routed = state.routed
     if routed is None:
         if facts["referral.submitted"]:
-            yield different("routing", "is in the log, and routing does not know it", "referral.submitted")
-        return
-    if not facts["referral.submitted"]:
-        yield different("routing", "is routed, and the log has no referral.submitted")
-    acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]
-    if routed.acceptor is not None and routed.acceptor not in acceptors:
-        yield different(
-            "routing", f"was accepted by {routed.acceptor}, and the log has no such offer.accepted"
-        )
-    for acceptor in acceptors:
-        if acceptor != routed.acceptor:
-            held = routed.acceptor or "nobody"
             yield different(
                 "routing",
-                f"was accepted by {acceptor} according to the log, and routing says {held}",
+                "the log has referral.submitted, but routing has no such referral",
+                "referral.submitted",
+            )
+        return
+    if not facts["referral.submitted"]:
+        yield different("routing", "routed, but the log has no referral.submitted")
+    acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]
+    if routed.acceptor is not None and routed.acceptor not in acceptors:
+        yield different("routing", f"accepted by {routed.acceptor}, but the log has no such offer.accepted")
+    for acceptor in acceptors:
+        if acceptor != routed.acceptor:
+            held = routed.acceptor or "none"
+            yield different(
+                "routing",
+                f"the log has offer.accepted by {acceptor}, but in routing the acceptor is {held}",
                 "offer.accepted",
             )
     opened = Counter(entry.organization for entry in state.entries if entry.fact == "offer.opened")
@@ -187,26 +196,30 @@ def _routing(state: ReferralState, facts: Counter[str], different: _Naming) -> I
         if opened[organization] != offered[organization]:
             yield different(
                 "routing",
-                f"{organization} got {offered[organization]} offers, and the log has {opened[organization]}",
+                f"{organization} has {offered[organization]} offers, but the log has {opened[organization]}",
                 "offer.opened",
             )
     expected = _CLOSINGS.get(routed.status)
     if expected is not None and not facts[expected]:
-        yield different("routing", f"is {routed.status}, and the log has no {expected}")
+        yield different("routing", f"status {routed.status}, but the log has no {expected}")
     for fact in sorted(set(_CLOSINGS.values())):
         if facts[fact] and _CLOSINGS.get(routed.status) != fact:
-            yield different("routing", f"the log has {fact}, and routing says {routed.status}", fact)
+            yield different("routing", f"the log has {fact}, but the status is {routed.status}", fact)
 
 
-def _vault(state: ReferralState, facts: Counter[str], different: _Naming) -> Iterator[Difference]:
+def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFactory) -> Iterator[Difference]:
     custody = state.custody
-    held = "nothing" if custody is None else custody.state
+    held = "none" if custody is None else custody.state
     if held == "released" and not facts["case.released"]:
-        yield different("vault", "the case was released, and the log has no case.released")
+        yield different("vault", "case released, but the log has no case.released")
     if facts["case.released"] and held not in ("released", "erased"):
-        yield different("vault", f"the log has case.released, and the vault says {held}", "case.released")
+        yield different(
+            "vault", f"the log has case.released, but the custody state is {held}", "case.released"
+        )
     if facts["case.erased"] and (held != "erased" or (custody is not None and custody.has_case)):
-        left = "still has the case" if custody is not None and custody.has_case else f"says {held}"
-        yield different("vault", f"the log has case.erased, and the vault {left}", "case.erased")
+        state_text = (
+            "case still exists" if custody is not None and custody.has_case else f"custody state is {held}"
+        )
+        yield different("vault", f"the log has case.erased, but the {state_text}", "case.erased")
     if held == "erased" and custody is not None and custody.has_case:
-        yield different("vault", "is erased, and the sealed case is still there")
+        yield different("vault", "custody state is erased, but the sealed case still exists")

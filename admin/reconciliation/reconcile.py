@@ -1,16 +1,16 @@
-"""Compares the log with what each service holds, and names the differences.
+"""Comparison of the audit log with the services' databases, as a command.
 
-    python -m admin.reconciliation.reconcile --data-dir DIR            a hub of `kopuro up`
+    python -m admin.reconciliation.reconcile --data-dir DIR            a hub started by `kopuro up`
     KOPURO_DATABASE_TEMPLATE=postgresql+psycopg2://…/{service} python -m admin.reconciliation.reconcile
 
-Reads only, beside running services. What moved within the last minute (`--settled SECONDS`) is left out: its
-messages may be under way. Mailboxes forget what was acknowledged thirty days ago; older entries are not
-looked for there.
+It only reads, and services may be running. Changes of the last minute (`--settled SECONDS`) are ignored:
+their messages may be in transit. Mailboxes delete messages thirty days after their acknowledgement, so older
+entries are not looked up there.
 
 A hub that `kopuro up --data-dir DIR` started with KOPURO_DATABASE_TEMPLATE set has no databases in DIR: set
 the variable here too.
 
-Exit status: 0 all agree, 1 there are differences, 2 wrong use, 6 a database cannot be read.
+Exit status: 0 no differences, 1 differences, 2 usage error, 6 a database cannot be read.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from admin.reconciliation.service_states import SERVICES, ServiceStates, open_re
 from runtime.storage.database import sqlite_url
 
 PAGE: Final = 500
-# The `kopuro` command's status for what does not answer; 3 would be a refusal there.
+# As the `kopuro` command's "cannot connect"; 3 would mean "refused" there.
 UNREADABLE: Final = 6
-FORGOTTEN_AFTER: Final = dt.timedelta(days=29)
-# What delivery puts into mailboxes as it was published; a letter's notice and a receipt have no entry.
+# A day less than delivery keeps acknowledged messages.
+MAILBOX_WINDOW: Final = dt.timedelta(days=29)
+# The facts that delivery puts into mailboxes unchanged. Notices of sealed messages and receipts have
+# no log entry.
 DELIVERED: Final = frozenset(
     {
         "offer.opened",
@@ -64,7 +66,7 @@ DELIVERED: Final = frozenset(
 
 @dataclass(kw_only=True, slots=True)
 class Compared:
-    """How much was looked at."""
+    """Counts of what was compared. unsettled: referrals that changed too recently."""
 
     referrals: int = 0
     unsettled: int = 0
@@ -73,32 +75,32 @@ class Compared:
 
 
 def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
-    """Every difference: referrals, mailboxes, the directory. settled: nothing later is compared."""
+    """Yield every difference in referrals, mailboxes and directory. settled: ignore later changes."""
     after = ""
     while page := states.referrals(after, PAGE):
         after = page[-1].referral_id
-        at_rest = [state for state in page if (moved := state.moved_at()) is None or moved <= settled]
-        compared.referrals += len(at_rest)
-        compared.unsettled += len(page) - len(at_rest)
-        for state in at_rest:
+        settled_states = [state for state in page if (moved := state.moved_at()) is None or moved <= settled]
+        compared.referrals += len(settled_states)
+        compared.unsettled += len(page) - len(settled_states)
+        for state in settled_states:
             yield from differences(state)
-        told = {
+        delivered = {
             entry.message_id: (state.referral_id, entry)
-            for state in at_rest
+            for state in settled_states
             for entry in state.entries
-            if entry.fact in DELIVERED and entry.time > settled - FORGOTTEN_AFTER
+            if entry.fact in DELIVERED and entry.time > settled - MAILBOX_WINDOW
         }
-        for message_id in told.keys() - states.in_mailboxes(list(told)):
-            yield _undelivered(*told[message_id])
+        for message_id in delivered.keys() - states.in_mailboxes(list(delivered)):
+            yield _undelivered(*delivered[message_id])
     yield from _unrecorded(states, settled, compared)
-    # The directory before the log, as with referrals: what it did has been recorded by then.
+    # The directory is read before the log, so that the log already has its changes.
     made = states.revisions()
     compared.revisions += sum(changed <= settled for changed in made.values())
     yield from directory_differences(made, states.logged_revisions(PAGE), settled)
 
 
 def _undelivered(referral_id: str, entry: LoggedFact) -> Difference:
-    what = f"the log has {entry.fact}, and no mailbox has it"
+    what = f"the log has {entry.fact}, but no mailbox has it"
     return Difference(referral_id=referral_id, where="delivery", what=what, index=entry.index)
 
 
@@ -111,17 +113,17 @@ def _unrecorded(states: ServiceStates, settled: dt.datetime, compared: Compared)
         known = states.in_log([message.message_id for message in wanted])
         for message in wanted:
             if message.message_id not in known:
-                what = f"a mailbox has {message.fact}, and the log does not have it"
+                what = f"a mailbox has {message.fact}, but the log does not"
                 yield Difference(referral_id=message.referral_id, where="delivery", what=what)
 
 
 def engines(urls: Mapping[str, str]) -> dict[str, Engine]:
-    """A read-only engine for each service."""
+    """Return a read-only engine for each service."""
     return {service: open_read_only(urls[service]) for service in SERVICES}
 
 
 def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> int:
-    """Compares, and writes what it found to stdout; gives the exit status."""
+    """Compare, write the differences to stdout and return the exit status."""
     settled = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=settled_seconds)
     compared, found = Compared(), 0
     try:
@@ -138,7 +140,7 @@ def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> in
         _write(
             f"{verdict}: {compared.referrals} referrals, {compared.messages} messages and "
             f"{compared.revisions} directory revisions compared, "
-            f"{compared.unsettled} referrals still under way"
+            f"{compared.unsettled} referrals skipped as too recent"
         )
     return 1 if found else 0
 
@@ -155,33 +157,33 @@ def _write(line: str) -> None:
 
 
 def database_urls(data_dir: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Where each service's database is, by the rules of `kopuro up`.
+    """Return the database URL of each service, by the rules of `kopuro up`.
 
-    Raises ValueError where nothing says so, where the directory lacks a database, and where both the
-    directory and KOPURO_DATABASE_TEMPLATE could be meant.
+    Raises ValueError when nothing names the databases, when the directory lacks one, and when both the
+    directory and KOPURO_DATABASE_TEMPLATE name databases.
     """
     template = environment.get("KOPURO_DATABASE_TEMPLATE")
     files = {} if data_dir is None else {s: data_dir.resolve() / "data" / f"{s}.sqlite" for s in SERVICES}
     missing = [service for service, file in files.items() if not file.is_file()]
     if files and not template and missing:
         raise ValueError(
-            f"{data_dir} holds no database of {', '.join(missing)}; if its hub was started with "
-            "KOPURO_DATABASE_TEMPLATE, set that here too"
+            f"{data_dir} has no database of {', '.join(missing)}; if its hub was started with "
+            "KOPURO_DATABASE_TEMPLATE, set that variable here too"
         )
     if files and template and len(missing) < len(files):
         raise ValueError(
-            f"{data_dir} holds databases, and KOPURO_DATABASE_TEMPLATE names others: "
-            "unset it, or leave out --data-dir"
+            f"{data_dir} has databases, but KOPURO_DATABASE_TEMPLATE names others: "
+            "unset it, or omit --data-dir"
         )
     if files and not template:
         return {service: sqlite_url(file) for service, file in files.items()}
     if not template or "{service}" not in template:
-        raise ValueError("name a --data-dir, or set KOPURO_DATABASE_TEMPLATE with {service} in it")
+        raise ValueError("give --data-dir, or set KOPURO_DATABASE_TEMPLATE to a URL that contains {service}")
     return {service: template.replace("{service}", service) for service in SERVICES}
 
 
 def unreadable(error: SQLAlchemyError, *, as_json: bool) -> str:
-    """What is told of a database that cannot be read; never its address, which may hold a password."""
+    """Return the message for a database that cannot be read, without its URL (it may contain a password)."""
     cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()
     detail = f"a database cannot be read: {cause[0] if cause else type(error).__name__}"
     if not as_json:
@@ -191,11 +193,11 @@ def unreadable(error: SQLAlchemyError, *, as_json: bool) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command."""
+    """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m admin.reconciliation.reconcile", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="of a hub that `kopuro up` started")
-    parser.add_argument("--settled", type=float, default=60.0, metavar="SECONDS")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--data-dir", type=Path, help="data directory of a hub that `kopuro up` started")
+    parser.add_argument("--settled", type=float, default=60.0, metavar="SECONDS", help="ignore later changes")
+    parser.add_argument("--json", action="store_true", help="write one JSON object per line")
     options = parser.parse_args(arguments)
     try:
         urls = database_urls(options.data_dir, os.environ)

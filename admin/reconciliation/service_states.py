@@ -1,7 +1,7 @@
-"""What the other services hold, read from their databases for a reconciliation, and never written.
+"""Read-only queries of the services' databases for a reconciliation.
 
-These few columns are all that is read; the services do not know of it. Where one of them changes, this file
-changes with it, and tests/services/test_reconcile.py fails until it has:
+They read only the columns below. When one of these changes, this file must change with it;
+tests/services/test_reconcile.py fails until it does:
 
     intake    submissions(referral_id, submitted_at)
     routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization)
@@ -37,8 +37,8 @@ from runtime.storage.columns import Instant
 from services.audit.adapters.tables import ENTRIES, OPENINGS
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
-# The directory's records that others are told of, by where their event's data has the id.
-_TOLD: Mapping[str, tuple[str, str]] = {
+# The kinds of directory records that are published, with the place of the id in the event's data.
+_PUBLISHED: Mapping[str, tuple[str, str]] = {
     "organization": ("organization", "id"),
     "agreement": ("agreement", "id"),
     "token_key": ("key", "kid"),
@@ -67,7 +67,7 @@ _REVISIONS = table(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailboxMessage:
-    """A message in somebody's mailbox. sequence: its place among all of delivery's."""
+    """A message in a mailbox. sequence: its position among all messages of delivery."""
 
     sequence: int
     message_id: str
@@ -77,7 +77,7 @@ class MailboxMessage:
 
 
 def open_read_only(url: str) -> Engine:
-    """An engine that cannot write. url: as KOPURO_DATABASE_URL has it."""
+    """Return an engine that cannot write. url: in the form of KOPURO_DATABASE_URL."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         file = f"file:{quote(parsed.database or '')}"
@@ -88,15 +88,15 @@ def open_read_only(url: str) -> Engine:
 
 
 class ServiceStates:
-    """engines: one for each of SERVICES, read-only."""
+    """The services' states, read through one read-only engine for each of SERVICES."""
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
-        """The next referrals after an id, in the order of their ids, whoever knows of them.
+        """Return the next referrals after an id that any service knows, in the order of their ids.
 
-        The services are read before the log: what they did has been recorded by then, or is on its way.
+        The services are read before the log, so that the log has their changes or will soon receive them.
         """
         ids = self._ids(after, limit)
         if not ids:
@@ -137,7 +137,7 @@ class ServiceStates:
         ]
 
     def messages(self, after: int, limit: int) -> list[MailboxMessage]:
-        """The next messages of all mailboxes after a sequence."""
+        """Return the next messages of all mailboxes after a sequence."""
         wanted = select(_MESSAGES).where(_MESSAGES.c.sequence > after).order_by(_MESSAGES.c.sequence)
         with self._engines["delivery"].connect() as connection:
             return [
@@ -152,8 +152,8 @@ class ServiceStates:
             ]
 
     def revisions(self) -> dict[Revision, dt.datetime]:
-        """Every revision of the directory that others are told of, and when it was made."""
-        wanted = select(_REVISIONS).where(_REVISIONS.c.subject.in_(_TOLD))
+        """Return every published revision of the directory with its time."""
+        wanted = select(_REVISIONS).where(_REVISIONS.c.subject.in_(_PUBLISHED))
         with self._engines["directory"].connect() as connection:
             return {
                 Revision(subject=row.subject, id=row.id, number=row.number): row.changed_at
@@ -161,8 +161,8 @@ class ServiceStates:
             }
 
     def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
-        """Every revision of the directory that the log has; read by so many entries at a time."""
-        types = [f"kopuro.{subject}.changed.v1" for subject in _TOLD]
+        """Return every revision of the directory in the log. limit: entries per query."""
+        types = [f"kopuro.{subject}.changed.v1" for subject in _PUBLISHED]
         opened = select(ENTRIES.c.leaf_index, ENTRIES.c.type, ENTRIES.c.time, OPENINGS.c.data)
         opened = opened.join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
         found: dict[Revision, LoggedRevision] = {}
@@ -179,11 +179,11 @@ class ServiceStates:
                     found.setdefault(revision, LoggedRevision(index=row.leaf_index, time=row.time))
 
     def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that lie in a mailbox."""
+        """Return those of the ids that are in a mailbox."""
         return self._known("delivery", _MESSAGES, message_ids)
 
     def in_log(self, message_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that have an entry."""
+        """Return those of the ids that have a log entry."""
         return self._known("audit", ENTRIES, message_ids)
 
     def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[str]:
@@ -192,7 +192,7 @@ class ServiceStates:
             return set(connection.execute(wanted).scalars())
 
     def _ids(self, after: str, limit: int) -> list[str]:
-        """Of each service the next ids; cut where the first of them ends, so that none is passed over."""
+        """Return the services' next ids, truncated to the shortest full page so that no id is skipped."""
         pages = []
         for service, column_ in (
             ("intake", _SUBMISSIONS.c.referral_id),
@@ -238,10 +238,10 @@ def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str,
 
 def _revision(type: str, data: Mapping[str, Any]) -> Revision:
     subject = type.split(".")[1]
-    record, id_ = _TOLD[subject]
+    record, id_ = _PUBLISHED[subject]
     return Revision(subject=subject, id=data[record][id_], number=data["revision"])
 
 
 def _fact(type: str) -> str:
-    """`kopuro.offer.opened.v1` is `offer.opened`."""
+    """Return `offer.opened` for `kopuro.offer.opened.v1`."""
     return ".".join(type.split(".")[1:-1])

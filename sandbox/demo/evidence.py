@@ -1,4 +1,4 @@
-"""What remains when the curtain falls: why it went where it went, the audit's history, the figures."""
+"""Evidence shown at the end of the demo: a routing decision, the audit history, metrics."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SAMPLE = re.compile(r"^(\w+)(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
 Figures = Mapping[tuple[str, str], float]
 
 
-def show_decision(stage: DemoOutput, sender: Kopuro, referral_id: str) -> None:
-    """Every candidate of a referral's first decision, and what spoke against it."""
+def show_decision(output: DemoOutput, sender: Kopuro, referral_id: str) -> None:
+    """Print every candidate of a referral's first decision and the rules that excluded it."""
     decision = sender.decision(referral_id)["decisions"][0]
     rows = []
     for candidate in decision["candidates"]:
-        against = [rule["reason"] or "" for rule in candidate["rules"] if not rule["passed"]]
+        failed_rules = [rule["reason"] or "" for rule in candidate["rules"] if not rule["passed"]]
         score = candidate["score"]
         rows.append(
             (
@@ -35,53 +35,54 @@ def show_decision(stage: DemoOutput, sender: Kopuro, referral_id: str) -> None:
                 candidate["organization"],
                 candidate["service"],
                 "" if score is None else f"{score:.3f}",
-                ", ".join(against) or "every rule holds",
+                ", ".join(failed_rules) or "passed all rules",
             )
         )
-    stage.table(
-        f"Why: policy {decision['policy_version']}, directory version {decision['directory_version']}",
+    output.table(
+        f"Routing decision: policy {decision['policy_version']}, "
+        f"directory version {decision['directory_version']}",
         ("rank", "organisation", "service", "score", "rules"),
         rows,
     )
 
 
-def show_history(stage: DemoOutput, auditor: Kopuro, referral_id: str) -> None:
-    """The audit log's entries about a referral, and the signed checkpoint that covers them."""
+def show_history(output: DemoOutput, auditor: Kopuro, referral_id: str) -> None:
+    """Print the audit log's entries about a referral and the signed checkpoint that covers them."""
     page = auditor.history(referral=referral_id, limit=100)
-    stage.table(
-        f"The audit's history of {referral_id}",
-        ("entry", "time", "what", "by"),
+    output.table(
+        f"Audit history of {referral_id}",
+        ("entry", "time", "type", "actor"),
         [
             (str(entry["index"]), entry["time"][11:23], entry["type"][7:-3], entry["actor"])
             for entry in page["items"]
         ],
     )
-    stage.aside("Checkpoint, signed by the log:")
+    output.note("Checkpoint signed by the log:")
     for line in auditor.checkpoint().strip().splitlines():
-        stage.aside(f"  {line}")
+        output.note(f"  {line}")
 
 
 def figures(files: HubFiles) -> Figures:
-    """The metrics of every service, summed over their labels, by (service, metric)."""
+    """Return the metrics of every service, summed over their labels, by (service, metric)."""
     found: dict[tuple[str, str], float] = {}
     for service in SERVICES:
         address = f"http://{LOOPBACK}:{files.ports(service).operations}/metrics"
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            text = answer.read().decode()
+        with urllib.request.urlopen(address, timeout=5) as response:
+            text = response.read().decode()
         for name, value in _SAMPLE.findall(text):
             if name in _SHOWN:
                 found[service, name] = found.get((service, name), 0.0) + float(value)
     return found
 
 
-def show_figures(stage: DemoOutput, before: Figures, after: Figures) -> None:
-    """The metrics that moved during the play: HTTP requests answered, messages, committed batches."""
+def show_figures(output: DemoOutput, before: Figures, after: Figures) -> None:
+    """Print how much each metric grew: HTTP requests answered, messages, committed batches."""
     rows = []
     for service in SERVICES:
-        moved = [after.get((service, m), 0.0) - before.get((service, m), 0.0) for m in _SHOWN]
-        rows.append((service, *(f"{value:.0f}" for value in moved)))
-    stage.table(
-        "What moved: HTTP requests, messages consumed and published, batches committed",
+        growth = [after.get((service, m), 0.0) - before.get((service, m), 0.0) for m in _SHOWN]
+        rows.append((service, *(f"{value:.0f}" for value in growth)))
+    output.table(
+        "Metrics of this run: HTTP requests, messages consumed and published, batches committed",
         ("service", *_SHOWN.values()),
         rows,
     )

@@ -1,4 +1,4 @@
-"""What the demo shows: a timeline that grows while it is watched, plain text when it is piped."""
+"""Output of the demo: a live timeline on a terminal, plain text in a pipe."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
 
-# A pipe has no width of its own: one in which no identifier has to be folded.
+# A pipe has no width of its own. In this one no identifier has to be folded.
 PIPE_WIDTH = 130
 
 
 def new_console() -> Console:
-    """A console for this process's stdout."""
+    """Return a console for this process's stdout."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 class DemoOutput:
-    """Times are seconds since the curtain rose."""
+    """Writes the demo's output. Times are seconds since its creation."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._risen = time.monotonic()
+        self._started = time.monotonic()
 
     def title(self, text: str) -> None:
-        """The name of the whole play."""
+        """Print a line in bold, above everything that follows."""
         self.console.print()
         self.console.print(f"[bold]{escape(text)}[/bold]")
 
-    def scene(self, number: int, title: str, story: str) -> None:
-        """A referral's story begins."""
+    def story(self, number: int, title: str, summary: str) -> None:
+        """Print the heading of a referral's story."""
         self.console.print()
         self.console.print(Rule(f"[bold]{number}. {escape(title)}[/bold]", align="left", style="cyan"))
-        self.console.print(f"[italic]{escape(story)}[/italic]")
+        self.console.print(f"[italic]{escape(summary)}[/italic]")
 
     def step(self, actor: str, text: str, *, style: str = "default") -> None:
-        """Somebody did something, or was told something."""
-        seconds = time.monotonic() - self._risen
+        """Print one line of the timeline: what an actor did or received."""
+        seconds = time.monotonic() - self._started
         self.console.print(
             f"[dim]{seconds:6.1f}s[/dim]  [{style}]{escape(actor):<34}[/{style}] {escape(text)}",
             soft_wrap=True,
         )
 
-    def aside(self, text: str) -> None:
-        """A word from the narrator."""
+    def note(self, text: str) -> None:
+        """Print a comment, indented and dim."""
         self.console.print(f"         [dim]{escape(text)}[/dim]", soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Evidence, in columns."""
+        """Print a table."""
         table = Table(
             title=escape(title), title_justify="left", title_style="bold", header_style="dim", box=SIMPLE
         )
@@ -66,7 +66,7 @@ class DemoOutput:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Shows on a terminal that something is under way; says nothing into a pipe."""
+        """Show a progress indicator on a terminal; print nothing into a pipe."""
         if not self.console.is_terminal:
             yield
             return

@@ -1,4 +1,4 @@
-"""Plays the demo from curtain to curtain: a hub of its own, five stories, the evidence, and nothing left."""
+"""Runs the demo: starts a hub, plays five stories, shows the evidence, removes everything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox import network
 from sandbox.broker import BrokerError
 from sandbox.demo import evidence
 from sandbox.demo.output import DemoOutput, new_console
-from sandbox.demo.participants import Missed, Participants
+from sandbox.demo.participants import DemoError, Participants
 from sandbox.demo.stories import STORIES, TITLES, DemoHub
 from sandbox.hub import Hub, HubError
 from sandbox.supervisor import sigterm_raises
@@ -24,18 +24,18 @@ INTERRUPTED = 130
 
 
 def play(data_dir: Path | None, console: Console | None = None) -> int:
-    """Exit code: 0 every story came to its end, 1 one did not, 130 interrupted."""
-    stage = DemoOutput(console or new_console())
+    """Run the demo. Return the exit status: 0 all stories completed, 1 one failed, 130 interrupted."""
+    output = DemoOutput(console or new_console())
     directory = data_dir or Path(tempfile.mkdtemp(prefix="kopuro-demo-"))
-    hub = Hub(directory, policy=POLICY, progress=stage.aside)
+    hub = Hub(directory, policy=POLICY, progress=output.note)
     try:
         with sigterm_raises():
-            return _play(hub, stage)
-    except (HubError, BrokerError, ClientError, Missed) as error:
-        stage.step("demo", f"stopped: {error}", style="red")
+            return _play(hub, output)
+    except (HubError, BrokerError, ClientError, DemoError) as error:
+        output.step("demo", f"stopped: {error}", style="red")
         return 1
     except KeyboardInterrupt:
-        stage.step("demo", "interrupted: everything is being stopped", style="red")
+        output.step("demo", "interrupted: stopping all processes", style="red")
         return INTERRUPTED
     finally:
         hub.stop()
@@ -43,26 +43,26 @@ def play(data_dir: Path | None, console: Console | None = None) -> int:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _play(hub: Hub, stage: DemoOutput) -> int:
+def _play(hub: Hub, output: DemoOutput) -> int:
     started = time.monotonic()
-    stage.title("Kopuro: five referrals through a hub of their own. Everybody in them is invented.")
-    with stage.waiting("the hub is starting"):
+    output.title("Kopuro: five referrals through a private hub. All people and organisations are invented.")
+    with output.waiting("starting the hub"):
         hub.start()
-    stage.aside(f"ready after {time.monotonic() - started:.1f} s: {hub.files.discovery_address()}")
+    output.note(f"ready after {time.monotonic() - started:.1f} s: {hub.files.discovery_address()}")
     sample = network.load()
     names = {organization.id: organization.name for organization in sample.organizations}
-    cast = Participants(hub.files.discovery_address(), hub.files.people(), names)
+    participants = Participants(hub.files.discovery_address(), hub.files.people(), names)
     before = evidence.figures(hub.files)
-    theatre = DemoHub(cast=cast, network=sample, stage=stage)
+    demo = DemoHub(participants=participants, network=sample, output=output)
     referrals = {}
     for number, (key, story) in enumerate(STORIES.items(), start=1):
-        stage.scene(number, TITLES[key], sample.referral(key).story)
-        referrals[key] = story(theatre)
+        output.story(number, TITLES[key], sample.referral(key).story)
+        referrals[key] = story(demo)
     forbidden = sample.referral("consulate-forbidden")
-    sender = cast.organization(forbidden.sender).hub
-    evidence.show_decision(stage, sender, referrals["consulate-forbidden"])
-    evidence.show_history(stage, cast.staff("auditor"), referrals["second-candidate"])
-    evidence.show_figures(stage, before, evidence.figures(hub.files))
-    stage.title(f"{len(referrals)} referrals, {len(referrals)} closed loops.")
-    cast.leave()
+    sender = participants.organization(forbidden.sender).hub
+    evidence.show_decision(output, sender, referrals["consulate-forbidden"])
+    evidence.show_history(output, participants.staff("auditor"), referrals["second-candidate"])
+    evidence.show_figures(output, before, evidence.figures(hub.files))
+    output.title(f"{len(referrals)} referrals, {len(referrals)} loops closed.")
+    participants.close()
     return 0

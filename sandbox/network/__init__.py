@@ -18,15 +18,15 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleReferral:
-    """One invented referral: what its sender would submit, and why it is in the sample."""
+    """One invented referral: its submission, and the reason why it is in the sample."""
 
     key: str
     # The sending organisation's id.
     sender: str
-    # The language the case is written in (BCP 47); not always one that the person speaks best.
+    # The language of the case text (BCP 47); not always the person's best language.
     language: str
     facts: ReferralFacts
-    # In the open here only because nobody in it exists; a sender seals it before it leaves.
+    # Plain text only because all persons are invented; a real sender seals the case.
     case: Case
     # One English sentence.
     story: str
@@ -34,14 +34,14 @@ class SampleReferral:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleNetwork:
-    """The whole sample, in the files' order."""
+    """The whole sample, in the order of the files."""
 
     organizations: tuple[Organization, ...]
     agreements: tuple[Agreement, ...]
     referrals: tuple[SampleReferral, ...]
 
     def referral(self, key: str) -> SampleReferral:
-        """The referral with this key. Raises KeyError."""
+        """Return the referral with this key. Raises KeyError."""
         for referral in self.referrals:
             if referral.key == key:
                 return referral
@@ -49,7 +49,7 @@ class SampleNetwork:
 
 
 def load() -> SampleNetwork:
-    """Reads the three files. Raises OSError, or contracts.records.Malformed for a broken record."""
+    """Read the three files. Raises OSError, or contracts.records.Malformed for an invalid record."""
     return SampleNetwork(
         organizations=tuple(records.read(Organization, o) for o in _objects("organizations")),
         agreements=tuple(records.read(Agreement, a) for a in _objects("agreements")),

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.storm import Plan, storm
+from tests.chaos.chaos_run import Plan, chaos_run
 from tests.chaos.verdict import judge
 
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     _say(f"seed {plan.seed}: {plan.referrals} referrals, {plan.kills} kills")
     with (
         tempfile.TemporaryDirectory(prefix="kopuro-chaos-") as folder,
-        storm(plan, Path(folder), _say) as after,
+        chaos_run(plan, Path(folder), _say) as after,
     ):
         verdict = judge(after)
     width = max(len(rule) for rule, _ in verdict.rows)

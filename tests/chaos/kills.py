@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, and how long it takes until the hub is itself again."""
+"""SIGKILL at random moments, and the time until the hub works again."""
 
 from __future__ import annotations
 

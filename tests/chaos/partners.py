@@ -1,4 +1,4 @@
-"""Partners during the storm: each a thread that speaks to the public API and asks until it is answered."""
+"""Partners in a chaos run: each is a thread that uses the public API and repeats failed requests."""
 
 from __future__ import annotations
 

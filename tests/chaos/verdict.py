@@ -1,4 +1,4 @@
-"""What the public API and the audit log say when the storm is over."""
+"""Checks of the public API and the audit log after a chaos run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.chaos.chaos_run import MARKERS, ChaosResult
 from tests.chaos.kills import RECOVERY_SECONDS
 from tests.chaos.partners import patient
-from tests.chaos.storm import MARKERS, Aftermath
 from tests.journey.traces import traces
 from tests.support.partners import Partner
 
@@ -41,7 +41,7 @@ class Verdict:
         self.violations += [f"{rule}: {offender}" for offender in offenders[:10]]
 
 
-def judge(after: Aftermath) -> Verdict:
+def judge(after: ChaosResult) -> Verdict:
     """Asks everything that can be asked."""
     verdict, diary = Verdict(), after.diary
     statuses = _statuses(after)
@@ -80,7 +80,7 @@ def judge(after: Aftermath) -> Verdict:
     return verdict
 
 
-def _deadlines(verdict: Verdict, after: Aftermath) -> None:
+def _deadlines(verdict: Verdict, after: ChaosResult) -> None:
     diary = after.diary
     early, late, overtaken = [], [], 0
     for offer, opened in diary.offers.items():
@@ -97,12 +97,12 @@ def _deadlines(verdict: Verdict, after: Aftermath) -> None:
     verdict.rows.append(("answered offers that expired all the same", str(overtaken)))
 
 
-def _statuses(after: Aftermath) -> dict[str, str]:
+def _statuses(after: ChaosResult) -> dict[str, str]:
     items = _pages(patient(after.hub, "coordinator"), "intake", "/v1/referrals", {})
     return {item["id"]: item["status"] for item in items}
 
 
-def _log(after: Aftermath) -> Mapping[str, list[Mapping[str, Any]]]:
+def _log(after: ChaosResult) -> Mapping[str, list[Mapping[str, Any]]]:
     auditor = patient(after.hub, "auditor")
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for fact in _FACTS:

@@ -1,4 +1,4 @@
-"""A hub around one service that dies and starts again: who speaks to it, and what the others hear."""
+"""A service that crashes and restarts, its simulated neighbours and its client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.crash.faulty.moments import PLAN, Moment, plan, reached
-from tests.messaging.workshop import EFFECTS, METADATA, TABLES, HandClock
+from tests.messaging.consumer_harness import EFFECTS, METADATA, TABLES, HandClock
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours
 from tests.support.partners import answered

@@ -1,4 +1,4 @@
-"""A directory that dies and starts again, an operator who changes it, and somebody who keeps a copy of it."""
+"""A directory that crashes and restarts, an operator who changes it, and a replica of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from services.directory.domain.entry import Subject
 from services.directory.domain.full_state import full_state, subjects_for
 from services.directory.handlers.entries import Entries
 from tests.crash.crashing import Crashing, until
-from tests.messaging.workshop import METADATA, REPLICA, TABLES
+from tests.messaging.consumer_harness import METADATA, REPLICA, TABLES
 from tests.processes import HUB
 from tests.services.neighbours import event_of
 from tests.support.partners import Partner, answered, ask_for_token

@@ -1,4 +1,4 @@
-"""Killed on a message's way in: delivered, processed, committed, acknowledged.
+"""Consumers killed at each crash point of a message: delivered, processed, committed, acknowledged.
 
 Every crash point that `runtime.messaging.inbox` and `entrypoints` name lies between two of these moments.
 """
@@ -38,7 +38,7 @@ def revoked() -> OfferRevoked:
 
 
 @pytest.mark.parametrize(("moment", "applied", "known"), MOMENTS, ids=named)
-def test_killed_on_its_way_in_a_fact_is_put_into_the_mailbox_once(
+def test_mailbox_has_fact_once_when_delivery_is_killed(
     crash_hub: CrashHub, moment: Moment, applied: int, known: int
 ) -> None:
     crashing = crash_hub.crashing_delivery()
@@ -64,7 +64,7 @@ def test_killed_on_its_way_in_a_fact_is_put_into_the_mailbox_once(
 
 
 @pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)
-def test_killed_on_its_way_in_a_referral_is_offered_once(
+def test_referral_is_offered_once_when_routing_is_killed(
     crash_hub: CrashHub, listener: Listener, moment: Moment
 ) -> None:
     crashing = crash_hub.crashing_routing()
@@ -83,7 +83,7 @@ def test_killed_on_its_way_in_a_referral_is_offered_once(
 
 
 @pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)
-def test_killed_on_its_way_in_an_acceptance_releases_its_case_once(
+def test_case_is_released_once_when_vault_is_killed(
     crash_hub: CrashHub, listener: Listener, moment: Moment
 ) -> None:
     crashing = crash_hub.crashing_vault()
@@ -105,7 +105,7 @@ def test_killed_on_its_way_in_an_acceptance_releases_its_case_once(
     assert crashing.rows("sealed_cases") == 1
 
 
-def test_a_batch_whose_commit_is_reported_failed_comes_again_and_is_known(crash_hub: CrashHub) -> None:
+def test_batch_whose_commit_is_reported_failed_is_redelivered_and_deduplicated(crash_hub: CrashHub) -> None:
     crashing = crash_hub.crashing_delivery()
     fact, next_fact = revoked(), revoked()
     with crashing.dying:

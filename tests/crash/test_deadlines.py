@@ -1,4 +1,4 @@
-"""Routing killed around the point *due, not committed* of an offer's deadline."""
+"""Routing killed when an offer's deadline is due and the expiry not yet committed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 
 @pytest.mark.parametrize("moment", [Moment.before_commit, Moment.committed], ids=named)
-def test_killed_at_a_deadline_the_offer_expires_once(
+def test_offer_expires_once_when_routing_is_killed_at_its_deadline(
     crash_hub: CrashHub, listener: Listener, moment: Moment
 ) -> None:
     crashing = crash_hub.crashing_routing()

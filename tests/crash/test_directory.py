@@ -1,4 +1,4 @@
-"""The directory killed around each crash point of a change: answered, published, forgotten, told to others.
+"""The directory killed at each crash point of a change: answered, published, deleted, replicated.
 
 Whatever happens, a change is made as a whole or not at all, no revision is given twice or left out, and every
 copy of the directory comes to say what the directory says.
@@ -66,7 +66,7 @@ def until_settled(directory: CrashingDirectory, copy: DirectoryCopy) -> None:
     ],
     ids=named,
 )
-def test_killed_around_a_change_it_is_made_once_and_every_copy_has_it(
+def test_directory_change_is_made_once_and_reaches_every_replica_when_killed(
     directory: CrashingDirectory,
     listener: Listener,
     copy: DirectoryCopy,
@@ -96,7 +96,7 @@ def test_killed_around_a_change_it_is_made_once_and_every_copy_has_it(
     assert listener.most_copies(OrganizationChanged) == copies
 
 
-def test_a_change_whose_commit_is_reported_failed_is_a_503_and_repeated_it_is_the_same_revision(
+def test_directory_commit_reported_failed_is_a_503_and_its_repetition_the_same_revision(
     directory: CrashingDirectory, listener: Listener, copy: DirectoryCopy
 ) -> None:
     with directory.dying as dying:
@@ -129,7 +129,7 @@ def test_a_change_whose_commit_is_reported_failed_is_a_503_and_repeated_it_is_th
     ],
     ids=named,
 )
-def test_killed_while_it_answers_a_replica_the_copy_is_completed_by_one_whole_answer(
+def test_replica_is_completed_by_one_whole_snapshot_when_directory_is_killed(
     directory: CrashingDirectory,
     copy: DirectoryCopy,
     moment: Moment,
@@ -161,7 +161,7 @@ def test_killed_while_it_answers_a_replica_the_copy_is_completed_by_one_whole_an
 @pytest.mark.parametrize(
     ("moment", "old_is_good"), [(Moment.before_commit, True), (Moment.committed, False)], ids=named
 )
-def test_killed_while_a_credential_is_rotated_there_is_never_none_and_never_two(
+def test_client_has_exactly_one_secret_when_directory_is_killed_during_rotation(
     directory: CrashingDirectory,
     listener: Listener,
     copy: DirectoryCopy,
@@ -194,7 +194,7 @@ def test_killed_while_a_credential_is_rotated_there_is_never_none_and_never_two(
     [Moment.before_commit, Moment.committed, Moment.before_publishing, Moment.confirmed],
     ids=named,
 )
-def test_killed_while_it_announces_a_new_signing_key_the_old_one_ends_with_its_coming(
+def test_old_token_key_ends_with_the_new_one_when_directory_is_killed(
     directory: CrashingDirectory, listener: Listener, copy: DirectoryCopy, moment: Moment
 ) -> None:
     with directory.whole as whole:

@@ -1,4 +1,4 @@
-"""Delivery killed around the point *handed out on record, not yet sent* of a mailbox."""
+"""Delivery killed when a message is recorded as handed out and the response not yet sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def opened() -> OfferOpened:
 
 
 @pytest.mark.parametrize("moment", [Moment.before_commit, Moment.committed, None], ids=named)
-def test_killed_while_it_hands_out_a_message_comes_again_and_is_on_record_once(
+def test_mailbox_message_is_recorded_once_when_delivery_is_killed_during_a_read(
     crash_hub: CrashHub, listener: Listener, moment: Moment | None
 ) -> None:
     """moment None: killed when the answer has been sent."""

@@ -1,4 +1,4 @@
-"""Killed on a message's way out: admitted by intake, committed, published, confirmed, forgotten.
+"""The relay killed at each crash point of a message: committed, published, confirmed, deleted.
 
 Every crash point that `runtime.messaging.outbox` names, and group commit's, lies between two of these
 moments: the process is killed just before it and just after it.
@@ -45,7 +45,7 @@ def admitted_once(hub: CrashHub, crashing: Crashing, listener: Listener, body: d
     ],
     ids=named,
 )
-def test_killed_on_its_way_out_a_referral_is_admitted_once(
+def test_referral_is_admitted_once_when_relay_is_killed(
     crash_hub: CrashHub, listener: Listener, moment: Moment, answered: bool | None, copies: int
 ) -> None:
     crashing, body = crash_hub.crashing_intake(), crash_hub.referral_body()
@@ -61,7 +61,7 @@ def test_killed_on_its_way_out_a_referral_is_admitted_once(
     assert listener.most_copies(ReferralSubmitted) == copies
 
 
-def test_killed_between_publishing_and_its_confirm_a_referral_is_admitted_once(
+def test_referral_is_admitted_once_when_relay_is_killed_before_confirm(
     crash_hub: CrashHub, listener: Listener, proxied: str, proxy: TcpProxy
 ) -> None:
     crashing = crash_hub.crashing_intake(amqp_uri=proxied)
@@ -82,7 +82,7 @@ def test_killed_between_publishing_and_its_confirm_a_referral_is_admitted_once(
     assert listener.most_copies(ReferralSubmitted) == 2
 
 
-def test_a_commit_that_is_reported_failed_is_a_503_and_repeated_it_is_the_same_referral(
+def test_commit_reported_failed_is_a_503_and_its_repetition_the_same_referral(
     crash_hub: CrashHub, listener: Listener
 ) -> None:
     crashing, body = crash_hub.crashing_intake(), crash_hub.referral_body()
@@ -102,7 +102,7 @@ def test_a_commit_that_is_reported_failed_is_a_503_and_repeated_it_is_the_same_r
         assert crashing.rows("submissions") == 1
 
 
-def test_rows_whose_deletion_is_reported_failed_are_not_published_for_ever(
+def test_outbox_rows_whose_deletion_failed_are_not_published_forever(
     crash_hub: CrashHub, listener: Listener
 ) -> None:
     crashing, body = crash_hub.crashing_intake(), crash_hub.referral_body()

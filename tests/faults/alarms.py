@@ -1,4 +1,4 @@
-"""The alarms by which RabbitMQ blocks everybody who publishes.
+"""The alarms that make RabbitMQ block all publishers.
 
 Source: RabbitMQ, "Memory and Disk Alarms".
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from sandbox.broker import PrivateBroker
 from tests.crash.crashing import until
 
-# How an operator's limits are set while a node runs: out of reach, and as they were.
+# Commands that set a limit of a running node beyond reach, and reset it.
 ALARMS = {
     "memory": (
         "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1})",
@@ -26,11 +26,11 @@ ALARMS = {
 
 @contextmanager
 def alarmed(broker: PrivateBroker, alarm: str) -> Iterator[None]:
-    """Within the block the node's alarm is on."""
+    """Keep the node's alarm on inside the block."""
     set_alarm, clear_alarm = ALARMS[alarm]
     broker.evaluate(set_alarm)
     try:
-        until(lambda: broker.evaluate("rabbit_alarm:get_alarms()") != "[]", "the alarm is on")
+        until(lambda: broker.evaluate("rabbit_alarm:get_alarms()") != "[]", "the alarm")
         yield
     finally:
         broker.evaluate(clear_alarm)

@@ -1,4 +1,4 @@
-"""What networks do to a connection, by name."""
+"""Network faults of a connection, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TCP proxy between a service and the broker that does to connections what networks do to them."""
+"""A TCP proxy between a service and the broker that simulates network faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The broker blocks its publishers: intake admits until its outbox is full, says so, and loses nothing."""
+"""The broker blocks its publishers: intake admits until its outbox is full, reports it, and loses nothing."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from contracts.facts import ReferralSubmitted
 from sandbox.broker import PrivateBroker
 from tests.crash.crashing import Listener, until
 from tests.faults.alarms import ALARMS, alarmed
-from tests.faults.brisk import OUTBOX_BOUND
-from tests.faults.scene import Scene, unavailable
+from tests.faults.intake_harness import IntakeHarness, unavailable
+from tests.faults.short_timeouts import OUTBOX_BOUND
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 
 @pytest.mark.parametrize("alarm", list(ALARMS))
-def test_blocked_intake_admits_up_to_its_bound_and_loses_none(
+def test_intake_with_blocked_broker_admits_up_to_its_bound_without_loss(
     own_broker: PrivateBroker, tmp_path: Path, alarm: str
 ) -> None:
     uri = own_broker.add_vhost(f"alarm-{secrets.token_hex(4)}")
-    scene, listener = Scene(uri, tmp_path), Listener(uri, tmp_path)
-    with scene.intake:
-        scene.intake.until_ready()
+    harness, listener = IntakeHarness(uri, tmp_path), Listener(uri, tmp_path)
+    with harness.intake:
+        harness.intake.until_ready()
         with alarmed(own_broker, alarm):
             admitted = []
             deadline = time.monotonic() + 30
-            while not unavailable(answer := scene.submit()):
+            while not unavailable(answer := harness.submit()):
                 assert answer.status_code == 202, answer.text
                 admitted.append(answer.json()["id"])
                 assert time.monotonic() < deadline, "the bound is never reached"
@@ -38,5 +38,5 @@ def test_blocked_intake_admits_up_to_its_bound_and_loses_none(
             assert listener.effects(ReferralSubmitted) == []
         until(lambda: len(listener.effects(ReferralSubmitted)) >= len(admitted), "all of them leave")
         assert sorted(fact.referral_id for fact in listener.effects(ReferralSubmitted)) == sorted(admitted)
-        until(lambda: scene.submit().status_code == 202, "it admits again")
+        until(lambda: harness.submit().status_code == 202, "it admits again")
     listener.close()

@@ -1,4 +1,4 @@
-"""Intake on a disk that is full: a clean 503, nothing broken, and on it goes when there is room again."""
+"""Intake on a full disk: it answers 503, damages nothing, and recovers when space is free again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from contracts.facts import ReferralSubmitted
 from tests.crash.crashing import Listener, until
-from tests.faults.scene import Scene, unavailable
+from tests.faults.intake_harness import IntakeHarness, unavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -30,7 +30,7 @@ class SmallDisk:
     def __init__(self, directory: Path) -> None:
         self._filler = directory / "filler"
 
-    def fill(self, scene: Scene) -> None:
+    def fill(self, harness: IntakeHarness) -> None:
         with self._filler.open("wb", buffering=0) as file:
             try:
                 while True:
@@ -38,24 +38,24 @@ class SmallDisk:
             except OSError:
                 return
 
-    def empty(self, scene: Scene) -> None:
+    def empty(self, harness: IntakeHarness) -> None:
         self._filler.unlink()
 
 
 class Quota:
     """A process that may make no file larger than the database is now (`EFBIG` instead of `ENOSPC`)."""
 
-    def fill(self, scene: Scene) -> None:
-        files = scene.database.parent.glob(scene.database.name + "*")
+    def fill(self, harness: IntakeHarness) -> None:
+        files = harness.database.parent.glob(harness.database.name + "*")
         size = max(file.stat().st_size for file in files)
-        self._limit(scene, (size, resource.RLIM_INFINITY))
+        self._limit(harness, (size, resource.RLIM_INFINITY))
 
-    def empty(self, scene: Scene) -> None:
-        self._limit(scene, UNLIMITED)
+    def empty(self, harness: IntakeHarness) -> None:
+        self._limit(harness, UNLIMITED)
 
-    def _limit(self, scene: Scene, limits: tuple[int, int]) -> None:
-        assert scene.intake.process.pid is not None
-        resource.prlimit(scene.intake.process.pid, resource.RLIMIT_FSIZE, limits)
+    def _limit(self, harness: IntakeHarness, limits: tuple[int, int]) -> None:
+        assert harness.intake.process.pid is not None
+        resource.prlimit(harness.intake.process.pid, resource.RLIMIT_FSIZE, limits)
 
 
 @contextmanager
@@ -75,43 +75,43 @@ def small_disk(directory: Path, size: str = "12m") -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
-def broken(scene: Scene) -> list[str]:
+def broken(harness: IntakeHarness) -> list[str]:
     """What SQLite finds wrong with the file."""
-    with closing(sqlite3.connect(scene.database)) as connection:
+    with closing(sqlite3.connect(harness.database)) as connection:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
     return [] if found == ["ok"] else found
 
 
-def run_out_of_room(scene: Scene, listener: Listener, disk: SmallDisk | Quota) -> None:
-    with scene.intake:
-        scene.intake.until_ready()
-        admitted = [scene.submit(LARGE).json()["id"]]
-        disk.fill(scene)
+def run_out_of_room(harness: IntakeHarness, listener: Listener, disk: SmallDisk | Quota) -> None:
+    with harness.intake:
+        harness.intake.until_ready()
+        admitted = [harness.submit(LARGE).json()["id"]]
+        disk.fill(harness)
         # What is in the write-ahead log already is used again: some are admitted all the same.
-        while not unavailable(answer := scene.submit(LARGE)):
+        while not unavailable(answer := harness.submit(LARGE)):
             assert answer.status_code == 202, answer.text
             admitted.append(answer.json()["id"])
             assert len(admitted) < 200
-        assert unavailable(scene.submit(LARGE)), "and again"
-        assert "no write has succeeded for" in (database_warning(scene) or "")
-        assert scene.sender.ask("GET", "intake", "/.well-known/kopuro").status_code == 200
-        assert scene.intake.process.running()
-        disk.empty(scene)
-        assert broken(scene) == []
-        until(lambda: scene.submit().status_code == 202, "it admits again")
-        assert "no write" not in (database_warning(scene) or "")
+        assert unavailable(harness.submit(LARGE)), "and again"
+        assert "no write has succeeded for" in (database_warning(harness) or "")
+        assert harness.sender.ask("GET", "intake", "/.well-known/kopuro").status_code == 200
+        assert harness.intake.process.running()
+        disk.empty(harness)
+        assert broken(harness) == []
+        until(lambda: harness.submit().status_code == 202, "it admits again")
+        assert "no write" not in (database_warning(harness) or "")
         until(lambda: set(admitted) <= heard(listener), "all that was admitted leaves")
-        scene.intake.process.stop(timeout=10)
-        assert scene.intake.process.exit_code() == 0
-    assert broken(scene) == []
-    with closing(sqlite3.connect(scene.database)) as connection:
+        harness.intake.process.stop(timeout=10)
+        assert harness.intake.process.exit_code() == 0
+    assert broken(harness) == []
+    with closing(sqlite3.connect(harness.database)) as connection:
         kept = {row[0] for row in connection.execute("SELECT referral_id FROM submissions")}
     assert kept == heard(listener) >= set(admitted)
 
 
-def database_warning(scene: Scene) -> str | None:
+def database_warning(harness: IntakeHarness) -> str | None:
     """What `/readyz` says of intake's database besides being ready."""
-    document = httpx.get(scene.intake.operations_url + "/readyz").json()
+    document = httpx.get(harness.intake.operations_url + "/readyz").json()
     warning: str | None = document["warnings"]["database"]
     return warning
 
@@ -130,15 +130,19 @@ def listener(vhost: str, tmp_path: Path) -> Iterator[Listener]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
-def test_a_file_system_without_room(vhost: str, listener: Listener, tmp_path: Path) -> None:
+def test_intake_on_full_file_system_answers_503_and_recovers(
+    vhost: str, listener: Listener, tmp_path: Path
+) -> None:
     with small_disk(tmp_path / "disk") as directory:
-        scene = Scene(vhost, tmp_path, program="runtime", database=directory / "intake.sqlite")
-        with scene.intake:
-            scene.intake.until_ready()
-            assert "MiB are free beside intake.sqlite" in (database_warning(scene) or "")
-        run_out_of_room(scene, listener, SmallDisk(directory))
+        harness = IntakeHarness(vhost, tmp_path, program="runtime", database=directory / "intake.sqlite")
+        with harness.intake:
+            harness.intake.until_ready()
+            assert "MiB are free beside intake.sqlite" in (database_warning(harness) or "")
+        run_out_of_room(harness, listener, SmallDisk(directory))
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process")
-def test_a_process_at_its_limit(vhost: str, listener: Listener, tmp_path: Path) -> None:
-    run_out_of_room(Scene(vhost, tmp_path, program="runtime"), listener, Quota())
+def test_intake_at_its_file_size_limit_answers_503_and_recovers(
+    vhost: str, listener: Listener, tmp_path: Path
+) -> None:
+    run_out_of_room(IntakeHarness(vhost, tmp_path, program="runtime"), listener, Quota())

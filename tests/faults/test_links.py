@@ -1,4 +1,4 @@
-"""Links that break without a word: noticed in time by the publisher, the consumer and the relay."""
+"""Connections that break silently: the publisher, the consumer and the relay detect it in time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.stalled_loops import StalledLoops
 from tests.crash.crashing import until
 from tests.faults.tcp_proxy import TcpProxy
-from tests.messaging.workshop import METADATA, TABLES, fill_outbox, opened, waiting
+from tests.messaging.consumer_harness import METADATA, TABLES, fill_outbox, opened, waiting
 
 HEARTBEAT = 2
 # Two heartbeats, the interval at which we look, and a busy machine.
@@ -44,7 +44,7 @@ def seconds_until_noticed(work: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-def test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides(
+def test_half_open_connection_is_detected_within_two_heartbeats(
     vhost: str, proxied: str, proxy: TcpProxy
 ) -> None:
     RabbitBroker(vhost).declare(QUEUES)
@@ -69,7 +69,7 @@ def test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides(
         assert arrived == ["3"]
 
 
-def test_an_idle_publisher_notices_a_half_open_link_while_it_is_tended(
+def test_idle_publisher_with_heartbeats_detects_half_open_connection(
     vhost: str, proxied: str, proxy: TcpProxy
 ) -> None:
     RabbitBroker(vhost).declare(QUEUES)
@@ -86,7 +86,7 @@ def test_an_idle_publisher_notices_a_half_open_link_while_it_is_tended(
         assert proxy.connections == 2
 
 
-def test_a_confirm_that_never_comes_does_not_hang_a_relay(
+def test_missing_confirm_does_not_block_relay(
     vhost: str, proxied: str, proxy: TcpProxy, sqlite_database: str
 ) -> None:
     RabbitBroker(vhost).declare(QUEUES)

@@ -1,4 +1,4 @@
-"""Intake behind a network that fails in each known way: what it can still do, and that it recovers alone."""
+"""Intake with each kind of network fault: what still works, and that it recovers by itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from contracts.facts import ReferralSubmitted
 from sandbox.broker import PrivateBroker
 from tests.crash.crashing import Listener, until
+from tests.faults.intake_harness import ANSWERED_WITHIN, IntakeHarness, unavailable
 from tests.faults.network import FAULTS
-from tests.faults.scene import ANSWERED_WITHIN, Scene, unavailable
 from tests.faults.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -29,63 +29,65 @@ def way(broker: PrivateBroker) -> Iterator[TcpProxy]:
 
 
 @pytest.fixture(scope="module")
-def scene(broker: PrivateBroker, way: TcpProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def harness(
+    broker: PrivateBroker, way: TcpProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IntakeHarness]:
     """One intake that goes through all the faults."""
     direct = broker.identity.uri("faulty-network")
-    made = Scene(direct, tmp_path_factory.mktemp("faulty-network"), intake_uri=way.uri)
+    made = IntakeHarness(direct, tmp_path_factory.mktemp("faulty-network"), intake_uri=way.uri)
     with made.intake, made.routing():
         made.intake.until_ready()
         yield made
 
 
 @pytest.fixture
-def listener(scene: Scene, tmp_path: Path) -> Iterator[Listener]:
-    made = Listener(scene.amqp_uri, tmp_path)
+def listener(harness: IntakeHarness, tmp_path: Path) -> Iterator[Listener]:
+    made = Listener(harness.amqp_uri, tmp_path)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("fault", list(FAULTS))
-def test_intake_admits_meanwhile_and_recovers_by_itself(
-    way: TcpProxy, scene: Scene, listener: Listener, fault: str
+def test_intake_with_network_fault_admits_and_recovers(
+    way: TcpProxy, harness: IntakeHarness, listener: Listener, fault: str
 ) -> None:
-    until(lambda: scene.query().status_code == 200, "everything works before")
-    consumed_before = scene.offers_consumed()
+    until(lambda: harness.query().status_code == 200, "everything works before")
+    consumed_before = harness.offers_consumed()
     FAULTS[fault](way)
     try:
         started = time.monotonic()
-        admitted = scene.submit()
+        admitted = harness.submit()
         assert admitted.status_code == 202
         assert time.monotonic() - started < 2
-        scene.tell_an_offer()
-        question = scene.query()
+        harness.publish_offer()
+        question = harness.query()
         assert time.monotonic() - started < ANSWERED_WITHIN
         assert unavailable(question) or question.status_code == 200
         assert question.status_code == 200 or fault != "delay"
     finally:
         way.heal()
     healed = time.monotonic()
-    until(lambda: scene.query().status_code == 200, "questions are answered again")
-    until(lambda: scene.offers_consumed() == consumed_before + 1, "what others say arrives, once")
+    until(lambda: harness.query().status_code == 200, "questions are answered again")
+    until(lambda: harness.offers_consumed() == consumed_before + 1, "what others say arrives, once")
     referral = admitted.json()["id"]
     until(lambda: referral in heard(listener), "what was admitted leaves")
     assert time.monotonic() - healed < RECOVERED_WITHIN
     assert heard(listener).count(referral) == 1
 
 
-def test_operators_are_told_that_the_broker_is_away(way: TcpProxy, scene: Scene) -> None:
-    until(lambda: scene.paused() is None, "nothing to tell before")
+def test_readiness_reports_that_the_broker_is_away(way: TcpProxy, harness: IntakeHarness) -> None:
+    until(lambda: harness.paused() is None, "nothing to tell before")
     way.swallow.set()
     try:
         offers = "consumer of intake.offers paused for"
-        until(lambda: offers in str(scene.paused()), "each link is given up after two heartbeats")
-        scene.submit()
-        until(lambda: "relay paused for" in str(scene.paused()), "there is something to publish now")
-        assert scene.paused_seconds() > 0
+        until(lambda: offers in str(harness.paused()), "each link is given up after two heartbeats")
+        harness.submit()
+        until(lambda: "relay paused for" in str(harness.paused()), "there is something to publish now")
+        assert harness.paused_seconds() > 0
     finally:
         way.heal()
-    until(lambda: scene.paused() is None, "it went on by itself")
-    assert scene.paused_seconds() == 0
+    until(lambda: harness.paused() is None, "it went on by itself")
+    assert harness.paused_seconds() == 0
 
 
 def heard(listener: Listener) -> list[str]:

@@ -1,4 +1,4 @@
-"""SIGTERM stops every service within its bound, whatever state the way to the broker is in."""
+"""SIGTERM stops every service within its time limit, whatever the state of its broker connection."""
 
 from __future__ import annotations
 
@@ -127,7 +127,9 @@ def test_every_service_stops_while_the_broker_blocks_its_publishers(
         all_stop_in_time(started)
 
 
-def test_a_service_stops_behind_every_other_fault(broker: PrivateBroker, keys: Path, tmp_path: Path) -> None:
+def test_service_stops_under_every_other_network_fault(
+    broker: PrivateBroker, keys: Path, tmp_path: Path
+) -> None:
     """A directory behind each fault, all of them at once: it is ready without any other service."""
     faults = [inflict for name, inflict in FAULTS.items() if name != "partition"]
     with ExitStack() as stack:

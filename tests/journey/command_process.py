@@ -1,4 +1,4 @@
-"""A `kopuro` command as a child of the test, in a process group of its own as in a shell's foreground."""
+"""A `kopuro` command as a child process in its own process group, like a foreground job of a shell."""
 
 from __future__ import annotations
 

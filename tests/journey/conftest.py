@@ -1,4 +1,4 @@
-"""Whole hubs: one on SQLite, one on PostgreSQL, each shared by all journeys on it."""
+"""Complete hubs, one on SQLite and one on PostgreSQL, each shared by all journey tests."""
 
 from __future__ import annotations
 

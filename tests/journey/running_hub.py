@@ -1,4 +1,4 @@
-"""A whole hub that journeys share, and everybody who plays in it through the public API."""
+"""A complete hub that journey tests share, and its participants."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRANGER = "uz.silk-needle-union"
 
 
 class RunningHub:
-    """One hub on one kind of database. databases: the SQLAlchemy URL of each service's."""
+    """One hub on one kind of database. databases: SQLAlchemy URL by service."""
 
     def __init__(self, hub: Hub, *, databases: Mapping[str, str]) -> None:
         self.hub = hub
@@ -34,33 +34,35 @@ class RunningHub:
         self.network = network.load()
         self.people = self.files.people()
         names = {organization.id: organization.name for organization in self.network.organizations}
-        self.cast = Participants(self.files.discovery_address(), self.people, names)
-        self.theatre = DemoHub(cast=self.cast, network=self.network, stage=DemoOutput(Console(quiet=True)))
+        self.participants = Participants(self.files.discovery_address(), self.people, names)
+        self.demo = DemoHub(
+            participants=self.participants, network=self.network, output=DemoOutput(Console(quiet=True))
+        )
 
     def organization(self, organization_id: str) -> Participant:
-        return self.cast.organization(organization_id)
+        return self.participants.organization(organization_id)
 
     def facts(self, key: str) -> dict[str, Any]:
-        """The facts of a sample referral, as its sender submits them."""
+        """Return the facts of a sample referral, as its sender submits them."""
         facts: dict[str, Any] = plain(self.network.referral(key).facts)
         return facts
 
     def submit(
         self, key: str, *, case: Mapping[str, Any] | None = None, **facts: Any
     ) -> tuple[Participant, str]:
-        """A sample referral, with other facts or another case if given: its sender, its id."""
+        """Submit a sample referral, with other facts or another case if given; return its sender and id."""
         sample = self.network.referral(key)
         sender = self.organization(sample.sender)
         accepted = sender.hub.submit({**self.facts(key), **facts}, case=case or plain(sample.case))
         return sender, accepted["id"]
 
     def next_offer(self, sender: Participant, referral_id: str) -> tuple[Participant, str]:
-        """Who is asked now, and the id of the offer, as it lies in their mailbox."""
-        player = self.theatre.offers(sender, referral_id)[0]
-        return player, player.await_message("offer.opened", referral_id)["offer_id"]
+        """Return the organisation with the open offer and the offer's id, as read from its mailbox."""
+        participant = self.demo.offers(sender, referral_id)[0]
+        return participant, participant.await_message("offer.opened", referral_id)["offer_id"]
 
     def accepted(self, key: str, **facts: Any) -> tuple[Participant, Participant, str]:
-        """A referral whose first candidate has taken it: sender, acceptor, id."""
+        """Submit a referral and accept it as its first candidate; return sender, acceptor and id."""
         sender, referral_id = self.submit(key, **facts)
         acceptor, offer_id = self.next_offer(sender, referral_id)
         acceptor.hub.accept(offer_id)
@@ -69,10 +71,10 @@ class RunningHub:
         return sender, acceptor, referral_id
 
     def history(self, referral_id: str, *, last: str) -> Sequence[Mapping[str, Any]]:
-        """The audit log's entries about a referral, once the fact `last` is among them."""
-        auditor: Kopuro = self.cast.staff("auditor")
+        """Return the audit log's entries about a referral once the fact `last` is among them."""
+        auditor: Kopuro = self.participants.staff("auditor")
 
-        def look() -> list[Mapping[str, Any]] | None:
+        def entries_with_last() -> list[Mapping[str, Any]] | None:
             entries: list[Mapping[str, Any]] = []
             after = None
             while True:
@@ -82,36 +84,36 @@ class RunningHub:
                     break
             return entries if any(entry["type"] == f"kopuro.{last}.v1" for entry in entries) else None
 
-        return until(look, f"{last} in the history of {referral_id}")
+        return until(entries_with_last, f"{last} in the history of {referral_id}")
 
     def pid(self, service: str) -> int:
-        """The process that runs a service now."""
+        """Return the pid of a service's current process."""
         assert self.hub.supervisor is not None
         (pid,) = [status.pid for status in self.hub.supervisor.status() if status.name == service]
         assert pid is not None
         return pid
 
     def restarts(self, service: str) -> int:
-        """How often a service had to be started again."""
+        """Return how often a service was restarted."""
         assert self.hub.supervisor is not None
         (restarts,) = [status.restarts for status in self.hub.supervisor.status() if status.name == service]
         return restarts
 
     def operations(self, service: str, path: str) -> httpx.Response:
-        """What a service's operations port answers."""
+        """Return the response of a service's operations port."""
         return httpx.get(f"http://{LOOPBACK}:{self.files.ports(service).operations}{path}", timeout=10)
 
     def address(self, service: str) -> str:
-        """Where partners reach a service."""
+        """Return the public base URL of a service."""
         return f"http://{LOOPBACK}:{self.files.ports(service).http}"
 
     def token(self, who: str) -> str:
-        """An access token of an organisation, or of the coordinator, auditor or operator."""
+        """Return an access token of an organisation, or of the coordinator, auditor or operator."""
         entry = self.people["organizations"].get(who) or self.people[who]
         answer = ask_for_token(self.address("directory"), entry["client_id"], entry["client_secret"])
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
     def logs(self) -> str:
-        """Everything the services have logged."""
+        """Return the logs of all services."""
         return "".join(self.files.log(service).read_text(encoding="utf-8") for service in SERVICES)

@@ -1,4 +1,4 @@
-"""Everything wrong that can come to the door: each has its status, stable type and pointers, and no log."""
+"""Invalid input at the public API: each kind has its status, problem type and pointers, and is not logged."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ WRONG_DOCUMENTS: Mapping[str, tuple[Change, str, str]] = {
 
 @on_sqlite
 @pytest.mark.parametrize("wrong", WRONG_DOCUMENTS)
-def test_a_wrong_document_is_refused_with_pointers(hub: RunningHub, wrong: str) -> None:
+def test_invalid_document_is_refused_with_pointers(hub: RunningHub, wrong: str) -> None:
     change, kind, pointer = WRONG_DOCUMENTS[wrong]
 
     problem = _refused(hub, json.dumps(change(_document(hub))).encode(), status=422, kind=kind)
@@ -112,13 +112,13 @@ UNREADABLE = {
 
 @on_sqlite
 @pytest.mark.parametrize("unreadable", UNREADABLE)
-def test_a_body_that_is_no_document_is_refused(hub: RunningHub, unreadable: str) -> None:
+def test_body_that_is_not_a_document_is_refused(hub: RunningHub, unreadable: str) -> None:
     body, status, kind = UNREADABLE[unreadable]
     _refused(hub, body, status=status, kind=kind)
 
 
 @on_sqlite
-def test_a_key_used_again_with_another_body_is_a_conflict(hub: RunningHub) -> None:
+def test_idempotency_key_with_another_body_is_a_conflict(hub: RunningHub) -> None:
     key = str(uuid.uuid4())
     body = json.dumps(_document(hub)).encode()
     other = json.dumps(_document(hub, accepts_cost=True)).encode()
@@ -158,7 +158,7 @@ TOKENS: Mapping[str, tuple[Callable[[RunningHub], str], int, str]] = {
 
 @on_sqlite
 @pytest.mark.parametrize("token", TOKENS)
-def test_who_may_not_submit_is_refused(hub: RunningHub, token: str) -> None:
+def test_submission_without_permission_is_refused(hub: RunningHub, token: str) -> None:
     make, status, kind = TOKENS[token]
     authorization = {"Authorization": f"Bearer {make(hub)}".strip()}
 
@@ -170,7 +170,7 @@ def test_who_may_not_submit_is_refused(hub: RunningHub, token: str) -> None:
     ("service", "path"),
     [("routing", "/v1/coordination/unplaced"), ("intake", "/v1/referrals"), ("delivery", "/v1/mailbox")],
 )
-def test_a_wrong_secret_opens_no_door(hub: RunningHub, service: str, path: str) -> None:
+def test_wrong_client_secret_gets_no_token(hub: RunningHub, service: str, path: str) -> None:
     answer = httpx.post(
         f"{hub.address('directory')}/oauth/token",
         data={"grant_type": "client_credentials", "client_id": SENDER, "client_secret": MARKER},
@@ -180,7 +180,7 @@ def test_a_wrong_secret_opens_no_door(hub: RunningHub, service: str, path: str) 
 
 
 @on_sqlite
-def test_a_partner_is_no_coordinator(hub: RunningHub) -> None:
+def test_partner_cannot_use_coordinator_resources(hub: RunningHub) -> None:
     authorization = {"Authorization": f"Bearer {hub.token(SENDER)}"}
     answer = httpx.get(f"{hub.address('routing')}/v1/coordination/unplaced", headers=authorization)
     _is_problem(hub, answer, status=403, kind="forbidden")
@@ -201,7 +201,7 @@ def test_a_partner_is_no_coordinator(hub: RunningHub) -> None:
         ("referrals/01a1fff0-3dd9-7509-9993-24d1104e08f6/withdraw", {"reason": "other"}),
     ],
 )
-def test_what_is_another_organisations_is_not_there(
+def test_resource_of_another_organization_is_not_found(
     hub: RunningHub, path: str, body: Document, somebodys: tuple[str, str]
 ) -> None:
     referral_id, offer_id = somebodys
@@ -238,7 +238,7 @@ def somebodys(hub: RunningHub) -> tuple[str, str]:
         ("referrals/{referral}/case", {"to": SENDER, "case": MARKER}, "/case"),
     ],
 )
-def test_a_wrong_answer_is_refused_with_pointers(
+def test_invalid_answer_is_refused_with_pointers(
     hub: RunningHub, path: str, body: Document, pointer: str, somebodys: tuple[str, str]
 ) -> None:
     referral_id, offer_id = somebodys
@@ -277,7 +277,7 @@ def test_an_answer_to_an_expired_offer_is_refused_in_the_mailbox(hub: RunningHub
         ("limit=1&limit=2", "invalid-parameter"),
     ],
 )
-def test_a_wrong_question_is_refused(hub: RunningHub, query: str, kind: str) -> None:
+def test_invalid_query_is_refused(hub: RunningHub, query: str, kind: str) -> None:
     answer = httpx.get(
         f"{hub.address('intake')}/v1/referrals?{query}",
         headers={"Authorization": f"Bearer {hub.token(SENDER)}"},

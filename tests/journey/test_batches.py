@@ -1,4 +1,4 @@
-"""Two hundred referrals in one request, three of them wrong; and lists longer than a page."""
+"""Two hundred referrals in one request, three of them invalid; lists longer than a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = "nobody"
 SENDER = "kg.garment-workers-union"
 
 
-def test_a_batch_admits_the_good_lines_and_says_what_is_wrong_with_the_others(hub: RunningHub) -> None:
+def test_batch_admits_valid_lines_and_reports_invalid_ones(hub: RunningHub) -> None:
     sender = hub.organization(SENDER)
     sealed = sender.hub.seal(plain(hub.network.referral(KEY).case))
     document = {**hub.facts(KEY), "case": sealed}
@@ -44,7 +44,7 @@ def test_a_batch_admits_the_good_lines_and_says_what_is_wrong_with_the_others(hu
 
     until(lambda: len(_unplaced(sender)) == 197, "the batch before the coordinator")
     assert set(_unplaced(sender)) == set(admitted)
-    waiting = [item["id"] for item in hub.cast.staff("coordinator").unplaced(limit=60)]
+    waiting = [item["id"] for item in hub.participants.staff("coordinator").unplaced(limit=60)]
     assert Counter(waiting) & Counter(admitted) == Counter(admitted)
     # Sent again because the answer was lost: the same ids, nothing twice.
     again = _send(hub, lines)

@@ -1,4 +1,4 @@
-"""The `kopuro` command against a running hub: one referral, from its submission to its history."""
+"""The `kopuro` command against a running hub: one referral from submission to history."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_referral_is_submitted_accepted_and_closed_from_the_command_line(
     file.write_text(json.dumps({**plain(sample.facts), "case": plain(sample.case)}), encoding="utf-8")
 
     referral_id = _run(hub, sample.sender, "referral", "submit", str(file), "--json")["id"]
-    acceptor = hub.theatre.offers(hub.organization(sample.sender), referral_id)[0].id
+    acceptor = hub.demo.offers(hub.organization(sample.sender), referral_id)[0].id
     letters = _run(hub, acceptor, "mailbox", "list", "--json")["items"]
     (letter,) = [one for one in letters if one["data"].get("referral_id") == referral_id]
     _run(hub, acceptor, "mailbox", "ack", letter["id"])

@@ -1,4 +1,4 @@
-"""`kopuro demo` in a pipe and on a terminal: every story reaches its end, and nothing is left."""
+"""`kopuro demo` in a pipe and on a terminal: every story completes, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.journey.waiting import until
 ESCAPE = "\x1b"
 WITHIN = 60.0
 INTERRUPTED = 130
-END = "5 referrals, 5 closed loops."
+END = "5 referrals, 5 loops closed."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +114,7 @@ def performances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Performa
 
 
 @pytest.mark.parametrize("place", ["pipe", "terminal"])
-def test_every_story_reaches_its_end_and_nothing_is_left(
+def test_demo_completes_every_story_and_leaves_nothing(
     performances: dict[str, Performance], place: str
 ) -> None:
     performance = performances[place]
@@ -122,26 +122,33 @@ def test_every_story_reaches_its_end_and_nothing_is_left(
     assert performance.exit_code == 0, performance.text
     assert performance.text.count("The loop is closed") == len(TITLES)
     assert [title for title in TITLES.values() if title not in performance.text] == []
-    for evidence in (END, "kind_not_opted_in", "referral.completed", "Checkpoint", "What moved", "batches"):
+    for evidence in (
+        END,
+        "kind_not_opted_in",
+        "referral.completed",
+        "Checkpoint",
+        "Metrics of this run",
+        "batches",
+    ):
         assert evidence in performance.text
     assert list(performance.home.iterdir()) == []
     assert processes_of(performance.home) == {}
 
 
-def test_a_pipe_gets_plain_text_and_a_terminal_gets_colour(performances: dict[str, Performance]) -> None:
+def test_demo_writes_plain_text_to_pipe_and_colour_to_terminal(performances: dict[str, Performance]) -> None:
     assert ESCAPE not in performances["pipe"].text
     assert "\r" not in performances["pipe"].text
     assert ESCAPE + "[" in performances["terminal"].text
 
 
-def test_ctrl_c_in_the_middle_of_a_story_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
     with Terminal(tmp_path) as terminal:
         until(lambda: TITLES["expires"] in terminal.text, "the second story", within=WITHIN)
 
         terminal.press(b"\x03")
 
         assert terminal.end(within=15) == INTERRUPTED, terminal.text
-    assert "interrupted: everything is being stopped" in terminal.text
+    assert "interrupted: stopping all processes" in terminal.text
     assert "Traceback" not in terminal.text
     assert list(tmp_path.iterdir()) == []
     assert processes_of(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""How a referral can end or be held up, besides being resolved; who is told, and what is erased."""
+"""Ways in which a referral can end or be delayed, the notifications they cause and what is erased."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
 
-def test_withdrawn_by_its_sender_the_offer_is_revoked_and_the_case_erased(hub: RunningHub) -> None:
+def test_withdrawal_by_sender_revokes_offer_and_erases_case(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     asked, offer_id = hub.next_offer(sender, referral_id)
     assert _kept_by_the_vault(hub, referral_id)
@@ -32,7 +32,7 @@ def test_withdrawn_by_its_sender_the_offer_is_revoked_and_the_case_erased(hub: R
     _refuses_the_case(asked, referral_id)
 
 
-def test_when_consent_is_revoked_the_acceptor_loses_the_case(hub: RunningHub) -> None:
+def test_revoked_consent_closes_case_to_acceptor(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
     assert acceptor.hub.case(referral_id)["name"]
 
@@ -45,7 +45,7 @@ def test_when_consent_is_revoked_the_acceptor_loses_the_case(hub: RunningHub) ->
     until(lambda: _is_refused_the_case(acceptor, referral_id), "the end of the released case")
 
 
-def test_progress_is_told_to_the_sender_in_order(hub: RunningHub) -> None:
+def test_sender_receives_progress_in_order(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
 
     for status in ("in_progress", "on_hold", "in_progress"):
@@ -61,7 +61,7 @@ def test_progress_is_told_to_the_sender_in_order(hub: RunningHub) -> None:
     assert sender.hub.referral(referral_id)["status"] == "completed"
 
 
-def test_notes_pass_both_ways_for_the_other_party_only(hub: RunningHub) -> None:
+def test_notes_reach_only_the_other_party_in_both_directions(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
 
     acceptor.hub.note(referral_id, "Which foreman signed?", to=sender.id)
@@ -75,7 +75,7 @@ def test_notes_pass_both_ways_for_the_other_party_only(hub: RunningHub) -> None:
     acceptor.hub.complete(referral_id, "resolved")
 
 
-def test_who_takes_a_case_and_falls_silent_is_reminded(hub: RunningHub) -> None:
+def test_acceptor_without_progress_is_reminded(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("emergency")
 
     reminded = acceptor.await_message("referral.overdue", referral_id)
@@ -89,7 +89,7 @@ def test_who_takes_a_case_and_falls_silent_is_reminded(hub: RunningHub) -> None:
     sender.await_message("referral.completed", referral_id)
 
 
-def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> None:
+def test_referral_declined_by_all_goes_to_coordinator(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     asked: list[str] = []
 
@@ -103,16 +103,18 @@ def test_declined_by_everybody_it_lies_before_a_coordinator(hub: RunningHub) -> 
     assert len(asked) == len(set(asked)) > 1
     decided = sender.hub.decision(referral_id)["decisions"]
     assert set(asked) == {c["organization"] for c in decided[0]["candidates"] if c["eligible"]}
-    (waiting,) = [item for item in hub.cast.staff("coordinator").unplaced() if item["id"] == referral_id]
+    (waiting,) = [
+        item for item in hub.participants.staff("coordinator").unplaced() if item["id"] == referral_id
+    ]
     assert waiting["reason"] == "candidates_exhausted"
     unplaced = _told_to_coordinators(hub, "referral.unplaced", referral_id)
     assert unplaced["reason"] == "candidates_exhausted"
 
 
-def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) -> None:
+def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("nobody")
     sender.await_message("referral.unplaced", referral_id)
-    coordinator = hub.cast.staff("coordinator")
+    coordinator = hub.participants.staff("coordinator")
 
     with pytest.raises(RefusedError) as refused:
         coordinator.place(referral_id, "ru.no-such-organisation")
@@ -122,7 +124,7 @@ def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) 
         entry["type"] for entry in hub.history(referral_id, last="placement.refused")
     }
 
-    house = hub.cast.organization("ru.primorye-seafarers-house")
+    house = hub.participants.organization("ru.primorye-seafarers-house")
     coordinator.place(referral_id, house.id)
     house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "no_capacity")
     answered = _told_to_coordinators(hub, "placement.answered", referral_id)
@@ -137,7 +139,7 @@ def test_coordinators_are_told_what_became_of_their_placements(hub: RunningHub) 
 
 def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:
     """What the first such message in the coordinators' mailbox says of the referral."""
-    for message in hub.cast.staff("coordinator").watch(wait=5, give_up_after=20):
+    for message in hub.participants.staff("coordinator").watch(wait=5, give_up_after=20):
         if message["type"] == f"kopuro.{fact}.v1" and message["data"]["referral_id"] == referral_id:
             return message["data"]
     raise AssertionError(f"the coordinators were not told {fact} of {referral_id}")

@@ -1,4 +1,4 @@
-"""When a referral has ended, no file of a service holds its case: neither as it came nor as it left."""
+"""After a referral has ended, no file of a service contains its case, sealed or resealed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PIECE = 20
 
 
 @pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
-def test_of_a_case_whose_referral_has_ended_nothing_is_left_in_any_file(hub: RunningHub) -> None:
+def test_case_data_is_in_no_file_after_the_referral_ends(hub: RunningHub) -> None:
     sample = hub.network.referral(REFERRAL)
     sender = hub.organization(sample.sender)
     sealed = sender.hub.seal(plain(sample.case))

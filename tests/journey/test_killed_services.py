@@ -1,4 +1,4 @@
-"""Each service killed in the middle of a referral: it comes back, and the loop still closes."""
+"""Each service killed in the middle of a referral: it restarts, and the loop still closes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ on_sqlite = pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 @on_sqlite
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("moment", ["submitted", "accepted"])
-def test_a_killed_service_comes_back_and_the_loop_closes(hub: RunningHub, service: str, moment: str) -> None:
+def test_loop_closes_after_service_was_killed(hub: RunningHub, service: str, moment: str) -> None:
     restarts = hub.restarts(service)
     sender, referral_id = hub.submit("consulate-forbidden")
     if moment == "submitted":

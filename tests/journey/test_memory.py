@@ -1,4 +1,4 @@
-"""What a service takes of the machine, with the sample network and all that was done to it in this run."""
+"""Memory use of each service with the sample network, after all tests of this run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.journey.running_hub import RunningHub
 LARGEST_MEGABYTES = 150
 
 
-def test_no_service_takes_more_memory_than_it_may(hub: RunningHub) -> None:
+def test_every_service_stays_within_its_memory_limit(hub: RunningHub) -> None:
     taken = {service: _resident_megabytes(hub.pid(service)) for service in SERVICES}
     print("resident, MB:", taken)  # noqa: T201 - figures for whoever reads the run
     assert {service: size for service, size in taken.items() if size > LARGEST_MEGABYTES} == {}

@@ -1,4 +1,4 @@
-"""What is in a case is known to its sender and its acceptor, and leaves no trace in between."""
+"""Only sender and acceptor can read a case, and the hub keeps no trace of its content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_decline_note_is_read_by_the_sender_only(hub: RunningHub, broker: Privat
     assert traces(hub, ("Perizat-Nurjamal", "12-04-56"), further=[broker.files.root]) == []
 
 
-def test_a_case_leaves_no_trace_and_no_consulate_hears_of_it(
+def test_case_leaves_no_trace_and_excluded_consulate_gets_nothing(
     hub: RunningHub, broker: PrivateBroker, request: pytest.FixtureRequest
 ) -> None:
     further = [broker.files.root]

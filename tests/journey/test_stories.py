@@ -1,4 +1,4 @@
-"""The five stories of the demo, each to its end, on both databases."""
+"""The demo's five stories on both databases."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ SECOND_CANDIDATE = [
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_story_comes_to_its_end(hub: RunningHub, story: str) -> None:
-    referral_id = STORIES[story](hub.theatre)
+def test_story_completes(hub: RunningHub, story: str) -> None:
+    referral_id = STORIES[story](hub.demo)
 
-    referral = hub.cast.staff("coordinator").referral(referral_id)
+    referral = hub.participants.staff("coordinator").referral(referral_id)
     assert (referral["status"], referral["outcome"]) == ("completed", "resolved")
     assert [offer["state"] for offer in referral["offers"]].count("accepted") == 1
     assert {offer["state"] for offer in referral["offers"]}.isdisjoint({"open"})
 
 
-def test_the_history_of_a_referral_is_whole_and_in_order(hub: RunningHub) -> None:
-    referral_id = STORIES["second-candidate"](hub.theatre)
+def test_history_of_referral_is_complete_and_ordered(hub: RunningHub) -> None:
+    referral_id = STORIES["second-candidate"](hub.demo)
 
     entries = hub.history(referral_id, last="case.erased")
 
@@ -53,7 +53,7 @@ def test_the_history_of_a_referral_is_whole_and_in_order(hub: RunningHub) -> Non
 
 
 def test_the_checkpoint_grows_with_every_referral(hub: RunningHub) -> None:
-    auditor = hub.cast.staff("auditor")
+    auditor = hub.participants.staff("auditor")
     before = auditor.checkpoint().splitlines()
 
     _, referral_id = hub.submit("nobody")

@@ -1,4 +1,4 @@
-"""A suspension, from the operator's change in the directory to everybody whom it concerns."""
+"""A suspension, from the operator's change in the directory to every party concerned."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def suspended(hub: RunningHub, organization: str) -> Iterator[float]:
 
 
 def told_to_coordinators(hub: RunningHub, fact: str, referral_id: str, within: float) -> Mapping[str, Any]:
-    coordinator = hub.cast.staff("coordinator")
+    coordinator = hub.participants.staff("coordinator")
 
     def look() -> Mapping[str, Any] | None:
         after: str | None = None
@@ -74,7 +74,7 @@ def test_open_offer_of_suspended_organization_is_made_to_the_next_within_seconds
     asked, offer_id = hub.next_offer(sender, referral_id)
 
     with suspended(hub, asked.id) as at:
-        revoked = asked.await_message("offer.revoked", referral_id, within=SECONDS)
+        revoked = asked.await_message("offer.revoked", referral_id, timeout=SECONDS)
         following = until(
             lambda: next(
                 (o for o in sender.hub.referral(referral_id)["offers"] if o["state"] == "open"), None
@@ -92,16 +92,16 @@ def test_open_offer_of_suspended_organization_is_made_to_the_next_within_seconds
     sender.hub.withdraw(referral_id, "placed_elsewhere")
 
 
-def test_held_case_of_suspended_acceptor_is_closed_to_it_and_told_to_coordinators(hub: RunningHub) -> None:
+def test_suspended_acceptor_loses_access_and_coordinators_are_notified(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow", urgency="urgent")
     assert reads_the_case(acceptor, referral_id)
 
     with suspended(hub, acceptor.id) as at:
-        told = sender.await_message("referral.acceptor_suspended", referral_id, within=SECONDS)
+        told = sender.await_message("referral.acceptor_suspended", referral_id, timeout=SECONDS)
         assert told_to_coordinators(hub, "referral.acceptor_suspended", referral_id, SECONDS) == told
         until(lambda: not reads_the_case(acceptor, referral_id), "the refusal of the case", within=SECONDS)
         assert time.monotonic() - at < SECONDS
-        assert hub.cast.staff("coordinator").referral(referral_id)["acceptor"] == told["organization"]
+        assert hub.participants.staff("coordinator").referral(referral_id)["acceptor"] == told["organization"]
     assert told["organization"] == acceptor.id
     until(lambda: reads_the_case(acceptor, referral_id), "the case after the readmission")
     acceptor.hub.complete(referral_id, "resolved")

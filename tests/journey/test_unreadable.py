@@ -1,4 +1,4 @@
-"""A case or note that its receiver cannot read: reported, told to whoever sealed it, and sent again."""
+"""A case or note that its receiver cannot read: it is reported to its author, who sends it again."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_unreadable_case_is_reported_replaced_and_opened(
 ) -> None:
     receiver = named_receiver(hub)
     sender, referral_id = submit_unreadable(hub, receiver, plaintext)
-    theatre_offer = receiver.await_message("offer.opened", referral_id)
-    receiver.hub.accept(theatre_offer["offer_id"])
+    offer = receiver.await_message("offer.opened", referral_id)
+    receiver.hub.accept(offer["offer_id"])
     hub.history(referral_id, last="case.released")
 
     run_loop_of_guide(hub, receiver, tmp_path, monkeypatch)
@@ -93,7 +93,7 @@ def test_unreadable_case_is_reported_replaced_and_opened(
 
 
 @on_sqlite
-def test_unreadable_note_is_told_to_its_author(
+def test_unreadable_note_is_reported_to_its_author(
     hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender, acceptor, referral_id = hub.accepted(KEY)

@@ -1,4 +1,4 @@
-"""`kopuro up`: ready, stopped, killed and interrupted; nothing is lost, and nothing is left running."""
+"""`kopuro up`: started, stopped, killed and interrupted, without loss and without leftover processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contracts.records import plain
 from kopuro_client import Kopuro
 from sandbox import network
 from sandbox.broker import PrivateBroker
-from sandbox.hub_files import DOORS
+from sandbox.hub_files import PUBLIC_SERVICES
 from tests.journey.command_process import CommandProcess, processes_of
 from tests.journey.waiting import until
 
@@ -29,15 +29,15 @@ READY = '{"discovery": '
 INTERRUPTED = 130
 MOMENTS = (
     "",
-    "making keys and credentials",
+    "creating keys and credentials",
     "starting a private RabbitMQ",
-    "bringing the databases up to date",
+    "migrating the databases",
     "loading the directory",
     "starting the services",
 )
 
 
-def test_a_hub_keeps_everything_when_it_is_stopped_and_when_it_is_killed(tmp_path: Path) -> None:
+def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with _up(data, tmp_path) as first:
         ready = _ready(first)
@@ -74,7 +74,7 @@ def test_a_hub_keeps_everything_when_it_is_stopped_and_when_it_is_killed(tmp_pat
     assert processes_of(data) == {}
 
 
-def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_running(tmp_path: Path) -> None:
+def test_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
     data = tmp_path / "data"
     chance = random.Random(20)
 
@@ -101,7 +101,7 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_running(tmp_path: Path
         assert _offer(data, ready, referral_id)["data"]["referral_id"] == referral_id
 
 
-def test_an_empty_hub_has_its_staff_and_nobody_else(tmp_path: Path, broker: PrivateBroker) -> None:
+def test_empty_hub_has_staff_credentials_only(tmp_path: Path, broker: PrivateBroker) -> None:
     data = tmp_path / "data"
     vhost = f"empty-{secrets.token_hex(6)}"
     environment = {"KOPURO_AMQP_URI": broker.add_vhost(vhost)}
@@ -152,7 +152,7 @@ def _refuses_a_second_hub(data: Path, tmp_path: Path) -> None:
 def _submit(data: Path, ready: Mapping[str, Any]) -> str:
     sample = network.load().referral(KEY)
     with _client(data, ready, SENDER) as sender:
-        assert set(DOORS) <= set(sender.discovery.services)
+        assert set(PUBLIC_SERVICES) <= set(sender.discovery.services)
         return sender.submit(plain(sample.facts), case=plain(sample.case))["id"]
 
 

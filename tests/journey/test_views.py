@@ -1,4 +1,4 @@
-"""Who sees what of a referral, and of the hub itself."""
+"""The views that each party has of a referral and of the hub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import STRANGER, RunningHub
 
 
-def test_each_party_sees_its_own_part_and_nobody_else_anything(hub: RunningHub) -> None:
+def test_each_party_sees_only_its_own_part(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     declined, offer_id = hub.next_offer(sender, referral_id)
     declined.hub.decline(offer_id, "language")
@@ -25,8 +25,8 @@ def test_each_party_sees_its_own_part_and_nobody_else_anything(hub: RunningHub) 
     assert (whole["acceptor"], whole["outcome"]) == (acceptor.id, "resolved")
     assert [o["organization"] for o in whole["offers"]] == [declined.id, acceptor.id]
     assert whole["facts"]["consent"]["given"] is True
-    assert hub.cast.staff("coordinator").referral(referral_id) == whole
-    assert hub.cast.staff("auditor").referral(referral_id) == whole
+    assert hub.participants.staff("coordinator").referral(referral_id) == whole
+    assert hub.participants.staff("auditor").referral(referral_id) == whole
 
     theirs = declined.hub.referral(referral_id)
     assert (theirs["acceptor"], theirs["outcome"]) == (None, None)
@@ -47,7 +47,7 @@ def test_each_party_sees_its_own_part_and_nobody_else_anything(hub: RunningHub) 
     assert refused.value.status == 404
 
 
-def test_a_candidate_is_not_told_who_else_was_considered(hub: RunningHub) -> None:
+def test_candidate_does_not_see_other_candidates(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     asked, _ = hub.next_offer(sender, referral_id)
 

@@ -1,4 +1,4 @@
-"""Everywhere that a hub leaves traces, searched for words that must not be there."""
+"""A search of all files and logs of a hub for text that must not be there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting on a condition, never for a length of time."""
+"""Waiting for a condition instead of a fixed time."""
 
 from __future__ import annotations
 

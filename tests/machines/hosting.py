@@ -1,4 +1,4 @@
-"""What the machine that we run on lends to a new one: its package mirrors, certificates and name servers.
+"""The host's package mirrors, certificates and name servers, for use in a new machine.
 
 All of it is read when it is needed and written into the new machine only: no address enters the repository.
 """

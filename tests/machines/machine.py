@@ -1,4 +1,4 @@
-"""A Debian of its own in a directory, and commands that run in it as on a machine of its own."""
+"""A Debian system in a directory, and commands that run inside it."""
 
 from __future__ import annotations
 

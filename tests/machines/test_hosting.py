@@ -1,4 +1,4 @@
-"""What is read of the machine that makes others."""
+"""The host's settings that a new machine needs."""
 
 from __future__ import annotations
 

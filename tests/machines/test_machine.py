@@ -1,4 +1,4 @@
-"""Machines are removed only when nothing is mounted in them, and a command's end is told in few words."""
+"""Removal of machines only without mounts in them, and the one-line result of a command."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_directory_without_mounts_is_removed(tmp_path: Path) -> None:
         (None, "", "took too long"),
     ],
 )
-def test_end_of_command_is_told_with_figures_of_pytest(status: int | None, last: str, told: str) -> None:
+def test_end_of_command_is_reported_with_pytest_summary(status: int | None, last: str, told: str) -> None:
     assert result(Ended(status=status, seconds=1.0, output=f"first\n{last}\n")) == told
 
 

@@ -1,4 +1,4 @@
-"""A broker of one's own."""
+"""A private broker for messaging tests."""
 
 from __future__ import annotations
 

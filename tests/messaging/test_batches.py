@@ -1,4 +1,4 @@
-"""A batch between taking and acknowledging, on both databases."""
+"""Processing of a batch between taking and acknowledging it, on both databases."""
 
 from __future__ import annotations
 
@@ -19,91 +19,99 @@ from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.retries import MOST_ATTEMPTS, delay_after
 from runtime.storage.database import Database, DatabaseUnavailable
-from tests.messaging.workshop import SECRET, START, TABLES, Workshop, deliveries, delivery, opened
+from tests.messaging.consumer_harness import (
+    SECRET,
+    START,
+    TABLES,
+    ConsumerHarness,
+    deliveries,
+    delivery,
+    opened,
+)
 
 TEN = [f"m{number}" for number in range(10)]
 
 
 @pytest.fixture
-def workshop(database_url: str) -> Iterator[Workshop]:
+def harness(database_url: str) -> Iterator[ConsumerHarness]:
     with opened(database_url) as database:
-        yield Workshop(database)
+        yield ConsumerHarness(database)
 
 
-def test_a_batch_takes_effect_with_what_follows_from_it(workshop: Workshop) -> None:
-    workshop.processor.process(deliveries(*TEN))
-    assert workshop.effects() == workshop.answers() == TEN
-    assert [m.body.decode() for m in workshop.outbox()] == TEN, "what follows keeps the order of its causes"
-    assert workshop.commits == 1
+def test_batch_commits_effects_and_outbox_together(harness: ConsumerHarness) -> None:
+    harness.processor.process(deliveries(*TEN))
+    assert harness.effects() == harness.answers() == TEN
+    assert [m.body.decode() for m in harness.outbox()] == TEN, "what follows keeps the order of its causes"
+    assert harness.commits == 1
 
 
-def test_a_message_delivered_again_takes_effect_once(workshop: Workshop) -> None:
-    workshop.processor.process(deliveries("a", "b", "a"))
-    workshop.processor.process(deliveries("b", "c"))
-    workshop.processor.process(deliveries("a", "b", "c"))
-    assert workshop.effects() == workshop.answers() == ["a", "b", "c"]
-    assert (workshop.figure("applied"), workshop.figure("known")) == (3, 5)
+def test_redelivered_message_takes_effect_once(harness: ConsumerHarness) -> None:
+    harness.processor.process(deliveries("a", "b", "a"))
+    harness.processor.process(deliveries("b", "c"))
+    harness.processor.process(deliveries("a", "b", "c"))
+    assert harness.effects() == harness.answers() == ["a", "b", "c"]
+    assert (harness.figure("applied"), harness.figure("known")) == (3, 5)
 
 
 @pytest.mark.parametrize(
     "poison",
     [ValueError(SECRET), KeyError(SECRET), Defect("It does not add up."), Refused("conflict", "No.")],
 )
-def test_a_poison_message_is_parked_and_its_neighbours_pass(workshop: Workshop, poison: Exception) -> None:
-    workshop.faults["m4"] = poison
-    workshop.processor.process(deliveries(*TEN))
+def test_poison_message_is_dead_lettered_and_others_pass(harness: ConsumerHarness, poison: Exception) -> None:
+    harness.faults["m4"] = poison
+    harness.processor.process(deliveries(*TEN))
     others = [id_ for id_ in TEN if id_ != "m4"]
-    assert workshop.effects() == workshop.answers() == others
-    (parked,) = workshop.parked()
+    assert harness.effects() == harness.answers() == others
+    (parked,) = harness.parked()
     assert (parked.message_id, parked.body, parked.partition_key) == ("m4", b"m4", "key of m4")
     assert parked.headers["kopuro-queue"] == "letters.1"
     assert parked.headers["kopuro-routing-key"] == "letter.posted"
     assert parked.headers["kopuro-first-seen"] == START.isoformat()
     assert type(poison).__name__ in parked.headers["kopuro-reason"]
     assert SECRET not in str(parked.headers)
-    assert (workshop.figure("applied"), workshop.figure("parked")) == (9, 1)
+    assert (harness.figure("applied"), harness.figure("parked")) == (9, 1)
     # and when it is put back and its cause is mended, it takes effect
-    workshop.faults.clear()
-    workshop.processor.process(deliveries("m4"))
-    assert workshop.effects() == TEN
+    harness.faults.clear()
+    harness.processor.process(deliveries("m4"))
+    assert harness.effects() == TEN
 
 
-def test_the_reason_names_the_line_of_ours_that_an_unforeseen_error_came_from(workshop: Workshop) -> None:
-    workshop.faults["a"] = ValueError(SECRET)
-    workshop.processor.process(deliveries("a"))
-    (parked,) = workshop.parked()
-    assert parked.headers["kopuro-reason"].startswith("ValueError at tests/messaging/workshop.py:")
+def test_reason_of_unexpected_error_names_source_line(harness: ConsumerHarness) -> None:
+    harness.faults["a"] = ValueError(SECRET)
+    harness.processor.process(deliveries("a"))
+    (parked,) = harness.parked()
+    assert parked.headers["kopuro-reason"].startswith("ValueError at tests/messaging/consumer_harness.py:")
 
 
-def test_malformed_bytes_are_parked_as_they_are(workshop: Workshop) -> None:
+def test_malformed_bytes_are_parked_as_they_are(harness: ConsumerHarness) -> None:
     broken = delivery("x", body=b"\xff\x00\xfe")
     nameless = delivery("", body=b"\xff")
-    workshop.processor.process([*deliveries("a"), broken, nameless, *deliveries("b")])
-    assert workshop.effects() == ["a", "b"]
-    assert [(m.message_id, m.body) for m in workshop.parked()] == [
+    harness.processor.process([*deliveries("a"), broken, nameless, *deliveries("b")])
+    assert harness.effects() == ["a", "b"]
+    assert [(m.message_id, m.body) for m in harness.parked()] == [
         ("x", b"\xff\x00\xfe"),
         ("unknown", b"\xff"),
     ]
-    assert workshop.parked()[0].headers["kopuro-reason"] == "Malformed: not a letter"
+    assert harness.parked()[0].headers["kopuro-reason"] == "Malformed: not a letter"
 
 
 @pytest.mark.parametrize("name", ["n" * 200, "nul\0nul", "half \ud83d a pair"])
-def test_nothing_a_broker_may_deliver_is_too_odd_to_be_parked(workshop: Workshop, name: str) -> None:
+def test_any_delivery_can_be_dead_lettered(harness: ConsumerHarness, name: str) -> None:
     odd = replace(delivery(name, body=b"\xff"), headers={"partitionkey": name * 2})
-    workshop.processor.process([odd, *deliveries("a")])
-    assert workshop.effects() == ["a"]
-    assert [m.body for m in workshop.parked()] == [b"\xff"]
+    harness.processor.process([odd, *deliveries("a")])
+    assert harness.effects() == ["a"]
+    assert [m.body for m in harness.parked()] == [b"\xff"]
 
 
 def test_an_id_too_long_to_remember_is_parked(postgres_database: str) -> None:
     with opened(postgres_database) as database:
-        workshop = Workshop(database)
-        workshop.processor.process(deliveries("a", "x" * 100, "b"))
-        assert workshop.effects() == ["a", "b"]
-        assert [m.body for m in workshop.parked()] == [b"x" * 100]
+        harness = ConsumerHarness(database)
+        harness.processor.process(deliveries("a", "x" * 100, "b"))
+        assert harness.effects() == ["a", "b"]
+        assert [m.body for m in harness.parked()] == [b"x" * 100]
 
 
-def test_events_of_one_parcel_are_parked_each_under_its_own_name(database_url: str) -> None:
+def test_events_of_one_batch_message_are_dead_lettered_separately(database_url: str) -> None:
     requested = [event("a", "key of a"), event("b", "key of b"), event("c\0c", "key of c"), event("d", "d")]
     unknown = requested[1].replace(b"kopuro.replica.requested.v1", b"kopuro.star.seen.v9")
     (parcel,) = encode_batch(
@@ -114,10 +122,10 @@ def test_events_of_one_parcel_are_parked_each_under_its_own_name(database_url: s
     broker.declare(Topology(exchanges=(), queues=(Queue(name="letters.1"),), bindings=()))
     broker.publisher().publish([parcel])
     with opened(database_url) as database:
-        workshop = Workshop(database, decode=envelope.decode)
-        workshop.processor.process(broker.consumer(["letters.1"], 1).take(10, 1))
-        assert workshop.effects() == ["a", "d"]
-        parked = {m.body: (m.message_id, m.partition_key) for m in workshop.parked()}
+        harness = ConsumerHarness(database, decode=envelope.decode)
+        harness.processor.process(broker.consumer(["letters.1"], 1).take(10, 1))
+        assert harness.effects() == ["a", "d"]
+        parked = {m.body: (m.message_id, m.partition_key) for m in harness.parked()}
     # what names itself in no way that can be used has the name that its message came with
     assert parked == {unknown: ("b", "key of b"), requested[2]: ("a", "key of a")}
 
@@ -135,113 +143,113 @@ def event(id_: str, partition_key: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", ['it\'s "so"?%', "Айгерим", "\u2028", "null", "1e400", " "])
-def test_an_odd_id_is_an_id(workshop: Workshop, name: str) -> None:
+def test_unusual_message_id_is_accepted(harness: ConsumerHarness, name: str) -> None:
     for _ in range(2):
-        workshop.processor.process(deliveries(name))
-    assert workshop.effects() == [name]
-    assert workshop.parked() == []
+        harness.processor.process(deliveries(name))
+    assert harness.effects() == [name]
+    assert harness.parked() == []
 
 
-def test_what_cannot_be_processed_yet_is_tried_again_when_due(workshop: Workshop) -> None:
-    workshop.faults["b"] = Unavailable("The other record is not here yet.")
-    workshop.processor.process(deliveries("a", "b", "c"))
-    assert workshop.effects() == workshop.answers() == ["a", "c"]
-    assert workshop.count(TABLES.retries) == 1
-    assert workshop.processor.retry_due() == 0, "not before it is due"
+def test_deferred_message_is_retried_when_due(harness: ConsumerHarness) -> None:
+    harness.faults["b"] = Unavailable("The other record is not here yet.")
+    harness.processor.process(deliveries("a", "b", "c"))
+    assert harness.effects() == harness.answers() == ["a", "c"]
+    assert harness.count(TABLES.retries) == 1
+    assert harness.processor.retry_due() == 0, "not before it is due"
 
-    workshop.clock.advance(seconds=1)
-    assert workshop.processor.retry_due() == 1
-    assert workshop.count(TABLES.retries) == 1
-    workshop.clock.advance(seconds=1.9)
-    assert workshop.processor.retry_due() == 0, "the second delay is twice the first"
+    harness.clock.advance(seconds=1)
+    assert harness.processor.retry_due() == 1
+    assert harness.count(TABLES.retries) == 1
+    harness.clock.advance(seconds=1.9)
+    assert harness.processor.retry_due() == 0, "the second delay is twice the first"
 
-    workshop.faults.clear()
-    workshop.clock.advance(seconds=0.1)
-    assert workshop.processor.retry_due() == 1
-    assert workshop.effects() == workshop.answers() == ["a", "b", "c"]
-    assert workshop.count(TABLES.retries) == 0
-    assert workshop.parked() == []
-
-
-def test_what_waits_for_its_retry_and_is_delivered_again_takes_effect_once(workshop: Workshop) -> None:
-    workshop.faults["a"] = Unavailable("Not yet.")
-    workshop.processor.process(deliveries("a"))
-    workshop.processor.process(deliveries("a"))
-    assert workshop.count(TABLES.retries) == 1
-    workshop.faults.clear()
-    workshop.processor.process(deliveries("a"))
-    workshop.clock.advance(minutes=1)
-    workshop.processor.retry_due()
-    assert workshop.effects() == ["a"]
-    assert workshop.count(TABLES.retries) == 0
+    harness.faults.clear()
+    harness.clock.advance(seconds=0.1)
+    assert harness.processor.retry_due() == 1
+    assert harness.effects() == harness.answers() == ["a", "b", "c"]
+    assert harness.count(TABLES.retries) == 0
+    assert harness.parked() == []
 
 
-def test_two_messages_without_a_name_outside_do_not_share_a_retry(workshop: Workshop) -> None:
-    workshop.faults = {"a": Unavailable("Not yet."), "b": Unavailable("Not yet.")}
-    workshop.processor.process([delivery("", body=b"a"), delivery("", body=b"b")])
-    workshop.faults.clear()
-    workshop.clock.advance(minutes=1)
-    workshop.processor.retry_due()
-    assert workshop.effects() == ["a", "b"]
+def test_message_redelivered_while_waiting_for_retry_takes_effect_once(harness: ConsumerHarness) -> None:
+    harness.faults["a"] = Unavailable("Not yet.")
+    harness.processor.process(deliveries("a"))
+    harness.processor.process(deliveries("a"))
+    assert harness.count(TABLES.retries) == 1
+    harness.faults.clear()
+    harness.processor.process(deliveries("a"))
+    harness.clock.advance(minutes=1)
+    harness.processor.retry_due()
+    assert harness.effects() == ["a"]
+    assert harness.count(TABLES.retries) == 0
 
 
-def test_after_too_many_attempts_a_person_must_look(workshop: Workshop) -> None:
-    workshop.faults["a"] = Unavailable("Never.")
-    workshop.processor.process(deliveries("a"))
+def test_messages_without_message_id_have_separate_retries(harness: ConsumerHarness) -> None:
+    harness.faults = {"a": Unavailable("Not yet."), "b": Unavailable("Not yet.")}
+    harness.processor.process([delivery("", body=b"a"), delivery("", body=b"b")])
+    harness.faults.clear()
+    harness.clock.advance(minutes=1)
+    harness.processor.retry_due()
+    assert harness.effects() == ["a", "b"]
+
+
+def test_message_is_dead_lettered_after_too_many_attempts(harness: ConsumerHarness) -> None:
+    harness.faults["a"] = Unavailable("Never.")
+    harness.processor.process(deliveries("a"))
     attempts = 1
-    while workshop.count(TABLES.retries):
-        workshop.clock.advance(minutes=10)
-        attempts += workshop.processor.retry_due()
+    while harness.count(TABLES.retries):
+        harness.clock.advance(minutes=10)
+        attempts += harness.processor.retry_due()
     assert attempts == MOST_ATTEMPTS
-    (parked,) = workshop.parked()
+    (parked,) = harness.parked()
     assert parked.body == b"a"
     assert parked.headers["kopuro-reason"] == "Unavailable: Never."
     assert parked.headers["kopuro-first-seen"] == START.isoformat()
     assert parked.headers["kopuro-queue"] == "letters.1"
 
 
-def test_a_retry_that_turns_out_poisonous_is_parked(workshop: Workshop) -> None:
-    workshop.faults["a"] = Unavailable("Not yet.")
-    workshop.processor.process(deliveries("a"))
-    workshop.faults["a"] = ValueError("never")
-    workshop.clock.advance(seconds=1)
-    workshop.processor.retry_due()
-    assert len(workshop.parked()) == 1
-    assert workshop.count(TABLES.retries) == 0
+def test_retry_that_fails_permanently_is_dead_lettered(harness: ConsumerHarness) -> None:
+    harness.faults["a"] = Unavailable("Not yet.")
+    harness.processor.process(deliveries("a"))
+    harness.faults["a"] = ValueError("never")
+    harness.clock.advance(seconds=1)
+    harness.processor.retry_due()
+    assert len(harness.parked()) == 1
+    assert harness.count(TABLES.retries) == 0
 
 
-def test_without_a_database_nothing_is_recorded_and_the_caller_knows(workshop: Workshop) -> None:
-    workshop.faults["c"] = DatabaseUnavailable("The disk is full.")
+def test_batch_without_database_raises_and_records_nothing(harness: ConsumerHarness) -> None:
+    harness.faults["c"] = DatabaseUnavailable("The disk is full.")
     with pytest.raises(DatabaseUnavailable):
-        workshop.processor.process(deliveries("a", "b", "c"))
-    assert workshop.effects() == workshop.answers() == []
+        harness.processor.process(deliveries("a", "b", "c"))
+    assert harness.effects() == harness.answers() == []
     for table in (TABLES.inbox, TABLES.outbox, TABLES.retries):
-        assert workshop.count(table) == 0
-    assert workshop.commits == 0
+        assert harness.count(table) == 0
+    assert harness.commits == 0
 
 
-def test_a_missing_table_pauses_the_consumer_and_parks_nothing(workshop: Workshop) -> None:
-    with workshop.database.write() as transaction:
+def test_missing_table_pauses_consumer_without_dead_letters(harness: ConsumerHarness) -> None:
+    with harness.database.write() as transaction:
         transaction.execute(text("ALTER TABLE effects RENAME TO effects_not_migrated_yet"))
     with pytest.raises(DatabaseUnavailable):
-        workshop.processor.process(deliveries("a", "b"))
-    with workshop.database.write() as transaction:
+        harness.processor.process(deliveries("a", "b"))
+    with harness.database.write() as transaction:
         transaction.execute(text("ALTER TABLE effects_not_migrated_yet RENAME TO effects"))
-    assert workshop.outbox() == []
-    workshop.processor.process(deliveries("a", "b"))
-    assert workshop.effects() == ["a", "b"]
+    assert harness.outbox() == []
+    harness.processor.process(deliveries("a", "b"))
+    assert harness.effects() == ["a", "b"]
 
 
-def test_a_handler_that_raises_leaves_nothing_behind(workshop: Workshop) -> None:
-    workshop.faults["a"] = ValueError("after its effect was written and its answer given")
-    workshop.processor.process(deliveries("a"))
-    assert workshop.effects() == workshop.answers() == []
-    assert workshop.count(TABLES.inbox) == 0
+def test_a_handler_that_raises_leaves_nothing_behind(harness: ConsumerHarness) -> None:
+    harness.faults["a"] = ValueError("after its effect was written and its answer given")
+    harness.processor.process(deliveries("a"))
+    assert harness.effects() == harness.answers() == []
+    assert harness.count(TABLES.inbox) == 0
 
 
-def test_an_empty_batch_is_nothing(workshop: Workshop) -> None:
-    workshop.processor.process([])
-    assert workshop.count(TABLES.inbox) == 0
+def test_empty_batch_changes_nothing(harness: ConsumerHarness) -> None:
+    harness.processor.process([])
+    assert harness.count(TABLES.inbox) == 0
 
 
 def test_delays_double_up_to_ten_minutes() -> None:
@@ -256,8 +264,8 @@ def admit(database: Database, consumer: str, *ids: str, at: dt.datetime = START)
         return Inbox(TABLES.inbox).admit(transaction, consumer, ids, at)
 
 
-def test_an_inbox_knows_messages_by_consumer_until_it_forgets_them(workshop: Workshop) -> None:
-    database = workshop.database
+def test_inbox_knows_messages_per_consumer_until_pruned(harness: ConsumerHarness) -> None:
+    database = harness.database
     assert admit(database, "one", "a", "b", "a") == {"a", "b"}
     assert admit(database, "one", "b", "c", at=START + dt.timedelta(days=1)) == {"c"}
     assert admit(database, "two", "a") == {"a"}
@@ -267,7 +275,7 @@ def test_an_inbox_knows_messages_by_consumer_until_it_forgets_them(workshop: Wor
         assert set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars()) == {"c"}
 
 
-def test_an_inbox_takes_a_batch_of_any_size(workshop: Workshop) -> None:
+def test_an_inbox_takes_a_batch_of_any_size(harness: ConsumerHarness) -> None:
     ids = [f"m{number}" for number in range(5_000)]
-    assert admit(workshop.database, "one", *ids[::2]) == set(ids[::2])
-    assert admit(workshop.database, "one", *ids) == set(ids[1::2])
+    assert admit(harness.database, "one", *ids[::2]) == set(ids[::2])
+    assert admit(harness.database, "one", *ids) == set(ids[1::2])

@@ -1,4 +1,4 @@
-"""Dead letters on a real broker: looks that leave no trace, and the way back to a consumer."""
+"""Dead letters on a real broker: browsing without side effects, and replay to a consumer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from runtime.messaging.rabbit import browser as rabbit_browser
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
 from sandbox.broker import PrivateBroker
-from tests.messaging.workshop import SECRET, START, TABLES, Workshop, opened
+from tests.messaging.consumer_harness import SECRET, START, TABLES, ConsumerHarness, opened
 
 LETTERS = Topology(
     exchanges=(),
@@ -61,7 +61,7 @@ def parked_one(id_: str, *, body: bytes | None = None, reason: str = "Defect: No
 
 
 @dataclass
-class PostOffice:
+class DeadLetterBroker:
     """A virtual host with the consumer `letters`."""
 
     uri: str
@@ -88,7 +88,7 @@ class PostOffice:
             return [message.message_id for message in browser.messages()]
 
     def take(self, queue: str, count: int) -> list[Delivery]:
-        """So many, which are then gone from the queue."""
+        """Take and acknowledge `count` messages."""
         with contextlib.closing(self.broker.consumer([queue], 1000)) as consumer:
             taken: list[Delivery] = []
             while len(taken) < count:
@@ -99,7 +99,7 @@ class PostOffice:
         return taken
 
     def await_parked(self, count: int) -> list[str]:
-        """For what the broker parks in its own time."""
+        """Wait until the dead-letter queue has `count` messages; return their ids."""
         deadline = time.monotonic() + LONG
         while len(ids := self.seen()) < count:
             assert time.monotonic() < deadline, f"only {ids} are parked"
@@ -107,95 +107,97 @@ class PostOffice:
 
 
 @pytest.fixture
-def office(vhost: str) -> PostOffice:
-    return PostOffice(vhost)
+def letters_broker(vhost: str) -> DeadLetterBroker:
+    return DeadLetterBroker(vhost)
 
 
 # --- Looking -------------------------------------------------------------------------------------
 
 
-def test_a_look_leaves_everything_in_its_place_for_whoever_looks_next(office: PostOffice) -> None:
+def test_browsing_leaves_queue_unchanged_for_the_next_browser(letters_broker: DeadLetterBroker) -> None:
     ids = [str(number) for number in range(500)]
-    office.park(*ids)
+    letters_broker.park(*ids)
     for _ in range(10):
-        assert office.seen() == ids
+        assert letters_broker.seen() == ids
 
 
-def test_a_look_ends_when_everything_is_back(office: PostOffice) -> None:
-    office.park(*(str(number) for number in range(500)))
-    with kombu.Connection(office.uri) as other:
+def test_browser_closes_after_all_messages_are_back(letters_broker: DeadLetterBroker) -> None:
+    letters_broker.park(*(str(number) for number in range(500)))
+    with kombu.Connection(letters_broker.uri) as other:
         channel = other.channel()
 
         def ready() -> int:
             return int(channel.queue_declare("letters.parked", passive=True).message_count)
 
         for _ in range(10):
-            with office.browse("letters.parked") as browser:
+            with letters_broker.browse("letters.parked") as browser:
                 list(browser.messages())
                 assert ready() == 0
                 browser.end()
                 assert ready() == 500
 
 
-def test_what_is_removed_leaves_the_rest_in_order(office: PostOffice) -> None:
+def test_removal_keeps_other_messages_in_order(letters_broker: DeadLetterBroker) -> None:
     ids = [str(number) for number in range(300)]
-    office.park(*ids)
-    with office.browse("letters.parked") as browser:
+    letters_broker.park(*ids)
+    with letters_broker.browse("letters.parked") as browser:
         messages = list(browser.messages())
         browser.remove([messages[5], messages[250]])
         browser.remove([messages[100]])
-    assert office.seen() == [id_ for id_ in ids if id_ not in ("5", "250", "100")]
+    assert letters_broker.seen() == [id_ for id_ in ids if id_ not in ("5", "250", "100")]
 
 
-def test_however_many_are_removed_none_comes_back(office: PostOffice) -> None:
+def test_removed_messages_do_not_return(letters_broker: DeadLetterBroker) -> None:
     ids = [str(number) for number in range(1000)]
-    office.park(*ids)
+    letters_broker.park(*ids)
     for left in range(900, 0, -100):
-        with office.browse("letters.parked") as browser:
+        with letters_broker.browse("letters.parked") as browser:
             browser.remove(list(browser.messages())[:100])
-        assert office.seen() == ids[-left:]
+        assert letters_broker.seen() == ids[-left:]
 
 
-def test_a_look_that_is_given_up_changes_nothing(office: PostOffice) -> None:
-    office.park("a", "b", "c")
-    with pytest.raises(ZeroDivisionError), office.browse("letters.parked") as browser:
+def test_aborted_browsing_changes_nothing(letters_broker: DeadLetterBroker) -> None:
+    letters_broker.park("a", "b", "c")
+    with pytest.raises(ZeroDivisionError), letters_broker.browse("letters.parked") as browser:
         next(browser.messages())
         raise ZeroDivisionError
-    assert office.seen() == ["a", "b", "c"]
+    assert letters_broker.seen() == ["a", "b", "c"]
 
 
-def test_an_empty_queue_holds_nothing(office: PostOffice) -> None:
-    assert office.seen() == []
+def test_browser_of_empty_queue_has_no_messages(letters_broker: DeadLetterBroker) -> None:
+    assert letters_broker.seen() == []
 
 
-def test_what_arrives_during_a_look_is_for_the_next_one(office: PostOffice) -> None:
-    office.park("a", "b")
-    with office.browse("letters.parked") as browser:
+def test_message_arriving_during_browsing_is_left_to_the_next_browser(
+    letters_broker: DeadLetterBroker,
+) -> None:
+    letters_broker.park("a", "b")
+    with letters_broker.browse("letters.parked") as browser:
         messages = browser.messages()
         browser.remove([next(messages)])
-        office.park("c")
+        letters_broker.park("c")
         assert [message.message_id for message in messages] == ["b"]
-    assert office.seen() == ["b", "c"]
+    assert letters_broker.seen() == ["b", "c"]
 
 
-def test_a_second_look_waits_for_the_first_and_sees_all(
-    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+def test_second_browser_waits_for_the_first_and_sees_all_messages(
+    letters_broker: DeadLetterBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rabbit_browser, "TURN_SECONDS", 0.0)
-    office.park("a", "b")
-    with office.browse("letters.parked") as browser:
+    letters_broker.park("a", "b")
+    with letters_broker.browse("letters.parked") as browser:
         next(browser.messages())
         with pytest.raises(Unavailable, match="Somebody else is looking"):
-            office.seen()
-    assert office.seen() == ["a", "b"]
+            letters_broker.seen()
+    assert letters_broker.seen() == ["a", "b"]
 
 
-def test_a_queue_that_is_not_there_is_refused(office: PostOffice) -> None:
-    with pytest.raises(Refused, match=r"no queue stars\.parked"), office.browse("stars.parked"):
+def test_browsing_missing_queue_is_refused(letters_broker: DeadLetterBroker) -> None:
+    with pytest.raises(Refused, match=r"no queue stars\.parked"), letters_broker.browse("stars.parked"):
         pass
 
 
-def test_without_a_broker_it_says_so(vhost: str) -> None:
+def test_browsing_without_broker_raises_broker_unavailable(vhost: str) -> None:
     nobody = vhost.rsplit(":", 1)[0] + ":1/x"
     with pytest.raises(BrokerUnavailable), RabbitBrowsers(nobody)("letters.parked"):
         pass
@@ -205,26 +207,28 @@ def test_without_a_broker_it_says_so(vhost: str) -> None:
 
 
 @pytest.fixture
-def workshop(sqlite_database: str) -> Iterator[Workshop]:
+def harness(sqlite_database: str) -> Iterator[ConsumerHarness]:
     with opened(sqlite_database) as database:
-        yield Workshop(database)
+        yield ConsumerHarness(database)
 
 
-def processed(office: PostOffice, workshop: Workshop, count: int) -> BatchProcessor[Identified]:
+def processed(
+    letters_broker: DeadLetterBroker, harness: ConsumerHarness, count: int
+) -> BatchProcessor[Identified]:
     """The consumer takes so many from its queue; what it parks is published as its relay would."""
-    before = len(workshop.parked())
-    workshop.processor.process(office.take("letters.1", count))
-    office.publish(*workshop.parked()[before:])
-    return workshop.processor
+    before = len(harness.parked())
+    harness.processor.process(letters_broker.take("letters.1", count))
+    letters_broker.publish(*harness.parked()[before:])
+    return harness.processor
 
 
-def in_inbox(workshop: Workshop) -> list[str]:
-    with workshop.database.read() as transaction:
+def in_inbox(harness: ConsumerHarness) -> list[str]:
+    with harness.database.read() as transaction:
         return sorted(transaction.execute(select(TABLES.inbox.c.message_id)).scalars())
 
 
-def post(office: PostOffice, *ids: str) -> None:
-    office.publish(
+def post(letters_broker: DeadLetterBroker, *ids: str) -> None:
+    letters_broker.publish(
         *(
             Outgoing(
                 exchange=DIRECT,
@@ -238,32 +242,32 @@ def post(office: PostOffice, *ids: str) -> None:
     )
 
 
-def test_a_poison_letter_is_parked_again_until_its_cause_is_mended(
-    office: PostOffice, workshop: Workshop
+def test_replayed_poison_message_returns_until_its_cause_is_fixed(
+    letters_broker: DeadLetterBroker, harness: ConsumerHarness
 ) -> None:
-    workshop.faults["b"] = ValueError(SECRET)
-    post(office, "a", "b", "c")
-    processed(office, workshop, 3)
-    assert office.seen() == ["b"]
-    assert in_inbox(workshop) == ["a", "c"], "what is parked is not known, so that it can take effect"
+    harness.faults["b"] = ValueError(SECRET)
+    post(letters_broker, "a", "b", "c")
+    processed(letters_broker, harness, 3)
+    assert letters_broker.seen() == ["b"]
+    assert in_inbox(harness) == ["a", "c"], "what is parked is not known, so that it can take effect"
 
-    workshop.clock.advance(days=1)
-    with office.dead_letters() as dead_letters:
+    harness.clock.advance(days=1)
+    with letters_broker.dead_letters() as dead_letters:
         dead_letters.replay("letters", "b")
-    assert office.seen() == []
-    processed(office, workshop, 1)
-    with office.dead_letters() as dead_letters:
+    assert letters_broker.seen() == []
+    processed(letters_broker, harness, 1)
+    with letters_broker.dead_letters() as dead_letters:
         (again,) = dead_letters.of("letters")
     assert again.first_seen == START.isoformat()
     assert (again.origin, again.partition_key) == ("letters.1", "key of b")
     assert SECRET not in again.reason
 
-    workshop.faults.clear()
-    with office.dead_letters() as dead_letters:
+    harness.faults.clear()
+    with letters_broker.dead_letters() as dead_letters:
         dead_letters.replay("letters", "b")
-    processed(office, workshop, 1)
-    assert workshop.effects() == ["a", "b", "c"]
-    assert office.seen() == []
+    processed(letters_broker, harness, 1)
+    assert harness.effects() == ["a", "b", "c"]
+    assert letters_broker.seen() == []
 
 
 class DyingPublisher:
@@ -281,36 +285,36 @@ class DyingPublisher:
     def close(self) -> None: ...
 
 
-def test_killed_between_publishing_and_removing_nothing_is_lost_and_nothing_happens_twice(
-    office: PostOffice, workshop: Workshop
+def test_replay_killed_before_removal_loses_nothing_and_applies_once(
+    letters_broker: DeadLetterBroker, harness: ConsumerHarness
 ) -> None:
-    office.park("a", "b", "c")
-    publisher = DyingPublisher(office.broker.publisher())
-    with pytest.raises(SystemExit), office.dead_letters(publisher) as dead_letters:
+    letters_broker.park("a", "b", "c")
+    publisher = DyingPublisher(letters_broker.broker.publisher())
+    with pytest.raises(SystemExit), letters_broker.dead_letters(publisher) as dead_letters:
         dead_letters.replay("letters", "b")
-    assert office.seen() == ["a", "b", "c"], "still parked"
-    with office.dead_letters() as dead_letters:
+    assert letters_broker.seen() == ["a", "b", "c"], "still parked"
+    with letters_broker.dead_letters() as dead_letters:
         replayed = [letter.message_id for letter in dead_letters.replay_all("letters")]
     assert replayed == ["a", "b", "c"]
-    assert office.seen() == []
-    deliveries = office.take("letters.1", 4)
+    assert letters_broker.seen() == []
+    deliveries = letters_broker.take("letters.1", 4)
     assert [delivery.message_id for delivery in deliveries] == ["b", "a", "b", "c"], "in both places"
-    workshop.processor.process(deliveries)
-    assert workshop.effects() == ["a", "b", "c"]
+    harness.processor.process(deliveries)
+    assert harness.effects() == ["a", "b", "c"]
 
 
-def test_a_letter_that_the_broker_gave_up_goes_back_to_its_queue(office: PostOffice) -> None:
-    office.publish(
+def test_message_dead_lettered_by_broker_is_replayed_to_its_queue(letters_broker: DeadLetterBroker) -> None:
+    letters_broker.publish(
         Outgoing(
             exchange=DIRECT, routing_key="letters.fragile", message_id="a", partition_key="key", body=b"a"
         )
     )
     # A process that dies on the message each time, until the delivery limit is passed.
     for _ in range(2):
-        with contextlib.closing(office.broker.consumer(["letters.fragile"], 1)) as consumer:
+        with contextlib.closing(letters_broker.broker.consumer(["letters.fragile"], 1)) as consumer:
             assert consumer.take(1, LONG)
-    assert office.await_parked(1) == ["a"]
-    with office.dead_letters() as dead_letters:
+    assert letters_broker.await_parked(1) == ["a"]
+    with letters_broker.dead_letters() as dead_letters:
         (letter,) = dead_letters.of("letters")
         assert (letter.reason, letter.origin) == (
             "the broker gave it up: delivery_limit",
@@ -318,15 +322,15 @@ def test_a_letter_that_the_broker_gave_up_goes_back_to_its_queue(office: PostOff
         )
         assert letter.first_seen is not None
         dead_letters.replay("letters", "a")
-    (back,) = office.take("letters.fragile", 1)
+    (back,) = letters_broker.take("letters.fragile", 1)
     assert (back.body, back.headers["partitionkey"]) == (b"a", "key")
     assert "x-death" not in back.headers
-    assert office.seen() == []
+    assert letters_broker.seen() == []
 
 
-def test_a_letter_whose_queue_is_gone_stays(office: PostOffice) -> None:
+def test_dead_letter_whose_queue_is_gone_stays(letters_broker: DeadLetterBroker) -> None:
     orphan = parked_one("b")
-    office.publish(
+    letters_broker.publish(
         parked_one("a"),
         Outgoing(
             exchange=orphan.exchange,
@@ -339,12 +343,12 @@ def test_a_letter_whose_queue_is_gone_stays(office: PostOffice) -> None:
         parked_one("c"),
     )
     with (
-        office.dead_letters() as dead_letters,
+        letters_broker.dead_letters() as dead_letters,
         pytest.raises(Refused, match=r"b stays in letters\.parked: its queue letters\.9 is gone"),
     ):
         list(dead_letters.replay_all("letters"))
-    assert office.seen() == ["b", "c"]
-    assert office.take("letters.1", 1)[0].message_id == "a"
+    assert letters_broker.seen() == ["b", "c"]
+    assert letters_broker.take("letters.1", 1)[0].message_id == "a"
 
 
 # --- The command ---------------------------------------------------------------------------------
@@ -384,7 +388,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(vhost: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    """With three letters parked: an event, a sealed letter, and bytes that are neither."""
+    """A terminal at a broker with three dead letters: an event, a sealed case, and bytes that are neither."""
     monkeypatch.setenv("KOPURO_AMQP_URI", vhost)
     broker = RabbitBroker(vhost)
     broker.declare(hub_topology())
@@ -422,7 +426,7 @@ def terminal(vhost: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 ALL = [("directory.requests", OPEN_ID), ("vault.sealed", SEALED_ID), ("vault.sealed", "unknown")]
 
 
-def test_the_list_says_what_and_why_and_never_the_content(terminal: Terminal) -> None:
+def test_list_command_shows_type_and_reason_without_content(terminal: Terminal) -> None:
     code, out, err = terminal.run("list")
     assert (code, err) == (ExitCode.OK, "")
     heading, open_, sealed, broken = out.splitlines()
@@ -449,17 +453,17 @@ def test_the_list_says_what_and_why_and_never_the_content(terminal: Terminal) ->
     assert terminal.items() == ALL
 
 
-def test_the_list_of_one_consumer(terminal: Terminal) -> None:
+def test_list_command_filters_by_consumer(terminal: Terminal) -> None:
     code, out, _ = terminal.run("list", "--consumer", "vault.sealed")
     assert code == ExitCode.OK
     assert OPEN_ID not in out
-    assert terminal.run("list", "--consumer", "routing")[1:] == ("", "nothing is parked\n")
+    assert terminal.run("list", "--consumer", "routing")[1:] == ("", "no dead letters\n")
     code, out, err = terminal.run("list", "--consumer", "routing.0")
     assert (code, out) == (ExitCode.REFUSED, "")
     assert "No consumer is called 'routing.0'" in err
 
 
-def test_data_is_shown_when_asked_for_and_never_when_sealed(terminal: Terminal) -> None:
+def test_show_command_includes_data_on_request_unless_sealed(terminal: Terminal) -> None:
     code, out, err = terminal.run("show", "directory.requests", OPEN_ID)
     assert (code, err) == (ExitCode.OK, "")
     assert "somebody.directory" not in out
@@ -477,17 +481,17 @@ def test_data_is_shown_when_asked_for_and_never_when_sealed(terminal: Terminal) 
     assert terminal.items() == ALL
 
 
-def test_a_replayed_letter_is_named_on_stdout_and_back_in_its_queue(terminal: Terminal, vhost: str) -> None:
+def test_replay_command_prints_id_and_returns_message_to_its_queue(terminal: Terminal, vhost: str) -> None:
     code, out, err = terminal.run("replay", "vault.sealed", SEALED_ID)
     assert (code, out) == (ExitCode.OK, f"{SEALED_ID}\n")
-    assert "back in vault.letters" in err
+    assert "returned to vault.sealed" in err
     with contextlib.closing(RabbitBroker(vhost).consumer(["vault.sealed"], 1)) as consumer:
         (back,) = consumer.take(1, LONG)
     assert back.message_id == SEALED_ID
     assert terminal.items() == [ALL[0], ALL[2]]
 
 
-def test_replaying_all_of_a_reason(terminal: Terminal) -> None:
+def test_replay_all_command_filters_by_reason(terminal: Terminal) -> None:
     code, out, err = terminal.run("replay", "vault.sealed", "--all", "--reason-contains", "handlers.py")
     assert (code, out) == (ExitCode.OK, f"{SEALED_ID}\n")
     assert "1 replayed" in err
@@ -504,11 +508,11 @@ def test_replaying_all_of_a_reason(terminal: Terminal) -> None:
         ("replay", "vault.sealed", "unknown", "--all"),
         ("replay", "vault.sealed", "--all", "--number", "1"),
         ("replay", "vault.sealed", "unknown", "--reason-contains", "x"),
-        # nobody is there to be asked
+        # no terminal to ask for confirmation
         ("discard", "vault.sealed", "unknown"),
     ],
 )
-def test_what_is_not_clear_is_not_done(terminal: Terminal, arguments: tuple[str, ...]) -> None:
+def test_ambiguous_command_line_changes_nothing(terminal: Terminal, arguments: tuple[str, ...]) -> None:
     code, out, err = terminal.run(*arguments)
     assert (code, out) == (ExitCode.USAGE, "")
     assert err
@@ -516,20 +520,20 @@ def test_what_is_not_clear_is_not_done(terminal: Terminal, arguments: tuple[str,
 
 
 @pytest.mark.parametrize("command", [("show",), ("replay",), ("discard", "--yes")])
-def test_a_wrong_id_is_refused(terminal: Terminal, command: tuple[str, ...]) -> None:
+def test_unknown_message_id_is_refused(terminal: Terminal, command: tuple[str, ...]) -> None:
     code, out, err = terminal.run(*command, "vault.sealed", OPEN_ID)
     assert (code, out) == (ExitCode.REFUSED, "")
-    assert err == f"kopuro: vault.letters.parked holds no message {OPEN_ID}.\n"
+    assert err == f"kopuro: vault.sealed.parked holds no message {OPEN_ID}.\n"
 
 
-def test_a_discarded_letter_is_gone_and_said_to_be(terminal: Terminal) -> None:
+def test_discard_command_deletes_message_and_reports_it(terminal: Terminal) -> None:
     code, out, err = terminal.run("discard", "vault.sealed", "unknown", "--yes")
     assert (code, out) == (ExitCode.OK, "unknown\n")
-    assert err.startswith("gone for good: unknown of vault.letters")
+    assert err.startswith("discarded: unknown of vault.sealed")
     assert terminal.items() == ALL[:2]
 
 
-def test_every_event_of_a_parcel_that_the_broker_gave_up_is_named(terminal: Terminal, vhost: str) -> None:
+def test_list_and_show_name_every_event_of_dead_lettered_batch(terminal: Terminal, vhost: str) -> None:
     bodies = (
         event(OPEN_ID, ReplicaRequested(queue="somebody.directory")),
         event(SEALED_ID, SealedCaseSubmitted(referral_id="r", sender="kg.a", to=None, case=CIPHERTEXT)),
@@ -568,7 +572,7 @@ def test_every_event_of_a_parcel_that_the_broker_gave_up_is_named(terminal: Term
         None,
     ]
     _, _, err = terminal.run("discard", "vault.events", OPEN_ID, "--yes")
-    assert err.startswith(f"gone for good: {OPEN_ID} of vault.events, 3 events, parked: ")
+    assert err.startswith(f"discarded: {OPEN_ID} of vault.events (3 events): ")
     assert terminal.items() == ALL
 
 
@@ -578,13 +582,13 @@ class Keyboard(io.StringIO):
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y\n", ALL[:2]), ("n\n", ALL), ("\n", ALL)])
-def test_at_a_terminal_it_asks_first(
+def test_discard_command_asks_for_confirmation_on_terminal(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, answer: str, left: list[tuple[str, str]]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Keyboard(answer))
     code, _, err = terminal.run("discard", "vault.sealed", "unknown")
     assert code == ExitCode.OK
-    assert "to be discarded for good: unknown of vault.letters" in err
+    assert "about to discard permanently: unknown of vault.sealed" in err
     assert ("nothing was discarded" in err) == (left == ALL)
     assert terminal.items() == left
 
@@ -597,7 +601,7 @@ def test_at_a_terminal_it_asks_first(
         ("amqp://a:secret@127.0.0.1:1/x", ExitCode.CANNOT_CONNECT),
     ],
 )
-def test_a_broker_that_is_not_there_has_its_exit_code_and_no_password_is_shown(
+def test_unreachable_broker_has_its_exit_code_without_password_in_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], uri: str | None, code: ExitCode
 ) -> None:
     monkeypatch.delenv("KOPURO_AMQP_URI", raising=False)
@@ -608,7 +612,7 @@ def test_a_broker_that_is_not_there_has_its_exit_code_and_no_password_is_shown(
     assert "secret" not in err
 
 
-def test_a_queue_in_use_is_unavailable_for_now(
+def test_replay_of_queue_in_use_is_unavailable(
     terminal: Terminal, vhost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rabbit_browser, "TURN_SECONDS", 0.0)
@@ -617,7 +621,7 @@ def test_a_queue_in_use_is_unavailable_for_now(
     assert terminal.items() == ALL
 
 
-def test_the_broker_of_an_embedded_hub(
+def test_list_command_uses_broker_of_data_directory(
     broker: PrivateBroker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -630,4 +634,4 @@ def test_the_broker_of_an_embedded_hub(
     assert "no broker of its own" in err
     RabbitBroker(broker.uri).declare(hub_topology())
     (tmp_path / "broker").symlink_to(broker.files.root)
-    assert terminal.run("list", "--data-dir", str(tmp_path)) == (ExitCode.OK, "", "nothing is parked\n")
+    assert terminal.run("list", "--data-dir", str(tmp_path)) == (ExitCode.OK, "", "no dead letters\n")

@@ -1,4 +1,4 @@
-"""`@batches` in a nameko container, in a process of its own because eventlet changes the whole process."""
+"""`@batches` in a nameko container, in its own process because eventlet patches the whole process."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ from runtime.messaging.stalled_loops import Pauses
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
-from tests.messaging.workshop import Workshop
+from tests.messaging.consumer_harness import ConsumerHarness
 
 uri, url, outage = sys.argv[1:]
-workshop = Workshop(Database.open(url))
+harness = ConsumerHarness(Database.open(url))
 broker = RabbitBroker(uri)
 arguments = {**work_queue("letters.1", "letters").arguments, "x-delivery-limit": 2}
 queues = (Queue(name="letters.1", arguments=arguments), parking_queue("letters"))
@@ -119,11 +119,11 @@ class Letters:
         given.append(deliveries)
         if outage == "not ready" and len(given) <= 5:
             raise Unavailable("Not before something else is here.")
-        workshop.processor.process(deliveries)
+        harness.processor.process(deliveries)
 
 
 def rename(old, new):
-    with workshop.database.write() as transaction:
+    with harness.database.write() as transaction:
         transaction.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
 
 
@@ -160,15 +160,15 @@ container = ServiceContainer(Letters, config=config)
 container.start()
 until(lambda: len(given) >= 5)
 assert "consumer of letters.1 paused for" in pauses.alarm(), pauses.alarm()
-assert workshop.parked() == []
+assert harness.parked() == []
 end()
-until(lambda: workshop.effects() == ids and workshop.parked())
+until(lambda: harness.effects() == ids and harness.parked())
 until(lambda: pauses.alarm() is None)
 container.stop()
 with closing(broker.consumer(["letters.parked", "letters.1"], 1000)) as consumer:
     left = consumer.take(1000, 0.5)
 assert left == [], f"{len(left)} given up by the broker, or not acknowledged"
-assert {message.body for message in workshop.parked()} == {b"\\xff"}
+assert {message.body for message in harness.parked()} == {b"\\xff"}
 print("as promised", flush=True)
 """
 
@@ -182,7 +182,7 @@ print("as promised", flush=True)
         ("sqlite", "not ready"),
     ],
 )
-def test_the_broker_gives_nothing_up_however_long_the_database_is_away(
+def test_broker_dead_letters_nothing_while_the_database_is_away(
     kind: str, outage: str, vhost: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     url = request.getfixturevalue(f"{kind}_database")
@@ -190,7 +190,7 @@ def test_the_broker_gives_nothing_up_however_long_the_database_is_away(
 
 
 @pytest.mark.parametrize("kind", ["memory", "rabbitmq"])
-def test_a_batch_is_acknowledged_only_when_it_was_processed(
+def test_batch_is_acknowledged_only_after_processing(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     uri = [] if kind == "memory" else [request.getfixturevalue("vhost")]

@@ -1,4 +1,4 @@
-"""How much is parked, as the broker tells it: whoever parked it, and while somebody looks at it."""
+"""The counts of dead letters: complete, whoever dead-lettered them, also while a queue is browsed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.messaging.parked_counts import ParkedCounts
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
-from tests.messaging.test_dead_letters import LONG, PostOffice
+from tests.messaging.test_dead_letters import LONG, DeadLetterBroker
 
 METRIC = "kopuro_messages_parked"
 CONSUMERS = ["letters"]
@@ -44,23 +44,23 @@ class Watched:
 
 
 @pytest.fixture
-def office(vhost: str) -> PostOffice:
-    return PostOffice(vhost)
+def letters_broker(vhost: str) -> DeadLetterBroker:
+    return DeadLetterBroker(vhost)
 
 
 @pytest.fixture
-def watched(office: PostOffice) -> Iterator[Watched]:
-    watched = Watched(office.broker)
+def watched(letters_broker: DeadLetterBroker) -> Iterator[Watched]:
+    watched = Watched(letters_broker.broker)
     yield watched
     watched.counts.close()
 
 
 def test_parked_messages_raise_the_alarm_until_they_are_replayed_or_discarded(
-    office: PostOffice, watched: Watched, caplog: pytest.LogCaptureFixture
+    letters_broker: DeadLetterBroker, watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert watched.alarm() is None
     assert watched.figure() == 0
-    office.park("a", "b")
+    letters_broker.park("a", "b")
     alarm = watched.until(bool)
     assert alarm is not None
     assert alarm.startswith("2 parked by letters")
@@ -68,32 +68,34 @@ def test_parked_messages_raise_the_alarm_until_they_are_replayed_or_discarded(
     assert watched.figure() == 2
     errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert set(errors) == {"messages are parked"}
-    with office.dead_letters() as dead_letters:
+    with letters_broker.dead_letters() as dead_letters:
         dead_letters.replay("letters", "a")
     watched.until(lambda alarm: alarm is not None and alarm.startswith("1 parked"))
-    with office.dead_letters() as dead_letters:
+    with letters_broker.dead_letters() as dead_letters:
         dead_letters.discard("letters", "b")
     assert watched.until(lambda alarm: alarm is None) is None
     assert watched.figure() == 0
 
 
-def test_message_that_the_broker_gave_up_raises_the_alarm(office: PostOffice, watched: Watched) -> None:
-    office.publish(
+def test_message_dead_lettered_by_broker_raises_alarm(
+    letters_broker: DeadLetterBroker, watched: Watched
+) -> None:
+    letters_broker.publish(
         Outgoing(
             exchange=DIRECT, routing_key="letters.fragile", message_id="a", partition_key="key", body=b"a"
         )
     )
     for _ in range(2):
-        with contextlib.closing(office.broker.consumer(["letters.fragile"], 1)) as consumer:
+        with contextlib.closing(letters_broker.broker.consumer(["letters.fragile"], 1)) as consumer:
             assert consumer.take(1, LONG)
     assert watched.until(bool)
     assert watched.figure() == 1
 
 
-def test_alarm_stays_while_an_operator_looks(office: PostOffice, watched: Watched) -> None:
-    office.park("a", "b", "c")
+def test_alarm_stays_while_an_operator_browses(letters_broker: DeadLetterBroker, watched: Watched) -> None:
+    letters_broker.park("a", "b", "c")
     watched.until(lambda alarm: alarm is not None and alarm.startswith("3 parked"))
-    with office.browse("letters.parked") as browser:
+    with letters_broker.browse("letters.parked") as browser:
         assert len(list(browser.messages())) == 3
         for _ in range(3):
             assert (watched.alarm() or "").startswith("3 parked")
@@ -102,14 +104,14 @@ def test_alarm_stays_while_an_operator_looks(office: PostOffice, watched: Watche
 
 def test_alarm_stays_while_the_broker_is_away(own_broker: PrivateBroker) -> None:
     uri = own_broker.add_vhost("counted")
-    office, watched = PostOffice(uri), Watched(RabbitBroker(uri))
-    office.park("a")
+    letters_broker, watched = DeadLetterBroker(uri), Watched(RabbitBroker(uri))
+    letters_broker.park("a")
     watched.until(bool)
     own_broker.kill()
     assert (watched.alarm() or "").startswith("1 parked")
     own_broker.start()
     watched.until(bool)
-    with office.dead_letters() as dead_letters:
+    with letters_broker.dead_letters() as dead_letters:
         dead_letters.discard("letters", "a")
     assert watched.until(lambda alarm: alarm is None) is None
     watched.counts.close()

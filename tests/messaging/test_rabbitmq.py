@@ -1,4 +1,4 @@
-"""What only RabbitMQ can do to us: end, come back, and fall silent."""
+"""Behaviour that only RabbitMQ has: crash, restart and silence."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def own_vhost(own_broker: PrivateBroker) -> Iterator[str]:
     own_broker.remove_vhost(name)
 
 
-def test_confirmed_messages_survive_the_broker_s_death_and_both_sides_go_on(
+def test_confirmed_messages_survive_broker_crash_and_clients_reconnect(
     own_broker: PrivateBroker, own_vhost: str
 ) -> None:
     hub = RabbitBroker(own_vhost)
@@ -101,7 +101,7 @@ def test_messages_survive_an_orderly_restart(own_broker: PrivateBroker, own_vhos
     consumer.close()
 
 
-def test_an_unreachable_broker_is_said_so_within_the_connect_timeout() -> None:
+def test_unreachable_broker_is_reported_within_connect_timeout() -> None:
     # a listener whose backlog is full answers no further connection: as a host that is switched off
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as others:
         for _ in range(2):
@@ -122,7 +122,7 @@ def test_refused_credentials_are_unavailability(vhost: str) -> None:
         RabbitBroker(vhost.replace("://", "://nobody-")).declare(TOPOLOGY)
 
 
-def test_another_declaration_of_the_same_queue_is_named(vhost: str) -> None:
+def test_conflicting_queue_declaration_is_named(vhost: str) -> None:
     hub = RabbitBroker(vhost)
     hub.declare(TOPOLOGY)
     other = Topology(exchanges=(), queues=(Queue(name="q", arguments={}),), bindings=())
@@ -130,7 +130,7 @@ def test_another_declaration_of_the_same_queue_is_named(vhost: str) -> None:
         hub.declare(other)
 
 
-def test_a_missing_confirm_ends_in_time_and_is_not_believed_later(
+def test_missing_confirm_times_out_and_late_confirm_is_ignored(
     vhost: str, proxied: str, proxy: TcpProxy
 ) -> None:
     RabbitBroker(vhost).declare(TOPOLOGY)
@@ -150,7 +150,7 @@ def test_a_missing_confirm_ends_in_time_and_is_not_believed_later(
     publisher.close()
 
 
-def test_a_frozen_link_ends_in_time(vhost: str, proxied: str, proxy: TcpProxy) -> None:
+def test_frozen_connection_times_out(vhost: str, proxied: str, proxy: TcpProxy) -> None:
     RabbitBroker(vhost).declare(TOPOLOGY)
     publisher = RabbitBroker(proxied, confirm_timeout=0.5).publisher()
     publisher.publish(direct("1"))
@@ -161,7 +161,7 @@ def test_a_frozen_link_ends_in_time(vhost: str, proxied: str, proxy: TcpProxy) -
         publisher.close()
 
 
-def test_closing_a_half_open_link_ends_in_time(vhost: str, proxied: str, proxy: TcpProxy) -> None:
+def test_closing_half_open_connection_ends_in_time(vhost: str, proxied: str, proxy: TcpProxy) -> None:
     RabbitBroker(vhost).declare(TOPOLOGY)
     hub = RabbitBroker(proxied)
     publisher, consumer = hub.publisher(), hub.consumer(["q"], 10)
@@ -173,7 +173,7 @@ def test_closing_a_half_open_link_ends_in_time(vhost: str, proxied: str, proxy: 
         consumer.close()
 
 
-def test_a_consumer_notices_silence_by_the_heartbeat(vhost: str, proxied: str, proxy: TcpProxy) -> None:
+def test_consumer_detects_silent_connection_by_heartbeat(vhost: str, proxied: str, proxy: TcpProxy) -> None:
     RabbitBroker(vhost).declare(TOPOLOGY)
     consumer = RabbitBroker(proxied, heartbeat=1).consumer(["q"], 10)
     assert consumer.take(1, 0.01) == []
@@ -185,7 +185,7 @@ def test_a_consumer_notices_silence_by_the_heartbeat(vhost: str, proxied: str, p
     consumer.close()
 
 
-def test_an_idle_publisher_is_kept_alive_by_being_tended(vhost: str, proxied: str, proxy: TcpProxy) -> None:
+def test_heartbeats_keep_idle_publisher_connected(vhost: str, proxied: str, proxy: TcpProxy) -> None:
     RabbitBroker(vhost).declare(TOPOLOGY)
     publisher = RabbitBroker(proxied, heartbeat=1).publisher()
     publisher.tend()
@@ -226,7 +226,7 @@ def test_a_broken_link_in_the_middle_of_a_wave_counts_only_what_was_confirmed(
     publisher.close()
 
 
-def test_a_consumer_whose_link_breaks_while_it_waits_is_not_deaf_afterwards(
+def test_consumer_receives_again_after_connection_breaks_while_waiting(
     vhost: str, proxied: str, proxy: TcpProxy
 ) -> None:
     hub = RabbitBroker(vhost)

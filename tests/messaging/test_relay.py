@@ -1,4 +1,4 @@
-"""From the outbox to the broker."""
+"""The relay from the outbox to the broker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
-from tests.messaging.workshop import METADATA, TABLES, HandClock, fill_outbox, opened, waiting
+from tests.messaging.consumer_harness import METADATA, TABLES, HandClock, fill_outbox, opened, waiting
 
 ANSWERS = Topology(
     exchanges=(), queues=(Queue(name="answers", arguments={"x-queue-type": "quorum"}),), bindings=()
@@ -118,7 +118,7 @@ def numbered(count: int) -> list[str]:
     return [f"m{number}" for number in range(count)]
 
 
-def test_two_waves_keep_the_order_of_commits(database: Database, hub: Broker) -> None:
+def test_relay_waves_keep_the_order_of_commits(database: Database, hub: Broker) -> None:
     ids = numbered(WAVE + 20)
     for start in range(0, len(ids), 100):
         fill_outbox(database, ids[start : start + 100])
@@ -174,7 +174,7 @@ def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> N
     assert arrived(hub, 2) == numbered(2)
 
 
-def test_a_wave_of_large_messages_is_short(database: Database) -> None:
+def test_wave_of_large_messages_is_limited_in_bytes(database: Database) -> None:
     fill_outbox(database, numbered(5))  # bodies of two bytes
     outbox = Outbox(TABLES.outbox)
     with database.read() as transaction:
@@ -182,7 +182,7 @@ def test_a_wave_of_large_messages_is_short(database: Database) -> None:
     assert sizes == [1, 1, 2, 2, 4]
 
 
-def test_what_was_not_confirmed_stays_and_goes_out_in_order(database: Database) -> None:
+def test_unconfirmed_messages_stay_in_outbox_and_are_published_in_order(database: Database) -> None:
     hub = FailingBroker(PublishIncomplete(3, "the connection broke"), BrokerUnavailable("It is away."))
     fill_outbox(database, numbered(6))
     relay = relay_of(database, hub)
@@ -196,7 +196,7 @@ def test_what_was_not_confirmed_stays_and_goes_out_in_order(database: Database) 
     assert arrived(hub, 6) == numbered(6)
 
 
-def test_an_error_that_nobody_foresaw_forgets_nothing(database: Database) -> None:
+def test_unexpected_publisher_error_deletes_no_message(database: Database) -> None:
     hub = FailingBroker(PublishIncomplete(0, "refused"), ZeroDivisionError())
     fill_outbox(database, numbered(2))
     relay = relay_of(database, hub)
@@ -206,9 +206,7 @@ def test_an_error_that_nobody_foresaw_forgets_nothing(database: Database) -> Non
         assert waiting(database) == numbered(2)
 
 
-def test_a_message_that_no_queue_takes_holds_up_what_follows_and_nothing_before_it(
-    database: Database, hub: Broker
-) -> None:
+def test_unroutable_message_blocks_only_later_messages(database: Database, hub: Broker) -> None:
     fill_outbox(database, ["m0", "m1"])
     fill_outbox(database, ["m2"], queue="declared.later")
     fill_outbox(database, ["m3"])
@@ -229,7 +227,7 @@ def test_a_message_that_no_queue_takes_holds_up_what_follows_and_nothing_before_
     assert arrived(hub, 2) == ["m0", "m1"]
 
 
-def test_a_running_relay_is_woken_and_outlives_failures(database: Database) -> None:
+def test_running_relay_wakes_up_and_survives_failures(database: Database) -> None:
     hub = FailingBroker(BrokerUnavailable("It is away."))
     relay = relay_of(database, hub)
     with running(relay):
@@ -240,7 +238,7 @@ def test_a_running_relay_is_woken_and_outlives_failures(database: Database) -> N
         until(lambda: waiting(database) == [])
 
 
-def test_waking_is_faster_than_the_idle_look(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wake_up_is_faster_than_idle_polling(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "IDLE_SECONDS", 30.0)
     hub = FailingBroker()
     with opened(sqlite_database) as database:
@@ -256,7 +254,7 @@ def test_waking_is_faster_than_the_idle_look(sqlite_database: str, monkeypatch: 
             assert time.monotonic() - started < 10
 
 
-def test_of_two_relays_on_one_postgresql_one_publishes_until_it_stops(postgres_database: str) -> None:
+def test_one_of_two_relays_on_postgresql_publishes_until_it_stops(postgres_database: str) -> None:
     hub = FailingBroker()
     with opened(postgres_database) as one, opened(postgres_database) as other:
         with one.write() as connection:
@@ -298,7 +296,7 @@ class Recorder(MemoryBroker):
         return Publisher(self._hub)
 
 
-def test_a_right_is_one_process_s_until_its_connection_ends(postgres_database: str) -> None:
+def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_database: str) -> None:
     with opened(postgres_database) as one, opened(postgres_database) as other:
         first, second, unrelated = ExclusiveLock(one, 1), ExclusiveLock(other, 1), ExclusiveLock(other, 2)
         assert [first.held(), first.held(), second.held(), unrelated.held()] == [True, True, False, True]

@@ -1,4 +1,4 @@
-"""The local copy of another service's records."""
+"""The replica of another service's records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.storage.database import Database
-from tests.messaging.workshop import METADATA, REPLICA, START, TABLES, HandClock, opened
+from tests.messaging.consumer_harness import METADATA, REPLICA, START, TABLES, HandClock, opened
 
 QUEUE = "test.directory"
 
@@ -104,7 +104,7 @@ def test_snapshot_and_changes_may_come_in_any_order_and_any_number_of_times(
     assert replica.unready(database) is None
 
 
-def test_a_copy_is_ready_once_its_own_snapshot_is_complete_and_stays_so(database: Database) -> None:
+def test_replica_stays_ready_once_its_snapshot_is_complete(database: Database) -> None:
     replica = replica_of()
     assert replica.unready(database) is not None
     apply(database, replica, [changed("a", 1)])
@@ -115,7 +115,7 @@ def test_a_copy_is_ready_once_its_own_snapshot_is_complete_and_stays_so(database
     assert copy(database, replica) == {"a": 1}, "the mark is no record"
 
 
-def test_a_snapshot_is_asked_for_until_it_is_complete(database: Database) -> None:
+def test_snapshot_is_requested_until_complete(database: Database) -> None:
     outbox = Outbox(TABLES.outbox)
 
     def requests() -> list[Fact]:
@@ -131,7 +131,7 @@ def test_a_snapshot_is_asked_for_until_it_is_complete(database: Database) -> Non
     assert len(requests()) == 2
 
 
-def test_a_view_takes_over_only_what_has_changed(database: Database) -> None:
+def test_view_loads_only_changed_records(database: Database) -> None:
     replica = replica_of()
     batches: list[list[str]] = []
     view = ReplicaView(database, replica, lambda records: batches.append([r.key for r in records]))

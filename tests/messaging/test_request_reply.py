@@ -1,4 +1,4 @@
-"""Questions with a deadline, over the fake and over RabbitMQ."""
+"""Requests with a deadline, on the fake broker and on RabbitMQ."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def answer(question: Mapping[str, Any]) -> Any:
     return {"double": question["number"] * 2}
 
 
-def test_a_question_is_answered(hub: Broker) -> None:
+def test_request_gets_its_reply(hub: Broker) -> None:
     with answering(hub, answer), asking(hub) as queries:
         assert queries.ask("questions", {"number": 21}) == {"double": 42}
 
 
-def test_a_refusal_comes_through_as_it_was(hub: Broker) -> None:
+def test_refusal_reaches_requester_unchanged(hub: Broker) -> None:
     with answering(hub, answer), asking(hub) as queries, pytest.raises(Refused) as caught:
         queries.ask("questions", {"kind": "refuse"})
     assert (caught.value.slug, caught.value.detail, caught.value.status) == (
@@ -113,7 +113,7 @@ def test_a_refusal_comes_through_as_it_was(hub: Broker) -> None:
     )
 
 
-def test_a_failing_answerer_says_no_and_goes_on(hub: Broker) -> None:
+def test_failing_request_server_replies_with_error_and_continues(hub: Broker) -> None:
     with answering(hub, answer), asking(hub) as queries:
         for kind in ("away", "fail", "unanswerable"):
             started = time.monotonic()
@@ -124,7 +124,7 @@ def test_a_failing_answerer_says_no_and_goes_on(hub: Broker) -> None:
 
 
 @pytest.mark.parametrize("queue", ["questions", "nowhere"])
-def test_without_an_answer_the_deadline_ends_the_wait(hub: Broker, queue: str) -> None:
+def test_request_without_reply_ends_at_deadline(hub: Broker, queue: str) -> None:
     with asking(hub, deadline=0.3) as queries:
         started = time.monotonic()
         with pytest.raises(Unavailable):
@@ -132,7 +132,7 @@ def test_without_an_answer_the_deadline_ends_the_wait(hub: Broker, queue: str) -
         assert 0.2 < time.monotonic() - started < 3
 
 
-def test_an_answer_after_its_deadline_is_nobody_s(hub: Broker) -> None:
+def test_reply_after_deadline_is_discarded(hub: Broker) -> None:
     with asking(hub, deadline=0.2) as queries:
         with pytest.raises(Unavailable):
             queries.ask("questions", {"number": 1})
@@ -148,14 +148,14 @@ def test_an_answer_after_its_deadline_is_nobody_s(hub: Broker) -> None:
                 pytest.fail("never answered")
 
 
-def test_many_ask_at_once_and_each_gets_its_own_answer(hub: Broker) -> None:
+def test_concurrent_requests_get_their_own_replies(hub: Broker) -> None:
     with answering(hub, answer), asking(hub) as queries, ThreadPoolExecutor(50) as pool:
         numbers = range(300)
         answers = list(pool.map(lambda number: queries.ask("questions", {"number": number}), numbers))
     assert answers == [{"double": 2 * number} for number in numbers]
 
 
-def test_a_silent_link_holds_no_asker_beyond_the_deadline(vhost: str, proxied: str, proxy: TcpProxy) -> None:
+def test_silent_connection_ends_request_at_deadline(vhost: str, proxied: str, proxy: TcpProxy) -> None:
     RabbitBroker(vhost).declare(QUESTIONS)
     with asking(RabbitBroker(proxied, confirm_timeout=2), deadline=0.5) as queries:
         proxy.frozen.set()
@@ -167,7 +167,7 @@ def test_a_silent_link_holds_no_asker_beyond_the_deadline(vhost: str, proxied: s
         proxy.frozen.clear()
 
 
-def test_an_answerer_whose_idle_connection_was_dropped_answers_at_once(
+def test_request_server_replies_at_once_after_idle_connection_was_dropped(
     vhost: str, proxied: str, proxy: TcpProxy
 ) -> None:
     direct = RabbitBroker(vhost)

@@ -1,4 +1,4 @@
-"""What is taken out of the code, one at a time, and which tests must notice."""
+"""The mutations, each of which removes one guarantee, and the tests that must fail."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MUTATIONS = (
         name="the publisher does not wait for confirms",
         edits=(Edit(path=_PUBLISHER, old="failure = self._await_confirms()", new='failure = ""'),),
         tests=(
-            "tests/messaging/test_rabbitmq.py::test_a_missing_confirm_ends_in_time_and_is_not_believed_later",
+            "tests/messaging/test_rabbitmq.py::test_missing_confirm_times_out_and_late_confirm_is_ignored",
         ),
         slow=True,
     ),
@@ -66,18 +66,14 @@ MUTATIONS = (
                 new="pass",
             ),
         ),
-        tests=(
-            "tests/faults/test_links.py::"
-            "test_a_half_open_link_is_noticed_within_two_heartbeats_on_both_sides",
-        ),
+        tests=("tests/faults/test_links.py::test_half_open_connection_is_detected_within_two_heartbeats",),
         slow=True,
     ),
     Mutation(
         name="a batch is acknowledged before its commit",
         edits=_ACKNOWLEDGED_FIRST,
         tests=(
-            "tests/messaging/test_entrypoints.py::"
-            "test_a_batch_is_acknowledged_only_when_it_was_processed[memory]",
+            "tests/messaging/test_entrypoints.py::test_batch_is_acknowledged_only_after_processing[memory]",
         ),
         slow=True,
     ),
@@ -86,7 +82,7 @@ MUTATIONS = (
         edits=_ACKNOWLEDGED_FIRST,
         tests=(
             "tests/crash/test_consumers.py::"
-            "test_killed_on_its_way_in_a_fact_is_put_into_the_mailbox_once[before_commit-1-0]",
+            "test_mailbox_has_fact_once_when_delivery_is_killed[before_commit-1-0]",
         ),
         slow=True,
     ),
@@ -99,7 +95,7 @@ MUTATIONS = (
                 new="        return set(unique)",
             ),
         ),
-        tests=("tests/messaging/test_batches.py::test_a_message_delivered_again_takes_effect_once",),
+        tests=("tests/messaging/test_batches.py::test_redelivered_message_takes_effect_once",),
     ),
     Mutation(
         name="synchronous=OFF instead of FULL",
@@ -107,12 +103,12 @@ MUTATIONS = (
             Edit(path=_DATABASE, old='"PRAGMA synchronous=FULL"', new='"PRAGMA synchronous=OFF"'),
             Edit(path=_DATABASE, old='level = "FULL" if', new='level = "OFF" if'),
         ),
-        tests=("tests/storage/test_database.py::test_a_commit_waits_for_the_disk_unless_it_is_said_not_to",),
+        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_unless_told_otherwise",),
     ),
     Mutation(
         name="every commit says that it need not wait for the disk",
         edits=(Edit(path=_DATABASE, old="_DURABLE: durable}", new="_DURABLE: False}"),),
-        tests=("tests/storage/test_database.py::test_a_commit_waits_for_the_disk_unless_it_is_said_not_to",),
+        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_unless_told_otherwise",),
     ),
     Mutation(
         name="several active consumers on a queue",
@@ -200,7 +196,7 @@ MUTATIONS = (
                 new="        started = time.monotonic()\n        self._forget(waiting)\n        try:",
             ),
         ),
-        tests=("tests/messaging/test_relay.py::test_an_error_that_nobody_foresaw_forgets_nothing",),
+        tests=("tests/messaging/test_relay.py::test_unexpected_publisher_error_deletes_no_message",),
     ),
     Mutation(
         name="an incomplete wave is forgotten as a whole",
@@ -211,6 +207,8 @@ MUTATIONS = (
                 new="self._forget(waiting)",
             ),
         ),
-        tests=("tests/messaging/test_relay.py::test_what_was_not_confirmed_stays_and_goes_out_in_order",),
+        tests=(
+            "tests/messaging/test_relay.py::test_unconfirmed_messages_stay_in_outbox_and_are_published_in_order",
+        ),
     ),
 )

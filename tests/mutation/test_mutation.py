@@ -1,4 +1,4 @@
-"""The mutations whose tests are quick, tried in every run; `make mutation` tries them all."""
+"""The mutations with quick tests, tried in every run; `make mutation` tries all of them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 
 @pytest.mark.parametrize("mutation", QUICK, ids=lambda mutation: str(mutation.name))
-def test_what_is_taken_out_is_missed(copy: Copy, mutation: Mutation) -> None:
+def test_mutation_fails_its_tests(copy: Copy, mutation: Mutation) -> None:
     with copy.mutated(mutation):
         outcome = copy.run(mutation.tests)
     assert outcome.noticed, outcome.output
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.name))
-def test_every_mutation_still_finds_what_it_takes_out(copy: Copy, mutation: Mutation) -> None:
+def test_every_mutation_matches_its_source_line(copy: Copy, mutation: Mutation) -> None:
     with copy.mutated(mutation):
         pass

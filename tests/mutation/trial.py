@@ -1,4 +1,4 @@
-"""Runs tests on a copy of the tree, as it is or with a mutation in it; the tree itself is never touched."""
+"""Test runs on a copy of the source tree, unchanged or with one mutation."""
 
 from __future__ import annotations
 

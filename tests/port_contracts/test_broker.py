@@ -1,4 +1,4 @@
-"""What `runtime.messaging.ports` promises, held against the fake and against RabbitMQ alike."""
+"""The contract of `runtime.messaging.ports`, tested on the fake and on RabbitMQ."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_order_holds_within_a_queue_across_waves(hub: Broker) -> None:
     assert emptied(hub, "a") == expected
 
 
-def test_publishing_nothing_is_nothing(hub: Broker) -> None:
+def test_publishing_empty_wave_does_nothing(hub: Broker) -> None:
     publish(hub, [])
 
 
@@ -212,7 +212,7 @@ def event(number: int) -> Outgoing:
     )
 
 
-def test_a_parcel_arrives_as_the_events_in_it(hub: Broker) -> None:
+def test_batch_message_arrives_as_its_events(hub: Broker) -> None:
     events = [event(number) for number in range(5)]
     (parcel,) = encode_batch(events)
     publish(hub, [parcel, event(5)])
@@ -223,7 +223,7 @@ def test_a_parcel_arrives_as_the_events_in_it(hub: Broker) -> None:
     assert taken[5].tag > taken[0].tag
 
 
-def test_a_parcel_comes_whole_and_is_acknowledged_whole(hub: Broker) -> None:
+def test_batch_message_is_delivered_and_acknowledged_as_a_whole(hub: Broker) -> None:
     first, second = encode_batch([event(1), event(2), event(3)])[0], encode_batch([event(4), event(5)])[0]
     publish(hub, [first, second])
     with consuming(hub, "a", prefetch=1) as consumer:
@@ -264,7 +264,7 @@ def test_one_acknowledgement_covers_all_up_to_it_and_nothing_beyond(hub: Broker)
     assert emptied(hub, "a") == ["4", "5"]
 
 
-def test_what_is_not_acknowledged_comes_again_and_says_so(hub: Broker) -> None:
+def test_unacknowledged_message_is_redelivered_and_marked(hub: Broker) -> None:
     publish(hub, direct("a", "1", "2"))
     with consuming(hub, "a") as consumer:
         assert [d.redelivered for d in take(consumer, 2)] == [False, False]
@@ -352,7 +352,7 @@ def test_an_exchange_that_is_not_there_leaves_a_wave_incomplete(hub: Broker) -> 
     assert emptied(hub, "a") == ["1"]
 
 
-def test_a_transient_message_to_nobody_is_no_error(hub: Broker) -> None:
+def test_unroutable_transient_message_is_no_error(hub: Broker) -> None:
     lost = Outgoing(
         exchange=DIRECT,
         routing_key="nowhere",

@@ -1,4 +1,4 @@
-"""What every `LogPublication` does, the real one and the tests' own."""
+"""The contract of `LogPublication`, tested on the real implementation and on the fake."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     return lambda: memory
 
 
-def test_what_is_not_there_is_none(make: Make) -> None:
+def test_missing_file_reads_as_none(make: Make) -> None:
     assert make().read("checkpoint") is None
     assert make().read("tile/0/000.p/3") is None
 
 
-def test_what_was_put_is_there_for_the_next_who_looks(make: Make) -> None:
+def test_written_file_is_visible_to_other_readers(make: Make) -> None:
     make().put([("tile/0/x001/000", b"one"), ("tile/entries/000.p/7", b"two"), ("tile/0/x001/001", b"")])
     later = make()
     assert later.read("tile/0/x001/000") == b"one"
@@ -37,21 +37,21 @@ def test_what_was_put_is_there_for_the_next_who_looks(make: Make) -> None:
     assert later.read("tile/0/x001") is None
 
 
-def test_a_name_keeps_its_first_content(make: Make) -> None:
+def test_second_write_keeps_first_content(make: Make) -> None:
     publication = make()
     publication.put([("tile/0/000", b"first")])
     publication.put([("tile/0/000", b"second"), ("tile/0/001", b"new")])
     assert (publication.read("tile/0/000"), publication.read("tile/0/001")) == (b"first", b"new")
 
 
-def test_a_swap_replaces(make: Make) -> None:
+def test_swap_replaces_checkpoint(make: Make) -> None:
     publication = make()
     for content in (b"1", b"22", b"3"):
         publication.swap("checkpoint", content)
         assert make().read("checkpoint") == content
 
 
-def test_a_dropped_folder_takes_nothing_else_with_it(make: Make) -> None:
+def test_dropped_folder_keeps_other_files(make: Make) -> None:
     publication = make()
     publication.put([("tile/0/000.p/1", b"a"), ("tile/0/000.p/2", b"b"), ("tile/0/000", b"c")])
     publication.drop("tile/0/000.p")
@@ -60,7 +60,7 @@ def test_a_dropped_folder_takes_nothing_else_with_it(make: Make) -> None:
     assert publication.read("tile/0/000") == b"c"
 
 
-def test_what_a_killed_process_left_half_written_is_swept_up(tmp_path: Path) -> None:
+def test_partial_file_of_killed_process_is_removed(tmp_path: Path) -> None:
     DirectoryPublication(tmp_path).swap("checkpoint", b"whole")
     (tmp_path / ".incoming" / "123-4").write_bytes(b"hal")
     again = DirectoryPublication(tmp_path)

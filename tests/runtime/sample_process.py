@@ -1,4 +1,4 @@
-"""A real process that runs the sample service on ports of its own."""
+"""A real process that runs the sample service on its own ports."""
 
 from __future__ import annotations
 

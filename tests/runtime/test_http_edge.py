@@ -1,4 +1,4 @@
-"""What a caller meets at a service's door, over real sockets."""
+"""The HTTP behaviour of a service, over real sockets."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_path_and_query_reach_the_handler_decoded(sample: SampleProcess) -> None
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"{'a': 1}", b"[1, NaN]", b"\xff", b'"\\ud800"', b'{"a": "\\u0000"}']
 )
-def test_what_is_not_json_is_refused(sample: SampleProcess, body: bytes) -> None:
+def test_body_that_is_not_json_is_refused(sample: SampleProcess, body: bytes) -> None:
     problem(post(sample, body), 400, "malformed-json")
 
 
@@ -180,7 +180,7 @@ def test_head_is_get_without_the_body(sample: SampleProcess) -> None:
     assert answer.endswith(b"\r\n\r\n")
 
 
-def test_a_wrong_method_is_told_the_right_ones(sample: SampleProcess) -> None:
+def test_wrong_method_is_refused_with_allowed_methods(sample: SampleProcess) -> None:
     response = httpx.delete(sample.url + "/v1/ping")
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "GET, HEAD"
@@ -199,14 +199,14 @@ def test_a_refusal_of_the_handler_is_its_problem(sample: SampleProcess) -> None:
     assert body["detail"] == "The sample always refuses."
 
 
-def test_what_is_passing_is_a_503_that_says_when(sample: SampleProcess) -> None:
+def test_temporary_failure_is_a_503_with_retry_after(sample: SampleProcess) -> None:
     response = httpx.post(sample.url + "/v1/fail/unavailable")
     problem(response, 503, "unavailable")
     assert response.headers["retry-after"] == "7"
     problem(httpx.post(sample.url + "/v1/fail/database"), 503, "unavailable")
 
 
-def test_a_failure_tells_neither_the_caller_nor_the_log_what_it_was_about(sample: SampleProcess) -> None:
+def test_failure_puts_no_content_into_response_or_log(sample: SampleProcess) -> None:
     response = httpx.post(sample.url + "/v1/fail/bug")
     reference = problem(response, 500, "internal")["reference"]
     httpx.post(sample.url + "/v1/fail/database")
@@ -227,7 +227,7 @@ def test_a_trace_is_continued(sample: SampleProcess) -> None:
     assert span_id != "b7ad6b7169203331"
 
 
-def test_requests_that_wait_keep_nobody_waiting(sample: SampleProcess) -> None:
+def test_waiting_requests_do_not_block_others(sample: SampleProcess) -> None:
     waiting = 50
     with ThreadPoolExecutor(waiting) as callers:
         waits = [
@@ -264,9 +264,9 @@ def test_metrics_count_by_route_template_and_never_by_path(sample: SampleProcess
     assert "BREW" not in metrics
 
 
-def test_operations_are_not_at_the_partners_door(sample: SampleProcess) -> None:
+def test_operations_paths_are_not_on_the_public_port(sample: SampleProcess) -> None:
     problem(httpx.get(sample.url + "/metrics"), 404, "not-found")
 
 
-def test_memory_is_shown(sample: SampleProcess) -> None:
+def test_metrics_include_memory(sample: SampleProcess) -> None:
     print(f"\nresident memory of the sample service: {sample.resident_megabytes():.0f} MB")  # noqa: T201

@@ -1,4 +1,4 @@
-"""What the listener does with bytes that are no single, clear HTTP request (RFC 9112), over raw sockets."""
+"""Bytes that are not one clear HTTP request (RFC 9112), over raw sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a service process starts, refuses to start, and ends. Bounds are the product's own promises."""
+"""Start, refused start and end of a service process, within the documented time limits."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_bad_environment_is_explained_at_once() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["one", "two"]])
-def test_usage(arguments: list[str]) -> None:
+def test_process_without_arguments_prints_usage(arguments: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "runtime", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""A private broker, really run."""
+"""The private broker as a real process."""
 
 import contextlib
 import json
@@ -83,11 +83,11 @@ def listening_addresses(pids: list[int]) -> set[str]:
     return found
 
 
-def test_listens_on_loopback_alone(broker: PrivateBroker) -> None:
+def test_broker_listens_on_loopback_only(broker: PrivateBroker) -> None:
     assert listening_addresses(own_processes(broker)) == {"0100007F"}
 
 
-def test_nobody_watches_for_an_epmd_to_start(broker: PrivateBroker) -> None:
+def test_broker_does_not_start_epmd(broker: PrivateBroker) -> None:
     # RabbitMQ looks once a minute: too rarely for the test above to see what it would start.
     assert broker.evaluate("is_pid(whereis(rabbit_sup))") == "true"
     deadline = time.monotonic() + 10
@@ -96,7 +96,7 @@ def test_nobody_watches_for_an_epmd_to_start(broker: PrivateBroker) -> None:
         time.sleep(0.05)
 
 
-def test_knows_no_guest(broker: PrivateBroker) -> None:
+def test_broker_has_no_guest_user(broker: PrivateBroker) -> None:
     with (
         pytest.raises(amqp.AccessRefused),
         amqp.Connection(
@@ -109,7 +109,7 @@ def test_knows_no_guest(broker: PrivateBroker) -> None:
         pass
 
 
-def test_virtual_hosts_are_apart(broker: PrivateBroker, vhost: str) -> None:
+def test_virtual_hosts_are_separate(broker: PrivateBroker, vhost: str) -> None:
     publish(vhost, "here")
     with channel_of(broker.uri) as channel, pytest.raises(amqp.NotFound):
         channel.queue_declare(QUEUE, passive=True)
@@ -168,7 +168,7 @@ def test_confirmed_messages_survive_a_crash_and_a_restart_and_nothing_is_left_ru
     assert own_processes(broker) == []
 
 
-def test_moves_to_another_port_when_its_own_was_taken(tmp_path: Path) -> None:
+def test_broker_moves_to_another_port_when_its_own_is_taken(tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     with broker:
         first = broker.identity
@@ -260,7 +260,7 @@ def test_a_supervised_broker_comes_back_with_its_data(tmp_path: Path) -> None:
     assert own_processes(broker) == []
 
 
-def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_broker_that_cannot_start_reports_why(tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     with broker:
         node = broker.identity.node

@@ -1,4 +1,4 @@
-"""Data directories with any name: what a URL or a shell would read in it means nothing."""
+"""Data directories whose names contain characters with a meaning in URLs or shells."""
 
 from __future__ import annotations
 

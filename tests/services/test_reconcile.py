@@ -218,12 +218,12 @@ def test_directory_revision_that_never_entered_the_log_is_named(
             "referral_id": None,
             "record": f"{subject} record",
             "where": "directory",
-            "what": f"revision 2 was made, and the log has no {subject}.changed of it",
+            "what": f"revision 2 exists, but the log has no {subject}.changed entry for it",
             "index": None,
         }
     ]
     assert reconcile.main([]) == 1
-    assert f"{subject} record  directory: revision 2 was made" in capsys.readouterr().out
+    assert f"{subject} record  directory: revision 2 exists" in capsys.readouterr().out
 
 
 def test_directory_entry_without_a_revision_is_named(

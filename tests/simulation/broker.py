@@ -1,4 +1,4 @@
-"""A broker that does what AMQP may do: confirms get lost, connections break, messages come again.
+"""A broker with all faults that AMQP allows: lost confirms, broken connections, redelivery.
 
 Within one queue the order holds but for redeliveries; between queues there is none, for the schedule chooses
 which queue is read next.

@@ -1,4 +1,4 @@
-"""Databases in memory that fail at commit: rolled back, or committed unknown to all, or killed there."""
+"""In-memory databases that fail at commit: rolled back, committed but reported failed, or killed there."""
 
 from __future__ import annotations
 

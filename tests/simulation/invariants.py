@@ -1,4 +1,4 @@
-"""What must be true of every story when it has come to rest.
+"""Invariants of every simulation when no message is left.
 
 The facts that the services' transactions committed are the story; what stands in the tables, in the mailboxes
 and in the log must be what these facts say, each once.
@@ -27,6 +27,7 @@ from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.partners import Partners
+from tests.simulation.published_facts import PublishedFact, all_published_facts, rows_of
 from tests.simulation.referral_rules import (
     CLOSED,
     HELD,
@@ -35,7 +36,6 @@ from tests.simulation.referral_rules import (
     referrals_are_what_the_facts_say,
 )
 from tests.simulation.services import Audit, Routing, Service
-from tests.simulation.told import Told, everything_told, rows_of
 
 # What each submission comes to, or else its refusal: one of these, once.
 _CONSEQUENCES: Mapping[str, frozenset[str]] = {
@@ -54,7 +54,7 @@ def check(
 ) -> None:
     """Raises AssertionError that names the rule and whom it is about."""
     databases = {name: service.database for name, service in services.items()}
-    told = everything_told(databases)
+    told = all_published_facts(databases)
     _nothing_is_left_over(broker, told)
     _every_submission_has_one_consequence(told)
     referrals = rows_of(databases["routing"], REFERRALS)
@@ -70,7 +70,7 @@ def check(
     _the_log_is_the_facts(audit, told)
 
 
-def _nothing_is_left_over(broker: UnreliableBroker, told: Sequence[Told]) -> None:
+def _nothing_is_left_over(broker: UnreliableBroker, told: Sequence[PublishedFact]) -> None:
     assert broker.ready() == {}, f"left in the broker: {broker.ready()}"
 
 
@@ -88,7 +88,7 @@ def _everything_admitted_is_known(
     assert noted == rows_of(databases["routing"], OFFERS).keys(), "the door knows other offers than were made"
 
 
-def _every_submission_has_one_consequence(told: Sequence[Told]) -> None:
+def _every_submission_has_one_consequence(told: Sequence[PublishedFact]) -> None:
     by_cause: dict[str, list[str]] = defaultdict(list)
     for one in told:
         by_cause[one.message.causation_id or ""].append(one.fact)
@@ -109,7 +109,7 @@ def _routing_remembers_what_is_written(routing: Service) -> None:
 
 
 def _custody_follows_the_referral(
-    databases: Mapping[str, MemoryDatabase], told: Sequence[Told], referrals: Mapping[str, Any]
+    databases: Mapping[str, MemoryDatabase], told: Sequence[PublishedFact], referrals: Mapping[str, Any]
 ) -> None:
     custodies = rows_of(databases["vault"], CUSTODIES, key="referral_id")
     sealed = rows_of(databases["vault"], SEALED_CASES, key="referral_id").keys()
@@ -143,7 +143,7 @@ def _custody_follows_the_referral(
 
 
 def _mailboxes_hold_each_fact_once(
-    delivery: MemoryDatabase, told: Sequence[Told], referrals: Mapping[str, Any]
+    delivery: MemoryDatabase, told: Sequence[PublishedFact], referrals: Mapping[str, Any]
 ) -> None:
     expected: set[tuple[str, str]] = set()
     possible: set[tuple[str, str]] = set()
@@ -170,7 +170,7 @@ def _mailboxes_hold_each_fact_once(
     assert all(times == 1 for times in handed.values()), "a message was handed out or acknowledged twice"
 
 
-def _in_the_order_they_were_said(found: Iterable[tuple[str, str]], told: Sequence[Told]) -> None:
+def _in_the_order_they_were_said(found: Iterable[tuple[str, str]], told: Sequence[PublishedFact]) -> None:
     said = {
         one.message.id: number
         for number, one in enumerate(told)
@@ -184,7 +184,7 @@ def _in_the_order_they_were_said(found: Iterable[tuple[str, str]], told: Sequenc
         assert numbers == sorted(numbers), f"{organization} heard of an end before the beginning"
 
 
-def _the_log_is_the_facts(audit: Audit, told: Sequence[Told]) -> None:
+def _the_log_is_the_facts(audit: Audit, told: Sequence[PublishedFact]) -> None:
     head = audit.check()
     assert audit.published_size() == head.size, "entries are not published"
     with audit.database.read() as transaction:
@@ -208,6 +208,6 @@ def _the_log_is_the_facts(audit: Audit, told: Sequence[Told]) -> None:
     assert all(one.exchange in (EVENTS, CASES, "") for one in told)
 
 
-def _named(places: Iterable[tuple[str, str]], told: Sequence[Told]) -> list[tuple[str, str]]:
+def _named(places: Iterable[tuple[str, str]], told: Sequence[PublishedFact]) -> list[tuple[str, str]]:
     facts = {one.message.id: one.fact for one in told}
     return sorted((facts.get(message_id, message_id), who) for message_id, who in places)

@@ -1,4 +1,4 @@
-"""Who takes part: two senders, receivers of several kinds, their keys, cases sealed once for all stories."""
+"""The participants: two senders, several kinds of receivers, their keys, and cases sealed once for all."""
 
 from __future__ import annotations
 

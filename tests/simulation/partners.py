@@ -1,4 +1,4 @@
-"""The organisations' systems: they read their mailboxes, and sooner, later or never say something.
+"""The organisations' systems: they read their mailboxes and answer soon, late or never.
 
 They are neither careful nor prompt. An intent is carried out at any later moment, perhaps when its offer is
 long closed; what was read and not acknowledged is read again, and then meant twice.

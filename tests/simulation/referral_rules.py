@@ -1,4 +1,4 @@
-"""What must be true of referrals and offers, judged by the facts that routing said about them."""
+"""Invariants of referrals and offers, checked on the facts that routing published."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.routing.adapters.tables import OBSERVATIONS, OFFERS, TIMELINE
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
-from tests.simulation.told import Told, rows_of
+from tests.simulation.published_facts import PublishedFact, rows_of
 
 CLOSED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 HELD = frozenset({"accepted", "in_progress", "on_hold"})
@@ -34,7 +34,7 @@ class _Replayed:
     # An answer in time that was read late still counts.
     expired_offers: set[str] = field(default_factory=set)
 
-    def take(self, one: Told) -> None:
+    def take(self, one: PublishedFact) -> None:
         """Raises AssertionError, or KeyError for an offer that had ended before."""
         if one.fact.endswith(".refused"):
             return
@@ -72,10 +72,10 @@ class _Replayed:
 
 
 def referrals_are_what_the_facts_say(
-    routing: MemoryDatabase, told: Sequence[Told], referrals: Mapping[str, Any], now: dt.datetime
+    routing: MemoryDatabase, told: Sequence[PublishedFact], referrals: Mapping[str, Any], now: dt.datetime
 ) -> None:
     """Each row is what a replay of the facts gives, and so is its timeline; what is open has a future."""
-    facts: dict[str, list[Told]] = defaultdict(list)
+    facts: dict[str, list[PublishedFact]] = defaultdict(list)
     for one in told:
         if one.service == "routing" and one.fact != "placement.submitted":
             facts[one.message.partition_key].append(one)
@@ -111,11 +111,11 @@ def _timelines(routing: MemoryDatabase) -> dict[str, list[str]]:
     return timelines
 
 
-def offers_follow_the_rules(told: Sequence[Told]) -> None:
+def offers_follow_the_rules(told: Sequence[PublishedFact]) -> None:
     """Nobody is asked against the person's word, or twice; answers count if they came in time."""
     submitted = {o.message.partition_key: o.data["facts"] for o in told if o.fact == "referral.submitted"}
     messages = {one.message.id: one for one in told}
-    opened: dict[str, Told] = {}
+    opened: dict[str, PublishedFact] = {}
     ended: set[str] = set()  # offers that no answer can change any more
     taken: set[str] = set()  # referrals that somebody has accepted, or that are closed
     asked: set[tuple[str, str]] = set()
@@ -158,7 +158,7 @@ def _may_be_asked(organization: str, consent: Mapping[str, Any]) -> None:
     assert organization not in consent["excluded_organizations"], f"{organization} was excluded"
 
 
-def observations_add_up(routing: MemoryDatabase, told: Sequence[Told]) -> None:
+def observations_add_up(routing: MemoryDatabase, told: Sequence[PublishedFact]) -> None:
     """What is counted of each organisation is the sum over the facts."""
     expected: dict[str, Counter[str]] = defaultdict(Counter)
     messages = {one.message.id: one for one in told}

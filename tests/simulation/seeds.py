@@ -1,4 +1,4 @@
-"""Which stories are told: the ones that once failed come first."""
+"""The seeds to simulate: those that failed before come first."""
 
 from __future__ import annotations
 

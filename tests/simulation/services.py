@@ -1,4 +1,4 @@
-"""The five services of a referral's journey, put together as their bootstraps do, but for the process around.
+"""The five services of a referral's journey, assembled as by their bootstraps but without processes.
 
 Everything a service keeps in memory is made by `start`, so a new `start` on the same database is what a
 restart after SIGKILL is.

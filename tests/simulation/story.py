@@ -1,4 +1,4 @@
-"""One story: a seed decides how many small steps are taken, in which order, and what fails in each."""
+"""One simulation: its seed decides the order of the small steps and the faults in each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Faults:
 
     @classmethod
     def drawn(cls, random: Random) -> Faults:
-        """Fair weather in some stories, in others a storm of one kind or of all."""
+        """Choose no faults for some seeds, and faults of one kind or of all kinds for others."""
 
         def some(most: float) -> float:
             return random.choice([0.0, most / 5, most])

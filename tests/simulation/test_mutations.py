@@ -1,4 +1,4 @@
-"""The simulation sees: with a safeguard taken away, one of a few stories fails, and for that reason."""
+"""The simulation detects removed safeguards: one of a few seeds fails for the expected reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STORIES = range(80)
 _ACCEPTED = ReferralStatus.accepted
 
 
-def test_an_inbox_that_knows_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_inbox_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def admit(inbox: Inbox, tx: Connection, consumer: str, ids: Sequence[str], now: dt.datetime) -> set[str]:
         return set(ids)
 
@@ -33,7 +33,7 @@ def test_an_inbox_that_knows_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch)
     _is_noticed()
 
 
-def test_a_relay_that_forgets_what_was_not_confirmed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relay_that_drops_unconfirmed_messages_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     honest: Callable[..., Any] = Outbox.oldest
 
     def oldest(outbox: Outbox, transaction: Connection, limit: int) -> Any:
@@ -45,7 +45,7 @@ def test_a_relay_that_forgets_what_was_not_confirmed_is_noticed(monkeypatch: pyt
     _is_noticed()
 
 
-def test_a_broker_that_loses_what_it_confirmed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broker_that_loses_confirmed_messages_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     honest: Callable[..., Any] = UnreliableBroker.route
 
     def route(broker: UnreliableBroker, exchange: str, message: Any) -> set[str]:
@@ -57,18 +57,18 @@ def test_a_broker_that_loses_what_it_confirmed_is_noticed(monkeypatch: pytest.Mo
     _is_noticed()
 
 
-def test_late_answers_that_count_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_late_answers_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "refuse_if_late", lambda offer, admitted_at: None)
     _is_noticed("an answer that came late was taken")
 
 
-def test_an_expired_offer_that_takes_no_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_offer_without_timely_answer_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     final: dict[OfferEvent, OfferState] = {}
     monkeypatch.setattr(offer, "OFFER_TRANSITIONS", {**offer.OFFER_TRANSITIONS, OfferState.expired: final})
     _is_noticed("an answer in time was refused")
 
 
-def test_a_second_acceptance_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_acceptance_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     reopened = {OfferEvent.accept: OfferState.accepted}
     offers = {**offer.OFFER_TRANSITIONS, OfferState.revoked: reopened, OfferState.declined: reopened}
     accepted = {**referral.REFERRAL_TRANSITIONS[ReferralStatus.accepted], ReferralEvent.accept: _ACCEPTED}
@@ -78,13 +78,13 @@ def test_a_second_acceptance_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     _is_noticed()
 
 
-def test_a_case_that_is_kept_after_the_end_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_kept_after_the_end_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     erased = {CustodyEvent.arrival: CustodyState.held, CustodyEvent.acceptance: CustodyState.erased}
     monkeypatch.setattr(custody, "TRANSITIONS", {**custody.TRANSITIONS, CustodyState.erased: erased})
     _is_noticed()
 
 
-def test_a_delivery_that_keeps_closed_cases_is_noticed(
+def test_delivery_that_keeps_closed_cases_is_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(incoming, "CLOSINGS", frozenset())

@@ -1,4 +1,4 @@
-"""Time that passes only when the schedule says so, and ids that depend on nothing but the schedule."""
+"""A clock that only the schedule advances, and ids that depend only on the schedule."""
 
 from __future__ import annotations
 

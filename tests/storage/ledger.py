@@ -1,4 +1,4 @@
-"""A table that counts, for tests of transactions."""
+"""A table with a counter, for tests of transactions."""
 
 from __future__ import annotations
 

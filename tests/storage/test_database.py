@@ -1,4 +1,4 @@
-"""Transactions on SQLite and PostgreSQL: the same promises."""
+"""Transactions on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_sqlite_connection_writes_ahead_and_waits_for_the_disk(sqlite_data
         assert pragma(database, "secure_delete") == 1  # what is deleted is overwritten
 
 
-def test_what_was_deleted_is_in_no_file_once_old_pages_are_forgotten(sqlite_database: str) -> None:
+def test_deleted_data_is_in_no_file_after_wal_checkpoint(sqlite_database: str) -> None:
     def files() -> bytes:
         path = Path(urlsplit(sqlite_database).path)
         return b"".join(file.read_bytes() for file in path.parent.glob(path.name + "*"))
@@ -64,7 +64,7 @@ def test_what_was_deleted_is_in_no_file_once_old_pages_are_forgotten(sqlite_data
         assert SECRET.encode() not in files()
 
 
-def test_old_pages_that_somebody_reads_are_forgotten_later(sqlite_database: str) -> None:
+def test_wal_checkpoint_waits_for_readers(sqlite_database: str) -> None:
     with opened(sqlite_database) as database:
         enter(database, 1)
         with database.read() as connection:
@@ -77,12 +77,12 @@ def test_old_pages_that_somebody_reads_are_forgotten_later(sqlite_database: str)
         assert pragma(database, "busy_timeout") == 5_000
 
 
-def test_on_postgresql_there_are_no_old_pages_to_forget(postgres_database: str) -> None:
+def test_wal_checkpoint_on_postgresql_does_nothing(postgres_database: str) -> None:
     with opened(postgres_database) as database:
         assert database.checkpoint_wal()
 
 
-def test_a_commit_waits_for_the_disk_unless_it_is_said_not_to(database: Database) -> None:
+def test_commit_waits_for_disk_unless_told_otherwise(database: Database) -> None:
     is_sqlite = database.engine.dialect.name == "sqlite"
     question = "PRAGMA synchronous" if is_sqlite else "SHOW synchronous_commit"
     waits, waits_not = (2, 1) if is_sqlite else ("on", "off")  # SQLite: FULL, NORMAL
@@ -152,7 +152,7 @@ def test_a_reader_sees_one_moment_and_a_writer_the_newest(database_url: str) -> 
                 assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "read committed"
 
 
-def test_an_error_of_the_block_is_its_own(database: Database) -> None:
+def test_error_raised_in_block_is_passed_through(database: Database) -> None:
     enter(database, 1)
     with pytest.raises(IntegrityError):
         enter(database, 1)
@@ -169,7 +169,7 @@ def test_an_error_never_repeats_the_values(database: Database) -> None:
     assert SECRET not in str(refused.value)
 
 
-def test_a_missing_table_is_passing(database: Database) -> None:
+def test_missing_table_is_unavailability(database: Database) -> None:
     # the migration has not been run yet: nothing is wrong with what was to be written
     with pytest.raises(DatabaseUnavailable), database.write() as connection:
         connection.execute(text("SELECT * FROM not_migrated_yet"))
@@ -222,7 +222,7 @@ def test_a_file_that_is_no_database_is_damage(sqlite_database: str) -> None:
     database.close()
 
 
-def test_a_text_that_is_none_is_damage(sqlite_database: str) -> None:
+def test_invalid_utf_8_text_is_damage(sqlite_database: str) -> None:
     with opened(sqlite_database) as database:
         enter(database, 1)
         with database.write() as connection:

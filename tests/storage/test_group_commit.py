@@ -1,4 +1,4 @@
-"""Callers that arrive together share a transaction."""
+"""Group commit: concurrent callers share a transaction."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def answers(submit: Callable[[int], str], numbers: Sequence[int], threads: int =
         return dict(pair for pairs in pool.map(share, range(threads)) for pair in pairs)
 
 
-def test_alone_a_caller_is_committed_at_once(database: Database) -> None:
+def test_single_caller_commits_at_once(database: Database) -> None:
     commits = Commits()
     group = GroupCommit[int, str](database, write, after_commit=commits)
     assert group.submit(1) == "<1>"
@@ -102,7 +102,7 @@ def test_a_group_is_no_larger_than_allowed(database: Database) -> None:
     assert max(sizes) <= 7
 
 
-def test_without_a_database_everybody_is_told_and_the_next_group_passes(database: Database) -> None:
+def test_group_without_database_fails_for_all_and_the_next_passes(database: Database) -> None:
     away = threading.Event()
     away.set()
 
@@ -121,7 +121,7 @@ def test_without_a_database_everybody_is_told_and_the_next_group_passes(database
     assert answers(group.submit, numbers) == {n: f"<{n}>" for n in numbers}
 
 
-def test_too_many_waiting_are_refused_and_nobody_is_lost(database: Database) -> None:
+def test_callers_above_the_limit_are_refused_and_none_is_lost(database: Database) -> None:
     entered, go_on = threading.Event(), threading.Event()
 
     def slow(connection: Connection, commands: Sequence[int]) -> list[str | KopuroError]:
@@ -142,7 +142,7 @@ def test_too_many_waiting_are_refused_and_nobody_is_lost(database: Database) -> 
         assert [future.result(10) for future in (first, *others)] == ["<1>", "<2>", "<3>", "<4>"]
 
 
-def test_no_result_is_a_result_too(database: Database) -> None:
+def test_none_is_a_valid_result(database: Database) -> None:
     group = GroupCommit[int, None](
         database, lambda _, commands: [None for _ in commands], after_commit=Commits()
     )
@@ -159,7 +159,7 @@ def test_a_lost_count_is_a_defect_and_commits_nothing(database: Database) -> Non
     assert count(database) == 0
 
 
-def test_a_killed_leader_leaves_nobody_waiting(database: Database) -> None:
+def test_killed_group_leader_leaves_no_caller_waiting(database: Database) -> None:
     class Killed(BaseException):
         """As GreenletExit, which is no Exception."""
 

@@ -1,4 +1,4 @@
-"""Migrations, as a step of their own, for every service."""
+"""Migrations of every service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_migrations_make_what_the_service_declares(package: str, database: Database) -> None:
+def test_migrations_create_the_declared_schema(package: str, database: Database) -> None:
     assert migrate.differences(package, database) != []
     migrate.upgrade(package, database)
     assert migrate.differences(package, database) == []
@@ -42,7 +42,7 @@ def test_upgrading_again_changes_nothing(database: Database) -> None:
         assert connection.execute(text("SELECT count(*) FROM inbox")).scalar_one() == 1
 
 
-def test_a_difference_is_seen(database: Database) -> None:
+def test_schema_difference_is_detected(database: Database) -> None:
     migrate.upgrade("services.intake", database)
     with database.write() as connection:
         connection.execute(text("ALTER TABLE inbox ADD COLUMN forgotten integer"))
@@ -50,7 +50,7 @@ def test_a_difference_is_seen(database: Database) -> None:
     assert "forgotten" in str(difference)
 
 
-def test_an_upgrade_that_fails_leaves_nothing_half_done(
+def test_failed_upgrade_is_rolled_back(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "broken_service"

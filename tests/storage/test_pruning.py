@@ -1,4 +1,4 @@
-"""A turn deletes so much and no more, and lets others write between two of its transactions."""
+"""Pruning in bounded runs that let other writers in between their transactions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def forget(transaction: Connection, limit: int) -> int:
     return transaction.execute(delete(ENTRIES).where(ENTRIES.c.number.in_(oldest))).rowcount
 
 
-def test_a_turn_ends_however_much_is_left(database: Database) -> None:
+def test_pruning_run_ends_with_rows_left(database: Database) -> None:
     fill(database, A_TURN + 3)
 
     assert not prune(database, forget)
@@ -41,7 +41,7 @@ def test_a_turn_ends_however_much_is_left(database: Database) -> None:
     assert prune(database, forget)
 
 
-def test_no_transaction_is_open_while_others_have_their_turn(
+def test_pruning_holds_no_transaction_between_batches(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(database, 2 * ROWS_AT_ONCE)

@@ -1,4 +1,4 @@
-"""One service process as `python -m runtime` runs it, with some of its parts exchanged for a test."""
+"""A service process as `python -m runtime` runs it, with some parts replaced for a test."""
 
 from __future__ import annotations
 

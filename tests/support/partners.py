@@ -1,4 +1,4 @@
-"""Partners of a hub in tests: organisations' systems and staff that speak HTTP to the doors."""
+"""HTTP clients of organisations and staff for tests."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ FIRST_SEEN = "kopuro-first-seen"
 QUEUE = "kopuro-queue"
 ROUTING_KEY = "kopuro-routing-key"
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 
 
 def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.datetime) -> Outgoing:

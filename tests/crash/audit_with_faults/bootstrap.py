@@ -1,4 +1,4 @@
-"""The real parts, with a fault between the publisher and its directory."""
+"""The real audit service with a fault between the publisher and its directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test and the process under it agree on."""
+"""The fault plan that a test shares with the process under test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.crash.faulty services.intake`: a service that dies where a test wants it to.
+"""`python -m tests.crash.faulty services.intake`: a service that crashes at a point set by a test.
 
 All of its parts are the real ones; its database and its broker end their own process at the planned moment.
 """

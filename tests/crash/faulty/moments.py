@@ -1,4 +1,4 @@
-"""The moments at which a process can be made to die, and how a test and the process agree on one."""
+"""The crash points of a process, and how a test selects one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real database and broker, with the moments of a death around what they do."""
+"""The real database and broker with crash points around their operations."""
 
 from __future__ import annotations
 

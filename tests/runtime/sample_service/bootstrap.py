@@ -1,4 +1,4 @@
-"""Puts the sample service together."""
+"""Assembly of the sample service."""
 
 from __future__ import annotations
 

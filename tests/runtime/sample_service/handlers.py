@@ -1,4 +1,4 @@
-"""Use cases of the sample service: each misbehaves in a way of its own."""
+"""Handlers of the sample service, each with its own kind of misbehaviour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private files and their living owner."""
+"""Private files and locks."""
 
 import stat
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from admin.private_files import LivingOwner, make_private, write_private
 
 
-def test_a_written_file_is_the_owners_alone_even_if_it_was_open_before(tmp_path: Path) -> None:
+def test_written_file_is_private_even_if_the_old_one_was_not(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("old", encoding="ascii")
     path.chmod(0o644)
@@ -18,19 +18,19 @@ def test_a_written_file_is_the_owners_alone_even_if_it_was_open_before(tmp_path:
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
 
 
-def test_a_draft_of_a_crashed_writer_is_replaced(tmp_path: Path) -> None:
+def test_draft_of_crashed_writer_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "secret.new").write_text("half a", encoding="ascii")
     write_private(tmp_path / "secret", "whole")
     assert (tmp_path / "secret").read_text(encoding="utf-8") == "whole"
 
 
-def test_a_directory_is_the_owners_alone(tmp_path: Path) -> None:
+def test_directory_is_private(tmp_path: Path) -> None:
     make_private(tmp_path / "a" / "b")
     make_private(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
-def test_there_is_one_owner_at_a_time(tmp_path: Path) -> None:
+def test_lock_has_one_owner_at_a_time(tmp_path: Path) -> None:
     one, two = LivingOwner(tmp_path / "lock"), LivingOwner(tmp_path / "lock")
     assert one.take()
     assert one.take()
@@ -40,6 +40,6 @@ def test_there_is_one_owner_at_a_time(tmp_path: Path) -> None:
     two.release()
 
 
-def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
+def test_lock_in_missing_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         LivingOwner(tmp_path / "missing" / "lock").take()

@@ -1,4 +1,4 @@
-"""What the audit benchmark measures is a real log, and its table says what was found."""
+"""The audit benchmark measures a real log and reports its results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_events_are_loops_of_ten_facts_in_their_order() -> None:
     assert (facts[0], facts[-1]) == ("kopuro.referral.submitted.v1", "kopuro.referral.completed.v1")
 
 
-def test_events_can_be_entries_found_by_what_real_ones_are_found_by() -> None:
+def test_generated_entries_have_the_search_keys_of_real_ones() -> None:
     first = next(events())
     entry = entry_of(
         message_id=first.id,
@@ -46,7 +46,7 @@ def test_events_can_be_entries_found_by_what_real_ones_are_found_by() -> None:
     assert ("corridor", "KG-RU") in facets_of(first.type, first.source, first.data)
 
 
-def test_batches_are_of_their_size_and_follow_each_other() -> None:
+def test_batches_have_their_size_and_are_consecutive() -> None:
     first, second = batches(7, 2)
     assert (len(first), len(second)) == (7, 7)
     assert len({message.id for message in (*first, *second)}) == 14
@@ -71,7 +71,7 @@ def test_a_log_is_grown_published_proved_and_verified(tmp_path: Path) -> None:
         assert database.execute("SELECT count(*) FROM entries").fetchone() == (1_000,)
 
 
-def test_a_log_that_does_not_hold_gives_no_figure(tmp_path: Path) -> None:
+def test_log_that_fails_verification_gives_no_figure(tmp_path: Path) -> None:
     told: dict[str, Any] = {"directory": str(tmp_path), "size": 200, "sample": 100, "batch": 100}
     run("benchmarks.audit_kopuro", "grow", told)
     run("benchmarks.audit_kopuro", "publish", told)

@@ -33,7 +33,7 @@ def test_names_are_escaped() -> None:
     assert "a & b" in [text.text for text in drawn.iter(f"{SVG}text")]
 
 
-def test_nothing_measured_is_an_empty_chart() -> None:
+def test_chart_without_measurements_is_empty() -> None:
     drawn = read(bars("Loops", "a second", [Bar(name="a", figure=exactly(0))]))
 
     assert [bar.attrib["width"] for bar in drawn.iter(f"{SVG}rect")] == ["0.0"]

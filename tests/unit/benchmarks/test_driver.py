@@ -1,4 +1,4 @@
-"""The driver, against a hub of one door that answers as fast or as late as the test says."""
+"""The benchmark driver against a fake hub with set response times."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def test_a_percentile_is_always_one_of_the_values() -> None:
     assert percentile([1.0, 2.0], 0.5) == 1.0
 
 
-def test_of_a_thousand_the_99th_percentile_leaves_ten_above() -> None:
+def test_99th_percentile_of_a_thousand_values_leaves_ten_above() -> None:
     values = [float(n) for n in range(1000)]
 
     assert sum(value > percentile(values, 0.99) for value in values) == 10
@@ -32,7 +32,7 @@ def test_no_values_have_no_percentile() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_a_share_beyond_the_whole_is_refused(share: float) -> None:
+def test_percentile_share_outside_zero_to_one_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         percentile([1.0], share)
 
@@ -58,21 +58,21 @@ def test_ratios_compare_within_a_round() -> None:
     assert (found["peer"].median, found["peer"].highest) == (5.0, 6.0)
 
 
-def test_a_round_that_lacks_one_of_the_two_says_nothing() -> None:
+def test_round_without_one_contender_gives_no_ratio() -> None:
     rounds = [{"ours": 100.0}, {"peer": 5.0}, {"ours": 100.0, "peer": 0.0}, {"ours": 9.0, "peer": 3.0}]
 
     assert ratios(rounds, of="ours")["peer"].median == 3.0
     assert ratios(rounds[:3], of="ours") == {}
 
 
-def test_every_round_has_everybody_once() -> None:
+def test_every_round_has_each_contender_once() -> None:
     orders = alternated(["a", "b", "c"], 5)
 
     assert len(orders) == 5
     assert all(sorted(order) == ["a", "b", "c"] for order in orders)
 
 
-def test_nobody_always_runs_first_or_after_the_same_neighbour() -> None:
+def test_order_of_contenders_varies_between_rounds() -> None:
     orders = alternated(["a", "b", "c", "d"], 8)
 
     assert len(Counter(order[0] for order in orders)) > 2

@@ -1,4 +1,4 @@
-"""What is worse is more of everything, and less a second."""
+"""Growth factors: a higher cost or a lower rate is slower."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_a_rate_that_halves_is_twice_as_slow_and_so_is_a_cost_that_doubles() -> 
     assert (found["CPU ms"].lowest, found["CPU ms"].highest) == (1.0, 2.0)
 
 
-def test_what_took_nothing_is_left_out() -> None:
+def test_zero_values_are_left_out_of_growth() -> None:
     assert slower([{EMPTY: {"CPU ms": 0.0}, GROWN: {"CPU ms": 1.0}}]) == {}

@@ -1,4 +1,4 @@
-"""A hub starts on a history that nobody lived, serves it, and goes on from it, on both databases."""
+"""A hub starts with a generated history, serves it and continues from it, on both databases."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def recording(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -
 # Two starts of a whole hub each.
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_hub_goes_on_from_a_history(
+def test_hub_continues_from_generated_history(
     database: str, recording: Recording, vhost: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     template = None

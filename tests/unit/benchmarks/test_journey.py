@@ -1,4 +1,4 @@
-"""The driver closes every loop of a real hub. How fast is nobody's business here."""
+"""The benchmark driver closes every loop of a real hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journey's tables: medians of the rounds, and what is compared within a round."""
+"""The tables of the journey benchmark: medians of the rounds, and comparisons within a round."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_latencies_are_shown_for_each_load_and_usage_for_each_process() -> None:
     assert rows.count(["broker", "3.00", "90.00"]) == 3, "which commits nothing"
 
 
-def test_ours_is_compared_with_each_within_a_round() -> None:
+def test_table_compares_kopuro_with_each_peer_within_a_round() -> None:
     rows = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in _rows(comparison(ROUNDS))}
 
     spread = "2.00 (1.00 to 4.00)"

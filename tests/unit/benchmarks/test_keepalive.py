@@ -1,4 +1,4 @@
-"""The driver's HTTP, against a server that answers what the test says."""
+"""The driver's HTTP client against a scripted server."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_chunks_are_put_together() -> None:
     assert asyncio.run(scenario()) == [b"abcde", b"next"]
 
 
-def test_a_refusal_says_what_was_asked_and_answered() -> None:
+def test_refusal_names_request_and_response() -> None:
     refusal = b"HTTP/1.1 422 Unprocessable\r\nContent-Length: 3\r\n\r\nbad"
 
     async def scenario() -> None:

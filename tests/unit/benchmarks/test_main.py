@@ -1,4 +1,4 @@
-"""What the command line refuses, before anything is started."""
+"""Command lines that the benchmarks refuse before they start anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.__main__ import main
         ("growth --referrals 0", "argument --referrals: 0 is not a positive number"),
     ],
 )
-def test_what_would_measure_nothing_is_refused(
+def test_arguments_that_measure_nothing_are_refused(
     given: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.__main__.PrivateBroker", None)  # nothing may start

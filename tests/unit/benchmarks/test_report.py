@@ -1,4 +1,4 @@
-"""What is printed and written."""
+"""The printed and written reports."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def test_file_system_missing_from_mount_table_is_read_by_statfs(tmp_path: Path, 
     assert file_system(tmp_path, mounts) == told.stdout.strip() != ""
 
 
-def test_file_system_that_nothing_tells_is_unknown(tmp_path: Path) -> None:
+def test_undetectable_file_system_is_unknown(tmp_path: Path) -> None:
     assert file_system(tmp_path / "gone", tmp_path / "mounts") == "unknown"

@@ -1,4 +1,4 @@
-"""A line through points: how steep, and how sure."""
+"""The slope of a line through points, and its error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.slope import slope
 TIMES = [float(n) for n in range(200)]
 
 
-def test_a_straight_line_is_certain() -> None:
+def test_slope_of_straight_line_has_no_error() -> None:
     found = slope(TIMES, [3.0 + 0.5 * time for time in TIMES])
 
     assert found.rate == pytest.approx(0.5)
@@ -19,7 +19,7 @@ def test_a_straight_line_is_certain() -> None:
     assert found.is_certain
 
 
-def test_nothing_but_noise_is_no_growth() -> None:
+def test_noise_without_trend_is_no_growth() -> None:
     chance = random.Random(7)
 
     found = slope(TIMES, [100 + chance.gauss(0, 1) for _ in TIMES])
@@ -27,7 +27,7 @@ def test_nothing_but_noise_is_no_growth() -> None:
     assert not found.is_certain
 
 
-def test_the_interval_holds_the_truth_though_neighbours_are_alike() -> None:
+def test_interval_covers_true_slope_of_correlated_points() -> None:
     chance = random.Random(1)
     held = 0
     for _ in range(200):
@@ -43,11 +43,11 @@ def test_the_interval_holds_the_truth_though_neighbours_are_alike() -> None:
 
 
 @pytest.mark.parametrize("points", [0, 2])
-def test_two_points_say_nothing_of_their_error(points: int) -> None:
+def test_slope_of_two_points_has_no_error_estimate(points: int) -> None:
     with pytest.raises(ValueError, match="three points"):
         slope(TIMES[:points], TIMES[:points])
 
 
-def test_one_moment_has_no_slope() -> None:
+def test_points_at_one_time_have_no_slope() -> None:
     with pytest.raises(ValueError, match="one time"):
         slope([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])

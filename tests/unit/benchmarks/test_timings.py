@@ -1,4 +1,4 @@
-"""Latencies from what was said and seen."""
+"""Latencies between the steps of a referral."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_latency_is_between_the_two_ends_of_a_step() -> None:
     assert found["accept_to_confirmation"] == []
 
 
-def test_an_offer_may_be_seen_before_the_door_has_answered() -> None:
+def test_offer_may_arrive_before_the_response_of_intake() -> None:
     timings = Timings(offered={"a": 1.5})
     assert timings.latencies()["submit_to_offer"] == []
 

@@ -1,4 +1,4 @@
-"""What is read of processes and databases from outside."""
+"""CPU, memory and transaction figures read from outside the processes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_work_costs_time_and_memory() -> None:
     assert 1 < resident_mebibytes(os.getpid()) < 100_000
 
 
-def test_usage_is_told_by_the_loop() -> None:
+def test_usage_is_reported_per_loop() -> None:
     before = Usage(cpu={"intake": 10.0}, resident={"intake": 50.0}, commits={"intake": 2**32 - 50})
     after = Usage(cpu={"intake": 11.0}, resident={"intake": 60.0}, commits={"intake": 50})
 

@@ -1,4 +1,4 @@
-"""The pages that readers are given, and what stands in them."""
+"""The documentation pages and their links, paths and commands."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The generated parts of docs/journey.md say what the code says."""
+"""The generated parts of docs/journey.md match the code."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a private node is told."""
+"""The configuration of the private broker."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -25,26 +25,26 @@ def configured() -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def test_the_only_listener_is_on_loopback() -> None:
+def test_only_listener_is_on_loopback() -> None:
     listeners = {key: value for key, value in configured().items() if key.startswith("listeners.")}
     assert listeners == {"listeners.tcp.1": "127.0.0.1:20001"}
 
 
-def test_the_distribution_is_on_loopback_and_without_epmd() -> None:
+def test_erlang_distribution_is_on_loopback_without_epmd() -> None:
     arguments = environment(FILES, IDENTITY, path="/bin", schedulers=2)["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
     assert "-start_epmd false" in arguments
     assert "-erl_epmd_port 20002" in arguments
     assert "inet_dist_use_interface {127,0,0,1}" in arguments
 
 
-def test_there_is_no_guest() -> None:
+def test_configuration_has_no_guest_user() -> None:
     settings = configured()
     assert settings["default_user"] == "kopuro-user"
     assert settings["default_pass"] == "p@ss/word%"
     assert settings["default_vhost"] == "kopuro"
 
 
-def test_the_node_reads_and_writes_nothing_outside_its_directory() -> None:
+def test_node_uses_no_path_outside_its_directory() -> None:
     settings = environment(FILES, IDENTITY, path="/bin", schedulers=2)
     paths = {key: value for key, value in settings.items() if value.startswith("/") and key != "PATH"}
     assert {"HOME", "RABBITMQ_MNESIA_BASE", "RABBITMQ_LOG_BASE", "RABBITMQ_CONF_ENV_FILE"} <= set(paths)
@@ -52,18 +52,18 @@ def test_the_node_reads_and_writes_nothing_outside_its_directory() -> None:
     assert all(path.is_relative_to(FILES.root) for path in contents(FILES, IDENTITY))
 
 
-def test_the_uri_carries_any_password() -> None:
+def test_uri_quotes_any_password() -> None:
     parts = urlsplit(IDENTITY.uri("partners"))
     assert (parts.hostname, parts.port, parts.path) == ("127.0.0.1", 20001, "/partners")
     assert unquote(parts.password or "") == "p@ss/word%"
 
 
-def test_an_identity_survives_its_file() -> None:
+def test_identity_survives_serialisation() -> None:
     assert BrokerIdentity.from_json(IDENTITY.to_json()) == IDENTITY
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"node": "x", "unknown": 1}'])
-def test_a_damaged_identity_is_refused(text: str) -> None:
+def test_damaged_identity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         BrokerIdentity.from_json(text)
 
@@ -75,6 +75,6 @@ def test_invented_identities_differ_in_every_secret() -> None:
     assert one.cookie != two.cookie
 
 
-def test_secrets_do_not_appear_when_printed() -> None:
+def test_repr_of_identity_has_no_secrets() -> None:
     assert "p@ss/word%" not in repr(IDENTITY)
     assert "COOKIE" not in repr(IDENTITY)

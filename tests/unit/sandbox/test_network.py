@@ -1,4 +1,4 @@
-"""The sample network: every record is one the doors would admit, and its stories can happen as told."""
+"""The sample network: every record is valid, and its stories can happen."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_referral_is_found_by_its_key(network: SampleNetwork) -> None:
         network.referral("no-such-story")
 
 
-def test_the_files_are_readable_as_they_are() -> None:
+def test_sample_files_contain_text_unescaped() -> None:
     for name in ("organizations", "agreements", "referrals"):
         text = (FOLDER / f"{name}.json").read_text("utf-8")
         assert "\\u" not in text
@@ -131,7 +131,7 @@ def test_ids_are_unique(network: SampleNetwork) -> None:
         assert len(set(ids)) == len(ids)
 
 
-def test_whatever_names_an_organization_names_one_of_ours(network: SampleNetwork) -> None:
+def test_every_organization_reference_is_in_the_sample(network: SampleNetwork) -> None:
     ours = {o.id for o in network.organizations}
     for organization in network.organizations:
         assert organization.parent is None or organization.parent in ours - {organization.id}
@@ -192,7 +192,7 @@ def test_forty_three_representatives_work_in_the_regions_of_russia(network: Samp
             assert service.eligibility.origin_countries == (representative.country,)
 
 
-def test_the_network_is_not_tidy(network: SampleNetwork) -> None:
+def test_sample_has_every_vetting_reporting_cost_and_capacity_status(network: SampleNetwork) -> None:
     assert {o.vetting for o in network.organizations} == set(Vetting)
     assert {o.profile.reporting for o in network.organizations} == set(codes.Reporting)
     assert {o.profile.code_of_conduct for o in network.organizations} == {True, False}
@@ -260,7 +260,7 @@ def test_bilateral_agreements_have_two_parties(network: SampleNetwork) -> None:
     assert all(len(a.parties) == 2 for a in bilateral)
 
 
-def test_the_referrals_cover_every_situation(network: SampleNetwork) -> None:
+def test_sample_referrals_cover_every_situation(network: SampleNetwork) -> None:
     facts = [r.facts for r in network.referrals]
     assert len(facts) >= 44
     assert {n for f in facts for n in f.needs} == {
@@ -281,7 +281,7 @@ def test_a_good_third_of_the_referrals_is_about_women(network: SampleNetwork) ->
     assert len(women) >= 0.3 * len(network.referrals)
 
 
-def test_the_consents_differ(network: SampleNetwork) -> None:
+def test_sample_consents_differ(network: SampleNetwork) -> None:
     consents = [r.facts.consent for r in network.referrals]
     assert {c.method for c in consents} == set(codes.ConsentMethod)
     assert {kind for c in consents for kind in c.opt_in_kinds} == OPT_IN_KINDS
@@ -298,7 +298,7 @@ def test_a_guardian_consents_for_children_only(network: SampleNetwork) -> None:
         assert by_guardian is (SpecialCategory.minor in referral.facts.special_categories)
 
 
-def test_the_cases_are_told_in_five_languages(network: SampleNetwork) -> None:
+def test_sample_cases_are_written_in_five_languages(network: SampleNetwork) -> None:
     assert {r.language for r in network.referrals} == {"ru", "ky", "tg", "uz", "en"}
     for referral in network.referrals:
         assert len(referral.case.narrative) > 80, referral.key
@@ -320,11 +320,11 @@ def test_only_vetted_organizations_send(network: SampleNetwork) -> None:
 # --- the stories -----------------------------------------------------------------------------
 
 
-def test_the_stories_are_told(network: SampleNetwork) -> None:
+def test_every_demo_story_has_a_referral(network: SampleNetwork) -> None:
     assert {r.key for r in network.referrals} >= set(STORIES)
 
 
-def test_nobody_else_is_left_without_anyone(network: SampleNetwork) -> None:
+def test_only_the_nobody_referral_has_no_candidate(network: SampleNetwork) -> None:
     stranded = {
         r.key
         for r in network.referrals
@@ -333,7 +333,7 @@ def test_nobody_else_is_left_without_anyone(network: SampleNetwork) -> None:
     assert stranded == {"nobody"}
 
 
-def test_who_sends_a_sensitive_case_has_an_agreement_with_someone_who_can_take_it(
+def test_sender_of_sensitive_case_has_agreement_with_a_candidate(
     network: SampleNetwork,
 ) -> None:
     sensitive = [a for a in network.agreements if a.disclosure is DisclosureClass.sensitive]
@@ -352,13 +352,13 @@ def test_who_sends_a_sensitive_case_has_an_agreement_with_someone_who_can_take_i
         assert partners & set(takers(network, referral)), referral.key
 
 
-def test_a_named_receiver_can_take_what_it_is_sent(network: SampleNetwork) -> None:
+def test_named_receiver_is_eligible(network: SampleNetwork) -> None:
     for referral in network.referrals:
         if referral.facts.to is not None and not referral.facts.accepts_cost:
             assert referral.facts.to in takers(network, referral), referral.key
 
 
-def test_a_second_candidate_stands_behind_the_first(network: SampleNetwork) -> None:
+def test_second_candidate_story_has_two_candidates(network: SampleNetwork) -> None:
     story = network.referral("second-candidate")
     assert story.sender == "kg.osh-legal-aid"
     found = takers(network, story)
@@ -374,11 +374,11 @@ def test_a_second_candidate_stands_behind_the_first(network: SampleNetwork) -> N
     assert len(near_and_in_kyrgyz) >= 2
 
 
-def test_another_candidate_is_left_when_an_offer_expires(network: SampleNetwork) -> None:
+def test_expires_story_has_another_candidate(network: SampleNetwork) -> None:
     assert len(takers(network, network.referral("expires"))) >= 2
 
 
-def test_the_consulate_would_fit_but_may_not_be_asked(network: SampleNetwork) -> None:
+def test_consulate_story_excludes_the_best_candidate(network: SampleNetwork) -> None:
     story = network.referral("consulate-forbidden")
     assert story.facts.consent.opt_in_kinds == ()
     allowed = takers(network, story)
@@ -393,7 +393,7 @@ def test_the_consulate_would_fit_but_may_not_be_asked(network: SampleNetwork) ->
     ]
 
 
-def test_nobody_serves_but_a_coordinator_knows_whom_to_ask(network: SampleNetwork) -> None:
+def test_nobody_story_has_no_candidate_but_a_placement(network: SampleNetwork) -> None:
     story = network.referral("nobody")
     assert not takers(network, story)
     # The organisation that the story names lacks nothing but the area.
@@ -402,7 +402,7 @@ def test_nobody_serves_but_a_coordinator_knows_whom_to_ask(network: SampleNetwor
     assert by_hand.id in takers(network, elsewhere)
 
 
-def test_many_doors_are_open_in_an_emergency(network: SampleNetwork) -> None:
+def test_emergency_story_has_at_least_four_candidates(network: SampleNetwork) -> None:
     story = network.referral("emergency")
     assert story.facts.urgency is codes.Urgency.emergency
     assert len(takers(network, story)) >= 4

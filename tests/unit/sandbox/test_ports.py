@@ -1,4 +1,4 @@
-"""Ports a server can come back to."""
+"""Ports on which a server can restart."""
 
 import socket
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_ports_are_never_those_the_kernel_gives_to_clients() -> None:
         assert not [port for port in free_ports(50) if int(first) <= port <= int(last)]
 
 
-def test_a_port_somebody_listens_on_is_not_free() -> None:
+def test_port_with_listener_is_not_free() -> None:
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         listener.listen()

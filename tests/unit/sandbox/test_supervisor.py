@@ -33,7 +33,7 @@ def logged(process: ServiceProcess, text: str) -> bool:
     return process.log.exists() and text in process.log.read_text(encoding="utf-8")
 
 
-def test_delays_grow_to_their_bound() -> None:
+def test_restart_delays_grow_to_their_bound() -> None:
     delays, exits = [], 0
     for _ in range(6):
         decision = decide_restart(POLICY, exits_before=exits, ran_for=0.1)
@@ -42,16 +42,16 @@ def test_delays_grow_to_their_bound() -> None:
     assert delays == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 
 
-def test_a_settled_process_starts_afresh() -> None:
+def test_exit_of_settled_process_counts_as_the_first() -> None:
     decision = decide_restart(POLICY, exits_before=5, ran_for=30.0)
     assert (decision.delay, decision.consecutive) == (1.0, 1)
 
 
-def test_a_process_not_quite_settled_does_not() -> None:
+def test_exit_of_unsettled_process_adds_to_the_count() -> None:
     assert decide_restart(POLICY, exits_before=2, ran_for=29.9).consecutive == 3
 
 
-def test_a_very_long_row_of_exits_is_still_a_delay() -> None:
+def test_restart_delay_after_very_many_exits_is_bounded() -> None:
     assert decide_restart(POLICY, exits_before=100_000, ran_for=0.0).delay == 10.0
 
 
@@ -68,7 +68,7 @@ def test_a_killed_child_is_started_again_and_counted(tmp_path: Path) -> None:
     assert (two.pid, two.restarts, two.last_exit) == (untouched, 0, None)
 
 
-def test_everything_is_stopped_in_reverse_order(tmp_path: Path) -> None:
+def test_supervisor_stops_stages_in_reverse_order(tmp_path: Path) -> None:
     script = """
 import signal, sys, time
 def leave(number, frame):
@@ -87,7 +87,7 @@ time.sleep(600)
     assert left == sorted(left)
 
 
-def test_stopping_is_bounded_for_a_child_that_ignores_it(tmp_path: Path) -> None:
+def test_child_that_ignores_stop_signal_is_killed_in_time(tmp_path: Path) -> None:
     stubborn = [python_process(f"stubborn-{i}", STUBBORN, directory=tmp_path) for i in range(3)]
     supervisor = Supervisor([[process] for process in stubborn])
     supervisor.start()
@@ -107,7 +107,7 @@ def test_a_stopped_child_is_not_started_again(tmp_path: Path) -> None:
     assert supervisor.status()[0].restarts == 0
 
 
-def test_a_program_that_cannot_be_executed_leaves_nothing_running(tmp_path: Path) -> None:
+def test_failed_start_of_one_program_leaves_nothing_running(tmp_path: Path) -> None:
     first = python_process("one", SLEEP, directory=tmp_path)
     missing = ServiceProcess("two", [str(tmp_path / "missing")], environment={}, log=tmp_path / "log")
     with pytest.raises(FileNotFoundError), Supervisor([[first], [missing]]):
@@ -131,7 +131,7 @@ with Supervisor([[child]]) as supervisor:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_everything(number: signal.Signals, tmp_path: Path) -> None:
+def test_signal_stops_every_process(number: signal.Signals, tmp_path: Path) -> None:
     parent = python_process("parent", SUPERVISING, str(tmp_path), str(tmp_path), directory=tmp_path)
     parent.spawn()
     try:

@@ -1,4 +1,4 @@
-"""One referral, told by the log and by the services."""
+"""Differences between the log and the services for one referral."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def without(fact: str) -> tuple[LoggedFact, ...]:
     return tuple(entry for entry in STORY if entry.fact != fact)
 
 
-def test_a_story_that_all_tell_alike_has_no_differences() -> None:
+def test_matching_records_have_no_differences() -> None:
     assert list(differences(WHOLE)) == []
     beginning = ReferralState(
         referral_id="r",
@@ -81,7 +81,7 @@ def test_a_story_that_all_tell_alike_has_no_differences() -> None:
         ),
     ],
 )
-def test_each_difference_is_named_with_its_place(
+def test_each_difference_names_its_service_and_entry(
     state: ReferralState, expected: set[tuple[str, int | None]]
 ) -> None:
     found = list(differences(state))
@@ -89,7 +89,7 @@ def test_each_difference_is_named_with_its_place(
     assert all(one.what and one.referral_id == "r" for one in found)
 
 
-def test_the_last_movement_is_the_latest_of_all_records() -> None:
+def test_last_change_of_referral_is_the_latest_of_all_records() -> None:
     later = NOON + dt.timedelta(hours=1)
     assert WHOLE.moved_at() == NOON
     assert replace(WHOLE, custody=replace(CUSTODY, changed_at=later)).moved_at() == later

@@ -253,5 +253,8 @@ def test_closed_stdin_and_stderr_end_without_a_traceback(
 
 
 def test_sweep_covers_every_command_of_the_server_too() -> None:
-    assert {path[0] for path in COMMANDS} >= {"up", "demo", "dead-letters", "audit", "referral", "verify"}
+    assert {path[0] for path in COMMANDS} >= {
+        *("up", "demo", "dead-letters", "audit", "admin"),
+        *("referral", "verify"),
+    }
     assert len(connected) > 20

@@ -118,7 +118,14 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [("up", "--data-dir", "x"), ("demo",), ("dead-letters", "list"), ("audit", "reconcile", "--json")]
+    "line",
+    [
+        ("up", "--data-dir", "x"),
+        ("demo",),
+        ("dead-letters", "list"),
+        ("audit", "reconcile", "--json"),
+        ("admin", "keys", "x"),
+    ],
 )
 def test_server_command_without_the_server_says_what_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A small service for tests of messaging: its tables, its handler's state, a clock that is set by hand."""
+"""A small consumer for messaging tests: tables, a recording handler and a manual clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runtime.storage.database import Database
 METADATA = MetaData()
 TABLES = messaging_tables(METADATA)
 REPLICA = replica_table(METADATA)
-# Without a key: an effect that happens twice shows as two rows.
+# No primary key, so that a duplicate effect shows as two rows.
 EFFECTS = Table("effects", METADATA, Column("message_id", String(64), nullable=False))
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -46,7 +46,7 @@ class Letter:
 
 
 def decode(body: bytes) -> Letter:
-    """A letter's bytes are its id."""
+    """Return the message whose id is the body."""
     if body.startswith(b"\xff"):
         raise Malformed("not a letter")
     return Letter(id=body.decode())
@@ -78,10 +78,10 @@ def deliveries(*ids: str) -> list[Delivery]:
     return [delivery(id_, tag=tag) for tag, id_ in enumerate(ids, 1)]
 
 
-class Workshop:
-    """The consumer `letters`: each letter leaves one effect and one answer in the outbox.
+class ConsumerHarness:
+    """The consumer `letters`: each message writes one effect and puts one answer into the outbox.
 
-    faults: what handling a letter of that id raises, after its effect was written.
+    faults: the error to raise for a message id, after its effect was written.
     """
 
     def __init__(self, database: Database, decode: Callable[[bytes], Identified] = decode) -> None:
@@ -149,7 +149,7 @@ def opened(url: str, **options: Any) -> Iterator[Database]:
 
 
 def fill_outbox(database: Database, ids: Sequence[str], *, queue: str = "answers") -> None:
-    """One transaction with a message for each id, none of which can share a parcel."""
+    """Add a message for each id in one transaction; none of them can be batched."""
     with database.write() as transaction:
         Outbox(TABLES.outbox).add(
             transaction,
@@ -161,6 +161,6 @@ def fill_outbox(database: Database, ids: Sequence[str], *, queue: str = "answers
 
 
 def waiting(database: Database) -> list[str]:
-    """The ids in the outbox, oldest first."""
+    """Return the ids in the outbox, oldest first."""
     with database.read() as connection:
         return [m.message_id for _, m in Outbox(TABLES.outbox).oldest(connection, 100_000)]

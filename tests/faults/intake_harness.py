@@ -1,4 +1,4 @@
-"""Intake on a network or a disk that fails: whom it talks to, and how to see whether it works."""
+"""Intake under network and disk faults: its simulated neighbour services and its observable state."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
-# A question may take this long, seconds: its deadline, and a busy machine.
+# Seconds that a query may take: its deadline plus a margin for a busy machine.
 ANSWERED_WITHIN = DEADLINE_SECONDS + 3
 
 
-class Scene(Neighbours):
-    """The neighbours of one intake, which reaches the broker at `intake_uri` (theirs, or a way to it)."""
+class IntakeHarness(Neighbours):
+    """One running intake and its simulated neighbours. intake_uri: the broker, or a proxy in front of it."""
 
     def __init__(
         self,
         amqp_uri: str,
         directory: Path,
         *,
-        program: str = "tests.faults.brisk",
+        program: str = "tests.faults.short_timeouts",
         intake_uri: str | None = None,
         database: Path | None = None,
     ) -> None:
@@ -78,11 +78,11 @@ class Scene(Neighbours):
         return self.sender.submit(document(case=seal(case, public_key(self.custody_key))))
 
     def query(self) -> httpx.Response:
-        """A question that only routing can answer."""
+        """Send a query that only routing can answer."""
         return self.sender.ask("GET", "intake", "/v1/referrals")
 
-    def tell_an_offer(self, *, at: dt.datetime | None = None) -> None:
-        """Publishes something that intake consumes. at: the event's time, by its sender's clock."""
+    def publish_offer(self, *, at: dt.datetime | None = None) -> None:
+        """Publish an event that intake consumes. at: the event's time by its sender's clock."""
         offer = OfferOpened(
             referral_id=new_id(),
             offer_id=new_id(),
@@ -93,7 +93,7 @@ class Scene(Neighbours):
             deadline=NOW + HOUR,
             facts=facts().situation(),
         )
-        # Not by the neighbours' own publisher, which nobody tends.
+        # Not with the neighbours' publisher, whose heartbeats nothing sends.
         with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
             event = event_of(offer)
             publisher.publish([outgoing(event if at is None else replace(event, time=at))])
@@ -102,19 +102,19 @@ class Scene(Neighbours):
         return consumed(self.intake, "intake.offers", "applied")
 
     def paused(self) -> str | None:
-        """What intake tells operators of its messages; it stays ready."""
+        """Return the readiness warning about messaging; intake stays ready."""
         answer = httpx.get(self.intake.operations_url + "/readyz")
         assert answer.status_code == 200
         warning: str | None = answer.json()["warnings"]["messages"]
         return warning
 
     def paused_seconds(self) -> float:
-        """The same as a figure."""
+        """Return the metric of the same state, seconds."""
         return figure(self.intake, "kopuro_messaging_paused_seconds")
 
     @contextmanager
     def routing(self) -> Iterator[None]:
-        """Within the block somebody answers intake's questions."""
+        """Reply to intake's queries inside the block, as routing would."""
         stop = threading.Event()
         broker = RabbitBroker(self.amqp_uri)
         thread = threading.Thread(target=_answer, args=(broker, stop))
@@ -127,7 +127,7 @@ class Scene(Neighbours):
 
 
 def _answer(broker: RabbitBroker, stop: threading.Event) -> None:
-    def answer(question: Mapping[str, Any]) -> Any:
+    def answer(request: Mapping[str, Any]) -> Any:
         return []
 
     processor = RequestServer(broker, answer)
@@ -140,7 +140,7 @@ def _answer(broker: RabbitBroker, stop: threading.Event) -> None:
 
 
 def unavailable(answer: httpx.Response) -> bool:
-    """Whether it is a 503 as it should be: a problem, with Retry-After; any other 503 fails the test."""
+    """Return whether the response is a 503; assert that a 503 is a problem document with Retry-After."""
     if answer.status_code != 503:
         return False
     assert answer.headers["content-type"] == "application/problem+json"

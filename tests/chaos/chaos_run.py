@@ -1,4 +1,4 @@
-"""One storm: a hub, its partners, a killer; from a seed."""
+"""One chaos run: a hub, its partners and a thread that kills processes, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.chaos.kills import Kill, Killer
 from tests.chaos.partners import LINES, Diary, Partner, patient
 from tests.journey.running_hub import RunningHub
 
-# Three organisations may take these: who is declined, silent or late finds the next one asked.
+# Each of these has three candidates: after a decline, a missing or a late answer the next one gets an offer.
 _STORIES = ("second-candidate", "emergency", "wage-claim-osh-moscow")
 MARKERS = (
     "Ысмайылова-Көкбулут Сайкал",
@@ -46,7 +46,7 @@ _DRAIN_SECONDS = 180.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """in_flight: referrals open at a time. answer: seconds an organisation has to answer an offer."""
+    """Parameters of a run. in_flight: referrals open at a time. answer: deadline of an offer, seconds."""
 
     seed: int
     referrals: int
@@ -57,8 +57,8 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Aftermath:
-    """What is left when the storm is over; the hub still runs."""
+class ChaosResult:
+    """The state after the run; the hub still runs."""
 
     plan: Plan
     hub: RunningHub
@@ -69,8 +69,8 @@ class Aftermath:
 
 
 @contextmanager
-def storm(plan: Plan, directory: Path, say: Callable[[str], None]) -> Iterator[Aftermath]:
-    """Raises TimeoutError when the hub does not come to rest, or whatever stopped a partner."""
+def chaos_run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Iterator[ChaosResult]:
+    """Run the plan. Raises TimeoutError when referrals stay open, or the error that stopped a partner."""
     policy = directory / "policy.json"
     deadlines = {"answer": plan.answer, "progress": 86_400}
     urgencies = dict.fromkeys(("emergency", "urgent", "routine"), deadlines)
@@ -82,16 +82,16 @@ def storm(plan: Plan, directory: Path, say: Callable[[str], None]) -> Iterator[A
         hub = Hub(directory / "hub", policy=policy, environment=environment)
         try:
             hub.start()
-            # RabbitMQ 3.10 forgets queues that are younger than a second or two when it is killed.
+            # A killed RabbitMQ 3.10 loses queues that are younger than a second or two.
             broker.flush_declarations()
             url = "sqlite:///{}".format
             running = RunningHub(hub, databases={s: url(hub.files.database(s)) for s in SERVICES})
-            yield _Weather(plan, running, broker, supervisor, say).rage()
+            yield _ChaosRun(plan, running, broker, supervisor, say).run()
         finally:
             hub.stop()
 
 
-class _Weather:
+class _ChaosRun:
     def __init__(
         self,
         plan: Plan,
@@ -106,22 +106,22 @@ class _Weather:
         self._diary = Diary()
         self._failures: list[Exception] = []
         self._senders = {key: hub.network.referral(key).sender for key in _STORIES}
-        self._doors = {who: patient(hub, who) for who in sorted(set(self._senders.values()))}
+        self._clients = {who: patient(hub, who) for who in sorted(set(self._senders.values()))}
         self._bodies = {key: self._body(key) for key in _STORIES}
         self._stories = itertools.cycle(_STORIES)
         self._submitting = threading.Lock()
         self._keys = itertools.count()
         self._kills: list[Kill] = []
 
-    def rage(self) -> Aftermath:
+    def run(self) -> ChaosResult:
         began = time.monotonic()
         partners = [
             Partner(self._hub, who, self._diary, Random(self._random.random()), self._failures.append)
-            for who in sorted({*self._senders.values(), *self._may_be_asked()})
+            for who in sorted({*self._senders.values(), *self._possible_candidates()})
         ]
         for partner in partners:
             partner.start()
-        killing = threading.Thread(target=self._kill_now_and_then, name="killer", daemon=True)
+        killing = threading.Thread(target=self._kill_at_intervals, name="killer", daemon=True)
         killing.start()
         self._submit_all(killing)
         killing.join()
@@ -131,7 +131,7 @@ class _Weather:
             partner.stop()
         for partner in partners:
             partner.join()
-        return Aftermath(
+        return ChaosResult(
             plan=self._plan,
             hub=self._hub,
             broker=self._broker,
@@ -146,7 +146,7 @@ class _Weather:
             self._check()
             room = self._plan.in_flight - (len(self._diary.submitted) - len(self._diary.ended))
             size = min(self._plan.batch, room, left)
-            # The last batch waits for the last kill: there is always something under way to hit.
+            # The last batch waits for the last kill, so that every kill interrupts some work.
             if size <= 0 or (left <= self._plan.batch and killing.is_alive()):
                 time.sleep(0.05)
                 continue
@@ -159,7 +159,7 @@ class _Weather:
                 {**self._bodies[key], "idempotency_key": f"chaos {next(self._keys)}"} for _ in range(size)
             ]
             body = b"\n".join(map(orjson.dumps, lines))
-            answer = self._doors[self._senders[key]].ask(
+            answer = self._clients[self._senders[key]].ask(
                 "POST", "intake", "/v1/referrals:batch", content=body, headers=LINES
             )
             results = [orjson.loads(line) for line in answer.raise_for_status().content.splitlines()]
@@ -168,7 +168,7 @@ class _Weather:
             self._diary.submitted.update(dict.fromkeys(admitted, time.monotonic()))
             return admitted
 
-    def _kill_now_and_then(self) -> None:
+    def _kill_at_intervals(self) -> None:
         try:
             for number in range(1, self._plan.kills + 1):
                 due = self._plan.referrals * (number - self._random.random()) / (self._plan.kills + 1)
@@ -205,15 +205,15 @@ class _Weather:
         if self._failures:
             raise self._failures[0]
 
-    def _may_be_asked(self) -> set[str]:
+    def _possible_candidates(self) -> set[str]:
         directory = Directory()
         for organization in self._hub.network.organizations:
             directory.put_organization(organization)
         facts = [self._hub.network.referral(key).facts for key in _STORIES]
         return {
             offered.organization.id
-            for said in facts
-            for offered in directory.offered_services_for(said.needs[0], said.region)
+            for referral_facts in facts
+            for offered in directory.offered_services_for(referral_facts.needs[0], referral_facts.region)
         }
 
     def _body(self, key: str) -> dict[str, Any]:

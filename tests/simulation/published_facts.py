@@ -1,4 +1,4 @@
-"""The story as its facts tell it: every message that a committed transaction caused, in order."""
+"""The facts that a simulation published: every message of a committed transaction, in order."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.simulation.databases import MemoryDatabase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """A fact without its `kopuro.` and its version, and who said it."""
+class PublishedFact:
+    """A published fact. fact: its type without `kopuro.` and the version. service: its publisher."""
 
     service: str
     exchange: str
@@ -29,20 +29,24 @@ class Told:
         return self.message.data
 
 
-def everything_told(databases: Mapping[str, MemoryDatabase]) -> list[Told]:
-    """Raises AssertionError for a message that was parked: nothing here deserves it."""
+def all_published_facts(databases: Mapping[str, MemoryDatabase]) -> list[PublishedFact]:
+    """Return all published facts. Raises AssertionError for a dead letter or a duplicate id."""
     told = []
     for service, database in databases.items():
         for said in database.said():
-            assert not said.routing_key.endswith(DEAD_LETTER_SUFFIX), f"{service} parked {said.message.type}"
+            assert not said.routing_key.endswith(DEAD_LETTER_SUFFIX), (
+                f"{service} dead-lettered {said.message.type}"
+            )
             fact = CATALOGUE[said.message.type].routing_key
-            told.append(Told(service=service, exchange=said.exchange, fact=fact, message=said.message))
+            told.append(
+                PublishedFact(service=service, exchange=said.exchange, fact=fact, message=said.message)
+            )
     ids = Counter(one.message.id for one in told)
     assert ids.total() == len(ids), "two messages have one id"
     return told
 
 
 def rows_of(database: MemoryDatabase, table: Any, *, key: str = "id") -> dict[str, Any]:
-    """A table's rows by one of their columns."""
+    """Return a table's rows by the value of one column."""
     with database.read() as transaction:
         return {getattr(row, key): row for row in transaction.execute(select(table))}

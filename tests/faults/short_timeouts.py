@@ -1,6 +1,6 @@
-"""`python -m tests.faults.brisk services.intake`: intake, but quick to notice that something is wrong.
+"""Intake with short time limits and a small outbox bound.
 
-Its times are shorter and its bound smaller than an operator would choose.
+Run as `python -m tests.faults.short_timeouts services.intake`.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ OUTBOX_BOUND = 40
 
 
 @contextmanager
-def brisk_parts() -> Iterator[None]:
+def impatient_parts() -> Iterator[None]:
     from runtime import service_platform
     from runtime.messaging.rabbit.broker import RabbitBroker
     from services.intake import bootstrap
     from services.intake.handlers import IntakeHandlers
 
-    brisk_broker = partial(
+    impatient_broker = partial(
         RabbitBroker,
         heartbeat=HEARTBEAT_SECONDS,
         connect_timeout=CONNECT_SECONDS,
         confirm_timeout=CONFIRM_SECONDS,
     )
     with (
-        patch.object(service_platform, "RabbitBroker", brisk_broker),
+        patch.object(service_platform, "RabbitBroker", impatient_broker),
         patch.object(bootstrap, "IntakeHandlers", partial(IntakeHandlers, outbox_bound=OUTBOX_BOUND)),
     ):
         yield
 
 
 if __name__ == "__main__":
-    sys.exit(run_altered(sys.argv[1], brisk_parts))
+    sys.exit(run_altered(sys.argv[1], impatient_parts))

@@ -1,0 +1,107 @@
+"""The command `kopuro admin keys`: a new hub's private key files."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from admin import key_files
+from admin.key_files import write_key_files
+from kopuro_client.commands import main
+from kopuro_client.commands.exit_codes import ExitCode
+from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.sealing import open_sealed, seal
+from services.audit.log.adapters.signing_key import load_log_key
+
+FILES = {"custody.json", "token.json", "log.json"}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_key_files_are_private_and_match_their_public_halves(tmp_path: Path) -> None:
+    directory = tmp_path / "new" / "keys"
+    keys = write_key_files(directory)
+    assert mode(directory) == 0o700
+    assert {path.name for path in directory.iterdir()} == FILES
+    for key in keys:
+        private = json.loads(key.path.read_text(encoding="utf-8"))
+        assert mode(key.path) == 0o600
+        assert key.public == {name: value for name, value in private.items() if name != "d"}
+    assert [(key.service, key.public["crv"]) for key in keys] == [
+        ("vault", "X25519"),
+        ("directory", "Ed25519"),
+        ("audit", "Ed25519"),
+    ]
+    assert len({key.public["kid"] for key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_existing_key_file_is_kept_and_no_other_is_written(tmp_path: Path, name: str) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / name).write_text("existing", encoding="ascii")
+    with pytest.raises(InvalidArgumentError, match=name):
+        write_key_files(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text(encoding="ascii") == "existing"
+
+
+def test_dangling_link_counts_as_an_existing_key_file(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "log.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidArgumentError, match=r"log\.json"):
+        write_key_files(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_failed_write_leaves_no_key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+
+    def write_two(path: Path, content: bytes) -> None:
+        if path.name == "log.json":
+            raise InvalidArgumentError("No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr(key_files, "write_new", write_two)
+    with pytest.raises(InvalidArgumentError, match="No space"):
+        write_key_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directory_that_others_can_access_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    with pytest.raises(InvalidArgumentError, match="chmod 700"):
+        write_key_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_command_prints_variables_and_public_keys_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "the keys"
+    assert main(["admin", "keys", str(directory)]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert f"KOPURO_CUSTODY_KEY='{directory}/custody.json'\n" in out
+    for path in directory.iterdir():
+        private = json.loads(path.read_text(encoding="utf-8"))
+        assert private["x"] in out
+        assert private["d"] not in out
+
+    assert main(["admin", "keys", str(directory)]) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "already contains custody.json, token.json, log.json" in err
+
+
+def test_keys_command_with_json_names_files_that_the_services_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["admin", "keys", str(tmp_path / "keys"), "--json"]) == ExitCode.OK
+    keys = {key["service"]: key for key in json.loads(capsys.readouterr().out)["keys"]}
+    log_key = load_log_key(Path(keys["audit"]["file"]), "kg")
+    assert keys["audit"]["variable"] == "KOPURO_LOG_SIGNING_KEY"
+    assert log_key.signer.name == "kopuro/kg"
+    custody = json.loads(Path(keys["vault"]["file"]).read_text(encoding="utf-8"))
+    assert open_sealed(seal({"name": "x"}, keys["vault"]["public_key"]), custody) == {"name": "x"}
