@@ -284,7 +284,7 @@ def test_a_released_case_is_opened_with_ones_own_key(hub: FakeHub, client: Kopur
     sealed = seal(CASE, public_key(key))
     hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
     assert client.case("r1", key) == CASE
-    with pytest.raises(SealingError, match="no private sealing key"):
+    with pytest.raises(SealingError, match="without the private sealing key"):
         client.case("r1")
     with Kopuro.discover(hub.url, "id", "secret", sealing_key=key) as holder:
         assert holder.case("r1") == CASE
@@ -441,7 +441,7 @@ def test_replaced_case_is_sealed_to_acceptor(hub: FakeHub, client: Kopuro) -> No
 
 def test_case_is_not_replaced_before_acceptance(hub: FakeHub, client: Kopuro) -> None:
     hub.script("GET", "/intake/v1/referrals/r1", answer({"acceptor": None}))
-    with pytest.raises(InvalidArgumentError, match="nobody has accepted"):
+    with pytest.raises(InvalidArgumentError, match="no organisation has accepted"):
         client.replace_case("r1", CASE)
 
 

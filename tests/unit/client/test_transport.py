@@ -159,7 +159,7 @@ def test_answer_sent_byte_by_byte_is_given_up(start: bytes, passing: Passing) ->
         bounded = Transport(total_limit=0.3, sleep=passing.sleep, retry=RetryPolicy(attempts=2))
         began = time.monotonic()
         request = HttpRequest(method="GET", url=f"http://127.0.0.1:{hub.port}{HOME}", repeatable=True)
-        with pytest.raises(TransportError, match=f"no whole answer in time from 127.0.0.1:{hub.port}"):
+        with pytest.raises(TransportError, match=f"no complete response in time from 127.0.0.1:{hub.port}"):
             bounded.send(request)
         assert 0.6 <= time.monotonic() - began < 2
         assert len(passing.slept) == 1
@@ -236,8 +236,8 @@ def test_outage_and_its_end_are_said_once_each(hub: FakeHub, passing: Passing) -
     assert sum(passing.slept) > 300
     place = hub.base.removeprefix("http://")
     assert said == [
-        "The service cannot answer just now; trying again until it answers",
-        f"{place} answers again after {sum(passing.slept):.0f} seconds",
+        "The service cannot answer just now; retrying until it responds",
+        f"{place} responds again after {sum(passing.slept):.0f} seconds",
     ]
     lasting.send(reading(hub))
     assert len(said) == 4
@@ -277,5 +277,5 @@ def test_hub_that_is_not_there_yet_is_waited_for(passing: Passing) -> None:
     finally:
         for started in answering:
             started.stop()
-    assert said[0] == f"cannot connect to 127.0.0.1:{port}; trying again until it answers"
+    assert said[0] == f"cannot connect to 127.0.0.1:{port}; retrying until it responds"
     assert len(said) == 2

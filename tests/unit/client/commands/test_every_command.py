@@ -229,7 +229,7 @@ def test_closed_stdout_is_exit_10_before_anything_is_done(
         patched.setattr(sys, "stdout", None)
         code, _, err = run_line(line_of(path, hub_url))
     assert code == ExitCode.OUTPUT
-    assert err == "kopuro: stdout is closed; nothing was done\n"
+    assert err == "kopuro: stdout is closed; the command did nothing\n"
     assert hub.received == []
     assert sorted(Path.cwd().iterdir()) == before
 

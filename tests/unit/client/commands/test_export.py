@@ -128,7 +128,7 @@ def test_a_manifest_that_is_not_whole_cannot_be_read(
     kept = {name: value for name, value in found.items() if name not in damage or value is not None}
     (tmp_path / "x" / "manifest.json").write_text(json.dumps(kept))
     ran = run("export", str(tmp_path / "x"))
-    assert (ran.code, "cannot be read" in ran.err) == (2, True)
+    assert (ran.code, "cannot read the export" in ran.err) == (2, True)
     assert len(hub.requests_to(PATH)) == asked
 
 

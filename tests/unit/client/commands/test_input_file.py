@@ -70,7 +70,7 @@ def test_bad_case_is_json_where_json_is_wanted(hub: FakeHub, run: Run, tmp_path:
     assert document["type"] == "urn:kopuro:command:sealing"
     assert document["exit_status"] == ExitCode.SEALING
     assert document["errors"] == [
-        {"pointer": "/case/name", "detail": "Must be a text of 1 to 300 characters."}
+        {"pointer": "/case/name", "detail": "Must be a string of 1 to 300 characters."}
     ]
 
 

@@ -66,7 +66,7 @@ def test_a_sealed_note_is_opened_for_its_receiver_alone(
     hub.script("GET", MAILBOX, answer({"items": items, "next": None}))
     ours, theirs, open_one = run("mailbox", "list").out.splitlines()
     assert "note=Звоните после шести." in ours
-    assert "note=(sealed to a key that is not here)" in theirs
+    assert "note=(sealed to a key that is not available here)" in theirs
     assert "note=Ремонт. Закрыто." in open_one
 
 
@@ -137,7 +137,7 @@ def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
     assert run("offer", "decline", "o1", "--reason", "other", "--note", "Ремонт").code == 0
     sent = hub.requests_to("/intake/v1/offers/o1/decline")[0].json()
     assert (sent["reason"], open_sealed(sent["note"], key)) == ("other", {"text": "Ремонт"})
-    assert "needs --note" in run("offer", "decline", "--help").out
+    assert "(requires --note)" in run("offer", "decline", "--help").out
     assert run("offer", "decline", "o1").code == 2  # a decline has a reason
 
 
@@ -180,8 +180,8 @@ def test_watch_reports_unreadable_note_and_goes_on(
     assert ran.code == 0
     notes = [line.partition(" note=")[2].partition(" message=")[0] for line in ran.out.splitlines()]
     assert [note.strip() for note in notes] == [
-        "(cannot be read)",
-        "(sealed to a key that is not here)",
+        "(unreadable)",
+        "(sealed to a key that is not available here)",
         "",
         "Алло",
     ]

@@ -127,7 +127,7 @@ def test_server_command_without_the_server_says_what_to_install(
     for options in ((), ("--help",)):
         ran = run(*line, *options)
         assert (ran.code, ran.out) == (2, "")
-        assert f"`kopuro {line[0]}` belongs to the server" in ran.err
+        assert f"`kopuro {line[0]}` is a server command" in ran.err
         assert "pip install" in ran.err
     assert "demo" not in run("--help").out
 
@@ -254,4 +254,4 @@ def test_a_plug_in_adds_commands_and_a_broken_one_breaks_nothing(
     complaints = ran.stderr.decode().splitlines()
     for name in ("absent", "number", "unbuildable", "referral"):
         [line] = [line for line in complaints if f"'{name}'" in line]
-        assert "left out" in line
+        assert "skipped the plug-in" in line

@@ -43,7 +43,7 @@ def test_figures_are_a_table_with_what_is_withheld_marked(hub: FakeHub, run: Run
     assert ran.out.splitlines()[2].split() == ["combined", "withheld", "—", "—"]
     assert ran.out.splitlines()[3].split() == ["all", "17", "—", "—"]
     assert "sex combined: male, other, unknown\n" in ran.err
-    assert "withheld: figures under 5" in ran.err
+    assert "withheld: figures below 5" in ran.err
     assert "120 entries" in ran.err
     (request,) = hub.requests_to("/audit/v1/statistics")
     assert request.query == {"by": "sex", "from": "2026-01-01T00:00:00Z"}

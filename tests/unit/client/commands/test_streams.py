@@ -79,7 +79,7 @@ def test_closed_stdin_is_empty_where_it_is_read_and_nothing_elsewhere(
     for line in ("$kopuro case seal - <&-", "$kopuro case seal - </dev/null"):
         ran = shell(line, hub, credentials)
         assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, b"")
-        assert ran.stderr == b"kopuro: stdin is empty or closed; a JSON object is expected there\n"
+        assert ran.stderr == b"kopuro: stdin is empty or closed; expected a JSON object\n"
 
 
 def test_message_that_cannot_be_printed_is_not_acknowledged(hub: FakeHub, credentials: Path) -> None:
@@ -150,7 +150,7 @@ def test_refused_bundle_leaves_no_file_and_an_existing_file_asks_nothing(
     asked = len(hub.requests_to("/audit/v1/history/r1/bundle"))
     for command in (("bundle", "r1", "--output"), ("story", "r1", "--pdf"), ("key", "generate")):
         ran = run(*command, str(file))
-        assert (ran.code, ran.err) == (ExitCode.USAGE, f"kopuro: {file} cannot be written: File exists\n")
+        assert (ran.code, ran.err) == (ExitCode.USAGE, f"kopuro: cannot write {file}: File exists\n")
     assert len(hub.requests_to("/audit/v1/history/r1/bundle")) == asked
     assert hub.requests_to("/audit/v1/history/r1/story") == []
     assert file.read_text() == "mine"

@@ -57,7 +57,9 @@ def test_a_directory_is_verified_and_then_only_what_is_new(run: Run, tmp_path: P
     root = TRUE.write(tmp_path / "log", 300)
     ran = run("verify", "log", str(root), "--log-key", LOG.vkey)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Holds: the log kopuro/test is what it signed at 300 entries, 300 of them")
+    assert ran.out.startswith(
+        "Verified: the log kopuro/test matches its signed checkpoint at 300 entries, 300 of them"
+    )
     TRUE.write(root)
     verdict = run("verify", "log", str(root), "--json").json()  # the key is remembered now
     assert verdict["holds"] is True
@@ -73,7 +75,7 @@ def test_a_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> No
     bundle = root / "tile/entries/001"
     bundle.write_bytes(bundle.read_bytes().replace(b"opened", b"0pened", 1))
     ran = run("verify", "log", str(root), "--log-key", LOG.vkey, *["--json"] * as_json)
-    sentence = "Does not hold: entry 256 is not the one whose hash is in tile/0/001."
+    sentence = "Verification failed: entry 256 does not match its hash in tile/0/001."
     assert ran.code == 9
     if as_json:
         assert ran.json() == {"holds": False, "sentence": sentence, "failure": "content", "evidence": []}
@@ -88,7 +90,7 @@ def test_a_rollback_and_a_fork_leave_their_evidence(run: Run, tmp_path: Path) ->
     ran = run("verify", "log", str(root))
     assert (ran.code, ran.out) == (
         9,
-        "Does not hold: the log shows 300 entries, and has signed 500 before.\n",
+        "Verification failed: the log has 300 entries, but signed 500 before.\n",
     )
     assert TRUE.text(500) in ran.err
     assert TRUE.text(300) in ran.err
@@ -182,8 +184,8 @@ def test_a_bundle(run: Run, tmp_path: Path, policy: str) -> None:
     ran = run("verify", "bundle", str(file), "--policy", policy)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
-        f"Holds: 10 entries of referral {REFERRAL} stand in the log kopuro/test of 30 entries; the content "
-        "shown with 1 of them is what was logged; 2 of 2 witnesses cosigned it.\n"
+        f"Verified: 10 entries of referral {REFERRAL} are in the log kopuro/test of 30 entries; the content "
+        "of 1 of them matches the log; 2 of 2 witnesses cosigned it.\n"
     )
     verdict = run("verify", "bundle", str(file), "--json").json()
     assert (verdict["log_key_from"], verdict["entries"], verdict["complete"]) == ("named", 10, None)
@@ -207,7 +209,7 @@ def test_what_a_bundle_leaves_out_is_found_in_the_log(run: Run, tmp_path: Path) 
     ran = run("verify", "bundle", str(file), *against)
     assert (ran.code, ran.out) == (
         9,
-        "Does not hold: the bundle leaves out entry 21, which is about the same referral.\n",
+        "Verification failed: the bundle omits entry 21 of the same referral.\n",
     )
 
 
@@ -271,7 +273,7 @@ def test_receipts_that_came_together(run: Run, tmp_path: Path, policy: str) -> N
     file.write_text(json.dumps(written))
     ran = run("verify", "receipt", str(file), "--policy", policy)
     assert ran.code == 0
-    assert ran.out.startswith("Holds: 3 steps are entries of the log kopuro/test")
+    assert ran.out.startswith("Verified: 3 steps are entries of the log kopuro/test")
     assert "\n9: kopuro.offer.opened.v1 of referral" in ran.out
     told = run("verify", "receipt", str(file), "--policy", policy, "--json").json()
     assert [one["index"] for one in told["receipts"]] == [9, 12, 599]

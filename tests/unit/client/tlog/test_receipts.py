@@ -124,5 +124,5 @@ def test_the_older_kind_has_one() -> None:
         "proof": str(receipt.proof),
     }
     assert receipts_in(older) == (receipt,)
-    with pytest.raises(ContentError, match="message_type is not the type"):
+    with pytest.raises(ContentError, match="message_type does not match the type"):
         receipts_in({**older, "message_type": "kopuro.offer.declined.v1"})

@@ -153,7 +153,7 @@ def test_a_log_is_read_over_http(tmp_path: Path, served: str) -> None:
     bundle = tmp_path / "tile/entries/007"
     content = bundle.read_bytes()
     bundle.write_bytes(content.replace(b"offer.opened", b"offer.closed", 1))
-    with pytest.raises(ContentError, match="entry 1792 is not the one"):
+    with pytest.raises(ContentError, match="entry 1792 does not match"):
         verify_log(source, POLICY)
     bundle.unlink()
     with pytest.raises(ContentError, match=r"tile/entries/007 is missing"):

@@ -200,7 +200,7 @@ def test_a_damaged_record_is_no_reason_to_begin_anew(ours: Witness, tmp_path: Pa
         changed = bytearray(content)
         changed[bit // 8] ^= 1 << bit % 8
         record.write_bytes(changed)
-        with pytest.raises(UntrustedError, match="not as it was written"):
+        with pytest.raises(UntrustedError, match="is damaged"):
             ask(ours, 0, 30, FORK)
 
 
