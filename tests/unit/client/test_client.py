@@ -31,7 +31,7 @@ SUBMITTED = answer({"id": "s1", "status": "submitted"}, status=202)
 BUSY = Answer(status=503)
 
 
-def test_a_submission_is_sealed_to_the_custody_key(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_is_sealed_to_custody_key(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", REFERRALS, REQUESTED)
     assert client.submit(FACTS, case=CASE) == {"id": "r1", "status": "requested"}
     [request] = hub.requests_to(REFERRALS)
@@ -42,7 +42,7 @@ def test_a_submission_is_sealed_to_the_custody_key(hub: FakeHub, client: Kopuro)
     assert "Нурлан".encode() not in request.body
 
 
-def test_a_submission_to_a_named_organisation_is_sealed_to_its_key(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_to_named_organisation_is_sealed_to_its_key(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
     hub.script("GET", RECEIVER, answer({"id": "ru.moscow-union", "sealing_key": public_key(key)}))
     hub.script("POST", REFERRALS, REQUESTED)
@@ -51,7 +51,7 @@ def test_a_submission_to_a_named_organisation_is_sealed_to_its_key(hub: FakeHub,
 
 
 @pytest.mark.parametrize("record", [{"sealing_key": None}, {}, {"sealing_key": {"kty": "RSA"}}])
-def test_nothing_is_sent_to_an_organisation_without_a_usable_key(
+def test_submission_to_organisation_without_valid_key_is_not_sent(
     hub: FakeHub, client: Kopuro, record: dict[str, Any]
 ) -> None:
     hub.script("GET", RECEIVER, answer(record))
@@ -60,13 +60,13 @@ def test_nothing_is_sent_to_an_organisation_without_a_usable_key(
     assert hub.requests_to(REFERRALS) == []
 
 
-def test_a_case_nobody_could_read_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_with_invalid_case_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
     with pytest.raises(CaseError):
         client.submit(FACTS, case={"narrative": "no name"})
     assert hub.requests_to(REFERRALS) == []
 
 
-def test_a_sealed_case_is_sent_as_it_is(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_with_sealed_case_sends_it_unchanged(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", REFERRALS, REQUESTED)
     sealed = client.seal(CASE)
     client.submit(FACTS, sealed=sealed, idempotency_key="our-4711")
@@ -85,13 +85,13 @@ def test_a_sealed_case_is_sent_as_it_is(hub: FakeHub, client: Kopuro) -> None:
         {"case": CASE, "idempotency_key": "a\nb"},
     ],
 )
-def test_an_impossible_submission_is_not_sent(hub: FakeHub, client: Kopuro, wrong: dict[str, Any]) -> None:
+def test_invalid_submission_is_not_sent(hub: FakeHub, client: Kopuro, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError):
         client.submit(FACTS, **wrong)
     assert hub.requests_to(REFERRALS) == []
 
 
-def test_a_repeated_submission_is_the_same_to_the_byte(hub: FakeHub, client: Kopuro) -> None:
+def test_retried_submission_is_identical_to_the_byte(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", REFERRALS, BUSY, Answer(status=202, body=b'{"id":"r1"}', cut=True), REQUESTED)
     assert client.submit(FACTS, case=CASE)["id"] == "r1"
     sent = hub.requests_to(REFERRALS)
@@ -100,14 +100,14 @@ def test_a_repeated_submission_is_the_same_to_the_byte(hub: FakeHub, client: Kop
     assert len({request.headers["idempotency-key"] for request in sent}) == 1
 
 
-def test_two_submissions_have_two_keys(hub: FakeHub, client: Kopuro) -> None:
+def test_two_submissions_have_different_idempotency_keys(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", REFERRALS, REQUESTED)
     client.submit(FACTS, case=CASE)
     client.submit(FACTS, case=CASE)
     assert len({request.headers["idempotency-key"] for request in hub.requests_to(REFERRALS)}) == 2
 
 
-def test_a_refusal_carries_the_problem(hub: FakeHub, client: Kopuro) -> None:
+def test_refused_submission_raises_the_problem(hub: FakeHub, client: Kopuro) -> None:
     errors = [{"pointer": "/needs/0", "detail": "Unknown code."}]
     hub.script("POST", REFERRALS, problem(422, "invalid-submission", "Not so", detail="One.", errors=errors))
     with pytest.raises(RefusedError) as caught:
@@ -118,7 +118,7 @@ def test_a_refusal_carries_the_problem(hub: FakeHub, client: Kopuro) -> None:
     assert len(hub.requests_to(REFERRALS)) == 1
 
 
-def test_a_batch_has_a_key_for_each_line_and_is_repeated_whole(hub: FakeHub, client: Kopuro) -> None:
+def test_batch_has_key_for_each_line_and_is_retried_whole(hub: FakeHub, client: Kopuro) -> None:
     results = [
         {"line": 1, "status": 202, "id": "r1"},
         {"line": 2, "status": 422, "problem": {"type": "urn:kopuro:problem:invalid-submission"}},
@@ -137,7 +137,7 @@ def test_a_batch_has_a_key_for_each_line_and_is_repeated_whole(hub: FakeHub, cli
     assert open_sealed(lines[1]["case"], hub.custody_key) == CASE
 
 
-def test_a_batch_looks_a_receiver_up_once_and_an_empty_one_asks_nothing(hub: FakeHub, client: Kopuro) -> None:
+def test_batch_looks_up_receiver_once_and_empty_batch_sends_nothing(hub: FakeHub, client: Kopuro) -> None:
     key = public_key(generate_key())
     hub.script("GET", RECEIVER, answer({"id": "ru.moscow-union", "sealing_key": key}))
     hub.script("POST", BATCH, Answer(status=200, body=b'{"line":1,"status":202}\n{"line":2,"status":202}\n'))
@@ -159,7 +159,7 @@ Doing = Callable[[Kopuro], object]
         (lambda c: c.revoke_consent("r1"), "/consent/revoke", {}),
     ],
 )
-def test_what_is_said_about_a_referral(
+def test_referral_method_posts_its_body(
     hub: FakeHub, client: Kopuro, doing: Doing, path: str, body: object
 ) -> None:
     where = f"/intake/v1/referrals/r1{path}"
@@ -168,7 +168,7 @@ def test_what_is_said_about_a_referral(
     assert hub.requests_to(where)[0].json() == body
 
 
-def test_answers_to_offers(hub: FakeHub, client: Kopuro) -> None:
+def test_offer_answers_are_posted(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
     client.accept("o1")
@@ -198,7 +198,7 @@ def test_decline_note_for_sender_without_key_is_not_sent(hub: FakeHub, client: K
     assert hub.requests_to("/intake/v1/offers/o1/decline") == []
 
 
-def test_an_answer_is_repeated_under_one_key_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
+def test_answer_is_retried_under_one_key_while_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", "/intake/v1/offers/o1/accept", BUSY, SUBMITTED)
     client.accept("o1")
     first, second = hub.requests_to("/intake/v1/offers/o1/accept")
@@ -207,7 +207,7 @@ def test_an_answer_is_repeated_under_one_key_while_the_hub_is_busy(hub: FakeHub,
     assert hub.received[-1].headers["idempotency-key"] != first.headers["idempotency-key"]
 
 
-def test_many_statements_go_in_one_request(hub: FakeHub, client: Kopuro) -> None:
+def test_statements_are_sent_in_one_request(hub: FakeHub, client: Kopuro) -> None:
     results = [{"line": 1, "status": 202, "id": "s1"}, {"line": 2, "status": 202, "id": "s2"}]
     path = "/intake/v1/submissions:batch"
     hub.script("POST", path, Answer(status=200, body="\n".join(map(json.dumps, results)).encode()))
@@ -262,7 +262,7 @@ def test_given_key_is_sent_with_a_statement(hub: FakeHub, client: Kopuro, path: 
     assert hub.requests_to(f"/intake/v1/{path}")[0].headers["idempotency-key"] == "mine"
 
 
-def test_many_messages_are_acknowledged_in_one_request(hub: FakeHub, client: Kopuro) -> None:
+def test_messages_are_acknowledged_in_one_request(hub: FakeHub, client: Kopuro) -> None:
     path = "/delivery/v1/mailbox:acknowledge"
     hub.script("POST", path, answer({"items": []}))
     client.acknowledge_all(["m1", "m2"])
@@ -270,7 +270,7 @@ def test_many_messages_are_acknowledged_in_one_request(hub: FakeHub, client: Kop
     assert [request.json() for request in hub.requests_to(path)] == [{"ids": ["m1", "m2"]}]
 
 
-def test_a_note_is_sealed_to_the_other_party(hub: FakeHub, client: Kopuro) -> None:
+def test_note_is_sealed_to_other_party(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
     hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
     hub.script("POST", "/intake/v1/referrals/r1/notes", SUBMITTED)
@@ -279,7 +279,7 @@ def test_a_note_is_sealed_to_the_other_party(hub: FakeHub, client: Kopuro) -> No
     assert open_sealed(note, key) == {"text": "Придёт брат."}
 
 
-def test_a_released_case_is_opened_with_ones_own_key(hub: FakeHub, client: Kopuro) -> None:
+def test_released_case_is_opened_with_own_key(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
     sealed = seal(CASE, public_key(key))
     hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
@@ -290,13 +290,13 @@ def test_a_released_case_is_opened_with_ones_own_key(hub: FakeHub, client: Kopur
         assert holder.case("r1") == CASE
 
 
-def test_a_case_that_is_not_there_is_a_defect(hub: FakeHub, client: Kopuro) -> None:
+def test_case_response_without_case_raises_defect_error(hub: FakeHub, client: Kopuro) -> None:
     hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1"}))
     with pytest.raises(DefectError):
         client.sealed_case("r1")
 
 
-def test_the_mailbox_is_read_and_acknowledged(hub: FakeHub, client: Kopuro) -> None:
+def test_mailbox_is_read_and_acknowledged(hub: FakeHub, client: Kopuro) -> None:
     page = {"items": [{"id": "m1"}], "next": "5"}
     hub.script("GET", "/delivery/v1/mailbox", answer(page))
     hub.script("POST", "/delivery/v1/mailbox/m1/acknowledge", Answer(status=204))
@@ -308,7 +308,7 @@ def test_the_mailbox_is_read_and_acknowledged(hub: FakeHub, client: Kopuro) -> N
             client.mailbox(wait=wait)
 
 
-def test_coordination_and_audit(hub: FakeHub, client: Kopuro) -> None:
+def test_coordination_and_audit_methods_send_their_requests(hub: FakeHub, client: Kopuro) -> None:
     empty: dict[str, Any] = {"items": [], "next": None}
     hub.script("GET", "/routing/v1/coordination/unplaced", answer(empty))
     hub.script("POST", "/routing/v1/coordination/r1/offer", SUBMITTED)
@@ -330,7 +330,7 @@ def test_coordination_and_audit(hub: FakeHub, client: Kopuro) -> None:
     assert "authorization" not in hub.requests_to("/audit/checkpoint")[0].headers
 
 
-def test_the_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> None:
+def test_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> None:
     for resource in ("organizations", "services"):
         first = answer({"items": [{"id": "a"}], "next": "a"})
         hub.script("GET", f"/directory/v1/{resource}", first, answer({"items": [{"id": "b"}], "next": None}))
@@ -346,7 +346,7 @@ def test_the_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> Non
 OSH = "/directory/v1/organizations/kg.osh"
 
 
-def test_organization_is_updated_from_the_revision_that_was_read(hub: FakeHub, client: Kopuro) -> None:
+def test_organization_update_sends_the_revision_read(hub: FakeHub, client: Kopuro) -> None:
     hub.script("GET", OSH, answer({"id": "kg.osh", "revision": 7}))
     hub.script("PATCH", OSH, answer({"id": "kg.osh", "revision": 8}))
     assert client.update_organization("kg.osh", {"active": False})["revision"] == 8
@@ -359,7 +359,7 @@ def test_organization_is_updated_from_the_revision_that_was_read(hub: FakeHub, c
     assert hub.requests_to(OSH)[-1].headers["if-match"] == '"8"'
 
 
-def test_update_of_a_record_that_was_changed_since_is_refused(hub: FakeHub, client: Kopuro) -> None:
+def test_organization_update_of_changed_record_is_refused(hub: FakeHub, client: Kopuro) -> None:
     hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))
     with pytest.raises(RefusedError) as refused:
         client.update_organization("kg.osh", {"active": False}, revision=7)
@@ -399,7 +399,7 @@ BAD_ANSWERS = [
 
 
 @pytest.mark.parametrize("doing", EVERYTHING)
-def test_no_foreign_exception_leaks(
+def test_client_methods_raise_no_foreign_exception(
     hub: FakeHub, client: Kopuro, monkeypatch: pytest.MonkeyPatch, doing: Doing
 ) -> None:
     usual = hub._next
@@ -453,7 +453,7 @@ def test_note_without_text_is_not_understood(client: Kopuro) -> None:
     assert client.open_note(seal({"text": "Алло"}, public_key(key)), key) == "Алло"
 
 
-def test_acknowledgement_is_repeated_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
+def test_acknowledgement_is_retried_while_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
     one, many = "/delivery/v1/mailbox/m1/acknowledge", "/delivery/v1/mailbox:acknowledge"
     hub.script("POST", one, BUSY, Answer(status=204))
     hub.script("POST", many, BUSY, answer({"items": []}))

@@ -30,7 +30,7 @@ def commands() -> list[str]:
 
 # `up` belongs to the server's distribution.
 @pytest.mark.parametrize("command", [line for line in commands() if not line.startswith("kopuro up")])
-def test_each_command_is_understood(
+def test_guide_command_is_accepted(
     hub: FakeHub, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -53,12 +53,12 @@ def test_each_command_is_understood(
     assert asked == (ExitCode.OK if "seal" in arguments else ExitCode.REFUSED)
 
 
-def test_the_referral_of_the_guide_holds_a_case_that_can_be_sealed() -> None:
+def test_guide_referral_has_a_valid_case() -> None:
     [text] = blocks("json")
     check_case(json.loads(text)["case"])
 
 
-def test_the_exit_codes_of_the_guide_are_those_of_the_command() -> None:
+def test_guide_exit_codes_match_the_command() -> None:
     rows = re.findall(r"^\|.*\| (\d+) \|$", GUIDE, flags=re.MULTILINE)
     assert [int(row) for row in rows] == [code.value for code in ExitCode]
 
@@ -78,7 +78,7 @@ UNREADABLE: dict[str, Callable[[Jwk], str]] = {
 }
 
 
-def test_the_program_of_the_guide_accepts_opens_and_reports(
+def test_guide_program_accepts_opens_and_reports(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = generate_key()

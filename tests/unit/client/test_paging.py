@@ -14,7 +14,7 @@ def page(*items: Any, after: str | None = None) -> Page[Any]:
     return {"items": list(items), "next": after}
 
 
-def test_pages_are_followed_and_fetched_only_when_needed() -> None:
+def test_pages_are_fetched_only_when_needed() -> None:
     asked: list[str | None] = []
     pages = {None: page(1, 2, after="a"), "a": page(after="b"), "b": page(3)}
 
@@ -29,7 +29,7 @@ def test_pages_are_followed_and_fetched_only_when_needed() -> None:
     assert asked == [None, "a", "b"]
 
 
-def test_referrals_come_from_every_page_with_the_same_filter(hub: FakeHub, client: Kopuro) -> None:
+def test_referrals_are_read_from_every_page_with_the_same_filter(hub: FakeHub, client: Kopuro) -> None:
     listing = "/intake/v1/referrals"
     hub.script(
         "GET", listing, answer(page({"id": "1"}, after="c+/=")), answer(page({"id": "2"}, {"id": "3"}))
@@ -45,7 +45,7 @@ def message(id_: str) -> Message:
     return cast(Message, {"id": id_})
 
 
-def test_a_watch_goes_on_from_its_cursor_and_keeps_it_over_silence(passing: Passing) -> None:
+def test_watch_keeps_its_cursor_over_empty_pages(passing: Passing) -> None:
     asked: list[str | None] = []
     pages = iter([page(message("1"), message("2"), after="2"), page(), page(message("3"), after="3")])
 
@@ -58,7 +58,7 @@ def test_a_watch_goes_on_from_its_cursor_and_keeps_it_over_silence(passing: Pass
     assert asked == [None, "2", "2"]
 
 
-def test_watch_goes_on_from_the_resume_cursor_when_no_page_follows(passing: Passing) -> None:
+def test_watch_continues_from_resume_cursor_of_last_page(passing: Passing) -> None:
     asked: list[str | None] = []
     pages: Iterator[Page[Message]] = iter(
         [
@@ -77,7 +77,7 @@ def test_watch_goes_on_from_the_resume_cursor_when_no_page_follows(passing: Pass
     assert asked == [None, "1", "1"]
 
 
-def test_a_watch_gives_up_after_silence_and_each_message_begins_it_anew(passing: Passing) -> None:
+def test_watch_gives_up_after_silence_that_each_message_restarts(passing: Passing) -> None:
     waits: list[float] = []
     pages = iter([page(), page(message("1"), after="1"), page(), page()])
 
@@ -91,7 +91,7 @@ def test_a_watch_gives_up_after_silence_and_each_message_begins_it_anew(passing:
     assert waits == [30.0, 15.0, 30.0, 15.0]
 
 
-def test_a_watch_never_asks_in_a_circle(passing: Passing) -> None:
+def test_watch_with_short_wait_does_not_busy_loop(passing: Passing) -> None:
     def fetch(after: str | None, wait: float) -> Page[Message]:
         assert wait >= 1.0
         passing.now += wait - 0.5  # a hub that answers a little early
@@ -102,7 +102,7 @@ def test_a_watch_never_asks_in_a_circle(passing: Passing) -> None:
         next(watching(fetch, after=None, wait=0.0, give_up_after=None, clock=passing.clock))
 
 
-def test_the_client_watches_by_long_poll(hub: FakeHub, client: Kopuro) -> None:
+def test_client_watch_uses_long_polling(hub: FakeHub, client: Kopuro) -> None:
     mailbox = "/delivery/v1/mailbox"
     hub.script("GET", mailbox, answer(page(after=None)), answer(page({"id": "m1"}, after="7")))
     watch = client.watch(wait=20)

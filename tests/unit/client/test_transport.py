@@ -38,29 +38,27 @@ def writing(hub: FakeHub) -> HttpRequest:
     return HttpRequest(method="POST", url=hub.base + HOME, content=b"{}")
 
 
-def test_a_repeatable_request_is_repeated_while_the_hub_is_unavailable(
-    hub: FakeHub, passing: Passing
-) -> None:
+def test_repeatable_request_is_retried_while_hub_is_unavailable(hub: FakeHub, passing: Passing) -> None:
     hub.script("GET", HOME, BUSY, BUSY, answer({"at": "last"}))
     assert transport(passing).send(reading(hub)) == b'{"at": "last"}'
     assert passing.slept == [0.5, 1.0]
 
 
-def test_the_repetitions_end(hub: FakeHub, passing: Passing) -> None:
+def test_retries_end_after_the_last_attempt(hub: FakeHub, passing: Passing) -> None:
     hub.script("GET", HOME, BUSY)
     with pytest.raises(UnavailableError, match="just now"):
         transport(passing).send(reading(hub))
     assert len(hub.received) == 3
 
 
-def test_the_hubs_retry_after_is_followed(hub: FakeHub, passing: Passing) -> None:
+def test_retry_waits_for_the_hubs_retry_after(hub: FakeHub, passing: Passing) -> None:
     busy = Answer(status=429, headers={"Retry-After": "4"})
     hub.script("GET", HOME, busy, answer({}))
     transport(passing).send(reading(hub))
     assert passing.slept == [4.0]
 
 
-def test_a_retry_after_beyond_our_patience_is_told_at_once(hub: FakeHub, passing: Passing) -> None:
+def test_retry_after_beyond_patience_raises_at_once(hub: FakeHub, passing: Passing) -> None:
     hub.script("GET", HOME, Answer(status=503, headers={"Retry-After": "3600"}))
     with pytest.raises(UnavailableError) as caught:
         transport(passing).send(reading(hub))
@@ -69,7 +67,7 @@ def test_a_retry_after_beyond_our_patience_is_told_at_once(hub: FakeHub, passing
     assert len(hub.received) == 1
 
 
-def test_a_request_that_is_not_repeatable_is_sent_once(hub: FakeHub, passing: Passing) -> None:
+def test_non_repeatable_request_is_sent_once(hub: FakeHub, passing: Passing) -> None:
     hub.script("POST", HOME, BUSY)
     with pytest.raises(UnavailableError):
         transport(passing).send(writing(hub))
@@ -77,7 +75,7 @@ def test_a_request_that_is_not_repeatable_is_sent_once(hub: FakeHub, passing: Pa
 
 
 @pytest.mark.parametrize(("status", "family"), [(422, RefusedError), (500, DefectError), (302, DefectError)])
-def test_what_would_not_get_better_is_not_repeated(
+def test_permanent_error_is_not_retried(
     hub: FakeHub, passing: Passing, status: int, family: type[ClientError]
 ) -> None:
     hub.script("GET", HOME, Answer(status=status, headers={"Location": f"{hub.base}/elsewhere"}))
@@ -86,7 +84,7 @@ def test_what_would_not_get_better_is_not_repeated(
     assert [request.path for request in hub.received] == [HOME]
 
 
-def test_an_answer_that_breaks_off_is_a_transport_error(hub: FakeHub, passing: Passing) -> None:
+def test_truncated_response_raises_transport_error(hub: FakeHub, passing: Passing) -> None:
     hub.script("GET", HOME, Answer(status=200, body=b"x" * 1000, cut=True))
     with pytest.raises(TransportError):
         transport(passing).send(reading(hub))
@@ -94,7 +92,7 @@ def test_an_answer_that_breaks_off_is_a_transport_error(hub: FakeHub, passing: P
 
 
 @pytest.mark.parametrize("status", [200, 503])
-def test_an_answer_without_end_is_given_up_and_not_asked_for_again(hub: FakeHub, status: int) -> None:
+def test_endless_response_raises_defect_error_without_retry(hub: FakeHub, status: int) -> None:
     sent = []
 
     def endless() -> Iterator[bytes]:
@@ -109,7 +107,7 @@ def test_an_answer_without_end_is_given_up_and_not_asked_for_again(hub: FakeHub,
     assert len(sent) < 1_000
 
 
-def test_what_counts_is_the_size_after_decompression(hub: FakeHub) -> None:
+def test_response_limit_counts_decompressed_bytes(hub: FakeHub) -> None:
     body = gzip.compress(b" " * 1_000_001)
     assert len(body) < 2_000
     hub.script("GET", HOME, Answer(status=200, body=body, headers={"Content-Encoding": "gzip"}))
@@ -118,7 +116,7 @@ def test_what_counts_is_the_size_after_decompression(hub: FakeHub) -> None:
     assert len(Transport(largest_answer=1_000_001).send(reading(hub))) == 1_000_001
 
 
-def test_silence_ends_at_the_time_limit(hub: FakeHub) -> None:
+def test_silent_hub_raises_transport_error_at_time_limit(hub: FakeHub) -> None:
     answered = threading.Event()
 
     def late() -> Answer:
@@ -134,7 +132,7 @@ def test_silence_ends_at_the_time_limit(hub: FakeHub) -> None:
         answered.set()
 
 
-def test_a_long_poll_may_take_its_own_wait(hub: FakeHub) -> None:
+def test_long_poll_extends_the_time_limit_by_its_wait(hub: FakeHub) -> None:
     waited = threading.Event()
 
     def held() -> Answer:
@@ -154,7 +152,7 @@ def test_a_long_poll_may_take_its_own_wait(hub: FakeHub) -> None:
         b"HTTP/1.1 200 OK\r\n\r\n",
     ],
 )
-def test_answer_sent_byte_by_byte_is_given_up(start: bytes, passing: Passing) -> None:
+def test_response_sent_byte_by_byte_raises_transport_error(start: bytes, passing: Passing) -> None:
     with DrippingServer(start) as hub:
         bounded = Transport(total_limit=0.3, sleep=passing.sleep, retry=RetryPolicy(attempts=2))
         began = time.monotonic()
@@ -165,7 +163,7 @@ def test_answer_sent_byte_by_byte_is_given_up(start: bytes, passing: Passing) ->
         assert len(passing.slept) == 1
 
 
-def test_total_limit_leaves_a_long_poll_its_wait(hub: FakeHub) -> None:
+def test_long_poll_extends_the_total_limit_by_its_wait(hub: FakeHub) -> None:
     held = threading.Event()
 
     def later() -> Answer:
@@ -177,7 +175,7 @@ def test_total_limit_leaves_a_long_poll_its_wait(hub: FakeHub) -> None:
     assert b"held" in Transport(total_limit=0.05).send(request)
 
 
-def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing) -> None:
+def test_refused_connection_raises_transport_error_with_host(passing: Passing) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -193,19 +191,19 @@ def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing
 @pytest.mark.parametrize(
     "url", ["ftp://example.invalid/", "http://[::1", "no address", "http://a:b:c/", "http://\x00/"]
 )
-def test_an_impossible_address_is_an_invalid_argument(passing: Passing, url: str) -> None:
+def test_invalid_url_raises_invalid_argument_error(passing: Passing, url: str) -> None:
     with pytest.raises(InvalidArgumentError):
         transport(passing).send(HttpRequest(method="GET", url=url))
 
 
-def test_a_header_that_http_cannot_carry_is_an_invalid_argument(hub: FakeHub, passing: Passing) -> None:
+def test_invalid_header_raises_invalid_argument_error(hub: FakeHub, passing: Passing) -> None:
     for value in ("ключ", "a\r\nb: c"):
         with pytest.raises(ClientError):
             transport(passing).send(writing(hub).having(Idempotency_Key=value))
     assert hub.received == []
 
 
-def test_a_closed_transport_raises_our_error(hub: FakeHub, passing: Passing) -> None:
+def test_closed_transport_raises_transport_error(hub: FakeHub, passing: Passing) -> None:
     closed = transport(passing)
     closed.close()
     with pytest.raises(TransportError):
@@ -213,12 +211,12 @@ def test_a_closed_transport_raises_our_error(hub: FakeHub, passing: Passing) -> 
 
 
 @pytest.mark.parametrize("value", [float("inf"), object(), {"x": {1, 2}}, "\ud800"])
-def test_what_json_cannot_say_is_an_invalid_argument(value: object) -> None:
+def test_body_without_json_form_raises_invalid_argument_error(value: object) -> None:
     with pytest.raises(InvalidArgumentError):
         json_body(value)
 
 
-def test_a_request_shows_neither_headers_nor_content() -> None:
+def test_request_repr_hides_headers_and_content() -> None:
     request = HttpRequest(
         method="POST", url="http://x", headers={"Authorization": "Bearer t"}, content=b"case"
     )
@@ -226,7 +224,7 @@ def test_a_request_shows_neither_headers_nor_content() -> None:
     assert "case" not in repr(request)
 
 
-def test_outage_and_its_end_are_said_once_each(hub: FakeHub, passing: Passing) -> None:
+def test_outage_and_recovery_are_reported_once_each(hub: FakeHub, passing: Passing) -> None:
     said: list[str] = []
     lasting = Transport(
         retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
@@ -245,7 +243,7 @@ def test_outage_and_its_end_are_said_once_each(hub: FakeHub, passing: Passing) -
     assert len(said) == 4
 
 
-def test_refusal_ends_an_outage_too(hub: FakeHub, passing: Passing) -> None:
+def test_refusal_ends_an_outage(hub: FakeHub, passing: Passing) -> None:
     said: list[str] = []
     lasting = Transport(
         retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
@@ -256,7 +254,7 @@ def test_refusal_ends_an_outage_too(hub: FakeHub, passing: Passing) -> None:
     assert len(said) == 2
 
 
-def test_hub_that_is_not_there_yet_is_waited_for(passing: Passing) -> None:
+def test_transport_retries_until_hub_starts(passing: Passing) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

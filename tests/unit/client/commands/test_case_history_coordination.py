@@ -15,7 +15,7 @@ CASE = {
 NOTE = "kopuro.example/kg\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— kopuro.example/kg Az3gr\n"
 
 
-def test_a_case_is_opened_here(hub: FakeHub, run: Run, sealing_key: dict[str, Any]) -> None:
+def test_case_show_opens_the_case(hub: FakeHub, run: Run, sealing_key: dict[str, Any]) -> None:
     sealed = seal(CASE, public_key(sealing_key))
     hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
     lines = run("case", "show", "r1").out.splitlines()
@@ -25,14 +25,14 @@ def test_a_case_is_opened_here(hub: FakeHub, run: Run, sealing_key: dict[str, An
     assert run("case", "show", "r1", "--sealed").json() == {"referral_id": "r1", "case": sealed}
 
 
-def test_a_case_sealed_to_somebody_else_is_exit_7(hub: FakeHub, run: Run) -> None:
+def test_case_sealed_to_another_key_is_exit_7(hub: FakeHub, run: Run) -> None:
     sealed = seal(CASE, public_key(generate_key()))
     hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
     ran = run("case", "show", "r1")
     assert (ran.code, ran.out) == (7, "")
 
 
-def test_history_names_the_tree_it_was_read_from(hub: FakeHub, run: Run) -> None:
+def test_history_names_its_tree(hub: FakeHub, run: Run) -> None:
     entry = {
         "index": 2,
         "time": "2026-05-01T09:00:00Z",
@@ -59,7 +59,7 @@ def test_history_names_the_tree_it_was_read_from(hub: FakeHub, run: Run) -> None
     assert run("history", "--json").json() == page
 
 
-def test_anybody_may_read_the_checkpoint(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
+def test_checkpoint_needs_no_credentials(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
     for name in ("KOPURO_AS", "KOPURO_CREDENTIALS"):
         monkeypatch.delenv(name)
     hub.script("GET", "/audit/checkpoint", Answer(status=200, body=NOTE.encode()))
@@ -68,7 +68,7 @@ def test_anybody_may_read_the_checkpoint(hub: FakeHub, run: Run, monkeypatch: An
     assert hub.requests_to("/directory/oauth/token") == []
 
 
-def test_anybody_may_read_the_log_s_key(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
+def test_log_key_needs_no_credentials(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
     for name in ("KOPURO_AS", "KOPURO_CREDENTIALS"):
         monkeypatch.delenv(name)
     hub.script("GET", "/audit/v1/log-key", Answer(status=200, body=b"kopuro/kg+c18b9c8e+Afz7\n"))
@@ -77,7 +77,7 @@ def test_anybody_may_read_the_log_s_key(hub: FakeHub, run: Run, monkeypatch: Any
     assert hub.requests_to("/directory/oauth/token") == []
 
 
-def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
+def test_coordinator_lists_and_places_unplaced_referrals(hub: FakeHub, run: Run) -> None:
     item = {
         "id": "r1",
         "urgency": "emergency",
@@ -103,9 +103,7 @@ def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
     assert run("coordination", "place", "r1", "kz.almaty-shelter", "--as", "coordinator").out == "s1\n"
 
 
-def test_a_bundle_is_written_as_it_came_and_overwrites_nothing(
-    hub: FakeHub, run: Run, tmp_path: Path
-) -> None:
+def test_bundle_is_written_verbatim_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", "/audit/v1/history/r1/bundle", Answer(status=200, body=b'{"bytes":  "as they are"}'))
     file = tmp_path / "case.json"
     assert run("bundle", "r1", "--output", str(file)).out == f"{file}\n"

@@ -138,7 +138,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("path", connected, ids=" ".join)
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_failed_answer_has_its_exit_status_and_is_json_where_json_is_wanted(
+def test_failed_response_has_its_exit_status_and_json_report(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], kind: str
 ) -> None:
     hub.otherwise, expected = ANSWERS[kind]
@@ -175,7 +175,7 @@ ODD = {
 
 @every_command
 @pytest.mark.parametrize("kind", ODD)
-def test_answer_outside_the_contract_ends_without_a_traceback(
+def test_response_that_violates_contract_ends_without_traceback(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], kind: str
 ) -> None:
     hub.otherwise = ODD[kind]
@@ -184,7 +184,7 @@ def test_answer_outside_the_contract_ends_without_a_traceback(
 
 @every_command
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "http://[", "nonsense", "http://\udcff/", ""])
-def test_bad_hub_address_ends_without_a_traceback(
+def test_invalid_hub_url_ends_without_traceback(
     run_line: RunLine, path: tuple[str, ...], address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KOPURO_DISCOVERY_URL", address)
@@ -195,7 +195,7 @@ def test_bad_hub_address_ends_without_a_traceback(
 
 
 @pytest.mark.parametrize("path", takes_json, ids=" ".join)
-def test_wrong_command_line_is_json_where_json_is_wanted(run_line: RunLine, path: tuple[str, ...]) -> None:
+def test_invalid_command_line_with_json_is_reported_as_json(run_line: RunLine, path: tuple[str, ...]) -> None:
     code, out, err = run_line([*path, "--json", "--no-such-option"])
     assert (code, out) == (ExitCode.USAGE, "")
     assert json.loads(err)["type"] == "urn:kopuro:command:usage"
@@ -209,7 +209,7 @@ class Full(io.StringIO):
 
 
 @every_command
-def test_help_on_a_full_device_is_exit_10(
+def test_help_on_full_device_is_exit_10(
     run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -221,7 +221,7 @@ def test_help_on_a_full_device_is_exit_10(
 
 
 @every_command
-def test_closed_stdout_is_exit_10_before_anything_is_done(
+def test_closed_stdout_is_exit_10_without_any_effect(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(Path.cwd().iterdir())
@@ -235,7 +235,7 @@ def test_closed_stdout_is_exit_10_before_anything_is_done(
 
 
 @every_command
-def test_closed_stdin_and_stderr_end_without_a_traceback(
+def test_closed_stdin_and_stderr_end_without_traceback(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = line_of(path, hub_url)
@@ -250,6 +250,6 @@ def test_closed_stdin_and_stderr_end_without_a_traceback(
         assert main(new_names(line_of(path, hub_url))) in set(ExitCode)
 
 
-def test_sweep_covers_every_command_of_the_server_too() -> None:
+def test_sweep_covers_every_server_command() -> None:
     assert {path[0] for path in COMMANDS} >= {"up", "demo", "dead-letters", "audit", "referral", "verify"}
     assert len(connected) > 20

@@ -20,7 +20,7 @@ ONE = f"/intake/v1/referrals/{REFERRAL['id']}"
 SHOW = ("referral", "show", REFERRAL["id"])
 
 
-def test_the_exit_codes_stay() -> None:
+def test_exit_codes_are_unchanged() -> None:
     assert {code.name: code.value for code in ExitCode} == {
         "OK": 0,
         "FAULT": 1,
@@ -49,7 +49,7 @@ def test_the_exit_codes_stay() -> None:
         (problem(500, "internal", "Something is wrong on our side"), 8),
     ],
 )
-def test_an_answer_has_its_exit_code(hub: FakeHub, run: Run, reply: Answer, code: int) -> None:
+def test_error_response_has_its_exit_code(hub: FakeHub, run: Run, reply: Answer, code: int) -> None:
     hub.script("GET", ONE, reply)
     ran = run(*SHOW)
     assert ran.code == code
@@ -57,7 +57,7 @@ def test_an_answer_has_its_exit_code(hub: FakeHub, run: Run, reply: Answer, code
     assert "Traceback" not in ran.err
 
 
-def test_nobody_there_is_exit_6(run: Run) -> None:
+def test_refused_connection_is_exit_6(run: Run) -> None:
     ran = run(*SHOW, "--discovery", "http://127.0.0.1:9/")
     assert ran.code == 6
     assert "127.0.0.1:9" in ran.err
@@ -74,21 +74,21 @@ def test_nobody_there_is_exit_6(run: Run) -> None:
         ["referral", "list", "--credentials", "/no/such/file"],
     ],
 )
-def test_a_wrong_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
+def test_invalid_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
     ran = run(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err
 
 
 @pytest.mark.parametrize("missing", ["KOPURO_DISCOVERY_URL", "KOPURO_CREDENTIALS", "KOPURO_AS"])
-def test_a_missing_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_missing_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.delenv(missing)
     ran = run(*SHOW)
     assert ran.code == 2
     assert missing in ran.err or "--as" in ran.err
 
 
-def test_an_identity_can_come_from_the_environment(
+def test_identity_is_read_from_the_environment(
     hub: FakeHub, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("KOPURO_AS")
@@ -120,7 +120,7 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
 @pytest.mark.parametrize(
     "line", [("up", "--data-dir", "x"), ("demo",), ("dead-letters", "list"), ("audit", "reconcile", "--json")]
 )
-def test_server_command_without_the_server_says_what_to_install(
+def test_server_command_without_server_says_what_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("kopuro_client.commands.entry_points", lambda group: [])
@@ -132,7 +132,7 @@ def test_server_command_without_the_server_says_what_to_install(
     assert "demo" not in run("--help").out
 
 
-def test_ctrl_c_ends_a_watch_with_130(hub: FakeHub, credentials: Path) -> None:
+def test_ctrl_c_ends_watch_with_exit_130(hub: FakeHub, credentials: Path) -> None:
     asked, over = threading.Event(), threading.Event()
 
     def held() -> Answer:
@@ -178,7 +178,7 @@ def python(
     )
 
 
-def test_a_pipe_gets_utf_8_and_no_escape_codes_whatever_the_locale(hub: FakeHub, credentials: Path) -> None:
+def test_pipe_gets_utf_8_without_escape_codes_in_any_locale(hub: FakeHub, credentials: Path) -> None:
     hub.script("GET", ONE, answer({**REFERRAL, "acceptor": "Профсоюз"}))
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "FORCE_COLOR": "1"}
     ran = python(*SHOW, hub=hub, credentials=credentials, **locale)
@@ -188,7 +188,7 @@ def test_a_pipe_gets_utf_8_and_no_escape_codes_whatever_the_locale(hub: FakeHub,
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> None:
+def test_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> None:
     hub.script("GET", ONE, answer(REFERRAL))
     import pty
 
@@ -218,7 +218,7 @@ def test_a_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> N
     assert "─" in text
 
 
-def test_a_plug_in_adds_commands_and_a_broken_one_breaks_nothing(
+def test_plug_in_adds_commands_and_broken_one_is_skipped(
     hub: FakeHub, credentials: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sample_plugin.py").write_text(

@@ -7,12 +7,12 @@ from tests.unit.client.fake_hub import FakeHub, answer, problem
 OSH = "/directory/v1/organizations/kg.osh"
 
 
-def test_record_is_shown_with_its_revision(hub: FakeHub, run: Run) -> None:
+def test_organization_show_prints_record_with_revision(hub: FakeHub, run: Run) -> None:
     hub.script("GET", OSH, answer({"id": "kg.osh", "revision": 7}))
     assert run("organization", "show", "kg.osh").json() == {"id": "kg.osh", "revision": 7}
 
 
-def test_update_sends_the_file_as_a_merge_patch(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_organization_update_sends_file_as_merge_patch(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "changes.json"
     file.write_text(json.dumps({"sealing_key": None}))
     hub.script("GET", OSH, answer({"id": "kg.osh", "revision": 7}))
@@ -26,7 +26,7 @@ def test_update_sends_the_file_as_a_merge_patch(hub: FakeHub, run: Run, tmp_path
     assert hub.requests_to(OSH)[-1].headers["if-match"] == '"3"'
 
 
-def test_stale_update_ends_as_refused(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_organization_update_with_stale_revision_is_refused(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "changes.json"
     file.write_text("{}")
     hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))

@@ -36,7 +36,7 @@ TABLE = {
 }
 
 
-def test_figures_are_a_table_with_what_is_withheld_marked(hub: FakeHub, run: Run) -> None:
+def test_statistics_table_marks_withheld_figures(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/audit/v1/statistics", answer(TABLE))
     ran = run("statistics", "--by", "sex", "--from", "2026-01-01T00:00:00Z")
     assert ran.out.splitlines()[1].split() == ["female", "9", "3", "h", "2", "min", "2", "d", "2", "h"]
@@ -50,12 +50,12 @@ def test_figures_are_a_table_with_what_is_withheld_marked(hub: FakeHub, run: Run
     assert run("statistics", "--by", "sex", "--json").json() == TABLE
 
 
-def test_csv_is_printed_as_it_comes(hub: FakeHub, run: Run) -> None:
+def test_statistics_csv_is_printed_verbatim(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/audit/v1/statistics", Answer(status=200, body=b"sex,count\r\nfemale,9\r\n"))
     assert run("statistics", "--by", "sex", "--csv").out == "sex,count\nfemale,9\n"
 
 
-def test_exact_figures_are_asked_for_and_said_to_be_so(hub: FakeHub, run: Run) -> None:
+def test_exact_statistics_are_requested_and_labelled(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/audit/v1/statistics", answer({**TABLE, "exact": True}))
     ran = run("statistics", "--by", "need,region", "--exact")
     assert "do not publish" in ran.err
@@ -63,7 +63,7 @@ def test_exact_figures_are_asked_for_and_said_to_be_so(hub: FakeHub, run: Run) -
     assert request.query == {"by": "need,region", "exact": "true"}
 
 
-def test_a_figure_is_traced_to_entries_over_every_page(hub: FakeHub, run: Run) -> None:
+def test_figure_is_traced_to_entries_over_all_pages(hub: FakeHub, run: Run) -> None:
     hub.script(
         "GET",
         "/audit/v1/statistics/entries",
@@ -77,7 +77,7 @@ def test_a_figure_is_traced_to_entries_over_every_page(hub: FakeHub, run: Run) -
     assert second.query["after"] == "c"
 
 
-def test_a_question_that_asks_nothing_is_not_sent(hub: FakeHub, run: Run) -> None:
+def test_statistics_without_dimension_sends_no_request(hub: FakeHub, run: Run) -> None:
     for wrong in (
         (),
         ("--by", "sex", "--trace", "sex=female"),

@@ -59,7 +59,7 @@ def pages(content: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
+def test_story_pdf_has_the_storys_text_in_order(language: str) -> None:
     story = document(language)
     (page,) = pages(story_pdf(story))
     wanted = [story["title"], story["situation"]["heading"]]
@@ -72,14 +72,14 @@ def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
     assert page.endswith(f"{story['title']} · 1 / 1")
 
 
-def test_kyrgyz_is_extracted_as_it_was_written() -> None:
+def test_story_pdf_text_in_kyrgyz_is_extracted_verbatim() -> None:
     (page,) = pages(story_pdf(document("ky")))
     assert "kg.osh-legal-aid жолдомону берди." in page
     assert "Төлөнбөгөн эмгек акы" in page
     assert "ru.moscow-union баш тартты: Орун жок. Комментарий: «До мая мест нет»" in page
 
 
-def test_every_letter_of_every_phrase_and_label_can_be_drawn(caplog: pytest.LogCaptureFixture) -> None:
+def test_story_pdf_font_has_every_letter_of_phrases_and_labels(caplog: pytest.LogCaptureFixture) -> None:
     texts = ["ҢӨҮ ңөү ҒғҚқҲҳҶҷӢӣӮӯ ІіӘәҰұҺһ Ўў «» “” — …"]
     texts += [phrase for language in LANGUAGES for phrase in words_of(language).phrases.values()]
     labels = [row for file in FOLDER.glob("*.csv") for row in rows(file.stem).values()]
@@ -95,7 +95,7 @@ def test_every_letter_of_every_phrase_and_label_can_be_drawn(caplog: pytest.LogC
     assert [record.getMessage() for record in caplog.records if "glyph" in record.getMessage()] == []
 
 
-def test_a_long_story_breaks_between_its_sentences() -> None:
+def test_long_story_breaks_pages_between_sentences() -> None:
     entries = [
         told("offer.declined", n, organization=MOSCOW, reason="no_capacity", note="Ңөү жок " * (n % 60))
         for n in range(300)
@@ -114,7 +114,7 @@ def test_a_long_story_breaks_between_its_sentences() -> None:
             at = page.index(sentences[index], at) + len(sentences[index])
 
 
-def test_the_same_story_is_the_same_bytes_wherever_and_whenever() -> None:
+def test_same_story_gives_identical_pdf_bytes() -> None:
     here = story_pdf(document())
     code = (
         "import json, sys; from kopuro_client.commands.story_pdf import story_pdf;"
@@ -134,14 +134,14 @@ def test_the_same_story_is_the_same_bytes_wherever_and_whenever() -> None:
     assert metadata.creation_date == NOON + dt.timedelta(days=1), "of the last entry"
 
 
-def test_what_the_typeface_does_not_have_is_written_as_its_code_point() -> None:
+def test_character_without_glyph_is_written_as_code_point() -> None:
     story = document("en", told("offer.declined", 1, organization=MOSCOW, note="😀 中 a\u0301 {nb} \x1b[31m"))
     (page,) = pages(story_pdf(story))
     assert "[U+1F600] [U+4E2D] á {nb}" in page
     assert "\x1b" not in page
 
 
-def test_a_sentence_longer_than_a_page_goes_on_on_the_next() -> None:
+def test_sentence_longer_than_a_page_continues_on_the_next() -> None:
     story = document("en")
     story["events"]["sentences"][0]["text"] = "😀" * 100_000
     found = pages(story_pdf(story))
@@ -160,12 +160,12 @@ def test_a_sentence_longer_than_a_page_goes_on_on_the_next() -> None:
         {**document(), "situation": []},
     ],
 )
-def test_what_is_no_story_is_the_hubs_fault(broken: Any) -> None:
+def test_invalid_story_is_hub_defect(broken: Any) -> None:
     with pytest.raises(DefectError):
         story_pdf(broken)
 
 
-def test_fault_while_drawing_is_not_blamed_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_while_drawing_is_not_reported_as_hub_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ValueError("a fault")
 
@@ -174,9 +174,7 @@ def test_fault_while_drawing_is_not_blamed_on_the_hub(monkeypatch: pytest.Monkey
         story_pdf(document())
 
 
-def test_the_command_writes_a_file_for_its_owner_and_overwrites_nothing(
-    hub: FakeHub, run: Run, tmp_path: Path
-) -> None:
+def test_story_pdf_file_is_private_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", PATH, answer(document()))
     file = tmp_path / "story.pdf"
     assert run("story", "r1", "--language", "ky", "--pdf", str(file)).out == f"{file}\n"
@@ -187,7 +185,7 @@ def test_the_command_writes_a_file_for_its_owner_and_overwrites_nothing(
 
 
 @pytest.mark.parametrize("missing", ["fpdf", "fontpkg"])
-def test_without_the_extra_it_says_what_to_install_before_anything_is_asked(
+def test_story_pdf_without_the_extra_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)

@@ -54,7 +54,7 @@ def _scripted(hub: FakeHub) -> None:
         ("$kopuro referral list | head -1 >/dev/null; exit ${PIPESTATUS[0]}", b"Broken pipe"),
     ],
 )
-def test_stdout_that_takes_nothing_is_one_line_and_exit_10(
+def test_unwritable_stdout_is_one_line_and_exit_10(
     hub: FakeHub, credentials: Path, line: str, reason: bytes
 ) -> None:
     ran = shell(line, hub, credentials)
@@ -63,7 +63,7 @@ def test_stdout_that_takes_nothing_is_one_line_and_exit_10(
     assert reason in ran.stderr
 
 
-def test_stderr_that_takes_nothing_changes_no_exit_status(hub: FakeHub, credentials: Path) -> None:
+def test_unwritable_stderr_does_not_change_exit_status(hub: FakeHub, credentials: Path) -> None:
     for closed in ("2>&-", "2>/dev/full"):
         ran = shell(f"$kopuro referral list {closed}", hub, credentials)
         assert (ran.returncode, ran.stderr) == (ExitCode.OK, b"")
@@ -72,9 +72,7 @@ def test_stderr_that_takes_nothing_changes_no_exit_status(hub: FakeHub, credenti
         assert (ran.returncode, ran.stdout) == (ExitCode.REFUSED, b"")
 
 
-def test_closed_stdin_is_empty_where_it_is_read_and_nothing_elsewhere(
-    hub: FakeHub, credentials: Path
-) -> None:
+def test_closed_stdin_reads_as_empty(hub: FakeHub, credentials: Path) -> None:
     assert shell("$kopuro referral list <&-", hub, credentials).returncode == ExitCode.OK
     for line in ("$kopuro case seal - <&-", "$kopuro case seal - </dev/null"):
         ran = shell(line, hub, credentials)
@@ -91,7 +89,7 @@ def test_message_that_cannot_be_printed_is_not_acknowledged(hub: FakeHub, creden
     assert hub.requests_to("/delivery/v1/mailbox/m1/acknowledge") == []
 
 
-def test_closed_descriptors_are_not_given_to_a_file_or_connection(
+def test_closed_descriptors_are_not_reused_by_file_or_connection(
     hub: FakeHub, credentials: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "key.json"
@@ -127,7 +125,7 @@ def test_ctrl_c_is_one_line_and_exit_130(hub: FakeHub, credentials: Path, option
         assert err in (b"kopuro: interrupted\n", b"")
 
 
-def test_new_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> None:
+def test_new_file_that_fails_to_write_is_removed(tmp_path: Path) -> None:
     file = tmp_path / "new"
     write_new(file, b"content")
     assert file.stat().st_mode & 0o777 == 0o600
@@ -140,7 +138,7 @@ def test_new_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> Non
     assert not (tmp_path / "target").exists()
 
 
-def test_refused_bundle_leaves_no_file_and_an_existing_file_asks_nothing(
+def test_refused_bundle_leaves_no_file_and_existing_file_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
     file = tmp_path / "case.json"
@@ -157,7 +155,7 @@ def test_refused_bundle_leaves_no_file_and_an_existing_file_asks_nothing(
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "/dev/null", "/proc/none"])
-def test_export_to_what_is_no_usable_directory_asks_nothing(
+def test_export_to_unusable_directory_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -53,7 +53,7 @@ def serve(hub: FakeHub, log: Log, size: int | None = None) -> str:
     return f"{hub.base}/audit"
 
 
-def test_a_directory_is_verified_and_then_only_what_is_new(run: Run, tmp_path: Path) -> None:
+def test_verify_log_of_directory_reads_only_new_entries_the_second_time(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log", 300)
     ran = run("verify", "log", str(root), "--log-key", LOG.vkey)
     assert (ran.code, ran.err) == (0, "")
@@ -70,7 +70,7 @@ def test_a_directory_is_verified_and_then_only_what_is_new(run: Run, tmp_path: P
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> None:
+def test_verify_log_with_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> None:
     root = TRUE.write(tmp_path / "log")
     bundle = root / "tile/entries/001"
     bundle.write_bytes(bundle.read_bytes().replace(b"opened", b"0pened", 1))
@@ -83,7 +83,7 @@ def test_a_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> No
         assert ran.out == sentence + "\n"
 
 
-def test_a_rollback_and_a_fork_leave_their_evidence(run: Run, tmp_path: Path) -> None:
+def test_verify_log_prints_evidence_of_rollback_and_fork(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log", 500)
     assert run("verify", "log", str(root), "--log-key", LOG.vkey).code == 0
     TRUE.write(root, 300)
@@ -103,7 +103,7 @@ def test_a_rollback_and_a_fork_leave_their_evidence(run: Run, tmp_path: Path) ->
     assert run("verify", "log", str(TRUE.write(tmp_path / "true"))).code == 0
 
 
-def test_since_holds_a_log_against_somebody_elses_checkpoint(run: Run, tmp_path: Path) -> None:
+def test_verify_log_since_compares_with_given_checkpoint(run: Run, tmp_path: Path) -> None:
     root, seen = TRUE.write(tmp_path / "log"), tmp_path / "seen"
     key = ("--log-key", LOG.vkey, "--state", str(tmp_path / "other"))
     seen.write_text(TRUE.note(550))
@@ -116,7 +116,7 @@ def test_since_holds_a_log_against_somebody_elses_checkpoint(run: Run, tmp_path:
     assert run("verify", "log", str(root), "--since", str(seen), *key).code == 9
 
 
-def test_a_log_is_verified_over_http_with_the_key_that_it_names(hub: FakeHub, run: Run) -> None:
+def test_verify_log_over_http_uses_the_named_key(hub: FakeHub, run: Run) -> None:
     address = serve(hub, TRUE)
     ran = run("verify", "log", address)
     assert ran.code == 0
@@ -127,7 +127,7 @@ def test_a_log_is_verified_over_http_with_the_key_that_it_names(hub: FakeHub, ru
     assert all("authorization" not in request.headers for request in hub.received)
 
 
-def test_a_log_that_changes_its_key_is_not_followed(run: Run, tmp_path: Path) -> None:
+def test_verify_log_with_changed_key_is_refused(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log")
     assert run("verify", "log", str(root), "--log-key", LOG.vkey).code == 0
     other = Key(LOG.name, 1, b"x" * 32)
@@ -138,7 +138,7 @@ def test_a_log_that_changes_its_key_is_not_followed(run: Run, tmp_path: Path) ->
     assert "with another key before" in ran.out
 
 
-def test_witnesses_are_counted(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_log_counts_witnesses(run: Run, tmp_path: Path, policy: str) -> None:
     root = TRUE.write(tmp_path / "log")
     verdict = run("verify", "log", str(root), "--policy", policy, "--json").json()
     assert [one["witness"] for one in verdict["cosigned"]] == ["witness.example/one", "witness.example/two"]
@@ -160,24 +160,24 @@ def test_witnesses_are_counted(run: Run, tmp_path: Path, policy: str) -> None:
         ["log"],
     ],
 )
-def test_a_wrong_command_line_says_nothing_about_the_log(run: Run, arguments: list[str]) -> None:
+def test_verify_with_invalid_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
     ran = run("verify", *arguments)
     assert ran.code == 2
     assert "olds" not in ran.out
 
 
-def test_a_directory_alone_tells_no_key(run: Run, tmp_path: Path) -> None:
+def test_verify_log_of_directory_without_key_is_usage_error(run: Run, tmp_path: Path) -> None:
     ran = run("verify", "log", str(TRUE.write(tmp_path / "log")))
     assert (ran.code, ran.out) == (2, "")
     assert "--log-key" in ran.err
 
 
-def test_nobody_there_says_nothing_about_the_log(run: Run) -> None:
+def test_verify_log_with_refused_connection_is_exit_6(run: Run) -> None:
     ran = run("verify", "log", "http://127.0.0.1:9/")
     assert (ran.code, ran.out) == (6, "")
 
 
-def test_a_bundle(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_bundle_checks_proofs_and_content(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "case.json"
     log = Log(LEAVES[:30])
     file.write_bytes(compact(log.bundle(opened={0: content(0)})))
@@ -195,7 +195,7 @@ def test_a_bundle(run: Run, tmp_path: Path, policy: str) -> None:
     assert run("verify", "bundle", str(file), "--policy", policy).code == 9
 
 
-def test_what_a_bundle_leaves_out_is_found_in_the_log(run: Run, tmp_path: Path) -> None:
+def test_verify_bundle_against_log_finds_omitted_entry(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log")
     document = Log(LEAVES[:300]).bundle()
     file = tmp_path / "case.json"
@@ -213,7 +213,7 @@ def test_what_a_bundle_leaves_out_is_found_in_the_log(run: Run, tmp_path: Path) 
     )
 
 
-def test_a_bundle_of_a_fork_is_known_by_what_is_remembered(run: Run, tmp_path: Path) -> None:
+def test_verify_bundle_of_fork_is_refused_by_remembered_checkpoint(run: Run, tmp_path: Path) -> None:
     assert run("verify", "log", str(TRUE.write(tmp_path / "log", 300)), "--log-key", LOG.vkey).code == 0
     file = tmp_path / "case.json"
     file.write_bytes(compact(Log(entries(300, tree="fork")).bundle()))
@@ -232,7 +232,7 @@ def receipt_of(index: int) -> dict[str, Any]:
     }
 
 
-def test_a_receipt(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_receipt_of_older_format(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "receipt.json"
     receipt = receipt_of(9)
     for written in (receipt, {"specversion": "1.0", "data": receipt}, receipts_of(9)):
@@ -267,7 +267,7 @@ def receipts_of(*indices: int) -> dict[str, Any]:
     return {"specversion": "1.0", "type": "kopuro.receipts.issued.v1", "data": data}
 
 
-def test_receipts_that_came_together(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_receipt_with_several_receipts(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "receipts.json"
     written = receipts_of(9, 12, 599)
     file.write_text(json.dumps(written))
@@ -287,7 +287,7 @@ def test_receipts_that_came_together(run: Run, tmp_path: Path, policy: str) -> N
         assert (ran.code, ran.json()["failure"]) == (9, "proof")
 
 
-def test_a_witness_that_runs_writes_what_it_cosigned(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_witness_run_writes_the_cosigned_checkpoint(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     key, output = tmp_path / "witness.key", tmp_path / "cosigned"
     verifier = run("witness", "key", "generate", str(key), "--name", "union.example/w").out.strip()
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -304,19 +304,19 @@ def test_a_witness_that_runs_writes_what_it_cosigned(hub: FakeHub, run: Run, tmp
     fork = Log(entries(300, tree="fork")).write(tmp_path / "fork")
     ran = run("witness", "run", str(fork), *shared)
     assert ran.code == 9
-    assert "does not begin with the 300 entries" in ran.out
+    assert "does not extend the 300 cosigned entries" in ran.out
     note_key = ("--key", str(tmp_path / "nothing"), *shared[2:])
     assert run("witness", "run", address, *note_key).code == 2
     assert run("witness", "serve", *shared[:-1], "--listen", "nowhere").code == 2
 
 
-def test_a_receipt_needs_a_key_from_elsewhere(run: Run, tmp_path: Path) -> None:
+def test_verify_receipt_without_key_is_usage_error(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "receipt.json"
     file.write_text(json.dumps(receipt_of(9)))
     assert run("verify", "receipt", str(file)).code == 2
 
 
-def test_a_hub_that_fails_is_not_a_log_that_does(hub: FakeHub, run: Run) -> None:
+def test_verify_log_with_failing_hub_is_not_exit_9(hub: FakeHub, run: Run) -> None:
     address = f"{hub.base}/audit"
     hub.script("GET", "/audit/checkpoint", answer({}, status=500))
     ran = run("verify", "log", address)

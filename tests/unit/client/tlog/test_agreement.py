@@ -21,7 +21,7 @@ TREES = 10_000
 SEED = 20261121
 
 
-def test_ten_thousand_random_trees() -> None:
+def test_verifier_agrees_with_pymerkle_on_random_trees() -> None:
     chance = random.Random(SEED)
     assert pymerkle.InmemoryTree().get_root() == EMPTY_ROOT
     for _ in range(TREES):

@@ -37,7 +37,7 @@ def checkpoint(log: Log, size: int | None = None) -> Checkpoint:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 512, 700])
-def test_a_log_is_read_from_anywhere(tmp_path: Path, size: int) -> None:
+def test_replay_from_any_known_size_verifies(tmp_path: Path, size: int) -> None:
     log = Log(BIG[:size])
     source = DirectorySource(log.write(tmp_path))
     done: list[int] = []
@@ -51,7 +51,7 @@ def test_a_log_is_read_from_anywhere(tmp_path: Path, size: int) -> None:
     assert check_spare_files(source, size) == 0
 
 
-def test_a_log_with_three_levels(tmp_path: Path) -> None:
+def test_replay_of_log_with_three_levels_verifies(tmp_path: Path) -> None:
     log = Log(BIG)
     source = DirectorySource(log.write(tmp_path))
     head = checkpoint(log)
@@ -68,14 +68,14 @@ def test_a_log_with_three_levels(tmp_path: Path) -> None:
         replay(source, head)
 
 
-def test_every_leaf_is_shown_with_its_index(tmp_path: Path) -> None:
+def test_visitor_gets_every_leaf_with_its_index(tmp_path: Path) -> None:
     log = Log(BIG[:300])
     seen: dict[int, bytes] = {}
     replay(DirectorySource(log.write(tmp_path)), checkpoint(log), visit=seen.__setitem__)
     assert seen == dict(enumerate(log.leaves))
 
 
-def test_full_tiles_stand_in_for_partial_ones_that_are_gone(tmp_path: Path) -> None:
+def test_missing_partial_tiles_are_read_from_full_tiles(tmp_path: Path) -> None:
     log = Log(BIG[:512])
     log.write(tmp_path)
     (tmp_path / "checkpoint").write_text(log.note(300))
@@ -84,7 +84,7 @@ def test_full_tiles_stand_in_for_partial_ones_that_are_gone(tmp_path: Path) -> N
     assert verify_log(source, POLICY).accepted.checkpoint.size == 300
 
 
-def test_partial_tiles_that_were_kept_must_be_what_they_were(tmp_path: Path) -> None:
+def test_changed_spare_partial_tile_is_refused(tmp_path: Path) -> None:
     log = Log(BIG[:600])
     for size in (5, 300, 600):
         log.write(tmp_path, size)
@@ -100,7 +100,7 @@ def test_partial_tiles_that_were_kept_must_be_what_they_were(tmp_path: Path) -> 
         (tmp_path / spare).write_bytes(kept)
 
 
-def test_the_newest_cosigned_checkpoint_counts_where_the_newest_is_not_cosigned_yet(tmp_path: Path) -> None:
+def test_newest_cosigned_checkpoint_counts_until_newer_one_is_cosigned(tmp_path: Path) -> None:
     log = Log(BIG[:300], keys=(LOG,))
     witnessed = Log(BIG[:300])
     source = DirectorySource(log.write(tmp_path))
@@ -119,7 +119,7 @@ def test_the_newest_cosigned_checkpoint_counts_where_the_newest_is_not_cosigned_
         verify_log(source, POLICY)
 
 
-def test_both_notes_are_the_evidence_of_a_fork(tmp_path: Path) -> None:
+def test_fork_error_has_both_notes_as_evidence(tmp_path: Path) -> None:
     log, other = Log(BIG[:300]), Log(entries(300, tree="other", common=100))
     source = DirectorySource(log.write(tmp_path))
     with pytest.raises(ForkError) as caught:
@@ -143,7 +143,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_log_is_read_over_http(tmp_path: Path, served: str) -> None:
+def test_replay_over_http_verifies(tmp_path: Path, served: str) -> None:
     log = Log(BIG[:5_000])
     log.write(tmp_path)
     transport = Transport()
@@ -161,6 +161,6 @@ def test_a_log_is_read_over_http(tmp_path: Path, served: str) -> None:
     transport.close()
 
 
-def test_the_witnesses_are_those_of_the_policy() -> None:
+def test_policy_counts_only_its_own_witnesses() -> None:
     accepted = POLICY.accept(Log(BIG[:3]).note())
     assert [signed.key.name for signed in accepted.cosigned] == [key.name for key in WITNESSES]

@@ -225,14 +225,14 @@ def a_cosigned_fork(chance: random.Random) -> Files:
         (a_cosigned_fork, 20),
     ],
 )
-def test_tampering_with_a_log(tree: Tree, trial: Trial, times: int) -> None:
+def test_log_tampering_is_detected(tree: Tree, trial: Trial, times: int) -> None:
     chance = random.Random(f"{SEED} {trial.__name__}")
     undetected = sum(not tree.refuses(trial(chance), [SEEN]) for _ in range(times * MANY))
     print(f"{trial.__name__}: {times * MANY - undetected} of {times * MANY} detected")  # noqa: T201  # -rP shows it
     assert undetected == 0
 
 
-def test_a_fork_and_a_rollback_are_called_what_they_are(tree: Tree) -> None:
+def test_fork_and_rollback_raise_their_own_errors(tree: Tree) -> None:
     for files, error in ((TRUE.files(399), RollbackError), (Log(entries(600, tree="f")).files(), ForkError)):
         write_files(tree.root, files)
         with pytest.raises(error):
@@ -276,7 +276,7 @@ def forged_bundles(chance: random.Random, times: int) -> Iterator[tuple[str, byt
         yield f"a bundle forged ({kind})", compact(with_manifest(document))
 
 
-def test_tampering_with_a_bundle() -> None:
+def test_bundle_tampering_is_detected() -> None:
     chance = random.Random(SEED)
     assert Bundle.parse(compact(BUNDLE)).verify(POLICY)
     tried: Counter[str] = Counter()
@@ -291,7 +291,7 @@ def test_tampering_with_a_bundle() -> None:
     assert tried.total() > 900 * MANY
 
 
-def test_tampering_with_what_is_remembered(tmp_path: Path) -> None:
+def test_memory_tampering_is_detected(tmp_path: Path) -> None:
     memory = Memory(tmp_path)
     accepted = POLICY.accept(TRUE.note())
     memory.keep(accepted.checkpoint, accepted.log)

@@ -61,7 +61,7 @@ class Running:
         return code
 
 
-def test_the_two_doors(tmp_path: Path) -> None:
+def test_witness_process_serves_and_follows(tmp_path: Path) -> None:
     running = Running(tmp_path)
     last = f"/{sha256(ORIGIN.encode()).hexdigest()}/checkpoint"
     assert running.ask("GET", last)[0] == 404
@@ -78,7 +78,7 @@ def test_the_two_doors(tmp_path: Path) -> None:
     assert running.end() == 0
 
 
-def test_a_record_that_was_damaged_is_an_answer_of_500_and_a_complaint(tmp_path: Path) -> None:
+def test_damaged_record_returns_500_and_is_reported(tmp_path: Path) -> None:
     running = Running(tmp_path)
     assert running.ask("POST", "/add-checkpoint", body(0, 5))[0] == 200
     (record,) = (tmp_path / "state").glob("*.checkpoint")
@@ -87,7 +87,7 @@ def test_a_record_that_was_damaged_is_an_answer_of_500_and_a_complaint(tmp_path:
     assert running.end() == 0
 
 
-def test_killed_at_any_moment_it_never_goes_back_and_never_forks(tmp_path: Path) -> None:
+def test_witness_killed_at_any_moment_never_rolls_back_or_forks(tmp_path: Path) -> None:
     chance = random.Random(9)
     answered = 0  # the largest size that a cosignature has been received for
     for _ in range(KILLS):

@@ -66,7 +66,7 @@ def ask(
     return ours.add_checkpoint(AddCheckpoint.parse(body(old, size, log, hashes)))
 
 
-def test_what_a_witness_signs_is_a_cosignature_of_the_checkpoint(ours: Witness) -> None:
+def test_witness_signs_a_cosignature_of_the_checkpoint(ours: Witness) -> None:
     answer = ask(ours, 0, 5)
     assert (answer.status, answer.body) == (200, WITNESSES[0].line(TRUE.text(5), NOW))
     checkpoint = ours.last(ORIGIN)
@@ -74,7 +74,7 @@ def test_what_a_witness_signs_is_a_cosignature_of_the_checkpoint(ours: Witness) 
     assert str(checkpoint.note) == TRUE.note(5) + answer.body
 
 
-def test_a_log_that_grows_is_cosigned_again_and_again(ours: Witness) -> None:
+def test_growing_log_is_cosigned_repeatedly(ours: Witness) -> None:
     size = 0
     for following in (0, 1, 1, 2, 8, 9, 33, 60, 60):
         assert ask(ours, size, following).status == 200
@@ -82,14 +82,14 @@ def test_a_log_that_grows_is_cosigned_again_and_again(ours: Witness) -> None:
 
 
 @pytest.mark.parametrize("old", [0, 4, 6])
-def test_another_old_size_is_a_conflict_that_tells_the_right_one(ours: Witness, old: int) -> None:
+def test_wrong_old_size_returns_409_with_the_right_size(ours: Witness, old: int) -> None:
     ask(ours, 0, 5)
     answer = ask(ours, old, 9)
     assert (answer.status, answer.body, answer.content_type) == (409, "5\n", "text/x.tlog.size")
     assert ask(ours, 5, 9).status == 200
 
 
-def test_a_fork_is_never_cosigned(ours: Witness, tmp_path: Path) -> None:
+def test_fork_is_never_cosigned(ours: Witness, tmp_path: Path) -> None:
     ask(ours, 0, 20)
     assert ask(ours, 20, 20, FORK).status == 422
     assert ask(ours, 20, 30, FORK).status == 422
@@ -101,7 +101,7 @@ def test_a_fork_is_never_cosigned(ours: Witness, tmp_path: Path) -> None:
     assert FORK.text(20) in kept
 
 
-def test_a_fork_shown_to_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
+def test_fork_split_between_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
     """Each has seen one of two trees; nobody gets both to sign the same one."""
     one, two = (witness(tmp_path / key.name[-3:], key) for key in WITNESSES)
     by_one, by_two = ask(one, 0, 30, TRUE), ask(two, 0, 30, FORK)
@@ -133,13 +133,15 @@ def test_a_fork_shown_to_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
         (0, 61, [], 403),
     ],
 )
-def test_wrong_requests(ours: Witness, old: int, size: int, hashes: list[bytes], status: int) -> None:
+def test_invalid_request_returns_its_status(
+    ours: Witness, old: int, size: int, hashes: list[bytes], status: int
+) -> None:
     log = TRUE if size <= 60 else Log(entries(61), keys=(Key(ORIGIN, 1, b"x" * 32),))
     assert ask(ours, old, size, log, hashes).status == status
     assert ours.last(ORIGIN) is None
 
 
-def test_who_is_known_decides_first(ours: Witness) -> None:
+def test_unknown_log_is_refused_before_its_signature_is_verified(ours: Witness) -> None:
     stranger = Key("kopuro/unknown", 1, b"x" * 32)
     text = TRUE.text(5).replace(ORIGIN, stranger.name)
     request = AddCheckpoint.parse(f"old 0\n\n{text}\n{stranger.line(text)}".encode())
@@ -154,13 +156,13 @@ def test_who_is_known_decides_first(ours: Witness) -> None:
     assert stranger.name not in str(last.note)  # nobody here vouches for that line
 
 
-def test_the_empty_tree_has_one_root_only(ours: Witness) -> None:
+def test_empty_tree_with_wrong_root_is_refused(ours: Witness) -> None:
     text = f"{ORIGIN}\n0\n{b64(bytes(32))}\n"
     request = AddCheckpoint.parse(f"old 0\n\n{text}\n{LOG.line(text)}".encode())
     assert ours.add_checkpoint(request).status == 422
 
 
-def test_a_note_that_is_no_checkpoint(ours: Witness) -> None:
+def test_note_without_checkpoint_is_refused(ours: Witness) -> None:
     text = f"{ORIGIN}\nfive\n"
     assert (
         ours.add_checkpoint(AddCheckpoint.parse(f"old 0\n\n{text}\n{LOG.line(text)}".encode())).status == 400
@@ -183,16 +185,16 @@ def test_a_note_that_is_no_checkpoint(ours: Witness) -> None:
         b"\xff\n\n",
     ],
 )
-def test_what_is_no_request(wrong: bytes) -> None:
+def test_malformed_request_is_refused(wrong: bytes) -> None:
     with pytest.raises(MalformedError):
         AddCheckpoint.parse(wrong)
 
 
-def test_a_request_is_written_as_it_is_read() -> None:
+def test_request_round_trips() -> None:
     assert str(AddCheckpoint.parse(body(5, 9))).encode() == body(5, 9)
 
 
-def test_a_damaged_record_is_no_reason_to_begin_anew(ours: Witness, tmp_path: Path) -> None:
+def test_damaged_record_is_refused_and_not_replaced(ours: Witness, tmp_path: Path) -> None:
     ask(ours, 0, 20)
     (record,) = (tmp_path / "state").glob("*.checkpoint")
     content = record.read_bytes()
@@ -204,7 +206,7 @@ def test_a_damaged_record_is_no_reason_to_begin_anew(ours: Witness, tmp_path: Pa
             ask(ours, 0, 30, FORK)
 
 
-def test_of_many_that_ask_at_once_each_gets_an_answer_that_fits(ours: Witness) -> None:
+def test_concurrent_requests_get_consistent_responses(ours: Witness) -> None:
     """No two of the trees that were signed contradict each other, whatever came first."""
     logs = [Log(entries(60, tree=str(at), common=1), keys=(LOG,)) for at in range(4)]
 
@@ -225,7 +227,7 @@ def test_of_many_that_ask_at_once_each_gets_an_answer_that_fits(ours: Witness) -
     assert len(beyond) == 1  # they share their first leaf, and part then
 
 
-def test_a_follower_makes_its_own_proof(tmp_path: Path) -> None:
+def test_follower_computes_its_own_proof(tmp_path: Path) -> None:
     ours = witness(tmp_path / "state")
     root = TRUE.write(tmp_path / "log", 3)
     follower = Follower(witness=ours, source=DirectorySource(root), log_key=VerifierKey.parse(LOG.vkey))
@@ -248,7 +250,7 @@ def test_a_follower_makes_its_own_proof(tmp_path: Path) -> None:
     assert last.size == 60
 
 
-def test_a_follower_signs_no_other_logs_checkpoint(tmp_path: Path) -> None:
+def test_follower_refuses_checkpoint_of_another_log(tmp_path: Path) -> None:
     text = TRUE.text(3).replace(ORIGIN, "kopuro/other")
     write_files(tmp_path, {"checkpoint": f"{text}\n{LOG.line(text)}".encode()})
     follower = Follower(
