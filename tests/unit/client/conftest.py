@@ -1,4 +1,4 @@
-"""A fake hub, and clients of it whose time the test passes itself."""
+"""Fixtures: a fake hub, and a client of it with a fake clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.client.fake_hub import FakeHub
 
 
 class Passing:
-    """Time that passes when somebody sleeps, or when a test says so."""
+    """A fake clock that advances on sleep, or when a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -27,7 +27,7 @@ class Passing:
 
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a proxy nor an identity of the machine the tests run on."""
+    """Remove proxies and identities from the environment."""
     for name in ("DISCOVERY_URL", "CLIENT_ID", "CLIENT_SECRET", "SEALING_KEY", "AS", "CREDENTIALS"):
         monkeypatch.delenv(f"KOPURO_{name}", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

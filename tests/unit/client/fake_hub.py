@@ -1,4 +1,4 @@
-"""A hub that answers what a test tells it to, over a real socket: the client cannot tell the difference."""
+"""A fake hub that sends scripted responses over a real socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVICES = ("intake", "directory", "routing", "delivery", "audit")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A request as it came. path: with the service it was sent to, such as /intake/v1/referrals."""
+    """A received request. path: with the service it was sent to, such as /intake/v1/referrals."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """cut: close the connection in the middle of the body. chunks: the body as it is made, instead."""
+    """A response. cut: close the connection in the middle of the body. chunks: stream this body instead."""
 
     status: int
     body: bytes = b""
@@ -51,7 +51,7 @@ def problem(status: int, slug: str, title: str, **more: object) -> Answer:
 
 
 def answer(body: object, *, status: int = 200, **headers: str) -> Answer:
-    """JSON; underscores in a header's name stand for hyphens."""
+    """Return a JSON response. Underscores in a header's name become hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(
         status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **named}
@@ -60,20 +60,20 @@ def answer(body: object, *, status: int = 200, **headers: str) -> Answer:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is what some tests are about; anything else is a fault of the fake."""
+        """Ignore clients that close the connection, as some tests do. Report any other error."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 class FakeHub:
-    """Answers for a path are given in the order they were scripted; the last one is given again and again.
+    """Sends a path's scripted responses in order, and repeats the last one.
 
-    Discovery and tokens ("token-1", "token-2", ...) are answered from the start; tests may script them too.
-    otherwise: the answer of every path that nothing was scripted for.
+    By default serves discovery and tokens ("token-1", "token-2", ...); tests may script these, too.
+    otherwise: the response for paths without a script.
     """
 
     def __init__(self, port: int = 0) -> None:
-        """port: 0 for any that is free."""
+        """port: 0 chooses a free one."""
         self.custody_key = generate_key()
         self.received: list[Received] = []
         self.token_lifetime = 900.0
@@ -121,7 +121,7 @@ class FakeHub:
                 self.close_connection = self.close_connection or reply.cut
 
             def log_message(self, format: str, *args: object) -> None:
-                """Nothing: a test's output is its own."""
+                """Log nothing, to keep the tests' output clean."""
 
         self._server = _Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True

@@ -238,7 +238,7 @@ def test_batch_of_statements_sends_its_key_in_the_header(hub: FakeHub, client: K
 
 
 def test_statement_with_null_key_gets_a_key(hub: FakeHub, client: Kopuro) -> None:
-    """The whole request is repeated while the hub is busy, so each line needs a key."""
+    """Each line needs a key, because the client retries the whole request while the hub is busy."""
     path = "/intake/v1/submissions:batch"
     hub.script("POST", path, Answer(status=200, body=b'{"line":1,"status":202,"id":"s1"}\n'))
     client.submit_statements([{"submit": "accept", "offer_id": "o1", "idempotency_key": None}])

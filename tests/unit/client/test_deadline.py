@@ -1,4 +1,4 @@
-"""Calls that end in time, and calls that do not."""
+"""Calls within and beyond their deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/integrating.md tells a partner to do can be done."""
+"""The commands and programs in docs/integrating.md work."""
 
 import json
 import re
@@ -64,7 +64,7 @@ def test_guide_exit_codes_match_the_command() -> None:
 
 
 def hello(key: Jwk) -> str:
-    """What no client of ours would seal."""
+    """Return sealed content that this client would refuse to seal."""
     public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
     header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key["kid"]}
     return jwe.encrypt_compact(header, b"hello", public, algorithms=["ECDH-ES+A256KW", "A256GCM"])

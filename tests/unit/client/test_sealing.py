@@ -194,7 +194,7 @@ def test_malformed_sealed_case_raises_only_sealing_error(data: st.DataObject) ->
 
 
 def sealed_bytes(plaintext: bytes, key: Jwk) -> str:
-    """Anything, sealed to a key."""
+    """Return arbitrary bytes sealed to a key."""
     public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
     header = {"alg": KEY_MANAGEMENT, "enc": CONTENT_ENCRYPTION, "kid": key["kid"]}
     return jwe.encrypt_compact(header, plaintext, public, algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])

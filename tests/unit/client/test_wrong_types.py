@@ -1,4 +1,4 @@
-"""Every public method and function of the client, called with wrong types: ClientErrors alone."""
+"""Every public method and function of the client raises only ClientErrors for wrong types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A case shown whole, and its documents saved as files whose names the sender cannot misuse."""
+"""A case is printed completely, and its documents are saved under safe file names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def document(
 
 @pytest.fixture
 def released(hub: FakeHub, sealing_key: dict[str, Any]) -> Any:
-    """Makes the hub release a case."""
+    """A function that makes the hub release a case."""
 
     def releasing(case: dict[str, Any]) -> None:
         sealed = seal(case, public_key(sealing_key))

@@ -1,4 +1,4 @@
-"""Every command, as click lists them, in bad surroundings: a documented exit status, and no traceback."""
+"""Every command that click lists, under every kind of failure: a documented exit code and no traceback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 BUNDLE = Path(__file__).parents[1] / "tlog" / "kopuro-bundle-1.json"
 WITNESS = SigningKey.generate("union.example/witness")
 
-# What bounds a command that would go on, or start a hub. `blocked` cannot be made a directory.
+# Options that end a command that would run on or start a hub. `blocked` is a file, not a directory.
 MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("mailbox", "watch"): ("--for", "1"),
     ("witness", "serve"): ("--listen", "nowhere"),
@@ -33,7 +33,7 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("referral", "note"): ("--to", "ru.moscow-union"),
     ("dead-letters", "replay"): ("--all",),
 }
-# By a required parameter's name, where any text would end the command too early.
+# Values of required parameters for which an arbitrary text would end the command too early.
 VALUES = {
     "data_dir": "blocked/hub",
     "where": "HUB",
@@ -63,14 +63,14 @@ def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 APPLICATION = get_command(_application())
 COMMANDS = dict(_leaves(APPLICATION))
 every_command = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-# Those that send something to the hub with credentials; each has the options of a connection.
+# Commands that send requests with credentials, recognised by their connection options.
 connected = [path for path, command in COMMANDS.items() if any(p.name == "acting_as" for p in command.params)]
 anonymous = [("checkpoint",), ("log-key",)]
 takes_json = [path for path, command in COMMANDS.items() if any("--json" in p.opts for p in command.params)]
 
 
 def line_of(path: tuple[str, ...], hub_url: str) -> list[str]:
-    """The command with everything that it requires."""
+    """Return the command line with all required parameters."""
     line = list(path)
     for parameter in COMMANDS[path].params:
         if not parameter.required:
@@ -91,9 +91,9 @@ def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
-    # It is always the same, and takes longer to build than most of these commands take to run.
+    # Built once, because building it takes longer than running most of these commands.
     monkeypatch.setattr("kopuro_client.commands._application", lambda: APPLICATION)
-    # One attempt each: how long is asked again is for other tests.
+    # One attempt each; other tests cover retries.
     once = RetryPolicy(attempts=1)
     monkeypatch.setattr("kopuro_client.transport.RetryPolicy", lambda: once)
     (tmp_path / "blocked").write_text("a file")
@@ -158,7 +158,7 @@ def test_failed_response_has_its_exit_status_and_json_report(
 
 
 def new_names(line: list[str]) -> list[str]:
-    """The same command, writing to other new files than its first run."""
+    """Return the command line with other new files than in its first run."""
     return [{"export-files": "export-files-2", "new-file": "new-file-2"}.get(word, word) for word in line]
 
 
@@ -202,7 +202,7 @@ def test_invalid_command_line_with_json_is_reported_as_json(run_line: RunLine, p
 
 
 class Full(io.StringIO):
-    """A device without space."""
+    """A full device."""
 
     def write(self, text: str) -> int:
         raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""An export is whole, named by its hashes, and goes on where it broke off."""
+"""Exports are complete, hashed in their manifest, and resumable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def entry(index: int) -> dict[str, Any]:
 
 
 def page(*entries: int | dict[str, Any], following: str | None, note: str = "note", size: int = 9) -> Answer:
-    """Of the entries with these indices, or of these."""
+    """Return a page of these entries, given by index or in full."""
     shown = [entry(one) if isinstance(one, int) else one for one in entries]
     lines = [*shown, {"next": following, "size": size, "checkpoint": note}]
     return Answer(status=200, body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
@@ -120,7 +120,7 @@ def test_export_does_not_resume_with_another_log(
 def test_export_with_damaged_manifest_is_refused(
     hub: FakeHub, run: Run, tmp_path: Path, damage: dict[str, Any]
 ) -> None:
-    """None: left out."""
+    """damage: changed members of the manifest; None removes a member."""
     hub.script("GET", PATH, page(0, following=None))
     assert run("export", str(tmp_path / "x")).code == 0
     asked = len(hub.requests_to(PATH))
@@ -182,7 +182,7 @@ def test_parquet_export_equals_ndjson_export(hub: FakeHub, run: Run, tmp_path: P
 def test_export_page_is_on_disk_before_the_next_request(
     hub: FakeHub, run: Run, tmp_path: Path, form: str
 ) -> None:
-    """However large a file is, one page of it is in memory."""
+    """At most one page of a file is in memory, however large the file is."""
     written: list[int] = []
 
     def second() -> Answer:

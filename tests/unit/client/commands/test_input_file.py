@@ -1,4 +1,4 @@
-"""A file and stdin are read by one rule: UTF-8, with or without a byte order mark."""
+"""Files and stdin are read as UTF-8, with or without a byte order mark."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSED = {
 
 @pytest.fixture(params=["file", "stdin"])
 def seal(request: pytest.FixtureRequest, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs `case seal` on bytes, in a file or on stdin."""
+    """A function that runs `case seal` on bytes, in a file or on stdin."""
 
     def sealing(content: bytes) -> Any:
         if request.param == "file":

@@ -150,7 +150,7 @@ def test_answer_with_idempotency_key_sends_it(hub: FakeHub, run: Run) -> None:
 
 
 def slow_silence() -> Answer:
-    """An empty page after the second that was asked for, as a hub holds it."""
+    """Return an empty page after one second, as a hub that holds a long poll."""
     threading.Event().wait(1.0)
     return answer({"items": [], "next": None})
 

@@ -1,4 +1,4 @@
-"""Exit codes, identities and the two faces of the output, as a script and as a person meet them."""
+"""Exit codes, identities, and the output on a terminal and in a pipe."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A story as PDF says what the hub told, in every language, on whole lines, and in the same bytes again."""
+"""A story's PDF has the hub's text in every language, breaks between sentences, and is reproducible."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def told(fact: str, index: int, **data: Any) -> Told:
 
 
 def document(language: str = "ky", *entries: Told) -> StoryDocument:
-    """As the hub answers it."""
+    """Return a story document as the hub sends it."""
     story = tell(REFERRAL, entries or SHORT, words_of(language))
     read: StoryDocument = json.loads(as_json(story))
     return read
@@ -54,7 +54,7 @@ SHORT = (
 
 
 def pages(content: bytes) -> list[str]:
-    """The text of each page, on one line."""
+    """Return the text of each page on one line."""
     return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(content)).pages]
 
 

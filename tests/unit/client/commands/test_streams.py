@@ -1,4 +1,4 @@
-"""The command as a process, with streams that are closed, full or no longer read."""
+"""The command as a process whose streams are closed, full or no longer read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIST = ("referral", "list")
 
 
 def shell(line: str, hub: FakeHub, credentials: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs a line of shell in which $kopuro is the command."""
+    """Run a shell line in which $kopuro is the command."""
     environment = {
         **os.environ,
         "KOPURO_DISCOVERY_URL": hub.url,

@@ -1,4 +1,4 @@
-"""`kopuro verify` and `kopuro witness` as a person and as a script meet them."""
+"""`kopuro verify` and `kopuro witness`, with text and JSON output."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def policy(tmp_path: Path) -> str:
 
 
 def serve(hub: FakeHub, log: Log, size: int | None = None) -> str:
-    """The log at the fake hub's audit service; its address."""
+    """Serve the log at the fake hub's audit service and return its URL."""
     for name, body in log.files(size).items():
         hub.script("GET", f"/audit/{name}", Answer(status=200, body=body))
     missing = Answer(status=404)
@@ -252,7 +252,7 @@ def test_verify_receipt_of_older_format(run: Run, tmp_path: Path, policy: str) -
 
 
 def receipts_of(*indices: int) -> dict[str, Any]:
-    """As a mailbox delivers them."""
+    """Return a message with receipts, as a mailbox delivers it."""
     places: dict[str, int] = {}
     listed = []
     for index in indices:

@@ -1,4 +1,4 @@
-"""Our verifier and pymerkle, which shares no code with it, agree on random trees."""
+"""The verifier agrees with pymerkle, an independent implementation, on random trees."""
 
 from __future__ import annotations
 

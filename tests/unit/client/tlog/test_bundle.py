@@ -44,7 +44,7 @@ def verify(document: Any) -> Any:
 
 
 def changed(*steps: Any, value: Any) -> dict[str, Any]:
-    """GOOD with one value replaced, and a manifest that fits: as a forger would write it."""
+    """Return GOOD with one value replaced and a matching manifest, as a forger would write it."""
     document: Any = copy.deepcopy(GOOD)
     inner = document
     for step in steps[:-1]:

@@ -1,4 +1,4 @@
-"""Notes, keys, cosignatures and checkpoints, by the specifications' own examples and beyond them."""
+"""Notes, keys, cosignatures and checkpoints, with the specifications' examples and further cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receipts that share a checkpoint and hashes come apart into proofs that each stand alone."""
+"""Receipts with a common checkpoint and hashes are split into self-contained proofs."""
 
 from __future__ import annotations
 

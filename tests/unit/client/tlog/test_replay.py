@@ -1,4 +1,4 @@
-"""Logs of every interesting size, read from the first leaf and from what was verified before."""
+"""Replay of logs of every interesting size, from the first leaf and from known checkpoints."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def served(tmp_path: Path) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()

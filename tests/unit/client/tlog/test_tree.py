@@ -1,4 +1,4 @@
-"""Published answers, and every small tree."""
+"""The Merkle tree against published values, and exhaustively for small trees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The witness as a process: over its socket, and killed at any moment."""
+"""The witness as a process: requests over its socket, and kills at any moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORK = Log(entries(400, tree="fork"), keys=(LOG,))
 
 
 class Running:
-    """`kopuro witness serve` on a port of its own."""
+    """A process of `kopuro witness serve` on a free port."""
 
     def __init__(self, folder: Path) -> None:
         key = folder / "key"
@@ -92,7 +92,7 @@ def test_witness_killed_at_any_moment_never_rolls_back_or_forks(tmp_path: Path) 
     answered = 0  # the largest size that a cosignature has been received for
     for _ in range(KILLS):
         running = Running(tmp_path)
-        # A witness may know more than it has answered, and this tells.
+        # The record may be ahead of the received cosignatures; the 409 has its size.
         status, told, _ = running.ask("POST", "/add-checkpoint", body(0, 0))
         known = int(told) if status == 409 else 0
         assert known >= answered
@@ -106,7 +106,7 @@ def test_witness_killed_at_any_moment_never_rolls_back_or_forks(tmp_path: Path) 
                 assert status == 200
                 known = answered = known + 1
         except (OSError, http.client.HTTPException):
-            pass  # it was killed: whether before or after it wrote, the next one tells
+            pass  # killed; the next process shows whether before or after the record was written
         killer.join()
         running.end(signal.SIGKILL)
     assert answered

@@ -1,4 +1,4 @@
-"""The witness's door over raw sockets: one request a connection, and none that can be read in two ways."""
+"""The witness's server over raw sockets: one request per connection, no ambiguous requests."""
 
 from __future__ import annotations
 

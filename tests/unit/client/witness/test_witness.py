@@ -1,4 +1,4 @@
-"""The witness's answers, as https://c2sp.org/tlog-witness asks for them."""
+"""The witness's responses, as https://c2sp.org/tlog-witness specifies them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_fork_is_never_cosigned(ours: Witness, tmp_path: Path) -> None:
 
 
 def test_fork_split_between_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
-    """Each has seen one of two trees; nobody gets both to sign the same one."""
+    """Each witness has seen another of two trees, and no request makes both sign the same one."""
     one, two = (witness(tmp_path / key.name[-3:], key) for key in WITNESSES)
     by_one, by_two = ask(one, 0, 30, TRUE), ask(two, 0, 30, FORK)
     policy = TrustPolicy.parse(policy_text())
@@ -207,7 +207,7 @@ def test_damaged_record_is_refused_and_not_replaced(ours: Witness, tmp_path: Pat
 
 
 def test_concurrent_requests_get_consistent_responses(ours: Witness) -> None:
-    """No two of the trees that were signed contradict each other, whatever came first."""
+    """No two signed trees contradict each other, in whatever order the requests arrive."""
     logs = [Log(entries(60, tree=str(at), common=1), keys=(LOG,)) for at in range(4)]
 
     def climb(log: Log) -> list[int]:
