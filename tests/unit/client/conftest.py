@@ -10,7 +10,7 @@ from kopuro_client import Kopuro, RetryPolicy, Transport
 from tests.unit.client.fake_hub import FakeHub
 
 
-class Passing:
+class FakeClock:
     """A fake clock that advances on sleep, or when a test advances it."""
 
     def __init__(self) -> None:
@@ -42,18 +42,18 @@ def hub() -> Iterator[FakeHub]:
 
 
 @pytest.fixture
-def passing() -> Passing:
-    return Passing()
+def fake_clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def client(hub: FakeHub, passing: Passing) -> Iterator[Kopuro]:
+def client(hub: FakeHub, fake_clock: FakeClock) -> Iterator[Kopuro]:
     """Three attempts, half a second and one second apart, within ten seconds."""
     transport = Transport(
         retry=RetryPolicy(attempts=3, first_delay=0.5, patience=10.0),
         answer_limit=5.0,
-        sleep=passing.sleep,
-        clock=passing.clock,
+        sleep=fake_clock.sleep,
+        clock=fake_clock.clock,
     )
     with Kopuro.discover(hub.url, "kg.osh-legal-aid", "a secret", transport=transport) as connected:
         yield connected

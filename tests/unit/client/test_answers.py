@@ -57,7 +57,7 @@ def test_refused_error_has_the_problems_members() -> None:
     assert (error.type, error.title, error.status, error.detail) == (
         "urn:kopuro:problem:invalid-submission",
         "T",
-        422,  # the status of the answer counts, whatever the body says
+        422,  # the response's status counts, not the body's
         "D.",
     )
     assert error.errors == (FieldError(pointer="/needs/0", detail="Unknown."),)

@@ -28,7 +28,7 @@ def commands() -> list[str]:
     return sorted({line.split(" > ")[0] for line in [*lines, *inline] if line.startswith("kopuro ")})
 
 
-# `up` belongs to the server's distribution.
+# `up` is a server command.
 @pytest.mark.parametrize("command", [line for line in commands() if not line.startswith("kopuro up")])
 def test_guide_command_is_accepted(
     hub: FakeHub, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -48,7 +48,7 @@ def test_guide_command_is_accepted(
     if "generate" in arguments:
         assert main(arguments) == ExitCode.OK
         return
-    # This hub knows nothing, so it refuses whatever is asked of it; sealing needs only its key.
+    # This hub refuses all requests; sealing needs only its key.
     asked = main([*arguments, "--discovery", hub.url])
     assert asked == (ExitCode.OK if "seal" in arguments else ExitCode.REFUSED)
 

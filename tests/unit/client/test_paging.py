@@ -6,7 +6,7 @@ import pytest
 from kopuro_client import InvalidArgumentError, Kopuro
 from kopuro_client.paging import following, watching
 from kopuro_client.records import Message, Page
-from tests.unit.client.conftest import Passing
+from tests.unit.client.conftest import FakeClock
 from tests.unit.client.fake_hub import FakeHub, answer
 
 
@@ -45,7 +45,7 @@ def message(id_: str) -> Message:
     return cast(Message, {"id": id_})
 
 
-def test_watch_keeps_its_cursor_over_empty_pages(passing: Passing) -> None:
+def test_watch_keeps_its_cursor_over_empty_pages(fake_clock: FakeClock) -> None:
     asked: list[str | None] = []
     pages = iter([page(message("1"), message("2"), after="2"), page(), page(message("3"), after="3")])
 
@@ -53,12 +53,12 @@ def test_watch_keeps_its_cursor_over_empty_pages(passing: Passing) -> None:
         asked.append(after)
         return next(pages)
 
-    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=passing.clock)
+    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=fake_clock.clock)
     assert [next(watch)["id"] for _ in range(3)] == ["1", "2", "3"]
     assert asked == [None, "2", "2"]
 
 
-def test_watch_continues_from_resume_cursor_of_last_page(passing: Passing) -> None:
+def test_watch_continues_from_resume_cursor_of_last_page(fake_clock: FakeClock) -> None:
     asked: list[str | None] = []
     pages: Iterator[Page[Message]] = iter(
         [
@@ -72,34 +72,34 @@ def test_watch_continues_from_resume_cursor_of_last_page(passing: Passing) -> No
         asked.append(after)
         return next(pages)
 
-    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=passing.clock)
+    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=fake_clock.clock)
     assert [next(watch)["id"] for _ in range(2)] == ["1", "2"]
     assert asked == [None, "1", "1"]
 
 
-def test_watch_gives_up_after_silence_that_each_message_restarts(passing: Passing) -> None:
+def test_watch_gives_up_after_silence_that_each_message_restarts(fake_clock: FakeClock) -> None:
     waits: list[float] = []
     pages = iter([page(), page(message("1"), after="1"), page(), page()])
 
     def fetch(after: str | None, wait: float) -> Page[Message]:
         waits.append(wait)
-        passing.now += wait
+        fake_clock.now += wait
         return next(pages)
 
-    watch = watching(fetch, after=None, wait=30.0, give_up_after=45.0, clock=passing.clock)
+    watch = watching(fetch, after=None, wait=30.0, give_up_after=45.0, clock=fake_clock.clock)
     assert [found["id"] for found in watch] == ["1"]
     assert waits == [30.0, 15.0, 30.0, 15.0]
 
 
-def test_watch_with_short_wait_does_not_busy_loop(passing: Passing) -> None:
+def test_watch_with_short_wait_does_not_busy_loop(fake_clock: FakeClock) -> None:
     def fetch(after: str | None, wait: float) -> Page[Message]:
         assert wait >= 1.0
-        passing.now += wait - 0.5  # a hub that answers a little early
+        fake_clock.now += wait - 0.5  # the hub responds slightly early
         return page()
 
-    assert list(watching(fetch, after=None, wait=2.0, give_up_after=2.0, clock=passing.clock)) == []
+    assert list(watching(fetch, after=None, wait=2.0, give_up_after=2.0, clock=fake_clock.clock)) == []
     with pytest.raises(InvalidArgumentError):
-        next(watching(fetch, after=None, wait=0.0, give_up_after=None, clock=passing.clock))
+        next(watching(fetch, after=None, wait=0.0, give_up_after=None, clock=fake_clock.clock))
 
 
 def test_client_watch_uses_long_polling(hub: FakeHub, client: Kopuro) -> None:

@@ -18,16 +18,16 @@ from kopuro_client import (
 )
 from kopuro_client.transport import HttpRequest, json_body
 from tests.dripping import DrippingServer
-from tests.unit.client.conftest import Passing
+from tests.unit.client.conftest import FakeClock
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
 BUSY = problem(503, "unavailable", "The service cannot answer just now")
 HOME = "/intake/v1/x"
 
 
-def transport(passing: Passing) -> Transport:
+def transport(fake_clock: FakeClock) -> Transport:
     retry = RetryPolicy(attempts=3, first_delay=0.5, patience=10.0)
-    return Transport(retry=retry, answer_limit=5.0, sleep=passing.sleep, clock=passing.clock)
+    return Transport(retry=retry, answer_limit=5.0, sleep=fake_clock.sleep, clock=fake_clock.clock)
 
 
 def reading(hub: FakeHub) -> HttpRequest:
@@ -38,56 +38,56 @@ def writing(hub: FakeHub) -> HttpRequest:
     return HttpRequest(method="POST", url=hub.base + HOME, content=b"{}")
 
 
-def test_repeatable_request_is_retried_while_hub_is_unavailable(hub: FakeHub, passing: Passing) -> None:
+def test_repeatable_request_is_retried_while_hub_is_unavailable(hub: FakeHub, fake_clock: FakeClock) -> None:
     hub.script("GET", HOME, BUSY, BUSY, answer({"at": "last"}))
-    assert transport(passing).send(reading(hub)) == b'{"at": "last"}'
-    assert passing.slept == [0.5, 1.0]
+    assert transport(fake_clock).send(reading(hub)) == b'{"at": "last"}'
+    assert fake_clock.slept == [0.5, 1.0]
 
 
-def test_retries_end_after_the_last_attempt(hub: FakeHub, passing: Passing) -> None:
+def test_retries_end_after_the_last_attempt(hub: FakeHub, fake_clock: FakeClock) -> None:
     hub.script("GET", HOME, BUSY)
     with pytest.raises(UnavailableError, match="just now"):
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert len(hub.received) == 3
 
 
-def test_retry_waits_for_the_hubs_retry_after(hub: FakeHub, passing: Passing) -> None:
+def test_retry_waits_for_the_hubs_retry_after(hub: FakeHub, fake_clock: FakeClock) -> None:
     busy = Answer(status=429, headers={"Retry-After": "4"})
     hub.script("GET", HOME, busy, answer({}))
-    transport(passing).send(reading(hub))
-    assert passing.slept == [4.0]
+    transport(fake_clock).send(reading(hub))
+    assert fake_clock.slept == [4.0]
 
 
-def test_retry_after_beyond_patience_raises_at_once(hub: FakeHub, passing: Passing) -> None:
+def test_retry_after_beyond_patience_raises_at_once(hub: FakeHub, fake_clock: FakeClock) -> None:
     hub.script("GET", HOME, Answer(status=503, headers={"Retry-After": "3600"}))
     with pytest.raises(UnavailableError) as caught:
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert caught.value.retry_after == 3600.0
-    assert passing.slept == []
+    assert fake_clock.slept == []
     assert len(hub.received) == 1
 
 
-def test_non_repeatable_request_is_sent_once(hub: FakeHub, passing: Passing) -> None:
+def test_non_repeatable_request_is_sent_once(hub: FakeHub, fake_clock: FakeClock) -> None:
     hub.script("POST", HOME, BUSY)
     with pytest.raises(UnavailableError):
-        transport(passing).send(writing(hub))
+        transport(fake_clock).send(writing(hub))
     assert len(hub.received) == 1
 
 
 @pytest.mark.parametrize(("status", "family"), [(422, RefusedError), (500, DefectError), (302, DefectError)])
 def test_permanent_error_is_not_retried(
-    hub: FakeHub, passing: Passing, status: int, family: type[ClientError]
+    hub: FakeHub, fake_clock: FakeClock, status: int, family: type[ClientError]
 ) -> None:
     hub.script("GET", HOME, Answer(status=status, headers={"Location": f"{hub.base}/elsewhere"}))
     with pytest.raises(family):
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert [request.path for request in hub.received] == [HOME]
 
 
-def test_truncated_response_raises_transport_error(hub: FakeHub, passing: Passing) -> None:
+def test_truncated_response_raises_transport_error(hub: FakeHub, fake_clock: FakeClock) -> None:
     hub.script("GET", HOME, Answer(status=200, body=b"x" * 1000, cut=True))
     with pytest.raises(TransportError):
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert len(hub.received) == 3
 
 
@@ -96,7 +96,7 @@ def test_endless_response_raises_defect_error_without_retry(hub: FakeHub, status
     sent = []
 
     def endless() -> Iterator[bytes]:
-        for number in range(10_000):  # 600 MB: what is not read is not sent either
+        for number in range(10_000):  # 600 MB in all, mostly never sent
             sent.append(number)
             yield b"x" * 64 * 1024
 
@@ -152,15 +152,15 @@ def test_long_poll_extends_the_time_limit_by_its_wait(hub: FakeHub) -> None:
         b"HTTP/1.1 200 OK\r\n\r\n",
     ],
 )
-def test_response_sent_byte_by_byte_raises_transport_error(start: bytes, passing: Passing) -> None:
+def test_response_sent_byte_by_byte_raises_transport_error(start: bytes, fake_clock: FakeClock) -> None:
     with DrippingServer(start) as hub:
-        bounded = Transport(total_limit=0.3, sleep=passing.sleep, retry=RetryPolicy(attempts=2))
+        bounded = Transport(total_limit=0.3, sleep=fake_clock.sleep, retry=RetryPolicy(attempts=2))
         began = time.monotonic()
         request = HttpRequest(method="GET", url=f"http://127.0.0.1:{hub.port}{HOME}", repeatable=True)
         with pytest.raises(TransportError, match=f"no complete response in time from 127.0.0.1:{hub.port}"):
             bounded.send(request)
         assert 0.6 <= time.monotonic() - began < 2
-        assert len(passing.slept) == 1
+        assert len(fake_clock.slept) == 1
 
 
 def test_long_poll_extends_the_total_limit_by_its_wait(hub: FakeHub) -> None:
@@ -175,7 +175,7 @@ def test_long_poll_extends_the_total_limit_by_its_wait(hub: FakeHub) -> None:
     assert b"held" in Transport(total_limit=0.05).send(request)
 
 
-def test_refused_connection_raises_transport_error_with_host(passing: Passing) -> None:
+def test_refused_connection_raises_transport_error_with_host(fake_clock: FakeClock) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -183,28 +183,28 @@ def test_refused_connection_raises_transport_error_with_host(passing: Passing) -
         method="GET", url=f"http://127.0.0.1:{port}/v1/referrals/secret-id", repeatable=True
     )
     with pytest.raises(TransportError, match=f"cannot connect to 127.0.0.1:{port}") as caught:
-        transport(passing).send(request)
+        transport(fake_clock).send(request)
     assert "secret-id" not in str(caught.value)
-    assert len(passing.slept) == 2
+    assert len(fake_clock.slept) == 2
 
 
 @pytest.mark.parametrize(
     "url", ["ftp://example.invalid/", "http://[::1", "no address", "http://a:b:c/", "http://\x00/"]
 )
-def test_invalid_url_raises_invalid_argument_error(passing: Passing, url: str) -> None:
+def test_invalid_url_raises_invalid_argument_error(fake_clock: FakeClock, url: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        transport(passing).send(HttpRequest(method="GET", url=url))
+        transport(fake_clock).send(HttpRequest(method="GET", url=url))
 
 
-def test_invalid_header_raises_invalid_argument_error(hub: FakeHub, passing: Passing) -> None:
+def test_invalid_header_raises_invalid_argument_error(hub: FakeHub, fake_clock: FakeClock) -> None:
     for value in ("ключ", "a\r\nb: c"):
         with pytest.raises(ClientError):
-            transport(passing).send(writing(hub).having(Idempotency_Key=value))
+            transport(fake_clock).send(writing(hub).having(Idempotency_Key=value))
     assert hub.received == []
 
 
-def test_closed_transport_raises_transport_error(hub: FakeHub, passing: Passing) -> None:
-    closed = transport(passing)
+def test_closed_transport_raises_transport_error(hub: FakeHub, fake_clock: FakeClock) -> None:
+    closed = transport(fake_clock)
     closed.close()
     with pytest.raises(TransportError):
         closed.send(writing(hub))
@@ -224,49 +224,51 @@ def test_request_repr_hides_headers_and_content() -> None:
     assert "case" not in repr(request)
 
 
-def test_outage_and_recovery_are_reported_once_each(hub: FakeHub, passing: Passing) -> None:
-    said: list[str] = []
+def test_outage_and_recovery_are_reported_once_each(hub: FakeHub, fake_clock: FakeClock) -> None:
+    notices: list[str] = []
     lasting = Transport(
-        retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
+        retry=RetryPolicy.lasting(), sleep=fake_clock.sleep, clock=fake_clock.clock, notice=notices.append
     )
     hub.script("GET", HOME, *[BUSY] * 50, answer({"at": "last"}), *[BUSY] * 2, answer({}))
     assert lasting.send(reading(hub)) == b'{"at": "last"}'
-    assert sum(passing.slept) > 300
+    assert sum(fake_clock.slept) > 300
     place = hub.base.removeprefix("http://")
-    assert said == [
+    assert notices == [
         "The service cannot answer just now; retrying until it responds",
-        f"{place} responds again after {sum(passing.slept):.0f} seconds",
+        f"{place} responds again after {sum(fake_clock.slept):.0f} seconds",
     ]
     lasting.send(reading(hub))
-    assert len(said) == 4
+    assert len(notices) == 4
     lasting.send(reading(hub))
-    assert len(said) == 4
+    assert len(notices) == 4
 
 
-def test_refusal_ends_an_outage(hub: FakeHub, passing: Passing) -> None:
-    said: list[str] = []
+def test_refusal_ends_an_outage(hub: FakeHub, fake_clock: FakeClock) -> None:
+    notices: list[str] = []
     lasting = Transport(
-        retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
+        retry=RetryPolicy.lasting(), sleep=fake_clock.sleep, clock=fake_clock.clock, notice=notices.append
     )
     hub.script("GET", HOME, BUSY, problem(404, "not-found", "Nothing here"))
     with pytest.raises(RefusedError):
         lasting.send(reading(hub))
-    assert len(said) == 2
+    assert len(notices) == 2
 
 
-def test_transport_retries_until_hub_starts(passing: Passing) -> None:
+def test_transport_retries_until_hub_starts(fake_clock: FakeClock) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    said: list[str] = []
+    notices: list[str] = []
     answering: list[FakeHub] = []
 
     def sleep(seconds: float) -> None:
-        passing.sleep(seconds)
-        if len(passing.slept) == 100:
+        fake_clock.sleep(seconds)
+        if len(fake_clock.slept) == 100:
             answering.append(FakeHub(port))
 
-    lasting = Transport(retry=RetryPolicy.lasting(), sleep=sleep, clock=passing.clock, notice=said.append)
+    lasting = Transport(
+        retry=RetryPolicy.lasting(), sleep=sleep, clock=fake_clock.clock, notice=notices.append
+    )
     try:
         request = HttpRequest(
             method="GET", url=f"http://127.0.0.1:{port}/.well-known/kopuro", repeatable=True
@@ -275,5 +277,5 @@ def test_transport_retries_until_hub_starts(passing: Passing) -> None:
     finally:
         for started in answering:
             started.stop()
-    assert said[0] == f"cannot connect to 127.0.0.1:{port}; retrying until it responds"
-    assert len(said) == 2
+    assert notices[0] == f"cannot connect to 127.0.0.1:{port}; retrying until it responds"
+    assert len(notices) == 2

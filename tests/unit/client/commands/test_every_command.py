@@ -115,7 +115,7 @@ def run_line(hub_url: str, capsys: pytest.CaptureFixture[str]) -> RunLine:
         out, err = capsys.readouterr()
         assert code in set(ExitCode), (line, code)
         assert "Traceback" not in err, (line, err)
-        # A verdict is data: it is on stdout.
+        # A verdict is data, so it goes to stdout.
         assert code == ExitCode.OK or (out if code == ExitCode.NOT_VERIFIED else err).strip(), line
         assert code != ExitCode.FAULT or line[0] in ("up", "demo"), (line, err)
         return code, out, err
@@ -143,7 +143,7 @@ def test_failed_response_has_its_exit_status_and_json_report(
 ) -> None:
     hub.otherwise, expected = ANSWERS[kind]
     if path == ("case", "seal"):
-        hub.script("GET", "/.well-known/kopuro", hub.otherwise)  # it asks for the hub's key alone
+        hub.script("GET", "/.well-known/kopuro", hub.otherwise)  # the only request is for the hub's key
     code, out, err = run_line(line_of(path, hub_url))
     assert (code, out) == (expected, "")
     assert "\x1b" not in err

@@ -194,7 +194,7 @@ def test_export_page_is_on_disk_before_the_next_request(
     assert run("export", str(tmp_path / "x"), "--format", form).code == 0
     (file,) = manifest(tmp_path / "x")["files"]
     assert file["entries"] == 3_010
-    # What a stream holds back is bounded; so is what parquet writes at the file's end.
+    # The writer's buffer is bounded, and so is parquet's footer.
     assert written[0] > file["bytes"] * 0.7
 
 

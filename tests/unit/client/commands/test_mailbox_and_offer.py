@@ -64,10 +64,10 @@ def test_sealed_note_is_opened_only_with_the_receivers_key(
     ]
     items = [{**OFFER_OPENED, "id": f"m{n}", "data": {"note": note}} for n, note in enumerate(notes)]
     hub.script("GET", MAILBOX, answer({"items": items, "next": None}))
-    ours, theirs, open_one = run("mailbox", "list").out.splitlines()
-    assert "note=Звоните после шести." in ours
-    assert "note=(sealed to a key that is not available here)" in theirs
-    assert "note=Ремонт. Закрыто." in open_one
+    own_note, foreign_note, open_note = run("mailbox", "list").out.splitlines()
+    assert "note=Звоните после шести." in own_note
+    assert "note=(sealed to a key that is not available here)" in foreign_note
+    assert "note=Ремонт. Закрыто." in open_note
 
 
 def test_mailbox_shows_why_an_answer_was_refused(hub: FakeHub, run: Run) -> None:
@@ -103,8 +103,8 @@ def test_mailbox_shows_coordinators_the_members_to_act_on(hub: FakeHub, run: Run
         "referral.overdue": {"organization": "ru.one", "due_at": "2026-03-01T12:00:00Z"},
     }
     items = [
-        {**OFFER_OPENED, "id": fact, "type": f"kopuro.{fact}.v1", "data": {"referral_id": "r1", **said}}
-        for fact, said in data.items()
+        {**OFFER_OPENED, "id": fact, "type": f"kopuro.{fact}.v1", "data": {"referral_id": "r1", **members}}
+        for fact, members in data.items()
     ]
     hub.script("GET", MAILBOX, answer({"items": items, "next": None, "resume": "4"}))
     unplaced, answered, refused, overdue = run("mailbox", "list", "--as", "coordinator").out.splitlines()
@@ -163,8 +163,8 @@ def note_message(number: int, note: str) -> dict[str, Any]:
 def test_watch_reports_unreadable_note_and_continues(
     hub: FakeHub, run: Run, sealing_key: dict[str, Any]
 ) -> None:
-    ours = public_key(sealing_key)
-    readable, damaged = seal({"text": "Алло"}, ours), seal({"text": "Алло"}, ours)[:-4] + "AAAA"
+    own_key = public_key(sealing_key)
+    readable, damaged = seal({"text": "Алло"}, own_key), seal({"text": "Алло"}, own_key)[:-4] + "AAAA"
     items = [
         note_message(1, damaged),
         note_message(2, seal({"text": "x"}, public_key(generate_key()))),

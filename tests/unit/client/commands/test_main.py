@@ -192,25 +192,25 @@ def test_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> Non
     hub.script("GET", ONE, answer(REFERRAL))
     import pty
 
-    ours, theirs = pty.openpty()
+    master, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "KOPURO_DISCOVERY_URL": hub.url}
     environment |= {"KOPURO_CREDENTIALS": str(credentials), "KOPURO_AS": ORGANIZATION}
     environment.pop("NO_COLOR", None)
     child = subprocess.Popen(
         [sys.executable, "-m", "kopuro_client", *SHOW],
-        stdout=theirs,
+        stdout=terminal,
         stderr=subprocess.DEVNULL,
         env=environment,
     )
-    os.close(theirs)
+    os.close(terminal)
     shown = b""
     try:
-        while chunk := os.read(ours, 65536):
+        while chunk := os.read(master, 65536):
             shown += chunk
     except OSError:
-        pass  # how Linux says that the other side is closed
+        pass  # on Linux: the other side is closed
     finally:
-        os.close(ours)
+        os.close(master)
     assert child.wait(timeout=60) == 0
     text = shown.decode()
     assert "\x1b[" in text

@@ -150,7 +150,7 @@ def test_explain_names_the_rule_that_excluded_a_candidate(hub: FakeHub, run: Run
     hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", answer(DECISIONS))
     ran = run("referral", "explain", REFERRAL["id"])
     assert "kind: kind_not_opted_in (kind=consular_representative)" in ran.out
-    assert "vetting" not in ran.out  # what passed is not what explains
+    assert "vetting" not in ran.out  # passed rules are not listed
     assert "0.812" in ran.out
     assert "nearness 0.3×1 + language 0.25" in ran.out
     assert run("referral", "explain", REFERRAL["id"], "--json").json() == DECISIONS

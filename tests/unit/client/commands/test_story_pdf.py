@@ -34,7 +34,7 @@ FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW",
 PATH = "/audit/v1/history/r1/story"
 
 
-def told(fact: str, index: int, **data: Any) -> Told:
+def story_fact(fact: str, index: int, **data: Any) -> Told:
     return Told(index=index, time=NOON + dt.timedelta(minutes=index), type=f"kopuro.{fact}.v1", data=data)
 
 
@@ -46,9 +46,9 @@ def document(language: str = "ky", *entries: Told) -> StoryDocument:
 
 
 SHORT = (
-    told("referral.submitted", 3, sender=OSH, facts=FACTS),
-    told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
-    told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
+    story_fact("referral.submitted", 3, sender=OSH, facts=FACTS),
+    story_fact("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+    story_fact("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
     Told(index=7, time=NOON + dt.timedelta(days=1), type="kopuro.case.released.v1", data=None),
 )
 
@@ -97,7 +97,7 @@ def test_story_pdf_font_has_every_letter_of_phrases_and_labels(caplog: pytest.Lo
 
 def test_long_story_breaks_pages_between_sentences() -> None:
     entries = [
-        told("offer.declined", n, organization=MOSCOW, reason="no_capacity", note="Ңөү жок " * (n % 60))
+        story_fact("offer.declined", n, organization=MOSCOW, reason="no_capacity", note="Ңөү жок " * (n % 60))
         for n in range(300)
     ]
     story = document("ky", *entries)
@@ -110,7 +110,7 @@ def test_long_story_breaks_pages_between_sentences() -> None:
     sentences = [" ".join(line["text"].split()) for line in story["events"]["sentences"]]
     for page, indices in zip(found, shown, strict=True):
         at = 0
-        for index in indices:  # whole, on the page that names its entry
+        for index in indices:  # complete, on the page with its index
             at = page.index(sentences[index], at) + len(sentences[index])
 
 
@@ -135,7 +135,9 @@ def test_same_story_gives_identical_pdf_bytes() -> None:
 
 
 def test_character_without_glyph_is_written_as_code_point() -> None:
-    story = document("en", told("offer.declined", 1, organization=MOSCOW, note="😀 中 a\u0301 {nb} \x1b[31m"))
+    story = document(
+        "en", story_fact("offer.declined", 1, organization=MOSCOW, note="😀 中 a\u0301 {nb} \x1b[31m")
+    )
     (page,) = pages(story_pdf(story))
     assert "[U+1F600] [U+4E2D] á {nb}" in page
     assert "\x1b" not in page

@@ -61,7 +61,7 @@ def test_verify_log_of_directory_reads_only_new_entries_the_second_time(run: Run
         "Verified: the log kopuro/test matches its signed checkpoint at 300 entries, 300 of them"
     )
     TRUE.write(root)
-    verdict = run("verify", "log", str(root), "--json").json()  # the key is remembered now
+    verdict = run("verify", "log", str(root), "--json").json()  # uses the remembered key
     assert verdict["holds"] is True
     assert (verdict["first"], verdict["entries"], verdict["continues"]) == (256, 344, [300])
     assert verdict["log_key_from"] == "remembered"
@@ -99,7 +99,7 @@ def test_verify_log_prints_evidence_of_rollback_and_fork(run: Run, tmp_path: Pat
     verdict = run("verify", "log", str(root), "--json")
     assert (verdict.code, verdict.json()["failure"]) == (9, "fork")
     assert verdict.json()["evidence"][1] == fork.note()
-    # What was remembered before is still what is remembered.
+    # The memory is unchanged.
     assert run("verify", "log", str(TRUE.write(tmp_path / "true"))).code == 0
 
 
@@ -122,8 +122,8 @@ def test_verify_log_over_http_uses_the_named_key(hub: FakeHub, run: Run) -> None
     assert ran.code == 0
     assert f"provided that the log's key is {LOG.vkey}" in ran.out
     assert "compare it" in ran.err
-    assert "provided" not in run("verify", "log", address).out  # from then on it is held to that key
-    assert run("verify", "log", hub.url, "--log-key", LOG.vkey).code == 0  # by the discovery address
+    assert "provided" not in run("verify", "log", address).out  # uses the remembered key
+    assert run("verify", "log", hub.url, "--log-key", LOG.vkey).code == 0  # by the discovery URL
     assert all("authorization" not in request.headers for request in hub.received)
 
 
@@ -275,10 +275,10 @@ def test_verify_receipt_with_several_receipts(run: Run, tmp_path: Path, policy: 
     assert ran.code == 0
     assert ran.out.startswith("Verified: 3 steps are entries of the log kopuro/test")
     assert "\n9: kopuro.offer.opened.v1 of referral" in ran.out
-    told = run("verify", "receipt", str(file), "--policy", policy, "--json").json()
-    assert [one["index"] for one in told["receipts"]] == [9, 12, 599]
-    assert told["receipts"][0]["leaf"] == json.loads(LEAVES[9])
-    # One that does not hold spoils the message, wherever it stands in it.
+    verdict = run("verify", "receipt", str(file), "--policy", policy, "--json").json()
+    assert [one["index"] for one in verdict["receipts"]] == [9, 12, 599]
+    assert verdict["receipts"][0]["leaf"] == json.loads(LEAVES[9])
+    # One invalid receipt invalidates the message, whatever its position.
     for at in range(3):
         written = receipts_of(9, 12, 599)
         written["data"]["receipts"][at]["leaf"] = LEAVES[100].decode()

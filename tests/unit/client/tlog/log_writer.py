@@ -1,6 +1,6 @@
-"""A tiny log, written straight from the specifications and from nothing of ours.
+"""A tiny log, written from the specifications without the client's code.
 
-The roots are computed by the recursive definition of RFC 6962 §2.1, every tile from the leaves below it.
+It computes roots by the recursive definition of RFC 6962 §2.1, and every tile from the leaves below it.
 """
 
 from __future__ import annotations

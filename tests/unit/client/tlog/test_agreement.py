@@ -26,17 +26,17 @@ def test_verifier_agrees_with_pymerkle_on_random_trees() -> None:
     assert pymerkle.InmemoryTree().get_root() == EMPTY_ROOT
     for _ in range(TREES):
         leaves = [chance.randbytes(chance.randrange(12)) for _ in range(chance.randint(1, 24))]
-        theirs = pymerkle.InmemoryTree.init_from_entries(leaves)
+        reference = pymerkle.InmemoryTree.init_from_entries(leaves)
         size = chance.randint(1, len(leaves))
         index = chance.randrange(size)
-        root = theirs.get_root(size)
-        path = theirs.prove_inclusion(index + 1, size).path  # it counts leaves from 1
+        root = reference.get_root(size)
+        path = reference.prove_inclusion(index + 1, size).path  # it counts leaves from 1
         verify_inclusion(leaf_hash(leaves[index]), index, size, path[1:], root)
         hashes = [leaf_hash(leaf) for leaf in leaves]
         assert path[1:] == log_writer.path(index, hashes[:size])
 
         earlier = chance.randint(1, size)
-        old_root = theirs.get_root(earlier)
+        old_root = reference.get_root(earlier)
         proof = log_writer.proof(earlier, hashes[:size])
         verify_consistency(earlier, size, proof, old_root, root)
         assert prove_consistency(earlier, size, lambda level, at, of=hashes: node(of, level, at)) == proof

@@ -42,7 +42,9 @@ def test_memory_directory_follows_xdg(tmp_path: Path, monkeypatch: pytest.Monkey
     at_home = Memory.at_home({}).file(ORIGIN)
     assert at_home.parent == tmp_path / ".local/state/kopuro/logs"
     assert Memory.at_home({"XDG_STATE_HOME": "/var/x"}).file(ORIGIN).parent == Path("/var/x/kopuro/logs")
-    assert Memory.at_home({"XDG_STATE_HOME": "relative"}).file(ORIGIN) == at_home  # as XDG wants it
+    assert (
+        Memory.at_home({"XDG_STATE_HOME": "relative"}).file(ORIGIN) == at_home
+    )  # XDG: ignore relative paths
 
 
 def test_unwritable_memory_raises_invalid_argument_error(tmp_path: Path) -> None:

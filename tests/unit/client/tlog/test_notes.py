@@ -81,8 +81,8 @@ def test_checkpoint_has_signers_and_times() -> None:
 
 def test_cosignature_equals_the_log_writers() -> None:
     text = Log(entries(3)).text()
-    ours = SigningKey(name=WITNESSES[0].name, seed=WITNESSES[0].seed)
-    assert str(signature_line(text, ours, time=77)) == WITNESSES[0].line(text, 77)
+    key = SigningKey(name=WITNESSES[0].name, seed=WITNESSES[0].seed)
+    assert str(signature_line(text, key, time=77)) == WITNESSES[0].line(text, 77)
 
 
 def test_signature_lines_of_unknown_keys_are_ignored() -> None:
@@ -126,8 +126,8 @@ def test_cosignature_is_bound_to_its_time_and_algorithm() -> None:
         b"text\n\n",
         b"text\n\n\xe2\x80\x94 name AAAAAAA=",
         "text\n\n— name AAAAAAA=",  # no newline at the end
-        "text\n\n— name AAAA\n",  # nothing behind the key id
-        "text\n\n— name AAAAAAB=\n",  # another spelling of the same bytes
+        "text\n\n— name AAAA\n",  # nothing after the key id
+        "text\n\n— name AAAAAAB=\n",  # non-canonical base64
         "text\n\n— na+me AAAAAAA=\n",
         "text\n\n- name AAAAAAA=\n",
         "te\txt\n\n— name AAAAAAA=\n",

@@ -21,7 +21,7 @@ def note(*witnesses: Key) -> str:
         ("all", (ONE,), False),
         ("any", (TWO,), True),
         ("any", (), False),
-        ("any", (THREE,), False),  # whom the policy does not know
+        ("any", (THREE,), False),  # not in the policy
         ("2", (ONE, TWO, THREE), True),
         ("2", (ONE, ONE, THREE), False),
     ],
@@ -38,7 +38,7 @@ def test_quorum_counts_witnesses(needed: str, witnesses: tuple[Key, ...], holds:
 
 def test_quorum_counts_nested_groups() -> None:
     text = f"""
-    # two of ours, or theirs
+    # both of "ours", or three
     log {LOG.vkey}\thttps://audit.example
     witness one {ONE.vkey} https://one.example
     witness two {TWO.vkey}
@@ -73,7 +73,7 @@ def test_policy_accepts_only_named_log_under_its_own_origin() -> None:
     policy = TrustPolicy.parse(f"log {stranger.vkey}\nquorum none\n")
     with pytest.raises(UntrustedError, match="no trusted key"):
         policy.accept(note())
-    # It may sign what it likes, but not another log's checkpoint.
+    # A log's key must not be accepted for another log's checkpoint.
     with pytest.raises(UntrustedError, match="no trusted key"):
         policy.accept(Log(LEAVES, keys=(stranger,)).note())
 

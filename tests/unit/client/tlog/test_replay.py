@@ -29,7 +29,7 @@ from kopuro_client.tlog import (
 from tests.unit.client.tlog.log_writer import LOG, WITNESSES, Log, entries, policy_text, proof, write_files
 
 POLICY = TrustPolicy.parse(policy_text())
-BIG = entries(66_100)  # a full tile of level 1, and a second one begun
+BIG = entries(66_100)  # a full tile of level 1, and a partial second one
 
 
 def checkpoint(log: Log, size: int | None = None) -> Checkpoint:
@@ -59,7 +59,7 @@ def test_replay_of_log_with_three_levels_verifies(tmp_path: Path) -> None:
     for before in (65_535, 65_536, 66_000):
         result = replay(source, head, known=[checkpoint(log, before)])
         assert result.first == before // 256 * 256
-    # From there on, the tiles to the left are what is leant on: they must lead to the known root.
+    # Replay relies on the tiles to the left, so they must lead to the known root.
     upper = tmp_path / "tile/2/000.p/1"
     upper.write_bytes(bytes(32))
     with pytest.raises(ForkError):
@@ -88,7 +88,7 @@ def test_changed_spare_partial_tile_is_refused(tmp_path: Path) -> None:
     log = Log(BIG[:600])
     for size in (5, 300, 600):
         log.write(tmp_path, size)
-    log.write(tmp_path, 610)  # written ahead, and the checkpoint not yet swapped
+    log.write(tmp_path, 610)  # written ahead of the checkpoint
     (tmp_path / "checkpoint").write_text(log.note(600))
     source = DirectorySource(tmp_path)
     assert verify_log(source, POLICY).spare_files
@@ -110,7 +110,7 @@ def test_newest_cosigned_checkpoint_counts_until_newer_one_is_cosigned(tmp_path:
     verified = verify_log(source, POLICY)
     assert verified.witnessed is not None
     assert verified.witnessed.checkpoint.size == 200
-    assert verified.replayed.first == 0  # what a log itself shows is no place to begin at
+    assert verified.replayed.first == 0  # the log's own cosigned checkpoint is no starting point
     (tmp_path / "cosigned-checkpoint").write_text(Log(entries(200, tree="other")).note())
     with pytest.raises(ForkError):
         verify_log(source, POLICY)
@@ -125,7 +125,7 @@ def test_fork_error_has_both_notes_as_evidence(tmp_path: Path) -> None:
     with pytest.raises(ForkError) as caught:
         verify_log(source, POLICY, known=[checkpoint(other, 200)])
     assert caught.value.evidence == (other.note(200), log.note())
-    assert verify_log(source, POLICY, known=[checkpoint(other, 100)])  # up to there they are one
+    assert verify_log(source, POLICY, known=[checkpoint(other, 100)])  # the fork begins later
 
 
 @pytest.fixture

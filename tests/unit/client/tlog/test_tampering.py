@@ -1,8 +1,8 @@
 """Seeded trials of every kind of tampering with every kind of file: the verifier detects all of them.
 
-KOPURO_LONG_TESTS=1 tries twenty times as many. What a log may do is no tampering and is left out: to delete
-partial tiles of smaller sizes, and, beside a `cosigned-checkpoint` that counts, to show a newest one that
-witnesses have not signed yet.
+KOPURO_LONG_TESTS=1 runs twenty times as many trials. The trials omit what a log may do: delete partial tiles
+of smaller sizes, and publish a newest checkpoint that witnesses have not signed yet beside a valid
+`cosigned-checkpoint`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SIZE = 600
 POLICY = TrustPolicy.parse(policy_text())
 LEAVES = entries(SIZE)
 TRUE = Log(LEAVES)
-# The partial tiles of a smaller size were kept, as a log may.
+# With the partial tiles of a smaller size, which a log may keep.
 FILES = {**TRUE.files(300), **TRUE.files()}
 COSIGNED = TRUE.note(550).encode()
 NEEDED = [name for name in TRUE.files() if name != "checkpoint"]

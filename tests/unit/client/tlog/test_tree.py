@@ -48,7 +48,7 @@ HASHES = [leaf_hash(leaf) for leaf in LEAVES]
 
 def test_roots_match_published_values() -> None:
     for size, root in ROOTS.items():
-        assert mth(HASHES[:size]).hex() == root  # the writer that the other tests lean on
+        assert mth(HASHES[:size]).hex() == root  # checks log_writer, which other tests use
     assert EMPTY_ROOT.hex() == ROOTS[0]
 
 
@@ -104,7 +104,7 @@ def test_consistency_proofs_of_all_small_trees_verify_only_their_prefix() -> Non
         verify_consistency(size1, size2, proved, root1, root2)
         other = mth([*hashes_of(max(size1 - 1, 0)), leaf_hash(b"another")])
         wrongs = [(other, root2, proved)]
-        if size1:  # the empty tree begins any other
+        if size1:  # the empty tree is a prefix of any tree
             wrongs.append((root1, other, proved))
         wrongs += [
             (root1, root2, wrong) for wrong in (*shortened(proved), [*proved, root1], *flipped(proved))

@@ -96,7 +96,7 @@ def test_slow_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch)
             try:
                 connection.sendall(b"x")
                 if connection.recv(65536):
-                    continue  # an answer to the part that came
+                    continue  # a response to the partial request
             except TimeoutError:
                 continue
             except OSError:
