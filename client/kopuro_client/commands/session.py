@@ -62,7 +62,7 @@ def connected(
             transport=Transport(retry=RetryPolicy.lasting(), notice=out.note) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization)
-            with _contracted_answers():
+            with _contracted_responses():
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -75,7 +75,7 @@ def connected(
 
 
 @contextmanager
-def _contracted_answers() -> Iterator[None]:
+def _contracted_responses() -> Iterator[None]:
     """Raises DefectError if a response lacks a member, because commands read them unchecked."""
     try:
         yield

@@ -131,8 +131,8 @@ def log(
         known = [trust.policy.accept(read_bytes(file), witnessed=False).checkpoint for file in since or ()]
         if trust.last is not None:
             known.append(trust.last)
-        with verdict.progress(head.size) as done:
-            verified = verify_log(source, trust.policy, known=known, whole=whole, progress=done)
+        with verdict.progress(head.size) as advance:
+            verified = verify_log(source, trust.policy, known=known, whole=whole, progress=advance)
         memory.keep(verified.accepted.checkpoint, verified.accepted.log)
         _show_log(out, verified, known, trust)
 

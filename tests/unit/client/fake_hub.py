@@ -33,7 +33,7 @@ class Received:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     """A response. cut: close the connection in the middle of the body. chunks: stream this body instead."""
 
     status: int
@@ -43,17 +43,17 @@ class Answer:
     chunks: Callable[[], Iterator[bytes]] | None = None
 
 
-def problem(status: int, slug: str, title: str, **more: object) -> Answer:
+def problem(status: int, slug: str, title: str, **more: object) -> Response:
     body = {"type": f"urn:kopuro:problem:{slug}", "title": title, "status": status, **more}
-    return Answer(
+    return Response(
         status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/problem+json"}
     )
 
 
-def answer(body: object, *, status: int = 200, **headers: str) -> Answer:
+def json_response(body: object, *, status: int = 200, **headers: str) -> Response:
     """Return a JSON response. Underscores in a header's name become hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(
+    return Response(
         status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **named}
     )
 
@@ -78,7 +78,7 @@ class FakeHub:
         self.received: list[Received] = []
         self.token_lifetime = 900.0
         self.otherwise = problem(404, "not-found", "There is no such thing here for you")
-        self._scripts: dict[tuple[str, str], deque[Answer | Callable[[], Answer]]] = defaultdict(deque)
+        self._scripts: dict[tuple[str, str], deque[Response | Callable[[], Response]]] = defaultdict(deque)
         self._lock = threading.Lock()
         self._tokens_given = 0
         hub = self
@@ -87,15 +87,15 @@ class FakeHub:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                self._answer()
+                self._respond()
 
             def do_POST(self) -> None:
-                self._answer()
+                self._respond()
 
             def do_PATCH(self) -> None:
-                self._answer()
+                self._respond()
 
-            def _answer(self) -> None:
+            def _respond(self) -> None:
                 parts = urlsplit(self.path)
                 request = Received(
                     method=self.command,
@@ -139,8 +139,8 @@ class FakeHub:
     def url(self) -> str:
         return f"{self.base}/.well-known/kopuro"
 
-    def script(self, method: str, path: str, *answers: Answer | Callable[[], Answer]) -> None:
-        self._scripts[method, path].extend(answers)
+    def script(self, method: str, path: str, *responses: Response | Callable[[], Response]) -> None:
+        self._scripts[method, path].extend(responses)
 
     def requests_to(self, path: str) -> list[Received]:
         return [request for request in self.received if request.path == path]
@@ -150,7 +150,7 @@ class FakeHub:
         self._server.server_close()
         self._thread.join()
 
-    def _next(self, request: Received) -> Answer:
+    def _next(self, request: Received) -> Response:
         with self._lock:
             self.received.append(request)
             script = self._scripts[request.method, request.path]
@@ -158,9 +158,11 @@ class FakeHub:
         if scripted is not None:
             return scripted() if callable(scripted) else scripted
         if request.path == "/.well-known/kopuro":
-            return answer(self.discovery)
+            return json_response(self.discovery)
         if request.path == "/directory/oauth/token":
             self._tokens_given += 1
             token = f"token-{self._tokens_given}"
-            return answer({"access_token": token, "token_type": "Bearer", "expires_in": self.token_lifetime})
+            return json_response(
+                {"access_token": token, "token_type": "Bearer", "expires_in": self.token_lifetime}
+            )
         return self.otherwise

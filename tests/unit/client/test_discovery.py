@@ -4,7 +4,7 @@ import pytest
 
 from kopuro_client import ClientError, DefectError, Discovery, InvalidArgumentError, Kopuro
 from kopuro_client.discovery import read_discovery
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 GOOD: dict[str, Any] = {
     "hub": "kg",
@@ -64,7 +64,7 @@ def test_discovery_sends_no_credentials(hub: FakeHub) -> None:
 
 @pytest.mark.parametrize("body", [{}, [], "text", {"version": "1"}])
 def test_discovery_response_without_json_object_raises_defect_error(hub: FakeHub, body: object) -> None:
-    hub.script("GET", "/.well-known/kopuro", answer(body))
+    hub.script("GET", "/.well-known/kopuro", json_response(body))
     with pytest.raises(DefectError):
         Kopuro.discover(hub.url, "id", "secret")
 

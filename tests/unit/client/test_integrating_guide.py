@@ -13,7 +13,7 @@ from joserfc.jwk import OKPKey
 from kopuro_client import check_case, generate_key, public_key, seal
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.records import Jwk
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "integrating.md").read_text(encoding="utf-8")
 
@@ -105,22 +105,24 @@ def test_guide_program_accepts_opens_and_reports(
         {"id": "m6", "type": "kopuro.case.released.v1", "data": {"referral_id": "last-years-key"}},
         {"id": "m7", "type": "kopuro.note.delivered.v1", "data": {**note, "note": readable}},
     ]
-    submitted = answer({"id": "s1", "status": "submitted"}, status=202)
-    hub.script("GET", "/delivery/v1/mailbox", answer({"items": messages, "next": "3"}), Answer(status=500))
+    submitted = json_response({"id": "s1", "status": "submitted"}, status=202)
+    hub.script(
+        "GET", "/delivery/v1/mailbox", json_response({"items": messages, "next": "3"}), Response(status=500)
+    )
     hub.script("POST", "/intake/v1/offers/o1/accept", submitted)
     hub.script("POST", "/intake/v1/offers/late/accept", problem(409, "offer-closed", "T", detail="Too late."))
     hub.script("POST", "/intake/v1/referrals/r1/progress", submitted)
     sealed = seal({"name": "Азамат"}, public_key(key))
-    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
     for referral, content in UNREADABLE.items():
-        hub.script("GET", f"/delivery/v1/case/{referral}", answer({"case": content(key)}))
+        hub.script("GET", f"/delivery/v1/case/{referral}", json_response({"case": content(key)}))
     for referral in ("r3", *list(UNREADABLE)[1:]):
         hub.script("POST", f"/intake/v1/referrals/{referral}/unreadable", submitted)
     hub.script("POST", "/intake/v1/referrals/hello/unreadable", problem(409, "not-in-this-state", "T"))
     old = seal({"name": "Азамат"}, public_key(generate_key()))
-    hub.script("GET", "/delivery/v1/case/last-years-key", answer({"case": old}))
+    hub.script("GET", "/delivery/v1/case/last-years-key", json_response({"case": old}))
     for message in messages:
-        hub.script("POST", f"/delivery/v1/mailbox/{message['id']}/acknowledge", Answer(status=204))
+        hub.script("POST", f"/delivery/v1/mailbox/{message['id']}/acknowledge", Response(status=204))
 
     [program] = blocks("python")
     with pytest.raises(Exception, match="500"):  # how this test ends the watch

@@ -7,7 +7,7 @@ from kopuro_client import InvalidArgumentError, Kopuro
 from kopuro_client.paging import following, watching
 from kopuro_client.records import Message, Page
 from tests.unit.client.conftest import FakeClock
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 
 def page(*items: Any, after: str | None = None) -> Page[Any]:
@@ -32,7 +32,10 @@ def test_pages_are_fetched_only_when_needed() -> None:
 def test_referrals_are_read_from_every_page_with_the_same_filter(hub: FakeHub, client: Kopuro) -> None:
     listing = "/intake/v1/referrals"
     hub.script(
-        "GET", listing, answer(page({"id": "1"}, after="c+/=")), answer(page({"id": "2"}, {"id": "3"}))
+        "GET",
+        listing,
+        json_response(page({"id": "1"}, after="c+/=")),
+        json_response(page({"id": "2"}, {"id": "3"})),
     )
     assert [item["id"] for item in client.referrals(status="offered", limit=2)] == ["1", "2", "3"]
     assert [request.query for request in hub.requests_to(listing)] == [
@@ -104,7 +107,7 @@ def test_watch_with_short_wait_does_not_busy_loop(fake_clock: FakeClock) -> None
 
 def test_client_watch_uses_long_polling(hub: FakeHub, client: Kopuro) -> None:
     mailbox = "/delivery/v1/mailbox"
-    hub.script("GET", mailbox, answer(page(after=None)), answer(page({"id": "m1"}, after="7")))
+    hub.script("GET", mailbox, json_response(page(after=None)), json_response(page({"id": "m1"}, after="7")))
     watch = client.watch(wait=20)
     assert next(watch)["id"] == "m1"
     assert [request.query for request in hub.requests_to(mailbox)] == [{"wait": "20"}, {"wait": "20"}]

@@ -6,7 +6,7 @@ import pytest
 from kopuro_client import AuthenticationError, DefectError, Kopuro, Transport
 from kopuro_client.tokens import ClientCredentials, TokenSource
 from tests.unit.client.conftest import FakeClock
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 TOKEN = "/directory/oauth/token"
 REFERRAL = "/intake/v1/referrals/r1"
@@ -71,11 +71,11 @@ def test_discard_drops_only_the_rejected_token(hub: FakeHub, fake_clock: FakeClo
     "refusal",
     [
         problem(401, "invalid-client", "The client is unknown"),
-        answer({"error": "invalid_client"}, status=400),
+        json_response({"error": "invalid_client"}, status=400),
     ],
 )
 def test_wrong_credentials_raise_authentication_error(
-    hub: FakeHub, fake_clock: FakeClock, refusal: Answer
+    hub: FakeHub, fake_clock: FakeClock, refusal: Response
 ) -> None:
     hub.script("POST", TOKEN, refusal)
     with pytest.raises(AuthenticationError) as caught:
@@ -87,7 +87,7 @@ def test_wrong_credentials_raise_authentication_error(
 def test_incomplete_token_response_raises_defect_error(
     hub: FakeHub, fake_clock: FakeClock, body: dict[str, object]
 ) -> None:
-    hub.script("POST", TOKEN, answer(body))
+    hub.script("POST", TOKEN, json_response(body))
     with pytest.raises(DefectError):
         tokens_of(hub, fake_clock).current()
 
@@ -97,7 +97,7 @@ def test_credentials_repr_hides_the_secret() -> None:
 
 
 def test_get_with_401_is_repeated_once_with_new_token(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", REFERRAL, problem(401, "invalid-token", "No"), answer({"id": "r1"}))
+    hub.script("GET", REFERRAL, problem(401, "invalid-token", "No"), json_response({"id": "r1"}))
     assert client.referral("r1")["id"] == "r1"
     used = [request.headers["authorization"] for request in hub.requests_to(REFERRAL)]
     assert used == ["Bearer token-1", "Bearer token-2"]
@@ -106,7 +106,10 @@ def test_get_with_401_is_repeated_once_with_new_token(hub: FakeHub, client: Kopu
 def test_post_with_401_is_repeated_once_with_new_token(hub: FakeHub, client: Kopuro) -> None:
     accept = "/intake/v1/offers/o1/accept"
     hub.script(
-        "POST", accept, problem(401, "expired-token", "No"), answer({"id": "s1", "status": "submitted"})
+        "POST",
+        accept,
+        problem(401, "expired-token", "No"),
+        json_response({"id": "s1", "status": "submitted"}),
     )
     assert client.accept("o1")["id"] == "s1"
 

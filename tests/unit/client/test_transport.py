@@ -19,7 +19,7 @@ from kopuro_client import (
 from kopuro_client.transport import HttpRequest, json_body
 from tests.dripping import DrippingServer
 from tests.unit.client.conftest import FakeClock
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 BUSY = problem(503, "unavailable", "The service cannot answer just now")
 HOME = "/intake/v1/x"
@@ -39,7 +39,7 @@ def writing(hub: FakeHub) -> HttpRequest:
 
 
 def test_repeatable_request_is_retried_while_hub_is_unavailable(hub: FakeHub, fake_clock: FakeClock) -> None:
-    hub.script("GET", HOME, BUSY, BUSY, answer({"at": "last"}))
+    hub.script("GET", HOME, BUSY, BUSY, json_response({"at": "last"}))
     assert transport(fake_clock).send(reading(hub)) == b'{"at": "last"}'
     assert fake_clock.slept == [0.5, 1.0]
 
@@ -52,14 +52,14 @@ def test_retries_end_after_the_last_attempt(hub: FakeHub, fake_clock: FakeClock)
 
 
 def test_retry_waits_for_the_hubs_retry_after(hub: FakeHub, fake_clock: FakeClock) -> None:
-    busy = Answer(status=429, headers={"Retry-After": "4"})
-    hub.script("GET", HOME, busy, answer({}))
+    busy = Response(status=429, headers={"Retry-After": "4"})
+    hub.script("GET", HOME, busy, json_response({}))
     transport(fake_clock).send(reading(hub))
     assert fake_clock.slept == [4.0]
 
 
 def test_retry_after_beyond_patience_raises_at_once(hub: FakeHub, fake_clock: FakeClock) -> None:
-    hub.script("GET", HOME, Answer(status=503, headers={"Retry-After": "3600"}))
+    hub.script("GET", HOME, Response(status=503, headers={"Retry-After": "3600"}))
     with pytest.raises(UnavailableError) as caught:
         transport(fake_clock).send(reading(hub))
     assert caught.value.retry_after == 3600.0
@@ -78,14 +78,14 @@ def test_non_repeatable_request_is_sent_once(hub: FakeHub, fake_clock: FakeClock
 def test_permanent_error_is_not_retried(
     hub: FakeHub, fake_clock: FakeClock, status: int, family: type[ClientError]
 ) -> None:
-    hub.script("GET", HOME, Answer(status=status, headers={"Location": f"{hub.base}/elsewhere"}))
+    hub.script("GET", HOME, Response(status=status, headers={"Location": f"{hub.base}/elsewhere"}))
     with pytest.raises(family):
         transport(fake_clock).send(reading(hub))
     assert [request.path for request in hub.received] == [HOME]
 
 
 def test_truncated_response_raises_transport_error(hub: FakeHub, fake_clock: FakeClock) -> None:
-    hub.script("GET", HOME, Answer(status=200, body=b"x" * 1000, cut=True))
+    hub.script("GET", HOME, Response(status=200, body=b"x" * 1000, cut=True))
     with pytest.raises(TransportError):
         transport(fake_clock).send(reading(hub))
     assert len(hub.received) == 3
@@ -100,7 +100,7 @@ def test_endless_response_raises_defect_error_without_retry(hub: FakeHub, status
             sent.append(number)
             yield b"x" * 64 * 1024
 
-    hub.script("GET", HOME, Answer(status=status, chunks=endless))
+    hub.script("GET", HOME, Response(status=status, chunks=endless))
     with pytest.raises(DefectError, match=r"127\.0\.0\.1:\d+ has more than 1,000,000 bytes"):
         Transport(largest_answer=1_000_000).send(reading(hub))
     assert len(hub.received) == 1
@@ -110,7 +110,7 @@ def test_endless_response_raises_defect_error_without_retry(hub: FakeHub, status
 def test_response_limit_counts_decompressed_bytes(hub: FakeHub) -> None:
     body = gzip.compress(b" " * 1_000_001)
     assert len(body) < 2_000
-    hub.script("GET", HOME, Answer(status=200, body=body, headers={"Content-Encoding": "gzip"}))
+    hub.script("GET", HOME, Response(status=200, body=body, headers={"Content-Encoding": "gzip"}))
     with pytest.raises(DefectError, match="more than 1,000,000 bytes"):
         Transport(largest_answer=1_000_000).send(reading(hub))
     assert len(Transport(largest_answer=1_000_001).send(reading(hub))) == 1_000_001
@@ -119,9 +119,9 @@ def test_response_limit_counts_decompressed_bytes(hub: FakeHub) -> None:
 def test_silent_hub_raises_transport_error_at_time_limit(hub: FakeHub) -> None:
     answered = threading.Event()
 
-    def late() -> Answer:
+    def late() -> Response:
         answered.wait(10)
-        return answer({})
+        return json_response({})
 
     hub.script("POST", HOME, late)
     impatient = Transport(answer_limit=0.05)
@@ -135,9 +135,9 @@ def test_silent_hub_raises_transport_error_at_time_limit(hub: FakeHub) -> None:
 def test_long_poll_extends_the_time_limit_by_its_wait(hub: FakeHub) -> None:
     waited = threading.Event()
 
-    def held() -> Answer:
+    def held() -> Response:
         waited.wait(0.2)
-        return answer({"held": True})
+        return json_response({"held": True})
 
     hub.script("GET", HOME, held)
     request = HttpRequest(method="GET", url=hub.base + HOME, wait=5.0)
@@ -166,9 +166,9 @@ def test_response_sent_byte_by_byte_raises_transport_error(start: bytes, fake_cl
 def test_long_poll_extends_the_total_limit_by_its_wait(hub: FakeHub) -> None:
     held = threading.Event()
 
-    def later() -> Answer:
+    def later() -> Response:
         held.wait(0.3)
-        return answer({"held": True})
+        return json_response({"held": True})
 
     hub.script("GET", HOME, later)
     request = HttpRequest(method="GET", url=hub.base + HOME, wait=5.0)
@@ -229,7 +229,7 @@ def test_outage_and_recovery_are_reported_once_each(hub: FakeHub, fake_clock: Fa
     lasting = Transport(
         retry=RetryPolicy.lasting(), sleep=fake_clock.sleep, clock=fake_clock.clock, notice=notices.append
     )
-    hub.script("GET", HOME, *[BUSY] * 50, answer({"at": "last"}), *[BUSY] * 2, answer({}))
+    hub.script("GET", HOME, *[BUSY] * 50, json_response({"at": "last"}), *[BUSY] * 2, json_response({}))
     assert lasting.send(reading(hub)) == b'{"at": "last"}'
     assert sum(fake_clock.slept) > 300
     place = hub.base.removeprefix("http://")

@@ -18,7 +18,7 @@ from kopuro_client import (
     Transport,
     generate_key,
 )
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 WRONG: tuple[Any, ...] = (
     None,
@@ -45,7 +45,7 @@ FUNCTIONS = ("check_case", "generate_key", "open_sealed", "public_key", "seal", 
 
 @pytest.fixture
 def client(hub: FakeHub) -> Iterator[Kopuro]:
-    hub.otherwise = answer({"items": [], "next": None})
+    hub.otherwise = json_response({"items": [], "next": None})
     transport = Transport(retry=RetryPolicy(attempts=1))
     with Kopuro.discover(hub.url, "a", "b", sealing_key=generate_key(), transport=transport) as connected:
         yield connected
@@ -82,7 +82,7 @@ def _sweep(function: Any, fixed: dict[str, Any]) -> None:
 
 def test_batch_accepts_mappings_in_the_format_of_submission_files(client: Kopuro, hub: FakeHub) -> None:
     lines = b'{"line":1,"status":202,"id":"r1"}\n{"line":2,"status":202,"id":"r2"}\n'
-    hub.script("POST", "/intake/v1/referrals:batch", Answer(status=200, body=lines))
+    hub.script("POST", "/intake/v1/referrals:batch", Response(status=200, body=lines))
     results = client.submit_batch(
         [
             {"needs": ["shelter"], "case": {"name": "A"}, "idempotency_key": "k1"},

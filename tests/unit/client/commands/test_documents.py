@@ -15,7 +15,7 @@ from kopuro_client import public_key, seal
 from kopuro_client.commands import ExitCode
 from kopuro_client.commands.documents import LONGEST_NAME, file_name
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 
 def document(
@@ -31,7 +31,7 @@ def released(hub: FakeHub, sealing_key: dict[str, Any]) -> Any:
 
     def releasing(case: dict[str, Any]) -> None:
         sealed = seal(case, public_key(sealing_key))
-        hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+        hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
 
     return releasing
 

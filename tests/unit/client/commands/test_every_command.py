@@ -16,7 +16,7 @@ from kopuro_client import RetryPolicy, generate_key
 from kopuro_client.commands import ExitCode, _application, main
 from kopuro_client.tlog.keys import SigningKey
 from tests.unit.client.commands.conftest import ORGANIZATION
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 BUNDLE = Path(__file__).parents[1] / "tlog" / "kopuro-bundle-1.json"
 WITNESS = SigningKey.generate("union.example/witness")
@@ -125,14 +125,14 @@ def run_line(hub_url: str, capsys: pytest.CaptureFixture[str]) -> RunLine:
 
 ANSWERS = {
     "401": (problem(401, "invalid-token", "No"), ExitCode.NOT_AUTHENTICATED),
-    "404 html": (Answer(status=404, body=b"<html>not here</html>"), ExitCode.REFUSED),
+    "404 html": (Response(status=404, body=b"<html>not here</html>"), ExitCode.REFUSED),
     "422": (
         problem(422, "invalid-submission", "No", errors=[{"pointer": "/a", "detail": "b"}]),
         ExitCode.REFUSED,
     ),
-    "500 html": (Answer(status=500, body=b"<html>\x1b[31mfailed</html>"), ExitCode.HUB_DEFECT),
-    "503": (Answer(status=503, headers={"Retry-After": "3600"}), ExitCode.UNAVAILABLE),
-    "connection lost": (Answer(status=200, body=b"{}" * 100, cut=True), ExitCode.CANNOT_CONNECT),
+    "500 html": (Response(status=500, body=b"<html>\x1b[31mfailed</html>"), ExitCode.HUB_DEFECT),
+    "503": (Response(status=503, headers={"Retry-After": "3600"}), ExitCode.UNAVAILABLE),
+    "connection lost": (Response(status=200, body=b"{}" * 100, cut=True), ExitCode.CANNOT_CONNECT),
 }
 
 
@@ -163,11 +163,11 @@ def new_names(line: list[str]) -> list[str]:
 
 
 ODD = {
-    "empty object": answer({}),
-    "empty list": answer([]),
-    "html": Answer(status=200, body=b"<html></html>"),
-    "empty items": answer({"items": [{}], "next": None}),
-    "wrong kinds": answer(
+    "empty object": json_response({}),
+    "empty list": json_response([]),
+    "html": Response(status=200, body=b"<html></html>"),
+    "empty items": json_response({"items": [{}], "next": None}),
+    "wrong kinds": json_response(
         {"items": [7, None], "decisions": 3, "figures": {}, "id": [], "case": 4, "size": "x"}
     ),
 }

@@ -17,7 +17,7 @@ from pyarrow.parquet import ParquetFile
 from kopuro_client.commands.export_formats import COLUMNS, WRITERS
 from kopuro_client.records import ExportedEntry
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 PATH = "/audit/v1/export"
 
@@ -28,11 +28,13 @@ def entry(index: int) -> dict[str, Any]:
     return {"index": index, "leaf": leaf, "salt": "cw==", "data": {"rank": index, "имя": "ө"}}
 
 
-def page(*entries: int | dict[str, Any], following: str | None, note: str = "note", size: int = 9) -> Answer:
+def page(
+    *entries: int | dict[str, Any], following: str | None, note: str = "note", size: int = 9
+) -> Response:
     """Return a page of these entries, given by index or in full."""
     shown = [entry(one) if isinstance(one, int) else one for one in entries]
     lines = [*shown, {"next": following, "size": size, "checkpoint": note}]
-    return Answer(status=200, body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    return Response(status=200, body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
 
 def manifest(directory: Path) -> Any:
@@ -64,7 +66,9 @@ def test_export_files_are_bounded_and_manifest_lists_their_hashes(
 def test_interrupted_export_resumes_after_the_last_complete_file(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
-    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+    refused = json_response(
+        {"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403
+    )
     hub.script("GET", PATH, page(0, following="a"), refused, page(1, following=None))
     assert run("export", str(tmp_path / "x"), "--file-entries", "1").code == 3
     assert not manifest(tmp_path / "x")["complete"]
@@ -76,7 +80,7 @@ def test_interrupted_export_resumes_after_the_last_complete_file(
 def test_export_killed_before_first_file_was_listed_resumes(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     before: list[bytes] = []
 
-    def second() -> Answer:
+    def second() -> Response:
         before.append((tmp_path / "x" / "manifest.json").read_bytes())
         return page(1, following=None)
 
@@ -93,7 +97,9 @@ def test_export_killed_before_first_file_was_listed_resumes(hub: FakeHub, run: R
 def test_export_does_not_resume_with_another_log(
     hub: FakeHub, run: Run, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+    refused = json_response(
+        {"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403
+    )
     first = page(0, following="a", note="kopuro/kg\n9\nroot\n")
     grown = page(1, following=None, note="kopuro/kg\n10\nother root\n")
     hub.script(
@@ -156,8 +162,8 @@ def test_csv_export_is_flat_with_content_as_json(hub: FakeHub, run: Run, tmp_pat
 
 def test_parquet_export_equals_ndjson_export(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     erased = {**entry(3), "salt": None, "data": None}
-    answers = [page(0, 1, 2, following="a"), page(erased, 4, following=None)]
-    hub.script("GET", PATH, *answers, *answers)
+    responses = [page(0, 1, 2, following="a"), page(erased, 4, following=None)]
+    hub.script("GET", PATH, *responses, *responses)
     for form in ("ndjson", "parquet"):
         assert run("export", str(tmp_path / form), "--format", form).code == 0
     lines = (tmp_path / "ndjson" / "entries-000001.ndjson").read_text().splitlines()
@@ -185,7 +191,7 @@ def test_export_page_is_on_disk_before_the_next_request(
     """At most one page of a file is in memory, however large the file is."""
     written: list[int] = []
 
-    def second() -> Answer:
+    def second() -> Response:
         (incoming,) = (tmp_path / "x").glob(".incoming-*")
         written.append(incoming.stat().st_size)
         return page(*range(3_000, 3_010), following=None)
@@ -214,7 +220,9 @@ def test_parquet_export_keeps_at_most_one_page_in_memory(tmp_path: Path) -> None
 def test_export_interrupted_within_a_file_leaves_no_part_of_it(
     hub: FakeHub, run: Run, tmp_path: Path, form: str
 ) -> None:
-    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+    refused = json_response(
+        {"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403
+    )
     hub.script("GET", PATH, page(0, following="a"), refused, page(0, following=None))
     ran = run("export", str(tmp_path / "x"), "--format", form)
     assert (ran.code, ran.err.count("\n")) == (3, 1)
@@ -278,5 +286,5 @@ def test_parquet_export_without_pyarrow_sends_no_request(
 def test_truncated_export_response_is_hub_defect(
     hub: FakeHub, run: Run, tmp_path: Path, last: dict[str, Any]
 ) -> None:
-    hub.script("GET", PATH, Answer(status=200, body=json.dumps(last).encode() + b"\n"))
+    hub.script("GET", PATH, Response(status=200, body=json.dumps(last).encode() + b"\n"))
     assert run("export", str(tmp_path / "x")).code == 8

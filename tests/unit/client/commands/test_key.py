@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kopuro_client import open_sealed, public_key, seal
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 KEYS = "/directory/v1/keys"
 
@@ -29,6 +29,6 @@ def test_key_file_is_never_overwritten(run: Run, tmp_path: Path) -> None:
 def test_publish_sends_only_the_public_key(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     public = run("key", "generate", str(file)).json()
-    hub.script("POST", KEYS, answer(public, status=201))
+    hub.script("POST", KEYS, json_response(public, status=201))
     assert run("key", "publish", str(file)).out == public["kid"] + "\n"
     assert hub.requests_to(KEYS)[0].json() == public

@@ -6,16 +6,16 @@ from typing import Any
 from kopuro_client import generate_key, open_sealed, public_key, seal
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 MAILBOX = "/delivery/v1/mailbox"
 ACKNOWLEDGE = f"{MAILBOX}/{OFFER_OPENED['id']}/acknowledge"
-SUBMITTED = answer({"id": "s1", "status": "submitted"}, status=202)
+SUBMITTED = json_response({"id": "s1", "status": "submitted"}, status=202)
 
 
 def test_mailbox_list_shows_offer_details(hub: FakeHub, run: Run) -> None:
     page = {"items": [OFFER_OPENED], "next": "1"}
-    hub.script("GET", MAILBOX, answer(page))
+    hub.script("GET", MAILBOX, json_response(page))
     ran = run("mailbox", "list")
     [line] = ran.out.splitlines()
     for word in (
@@ -34,7 +34,7 @@ def test_watch_prints_one_line_per_message_until_silence(hub: FakeHub, run: Run)
     hub.script(
         "GET",
         MAILBOX,
-        answer({"items": [OFFER_OPENED, second], "next": "2"}),
+        json_response({"items": [OFFER_OPENED, second], "next": "2"}),
         slow_silence,
     )
     ran = run("mailbox", "watch", "--for", "1", "--json")
@@ -45,8 +45,8 @@ def test_watch_prints_one_line_per_message_until_silence(hub: FakeHub, run: Run)
 
 
 def test_watch_acknowledges_printed_messages(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", MAILBOX, answer({"items": [OFFER_OPENED], "next": "1"}), slow_silence)
-    hub.script("POST", ACKNOWLEDGE, Answer(status=204))
+    hub.script("GET", MAILBOX, json_response({"items": [OFFER_OPENED], "next": "1"}), slow_silence)
+    hub.script("POST", ACKNOWLEDGE, Response(status=204))
     ran = run("mailbox", "watch", "--ack", "--for", "1")
     assert "offer.opened" in ran.out
     assert "\x1b" not in ran.out
@@ -63,7 +63,7 @@ def test_sealed_note_is_opened_only_with_the_receivers_key(
         "Ремонт. Закрыто.",
     ]
     items = [{**OFFER_OPENED, "id": f"m{n}", "data": {"note": note}} for n, note in enumerate(notes)]
-    hub.script("GET", MAILBOX, answer({"items": items, "next": None}))
+    hub.script("GET", MAILBOX, json_response({"items": items, "next": None}))
     own_note, foreign_note, open_note = run("mailbox", "list").out.splitlines()
     assert "note=Звоните после шести." in own_note
     assert "note=(sealed to a key that is not available here)" in foreign_note
@@ -76,7 +76,7 @@ def test_mailbox_shows_why_an_answer_was_refused(hub: FakeHub, run: Run) -> None
         "type": "kopuro.answer.refused.v1",
         "data": {"problem": {"title": "The offer is no longer open", "detail": "It expired."}},
     }
-    hub.script("GET", MAILBOX, answer({"items": [refused], "next": None}))
+    hub.script("GET", MAILBOX, json_response({"items": [refused], "next": None}))
     assert "refused=It expired." in run("mailbox", "list").out
 
 
@@ -87,7 +87,7 @@ def test_receipts_message_shows_no_referral(hub: FakeHub, run: Run) -> None:
         "partitionkey": "kg.osh-legal-aid",
         "data": {"organization": "kg.osh-legal-aid", "checkpoint": "", "hashes": [], "receipts": []},
     }
-    hub.script("GET", MAILBOX, answer({"items": [receipts], "next": None}))
+    hub.script("GET", MAILBOX, json_response({"items": [receipts], "next": None}))
     assert run("mailbox", "list").out.split()[2:] == [
         "receipts.issued",
         "organization=kg.osh-legal-aid",
@@ -106,7 +106,7 @@ def test_mailbox_shows_coordinators_the_members_to_act_on(hub: FakeHub, run: Run
         {**OFFER_OPENED, "id": fact, "type": f"kopuro.{fact}.v1", "data": {"referral_id": "r1", **members}}
         for fact, members in data.items()
     ]
-    hub.script("GET", MAILBOX, answer({"items": items, "next": None, "resume": "4"}))
+    hub.script("GET", MAILBOX, json_response({"items": items, "next": None, "resume": "4"}))
     unplaced, answered, refused, overdue = run("mailbox", "list", "--as", "coordinator").out.splitlines()
     for word in ("referral.unplaced", "urgency=emergency", "needs=health", "region=RU-MOW"):
         assert word in unplaced
@@ -116,8 +116,8 @@ def test_mailbox_shows_coordinators_the_members_to_act_on(hub: FakeHub, run: Run
 
 
 def test_ack_accepts_several_messages(hub: FakeHub, run: Run) -> None:
-    hub.script("POST", ACKNOWLEDGE, Answer(status=204))
-    hub.script("POST", f"{MAILBOX}/m2/acknowledge", Answer(status=204))
+    hub.script("POST", ACKNOWLEDGE, Response(status=204))
+    hub.script("POST", f"{MAILBOX}/m2/acknowledge", Response(status=204))
     ran = run("mailbox", "ack", OFFER_OPENED["id"], "m2")
     assert (ran.code, ran.out) == (0, "")
     assert len(hub.requests_to(f"{MAILBOX}/m2/acknowledge")) == 1
@@ -125,11 +125,11 @@ def test_ack_accepts_several_messages(hub: FakeHub, run: Run) -> None:
 
 def test_offer_accept_and_decline_send_answers(hub: FakeHub, run: Run) -> None:
     key = generate_key()
-    hub.script("GET", "/intake/v1/offers/o1", answer({"id": "o1", "sender": "kg.osh-legal-aid"}))
+    hub.script("GET", "/intake/v1/offers/o1", json_response({"id": "o1", "sender": "kg.osh-legal-aid"}))
     hub.script(
         "GET",
         "/directory/v1/organizations/kg.osh-legal-aid",
-        answer({"sealing_key": public_key(key)}),
+        json_response({"sealing_key": public_key(key)}),
     )
     hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
@@ -149,10 +149,10 @@ def test_answer_with_idempotency_key_sends_it(hub: FakeHub, run: Run) -> None:
         assert hub.requests_to(path)[0].headers["idempotency-key"] == "k1"
 
 
-def slow_silence() -> Answer:
+def slow_silence() -> Response:
     """Return an empty page after one second, as a hub that holds a long poll."""
     threading.Event().wait(1.0)
-    return answer({"items": [], "next": None})
+    return json_response({"items": [], "next": None})
 
 
 def note_message(number: int, note: str) -> dict[str, Any]:
@@ -171,9 +171,9 @@ def test_watch_reports_unreadable_note_and_continues(
         {**OFFER_OPENED, "id": "m3", "type": "kopuro.of.tomorrow.v9", "data": {"never": ["seen"]}},
         note_message(4, readable),
     ]
-    hub.script("GET", MAILBOX, answer({"items": items, "next": "4"}), slow_silence)
+    hub.script("GET", MAILBOX, json_response({"items": items, "next": "4"}), slow_silence)
     for number in (1, 3):
-        hub.script("POST", f"{MAILBOX}/m{number}/acknowledge", Answer(status=204))
+        hub.script("POST", f"{MAILBOX}/m{number}/acknowledge", Response(status=204))
     hub.script("POST", f"{MAILBOX}/m4/acknowledge", problem(409, "conflict", "Too early"))
     hub.script("POST", "/intake/v1/referrals/r1/unreadable", SUBMITTED)
     ran = run("mailbox", "watch", "--ack", "--for", "1")
@@ -200,8 +200,8 @@ def test_unreadable_case_is_reported_and_replaced_by_command(hub: FakeHub, run: 
     assert hub.requests_to(f"{where}/unreadable")[0].json() == {"reason": "key_lost", "content": "case"}
 
     key = generate_key()
-    hub.script("GET", where, answer({"acceptor": "ru.one"}))
-    hub.script("GET", "/directory/v1/organizations/ru.one", answer({"sealing_key": public_key(key)}))
+    hub.script("GET", where, json_response({"acceptor": "ru.one"}))
+    hub.script("GET", "/directory/v1/organizations/ru.one", json_response({"sealing_key": public_key(key)}))
     hub.script("POST", f"{where}/case", SUBMITTED)
     (tmp_path / "referral.json").write_text('{"case": {"name": "Азамат"}}')
     assert run("case", "replace", REFERRAL["id"], str(tmp_path / "referral.json")).code == 0

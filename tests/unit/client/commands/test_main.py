@@ -14,7 +14,7 @@ import pytest
 from kopuro_client.commands import ExitCode
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import REFERRAL
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 ONE = f"/intake/v1/referrals/{REFERRAL['id']}"
 SHOW = ("referral", "show", REFERRAL["id"])
@@ -40,16 +40,16 @@ def test_exit_codes_are_unchanged() -> None:
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
-        (answer(REFERRAL), 0),
+        (json_response(REFERRAL), 0),
         (problem(404, "not-found", "There is no such thing here for you"), 3),
         (problem(403, "forbidden", "No"), 3),
         (problem(401, "invalid-token", "No"), 4),
-        (Answer(status=503, headers={"Retry-After": "3600"}), 5),
-        (answer(["not", "a", "referral"]), 8),
+        (Response(status=503, headers={"Retry-After": "3600"}), 5),
+        (json_response(["not", "a", "referral"]), 8),
         (problem(500, "internal", "Something is wrong on our side"), 8),
     ],
 )
-def test_error_response_has_its_exit_code(hub: FakeHub, run: Run, reply: Answer, code: int) -> None:
+def test_error_response_has_its_exit_code(hub: FakeHub, run: Run, reply: Response, code: int) -> None:
     hub.script("GET", ONE, reply)
     ran = run(*SHOW)
     assert ran.code == code
@@ -94,7 +94,7 @@ def test_identity_is_read_from_the_environment(
     monkeypatch.delenv("KOPURO_AS")
     monkeypatch.setenv("KOPURO_CLIENT_ID", "kg.other")
     monkeypatch.setenv("KOPURO_CLIENT_SECRET", "s")
-    hub.script("GET", ONE, answer(REFERRAL))
+    hub.script("GET", ONE, json_response(REFERRAL))
     assert run(*SHOW).code == 0
     monkeypatch.setenv("KOPURO_SEALING_KEY", str(tmp_path / "absent.json"))
     assert run(*SHOW).code == 2
@@ -135,10 +135,10 @@ def test_server_command_without_server_says_what_to_install(
 def test_ctrl_c_ends_watch_with_exit_130(hub: FakeHub, credentials: Path) -> None:
     asked, over = threading.Event(), threading.Event()
 
-    def held() -> Answer:
+    def held() -> Response:
         asked.set()
         over.wait(30)
-        return answer({"items": [], "next": None})
+        return json_response({"items": [], "next": None})
 
     hub.script("GET", "/delivery/v1/mailbox", held)
     environment = {**os.environ, "KOPURO_DISCOVERY_URL": hub.url}
@@ -179,7 +179,7 @@ def python(
 
 
 def test_pipe_gets_utf_8_without_escape_codes_in_any_locale(hub: FakeHub, credentials: Path) -> None:
-    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": "Профсоюз"}))
+    hub.script("GET", ONE, json_response({**REFERRAL, "acceptor": "Профсоюз"}))
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "FORCE_COLOR": "1"}
     ran = python(*SHOW, hub=hub, credentials=credentials, **locale)
     assert ran.returncode == 0, ran.stderr
@@ -189,7 +189,7 @@ def test_pipe_gets_utf_8_without_escape_codes_in_any_locale(hub: FakeHub, creden
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> None:
-    hub.script("GET", ONE, answer(REFERRAL))
+    hub.script("GET", ONE, json_response(REFERRAL))
     import pty
 
     master, terminal = pty.openpty()
@@ -244,7 +244,7 @@ def test_plug_in_adds_commands_and_broken_one_is_skipped(
         "unbuildable = sample_plugin:unbuildable\n"
         "referral = sample_plugin:up\n"
     )
-    hub.script("GET", ONE, answer(REFERRAL))
+    hub.script("GET", ONE, json_response(REFERRAL))
     where = {"PYTHONPATH": str(tmp_path)}
     ran = python("sample-up", "--directory", "here", hub=hub, credentials=credentials, **where)
     assert (ran.returncode, ran.stdout) == (0, b"up in here\n")

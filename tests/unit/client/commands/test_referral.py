@@ -7,7 +7,7 @@ import pytest
 from kopuro_client import generate_key, open_sealed, public_key
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import DECISIONS, REFERRAL, SUMMARY
-from tests.unit.client.fake_hub import FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 REFERRALS = "/intake/v1/referrals"
 ONE = f"{REFERRALS}/{REFERRAL['id']}"
@@ -26,7 +26,7 @@ def referral_file(tmp_path: Path) -> Path:
 
 
 def test_submit_seals_the_case_and_prints_only_the_id(hub: FakeHub, run: Run, referral_file: Path) -> None:
-    hub.script("POST", REFERRALS, answer(REQUESTED, status=202))
+    hub.script("POST", REFERRALS, json_response(REQUESTED, status=202))
     ran = run("referral", "submit", str(referral_file))
     assert (ran.code, ran.out) == (0, "r1\n")
     assert "mailbox" in ran.err
@@ -38,7 +38,7 @@ def test_submit_seals_the_case_and_prints_only_the_id(hub: FakeHub, run: Run, re
 def test_presealed_case_is_submitted_twice_identically(
     hub: FakeHub, run: Run, referral_file: Path, tmp_path: Path
 ) -> None:
-    hub.script("POST", REFERRALS, answer(REQUESTED, status=202))
+    hub.script("POST", REFERRALS, json_response(REQUESTED, status=202))
     sealed = tmp_path / "sealed.json"
     sealed.write_text(run("case", "seal", str(referral_file)).out)
     for _ in range(2):
@@ -67,7 +67,7 @@ def test_submit_with_invalid_file_is_usage_error(run: Run, tmp_path: Path, conte
 
 
 def test_show_is_plain_text_when_piped(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", ONE, answer(REFERRAL))
+    hub.script("GET", ONE, json_response(REFERRAL))
     ran = run("referral", "show", REFERRAL["id"])
     assert ran.code == 0
     assert "\x1b" not in ran.out
@@ -83,14 +83,14 @@ def test_show_is_plain_text_when_piped(hub: FakeHub, run: Run) -> None:
 
 
 def test_show_with_json_prints_the_apis_json(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", ONE, answer({**REFERRAL, "new_member": {"from": "a later version"}}))
+    hub.script("GET", ONE, json_response({**REFERRAL, "new_member": {"from": "a later version"}}))
     ran = run("referral", "show", REFERRAL["id"], "--json")
     assert ran.json() == {**REFERRAL, "new_member": {"from": "a later version"}}
 
 
 def test_list_prints_a_page_and_the_next_cursor(hub: FakeHub, run: Run) -> None:
     page = {"items": [SUMMARY, {**SUMMARY, "id": "other"}], "next": "c2"}
-    hub.script("GET", REFERRALS, answer(page))
+    hub.script("GET", REFERRALS, json_response(page))
     ran = run("referral", "list", "--status", "offered", "--limit", "2")
     assert hub.requests_to(REFERRALS)[0].query == {"status": "offered", "limit": "2"}
     heading, first, second = ran.out.splitlines()
@@ -102,7 +102,7 @@ def test_list_prints_a_page_and_the_next_cursor(hub: FakeHub, run: Run) -> None:
 
 
 def test_empty_list_is_reported_on_stderr(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", REFERRALS, answer({"items": [], "next": None}))
+    hub.script("GET", REFERRALS, json_response({"items": [], "next": None}))
     ran = run("referral", "list")
     assert (ran.code, ran.out, ran.err) == (0, "", "no items\n")
 
@@ -120,7 +120,7 @@ def test_empty_list_is_reported_on_stderr(hub: FakeHub, run: Run) -> None:
 def test_referral_command_posts_its_body(
     hub: FakeHub, run: Run, arguments: list[str], path: str, body: object
 ) -> None:
-    hub.script("POST", f"{REFERRALS}/r1/{path}", answer(SUBMITTED, status=202))
+    hub.script("POST", f"{REFERRALS}/r1/{path}", json_response(SUBMITTED, status=202))
     assert run("referral", *arguments).out == "s1\n"
     assert run("referral", *arguments, "--json").json() == SUBMITTED
     assert run("referral", *arguments, "--idempotency-key", "k1").code == 0
@@ -130,9 +130,11 @@ def test_referral_command_posts_its_body(
 
 def test_note_is_sent_to_other_party(hub: FakeHub, run: Run) -> None:
     key = generate_key()
-    hub.script("GET", ONE, answer({**REFERRAL, "sender": ORGANIZATION}))
-    hub.script("GET", "/directory/v1/organizations/ru.moscow-union", answer({"sealing_key": public_key(key)}))
-    hub.script("POST", f"{ONE}/notes", answer(SUBMITTED, status=202))
+    hub.script("GET", ONE, json_response({**REFERRAL, "sender": ORGANIZATION}))
+    hub.script(
+        "GET", "/directory/v1/organizations/ru.moscow-union", json_response({"sealing_key": public_key(key)})
+    )
+    hub.script("POST", f"{ONE}/notes", json_response(SUBMITTED, status=202))
     assert run("referral", "note", REFERRAL["id"], "Звоните после шести.").code == 0
     assert open_sealed(hub.requests_to(f"{ONE}/notes")[0].json()["note"], key) == {
         "text": "Звоните после шести."
@@ -140,14 +142,14 @@ def test_note_is_sent_to_other_party(hub: FakeHub, run: Run) -> None:
 
 
 def test_note_on_unaccepted_referral_is_usage_error(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": None}))
+    hub.script("GET", ONE, json_response({**REFERRAL, "acceptor": None}))
     ran = run("referral", "note", REFERRAL["id"], "x")
     assert ran.code == 2
     assert "no other party" in ran.err
 
 
 def test_explain_names_the_rule_that_excluded_a_candidate(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", answer(DECISIONS))
+    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", json_response(DECISIONS))
     ran = run("referral", "explain", REFERRAL["id"])
     assert "kind: kind_not_opted_in (kind=consular_representative)" in ran.out
     assert "vetting" not in ran.out  # passed rules are not listed
@@ -162,7 +164,7 @@ def decisions(**changes: Any) -> dict[str, Any]:
 
 
 def explained(hub: FakeHub, run: Run, **changes: Any) -> str:
-    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", answer(decisions(**changes)))
+    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", json_response(decisions(**changes)))
     return run("referral", "explain", REFERRAL["id"]).out
 
 
@@ -217,7 +219,7 @@ def test_explain_shows_overridden_rules(hub: FakeHub, run: Run) -> None:
 
 def test_organization_name_cannot_control_the_terminal(hub: FakeHub, run: Run) -> None:
     evil = "ru.x\x1b]0;owned\x07\u202e[red]"
-    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": evil}))
+    hub.script("GET", ONE, json_response({**REFERRAL, "acceptor": evil}))
     for arguments in ([], ["--json"]):
         ran = run("referral", "show", REFERRAL["id"], *arguments)
         assert not set("\x1b\x07\u202e") & set(ran.out)

@@ -1,9 +1,9 @@
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import Answer, FakeHub
+from tests.unit.client.fake_hub import FakeHub, Response
 
 
 def test_story_is_printed_verbatim(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", "/audit/v1/history/r1/story", Answer(status=200, body="# Тарыхы\n- бир\n".encode()))
+    hub.script("GET", "/audit/v1/history/r1/story", Response(status=200, body="# Тарыхы\n- бир\n".encode()))
     ran = run("story", "r1", "--language", "ky", "--format", "markdown")
     assert (ran.code, ran.out) == (0, "# Тарыхы\n- бир\n")
     (request,) = hub.requests_to("/audit/v1/history/r1/story")
@@ -11,7 +11,7 @@ def test_story_is_printed_verbatim(hub: FakeHub, run: Run) -> None:
 
 
 def test_story_cannot_control_the_terminal(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", "/audit/v1/history/r1/story", Answer(status=200, body=b"a\x1b[2Jb\n"))
+    hub.script("GET", "/audit/v1/history/r1/story", Response(status=200, body=b"a\x1b[2Jb\n"))
     assert "\x1b" not in run("story", "r1").out
 
 

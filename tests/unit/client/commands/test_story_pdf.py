@@ -25,7 +25,7 @@ from services.audit.reports.domain.story import Told, tell
 from services.audit.reports.story_text import as_json
 from services.audit.reports.story_words import LANGUAGES, words_of
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 REFERRAL = "01a20017-af1f-76e0-9288-113cdc507552"
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -177,7 +177,7 @@ def test_error_while_drawing_is_not_reported_as_hub_defect(monkeypatch: pytest.M
 
 
 def test_story_pdf_file_is_private_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
-    hub.script("GET", PATH, answer(document()))
+    hub.script("GET", PATH, json_response(document()))
     file = tmp_path / "story.pdf"
     assert run("story", "r1", "--language", "ky", "--pdf", str(file)).out == f"{file}\n"
     assert hub.requests_to(PATH)[0].query == {"language": "ky", "format": "json"}

@@ -16,7 +16,7 @@ from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import SUMMARY
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 LIST = ("referral", "list")
 
@@ -39,7 +39,7 @@ def shell(line: str, hub: FakeHub, credentials: Path, **more: str) -> subprocess
 @pytest.fixture(autouse=True)
 def _scripted(hub: FakeHub) -> None:
     many = [{**SUMMARY, "id": f"r{n}"} for n in range(2000)]
-    hub.script("GET", "/intake/v1/referrals", answer({"items": many, "next": None}))
+    hub.script("GET", "/intake/v1/referrals", json_response({"items": many, "next": None}))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_closed_stdin_reads_as_empty(hub: FakeHub, credentials: Path) -> None:
 
 def test_message_that_cannot_be_printed_is_not_acknowledged(hub: FakeHub, credentials: Path) -> None:
     message = {"id": "m1", "type": "kopuro.offer.opened.v1", "time": "2026-05-01T09:00:01Z", "data": {}}
-    hub.script("GET", "/delivery/v1/mailbox", answer({"items": [message], "next": None}))
+    hub.script("GET", "/delivery/v1/mailbox", json_response({"items": [message], "next": None}))
     for stdout in (">/dev/full", ">&-"):
         ran = shell(f"$kopuro mailbox watch --ack --for 1 {stdout}", hub, credentials)
         assert ran.returncode == ExitCode.OUTPUT

@@ -11,7 +11,7 @@ import pytest
 
 from kopuro_client.tlog import TrustPolicy, parse_checkpoint
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 from tests.unit.client.tlog.log_writer import (
     LOG,
     REFERRAL,
@@ -46,10 +46,10 @@ def policy(tmp_path: Path) -> str:
 def serve(hub: FakeHub, log: Log, size: int | None = None) -> str:
     """Serve the log at the fake hub's audit service and return its URL."""
     for name, body in log.files(size).items():
-        hub.script("GET", f"/audit/{name}", Answer(status=200, body=body))
-    missing = Answer(status=404)
+        hub.script("GET", f"/audit/{name}", Response(status=200, body=body))
+    missing = Response(status=404)
     hub.script("GET", "/audit/cosigned-checkpoint", missing)
-    hub.script("GET", "/audit/v1/log-key", Answer(status=200, body=f"{LOG.vkey}\n".encode()))
+    hub.script("GET", "/audit/v1/log-key", Response(status=200, body=f"{LOG.vkey}\n".encode()))
     return f"{hub.base}/audit"
 
 
@@ -318,6 +318,6 @@ def test_verify_receipt_without_key_is_usage_error(run: Run, tmp_path: Path) -> 
 
 def test_verify_log_with_failing_hub_is_not_exit_9(hub: FakeHub, run: Run) -> None:
     address = f"{hub.base}/audit"
-    hub.script("GET", "/audit/checkpoint", answer({}, status=500))
+    hub.script("GET", "/audit/checkpoint", json_response({}, status=500))
     ran = run("verify", "log", address)
     assert (ran.code, ran.out) == (8, "")

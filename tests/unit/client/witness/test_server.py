@@ -52,10 +52,10 @@ UNCLEAR = {
 
 @pytest.mark.parametrize("request_", UNCLEAR.values(), ids=UNCLEAR.keys())
 def test_ambiguous_request_is_refused_and_connection_closed(port: int, request_: bytes) -> None:
-    answer = exchange(port, request_ + SECOND)
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"Connection: close\r\n" in answer
-    assert answer.count(b"HTTP/1.1 ") == 1
+    response = exchange(port, request_ + SECOND)
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert b"Connection: close\r\n" in response
+    assert response.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_ambiguous_request_is_refused_and_connection_closed(port: int, request_:
     ],
 )
 def test_bytes_after_a_request_are_not_processed(port: int, first: bytes) -> None:
-    answer = exchange(port, first + SECOND)
-    assert answer.startswith(b"HTTP/1.1 404 ")
-    assert answer.count(b"HTTP/1.1 ") == 1
+    response = exchange(port, first + SECOND)
+    assert response.startswith(b"HTTP/1.1 404 ")
+    assert response.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_bytes_after_a_request_are_not_processed(port: int, first: bytes) -> Non
     ],
 )
 def test_error_response_quotes_nothing_of_the_request(port: int, request_: bytes) -> None:
-    answer = exchange(port, request_)
-    assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
-    assert MARKER not in answer
-    assert b"<" not in answer
+    response = exchange(port, request_)
+    assert response.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
+    assert MARKER not in response
+    assert b"<" not in response
 
 
 def test_slow_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
