@@ -47,7 +47,7 @@ def statistics(
 ) -> None:
     """Count referrals in a table that is safe to publish.
 
-    Classes with fewer than 5 referrals are combined in one row. Figures below 5 are withheld, as are those
+    Classes smaller than 5 are combined in one row. Figures below 5 are withheld, as are those
     from which they could be computed.
     """
     if (by is None) == (not trace):
