@@ -1,4 +1,4 @@
-"""The partner's side of Kopuro: a typed client, the sealing of cases, the `kopuro` command."""
+"""Kopuro's partner library: a typed client of a hub's API, sealing of cases, and the `kopuro` command."""
 
 from kopuro_client.cases import check_case
 from kopuro_client.client import Kopuro

@@ -1,4 +1,4 @@
-"""What an HTTP answer means: its body, or the error it stands for. Pure: values in, values out."""
+"""Interpretation of HTTP responses, as a body or an error. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kopuro_client.errors import (
     UnavailableError,
 )
 
-# Passing by nature, whoever said it: the hub itself or a proxy before it.
-_PASSING: Final = frozenset({408, 429, 502, 503, 504})
+# Transient whether the hub or a proxy sent them.
+_TRANSIENT: Final = frozenset({408, 429, 502, 503, 504})
 
 
 def error_of(
     *, status: int, reason: str, body: bytes, retry_after: str | None, now: dt.datetime
 ) -> ClientError | None:
-    """The error an answer stands for; None for a success (2xx).
+    """Return the error that a response means; None for a success (2xx).
 
-    retry_after: the header's value; now: aware, for a Retry-After that is a date.
+    retry_after: the header's value. now: timezone-aware, for a Retry-After that is a date.
     """
     if 200 <= status < 300:
         return None
@@ -34,7 +34,7 @@ def error_of(
     sentence = f"{problem.title}: {problem.detail}" if problem.detail else problem.title
     if status == 401:
         return AuthenticationError(sentence)
-    if status in _PASSING:
+    if status in _TRANSIENT:
         return UnavailableError(sentence, retry_after=seconds_until(retry_after, now=now))
     if 400 <= status < 500:
         return RefusedError(problem)
@@ -42,9 +42,9 @@ def error_of(
 
 
 def seconds_until(retry_after: str | None, *, now: dt.datetime) -> float | None:
-    """Seconds named by a Retry-After header: a number or an HTTP date.
+    """Return the seconds of a Retry-After header, which is a number or an HTTP date.
 
-    None if unreadable. Source: RFC 9110 §10.2.3.
+    None if the header is missing or invalid. Source: RFC 9110 §10.2.3.
     """
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
@@ -59,29 +59,29 @@ def seconds_until(retry_after: str | None, *, now: dt.datetime) -> float | None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in an answer. Raises DefectError for anything else."""
+    """Return the JSON object in a response. Raises DefectError for anything else."""
     value = _json_or_none(body)
     if not isinstance(value, dict):
-        raise DefectError("the hub's answer is not a JSON object")
+        raise DefectError("the hub's response is not a JSON object")
     return value
 
 
 def json_page(body: bytes) -> dict[str, Any]:
-    """A page, {"items": [...], "next": cursor | null}. Raises DefectError for anything else."""
+    """Return a page, {"items": [...], "next": cursor | null}. Raises DefectError for anything else."""
     page = json_object(body)
     if not isinstance(page.get("items"), list) or not isinstance(page.get("next"), str | None):
-        raise DefectError('the hub\'s answer is not a page: {"items": [...], "next": ...}')
+        raise DefectError('the hub\'s response is not a page: {"items": [...], "next": ...}')
     return page
 
 
 def json_lines(body: bytes, *, expected: int) -> list[dict[str, Any]]:
-    """The objects of an NDJSON answer, one for each line sent.
+    """Return the objects of an NDJSON response, one for each line of the request.
 
-    Raises DefectError where one is not an object, or there are more or fewer than `expected`.
+    Raises DefectError if a line is not an object or if there are not `expected` lines.
     """
     results = [json_object(line) for line in body.splitlines() if line.strip()]
     if len(results) != expected:
-        raise DefectError(f"the hub answered {len(results)} of the batch's {expected} lines")
+        raise DefectError(f"the hub returned {len(results)} results for a batch of {expected} lines")
     return results
 
 

@@ -1,4 +1,4 @@
-"""Checks of what a caller hands to the library: a wrong type is named before anything is sent."""
+"""Type checks of arguments, made before anything is sent."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from kopuro_client.errors import InvalidArgumentError
 
 
 def mapping(value: object, what: str) -> Mapping[str, Any]:
-    """The value, where it is a mapping with text keys. what: for the message. Raises InvalidArgumentError."""
+    """Return the value. Raises InvalidArgumentError, naming `what`, unless its keys are strings."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise InvalidArgumentError(f"{what} must be a mapping with text keys, not {type(value).__name__}")
+        raise InvalidArgumentError(f"{what} must be a mapping with string keys, not {type(value).__name__}")
     return value
 
 
 def text(value: object, what: str) -> str:
-    """The value, where it is a text. Raises InvalidArgumentError."""
+    """Return the value. Raises InvalidArgumentError unless it is a string."""
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{what} must be a text, not {type(value).__name__}")
+        raise InvalidArgumentError(f"{what} must be a string, not {type(value).__name__}")
     return value
 
 
 def entries(value: object, what: str) -> list[Any]:
-    """The entries of an iterable that is no single text or mapping. Raises InvalidArgumentError."""
+    """Return an iterable as a list. Raises InvalidArgumentError for a string, bytes, a mapping, a number."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise InvalidArgumentError(f"{what} must be a list, not {type(value).__name__}")
     return list(value)
 
 
 def texts(value: object, what: str) -> list[str]:
-    """The same, of texts. Raises InvalidArgumentError."""
+    """Return an iterable of strings as a list. Raises InvalidArgumentError for anything else."""
     return [text(entry, f"each of {what}") for entry in entries(value, what)]
 
 
 def number(value: object, what: str) -> float:
-    """The value, where it is a finite number. Raises InvalidArgumentError."""
+    """Return the value. Raises InvalidArgumentError unless it is a number between -1e9 and 1e9."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e9 < value < 1e9:
         raise InvalidArgumentError(f"{what} must be a number, not {type(value).__name__}")
     return value

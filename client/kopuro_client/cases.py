@@ -1,6 +1,6 @@
-"""The shape of a case.
+"""Validation of a case.
 
-No hub can check what it cannot open, so the sender's side does it before sealing.
+A hub cannot validate a sealed case, so the client validates it before sealing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _DOCUMENT_FIELDS: Final = ("name", "media_type", "content")
 
 
 def check_case(case: Mapping[str, Any]) -> None:
-    """Refuse a case that the accepting organisation could not read.
+    """Refuse a case that does not follow the contract.
 
     case: {"name": str, "phones": [E.164], "safe_contact": str | null, "narrative": str,
-    "documents": [{"name", "media_type", "content" (base64, RFC 4648 §4)}]}; all but the name may be
-    left out. Raises CaseError with a pointer for everything that is wrong; no value is repeated.
+    "documents": [{"name", "media_type", "content" (base64, RFC 4648 §4)}]}; only the name is required.
+    Raises CaseError with a pointer to every invalid member; its messages never quote values.
     """
     errors = tuple(_case_errors(mapping(case, "a case")))
     if errors:
@@ -32,10 +32,10 @@ def check_case(case: Mapping[str, Any]) -> None:
 
 
 def check_readable(case: Mapping[str, Any]) -> None:
-    """Refuse an opened case that a program could not work with.
+    """Refuse an opened case whose members have wrong types.
 
-    Only the types are looked at: what is longer than the contract allows, or has fields of a later version,
-    can still be read. Raises UnreadableError; no value is repeated.
+    Accepts values that are longer than the contract allows and fields of later versions, because the reader
+    can still use them. Raises UnreadableError, whose message never quotes values.
     """
     kinds: dict[str, tuple[type, ...]] = {
         "phones": (list,),
@@ -52,7 +52,7 @@ def check_readable(case: Mapping[str, Any]) -> None:
         wrong += ["documents"] if not all(isinstance(d, dict) for d in case.get("documents", ())) else []
     if wrong:
         raise UnreadableError(
-            f"what was sealed is not a case: {', '.join(wrong)} missing or of another type",
+            f"the sealed content is not a case: {', '.join(wrong)} missing or of another type",
             reason="not_understood",
         )
 
@@ -94,7 +94,7 @@ def _unknown(fields: Mapping[str, Any], known: tuple[str, ...], at: str) -> Iter
 
 def _text(value: object, pointer: str, shortest: int, longest: int) -> Iterator[FieldError]:
     if not isinstance(value, str) or not shortest <= len(value) <= longest:
-        yield _wrong(pointer, f"Must be a text of {shortest} to {longest} characters.")
+        yield _wrong(pointer, f"Must be a string of {shortest} to {longest} characters.")
 
 
 def _entries(case: Mapping[str, Any], name: str) -> list[Any]:
@@ -105,7 +105,7 @@ def _entries(case: Mapping[str, Any], name: str) -> list[Any]:
 def _list(case: Mapping[str, Any], name: str, longest: int) -> Iterator[FieldError]:
     entries = case.get(name, [])
     if not isinstance(entries, (list, tuple)) or len(entries) > longest:
-        yield _wrong(f"/{name}", f"Must be a list of at most {longest}.")
+        yield _wrong(f"/{name}", f"Must be a list of at most {longest} items.")
 
 
 def _wrong(pointer: str, detail: str) -> FieldError:

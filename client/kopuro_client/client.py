@@ -1,7 +1,4 @@
-"""The partner's side of a hub's HTTP API.
-
-One method for each thing a partner, coordinator or auditor can do.
-"""
+"""A client of a hub's HTTP API, with one method for each action of a partner, coordinator or auditor."""
 
 from __future__ import annotations
 
@@ -49,12 +46,12 @@ from kopuro_client.transport import Transport, json_body
 
 
 class Kopuro:
-    """A client of one hub, for one organisation (or coordinator, or auditor). Threads may share it.
+    """A client of one hub, for one organisation, coordinator or auditor. Threads may share it.
 
-    Answers are the API's own JSON objects. Every method raises `ClientError`s only (see
-    `kopuro_client.errors`). Reads, and everything that is submitted (it carries an Idempotency-Key), are
-    repeated a bounded number of times while the hub is unavailable; other requests are sent once: after
-    a TransportError, look before you repeat.
+    Methods return the API's JSON objects and raise only `ClientError`s (see `kopuro_client.errors`). While
+    the hub is unavailable, the client retries reads and submissions (which carry an Idempotency-Key) a
+    bounded number of times. It sends other requests once; after a TransportError, check whether the request
+    took effect before you repeat it.
     """
 
     def __init__(
@@ -74,10 +71,11 @@ class Kopuro:
         sealing_key: Jwk | None = None,
         transport: Transport | None = None,
     ) -> Self:
-        """A client of the hub at `url` (of its discovery document, or its base).
+        """Return a client of the hub at `url`, which is its discovery document's URL or its base URL.
 
-        sealing_key: the organisation's private key, to open cases with; it never leaves this
-        process. The credentials are used first when something is asked that needs them.
+        sealing_key: the organisation's private key, for opening cases; it never leaves this process. The
+        credentials are first used by the first request that needs them. Raises InvalidArgumentError,
+        DefectError, or what `Transport.send` raises.
         """
         transport = transport or Transport()
         try:
@@ -105,7 +103,10 @@ class Kopuro:
     # Referrals, as their sender or acceptor
 
     def seal(self, case: Mapping[str, Any], *, to: str | None = None) -> str:
-        """The case as a compact JWE, for the organisation `to`, else for the hub's custody key."""
+        """Return the case as a compact JWE, sealed to the organisation `to` or to the hub's custody key.
+
+        Raises CaseError for an invalid case, SealingError if `to` has published no sealing key.
+        """
         check_case(case)
         return seal(case, self._key_for(to))
 
@@ -117,10 +118,10 @@ class Kopuro:
         sealed: str | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
-        """Submit a referral; the id answered is the referral's.
+        """Submit a referral. The returned id is the referral's.
 
-        case is sealed here; sealed is sent as it is. Without an idempotency key of yours a fresh one makes
-        the repetitions inside this call safe (see `Submission`).
+        case: sealed here; sealed: sent as it is; give one of them. idempotency_key: by default a new one,
+        which makes the retries within this call safe (see `Submission`).
         """
         submission = Submission(
             facts=facts,
@@ -138,12 +139,11 @@ class Kopuro:
         )
 
     def submit_batch(self, submissions: Iterable[Submission | Mapping[str, Any]]) -> list[BatchResult]:
-        """Submit many at once: one result for each, in their order.
+        """Submit a batch of referrals. Returns one result for each, in order.
 
-        A mapping is read as `Submission.of` reads it. A case that does not follow the contract raises
-        CaseError with pointers into the batch, such as `/1/case/name`; nothing is sent then. A refused one
-        does not hold up the others. At most a thousand, and 8 MiB: RefusedError, all of them together, for
-        more.
+        Mappings are parsed by `Submission.of`. Raises CaseError for an invalid case, with pointers into the
+        batch such as `/1/case/name`; then nothing is sent. A refused referral does not affect the others. A
+        batch has at most 1,000 referrals and 8 MiB; a larger one is refused as a whole (RefusedError).
         """
         keys: dict[str | None, Jwk] = {}
 
@@ -158,8 +158,8 @@ class Kopuro:
         ]
         if not lines:
             return []
-        answer = self._connection.post_lines(self._at("intake", "referrals:batch"), lines)
-        return cast(list[BatchResult], json_lines(answer, expected=len(lines)))
+        response = self._connection.post_lines(self._at("intake", "referrals:batch"), lines)
+        return cast(list[BatchResult], json_lines(response, expected=len(lines)))
 
     def referral(self, referral_id: str) -> Referral:
         return cast(Referral, self._connection.get(self._at("intake", "referrals", referral_id)))
@@ -172,24 +172,27 @@ class Kopuro:
         return cast("Page[ReferralSummary]", page)
 
     def referrals(self, *, status: str | None = None, limit: int | None = None) -> Iterator[ReferralSummary]:
-        """Every referral one is party to. limit: how many are fetched at a time."""
+        """Iterate over all referrals that the organisation sent or accepted. limit: page size."""
         return following(lambda after: self.referrals_page(status=status, after=after, limit=limit))
 
     def decision(self, referral_id: str) -> Decisions:
-        """Why the referral went where it went: candidates, rules, scores, versions."""
+        """Return the referral's routing decisions: candidates, rules, scores and versions."""
         return cast(
             Decisions,
             self._connection.get(self._at("routing", "referrals", referral_id, "decision")),
         )
 
-    # idempotency_key, below: without one of yours, a fresh one covers the repetitions inside the call.
+    # idempotency_key, below: by default a new one, which makes the retries within the call safe.
 
     def withdraw(self, referral_id: str, reason: str, *, idempotency_key: str | None = None) -> Accepted:
-        """As the sender. reason: person_declined, placed_elsewhere, entered_in_error or other."""
+        """Withdraw a referral, as its sender.
+
+        reason: person_declined, placed_elsewhere, entered_in_error or other.
+        """
         return self._say(referral_id, "withdraw", body={"reason": reason}, key=idempotency_key)
 
     def progress(self, referral_id: str, status: str, *, idempotency_key: str | None = None) -> Accepted:
-        """As the acceptor. status: in_progress or on_hold."""
+        """Report progress, as the acceptor. status: in_progress or on_hold."""
         return self._say(referral_id, "progress", body={"status": status}, key=idempotency_key)
 
     def complete(self, referral_id: str, outcome: str, *, idempotency_key: str | None = None) -> Accepted:
@@ -200,44 +203,45 @@ class Kopuro:
         return self._say(referral_id, "complete", body={"outcome": outcome}, key=idempotency_key)
 
     def note(self, referral_id: str, text: str, *, to: str) -> Accepted:
-        """A note for the eyes of the organisation `to` only: {"text": ...} sealed to its key.
+        """Send a note that only the organisation `to` can read. It is sealed to that organisation's key.
 
-        Each call seals anew. To repeat a note after a crash, keep what was sealed (`kopuro_client.seal`) and
-        send it with a key of yours by `submit_statements`.
+        Each call seals anew. To be able to resend a note after a crash, store the sealed note (`seal_note`)
+        with an idempotency key, and send both by `submit_statements`. Raises as `seal_note`.
         """
         return self._say(referral_id, "notes", body={"note": self.seal_note(text, to=to)})
 
     def seal_note(self, text: str, *, to: str) -> str:
-        """The note {"text": ...} as a compact JWE for the organisation `to`.
+        """Return the note {"text": ...} as a compact JWE for the organisation `to`.
 
-        Raises SealingError where `to` has published no sealing key.
+        Raises SealingError if `to` has published no sealing key.
         """
         return seal({"text": text}, self._key_for(to))
 
     def replace_case(
         self, referral_id: str, case: Mapping[str, Any], *, acceptor: str | None = None
     ) -> Accepted:
-        """As the sender, send the case again, sealed to the acceptor, who could not read it.
+        """Resend the case, as the sender, sealed to the acceptor, who could not read it.
 
-        acceptor: None: the hub is asked. Raises InvalidArgumentError where nobody has accepted.
+        acceptor: by default requested from the hub. Raises InvalidArgumentError if no organisation has
+        accepted the referral, CaseError for an invalid case.
         """
         receiver = acceptor or answered(self.referral(referral_id), "acceptor")
         if receiver is None:
-            raise InvalidArgumentError("nobody has accepted the referral, so nobody has its case yet")
+            raise InvalidArgumentError("no organisation has accepted the referral yet")
         return self._say(referral_id, "case", body={"to": receiver, "case": self.seal(case, to=receiver)})
 
     def revoke_consent(self, referral_id: str, *, idempotency_key: str | None = None) -> Accepted:
-        """The person has taken the consent back: open offers are revoked, the case is destroyed."""
+        """Record that the person has revoked the consent. Open offers are revoked and the case destroyed."""
         return self._say(referral_id, "consent", "revoke", body={}, key=idempotency_key)
 
     # Offers, the mailbox and cases, as a receiver
 
     def accept(self, offer_id: str, *, idempotency_key: str | None = None) -> Accepted:
-        """The 202 says that the answer is recorded; the mailbox, whether it was in time."""
+        """Accept an offer. This only records the answer; the mailbox reports whether it was in time."""
         return self._submit("offers", offer_id, "accept", body={}, key=idempotency_key)
 
     def offer(self, offer_id: str) -> Offer:
-        """An offer that was made to one's organisation, with the referral and its sender."""
+        """Return an offer made to the organisation, with the referral's id and sender."""
         return cast(Offer, self._connection.get(self._at("intake", "offers", offer_id)))
 
     def decline(
@@ -249,13 +253,13 @@ class Kopuro:
         sender: str | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
-        """Answer an offer with no: the next candidate is asked at once.
+        """Decline an offer. The hub offers the referral to the next candidate at once.
 
         reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest, needs_reassessment or
-        other; `other` needs a note. note: sealed here for the referral's sender, who alone reads it.
-        sender: as the offer names it; None: the hub is asked.
+        other; `other` requires a note. note: sealed here, so that only the referral's sender can read it.
+        sender: the offer's `sender`; by default requested from the hub.
 
-        Raises SealingError where there is a note and the sender has published no sealing key.
+        Raises SealingError if there is a note and the sender has published no sealing key.
         """
         body = {"reason": reason}
         if note is not None:
@@ -265,38 +269,38 @@ class Kopuro:
     def submit_statements(
         self, statements: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> list[BatchResult]:
-        """Say many things at once: one result for each, in their order; a refused one holds up nobody.
+        """Submit a batch of statements. Returns one result for each, in order.
 
-        A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`: accept, decline
-        (reason, note), withdraw (reason), progress (status), complete (outcome), note (note),
-        unreadable (reason, content, author), replace_case (to, case), revoke_consent. Notes and cases are
-        sealed (`seal_note`, `seal`). At most a thousand, and 8 MiB: RefusedError, all of them together, for
-        more.
+        A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`. Its names and members
+        are accept, decline (reason, note), withdraw (reason), progress (status), complete (outcome), note
+        (note), unreadable (reason, content, author), replace_case (to, case) and revoke_consent. Notes and
+        cases must be sealed (`seal_note`, `seal`). A refused statement does not affect the others. A batch
+        has at most 1,000 statements and 8 MiB; a larger one is refused as a whole (RefusedError).
 
-        A statement may have a member `idempotency_key`. idempotency_key: of the batch; it stands for every
-        statement without one, together with the statement's place. To repeat a batch after a crash, send the
-        same statements in the same order under the same key.
+        A statement may have a member `idempotency_key`. idempotency_key: the batch's key; together with its
+        position it identifies each statement without a key. To repeat a batch after a crash, send the same
+        statements in the same order under the same key.
         """
         lines = [
-            json_body(_with_key(mapping(said, "a statement"), in_batch=idempotency_key is not None))
-            for said in entries(statements, "the statements")
+            json_body(_with_key(mapping(statement, "a statement"), in_batch=idempotency_key is not None))
+            for statement in entries(statements, "the statements")
         ]
         if not lines:
             return []
         url = self._at("intake", "submissions:batch")
-        answer = self._connection.post_lines(url, lines, idempotency_key=idempotency_key)
-        return cast(list[BatchResult], json_lines(answer, expected=len(lines)))
+        response = self._connection.post_lines(url, lines, idempotency_key=idempotency_key)
+        return cast(list[BatchResult], json_lines(response, expected=len(lines)))
 
     def mailbox(
         self, *, wait: float = 0, after: str | None = None, limit: int | None = None
     ) -> Page[Message]:
-        """The messages not yet acknowledged, oldest first. A coordinator also reads the shared mailbox.
+        """Return a page of unacknowledged messages, oldest first. Coordinators share one mailbox.
 
-        wait: how many seconds (to 30, rounded up) the hub may hold an empty answer. The page's `next` is
-        null when no more messages are waiting; poll on with its `resume`.
+        wait: seconds (at most 30, rounded up) for which the hub may hold the response while the mailbox is
+        empty. The page's `next` is null when no more messages are waiting; continue polling from `resume`.
         """
         if not 0 <= number(wait, "wait") <= LONGEST_WAIT:
-            raise InvalidArgumentError(f"wait is 0 to {LONGEST_WAIT:.0f} seconds")
+            raise InvalidArgumentError(f"wait must be 0 to {LONGEST_WAIT:.0f} seconds")
         params = {"after": after, "limit": limit, "wait": math.ceil(wait) or None}
         return cast(
             "Page[Message]",
@@ -310,11 +314,11 @@ class Kopuro:
         wait: float = LONGEST_WAIT,
         give_up_after: float | None = None,
     ) -> Iterator[Message]:
-        """Messages as they come, for ever, or until none has come for `give_up_after` seconds.
+        """Yield messages as they arrive, forever or until none has arrived for `give_up_after` seconds.
 
-        Acknowledge each when you have dealt with it: what is not acknowledged comes again to the
-        next watch. An outage ends the watch after the transport's RetryPolicy: with
-        `Transport(retry=RetryPolicy.lasting())` it outlasts any.
+        Acknowledge each message once you have processed it; the next watch yields unacknowledged messages
+        again. The transport's RetryPolicy decides how long an outage the watch survives; with
+        `Transport(retry=RetryPolicy.lasting())` it survives any.
         """
         return watching(
             lambda after, wait: self.mailbox(wait=wait, after=after),
@@ -328,39 +332,39 @@ class Kopuro:
         self._connection.command(self._at("delivery", "mailbox", message_id, "acknowledge"))
 
     def acknowledge_all(self, message_ids: Iterable[str]) -> None:
-        """Up to a thousand messages in one request. What is not in one's mailbox is passed over."""
+        """Acknowledge up to 1,000 messages in one request. Ids that are not in the mailbox are ignored."""
         if ids := texts(message_ids, "the message ids"):
             self._connection.post(self._at("delivery", "mailbox:acknowledge"), {"ids": ids}, repeatable=True)
 
     def sealed_case(self, referral_id: str) -> str:
-        """The case of a referral one accepted, as the vault released it: sealed to one's key."""
-        answer = self._connection.get(self._at("delivery", "case", referral_id))
-        if not isinstance(answer.get("case"), str):
-            raise DefectError("the hub's answer holds no sealed case")
-        return cast(str, answer["case"])
+        """Return the sealed case of a referral that the organisation accepted, a compact JWE to its key."""
+        response = self._connection.get(self._at("delivery", "case", referral_id))
+        if not isinstance(response.get("case"), str):
+            raise DefectError("the hub's response has no sealed case")
+        return cast(str, response["case"])
 
     def case(self, referral_id: str, private_key: Jwk | None = None) -> dict[str, Any]:
-        """The same, opened here, with `private_key` or the key this client was given.
+        """Return the case of a referral that the organisation accepted, opened here.
 
-        Raises UnreadableError where it cannot be opened or is not a case, WrongKeyError where it is sealed
-        to another key.
+        private_key: by default the client's. Raises UnreadableError if the case cannot be opened or is not a
+        case, WrongKeyError if it is sealed to another key.
         """
         case = self.open(self.sealed_case(referral_id), private_key)
         check_readable(case)
         return case
 
     def open_note(self, sealed: str, private_key: Jwk | None = None) -> str:
-        """The text of a note (`note.delivered`). Raises UnreadableError and WrongKeyError, as `case`."""
+        """Return the text of a note (`note.delivered`). Raises UnreadableError, WrongKeyError as `case`."""
         text = self.open(sealed, private_key).get("text")
         if not isinstance(text, str):
-            raise UnreadableError("what was sealed is not a note", reason="not_understood")
+            raise UnreadableError("the sealed content is not a note", reason="not_understood")
         return text
 
     def report_unreadable(self, referral_id: str, reason: str, *, note_from: str | None = None) -> Accepted:
-        """Report that a case, or a note by the organisation `note_from`, cannot be read.
+        """Report that a case, or a note from the organisation `note_from`, is unreadable.
 
-        Whoever sealed it is told, and can send it again. reason: as UnreadableError has it (cannot_decrypt,
-        not_understood), or key_lost: it is sealed to a private key that one no longer has.
+        The hub notifies the sender, who can send it again. reason: UnreadableError's (cannot_decrypt or
+        not_understood), or key_lost if the private key that it is sealed to is lost.
         """
         body = {"reason": reason, "content": "case"}
         if note_from is not None:
@@ -368,10 +372,10 @@ class Kopuro:
         return self._say(referral_id, "unreadable", body=body)
 
     def open(self, sealed: str, private_key: Jwk | None = None) -> dict[str, Any]:
-        """Open a case or a note that is sealed to one's key."""
+        """Return the JSON object in a sealed case or note. Raises as `kopuro_client.open_sealed`."""
         key = private_key or self._sealing_key
         if key is None:
-            raise SealingError("no private sealing key was given: a case cannot be opened")
+            raise SealingError("cannot open a case without the private sealing key")
         return open_sealed(sealed, key)
 
     # The directory
@@ -403,10 +407,10 @@ class Kopuro:
     def update_organization(
         self, organization_id: str, changes: Mapping[str, Any], *, revision: int | None = None
     ) -> Organization:
-        """Change a part of one's own record by a JSON merge patch (RFC 7396): what is null is cleared.
+        """Change the organisation's own record by a JSON merge patch (RFC 7396). A null removes a member.
 
-        revision: of the record that the changes were made from, the present one by default. Raises
-        RefusedError (`precondition-failed`) when somebody has changed the record since.
+        revision: that of the record on which the changes are based, by default the current one. Raises
+        RefusedError (`precondition-failed`) if the record has changed since.
         """
         if revision is None:
             revision = answered(self.organization(organization_id), "revision")
@@ -414,7 +418,7 @@ class Kopuro:
         return cast(Organization, self._connection.patch(url, changes, revision=revision))
 
     def publish_key(self, key: Mapping[str, Any]) -> Jwk:
-        """Publish one's own sealing key in the directory; of a private key only the public half is sent."""
+        """Publish the organisation's sealing key in the directory. Only the public key is sent."""
         return cast(Jwk, self._connection.post(self._at("directory", "keys"), public_key(key)))
 
     # Coordination and audit
@@ -426,11 +430,11 @@ class Kopuro:
         return cast("Page[Unplaced]", page)
 
     def unplaced(self, *, limit: int | None = None) -> Iterator[Unplaced]:
-        """Every referral that waits for a coordinator."""
+        """Iterate over all referrals that wait for a coordinator. limit: page size."""
         return following(lambda after: self.unplaced_page(after=after, limit=limit))
 
     def place(self, referral_id: str, organization_id: str) -> Accepted:
-        """As a coordinator, offer an unplaced referral to an organisation."""
+        """Offer an unplaced referral to an organisation, as a coordinator."""
         url = self._at("routing", "coordination", referral_id, "offer")
         return cast(Accepted, self._connection.post(url, {"organization": organization_id}))
 
@@ -451,11 +455,11 @@ class Kopuro:
         corridor: str | None = None,
         outcome: str | None = None,
     ) -> HistoryPage:
-        """A page of the audit log's entries, with the tree head they were read from.
+        """Return a page of the audit log's entries, with the tree head that they were read from.
 
-        since, until: RFC 3339. actor: who did it: a service (`/kg/routing`), an organisation, a reader.
-        need, region, origin, corridor (`KG-RU`): of the referrals whose submission says so; a group and a
-        country stand for all of theirs.
+        since, until: RFC 3339. actor: a service (`/kg/routing`), an organisation or a reader. need, region,
+        origin, corridor (`KG-RU`): only referrals submitted with these; a group of needs and a country
+        include all their members.
         """
         params = {
             "referral": referral,
@@ -475,11 +479,11 @@ class Kopuro:
         return cast(HistoryPage, self._connection.page(self._at("audit", "history"), params))
 
     def bundle(self, referral: str) -> bytes:
-        """A referral's history with its proofs, as a file that `kopuro_client.tlog.Bundle` verifies."""
+        """Return a referral's history with its proofs, a file that `kopuro_client.tlog.Bundle` verifies."""
         return self._connection.content(self._at("audit", "history", referral, "bundle"))
 
     def story(self, referral: str, *, language: str = "en", format: str = "text") -> str:
-        """A referral's history in sentences.
+        """Return a referral's history as text.
 
         language: en, ru, ky, tg, uz, uz-Cyrl or kk; format: text, markdown or html.
         """
@@ -489,7 +493,10 @@ class Kopuro:
         )
 
     def story_document(self, referral: str, *, language: str = "en") -> StoryDocument:
-        """The same as its parts. language: en, ru, ky, tg, uz, uz-Cyrl or kk."""
+        """Return a referral's history as a JSON document of sentences.
+
+        language: en, ru, ky, tg, uz, uz-Cyrl or kk.
+        """
         url = self._at("audit", "history", referral, "story")
         return cast(StoryDocument, self._connection.get(url, {"language": language, "format": "json"}))
 
@@ -502,21 +509,24 @@ class Kopuro:
         after: str | None = None,
         limit: int | None = None,
     ) -> ExportPage:
-        """A page of the published log with what opens it; a page is much larger than one of the history."""
+        """Return a page of the published log with the salts and data that open its entries.
+
+        Pages are much larger than those of `history`.
+        """
         params = {"from": since, "to": until, "type": event_type, "after": after, "limit": limit}
         content = self._connection.content(self._at("audit", "export"), params)
         *entries, last = [json_object(line) for line in content.splitlines()] or [{}]
         if not {"next", "size"} <= last.keys() or not isinstance(last.get("checkpoint"), str):
-            raise DefectError("the hub's export breaks off")
+            raise DefectError("the hub's export is truncated")
         return cast(ExportPage, {"entries": entries, **last})
 
     def statistics(
         self, by: Iterable[str], *, since: str | None = None, until: str | None = None, exact: bool = False
     ) -> StatisticsTable:
-        """How many referrals, by one or two dimensions.
+        """Count referrals by one or two dimensions.
 
-        Small classes are combined and small figures withheld (both are marked), so that the table can be
-        published. exact: every figure as it is; for auditors and coordinators.
+        Small classes are combined and small figures withheld, both marked, so that the table is safe to
+        publish. exact: show every figure; for auditors and coordinators.
         """
         params = self._statistics_params(by, since, until, exact=exact)
         return cast(StatisticsTable, self._connection.get(self._at("audit", "statistics"), params))
@@ -524,7 +534,10 @@ class Kopuro:
     def statistics_csv(
         self, by: Iterable[str], *, since: str | None = None, until: str | None = None, exact: bool = False
     ) -> str:
-        """The same as CSV. An empty cell of a dimension is the sum over it; a withheld count is the word."""
+        """Return the statistics as CSV.
+
+        An empty cell of a dimension means the sum over it; a withheld count is the word `withheld`.
+        """
         params = {**self._statistics_params(by, since, until, exact=exact), "format": "csv"}
         return self._connection.content(self._at("audit", "statistics"), params).decode(errors="replace")
 
@@ -543,7 +556,7 @@ class Kopuro:
         until: str | None = None,
         limit: int | None = None,
     ) -> Iterator[CountedReferral]:
-        """As an auditor: the referrals a figure counts, and the log's entries that say so."""
+        """Iterate over the referrals that a figure counts, with their log entries, as an auditor."""
         url = self._at("audit", "statistics", "entries")
         params = {**mapping(values, "the values"), "from": since, "to": until, "limit": limit}
         return following(
@@ -553,11 +566,14 @@ class Kopuro:
         )
 
     def checkpoint(self) -> str:
-        """The log's latest checkpoint: a signed note (C2SP tlog-checkpoint)."""
+        """Return the log's latest checkpoint, a signed note (C2SP tlog-checkpoint)."""
         return self._connection.text(self.discovery.address("audit", "checkpoint"))
 
     def log_key(self) -> str:
-        """The verifier key that the hub names as its log's. Compare it with one told by somebody else."""
+        """Return the verifier key that the hub publishes for its log.
+
+        Compare it with the key that you got from another source.
+        """
         return self._connection.text(self._at("audit", "log-key")).strip()
 
     def _at(self, service: str, *path: str) -> str:
@@ -583,7 +599,7 @@ class Kopuro:
 
 
 def _with_key(statement: Mapping[str, Any], *, in_batch: bool) -> Mapping[str, Any]:
-    # A null is no key, neither here nor at the hub.
+    # The hub treats a null as a missing key, too.
     if in_batch or statement.get("idempotency_key") is not None:
         return statement
     return {**statement, "idempotency_key": new_idempotency_key()}
@@ -592,7 +608,7 @@ def _with_key(statement: Mapping[str, Any], *, in_batch: bool) -> Mapping[str, A
 def _batch_line(
     index: int, submission: Submission | Mapping[str, Any], key_for: Callable[[str | None], Jwk]
 ) -> bytes:
-    """A line of a batch. index: its place, from 0, which InvalidArgumentError and CaseError name."""
+    """Return a line of a batch. index: from 0; InvalidArgumentError and CaseError name the position."""
     try:
         read = submission if isinstance(submission, Submission) else Submission.of(submission)
         return json_body({**read.body(key_for), "idempotency_key": read.idempotency_key})

@@ -1,4 +1,4 @@
-"""A partner's authenticated conversation with a hub: bearer tokens, JSON answers."""
+"""Authenticated requests to a hub, with bearer tokens and JSON responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Params = Mapping[str, str | int | None]
 
 
 class Connection:
-    """Raises what `Transport.send` raises; AuthenticationError only after a second 401."""
+    """Sends authenticated requests.
+
+    Raises what `Transport.send` raises; AuthenticationError only if the hub also rejects a new token.
+    """
 
     def __init__(self, transport: Transport, tokens: TokenSource) -> None:
         self._transport = transport
@@ -22,35 +25,35 @@ class Connection:
 
     @property
     def clock(self) -> Callable[[], float]:
-        """The passing of time, in seconds."""
+        """The transport's monotonic clock, in seconds."""
         return self._transport.clock
 
     def close(self) -> None:
         self._transport.close()
 
     def get(self, url: str, params: Params | None = None) -> dict[str, Any]:
-        """A JSON object."""
+        """Return the JSON object at a URL."""
         return json_object(self._send(self._reading(url, params)))
 
     def page(self, url: str, params: Params | None = None, *, wait: float = 0.0) -> dict[str, Any]:
-        """A page of a list; `wait`: seconds the hub was asked to hold an empty one."""
+        """Return a page of a list. wait: seconds that the hub was asked to hold an empty response."""
         return json_page(self._send(self._reading(url, params, wait=wait)))
 
     def content(self, url: str, params: Params | None = None) -> bytes:
-        """A document, byte for byte."""
+        """Return a document byte for byte."""
         return self._send(self._reading(url, params))
 
     def text(self, url: str) -> str:
-        """A text that anybody may read: no token is sent."""
+        """Return a public text. Sends no token."""
         request = HttpRequest(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)
         return self._transport.send(request).decode("utf-8", errors="replace")
 
     def post(
         self, url: str, body: object, *, idempotency_key: str | None = None, repeatable: bool = False
     ) -> dict[str, Any]:
-        """The JSON object answered to a JSON body.
+        """Post a JSON body and return the JSON object in the response.
 
-        repeatable: whether asking twice does no more than asking once; an Idempotency-Key makes it so.
+        repeatable: whether the request is idempotent; with an Idempotency-Key it always is.
         """
         request = HttpRequest(
             method="POST",
@@ -64,9 +67,9 @@ class Connection:
         return json_object(self._send(request))
 
     def patch(self, url: str, changes: object, *, revision: int) -> dict[str, Any]:
-        """The JSON object answered to a merge patch (RFC 7396) of the record at that revision.
+        """Send a merge patch (RFC 7396) of the record at that revision and return the changed record.
 
-        Repeated like a reading: the hub makes the change once, and refuses it for a later revision.
+        Retried like a read: the hub applies the change once and refuses it for a later revision.
         """
         return json_object(
             self._send(
@@ -84,10 +87,9 @@ class Connection:
         )
 
     def post_lines(self, url: str, lines: list[bytes], *, idempotency_key: str | None = None) -> bytes:
-        """The NDJSON answered to NDJSON.
+        """Post NDJSON lines and return the NDJSON in the response.
 
-        Each line must carry an idempotency key of its own, unless the whole has one: that makes it
-        repeatable.
+        To be safe to retry, each line or the whole batch must have an idempotency key.
         """
         request = HttpRequest(
             method="POST",
@@ -101,7 +103,7 @@ class Connection:
         return self._send(request)
 
     def command(self, url: str) -> None:
-        """A POST without a body that answers nothing (204), and does no more when it is repeated."""
+        """Send an idempotent POST without a body, to which the hub responds 204."""
         self._send(HttpRequest(method="POST", url=url, repeatable=True))
 
     def _reading(self, url: str, params: Params | None, *, wait: float = 0.0) -> HttpRequest:
@@ -112,6 +114,6 @@ class Connection:
         try:
             return self._transport.send(request.having(Authorization=f"Bearer {token}"))
         except AuthenticationError:
-            # Refused before it was looked at: repeating is safe, whatever the method.
+            # The hub rejected the token before it processed the request, so repeating is always safe.
             self._tokens.discard(token)
         return self._transport.send(request.having(Authorization=f"Bearer {self._tokens.current()}"))

@@ -1,7 +1,7 @@
-"""Ends waiting for a call when its time is up, whatever the call is waiting for.
+"""A time limit for a whole call, whatever the call is waiting for.
 
-Timeouts of sockets begin anew with every byte, and looking up a name has none: a server that sends its
-answer byte by byte would be waited for without end.
+Socket timeouts restart with every byte, and name resolution has none. Without a limit for the whole call, a
+server that sends its response byte by byte could keep the caller waiting forever.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """Runs calls in threads of its own, which it uses again. Threads may share one.
+    """Runs calls in reusable worker threads. Threads may share one.
 
-    A call whose time is up goes on in its thread until it ends by itself; its result is dropped.
+    A call that exceeds its limit continues in its thread until it ends by itself; its result is dropped.
     """
 
     def __init__(self) -> None:
         self._idle: list[_Worker] = []
 
     def run(self, call: Callable[[], T], *, seconds: float) -> T:
-        """The result of `call`. Raises what it raises; TimeoutError when it takes longer than `seconds`."""
+        """Return the result of `call`. Raises what it raises, or TimeoutError after `seconds`."""
         try:
             worker = self._idle.pop()
         except IndexError:
             worker = _Worker()
         outcome = worker.run(call, seconds)
-        # A worker whose call goes on is not kept: it ends with that call.
+        # Not reached after a timeout: that worker is not reused and ends with its call.
         self._idle.append(worker)
         if isinstance(outcome, _Raised):
             raise outcome.error
@@ -46,11 +46,11 @@ _Job = tuple[Callable[[], object], "SimpleQueue[object]"]
 
 
 class _Worker:
-    """A thread that ends when nobody can give it work any more."""
+    """A thread that ends when its owner is garbage-collected."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        # The thread knows the queue only, so that it does not keep its owner alive.
+        # The thread references only the queue, so that it does not keep its owner alive.
         threading.Thread(target=_work, args=(self._jobs,), name="kopuro-client", daemon=True).start()
 
     def __del__(self) -> None:
@@ -70,6 +70,6 @@ def _work(jobs: SimpleQueue[_Job | None]) -> None:
         call, outcomes = job
         try:
             outcomes.put(call())
-        except BaseException as error:  # noqa: BLE001 - raised again where the call came from
+        except BaseException as error:  # noqa: BLE001 - re-raised in the caller's thread
             outcomes.put(_Raised(error))
-        del job, call, outcomes  # what they hold is not kept until the next call
+        del job, call, outcomes  # so that they are not kept alive until the next call

@@ -1,4 +1,4 @@
-"""Where a hub's services are, and the key that cases are sealed to: `GET /.well-known/kopuro`."""
+"""A hub's discovery document: its services' URLs and its custody key (`GET /.well-known/kopuro`)."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ VERSION: Final = "1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discovery:
-    """One hub. services: base address by name (intake, directory, routing, delivery, audit)."""
+    """A hub. services: base URLs by name (intake, directory, routing, delivery, audit)."""
 
     hub: str
     version: str
     services: Mapping[str, str]
-    custody_key: Jwk  # public; `seal` checks it when it is used
+    custody_key: Jwk  # public; `seal` validates it on use
 
     def address(self, service: str, *path: str) -> str:
-        """The address of a resource; each part of the path is escaped.
+        """Return a resource's URL. Escapes each part of the path.
 
-        Raises DefectError for a service that is not listed, InvalidArgumentError for an unusable
-        part.
+        Raises DefectError if the service is not listed, InvalidArgumentError for an invalid part.
         """
         try:
             root = self.services[service].rstrip("/")
         except KeyError as error:
-            raise DefectError(f"the hub's discovery document names no {service} service") from error
+            raise DefectError(f"the hub's discovery document lists no {service} service") from error
         if any(text(part, "an identifier") in ("", ".", "..") for part in path):
-            raise InvalidArgumentError("an identifier is never empty, nor a step of a path")
+            raise InvalidArgumentError('an identifier must not be empty, "." or ".."')
         try:
             return "/".join([root, *(quote(part, safe=":") for part in path)])
         except UnicodeEncodeError as error:
-            raise InvalidArgumentError("an identifier holds what is not Unicode text") from error
+            raise InvalidArgumentError("an identifier is not valid Unicode") from error
 
 
 def discover(transport: Transport, url: str) -> Discovery:
-    """The hub's discovery document. url: its address, or any base address of the hub.
+    """Fetch a hub's discovery document. url: the document's URL or a base URL of the hub.
 
-    Raises InvalidArgumentError, DefectError, or what `Transport.send` raises.
+    Raises InvalidArgumentError for an invalid URL, DefectError for an invalid document, or what
+    `Transport.send` raises.
     """
     if not url.startswith(("http://", "https://")):
-        raise InvalidArgumentError(f"{url!r} is not an http or https address")
+        raise InvalidArgumentError(f"{url!r} is not an http or https URL")
     where = url if url.endswith(WELL_KNOWN) else url.rstrip("/") + WELL_KNOWN
     return read_discovery(
         json_object(transport.send(HttpRequest(method="GET", url=where, repeatable=True))),
@@ -59,19 +59,19 @@ def discover(transport: Transport, url: str) -> Discovery:
 
 
 def read_discovery(document: Mapping[str, Any], *, found_at: str) -> Discovery:
-    """The document as a value. Raises DefectError where it is not one that this client can follow.
+    """Parse a discovery document. Raises DefectError if it is invalid or of another version.
 
-    A document got over https may not send tokens and cases to plain http addresses.
+    A document fetched over https must not list http URLs, to which tokens and cases would be sent.
     """
     services, key = document.get("services"), document.get("custody_key")
     if document.get("version") != VERSION:
-        raise DefectError(f"this client speaks version {VERSION} of the hub's API; the hub does not")
+        raise DefectError(f"the hub does not support version {VERSION} of the API, which this client uses")
     if not isinstance(services, dict) or not all(isinstance(base, str) for base in services.values()):
         raise DefectError("the hub's discovery document lists no services")
     if not isinstance(key, dict):
-        raise DefectError("the hub's discovery document holds no custody key")
+        raise DefectError("the hub's discovery document has no custody key")
     if found_at.startswith("https:") and not all(base.startswith("https:") for base in services.values()):
-        raise DefectError("the hub's discovery document leads from https to plain http")
+        raise DefectError("the hub's discovery document, fetched over https, lists an http URL")
     return Discovery(
         hub=str(document.get("hub", "")),
         version=VERSION,

@@ -1,20 +1,20 @@
-"""What can go wrong between a partner and a hub. Nothing else is raised by this library.
+"""The library's errors. It raises no others.
 
     ClientError
-    ├── InvalidArgumentError   the call itself is wrong; nothing was sent (also a ValueError)
+    ├── InvalidArgumentError   the call is invalid; nothing was sent (also a ValueError)
     ├── SealingError           a case could not be sealed or opened; nothing was sent
-    │   ├── CaseError          the case does not follow the contract, with pointers
-    │   ├── UnreadableError    sealed to one's key, and still no case or note: report it to the hub
-    │   └── WrongKeyError      sealed to another key than the one given here: give the right one
-    ├── RefusedError           the hub refused: an RFC 9457 problem; asking again changes nothing
-    ├── AuthenticationError    the credentials were not accepted
-    ├── UnavailableError       the hub cannot answer just now; `retry_after` says when to ask again
-    ├── TransportError         no answer: no connection, a broken one, or a time limit passed
-    ├── DefectError            the hub failed (500), or answered what its contract does not allow
-    └── tlog.TlogError         a log or a part of it does not hold: `kopuro_client.tlog.errors`
+    │   ├── CaseError          the case does not follow the contract; has pointers
+    │   ├── UnreadableError    sealed to the key given, but unreadable: report it to the hub
+    │   └── WrongKeyError      sealed to another key than the one given: use the right key
+    ├── RefusedError           the hub refused with an RFC 9457 problem; a retry changes nothing
+    ├── AuthenticationError    the hub rejected the credentials
+    ├── UnavailableError       the hub is unavailable; `retry_after` says when to retry
+    ├── TransportError         no response: no connection, a broken one, or a timeout
+    ├── DefectError            the hub failed (500), or its response violates its contract
+    └── tlog.TlogError         verification of a log or a part of it failed: `kopuro_client.tlog.errors`
 
-The hub's three families are `RefusedError` (and its 401 case, `AuthenticationError`),
-`UnavailableError` and `DefectError`. No message holds a secret, a token or a part of a case.
+The hub itself reports three kinds of error: `RefusedError` (for a 401 `AuthenticationError`),
+`UnavailableError` and `DefectError`. No message contains a secret, a token or a part of a case.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldError:
-    """One thing wrong in a document. pointer: RFC 6901, "" for the whole; detail: a sentence."""
+    """One error in a document. pointer: RFC 6901, "" for the whole document; detail: a sentence."""
 
     pointer: str
     detail: str
@@ -33,7 +33,7 @@ class FieldError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """An RFC 9457 problem. type: a stable URN to decide by; title and detail: for a person."""
+    """An RFC 9457 problem. type: a stable URN for programs; title and detail: for people."""
 
     type: str
     title: str
@@ -43,9 +43,9 @@ class Problem:
 
     @classmethod
     def read(cls, body: object, *, status: int, reason: str) -> Problem:
-        """The problem in an answer's JSON body, however little of it is there.
+        """Return the problem in a response, with defaults for missing members.
 
-        body: the parsed JSON, or None where there was none; status and reason: the answer's own.
+        body: the parsed JSON, or None if there is none; status and reason: the response's.
         """
         fields: Mapping[object, object] = body if isinstance(body, Mapping) else {}
         listed = fields.get("errors")
@@ -62,7 +62,7 @@ class Problem:
         )
 
     def as_json(self) -> dict[str, object]:
-        """The problem as RFC 9457 writes it."""
+        """Return the problem as the JSON object of RFC 9457."""
         body: dict[str, object] = {
             "type": self.type,
             "title": self.title,
@@ -75,11 +75,11 @@ class Problem:
 
 
 class ClientError(Exception):
-    """The root of everything this library raises."""
+    """The base class of all errors that this library raises."""
 
 
 class InvalidArgumentError(ClientError, ValueError):
-    """The call cannot be right whatever the hub says; nothing was sent."""
+    """An argument is invalid; nothing was sent."""
 
 
 class SealingError(ClientError):
@@ -87,10 +87,10 @@ class SealingError(ClientError):
 
 
 class CaseError(SealingError):
-    """The case does not follow the contract. errors: what is wrong, and where.
+    """The case does not follow the contract. errors: each error with its pointer.
 
-    Pointers start at the case; `below` moves them into the document that holds it. summary: a sentence
-    without the errors.
+    Pointers are relative to the case; `below` makes them relative to a document that contains the case.
+    summary: a sentence without the errors.
     """
 
     def __init__(
@@ -101,15 +101,15 @@ class CaseError(SealingError):
         self.summary = summary
 
     def below(self, pointer: str) -> CaseError:
-        """The same error with every pointer below this one, such as `/case`."""
+        """Return this error with `pointer`, such as `/case`, before every pointer."""
         moved = (FieldError(pointer=pointer + e.pointer, detail=e.detail) for e in self.errors)
         return CaseError(tuple(moved), summary=self.summary)
 
 
 class UnreadableError(SealingError):
-    """What was sealed to one's key cannot be read. `Kopuro.report_unreadable` tells whoever sealed it.
+    """A sealed case or note is unreadable. `Kopuro.report_unreadable` notifies its sender.
 
-    reason: cannot_decrypt, or not_understood (it was opened, and is no case or note).
+    reason: cannot_decrypt, or not_understood (the content is not a case or note).
     """
 
     def __init__(self, message: str, *, reason: str) -> None:
@@ -118,11 +118,11 @@ class UnreadableError(SealingError):
 
 
 class WrongKeyError(SealingError):
-    """It is sealed to another key than the one given here, such as one's key of last year."""
+    """A case or note is sealed to another key than the one given, such as a previous key."""
 
 
 class RefusedError(ClientError):
-    """The hub refused. Decide by `type` (stable); show `title`, `detail` and `errors`."""
+    """The hub refused the request. Programs use `type` (stable); people read the other members."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.title}: {problem.detail}" if problem.detail else problem.title)
@@ -150,11 +150,11 @@ class RefusedError(ClientError):
 
 
 class AuthenticationError(ClientError):
-    """The credentials, or the token got with them, were not accepted."""
+    """The hub rejected the credentials, or the token obtained with them."""
 
 
 class UnavailableError(ClientError):
-    """The hub cannot answer just now. retry_after: seconds, or None where it named no time."""
+    """The hub is unavailable. retry_after: seconds, or None if the hub gave no time."""
 
     def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__(detail)
@@ -162,11 +162,11 @@ class UnavailableError(ClientError):
 
 
 class TransportError(ClientError):
-    """No answer came. A request that is not repeatable may still have taken effect."""
+    """No response arrived. The request may still have taken effect."""
 
 
 class DefectError(ClientError):
-    """The hub failed, or broke its contract. Asking again will not help; telling its operator may."""
+    """The hub failed or violated its contract. A retry does not help; tell the hub's operator."""
 
 
 def _text(fields: Mapping[object, object], name: str) -> str:

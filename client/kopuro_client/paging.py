@@ -1,4 +1,4 @@
-"""Lists that come in pages, and a mailbox that goes on: both as plain iterators."""
+"""Iterators over the pages of a list and over a mailbox."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from kopuro_client.arguments import number
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Message, Page
 
-LONGEST_WAIT: Final = 30.0  # seconds; a hub holds a long poll no longer
-SHORTEST_WAIT: Final = 1.0  # seconds; a watch that waits less would only ask in a circle
+LONGEST_WAIT: Final = 30.0  # seconds; the longest time for which a hub holds a long poll
+SHORTEST_WAIT: Final = 1.0  # seconds; with less, a watch would send requests in a busy loop
 
 Item = TypeVar("Item")
 
 
 def following(fetch: Callable[[str | None], Page[Item]]) -> Iterator[Item]:
-    """The items of every page; a page is fetched when the one before it is used up."""
+    """Yield the items of all pages. Fetches each page when the previous one is used up."""
     after: str | None = None
     while True:
         page = fetch(after)
@@ -34,17 +34,16 @@ def watching(
     give_up_after: float | None,
     clock: Callable[[], float],
 ) -> Iterator[Message]:
-    """Messages as they come.
+    """Yield messages as they arrive, until none has arrived for `give_up_after` seconds (None: forever).
 
-    fetch: the page after a cursor, held up to so many seconds while empty. Its `resume` is where the next
-    poll goes on: `next` is null once no more messages are waiting.
-
-    Ends only when none has come for `give_up_after` seconds (never, for None).
+    fetch: returns the page after a cursor; while the page is empty, the hub holds it for up to the given
+    seconds. The next poll continues from the page's `resume`, since `next` is null once no more messages are
+    waiting. Raises InvalidArgumentError for an invalid `wait` or `give_up_after`, and what `fetch` raises.
     """
     if give_up_after is not None:
         number(give_up_after, "give_up_after")
     if number(wait, "wait") < SHORTEST_WAIT:
-        raise InvalidArgumentError(f"a watch waits at least {SHORTEST_WAIT:.0f} second at a time")
+        raise InvalidArgumentError(f"wait must be at least {SHORTEST_WAIT:.0f} second")
     last = clock()
     while True:
         left = wait

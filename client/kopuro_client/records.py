@@ -1,7 +1,7 @@
-"""The shapes a hub answers with, exactly as in its JSON: typed dictionaries, nothing converted.
+"""The JSON objects in a hub's responses as typed dictionaries, with all values as sent.
 
-A hub may add members to any of them; a client must not mind. Times are RFC 3339 texts in UTC,
-identifiers of referrals, offers and messages are UUIDs, those of organisations are `<hub>.<slug>`.
+A hub may add members to any of them; clients must ignore unknown members. Times are RFC 3339 strings in UTC.
+Ids of referrals, offers and messages are UUIDs; ids of organisations are `<hub>.<slug>`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 class Jwk(TypedDict):
-    """A sealing key (RFC 7517, RFC 8037): x is public, d private, kid the thumbprint."""
+    """A sealing key (RFC 7517, RFC 8037). x: the public key; d: the private key; kid: the thumbprint."""
 
     kty: str
     crv: str
@@ -24,7 +24,7 @@ class Jwk(TypedDict):
 class Page(TypedDict, Generic[Item]):
     """One page of a list. next: the cursor to pass as `after`, null on the last page.
 
-    resume: of the mailbox alone: the cursor from which a later poll goes on.
+    resume: the cursor from which a later poll continues; only in pages of the mailbox.
     """
 
     items: list[Item]
@@ -33,16 +33,16 @@ class Page(TypedDict, Generic[Item]):
 
 
 class Accepted(TypedDict):
-    """A 202: it is recorded. id: of the referral for a new one, else of the submission."""
+    """A 202 response: the submission is recorded. id: the new referral's, otherwise the submission's."""
 
     id: str
     status: str
 
 
 class BatchResult(TypedDict):
-    """What became of one line of a batch.
+    """The result of one line of a batch.
 
-    line: from 1; id: where it was admitted (202); problem: where it was refused.
+    line: from 1; id: if the line was accepted (202); problem: if it was refused.
     """
 
     line: int
@@ -52,9 +52,9 @@ class BatchResult(TypedDict):
 
 
 class Offer(TypedDict):
-    """A referral put to one candidate. state: open, accepted, declined, expired or revoked.
+    """An offer of a referral to one candidate. state: open, accepted, declined, expired or revoked.
 
-    referral_id, sender: only where an offer is read on its own.
+    referral_id, sender: only if the offer is not part of a referral.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Offer(TypedDict):
 
 
 class TimelineEntry(TypedDict):
-    """One fact of a referral's history, oldest first."""
+    """One fact of a referral's history."""
 
     time: str
     fact: str
@@ -78,7 +78,7 @@ class TimelineEntry(TypedDict):
 
 
 class ReferralSummary(TypedDict):
-    """A referral as lists show it."""
+    """A referral in a list."""
 
     id: str
     sender: str
@@ -92,7 +92,7 @@ class ReferralSummary(TypedDict):
 
 
 class Referral(TypedDict):
-    """A referral as its parties see it: facts, offers and what happened; never the person."""
+    """A referral as its parties see it: facts, offers and timeline, without data about the person."""
 
     id: str
     sender: str
@@ -107,7 +107,7 @@ class Referral(TypedDict):
 
 
 class Message(TypedDict):
-    """A message of the mailbox: a CloudEvent 1.0 with the network's extensions."""
+    """A mailbox's message, a CloudEvent 1.0 with the network's extensions."""
 
     specversion: str
     id: str
@@ -132,7 +132,7 @@ class Rule(TypedDict):
 
 
 class Contribution(TypedDict):
-    """What one criterion gave to a candidate's score. weight: where the hub tells it apart from the value."""
+    """One criterion's share of a candidate's score. weight: if the hub states it separately."""
 
     name: str
     value: float
@@ -142,7 +142,7 @@ class Contribution(TypedDict):
 class Candidate(TypedDict):
     """An organisation's service that was considered, and why it was or was not eligible.
 
-    capacity: as the directory stated it when the decision fell.
+    capacity: the directory's value at the time of the decision.
     """
 
     organization: str
@@ -170,7 +170,7 @@ class NobodyConsidered(TypedDict):
 
 
 class Decision(TypedDict):
-    """One decision of routing, with its evidence. overridden: rules that a coordinator set aside."""
+    """One routing decision with its evidence. overridden: rules that a coordinator overrode."""
 
     id: str
     decided_at: str
@@ -183,7 +183,7 @@ class Decision(TypedDict):
 
 
 class Decisions(TypedDict):
-    """Every decision taken about a referral, oldest first."""
+    """All routing decisions about a referral, oldest first."""
 
     referral_id: str
     decisions: list[Decision]
@@ -196,7 +196,7 @@ class Capacity(TypedDict):
 
 
 class Service(TypedDict):
-    """A service. organization: named where services are listed on their own."""
+    """A service. organization: only if the service is not part of an organisation's record."""
 
     id: str
     name: str
@@ -244,7 +244,7 @@ class Unplaced(TypedDict):
 
 
 class HistoryEntry(TypedDict):
-    """An entry of the audit log. index: its leaf's; commitment: to the event's data, salted."""
+    """An entry of the audit log. index: its leaf index; commitment: salted hash of the event's data."""
 
     index: int
     time: str
@@ -258,7 +258,7 @@ class HistoryEntry(TypedDict):
 
 
 class TreeHead(TypedDict):
-    """The log a page of history was read from. root: base64 of the RFC 6962 root."""
+    """The tree head from which a page of history was read. root: the RFC 6962 root hash in base64."""
 
     origin: str
     size: int
@@ -270,7 +270,7 @@ class HistoryPage(Page[HistoryEntry]):
 
 
 class StorySentence(TypedDict):
-    """index: of the entry it was read from; time: of that entry (RFC 3339)."""
+    """A sentence of a story. index, time (RFC 3339): those of the log entry that it describes."""
 
     index: int
     time: str
@@ -278,7 +278,7 @@ class StorySentence(TypedDict):
 
 
 class StorySituation(TypedDict):
-    """stated: names and values; lost: the sentence that stands where nothing is stated, else null."""
+    """A story's situation. stated: names and values; lost: a sentence if there are none, else null."""
 
     heading: str
     stated: list[tuple[str, str]]
@@ -291,7 +291,7 @@ class StoryEvents(TypedDict):
 
 
 class StoryDocument(TypedDict):
-    """A referral's history in sentences, in one language, for whoever lays it out."""
+    """A referral's history in sentences, in one language, for layout by a program."""
 
     language: str
     title: str
@@ -300,7 +300,10 @@ class StoryDocument(TypedDict):
 
 
 class ExportedEntry(TypedDict):
-    """An entry of an export. leaf: canonical JSON; salt (base64), data: what opens it, None once erased."""
+    """An entry of an export.
+
+    leaf: canonical JSON; salt (base64) and data: they open the leaf's commitment; None once erased.
+    """
 
     index: int
     leaf: str
@@ -309,7 +312,10 @@ class ExportedEntry(TypedDict):
 
 
 class ExportPage(TypedDict):
-    """size: of the tree they lie in; checkpoint: the newest, which on the first page is of that size."""
+    """A page of an export.
+
+    size: that of the exported tree; checkpoint: the newest, which on the first page has that size.
+    """
 
     entries: list[ExportedEntry]
     next: str | None
@@ -318,8 +324,10 @@ class ExportPage(TypedDict):
 
 
 class StatisticsFigure(TypedDict):
-    """values: by dimension; one that is not named is summed over, and `combined` is every class without a row
-    of its own. count: None where it is withheld. Seconds from submission to an answer.
+    """A figure of a statistics table.
+
+    values: class by dimension; the figure sums over dimensions that are missing, and the class `combined` is
+    all classes without a row of their own. count: None if withheld. Times: seconds from submission to answer.
     """
 
     values: dict[str, str]
@@ -329,7 +337,7 @@ class StatisticsFigure(TypedDict):
     answered_p90_seconds: int | None
 
 
-# `from` is no name that a class body could give a field.
+# In functional syntax, because `from` is a keyword and cannot be a field in a class body.
 StatisticsTable = TypedDict(
     "StatisticsTable",
     {
@@ -347,7 +355,7 @@ StatisticsTable = TypedDict(
 
 
 class CountedReferral(TypedDict):
-    """A referral that a figure counts, and the indices of the entries that say so."""
+    """A referral that a figure counts, with the indices of its log entries."""
 
     referral_id: str
     entries: list[int]

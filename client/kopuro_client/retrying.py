@@ -1,4 +1,4 @@
-"""When to ask again, and how long to wait first: a policy as a value."""
+"""The policy for retries: how often, and after which delay."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from typing import Self
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """Bounds on repeating a request that is safe to repeat. All times in seconds."""
+    """Limits on retrying a request that is safe to repeat. All times in seconds."""
 
-    attempts: int = 4  # the first one counts
-    first_delay: float = 0.25  # doubled each time, where the hub names no time
-    longest_delay: float = 5.0  # of the doubling; a hub's Retry-After may ask for more
+    attempts: int = 4  # including the first one
+    first_delay: float = 0.25  # doubled each time, unless the hub sends a Retry-After
+    longest_delay: float = 5.0  # limit of the doubling; a hub's Retry-After may be longer
     patience: float = 30.0  # no attempt starts later than this after the first
 
     @classmethod
     def lasting(cls, patience: float = math.inf) -> Self:
-        """Repeats for `patience` seconds, for ever unless told otherwise, at most 10 seconds apart.
+        """Return a policy that retries for `patience` seconds (by default forever), every 10 s at most.
 
-        For a program that runs unattended and shall outlast a restart of the hub.
+        For a program that runs unattended and must survive a restart of the hub.
         """
         return cls(attempts=sys.maxsize, longest_delay=10.0, patience=patience)
 
     def delay(self, *, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
-        """How long to wait after the failed `attempt` (from 1); None: give up now.
+        """Return the seconds to wait after the failed `attempt` (from 1); None to give up.
 
-        A Retry-After is never shortened: if it goes beyond our patience, the caller is told at once
-        instead.
+        Never shortens a Retry-After: if it exceeds the patience, returns None at once.
         """
         if attempt >= self.attempts:
             return None

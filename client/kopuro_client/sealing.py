@@ -1,9 +1,9 @@
-"""Sealing a case to one key, and opening it: the only form in which a person's data travels.
+"""Sealing a case to a key and opening it. A person's data is only ever transmitted sealed.
 
 JWE compact serialisation (RFC 7516) with `ECDH-ES+A256KW` over X25519 (RFC 8037) and `A256GCM`.
-These two are an allow-list, not a default: a sealed case that names anything else, or is
-compressed, is not opened. Keys are JWKs (RFC 7517); a key's `kid` is its thumbprint (RFC 7638), so
-a key cannot be swapped under its name.
+These two are an allow-list, not a default: a sealed case with any other algorithm, or with compression, is
+not opened. Keys are JWKs (RFC 7517). A key's `kid` is its thumbprint (RFC 7638), so a key cannot be replaced
+by another of the same id.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ CONTENT_ENCRYPTION: Final = "A256GCM"
 CONTENT_TYPE: Final = "application/json"
 MAX_SEALED: Final = 1_048_576  # characters of a compact JWE; a hub refuses a longer one
 
-# What the libraries below raise for input that is malformed rather than merely wrong.
+# Errors that the libraries raise for malformed input.
 _MALFORMED = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class _Registry(jwe.JWERegistry):
-    """The library's own bound is 64 KiB, less than one scanned page."""
+    """Raises the library's limit of 64 KiB, which is less than one scanned page."""
 
     max_ciphertext_length = MAX_SEALED
 
@@ -40,29 +40,29 @@ _REGISTRY = _Registry(algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
 
 
 def generate_key() -> Jwk:
-    """A new private sealing key: {"kty": "OKP", "crv": "X25519", "x", "d", "kid"}."""
+    """Return a new private sealing key: {"kty": "OKP", "crv": "X25519", "x", "d", "kid"}."""
     return _exported(OKPKey.generate_key("X25519"), private=True)
 
 
 def public_key(private_jwk: Mapping[str, Any]) -> Jwk:
-    """The half of a sealing key that is published in the directory.
+    """Return the public key of a sealing key, for publication in the directory.
 
-    Raises SealingError where the key is not an X25519 key, or its kid is another key's.
+    Raises SealingError if the key is not an X25519 key, or if its kid is not its thumbprint.
     """
     return _exported(_key(private_jwk), private=False)
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
-    """The key's RFC 7638 thumbprint (SHA-256, base64url), which is its kid."""
+    """Return the key's RFC 7638 thumbprint (SHA-256, base64url), which is its kid. Raises SealingError."""
     return _key(jwk).thumbprint()
 
 
 def seal(case: Mapping[str, Any], recipient_jwk: Mapping[str, Any]) -> str:
-    """The case as a compact JWE that only the holder of the recipient's private key can open.
+    """Return the case as a compact JWE that only the holder of the recipient's private key can open.
 
-    case: any JSON object; its shape is not looked at here (see `check_case`). Two sealings of one
-    case differ. Raises SealingError where the key or the case cannot be used, or the result would
-    be longer than MAX_SEALED.
+    case: any JSON object; use `check_case` to validate it. Sealing a case twice gives two different results.
+    Raises SealingError if the key is invalid, if the case has no JSON form, or if the result is longer than
+    MAX_SEALED.
     """
     key = _key(recipient_jwk)
     header = {
@@ -77,40 +77,40 @@ def seal(case: Mapping[str, Any], recipient_jwk: Mapping[str, Any]) -> str:
     except _MALFORMED as error:
         raise SealingError("the case cannot be written as JSON and sealed") from error
     if len(sealed) > MAX_SEALED:
-        raise SealingError(f"sealed, the case is {len(sealed)} characters; {MAX_SEALED} are allowed")
+        raise SealingError(f"the sealed case has {len(sealed)} characters; at most {MAX_SEALED} are allowed")
     return sealed
 
 
 def open_sealed(sealed: str, private_jwk: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON object that was sealed to this key.
+    """Return the JSON object that was sealed to this key.
 
-    Raises UnreadableError where the text is not a sealed case as `seal` makes them (other algorithms,
-    compression) or was altered, WrongKeyError where its header names another key, SealingError where the
-    key given cannot open anything. The message never repeats content.
+    Raises UnreadableError if the case is malformed, altered, compressed or sealed with other algorithms,
+    WrongKeyError if its header names another key, SealingError if the given key is invalid or public.
+    Messages never quote content.
     """
     key = _key(private_jwk)
     if not key.is_private:
-        raise SealingError("only a private key opens a case; this key is public")
+        raise SealingError("the given key is a public key; opening a case requires the private key")
     if len(text(sealed, "a sealed case")) > MAX_SEALED:
-        raise _unreadable(f"the sealed case is longer than the {MAX_SEALED} characters allowed")
+        raise _unreadable(f"the sealed case is longer than {MAX_SEALED} characters")
     try:
         _check_header(_header(sealed), key.thumbprint())
         plaintext = jwe.decrypt_compact(sealed, key, registry=_REGISTRY).plaintext or b""
     except _MALFORMED as error:
         raise _unreadable(
-            "the sealed case cannot be opened: malformed, altered, or sealed to another key"
+            "cannot open the sealed case: it is malformed, altered, or sealed to another key"
         ) from error
     try:
         opened = json.loads(plaintext)
     except (ValueError, RecursionError):
         opened = None
     if not isinstance(opened, dict):
-        raise UnreadableError("what was sealed is not a JSON object", reason="not_understood")
+        raise UnreadableError("the sealed content is not a JSON object", reason="not_understood")
     return opened
 
 
 def _header(sealed: str) -> Mapping[str, Any]:
-    """The protected header, read before anything in it is acted upon."""
+    """Return the protected header, unverified, so that it can be checked before decryption."""
     segment = sealed.partition(".")[0]
     header = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     if not isinstance(header, dict):
@@ -120,9 +120,9 @@ def _header(sealed: str) -> Mapping[str, Any]:
 
 def _check_header(header: Mapping[str, Any], kid: str) -> None:
     if (header.get("alg"), header.get("enc")) != (KEY_MANAGEMENT, CONTENT_ENCRYPTION):
-        raise _unreadable(f"a case is sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}; this one is not")
+        raise _unreadable(f"the case is not sealed with {KEY_MANAGEMENT} and {CONTENT_ENCRYPTION}")
     if "zip" in header:
-        raise _unreadable("a sealed case is never compressed; this one is")
+        raise _unreadable("the sealed case is compressed, which is not allowed")
     if header.get("kid") != kid:
         raise WrongKeyError(f"the case is sealed to another key than {kid}")
 
@@ -134,14 +134,14 @@ def _unreadable(message: str) -> UnreadableError:
 def _key(jwk: Mapping[str, Any]) -> OKPKey:
     try:
         if jwk["kty"] != "OKP" or jwk["crv"] != "X25519":
-            raise SealingError("a sealing key is an X25519 key (kty OKP, crv X25519)")
-        # Only what makes the key: other members ("use", "alg") must not change how it is used.
+            raise SealingError("the sealing key is not an X25519 key (kty OKP, crv X25519)")
+        # Other members ("use", "alg") are dropped, because they would change how the key is used.
         key = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "d") if name in jwk})
         kid = key.thumbprint()
     except _MALFORMED as error:
-        raise SealingError("the sealing key is not a usable JWK") from error
+        raise SealingError("the sealing key is not a valid JWK") from error
     if jwk.get("kid", kid) != kid:
-        raise SealingError("the sealing key's kid is not its thumbprint: it is another key's name")
+        raise SealingError("the sealing key's kid is not its thumbprint")
     return key
 
 

@@ -1,4 +1,4 @@
-"""A referral on its way to a hub: the open facts, and the case, sealed or to be sealed."""
+"""A referral to be submitted: its open facts, and its case, sealed or still to be sealed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from kopuro_client.sealing import seal
 
 
 def new_idempotency_key() -> str:
-    """A key nobody has used."""
+    """Return a new unique key."""
     return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
-    """Exactly one of case and sealed is given.
+    """A referral to be submitted. Give exactly one of `case` and `sealed`.
 
-    A sealing is different each time, and a hub refuses a known Idempotency-Key with another body.
-    To submit again after a crash, keep what was sealed (`Kopuro.seal`) beside its key, and send
-    both again.
+    Each sealing gives a different result, and a hub refuses a known Idempotency-Key with another body. To be
+    able to resubmit after a crash, store the sealed case (`Kopuro.seal`) with its key, and send both again.
+    Raises InvalidArgumentError for invalid members.
     """
 
     facts: Mapping[str, Any]
@@ -35,17 +35,17 @@ class Submission:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """The submission in a document as the command reads it and a batch line has it.
+        """Return the submission in a JSON document, in the format of the command's input and of a batch line.
 
-        document: the facts, with a member "case" (an object that is to be sealed, or the text of a sealed
-        case) and perhaps a member "idempotency_key". Raises InvalidArgumentError.
+        document: the facts, with a member "case" (an object to be sealed, or a sealed case as a string) and
+        optionally a member "idempotency_key". Raises InvalidArgumentError for invalid members.
         """
         facts = dict(mapping(document, "a submission"))
         case = facts.pop("case", None)
         key = facts.pop("idempotency_key", None)
         if not isinstance(case, (Mapping, str)):
             raise InvalidArgumentError(
-                'the referral lacks its "case": an object, or the text of a sealed case'
+                'the referral has no "case": it must be an object, or a sealed case as a string'
             )
         return cls(
             facts=facts,
@@ -62,21 +62,21 @@ class Submission:
         if self.sealed is not None:
             text(self.sealed, "a sealed case")
         if (self.case is None) == (self.sealed is None):
-            raise InvalidArgumentError("a submission needs a case or a sealed case, and not both")
+            raise InvalidArgumentError("a submission needs either a case or a sealed case")
         if "case" in self.facts:
-            raise InvalidArgumentError("the case does not belong among the open facts")
+            raise InvalidArgumentError("the facts must not contain the case")
         if not (
             self.idempotency_key.isascii()
             and self.idempotency_key.isprintable()
             and self.idempotency_key.strip()
         ):
-            raise InvalidArgumentError("an idempotency key is printable ASCII")
+            raise InvalidArgumentError("an idempotency key must be printable ASCII and not blank")
 
     def body(self, key_for: Callable[[str | None], Jwk]) -> dict[str, Any]:
-        """What is posted: the facts and the sealed case.
+        """Return the request body: the facts and the sealed case.
 
-        key_for: the public key to seal to, given the organisation named in `to` or None. Raises
-        SealingError.
+        key_for: returns the public key to seal to, given the fact `to` or None. Raises SealingError
+        (CaseError for an invalid case).
         """
         sealed = self.sealed
         if self.case is not None:

@@ -1,4 +1,4 @@
-"""Access tokens by OAuth 2.0 client credentials, kept while they last. Source: RFC 6749 §4.4."""
+"""Access tokens from OAuth 2.0 client credentials, cached until they expire. Source: RFC 6749 §4.4."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kopuro_client.answers import json_object
 from kopuro_client.errors import AuthenticationError, DefectError, RefusedError
 from kopuro_client.transport import HttpRequest, Transport
 
-RENEWAL_MARGIN: Final = 60.0  # seconds before expiry; a tenth of a short life
+RENEWAL_MARGIN: Final = 60.0  # seconds before expiry; for short lifetimes, a tenth of the lifetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientCredentials:
-    """What the directory gave the organisation. The secret is shown once there, and never here."""
+    """An organisation's credentials from the directory. The secret is never shown in a repr."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -30,7 +30,7 @@ class _Token:
 
 
 class TokenSource:
-    """The current access token of one client. Of threads that share it, one asks for a new one."""
+    """The current access token of one client. Threads may share it; only one requests a new token."""
 
     def __init__(self, transport: Transport, *, token_url: str, credentials: ClientCredentials) -> None:
         self._transport = transport
@@ -40,7 +40,7 @@ class TokenSource:
         self._token: _Token | None = None
 
     def current(self) -> str:
-        """A token that lives a while yet.
+        """Return a token that is not about to expire. Requests a new one if needed.
 
         Raises AuthenticationError, or what `Transport.send` raises.
         """
@@ -50,13 +50,13 @@ class TokenSource:
             return self._token.value
 
     def discard(self, token: str) -> None:
-        """Forget a token that was refused, unless another thread has renewed it already."""
+        """Drop a token that the hub rejected, unless another thread has already renewed it."""
         with self._lock:
             if self._token is not None and self._token.value == token:
                 self._token = None
 
     def _obtain(self) -> _Token:
-        asked_at = self._transport.clock()
+        requested_at = self._transport.clock()
         request = HttpRequest(
             method="POST",
             url=self._token_url,
@@ -68,17 +68,17 @@ class TokenSource:
             repeatable=True,
         )
         try:
-            answer = json_object(self._transport.send(request))
-        except RefusedError as error:  # RFC 6749 §5.2 answers a bad client with 400 as well as with 401
+            response = json_object(self._transport.send(request))
+        except RefusedError as error:  # by RFC 6749 §5.2 an invalid client gets 400 or 401
             raise AuthenticationError(str(error)) from error
-        value, lifetime = answer.get("access_token"), answer.get("expires_in")
+        value, lifetime = response.get("access_token"), response.get("expires_in")
         if not isinstance(value, str) or not isinstance(lifetime, int | float):
-            raise DefectError("the token answer lacks access_token or expires_in")
+            raise DefectError("the token response lacks access_token or expires_in")
         margin = min(RENEWAL_MARGIN, lifetime / 10)
-        return _Token(value=value, renew_at=asked_at + lifetime - margin)
+        return _Token(value=value, renew_at=requested_at + lifetime - margin)
 
     def _basic(self) -> str:
-        # Form-encoded before base64: RFC 6749 §2.3.1, not plain RFC 7617.
+        # RFC 6749 §2.3.1 requires form encoding before base64, unlike RFC 7617.
         given = (self._credentials.client_id, self._credentials.client_secret)
         pair = ":".join(map(quote_plus, given))
         return "Basic " + base64.b64encode(pair.encode()).decode()

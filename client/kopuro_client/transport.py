@@ -1,4 +1,4 @@
-"""One HTTP request, with time limits and repetitions. Only `ClientError`s leave this module."""
+"""HTTP requests with time limits and retries. This module raises only `ClientError`s."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from kopuro_client.errors import (
 )
 from kopuro_client.retrying import RetryPolicy
 
-CONNECT_LIMIT: Final = 5.0  # seconds until a connection stands
-TOTAL_LIMIT: Final = 120.0  # seconds for a whole attempt, a long poll's own wait apart
-ANSWER_LIMIT: Final = 15.0  # seconds of silence while an answer is awaited, a long poll's own wait apart
-# Bytes of an answer. A case with its documents, a bundle of ten thousand entries or a page of an export
-# has a few dozen MB at most; a hub that sends without end must not fill the memory of whoever asks.
+CONNECT_LIMIT: Final = 5.0  # seconds to establish a connection
+TOTAL_LIMIT: Final = 120.0  # seconds for a whole attempt, not counting a long poll's wait
+ANSWER_LIMIT: Final = 15.0  # seconds without a byte of the response, not counting a long poll's wait
+# Bytes of a response. A case with its documents, a bundle of ten thousand entries or a page of an export
+# has a few dozen MB at most. The limit keeps an endless response from filling the client's memory.
 LARGEST_ANSWER: Final = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpRequest:
-    """What to ask. repeatable: whether asking twice does no more than asking once."""
+    """An HTTP request. repeatable: whether it is idempotent."""
 
     method: str
     url: str
-    params: Mapping[str, str | int | None] = field(default_factory=dict)  # None: left out
+    params: Mapping[str, str | int | None] = field(default_factory=dict)  # None: omitted
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
     repeatable: bool = False
-    wait: float = 0.0  # seconds the hub was asked to hold its answer
+    wait: float = 0.0  # seconds that the hub was asked to hold its response
 
     def having(self, **headers: str) -> Self:
-        """The same request with more headers; underscores in a name stand for hyphens."""
+        """Return the request with more headers. Underscores in a name become hyphens."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={**self.headers, **more})
 
@@ -52,11 +52,11 @@ class HttpRequest:
 class Transport:
     """Sends requests over pooled connections. Threads may share one.
 
-    sleep and clock (seconds, monotonic) are the passing of time, for whoever wants to pass it
-    otherwise. largest_answer: bytes, after decompression; more are a DefectError. total_limit: seconds
-    for one attempt, from looking up the name to the last byte; longer is a TransportError. notice: told in a
-    sentence when a request is repeated because the hub does not answer, and when it answers again: once for
-    each change, however many requests and repetitions there are.
+    answer_limit: seconds without a byte of the response. total_limit: seconds for one attempt, from name
+    resolution to the last byte. Exceeding either raises TransportError. largest_answer: bytes after
+    decompression; a larger response raises DefectError. sleep, clock (seconds, monotonic): replaceable by
+    tests. notice: called with a sentence when the hub stops responding and requests are being retried, and
+    when it responds again; once per change, however many requests and retries there are.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Transport:
         self._sleep = sleep
         self.clock = clock
         self._notice = notice
-        self._away: dict[str, float] = {}  # place -> since when it does not answer
+        self._away: dict[str, float] = {}  # host -> time since which it does not respond
         self._away_lock = threading.Lock()
         self._http = httpx.Client(
-            follow_redirects=False,  # a bearer token goes where discovery says, and nowhere else
+            follow_redirects=False,  # bearer tokens go only to the URLs in the discovery document
             headers={"Accept": "application/json", "User-Agent": "kopuro-client"},
         )
 
@@ -89,11 +89,10 @@ class Transport:
         self._http.close()
 
     def send(self, request: HttpRequest) -> bytes:
-        """The body of a successful answer.
+        """Send a request and return the body of a successful response.
 
-        A repeatable request is sent again on UnavailableError and TransportError, as RetryPolicy
-        allows. Raises RefusedError, AuthenticationError, UnavailableError, TransportError,
-        DefectError.
+        Retries a repeatable request on UnavailableError and TransportError, as the RetryPolicy allows.
+        Raises any ClientError except SealingError and TlogError.
         """
         started = self.clock()
         attempt = 1
@@ -125,7 +124,7 @@ class Transport:
                 lambda: self._attempt(request), seconds=self._total_limit + request.wait
             )
         except TimeoutError as error:
-            raise TransportError(f"no whole answer in time from {_place(request.url)}") from error
+            raise TransportError(f"no complete response in time from {_place(request.url)}") from error
 
     def _unanswered(self, request: HttpRequest, error: ClientError) -> None:
         place = _place(request.url)
@@ -133,7 +132,7 @@ class Transport:
             known = place in self._away
             self._away.setdefault(place, self.clock())
         if not known and self._notice is not None:
-            self._notice(f"{error}; trying again until it answers")
+            self._notice(f"{error}; retrying until it responds")
 
     def _answered(self, request: HttpRequest) -> None:
         if not self._away:
@@ -142,7 +141,7 @@ class Transport:
         with self._away_lock:
             since = self._away.pop(place, None)
         if since is not None and self._notice is not None:
-            self._notice(f"{place} answers again after {self.clock() - since:.0f} seconds")
+            self._notice(f"{place} responds again after {self.clock() - since:.0f} seconds")
 
     def _attempt(self, request: HttpRequest) -> bytes:
         try:
@@ -153,57 +152,57 @@ class Transport:
                 headers=dict(request.headers),
                 content=request.content,
                 timeout=httpx.Timeout(self._answer_limit + request.wait, connect=CONNECT_LIMIT),
-            ) as answer:
-                body = self._body(answer)
+            ) as response:
+                body = self._body(response)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise InvalidArgumentError(f"{request.url!r} is not an http or https address") from error
+            raise InvalidArgumentError(f"{request.url!r} is not an http or https URL") from error
         except UnicodeEncodeError as error:
             raise InvalidArgumentError(
-                "a header or an address holds characters that HTTP does not carry"
+                "a header or a URL contains characters that HTTP does not allow"
             ) from error
         except httpx.TimeoutException as error:
-            raise TransportError(f"no answer in time from {_place(request.url)}") from error
+            raise TransportError(f"no response in time from {_place(request.url)}") from error
         except httpx.ConnectError as error:
             raise TransportError(f"cannot connect to {_place(request.url)}") from error
         except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed
             raise TransportError(f"the connection to {_place(request.url)} failed") from error
         error_or_none: ClientError | None = error_of(
-            status=answer.status_code,
-            reason=answer.reason_phrase,
+            status=response.status_code,
+            reason=response.reason_phrase,
             body=body,
-            retry_after=answer.headers.get("Retry-After"),
+            retry_after=response.headers.get("Retry-After"),
             now=dt.datetime.now(dt.UTC),
         )
         if error_or_none is not None:
             raise error_or_none
         return body
 
-    def _body(self, answer: httpx.Response) -> bytes:
-        """All of it, decompressed; the connection is dropped where it is more than an answer may have."""
+    def _body(self, response: httpx.Response) -> bytes:
+        """Return the whole decompressed body. Raises DefectError if it exceeds the limit."""
         body = bytearray()
-        for chunk in answer.iter_bytes():
+        for chunk in response.iter_bytes():
             body += chunk
             if len(body) > self._largest_answer:
-                place = _place(str(answer.request.url))
+                place = _place(str(response.request.url))
                 raise DefectError(
-                    f"the answer of {place} has more than {self._largest_answer:,} bytes, "
-                    "which no answer of a hub should have"
+                    f"the response from {place} has more than {self._largest_answer:,} bytes, "
+                    "the limit for a hub's response"
                 )
         return bytes(body)
 
 
 def json_body(value: object) -> bytes:
-    """The value as one line of JSON in UTF-8.
+    """Return the value as one line of JSON in UTF-8.
 
-    Raises InvalidArgumentError where JSON cannot say it.
+    Raises InvalidArgumentError if the value has no JSON form.
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidArgumentError("what is to be sent cannot be written as JSON") from error
+        raise InvalidArgumentError("the request body cannot be written as JSON") from error
 
 
 def _place(url: str) -> str:
-    """Host and port: enough to find the fault, and no identifier of a referral."""
+    """Return the host and port for error messages, which must not contain a referral's id."""
     parsed = httpx.URL(url)
     return f"{parsed.host}:{parsed.port}" if parsed.port else parsed.host

@@ -123,14 +123,14 @@ def test_watch_outlasts_killed_service_and_says_so(hub: RunningHub, tmp_path: Pa
         watch.until_said("watching the mailbox")
         restarts = hub.restarts("delivery")
         os.kill(hub.pid("delivery"), signal.SIGKILL)
-        watch.until_said("trying again")
+        watch.until_said("retrying until")
         until(lambda: hub.restarts("delivery") == restarts + 1, "the second start of delivery")
-        watch.until_said("answers again")
+        watch.until_said("responds again")
         _, referral_id = hub.submit(KEY)
         asked, offer_id = hub.next_offer(sender, referral_id)
         asked.hub.decline(offer_id, "language")
         until(lambda: referral_id in watch.out, "the decline on stdout")
     said = watch.err.splitlines()
-    assert sum("trying again" in line for line in said) == 1
-    assert sum("answers again" in line for line in said) == 1
+    assert sum("retrying until" in line for line in said) == 1
+    assert sum("responds again" in line for line in said) == 1
     assert "Traceback" not in watch.err

@@ -40,23 +40,23 @@ __all__ = ["ExitCode", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its ExitCode. No traceback is printed, unless KOPURO_TRACEBACK is set.
+    """Run the command and return its ExitCode. Print a traceback only if KOPURO_TRACEBACK is set.
 
-    arguments: without the program's name; None: those of the process.
+    arguments: the command line without the program's name; None means sys.argv.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
     try:
         with standard_streams():
             code = _status_of(given, as_json=as_json)
-    except KeyboardInterrupt:  # a second Ctrl-C, while the first was being dealt with
+    except KeyboardInterrupt:  # a second Ctrl-C, while the first was being handled
         code = ExitCode.INTERRUPTED
     abandon_unwritable_streams()
     return code
 
 
 def _status_of(given: list[str], *, as_json: bool) -> int:
-    """Runs the command; what fails is on stderr when this returns."""
+    """Run the command, report its error on stderr and return the exit status."""
     try:
         require_stdout()
         code = _run(given, as_json=as_json)
@@ -81,9 +81,9 @@ def _status_of(given: list[str], *, as_json: bool) -> int:
 
 
 def _run(given: list[str], *, as_json: bool) -> int:
-    """The exit status. With --json what is wrong in the command line raises InvalidArgumentError."""
+    """Return the exit status. With --json, raises InvalidArgumentError for an invalid command line."""
     try:
-        # Typer prints its own errors unless it is told not to; it returns the status of a typer.Exit then.
+        # Standalone, Typer prints its own errors; otherwise it raises them and returns a typer.Exit's status.
         status = _application()(given, prog_name="kopuro", standalone_mode=not as_json)
     except SystemExit as exit_:
         status = exit_.code
@@ -103,12 +103,12 @@ def _sentence(error: typer.TyperException) -> str:
 
 
 def _fault(error: Exception) -> str:
-    """Where the fault is. Its message is left out: it may hold a part of a case."""
+    """Describe where the error arose. Omits the error's message, which may contain part of a case."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"
     return (
-        f"this is a fault of the command itself ({type(error).__name__} at {place}); "
-        "KOPURO_TRACEBACK=1 shows more"
+        f"internal error in the command ({type(error).__name__} at {place}); "
+        "set KOPURO_TRACEBACK=1 to see the traceback"
     )
 
 
@@ -117,7 +117,7 @@ def _application() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,  # its tracebacks show local variables: cases, secrets
-        help="Refer people to organisations that can help, and answer what is referred to you.",
+        help="Refer people to organisations that can help, and handle the referrals offered to you.",
         epilog=_exit_codes(),
     )
     application.callback()(_root)
@@ -158,7 +158,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """What stands before a command."""
+    """Define the options that precede a subcommand."""
 
 
 def _print_version() -> None:

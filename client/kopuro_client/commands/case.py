@@ -1,4 +1,4 @@
-"""`kopuro case`: the person's data, opened and sealed on this machine only."""
+"""`kopuro case`: open and seal the person's data, on this machine only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kopuro_client.errors import InvalidArgumentError
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro case`."""
+    """Return the commands under `kopuro case`."""
     commands = typer.Typer(no_args_is_help=True, help="Open and seal cases.")
     commands.command("show")(connected(show))
     commands.command("seal")(connected(seal))
@@ -32,20 +32,20 @@ def show(
     session: Session,
     referral: REFERRAL,
     sealed: Annotated[
-        bool, typer.Option("--sealed", help="With --json: the API's answer, the case still sealed.")
+        bool, typer.Option("--sealed", help="Print the sealed case as JSON; do not open it.")
     ] = False,
     save_to: Annotated[
         Path | None,
         typer.Option(
             "--save-documents",
             metavar="DIR",
-            help="Write the documents to this directory, as new files that only you can read.",
+            help="Save the documents in this directory, as new files that only you can read.",
         ),
     ] = None,
 ) -> None:
-    """Open the case of a referral you accepted. It is opened here: nobody else can read it."""
+    """Open the case of a referral you accepted. It is decrypted on this machine; the hub cannot read it."""
     if sealed and save_to is not None:
-        raise InvalidArgumentError("--save-documents needs the opened case: leave out --sealed")
+        raise InvalidArgumentError("--save-documents and --sealed cannot be used together")
     if sealed:
         session.out.document({"referral_id": referral, "case": session.hub.sealed_case(referral)})
         return
@@ -61,7 +61,7 @@ def show(
 
 
 def _show_case(out: Output, case: Mapping[str, Any]) -> None:
-    """Every member: the sender may have used fields that this version does not know."""
+    """Print every member, including fields that this version does not know."""
     out.fields(
         [
             ("name", case.get("name")),
@@ -79,21 +79,22 @@ def _show_case(out: Output, case: Mapping[str, Any]) -> None:
 
 
 def _unknown(value: object) -> object:
-    """A nested value as JSON, which a person can read without knowing its shape."""
+    """Return a nested value as JSON, which is readable whatever its shape."""
     return json_text(value) if isinstance(value, (dict, list)) else value
 
 
 def seal(
     session: Session,
-    file: Annotated[str, typer.Argument(help="A referral with its case, as JSON; - for stdin.")],
+    file: Annotated[str, typer.Argument(help="JSON file with a referral and its case; - for stdin.")],
 ) -> None:
-    """Print the referral with its case sealed: for the organisation in "to", else for the hub.
+    """Seal a referral's case to the organisation in "to", or to the hub if there is no "to".
 
-    Keep what is printed: submitted again under the same --idempotency-key, it takes effect once.
+    Prints the referral with the sealed case. Keep the output: you can submit it repeatedly under the same
+    --idempotency-key, and it takes effect once.
     """
     facts, case, _ = read_submission(file)
     if case is None:
-        raise InvalidArgumentError("the case is sealed already")
+        raise InvalidArgumentError("the case is already sealed")
     with case_in_document():
         sealed = session.hub.seal(case, to=facts.get("to"))
     session.out.document({**facts, "case": sealed})
@@ -105,15 +106,16 @@ def unreadable(
     reason: Annotated[
         str,
         typer.Option(
-            help="cannot_decrypt, not_understood (it is no case), or key_lost (the private key is gone)."
+            help="cannot_decrypt, not_understood (the content is not a case) or key_lost (the private key "
+            "is lost)."
         ),
     ] = "cannot_decrypt",
     note_from: Annotated[
         str | None,
-        typer.Option(help="Report a note by this organisation instead of the case."),
+        typer.Option(help="Report a note from this organisation instead of the case."),
     ] = None,
 ) -> None:
-    """Report that you cannot read a referral's case, or a note: its sender is asked to send it again."""
+    """Report a case or note that you cannot read. The hub asks its sender to send it again."""
     accepted = session.hub.report_unreadable(referral, reason, note_from=note_from)
     show_submitted(session.out, accepted, "report recorded")
 
@@ -121,10 +123,10 @@ def unreadable(
 def replace(
     session: Session,
     referral: REFERRAL,
-    file: Annotated[str, typer.Argument(help="The referral with its case, as JSON; - for stdin.")],
+    file: Annotated[str, typer.Argument(help="JSON file with the referral and its case; - for stdin.")],
 ) -> None:
-    """Send the case of a referral you sent again, sealed to the organisation that accepted it."""
+    """Resend the case of your referral, sealed to the organisation that accepted it."""
     _, case, _ = read_submission(file)
     if case is None:
-        raise InvalidArgumentError("the case is sealed already: give it in the open, it is sealed here")
+        raise InvalidArgumentError("the case is already sealed: give the unsealed case, which is sealed here")
     show_submitted(session.out, session.hub.replace_case(referral, case), "new case recorded")

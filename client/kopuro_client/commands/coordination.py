@@ -1,4 +1,4 @@
-"""`kopuro coordination`: what nobody could take, placed by hand."""
+"""`kopuro coordination`: place referrals that no organisation accepted."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from kopuro_client.commands.submitted import show_submitted
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro coordination`."""
-    commands = typer.Typer(no_args_is_help=True, help="For coordinators: place what nobody could take.")
+    """Return the commands under `kopuro coordination`."""
+    commands = typer.Typer(
+        no_args_is_help=True, help="For coordinators: place referrals that no organisation accepted."
+    )
     commands.command("unplaced")(connected(unplaced))
     commands.command("place")(connected(place))
     return commands
 
 
 def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
-    """List the referrals that wait for a coordinator."""
+    """List the referrals that are waiting for a coordinator."""
     show_page(
         session.out,
         session.hub.unplaced_page(after=after, limit=limit),
@@ -41,7 +43,7 @@ def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None
 def place(
     session: Session,
     referral: REFERRAL,
-    organization: Annotated[str, typer.Argument(help="The organisation to offer it to.")],
+    organization: Annotated[str, typer.Argument(help="The organisation to offer the referral to.")],
 ) -> None:
     """Offer an unplaced referral to an organisation."""
     show_submitted(session.out, session.hub.place(referral, organization), "placement recorded")

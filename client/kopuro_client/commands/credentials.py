@@ -1,4 +1,4 @@
-"""Who the command acts for: an entry of a credentials file, or the environment."""
+"""The identity that the command acts as, from a credentials file or the environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STAFF: Final = ("coordinator", "auditor", "operator")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """organization: its id, where the credentials file named one."""
+    """Credentials and sealing key. organization: its id, if the credentials file named one."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -28,11 +28,12 @@ ANYBODY: Final = Identity(client_id="", client_secret="")
 
 
 def from_file(path: Path, name: str) -> Identity:
-    """One entry of a credentials file as `kopuro up` writes it.
+    """Return one entry of a credentials file that `kopuro up` wrote.
 
     The file: {"organizations": {id: {"client_id", "client_secret", "sealing_key": private JWK}},
     "coordinator": {"client_id", "client_secret"}, "auditor": ..., "operator": ...}. name: an
-    organisation's id, or one of STAFF. Raises InvalidArgumentError.
+    organisation's id, or one of STAFF. Raises InvalidArgumentError if the file has no valid entry of that
+    name.
     """
     document = read_json(path)
     organizations = document.get("organizations", {})
@@ -40,14 +41,14 @@ def from_file(path: Path, name: str) -> Identity:
         raise InvalidArgumentError(f'"organizations" in {path} is not a JSON object')
     entry = document.get(name) if name in STAFF else organizations.get(name)
     if not isinstance(entry, dict):
-        raise InvalidArgumentError(f"{path} holds no credentials of {name}")
+        raise InvalidArgumentError(f"{path} has no credentials for {name}")
     return _identity(entry, organization=None if name in STAFF else name, source=str(path))
 
 
 def from_environment(environment: Mapping[str, str], sealing_key: Path | None) -> Identity | None:
-    """KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET; None where neither is set.
+    """Return the identity of KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET; None if neither is set.
 
-    Raises InvalidArgumentError.
+    Raises InvalidArgumentError if only one is set.
     """
     entry = {
         "client_id": environment.get("KOPURO_CLIENT_ID"),

@@ -1,4 +1,4 @@
-"""The documents in a case, saved as files whose names the sender cannot misuse."""
+"""The documents in a case, saved under file names that are safe whatever the sender chose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kopuro_client.errors import CaseError, FieldError, InvalidArgumentError
 
 LONGEST_NAME: Final = 120  # bytes of UTF-8, with the number; file systems take 255, archives less
 
-# Added where a name has no suffix; another media type adds nothing that a click would start.
+# Added to a name without a suffix. Other media types add none, so that a click starts no program.
 _SUFFIXES: Final[Mapping[str, str]] = {
     "application/pdf": ".pdf",
     "image/jpeg": ".jpg",
@@ -28,30 +28,34 @@ _CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 def save_documents(case: Mapping[str, Any], directory: Path) -> list[Path]:
-    """The case's documents as new files of `directory`, which is made where it is missing.
+    """Save the case's documents as new files in `directory`, and return their paths.
 
-    Each is named by its number and its own name, and only its owner may read it. Nothing is overwritten: no
-    file is written when one of the names is taken. Raises InvalidArgumentError where files cannot be written;
-    CaseError, after the others are saved, with a pointer for each document that is not as contracted.
+    Creates the directory if needed. A file's name is the document's number and name; only its owner may read
+    it. Existing files are never overwritten: if one of the names is taken, no file is written. Raises
+    InvalidArgumentError if the files cannot be written. Raises CaseError, after saving the others, with a
+    pointer for each document that violates the contract.
     """
     contents, errors = _contents(case.get("documents"))
     saved = []
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidArgumentError(f"{directory} cannot be made: {error.strerror}") from error
+        raise InvalidArgumentError(f"cannot create {directory}: {error.strerror}") from error
     with ExitStack() as files:
         for name, content in contents:
             file = directory / name
             files.enter_context(new_file(file))(content)
             saved.append(file)
     if errors:
-        raise CaseError(tuple(errors), summary=f"{len(errors)} documents of the case cannot be saved")
+        raise CaseError(tuple(errors), summary=f"cannot save {len(errors)} of the case's documents")
     return saved
 
 
 def file_name(number: int, name: object, media_type: object) -> str:
-    """`01-Договор.pdf`: no separator, no control character, no leading dot, at most LONGEST_NAME bytes."""
+    """Return a safe name such as `01-Договор.pdf`.
+
+    It has no separator, no control character and no leading dot, and at most LONGEST_NAME bytes.
+    """
     text = unicodedata.normalize("NFC", name if isinstance(name, str) else "")
     visible = "".join(char if unicodedata.category(char) not in _CATEGORIES else "_" for char in text)
     kept = _UNSAFE.sub("_", visible).strip(" .")
@@ -62,7 +66,7 @@ def file_name(number: int, name: object, media_type: object) -> str:
         suffix = dot + suffix
     prefix = f"{number:02}-"
     room = LONGEST_NAME - len((prefix + suffix).encode())
-    # A number in front also makes no name reserved (`CON`, `NUL`).
+    # The leading number also avoids reserved names (`CON`, `NUL`).
     short = stem.encode()[:room].decode(errors="ignore").strip(" .") or "document"
     return prefix + short + suffix
 
@@ -88,7 +92,7 @@ def _listed(documents: object) -> Sequence[Any]:
 
 
 def rows(documents: object) -> Iterator[tuple[object, ...]]:
-    """Name, kind, size in bytes and whatever else each document has, for a table."""
+    """Yield a table row for each document: name, media type, size in bytes, other members."""
     for document in _listed(documents):
         if not isinstance(document, Mapping):
             yield document, "", "", ""

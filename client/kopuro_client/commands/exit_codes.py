@@ -1,4 +1,4 @@
-"""The `kopuro` command's exit statuses. Scripts rely on these numbers: they stay."""
+"""The `kopuro` command's exit statuses. Scripts rely on these numbers, so they never change."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from kopuro_client.tlog.errors import TlogError
 
 
 class ExitCode(IntEnum):
-    """The status of every command, those of other distributions apart."""
+    """The exit status of a command. Commands added by plug-ins may use others."""
 
     OK = 0
-    FAULT = 1  # a fault of this command itself
-    USAGE = 2  # the command line, a file or a setting is wrong
-    REFUSED = 3  # the hub refused; the problem is on stderr
-    NOT_AUTHENTICATED = 4  # the credentials were not accepted
-    UNAVAILABLE = 5  # the hub cannot answer just now, after repetitions
-    CANNOT_CONNECT = 6  # no answer: no connection, or a time limit passed
+    FAULT = 1  # an internal error in the command
+    USAGE = 2  # the command line, a file or a setting is invalid
+    REFUSED = 3  # the hub refused the request; stderr has the problem
+    NOT_AUTHENTICATED = 4  # the hub rejected the credentials
+    UNAVAILABLE = 5  # the hub was unavailable, also after retries
+    CANNOT_CONNECT = 6  # no connection, or no response in time
     SEALING = 7  # a case could not be sealed or opened; nothing was sent
-    HUB_DEFECT = 8  # the hub failed, or answered what its contract does not allow
-    NOT_VERIFIED = 9  # a log, bundle or receipt was looked at, and does not hold
-    OUTPUT = 10  # stdout is closed, its reader has gone, or its device is full
+    HUB_DEFECT = 8  # the hub failed, or its response violates its contract
+    NOT_VERIFIED = 9  # verification of a log, bundle or receipt failed
+    OUTPUT = 10  # stdout is closed, its reader has exited, or its device is full
     INTERRUPTED = 130  # Ctrl-C
 
 
@@ -49,4 +49,5 @@ _FAMILIES: tuple[tuple[type[ClientError], ExitCode], ...] = (
 
 
 def exit_code_of(error: ClientError) -> ExitCode:
+    """Return the exit code of the error's class; FAULT if it has none."""
     return next((code for family, code in _FAMILIES if isinstance(error, family)), ExitCode.FAULT)

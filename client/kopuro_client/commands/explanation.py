@@ -1,7 +1,4 @@
-"""A decision as a person reads it.
-
-Who was considered, who was kept out and by which rule, and what the score is made of.
-"""
+"""Routing decisions as tables: ranked candidates, excluded candidates with the rule, and scores."""
 
 from __future__ import annotations
 
@@ -9,20 +6,20 @@ from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment, one_line, printable
 from kopuro_client.records import Candidate, Contribution, Decision, Decisions, NobodyConsidered, Rule
 
-# Why a decision has no candidates, by the hub's reason code.
+# The hub's reason codes for a decision without candidates, as sentences.
 _NOBODY = {
     "unknown_organization": "{organization} is not in the directory",
     "organization_without_services": "{organization} offers no service",
     "need_not_offered": "no organisation in the directory offers {need}",
     "need_not_offered_in_region": (
-        "no organisation offers {need} in {region}; organisations that offer it elsewhere: {elsewhere}"
+        "no organisation offers {need} in {region}; organisations offering it elsewhere: {elsewhere}"
     ),
 }
 
 
 def show_decisions(out: Output, decisions: Decisions) -> None:
     if not decisions["decisions"]:
-        out.note("no decision has been taken yet")
+        out.note("no decision has been made yet")
     for number, decision in enumerate(decisions["decisions"]):
         if number:
             out.blank()
@@ -30,10 +27,10 @@ def show_decisions(out: Output, decisions: Decisions) -> None:
 
 
 def _show(out: Output, decision: Decision) -> None:
-    out.heading("Decision of", moment(decision["decided_at"]))
+    out.heading("Decision at", moment(decision["decided_at"]))
     out.fields(
         [
-            ("because of", decision["trigger"]),
+            ("trigger", decision["trigger"]),
             ("policy", decision["policy_version"]),
             ("directory", decision["directory_version"]),
         ]
@@ -42,11 +39,11 @@ def _show(out: Output, decision: Decision) -> None:
         out.blank()
         out.text(_nobody(decision.get("nobody")))
     eligible = sorted((c for c in decision["candidates"] if c["eligible"]), key=lambda c: c["rank"] or 0)
-    kept_out = [c for c in decision["candidates"] if not c["eligible"]]
+    excluded = [c for c in decision["candidates"] if not c["eligible"]]
     if eligible:
         out.blank()
         out.table(
-            ("rank", "organisation", "service", "capacity", "score", "made of"),
+            ("rank", "organisation", "service", "capacity", "score", "contributions"),
             (
                 (
                     c["rank"],
@@ -63,22 +60,22 @@ def _show(out: Output, decision: Decision) -> None:
     if overridden:
         out.blank()
         out.table(
-            ("overridden for", "service", "rule"),
+            ("organisation", "service", "rule overridden"),
             ((c["organization"], c["service"], _failed(c)) for c in overridden),
         )
-    if kept_out:
+    if excluded:
         out.blank()
         out.table(
-            ("kept out", "service", "by"),
-            ((c["organization"], c["service"], _failed(c)) for c in kept_out),
+            ("excluded", "service", "failed rules"),
+            ((c["organization"], c["service"], _failed(c)) for c in excluded),
         )
 
 
 def _nobody(nobody: NobodyConsidered | None) -> str:
     sentence = _NOBODY.get(nobody["reason"]) if nobody else None
     if nobody is None or sentence is None:
-        return "nobody was considered"
-    return "nobody was considered: " + sentence.format_map({k: one_line(v) for k, v in nobody.items()})
+        return "no candidates"
+    return "no candidates: " + sentence.format_map({k: one_line(v) for k, v in nobody.items()})
 
 
 def _score(candidate: Candidate) -> str:

@@ -1,4 +1,4 @@
-"""`kopuro export`: the log's entries as files, with a manifest of their hashes."""
+"""`kopuro export`: export the log's entries to files, with a manifest of their hashes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kopuro_client.commands.export_formats import require
 from kopuro_client.commands.session import Session
 from kopuro_client.records import ExportPage
 
-# What is held in memory at a time; the hub gives no more.
+# Entries held in memory at a time, which is also the hub's maximum for a page.
 PAGE: Final = 5_000
 
 
@@ -26,19 +26,23 @@ class ExportFormat(StrEnum):
 
 def export(
     session: Session,
-    directory: Annotated[Path, typer.Argument(help="Where to; an export that was broken off goes on.")],
-    since: Annotated[str | None, typer.Option("--from", help="From this time on (RFC 3339).")] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Before this time (RFC 3339).")] = None,
+    directory: Annotated[Path, typer.Argument(help="Output directory; resumes an interrupted export.")],
+    since: Annotated[
+        str | None, typer.Option("--from", help="Only entries at or after this time (RFC 3339).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help="Only entries before this time (RFC 3339).")
+    ] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
     format_: Annotated[
-        ExportFormat, typer.Option("--format", help="parquet needs kopuro-client[parquet].")
+        ExportFormat, typer.Option("--format", help="File format; parquet needs kopuro-client[parquet].")
     ] = ExportFormat.ndjson,
     file_entries: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="At most so many in a file.")
+        int, typer.Option(min=1, max=1_000_000, help="Maximum number of entries per file.")
     ] = 50_000,
 ) -> None:
-    """Export entries with what opens them. That you did is on record."""
-    require(format_.value)  # what is missing is said before anything is asked, for asking is on record
+    """Export log entries with the data and salts that open them. The hub records every export."""
+    require(format_.value)  # before the first request, because the hub records it
     asked = {"from": since, "to": until, "type": type_, "format": format_.value}
     files = ExportDirectory(directory, {name: value for name, value in asked.items() if value is not None})
 
@@ -57,7 +61,7 @@ def export(
 def _pages(
     ask: Callable[[str | None, int], ExportPage], *, after: str | None, most: int
 ) -> Iterator[ExportPage]:
-    """Pages after a cursor, until they hold `most` entries or there are no more."""
+    """Yield the pages after a cursor until they hold `most` entries or the export ends."""
     while most > 0:
         page = ask(after, min(PAGE, most))
         yield page

@@ -1,12 +1,12 @@
-"""An export on disk: files of bounded size, and a manifest with their hashes by which it can go on.
+"""An export on disk: files of bounded size, and a manifest of their hashes from which it can resume.
 
     manifest.json  {"format": "kopuro-export/1", "asked": {...}, "size": int, "checkpoint": signed note,
                     "files": [{"name", "sha256", "bytes", "entries", "first_index", "last_index"}],
                     "next": cursor | null, "complete": bool}
 
-A file counts once the manifest names it, and both are written durably in that order: after a crash the
-export goes on with the file that was being written. The first manifest names none, and is there before
-the first file.
+A file is part of the export once the manifest lists it. The file is written durably first, then the
+manifest; after a crash the export resumes with the unlisted file. The first manifest lists no files and is
+written before the first file.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _KINDS: Final[Mapping[str, Any]] = {"size": int, "checkpoint": str, "next": str 
 
 
 class ExportDirectory:
-    """The export in a directory.
+    """The export in a directory, new or resumed.
 
-    Raises InvalidArgumentError for a directory that holds something else, a damaged export, or that cannot be
-    read or written.
+    Raises InvalidArgumentError if the directory cannot be read or written, or if it contains a damaged
+    export, an export with other parameters or other files.
     """
 
     def __init__(self, directory: Path, asked: Mapping[str, str]) -> None:
-        """asked: what is exported, and as what; it must be what an earlier run asked for."""
+        """asked: the export's filters and format. A resumed export must have the same."""
         self._directory = directory
         self.manifest: dict[str, Any] = {
             "format": FORMAT,
@@ -55,18 +55,18 @@ class ExportDirectory:
             found = list(directory.iterdir())
             if not os.access(
                 directory, os.W_OK | os.X_OK
-            ):  # before anything is asked, for asking is on record
+            ):  # before the first request, because the hub records it
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             if any(file.name == MANIFEST for file in found):
                 self._resume(asked)
             elif not all(_is_left_over(file) for file in found):
-                raise InvalidArgumentError(f"{directory} is not empty, and holds no export")
+                raise InvalidArgumentError(f"{directory} is not empty and contains no export")
             for file in filter(_is_left_over, found):
-                file.unlink(missing_ok=True)  # of a run that was killed
+                file.unlink(missing_ok=True)  # temporary file of a run that was killed
         except FileExistsError as error:
             raise InvalidArgumentError(f"{directory} is not a directory") from error
         except OSError as error:
-            raise InvalidArgumentError(f"{directory} cannot be used: {error.strerror}") from error
+            raise InvalidArgumentError(f"cannot use {directory}: {error.strerror}") from error
 
     @property
     def is_complete(self) -> bool:
@@ -74,7 +74,7 @@ class ExportDirectory:
 
     @property
     def next(self) -> str | None:
-        """The cursor to go on after; None at the beginning."""
+        """The cursor to resume after; None at the beginning."""
         cursor: str | None = self.manifest["next"]
         return cursor
 
@@ -83,18 +83,18 @@ class ExportDirectory:
         return sum(file["entries"] for file in self.manifest["files"])
 
     def add(self, pages: Iterable[ExportPage]) -> None:
-        """One file more, of these pages. Each is written before the next is asked for.
+        """Write these pages as one more file. Writes each page before requesting the next.
 
-        Raises InvalidArgumentError where they are not of the log that the export is of.
+        Raises InvalidArgumentError if the pages come from another log than the export.
         """
         coming = iter(pages)
         first = next(coming)
         if self.next is None:
-            # Everything lies in the tree of the first page.
+            # The whole export is of the first page's tree.
             self.manifest |= {"size": first["size"], "checkpoint": first["checkpoint"]}
             self._keep_manifest()
         elif _log_of(first) != _log_of(self.manifest):
-            raise InvalidArgumentError(f"{self._directory} holds an export of another log")
+            raise InvalidArgumentError(f"{self._directory} contains an export of another log")
         following = first["next"]
         if first["entries"]:
             following = self._write(chain([first], coming))
@@ -106,7 +106,7 @@ class ExportDirectory:
         write_durably(self._directory / MANIFEST, text.encode())
 
     def _write(self, pages: Iterable[ExportPage]) -> str | None:
-        """The cursor after the file's last entry."""
+        """Write the next file and return the cursor after its last entry."""
         form = self.manifest["asked"]["format"]
         path = self._directory / f"entries-{len(self.manifest['files']) + 1:06}.{form}"
         entries, ends, following = 0, [], None
@@ -138,30 +138,30 @@ class ExportDirectory:
             promised = [(file["sha256"], file["bytes"]) for file in found["files"]]
             measured = [_measured(file) for file in files] if of_this else []
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InvalidArgumentError(f"the export in {self._directory} cannot be read") from error
+            raise InvalidArgumentError(f"cannot read the export in {self._directory}") from error
         if not of_this:
-            raise InvalidArgumentError(f"{self._directory} holds another export")
+            raise InvalidArgumentError(f"{self._directory} contains an export with other options")
         for file, was, is_ in zip(files, promised, measured, strict=True):
             if was != is_:
-                raise InvalidArgumentError(f"{file} is not what was exported")
+                raise InvalidArgumentError(f"{file} has changed since it was exported")
         self.manifest = found
 
 
 def _check_kinds(manifest: Mapping[str, Any]) -> None:
-    """Raises KeyError, TypeError for a manifest that an export cannot go on with."""
+    """Raises KeyError or TypeError for a manifest from which an export cannot resume."""
     kinds = [(manifest[name], kind) for name, kind in _KINDS.items()]
     kinds += [(file["entries"], int) for file in manifest["files"]]
     if not all(isinstance(value, kind) for value, kind in kinds):
-        raise TypeError("a value is of another kind")
+        raise TypeError("a value has another type")
 
 
-def _log_of(told: Mapping[str, Any] | ExportPage) -> tuple[str, int]:
-    """The log's origin, which is a checkpoint's first line, and the size at which it is exported."""
-    return told["checkpoint"].partition("\n")[0], told["size"]
+def _log_of(source: Mapping[str, Any] | ExportPage) -> tuple[str, int]:
+    """Return the log's origin, which is the checkpoint's first line, and the size of the exported tree."""
+    return source["checkpoint"].partition("\n")[0], source["size"]
 
 
 def _measured(file: Path) -> tuple[str, int]:
-    """SHA-256 in hex, and the bytes."""
+    """Return the file's SHA-256 in hex and its size in bytes."""
     with file.open("rb") as opened:
         return file_digest(opened, "sha256").hexdigest(), file.stat().st_size
 

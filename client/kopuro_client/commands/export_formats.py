@@ -1,8 +1,8 @@
-"""What an export's files are written as: page by page, so that no file is ever held in memory.
+"""The formats of an export's files. They are written page by page, so that no file is held in memory.
 
-ndjson: the entries as the hub gave them, leaves byte for byte. csv and parquet: flat, the leaf's fields and
-the content as JSON text; in parquet the index is an integer, the time a timestamp, and a page a row group.
-What is no entry is refused alike in each of them, with DefectError.
+ndjson: the entries as the hub sent them, leaves byte for byte. csv and parquet: one flat row per entry, with
+the leaf's fields and the content as JSON text. In parquet the index is an integer, the time a timestamp,
+and each page a row group. Every format raises DefectError for an invalid entry.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Write = Callable[[Sequence[ExportedEntry]], object]
 
 @contextmanager
 def ndjson(file: BinaryIO) -> Iterator[Write]:
-    """One entry a line."""
+    """Newline-delimited JSON, one entry a line."""
 
     def write(entries: Sequence[ExportedEntry]) -> None:
         file.writelines(map(_line, entries))
@@ -49,19 +49,19 @@ def ndjson(file: BinaryIO) -> Iterator[Write]:
 
 @contextmanager
 def flat_csv(file: BinaryIO) -> Iterator[Write]:
-    """RFC 4180, with the columns' names."""
+    """CSV (RFC 4180) with a header row."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     try:
         rows = csv.DictWriter(text, COLUMNS)
         rows.writeheader()
         yield lambda entries: rows.writerows(map(_row, entries))
     finally:
-        text.detach()  # or the file beneath would be closed with it
+        text.detach()  # otherwise the underlying file would be closed with it
 
 
 @contextmanager
 def flat_parquet(file: BinaryIO) -> Iterator[Write]:
-    """Apache Parquet, compressed with zstd. Raises InvalidArgumentError where pyarrow is missing."""
+    """Apache Parquet, compressed with zstd. Raises InvalidArgumentError if pyarrow is missing."""
     arrow, parquet = _pyarrow()
     kinds = {"index": arrow.int64(), "time": arrow.timestamp("us", tz="UTC")}
     schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
@@ -82,7 +82,7 @@ WRITERS: Final[Mapping[str, Callable[[BinaryIO], AbstractContextManager[Write]]]
 
 
 def require(form: str) -> None:
-    """Raises InvalidArgumentError, which says what to install, where that form cannot be written."""
+    """Raises InvalidArgumentError, naming the missing package, if the format cannot be written."""
     if form == "parquet":
         _pyarrow()
 
@@ -99,21 +99,21 @@ def _as_contracted() -> Iterator[None]:
     try:
         yield
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise DefectError("an entry of the hub's export is not what its contract says") from error
+        raise DefectError("an entry of the hub's export violates its contract") from error
 
 
 @_as_contracted()
 def _line(entry: ExportedEntry) -> bytes:
-    _row(entry)  # for what it raises
+    _row(entry)  # validates the entry
     return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
 
 @_as_contracted()
 def _row(entry: ExportedEntry) -> dict[str, Any]:
-    """By column: the index, and texts or None. Raises DefectError."""
+    """Return the entry's values by column: the index, and text or None. Raises DefectError."""
     leaf, index, data = json.loads(entry["leaf"]), entry["index"], entry["data"]
     if type(index) is not int or not 0 <= index < 2**63:
-        raise ValueError("no index")
+        raise ValueError("invalid index")
     opened = {
         "salt": entry["salt"],
         "data": None if data is None else json.dumps(data, ensure_ascii=False, sort_keys=True),
@@ -121,13 +121,13 @@ def _row(entry: ExportedEntry) -> dict[str, Any]:
     texts = {name: opened.get(name, leaf.get(name)) for name in COLUMNS if name != "index"}
     for text in texts.values():
         if text is not None:
-            text.encode()  # half of a surrogate pair has no UTF-8
+            text.encode()  # raises for a lone surrogate, which UTF-8 cannot encode
     _moment(texts["time"])
     return {"index": index, **texts}
 
 
 def _moment(text: str) -> dt.datetime:
-    """Raises ValueError, TypeError, OverflowError for what is no RFC 3339 time."""
+    """Return the time in UTC. Raises ValueError, TypeError or OverflowError if it is not RFC 3339."""
     moment = dt.datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("no offset")

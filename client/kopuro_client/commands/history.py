@@ -1,4 +1,4 @@
-"""`kopuro history`, `kopuro bundle`, `kopuro checkpoint` and `kopuro log-key`: the audit log."""
+"""`kopuro history`, `kopuro bundle`, `kopuro checkpoint` and `kopuro log-key`: read the audit log."""
 
 from __future__ import annotations
 
@@ -15,26 +15,34 @@ from kopuro_client.commands.session import Session
 
 def history(
     session: Session,
-    referral: Annotated[str | None, typer.Argument(help="Only this referral's.")] = None,
-    organization: Annotated[str | None, typer.Option(help="Only this organisation's.")] = None,
+    referral: Annotated[str | None, typer.Argument(help="Only entries about this referral.")] = None,
+    organization: Annotated[str | None, typer.Option(help="Only entries about this organisation.")] = None,
     type_: Annotated[
         str | None,
         typer.Option("--type", help="Only this event type, such as kopuro.offer.opened.v1."),
     ] = None,
-    since: Annotated[str | None, typer.Option("--from", help="From this time on (RFC 3339).")] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Before this time (RFC 3339).")] = None,
-    actor: Annotated[
-        str | None, typer.Option(help="Only what this service, organisation or reader did.")
+    since: Annotated[
+        str | None, typer.Option("--from", help="Only entries at or after this time (RFC 3339).")
     ] = None,
-    need: Annotated[str | None, typer.Option(help="Referrals with this need, or of this group.")] = None,
-    region: Annotated[str | None, typer.Option(help="Referrals in this region or country.")] = None,
-    origin: Annotated[str | None, typer.Option(help="Referrals of persons from this country.")] = None,
-    corridor: Annotated[str | None, typer.Option(help="Origin and destination, such as KG-RU.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="What tells this outcome.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help="Only entries before this time (RFC 3339).")
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Only actions of this service, organisation or reader.")
+    ] = None,
+    need: Annotated[
+        str | None, typer.Option(help="Only referrals with this need, or a need of this group.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Only referrals in this region or country.")] = None,
+    origin: Annotated[str | None, typer.Option(help="Only referrals of persons from this country.")] = None,
+    corridor: Annotated[
+        str | None, typer.Option(help="Only this origin and destination country, such as KG-RU.")
+    ] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only entries that report this outcome.")] = None,
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:
-    """Show what the audit log holds, and the tree it was read from."""
+    """List the audit log's entries and name the tree they were read from."""
     page = session.hub.history(
         referral=referral,
         organization=organization,
@@ -72,12 +80,13 @@ def bundle(
     session: Session,
     referral: Annotated[str, typer.Argument(help="The referral's id.")],
     output: Annotated[
-        Path | None, typer.Option(help="Where to write it; nothing is overwritten. [REFERRAL.json]")
+        Path | None,
+        typer.Option(help="Output file, REFERRAL.json by default; existing files are not overwritten."),
     ] = None,
 ) -> None:
     """Export a referral's history with its proofs, for `kopuro verify bundle`."""
     file = Path(f"{referral}.json") if output is None else output
-    with new_file(file) as write:  # before anything is asked, for an export is on record
+    with new_file(file) as write:  # before the request, because the hub records exports
         content = session.hub.bundle(referral)
         write(content)
     if session.out.as_json:
@@ -87,7 +96,7 @@ def bundle(
 
 
 def checkpoint(session: Session) -> None:
-    """Print the audit log's latest checkpoint, a signed note. Needs no credentials."""
+    """Print the audit log's latest checkpoint (a signed note). Needs no credentials."""
     note = session.hub.checkpoint()
     if session.out.as_json:
         session.out.document({"checkpoint": note})
@@ -96,9 +105,9 @@ def checkpoint(session: Session) -> None:
 
 
 def log_key(session: Session) -> None:
-    """Print the log's verifier key as the hub names it: compare it with one told by somebody else.
+    """Print the log's verifier key as the hub publishes it. Needs no credentials.
 
-    Needs no credentials.
+    Compare it with the key that you got from another source.
     """
     key = session.hub.log_key()
     if session.out.as_json:

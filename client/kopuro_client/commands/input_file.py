@@ -1,4 +1,4 @@
-"""A file or stdin that a command reads: text in UTF-8, with or without a byte order mark."""
+"""Input files and stdin: UTF-8 text with or without a byte order mark."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, Final
 
 from kopuro_client.errors import InvalidArgumentError
 
-# UTF-32's marks begin like UTF-16's; neither is read.
+# Marks of UTF-16 and UTF-32, neither of which is accepted. UTF-32-LE's begins with UTF-16-LE's.
 _OTHER_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def read_bytes(file: Path) -> bytes:
-    """The content, without a byte order mark. Raises InvalidArgumentError."""
+    """Return the content without a byte order mark. Raises InvalidArgumentError if the file is unreadable."""
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from error
+        raise InvalidArgumentError(f"cannot read {file}: {error.strerror}") from error
     return _without_mark(content, str(file))
 
 
 def read_text(file: Path) -> str:
-    """Raises InvalidArgumentError."""
+    """Return the text. Raises InvalidArgumentError if the file is unreadable or not UTF-8."""
     try:
         return read_bytes(file).decode()
     except UnicodeDecodeError as error:
@@ -32,23 +32,23 @@ def read_text(file: Path) -> str:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises InvalidArgumentError; the message never repeats content."""
+    """Return the JSON object in a file. Raises InvalidArgumentError, whose message never quotes content."""
     return _json_object(read_bytes(file), str(file))
 
 
 def read_json_or_stdin(file: str) -> dict[str, Any]:
-    """The same; `-` is stdin."""
+    """Return the JSON object in a file, or on stdin for `-`. Raises as `read_json`."""
     return _json_from_stdin() if file == "-" else read_json(Path(file))
 
 
 def _json_from_stdin() -> dict[str, Any]:
     try:
-        # A stream without a buffer is text already, as in a test or a closed stdin.
+        # A stream without a buffer is a text stream, such as a test's or the stand-in for a closed stdin.
         content = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     except OSError as error:
-        raise InvalidArgumentError(f"stdin cannot be read: {error.strerror}") from error
+        raise InvalidArgumentError(f"cannot read stdin: {error.strerror}") from error
     if not content.strip():
-        raise InvalidArgumentError("stdin is empty or closed; a JSON object is expected there")
+        raise InvalidArgumentError("stdin is empty or closed; expected a JSON object")
     return _json_object(_without_mark(content, "stdin"), "stdin")
 
 
@@ -58,7 +58,7 @@ def _json_object(content: bytes, source: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"{source} is not JSON in UTF-8") from error
     if not isinstance(value, dict):
-        raise InvalidArgumentError(f"{source} does not hold a JSON object")
+        raise InvalidArgumentError(f"{source} does not contain a JSON object")
     return value
 
 

@@ -1,4 +1,4 @@
-"""`kopuro key`: the organisation's sealing key. The private half is written once, to one file."""
+"""`kopuro key`: generate and publish the organisation's sealing key."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from kopuro_client.sealing import generate_key, public_key
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro key`."""
-    commands = typer.Typer(no_args_is_help=True, help="Make and publish your sealing key.")
+    """Return the commands under `kopuro key`."""
+    commands = typer.Typer(no_args_is_help=True, help="Generate and publish your sealing key.")
     commands.command("generate")(generate)
     commands.command("publish")(connected(publish))
     return commands
 
 
 def generate(
-    file: Annotated[Path, typer.Argument(help="Where to write the private key; nothing is overwritten.")],
+    file: Annotated[
+        Path, typer.Argument(help="New file for the private key; existing files are not overwritten.")
+    ],
 ) -> None:
-    """Make a sealing key: the private half to FILE, the public half to stdout."""
+    """Generate a sealing key. Writes the private key to FILE and the public key to stdout."""
     key = generate_key()
     write_new(file, (json_text(key) + "\n").encode())
     Output(as_json=True).document(public_key(key))
@@ -34,12 +36,12 @@ def generate(
 
 def publish(
     session: Session,
-    file: Annotated[Path, typer.Argument(help="The sealing key; only its public half is sent.")],
+    file: Annotated[Path, typer.Argument(help="The sealing key's file; only the public key is sent.")],
 ) -> None:
-    """Publish your sealing key in the directory: cases are sealed to it from now on."""
+    """Publish your sealing key in the directory. From then on, cases are sealed to it."""
     key = session.hub.publish_key(read_json(file))
     if session.out.as_json:
         session.out.document(key)
     else:
         session.out.text(key["kid"])
-        session.out.note("published; keep the one before for the cases that were sealed to it")
+        session.out.note("published; keep the previous key to open the cases sealed to it")

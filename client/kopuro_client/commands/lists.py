@@ -1,4 +1,4 @@
-"""A page of a list, printed."""
+"""Printing a page of a list, and the options for paging."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ import typer
 from kopuro_client.commands.output import Output
 from kopuro_client.records import Item, Page
 
-AFTER = Annotated[str | None, typer.Option(help="Go on after this cursor (the page before names it).")]
-LIMIT = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
+AFTER = Annotated[
+    str | None, typer.Option(help="Continue after this cursor, which the previous page printed.")
+]
+LIMIT = Annotated[int | None, typer.Option(min=1, help="Maximum number of items.")]
 
 
 def show_page(
     out: Output, page: Page[Item], *, columns: Sequence[str], row: Callable[[Item], Sequence[Any]]
 ) -> None:
-    """The page as a table (or the API's own JSON)."""
+    """Print the page as a table (with --json as the API's JSON)."""
     show_items(out, page, lambda items: out.table(columns, map(row, items)))
 
 
 def show_items(
     out: Output, page: Page[Item], show: Callable[[list[Item]], None], *, more: str = "more"
 ) -> None:
-    """The page as `show` shows it (or the API's own JSON); where there is more, stderr says how to get it."""
+    """Print the page with `show` (with --json as the API's JSON); name the next page's cursor on stderr."""
     if out.as_json:
         out.document(page)
         return
     if page["items"]:
         show(page["items"])
     else:
-        out.note("nothing here")
+        out.note("no items")
     if page.get("next") is not None:
         out.note(f"{more}: --after {page['next']}")

@@ -1,4 +1,4 @@
-"""`kopuro mailbox`: what the hub has to say to you."""
+"""`kopuro mailbox`: read, watch and acknowledge your mailbox's messages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import RefusedError, SealingError, UnreadableError
 from kopuro_client.records import Message
 
-# What of a message's data is worth a column; the rest is in --json.
-_TELLING = (
+# The members of a message's data that are printed, in this order; --json prints all.
+_SUMMARY_FIELDS = (
     "urgency",
     "needs",
     "region",
@@ -35,7 +35,7 @@ _TELLING = (
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro mailbox`."""
+    """Return the commands under `kopuro mailbox`."""
     commands = typer.Typer(no_args_is_help=True, help="Read, watch and acknowledge messages.")
     commands.command("list")(connected(list_))
     commands.command("watch")(connected(watch, lasting=True))
@@ -44,9 +44,9 @@ def group() -> typer.Typer:
 
 
 def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
-    """List the messages not yet acknowledged, oldest first. Coordinators share one mailbox."""
+    """List the unacknowledged messages, oldest first. Coordinators share one mailbox."""
     page = session.hub.mailbox(after=after, limit=limit)
-    show_items(session.out, page, lambda messages: _show_all(session, messages), more="later ones")
+    show_items(session.out, page, lambda messages: _show_all(session, messages), more="more messages")
 
 
 def watch(
@@ -56,20 +56,20 @@ def watch(
         bool,
         typer.Option(
             "--ack",
-            help="Acknowledge each message once it is printed. A note that cannot be read is reported.",
+            help="Acknowledge each message after printing it. Unreadable notes are reported to their sender.",
         ),
     ] = False,
     quiet_for: Annotated[
         float | None,
-        typer.Option("--for", min=1, help="Stop when no message has come for so many seconds."),
+        typer.Option("--for", min=1, help="Stop after this many seconds without a message."),
     ] = None,
 ) -> None:
-    """Print messages as they come, one a line (--json: one CloudEvent a line), until Ctrl-C.
+    """Print messages as they arrive, one per line (--json: one CloudEvent per line), until Ctrl-C.
 
-    An outage of the hub does not end it, unless it outlasts --for: stderr says when the hub is away and
-    when it is back.
+    Keeps running during an outage of the hub, unless the outage outlasts --for; stderr reports when it begins
+    and ends.
     """
-    session.out.note("watching the mailbox; Ctrl-C stops")
+    session.out.note("watching the mailbox; press Ctrl-C to stop")
     for message in session.hub.watch(after=after, give_up_after=quiet_for):
         if session.out.as_json:
             session.out.json_line(message)
@@ -81,16 +81,16 @@ def watch(
 
 def ack(
     session: Session,
-    messages: Annotated[list[str], typer.Argument(metavar="MESSAGE...", help="Ids of messages.")],
+    messages: Annotated[list[str], typer.Argument(metavar="MESSAGE...", help="The messages' ids.")],
 ) -> None:
-    """Acknowledge messages: they do not come again. For a shared mailbox that counts for all readers."""
+    """Acknowledge messages, so that no reader of the mailbox gets them again."""
     for message_id in messages:
         session.hub.acknowledge(message_id)
         session.out.note(f"acknowledged {message_id}")
 
 
 def _settle(session: Session, message: Message) -> None:
-    """Acknowledge a message. One refusal does not end the watch; it is said on stderr."""
+    """Acknowledge a message, and report an unreadable note. Print a refusal to stderr and go on."""
     data = message["data"]
     try:
         if fact_of(message) == "note.delivered":
@@ -113,52 +113,52 @@ def _show_all(session: Session, messages: list[Message]) -> None:
 
 
 def show_message(session: Session, message: Message) -> None:
-    """One line: when, what, about which referral, what it says, and the id to acknowledge it by."""
+    """Print one line: time, fact, referral, summary, and the message id to acknowledge."""
     session.out.entry(
         moment(message["time"]),
         fact_of(message),
         referral_of(message),
-        telling(message, session.hub),
+        summary(message, session.hub),
         f"message={message['id']}",
     )
 
 
 def fact_of(message: Message) -> str:
-    """`offer.opened` of `kopuro.offer.opened.v1`."""
+    """Return the fact's name: `offer.opened` for `kopuro.offer.opened.v1`."""
     return message["type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
 
 
 def referral_of(message: Message) -> str:
-    """Its id; nothing for what concerns several, or none."""
+    """Return the referral's id; "" for a message about no referral or several."""
     return str(message["data"].get("referral_id") or "")
 
 
-def telling(message: Message, hub: Kopuro) -> dict[str, Any]:
-    """What a person needs to decide what to do next."""
+def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
+    """Return the members of a message that its reader needs to decide what to do next."""
     data = message["data"]
-    said = {name: data[name] for name in _TELLING if data.get(name) is not None}
+    shown = {name: data[name] for name in _SUMMARY_FIELDS if data.get(name) is not None}
     if fact_of(message) == "offer.opened":
-        said.pop("organization", None)  # it is the reader
-    for name in said.keys() & {"deadline", "due_at", "replace_by"}:
-        said[name] = moment(said[name])
+        shown.pop("organization", None)  # it is the reader
+    for name in shown.keys() & {"deadline", "due_at", "replace_by"}:
+        shown[name] = moment(shown[name])
     if isinstance(data.get("note"), str):
-        said["note"] = _note_text(data["note"], hub)
+        shown["note"] = _note_text(data["note"], hub)
     if isinstance(data.get("problem"), dict):
-        said["refused"] = data["problem"].get("detail") or data["problem"].get("title")
+        shown["refused"] = data["problem"].get("detail") or data["problem"].get("title")
     if isinstance(data.get("facts"), dict):
-        said |= {
+        shown |= {
             name: data["facts"][name] for name in ("urgency", "needs", "region") if name in data["facts"]
         }
-    return said
+    return shown
 
 
 def _note_text(note: str, hub: Kopuro) -> str:
-    """A decline's note is open text; one between the parties is sealed, and opened here."""
+    """Return the note's text. A decline's note may be open text; a note between the parties is sealed."""
     if note.count(".") != 4 or " " in note:
         return note
     try:
         return hub.open_note(note)
     except UnreadableError:
-        return "(cannot be read)"
+        return "(unreadable)"
     except SealingError:
-        return "(sealed to a key that is not here)"
+        return "(sealed to a key that is not available here)"

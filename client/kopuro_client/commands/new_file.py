@@ -1,4 +1,4 @@
-"""A file that a command makes of what concerns a person."""
+"""New files for data about persons and for keys, which only their owner may read."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from kopuro_client.errors import InvalidArgumentError
 
 
 def write_new(file: Path, content: bytes) -> None:
-    """As `new_file`, for a content that is there already."""
+    """Create a file with this content. Raises as `new_file`."""
     with new_file(file) as write:
         write(content)
 
 
 @contextmanager
 def new_file(file: Path) -> Iterator[Callable[[bytes], None]]:
-    """Makes a file that only its owner may read, and yields what writes its content.
+    """Create a file that only its owner may read, and yield a function that writes its content.
 
-    The file is made before the block is entered, so that a command can find out that it may write before it
-    asks the hub for anything. Where the block raises, the file is removed again. Raises
-    InvalidArgumentError where the file cannot be written, or exists: nothing is overwritten, and no symbolic
-    link is followed.
+    The file is created before the block is entered, so that a command knows that it can write before it
+    sends the hub a request. If the block raises, the file is removed. Raises InvalidArgumentError if the
+    file exists or cannot be written; never overwrites a file and follows no symbolic link.
     """
     try:
-        # Nobody else may read it, not even between making the file and closing it to them.
+        # The mode is set on creation, so that there is no moment at which others may read the file.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise _unwritable(file, error) from error
@@ -49,4 +48,4 @@ def new_file(file: Path) -> Iterator[Callable[[bytes], None]]:
 
 
 def _unwritable(file: Path, error: OSError) -> InvalidArgumentError:
-    return InvalidArgumentError(f"{file} cannot be written: {error.strerror}")
+    return InvalidArgumentError(f"cannot write {file}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""`kopuro offer`: answer what is offered to you."""
+"""`kopuro offer`: accept or decline offers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import typer
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 
-OFFER = Annotated[str, typer.Argument(metavar="OFFER", help="The offer's id, as the mailbox names it.")]
+OFFER = Annotated[str, typer.Argument(metavar="OFFER", help="The offer's id, from the mailbox's message.")]
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro offer`."""
-    commands = typer.Typer(no_args_is_help=True, help="Answer offers.")
+    """Return the commands under `kopuro offer`."""
+    commands = typer.Typer(no_args_is_help=True, help="Accept or decline offers.")
     commands.command("accept")(connected(accept))
     commands.command("decline")(connected(decline))
     return commands
 
 
 def accept(session: Session, offer: OFFER, idempotency_key: IDEMPOTENCY_KEY = None) -> None:
-    """Accept an offer. If it was in time, the case is released to you."""
+    """Accept an offer. If your answer is in time, the case is released to you."""
     accepted = session.hub.accept(offer, idempotency_key=idempotency_key)
     show_submitted(session.out, accepted, "acceptance recorded")
 
@@ -33,15 +33,15 @@ def decline(
         str,
         typer.Option(
             help="no_capacity, not_eligible, out_of_area, language, conflict_of_interest, "
-            "needs_reassessment or other, which needs --note."
+            "needs_reassessment or other (requires --note)."
         ),
     ],
     note: Annotated[
         str | None,
-        typer.Option(help="In words, sealed here: only the referral's sender reads them."),
+        typer.Option(help="A note that only the referral's sender can read; it is sealed here."),
     ] = None,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
-    """Decline an offer, with a reason: the next candidate is asked at once."""
+    """Decline an offer with a reason. The hub offers the referral to the next candidate at once."""
     declined = session.hub.decline(offer, reason, note=note, idempotency_key=idempotency_key)
     show_submitted(session.out, declined, "answer recorded")

@@ -1,4 +1,4 @@
-"""`kopuro organization`: records of the directory, and changes of your own."""
+"""`kopuro organization`: read the directory's records and change your own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ORGANIZATION = Annotated[str, typer.Argument(help="The organisation's id, such 
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro organization`."""
+    """Return the commands under `kopuro organization`."""
     commands = typer.Typer(no_args_is_help=True, help="Read the directory's records; change your own.")
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
@@ -31,17 +31,17 @@ def update(
     organization: _ORGANIZATION,
     file: Annotated[
         Path,
-        typer.Argument(help="JSON merge patch: the members to change; null clears a member."),
+        typer.Argument(help="JSON merge patch file: the members to change; null removes a member."),
     ],
     revision: Annotated[
         int | None,
         typer.Option(help="Revision that you read; the change is refused if the record has a later one."),
     ] = None,
 ) -> None:
-    """Change a part of your organisation's record; what the file leaves out stays as it is."""
+    """Change members of your organisation's record. Members that the file omits stay unchanged."""
     changed = session.hub.update_organization(organization, read_json(file), revision=revision)
     if session.out.as_json:
         session.out.document(changed)
     else:
         session.out.text(changed["revision"])
-        session.out.note("changed: routing goes by the new record from now on")
+        session.out.note("changed; routing uses the new record from now on")

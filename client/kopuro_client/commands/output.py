@@ -1,7 +1,4 @@
-"""Where a command's words go: data to stdout, the rest to stderr.
-
-There is colour on a terminal only.
-"""
+"""A command's output: data on stdout, messages on stderr. Only a terminal gets colour."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ from rich.text import Text
 
 from kopuro_client.commands.printable import json_text, one_line, printable
 
-WIDE: Final = 10_000  # columns of a pipe: nothing is wrapped or cut there
+WIDE: Final = 10_000  # columns when stdout is no terminal, so that nothing is wrapped or cut
 
-# How a word of the network's own looks on a terminal, wherever it stands.
+# Terminal styles of the network's codes, in every table and line.
 STYLES: Final[Mapping[str, str]] = {
     "accepted": "green",
     "completed": "bold green",
@@ -40,14 +37,14 @@ STYLES: Final[Mapping[str, str]] = {
 
 
 class Output:
-    """as_json: whether the API's own JSON is wanted; a command asks, and prints that or words."""
+    """A command's output. as_json: whether the command should print the API's JSON instead of text."""
 
     def __init__(self, *, as_json: bool, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.as_json = as_json
         self._stdout = sys.stdout if stdout is None else stdout
         self._stderr = sys.stderr if stderr is None else stderr
         self._terminal = self._stdout.isatty()
-        # Rich would look at FORCE_COLOR and the like; whether this is a terminal decides, and nothing else.
+        # Only whether this is a terminal decides. Rich by itself would also read FORCE_COLOR and the like.
         self._console = (
             Console(file=self._stdout, highlight=False)
             if self._terminal
@@ -57,26 +54,26 @@ class Output:
         )
 
     def document(self, value: object) -> None:
-        """One JSON document."""
+        """Print one JSON document."""
         self._write(json_text(value, indent=2))
 
     def json_line(self, value: object) -> None:
-        """One of several JSON documents, a line each (NDJSON)."""
+        """Print one of several JSON documents, one per line (NDJSON)."""
         self._write(json_text(value))
 
     def text(self, text: object) -> None:
-        """Text of other people's, or our own, as it is."""
+        """Print text as it is, except for unsafe characters."""
         self._write(printable(text))
 
     def note(self, text: str) -> None:
-        """A word to the person at the keyboard, not part of the data."""
+        """Print a message to the user on stderr. It is not part of the data."""
         print(printable(text), file=self._stderr, flush=True)
 
     def heading(self, *words: object) -> None:
         self._render(Text(" ".join(one_line(word) for word in words), style="bold"))
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
-        """Names and values, one a line; what is empty is left out."""
+        """Print names and values, one pair per line, without the empty ones."""
         table = Table.grid(padding=(0, 2))
         for name, value in pairs:
             if printable(value):
@@ -84,9 +81,9 @@ class Output:
         self._render(table)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Aligned columns under a heading, framed on a terminal; cells are made safe to show.
+        """Print aligned columns under a heading, framed on a terminal. Cells are made safe to print.
 
-        Where a terminal is too narrow, each row is a paragraph of its own: nothing is cut.
+        On a terminal that is too narrow, each row becomes a paragraph, so that nothing is cut.
         """
         kept = [tuple(row) for row in rows]
         table = Table(
@@ -111,7 +108,7 @@ class Output:
             self.fields(zip(columns, row, strict=True))
 
     def entry(self, time: str, fact: object, *rest: object) -> None:
-        """One line of a timeline, shown at once."""
+        """Print one line of a timeline."""
         line = Text.assemble((time, "dim"), "  ", ("● ", "cyan") if self._terminal else "")
         name = one_line(fact)
         line.append(name.ljust(22), style=self._style(name.rsplit(".", 1)[-1]))
@@ -135,9 +132,9 @@ class Output:
             return
         with self._console.capture() as captured:
             self._console.print(what)
-        # Cells are padded to their column: the last one's padding is of no use in a file.
+        # Rich pads cells to their column's width; the last cell's padding would be trailing spaces.
         self._write("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def _write(self, text: str) -> None:
-        # Flushed each time: a watch that is piped somewhere is read while it goes on.
+        # Flushed each time, so that the reader of a piped `watch` gets each line at once.
         print(text, file=self._stdout, flush=True)

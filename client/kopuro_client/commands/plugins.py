@@ -1,4 +1,4 @@
-"""Commands that other distributions add, by entry points of the group `kopuro.commands`.
+"""Plug-ins: commands that other distributions add by entry points of the group `kopuro.commands`.
 
 An entry point is a `typer.Typer` (a group of commands, under the entry point's name) or a plain
 function (a command).
@@ -23,9 +23,9 @@ def add_plugins(
     taken: Collection[str],
     complain: Callable[[str], None],
 ) -> frozenset[str]:
-    """Add what can be added, and return its names.
+    """Add the plug-ins' commands and return their names.
 
-    A plug-in that cannot is left out with one complaint; the rest works on.
+    Skips a plug-in that fails to load, with one complaint, and adds the others.
 
     taken: names that no plug-in may have.
     """
@@ -35,12 +35,10 @@ def add_plugins(
             if entry_point.name in names:
                 raise ValueError("the name is taken")
             commands = _commands(entry_point)
-            get_command(commands)  # what typer cannot build fails here, and not for everybody
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it is not ours
+            get_command(commands)  # fails here if typer cannot build it, not later for every command
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code may raise anything
             detail = " ".join(str(error).split())
-            complain(
-                f"kopuro: the plug-in {entry_point.name!r} is left out: {type(error).__name__}: {detail}"
-            )
+            complain(f"kopuro: skipped the plug-in {entry_point.name!r}: {type(error).__name__}: {detail}")
             continue
         names.add(entry_point.name)
         application.add_typer(commands)

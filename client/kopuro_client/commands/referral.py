@@ -21,7 +21,7 @@ REFERRAL = Annotated[str, typer.Argument(metavar="REFERRAL", help="The referral'
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro referral`."""
+    """Return the commands under `kopuro referral`."""
     commands = typer.Typer(no_args_is_help=True, help="Submit, follow and close referrals.")
     for command in (
         submit,
@@ -40,30 +40,33 @@ def group() -> typer.Typer:
 
 def submit(
     session: Session,
-    file: Annotated[str, typer.Argument(help="A referral with its case, as JSON; - for stdin.")],
+    file: Annotated[str, typer.Argument(help="JSON file with a referral and its case; - for stdin.")],
     idempotency_key: Annotated[
         str | None,
-        typer.Option(help="Makes a repetition harmless. Needs a sealed case: see `kopuro case seal`."),
+        typer.Option(
+            help="Makes retries safe: the request takes effect once per key. Requires a sealed case; "
+            "see `kopuro case seal`."
+        ),
     ] = None,
 ) -> None:
-    """Seal a referral's case and submit it. Prints the referral's id.
+    """Seal a referral's case and submit the referral. Prints its id.
 
-    The file holds the facts and a member "case": an object, which is sealed here, or a text, which
-    is sealed already.
+    The file contains the referral's facts and a member "case": an object, which is sealed here, or a
+    string, which is an already sealed case.
     """
     facts, case, sealed = read_submission(file)
     if idempotency_key is not None and sealed is None:
         raise InvalidArgumentError(
-            "each sealing is different, so a repetition would be another body: "
-            "seal first with `kopuro case seal`"
+            "--idempotency-key requires a sealed case, because each sealing yields another request: "
+            "first run `kopuro case seal`"
         )
     with case_in_document():
         accepted = session.hub.submit(facts, case=case, sealed=sealed, idempotency_key=idempotency_key)
-    show_submitted(session.out, accepted, "submitted: the referral is recorded and on its way")
+    show_submitted(session.out, accepted, "referral submitted")
 
 
 def show(session: Session, referral: REFERRAL) -> None:
-    """Show a referral: its state, its offers and its timeline."""
+    """Show a referral's state, offers and timeline."""
     found = session.hub.referral(referral)
     if session.out.as_json:
         session.out.document(found)
@@ -73,11 +76,11 @@ def show(session: Session, referral: REFERRAL) -> None:
 
 def list_(
     session: Session,
-    status: Annotated[str | None, typer.Option(help="Only those in this state, such as offered.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only referrals in this state, such as offered.")] = None,
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:
-    """List the referrals you are party to, a page at a time."""
+    """List the referrals that you sent or accepted, a page at a time."""
     show_page(
         session.out,
         session.hub.referrals_page(status=status, after=after, limit=limit),
@@ -142,7 +145,7 @@ def note(
     text: Annotated[str, typer.Argument(help="The note; it is sealed before it is sent.")],
     to: Annotated[
         str | None,
-        typer.Option(help="The organisation it is for. With --as: the other party, unless you say."),
+        typer.Option(help="The receiving organisation; with --as, the other party by default."),
     ] = None,
 ) -> None:
     """Send a sealed note to the other party of a referral."""
@@ -153,13 +156,13 @@ def note(
 
 
 def revoke_consent(session: Session, referral: REFERRAL, idempotency_key: IDEMPOTENCY_KEY = None) -> None:
-    """Record that the person has taken the consent back."""
+    """Record that the person has revoked the consent."""
     revoked = session.hub.revoke_consent(referral, idempotency_key=idempotency_key)
     show_submitted(session.out, revoked, "revocation recorded")
 
 
 def explain(session: Session, referral: REFERRAL) -> None:
-    """Explain why the referral went where it went."""
+    """Explain the routing decisions: candidates, scores and exclusions."""
     decisions = session.hub.decision(referral)
     if session.out.as_json:
         session.out.document(decisions)
@@ -168,9 +171,9 @@ def explain(session: Session, referral: REFERRAL) -> None:
 
 
 def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:
-    """The facts, and the case in the open or sealed (one of them None).
+    """Return the facts, the unsealed case and the sealed case; one of the latter two is None.
 
-    Raises InvalidArgumentError.
+    Raises InvalidArgumentError if the file is unreadable or has no case.
     """
     document = read_json_or_stdin(file)
     case = document.pop("case", None)
@@ -178,12 +181,14 @@ def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, s
         return document, case, None
     if isinstance(case, str):
         return document, None, case
-    raise InvalidArgumentError('the referral lacks its "case": an object, or the text of a sealed case')
+    raise InvalidArgumentError(
+        'the referral has no "case": it must be an object, or a sealed case as a string'
+    )
 
 
 @contextmanager
 def case_in_document() -> Iterator[None]:
-    """Moves the pointers of a CaseError to where the document has its case."""
+    """Rebase a CaseError's pointers onto the document's member "case"."""
     try:
         yield
     except CaseError as error:
@@ -192,9 +197,9 @@ def case_in_document() -> Iterator[None]:
 
 def _other_party(session: Session, referral_id: str) -> str:
     if session.organization is None:
-        raise InvalidArgumentError("whom is the note for? Give --to ORGANISATION")
+        raise InvalidArgumentError("the note's receiver is unknown: give --to ORGANISATION")
     found = session.hub.referral(referral_id)
     others = {found["sender"], found["acceptor"]} - {session.organization, None}
     if len(others) != 1:
-        raise InvalidArgumentError("the referral has no other party yet: nobody has accepted it")
+        raise InvalidArgumentError("the referral has no other party yet: no organisation has accepted it")
     return str(others.pop())

@@ -1,4 +1,4 @@
-"""What a command that failed prints on stderr: one line and its details, or with --json one JSON document."""
+"""Error reports on stderr: one line with its details, or with --json one JSON document."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ WHOLE: Final = "whole document"  # an empty JSON Pointer
 
 
 def report(error: ClientError, *, as_json: bool) -> str:
-    """as_json: as an RFC 9457 problem, the hub's own where it refused."""
+    """Return the report of an error. as_json: as an RFC 9457 problem, the hub's own if the hub refused."""
     if isinstance(error, RefusedError) and as_json:
         return json_text(error.problem.as_json())
     if isinstance(error, RefusedError):
         return _lines(f"refused: {error} [{error.type}]", error.errors)
     if isinstance(error, CaseError):
-        # In the file that the command reads, the case is the member "case".
         return _failure(exit_code_of(error), error.summary, as_json=as_json, errors=error.errors)
     return _failure(exit_code_of(error), str(error), as_json=as_json)
 
 
 def failure(code: ExitCode, detail: str, *, as_json: bool) -> str:
-    """A failure that is no ClientError, such as a wrong command line."""
+    """Return the report of a failure other than a ClientError, such as an OSError."""
     return _failure(code, detail, as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""Commands that only the server has: where it is not installed, they say what to install."""
+"""Placeholders for the server's commands. Without the server, they say what to install."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES: Final = ("up", "demo", "dead-letters", "audit", "admin")
 
 
 def add_placeholders(application: typer.Typer, *, taken: Collection[str]) -> None:
-    """Adds a hidden command for each name that is not taken."""
+    """Add a hidden command for each name that is not taken."""
     for name in NAMES:
         if name not in taken:
             application.command(
@@ -27,7 +27,7 @@ def add_placeholders(application: typer.Typer, *, taken: Collection[str]) -> Non
 def _refusing(name: str) -> Callable[[], None]:
     def refuse() -> None:
         raise InvalidArgumentError(
-            f"`kopuro {name}` belongs to the server, which is not installed here: "
+            f"`kopuro {name}` is a server command, and the server is not installed: "
             "run `pip install ./client .` in a checkout of Kopuro"
         )
 

@@ -1,4 +1,4 @@
-"""What every command of ours is given: a connected client, who it acts for, and where to print."""
+"""The session of a command: a connected client, the acting organisation and the output."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _CONNECTION = "Connection"
 class Session:
     hub: Kopuro
     out: Output
-    organization: str | None  # whom we act for, where that is known
+    organization: str | None  # the organisation that the command acts for, if known
 
 
 def connected(
     command: Callable[Concatenate[Session, P], None], *, anonymous: bool = False, lasting: bool = False
 ) -> Callable[..., None]:
-    """The command with the connection's options and --json added to its own, called with a Session.
+    """Return the command with the connection options and --json added, to be called with a Session.
 
-    anonymous: whether it needs no credentials. lasting: whether it outlasts any outage of the hub, and says
-    so on stderr.
+    anonymous: the command needs no credentials. lasting: the command retries through any outage of the hub
+    and reports it on stderr.
     """
 
     @functools.wraps(command)
@@ -52,7 +52,7 @@ def connected(
         **arguments: Any,
     ) -> None:
         if discovery is None:
-            raise InvalidArgumentError("which hub? Give --discovery URL or set KOPURO_DISCOVERY_URL")
+            raise InvalidArgumentError("no hub given: use --discovery URL or set KOPURO_DISCOVERY_URL")
         identity = ANYBODY if anonymous else _identity(acting_as, credentials, sealing_key)
         out = Output(as_json=as_json)
         with Kopuro.discover(
@@ -63,7 +63,7 @@ def connected(
             transport=_lasting_transport(arguments.get("quiet_for"), out) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization)
-            with _contracted_answers():
+            with _contracted_responses():
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -76,8 +76,8 @@ def connected(
 
 
 @contextmanager
-def _contracted_answers() -> Iterator[None]:
-    """Raises DefectError where a command trips over the hub's JSON, whose members it takes as contracted."""
+def _contracted_responses() -> Iterator[None]:
+    """Raises DefectError if a response lacks a member, because commands read them unchecked."""
     try:
         yield
     except ClientError:
@@ -85,9 +85,7 @@ def _contracted_answers() -> Iterator[None]:
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         if os.environ.get("KOPURO_TRACEBACK"):
             raise
-        raise DefectError(
-            f"the hub's answer does not follow its contract ({type(error).__name__})"
-        ) from error
+        raise DefectError(f"the hub's response violates its contract ({type(error).__name__})") from error
 
 
 def _shared_options(
@@ -96,7 +94,7 @@ def _shared_options(
         str | None,
         typer.Option(
             envvar="KOPURO_DISCOVERY_URL",
-            help="Address of the hub's discovery document.",
+            help="URL of the hub's discovery document.",
             rich_help_panel=_CONNECTION,
         ),
     ] = None,
@@ -113,8 +111,8 @@ def _shared_options(
         Path | None,
         typer.Option(
             envvar="KOPURO_CREDENTIALS",
-            help="The credentials file, as `kopuro up` writes it. Without --as, KOPURO_CLIENT_ID and "
-            "KOPURO_CLIENT_SECRET count.",
+            help="Credentials file in the format that `kopuro up` writes. Without --as, KOPURO_CLIENT_ID and "
+            "KOPURO_CLIENT_SECRET are used.",
             rich_help_panel=_CONNECTION,
         ),
     ] = None,
@@ -122,13 +120,13 @@ def _shared_options(
         Path | None,
         typer.Option(
             envvar="KOPURO_SEALING_KEY",
-            help="File with the private sealing key (JWK), where no credentials file holds it.",
+            help="File with the private sealing key (JWK), if no credentials file is used.",
             rich_help_panel=_CONNECTION,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the API's own JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's JSON.")] = False,
 ) -> None:
-    """The options every command of ours has; only the signature is used."""
+    """Declare the options that all connected commands share; only the signature is used."""
 
 
 def _identity(acting_as: str | None, credentials: Path | None, sealing_key: Path | None) -> Identity:
@@ -139,7 +137,7 @@ def _identity(acting_as: str | None, credentials: Path | None, sealing_key: Path
     identity = from_environment(os.environ, sealing_key)
     if identity is None:
         raise InvalidArgumentError(
-            "who are you? Give --as ORGANISATION --credentials FILE, "
+            "no credentials given: use --as ORGANISATION --credentials FILE, "
             "or set KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET"
         )
     return identity

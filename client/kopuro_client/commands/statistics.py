@@ -1,4 +1,4 @@
-"""`kopuro statistics`: how many referrals, by what; and, for auditors, which entries a figure comes from."""
+"""`kopuro statistics`: count referrals by attribute, and trace a figure to its log entries."""
 
 from __future__ import annotations
 
@@ -19,34 +19,41 @@ def statistics(
         str | None,
         typer.Option(
             help="One or two of sex, age_band, origin, region, need, stage, urgency, outcome, "
-            "organization_kind, with a comma."
+            "organization_kind, separated by a comma."
         ),
     ] = None,
     trace: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=VALUE of a figure: list the referrals and entries it counts. Repeatable."),
+        typer.Option(
+            help="NAME=VALUE of a figure: list the referrals and log entries that it counts. Repeatable. "
+            "For auditors."
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--from", help="Submitted from this time on (RFC 3339).")
+        str | None,
+        typer.Option("--from", help="Only referrals submitted at or after this time (RFC 3339)."),
     ] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Submitted before this time (RFC 3339).")] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help="Only referrals submitted before this time (RFC 3339).")
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     exact: Annotated[
         bool,
         typer.Option(
-            "--exact", help="With --by: small figures too. For auditors and coordinators, not to publish."
+            "--exact",
+            help="With --by: show small figures too. For auditors and coordinators; do not publish them.",
         ),
     ] = False,
 ) -> None:
-    """Count referrals, as a table that can be published.
+    """Count referrals in a table that is safe to publish.
 
-    Classes under 5 are combined in one row, and figures under 5 are marked as withheld, with those that would
-    give them away.
+    Classes smaller than 5 are combined in one row. Figures below 5 are withheld, as are those
+    from which they could be computed.
     """
     if (by is None) == (not trace):
         raise InvalidArgumentError("give either --by or --trace")
     if trace and (as_csv or exact):
-        raise InvalidArgumentError("--csv and --exact go with --by")
+        raise InvalidArgumentError("--csv and --exact require --by")
     if trace:
         _trace(session, _values(trace), since, until)
     elif by is not None:
@@ -67,7 +74,7 @@ def _show(
         return
     unit = table["unit"] + "s"
     out.table(
-        (*by, unit, "answered within", "nine of ten within"),
+        (*by, unit, "median answer time", "90th percentile"),
         (
             (
                 *(figure["values"].get(name, "all") for name in by),
@@ -84,9 +91,9 @@ def _show(
         )
         out.note(f"{name} combined: {held}")
     if table["withheld"]:
-        out.note("withheld: figures under 5, and those that would give them away")
+        out.note("withheld: figures below 5, and those from which they could be computed")
     if table["exact"]:
-        out.note("exact figures: small ones can point to a person; do not publish them")
+        out.note("exact figures: small ones can identify a person; do not publish them")
     out.note(f"counted from the log's first {table['log_size']} entries")
 
 
@@ -101,12 +108,12 @@ def _trace(session: Session, values: dict[str, str], since: str | None, until: s
 def _values(pairs: list[str]) -> dict[str, str]:
     values = dict(pair.partition("=")[::2] for pair in pairs)
     if not all(name and value for name, value in values.items()):
-        raise InvalidArgumentError("--trace takes NAME=VALUE")
+        raise InvalidArgumentError("--trace requires NAME=VALUE")
     return values
 
 
 def _span(seconds: int | None) -> str:
-    """As people say it; half of the answers took no longer."""
+    """Return a duration in its two largest units."""
     if seconds is None:
         return "—"
     minutes, hours = seconds // 60, seconds // 3600

@@ -1,4 +1,4 @@
-"""`kopuro story`: what happened to a referral, in sentences."""
+"""`kopuro story`: a referral's history as readable text."""
 
 from __future__ import annotations
 
@@ -32,18 +32,20 @@ class StoryFormat(StrEnum):
 def story(
     session: Session,
     referral: Annotated[str, typer.Argument(help="The referral's id.")],
-    language: Annotated[Language, typer.Option(help="The language it is told in.")] = Language.en,
+    language: Annotated[Language, typer.Option(help="The story's language.")] = Language.en,
     format_: Annotated[
-        StoryFormat, typer.Option("--format", help="html is a page that a browser prints.")
+        StoryFormat, typer.Option("--format", help="Output format; html is a printable page.")
     ] = StoryFormat.text,
     pdf: Annotated[
         Path | None,
-        typer.Option(help="Write a PDF here; nothing is overwritten. Needs kopuro-client[pdf]."),
+        typer.Option(
+            help="Write a PDF to this new file; existing files are not overwritten. Needs kopuro-client[pdf]."
+        ),
     ] = None,
 ) -> None:
-    """Tell what happened to a referral, for people to read. A party to it reads its own part."""
+    """Print a referral's history as readable text. A party to the referral sees only its own part."""
     if pdf is not None:
-        story_pdf.require()  # what is missing is said before anything is asked, for asking is on record
+        story_pdf.require()  # before the first request, because the hub records it
         with new_file(pdf) as write:
             content = story_pdf.story_pdf(session.hub.story_document(referral, language=language.value))
             write(content)
@@ -52,8 +54,8 @@ def story(
         else:
             session.out.text(pdf)
         return
-    told = session.hub.story(referral, language=language.value, format=format_.value)
+    text = session.hub.story(referral, language=language.value, format=format_.value)
     if session.out.as_json:
-        session.out.document({"referral": referral, "language": language.value, "story": told})
+        session.out.document({"referral": referral, "language": language.value, "story": text})
     else:
-        session.out.text(told.rstrip("\n"))
+        session.out.text(text.rstrip("\n"))

@@ -1,8 +1,8 @@
-"""A story as PDF. The same story gives the same bytes, with the same versions of what it is made by.
+"""A story as PDF. With the same versions of the libraries, the same story gives the same bytes.
 
-What it is made by comes with the extra `kopuro-client[pdf]`: fpdf2, and PT Sans, a typeface drawn for the
-languages written in Cyrillic. Whatever it has no glyph for, such as an emoji in somebody's note, is written
-as its code point: nothing of what was said is lost, and nothing is a box.
+The extra `kopuro-client[pdf]` installs the libraries: fpdf2, and PT Sans, a typeface for languages written in
+Cyrillic. A character without a glyph, such as an emoji in a note, is written as its code point instead of an
+empty box.
 """
 
 from __future__ import annotations
@@ -20,28 +20,30 @@ if TYPE_CHECKING:
     from fpdf import FPDF
 
 _MISSING: Final = "a PDF needs fpdf2 and PT Sans: pip install 'kopuro-client[pdf]'"
-_NO_STORY: Final = "the hub's story is not what its contract says"
+_NO_STORY: Final = "the hub's story violates its contract"
 _FAMILY: Final = "PT Sans"
 _MARGIN: Final = 18.0  # millimetres, as all lengths here; type is in points
-_QUIET: Final = 110  # the grey of what stands beside the sentences
-# Replaced by the number of pages wherever it stands. Nobody else's text ever holds two spaces in a row.
+_QUIET: Final = 110  # grey of the text beside the sentences
+# fpdf2 replaces this by the number of pages. No text of a story contains two spaces in a row.
 _PAGES: Final = "  {nb}"
-# A page holds some 4,000 letters; the hub cuts what people write at 600.
+# A page holds about 4,000 characters; the hub cuts people's text at 600.
 _LONGEST: Final = 3_000
 
 
 def require() -> None:
-    """Raises InvalidArgumentError, which says what to install, where a PDF could not be made."""
+    """Raises InvalidArgumentError, naming the missing packages, if the extra is not installed."""
     _empty_document()
 
 
 def story_pdf(story: StoryDocument) -> bytes:
-    """The document, on A4. Raises InvalidArgumentError where the extra is missing, DefectError for a
-    document that is no story."""
+    """Return the story as a PDF file on A4 pages.
+
+    Raises InvalidArgumentError if the extra is not installed, DefectError if the story violates its contract.
+    """
     pdf = _empty_document()
     times = _times(story)
     sentences = story["events"]["sentences"]
-    # Of the last entry: when it was made into a file says nothing about the story.
+    # The last entry's time, not the current time, so that the same story gives the same bytes.
     pdf.set_creation_date(max(times, default=dt.datetime.fromtimestamp(0, dt.UTC)))
     pdf.set_lang(one_line(story["language"]))
     pdf.set_title(_drawable(pdf, story["title"]))
@@ -55,7 +57,7 @@ def story_pdf(story: StoryDocument) -> bytes:
 
 
 def _times(story: StoryDocument) -> list[dt.datetime]:
-    """The sentences' times. Raises DefectError unless the whole document has the shape of its contract."""
+    """Return the sentences' times. Raises DefectError if any part of the document violates its contract."""
     try:
         situation, events = story["situation"], story["events"]
         texts = [story["language"], story["title"], situation["heading"], events["heading"]]
@@ -82,7 +84,7 @@ def _empty_document() -> FPDF:
     except (ImportError, LookupError):
         raise InvalidArgumentError(_MISSING) from None
 
-    class Document(fpdf.FPDF):  # type: ignore[misc, name-defined]  # known once it is imported
+    class Document(fpdf.FPDF):  # type: ignore[misc, name-defined]  # imported at run time
         def footer(self) -> None:
             self.set_y(-_MARGIN + 6)
             self.set_font(_FAMILY, size=8)
@@ -124,7 +126,7 @@ def _write_situation(pdf: FPDF, story: StoryDocument) -> None:
 
 
 def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.datetime]) -> None:
-    """One row each, which is not torn by the end of a page: time, sentence, and which entry says so."""
+    """Write a row for each sentence: time, text, and the log entry's index. Pages break between rows."""
     pdf.set_font(_FAMILY, size=10)
     time_wide, index_wide = pdf.get_string_width("0000-00-00 00:00:00 UTC") + 5, 18.0
     text_wide = pdf.epw - time_wide - index_wide
@@ -145,10 +147,10 @@ def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.d
 
 
 def _drawable(pdf: FPDF, text: str) -> str:
-    """The text on one line, with `[U+1F600]` for what the font cannot draw."""
+    """Return the text on one line, with `[U+1F600]` for characters that the font lacks."""
     # PT Sans lacks U+02BB of the Uzbek oʻ and gʻ; U+2018 looks the same.
     text = text.replace("ʻ", "‘")
-    glyphs = pdf.fonts[_FAMILY.lower()].cmap  # type: ignore[union-attr]  # no core font bears that name
+    glyphs = pdf.fonts[_FAMILY.lower()].cmap  # type: ignore[union-attr]  # no core font has that name
     composed = unicodedata.normalize("NFC", one_line(text))
     cut = composed if len(composed) <= _LONGEST else composed[:_LONGEST] + "…"
     return "".join(char if ord(char) in glyphs else f"[U+{ord(char):04X}]" for char in cut)

@@ -1,4 +1,4 @@
-"""The command's standard streams: a stream that is closed or cannot be written ends in one plain error."""
+"""The command's standard streams. A closed or unwritable stdout ends in one plain error."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kopuro_client.errors import ClientError
 
 
 class OutputError(ClientError):
-    """stdout cannot be written: it is closed, its reader has gone, or its device is full."""
+    """stdout cannot be written: it is closed, its reader has exited, or its device is full."""
 
 
 class _Stdout:
-    """sys.stdout, raising OutputError where that raises OSError.
+    """sys.stdout that raises OutputError instead of OSError.
 
-    An OSError of stdout would look like one of a file, and click ends a command without a word for some.
+    An OSError of stdout would look like a file's, and click ends the command silently for some of them.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -38,7 +38,7 @@ class _Stdout:
 
 
 class _Stderr:
-    """sys.stderr, dropping what cannot be written: there is nowhere left to report it."""
+    """sys.stderr that ignores write errors, since there is no place left to report them."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -59,16 +59,17 @@ class _Stderr:
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Replaces sys.stdin, sys.stdout and sys.stderr while a command runs.
+    """Replace sys.stdin, sys.stdout and sys.stderr while a command runs.
 
-    A closed stdin reads as empty; a closed stderr takes everything; a closed stdout is for `require_stdout`.
+    A closed stdin reads as empty, and a closed stderr discards its output. A closed stdout stays None;
+    `require_stdout` refuses it.
     """
     before = sys.stdin, sys.stdout, sys.stderr
     _fill_closed_descriptors()
-    null = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - closed below, after its last user
+    null = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - closed below, after its last use
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # names are Cyrillic, whatever the locale says
+            stream.reconfigure(encoding="utf-8")  # whatever the locale is, since names are Cyrillic
     sys.stdin = sys.stdin or null
     if sys.stdout is not None:
         sys.stdout = cast(TextIO, _Stdout(sys.stdout))
@@ -82,15 +83,15 @@ def standard_streams() -> Iterator[None]:
 
 
 def require_stdout() -> None:
-    """Raises OutputError where stdout was closed before the command began: nothing has been done yet."""
+    """Raises OutputError if stdout is closed. Call before the command does anything."""
     if sys.stdout is None:
-        raise OutputError("stdout is closed; nothing was done")
+        raise OutputError("stdout is closed; the command did nothing")
 
 
 def abandon_unwritable_streams() -> None:
-    """Points descriptors that cannot be flushed at /dev/null.
+    """Redirect stdout and stderr to /dev/null if they cannot be flushed.
 
-    The interpreter flushes them once more when it ends, and would replace the exit status by 120.
+    Otherwise the interpreter flushes them again when it exits and replaces the exit status with 120.
     """
     for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
         try:
@@ -111,7 +112,7 @@ def _output_errors() -> Iterator[None]:
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise OutputError(
-            f"stdout cannot be written ({reason}); what the command asked of the hub may have taken effect"
+            f"cannot write to stdout ({reason}); the command's requests to the hub may have taken effect"
         ) from error
 
 
@@ -119,13 +120,13 @@ _STANDARD_DESCRIPTORS: Final = (0, 1, 2)
 
 
 def _fill_closed_descriptors() -> None:
-    """Opens /dev/null where a standard descriptor is closed.
+    """Open /dev/null for each standard descriptor that is closed.
 
-    Otherwise the next file or connection would get its number, and a child process would write there.
+    Otherwise the next file or connection would get its number, and a child process would write to it.
     """
     for number in _STANDARD_DESCRIPTORS:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is given: this one, as those below it are open by now.
+            # The system assigns the lowest free number, which is this one: those below it are open.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)

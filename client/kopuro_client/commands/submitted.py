@@ -1,4 +1,4 @@
-"""What is printed for a 202: the id for the next command, and that the effect is still to come."""
+"""Output for a 202 response: the id for the next command, and a note that the effect is pending."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ IDEMPOTENCY_KEY = Annotated[
     str | None,
     typer.Option(
         metavar="KEY",
-        help="Makes a repetition harmless: said twice with the same key, it takes effect once.",
+        help="Makes retries safe: requests with the same key take effect once.",
     ),
 ]
 
 
 def show_submitted(out: Output, accepted: Accepted, what: str) -> None:
-    """The id on stdout (or the API's JSON), the sentence on stderr."""
+    """Print the id on stdout (with --json the API's JSON) and the sentence on stderr."""
     if out.as_json:
         out.document(accepted)
     else:
         out.text(accepted["id"])
-        out.note(f"{what}; the mailbox will say what came of it")
+        out.note(f"{what}; the result will arrive in the mailbox")

@@ -1,4 +1,4 @@
-"""A referral as a person reads it: what it is, to whom it was offered, what happened."""
+"""A referral as text: its fields, offers and timeline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show_referral(out: Output, referral: Referral) -> None:
         out.heading("Offers")
         out.table(
             ("no.", "organisation", "state", "opened", "deadline", "reason", "offer"),
-            # The rank is the place in one decision: after a decline the next organisation has rank 1 too.
+            # Numbered here: a rank is within one decision, so the next organisation has rank 1 again.
             (
                 (
                     number,

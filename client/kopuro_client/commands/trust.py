@@ -1,4 +1,4 @@
-"""Whose word counts when something is verified: keys and policies that were given, or are remembered."""
+"""Trust for a verification: the keys and policies that were given or are remembered."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from kopuro_client.tlog.policy import TrustPolicy
 
 
 class KeyFrom(StrEnum):
-    """Where the log's key was taken from. Only the first two say something about who signed."""
+    """Source of the log's key. Only the first two are evidence of who signed."""
 
     GIVEN = "given"  # on the command line or in the policy
-    REMEMBERED = "remembered"  # from the last time the log was verified here
-    NAMED = "named"  # by the very thing that is verified
+    REMEMBERED = "remembered"  # from the last verification of the log on this machine
+    NAMED = "named"  # by the log or bundle that is being verified
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trust:
-    """What to verify one log with. last: its checkpoint that was verified here before."""
+    """Policy for verifying one log. last: its last checkpoint verified on this machine."""
 
     policy: TrustPolicy
     key_from: KeyFrom
@@ -35,9 +35,9 @@ class Trust:
 
 
 def given_policy(log_key: str | None, policy: Path | None) -> TrustPolicy:
-    """What the command line says. Raises InvalidArgumentError.
+    """Return the policy that the command line gives. A log key replaces the logs that the policy names.
 
-    A key given beside a policy takes the place of the logs that this names.
+    Raises InvalidArgumentError if the key or the policy is invalid.
     """
     try:
         given = TrustPolicy() if policy is None else TrustPolicy.parse(read_text(policy))
@@ -49,18 +49,18 @@ def given_policy(log_key: str | None, policy: Path | None) -> TrustPolicy:
 def trust_in(
     origin: str, given: TrustPolicy, memory: Memory, *, named: Callable[[], VerifierKey | None]
 ) -> Trust:
-    """Whom to trust about this log: what is given comes first, then what is remembered, then `named`.
+    """Return the policy for a log: with the given key, else the remembered one, else the one `named` returns.
 
-    Raises InvalidArgumentError where nobody tells a key; UntrustedError where the key given is not the
-    one that the log was verified with before; what `recall` raises.
+    Raises InvalidArgumentError if there is no key, UntrustedError if the given key is not the one with which
+    the log was verified before, and what `Memory.recall` raises.
     """
     remembered = memory.recall(origin)
     last = None if remembered is None else remembered.checkpoint
     if given.logs:
         if remembered is not None and remembered.log_key not in given.logs:
             raise UntrustedError(
-                f"this machine has verified {origin} with another key before; if it was told so by somebody "
-                f"else than the log itself, remove {memory.file(origin)}"
+                f"{origin} was verified with another key before on this machine; if a source other than the "
+                f"log confirms the new key, remove {memory.file(origin)}"
             )
         return Trust(policy=given, key_from=KeyFrom.GIVEN, last=last)
     if remembered is not None:
@@ -68,11 +68,14 @@ def trust_in(
         return Trust(policy=policy, key_from=KeyFrom.REMEMBERED, last=last)
     key = named()
     if key is None:
-        raise InvalidArgumentError(f"which key has {origin}? Give --log-key or a --policy that names it")
+        raise InvalidArgumentError(f"no key for {origin}: give --log-key, or a --policy that names it")
     return Trust(policy=replace(given, logs=(key,)), key_from=KeyFrom.NAMED, last=None)
 
 
 def read_key(text_or_file: str) -> VerifierKey:
-    """A verifier key, or the one in a file of that name. Raises TlogError, InvalidArgumentError."""
+    """Parse a verifier key, given as text or as a file's name.
+
+    Raises TlogError for an invalid key, InvalidArgumentError for an unreadable file.
+    """
     is_key = "+" in text_or_file and not os.path.isfile(text_or_file)
     return VerifierKey.parse(text_or_file if is_key else read_text(Path(text_or_file)).strip())

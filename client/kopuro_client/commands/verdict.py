@@ -1,4 +1,4 @@
-"""What a verification comes to: one sentence, or a JSON document, and an exit code."""
+"""The result of a verification: one sentence or a JSON document, and an exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kopuro_client.tlog.errors import (
 )
 from kopuro_client.tlog.policy import AcceptedCheckpoint
 
-# What scripts decide by; the sentence is for people.
+# Failure names for scripts, which must not parse the sentence.
 _NAMES: Final[tuple[tuple[type[TlogError], str], ...]] = (
     (MalformedError, "malformed"),
     (UntrustedError, "untrusted"),
@@ -41,11 +41,11 @@ _NAMES: Final[tuple[tuple[type[TlogError], str], ...]] = (
 
 @contextmanager
 def judged(out: Output) -> Iterator[None]:
-    """Runs a verification: where it fails, says so and ends the command with NOT_VERIFIED."""
+    """Run a verification. If it fails, print the result and exit with NOT_VERIFIED."""
     try:
         yield
     except TlogError as error:
-        sentence = f"Does not hold: {error}."
+        sentence = f"Verification failed: {error}."
         evidence = error.evidence if isinstance(error, HistoryError) else ()
         if out.as_json:
             name = next((name for family, name in _NAMES if isinstance(error, family)), "other")
@@ -53,21 +53,21 @@ def judged(out: Output) -> Iterator[None]:
         else:
             out.text(sentence)
             for note in evidence:
-                out.note(f"keep this, the log has signed it:\n\n{note}")
+                out.note(f"keep this evidence, which the log has signed:\n\n{note}")
         raise typer.Exit(ExitCode.NOT_VERIFIED) from error
 
 
 def show(
     out: Output, claims: list[str], *, trust: Trust, accepted: AcceptedCheckpoint, **fields: Any
 ) -> None:
-    """What holds. claims: clauses of the one sentence; fields: more of the JSON document."""
+    """Print a successful result. claims: clauses of its sentence; fields: more members of the JSON."""
     checkpoint = accepted.checkpoint
     if trust.policy.witnesses:
         claims = [*claims, f"{len(accepted.cosigned)} of {len(trust.policy.witnesses)} witnesses cosigned it"]
     condition = ""
     if trust.key_from is KeyFrom.NAMED:
         condition = f", provided that the log's key is {accepted.log.key}"
-    sentence = f"Holds: {'; '.join(claims)}{condition}."
+    sentence = f"Verified: {'; '.join(claims)}{condition}."
     if out.as_json:
         out.document(
             {
@@ -87,12 +87,12 @@ def show(
         return
     out.text(sentence)
     if trust.key_from is KeyFrom.NAMED:
-        out.note("nobody but the log itself has told that key: compare it with one told by somebody else")
+        out.note("the key comes from the log itself: compare it with the key from another source")
 
 
 @contextmanager
 def progress(entries: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, where that is a terminal. Yields what to call with the entries done since."""
+    """Show a progress bar if stderr is a terminal. Yields a function that adds to the entries done."""
     console = Console(stderr=True)
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
@@ -101,7 +101,7 @@ def progress(entries: int) -> Iterator[Callable[[int], None]]:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 entry`, `2,000 entries`."""
+    """Return a number with its noun: `1 entry`, `2,000 entries`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 

@@ -1,4 +1,4 @@
-"""`kopuro verify`: what an auditor needs to trust nobody."""
+"""`kopuro verify`: verify logs, bundles and receipts without trusting the hub."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ from kopuro_client.transport import Transport
 
 LOG_KEY = Annotated[
     str | None,
-    typer.Option(help="The log's verifier key, or a file that holds it. Get it from somebody else."),
+    typer.Option(
+        help="The log's verifier key, or a file that contains it. Get it from a source other than the hub."
+    ),
 ]
 POLICY = Annotated[
     Path | None,
-    typer.Option(help="Logs, witnesses and how many of them must have cosigned (C2SP tlog-policy)."),
+    typer.Option(help="Policy file: logs, witnesses and the quorum of cosignatures (C2SP tlog-policy)."),
 ]
 STATE = Annotated[
     Path | None,
-    typer.Option(help="Where the last verified checkpoints are kept, instead of XDG_STATE_HOME."),
+    typer.Option(help="Directory for the last verified checkpoints; by default under XDG_STATE_HOME."),
 ]
-AS_JSON = Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")]
+AS_JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro verify`."""
+    """Return the commands under `kopuro verify`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Recompute what a hub says of its audit log. Exit 0: it holds; 9: it does not.",
+        help="Verify a hub's audit log, bundles and receipts. Exit code 0: verified; 9: verification failed.",
     )
     commands.command("bundle")(bundle)
     commands.command("log")(log)
@@ -59,14 +61,16 @@ def bundle(
     file: Annotated[Path, typer.Argument(help="A referral's bundle.")],
     against: Annotated[
         str | None,
-        typer.Option("--log", help="The log (address or directory) to read for entries left out."),
+        typer.Option(
+            "--log", help="Also read this log (URL or directory) for entries that the bundle omits."
+        ),
     ] = None,
     log_key: LOG_KEY = None,
     policy: POLICY = None,
     state: STATE = None,
     as_json: AS_JSON = False,
 ) -> None:
-    """Verify a referral's bundle, offline: every entry, proof, signature and opened content."""
+    """Verify a referral's bundle offline: every entry, proof, signature and opened content."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
     content = read_bytes(file)
@@ -77,18 +81,18 @@ def bundle(
         head = accepted.checkpoint
         if trust.last is not None and trust.last.size == head.size and trust.last.root != head.root:
             evidence = (str(trust.last.note), str(head.note))
-            raise ForkError(f"the log has signed two trees of {head.size} entries", evidence=evidence)
+            raise ForkError(f"the log has signed two trees of size {head.size}", evidence=evidence)
         opened = sum(entry.opened for entry in entries)
         claims = [
-            f"{verdict.count(len(entries), 'entry', 'entries')} of referral {read.referral_id} stand in the "
+            f"{verdict.count(len(entries), 'entry', 'entries')} of referral {read.referral_id} are in the "
             f"log {head.origin} of {verdict.count(head.size, 'entry', 'entries')}"
         ]
         if opened:
-            claims.append(f"the content shown with {opened} of them is what was logged")
+            claims.append(f"the content of {opened} of them matches the log")
         if against is not None:
             with open_source(against) as source:
                 _check_complete(read, entries, head, source, trust)
-            claims.append("the log holds no other entry of that referral")
+            claims.append("the log has no other entry of that referral")
         verdict.show(
             out,
             claims,
@@ -102,20 +106,22 @@ def bundle(
 
 
 def log(
-    where: Annotated[
-        str, typer.Argument(help="The log's address, the hub's discovery address, or a directory.")
-    ],
+    where: Annotated[str, typer.Argument(help="The log's URL, the hub's discovery URL, or a directory.")],
     log_key: LOG_KEY = None,
     policy: POLICY = None,
     since: Annotated[
         list[Path] | None,
-        typer.Option(help="A checkpoint that the log must continue, such as a witness's. Repeatable."),
+        typer.Option(
+            help="File with a checkpoint that the log must extend, such as a witness's. Repeatable."
+        ),
     ] = None,
-    whole: Annotated[bool, typer.Option("--whole", help="Read the log from its first entry.")] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Verify the whole log, not only the new entries.")
+    ] = False,
     state: STATE = None,
     as_json: AS_JSON = False,
 ) -> None:
-    """Verify a log from its raw entries: all of it, or what is new since the last time."""
+    """Verify a log from its raw entries: all entries, or those added since the last verification."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
     memory = _memory(state)
@@ -125,20 +131,20 @@ def log(
         known = [trust.policy.accept(read_bytes(file), witnessed=False).checkpoint for file in since or ()]
         if trust.last is not None:
             known.append(trust.last)
-        with verdict.progress(head.size) as done:
-            verified = verify_log(source, trust.policy, known=known, whole=whole, progress=done)
+        with verdict.progress(head.size) as advance:
+            verified = verify_log(source, trust.policy, known=known, whole=whole, progress=advance)
         memory.keep(verified.accepted.checkpoint, verified.accepted.log)
         _show_log(out, verified, known, trust)
 
 
 def receipt(
-    file: Annotated[Path, typer.Argument(help="A message with receipts, as a mailbox delivered it (JSON).")],
+    file: Annotated[Path, typer.Argument(help="JSON file with a mailbox's message that has receipts.")],
     log_key: LOG_KEY = None,
     policy: POLICY = None,
     state: STATE = None,
     as_json: AS_JSON = False,
 ) -> None:
-    """Verify the receipts in a message, offline: that steps of referrals are in the log."""
+    """Verify a message's receipts offline. They prove that events of referrals are in the log."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
     content = read_bytes(file)
@@ -146,12 +152,14 @@ def receipt(
         document = read_json(content, what="the receipt")
         message = document["data"] if isinstance(document.get("data"), dict) else document
         receipts = receipts_in(message)
-        # All of one message stand under one checkpoint.
+        # All receipts of a message have the same checkpoint.
         origin = Checkpoint.read(SignedNote.parse(receipts[0].proof.note)).origin
         trust = trust_in(origin, given, _memory(state), named=lambda: None)
         accepted = [one.verify(trust.policy) for one in receipts]
-        told = [(one.proof.index, one.fields()) for one in receipts]
-        steps = [(index, f"{leaf.get('type')} of referral {leaf.get('referral_id')}") for index, leaf in told]
+        leaves = [(one.proof.index, one.fields()) for one in receipts]
+        steps = [
+            (index, f"{leaf.get('type')} of referral {leaf.get('referral_id')}") for index, leaf in leaves
+        ]
         index, step = steps[0]
         verdict.show(
             out,
@@ -162,7 +170,7 @@ def receipt(
             ],
             trust=trust,
             accepted=accepted[0],
-            receipts=[{"index": index, "leaf": leaf} for index, leaf in told],
+            receipts=[{"index": index, "leaf": leaf} for index, leaf in leaves],
         )
         if len(steps) > 1 and not as_json:
             for index, step in steps:
@@ -172,19 +180,19 @@ def receipt(
 def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust: Trust) -> None:
     head, replayed = verified.accepted.checkpoint, verified.replayed
     claims = [
-        f"the log {head.origin} is what it signed at "
-        f"{verdict.count(head.size, 'entry', 'entries')}, {replayed.entries:,} of them and all their tiles "
-        "recomputed"
+        f"the log {head.origin} matches its signed checkpoint at "
+        f"{verdict.count(head.size, 'entry', 'entries')}, {replayed.entries:,} of them recomputed with all "
+        "their tiles"
     ]
     if known:
         newest = max(seen.size for seen in known)
-        # Not more: where only new entries were read, the files of older ones were not looked at again.
-        claims.append(f"its tree continues that of the {newest:,} verified before")
+        # The claim is about the tree only, because the files of older entries may not have been read again.
+        claims.append(f"its tree extends that of the {newest:,} verified before")
     witnessed = verified.witnessed
     if trust.policy.witnesses and witnessed is not None and witnessed.checkpoint.size < head.size:
         claims.append(f"witnesses have seen the first {witnessed.checkpoint.size:,}")
     if verified.spare_files:
-        claims.append(f"{verdict.count(verified.spare_files, 'file')} beside them do not contradict it")
+        claims.append(f"{verdict.count(verified.spare_files, 'file')} beyond it do not contradict it")
     verdict.show(
         out,
         claims,
@@ -205,14 +213,14 @@ def _check_complete(
 
     def visit(index: int, leaf: bytes) -> None:
         if index < head.size and about in leaf and index not in shown:
-            raise ContentError(f"the bundle leaves out entry {index}, which is about the same referral")
+            raise ContentError(f"the bundle omits entry {index} of the same referral")
 
     with verdict.progress(head.size) as done:
         verify_log(source, trust.policy, known=[head], whole=True, visit=visit, progress=done)
 
 
 def _claimed_head(source: Source) -> Checkpoint:
-    """What the log says it is, before any signature is checked: enough to look up whom to trust."""
+    """Return the log's checkpoint unverified. Use it only to look up the log's key."""
     note = source.read(CHECKPOINT)
     if note is None:
         raise ContentError("the log's checkpoint is missing")
@@ -221,14 +229,14 @@ def _claimed_head(source: Source) -> Checkpoint:
 
 def _key_named_by(source: Source) -> VerifierKey | None:
     if isinstance(source, DirectorySource):
-        return None  # it tells no key
-    told = source.read("v1/log-key")
-    return None if told is None else VerifierKey.parse(told.decode(errors="replace").strip())
+        return None  # a directory contains no key
+    key = source.read("v1/log-key")
+    return None if key is None else VerifierKey.parse(key.decode(errors="replace").strip())
 
 
 @contextmanager
 def open_source(where: str) -> Iterator[Source]:
-    """The log at an address, a discovery address or in a directory."""
+    """Open the log at a URL, at a hub's discovery URL or in a directory."""
     if not where.startswith(("http://", "https://")):
         yield DirectorySource(Path(where))
         return
@@ -243,5 +251,5 @@ def open_source(where: str) -> Iterator[Source]:
 
 def _memory(state: Path | None) -> Memory:
     if state is not None and os.path.exists(state) and not os.path.isdir(state):
-        raise InvalidArgumentError(f"{state} is no directory")
+        raise InvalidArgumentError(f"{state} is not a directory")
     return Memory.at_home(os.environ) if state is None else Memory(state)

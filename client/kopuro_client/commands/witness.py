@@ -1,4 +1,4 @@
-"""`kopuro witness`: see for yourself that a hub's log only grows, and sign that you saw it."""
+"""`kopuro witness`: check that a hub's log only grows, and cosign its checkpoints."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from kopuro_client.tlog.keys import Algorithm, SigningKey, VerifierKey
 KEY = Annotated[
     Path,
     typer.Option(
-        help="Your private key, as `kopuro witness key generate` wrote it.", envvar="KOPURO_WITNESS_KEY"
+        help="File with your private key, from `kopuro witness key generate`.", envvar="KOPURO_WITNESS_KEY"
     ),
 ]
 STATE = Annotated[
     Path,
-    typer.Option(help="Directory of what was cosigned. Never restore an old copy of it."),
+    typer.Option(help="Directory of the cosigned checkpoints. Never restore it from a backup."),
 ]
 
 
 def group() -> typer.Typer:
-    """The commands under `kopuro witness`."""
-    commands = typer.Typer(no_args_is_help=True, help="Cosign a hub's log, so that it cannot fork unseen.")
-    keys = typer.Typer(no_args_is_help=True, help="The key that you cosign with.")
+    """Return the commands under `kopuro witness`."""
+    commands = typer.Typer(no_args_is_help=True, help="Cosign a hub's log, so that forks are detected.")
+    keys = typer.Typer(no_args_is_help=True, help="Manage the key that you cosign with.")
     keys.command("generate")(generate)
     commands.add_typer(keys, name="key")
     commands.command("serve")(serve)
@@ -50,10 +50,12 @@ def group() -> typer.Typer:
 
 
 def generate(
-    file: Annotated[Path, typer.Argument(help="Where to write the private key; nothing is overwritten.")],
+    file: Annotated[
+        Path, typer.Argument(help="New file for the private key; existing files are not overwritten.")
+    ],
     name: Annotated[str, typer.Option(help="Your name as a witness, such as union.example/witness.")],
 ) -> None:
-    """Make a witness's key: the private half to FILE, the verifier key to stdout."""
+    """Generate a witness's key. Writes the private key to FILE and the verifier key to stdout."""
     try:
         key = SigningKey.generate(name)
     except TlogError as error:
@@ -65,12 +67,13 @@ def generate(
 def serve(
     key: KEY,
     log_key: Annotated[
-        list[str], typer.Option(help="Verifier key of a log to witness, or a file. Repeatable.")
+        list[str],
+        typer.Option(help="Verifier key of a log to witness, or a file that contains it. Repeatable."),
     ],
     state: STATE,
-    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes any.")] = "127.0.0.1:8090",
+    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 chooses a free port.")] = "127.0.0.1:8090",
 ) -> None:
-    """Answer a hub that asks for cosignatures (C2SP tlog-witness), until stopped."""
+    """Serve a hub's requests for cosignatures (C2SP tlog-witness) until Ctrl-C or SIGTERM."""
     from kopuro_client import witness  # needs POSIX locks; the rest of the command does not
 
     out = Output(as_json=False)
@@ -85,7 +88,7 @@ def serve(
         server = witness.serve(cosigner, host.strip("[]"), int(port), complain=out.note)
     except OSError as error:
         raise InvalidArgumentError(f"cannot listen on {listen}: {error.strerror}") from error
-    # `shutdown` waits for the loop that it stops, and a signal arrives inside of that loop.
+    # In a thread: `shutdown` waits for the server's loop to end, and the signal handler runs in that loop.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     shown = f"[{host.strip('[]')}]" if ":" in host.strip("[]") else host
     out.text(f"http://{shown}:{server.server_address[1]} answers as {signer.verifier}")
@@ -94,20 +97,18 @@ def serve(
 
 
 def run(
-    where: Annotated[
-        str, typer.Argument(help="The log's address, the hub's discovery address, or a directory.")
-    ],
+    where: Annotated[str, typer.Argument(help="The log's URL, the hub's discovery URL, or a directory.")],
     key: KEY,
-    log_key: Annotated[str, typer.Option(help="The log's verifier key, or a file that holds it.")],
+    log_key: Annotated[str, typer.Option(help="The log's verifier key, or a file that contains it.")],
     state: STATE,
-    every: Annotated[float, typer.Option(help="Seconds from one look to the next.", min=1.0)] = 60.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between checks.", min=1.0)] = 60.0,
+    once: Annotated[bool, typer.Option("--once", help="Check once and exit.")] = False,
     output: Annotated[
-        Path | None, typer.Option(help="Where to write the cosigned checkpoint, instead of stdout.")
+        Path | None, typer.Option(help="File for the cosigned checkpoint, instead of stdout.")
     ] = None,
     as_json: AS_JSON = False,
 ) -> None:
-    """Fetch a log's checkpoint again and again, and cosign it: for those whom nobody can reach."""
+    """Fetch and cosign a log's checkpoint periodically. For witnesses that the hub cannot connect to."""
     from kopuro_client import witness
 
     out = Output(as_json=as_json)
@@ -124,7 +125,7 @@ def run(
                 except (TransportError, UnavailableError, DefectError) as error:
                     if once:
                         raise
-                    out.note(f"kopuro: {error}; the next look follows")
+                    out.note(f"kopuro: {error}; will retry at the next check")
                     note = None
             if note is not None and output is not None:
                 write_durably(output, note.encode())
@@ -143,7 +144,7 @@ def _signing_key(file: Path) -> SigningKey:
     except TlogError as error:
         raise InvalidArgumentError(f"{file}: {error}") from error
     if key.algorithm is not Algorithm.COSIGNATURE:
-        raise InvalidArgumentError(f"{file} holds a key that signs notes; a witness needs one that cosigns")
+        raise InvalidArgumentError(f"{file} contains a note-signing key; a witness needs a cosignature key")
     return key
 
 

@@ -1,6 +1,6 @@
-"""Transparency logs, recomputed from their raw leaves: nothing here trusts the hub that is looked at.
+"""Verification of transparency logs from their raw leaves, without trust in the hub.
 
-Errors: `kopuro_client.tlog.errors`, one family below `TlogError`.
+Errors: `TlogError` and its subclasses in `kopuro_client.tlog.errors`.
 """
 
 from kopuro_client.tlog.bundle import Bundle, BundledEntry

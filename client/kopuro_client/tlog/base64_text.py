@@ -1,4 +1,4 @@
-"""Base64 in one spelling only: otherwise a changed byte could leave a document valid."""
+"""Canonical base64. Other encodings are refused, because they would let a changed byte go undetected."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from kopuro_client.tlog.errors import MalformedError
 
 
 def encode(data: bytes) -> str:
-    """Standard base64 with padding. Source: RFC 4648 §4."""
+    """Return standard base64 with padding. Source: RFC 4648 §4."""
     return base64.b64encode(data).decode("ascii")
 
 
 def decode(text: str, *, what: str) -> bytes:
-    """What `encode` wrote. what: names the thing in the MalformedError raised for anything else."""
+    """Return the bytes that `encode` encoded. Raises MalformedError, naming `what`, for anything else."""
     try:
         data = base64.b64decode(text, validate=True)
     except ValueError:  # binascii.Error is one; so is a character that is not ASCII
         raise MalformedError(f"{what} is not base64") from None
     if encode(data) != text:
-        raise MalformedError(f"{what} is not the one base64 spelling of its bytes")
+        raise MalformedError(f"{what} is not canonical base64")
     return data

@@ -1,4 +1,4 @@
-"""Bundles: a referral's history in one file, with all that is needed to check it offline.
+"""Bundles: a referral's history in one file that can be verified offline.
 
     {"format": "kopuro-bundle/2", "origin", "log_key", "referral_id",
      "checkpoint": the signed note, cosignatures included,
@@ -6,9 +6,9 @@
                   "opening": {"salt": base64, "data": {...}} or null}, ...],
      "manifest": {"created_at", "entries": how many, "sha256"}}
 
-`manifest.sha256` is over the canonical JSON of everything but itself, and guards against accidents only:
-whoever changes a bundle can write it anew. The proofs and signatures are what cannot be made up. In the older
-`kopuro-bundle/1`, which verifies for ever, it leaves out the whole manifest, `created_at` among it.
+`manifest.sha256` is the hash of the canonical JSON of everything except itself. It detects accidental damage
+only, because a forger can recompute it; the proofs and signatures cannot be forged. In the older
+`kopuro-bundle/1`, which remains supported, the hash omits the whole manifest, including `created_at`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundledEntry:
-    """leaf: its fields; opened: whether the bundle shows the content; data: that content."""
+    """A verified entry. leaf: its fields; opened: whether the bundle has its content; data: that content."""
 
     index: int
     leaf: Mapping[str, Any]
@@ -45,7 +45,7 @@ class BundledEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """A bundle as it was read; its shape and its manifest are right, nothing else has been checked."""
+    """A parsed bundle. Its format and manifest are valid; proofs and signatures are not verified yet."""
 
     origin: str
     log_key: VerifierKey
@@ -55,10 +55,10 @@ class Bundle:
 
     @classmethod
     def parse(cls, content: bytes) -> Bundle:
-        """content: the file. Raises MalformedError; ContentError where the manifest does not fit."""
+        """Parse a bundle file. Raises MalformedError, or ContentError if the manifest does not match."""
         document = read_json(content, what="the bundle")
         if document.get("format") not in (FORMAT, OLDER_FORMAT):
-            raise MalformedError(f"the file is not a bundle of the format {FORMAT} or {OLDER_FORMAT}")
+            raise MalformedError(f"the file is not a bundle in the format {FORMAT} or {OLDER_FORMAT}")
         manifest = _field(document, "manifest", dict)
         entries = _field(document, "entries", list)
         bundle = cls(
@@ -74,25 +74,25 @@ class Bundle:
             raise MalformedError("the manifest's created_at is not an RFC 3339 time")
         if _field(manifest, "entries", int) != len(entries):
             raise ContentError(
-                f"the bundle holds {len(entries)} entries, and its manifest says {manifest['entries']}"
+                f"the bundle has {len(entries)} entries, but its manifest says {manifest['entries']}"
             )
         if _field(manifest, "sha256", str) != sha256(canonical_json(_hashed(document))).hexdigest():
-            raise ContentError("the bundle is not the one that its manifest was written for")
+            raise ContentError("the bundle does not match its manifest's hash")
         return bundle
 
     def verify(self, policy: TrustPolicy) -> tuple[AcceptedCheckpoint, tuple[BundledEntry, ...]]:
-        """The accepted checkpoint and the entries, once every proof and every opening has been checked.
+        """Verify every proof and opening, and return the accepted checkpoint and the entries.
 
-        Raises UntrustedError, ProofError, ContentError, MalformedError. That there are no further entries
-        of this referral in the log is not proved: see `replay`.
+        Raises UntrustedError, ProofError, ContentError, MalformedError. Does not prove that the log has no
+        other entries of this referral; for that, see `replay`.
         """
         accepted = policy.accept(self.note)
         if accepted.checkpoint.origin != self.origin:
-            raise ContentError("the bundle says that it is of another log than its checkpoint")
+            raise ContentError("the bundle and its checkpoint name different logs")
         entries = tuple(self._verify_entry(entry, accepted) for entry in self.entries)
         indices = [entry.index for entry in entries]
         if indices != sorted(set(indices)):
-            raise ContentError("the bundle's entries are not in the log's order")
+            raise ContentError("the bundle's entries are not in log order")
         return accepted, entries
 
     def _verify_entry(self, entry: Mapping[str, Any], accepted: AcceptedCheckpoint) -> BundledEntry:
@@ -109,7 +109,7 @@ class Bundle:
         if opening is None:
             return BundledEntry(index=index, leaf=fields, opened=False, data=None)
         if not isinstance(opening, dict):
-            raise MalformedError(f"the opening of entry {index} is no object")
+            raise MalformedError(f"the opening of entry {index} is not an object")
         _only(opening, "salt", "data")
         salt = base64_text.decode(_field(opening, "salt", str), what=f"the salt of entry {index}")
         check_opening(fields, index=index, salt=salt, data=opening["data"])
@@ -117,7 +117,7 @@ class Bundle:
 
 
 def _hashed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest's hash is over."""
+    """Return the part of the document that the manifest's hash covers."""
     rest = {name: value for name, value in document.items() if name != "manifest"}
     if document["format"] == OLDER_FORMAT:
         return rest
@@ -128,16 +128,16 @@ def _hashed(document: Mapping[str, Any]) -> dict[str, Any]:
 def _field(document: Mapping[str, Any], name: str, kind: type[T]) -> T:
     value = document.get(name)
     if type(value) is not kind:
-        raise MalformedError(f"the bundle's field {name} is missing or not what it should be")
+        raise MalformedError(f"the bundle's field {name} is missing or has the wrong type")
     return value
 
 
 def _only(document: Mapping[str, Any], *names: str) -> None:
     if document.keys() != set(names):
-        raise MalformedError(f"a part of the bundle has other fields than {', '.join(names)}")
+        raise MalformedError(f"a part of the bundle must have exactly the fields {', '.join(names)}")
 
 
 def _hash(text: object, index: int) -> bytes:
     if not isinstance(text, str):
-        raise MalformedError(f"the proof of entry {index} is no list of hashes")
+        raise MalformedError(f"the proof of entry {index} is not a list of hashes")
     return base64_text.decode(text, what=f"a hash in the proof of entry {index}")

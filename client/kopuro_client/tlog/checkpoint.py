@@ -1,4 +1,4 @@
-"""Checkpoints: what a log says of itself at one size, and who signed that.
+"""Checkpoints: a log's signed size and root hash.
 
 Source: https://c2sp.org/tlog-checkpoint.
 """
@@ -16,15 +16,16 @@ from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.note import Signed, SignedNote
 from kopuro_client.tlog.tree import HASH_BYTES, MAX_SIZE
 
-# No leading zeroes, and no more digits than MAX_SIZE has: `int` is never given a long text.
+# No leading zeroes, and no more digits than MAX_SIZE has, so that `int` never parses a long text.
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """origin: which log; size: leaves; root: 32 bytes; extensions: lines that nobody defined here.
+    """A log's checkpoint.
 
-    note: the whole signed note it was read from; signatures: those of the keys it was opened with.
+    origin: the log's name; size: number of leaves; root: 32 bytes; extensions: further lines, uninterpreted;
+    note: the whole signed note; signatures: the verified ones.
     """
 
     origin: str
@@ -36,16 +37,16 @@ class Checkpoint:
 
     @classmethod
     def read(cls, note: SignedNote, signatures: tuple[Signed, ...] = ()) -> Self:
-        """The note's text as a checkpoint. Raises MalformedError. Checks no signature."""
+        """Parse a note's text as a checkpoint, without verifying signatures. Raises MalformedError."""
         origin, *rest = note.text.removesuffix("\n").split("\n")
         if len(rest) < 2 or not all([origin, *rest]):
-            raise MalformedError("a checkpoint has an origin, a size and a root, a line each")
+            raise MalformedError("a checkpoint must have a line each for origin, size and root")
         size, root, *extensions = rest
         if not _SIZE.fullmatch(size) or int(size) > MAX_SIZE:
-            raise MalformedError("a checkpoint's size is a decimal number without leading zeroes")
+            raise MalformedError("a checkpoint's size must be a decimal number without leading zeroes")
         digest = base64_text.decode(root, what="a checkpoint's root")
         if len(digest) != HASH_BYTES:
-            raise MalformedError("a checkpoint's root has 32 bytes")
+            raise MalformedError("a checkpoint's root must have 32 bytes")
         return cls(
             origin=origin,
             size=int(size),
@@ -57,14 +58,14 @@ class Checkpoint:
 
 
 def parse_checkpoint(text: str | bytes, verifiers: Iterable[VerifierKey]) -> Checkpoint:
-    """The checkpoint in a signed note that at least one of these keys signed.
+    """Return the checkpoint in a signed note that at least one of these keys signed.
 
-    text: the whole note. `signatures` of the result are those of the verifiers, one for each; compare
-    `origin` with the log that you mean. Raises MalformedError; UntrustedError where none of the
-    verifiers signed, or where the signature of one is wrong.
+    text: the whole note. The result's `signatures` are the verified ones, one per key; compare its `origin`
+    with the expected log. Raises MalformedError, or UntrustedError if none of the keys signed or if the
+    signature of one is invalid.
     """
     note = SignedNote.parse(text)
     signatures = note.signatures_by(verifiers)
     if not signatures:
-        raise UntrustedError("no key that is trusted here has signed the checkpoint")
+        raise UntrustedError("no trusted key has signed the checkpoint")
     return Checkpoint.read(note, signatures)

@@ -1,4 +1,4 @@
-"""A file that is replaced as a whole, and is there after a crash."""
+"""Atomic and durable replacement of a file."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import BinaryIO, Final
 
 from kopuro_client.errors import InvalidArgumentError
 
-# What a process that was killed leaves beside the file.
+# Prefix of the temporary files, which a killed process may leave behind.
 INCOMING: Final = ".incoming-"
 
 
 def write_durably(file: Path, content: bytes) -> None:
-    """As `durably`, for a content that is there already."""
+    """Replace a file's content durably. Raises as `durably`."""
     with durably(file) as written:
         written.write(content)
 
 
 @contextmanager
 def durably(file: Path) -> Iterator[BinaryIO]:
-    """What is written in the block takes the place of the file, which only its owner may read.
+    """Replace the file by what the block writes. Only its owner may read it.
 
-    Whoever reads sees the old content or the new, whole; so does whoever comes after a process that was
-    killed here. Once the block is left, the new one is what survives a loss of power; when it raises, the
-    file is as it was. Raises InvalidArgumentError where the file cannot be written.
+    Readers see either the whole old or the whole new content, also if the process is killed. When the block
+    has been left, the new content survives a loss of power. If the block raises, the file stays unchanged.
+    Raises InvalidArgumentError if the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,11 +41,11 @@ def durably(file: Path) -> Iterator[BinaryIO]:
         except BaseException:
             Path(incoming).unlink(missing_ok=True)
             raise
-        if os.name == "posix":  # elsewhere a folder cannot be opened
+        if os.name == "posix":  # other systems cannot open a directory
             folder = os.open(file.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
     except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be written: {error.strerror}") from error
+        raise InvalidArgumentError(f"cannot write {file}: {error.strerror}") from error

@@ -1,7 +1,8 @@
-"""A hub's entries: what a leaf tells, and how an opening shows what it keeps to itself.
+"""A hub's log entries: leaves, and the openings of their commitments.
 
-A leaf is canonical JSON (RFC 8785). Of an event's content it holds a commitment only, `sha256:` and the hex
-of SHA-256 over a secret salt of 32 bytes and the content's canonical JSON.
+A leaf is canonical JSON (RFC 8785). It has only a commitment to the event's content: `sha256:` and the hex of
+SHA-256 over a secret salt of 32 bytes and the content's canonical JSON. An opening is the salt and the
+content.
 """
 
 from __future__ import annotations
@@ -20,34 +21,34 @@ _UNUSUAL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u[0-9a-f]{0,3}[A-F]")
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value. Raises MalformedError for what has none. Source: RFC 8785."""
+    """Return the canonical JSON of a value. Raises MalformedError if it has none. Source: RFC 8785."""
     try:
         return rfc8785.dumps(value)
     except (ValueError, TypeError, RecursionError):
-        raise MalformedError("a JSON value is outside of what RFC 8785 can write") from None
+        raise MalformedError("a JSON value has no canonical form (RFC 8785)") from None
 
 
 def read_json(text: bytes, *, what: str) -> dict[str, Any]:
-    """A JSON object in UTF-8. what: named in the MalformedError.
+    """Parse a JSON object in UTF-8. Raises MalformedError, naming `what`.
 
-    A name stands once, and escapes and numbers have the spelling that their writers give them: no byte
-    can be changed and leave the value as it was, but for the white space.
+    Refuses duplicate names and unusual escapes and numbers. Except for white space, no byte can change
+    without changing the value.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(fields := dict(pairs)) != len(pairs):
-            raise ValueError("a name stands twice")
+            raise ValueError("duplicate name")
         return fields
 
     def number(literal: str) -> float:
         value = float(literal)
         if literal not in (repr(value), rfc8785.dumps(value).decode()):
-            raise ValueError("an unusual spelling of a number")
+            raise ValueError("unusual form of a number")
         return value
 
     try:
         if _UNUSUAL_ESCAPE.search(text):
-            raise ValueError("an unusual escape")
+            raise ValueError("unusual escape")
         value = json.loads(text.decode(), object_pairs_hook=unique, parse_float=number)
     except (ValueError, RecursionError):
         raise MalformedError(f"{what} is not JSON") from None
@@ -57,7 +58,7 @@ def read_json(text: bytes, *, what: str) -> dict[str, Any]:
 
 
 def read_leaf(leaf: bytes, *, index: int) -> dict[str, Any]:
-    """The fields of a leaf. Raises MalformedError for anything but canonical JSON."""
+    """Return the fields of a leaf. Raises MalformedError unless it is canonical JSON."""
     fields = read_json(leaf, what=f"entry {index}")
     if canonical_json(fields) != leaf:
         raise MalformedError(f"entry {index} is not canonical JSON")
@@ -65,8 +66,8 @@ def read_leaf(leaf: bytes, *, index: int) -> dict[str, Any]:
 
 
 def check_opening(leaf: dict[str, Any], *, index: int, salt: bytes, data: Any) -> None:
-    """Return if this is the content that the leaf was made from. Raises ContentError."""
+    """Raises ContentError unless salt and data open the leaf's commitment."""
     if len(salt) != SALT_BYTES:
-        raise ContentError(f"the salt shown for entry {index} does not have {SALT_BYTES} bytes")
+        raise ContentError(f"the salt of entry {index} does not have {SALT_BYTES} bytes")
     if leaf.get("commitment") != "sha256:" + sha256(salt + canonical_json(data)).hexdigest():
-        raise ContentError(f"the content shown for entry {index} is not what the log committed to")
+        raise ContentError(f"the content of entry {index} does not match the log's commitment")

@@ -1,17 +1,17 @@
-"""What the verifier has to say against a log, a bundle or a witness. One family.
+"""Errors of verifying a log, bundle, receipt or witness.
 
     ClientError
-    └── TlogError               what was to be verified does not hold
-        ├── MalformedError      not a key, note, checkpoint, proof, tile, policy or bundle at all
-        ├── UntrustedError      a signature is missing or wrong, or too few witnesses cosigned
-        ├── ProofError          a proof does not prove what it is said to prove
-        ├── ContentError        an entry, a tile or a file is missing, or not what was signed
+    └── TlogError               verification failed
+        ├── MalformedError      invalid format of a key, note, checkpoint, proof, tile, policy or bundle
+        ├── UntrustedError      a signature is missing or invalid, or too few witnesses cosigned
+        ├── ProofError          a proof is invalid
+        ├── ContentError        an entry, tile or file is missing, or does not match what was signed
         └── HistoryError        the log contradicts a checkpoint that it signed before
-            ├── RollbackError   it is shorter than it was
-            └── ForkError       it no longer contains what it contained
+            ├── RollbackError   it is shorter than before
+            └── ForkError       it no longer contains its earlier entries
 
-Reading can also fail as any other request does: with TransportError, UnavailableError or
-DefectError, which say nothing about the log.
+Reading can also raise TransportError, UnavailableError or DefectError, as any other request. These say
+nothing about the log.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from kopuro_client.errors import ClientError
 
 
 class TlogError(ClientError):
-    """Something does not hold. The message is one clause that says what."""
+    """Verification failed. The message is one clause that says why."""
 
 
 class MalformedError(TlogError):
-    """The bytes are not what they are said to be; their content was not looked at."""
+    """The input does not have the expected format; its content was not verified."""
 
 
 class UntrustedError(TlogError):
-    """Nobody who is trusted vouches for this, or not enough of them."""
+    """No trusted key signed this, or too few witnesses did."""
 
 
 class ProofError(TlogError):
-    """A proof does not lead where it should."""
+    """An inclusion or consistency proof is invalid."""
 
 
 class ContentError(TlogError):
-    """What is stored is not what the log signed: changed, missing, moved or added."""
+    """The content does not match what the log signed: changed, missing, moved or added."""
 
 
 class HistoryError(TlogError):
     """Two checkpoints of one log contradict each other.
 
-    evidence: the notes, as they were signed. Together they show to anybody that the log, and not
-    its reader, is at fault, so they are worth keeping.
+    evidence: the signed notes. Together they prove to anybody that the log is at fault, not its reader. Keep
+    them.
     """
 
     def __init__(self, message: str, *, evidence: tuple[str, ...] = ()) -> None:

@@ -1,7 +1,7 @@
-"""Keys that sign notes: a log's, and a witness's.
+"""Keys of logs and witnesses, which sign notes.
 
-A public key travels as a **verifier key**, `name+hash+base64`; the hash, of name, algorithm and
-key, shows a slip of the pen. The private half is written alike, behind `PRIVATE+KEY+`.
+A public key is written as a **verifier key**, `name+hash+base64`. The hash is of name, algorithm and key, and
+detects typing errors. A private key is written in the same way, after `PRIVATE+KEY+`.
 
 Source: https://c2sp.org/signed-note, https://c2sp.org/tlog-cosignature; the private form is that of
 Go's golang.org/x/mod/sumdb/note.
@@ -29,7 +29,7 @@ _ED25519_BYTES: Final = 64
 
 
 class Algorithm(IntEnum):
-    """The signature types known here, by the byte that stands for them in a key."""
+    """The supported signature types, with their type bytes."""
 
     ED25519 = 0x01
     COSIGNATURE = 0x04  # Ed25519 over a checkpoint and the time at which it was seen
@@ -37,7 +37,7 @@ class Algorithm(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifierKey:
-    """A public key. name: whose; public_key: 32 bytes (RFC 8032). Raises MalformedError."""
+    """A public key. name: its owner's; public_key: 32 bytes (RFC 8032). Raises MalformedError."""
 
     name: str
     public_key: bytes
@@ -45,18 +45,18 @@ class VerifierKey:
 
     def __post_init__(self) -> None:
         if not KEY_NAME.fullmatch(self.name):
-            raise MalformedError("a key's name has no spaces, plus or control characters")
+            raise MalformedError("a key's name must not have spaces, plus signs or control characters")
         if len(self.public_key) != KEY_BYTES:
-            raise MalformedError("an Ed25519 public key has 32 bytes")
+            raise MalformedError("an Ed25519 public key must have 32 bytes")
 
     @property
     def key_id(self) -> bytes:
-        """The 4 bytes that, with the name, tell this key and its algorithm from others."""
+        """The 4 bytes that, with the name, identify this key and its algorithm."""
         material = b"\n" + bytes([self.algorithm]) + self.public_key
         return sha256(self.name.encode() + material).digest()[:4]
 
     def verify(self, text: bytes, signature: bytes) -> bool:
-        """Whether this key signed this text. signature: 64 bytes, after 8 of time in a cosignature."""
+        """Return whether this key signed this text. signature: 64 bytes, in a cosignature after 8 of time."""
         signed, message = signature, text
         if self.algorithm is Algorithm.COSIGNATURE:
             time = signed_time(signature)
@@ -74,11 +74,11 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `str` wrote. Raises MalformedError, also for algorithms that are not known here."""
+        """Parse what `str` wrote. Raises MalformedError, also for unsupported algorithms."""
         name, key_id, algorithm, material = _read(text)
         key = cls(name=name, public_key=material, algorithm=algorithm)
         if key.key_id.hex() != key_id:
-            raise MalformedError("the verifier key's hash does not belong to its name and key")
+            raise MalformedError("the verifier key's hash does not match its name and key")
         return key
 
 
@@ -92,42 +92,42 @@ class SigningKey:
 
     def __post_init__(self) -> None:
         if len(self.seed) != KEY_BYTES:
-            raise MalformedError("an Ed25519 private key has 32 bytes")
+            raise MalformedError("an Ed25519 private key must have 32 bytes")
         _ = self.verifier  # which checks the name
 
     @classmethod
     def generate(cls, name: str, algorithm: Algorithm = Algorithm.COSIGNATURE) -> Self:
-        """A fresh key."""
+        """Generate a new key."""
         seed = Ed25519PrivateKey.generate().private_bytes_raw()
         return cls(name=name, seed=seed, algorithm=algorithm)
 
     @property
     def verifier(self) -> VerifierKey:
-        """The public half."""
+        """The public key."""
         public = self._private.public_key().public_bytes_raw()
         return VerifierKey(name=self.name, public_key=public, algorithm=self.algorithm)
 
     def sign(self, text: bytes, *, time: int) -> bytes:
-        """The signature over a note's text. time: POSIX seconds; only a cosignature tells it."""
+        """Return the signature of a note's text. time: POSIX seconds; only cosignatures include it."""
         if self.algorithm is Algorithm.ED25519:
             return self._private.sign(text)
         if not 0 < time < 2**63:
-            raise ValueError("a cosignature is made at a time after 1970")
+            raise ValueError("a cosignature's time must be after 1970")
         return time.to_bytes(_TIME_BYTES, "big") + self._private.sign(cosigned_message(text, time))
 
     def secret_text(self) -> str:
-        """The key as it is kept in a file, which nobody else may read."""
+        """Return the key as text for a file, which only its owner may read."""
         return _PRIVATE + _written(self.name, self.verifier.key_id, self.algorithm, self.seed)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `secret_text` wrote. Raises MalformedError, which never repeats it."""
+        """Parse what `secret_text` wrote. Raises MalformedError, which never quotes the key."""
         if not text.startswith(_PRIVATE):
-            raise MalformedError("a private key begins with PRIVATE+KEY+")
+            raise MalformedError("a private key must begin with PRIVATE+KEY+")
         name, key_id, algorithm, material = _read(text.removeprefix(_PRIVATE))
         key = cls(name=name, seed=material, algorithm=algorithm)
         if key.verifier.key_id.hex() != key_id:
-            raise MalformedError("the private key's hash does not belong to its name and key")
+            raise MalformedError("the private key's hash does not match its name and key")
         return key
 
     @property
@@ -136,12 +136,12 @@ class SigningKey:
 
 
 def cosigned_message(text: bytes, time: int) -> bytes:
-    """What an Ed25519 witness signs. text: the checkpoint's, to its last newline; time: seconds."""
+    """Return the message that a witness signs. text: a checkpoint's, with the last newline; time: seconds."""
     return b"cosignature/v1\ntime %d\n" % time + text
 
 
 def signed_time(signature: bytes) -> int | None:
-    """The POSIX time that a cosignature tells; None for bytes that cannot be one."""
+    """Return a cosignature's POSIX time; None if the bytes are not a cosignature."""
     if len(signature) != _TIME_BYTES + _ED25519_BYTES or signature[0] & 0x80:
         return None
     return int.from_bytes(signature[:_TIME_BYTES], "big")

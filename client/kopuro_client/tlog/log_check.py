@@ -1,4 +1,4 @@
-"""A whole log held against its signatures, its witnesses, and what was seen of it before."""
+"""Verification of a log against its signatures, its witnesses and earlier checkpoints."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kopuro_client.tlog.replay import Progress, Replayed, Visitor, check_spare_f
 from kopuro_client.tlog.tiles import DirectorySource, Source
 
 CHECKPOINT: Final = "checkpoint"
-# A hub's own addition: the newest checkpoint that its witnesses have cosigned.
+# A hub's extension: the newest checkpoint that enough witnesses have cosigned.
 COSIGNED: Final = "cosigned-checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedLog:
-    """accepted: the newest checkpoint; witnessed: the newest one that reaches the policy's quorum.
+    """The result of `verify_log`.
 
-    spare_files: files below `tile/` that a log of this size does not need; None where they were not
-    looked for.
+    accepted: the newest checkpoint; witnessed: the newest one that reaches the policy's quorum; spare_files:
+    number of files below `tile/` that a log of this size does not need, None if not counted.
     """
 
     accepted: AcceptedCheckpoint
@@ -40,13 +40,13 @@ def verify_log(
     progress: Progress = lambda _: None,
     visit: Visitor | None = None,
 ) -> VerifiedLog:
-    """Return if the log is what its signed checkpoint says, continues `known`, and is witnessed.
+    """Verify that the log matches its signed checkpoint, extends `known` and is witnessed.
 
-    Where the newest checkpoint has too few cosignatures yet, the log's `cosigned-checkpoint` must have
-    them, and the log must continue it. The other arguments, and what is raised: see `replay` and
-    `Policy.accept`. Of a directory read whole, spare files are compared too.
+    If the newest checkpoint has too few cosignatures, the log's `cosigned-checkpoint` must have enough, and
+    the log must extend it. For the other arguments and the errors see `replay` and `TrustPolicy.accept`. For
+    a directory that is read as a whole, compares the spare files, too.
     """
-    # First the older one, so that a log that grows meanwhile does not seem to have shrunk.
+    # The older one is read first, so that a log that grows meanwhile does not seem to have shrunk.
     older = source.read(COSIGNED)
     note = source.read(CHECKPOINT)
     if note is None:
@@ -54,13 +54,14 @@ def verify_log(
     cosigned = None if older is None else policy.accept(older)
     accepted = policy.accept(note, witnessed=cosigned is None)
     seen = list(known)
-    whole = whole or not seen  # what the log itself shows is no place to begin at
+    whole = whole or not seen  # the log's own cosigned checkpoint is not a trusted starting point
     if cosigned is not None:
         seen.append(cosigned.checkpoint)
     for checkpoint in seen:
         if checkpoint.origin != accepted.checkpoint.origin:
             raise ContentError(
-                f"this is the log {accepted.checkpoint.origin}, and not {checkpoint.origin} as before"
+                f"this is the log {accepted.checkpoint.origin}, but an earlier checkpoint is of "
+                f"{checkpoint.origin}"
             )
     replayed = replay(source, accepted.checkpoint, known=seen, whole=whole, progress=progress, visit=visit)
     spare = None

@@ -1,7 +1,7 @@
-"""What this machine has verified before: the last checkpoint of each log.
+"""The last checkpoint of each log that this machine has verified.
 
-One file a log, named after its origin, `{"format", "log_key", "checkpoint"}`: canonical JSON, so that a
-changed byte shows. A log that was seen at some size can be neither shorter nor other afterwards.
+Each log has one file named after its origin, `{"format", "log_key", "checkpoint"}`. It is canonical JSON, so
+that any changed byte is detected. Later checkpoints of the log must extend the remembered one.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ FORMAT: Final = "kopuro-remembered/1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RememberedCheckpoint:
-    """log_key: the key that the checkpoint was verified with."""
+    """A remembered checkpoint. log_key: the key with which it was verified."""
 
     log_key: VerifierKey
     checkpoint: Checkpoint
 
 
 class Memory:
-    """A directory of remembered checkpoints. Two processes may use one: a file is replaced at once."""
+    """A directory of remembered checkpoints. Processes may share it; files are replaced atomically."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     @classmethod
     def at_home(cls, environment: Mapping[str, str]) -> Memory:
-        """Where the XDG base directory specification puts a program's state."""
+        """Return the memory in the user's state directory (XDG base directory specification)."""
         named = environment.get("XDG_STATE_HOME", "")
         state = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "state"
         return cls(state / "kopuro" / "logs")
 
     def file(self, origin: str) -> Path:
-        """Where the checkpoint of that log is kept."""
+        """Return the path of that log's file."""
         return self._directory / f"{sha256(origin.encode()).hexdigest()}.json"
 
     def recall(self, origin: str) -> RememberedCheckpoint | None:
-        """None for a log that was never verified here.
+        """Return a log's last checkpoint; None if the log was never verified here.
 
-        Raises MalformedError or UntrustedError for a file that is not as it was written: that is no
-        reason to forget it.
+        Raises MalformedError for a damaged file, which must not be treated as missing, and
+        InvalidArgumentError for an unreadable one.
         """
         file = self.file(origin)
         try:
@@ -61,7 +61,7 @@ class Memory:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise InvalidArgumentError(f"the remembered checkpoint in {file} cannot be read") from error
+            raise InvalidArgumentError(f"cannot read the remembered checkpoint in {file}") from error
         try:
             document = json.loads(text)
             key = VerifierKey.parse(document["log_key"])
@@ -70,11 +70,11 @@ class Memory:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             intact = False
         if not intact:
-            raise MalformedError(f"the remembered checkpoint in {file} is not as it was written")
+            raise MalformedError(f"the remembered checkpoint in {file} is damaged")
         return RememberedCheckpoint(log_key=key, checkpoint=checkpoint)
 
     def keep(self, checkpoint: Checkpoint, signed: Signed) -> None:
-        """Remember a checkpoint, verified, by the log's own signature. Raises InvalidArgumentError."""
+        """Store a verified checkpoint with the log's signature. Raises InvalidArgumentError."""
         note = SignedNote(text=checkpoint.note.text, lines=(signed.line,))
         write_durably(self.file(checkpoint.origin), _written(signed.key, str(note)).encode())
 

@@ -1,4 +1,4 @@
-"""Signed notes: a text, and lines of signatures by those who vouch for it.
+"""Signed notes: a text followed by signature lines.
 
 Source: https://c2sp.org/signed-note.
 """
@@ -24,7 +24,7 @@ _KEY_ID_BYTES: Final = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignatureLine:
-    """One line. key_id: 4 bytes; signature: what follows it, in the algorithm's own encoding."""
+    """A signature line. key_id: 4 bytes; signature: the bytes after it, in the algorithm's encoding."""
 
     name: str
     key_id: bytes
@@ -35,10 +35,10 @@ class SignatureLine:
 
     @classmethod
     def parse(cls, line: str) -> Self:
-        """What `str` wrote, without its newline. Raises MalformedError."""
+        """Parse what `str` wrote, without its newline. Raises MalformedError."""
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
         if not line.startswith(_DASH) or not KEY_NAME.fullmatch(name):
-            raise MalformedError("a signature line is a dash, a key's name and base64")
+            raise MalformedError("a signature line must be a dash, a key's name and base64")
         data = base64_text.decode(encoded, what=f"the signature of {name}")
         if len(data) <= _KEY_ID_BYTES:
             raise MalformedError(f"the signature of {name} is too short")
@@ -47,7 +47,7 @@ class SignatureLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signed:
-    """A signature that was checked. time: POSIX seconds, of a cosignature only."""
+    """A verified signature. time: a cosignature's time in POSIX seconds, otherwise None."""
 
     key: VerifierKey
     line: SignatureLine
@@ -56,7 +56,7 @@ class Signed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedNote:
-    """A note as it was read; nothing in it has been checked. text: ends in a newline."""
+    """A parsed note, not verified. text: ends in a newline."""
 
     text: str
     lines: tuple[SignatureLine, ...]
@@ -66,28 +66,28 @@ class SignedNote:
 
     @classmethod
     def parse(cls, note: str | bytes) -> Self:
-        """The note in its one spelling. Raises MalformedError."""
+        """Parse a signed note. Raises MalformedError."""
         try:
             data = note.encode() if isinstance(note, str) else note
             content = data.decode()
         except UnicodeError:
-            raise MalformedError("a note is UTF-8 text") from None
+            raise MalformedError("the note is not UTF-8 text") from None
         if len(data) > MAX_NOTE_BYTES:
-            raise MalformedError(f"a note has at most {MAX_NOTE_BYTES:,} bytes")
-        # The last empty line parts them: the text may have empty lines of its own.
+            raise MalformedError(f"the note has more than {MAX_NOTE_BYTES:,} bytes")
+        # The last empty line is the separator, because the text may have empty lines, too.
         body, separator, signed = content.rpartition("\n\n")
         if not separator or not signed.endswith("\n") or _CONTROL.search(content):
-            raise MalformedError("a note is a text, an empty line, and lines of signatures")
+            raise MalformedError("a note must be a text, an empty line, and signature lines")
         lines = signed[:-1].split("\n")
         if len(lines) > MAX_SIGNATURES:
-            raise MalformedError(f"a note has at most {MAX_SIGNATURES} signatures")
+            raise MalformedError(f"the note has more than {MAX_SIGNATURES} signatures")
         return cls(text=body + "\n", lines=tuple(map(SignatureLine.parse, lines)))
 
     def signatures_by(self, keys: Iterable[VerifierKey]) -> tuple[Signed, ...]:
-        """The signatures of those keys that signed, each key's first only: counting them counts keys.
+        """Return the verified signatures of these keys, the first one of each key that signed.
 
-        Lines of other keys are passed over, as the specification asks. Raises UntrustedError for a line
-        that has a key's name and id and not its signature, also where another line has it.
+        Ignores lines of other keys, as the specification requires. Raises UntrustedError if a line with a
+        key's name and id has an invalid signature, even if another line has a valid one.
         """
         known = {(key.name, key.key_id): key for key in keys}
         found: dict[VerifierKey, Signed] = {}
@@ -96,14 +96,14 @@ class SignedNote:
             if key is None:
                 continue
             if not key.verify(self.text.encode(), line.signature):
-                raise UntrustedError(f"the signature of {line.name} does not belong to this text")
+                raise UntrustedError(f"the signature of {line.name} is invalid for this text")
             time = signed_time(line.signature) if key.algorithm is Algorithm.COSIGNATURE else None
             found.setdefault(key, Signed(key=key, line=line, time=time))
         return tuple(found.values())
 
 
 def signature_line(text: str, key: SigningKey, *, time: int) -> SignatureLine:
-    """A line for a note of this text. time: POSIX seconds; only a cosignature tells it."""
+    """Return a signature line for a note of this text. time: POSIX seconds; only cosignatures include it."""
     return SignatureLine(
         name=key.name, key_id=key.verifier.key_id, signature=key.sign(text.encode(), time=time)
     )

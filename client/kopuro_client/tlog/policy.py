@@ -1,6 +1,6 @@
-"""Trust policies: which logs are meant, and whose cosignatures make a checkpoint count.
+"""Trust policies: the trusted logs, and the quorum of witnesses that a checkpoint needs.
 
-Two spellings are read. The text of https://c2sp.org/tlog-policy:
+Two formats are supported. The text of https://c2sp.org/tlog-policy:
 
     log      <verifier key> [<url>]
     witness  <name> <verifier key> [<url>]
@@ -31,7 +31,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
-    """name: within the policy; url: its submission prefix, where the policy tells it."""
+    """A witness in a policy. name: its name in the policy; url: its submission prefix, if given."""
 
     name: str
     key: VerifierKey
@@ -40,7 +40,7 @@ class Witness:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quorum:
-    """At least `needed` of the members, witnesses and groups, by the names they have in the policy."""
+    """At least `needed` of the members, which are the policy's names of witnesses and groups."""
 
     needed: int = 0
     members: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Quorum:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptedCheckpoint:
-    """A checkpoint that a policy accepts. cosigned: the witnesses known to it that signed."""
+    """A checkpoint that a policy accepts. log: the log's signature; cosigned: those of its witnesses."""
 
     checkpoint: Checkpoint
     log: Signed
@@ -57,7 +57,7 @@ class AcceptedCheckpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrustPolicy:
-    """logs: keys whose names are the origins of the logs that are meant; groups: by name."""
+    """A trust policy. logs: the keys of the trusted logs, named by origin; groups: quorums by name."""
 
     logs: tuple[VerifierKey, ...] = ()
     witnesses: tuple[Witness, ...] = ()
@@ -65,11 +65,11 @@ class TrustPolicy:
     quorum: Quorum = field(default_factory=Quorum)
 
     def accept(self, note: str | bytes, *, witnessed: bool = True) -> AcceptedCheckpoint:
-        """The note's checkpoint, if a log signed it and, where asked for, enough witnesses did.
+        """Return the note's checkpoint if one of the logs and enough witnesses have signed it.
 
-        witnessed: whether the quorum must be reached. Raises MalformedError; UntrustedError for a
-        checkpoint that no log of this policy signed under its own name, for a wrong signature of anyone
-        named in it, and for too few cosignatures.
+        witnessed: whether to require the quorum. Raises MalformedError. Raises UntrustedError if no log of
+        this policy signed the checkpoint under its own name, if a signature of a key in the policy is
+        invalid, or if there are too few cosignatures.
         """
         read = SignedNote.parse(note)
         checkpoint = Checkpoint.read(read)
@@ -82,13 +82,13 @@ class TrustPolicy:
         )
         if witnessed and not self.is_witnessed(accepted):
             raise UntrustedError(
-                f"too few witnesses cosigned the checkpoint: {len(cosigned)} of the "
-                f"{len(self.witnesses)} that the policy names"
+                f"too few witnesses cosigned the checkpoint: {len(cosigned)} of the policy's "
+                f"{len(self.witnesses)}"
             )
         return accepted
 
     def is_witnessed(self, accepted: AcceptedCheckpoint) -> bool:
-        """Whether its cosignatures reach the quorum; where that asks for none, they always do."""
+        """Return whether its cosignatures reach the quorum. Always true for the quorum `none`."""
         keys = {signed.key for signed in accepted.cosigned}
         names = {witness.name for witness in self.witnesses if witness.key in keys}
 
@@ -102,7 +102,7 @@ class TrustPolicy:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Either spelling. Raises MalformedError, with the number of the line that is wrong."""
+        """Parse a policy in either format. Raises MalformedError, naming the invalid line."""
         if text.lstrip().startswith("{"):
             return cls._from_json(text)
         policy = _Lines()
@@ -113,7 +113,7 @@ class TrustPolicy:
                 continue
             try:
                 if _CONTROL.search(line):
-                    raise MalformedError("a control character")
+                    raise MalformedError("control characters are not allowed")
                 policy.add(words[0], words[1:])
             except MalformedError as error:
                 raise MalformedError(f"line {number} of the policy: {error}") from None
@@ -136,7 +136,7 @@ class TrustPolicy:
             ]
             needed = document["threshold"]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise MalformedError("the policy is no object with witnesses and a threshold") from None
+            raise MalformedError("the policy is not an object with witnesses and a threshold") from None
         lines = _Lines()
         for name, key, url in written:
             if not isinstance(name, str) or not isinstance(url, str):
@@ -149,7 +149,7 @@ class TrustPolicy:
 
 
 class _Lines:
-    """What the lines read so far define."""
+    """The definitions in the lines parsed so far."""
 
     def __init__(self) -> None:
         self.logs: list[VerifierKey] = []
@@ -173,15 +173,15 @@ class _Lines:
 
     def _add_log(self, key: VerifierKey) -> None:
         if key.public_key in [known.public_key for known in self.logs]:
-            raise MalformedError("the key of this log is there already")
+            raise MalformedError("duplicate key of a log")
         self.logs.append(key)
 
     def _add_witness(self, name: str, key: VerifierKey, url: str | None) -> None:
         self._check_new(name)
         if key.algorithm is not Algorithm.COSIGNATURE:
-            raise MalformedError("a witness has a cosigner's key (type 04)")
+            raise MalformedError("a witness's key must be a cosignature key (type 04)")
         if key.public_key in [known.key.public_key for known in self.witnesses]:
-            raise MalformedError("the key of this witness is there already: it would count twice")
+            raise MalformedError("duplicate key of a witness: it would count twice")
         self.witnesses.append(Witness(name=name, key=key, url=url))
 
     def _add_group(self, name: str, count: str, members: list[str]) -> None:
@@ -190,18 +190,18 @@ class _Lines:
             if not self._is_known(member):
                 raise MalformedError(f"{member} is not defined above")
             if member in self._members:
-                raise MalformedError(f"{member} is a member already: it would count twice")
+                raise MalformedError(f"{member} is already a member of a group: it would count twice")
             self._members.add(member)
         needed = {"any": 1, "all": len(members)}.get(count)
         if needed is None:
             if not _NUMBER.fullmatch(count) or int(count) > len(members):
-                raise MalformedError("a group needs all, any, or a number of its members")
+                raise MalformedError("a group's count must be all, any, or at most its number of members")
             needed = int(count)
         self.groups[name] = Quorum(needed=needed, members=tuple(members))
 
     def _set_quorum(self, name: str) -> None:
         if self.quorum is not None:
-            raise MalformedError("a second quorum")
+            raise MalformedError("duplicate quorum line")
         if name == "none":
             self.quorum = Quorum()
         elif self._is_known(name):

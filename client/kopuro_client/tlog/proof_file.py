@@ -1,4 +1,4 @@
-"""A proof that something was logged, in one text that checks offline: what a receipt is kept as.
+"""Inclusion proofs as text files that can be verified offline.
 
 Source: https://c2sp.org/tlog-proof.
 """
@@ -22,7 +22,7 @@ LONGEST: Final = 63
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProofFile:
-    """extra: bytes that nobody vouches for; hashes: the audit path; note: the checkpoint's, unchecked."""
+    """A proof. hashes: the audit path; note: the checkpoint's, unverified; extra: unauthenticated bytes."""
 
     index: int
     hashes: tuple[bytes, ...]
@@ -31,22 +31,22 @@ class ProofFile:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises MalformedError."""
+        """Parse a proof file. Raises MalformedError."""
         head, separator, note = text.partition("\n\n")
         first, *lines = head.split("\n")
         if first != HEADER or not separator:
-            raise MalformedError(f"a proof begins with {HEADER} and ends with a checkpoint")
+            raise MalformedError(f"a proof must begin with {HEADER} and end with a checkpoint")
         extra = None
         if lines and lines[0].startswith("extra "):
             extra = base64_text.decode(lines.pop(0).removeprefix("extra "), what="the proof's extra data")
         index = _INDEX.fullmatch(lines[0]) if lines else None
         if index is None or len(lines) - 1 > LONGEST:
-            raise MalformedError("a proof has an index and at most 63 hashes")
+            raise MalformedError("a proof must have an index and at most 63 hashes")
         hashes = tuple(base64_text.decode(line, what="a hash of the proof") for line in lines[1:])
         return cls(index=int(index[1]), hashes=hashes, note=note, extra=extra)
 
     def __str__(self) -> str:
-        """The text that `parse` reads."""
+        """Return the text that `parse` reads."""
         lines = [HEADER]
         if self.extra is not None:
             lines.append(f"extra {base64_text.encode(self.extra)}")
@@ -54,7 +54,7 @@ class ProofFile:
         return "\n".join(lines) + f"\n\n{self.note}"
 
     def verify(self, leaf: bytes, policy: TrustPolicy) -> AcceptedCheckpoint:
-        """The accepted checkpoint, if the leaf is at its index below it.
+        """Return the accepted checkpoint if its tree has the leaf at the index.
 
         Raises MalformedError, UntrustedError, ProofError.
         """

@@ -1,9 +1,8 @@
-"""A log read again from its raw leaves: every leaf hashed, every tile and the root made anew.
+"""Replay of a log: every leaf is hashed, and every tile and the root are recomputed.
 
-Where checkpoints of the same log are known from before, reading starts at the oldest of them instead of
-at the first leaf: the upper tiles to its left are taken from the log, and are what they should be if the
-known root follows from them. Each known root must come by on the way to the new one. That proves
-consistency without asking for a proof.
+If earlier checkpoints of the log are known, replay starts at the oldest of them instead of the first leaf. It
+takes the tiles to the left from the log, and verifies them by computing the known root. Replay must pass
+through every known root, which proves consistency without a consistency proof.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _TILE_FILE: Final = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replayed:
-    """What was read. first: the leaf it began at; entries: how many leaves were hashed."""
+    """The extent of a replay. first: index of the first leaf read; entries: number of leaves hashed."""
 
     first: int
     entries: int
@@ -53,14 +52,14 @@ class Growth:
     """A tree that grows tile by tile. Holds at most one unfinished tile of each level."""
 
     def __init__(self, size: int = 0, rows: Iterable[Sequence[bytes]] = ()) -> None:
-        """size: a multiple of 256; rows: the hashes of the unfinished tile of each level, 0 first."""
+        """size: a multiple of 256; rows: the hashes of each level's unfinished tile, from level 0."""
         self.size = size
         self._rows = [list(row) for row in rows] or [[]]
 
     def add(self, hashes: Sequence[bytes]) -> list[tuple[int, int, list[bytes]]]:
-        """Adds the leaves of one tile, 256 or, of the last one, fewer.
+        """Add the leaf hashes of one tile: 256, or fewer for the last tile.
 
-        Returns the tiles that this finished: level, index, hashes.
+        Returns the tiles that this completed: level, index, hashes.
         """
         finished: list[tuple[int, int, list[bytes]]] = []
         self._rows[0] = list(hashes)
@@ -78,13 +77,13 @@ class Growth:
         return finished
 
     def unfinished(self) -> Iterator[tuple[int, int, list[bytes]]]:
-        """The partial tiles that a log of this size has: level, index, hashes."""
+        """Yield the log's partial tiles: level, index, hashes."""
         for level, row in enumerate(self._rows):
             if row:
                 yield level, (self.size >> HEIGHT * level) // WIDTH, row
 
     def root(self, more: Sequence[bytes] = ()) -> bytes:
-        """The root, with these leaves added where level 0 has none yet."""
+        """Return the root. more: leaf hashes to count in; level 0 must have none yet."""
         digest: bytes | None = None
         for level, row in enumerate(self._rows):
             rest = list(more) if level == 0 and more else list(row)
@@ -102,12 +101,12 @@ def replay(
     progress: Progress = lambda _: None,
     visit: Visitor | None = None,
 ) -> Replayed:
-    """Return if the log's entries and tiles are those that the checkpoint vouches for.
+    """Verify that the log's entries and tiles match the checkpoint.
 
-    checkpoint: verified; known: verified checkpoints of the same log that were seen before; whole: begin
-    at the first leaf all the same; progress: told how many leaves were read since it was last called;
-    visit: given each leaf read, its index and bytes, before the root is known to be right. Raises
-    ContentError, RollbackError, ForkError, and what `source.read` raises.
+    checkpoint: verified; known: earlier verified checkpoints of the same log; whole: start at the first leaf
+    even if there are known checkpoints; progress: called with the number of leaves read since the last call;
+    visit: called with the index and bytes of each leaf, before the root is verified. Raises ContentError,
+    RollbackError, ForkError, and what `source.read` raises.
     """
     waiting = deque(sorted(known, key=lambda seen: seen.size))
     for seen in waiting:
@@ -121,8 +120,7 @@ def replay(
         if hashes != stored:
             wrong = next(at for at, pair in enumerate(zip(hashes, stored, strict=True)) if len({*pair}) > 1)
             raise ContentError(
-                f"entry {index * WIDTH + wrong} is not the one whose hash is in "
-                f"{tile_path(0, index, len(hashes))}"
+                f"entry {index * WIDTH + wrong} does not match its hash in {tile_path(0, index, len(hashes))}"
             )
         if visit is not None:
             for at, leaf in enumerate(leaves):
@@ -134,15 +132,15 @@ def replay(
     for level, number, row in growth.unfinished():
         _check_tile(source, level, number, row)
     if growth.root() != checkpoint.root:
-        raise ContentError(f"the {checkpoint.size} entries do not lead to the root that was signed")
+        raise ContentError(f"the {checkpoint.size} entries do not match the signed root")
     return Replayed(first=start, entries=checkpoint.size - start)
 
 
 def check_spare_files(source: DirectorySource, size: int) -> int:
-    """Return how many files below `tile/` are none that a log of this size needs.
+    """Return the number of files below `tile/` that a log of this size does not need. Call after `replay`.
 
-    A log may keep the partial tiles of its smaller sizes, and have written ahead of its checkpoint. What
-    such a file shares with the verified log must be the same. Raises ContentError. Call it after `replay`.
+    A log may keep partial tiles of its earlier sizes, and may have written beyond its checkpoint. Raises
+    ContentError if such a file contradicts the verified log.
     """
     unneeded = 0
     for path in source.files():
@@ -175,17 +173,17 @@ def _check_spare(
         verified = read_tile(source, level, index, needed)
         found = [content[at : at + 32] for at in range(0, len(content), 32)]
     if len(found) != width or found[:shared] != verified[:shared]:
-        raise ContentError(f"{path} is not what the log once showed under that name")
+        raise ContentError(f"{path} contradicts the verified log")
 
 
 def _check_heads(seen: Checkpoint, checkpoint: Checkpoint) -> None:
     evidence = (str(seen.note), str(checkpoint.note))
     if seen.size > checkpoint.size:
         raise RollbackError(
-            f"the log shows {checkpoint.size} entries, and has signed {seen.size} before", evidence=evidence
+            f"the log has {checkpoint.size} entries, but signed {seen.size} before", evidence=evidence
         )
     if seen.size == checkpoint.size and seen.root != checkpoint.root:
-        raise ForkError(f"the log has signed two different trees of {seen.size} entries", evidence=evidence)
+        raise ForkError(f"the log has signed two different trees of size {seen.size}", evidence=evidence)
 
 
 def _pass_known(
@@ -196,7 +194,7 @@ def _pass_known(
         seen = waiting.popleft()
         if growth.root(hashes[: seen.size - growth.size]) != seen.root:
             raise ForkError(
-                f"the log no longer begins with the {seen.size} entries that it has signed before",
+                f"the log no longer begins with the {seen.size} entries that it signed before",
                 evidence=(str(seen.note), str(checkpoint.note)),
             )
 
@@ -211,14 +209,14 @@ def _grown(source: Source, start: int, size: int) -> Growth:
 
 
 def _check_tile(source: Source, level: int, index: int, hashes: Sequence[bytes]) -> None:
-    # Those of level 0 were compared as they were read.
+    # Level 0 tiles have already been compared with the leaves.
     if level and read_tile(source, level, index, len(hashes)) != hashes:
         path = tile_path(level, index, len(hashes))
-        raise ContentError(f"{path} does not hold the hashes of the tiles below it")
+        raise ContentError(f"{path} does not match the tiles below it")
 
 
 def _pieces(source: Source, tiles: range, size: int) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Leaves and level 0 hashes, tile by tile, read a little ahead where that is worth it."""
+    """Yield leaves and level 0 hashes, tile by tile. Reads ahead if the source benefits from it."""
 
     def piece(index: int) -> tuple[list[bytes], list[bytes]]:
         width = width_at(size, 0, index)
@@ -242,7 +240,7 @@ def _pieces(source: Source, tiles: range, size: int) -> Iterator[tuple[list[byte
 
 
 def _perfect_subtrees(hashes: list[bytes]) -> list[bytes]:
-    """The roots of the perfect subtrees that these neighbours fall into, largest first."""
+    """Return the roots of the perfect subtrees over these adjacent hashes, largest first."""
     found: list[bytes] = []
     while hashes:
         width = 1 << len(hashes).bit_length() - 1

@@ -1,7 +1,7 @@
-"""Where the pieces of a log are, and how they are read from a directory or over HTTP.
+"""A log's tiles and entry bundles, read from a directory or over HTTP.
 
-A **tile** of level `l` holds up to 256 neighbouring hashes of tree level `8 * l`; an **entry bundle** the
-leaves under one tile of level 0. The log's size says how wide each is.
+A **tile** of level `l` contains up to 256 adjacent hashes of tree level `8 * l`; an **entry bundle** contains
+the leaves under one tile of level 0. The log's size determines the width of each.
 
 Source: https://c2sp.org/tlog-tiles.
 """
@@ -19,33 +19,33 @@ from kopuro_client.transport import HttpRequest, Transport
 
 WIDTH: Final = 256
 HEIGHT: Final = 8  # tree levels from one tile level to the next
-ENTRIES: Final = -1  # stands in the place of a level for the entries themselves
+ENTRIES: Final = -1  # pseudo-level of the entry bundles
 
 _ABSENT: Final = frozenset({404, 410})
 
 
 class Source(Protocol):
-    """A log's resources, wherever they are. Threads may share one."""
+    """Access to a log's resources. Threads may share one."""
 
     @property
     def parallel(self) -> int:
-        """How many reads are worth having under way at once."""
+        """The useful number of concurrent reads."""
         ...
 
     def read(self, path: str) -> bytes | None:
-        """The resource below the log's prefix; None where there is none. May raise ClientErrors."""
+        """Return the resource below the log's prefix; None if it does not exist. May raise ClientErrors."""
         ...
 
 
 class DirectorySource:
-    """A log's files below one directory."""
+    """A log in a directory."""
 
     parallel: Final = 1
 
     def __init__(self, root: Path) -> None:
-        """Raises InvalidArgumentError where there is no such directory."""
+        """Raises InvalidArgumentError if the directory does not exist."""
         if not root.is_dir():
-            raise InvalidArgumentError(f"{root} is no directory")
+            raise InvalidArgumentError(f"{root} is not a directory")
         self.root = root
 
     def read(self, path: str) -> bytes | None:
@@ -55,17 +55,17 @@ class DirectorySource:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
-            raise InvalidArgumentError(f"{self.root / path} cannot be read: {error.strerror}") from error
+            raise InvalidArgumentError(f"cannot read {self.root / path}: {error.strerror}") from error
 
     def files(self) -> Iterator[str]:
-        """The paths of all files below `tile/`, in no order."""
+        """Yield the paths of all files below `tile/`, in no particular order."""
         for file in (self.root / "tile").rglob("*"):
             if file.is_file():
                 yield file.relative_to(self.root).as_posix()
 
 
 class HttpSource:
-    """A log served below one address."""
+    """A log at a URL."""
 
     parallel: Final = 8
 
@@ -87,7 +87,10 @@ class HttpSource:
 
 
 def tile_path(level: int, index: int, width: int = WIDTH) -> str:
-    """`tile/0/x001/x234/067.p/12`: no suffix for a full tile, `entries` for the level ENTRIES."""
+    """Return a tile's path, such as `tile/0/x001/x234/067.p/12`.
+
+    Full tiles have no suffix; the level ENTRIES is written `entries`.
+    """
     groups = [f"{index % 1000:03}"]
     while index := index // 1000:
         groups.append(f"x{index % 1000:03}")
@@ -97,15 +100,15 @@ def tile_path(level: int, index: int, width: int = WIDTH) -> str:
 
 
 def width_at(size: int, level: int, index: int) -> int:
-    """How wide a tile is in a log of this size, 0 where it has none."""
+    """Return a tile's width in a log of this size; 0 if the log has no such tile."""
     nodes = size >> HEIGHT * max(level, 0)
     return min(WIDTH, max(0, nodes - index * WIDTH))
 
 
 def read_tile(source: Source, level: int, index: int, width: int) -> list[bytes]:
-    """The first `width` hashes of a tile, 32 bytes each. Raises ContentError, and what `read` does.
+    """Return the first `width` hashes of a tile, 32 bytes each.
 
-    Where the partial tile is gone, the full one that took its place is read.
+    If the partial tile no longer exists, reads the full tile. Raises ContentError, and what `read` raises.
     """
     content, path, stored = _read(source, level, index, width)
     if len(content) != stored * HASH_BYTES:
@@ -114,7 +117,7 @@ def read_tile(source: Source, level: int, index: int, width: int) -> list[bytes]
 
 
 def read_entries(source: Source, index: int, width: int) -> list[bytes]:
-    """The first `width` leaves of an entry bundle. Raises ContentError, and what `read` does."""
+    """Return the first `width` leaves of an entry bundle. Raises ContentError, and what `read` raises."""
     content, path, stored = _read(source, ENTRIES, index, width)
     leaves = split_entries(content, path)
     if len(leaves) != stored:
@@ -123,7 +126,10 @@ def read_entries(source: Source, index: int, width: int) -> list[bytes]:
 
 
 def split_entries(content: bytes, path: str) -> list[bytes]:
-    """The leaves in a bundle, each after its length in two bytes. path: named in the ContentError."""
+    """Return the leaves in an entry bundle, in which two bytes of length precede each leaf.
+
+    Raises ContentError, naming `path`, if the bundle is truncated.
+    """
     leaves, at, end = [], 0, len(content)
     while at < end:
         start = at + 2
@@ -144,9 +150,9 @@ def _read(source: Source, level: int, index: int, width: int) -> tuple[bytes, st
 
 
 class TileNodes:
-    """The nodes of a log of one size, from its tiles: a `NodeReader`.
+    """A `NodeReader` of the tiles of a log of one size.
 
-    Nothing is checked: check what is made of them against a root.
+    The nodes are not verified; verify what you compute from them against a root.
     """
 
     def __init__(self, source: Source, size: int) -> None:
@@ -155,7 +161,7 @@ class TileNodes:
         self._read: dict[tuple[int, int], list[bytes]] = {}
 
     def __call__(self, level: int, index: int, /) -> bytes:
-        """Raises ContentError, and what the source raises."""
+        """Return a node's hash. Raises ContentError, and what the source raises."""
         tile_level, depth = divmod(level, HEIGHT)
         first = index << depth
         tile = first // WIDTH

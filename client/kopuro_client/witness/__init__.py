@@ -1,4 +1,4 @@
-"""A witness: it signs a log's checkpoint once it has seen that the log only grew.
+"""A witness, which cosigns a log's checkpoint after it has verified that the log only grew.
 
 Source: https://c2sp.org/tlog-witness.
 """

@@ -1,4 +1,4 @@
-"""A witness that asks instead of being asked: it fetches a log's checkpoint and makes the proof itself."""
+"""A witness that polls: it fetches a log's checkpoint and computes the consistency proof itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kopuro_client.witness.witness import Witness
 
 
 class Follower:
-    """Follows one log. log_key: its name is the log's origin."""
+    """Polls one log for a witness. log_key: its name is the log's origin."""
 
     def __init__(self, *, witness: Witness, source: Source, log_key: VerifierKey) -> None:
         self._witness = witness
@@ -21,7 +21,7 @@ class Follower:
         self._log_key = log_key
 
     def turn(self) -> Checkpoint:
-        """Look once: the checkpoint as it was cosigned.
+        """Fetch the log's checkpoint once and return it cosigned.
 
         Raises RollbackError and ForkError, with the evidence; UntrustedError, MalformedError,
         ContentError, and what the source raises.
@@ -31,26 +31,26 @@ class Follower:
             raise ContentError("the log has no checkpoint")
         checkpoint = parse_checkpoint(note, [self._log_key])
         if checkpoint.origin != self._log_key.name:
-            raise UntrustedError(f"the checkpoint is that of another log, {checkpoint.origin}")
+            raise UntrustedError(f"the checkpoint is of another log, {checkpoint.origin}")
         last = self._witness.last(checkpoint.origin)
         size = 0 if last is None else last.size
         evidence = (str(checkpoint.note),) if last is None else (str(last.note), str(checkpoint.note))
         if size > checkpoint.size:
             raise RollbackError(
-                f"the log shows {checkpoint.size} entries, and {size} were cosigned", evidence=evidence
+                f"the log has {checkpoint.size} entries, but {size} were cosigned", evidence=evidence
             )
         proof = prove_consistency(size, checkpoint.size, TileNodes(self._source, checkpoint.size))
-        # Lines of others are of no use to the witness, and it keeps the log's own only.
-        ours = tuple(signed.line for signed in checkpoint.signatures)
-        note_of_log = SignedNote(text=checkpoint.note.text, lines=ours)
-        answer = self._witness.add_checkpoint(
+        # The witness records only the log's own signature lines.
+        log_lines = tuple(signed.line for signed in checkpoint.signatures)
+        note_of_log = SignedNote(text=checkpoint.note.text, lines=log_lines)
+        response = self._witness.add_checkpoint(
             AddCheckpoint(old_size=size, proof=tuple(proof), note=note_of_log)
         )
-        if answer.status == 409:  # another process of this witness was faster
+        if response.status == 409:  # another process of this witness was faster
             return self.turn()
-        if answer.status != 200:
+        if response.status != 200:
             raise ForkError(
-                f"the log does not begin with the {size} entries that were cosigned: {answer.body.strip()}",
+                f"the log does not extend the {size} cosigned entries: {response.body.strip()}",
                 evidence=evidence,
             )
         cosigned = self._witness.last(checkpoint.origin)

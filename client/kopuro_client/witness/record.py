@@ -1,8 +1,8 @@
-"""What a witness remembers: for each log the last checkpoint that it cosigned, one file each.
+"""A witness's record: the last checkpoint that it cosigned of each log, in one file per log.
 
-A file holds the signed note, with the log's signature and the witness's own: what the witness serves to
-whoever wants to know what it saw, and what it checks when it reads the file again. A witness that finds it
-damaged must not begin anew, for then it would sign a fork; it refuses until a person has looked.
+A file contains the signed note with the signatures of the log and of the witness. The witness serves it to
+everybody, and verifies it when it reads the file again. A witness with a damaged record must not start from
+scratch, because it could then sign a fork; it refuses until its operator intervenes.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from kopuro_client.tlog.durable_file import write_durably
 
 
 class WitnessRecord:
-    """Notes by origin, below one directory. Threads and processes may share it."""
+    """Cosigned notes by origin, in one directory. Threads and processes may share it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     @contextmanager
     def held(self, origin: str) -> Iterator[None]:
-        """While this is held, nobody else holds the record of that log: what is read there stays true."""
+        """Hold the exclusive lock of that log's record. Raises InvalidArgumentError."""
         file = self._directory / f"{name_of(origin)}.lock"
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            # The lock goes with the descriptor, however the process ends. A descriptor for each holder:
-            # threads would share the lock of one.
+            # The lock ends with the descriptor, however the process ends. Each holder opens its own
+            # descriptor, because threads would share the lock of a common one.
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise InvalidArgumentError(f"{file} cannot be written: {error.strerror}") from error
+            raise InvalidArgumentError(f"cannot write {file}: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -42,21 +42,21 @@ class WitnessRecord:
             os.close(descriptor)
 
     def read(self, origin_hash: str) -> bytes | None:
-        """The note; None where nothing was cosigned. origin_hash: `name_of` the origin."""
+        """Return a log's note; None if nothing was cosigned. origin_hash: `name_of` the origin."""
         file = self._file(origin_hash)
         try:
             return file.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from error
+            raise InvalidArgumentError(f"cannot read {file}: {error.strerror}") from error
 
     def replace(self, origin: str, note: bytes) -> None:
-        """Put this note in the place of the last one; durable when it returns."""
+        """Replace the log's note. The new note is durable when this returns."""
         write_durably(self._file(name_of(origin)), note)
 
     def keep_fork(self, origin: str, notes: bytes) -> None:
-        """Keep the evidence of a fork, the first that was met."""
+        """Keep the evidence of the first fork detected. Later ones are ignored."""
         file = self._directory / f"{name_of(origin)}.fork"
         if not file.exists():
             write_durably(file, notes)
@@ -66,5 +66,5 @@ class WitnessRecord:
 
 
 def name_of(origin: str) -> str:
-    """The origin's SHA-256 in hex: how the specification names a log in an address."""
+    """Return the origin's SHA-256 in hex, which names a log in the specification's URLs."""
     return sha256(origin.encode()).hexdigest()

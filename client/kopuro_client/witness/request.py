@@ -17,7 +17,11 @@ MAX_PROOF: Final = 63
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddCheckpoint:
-    """old_size: where the asker thinks the witness stands; proof: from there to the note's tree."""
+    """A request for a cosignature.
+
+    old_size: size that the requester believes the witness last cosigned; proof: consistency proof from there
+    to the note's tree.
+    """
 
     old_size: int
     proof: tuple[bytes, ...]
@@ -29,7 +33,7 @@ class AddCheckpoint:
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
-        """What `str` wrote. Raises MalformedError."""
+        """Parse a request body, as `str` writes it. Raises MalformedError."""
         try:
             head, separator, note = body.decode().partition("\n\n")
         except UnicodeDecodeError:
@@ -37,9 +41,9 @@ class AddCheckpoint:
         first, *hashes = head.split("\n")
         old = _OLD.fullmatch(first)
         if old is None or not separator or int(old[1]) > MAX_SIZE:
-            raise MalformedError("the request is `old <size>`, a proof, an empty line and a checkpoint")
+            raise MalformedError("the request must be `old <size>`, a proof, an empty line and a checkpoint")
         if len(hashes) > MAX_PROOF:
-            raise MalformedError(f"a proof has at most {MAX_PROOF} hashes")
+            raise MalformedError(f"the proof has more than {MAX_PROOF} hashes")
         proof = tuple(base64_text.decode(line, what="a line of the proof") for line in hashes)
         if any(len(digest) != HASH_BYTES for digest in proof):
             raise MalformedError("a line of the proof is not a hash of 32 bytes")

@@ -1,4 +1,4 @@
-"""The witness over HTTP: `POST /add-checkpoint`, `GET /<origin hash>/checkpoint`."""
+"""The witness's HTTP server: `POST /add-checkpoint`, `GET /<origin hash>/checkpoint`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kopuro_client.tlog.note import MAX_NOTE_BYTES
 from kopuro_client.witness.request import AddCheckpoint
 from kopuro_client.witness.witness import Witness, WitnessResponse
 
-SILENCE: Final = 30.0  # seconds after which a connection that says nothing is closed
-TOTAL: Final = 60.0  # seconds after which a connection is closed, whatever it says
-MAX_BODY: Final = MAX_NOTE_BYTES + 4_096  # a note, and a proof of 63 lines before it
+SILENCE: Final = 30.0  # seconds after which an idle connection is closed
+TOTAL: Final = 60.0  # seconds after which any connection is closed
+MAX_BODY: Final = MAX_NOTE_BYTES + 4_096  # a note, preceded by a proof of at most 63 lines
 _LAST: Final = re.compile(r"/([0-9a-f]{64})/checkpoint")
 
 
 def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], None]) -> ThreadingHTTPServer:
-    """A server that listens already; run its `serve_forever`.
+    """Return a server that is listening; run its `serve_forever`.
 
-    complain: told what a person should look at. Raises OSError where it cannot listen.
+    complain: called with errors that the operator must look at. Raises OSError if it cannot listen.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,23 +46,23 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
             super().finish()
 
         def parse_request(self) -> bool:
-            # One request a connection: what follows it, read differently by a proxy, never runs.
+            # One request per connection, so that a proxy that frames requests differently cannot smuggle one.
             understood = super().parse_request()
             self.close_connection = True
             if understood and (self.headers.defects or not _is_framed_clearly(self.headers)):
-                self._send(WitnessResponse(status=400, body="the request cannot be read in one way only\n"))
+                self._send(WitnessResponse(status=400, body="the request's framing is ambiguous\n"))
                 return False
             return understood
 
         def do_POST(self) -> None:
             if self.path != "/add-checkpoint":
-                self._send(WitnessResponse(status=404, body="there is nothing here\n"))
+                self._send(WitnessResponse(status=404, body="not found\n"))
                 return
             length = self.headers.get("Content-Length", "")
             if not (length.isascii() and length.isdigit()):
-                self._send(WitnessResponse(status=411, body="a Content-Length is needed\n"))
+                self._send(WitnessResponse(status=411, body="Content-Length is required\n"))
             elif len(length) > 9 or int(length) > MAX_BODY:
-                self._send(WitnessResponse(status=413, body="a checkpoint is never that long\n"))
+                self._send(WitnessResponse(status=413, body="the request is too large\n"))
             else:
                 body = self.rfile.read(int(length))
                 if len(body) < int(length):
@@ -72,38 +72,38 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
         def do_GET(self) -> None:
             match = _LAST.fullmatch(self.path)
             if match is None:
-                self._send(WitnessResponse(status=404, body="there is nothing here\n"))
+                self._send(WitnessResponse(status=404, body="not found\n"))
             else:
                 self._send(self._guarded(lambda: witness.checkpoint(match[1])))
 
-        def _guarded(self, answer: Callable[[], WitnessResponse]) -> WitnessResponse:
+        def _guarded(self, respond: Callable[[], WitnessResponse]) -> WitnessResponse:
             try:
-                return answer()
+                return respond()
             except MalformedError as error:
                 return WitnessResponse(status=400, body=f"{error}\n")
             except ClientError as error:
                 complain(str(error))
                 return WitnessResponse(
-                    status=500, body="the witness cannot answer; its operator has been told\n"
+                    status=500, body="internal error of the witness; its operator has been notified\n"
                 )
 
-        def _send(self, answer: WitnessResponse) -> None:
-            content = answer.body.encode()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.content_type)
+        def _send(self, response: WitnessResponse) -> None:
+            content = response.body.encode()
+            self.send_response(response.status)
+            self.send_header("Content-Type", response.content_type)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: who asked what is the record's to say."""
+            """Log nothing; the record has the cosigned checkpoints."""
 
         def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-            """A plain answer: the standard library's page repeats what was sent."""
+            """Send a plain response, because the standard library's page quotes the request."""
             self.close_connection = True
             self.request_version = "HTTP/1.1"
-            self._send(WitnessResponse(status=code, body="the request cannot be answered\n"))
+            self._send(WitnessResponse(status=code, body="invalid request\n"))
 
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
@@ -111,7 +111,7 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
 
 
 def _is_framed_clearly(headers: Message) -> bool:
-    """Whether the body has one length (RFC 9112 §6.3). Chunks are not needed for anything here."""
+    """Return whether the body's length is unambiguous (RFC 9112 §6.3). Chunked bodies are not supported."""
     return len(headers.get_all("Content-Length", [])) <= 1 and "Transfer-Encoding" not in headers
 
 

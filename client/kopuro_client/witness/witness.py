@@ -1,14 +1,14 @@
-"""What a witness answers, and what it has written down before it does.
+"""The witness: it records a checkpoint durably, then sends its cosignature.
 
-The crash points of an answer, in order:
+The crash points of a request, in order:
 
-1. *checked, not yet recorded*: nothing has happened; the log asks again.
-2. *recorded, not yet answered*: the log does not have the cosignature and asks again from the old size;
-   it is told the new one (409) and asks once more, with a proof from there to the same size, which is
+1. *verified, not yet recorded*: nothing has changed; the log repeats the request.
+2. *recorded, not yet responded*: the log has no cosignature and repeats the request with the old size. The
+   witness responds with the new size (409), and the log sends a proof from there to the same size, which is
    empty, or to a later one.
 
-So no cosignature ever leaves that the record does not know of, and no kill can make a witness sign two trees
-that contradict each other. Source: https://c2sp.org/tlog-witness.
+So the record has every cosignature that was ever sent, and no crash can make a witness sign two trees that
+contradict each other. Source: https://c2sp.org/tlog-witness.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TEXT_TYPE = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WitnessResponse:
-    """An HTTP answer. status: as the specification gives it."""
+    """An HTTP response. status: as specified by tlog-witness."""
 
     status: int
     body: str
@@ -38,7 +38,7 @@ class WitnessResponse:
 
 
 class Witness:
-    """Cosigns the checkpoints of the logs it knows. Threads may share one."""
+    """Cosigns the checkpoints of known logs. Threads may share one."""
 
     def __init__(
         self, *, key: SigningKey, logs: Iterable[VerifierKey], record: WitnessRecord, now: Callable[[], int]
@@ -50,9 +50,9 @@ class Witness:
         self._now = now
 
     def add_checkpoint(self, request: AddCheckpoint) -> WitnessResponse:
-        """Cosign, or say why not: 200, 400, 403, 404, 409, 422.
+        """Cosign a checkpoint (200) or refuse (400, 403, 404, 409, 422).
 
-        Raises TlogError where the witness's own record is damaged.
+        Raises TlogError if the witness's own record is damaged.
         """
         try:
             checkpoint = Checkpoint.read(request.note)
@@ -60,7 +60,7 @@ class Witness:
             return WitnessResponse(status=400, body=f"{error}\n")
         keys = self._keys_of(checkpoint.origin)
         if not keys:
-            return WitnessResponse(status=404, body="this log is not known here\n")
+            return WitnessResponse(status=404, body="unknown log\n")
         try:
             signed = request.note.signatures_by(keys)
         except UntrustedError as error:
@@ -68,14 +68,14 @@ class Witness:
         if not signed:
             return WitnessResponse(status=403, body="no known key of the log has signed the checkpoint\n")
         if request.old_size > checkpoint.size:
-            return WitnessResponse(status=400, body="the old size is larger than the checkpoint's\n")
+            return WitnessResponse(status=400, body="the old size exceeds the checkpoint's size\n")
         with self._record.held(checkpoint.origin):
             return self._advance(request, checkpoint, signed)
 
     def last(self, origin: str) -> Checkpoint | None:
-        """The last checkpoint of that log that was cosigned, the witness's own line in it.
+        """Return the last cosigned checkpoint of a log, with the witness's signature; None if there is none.
 
-        Raises UntrustedError or MalformedError for a record that is not as it was written.
+        Raises UntrustedError if the record is damaged.
         """
         note = self._record.read(name_of(origin))
         if note is None:
@@ -84,19 +84,17 @@ class Witness:
         try:
             checkpoint = parse_checkpoint(note, [own])
             if checkpoint.origin != origin or not checkpoint.note.signatures_by(self._keys_of(origin)):
-                raise UntrustedError("it is of another log, or a log whose key is not known any more")
+                raise UntrustedError("it is of another log, or of a log whose key is no longer known")
         except TlogError as error:
-            raise UntrustedError(
-                f"the witness's record of {origin} is not as it was written: {error}"
-            ) from error
+            raise UntrustedError(f"the witness's record of {origin} is damaged: {error}") from error
         return checkpoint
 
     def checkpoint(self, origin_hash: str) -> WitnessResponse:
-        """The last cosigned checkpoint of the log with this hash of its origin: 200 or 404."""
+        """Respond with the last cosigned checkpoint of the log with this origin hash: 200 or 404."""
         known = {name_of(key.name) for key in self._logs}
         note = self._record.read(origin_hash) if origin_hash in known else None
         if note is None:
-            return WitnessResponse(status=404, body="no checkpoint of this log was cosigned here\n")
+            return WitnessResponse(status=404, body="no cosigned checkpoint of this log\n")
         return WitnessResponse(status=200, body=note.decode())
 
     def _advance(
@@ -107,7 +105,7 @@ class Witness:
         if request.old_size != size:
             return WitnessResponse(status=409, body=f"{size}\n", content_type=SIZE_TYPE)
         if last is not None and last.size == checkpoint.size and last.root != checkpoint.root:
-            # Both are signed by the log: whoever sees them sees that it has forked.
+            # The log has signed both, which proves a fork.
             self._record.keep_fork(checkpoint.origin, f"{last.note}\n{checkpoint.note}".encode())
         old_root = EMPTY_ROOT if last is None else last.root
         try:

@@ -1,4 +1,4 @@
-"""A fake hub, and clients of it whose time the test passes itself."""
+"""Fixtures: a fake hub, and a client of it with a fake clock."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kopuro_client import Kopuro, RetryPolicy, Transport
 from tests.unit.client.fake_hub import FakeHub
 
 
-class Passing:
-    """Time that passes when somebody sleeps, or when a test says so."""
+class FakeClock:
+    """A fake clock that advances on sleep, or when a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -27,7 +27,7 @@ class Passing:
 
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a proxy nor an identity of the machine the tests run on."""
+    """Remove proxies and identities from the environment."""
     for name in ("DISCOVERY_URL", "CLIENT_ID", "CLIENT_SECRET", "SEALING_KEY", "AS", "CREDENTIALS"):
         monkeypatch.delenv(f"KOPURO_{name}", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -42,18 +42,18 @@ def hub() -> Iterator[FakeHub]:
 
 
 @pytest.fixture
-def passing() -> Passing:
-    return Passing()
+def fake_clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def client(hub: FakeHub, passing: Passing) -> Iterator[Kopuro]:
+def client(hub: FakeHub, fake_clock: FakeClock) -> Iterator[Kopuro]:
     """Three attempts, half a second and one second apart, within ten seconds."""
     transport = Transport(
         retry=RetryPolicy(attempts=3, first_delay=0.5, patience=10.0),
         answer_limit=5.0,
-        sleep=passing.sleep,
-        clock=passing.clock,
+        sleep=fake_clock.sleep,
+        clock=fake_clock.clock,
     )
     with Kopuro.discover(hub.url, "kg.osh-legal-aid", "a secret", transport=transport) as connected:
         yield connected

@@ -1,4 +1,4 @@
-"""A hub that answers what a test tells it to, over a real socket: the client cannot tell the difference."""
+"""A fake hub that sends scripted responses over a real socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVICES = ("intake", "directory", "routing", "delivery", "audit")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A request as it came. path: with the service it was sent to, such as /intake/v1/referrals."""
+    """A received request. path: with the service it was sent to, such as /intake/v1/referrals."""
 
     method: str
     path: str
@@ -33,8 +33,8 @@ class Received:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """cut: close the connection in the middle of the body. chunks: the body as it is made, instead."""
+class Response:
+    """A response. cut: close the connection in the middle of the body. chunks: stream this body instead."""
 
     status: int
     body: bytes = b""
@@ -43,42 +43,42 @@ class Answer:
     chunks: Callable[[], Iterator[bytes]] | None = None
 
 
-def problem(status: int, slug: str, title: str, **more: object) -> Answer:
+def problem(status: int, slug: str, title: str, **more: object) -> Response:
     body = {"type": f"urn:kopuro:problem:{slug}", "title": title, "status": status, **more}
-    return Answer(
+    return Response(
         status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/problem+json"}
     )
 
 
-def answer(body: object, *, status: int = 200, **headers: str) -> Answer:
-    """JSON; underscores in a header's name stand for hyphens."""
+def json_response(body: object, *, status: int = 200, **headers: str) -> Response:
+    """Return a JSON response. Underscores in a header's name become hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(
+    return Response(
         status=status, body=json.dumps(body).encode(), headers={"Content-Type": "application/json", **named}
     )
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is what some tests are about; anything else is a fault of the fake."""
+        """Ignore clients that close the connection, as some tests do. Report any other error."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 class FakeHub:
-    """Answers for a path are given in the order they were scripted; the last one is given again and again.
+    """Sends a path's scripted responses in order, and repeats the last one.
 
-    Discovery and tokens ("token-1", "token-2", ...) are answered from the start; tests may script them too.
-    otherwise: the answer of every path that nothing was scripted for.
+    By default serves discovery and tokens ("token-1", "token-2", ...); tests may script these, too.
+    otherwise: the response for paths without a script.
     """
 
     def __init__(self, port: int = 0) -> None:
-        """port: 0 for any that is free."""
+        """port: 0 chooses a free one."""
         self.custody_key = generate_key()
         self.received: list[Received] = []
         self.token_lifetime = 900.0
         self.otherwise = problem(404, "not-found", "There is no such thing here for you")
-        self._scripts: dict[tuple[str, str], deque[Answer | Callable[[], Answer]]] = defaultdict(deque)
+        self._scripts: dict[tuple[str, str], deque[Response | Callable[[], Response]]] = defaultdict(deque)
         self._lock = threading.Lock()
         self._tokens_given = 0
         hub = self
@@ -87,15 +87,15 @@ class FakeHub:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                self._answer()
+                self._respond()
 
             def do_POST(self) -> None:
-                self._answer()
+                self._respond()
 
             def do_PATCH(self) -> None:
-                self._answer()
+                self._respond()
 
-            def _answer(self) -> None:
+            def _respond(self) -> None:
                 parts = urlsplit(self.path)
                 request = Received(
                     method=self.command,
@@ -121,7 +121,7 @@ class FakeHub:
                 self.close_connection = self.close_connection or reply.cut
 
             def log_message(self, format: str, *args: object) -> None:
-                """Nothing: a test's output is its own."""
+                """Log nothing, to keep the tests' output clean."""
 
         self._server = _Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
@@ -139,8 +139,8 @@ class FakeHub:
     def url(self) -> str:
         return f"{self.base}/.well-known/kopuro"
 
-    def script(self, method: str, path: str, *answers: Answer | Callable[[], Answer]) -> None:
-        self._scripts[method, path].extend(answers)
+    def script(self, method: str, path: str, *responses: Response | Callable[[], Response]) -> None:
+        self._scripts[method, path].extend(responses)
 
     def requests_to(self, path: str) -> list[Received]:
         return [request for request in self.received if request.path == path]
@@ -150,7 +150,7 @@ class FakeHub:
         self._server.server_close()
         self._thread.join()
 
-    def _next(self, request: Received) -> Answer:
+    def _next(self, request: Received) -> Response:
         with self._lock:
             self.received.append(request)
             script = self._scripts[request.method, request.path]
@@ -158,9 +158,11 @@ class FakeHub:
         if scripted is not None:
             return scripted() if callable(scripted) else scripted
         if request.path == "/.well-known/kopuro":
-            return answer(self.discovery)
+            return json_response(self.discovery)
         if request.path == "/directory/oauth/token":
             self._tokens_given += 1
             token = f"token-{self._tokens_given}"
-            return answer({"access_token": token, "token_type": "Bearer", "expires_in": self.token_lifetime})
+            return json_response(
+                {"access_token": token, "token_type": "Bearer", "expires_in": self.token_lifetime}
+            )
         return self.otherwise

@@ -38,16 +38,16 @@ def of(status: int, body: bytes = b"", retry_after: str | None = None) -> Client
         (504, UnavailableError),
     ],
 )
-def test_each_status_has_its_family(status: int, family: type[ClientError]) -> None:
+def test_error_status_maps_to_its_error_class(status: int, family: type[ClientError]) -> None:
     assert type(of(status)) is family
 
 
-def test_a_success_is_no_error() -> None:
+def test_success_status_is_no_error() -> None:
     assert of(202) is None
     assert of(204) is None
 
 
-def test_a_problem_is_mirrored() -> None:
+def test_refused_error_has_the_problems_members() -> None:
     error = of(
         422,
         b'{"type":"urn:kopuro:problem:invalid-submission","title":"T","status":400,"detail":"D.",'
@@ -57,7 +57,7 @@ def test_a_problem_is_mirrored() -> None:
     assert (error.type, error.title, error.status, error.detail) == (
         "urn:kopuro:problem:invalid-submission",
         "T",
-        422,  # the status of the answer counts, whatever the body says
+        422,  # the response's status counts, not the body's
         "D.",
     )
     assert error.errors == (FieldError(pointer="/needs/0", detail="Unknown."),)
@@ -65,7 +65,7 @@ def test_a_problem_is_mirrored() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors":7,"title":[]}', b"[" * 100_000])
-def test_a_refusal_without_a_problem_is_still_a_refusal(body: bytes) -> None:
+def test_refusal_without_problem_body_is_refused_error(body: bytes) -> None:
     error = of(404, body)
     assert isinstance(error, RefusedError)
     assert (error.type, error.title, error.errors) == ("about:blank", "Reason", ())
@@ -84,7 +84,7 @@ def test_a_refusal_without_a_problem_is_still_a_refusal(body: bytes) -> None:
         (None, None),
     ],
 )
-def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | None) -> None:
+def test_retry_after_accepts_number_and_date(header: str | None, seconds: float | None) -> None:
     assert seconds_until(header, now=NOW) == seconds
     error = of(503, retry_after=header)
     assert isinstance(error, UnavailableError)
@@ -94,12 +94,12 @@ def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"items":{}}', b'{"items":[],"next":5}', b'{"items":1,"next":null}']
 )
-def test_what_is_not_a_page_is_a_defect(body: bytes) -> None:
+def test_invalid_page_raises_defect_error(body: bytes) -> None:
     with pytest.raises(DefectError):
         json_page(body)
 
 
-def test_a_batch_that_answers_too_few_lines_is_a_defect() -> None:
+def test_batch_response_with_too_few_lines_raises_defect_error() -> None:
     assert json_lines(b'{"line":1}\n{"line":2}\n', expected=2) == [{"line": 1}, {"line": 2}]
     with pytest.raises(DefectError):
         json_lines(b'{"line":1}\n', expected=2)

@@ -6,7 +6,7 @@ from kopuro_client import CaseError, UnreadableError, check_case
 from kopuro_client.cases import check_readable
 
 
-def test_a_full_case_and_a_bare_one_pass() -> None:
+def test_full_case_and_minimal_case_are_valid() -> None:
     check_case({"name": "Фарход"})
     check_case(
         {
@@ -37,15 +37,13 @@ def test_a_full_case_and_a_bare_one_pass() -> None:
         ({"name": "x", "narrative": "y" * 20_001}, ["/narrative"]),
     ],
 )
-def test_what_the_receiver_could_not_read_is_refused_with_pointers(
-    case: dict[str, Any], pointers: list[str]
-) -> None:
+def test_invalid_case_is_refused_with_pointers(case: dict[str, Any], pointers: list[str]) -> None:
     with pytest.raises(CaseError) as caught:
         check_case(case)
     assert [error.pointer for error in caught.value.errors] == pointers
 
 
-def test_the_error_repeats_nothing_of_the_person() -> None:
+def test_case_error_quotes_no_values() -> None:
     with pytest.raises(CaseError) as caught:
         check_case({"name": "x", "phones": ["8-916-SECRET"], "narrative": 12345678})
     assert "SECRET" not in str(caught.value)
@@ -66,7 +64,7 @@ def test_the_error_repeats_nothing_of_the_person() -> None:
         {"name": "x", "documents": ["a.pdf"]},
     ],
 )
-def test_opened_object_that_is_no_case_is_not_understood(case: dict[str, Any]) -> None:
+def test_opened_object_of_other_shape_is_not_understood(case: dict[str, Any]) -> None:
     with pytest.raises(UnreadableError) as caught:
         check_readable(case)
     assert caught.value.reason == "not_understood"

@@ -19,19 +19,19 @@ from kopuro_client import (
     public_key,
     seal,
 )
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 FACTS: dict[str, Any] = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW"}
 CASE: dict[str, Any] = {"name": "Нурлан Б.", "phones": ["+996555000000"], "narrative": "Не платят."}
 REFERRALS = "/intake/v1/referrals"
 BATCH = "/intake/v1/referrals:batch"
 RECEIVER = "/directory/v1/organizations/ru.moscow-union"
-REQUESTED = answer({"id": "r1", "status": "requested"}, status=202)
-SUBMITTED = answer({"id": "s1", "status": "submitted"}, status=202)
-BUSY = Answer(status=503)
+REQUESTED = json_response({"id": "r1", "status": "requested"}, status=202)
+SUBMITTED = json_response({"id": "s1", "status": "submitted"}, status=202)
+BUSY = Response(status=503)
 
 
-def test_a_submission_is_sealed_to_the_custody_key(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_is_sealed_to_custody_key(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", REFERRALS, REQUESTED)
     assert client.submit(FACTS, case=CASE) == {"id": "r1", "status": "requested"}
     [request] = hub.requests_to(REFERRALS)
@@ -42,31 +42,31 @@ def test_a_submission_is_sealed_to_the_custody_key(hub: FakeHub, client: Kopuro)
     assert "Нурлан".encode() not in request.body
 
 
-def test_a_submission_to_a_named_organisation_is_sealed_to_its_key(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_to_named_organisation_is_sealed_to_its_key(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
-    hub.script("GET", RECEIVER, answer({"id": "ru.moscow-union", "sealing_key": public_key(key)}))
+    hub.script("GET", RECEIVER, json_response({"id": "ru.moscow-union", "sealing_key": public_key(key)}))
     hub.script("POST", REFERRALS, REQUESTED)
     client.submit({**FACTS, "to": "ru.moscow-union"}, case=CASE)
     assert open_sealed(hub.requests_to(REFERRALS)[0].json()["case"], key) == CASE
 
 
 @pytest.mark.parametrize("record", [{"sealing_key": None}, {}, {"sealing_key": {"kty": "RSA"}}])
-def test_nothing_is_sent_to_an_organisation_without_a_usable_key(
+def test_submission_to_organisation_without_valid_key_is_not_sent(
     hub: FakeHub, client: Kopuro, record: dict[str, Any]
 ) -> None:
-    hub.script("GET", RECEIVER, answer(record))
+    hub.script("GET", RECEIVER, json_response(record))
     with pytest.raises(SealingError):
         client.submit({**FACTS, "to": "ru.moscow-union"}, case=CASE)
     assert hub.requests_to(REFERRALS) == []
 
 
-def test_a_case_nobody_could_read_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_with_invalid_case_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
     with pytest.raises(CaseError):
         client.submit(FACTS, case={"narrative": "no name"})
     assert hub.requests_to(REFERRALS) == []
 
 
-def test_a_sealed_case_is_sent_as_it_is(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_with_sealed_case_sends_it_unchanged(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", REFERRALS, REQUESTED)
     sealed = client.seal(CASE)
     client.submit(FACTS, sealed=sealed, idempotency_key="our-4711")
@@ -85,14 +85,14 @@ def test_a_sealed_case_is_sent_as_it_is(hub: FakeHub, client: Kopuro) -> None:
         {"case": CASE, "idempotency_key": "a\nb"},
     ],
 )
-def test_an_impossible_submission_is_not_sent(hub: FakeHub, client: Kopuro, wrong: dict[str, Any]) -> None:
+def test_invalid_submission_is_not_sent(hub: FakeHub, client: Kopuro, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError):
         client.submit(FACTS, **wrong)
     assert hub.requests_to(REFERRALS) == []
 
 
-def test_a_repeated_submission_is_the_same_to_the_byte(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("POST", REFERRALS, BUSY, Answer(status=202, body=b'{"id":"r1"}', cut=True), REQUESTED)
+def test_retried_submission_is_identical_to_the_byte(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", REFERRALS, BUSY, Response(status=202, body=b'{"id":"r1"}', cut=True), REQUESTED)
     assert client.submit(FACTS, case=CASE)["id"] == "r1"
     sent = hub.requests_to(REFERRALS)
     assert len(sent) == 3
@@ -100,14 +100,14 @@ def test_a_repeated_submission_is_the_same_to_the_byte(hub: FakeHub, client: Kop
     assert len({request.headers["idempotency-key"] for request in sent}) == 1
 
 
-def test_two_submissions_have_two_keys(hub: FakeHub, client: Kopuro) -> None:
+def test_two_submissions_have_different_idempotency_keys(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", REFERRALS, REQUESTED)
     client.submit(FACTS, case=CASE)
     client.submit(FACTS, case=CASE)
     assert len({request.headers["idempotency-key"] for request in hub.requests_to(REFERRALS)}) == 2
 
 
-def test_a_refusal_carries_the_problem(hub: FakeHub, client: Kopuro) -> None:
+def test_refused_submission_raises_the_problem(hub: FakeHub, client: Kopuro) -> None:
     errors = [{"pointer": "/needs/0", "detail": "Unknown code."}]
     hub.script("POST", REFERRALS, problem(422, "invalid-submission", "Not so", detail="One.", errors=errors))
     with pytest.raises(RefusedError) as caught:
@@ -118,12 +118,12 @@ def test_a_refusal_carries_the_problem(hub: FakeHub, client: Kopuro) -> None:
     assert len(hub.requests_to(REFERRALS)) == 1
 
 
-def test_a_batch_has_a_key_for_each_line_and_is_repeated_whole(hub: FakeHub, client: Kopuro) -> None:
+def test_batch_has_key_for_each_line_and_is_retried_whole(hub: FakeHub, client: Kopuro) -> None:
     results = [
         {"line": 1, "status": 202, "id": "r1"},
         {"line": 2, "status": 422, "problem": {"type": "urn:kopuro:problem:invalid-submission"}},
     ]
-    hub.script("POST", BATCH, BUSY, Answer(status=200, body="\n".join(map(json.dumps, results)).encode()))
+    hub.script("POST", BATCH, BUSY, Response(status=200, body="\n".join(map(json.dumps, results)).encode()))
     submissions = [
         Submission(facts=FACTS, case=CASE, idempotency_key="a"),
         Submission(facts={**FACTS, "region": "??"}, case=CASE),
@@ -137,10 +137,12 @@ def test_a_batch_has_a_key_for_each_line_and_is_repeated_whole(hub: FakeHub, cli
     assert open_sealed(lines[1]["case"], hub.custody_key) == CASE
 
 
-def test_a_batch_looks_a_receiver_up_once_and_an_empty_one_asks_nothing(hub: FakeHub, client: Kopuro) -> None:
+def test_batch_looks_up_receiver_once_and_empty_batch_sends_nothing(hub: FakeHub, client: Kopuro) -> None:
     key = public_key(generate_key())
-    hub.script("GET", RECEIVER, answer({"id": "ru.moscow-union", "sealing_key": key}))
-    hub.script("POST", BATCH, Answer(status=200, body=b'{"line":1,"status":202}\n{"line":2,"status":202}\n'))
+    hub.script("GET", RECEIVER, json_response({"id": "ru.moscow-union", "sealing_key": key}))
+    hub.script(
+        "POST", BATCH, Response(status=200, body=b'{"line":1,"status":202}\n{"line":2,"status":202}\n')
+    )
     client.submit_batch([Submission(facts={**FACTS, "to": "ru.moscow-union"}, case=CASE)] * 2)
     assert len(hub.requests_to(RECEIVER)) == 1
     assert client.submit_batch([]) == []
@@ -159,7 +161,7 @@ Doing = Callable[[Kopuro], object]
         (lambda c: c.revoke_consent("r1"), "/consent/revoke", {}),
     ],
 )
-def test_what_is_said_about_a_referral(
+def test_referral_method_posts_its_body(
     hub: FakeHub, client: Kopuro, doing: Doing, path: str, body: object
 ) -> None:
     where = f"/intake/v1/referrals/r1{path}"
@@ -168,7 +170,7 @@ def test_what_is_said_about_a_referral(
     assert hub.requests_to(where)[0].json() == body
 
 
-def test_answers_to_offers(hub: FakeHub, client: Kopuro) -> None:
+def test_offer_answers_are_posted(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
     client.accept("o1")
@@ -180,8 +182,8 @@ def test_answers_to_offers(hub: FakeHub, client: Kopuro) -> None:
 @pytest.mark.parametrize("sender", [None, "ru.moscow-union"])
 def test_decline_note_is_sealed_to_sender(hub: FakeHub, client: Kopuro, sender: str | None) -> None:
     key = generate_key()
-    hub.script("GET", "/intake/v1/offers/o1", answer({"id": "o1", "sender": "ru.moscow-union"}))
-    hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
+    hub.script("GET", "/intake/v1/offers/o1", json_response({"id": "o1", "sender": "ru.moscow-union"}))
+    hub.script("GET", RECEIVER, json_response({"sealing_key": public_key(key)}))
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
     client.decline("o1", "other", note="Ремонт", sender=sender)
     (sent,) = hub.requests_to("/intake/v1/offers/o1/decline")
@@ -192,13 +194,13 @@ def test_decline_note_is_sealed_to_sender(hub: FakeHub, client: Kopuro, sender: 
 
 
 def test_decline_note_for_sender_without_key_is_not_sent(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", RECEIVER, answer({"sealing_key": None}))
+    hub.script("GET", RECEIVER, json_response({"sealing_key": None}))
     with pytest.raises(SealingError, match="published no sealing key"):
         client.decline("o1", "other", note="Ремонт", sender="ru.moscow-union")
     assert hub.requests_to("/intake/v1/offers/o1/decline") == []
 
 
-def test_an_answer_is_repeated_under_one_key_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
+def test_answer_is_retried_under_one_key_while_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
     hub.script("POST", "/intake/v1/offers/o1/accept", BUSY, SUBMITTED)
     client.accept("o1")
     first, second = hub.requests_to("/intake/v1/offers/o1/accept")
@@ -207,10 +209,10 @@ def test_an_answer_is_repeated_under_one_key_while_the_hub_is_busy(hub: FakeHub,
     assert hub.received[-1].headers["idempotency-key"] != first.headers["idempotency-key"]
 
 
-def test_many_statements_go_in_one_request(hub: FakeHub, client: Kopuro) -> None:
+def test_statements_are_sent_in_one_request(hub: FakeHub, client: Kopuro) -> None:
     results = [{"line": 1, "status": 202, "id": "s1"}, {"line": 2, "status": 202, "id": "s2"}]
     path = "/intake/v1/submissions:batch"
-    hub.script("POST", path, Answer(status=200, body="\n".join(map(json.dumps, results)).encode()))
+    hub.script("POST", path, Response(status=200, body="\n".join(map(json.dumps, results)).encode()))
     statements = [
         {"submit": "accept", "offer_id": "o1"},
         {"submit": "progress", "referral_id": "r1", "status": "on_hold", "idempotency_key": "mine"},
@@ -226,7 +228,7 @@ def test_many_statements_go_in_one_request(hub: FakeHub, client: Kopuro) -> None
 def test_batch_of_statements_sends_its_key_in_the_header(hub: FakeHub, client: Kopuro) -> None:
     path = "/intake/v1/submissions:batch"
     body = b'{"line":1,"status":202,"id":"s1"}\n{"line":2,"status":202,"id":"s2"}\n'
-    hub.script("POST", path, BUSY, Answer(status=200, body=body))
+    hub.script("POST", path, BUSY, Response(status=200, body=body))
     statements = [
         {"submit": "accept", "offer_id": "o1"},
         {"submit": "accept", "offer_id": "o2", "idempotency_key": "mine"},
@@ -238,9 +240,9 @@ def test_batch_of_statements_sends_its_key_in_the_header(hub: FakeHub, client: K
 
 
 def test_statement_with_null_key_gets_a_key(hub: FakeHub, client: Kopuro) -> None:
-    """The whole request is repeated while the hub is busy, so each line needs a key."""
+    """Each line needs a key, because the client retries the whole request while the hub is busy."""
     path = "/intake/v1/submissions:batch"
-    hub.script("POST", path, Answer(status=200, body=b'{"line":1,"status":202,"id":"s1"}\n'))
+    hub.script("POST", path, Response(status=200, body=b'{"line":1,"status":202,"id":"s1"}\n'))
     client.submit_statements([{"submit": "accept", "offer_id": "o1", "idempotency_key": None}])
     assert json.loads(hub.requests_to(path)[0].body)["idempotency_key"]
 
@@ -262,44 +264,44 @@ def test_given_key_is_sent_with_a_statement(hub: FakeHub, client: Kopuro, path: 
     assert hub.requests_to(f"/intake/v1/{path}")[0].headers["idempotency-key"] == "mine"
 
 
-def test_many_messages_are_acknowledged_in_one_request(hub: FakeHub, client: Kopuro) -> None:
+def test_messages_are_acknowledged_in_one_request(hub: FakeHub, client: Kopuro) -> None:
     path = "/delivery/v1/mailbox:acknowledge"
-    hub.script("POST", path, answer({"items": []}))
+    hub.script("POST", path, json_response({"items": []}))
     client.acknowledge_all(["m1", "m2"])
     client.acknowledge_all([])
     assert [request.json() for request in hub.requests_to(path)] == [{"ids": ["m1", "m2"]}]
 
 
-def test_a_note_is_sealed_to_the_other_party(hub: FakeHub, client: Kopuro) -> None:
+def test_note_is_sealed_to_other_party(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
-    hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
+    hub.script("GET", RECEIVER, json_response({"sealing_key": public_key(key)}))
     hub.script("POST", "/intake/v1/referrals/r1/notes", SUBMITTED)
     client.note("r1", "Придёт брат.", to="ru.moscow-union")
     note = hub.requests_to("/intake/v1/referrals/r1/notes")[0].json()["note"]
     assert open_sealed(note, key) == {"text": "Придёт брат."}
 
 
-def test_a_released_case_is_opened_with_ones_own_key(hub: FakeHub, client: Kopuro) -> None:
+def test_released_case_is_opened_with_own_key(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
     sealed = seal(CASE, public_key(key))
-    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
     assert client.case("r1", key) == CASE
-    with pytest.raises(SealingError, match="no private sealing key"):
+    with pytest.raises(SealingError, match="without the private sealing key"):
         client.case("r1")
     with Kopuro.discover(hub.url, "id", "secret", sealing_key=key) as holder:
         assert holder.case("r1") == CASE
 
 
-def test_a_case_that_is_not_there_is_a_defect(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1"}))
+def test_case_response_without_case_raises_defect_error(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1"}))
     with pytest.raises(DefectError):
         client.sealed_case("r1")
 
 
-def test_the_mailbox_is_read_and_acknowledged(hub: FakeHub, client: Kopuro) -> None:
+def test_mailbox_is_read_and_acknowledged(hub: FakeHub, client: Kopuro) -> None:
     page = {"items": [{"id": "m1"}], "next": "5"}
-    hub.script("GET", "/delivery/v1/mailbox", answer(page))
-    hub.script("POST", "/delivery/v1/mailbox/m1/acknowledge", Answer(status=204))
+    hub.script("GET", "/delivery/v1/mailbox", json_response(page))
+    hub.script("POST", "/delivery/v1/mailbox/m1/acknowledge", Response(status=204))
     assert client.mailbox(after="4", limit=10, wait=0.2) == page
     client.acknowledge("m1")
     assert hub.requests_to("/delivery/v1/mailbox")[0].query == {"after": "4", "limit": "10", "wait": "1"}
@@ -308,12 +310,12 @@ def test_the_mailbox_is_read_and_acknowledged(hub: FakeHub, client: Kopuro) -> N
             client.mailbox(wait=wait)
 
 
-def test_coordination_and_audit(hub: FakeHub, client: Kopuro) -> None:
+def test_coordination_and_audit_methods_send_their_requests(hub: FakeHub, client: Kopuro) -> None:
     empty: dict[str, Any] = {"items": [], "next": None}
-    hub.script("GET", "/routing/v1/coordination/unplaced", answer(empty))
+    hub.script("GET", "/routing/v1/coordination/unplaced", json_response(empty))
     hub.script("POST", "/routing/v1/coordination/r1/offer", SUBMITTED)
-    hub.script("GET", "/audit/v1/history", answer({**empty, "checkpoint": {"size": 3}}))
-    hub.script("GET", "/audit/checkpoint", Answer(status=200, body=b"kopuro.example/kg\n3\nroot\n"))
+    hub.script("GET", "/audit/v1/history", json_response({**empty, "checkpoint": {"size": 3}}))
+    hub.script("GET", "/audit/checkpoint", Response(status=200, body=b"kopuro.example/kg\n3\nroot\n"))
     assert list(client.unplaced()) == []
     client.place("r1", "kz.almaty-shelter")
     assert hub.requests_to("/routing/v1/coordination/r1/offer")[0].json() == {
@@ -330,10 +332,12 @@ def test_coordination_and_audit(hub: FakeHub, client: Kopuro) -> None:
     assert "authorization" not in hub.requests_to("/audit/checkpoint")[0].headers
 
 
-def test_the_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> None:
+def test_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> None:
     for resource in ("organizations", "services"):
-        first = answer({"items": [{"id": "a"}], "next": "a"})
-        hub.script("GET", f"/directory/v1/{resource}", first, answer({"items": [{"id": "b"}], "next": None}))
+        first = json_response({"items": [{"id": "a"}], "next": "a"})
+        hub.script(
+            "GET", f"/directory/v1/{resource}", first, json_response({"items": [{"id": "b"}], "next": None})
+        )
     assert [o["id"] for o in client.organizations(kind="union", country="RU")] == ["a", "b"]
     assert [s["id"] for s in client.services(need="legal.wage_claim", region="RU-MOW")] == ["a", "b"]
     assert hub.requests_to("/directory/v1/services")[1].query == {
@@ -346,9 +350,9 @@ def test_the_directory_is_read_page_by_page(hub: FakeHub, client: Kopuro) -> Non
 OSH = "/directory/v1/organizations/kg.osh"
 
 
-def test_organization_is_updated_from_the_revision_that_was_read(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", OSH, answer({"id": "kg.osh", "revision": 7}))
-    hub.script("PATCH", OSH, answer({"id": "kg.osh", "revision": 8}))
+def test_organization_update_sends_the_revision_read(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
+    hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
     assert client.update_organization("kg.osh", {"active": False})["revision"] == 8
     sent = hub.requests_to(OSH)[-1]
     assert (sent.method, sent.json()) == ("PATCH", {"active": False})
@@ -359,7 +363,7 @@ def test_organization_is_updated_from_the_revision_that_was_read(hub: FakeHub, c
     assert hub.requests_to(OSH)[-1].headers["if-match"] == '"8"'
 
 
-def test_update_of_a_record_that_was_changed_since_is_refused(hub: FakeHub, client: Kopuro) -> None:
+def test_organization_update_of_changed_record_is_refused(hub: FakeHub, client: Kopuro) -> None:
     hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))
     with pytest.raises(RefusedError) as refused:
         client.update_organization("kg.osh", {"active": False}, revision=7)
@@ -387,19 +391,19 @@ EVERYTHING: list[Doing] = [
     lambda c: c.history(),
 ]
 BAD_ANSWERS = [
-    answer([1, 2]),
-    answer(None),
-    Answer(status=200, body=b"\xff\xfe"),
-    Answer(status=200, body=b"[" * 100_000),
-    Answer(status=200, body=b"not gzip", headers={"Content-Encoding": "gzip"}),
-    Answer(status=307, headers={"Location": "http://127.0.0.1:1/"}),
-    Answer(status=400, body=b"<html>"),
-    Answer(status=500),
+    json_response([1, 2]),
+    json_response(None),
+    Response(status=200, body=b"\xff\xfe"),
+    Response(status=200, body=b"[" * 100_000),
+    Response(status=200, body=b"not gzip", headers={"Content-Encoding": "gzip"}),
+    Response(status=307, headers={"Location": "http://127.0.0.1:1/"}),
+    Response(status=400, body=b"<html>"),
+    Response(status=500),
 ]
 
 
 @pytest.mark.parametrize("doing", EVERYTHING)
-def test_no_foreign_exception_leaks(
+def test_client_methods_raise_no_foreign_exception(
     hub: FakeHub, client: Kopuro, monkeypatch: pytest.MonkeyPatch, doing: Doing
 ) -> None:
     usual = hub._next
@@ -429,8 +433,8 @@ def test_unreadable_content_is_reported(
 
 def test_replaced_case_is_sealed_to_acceptor(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
-    hub.script("GET", "/intake/v1/referrals/r1", answer({"acceptor": "ru.moscow-union"}))
-    hub.script("GET", RECEIVER, answer({"sealing_key": public_key(key)}))
+    hub.script("GET", "/intake/v1/referrals/r1", json_response({"acceptor": "ru.moscow-union"}))
+    hub.script("GET", RECEIVER, json_response({"sealing_key": public_key(key)}))
     hub.script("POST", "/intake/v1/referrals/r1/case", SUBMITTED)
     client.replace_case("r1", CASE)
     sent = hub.requests_to("/intake/v1/referrals/r1/case")[0].json()
@@ -440,8 +444,8 @@ def test_replaced_case_is_sealed_to_acceptor(hub: FakeHub, client: Kopuro) -> No
 
 
 def test_case_is_not_replaced_before_acceptance(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", "/intake/v1/referrals/r1", answer({"acceptor": None}))
-    with pytest.raises(InvalidArgumentError, match="nobody has accepted"):
+    hub.script("GET", "/intake/v1/referrals/r1", json_response({"acceptor": None}))
+    with pytest.raises(InvalidArgumentError, match="no organisation has accepted"):
         client.replace_case("r1", CASE)
 
 
@@ -453,10 +457,10 @@ def test_note_without_text_is_not_understood(client: Kopuro) -> None:
     assert client.open_note(seal({"text": "Алло"}, public_key(key)), key) == "Алло"
 
 
-def test_acknowledgement_is_repeated_while_the_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
+def test_acknowledgement_is_retried_while_hub_is_busy(hub: FakeHub, client: Kopuro) -> None:
     one, many = "/delivery/v1/mailbox/m1/acknowledge", "/delivery/v1/mailbox:acknowledge"
-    hub.script("POST", one, BUSY, Answer(status=204))
-    hub.script("POST", many, BUSY, answer({"items": []}))
+    hub.script("POST", one, BUSY, Response(status=204))
+    hub.script("POST", many, BUSY, json_response({"items": []}))
     client.acknowledge("m1")
     client.acknowledge_all(["m1", "m2"])
     assert (len(hub.requests_to(one)), len(hub.requests_to(many))) == (2, 2)

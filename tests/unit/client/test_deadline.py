@@ -1,4 +1,4 @@
-"""Calls that end in time, and calls that do not."""
+"""Calls within and beyond their deadline."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from kopuro_client.deadline import Deadline
 
 
-def test_result_and_error_of_call_are_passed_on() -> None:
+def test_deadline_passes_on_result_and_error() -> None:
     deadline = Deadline()
     assert deadline.run(lambda: 7, seconds=5) == 7
     with pytest.raises(ZeroDivisionError):
         deadline.run(lambda: 1 // 0, seconds=5)
 
 
-def test_call_that_takes_too_long_is_left_behind() -> None:
+def test_call_beyond_deadline_raises_timeout_error() -> None:
     deadline = Deadline()
     done = threading.Event()
     with pytest.raises(TimeoutError):
@@ -27,7 +27,7 @@ def test_call_that_takes_too_long_is_left_behind() -> None:
     done.set()
 
 
-def test_threads_are_used_again_and_end_with_their_owner() -> None:
+def test_deadline_threads_are_reused_and_end_with_their_owner() -> None:
     deadline = Deadline()
     done = threading.Event()
     with pytest.raises(TimeoutError):

@@ -1,4 +1,4 @@
-"""What docs/integrating.md tells a partner to do can be done."""
+"""The commands and programs in docs/integrating.md work."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from joserfc.jwk import OKPKey
 from kopuro_client import check_case, generate_key, public_key, seal
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.records import Jwk
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "integrating.md").read_text(encoding="utf-8")
 
@@ -28,9 +28,9 @@ def commands() -> list[str]:
     return sorted({line.split(" > ")[0] for line in [*lines, *inline] if line.startswith("kopuro ")})
 
 
-# `up` belongs to the server's distribution.
+# `up` is a server command.
 @pytest.mark.parametrize("command", [line for line in commands() if not line.startswith("kopuro up")])
-def test_each_command_is_understood(
+def test_guide_command_is_accepted(
     hub: FakeHub, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -48,23 +48,23 @@ def test_each_command_is_understood(
     if "generate" in arguments:
         assert main(arguments) == ExitCode.OK
         return
-    # This hub knows nothing, so it refuses whatever is asked of it; sealing needs only its key.
+    # This hub refuses all requests; sealing needs only its key.
     asked = main([*arguments, "--discovery", hub.url])
     assert asked == (ExitCode.OK if "seal" in arguments else ExitCode.REFUSED)
 
 
-def test_the_referral_of_the_guide_holds_a_case_that_can_be_sealed() -> None:
+def test_guide_referral_has_a_valid_case() -> None:
     [text] = blocks("json")
     check_case(json.loads(text)["case"])
 
 
-def test_the_exit_codes_of_the_guide_are_those_of_the_command() -> None:
+def test_guide_exit_codes_match_the_command() -> None:
     rows = re.findall(r"^\|.*\| (\d+) \|$", GUIDE, flags=re.MULTILINE)
     assert [int(row) for row in rows] == [code.value for code in ExitCode]
 
 
 def hello(key: Jwk) -> str:
-    """What no client of ours would seal."""
+    """Return sealed content that this client would refuse to seal."""
     public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
     header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key["kid"]}
     return jwe.encrypt_compact(header, b"hello", public, algorithms=["ECDH-ES+A256KW", "A256GCM"])
@@ -78,7 +78,7 @@ UNREADABLE: dict[str, Callable[[Jwk], str]] = {
 }
 
 
-def test_the_program_of_the_guide_accepts_opens_and_reports(
+def test_guide_program_accepts_opens_and_reports(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = generate_key()
@@ -105,22 +105,24 @@ def test_the_program_of_the_guide_accepts_opens_and_reports(
         {"id": "m6", "type": "kopuro.case.released.v1", "data": {"referral_id": "last-years-key"}},
         {"id": "m7", "type": "kopuro.note.delivered.v1", "data": {**note, "note": readable}},
     ]
-    submitted = answer({"id": "s1", "status": "submitted"}, status=202)
-    hub.script("GET", "/delivery/v1/mailbox", answer({"items": messages, "next": "3"}), Answer(status=500))
+    submitted = json_response({"id": "s1", "status": "submitted"}, status=202)
+    hub.script(
+        "GET", "/delivery/v1/mailbox", json_response({"items": messages, "next": "3"}), Response(status=500)
+    )
     hub.script("POST", "/intake/v1/offers/o1/accept", submitted)
     hub.script("POST", "/intake/v1/offers/late/accept", problem(409, "offer-closed", "T", detail="Too late."))
     hub.script("POST", "/intake/v1/referrals/r1/progress", submitted)
     sealed = seal({"name": "Азамат"}, public_key(key))
-    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
     for referral, content in UNREADABLE.items():
-        hub.script("GET", f"/delivery/v1/case/{referral}", answer({"case": content(key)}))
+        hub.script("GET", f"/delivery/v1/case/{referral}", json_response({"case": content(key)}))
     for referral in ("r3", *list(UNREADABLE)[1:]):
         hub.script("POST", f"/intake/v1/referrals/{referral}/unreadable", submitted)
     hub.script("POST", "/intake/v1/referrals/hello/unreadable", problem(409, "not-in-this-state", "T"))
     old = seal({"name": "Азамат"}, public_key(generate_key()))
-    hub.script("GET", "/delivery/v1/case/last-years-key", answer({"case": old}))
+    hub.script("GET", "/delivery/v1/case/last-years-key", json_response({"case": old}))
     for message in messages:
-        hub.script("POST", f"/delivery/v1/mailbox/{message['id']}/acknowledge", Answer(status=204))
+        hub.script("POST", f"/delivery/v1/mailbox/{message['id']}/acknowledge", Response(status=204))
 
     [program] = blocks("python")
     with pytest.raises(Exception, match="500"):  # how this test ends the watch

@@ -5,7 +5,7 @@ import kopuro_client
 from kopuro_client import errors
 
 
-def test_the_public_names_are_exactly_these() -> None:
+def test_public_names_are_exactly_as_listed() -> None:
     assert kopuro_client.__all__ == [
         "AuthenticationError",
         "CaseError",
@@ -35,7 +35,7 @@ def test_the_public_names_are_exactly_these() -> None:
     assert all(hasattr(kopuro_client, name) for name in kopuro_client.__all__)
 
 
-def test_every_error_is_in_the_tree_that_the_docstring_draws() -> None:
+def test_error_tree_docstring_lists_every_error() -> None:
     drawn = errors.__doc__ or ""
     for name, value in vars(errors).items():
         if inspect.isclass(value) and issubclass(value, Exception):
@@ -44,5 +44,5 @@ def test_every_error_is_in_the_tree_that_the_docstring_draws() -> None:
             assert name in kopuro_client.__all__
 
 
-def test_the_types_are_published() -> None:
+def test_package_has_py_typed_marker() -> None:
     assert importlib.resources.files(kopuro_client).joinpath("py.typed").is_file()

@@ -44,11 +44,11 @@ def sealed_otherwise(algorithms: list[str], **header: object) -> str:
     return jwe.encrypt_compact(full, json.dumps(CASE), key, algorithms=algorithms)
 
 
-def test_what_is_sealed_to_a_key_is_opened_with_it() -> None:
+def test_sealed_case_opens_with_its_key() -> None:
     assert open_sealed(seal(CASE, public_key(KEY)), KEY) == CASE
 
 
-def test_the_header_says_what_the_contract_asks() -> None:
+def test_sealed_case_header_follows_the_contract() -> None:
     header = header_of(seal(CASE, public_key(KEY)))
     assert header.pop("epk")["crv"] == "X25519"
     assert header == {
@@ -59,17 +59,17 @@ def test_the_header_says_what_the_contract_asks() -> None:
     }
 
 
-def test_nothing_of_the_case_can_be_read_without_the_key() -> None:
+def test_sealed_case_shows_nothing_of_the_case() -> None:
     sealed = seal(CASE, public_key(KEY))
     parts = [base64.urlsafe_b64decode(part + "==") for part in sealed.split(".")]
     assert not any("Айгуль".encode() in part or b"996700000000" in part for part in parts)
 
 
-def test_a_public_key_holds_no_private_half() -> None:
+def test_public_key_has_no_private_member() -> None:
     assert set(public_key(KEY)) == {"kty", "crv", "x", "kid"}
 
 
-def test_the_kid_is_the_thumbprint_of_rfc_7638() -> None:
+def test_kid_is_the_rfc_7638_thumbprint() -> None:
     # The public key of RFC 8037 appendix A.6.
     jwk = {"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}
     canonical = f'{{"crv":"X25519","kty":"OKP","x":"{jwk["x"]}"}}'
@@ -77,7 +77,7 @@ def test_the_kid_is_the_thumbprint_of_rfc_7638() -> None:
     assert thumbprint(jwk) == digest
 
 
-def test_a_key_under_another_keys_name_is_refused() -> None:
+def test_key_with_another_keys_kid_is_refused() -> None:
     with pytest.raises(SealingError, match="thumbprint"):
         seal(CASE, {**public_key(KEY), "kid": generate_key()["kid"]})
 
@@ -94,23 +94,23 @@ def test_a_key_under_another_keys_name_is_refused() -> None:
         OctKey.generate_key(256).as_dict(),
     ],
 )
-def test_only_an_x25519_key_seals(key: dict[str, Any]) -> None:
+def test_sealing_to_key_of_other_type_is_refused(key: dict[str, Any]) -> None:
     with pytest.raises(SealingError):
         seal(CASE, key)
 
 
-def test_a_low_order_key_does_not_seal() -> None:
+def test_sealing_to_low_order_key_is_refused() -> None:
     zero = base64.urlsafe_b64encode(bytes(32)).rstrip(b"=").decode()
     with pytest.raises(SealingError):
         seal(CASE, {"kty": "OKP", "crv": "X25519", "x": zero})
 
 
-def test_another_key_does_not_open() -> None:
+def test_opening_with_another_key_is_refused() -> None:
     with pytest.raises(SealingError, match="another key"):
         open_sealed(seal(CASE, public_key(KEY)), generate_key())
 
 
-def test_another_key_does_not_open_even_under_the_right_name() -> None:
+def test_opening_with_another_key_under_the_right_kid_is_refused() -> None:
     other = generate_key()
     sealed = jwe.encrypt_compact(
         {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": KEY["kid"]},
@@ -122,24 +122,24 @@ def test_another_key_does_not_open_even_under_the_right_name() -> None:
         open_sealed(sealed, KEY)
 
 
-def test_a_public_key_does_not_open() -> None:
+def test_opening_with_public_key_is_refused() -> None:
     with pytest.raises(SealingError, match="private"):
         open_sealed(seal(CASE, public_key(KEY)), public_key(KEY))
 
 
 @pytest.mark.parametrize(("alg", "enc"), [("ECDH-ES+A128KW", "A256GCM"), ("ECDH-ES+A256KW", "A128GCM")])
-def test_other_algorithms_are_not_opened(alg: str, enc: str) -> None:
-    with pytest.raises(SealingError, match="is sealed with"):
+def test_case_sealed_with_other_algorithms_is_refused(alg: str, enc: str) -> None:
+    with pytest.raises(SealingError, match="is not sealed with"):
         open_sealed(sealed_otherwise([alg, enc], alg=alg, enc=enc), KEY)
 
 
-def test_a_compressed_case_is_not_opened() -> None:
+def test_compressed_case_is_refused() -> None:
     sealed = sealed_otherwise(["ECDH-ES+A256KW", "A256GCM", "DEF"], zip="DEF")
     with pytest.raises(SealingError, match="compressed"):
         open_sealed(sealed, KEY)
 
 
-def test_an_altered_case_is_not_opened() -> None:
+def test_altered_case_is_refused() -> None:
     parts = seal(CASE, public_key(KEY)).split(".")
     parts[3] = ("B" if parts[3][0] == "A" else "A") + parts[3][1:]
     with pytest.raises(SealingError) as caught:
@@ -147,12 +147,12 @@ def test_an_altered_case_is_not_opened() -> None:
     assert "Айгуль" not in str(caught.value)
 
 
-def test_what_is_not_an_object_is_not_a_case() -> None:
+def test_sealed_content_without_object_is_refused() -> None:
     with pytest.raises(SealingError, match="not a JSON object"):
         open_sealed(seal([1, 2], public_key(KEY)), KEY)  # type: ignore[arg-type]
 
 
-def test_a_case_with_scanned_pages_fits_and_a_larger_one_is_refused_before_it_is_sent() -> None:
+def test_case_with_scanned_pages_fits_and_larger_case_is_refused() -> None:
     page = {"name": "p.pdf", "media_type": "application/pdf", "content": "A" * 700_000}
     case = {**CASE, "documents": [page]}
     assert open_sealed(seal(case, public_key(KEY)), KEY) == case
@@ -160,7 +160,7 @@ def test_a_case_with_scanned_pages_fits_and_a_larger_one_is_refused_before_it_is
         seal({**CASE, "documents": [page, page]}, public_key(KEY))
 
 
-def test_what_json_cannot_say_is_not_sealed() -> None:
+def test_case_without_json_form_is_not_sealed() -> None:
     for value in (float("nan"), object(), "\ud800"):
         with pytest.raises(SealingError):
             seal({"name": value}, public_key(KEY))
@@ -171,7 +171,7 @@ SEALED = seal(CASE, public_key(KEY))
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_rubbish_raises_our_error_and_no_other(data: st.DataObject) -> None:
+def test_malformed_sealed_case_raises_only_sealing_error(data: st.DataObject) -> None:
     header = data.draw(
         st.one_of(
             st.binary(max_size=40),
@@ -194,27 +194,27 @@ def test_rubbish_raises_our_error_and_no_other(data: st.DataObject) -> None:
 
 
 def sealed_bytes(plaintext: bytes, key: Jwk) -> str:
-    """Anything, sealed to a key."""
+    """Return arbitrary bytes sealed to a key."""
     public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
     header = {"alg": KEY_MANAGEMENT, "enc": CONTENT_ENCRYPTION, "kid": key["kid"]}
     return jwe.encrypt_compact(header, plaintext, public, algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
 
 
 @pytest.mark.parametrize("plaintext", [b"hello", b"\xff", b"", b"[1]", b'"text"', b"[" * 100_000])
-def test_sealed_content_that_is_no_object_is_not_understood(plaintext: bytes) -> None:
+def test_sealed_bytes_without_object_are_not_understood(plaintext: bytes) -> None:
     key = generate_key()
     with pytest.raises(UnreadableError) as caught:
         open_sealed(sealed_bytes(plaintext, key), key)
     assert caught.value.reason == "not_understood"
 
 
-def test_content_sealed_to_another_key_than_named_cannot_be_decrypted() -> None:
+def test_case_sealed_to_other_key_than_its_kid_cannot_be_decrypted() -> None:
     key, other = generate_key(), generate_key()
     with pytest.raises(UnreadableError) as caught:
         open_sealed(sealed_bytes(b"{}", {**other, "kid": key["kid"]}), key)
     assert caught.value.reason == "cannot_decrypt"
 
 
-def test_content_sealed_to_another_key_by_name_asks_for_that_key() -> None:
+def test_case_with_another_kid_raises_wrong_key_error() -> None:
     with pytest.raises(WrongKeyError):
         open_sealed(seal({}, public_key(generate_key())), generate_key())

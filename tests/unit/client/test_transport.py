@@ -18,16 +18,16 @@ from kopuro_client import (
 )
 from kopuro_client.transport import HttpRequest, json_body
 from tests.dripping import DrippingServer
-from tests.unit.client.conftest import Passing
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.conftest import FakeClock
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 BUSY = problem(503, "unavailable", "The service cannot answer just now")
 HOME = "/intake/v1/x"
 
 
-def transport(passing: Passing) -> Transport:
+def transport(fake_clock: FakeClock) -> Transport:
     retry = RetryPolicy(attempts=3, first_delay=0.5, patience=10.0)
-    return Transport(retry=retry, answer_limit=5.0, sleep=passing.sleep, clock=passing.clock)
+    return Transport(retry=retry, answer_limit=5.0, sleep=fake_clock.sleep, clock=fake_clock.clock)
 
 
 def reading(hub: FakeHub) -> HttpRequest:
@@ -38,92 +38,90 @@ def writing(hub: FakeHub) -> HttpRequest:
     return HttpRequest(method="POST", url=hub.base + HOME, content=b"{}")
 
 
-def test_a_repeatable_request_is_repeated_while_the_hub_is_unavailable(
-    hub: FakeHub, passing: Passing
-) -> None:
-    hub.script("GET", HOME, BUSY, BUSY, answer({"at": "last"}))
-    assert transport(passing).send(reading(hub)) == b'{"at": "last"}'
-    assert passing.slept == [0.5, 1.0]
+def test_repeatable_request_is_retried_while_hub_is_unavailable(hub: FakeHub, fake_clock: FakeClock) -> None:
+    hub.script("GET", HOME, BUSY, BUSY, json_response({"at": "last"}))
+    assert transport(fake_clock).send(reading(hub)) == b'{"at": "last"}'
+    assert fake_clock.slept == [0.5, 1.0]
 
 
-def test_the_repetitions_end(hub: FakeHub, passing: Passing) -> None:
+def test_retries_end_after_the_last_attempt(hub: FakeHub, fake_clock: FakeClock) -> None:
     hub.script("GET", HOME, BUSY)
     with pytest.raises(UnavailableError, match="just now"):
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert len(hub.received) == 3
 
 
-def test_the_hubs_retry_after_is_followed(hub: FakeHub, passing: Passing) -> None:
-    busy = Answer(status=429, headers={"Retry-After": "4"})
-    hub.script("GET", HOME, busy, answer({}))
-    transport(passing).send(reading(hub))
-    assert passing.slept == [4.0]
+def test_retry_waits_for_the_hubs_retry_after(hub: FakeHub, fake_clock: FakeClock) -> None:
+    busy = Response(status=429, headers={"Retry-After": "4"})
+    hub.script("GET", HOME, busy, json_response({}))
+    transport(fake_clock).send(reading(hub))
+    assert fake_clock.slept == [4.0]
 
 
-def test_a_retry_after_beyond_our_patience_is_told_at_once(hub: FakeHub, passing: Passing) -> None:
-    hub.script("GET", HOME, Answer(status=503, headers={"Retry-After": "3600"}))
+def test_retry_after_beyond_patience_raises_at_once(hub: FakeHub, fake_clock: FakeClock) -> None:
+    hub.script("GET", HOME, Response(status=503, headers={"Retry-After": "3600"}))
     with pytest.raises(UnavailableError) as caught:
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert caught.value.retry_after == 3600.0
-    assert passing.slept == []
+    assert fake_clock.slept == []
     assert len(hub.received) == 1
 
 
-def test_a_request_that_is_not_repeatable_is_sent_once(hub: FakeHub, passing: Passing) -> None:
+def test_non_repeatable_request_is_sent_once(hub: FakeHub, fake_clock: FakeClock) -> None:
     hub.script("POST", HOME, BUSY)
     with pytest.raises(UnavailableError):
-        transport(passing).send(writing(hub))
+        transport(fake_clock).send(writing(hub))
     assert len(hub.received) == 1
 
 
 @pytest.mark.parametrize(("status", "family"), [(422, RefusedError), (500, DefectError), (302, DefectError)])
-def test_what_would_not_get_better_is_not_repeated(
-    hub: FakeHub, passing: Passing, status: int, family: type[ClientError]
+def test_permanent_error_is_not_retried(
+    hub: FakeHub, fake_clock: FakeClock, status: int, family: type[ClientError]
 ) -> None:
-    hub.script("GET", HOME, Answer(status=status, headers={"Location": f"{hub.base}/elsewhere"}))
+    hub.script("GET", HOME, Response(status=status, headers={"Location": f"{hub.base}/elsewhere"}))
     with pytest.raises(family):
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert [request.path for request in hub.received] == [HOME]
 
 
-def test_an_answer_that_breaks_off_is_a_transport_error(hub: FakeHub, passing: Passing) -> None:
-    hub.script("GET", HOME, Answer(status=200, body=b"x" * 1000, cut=True))
+def test_truncated_response_raises_transport_error(hub: FakeHub, fake_clock: FakeClock) -> None:
+    hub.script("GET", HOME, Response(status=200, body=b"x" * 1000, cut=True))
     with pytest.raises(TransportError):
-        transport(passing).send(reading(hub))
+        transport(fake_clock).send(reading(hub))
     assert len(hub.received) == 3
 
 
 @pytest.mark.parametrize("status", [200, 503])
-def test_an_answer_without_end_is_given_up_and_not_asked_for_again(hub: FakeHub, status: int) -> None:
+def test_endless_response_raises_defect_error_without_retry(hub: FakeHub, status: int) -> None:
     sent = []
 
     def endless() -> Iterator[bytes]:
-        for number in range(10_000):  # 600 MB: what is not read is not sent either
+        for number in range(10_000):  # 600 MB in all, mostly never sent
             sent.append(number)
             yield b"x" * 64 * 1024
 
-    hub.script("GET", HOME, Answer(status=status, chunks=endless))
+    hub.script("GET", HOME, Response(status=status, chunks=endless))
     with pytest.raises(DefectError, match=r"127\.0\.0\.1:\d+ has more than 1,000,000 bytes"):
         Transport(largest_answer=1_000_000).send(reading(hub))
     assert len(hub.received) == 1
     assert len(sent) < 1_000
 
 
-def test_what_counts_is_the_size_after_decompression(hub: FakeHub) -> None:
+def test_response_limit_counts_decompressed_bytes(hub: FakeHub) -> None:
     body = gzip.compress(b" " * 1_000_001)
     assert len(body) < 2_000
-    hub.script("GET", HOME, Answer(status=200, body=body, headers={"Content-Encoding": "gzip"}))
+    hub.script("GET", HOME, Response(status=200, body=body, headers={"Content-Encoding": "gzip"}))
     with pytest.raises(DefectError, match="more than 1,000,000 bytes"):
         Transport(largest_answer=1_000_000).send(reading(hub))
     assert len(Transport(largest_answer=1_000_001).send(reading(hub))) == 1_000_001
 
 
-def test_silence_ends_at_the_time_limit(hub: FakeHub) -> None:
+def test_silent_hub_raises_transport_error_at_time_limit(hub: FakeHub) -> None:
     answered = threading.Event()
 
-    def late() -> Answer:
+    def late() -> Response:
         answered.wait(10)
-        return answer({})
+        return json_response({})
 
     hub.script("POST", HOME, late)
     impatient = Transport(answer_limit=0.05)
@@ -134,12 +132,12 @@ def test_silence_ends_at_the_time_limit(hub: FakeHub) -> None:
         answered.set()
 
 
-def test_a_long_poll_may_take_its_own_wait(hub: FakeHub) -> None:
+def test_long_poll_extends_the_time_limit_by_its_wait(hub: FakeHub) -> None:
     waited = threading.Event()
 
-    def held() -> Answer:
+    def held() -> Response:
         waited.wait(0.2)
-        return answer({"held": True})
+        return json_response({"held": True})
 
     hub.script("GET", HOME, held)
     request = HttpRequest(method="GET", url=hub.base + HOME, wait=5.0)
@@ -154,30 +152,30 @@ def test_a_long_poll_may_take_its_own_wait(hub: FakeHub) -> None:
         b"HTTP/1.1 200 OK\r\n\r\n",
     ],
 )
-def test_answer_sent_byte_by_byte_is_given_up(start: bytes, passing: Passing) -> None:
+def test_response_sent_byte_by_byte_raises_transport_error(start: bytes, fake_clock: FakeClock) -> None:
     with DrippingServer(start) as hub:
-        bounded = Transport(total_limit=0.3, sleep=passing.sleep, retry=RetryPolicy(attempts=2))
+        bounded = Transport(total_limit=0.3, sleep=fake_clock.sleep, retry=RetryPolicy(attempts=2))
         began = time.monotonic()
         request = HttpRequest(method="GET", url=f"http://127.0.0.1:{hub.port}{HOME}", repeatable=True)
-        with pytest.raises(TransportError, match=f"no whole answer in time from 127.0.0.1:{hub.port}"):
+        with pytest.raises(TransportError, match=f"no complete response in time from 127.0.0.1:{hub.port}"):
             bounded.send(request)
         assert 0.6 <= time.monotonic() - began < 2
-        assert len(passing.slept) == 1
+        assert len(fake_clock.slept) == 1
 
 
-def test_total_limit_leaves_a_long_poll_its_wait(hub: FakeHub) -> None:
+def test_long_poll_extends_the_total_limit_by_its_wait(hub: FakeHub) -> None:
     held = threading.Event()
 
-    def later() -> Answer:
+    def later() -> Response:
         held.wait(0.3)
-        return answer({"held": True})
+        return json_response({"held": True})
 
     hub.script("GET", HOME, later)
     request = HttpRequest(method="GET", url=hub.base + HOME, wait=5.0)
     assert b"held" in Transport(total_limit=0.05).send(request)
 
 
-def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing) -> None:
+def test_refused_connection_raises_transport_error_with_host(fake_clock: FakeClock) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -185,40 +183,40 @@ def test_nobody_there_is_a_transport_error_that_names_the_place(passing: Passing
         method="GET", url=f"http://127.0.0.1:{port}/v1/referrals/secret-id", repeatable=True
     )
     with pytest.raises(TransportError, match=f"cannot connect to 127.0.0.1:{port}") as caught:
-        transport(passing).send(request)
+        transport(fake_clock).send(request)
     assert "secret-id" not in str(caught.value)
-    assert len(passing.slept) == 2
+    assert len(fake_clock.slept) == 2
 
 
 @pytest.mark.parametrize(
     "url", ["ftp://example.invalid/", "http://[::1", "no address", "http://a:b:c/", "http://\x00/"]
 )
-def test_an_impossible_address_is_an_invalid_argument(passing: Passing, url: str) -> None:
+def test_invalid_url_raises_invalid_argument_error(fake_clock: FakeClock, url: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        transport(passing).send(HttpRequest(method="GET", url=url))
+        transport(fake_clock).send(HttpRequest(method="GET", url=url))
 
 
-def test_a_header_that_http_cannot_carry_is_an_invalid_argument(hub: FakeHub, passing: Passing) -> None:
+def test_invalid_header_raises_invalid_argument_error(hub: FakeHub, fake_clock: FakeClock) -> None:
     for value in ("ключ", "a\r\nb: c"):
         with pytest.raises(ClientError):
-            transport(passing).send(writing(hub).having(Idempotency_Key=value))
+            transport(fake_clock).send(writing(hub).having(Idempotency_Key=value))
     assert hub.received == []
 
 
-def test_a_closed_transport_raises_our_error(hub: FakeHub, passing: Passing) -> None:
-    closed = transport(passing)
+def test_closed_transport_raises_transport_error(hub: FakeHub, fake_clock: FakeClock) -> None:
+    closed = transport(fake_clock)
     closed.close()
     with pytest.raises(TransportError):
         closed.send(writing(hub))
 
 
 @pytest.mark.parametrize("value", [float("inf"), object(), {"x": {1, 2}}, "\ud800"])
-def test_what_json_cannot_say_is_an_invalid_argument(value: object) -> None:
+def test_body_without_json_form_raises_invalid_argument_error(value: object) -> None:
     with pytest.raises(InvalidArgumentError):
         json_body(value)
 
 
-def test_a_request_shows_neither_headers_nor_content() -> None:
+def test_request_repr_hides_headers_and_content() -> None:
     request = HttpRequest(
         method="POST", url="http://x", headers={"Authorization": "Bearer t"}, content=b"case"
     )
@@ -226,49 +224,51 @@ def test_a_request_shows_neither_headers_nor_content() -> None:
     assert "case" not in repr(request)
 
 
-def test_outage_and_its_end_are_said_once_each(hub: FakeHub, passing: Passing) -> None:
-    said: list[str] = []
+def test_outage_and_recovery_are_reported_once_each(hub: FakeHub, fake_clock: FakeClock) -> None:
+    notices: list[str] = []
     lasting = Transport(
-        retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
+        retry=RetryPolicy.lasting(), sleep=fake_clock.sleep, clock=fake_clock.clock, notice=notices.append
     )
-    hub.script("GET", HOME, *[BUSY] * 50, answer({"at": "last"}), *[BUSY] * 2, answer({}))
+    hub.script("GET", HOME, *[BUSY] * 50, json_response({"at": "last"}), *[BUSY] * 2, json_response({}))
     assert lasting.send(reading(hub)) == b'{"at": "last"}'
-    assert sum(passing.slept) > 300
+    assert sum(fake_clock.slept) > 300
     place = hub.base.removeprefix("http://")
-    assert said == [
-        "The service cannot answer just now; trying again until it answers",
-        f"{place} answers again after {sum(passing.slept):.0f} seconds",
+    assert notices == [
+        "The service cannot answer just now; retrying until it responds",
+        f"{place} responds again after {sum(fake_clock.slept):.0f} seconds",
     ]
     lasting.send(reading(hub))
-    assert len(said) == 4
+    assert len(notices) == 4
     lasting.send(reading(hub))
-    assert len(said) == 4
+    assert len(notices) == 4
 
 
-def test_refusal_ends_an_outage_too(hub: FakeHub, passing: Passing) -> None:
-    said: list[str] = []
+def test_refusal_ends_an_outage(hub: FakeHub, fake_clock: FakeClock) -> None:
+    notices: list[str] = []
     lasting = Transport(
-        retry=RetryPolicy.lasting(), sleep=passing.sleep, clock=passing.clock, notice=said.append
+        retry=RetryPolicy.lasting(), sleep=fake_clock.sleep, clock=fake_clock.clock, notice=notices.append
     )
     hub.script("GET", HOME, BUSY, problem(404, "not-found", "Nothing here"))
     with pytest.raises(RefusedError):
         lasting.send(reading(hub))
-    assert len(said) == 2
+    assert len(notices) == 2
 
 
-def test_hub_that_is_not_there_yet_is_waited_for(passing: Passing) -> None:
+def test_transport_retries_until_hub_starts(fake_clock: FakeClock) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    said: list[str] = []
+    notices: list[str] = []
     answering: list[FakeHub] = []
 
     def sleep(seconds: float) -> None:
-        passing.sleep(seconds)
-        if len(passing.slept) == 100:
+        fake_clock.sleep(seconds)
+        if len(fake_clock.slept) == 100:
             answering.append(FakeHub(port))
 
-    lasting = Transport(retry=RetryPolicy.lasting(), sleep=sleep, clock=passing.clock, notice=said.append)
+    lasting = Transport(
+        retry=RetryPolicy.lasting(), sleep=sleep, clock=fake_clock.clock, notice=notices.append
+    )
     try:
         request = HttpRequest(
             method="GET", url=f"http://127.0.0.1:{port}/.well-known/kopuro", repeatable=True
@@ -277,5 +277,5 @@ def test_hub_that_is_not_there_yet_is_waited_for(passing: Passing) -> None:
     finally:
         for started in answering:
             started.stop()
-    assert said[0] == f"cannot connect to 127.0.0.1:{port}; trying again until it answers"
-    assert len(said) == 2
+    assert notices[0] == f"cannot connect to 127.0.0.1:{port}; retrying until it responds"
+    assert len(notices) == 2

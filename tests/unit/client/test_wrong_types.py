@@ -1,4 +1,4 @@
-"""Every public method and function of the client, called with wrong types: ClientErrors alone."""
+"""Every public method and function of the client raises only ClientErrors for wrong types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kopuro_client import (
     Transport,
     generate_key,
 )
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 WRONG: tuple[Any, ...] = (
     None,
@@ -45,7 +45,7 @@ FUNCTIONS = ("check_case", "generate_key", "open_sealed", "public_key", "seal", 
 
 @pytest.fixture
 def client(hub: FakeHub) -> Iterator[Kopuro]:
-    hub.otherwise = answer({"items": [], "next": None})
+    hub.otherwise = json_response({"items": [], "next": None})
     transport = Transport(retry=RetryPolicy(attempts=1))
     with Kopuro.discover(hub.url, "a", "b", sealing_key=generate_key(), transport=transport) as connected:
         yield connected
@@ -58,12 +58,12 @@ def call(function: Any, **arguments: Any) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_method_with_a_wrong_type_raises_a_client_error_alone(client: Kopuro, name: str) -> None:
+def test_method_with_wrong_type_raises_only_client_error(client: Kopuro, name: str) -> None:
     _sweep(getattr(client, name), {"wait": 0, "give_up_after": 1} if name == "watch" else {})
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_function_with_a_wrong_type_raises_a_client_error_alone(name: str) -> None:
+def test_function_with_wrong_type_raises_only_client_error(name: str) -> None:
     _sweep(getattr(kopuro_client, name), {})
 
 
@@ -80,9 +80,9 @@ def _sweep(function: Any, fixed: dict[str, Any]) -> None:
                 raise AssertionError(f"{function.__name__}({name}={value!r}) raised {error!r}") from error
 
 
-def test_batch_takes_mappings_as_a_file_of_the_command_holds_them(client: Kopuro, hub: FakeHub) -> None:
+def test_batch_accepts_mappings_in_the_format_of_submission_files(client: Kopuro, hub: FakeHub) -> None:
     lines = b'{"line":1,"status":202,"id":"r1"}\n{"line":2,"status":202,"id":"r2"}\n'
-    hub.script("POST", "/intake/v1/referrals:batch", Answer(status=200, body=lines))
+    hub.script("POST", "/intake/v1/referrals:batch", Response(status=200, body=lines))
     results = client.submit_batch(
         [
             {"needs": ["shelter"], "case": {"name": "A"}, "idempotency_key": "k1"},
@@ -99,7 +99,7 @@ def test_batch_takes_mappings_as_a_file_of_the_command_holds_them(client: Kopuro
 
 
 @pytest.mark.parametrize("wrong", [{}, {"needs": []}, {"case": 7}, 7, None, "text", [("case", "x")]])
-def test_batch_with_something_else_names_its_place_and_sends_nothing(
+def test_batch_with_invalid_submission_names_its_position_and_sends_nothing(
     client: Kopuro, hub: FakeHub, wrong: Any
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="submission 2"):
@@ -107,14 +107,14 @@ def test_batch_with_something_else_names_its_place_and_sends_nothing(
     assert hub.requests_to("/intake/v1/referrals:batch") == []
 
 
-def test_batch_with_a_bad_case_points_into_the_batch(client: Kopuro) -> None:
+def test_batch_with_invalid_case_raises_pointer_into_the_batch(client: Kopuro) -> None:
     with pytest.raises(kopuro_client.CaseError) as caught:
         client.submit_batch([{"case": {"name": "A"}}, {"case": {"name": "A", "phones": ["1"]}}])
     assert [error.pointer for error in caught.value.errors] == ["/1/case/phones/0"]
 
 
 @pytest.mark.parametrize("ids", ["one-id", b"x", {"a": 1}.get])
-def test_single_text_is_not_taken_as_a_list_of_characters(client: Kopuro, hub: FakeHub, ids: Any) -> None:
+def test_single_string_is_not_accepted_as_list(client: Kopuro, hub: FakeHub, ids: Any) -> None:
     with pytest.raises(InvalidArgumentError):
         client.acknowledge_all(ids)
     with pytest.raises(InvalidArgumentError):

@@ -1,4 +1,4 @@
-"""The `kopuro` command, run in this process against the fake hub."""
+"""Fixtures that run the `kopuro` command in this process against the fake hub."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sealing_key() -> dict[str, Any]:
 
 @pytest.fixture
 def credentials(tmp_path: Path, sealing_key: dict[str, Any]) -> Path:
-    """A credentials file as `kopuro up` writes it."""
+    """A credentials file in the format of `kopuro up`."""
     file = tmp_path / "credentials.json"
     client = {"client_id": ORGANIZATION, "client_secret": "s"}
     file.write_text(

@@ -1,4 +1,4 @@
-"""Answers of a hub, as its API documents them. The people and organisations are invented."""
+"""Sample responses of a hub, as documented for its API. The people and organisations are invented."""
 
 from __future__ import annotations
 

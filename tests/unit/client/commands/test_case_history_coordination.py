@@ -3,7 +3,7 @@ from typing import Any
 
 from kopuro_client import generate_key, public_key, seal
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 CASE = {
     "name": "Зарина М.",
@@ -15,9 +15,9 @@ CASE = {
 NOTE = "kopuro.example/kg\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— kopuro.example/kg Az3gr\n"
 
 
-def test_a_case_is_opened_here(hub: FakeHub, run: Run, sealing_key: dict[str, Any]) -> None:
+def test_case_show_opens_the_case(hub: FakeHub, run: Run, sealing_key: dict[str, Any]) -> None:
     sealed = seal(CASE, public_key(sealing_key))
-    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
     lines = run("case", "show", "r1").out.splitlines()
     assert "name    Зарина М." in lines
     assert lines[lines.index("Первая строка.") + 1] == "Вторая строка."
@@ -25,14 +25,14 @@ def test_a_case_is_opened_here(hub: FakeHub, run: Run, sealing_key: dict[str, An
     assert run("case", "show", "r1", "--sealed").json() == {"referral_id": "r1", "case": sealed}
 
 
-def test_a_case_sealed_to_somebody_else_is_exit_7(hub: FakeHub, run: Run) -> None:
+def test_case_sealed_to_another_key_is_exit_7(hub: FakeHub, run: Run) -> None:
     sealed = seal(CASE, public_key(generate_key()))
-    hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+    hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
     ran = run("case", "show", "r1")
     assert (ran.code, ran.out) == (7, "")
 
 
-def test_history_names_the_tree_it_was_read_from(hub: FakeHub, run: Run) -> None:
+def test_history_names_its_tree(hub: FakeHub, run: Run) -> None:
     entry = {
         "index": 2,
         "time": "2026-05-01T09:00:00Z",
@@ -45,7 +45,7 @@ def test_history_names_the_tree_it_was_read_from(hub: FakeHub, run: Run) -> None
         "commitment": "c",
     }
     page = {"items": [entry], "next": None, "checkpoint": {"origin": "kopuro/kg", "size": 3, "root": "Cs="}}
-    hub.script("GET", "/audit/v1/history", answer(page))
+    hub.script("GET", "/audit/v1/history", json_response(page))
     ran = run("history", "r1", "--from", "2026-05-01T00:00:00Z", "--type", "kopuro.referral.submitted.v1")
     assert ran.out.splitlines()[1].split() == (
         ["2", "2026-05-01", "09:00:00Z", "kopuro.referral.submitted.v1", "kg.osh-legal-aid", "r1"]
@@ -59,25 +59,25 @@ def test_history_names_the_tree_it_was_read_from(hub: FakeHub, run: Run) -> None
     assert run("history", "--json").json() == page
 
 
-def test_anybody_may_read_the_checkpoint(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
+def test_checkpoint_needs_no_credentials(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
     for name in ("KOPURO_AS", "KOPURO_CREDENTIALS"):
         monkeypatch.delenv(name)
-    hub.script("GET", "/audit/checkpoint", Answer(status=200, body=NOTE.encode()))
+    hub.script("GET", "/audit/checkpoint", Response(status=200, body=NOTE.encode()))
     ran = run("checkpoint")
     assert (ran.code, ran.out) == (0, NOTE)
     assert hub.requests_to("/directory/oauth/token") == []
 
 
-def test_anybody_may_read_the_log_s_key(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
+def test_log_key_needs_no_credentials(hub: FakeHub, run: Run, monkeypatch: Any) -> None:
     for name in ("KOPURO_AS", "KOPURO_CREDENTIALS"):
         monkeypatch.delenv(name)
-    hub.script("GET", "/audit/v1/log-key", Answer(status=200, body=b"kopuro/kg+c18b9c8e+Afz7\n"))
+    hub.script("GET", "/audit/v1/log-key", Response(status=200, body=b"kopuro/kg+c18b9c8e+Afz7\n"))
     assert run("log-key").out == "kopuro/kg+c18b9c8e+Afz7\n"
     assert run("log-key", "--json").json() == {"log_key": "kopuro/kg+c18b9c8e+Afz7"}
     assert hub.requests_to("/directory/oauth/token") == []
 
 
-def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
+def test_coordinator_lists_and_places_unplaced_referrals(hub: FakeHub, run: Run) -> None:
     item = {
         "id": "r1",
         "urgency": "emergency",
@@ -86,9 +86,11 @@ def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
         "since": "2026-05-01T09:00:00Z",
         "reason": "no_candidate",
     }
-    hub.script("GET", "/routing/v1/coordination/unplaced", answer({"items": [item], "next": None}))
+    hub.script("GET", "/routing/v1/coordination/unplaced", json_response({"items": [item], "next": None}))
     hub.script(
-        "POST", "/routing/v1/coordination/r1/offer", answer({"id": "s1", "status": "submitted"}, status=202)
+        "POST",
+        "/routing/v1/coordination/r1/offer",
+        json_response({"id": "s1", "status": "submitted"}, status=202),
     )
     ran = run("coordination", "unplaced", "--as", "coordinator")
     assert ran.out.splitlines()[1].split() == [
@@ -103,10 +105,8 @@ def test_a_coordinator_places_by_hand(hub: FakeHub, run: Run) -> None:
     assert run("coordination", "place", "r1", "kz.almaty-shelter", "--as", "coordinator").out == "s1\n"
 
 
-def test_a_bundle_is_written_as_it_came_and_overwrites_nothing(
-    hub: FakeHub, run: Run, tmp_path: Path
-) -> None:
-    hub.script("GET", "/audit/v1/history/r1/bundle", Answer(status=200, body=b'{"bytes":  "as they are"}'))
+def test_bundle_is_written_verbatim_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    hub.script("GET", "/audit/v1/history/r1/bundle", Response(status=200, body=b'{"bytes":  "as they are"}'))
     file = tmp_path / "case.json"
     assert run("bundle", "r1", "--output", str(file)).out == f"{file}\n"
     assert file.read_bytes() == b'{"bytes":  "as they are"}'

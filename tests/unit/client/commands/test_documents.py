@@ -1,4 +1,4 @@
-"""A case shown whole, and its documents saved as files whose names the sender cannot misuse."""
+"""A case is printed completely, and its documents are saved under safe file names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kopuro_client import public_key, seal
 from kopuro_client.commands import ExitCode
 from kopuro_client.commands.documents import LONGEST_NAME, file_name
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 
 def document(
@@ -27,16 +27,16 @@ def document(
 
 @pytest.fixture
 def released(hub: FakeHub, sealing_key: dict[str, Any]) -> Any:
-    """Makes the hub release a case."""
+    """A function that makes the hub release a case."""
 
     def releasing(case: dict[str, Any]) -> None:
         sealed = seal(case, public_key(sealing_key))
-        hub.script("GET", "/delivery/v1/case/r1", answer({"referral_id": "r1", "case": sealed}))
+        hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
 
     return releasing
 
 
-def test_fields_that_this_version_does_not_know_are_shown(released: Any, run: Run) -> None:
+def test_case_show_prints_unknown_fields(released: Any, run: Run) -> None:
     released(
         {
             "name": "Зарина",
@@ -58,12 +58,12 @@ def test_fields_that_this_version_does_not_know_are_shown(released: Any, run: Ru
 @pytest.mark.parametrize(
     "case", [{}, {"name": 7, "phones": "x", "documents": 3}, {"narrative": {"a": 1}, "documents": [None]}]
 )
-def test_case_of_another_shape_is_shown_all_the_same(released: Any, run: Run, case: dict[str, Any]) -> None:
+def test_case_show_prints_case_of_another_shape(released: Any, run: Run, case: dict[str, Any]) -> None:
     released(case)
     assert run("case", "show", "r1").code == ExitCode.OK
 
 
-def test_documents_are_saved_under_safe_names_for_their_owner_alone(
+def test_documents_are_saved_under_safe_names_as_private_files(
     released: Any, run: Run, tmp_path: Path
 ) -> None:
     hostile = [
@@ -90,7 +90,7 @@ def test_documents_are_saved_under_safe_names_for_their_owner_alone(
     assert all(str(file) in ran.err for file in saved)
 
 
-def test_nothing_is_overwritten_and_nothing_half_saved(released: Any, run: Run, tmp_path: Path) -> None:
+def test_documents_are_not_saved_if_a_name_is_taken(released: Any, run: Run, tmp_path: Path) -> None:
     released({"name": "A", "documents": [document("a.pdf", b"1"), document("b.pdf", b"2")]})
     (tmp_path / "02-b.pdf").write_text("mine")
     ran = run("case", "show", "r1", "--save-documents", str(tmp_path))
@@ -99,7 +99,7 @@ def test_nothing_is_overwritten_and_nothing_half_saved(released: Any, run: Run, 
     assert not (tmp_path / "01-a.pdf").exists()
 
 
-def test_document_that_is_not_base64_is_named_and_the_others_are_saved(
+def test_document_without_base64_is_reported_and_others_are_saved(
     released: Any, run: Run, tmp_path: Path
 ) -> None:
     released({"name": "A", "documents": [{"name": "x", "content": "?"}, document("b.pdf", b"2"), "x"]})
@@ -110,7 +110,9 @@ def test_document_that_is_not_base64_is_named_and_the_others_are_saved(
     assert [file.name for file in (tmp_path / "d").iterdir()] == ["02-b.pdf"]
 
 
-def test_directory_that_cannot_be_made_is_one_line(released: Any, run: Run, tmp_path: Path) -> None:
+def test_documents_directory_that_cannot_be_created_is_reported_on_one_line(
+    released: Any, run: Run, tmp_path: Path
+) -> None:
     released({"name": "A", "documents": [document("a.pdf")]})
     (tmp_path / "file").write_text("")
     ran = run("case", "show", "r1", "--save-documents", str(tmp_path / "file"))
@@ -134,7 +136,7 @@ def test_file_name_is_one_safe_component(number: int, name: str, media_type: str
     assert not made.endswith((".", " "))
 
 
-def test_file_name_keeps_what_people_named() -> None:
+def test_file_name_keeps_harmless_names() -> None:
     assert (
         file_name(1, "Трудовой договор (копия).pdf", "application/pdf") == "01-Трудовой договор (копия).pdf"
     )

@@ -1,4 +1,4 @@
-"""Every command, as click lists them, in bad surroundings: a documented exit status, and no traceback."""
+"""Every command that click lists, under every kind of failure: a documented exit code and no traceback."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kopuro_client import RetryPolicy, generate_key
 from kopuro_client.commands import ExitCode, _application, main
 from kopuro_client.tlog.keys import SigningKey
 from tests.unit.client.commands.conftest import ORGANIZATION
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 BUNDLE = Path(__file__).parents[1] / "tlog" / "kopuro-bundle-1.json"
 WITNESS = SigningKey.generate("union.example/witness")
 
-# What bounds a command that would go on, or start a hub. `blocked` cannot be made a directory.
+# Options that end a command that would run on or start a hub. `blocked` is a file, not a directory.
 MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("mailbox", "watch"): ("--for", "1"),
     ("witness", "serve"): ("--listen", "nowhere"),
@@ -33,7 +33,7 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("referral", "note"): ("--to", "ru.moscow-union"),
     ("dead-letters", "replay"): ("--all",),
 }
-# By a required parameter's name, where any text would end the command too early.
+# Values of required parameters for which an arbitrary text would end the command too early.
 VALUES = {
     "data_dir": "blocked/hub",
     "where": "HUB",
@@ -65,14 +65,14 @@ def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 APPLICATION = get_command(_application())
 COMMANDS = dict(_leaves(APPLICATION))
 every_command = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-# Those that send something to the hub with credentials; each has the options of a connection.
+# Commands that send requests with credentials, recognised by their connection options.
 connected = [path for path, command in COMMANDS.items() if any(p.name == "acting_as" for p in command.params)]
 anonymous = [("checkpoint",), ("log-key",)]
 takes_json = [path for path, command in COMMANDS.items() if any("--json" in p.opts for p in command.params)]
 
 
 def line_of(path: tuple[str, ...], hub_url: str) -> list[str]:
-    """The command with everything that it requires."""
+    """Return the command line with all required parameters."""
     line = list(path)
     for parameter in COMMANDS[path].params:
         if not parameter.required:
@@ -93,9 +93,9 @@ def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
-    # It is always the same, and takes longer to build than most of these commands take to run.
+    # Built once, because building it takes longer than running most of these commands.
     monkeypatch.setattr("kopuro_client.commands._application", lambda: APPLICATION)
-    # One attempt each: how long is asked again is for other tests.
+    # One attempt each; other tests cover retries.
     once = RetryPolicy(attempts=1)
     monkeypatch.setattr("kopuro_client.transport.RetryPolicy", lambda: once)
     (tmp_path / "blocked").write_text("a file")
@@ -117,7 +117,7 @@ def run_line(hub_url: str, capsys: pytest.CaptureFixture[str]) -> RunLine:
         out, err = capsys.readouterr()
         assert code in set(ExitCode), (line, code)
         assert "Traceback" not in err, (line, err)
-        # A verdict is data: it is on stdout.
+        # A verdict is data, so it goes to stdout.
         assert code == ExitCode.OK or (out if code == ExitCode.NOT_VERIFIED else err).strip(), line
         assert code != ExitCode.FAULT or line[0] in ("up", "demo"), (line, err)
         return code, out, err
@@ -127,25 +127,25 @@ def run_line(hub_url: str, capsys: pytest.CaptureFixture[str]) -> RunLine:
 
 ANSWERS = {
     "401": (problem(401, "invalid-token", "No"), ExitCode.NOT_AUTHENTICATED),
-    "404 html": (Answer(status=404, body=b"<html>not here</html>"), ExitCode.REFUSED),
+    "404 html": (Response(status=404, body=b"<html>not here</html>"), ExitCode.REFUSED),
     "422": (
         problem(422, "invalid-submission", "No", errors=[{"pointer": "/a", "detail": "b"}]),
         ExitCode.REFUSED,
     ),
-    "500 html": (Answer(status=500, body=b"<html>\x1b[31mfailed</html>"), ExitCode.HUB_DEFECT),
-    "503": (Answer(status=503, headers={"Retry-After": "3600"}), ExitCode.UNAVAILABLE),
-    "connection lost": (Answer(status=200, body=b"{}" * 100, cut=True), ExitCode.CANNOT_CONNECT),
+    "500 html": (Response(status=500, body=b"<html>\x1b[31mfailed</html>"), ExitCode.HUB_DEFECT),
+    "503": (Response(status=503, headers={"Retry-After": "3600"}), ExitCode.UNAVAILABLE),
+    "connection lost": (Response(status=200, body=b"{}" * 100, cut=True), ExitCode.CANNOT_CONNECT),
 }
 
 
 @pytest.mark.parametrize("path", connected, ids=" ".join)
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_failed_answer_has_its_exit_status_and_is_json_where_json_is_wanted(
+def test_failed_response_has_its_exit_status_and_json_report(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], kind: str
 ) -> None:
     hub.otherwise, expected = ANSWERS[kind]
     if path == ("case", "seal"):
-        hub.script("GET", "/.well-known/kopuro", hub.otherwise)  # it asks for the hub's key alone
+        hub.script("GET", "/.well-known/kopuro", hub.otherwise)  # the only request is for the hub's key
     code, out, err = run_line(line_of(path, hub_url))
     assert (code, out) == (expected, "")
     assert "\x1b" not in err
@@ -160,16 +160,16 @@ def test_failed_answer_has_its_exit_status_and_is_json_where_json_is_wanted(
 
 
 def new_names(line: list[str]) -> list[str]:
-    """The same command, writing to other new files than its first run."""
+    """Return the command line with other new files than in its first run."""
     return [{"export-files": "export-files-2", "new-file": "new-file-2"}.get(word, word) for word in line]
 
 
 ODD = {
-    "empty object": answer({}),
-    "empty list": answer([]),
-    "html": Answer(status=200, body=b"<html></html>"),
-    "empty items": answer({"items": [{}], "next": None}),
-    "wrong kinds": answer(
+    "empty object": json_response({}),
+    "empty list": json_response([]),
+    "html": Response(status=200, body=b"<html></html>"),
+    "empty items": json_response({"items": [{}], "next": None}),
+    "wrong kinds": json_response(
         {"items": [7, None], "decisions": 3, "figures": {}, "id": [], "case": 4, "size": "x"}
     ),
 }
@@ -177,7 +177,7 @@ ODD = {
 
 @every_command
 @pytest.mark.parametrize("kind", ODD)
-def test_answer_outside_the_contract_ends_without_a_traceback(
+def test_response_that_violates_contract_ends_without_traceback(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], kind: str
 ) -> None:
     hub.otherwise = ODD[kind]
@@ -186,7 +186,7 @@ def test_answer_outside_the_contract_ends_without_a_traceback(
 
 @every_command
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "http://[", "nonsense", "http://\udcff/", ""])
-def test_bad_hub_address_ends_without_a_traceback(
+def test_invalid_hub_url_ends_without_traceback(
     run_line: RunLine, path: tuple[str, ...], address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KOPURO_DISCOVERY_URL", address)
@@ -197,21 +197,21 @@ def test_bad_hub_address_ends_without_a_traceback(
 
 
 @pytest.mark.parametrize("path", takes_json, ids=" ".join)
-def test_wrong_command_line_is_json_where_json_is_wanted(run_line: RunLine, path: tuple[str, ...]) -> None:
+def test_invalid_command_line_with_json_is_reported_as_json(run_line: RunLine, path: tuple[str, ...]) -> None:
     code, out, err = run_line([*path, "--json", "--no-such-option"])
     assert (code, out) == (ExitCode.USAGE, "")
     assert json.loads(err)["type"] == "urn:kopuro:command:usage"
 
 
 class Full(io.StringIO):
-    """A device without space."""
+    """A full device."""
 
     def write(self, text: str) -> int:
         raise OSError(28, "No space left on device")
 
 
 @every_command
-def test_help_on_a_full_device_is_exit_10(
+def test_help_on_full_device_is_exit_10(
     run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -223,7 +223,7 @@ def test_help_on_a_full_device_is_exit_10(
 
 
 @every_command
-def test_closed_stdout_is_exit_10_before_anything_is_done(
+def test_closed_stdout_is_exit_10_without_any_effect(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(Path.cwd().iterdir())
@@ -231,13 +231,13 @@ def test_closed_stdout_is_exit_10_before_anything_is_done(
         patched.setattr(sys, "stdout", None)
         code, _, err = run_line(line_of(path, hub_url))
     assert code == ExitCode.OUTPUT
-    assert err == "kopuro: stdout is closed; nothing was done\n"
+    assert err == "kopuro: stdout is closed; the command did nothing\n"
     assert hub.received == []
     assert sorted(Path.cwd().iterdir()) == before
 
 
 @every_command
-def test_closed_stdin_and_stderr_end_without_a_traceback(
+def test_closed_stdin_and_stderr_end_without_traceback(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = line_of(path, hub_url)
@@ -252,7 +252,7 @@ def test_closed_stdin_and_stderr_end_without_a_traceback(
         assert main(new_names(line_of(path, hub_url))) in set(ExitCode)
 
 
-def test_sweep_covers_every_command_of_the_server_too() -> None:
+def test_sweep_covers_every_server_command() -> None:
     assert {path[0] for path in COMMANDS} >= {
         *("up", "demo", "dead-letters", "audit", "admin"),
         *("referral", "verify"),

@@ -1,4 +1,4 @@
-"""An export is whole, named by its hashes, and goes on where it broke off."""
+"""Exports are complete, hashed in their manifest, and resumable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyarrow.parquet import ParquetFile
 from kopuro_client.commands.export_formats import COLUMNS, WRITERS
 from kopuro_client.records import ExportedEntry
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 PATH = "/audit/v1/export"
 
@@ -28,18 +28,20 @@ def entry(index: int) -> dict[str, Any]:
     return {"index": index, "leaf": leaf, "salt": "cw==", "data": {"rank": index, "имя": "ө"}}
 
 
-def page(*entries: int | dict[str, Any], following: str | None, note: str = "note", size: int = 9) -> Answer:
-    """Of the entries with these indices, or of these."""
+def page(
+    *entries: int | dict[str, Any], following: str | None, note: str = "note", size: int = 9
+) -> Response:
+    """Return a page of these entries, given by index or in full."""
     shown = [entry(one) if isinstance(one, int) else one for one in entries]
     lines = [*shown, {"next": following, "size": size, "checkpoint": note}]
-    return Answer(status=200, body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    return Response(status=200, body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
 
 def manifest(directory: Path) -> Any:
     return json.loads((directory / "manifest.json").read_bytes())
 
 
-def test_files_are_bounded_and_the_manifest_names_their_hashes(
+def test_export_files_are_bounded_and_manifest_lists_their_hashes(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
     hub.script(
@@ -61,8 +63,12 @@ def test_files_are_bounded_and_the_manifest_names_their_hashes(
     assert [request.query["limit"] for request in hub.requests_to(PATH)] == ["3", "1", "3"]
 
 
-def test_broken_off_it_goes_on_after_the_last_whole_file(hub: FakeHub, run: Run, tmp_path: Path) -> None:
-    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+def test_interrupted_export_resumes_after_the_last_complete_file(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    refused = json_response(
+        {"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403
+    )
     hub.script("GET", PATH, page(0, following="a"), refused, page(1, following=None))
     assert run("export", str(tmp_path / "x"), "--file-entries", "1").code == 3
     assert not manifest(tmp_path / "x")["complete"]
@@ -71,12 +77,10 @@ def test_broken_off_it_goes_on_after_the_last_whole_file(hub: FakeHub, run: Run,
     assert hub.requests_to(PATH)[-1].query["after"] == "a"
 
 
-def test_killed_before_the_manifest_named_the_first_file_it_goes_on(
-    hub: FakeHub, run: Run, tmp_path: Path
-) -> None:
+def test_export_killed_before_first_file_was_listed_resumes(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     before: list[bytes] = []
 
-    def second() -> Answer:
+    def second() -> Response:
         before.append((tmp_path / "x" / "manifest.json").read_bytes())
         return page(1, following=None)
 
@@ -90,10 +94,12 @@ def test_killed_before_the_manifest_named_the_first_file_it_goes_on(
 
 
 @pytest.mark.parametrize("other", [{"note": "kopuro/uz\n9\nroot\n"}, {"size": 8}])
-def test_it_does_not_go_on_with_another_log(
+def test_export_does_not_resume_with_another_log(
     hub: FakeHub, run: Run, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+    refused = json_response(
+        {"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403
+    )
     first = page(0, following="a", note="kopuro/kg\n9\nroot\n")
     grown = page(1, following=None, note="kopuro/kg\n10\nother root\n")
     hub.script(
@@ -117,10 +123,10 @@ def test_it_does_not_go_on_with_another_log(
     ],
     ids=str,
 )
-def test_a_manifest_that_is_not_whole_cannot_be_read(
+def test_export_with_damaged_manifest_is_refused(
     hub: FakeHub, run: Run, tmp_path: Path, damage: dict[str, Any]
 ) -> None:
-    """None: left out."""
+    """damage: changed members of the manifest; None removes a member."""
     hub.script("GET", PATH, page(0, following=None))
     assert run("export", str(tmp_path / "x")).code == 0
     asked = len(hub.requests_to(PATH))
@@ -128,13 +134,11 @@ def test_a_manifest_that_is_not_whole_cannot_be_read(
     kept = {name: value for name, value in found.items() if name not in damage or value is not None}
     (tmp_path / "x" / "manifest.json").write_text(json.dumps(kept))
     ran = run("export", str(tmp_path / "x"))
-    assert (ran.code, "cannot be read" in ran.err) == (2, True)
+    assert (ran.code, "cannot read the export" in ran.err) == (2, True)
     assert len(hub.requests_to(PATH)) == asked
 
 
-def test_a_damaged_file_another_export_or_a_foreign_folder_is_not_gone_on_with(
-    hub: FakeHub, run: Run, tmp_path: Path
-) -> None:
+def test_damaged_other_or_foreign_export_is_not_resumed(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", PATH, page(0, following=None))
     assert run("export", str(tmp_path / "x")).code == 0
     asked = len(hub.requests_to(PATH))
@@ -147,7 +151,7 @@ def test_a_damaged_file_another_export_or_a_foreign_folder_is_not_gone_on_with(
     assert len(hub.requests_to(PATH)) == asked
 
 
-def test_csv_is_flat_with_the_content_as_json(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_csv_export_is_flat_with_content_as_json(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", PATH, page(0, following=None))
     assert run("export", str(tmp_path / "x"), "--format", "csv").code == 0
     with (tmp_path / "x" / "entries-000001.csv").open(newline="") as file:
@@ -156,10 +160,10 @@ def test_csv_is_flat_with_the_content_as_json(hub: FakeHub, run: Run, tmp_path: 
     assert json.loads(row["data"]) == {"rank": 0, "имя": "ө"}
 
 
-def test_parquet_holds_what_ndjson_holds(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_parquet_export_equals_ndjson_export(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     erased = {**entry(3), "salt": None, "data": None}
-    answers = [page(0, 1, 2, following="a"), page(erased, 4, following=None)]
-    hub.script("GET", PATH, *answers, *answers)
+    responses = [page(0, 1, 2, following="a"), page(erased, 4, following=None)]
+    hub.script("GET", PATH, *responses, *responses)
     for form in ("ndjson", "parquet"):
         assert run("export", str(tmp_path / form), "--format", form).code == 0
     lines = (tmp_path / "ndjson" / "entries-000001.ndjson").read_text().splitlines()
@@ -181,13 +185,13 @@ def test_parquet_holds_what_ndjson_holds(hub: FakeHub, run: Run, tmp_path: Path)
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
-def test_a_page_is_on_disk_before_the_next_is_asked_for(
+def test_export_page_is_on_disk_before_the_next_request(
     hub: FakeHub, run: Run, tmp_path: Path, form: str
 ) -> None:
-    """However large a file is, one page of it is in memory."""
+    """At most one page of a file is in memory, however large the file is."""
     written: list[int] = []
 
-    def second() -> Answer:
+    def second() -> Response:
         (incoming,) = (tmp_path / "x").glob(".incoming-*")
         written.append(incoming.stat().st_size)
         return page(*range(3_000, 3_010), following=None)
@@ -196,11 +200,11 @@ def test_a_page_is_on_disk_before_the_next_is_asked_for(
     assert run("export", str(tmp_path / "x"), "--format", form).code == 0
     (file,) = manifest(tmp_path / "x")["files"]
     assert file["entries"] == 3_010
-    # What a stream holds back is bounded; so is what parquet writes at the file's end.
+    # The writer's buffer is bounded, and so is parquet's footer.
     assert written[0] > file["bytes"] * 0.7
 
 
-def test_parquet_keeps_no_more_than_a_page_in_memory(tmp_path: Path) -> None:
+def test_parquet_export_keeps_at_most_one_page_in_memory(tmp_path: Path) -> None:
     pages = 40
     peaks = []
     with (tmp_path / "x").open("wb") as file, WRITERS["parquet"](file) as write:
@@ -213,10 +217,12 @@ def test_parquet_keeps_no_more_than_a_page_in_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_broken_off_in_the_middle_of_a_file_nothing_of_it_is_left(
+def test_export_interrupted_within_a_file_leaves_no_part_of_it(
     hub: FakeHub, run: Run, tmp_path: Path, form: str
 ) -> None:
-    refused = answer({"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403)
+    refused = json_response(
+        {"type": "urn:kopuro:problem:forbidden", "title": "No", "status": 403}, status=403
+    )
     hub.script("GET", PATH, page(0, following="a"), refused, page(0, following=None))
     ran = run("export", str(tmp_path / "x"), "--format", form)
     assert (ran.code, ran.err.count("\n")) == (3, 1)
@@ -225,7 +231,7 @@ def test_broken_off_in_the_middle_of_a_file_nothing_of_it_is_left(
     assert manifest(tmp_path / "x")["complete"]
 
 
-def test_what_a_killed_run_left_is_cleared_away(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_export_removes_temporary_files_of_a_killed_run(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / ".incoming-abc").write_bytes(b"half a file")
     hub.script("GET", PATH, page(0, following=None))
@@ -233,7 +239,7 @@ def test_what_a_killed_run_left_is_cleared_away(hub: FakeHub, run: Run, tmp_path
     assert {file.name for file in (tmp_path / "x").iterdir()} == {"entries-000001.ndjson", "manifest.json"}
 
 
-def test_nothing_found_is_an_export_without_files(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_export_without_entries_has_no_files(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", PATH, page(following=None))
     assert run("export", str(tmp_path / "x"), "--format", "parquet").code == 0
     found = manifest(tmp_path / "x")
@@ -259,14 +265,14 @@ NAIVE = json.dumps({"time": "2026-03-01T12:00:00"})
     ],
     ids=str,
 )
-def test_an_entry_that_is_none_is_the_hubs_fault(
+def test_invalid_exported_entry_is_hub_defect(
     hub: FakeHub, run: Run, tmp_path: Path, wrong: dict[str, Any], form: str
 ) -> None:
     hub.script("GET", PATH, page({**entry(0), **wrong}, following=None))
     assert run("export", str(tmp_path / "x"), "--format", form).code == 8
 
 
-def test_parquet_says_what_it_needs_before_anything_is_asked(
+def test_parquet_export_without_pyarrow_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -277,8 +283,8 @@ def test_parquet_says_what_it_needs_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("last", [entry(0), {"next": None, "size": 9, "checkpoint": None}], ids=str)
-def test_an_answer_that_breaks_off_is_no_export(
+def test_truncated_export_response_is_hub_defect(
     hub: FakeHub, run: Run, tmp_path: Path, last: dict[str, Any]
 ) -> None:
-    hub.script("GET", PATH, Answer(status=200, body=json.dumps(last).encode() + b"\n"))
+    hub.script("GET", PATH, Response(status=200, body=json.dumps(last).encode() + b"\n"))
     assert run("export", str(tmp_path / "x")).code == 8

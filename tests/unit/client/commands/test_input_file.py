@@ -1,4 +1,4 @@
-"""A file and stdin are read by one rule: UTF-8, with or without a byte order mark."""
+"""Files and stdin are read as UTF-8, with or without a byte order mark."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSED = {
 
 @pytest.fixture(params=["file", "stdin"])
 def seal(request: pytest.FixtureRequest, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs `case seal` on bytes, in a file or on stdin."""
+    """A function that runs `case seal` on bytes, in a file or on stdin."""
 
     def sealing(content: bytes) -> Any:
         if request.param == "file":
@@ -40,19 +40,19 @@ def seal(request: pytest.FixtureRequest, run: Run, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
-def test_utf_8_is_read_with_and_without_a_mark(seal: Any, mark: bytes) -> None:
+def test_utf_8_input_is_read_with_and_without_byte_order_mark(seal: Any, mark: bytes) -> None:
     assert seal(mark + SUBMISSION.encode()).json()["case"].count(".") == 4
 
 
 @pytest.mark.parametrize("encoding", REFUSED)
-def test_other_encodings_are_refused_with_what_to_do(seal: Any, encoding: str) -> None:
+def test_input_in_other_encodings_is_refused_with_advice(seal: Any, encoding: str) -> None:
     ran = seal(SUBMISSION.encode(encoding))
     assert (ran.code, ran.out) == (ExitCode.USAGE, "")
     assert REFUSED[encoding] in ran.err
     assert len(ran.err.splitlines()) == 1
 
 
-def test_bad_case_is_told_once_with_the_pointer_into_the_file(seal: Any) -> None:
+def test_invalid_case_is_reported_once_with_pointer_into_the_file(seal: Any) -> None:
     ran = seal(json.dumps({"case": {"name": "A", "phones": ["0555"], "age": 7}}).encode())
     assert ran.code == ExitCode.SEALING
     assert ran.err.splitlines() == [
@@ -62,7 +62,7 @@ def test_bad_case_is_told_once_with_the_pointer_into_the_file(seal: Any) -> None
     ]
 
 
-def test_bad_case_is_json_where_json_is_wanted(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_invalid_case_with_json_is_reported_as_json(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     (tmp_path / "referral.json").write_text('{"case": {}}')
     ran = run("referral", "submit", str(tmp_path / "referral.json"), "--json")
     assert (ran.code, ran.out) == (ExitCode.SEALING, "")
@@ -70,11 +70,13 @@ def test_bad_case_is_json_where_json_is_wanted(hub: FakeHub, run: Run, tmp_path:
     assert document["type"] == "urn:kopuro:command:sealing"
     assert document["exit_status"] == ExitCode.SEALING
     assert document["errors"] == [
-        {"pointer": "/case/name", "detail": "Must be a text of 1 to 300 characters."}
+        {"pointer": "/case/name", "detail": "Must be a string of 1 to 300 characters."}
     ]
 
 
-def test_settings_and_keys_with_a_mark_are_read_too(hub: FakeHub, run: Run, credentials: Path) -> None:
+def test_credentials_and_keys_with_byte_order_mark_are_read(
+    hub: FakeHub, run: Run, credentials: Path
+) -> None:
     credentials.write_bytes(codecs.BOM_UTF8 + credentials.read_bytes())
     assert run("referral", "show", "r1").code == ExitCode.REFUSED  # the hub was asked
     credentials.write_bytes(credentials.read_text(encoding="utf-8-sig").encode("utf-16"))
@@ -82,7 +84,7 @@ def test_settings_and_keys_with_a_mark_are_read_too(hub: FakeHub, run: Run, cred
     assert (ran.code, "UTF-16" in ran.err) == (ExitCode.USAGE, True)
 
 
-def test_directory_or_missing_file_is_one_line(run: Run, tmp_path: Path) -> None:
+def test_directory_or_missing_file_is_reported_on_one_line(run: Run, tmp_path: Path) -> None:
     for file, reason in ((tmp_path, "Is a directory"), (tmp_path / "absent", "No such file")):
         for command in (("case", "seal"), ("key", "publish"), ("verify", "bundle"), ("verify", "receipt")):
             ran = run(*command, str(file))
@@ -92,7 +94,7 @@ def test_directory_or_missing_file_is_one_line(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("organizations", [[], "x", {"kg.osh-legal-aid": 7}, {"kg.osh-legal-aid": {}}])
-def test_credentials_of_another_shape_are_one_line(
+def test_malformed_credentials_are_reported_on_one_line(
     run: Run, credentials: Path, organizations: object
 ) -> None:
     credentials.write_text(json.dumps({"organizations": organizations}))

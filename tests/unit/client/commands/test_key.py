@@ -4,12 +4,12 @@ from pathlib import Path
 
 from kopuro_client import open_sealed, public_key, seal
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 KEYS = "/directory/v1/keys"
 
 
-def test_a_generated_key_is_private_and_its_public_half_is_printed(run: Run, tmp_path: Path) -> None:
+def test_generated_key_file_is_private_and_public_key_is_printed(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     printed = run("key", "generate", str(file)).json()
     private = json.loads(file.read_text())
@@ -18,7 +18,7 @@ def test_a_generated_key_is_private_and_its_public_half_is_printed(run: Run, tmp
     assert open_sealed(seal({"name": "x"}, printed), private) == {"name": "x"}
 
 
-def test_a_key_is_never_overwritten(run: Run, tmp_path: Path) -> None:
+def test_key_file_is_never_overwritten(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     file.write_text("precious")
     ran = run("key", "generate", str(file))
@@ -26,9 +26,9 @@ def test_a_key_is_never_overwritten(run: Run, tmp_path: Path) -> None:
     assert file.read_text() == "precious"
 
 
-def test_only_the_public_half_is_published(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_publish_sends_only_the_public_key(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     public = run("key", "generate", str(file)).json()
-    hub.script("POST", KEYS, answer(public, status=201))
+    hub.script("POST", KEYS, json_response(public, status=201))
     assert run("key", "publish", str(file)).out == public["kid"] + "\n"
     assert hub.requests_to(KEYS)[0].json() == public

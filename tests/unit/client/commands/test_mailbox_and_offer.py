@@ -6,16 +6,16 @@ from typing import Any
 from kopuro_client import generate_key, open_sealed, public_key, seal
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 MAILBOX = "/delivery/v1/mailbox"
 ACKNOWLEDGE = f"{MAILBOX}/{OFFER_OPENED['id']}/acknowledge"
-SUBMITTED = answer({"id": "s1", "status": "submitted"}, status=202)
+SUBMITTED = json_response({"id": "s1", "status": "submitted"}, status=202)
 
 
-def test_list_shows_what_an_offer_is_about(hub: FakeHub, run: Run) -> None:
+def test_mailbox_list_shows_offer_details(hub: FakeHub, run: Run) -> None:
     page = {"items": [OFFER_OPENED], "next": "1"}
-    hub.script("GET", MAILBOX, answer(page))
+    hub.script("GET", MAILBOX, json_response(page))
     ran = run("mailbox", "list")
     [line] = ran.out.splitlines()
     for word in (
@@ -29,12 +29,12 @@ def test_list_shows_what_an_offer_is_about(hub: FakeHub, run: Run) -> None:
     assert run("mailbox", "list", "--json").json() == page
 
 
-def test_watch_prints_a_line_a_message_until_it_has_been_quiet(hub: FakeHub, run: Run) -> None:
+def test_watch_prints_one_line_per_message_until_silence(hub: FakeHub, run: Run) -> None:
     second = {**OFFER_OPENED, "id": "m2", "type": "kopuro.case.released.v1", "data": {"referral_id": "r2"}}
     hub.script(
         "GET",
         MAILBOX,
-        answer({"items": [OFFER_OPENED, second], "next": "2"}),
+        json_response({"items": [OFFER_OPENED, second], "next": "2"}),
         slow_silence,
     )
     ran = run("mailbox", "watch", "--for", "1", "--json")
@@ -44,16 +44,16 @@ def test_watch_prints_a_line_a_message_until_it_has_been_quiet(hub: FakeHub, run
     assert "Ctrl-C" in ran.err
 
 
-def test_watch_acknowledges_what_it_has_printed(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", MAILBOX, answer({"items": [OFFER_OPENED], "next": "1"}), slow_silence)
-    hub.script("POST", ACKNOWLEDGE, Answer(status=204))
+def test_watch_acknowledges_printed_messages(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", MAILBOX, json_response({"items": [OFFER_OPENED], "next": "1"}), slow_silence)
+    hub.script("POST", ACKNOWLEDGE, Response(status=204))
     ran = run("mailbox", "watch", "--ack", "--for", "1")
     assert "offer.opened" in ran.out
     assert "\x1b" not in ran.out
     assert len(hub.requests_to(ACKNOWLEDGE)) == 1
 
 
-def test_a_sealed_note_is_opened_for_its_receiver_alone(
+def test_sealed_note_is_opened_only_with_the_receivers_key(
     hub: FakeHub, run: Run, sealing_key: dict[str, Any]
 ) -> None:
     words = {"text": "Звоните после шести."}
@@ -63,31 +63,31 @@ def test_a_sealed_note_is_opened_for_its_receiver_alone(
         "Ремонт. Закрыто.",
     ]
     items = [{**OFFER_OPENED, "id": f"m{n}", "data": {"note": note}} for n, note in enumerate(notes)]
-    hub.script("GET", MAILBOX, answer({"items": items, "next": None}))
-    ours, theirs, open_one = run("mailbox", "list").out.splitlines()
-    assert "note=Звоните после шести." in ours
-    assert "note=(sealed to a key that is not here)" in theirs
-    assert "note=Ремонт. Закрыто." in open_one
+    hub.script("GET", MAILBOX, json_response({"items": items, "next": None}))
+    own_note, foreign_note, open_note = run("mailbox", "list").out.splitlines()
+    assert "note=Звоните после шести." in own_note
+    assert "note=(sealed to a key that is not available here)" in foreign_note
+    assert "note=Ремонт. Закрыто." in open_note
 
 
-def test_a_refused_answer_says_why(hub: FakeHub, run: Run) -> None:
+def test_mailbox_shows_why_an_answer_was_refused(hub: FakeHub, run: Run) -> None:
     refused = {
         **OFFER_OPENED,
         "type": "kopuro.answer.refused.v1",
         "data": {"problem": {"title": "The offer is no longer open", "detail": "It expired."}},
     }
-    hub.script("GET", MAILBOX, answer({"items": [refused], "next": None}))
+    hub.script("GET", MAILBOX, json_response({"items": [refused], "next": None}))
     assert "refused=It expired." in run("mailbox", "list").out
 
 
-def test_receipts_name_no_referral(hub: FakeHub, run: Run) -> None:
+def test_receipts_message_shows_no_referral(hub: FakeHub, run: Run) -> None:
     receipts = {
         **OFFER_OPENED,
         "type": "kopuro.receipts.issued.v1",
         "partitionkey": "kg.osh-legal-aid",
         "data": {"organization": "kg.osh-legal-aid", "checkpoint": "", "hashes": [], "receipts": []},
     }
-    hub.script("GET", MAILBOX, answer({"items": [receipts], "next": None}))
+    hub.script("GET", MAILBOX, json_response({"items": [receipts], "next": None}))
     assert run("mailbox", "list").out.split()[2:] == [
         "receipts.issued",
         "organization=kg.osh-legal-aid",
@@ -95,7 +95,7 @@ def test_receipts_name_no_referral(hub: FakeHub, run: Run) -> None:
     ]
 
 
-def test_coordinator_is_shown_what_to_act_on(hub: FakeHub, run: Run) -> None:
+def test_mailbox_shows_coordinators_the_members_to_act_on(hub: FakeHub, run: Run) -> None:
     data: dict[str, dict[str, Any]] = {
         "referral.unplaced": {"urgency": "emergency", "region": "RU-MOW", "needs": ["health"], "reason": "x"},
         "placement.answered": {"organization": "ru.one", "coordinator": "kg.desk", "result": "declined"},
@@ -103,10 +103,10 @@ def test_coordinator_is_shown_what_to_act_on(hub: FakeHub, run: Run) -> None:
         "referral.overdue": {"organization": "ru.one", "due_at": "2026-03-01T12:00:00Z"},
     }
     items = [
-        {**OFFER_OPENED, "id": fact, "type": f"kopuro.{fact}.v1", "data": {"referral_id": "r1", **said}}
-        for fact, said in data.items()
+        {**OFFER_OPENED, "id": fact, "type": f"kopuro.{fact}.v1", "data": {"referral_id": "r1", **members}}
+        for fact, members in data.items()
     ]
-    hub.script("GET", MAILBOX, answer({"items": items, "next": None, "resume": "4"}))
+    hub.script("GET", MAILBOX, json_response({"items": items, "next": None, "resume": "4"}))
     unplaced, answered, refused, overdue = run("mailbox", "list", "--as", "coordinator").out.splitlines()
     for word in ("referral.unplaced", "urgency=emergency", "needs=health", "region=RU-MOW"):
         assert word in unplaced
@@ -115,21 +115,21 @@ def test_coordinator_is_shown_what_to_act_on(hub: FakeHub, run: Run) -> None:
     assert "due_at=2026-03-01 12:00:00Z" in overdue
 
 
-def test_ack_takes_several(hub: FakeHub, run: Run) -> None:
-    hub.script("POST", ACKNOWLEDGE, Answer(status=204))
-    hub.script("POST", f"{MAILBOX}/m2/acknowledge", Answer(status=204))
+def test_ack_accepts_several_messages(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", ACKNOWLEDGE, Response(status=204))
+    hub.script("POST", f"{MAILBOX}/m2/acknowledge", Response(status=204))
     ran = run("mailbox", "ack", OFFER_OPENED["id"], "m2")
     assert (ran.code, ran.out) == (0, "")
     assert len(hub.requests_to(f"{MAILBOX}/m2/acknowledge")) == 1
 
 
-def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
+def test_offer_accept_and_decline_send_answers(hub: FakeHub, run: Run) -> None:
     key = generate_key()
-    hub.script("GET", "/intake/v1/offers/o1", answer({"id": "o1", "sender": "kg.osh-legal-aid"}))
+    hub.script("GET", "/intake/v1/offers/o1", json_response({"id": "o1", "sender": "kg.osh-legal-aid"}))
     hub.script(
         "GET",
         "/directory/v1/organizations/kg.osh-legal-aid",
-        answer({"sealing_key": public_key(key)}),
+        json_response({"sealing_key": public_key(key)}),
     )
     hub.script("POST", "/intake/v1/offers/o1/accept", SUBMITTED)
     hub.script("POST", "/intake/v1/offers/o1/decline", SUBMITTED)
@@ -137,7 +137,7 @@ def test_offers_are_answered(hub: FakeHub, run: Run) -> None:
     assert run("offer", "decline", "o1", "--reason", "other", "--note", "Ремонт").code == 0
     sent = hub.requests_to("/intake/v1/offers/o1/decline")[0].json()
     assert (sent["reason"], open_sealed(sent["note"], key)) == ("other", {"text": "Ремонт"})
-    assert "which needs --note" in " ".join(run("offer", "decline", "--help").out.replace("│", " ").split())
+    assert "(requires --note)" in " ".join(run("offer", "decline", "--help").out.replace("│", " ").split())
     assert run("offer", "decline", "o1").code == 2  # a decline has a reason
 
 
@@ -149,10 +149,10 @@ def test_answer_with_idempotency_key_sends_it(hub: FakeHub, run: Run) -> None:
         assert hub.requests_to(path)[0].headers["idempotency-key"] == "k1"
 
 
-def slow_silence() -> Answer:
-    """An empty page after the second that was asked for, as a hub holds it."""
+def slow_silence() -> Response:
+    """Return an empty page after one second, as a hub that holds a long poll."""
     threading.Event().wait(1.0)
-    return answer({"items": [], "next": None})
+    return json_response({"items": [], "next": None})
 
 
 def note_message(number: int, note: str) -> dict[str, Any]:
@@ -160,28 +160,28 @@ def note_message(number: int, note: str) -> dict[str, Any]:
     return {**OFFER_OPENED, "id": f"m{number}", "type": "kopuro.note.delivered.v1", "data": data}
 
 
-def test_watch_reports_unreadable_note_and_goes_on(
+def test_watch_reports_unreadable_note_and_continues(
     hub: FakeHub, run: Run, sealing_key: dict[str, Any]
 ) -> None:
-    ours = public_key(sealing_key)
-    readable, damaged = seal({"text": "Алло"}, ours), seal({"text": "Алло"}, ours)[:-4] + "AAAA"
+    own_key = public_key(sealing_key)
+    readable, damaged = seal({"text": "Алло"}, own_key), seal({"text": "Алло"}, own_key)[:-4] + "AAAA"
     items = [
         note_message(1, damaged),
         note_message(2, seal({"text": "x"}, public_key(generate_key()))),
         {**OFFER_OPENED, "id": "m3", "type": "kopuro.of.tomorrow.v9", "data": {"never": ["seen"]}},
         note_message(4, readable),
     ]
-    hub.script("GET", MAILBOX, answer({"items": items, "next": "4"}), slow_silence)
+    hub.script("GET", MAILBOX, json_response({"items": items, "next": "4"}), slow_silence)
     for number in (1, 3):
-        hub.script("POST", f"{MAILBOX}/m{number}/acknowledge", Answer(status=204))
+        hub.script("POST", f"{MAILBOX}/m{number}/acknowledge", Response(status=204))
     hub.script("POST", f"{MAILBOX}/m4/acknowledge", problem(409, "conflict", "Too early"))
     hub.script("POST", "/intake/v1/referrals/r1/unreadable", SUBMITTED)
     ran = run("mailbox", "watch", "--ack", "--for", "1")
     assert ran.code == 0
     notes = [line.partition(" note=")[2].partition(" message=")[0] for line in ran.out.splitlines()]
     assert [note.strip() for note in notes] == [
-        "(cannot be read)",
-        "(sealed to a key that is not here)",
+        "(unreadable)",
+        "(sealed to a key that is not available here)",
         "",
         "Алло",
     ]
@@ -200,8 +200,8 @@ def test_unreadable_case_is_reported_and_replaced_by_command(hub: FakeHub, run: 
     assert hub.requests_to(f"{where}/unreadable")[0].json() == {"reason": "key_lost", "content": "case"}
 
     key = generate_key()
-    hub.script("GET", where, answer({"acceptor": "ru.one"}))
-    hub.script("GET", "/directory/v1/organizations/ru.one", answer({"sealing_key": public_key(key)}))
+    hub.script("GET", where, json_response({"acceptor": "ru.one"}))
+    hub.script("GET", "/directory/v1/organizations/ru.one", json_response({"sealing_key": public_key(key)}))
     hub.script("POST", f"{where}/case", SUBMITTED)
     (tmp_path / "referral.json").write_text('{"case": {"name": "Азамат"}}')
     assert run("case", "replace", REFERRAL["id"], str(tmp_path / "referral.json")).code == 0

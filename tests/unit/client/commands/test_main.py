@@ -1,4 +1,4 @@
-"""Exit codes, identities and the two faces of the output, as a script and as a person meet them."""
+"""Exit codes, identities, and the output on a terminal and in a pipe."""
 
 import json
 import os
@@ -14,13 +14,13 @@ import pytest
 from kopuro_client.commands import ExitCode
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import REFERRAL
-from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 ONE = f"/intake/v1/referrals/{REFERRAL['id']}"
 SHOW = ("referral", "show", REFERRAL["id"])
 
 
-def test_the_exit_codes_stay() -> None:
+def test_exit_codes_are_unchanged() -> None:
     assert {code.name: code.value for code in ExitCode} == {
         "OK": 0,
         "FAULT": 1,
@@ -40,16 +40,16 @@ def test_the_exit_codes_stay() -> None:
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
-        (answer(REFERRAL), 0),
+        (json_response(REFERRAL), 0),
         (problem(404, "not-found", "There is no such thing here for you"), 3),
         (problem(403, "forbidden", "No"), 3),
         (problem(401, "invalid-token", "No"), 4),
-        (Answer(status=503, headers={"Retry-After": "3600"}), 5),
-        (answer(["not", "a", "referral"]), 8),
+        (Response(status=503, headers={"Retry-After": "3600"}), 5),
+        (json_response(["not", "a", "referral"]), 8),
         (problem(500, "internal", "Something is wrong on our side"), 8),
     ],
 )
-def test_an_answer_has_its_exit_code(hub: FakeHub, run: Run, reply: Answer, code: int) -> None:
+def test_error_response_has_its_exit_code(hub: FakeHub, run: Run, reply: Response, code: int) -> None:
     hub.script("GET", ONE, reply)
     ran = run(*SHOW)
     assert ran.code == code
@@ -57,7 +57,7 @@ def test_an_answer_has_its_exit_code(hub: FakeHub, run: Run, reply: Answer, code
     assert "Traceback" not in ran.err
 
 
-def test_nobody_there_is_exit_6(run: Run) -> None:
+def test_refused_connection_is_exit_6(run: Run) -> None:
     ran = run(*SHOW, "--discovery", "http://127.0.0.1:9/")
     assert ran.code == 6
     assert "127.0.0.1:9" in ran.err
@@ -74,27 +74,27 @@ def test_nobody_there_is_exit_6(run: Run) -> None:
         ["referral", "list", "--credentials", "/no/such/file"],
     ],
 )
-def test_a_wrong_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
+def test_invalid_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
     ran = run(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err
 
 
 @pytest.mark.parametrize("missing", ["KOPURO_DISCOVERY_URL", "KOPURO_CREDENTIALS", "KOPURO_AS"])
-def test_a_missing_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_missing_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.delenv(missing)
     ran = run(*SHOW)
     assert ran.code == 2
     assert missing in ran.err or "--as" in ran.err
 
 
-def test_an_identity_can_come_from_the_environment(
+def test_identity_is_read_from_the_environment(
     hub: FakeHub, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("KOPURO_AS")
     monkeypatch.setenv("KOPURO_CLIENT_ID", "kg.other")
     monkeypatch.setenv("KOPURO_CLIENT_SECRET", "s")
-    hub.script("GET", ONE, answer(REFERRAL))
+    hub.script("GET", ONE, json_response(REFERRAL))
     assert run(*SHOW).code == 0
     monkeypatch.setenv("KOPURO_SEALING_KEY", str(tmp_path / "absent.json"))
     assert run(*SHOW).code == 2
@@ -127,25 +127,25 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
         ("admin", "keys", "x"),
     ],
 )
-def test_server_command_without_the_server_says_what_to_install(
+def test_server_command_without_server_says_what_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("kopuro_client.commands.entry_points", lambda group: [])
     for options in ((), ("--help",)):
         ran = run(*line, *options)
         assert (ran.code, ran.out) == (2, "")
-        assert f"`kopuro {line[0]}` belongs to the server" in ran.err
+        assert f"`kopuro {line[0]}` is a server command" in ran.err
         assert "pip install" in ran.err
     assert "demo" not in run("--help").out
 
 
-def test_ctrl_c_ends_a_watch_with_130(hub: FakeHub, credentials: Path) -> None:
+def test_ctrl_c_ends_watch_with_exit_130(hub: FakeHub, credentials: Path) -> None:
     asked, over = threading.Event(), threading.Event()
 
-    def held() -> Answer:
+    def held() -> Response:
         asked.set()
         over.wait(30)
-        return answer({"items": [], "next": None})
+        return json_response({"items": [], "next": None})
 
     hub.script("GET", "/delivery/v1/mailbox", held)
     environment = {**os.environ, "KOPURO_DISCOVERY_URL": hub.url}
@@ -185,8 +185,8 @@ def python(
     )
 
 
-def test_a_pipe_gets_utf_8_and_no_escape_codes_whatever_the_locale(hub: FakeHub, credentials: Path) -> None:
-    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": "Профсоюз"}))
+def test_pipe_gets_utf_8_without_escape_codes_in_any_locale(hub: FakeHub, credentials: Path) -> None:
+    hub.script("GET", ONE, json_response({**REFERRAL, "acceptor": "Профсоюз"}))
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "FORCE_COLOR": "1"}
     ran = python(*SHOW, hub=hub, credentials=credentials, **locale)
     assert ran.returncode == 0, ran.stderr
@@ -195,29 +195,29 @@ def test_a_pipe_gets_utf_8_and_no_escape_codes_whatever_the_locale(hub: FakeHub,
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> None:
-    hub.script("GET", ONE, answer(REFERRAL))
+def test_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> None:
+    hub.script("GET", ONE, json_response(REFERRAL))
     import pty
 
-    ours, theirs = pty.openpty()
+    master, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "KOPURO_DISCOVERY_URL": hub.url}
     environment |= {"KOPURO_CREDENTIALS": str(credentials), "KOPURO_AS": ORGANIZATION}
     environment.pop("NO_COLOR", None)
     child = subprocess.Popen(
         [sys.executable, "-m", "kopuro_client", *SHOW],
-        stdout=theirs,
+        stdout=terminal,
         stderr=subprocess.DEVNULL,
         env=environment,
     )
-    os.close(theirs)
+    os.close(terminal)
     shown = b""
     try:
-        while chunk := os.read(ours, 65536):
+        while chunk := os.read(master, 65536):
             shown += chunk
     except OSError:
-        pass  # how Linux says that the other side is closed
+        pass  # on Linux: the other side is closed
     finally:
-        os.close(ours)
+        os.close(master)
     assert child.wait(timeout=60) == 0
     text = shown.decode()
     assert "\x1b[" in text
@@ -225,7 +225,7 @@ def test_a_terminal_gets_colour_and_frames(hub: FakeHub, credentials: Path) -> N
     assert "─" in text
 
 
-def test_a_plug_in_adds_commands_and_a_broken_one_breaks_nothing(
+def test_plug_in_adds_commands_and_broken_one_is_skipped(
     hub: FakeHub, credentials: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sample_plugin.py").write_text(
@@ -251,7 +251,7 @@ def test_a_plug_in_adds_commands_and_a_broken_one_breaks_nothing(
         "unbuildable = sample_plugin:unbuildable\n"
         "referral = sample_plugin:up\n"
     )
-    hub.script("GET", ONE, answer(REFERRAL))
+    hub.script("GET", ONE, json_response(REFERRAL))
     where = {"PYTHONPATH": str(tmp_path)}
     ran = python("sample-up", "--directory", "here", hub=hub, credentials=credentials, **where)
     assert (ran.returncode, ran.stdout) == (0, b"up in here\n")
@@ -261,4 +261,4 @@ def test_a_plug_in_adds_commands_and_a_broken_one_breaks_nothing(
     complaints = ran.stderr.decode().splitlines()
     for name in ("absent", "number", "unbuildable", "referral"):
         [line] = [line for line in complaints if f"'{name}'" in line]
-        assert "left out" in line
+        assert "skipped the plug-in" in line

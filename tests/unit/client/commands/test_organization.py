@@ -2,21 +2,21 @@ import json
 from pathlib import Path
 
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 OSH = "/directory/v1/organizations/kg.osh"
 
 
-def test_record_is_shown_with_its_revision(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", OSH, answer({"id": "kg.osh", "revision": 7}))
+def test_organization_show_prints_record_with_revision(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
     assert run("organization", "show", "kg.osh").json() == {"id": "kg.osh", "revision": 7}
 
 
-def test_update_sends_the_file_as_a_merge_patch(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_organization_update_sends_file_as_merge_patch(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "changes.json"
     file.write_text(json.dumps({"sealing_key": None}))
-    hub.script("GET", OSH, answer({"id": "kg.osh", "revision": 7}))
-    hub.script("PATCH", OSH, answer({"id": "kg.osh", "revision": 8}))
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
+    hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
     assert run("organization", "update", "kg.osh", str(file)).out == "8\n"
     assert hub.requests_to(OSH)[-1].json() == {"sealing_key": None}
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3", "--json").json() == {
@@ -26,7 +26,7 @@ def test_update_sends_the_file_as_a_merge_patch(hub: FakeHub, run: Run, tmp_path
     assert hub.requests_to(OSH)[-1].headers["if-match"] == '"3"'
 
 
-def test_stale_update_ends_as_refused(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_organization_update_with_stale_revision_is_refused(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "changes.json"
     file.write_text("{}")
     hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))

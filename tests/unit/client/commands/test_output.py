@@ -26,7 +26,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, width: int) -> list[str]:
     return [line.rstrip() for line in STYLING.sub("", terminal.getvalue()).splitlines()]
 
 
-def test_a_table_that_fits_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_that_fits_is_printed_as_table(monkeypatch: pytest.MonkeyPatch) -> None:
     heading, rule, first, second = shown(monkeypatch, 100)
     assert heading.split() == list(COLUMNS)
     assert set(rule) == {"─"}
@@ -34,7 +34,7 @@ def test_a_table_that_fits_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(cell in first for cell in ROW)
 
 
-def test_a_table_that_does_not_fit_becomes_paragraphs_and_identifiers_stay_whole(
+def test_table_that_does_not_fit_is_printed_as_paragraphs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines = shown(monkeypatch, 60)
@@ -45,12 +45,12 @@ def test_a_table_that_does_not_fit_becomes_paragraphs_and_identifiers_stay_whole
 
 
 @pytest.mark.parametrize("evil", ["\x1b[31m", "\x9b31m", "\r", "\x07", "\x7f", "\u202e", "\ud800"])
-def test_what_could_steer_a_terminal_is_shown_as_a_replacement(evil: str) -> None:
+def test_unsafe_characters_are_replaced(evil: str) -> None:
     assert "\ufffd" in printable(f"a{evil}b")
     assert not any(character in printable(f"a{evil}b") for character in "\x1b\x9b\r\x07\x7f\u202e\ud800")
 
 
-def test_json_keeps_its_value_and_loses_its_teeth() -> None:
+def test_json_text_escapes_unsafe_characters_and_keeps_its_value() -> None:
 
     value = {"имя": "a\x1b\x9b\u202e\n\ud800", "list": [1, None]}
     for indent in (None, 2):
@@ -61,7 +61,7 @@ def test_json_keeps_its_value_and_loses_its_teeth() -> None:
     assert "\n" not in json_text(value)
 
 
-def test_values_read_as_people_write_them() -> None:
+def test_printable_values_are_readable() -> None:
     assert printable(None) == ""
     assert printable(True) == "yes"
     assert one_line({"a": ["b", "c"], "d": "e\n f"}) == "a=b, c, d=e f"

@@ -7,7 +7,7 @@ import pytest
 from kopuro_client import generate_key, open_sealed, public_key
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import DECISIONS, REFERRAL, SUMMARY
-from tests.unit.client.fake_hub import FakeHub, answer, problem
+from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 REFERRALS = "/intake/v1/referrals"
 ONE = f"{REFERRALS}/{REFERRAL['id']}"
@@ -25,8 +25,8 @@ def referral_file(tmp_path: Path) -> Path:
     return file
 
 
-def test_submit_seals_the_case_and_prints_the_id_alone(hub: FakeHub, run: Run, referral_file: Path) -> None:
-    hub.script("POST", REFERRALS, answer(REQUESTED, status=202))
+def test_submit_seals_the_case_and_prints_only_the_id(hub: FakeHub, run: Run, referral_file: Path) -> None:
+    hub.script("POST", REFERRALS, json_response(REQUESTED, status=202))
     ran = run("referral", "submit", str(referral_file))
     assert (ran.code, ran.out) == (0, "r1\n")
     assert "mailbox" in ran.err
@@ -35,10 +35,10 @@ def test_submit_seals_the_case_and_prints_the_id_alone(hub: FakeHub, run: Run, r
     assert body == {"needs": ["protection.confiscated_passport"], "urgency": "urgent"}
 
 
-def test_a_case_is_sealed_beforehand_and_submitted_twice_the_same(
+def test_presealed_case_is_submitted_twice_identically(
     hub: FakeHub, run: Run, referral_file: Path, tmp_path: Path
 ) -> None:
-    hub.script("POST", REFERRALS, answer(REQUESTED, status=202))
+    hub.script("POST", REFERRALS, json_response(REQUESTED, status=202))
     sealed = tmp_path / "sealed.json"
     sealed.write_text(run("case", "seal", str(referral_file)).out)
     for _ in range(2):
@@ -48,7 +48,7 @@ def test_a_case_is_sealed_beforehand_and_submitted_twice_the_same(
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"] == "k1"
 
 
-def test_an_idempotency_key_with_an_open_case_is_a_usage_error(
+def test_idempotency_key_with_unsealed_case_is_usage_error(
     hub: FakeHub, run: Run, referral_file: Path
 ) -> None:
     ran = run("referral", "submit", str(referral_file), "--idempotency-key", "k1")
@@ -58,7 +58,7 @@ def test_an_idempotency_key_with_an_open_case_is_a_usage_error(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"case": 7}'])
-def test_a_file_that_is_no_referral_is_a_usage_error(run: Run, tmp_path: Path, content: str) -> None:
+def test_submit_with_invalid_file_is_usage_error(run: Run, tmp_path: Path, content: str) -> None:
     file = tmp_path / "bad.json"
     file.write_text(content)
     ran = run("referral", "submit", str(file))
@@ -66,8 +66,8 @@ def test_a_file_that_is_no_referral_is_a_usage_error(run: Run, tmp_path: Path, c
     assert run("referral", "submit", str(tmp_path / "absent.json")).code == 2
 
 
-def test_show_is_readable_and_plain_when_piped(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", ONE, answer(REFERRAL))
+def test_show_is_plain_text_when_piped(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ONE, json_response(REFERRAL))
     ran = run("referral", "show", REFERRAL["id"])
     assert ran.code == 0
     assert "\x1b" not in ran.out
@@ -82,15 +82,15 @@ def test_show_is_readable_and_plain_when_piped(hub: FakeHub, run: Run) -> None:
     assert declined.split() == f"1 ru.moscow-centre declined {opened} {deadline} no_capacity {offer}".split()
 
 
-def test_json_is_the_apis_own(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", ONE, answer({**REFERRAL, "new_member": {"from": "a later version"}}))
+def test_show_with_json_prints_the_apis_json(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ONE, json_response({**REFERRAL, "new_member": {"from": "a later version"}}))
     ran = run("referral", "show", REFERRAL["id"], "--json")
     assert ran.json() == {**REFERRAL, "new_member": {"from": "a later version"}}
 
 
-def test_list_prints_a_page_and_how_to_go_on(hub: FakeHub, run: Run) -> None:
+def test_list_prints_a_page_and_the_next_cursor(hub: FakeHub, run: Run) -> None:
     page = {"items": [SUMMARY, {**SUMMARY, "id": "other"}], "next": "c2"}
-    hub.script("GET", REFERRALS, answer(page))
+    hub.script("GET", REFERRALS, json_response(page))
     ran = run("referral", "list", "--status", "offered", "--limit", "2")
     assert hub.requests_to(REFERRALS)[0].query == {"status": "offered", "limit": "2"}
     heading, first, second = ran.out.splitlines()
@@ -101,10 +101,10 @@ def test_list_prints_a_page_and_how_to_go_on(hub: FakeHub, run: Run) -> None:
     assert run("referral", "list", "--json").json() == page
 
 
-def test_an_empty_list_says_so_on_stderr(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", REFERRALS, answer({"items": [], "next": None}))
+def test_empty_list_is_reported_on_stderr(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", REFERRALS, json_response({"items": [], "next": None}))
     ran = run("referral", "list")
-    assert (ran.code, ran.out, ran.err) == (0, "", "nothing here\n")
+    assert (ran.code, ran.out, ran.err) == (0, "", "no items\n")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,10 @@ def test_an_empty_list_says_so_on_stderr(hub: FakeHub, run: Run) -> None:
         (["revoke-consent", "r1"], "consent/revoke", {}),
     ],
 )
-def test_what_is_reported(hub: FakeHub, run: Run, arguments: list[str], path: str, body: object) -> None:
-    hub.script("POST", f"{REFERRALS}/r1/{path}", answer(SUBMITTED, status=202))
+def test_referral_command_posts_its_body(
+    hub: FakeHub, run: Run, arguments: list[str], path: str, body: object
+) -> None:
+    hub.script("POST", f"{REFERRALS}/r1/{path}", json_response(SUBMITTED, status=202))
     assert run("referral", *arguments).out == "s1\n"
     assert run("referral", *arguments, "--json").json() == SUBMITTED
     assert run("referral", *arguments, "--idempotency-key", "k1").code == 0
@@ -126,29 +128,31 @@ def test_what_is_reported(hub: FakeHub, run: Run, arguments: list[str], path: st
     assert (keyed.json(), keyed.headers["idempotency-key"]) == (body, "k1")
 
 
-def test_a_note_goes_to_the_other_party(hub: FakeHub, run: Run) -> None:
+def test_note_is_sent_to_other_party(hub: FakeHub, run: Run) -> None:
     key = generate_key()
-    hub.script("GET", ONE, answer({**REFERRAL, "sender": ORGANIZATION}))
-    hub.script("GET", "/directory/v1/organizations/ru.moscow-union", answer({"sealing_key": public_key(key)}))
-    hub.script("POST", f"{ONE}/notes", answer(SUBMITTED, status=202))
+    hub.script("GET", ONE, json_response({**REFERRAL, "sender": ORGANIZATION}))
+    hub.script(
+        "GET", "/directory/v1/organizations/ru.moscow-union", json_response({"sealing_key": public_key(key)})
+    )
+    hub.script("POST", f"{ONE}/notes", json_response(SUBMITTED, status=202))
     assert run("referral", "note", REFERRAL["id"], "Звоните после шести.").code == 0
     assert open_sealed(hub.requests_to(f"{ONE}/notes")[0].json()["note"], key) == {
         "text": "Звоните после шести."
     }
 
 
-def test_a_note_on_a_referral_nobody_accepted_has_no_receiver(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": None}))
+def test_note_on_unaccepted_referral_is_usage_error(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ONE, json_response({**REFERRAL, "acceptor": None}))
     ran = run("referral", "note", REFERRAL["id"], "x")
     assert ran.code == 2
     assert "no other party" in ran.err
 
 
-def test_explain_names_the_rule_that_kept_a_candidate_out(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", answer(DECISIONS))
+def test_explain_names_the_rule_that_excluded_a_candidate(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", json_response(DECISIONS))
     ran = run("referral", "explain", REFERRAL["id"])
     assert "kind: kind_not_opted_in (kind=consular_representative)" in ran.out
-    assert "vetting" not in ran.out  # what passed is not what explains
+    assert "vetting" not in ran.out  # passed rules are not listed
     assert "0.812" in ran.out
     assert "nearness 0.3×1 + language 0.25" in ran.out
     assert run("referral", "explain", REFERRAL["id"], "--json").json() == DECISIONS
@@ -160,7 +164,7 @@ def decisions(**changes: Any) -> dict[str, Any]:
 
 
 def explained(hub: FakeHub, run: Run, **changes: Any) -> str:
-    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", answer(decisions(**changes)))
+    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", json_response(decisions(**changes)))
     return run("referral", "explain", REFERRAL["id"]).out
 
 
@@ -170,13 +174,13 @@ def explained(hub: FakeHub, run: Run, **changes: Any) -> str:
         ("need_not_offered", "no organisation in the directory offers legal.wage_claim"),
         (
             "need_not_offered_in_region",
-            "no organisation offers legal.wage_claim in RU-KAM; organisations that offer it elsewhere: 3",
+            "no organisation offers legal.wage_claim in RU-KAM; organisations offering it elsewhere: 3",
         ),
         ("unknown_organization", "ru.union is not in the directory"),
         ("organization_without_services", "ru.union offers no service"),
     ],
 )
-def test_explain_says_why_nobody_was_considered(hub: FakeHub, run: Run, reason: str, sentence: str) -> None:
+def test_explain_says_why_there_are_no_candidates(hub: FakeHub, run: Run, reason: str, sentence: str) -> None:
     nobody = {
         "reason": reason,
         "need": "legal.wage_claim",
@@ -185,14 +189,14 @@ def test_explain_says_why_nobody_was_considered(hub: FakeHub, run: Run, reason: 
         "elsewhere": 3,
     }
     out = explained(hub, run, candidates=[], nobody=nobody)
-    assert f"nobody was considered: {sentence}\n" in out
+    assert f"no candidates: {sentence}\n" in out
 
 
-def test_explain_of_an_empty_decision_without_a_reason_is_not_empty(hub: FakeHub, run: Run) -> None:
-    assert "nobody was considered\n" in explained(hub, run, candidates=[])
+def test_explain_of_decision_without_candidates_and_reason_says_so(hub: FakeHub, run: Run) -> None:
+    assert "no candidates\n" in explained(hub, run, candidates=[])
 
 
-def test_explain_shows_the_rules_that_a_coordinator_overrode(hub: FakeHub, run: Run) -> None:
+def test_explain_shows_overridden_rules(hub: FakeHub, run: Run) -> None:
     placed = {
         **DECISIONS["decisions"][0]["candidates"][1],
         "capacity": "waitlist",
@@ -208,21 +212,21 @@ def test_explain_shows_the_rules_that_a_coordinator_overrode(hub: FakeHub, run: 
     }
     out = explained(hub, run, candidates=[placed], overridden=["area_served"])
     heading, row = out.splitlines()[-2:]
-    assert heading.split() == ["overridden", "for", "service", "rule"]
+    assert heading.split() == ["organisation", "service", "rule", "overridden"]
     assert row.split(maxsplit=2) == ["ru.moscow-union", "wages", "area_served: out_of_area (areas=RU-SPE)"]
     assert "waitlist" in out
 
 
-def test_a_name_cannot_steer_the_terminal(hub: FakeHub, run: Run) -> None:
+def test_organization_name_cannot_control_the_terminal(hub: FakeHub, run: Run) -> None:
     evil = "ru.x\x1b]0;owned\x07\u202e[red]"
-    hub.script("GET", ONE, answer({**REFERRAL, "acceptor": evil}))
+    hub.script("GET", ONE, json_response({**REFERRAL, "acceptor": evil}))
     for arguments in ([], ["--json"]):
         ran = run("referral", "show", REFERRAL["id"], *arguments)
         assert not set("\x1b\x07\u202e") & set(ran.out)
     assert ran.json()["acceptor"] == evil
 
 
-def test_a_refusal_is_told_on_stderr_with_its_pointers(hub: FakeHub, run: Run, referral_file: Path) -> None:
+def test_refusal_is_printed_on_stderr_with_pointers(hub: FakeHub, run: Run, referral_file: Path) -> None:
     errors = [{"pointer": "/needs/0", "detail": "Unknown code."}]
     hub.script("POST", REFERRALS, problem(422, "invalid-submission", "Not so", detail="One.", errors=errors))
     ran = run("referral", "submit", str(referral_file))

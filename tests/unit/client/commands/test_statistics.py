@@ -1,5 +1,5 @@
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 TABLE = {
     "by": ["sex"],
@@ -36,39 +36,39 @@ TABLE = {
 }
 
 
-def test_figures_are_a_table_with_what_is_withheld_marked(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", "/audit/v1/statistics", answer(TABLE))
+def test_statistics_table_marks_withheld_figures(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/audit/v1/statistics", json_response(TABLE))
     ran = run("statistics", "--by", "sex", "--from", "2026-01-01T00:00:00Z")
     assert ran.out.splitlines()[1].split() == ["female", "9", "3", "h", "2", "min", "2", "d", "2", "h"]
     assert ran.out.splitlines()[2].split() == ["combined", "withheld", "—", "—"]
     assert ran.out.splitlines()[3].split() == ["all", "17", "—", "—"]
     assert "sex combined: male, other, unknown\n" in ran.err
-    assert "withheld: figures under 5" in ran.err
+    assert "withheld: figures below 5" in ran.err
     assert "120 entries" in ran.err
     (request,) = hub.requests_to("/audit/v1/statistics")
     assert request.query == {"by": "sex", "from": "2026-01-01T00:00:00Z"}
     assert run("statistics", "--by", "sex", "--json").json() == TABLE
 
 
-def test_csv_is_printed_as_it_comes(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", "/audit/v1/statistics", Answer(status=200, body=b"sex,count\r\nfemale,9\r\n"))
+def test_statistics_csv_is_printed_verbatim(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/audit/v1/statistics", Response(status=200, body=b"sex,count\r\nfemale,9\r\n"))
     assert run("statistics", "--by", "sex", "--csv").out == "sex,count\nfemale,9\n"
 
 
-def test_exact_figures_are_asked_for_and_said_to_be_so(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", "/audit/v1/statistics", answer({**TABLE, "exact": True}))
+def test_exact_statistics_are_requested_and_labelled(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/audit/v1/statistics", json_response({**TABLE, "exact": True}))
     ran = run("statistics", "--by", "need,region", "--exact")
     assert "do not publish" in ran.err
     (request,) = hub.requests_to("/audit/v1/statistics")
     assert request.query == {"by": "need,region", "exact": "true"}
 
 
-def test_a_figure_is_traced_to_entries_over_every_page(hub: FakeHub, run: Run) -> None:
+def test_figure_is_traced_to_entries_over_all_pages(hub: FakeHub, run: Run) -> None:
     hub.script(
         "GET",
         "/audit/v1/statistics/entries",
-        answer({"items": [{"referral_id": "r1", "entries": [1, 4]}], "next": "c"}),
-        answer({"items": [{"referral_id": "r2", "entries": [2]}], "next": None}),
+        json_response({"items": [{"referral_id": "r1", "entries": [1, 4]}], "next": "c"}),
+        json_response({"items": [{"referral_id": "r2", "entries": [2]}], "next": None}),
     )
     ran = run("statistics", "--trace", "sex=female", "--trace", "outcome=resolved")
     assert ran.out == "r1  1 4\nr2  2\n"
@@ -77,7 +77,7 @@ def test_a_figure_is_traced_to_entries_over_every_page(hub: FakeHub, run: Run) -
     assert second.query["after"] == "c"
 
 
-def test_a_question_that_asks_nothing_is_not_sent(hub: FakeHub, run: Run) -> None:
+def test_statistics_without_dimension_sends_no_request(hub: FakeHub, run: Run) -> None:
     for wrong in (
         (),
         ("--by", "sex", "--trace", "sex=female"),

@@ -1,4 +1,4 @@
-"""A story as PDF says what the hub told, in every language, on whole lines, and in the same bytes again."""
+"""A story's PDF has the hub's text in every language, breaks between sentences, and is reproducible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.audit.reports.domain.story import StoryEntry, build_story
 from services.audit.reports.story_text import as_json
 from services.audit.reports.story_words import LANGUAGES, words_of
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 REFERRAL = "01a20017-af1f-76e0-9288-113cdc507552"
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -34,7 +34,7 @@ FACTS = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW",
 PATH = "/audit/v1/history/r1/story"
 
 
-def told(fact: str, index: int, **data: Any) -> StoryEntry:
+def story_fact(fact: str, index: int, **data: Any) -> StoryEntry:
     return StoryEntry(
         index=index, time=NOON + dt.timedelta(minutes=index), type=f"kopuro.{fact}.v1", data=data
     )
@@ -48,20 +48,20 @@ def document(language: str = "ky", *entries: StoryEntry) -> StoryDocument:
 
 
 SHORT = (
-    told("referral.submitted", 3, sender=OSH, facts=FACTS),
-    told("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
-    told("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
+    story_fact("referral.submitted", 3, sender=OSH, facts=FACTS),
+    story_fact("offer.opened", 4, organization=MOSCOW, rank=1, deadline="2026-03-02T12:00:00Z"),
+    story_fact("offer.declined", 5, organization=MOSCOW, reason="no_capacity", note="До мая мест нет"),
     StoryEntry(index=7, time=NOON + dt.timedelta(days=1), type="kopuro.case.released.v1", data=None),
 )
 
 
 def pages(content: bytes) -> list[str]:
-    """The text of each page, on one line."""
+    """Return the text of each page on one line."""
     return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(content)).pages]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
+def test_story_pdf_has_the_storys_text_in_order(language: str) -> None:
     story = document(language)
     (page,) = pages(story_pdf(story))
     wanted = [story["title"], story["situation"]["heading"]]
@@ -75,7 +75,7 @@ def test_it_says_what_the_story_says_in_its_order(language: str) -> None:
     assert page.endswith(f"{story['title']} · 1 / 1".replace("ʻ", "‘"))
 
 
-def test_kyrgyz_is_extracted_as_it_was_written() -> None:
+def test_story_pdf_text_in_kyrgyz_is_extracted_verbatim() -> None:
     (page,) = pages(story_pdf(document("ky")))
     assert "kg.osh-legal-aid жолдомо жөнөттү." in page
     assert "Төлөнбөгөн эмгек акы" in page
@@ -88,7 +88,7 @@ def test_uzbek_letters_are_drawn_with_a_mark_that_the_typeface_has() -> None:
     assert "[U+02BB]" not in page
 
 
-def test_every_letter_of_every_phrase_and_label_can_be_drawn(caplog: pytest.LogCaptureFixture) -> None:
+def test_story_pdf_font_has_every_letter_of_phrases_and_labels(caplog: pytest.LogCaptureFixture) -> None:
     texts = ["ҢӨҮ ңөү ҒғҚқҲҳҶҷӢӣӮӯ ІіӘәҰұҺһ Ўў «» “” — …"]
     texts += [phrase for language in LANGUAGES for phrase in words_of(language).phrases.values()]
     labels = [row for file in FOLDER.glob("*.csv") for row in rows(file.stem).values()]
@@ -104,9 +104,9 @@ def test_every_letter_of_every_phrase_and_label_can_be_drawn(caplog: pytest.LogC
     assert [record.getMessage() for record in caplog.records if "glyph" in record.getMessage()] == []
 
 
-def test_a_long_story_breaks_between_its_sentences() -> None:
+def test_long_story_breaks_pages_between_sentences() -> None:
     entries = [
-        told("offer.declined", n, organization=MOSCOW, reason="no_capacity", note="Ңөү жок " * (n % 60))
+        story_fact("offer.declined", n, organization=MOSCOW, reason="no_capacity", note="Ңөү жок " * (n % 60))
         for n in range(300)
     ]
     story = document("ky", *entries)
@@ -119,11 +119,11 @@ def test_a_long_story_breaks_between_its_sentences() -> None:
     sentences = [" ".join(line["text"].split()) for line in story["events"]["sentences"]]
     for page, indices in zip(found, shown, strict=True):
         at = 0
-        for index in indices:  # whole, on the page that names its entry
+        for index in indices:  # complete, on the page with its index
             at = page.index(sentences[index], at) + len(sentences[index])
 
 
-def test_the_same_story_is_the_same_bytes_wherever_and_whenever() -> None:
+def test_same_story_gives_identical_pdf_bytes() -> None:
     here = story_pdf(document())
     code = (
         "import json, sys; from kopuro_client.commands.story_pdf import story_pdf;"
@@ -143,14 +143,16 @@ def test_the_same_story_is_the_same_bytes_wherever_and_whenever() -> None:
     assert metadata.creation_date == NOON + dt.timedelta(days=1), "of the last entry"
 
 
-def test_what_the_typeface_does_not_have_is_written_as_its_code_point() -> None:
-    story = document("en", told("offer.declined", 1, organization=MOSCOW, note="😀 中 a\u0301 {nb} \x1b[31m"))
+def test_character_without_glyph_is_written_as_code_point() -> None:
+    story = document(
+        "en", story_fact("offer.declined", 1, organization=MOSCOW, note="😀 中 a\u0301 {nb} \x1b[31m")
+    )
     (page,) = pages(story_pdf(story))
     assert "[U+1F600] [U+4E2D] á {nb}" in page
     assert "\x1b" not in page
 
 
-def test_a_sentence_longer_than_a_page_goes_on_on_the_next() -> None:
+def test_sentence_longer_than_a_page_continues_on_the_next() -> None:
     story = document("en")
     story["events"]["sentences"][0]["text"] = "😀" * 100_000
     found = pages(story_pdf(story))
@@ -169,12 +171,12 @@ def test_a_sentence_longer_than_a_page_goes_on_on_the_next() -> None:
         {**document(), "situation": []},
     ],
 )
-def test_what_is_no_story_is_the_hubs_fault(broken: Any) -> None:
+def test_invalid_story_is_hub_defect(broken: Any) -> None:
     with pytest.raises(DefectError):
         story_pdf(broken)
 
 
-def test_fault_while_drawing_is_not_blamed_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_while_drawing_is_not_reported_as_hub_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ValueError("a fault")
 
@@ -183,10 +185,8 @@ def test_fault_while_drawing_is_not_blamed_on_the_hub(monkeypatch: pytest.Monkey
         story_pdf(document())
 
 
-def test_the_command_writes_a_file_for_its_owner_and_overwrites_nothing(
-    hub: FakeHub, run: Run, tmp_path: Path
-) -> None:
-    hub.script("GET", PATH, answer(document()))
+def test_story_pdf_file_is_private_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    hub.script("GET", PATH, json_response(document()))
     file = tmp_path / "story.pdf"
     assert run("story", "r1", "--language", "ky", "--pdf", str(file)).out == f"{file}\n"
     assert hub.requests_to(PATH)[0].query == {"language": "ky", "format": "json"}
@@ -196,7 +196,7 @@ def test_the_command_writes_a_file_for_its_owner_and_overwrites_nothing(
 
 
 @pytest.mark.parametrize("missing", ["fpdf", "fontpkg"])
-def test_without_the_extra_it_says_what_to_install_before_anything_is_asked(
+def test_story_pdf_without_the_extra_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)

@@ -1,4 +1,4 @@
-"""The command as a process, with streams that are closed, full or no longer read."""
+"""The command as a process whose streams are closed, full or no longer read."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import SUMMARY
-from tests.unit.client.fake_hub import FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, json_response
 
 LIST = ("referral", "list")
 
 
 def shell(line: str, hub: FakeHub, credentials: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs a line of shell in which $kopuro is the command."""
+    """Run a shell line in which $kopuro is the command."""
     environment = {
         **os.environ,
         "KOPURO_DISCOVERY_URL": hub.url,
@@ -39,7 +39,7 @@ def shell(line: str, hub: FakeHub, credentials: Path, **more: str) -> subprocess
 @pytest.fixture(autouse=True)
 def _scripted(hub: FakeHub) -> None:
     many = [{**SUMMARY, "id": f"r{n}"} for n in range(2000)]
-    hub.script("GET", "/intake/v1/referrals", answer({"items": many, "next": None}))
+    hub.script("GET", "/intake/v1/referrals", json_response({"items": many, "next": None}))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def _scripted(hub: FakeHub) -> None:
         ("$kopuro referral list | head -1 >/dev/null; exit ${PIPESTATUS[0]}", b"Broken pipe"),
     ],
 )
-def test_stdout_that_takes_nothing_is_one_line_and_exit_10(
+def test_unwritable_stdout_is_one_line_and_exit_10(
     hub: FakeHub, credentials: Path, line: str, reason: bytes
 ) -> None:
     ran = shell(line, hub, credentials)
@@ -63,7 +63,7 @@ def test_stdout_that_takes_nothing_is_one_line_and_exit_10(
     assert reason in ran.stderr
 
 
-def test_stderr_that_takes_nothing_changes_no_exit_status(hub: FakeHub, credentials: Path) -> None:
+def test_unwritable_stderr_does_not_change_exit_status(hub: FakeHub, credentials: Path) -> None:
     for closed in ("2>&-", "2>/dev/full"):
         ran = shell(f"$kopuro referral list {closed}", hub, credentials)
         assert (ran.returncode, ran.stderr) == (ExitCode.OK, b"")
@@ -72,26 +72,24 @@ def test_stderr_that_takes_nothing_changes_no_exit_status(hub: FakeHub, credenti
         assert (ran.returncode, ran.stdout) == (ExitCode.REFUSED, b"")
 
 
-def test_closed_stdin_is_empty_where_it_is_read_and_nothing_elsewhere(
-    hub: FakeHub, credentials: Path
-) -> None:
+def test_closed_stdin_reads_as_empty(hub: FakeHub, credentials: Path) -> None:
     assert shell("$kopuro referral list <&-", hub, credentials).returncode == ExitCode.OK
     for line in ("$kopuro case seal - <&-", "$kopuro case seal - </dev/null"):
         ran = shell(line, hub, credentials)
         assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, b"")
-        assert ran.stderr == b"kopuro: stdin is empty or closed; a JSON object is expected there\n"
+        assert ran.stderr == b"kopuro: stdin is empty or closed; expected a JSON object\n"
 
 
 def test_message_that_cannot_be_printed_is_not_acknowledged(hub: FakeHub, credentials: Path) -> None:
     message = {"id": "m1", "type": "kopuro.offer.opened.v1", "time": "2026-05-01T09:00:01Z", "data": {}}
-    hub.script("GET", "/delivery/v1/mailbox", answer({"items": [message], "next": None}))
+    hub.script("GET", "/delivery/v1/mailbox", json_response({"items": [message], "next": None}))
     for stdout in (">/dev/full", ">&-"):
         ran = shell(f"$kopuro mailbox watch --ack --for 1 {stdout}", hub, credentials)
         assert ran.returncode == ExitCode.OUTPUT
     assert hub.requests_to("/delivery/v1/mailbox/m1/acknowledge") == []
 
 
-def test_closed_descriptors_are_not_given_to_a_file_or_connection(
+def test_closed_descriptors_are_not_reused_by_file_or_connection(
     hub: FakeHub, credentials: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "key.json"
@@ -127,7 +125,7 @@ def test_ctrl_c_is_one_line_and_exit_130(hub: FakeHub, credentials: Path, option
         assert err in (b"kopuro: interrupted\n", b"")
 
 
-def test_new_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> None:
+def test_new_file_that_fails_to_write_is_removed(tmp_path: Path) -> None:
     file = tmp_path / "new"
     write_new(file, b"content")
     assert file.stat().st_mode & 0o777 == 0o600
@@ -140,7 +138,7 @@ def test_new_file_that_cannot_be_written_whole_is_removed(tmp_path: Path) -> Non
     assert not (tmp_path / "target").exists()
 
 
-def test_refused_bundle_leaves_no_file_and_an_existing_file_asks_nothing(
+def test_refused_bundle_leaves_no_file_and_existing_file_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
     file = tmp_path / "case.json"
@@ -150,14 +148,14 @@ def test_refused_bundle_leaves_no_file_and_an_existing_file_asks_nothing(
     asked = len(hub.requests_to("/audit/v1/history/r1/bundle"))
     for command in (("bundle", "r1", "--output"), ("story", "r1", "--pdf"), ("key", "generate")):
         ran = run(*command, str(file))
-        assert (ran.code, ran.err) == (ExitCode.USAGE, f"kopuro: {file} cannot be written: File exists\n")
+        assert (ran.code, ran.err) == (ExitCode.USAGE, f"kopuro: cannot write {file}: File exists\n")
     assert len(hub.requests_to("/audit/v1/history/r1/bundle")) == asked
     assert hub.requests_to("/audit/v1/history/r1/story") == []
     assert file.read_text() == "mine"
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "/dev/null", "/proc/none"])
-def test_export_to_what_is_no_usable_directory_asks_nothing(
+def test_export_to_unusable_directory_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

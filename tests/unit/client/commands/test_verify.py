@@ -1,4 +1,4 @@
-"""`kopuro verify` and `kopuro witness` as a person and as a script meet them."""
+"""`kopuro verify` and `kopuro witness`, with text and JSON output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from kopuro_client.tlog import TrustPolicy, parse_checkpoint
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import Answer, FakeHub, answer
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 from tests.unit.client.tlog.log_writer import (
     LOG,
     REFERRAL,
@@ -44,22 +44,24 @@ def policy(tmp_path: Path) -> str:
 
 
 def serve(hub: FakeHub, log: Log, size: int | None = None) -> str:
-    """The log at the fake hub's audit service; its address."""
+    """Serve the log at the fake hub's audit service and return its URL."""
     for name, body in log.files(size).items():
-        hub.script("GET", f"/audit/{name}", Answer(status=200, body=body))
-    missing = Answer(status=404)
+        hub.script("GET", f"/audit/{name}", Response(status=200, body=body))
+    missing = Response(status=404)
     hub.script("GET", "/audit/cosigned-checkpoint", missing)
-    hub.script("GET", "/audit/v1/log-key", Answer(status=200, body=f"{LOG.vkey}\n".encode()))
+    hub.script("GET", "/audit/v1/log-key", Response(status=200, body=f"{LOG.vkey}\n".encode()))
     return f"{hub.base}/audit"
 
 
-def test_a_directory_is_verified_and_then_only_what_is_new(run: Run, tmp_path: Path) -> None:
+def test_verify_log_of_directory_reads_only_new_entries_the_second_time(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log", 300)
     ran = run("verify", "log", str(root), "--log-key", LOG.vkey)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Holds: the log kopuro/test is what it signed at 300 entries, 300 of them")
+    assert ran.out.startswith(
+        "Verified: the log kopuro/test matches its signed checkpoint at 300 entries, 300 of them"
+    )
     TRUE.write(root)
-    verdict = run("verify", "log", str(root), "--json").json()  # the key is remembered now
+    verdict = run("verify", "log", str(root), "--json").json()  # uses the remembered key
     assert verdict["holds"] is True
     assert (verdict["first"], verdict["entries"], verdict["continues"]) == (256, 344, [300])
     assert verdict["log_key_from"] == "remembered"
@@ -68,12 +70,12 @@ def test_a_directory_is_verified_and_then_only_what_is_new(run: Run, tmp_path: P
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> None:
+def test_verify_log_with_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> None:
     root = TRUE.write(tmp_path / "log")
     bundle = root / "tile/entries/001"
     bundle.write_bytes(bundle.read_bytes().replace(b"opened", b"0pened", 1))
     ran = run("verify", "log", str(root), "--log-key", LOG.vkey, *["--json"] * as_json)
-    sentence = "Does not hold: entry 256 is not the one whose hash is in tile/0/001."
+    sentence = "Verification failed: entry 256 does not match its hash in tile/0/001."
     assert ran.code == 9
     if as_json:
         assert ran.json() == {"holds": False, "sentence": sentence, "failure": "content", "evidence": []}
@@ -81,14 +83,14 @@ def test_a_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> No
         assert ran.out == sentence + "\n"
 
 
-def test_a_rollback_and_a_fork_leave_their_evidence(run: Run, tmp_path: Path) -> None:
+def test_verify_log_prints_evidence_of_rollback_and_fork(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log", 500)
     assert run("verify", "log", str(root), "--log-key", LOG.vkey).code == 0
     TRUE.write(root, 300)
     ran = run("verify", "log", str(root))
     assert (ran.code, ran.out) == (
         9,
-        "Does not hold: the log shows 300 entries, and has signed 500 before.\n",
+        "Verification failed: the log has 300 entries, but signed 500 before.\n",
     )
     assert TRUE.text(500) in ran.err
     assert TRUE.text(300) in ran.err
@@ -97,11 +99,11 @@ def test_a_rollback_and_a_fork_leave_their_evidence(run: Run, tmp_path: Path) ->
     verdict = run("verify", "log", str(root), "--json")
     assert (verdict.code, verdict.json()["failure"]) == (9, "fork")
     assert verdict.json()["evidence"][1] == fork.note()
-    # What was remembered before is still what is remembered.
+    # The memory is unchanged.
     assert run("verify", "log", str(TRUE.write(tmp_path / "true"))).code == 0
 
 
-def test_since_holds_a_log_against_somebody_elses_checkpoint(run: Run, tmp_path: Path) -> None:
+def test_verify_log_since_compares_with_given_checkpoint(run: Run, tmp_path: Path) -> None:
     root, seen = TRUE.write(tmp_path / "log"), tmp_path / "seen"
     key = ("--log-key", LOG.vkey, "--state", str(tmp_path / "other"))
     seen.write_text(TRUE.note(550))
@@ -114,18 +116,18 @@ def test_since_holds_a_log_against_somebody_elses_checkpoint(run: Run, tmp_path:
     assert run("verify", "log", str(root), "--since", str(seen), *key).code == 9
 
 
-def test_a_log_is_verified_over_http_with_the_key_that_it_names(hub: FakeHub, run: Run) -> None:
+def test_verify_log_over_http_uses_the_named_key(hub: FakeHub, run: Run) -> None:
     address = serve(hub, TRUE)
     ran = run("verify", "log", address)
     assert ran.code == 0
     assert f"provided that the log's key is {LOG.vkey}" in ran.out
     assert "compare it" in ran.err
-    assert "provided" not in run("verify", "log", address).out  # from then on it is held to that key
-    assert run("verify", "log", hub.url, "--log-key", LOG.vkey).code == 0  # by the discovery address
+    assert "provided" not in run("verify", "log", address).out  # uses the remembered key
+    assert run("verify", "log", hub.url, "--log-key", LOG.vkey).code == 0  # by the discovery URL
     assert all("authorization" not in request.headers for request in hub.received)
 
 
-def test_a_log_that_changes_its_key_is_not_followed(run: Run, tmp_path: Path) -> None:
+def test_verify_log_with_changed_key_is_refused(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log")
     assert run("verify", "log", str(root), "--log-key", LOG.vkey).code == 0
     other = Key(LOG.name, 1, b"x" * 32)
@@ -136,7 +138,7 @@ def test_a_log_that_changes_its_key_is_not_followed(run: Run, tmp_path: Path) ->
     assert "with another key before" in ran.out
 
 
-def test_witnesses_are_counted(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_log_counts_witnesses(run: Run, tmp_path: Path, policy: str) -> None:
     root = TRUE.write(tmp_path / "log")
     verdict = run("verify", "log", str(root), "--policy", policy, "--json").json()
     assert [one["witness"] for one in verdict["cosigned"]] == ["witness.example/one", "witness.example/two"]
@@ -158,32 +160,32 @@ def test_witnesses_are_counted(run: Run, tmp_path: Path, policy: str) -> None:
         ["log"],
     ],
 )
-def test_a_wrong_command_line_says_nothing_about_the_log(run: Run, arguments: list[str]) -> None:
+def test_verify_with_invalid_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
     ran = run("verify", *arguments)
     assert ran.code == 2
     assert "olds" not in ran.out
 
 
-def test_a_directory_alone_tells_no_key(run: Run, tmp_path: Path) -> None:
+def test_verify_log_of_directory_without_key_is_usage_error(run: Run, tmp_path: Path) -> None:
     ran = run("verify", "log", str(TRUE.write(tmp_path / "log")))
     assert (ran.code, ran.out) == (2, "")
     assert "--log-key" in ran.err
 
 
-def test_nobody_there_says_nothing_about_the_log(run: Run) -> None:
+def test_verify_log_with_refused_connection_is_exit_6(run: Run) -> None:
     ran = run("verify", "log", "http://127.0.0.1:9/")
     assert (ran.code, ran.out) == (6, "")
 
 
-def test_a_bundle(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_bundle_checks_proofs_and_content(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "case.json"
     log = Log(LEAVES[:30])
     file.write_bytes(compact(log.bundle(opened={0: content(0)})))
     ran = run("verify", "bundle", str(file), "--policy", policy)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
-        f"Holds: 10 entries of referral {REFERRAL} stand in the log kopuro/test of 30 entries; the content "
-        "shown with 1 of them is what was logged; 2 of 2 witnesses cosigned it.\n"
+        f"Verified: 10 entries of referral {REFERRAL} are in the log kopuro/test of 30 entries; the content "
+        "of 1 of them matches the log; 2 of 2 witnesses cosigned it.\n"
     )
     verdict = run("verify", "bundle", str(file), "--json").json()
     assert (verdict["log_key_from"], verdict["entries"], verdict["complete"]) == ("named", 10, None)
@@ -193,7 +195,7 @@ def test_a_bundle(run: Run, tmp_path: Path, policy: str) -> None:
     assert run("verify", "bundle", str(file), "--policy", policy).code == 9
 
 
-def test_what_a_bundle_leaves_out_is_found_in_the_log(run: Run, tmp_path: Path) -> None:
+def test_verify_bundle_against_log_finds_omitted_entry(run: Run, tmp_path: Path) -> None:
     root = TRUE.write(tmp_path / "log")
     document = Log(LEAVES[:300]).bundle()
     file = tmp_path / "case.json"
@@ -207,11 +209,11 @@ def test_what_a_bundle_leaves_out_is_found_in_the_log(run: Run, tmp_path: Path) 
     ran = run("verify", "bundle", str(file), *against)
     assert (ran.code, ran.out) == (
         9,
-        "Does not hold: the bundle leaves out entry 21, which is about the same referral.\n",
+        "Verification failed: the bundle omits entry 21 of the same referral.\n",
     )
 
 
-def test_a_bundle_of_a_fork_is_known_by_what_is_remembered(run: Run, tmp_path: Path) -> None:
+def test_verify_bundle_of_fork_is_refused_by_remembered_checkpoint(run: Run, tmp_path: Path) -> None:
     assert run("verify", "log", str(TRUE.write(tmp_path / "log", 300)), "--log-key", LOG.vkey).code == 0
     file = tmp_path / "case.json"
     file.write_bytes(compact(Log(entries(300, tree="fork")).bundle()))
@@ -230,7 +232,7 @@ def receipt_of(index: int) -> dict[str, Any]:
     }
 
 
-def test_a_receipt(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_receipt_of_older_format(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "receipt.json"
     receipt = receipt_of(9)
     for written in (receipt, {"specversion": "1.0", "data": receipt}, receipts_of(9)):
@@ -250,7 +252,7 @@ def test_a_receipt(run: Run, tmp_path: Path, policy: str) -> None:
 
 
 def receipts_of(*indices: int) -> dict[str, Any]:
-    """As a mailbox delivers them."""
+    """Return a message with receipts, as a mailbox delivers it."""
     places: dict[str, int] = {}
     listed = []
     for index in indices:
@@ -265,18 +267,18 @@ def receipts_of(*indices: int) -> dict[str, Any]:
     return {"specversion": "1.0", "type": "kopuro.receipts.issued.v1", "data": data}
 
 
-def test_receipts_that_came_together(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_receipt_with_several_receipts(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "receipts.json"
     written = receipts_of(9, 12, 599)
     file.write_text(json.dumps(written))
     ran = run("verify", "receipt", str(file), "--policy", policy)
     assert ran.code == 0
-    assert ran.out.startswith("Holds: 3 steps are entries of the log kopuro/test")
+    assert ran.out.startswith("Verified: 3 steps are entries of the log kopuro/test")
     assert "\n9: kopuro.offer.opened.v1 of referral" in ran.out
-    told = run("verify", "receipt", str(file), "--policy", policy, "--json").json()
-    assert [one["index"] for one in told["receipts"]] == [9, 12, 599]
-    assert told["receipts"][0]["leaf"] == json.loads(LEAVES[9])
-    # One that does not hold spoils the message, wherever it stands in it.
+    verdict = run("verify", "receipt", str(file), "--policy", policy, "--json").json()
+    assert [one["index"] for one in verdict["receipts"]] == [9, 12, 599]
+    assert verdict["receipts"][0]["leaf"] == json.loads(LEAVES[9])
+    # One invalid receipt invalidates the message, whatever its position.
     for at in range(3):
         written = receipts_of(9, 12, 599)
         written["data"]["receipts"][at]["leaf"] = LEAVES[100].decode()
@@ -285,7 +287,7 @@ def test_receipts_that_came_together(run: Run, tmp_path: Path, policy: str) -> N
         assert (ran.code, ran.json()["failure"]) == (9, "proof")
 
 
-def test_a_witness_that_runs_writes_what_it_cosigned(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+def test_witness_run_writes_the_cosigned_checkpoint(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     key, output = tmp_path / "witness.key", tmp_path / "cosigned"
     verifier = run("witness", "key", "generate", str(key), "--name", "union.example/w").out.strip()
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -302,20 +304,20 @@ def test_a_witness_that_runs_writes_what_it_cosigned(hub: FakeHub, run: Run, tmp
     fork = Log(entries(300, tree="fork")).write(tmp_path / "fork")
     ran = run("witness", "run", str(fork), *shared)
     assert ran.code == 9
-    assert "does not begin with the 300 entries" in ran.out
+    assert "does not extend the 300 cosigned entries" in ran.out
     note_key = ("--key", str(tmp_path / "nothing"), *shared[2:])
     assert run("witness", "run", address, *note_key).code == 2
     assert run("witness", "serve", *shared[:-1], "--listen", "nowhere").code == 2
 
 
-def test_a_receipt_needs_a_key_from_elsewhere(run: Run, tmp_path: Path) -> None:
+def test_verify_receipt_without_key_is_usage_error(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "receipt.json"
     file.write_text(json.dumps(receipt_of(9)))
     assert run("verify", "receipt", str(file)).code == 2
 
 
-def test_a_hub_that_fails_is_not_a_log_that_does(hub: FakeHub, run: Run) -> None:
+def test_verify_log_with_failing_hub_is_not_exit_9(hub: FakeHub, run: Run) -> None:
     address = f"{hub.base}/audit"
-    hub.script("GET", "/audit/checkpoint", answer({}, status=500))
+    hub.script("GET", "/audit/checkpoint", json_response({}, status=500))
     ran = run("verify", "log", address)
     assert (ran.code, ran.out) == (8, "")

@@ -1,6 +1,6 @@
-"""A tiny log, written straight from the specifications and from nothing of ours.
+"""A tiny log, written from the specifications without the client's code.
 
-The roots are computed by the recursive definition of RFC 6962 §2.1, every tile from the leaves below it.
+It computes roots by the recursive definition of RFC 6962 §2.1, and every tile from the leaves below it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def proof(m: int, hashes: Sequence[bytes]) -> list[bytes]:
 
 @dataclass
 class Key:
-    """kind: 1 signs notes, 4 cosigns checkpoints."""
+    """A key pair. kind: 1 signs notes, 4 cosigns checkpoints."""
 
     name: str
     kind: int
@@ -99,7 +99,7 @@ REFERRAL = "0199c0de-0000-7000-8000-000000000001"
 
 @dataclass
 class Log:
-    """leaves: raw; keys: who signs the checkpoint, the log first."""
+    """A log. leaves: raw; keys: the signers of its checkpoint, the log's first."""
 
     leaves: list[bytes] = field(default_factory=list)
     keys: tuple[Key, ...] = (LOG, *WITNESSES)
@@ -117,7 +117,7 @@ class Log:
         return f"{text}\n{''.join(key.line(text, time) for key in self.keys)}"
 
     def files(self, size: int | None = None) -> dict[str, bytes]:
-        """Every file that a log of this size has."""
+        """Return all files of the log at this size."""
         hashes, leaves = self.hashes[:size], self.leaves[:size]
         files = {"checkpoint": self.note(size).encode()}
         for at in range(0, len(leaves), 256):
@@ -143,7 +143,7 @@ class Log:
         return [mth(self.hashes[at : at + 256]) for at in range(0, full, 256)]
 
     def bundle(self, referral: str = REFERRAL, opened: dict[int, Any] | None = None) -> dict[str, Any]:
-        """opened: the contents that are shown, by index; salted as `entry` does it."""
+        """Return a bundle. opened: contents to include, by index, with the salts of `entry`."""
         hashes = self.hashes
         entries = []
         for index, leaf in enumerate(self.leaves):
@@ -172,7 +172,7 @@ def write_files(root: Path, files: dict[str, bytes]) -> None:
 
 
 def with_manifest(document: dict[str, Any]) -> dict[str, Any]:
-    """The bundle with the manifest that fits; ASCII and integers only, so sorted JSON is canonical."""
+    """Return the bundle with a matching manifest. Sorted JSON is canonical here: ASCII, integers only."""
     body = {name: value for name, value in document.items() if name != "manifest"}
     manifest = {"created_at": "2026-11-21T12:00:00.000000Z", "entries": len(body["entries"])}
     hashed = body if document["format"] == "kopuro-bundle/1" else {**body, "manifest": manifest}
@@ -192,7 +192,7 @@ def content(index: int) -> dict[str, Any]:
 
 
 def entry(index: int, *, referral: str = REFERRAL, tree: str = "") -> bytes:
-    """A leaf as a hub writes it. tree: tells the leaves of two forks apart."""
+    """Return a leaf in a hub's format. tree: distinguishes the leaves of two forks."""
     commitment = hashlib.sha256(salt(index) + compact(content(index))).hexdigest()
     return compact(
         {
@@ -209,12 +209,12 @@ def entry(index: int, *, referral: str = REFERRAL, tree: str = "") -> bytes:
 
 
 def entries(count: int, *, tree: str = "", common: int = 0) -> list[bytes]:
-    """common: how many leaves at the beginning all trees share."""
+    """Return leaves. common: number of initial leaves that are the same in all trees."""
     return [entry(at, tree=tree if at >= common else "") for at in range(count)]
 
 
 def policy_text(*, needed: str = "all", keys: Sequence[Key] = WITNESSES) -> str:
-    """A tlog-policy that trusts LOG and asks for these witnesses."""
+    """Return a tlog-policy that trusts LOG and requires these witnesses."""
     witnesses = "".join(f"witness w{at} {key.vkey}\n" for at, key in enumerate(keys))
     names = " ".join(f"w{at}" for at in range(len(keys)))
     return f"log {LOG.vkey}\n{witnesses}group all-of-them {needed} {names}\nquorum all-of-them\n"

@@ -44,7 +44,7 @@ def verify(document: Any) -> Any:
 
 
 def changed(*steps: Any, value: Any) -> dict[str, Any]:
-    """GOOD with one value replaced, and a manifest that fits: as a forger would write it."""
+    """Return GOOD with one value replaced and a matching manifest, as a forger would write it."""
     document: Any = copy.deepcopy(GOOD)
     inner = document
     for step in steps[:-1]:
@@ -53,7 +53,7 @@ def changed(*steps: Any, value: Any) -> dict[str, Any]:
     return with_manifest(document)
 
 
-def test_a_bundle_verifies() -> None:
+def test_bundle_verifies() -> None:
     accepted, found = verify(GOOD)
     assert accepted.checkpoint.size == 10
     assert [entry.index for entry in found] == [0, 3, 6, 9]
@@ -64,7 +64,7 @@ def test_a_bundle_verifies() -> None:
 OLDER = (Path(__file__).parent / "kopuro-bundle-1.json").read_bytes()
 
 
-def test_a_bundle_of_the_older_format_verifies_for_ever() -> None:
+def test_bundle_of_older_format_verifies() -> None:
     assert verify(OLDER) == verify(GOOD)
     changed = OLDER.replace(b'"offer":3', b'"offer":4')
     assert changed != OLDER
@@ -72,7 +72,7 @@ def test_a_bundle_of_the_older_format_verifies_for_ever() -> None:
         verify(changed)
 
 
-def test_a_case_without_entries_verifies() -> None:
+def test_bundle_without_entries_verifies() -> None:
     nobody = "0199c0de-0000-7000-8000-00000000dead"
     assert verify(LOG_OF_TEN.bundle(referral=nobody))[1] == ()
 
@@ -119,18 +119,18 @@ OTHER = b64(entry(3, tree="other"))
         (b"\xff", MalformedError),
     ],
 )
-def test_a_forgery_is_refused(forged: Any, error: type[TlogError]) -> None:
+def test_forged_bundle_is_refused(forged: Any, error: type[TlogError]) -> None:
     with pytest.raises(error):
         verify(forged)
 
 
-def test_a_whole_log_made_up_is_refused() -> None:
+def test_bundle_of_invented_log_is_refused() -> None:
     forger = Key(LOG.name, 1, b"f" * 32)
     with pytest.raises(UntrustedError):
         verify(Log(entries(10), keys=(forger,)).bundle())
 
 
-def test_an_entry_of_another_case_is_refused() -> None:
+def test_bundle_with_entry_of_another_referral_is_refused() -> None:
     document = copy.deepcopy(GOOD)
     leaf = LOG_OF_TEN.leaves[1]
     proved = [b64(digest) for digest in path(1, LOG_OF_TEN.hashes)]
@@ -139,14 +139,14 @@ def test_an_entry_of_another_case_is_refused() -> None:
         verify(with_manifest(document))
 
 
-def test_a_leaf_that_is_not_canonical_json_is_refused() -> None:
+def test_leaf_with_non_canonical_json_is_refused() -> None:
     leaf = LOG_OF_TEN.leaves[0].replace(b'","', b'", "', 1)
     with pytest.raises((MalformedError, TypeError, ValueError), match="canonical"):
         verify(Log([leaf]).bundle())
 
 
 @pytest.mark.parametrize("data", [{"note": "\u001f\\u001F"}, {"share": 1e-07}, {"share": 0.1 + 0.2}])
-def test_no_byte_of_what_is_shown_can_change_unseen(data: dict[str, Any]) -> None:
+def test_opening_with_any_changed_byte_is_refused(data: dict[str, Any]) -> None:
     commitment = hashlib.sha256(salt(0) + rfc8785.dumps(data)).hexdigest()
     leaf = json.dumps(json.loads(entry(0)) | {"commitment": f"sha256:{commitment}"}, sort_keys=True)
     document = Log([leaf.replace(", ", ",").replace(": ", ":").encode()]).bundle(opened={0: data})

@@ -9,7 +9,7 @@ from tests.unit.client.tlog.log_writer import LOG, ORIGIN, Log, entries, policy_
 POLICY = TrustPolicy.parse(policy_text())
 
 
-def test_what_was_verified_is_remembered(tmp_path: Path) -> None:
+def test_verified_checkpoint_is_remembered(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "not" / "there yet")
     assert memory.recall(ORIGIN) is None
     for size in (3, 5):
@@ -23,7 +23,7 @@ def test_what_was_verified_is_remembered(tmp_path: Path) -> None:
     assert memory.file(ORIGIN).stat().st_mode & 0o077 == 0
 
 
-def test_a_changed_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
+def test_memory_file_with_any_changed_bit_is_refused(tmp_path: Path) -> None:
     memory = Memory(tmp_path)
     accepted = POLICY.accept(Log(entries(3)).note())
     memory.keep(accepted.checkpoint, accepted.log)
@@ -37,15 +37,17 @@ def test_a_changed_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
             memory.recall(ORIGIN)
 
 
-def test_the_directory_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_directory_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     at_home = Memory.at_home({}).file(ORIGIN)
     assert at_home.parent == tmp_path / ".local/state/kopuro/logs"
     assert Memory.at_home({"XDG_STATE_HOME": "/var/x"}).file(ORIGIN).parent == Path("/var/x/kopuro/logs")
-    assert Memory.at_home({"XDG_STATE_HOME": "relative"}).file(ORIGIN) == at_home  # as XDG wants it
+    assert (
+        Memory.at_home({"XDG_STATE_HOME": "relative"}).file(ORIGIN) == at_home
+    )  # XDG: ignore relative paths
 
 
-def test_a_place_that_cannot_be_written_is_the_callers_to_mend(tmp_path: Path) -> None:
+def test_unwritable_memory_raises_invalid_argument_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     accepted = POLICY.accept(Log(entries(3)).note())
     with pytest.raises(InvalidArgumentError):

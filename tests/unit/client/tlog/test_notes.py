@@ -1,4 +1,4 @@
-"""Notes, keys, cosignatures and checkpoints, by the specifications' own examples and beyond them."""
+"""Notes, keys, cosignatures and checkpoints, with the specifications' examples and further cases."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ COSIGNED = (
 )
 
 
-def test_the_specifications_example_verifies() -> None:
+def test_example_note_of_specification_verifies() -> None:
     key = VerifierKey.parse(EXAMPLE_KEY)
     assert str(key) == EXAMPLE_KEY
     (signed,) = SignedNote.parse(EXAMPLE).signatures_by([key])
     assert (signed.key, signed.time) == (key, None)
 
 
-def test_go_and_we_write_the_same_note() -> None:
+def test_signed_note_equals_the_note_of_the_go_library() -> None:
     key = SigningKey.parse(GO_SECRET)
     assert (str(key.verifier), key.secret_text()) == (GO_PUBLIC, GO_SECRET)
     assert f"{GO_TEXT}\n{signature_line(GO_TEXT, key, time=1)}" == GO_NOTE
     assert GO_SECRET.rpartition("+")[2] not in repr(key)
 
 
-def test_the_specifications_cosigned_checkpoint_is_read() -> None:
+def test_example_cosigned_checkpoint_of_specification_is_parsed() -> None:
     note = SignedNote.parse(COSIGNED)
     assert str(note) == COSIGNED
     assert [line.name for line in note.lines] == ["example.com/behind-the-sofa", "witness.example.com/w1"]
@@ -67,7 +67,7 @@ def test_the_specifications_cosigned_checkpoint_is_read() -> None:
         parse_checkpoint(COSIGNED, [VerifierKey.parse(EXAMPLE_KEY)])
 
 
-def test_a_checkpoint_names_who_signed_it_and_when() -> None:
+def test_checkpoint_has_signers_and_times() -> None:
     log = Log(entries(5))
     keys = [VerifierKey.parse(key.vkey) for key in (LOG, *WITNESSES)]
     checkpoint = parse_checkpoint(log.note(time=1_800_000_000), keys)
@@ -79,13 +79,13 @@ def test_a_checkpoint_names_who_signed_it_and_when() -> None:
     ]
 
 
-def test_our_cosignature_is_the_writers() -> None:
+def test_cosignature_equals_the_log_writers() -> None:
     text = Log(entries(3)).text()
-    ours = SigningKey(name=WITNESSES[0].name, seed=WITNESSES[0].seed)
-    assert str(signature_line(text, ours, time=77)) == WITNESSES[0].line(text, 77)
+    key = SigningKey(name=WITNESSES[0].name, seed=WITNESSES[0].seed)
+    assert str(signature_line(text, key, time=77)) == WITNESSES[0].line(text, 77)
 
 
-def test_lines_of_unknown_keys_are_passed_over() -> None:
+def test_signature_lines_of_unknown_keys_are_ignored() -> None:
     key = VerifierKey.parse(LOG.vkey)
     note = SignedNote.parse(Log(entries(3)).note())
     assert [one.key for one in note.signatures_by([key])] == [key]
@@ -93,19 +93,19 @@ def test_lines_of_unknown_keys_are_passed_over() -> None:
     assert note.signatures_by([stranger]) == ()
 
 
-def test_a_key_that_signs_twice_counts_once() -> None:
+def test_key_with_two_signatures_counts_once() -> None:
     log = Log(entries(3), keys=(LOG, LOG))
     assert len(parse_checkpoint(log.note(), [VerifierKey.parse(LOG.vkey)]).signatures) == 1
 
 
-def test_a_right_signature_beside_a_wrong_one_of_the_same_key_is_refused() -> None:
+def test_valid_signature_beside_invalid_one_of_same_key_is_refused() -> None:
     text = Log(entries(3)).text()
     note = f"{text}\n{LOG.line(text)}{LOG.line(text + 'x')}"
     with pytest.raises(UntrustedError):
         parse_checkpoint(note, [VerifierKey.parse(LOG.vkey)])
 
 
-def test_a_cosignature_is_bound_to_its_time_and_its_kind() -> None:
+def test_cosignature_is_bound_to_its_time_and_algorithm() -> None:
     text = Log(entries(3)).text()
     key = VerifierKey.parse(WITNESSES[0].vkey)
     name, encoded = WITNESSES[0].line(text)[2:].split()
@@ -126,8 +126,8 @@ def test_a_cosignature_is_bound_to_its_time_and_its_kind() -> None:
         b"text\n\n",
         b"text\n\n\xe2\x80\x94 name AAAAAAA=",
         "text\n\n— name AAAAAAA=",  # no newline at the end
-        "text\n\n— name AAAA\n",  # nothing behind the key id
-        "text\n\n— name AAAAAAB=\n",  # another spelling of the same bytes
+        "text\n\n— name AAAA\n",  # nothing after the key id
+        "text\n\n— name AAAAAAB=\n",  # non-canonical base64
         "text\n\n— na+me AAAAAAA=\n",
         "text\n\n- name AAAAAAA=\n",
         "te\txt\n\n— name AAAAAAA=\n",
@@ -136,7 +136,7 @@ def test_a_cosignature_is_bound_to_its_time_and_its_kind() -> None:
         "x" * 1_000_000 + "\n\n— name AAAAAAA=\n",
     ],
 )
-def test_what_is_no_note(note: bytes | str) -> None:
+def test_invalid_note_is_refused(note: bytes | str) -> None:
     with pytest.raises(MalformedError):
         SignedNote.parse(note)
 
@@ -154,12 +154,12 @@ def test_what_is_no_note(note: bytes | str) -> None:
         "\n5\nqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqo=\n",
     ],
 )
-def test_what_is_no_checkpoint_whoever_signed_it(text: str) -> None:
+def test_invalid_checkpoint_is_refused_even_if_signed(text: str) -> None:
     with pytest.raises(MalformedError):
         parse_checkpoint(f"{text}\n{LOG.line(text)}", [VerifierKey.parse(LOG.vkey)])
 
 
-def test_extension_lines_are_kept() -> None:
+def test_checkpoint_keeps_extension_lines() -> None:
     text = Log(entries(3)).text() + "something of the log's own\n"
     checkpoint = parse_checkpoint(f"{text}\n{LOG.line(text)}", [VerifierKey.parse(LOG.vkey)])
     assert checkpoint.extensions == ("something of the log's own",)
@@ -180,7 +180,7 @@ def test_extension_lines_are_kept() -> None:
         "na me" + EXAMPLE_KEY[15:],
     ],
 )
-def test_what_is_no_key(text: str) -> None:
+def test_invalid_key_is_refused(text: str) -> None:
     with pytest.raises(MalformedError):
         VerifierKey.parse(text)
     with pytest.raises(MalformedError):

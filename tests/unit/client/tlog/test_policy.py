@@ -21,12 +21,12 @@ def note(*witnesses: Key) -> str:
         ("all", (ONE,), False),
         ("any", (TWO,), True),
         ("any", (), False),
-        ("any", (THREE,), False),  # whom the policy does not know
+        ("any", (THREE,), False),  # not in the policy
         ("2", (ONE, TWO, THREE), True),
         ("2", (ONE, ONE, THREE), False),
     ],
 )
-def test_a_quorum_counts_witnesses(needed: str, witnesses: tuple[Key, ...], holds: bool) -> None:
+def test_quorum_counts_witnesses(needed: str, witnesses: tuple[Key, ...], holds: bool) -> None:
     policy = TrustPolicy.parse(policy_text(needed=needed))
     if holds:
         assert policy.accept(note(*witnesses)).checkpoint.size == 4
@@ -36,9 +36,9 @@ def test_a_quorum_counts_witnesses(needed: str, witnesses: tuple[Key, ...], hold
     assert not policy.is_witnessed(policy.accept(note(*witnesses), witnessed=False))
 
 
-def test_groups_of_groups() -> None:
+def test_quorum_counts_nested_groups() -> None:
     text = f"""
-    # two of ours, or theirs
+    # both of "ours", or three
     log {LOG.vkey}\thttps://audit.example
     witness one {ONE.vkey} https://one.example
     witness two {TWO.vkey}
@@ -55,7 +55,7 @@ def test_groups_of_groups() -> None:
         policy.accept(note(ONE))
 
 
-def test_the_hubs_own_policy_file_is_read() -> None:
+def test_hub_policy_file_is_parsed() -> None:
     witnesses = [{"name": key.name, "vkey": key.vkey, "url": "https://w.example"} for key in WITNESSES]
     policy = TrustPolicy.parse(json.dumps({"witnesses": witnesses, "threshold": 1}))
     both = TrustPolicy(
@@ -68,12 +68,12 @@ def test_the_hubs_own_policy_file_is_read() -> None:
         both.accept(note())
 
 
-def test_only_the_named_log_counts_and_under_its_own_name() -> None:
+def test_policy_accepts_only_named_log_under_its_own_origin() -> None:
     stranger = Key("kopuro/other", 1, b"o" * 32)
     policy = TrustPolicy.parse(f"log {stranger.vkey}\nquorum none\n")
     with pytest.raises(UntrustedError, match="no trusted key"):
         policy.accept(note())
-    # It may sign what it likes, but not another log's checkpoint.
+    # A log's key must not be accepted for another log's checkpoint.
     with pytest.raises(UntrustedError, match="no trusted key"):
         policy.accept(Log(LEAVES, keys=(stranger,)).note())
 
@@ -105,6 +105,6 @@ def test_only_the_named_log_counts_and_under_its_own_name() -> None:
         "{",
     ],
 )
-def test_what_is_no_policy(text: str) -> None:
+def test_invalid_policy_is_refused(text: str) -> None:
     with pytest.raises(MalformedError):
         TrustPolicy.parse(text)

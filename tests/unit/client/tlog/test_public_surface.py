@@ -5,14 +5,14 @@ from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.tlog import errors
 
 
-def test_every_public_name_is_there_and_says_what_it_is() -> None:
+def test_public_names_exist_and_have_docstrings() -> None:
     for name in tlog.__all__:
         value = getattr(tlog, name)
         if inspect.isclass(value) or inspect.isfunction(value):
             assert inspect.getdoc(value), name
 
 
-def test_the_functions_that_auditors_write_scripts_with_keep_their_arguments() -> None:
+def test_public_functions_keep_their_arguments() -> None:
     arguments = {
         name: list(inspect.signature(getattr(tlog, name)).parameters)
         for name in ("leaf_hash", "verify_inclusion", "verify_consistency", "parse_checkpoint")
@@ -25,7 +25,7 @@ def test_the_functions_that_auditors_write_scripts_with_keep_their_arguments() -
     }
 
 
-def test_there_is_one_family_of_errors_as_its_docstring_draws_it() -> None:
+def test_error_tree_matches_its_docstring() -> None:
     drawn = errors.__doc__ or ""
     family = [value for value in vars(errors).values() if inspect.isclass(value) and value is not ClientError]
     for error in family:

@@ -1,4 +1,4 @@
-"""Receipts that share a checkpoint and hashes come apart into proofs that each stand alone."""
+"""Receipts with a common checkpoint and hashes are split into self-contained proofs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def message(*indices: int) -> dict[str, Any]:
     return {"checkpoint": TRUE.note(), "hashes": list(places), "receipts": receipts}
 
 
-def test_each_is_a_tlog_proof_as_the_specification_writes_it() -> None:
+def test_receipt_proof_has_tlog_proof_format() -> None:
     indices = (0, 9, 255, 299)
     for index, receipt in zip(indices, receipts_in(message(*indices)), strict=True):
         hashes = "".join(f"{b64(digest)}\n" for digest in path(index, TRUE.hashes))
@@ -43,13 +43,13 @@ def test_each_is_a_tlog_proof_as_the_specification_writes_it() -> None:
         assert receipt.verify(POLICY).checkpoint.size == 300
 
 
-def test_a_proof_with_extra_data_is_written_as_it_was_read() -> None:
+def test_proof_with_extra_data_round_trips() -> None:
     [receipt] = receipts_in(message(9))
     text = str(receipt.proof).replace("index 9", f"extra {b64(b'mine')}\nindex 9", 1)
     assert str(ProofFile.parse(text)) == text
 
 
-def test_the_only_leaf_of_a_log_needs_no_hash() -> None:
+def test_receipt_of_single_leaf_log_needs_no_hash() -> None:
     alone = Log(LEAVES[:1])
     data = {"checkpoint": alone.note(), "hashes": [], "receipts": [{"index": 0, "leaf": "", "path": []}]}
     data["receipts"] = [{"index": 0, "leaf": LEAVES[0].decode(), "path": []}]
@@ -58,7 +58,7 @@ def test_the_only_leaf_of_a_log_needs_no_hash() -> None:
     assert ProofFile.parse(str(receipt.proof)) == receipt.proof
 
 
-def test_one_receipt_does_not_pass_for_another() -> None:
+def test_receipt_with_another_leaf_is_refused() -> None:
     data = message(9, 12)
     first, second = data["receipts"]
     first["leaf"], second["leaf"] = second["leaf"], first["leaf"]
@@ -108,12 +108,12 @@ def _with_first(**fields: Any) -> dict[str, Any]:
         {"leaf": "\ud800", "proof": str(receipts_in(message(9))[0].proof)},
     ],
 )
-def test_what_is_no_receipt_at_all(data: dict[str, Any]) -> None:
+def test_invalid_receipt_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(MalformedError):
         receipts_in(data)
 
 
-def test_the_older_kind_has_one() -> None:
+def test_older_receipt_message_has_one_receipt() -> None:
     [receipt] = receipts_in(message(9))
     fields = receipt.fields()
     older = {
@@ -124,5 +124,5 @@ def test_the_older_kind_has_one() -> None:
         "proof": str(receipt.proof),
     }
     assert receipts_in(older) == (receipt,)
-    with pytest.raises(ContentError, match="message_type is not the type"):
+    with pytest.raises(ContentError, match="message_type does not match the type"):
         receipts_in({**older, "message_type": "kopuro.offer.declined.v1"})

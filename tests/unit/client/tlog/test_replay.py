@@ -1,4 +1,4 @@
-"""Logs of every interesting size, read from the first leaf and from what was verified before."""
+"""Replay of logs of every interesting size, from the first leaf and from known checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from kopuro_client.tlog import (
 from tests.unit.client.tlog.log_writer import LOG, WITNESSES, Log, entries, policy_text, proof, write_files
 
 POLICY = TrustPolicy.parse(policy_text())
-BIG = entries(66_100)  # a full tile of level 1, and a second one begun
+BIG = entries(66_100)  # a full tile of level 1, and a partial second one
 
 
 def checkpoint(log: Log, size: int | None = None) -> Checkpoint:
@@ -37,7 +37,7 @@ def checkpoint(log: Log, size: int | None = None) -> Checkpoint:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 512, 700])
-def test_a_log_is_read_from_anywhere(tmp_path: Path, size: int) -> None:
+def test_replay_from_any_known_size_verifies(tmp_path: Path, size: int) -> None:
     log = Log(BIG[:size])
     source = DirectorySource(log.write(tmp_path))
     done: list[int] = []
@@ -51,7 +51,7 @@ def test_a_log_is_read_from_anywhere(tmp_path: Path, size: int) -> None:
     assert check_spare_files(source, size) == 0
 
 
-def test_a_log_with_three_levels(tmp_path: Path) -> None:
+def test_replay_of_log_with_three_levels_verifies(tmp_path: Path) -> None:
     log = Log(BIG)
     source = DirectorySource(log.write(tmp_path))
     head = checkpoint(log)
@@ -59,7 +59,7 @@ def test_a_log_with_three_levels(tmp_path: Path) -> None:
     for before in (65_535, 65_536, 66_000):
         result = replay(source, head, known=[checkpoint(log, before)])
         assert result.first == before // 256 * 256
-    # From there on, the tiles to the left are what is leant on: they must lead to the known root.
+    # Replay relies on the tiles to the left, so they must lead to the known root.
     upper = tmp_path / "tile/2/000.p/1"
     upper.write_bytes(bytes(32))
     with pytest.raises(ForkError):
@@ -68,14 +68,14 @@ def test_a_log_with_three_levels(tmp_path: Path) -> None:
         replay(source, head)
 
 
-def test_every_leaf_is_shown_with_its_index(tmp_path: Path) -> None:
+def test_visitor_gets_every_leaf_with_its_index(tmp_path: Path) -> None:
     log = Log(BIG[:300])
     seen: dict[int, bytes] = {}
     replay(DirectorySource(log.write(tmp_path)), checkpoint(log), visit=seen.__setitem__)
     assert seen == dict(enumerate(log.leaves))
 
 
-def test_full_tiles_stand_in_for_partial_ones_that_are_gone(tmp_path: Path) -> None:
+def test_missing_partial_tiles_are_read_from_full_tiles(tmp_path: Path) -> None:
     log = Log(BIG[:512])
     log.write(tmp_path)
     (tmp_path / "checkpoint").write_text(log.note(300))
@@ -84,11 +84,11 @@ def test_full_tiles_stand_in_for_partial_ones_that_are_gone(tmp_path: Path) -> N
     assert verify_log(source, POLICY).accepted.checkpoint.size == 300
 
 
-def test_partial_tiles_that_were_kept_must_be_what_they_were(tmp_path: Path) -> None:
+def test_changed_spare_partial_tile_is_refused(tmp_path: Path) -> None:
     log = Log(BIG[:600])
     for size in (5, 300, 600):
         log.write(tmp_path, size)
-    log.write(tmp_path, 610)  # written ahead, and the checkpoint not yet swapped
+    log.write(tmp_path, 610)  # written ahead of the checkpoint
     (tmp_path / "checkpoint").write_text(log.note(600))
     source = DirectorySource(tmp_path)
     assert verify_log(source, POLICY).spare_files
@@ -100,7 +100,7 @@ def test_partial_tiles_that_were_kept_must_be_what_they_were(tmp_path: Path) -> 
         (tmp_path / spare).write_bytes(kept)
 
 
-def test_the_newest_cosigned_checkpoint_counts_where_the_newest_is_not_cosigned_yet(tmp_path: Path) -> None:
+def test_newest_cosigned_checkpoint_counts_until_newer_one_is_cosigned(tmp_path: Path) -> None:
     log = Log(BIG[:300], keys=(LOG,))
     witnessed = Log(BIG[:300])
     source = DirectorySource(log.write(tmp_path))
@@ -110,7 +110,7 @@ def test_the_newest_cosigned_checkpoint_counts_where_the_newest_is_not_cosigned_
     verified = verify_log(source, POLICY)
     assert verified.witnessed is not None
     assert verified.witnessed.checkpoint.size == 200
-    assert verified.replayed.first == 0  # what a log itself shows is no place to begin at
+    assert verified.replayed.first == 0  # the log's own cosigned checkpoint is no starting point
     (tmp_path / "cosigned-checkpoint").write_text(Log(entries(200, tree="other")).note())
     with pytest.raises(ForkError):
         verify_log(source, POLICY)
@@ -119,13 +119,13 @@ def test_the_newest_cosigned_checkpoint_counts_where_the_newest_is_not_cosigned_
         verify_log(source, POLICY)
 
 
-def test_both_notes_are_the_evidence_of_a_fork(tmp_path: Path) -> None:
+def test_fork_error_has_both_notes_as_evidence(tmp_path: Path) -> None:
     log, other = Log(BIG[:300]), Log(entries(300, tree="other", common=100))
     source = DirectorySource(log.write(tmp_path))
     with pytest.raises(ForkError) as caught:
         verify_log(source, POLICY, known=[checkpoint(other, 200)])
     assert caught.value.evidence == (other.note(200), log.note())
-    assert verify_log(source, POLICY, known=[checkpoint(other, 100)])  # up to there they are one
+    assert verify_log(source, POLICY, known=[checkpoint(other, 100)])  # the fork begins later
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def served(tmp_path: Path) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -143,7 +143,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_log_is_read_over_http(tmp_path: Path, served: str) -> None:
+def test_replay_over_http_verifies(tmp_path: Path, served: str) -> None:
     log = Log(BIG[:5_000])
     log.write(tmp_path)
     transport = Transport()
@@ -153,7 +153,7 @@ def test_a_log_is_read_over_http(tmp_path: Path, served: str) -> None:
     bundle = tmp_path / "tile/entries/007"
     content = bundle.read_bytes()
     bundle.write_bytes(content.replace(b"offer.opened", b"offer.closed", 1))
-    with pytest.raises(ContentError, match="entry 1792 is not the one"):
+    with pytest.raises(ContentError, match="entry 1792 does not match"):
         verify_log(source, POLICY)
     bundle.unlink()
     with pytest.raises(ContentError, match=r"tile/entries/007 is missing"):
@@ -161,6 +161,6 @@ def test_a_log_is_read_over_http(tmp_path: Path, served: str) -> None:
     transport.close()
 
 
-def test_the_witnesses_are_those_of_the_policy() -> None:
+def test_policy_counts_only_its_own_witnesses() -> None:
     accepted = POLICY.accept(Log(BIG[:3]).note())
     assert [signed.key.name for signed in accepted.cosigned] == [key.name for key in WITNESSES]

@@ -1,8 +1,8 @@
-"""Every kind of tampering with every kind of file, thousands of times from a seed: all of it is detected.
+"""Seeded trials of every kind of tampering with every kind of file: the verifier detects all of them.
 
-KOPURO_LONG_TESTS=1 tries twenty times as many. What a log may do is no tampering and is left out: to delete
-partial tiles of smaller sizes, and, beside a `cosigned-checkpoint` that counts, to show a newest one that
-witnesses have not signed yet.
+KOPURO_LONG_TESTS=1 runs twenty times as many trials. The trials omit what a log may do: delete partial tiles
+of smaller sizes, and publish a newest checkpoint that witnesses have not signed yet beside a valid
+`cosigned-checkpoint`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SIZE = 600
 POLICY = TrustPolicy.parse(policy_text())
 LEAVES = entries(SIZE)
 TRUE = Log(LEAVES)
-# The partial tiles of a smaller size were kept, as a log may.
+# With the partial tiles of a smaller size, which a log may keep.
 FILES = {**TRUE.files(300), **TRUE.files()}
 COSIGNED = TRUE.note(550).encode()
 NEEDED = [name for name in TRUE.files() if name != "checkpoint"]
@@ -61,14 +61,14 @@ Trial = Callable[[random.Random], Files]
 
 
 class Tree:
-    """The log's directory, changed in few files at a time and mended after each trial."""
+    """The log's directory, in which each trial changes a few files and restores them afterwards."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         write_files(root, FILES)
 
     def refuses(self, changed: Files, known: list[Checkpoint]) -> bool:
-        """changed: what the directory holds instead; files that are not in it are missing."""
+        """changed: the directory's new files; files that it omits are deleted."""
         touched = {name for name in {*FILES, *changed} if FILES.get(name) != changed.get(name)}
         assert touched, "the trial changed nothing"
         try:
@@ -130,7 +130,7 @@ def two_files_swapped(chance: random.Random) -> Files:
 
 
 def entries_reordered(chance: random.Random) -> Files:
-    """In the bundle alone, or with every tile made anew to fit."""
+    """In the entry bundle alone, or with all tiles recomputed."""
     leaves = list(LEAVES)
     one, other = chance.sample(range(SIZE), 2)
     leaves[one], leaves[other] = leaves[other], leaves[one]
@@ -143,19 +143,19 @@ def an_entry_changed(chance: random.Random) -> Files:
 
 
 def an_entry_inserted(chance: random.Random) -> Files:
-    """Never at the end: a file that is written ahead of the checkpoint is none of tampering."""
+    """Never at the end, because a log may write files ahead of its checkpoint."""
     at = chance.randrange(SIZE)
     return rewritten([*LEAVES[:at], entry(at, tree="inserted"), *LEAVES[at:]], chance)
 
 
 def an_entry_deleted(chance: random.Random) -> Files:
-    """Never the last: what would be left is the partial tile of a smaller size, which a log may keep."""
+    """Never the last, because a log may keep the partial tile of a smaller size."""
     at = chance.randrange(SIZE - 1)
     return rewritten([*LEAVES[:at], *LEAVES[at + 1 :]], chance)
 
 
 def bytes_moved_between_entries(chance: random.Random) -> Files:
-    """The bundle keeps its length and its number of entries; only a border has moved."""
+    """The entry bundle keeps its length and its number of entries; only a boundary moves."""
     name = chance.choice(["tile/entries/000", "tile/entries/001"])
     first = LEAVES[0 if name.endswith("0") else 256]
     at = len(first) + 2
@@ -167,7 +167,7 @@ def bytes_moved_between_entries(chance: random.Random) -> Files:
 
 
 def rewritten(leaves: list[bytes], chance: random.Random) -> Files:
-    """A log of other leaves under the true checkpoint: bundles only, or tiles too."""
+    """A log of other leaves under the true checkpoint, in entry bundles only or in tiles, too."""
     forged = Log(leaves, keys=()).files()
     if chance.random() < 0.5:
         return {**FILES, **{name: value for name, value in forged.items() if "entries" in name}}
@@ -175,7 +175,7 @@ def rewritten(leaves: list[bytes], chance: random.Random) -> Files:
 
 
 def a_rollback(chance: random.Random) -> Files:
-    """A true log, truly signed and cosigned, as it was before: only memory can tell."""
+    """An earlier state of the true log, validly signed and cosigned. Only memory detects it."""
     return TRUE.files(chance.randrange(SEEN.size))
 
 
@@ -184,7 +184,7 @@ def a_fork_that_is_shorter(chance: random.Random) -> Files:
 
 
 def a_fork_that_is_longer(chance: random.Random) -> Files:
-    """The log's key and all witnesses have sided with it: memory alone is against it."""
+    """Signed by the log and all witnesses. Only memory detects it."""
     size = chance.randint(SEEN.size, 700)
     return Log(entries(size, tree="fork", common=chance.randrange(SEEN.size))).files()
 
@@ -199,7 +199,7 @@ def a_cosigned_checkpoint_without_its_witnesses(chance: random.Random) -> Files:
 
 
 def a_cosigned_fork(chance: random.Random) -> Files:
-    """Log and witnesses have signed one tree, and the newest checkpoint is of another."""
+    """Log and witnesses have signed one tree; the newest checkpoint is of another."""
     fork = Log(entries(chance.randint(400, SIZE), tree="fork", common=chance.randrange(400)))
     return {**FILES, "cosigned-checkpoint": fork.note().encode()}
 
@@ -225,14 +225,14 @@ def a_cosigned_fork(chance: random.Random) -> Files:
         (a_cosigned_fork, 20),
     ],
 )
-def test_tampering_with_a_log(tree: Tree, trial: Trial, times: int) -> None:
+def test_log_tampering_is_detected(tree: Tree, trial: Trial, times: int) -> None:
     chance = random.Random(f"{SEED} {trial.__name__}")
     undetected = sum(not tree.refuses(trial(chance), [SEEN]) for _ in range(times * MANY))
     print(f"{trial.__name__}: {times * MANY - undetected} of {times * MANY} detected")  # noqa: T201  # -rP shows it
     assert undetected == 0
 
 
-def test_a_fork_and_a_rollback_are_called_what_they_are(tree: Tree) -> None:
+def test_fork_and_rollback_raise_their_own_errors(tree: Tree) -> None:
     for files, error in ((TRUE.files(399), RollbackError), (Log(entries(600, tree="f")).files(), ForkError)):
         write_files(tree.root, files)
         with pytest.raises(error):
@@ -253,7 +253,7 @@ def flipped_bundles(chance: random.Random, times: int) -> Iterator[tuple[str, by
 
 
 def forged_bundles(chance: random.Random, times: int) -> Iterator[tuple[str, bytes]]:
-    """Written anew around the change, the manifest included."""
+    """Bundles with a changed value and a recomputed manifest."""
     for _ in range(times):
         document: Any = json.loads(compact(BUNDLE))
         found = document["entries"]
@@ -276,7 +276,7 @@ def forged_bundles(chance: random.Random, times: int) -> Iterator[tuple[str, byt
         yield f"a bundle forged ({kind})", compact(with_manifest(document))
 
 
-def test_tampering_with_a_bundle() -> None:
+def test_bundle_tampering_is_detected() -> None:
     chance = random.Random(SEED)
     assert Bundle.parse(compact(BUNDLE)).verify(POLICY)
     tried: Counter[str] = Counter()
@@ -291,7 +291,7 @@ def test_tampering_with_a_bundle() -> None:
     assert tried.total() > 900 * MANY
 
 
-def test_tampering_with_what_is_remembered(tmp_path: Path) -> None:
+def test_memory_tampering_is_detected(tmp_path: Path) -> None:
     memory = Memory(tmp_path)
     accepted = POLICY.accept(TRUE.note())
     memory.keep(accepted.checkpoint, accepted.log)

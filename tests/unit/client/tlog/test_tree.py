@@ -1,4 +1,4 @@
-"""Published answers, and every small tree."""
+"""The Merkle tree against published values, and exhaustively for small trees."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ ROOTS = {
 HASHES = [leaf_hash(leaf) for leaf in LEAVES]
 
 
-def test_published_roots() -> None:
+def test_roots_match_published_values() -> None:
     for size, root in ROOTS.items():
-        assert mth(HASHES[:size]).hex() == root  # the writer that the other tests lean on
+        assert mth(HASHES[:size]).hex() == root  # checks log_writer, which other tests use
     assert EMPTY_ROOT.hex() == ROOTS[0]
 
 
-def test_a_published_inclusion_proof() -> None:
+def test_published_inclusion_proof_verifies() -> None:
     published = [
         "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
         "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
@@ -62,7 +62,7 @@ def test_a_published_inclusion_proof() -> None:
     verify_inclusion(HASHES[0], 0, 8, hashes, bytes.fromhex(ROOTS[8]))
 
 
-def test_a_published_consistency_proof() -> None:
+def test_published_consistency_proof_verifies() -> None:
     published = [
         "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
         "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
@@ -76,7 +76,7 @@ def hashes_of(size: int) -> list[bytes]:
     return [leaf_hash(b"%d" % at) for at in range(size)]
 
 
-def test_every_leaf_of_every_small_tree_is_proved_and_no_other_is() -> None:
+def test_inclusion_proofs_of_all_small_trees_verify_only_their_leaf() -> None:
     for size in range(1, 18):
         hashes = hashes_of(size)
         root = mth(hashes)
@@ -92,7 +92,7 @@ def test_every_leaf_of_every_small_tree_is_proved_and_no_other_is() -> None:
                     verify_inclusion(hashes[index], index, size, wrong, root)
 
 
-def test_every_small_tree_continues_every_earlier_one_and_no_other() -> None:
+def test_consistency_proofs_of_all_small_trees_verify_only_their_prefix() -> None:
     for size1, size2 in itertools.combinations_with_replacement(range(18), 2):
         hashes = hashes_of(size2)
         root1, root2 = mth(hashes[:size1]), mth(hashes)
@@ -104,7 +104,7 @@ def test_every_small_tree_continues_every_earlier_one_and_no_other() -> None:
         verify_consistency(size1, size2, proved, root1, root2)
         other = mth([*hashes_of(max(size1 - 1, 0)), leaf_hash(b"another")])
         wrongs = [(other, root2, proved)]
-        if size1:  # the empty tree begins any other
+        if size1:  # the empty tree is a prefix of any tree
             wrongs.append((root1, other, proved))
         wrongs += [
             (root1, root2, wrong) for wrong in (*shortened(proved), [*proved, root1], *flipped(proved))
@@ -122,14 +122,14 @@ def flipped(hashes: list[bytes]) -> list[list[bytes]]:
     return [[*hashes[:at], leaf_hash(digest), *hashes[at + 1 :]] for at, digest in enumerate(hashes)]
 
 
-def test_a_tree_does_not_shrink() -> None:
+def test_consistency_with_smaller_tree_is_refused() -> None:
     with pytest.raises(ProofError):
         verify_consistency(2, 1, [], mth(hashes_of(2)), mth(hashes_of(1)))
     with pytest.raises(ProofError):
         prove_consistency(2, 1, lambda *_: b"")
 
 
-def test_bytes_may_not_move_between_neighbours() -> None:
+def test_hashes_of_wrong_length_are_refused() -> None:
     hashes = hashes_of(2)
     root = mth(hashes)
     assert node_hash(hashes[0][:31], hashes[0][31:] + hashes[1]) == root
@@ -137,7 +137,7 @@ def test_bytes_may_not_move_between_neighbours() -> None:
         verify_inclusion(hashes[0][:31], 0, 2, [hashes[0][31:] + hashes[1]], root)
 
 
-def test_a_node_is_no_leaf() -> None:
+def test_node_hash_is_refused_as_leaf() -> None:
     hashes = hashes_of(4)
     with pytest.raises(ProofError):
         verify_inclusion(leaf_hash(hashes[0] + hashes[1]), 0, 2, [mth(hashes[2:])], mth(hashes))

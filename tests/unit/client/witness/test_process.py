@@ -1,4 +1,4 @@
-"""The witness as a process: over its socket, and killed at any moment."""
+"""The witness as a process: requests over its socket, and kills at any moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORK = Log(entries(400, tree="fork"), keys=(LOG,))
 
 
 class Running:
-    """`kopuro witness serve` on a port of its own."""
+    """A process of `kopuro witness serve` on a free port."""
 
     def __init__(self, folder: Path) -> None:
         key = folder / "key"
@@ -36,11 +36,11 @@ class Running:
             text=True,
         )
         assert self.process.stdout is not None
-        said = self.process.stdout.readline().split()
-        assert said[1:] == ["answers", "as", WITNESSES[0].vkey]
-        self.port = int(said[0].rpartition(":")[2])
+        words = self.process.stdout.readline().split()
+        assert words[1:] == ["answers", "as", WITNESSES[0].vkey]
+        self.port = int(words[0].rpartition(":")[2])
 
-    def ask(
+    def send(
         self, method: str, path: str, content: bytes | None = None, **headers: str
     ) -> tuple[int, str, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -48,8 +48,8 @@ class Running:
             connection.request(
                 method, path, content, {name.replace("_", "-"): value for name, value in headers.items()}
             )
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(), answer.getheader("Content-Type", "")
+            response = connection.getresponse()
+            return response.status, response.read().decode(), response.getheader("Content-Type", "")
         finally:
             connection.close()
 
@@ -61,55 +61,55 @@ class Running:
         return code
 
 
-def test_the_two_doors(tmp_path: Path) -> None:
+def test_witness_process_serves_and_follows(tmp_path: Path) -> None:
     running = Running(tmp_path)
     last = f"/{sha256(ORIGIN.encode()).hexdigest()}/checkpoint"
-    assert running.ask("GET", last)[0] == 404
-    assert running.ask("POST", "/add-checkpoint", body(0, 5))[0] == 200
-    assert running.ask("POST", "/add-checkpoint", body(0, 9)) == (409, "5\n", "text/x.tlog.size")
-    assert running.ask("POST", "/add-checkpoint", body(5, 9, FORK))[0] == 422
-    assert running.ask("POST", "/add-checkpoint", b"what is this")[0] == 400
-    assert running.ask("POST", "/add-checkpoint", b"", Content_Length="2000000")[0] == 413
-    assert running.ask("POST", "/elsewhere", b"")[0] == 404
-    status, note, kind = running.ask("GET", last)
+    assert running.send("GET", last)[0] == 404
+    assert running.send("POST", "/add-checkpoint", body(0, 5))[0] == 200
+    assert running.send("POST", "/add-checkpoint", body(0, 9)) == (409, "5\n", "text/x.tlog.size")
+    assert running.send("POST", "/add-checkpoint", body(5, 9, FORK))[0] == 422
+    assert running.send("POST", "/add-checkpoint", b"what is this")[0] == 400
+    assert running.send("POST", "/add-checkpoint", b"", Content_Length="2000000")[0] == 413
+    assert running.send("POST", "/elsewhere", b"")[0] == 404
+    status, note, kind = running.send("GET", last)
     assert (status, kind) == (200, "text/plain; charset=utf-8")
     assert len(note.split("\n\n")[1].splitlines()) == 2
-    assert running.ask("GET", "/" + "0" * 64 + "/checkpoint")[0] == 404
+    assert running.send("GET", "/" + "0" * 64 + "/checkpoint")[0] == 404
     assert running.end() == 0
 
 
-def test_a_record_that_was_damaged_is_an_answer_of_500_and_a_complaint(tmp_path: Path) -> None:
+def test_damaged_record_returns_500_and_is_reported(tmp_path: Path) -> None:
     running = Running(tmp_path)
-    assert running.ask("POST", "/add-checkpoint", body(0, 5))[0] == 200
+    assert running.send("POST", "/add-checkpoint", body(0, 5))[0] == 200
     (record,) = (tmp_path / "state").glob("*.checkpoint")
     record.write_bytes(record.read_bytes().replace(b"\n5\n", b"\n4\n"))
-    assert running.ask("POST", "/add-checkpoint", body(4, 9))[0] == 500
+    assert running.send("POST", "/add-checkpoint", body(4, 9))[0] == 500
     assert running.end() == 0
 
 
-def test_killed_at_any_moment_it_never_goes_back_and_never_forks(tmp_path: Path) -> None:
+def test_witness_killed_at_any_moment_never_rolls_back_or_forks(tmp_path: Path) -> None:
     chance = random.Random(9)
-    answered = 0  # the largest size that a cosignature has been received for
+    received = 0  # the largest size that a cosignature has been received for
     for _ in range(KILLS):
         running = Running(tmp_path)
-        # A witness may know more than it has answered, and this tells.
-        status, told, _ = running.ask("POST", "/add-checkpoint", body(0, 0))
-        known = int(told) if status == 409 else 0
-        assert known >= answered
+        # The record may be ahead of the received cosignatures; the 409 has its size.
+        status, text, _ = running.send("POST", "/add-checkpoint", body(0, 0))
+        known = int(text) if status == 409 else 0
+        assert known >= received
         if known:
-            assert running.ask("POST", "/add-checkpoint", body(known, known + 1, FORK))[0] == 422
+            assert running.send("POST", "/add-checkpoint", body(known, known + 1, FORK))[0] == 422
         killer = threading.Timer(chance.uniform(0.0, 0.15), running.process.kill)
         killer.start()
         try:
             while known < len(GROWING.leaves):
-                status, told, _ = running.ask("POST", "/add-checkpoint", body(known, known + 1, GROWING))
+                status, text, _ = running.send("POST", "/add-checkpoint", body(known, known + 1, GROWING))
                 assert status == 200
-                known = answered = known + 1
+                known = received = known + 1
         except (OSError, http.client.HTTPException):
-            pass  # it was killed: whether before or after it wrote, the next one tells
+            pass  # killed; the next process shows whether before or after the record was written
         killer.join()
         running.end(signal.SIGKILL)
-    assert answered
+    assert received
     running = Running(tmp_path)
-    assert int(running.ask("POST", "/add-checkpoint", body(0, 0))[1]) >= answered
+    assert int(running.send("POST", "/add-checkpoint", body(0, 0))[1]) >= received
     running.end()

@@ -1,4 +1,4 @@
-"""The witness's door over raw sockets: one request a connection, and none that can be read in two ways."""
+"""The witness's server over raw sockets: one request per connection, no ambiguous requests."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ UNCLEAR = {
 
 
 @pytest.mark.parametrize("request_", UNCLEAR.values(), ids=UNCLEAR.keys())
-def test_unclear_request_is_refused_and_the_connection_closed(port: int, request_: bytes) -> None:
-    answer = exchange(port, request_ + SECOND)
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"Connection: close\r\n" in answer
-    assert answer.count(b"HTTP/1.1 ") == 1
+def test_ambiguous_request_is_refused_and_connection_closed(port: int, request_: bytes) -> None:
+    response = exchange(port, request_ + SECOND)
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert b"Connection: close\r\n" in response
+    assert response.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_unclear_request_is_refused_and_the_connection_closed(port: int, request
         b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
     ],
 )
-def test_what_follows_a_request_never_runs(port: int, first: bytes) -> None:
-    answer = exchange(port, first + SECOND)
-    assert answer.startswith(b"HTTP/1.1 404 ")
-    assert answer.count(b"HTTP/1.1 ") == 1
+def test_bytes_after_a_request_are_not_processed(port: int, first: bytes) -> None:
+    response = exchange(port, first + SECOND)
+    assert response.startswith(b"HTTP/1.1 404 ")
+    assert response.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_what_follows_a_request_never_runs(port: int, first: bytes) -> None:
         MARKER + b"\r\n\r\n",
     ],
 )
-def test_error_repeats_nothing_that_was_sent(port: int, request_: bytes) -> None:
-    answer = exchange(port, request_)
-    assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
-    assert MARKER not in answer
-    assert b"<" not in answer
+def test_error_response_quotes_nothing_of_the_request(port: int, request_: bytes) -> None:
+    response = exchange(port, request_)
+    assert response.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
+    assert MARKER not in response
+    assert b"<" not in response
 
 
-def test_dripping_client_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "TOTAL", 0.3)
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(POST + b"Content-Length: 1000\r\n\r\n")
@@ -96,7 +96,7 @@ def test_dripping_client_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) 
             try:
                 connection.sendall(b"x")
                 if connection.recv(65536):
-                    continue  # an answer to the part that came
+                    continue  # a response to the partial request
             except TimeoutError:
                 continue
             except OSError:

@@ -1,4 +1,4 @@
-"""The witness's answers, as https://c2sp.org/tlog-witness asks for them."""
+"""The witness's responses, as https://c2sp.org/tlog-witness specifies them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TRUE = Log(entries(60), keys=(LOG,))
 FORK = Log(entries(60, tree="fork", common=10), keys=(LOG,))
 
 
-def witness(state: Path, key: Key = WITNESSES[0]) -> Witness:
+def make_witness(state: Path, key: Key = WITNESSES[0]) -> Witness:
     return Witness(
         key=SigningKey(name=key.name, seed=key.seed),
         logs=[VerifierKey.parse(LOG.vkey)],
@@ -48,8 +48,8 @@ def witness(state: Path, key: Key = WITNESSES[0]) -> Witness:
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> Witness:
-    return witness(tmp_path / "state")
+def witness(tmp_path: Path) -> Witness:
+    return make_witness(tmp_path / "state")
 
 
 def body(old: int, size: int, log: Log = TRUE, hashes: list[bytes] | None = None) -> bytes:
@@ -60,51 +60,51 @@ def body(old: int, size: int, log: Log = TRUE, hashes: list[bytes] | None = None
     )
 
 
-def ask(
-    ours: Witness, old: int, size: int, log: Log = TRUE, hashes: list[bytes] | None = None
+def request_cosignature(
+    witness: Witness, old: int, size: int, log: Log = TRUE, hashes: list[bytes] | None = None
 ) -> WitnessResponse:
-    return ours.add_checkpoint(AddCheckpoint.parse(body(old, size, log, hashes)))
+    return witness.add_checkpoint(AddCheckpoint.parse(body(old, size, log, hashes)))
 
 
-def test_what_a_witness_signs_is_a_cosignature_of_the_checkpoint(ours: Witness) -> None:
-    answer = ask(ours, 0, 5)
-    assert (answer.status, answer.body) == (200, WITNESSES[0].line(TRUE.text(5), NOW))
-    checkpoint = ours.last(ORIGIN)
+def test_witness_signs_a_cosignature_of_the_checkpoint(witness: Witness) -> None:
+    response = request_cosignature(witness, 0, 5)
+    assert (response.status, response.body) == (200, WITNESSES[0].line(TRUE.text(5), NOW))
+    checkpoint = witness.last(ORIGIN)
     assert checkpoint is not None
-    assert str(checkpoint.note) == TRUE.note(5) + answer.body
+    assert str(checkpoint.note) == TRUE.note(5) + response.body
 
 
-def test_a_log_that_grows_is_cosigned_again_and_again(ours: Witness) -> None:
+def test_growing_log_is_cosigned_repeatedly(witness: Witness) -> None:
     size = 0
     for following in (0, 1, 1, 2, 8, 9, 33, 60, 60):
-        assert ask(ours, size, following).status == 200
+        assert request_cosignature(witness, size, following).status == 200
         size = following
 
 
 @pytest.mark.parametrize("old", [0, 4, 6])
-def test_another_old_size_is_a_conflict_that_tells_the_right_one(ours: Witness, old: int) -> None:
-    ask(ours, 0, 5)
-    answer = ask(ours, old, 9)
-    assert (answer.status, answer.body, answer.content_type) == (409, "5\n", "text/x.tlog.size")
-    assert ask(ours, 5, 9).status == 200
+def test_wrong_old_size_returns_409_with_the_right_size(witness: Witness, old: int) -> None:
+    request_cosignature(witness, 0, 5)
+    response = request_cosignature(witness, old, 9)
+    assert (response.status, response.body, response.content_type) == (409, "5\n", "text/x.tlog.size")
+    assert request_cosignature(witness, 5, 9).status == 200
 
 
-def test_a_fork_is_never_cosigned(ours: Witness, tmp_path: Path) -> None:
-    ask(ours, 0, 20)
-    assert ask(ours, 20, 20, FORK).status == 422
-    assert ask(ours, 20, 30, FORK).status == 422
-    assert ask(ours, 20, 30, FORK, proof(20, TRUE.hashes[:30])).status == 422
-    assert ask(ours, 20, 30).status == 200
+def test_fork_is_never_cosigned(witness: Witness, tmp_path: Path) -> None:
+    request_cosignature(witness, 0, 20)
+    assert request_cosignature(witness, 20, 20, FORK).status == 422
+    assert request_cosignature(witness, 20, 30, FORK).status == 422
+    assert request_cosignature(witness, 20, 30, FORK, proof(20, TRUE.hashes[:30])).status == 422
+    assert request_cosignature(witness, 20, 30).status == 200
     (evidence,) = (tmp_path / "state").glob("*.fork")
     kept = evidence.read_text()
     assert TRUE.text(20) in kept
     assert FORK.text(20) in kept
 
 
-def test_a_fork_shown_to_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
-    """Each has seen one of two trees; nobody gets both to sign the same one."""
-    one, two = (witness(tmp_path / key.name[-3:], key) for key in WITNESSES)
-    by_one, by_two = ask(one, 0, 30, TRUE), ask(two, 0, 30, FORK)
+def test_fork_split_between_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
+    """Each witness has seen another of two trees, and no request makes both sign the same one."""
+    one, two = (make_witness(tmp_path / key.name[-3:], key) for key in WITNESSES)
+    by_one, by_two = request_cosignature(one, 0, 30, TRUE), request_cosignature(two, 0, 30, FORK)
     policy = TrustPolicy.parse(policy_text())
     for log, line in ((TRUE, by_one.body), (FORK, by_two.body)):
         write_files(tmp_path / "log", {**log.files(30), "checkpoint": (log.note(30) + line).encode()})
@@ -112,9 +112,9 @@ def test_a_fork_shown_to_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
             verify_log(DirectorySource(tmp_path / "log"), policy)
     for other, log in ((two, TRUE), (one, FORK)):
         for size in (30, 40):
-            assert ask(other, 30, size, log).status == 422
-            assert ask(other, 0, size, log).status == 409
-    # What one witness serves is enough to catch the other tree.
+            assert request_cosignature(other, 30, size, log).status == 422
+            assert request_cosignature(other, 0, size, log).status == 409
+    # One witness's checkpoint is enough to detect the other tree.
     seen = one.last(ORIGIN)
     assert seen is not None
     with pytest.raises(ForkError):
@@ -133,37 +133,40 @@ def test_a_fork_shown_to_two_witnesses_has_no_quorum(tmp_path: Path) -> None:
         (0, 61, [], 403),
     ],
 )
-def test_wrong_requests(ours: Witness, old: int, size: int, hashes: list[bytes], status: int) -> None:
+def test_invalid_request_returns_its_status(
+    witness: Witness, old: int, size: int, hashes: list[bytes], status: int
+) -> None:
     log = TRUE if size <= 60 else Log(entries(61), keys=(Key(ORIGIN, 1, b"x" * 32),))
-    assert ask(ours, old, size, log, hashes).status == status
-    assert ours.last(ORIGIN) is None
+    assert request_cosignature(witness, old, size, log, hashes).status == status
+    assert witness.last(ORIGIN) is None
 
 
-def test_who_is_known_decides_first(ours: Witness) -> None:
+def test_unknown_log_is_refused_before_its_signature_is_verified(witness: Witness) -> None:
     stranger = Key("kopuro/unknown", 1, b"x" * 32)
     text = TRUE.text(5).replace(ORIGIN, stranger.name)
     request = AddCheckpoint.parse(f"old 0\n\n{text}\n{stranger.line(text)}".encode())
-    assert ours.add_checkpoint(request).status == 404
+    assert witness.add_checkpoint(request).status == 404
     text = TRUE.text(5)
     wrong = AddCheckpoint.parse(f"old 0\n\n{text}\n{LOG.line(text + 'x')}".encode())
-    assert ours.add_checkpoint(wrong).status == 403
+    assert witness.add_checkpoint(wrong).status == 403
     beside = AddCheckpoint.parse(f"old 0\n\n{text}\n{LOG.line(text)}{stranger.line(text)}".encode())
-    assert ours.add_checkpoint(beside).status == 200
-    last = ours.last(ORIGIN)
+    assert witness.add_checkpoint(beside).status == 200
+    last = witness.last(ORIGIN)
     assert last is not None
-    assert stranger.name not in str(last.note)  # nobody here vouches for that line
+    assert stranger.name not in str(last.note)  # the line of an unknown key is dropped
 
 
-def test_the_empty_tree_has_one_root_only(ours: Witness) -> None:
+def test_empty_tree_with_wrong_root_is_refused(witness: Witness) -> None:
     text = f"{ORIGIN}\n0\n{b64(bytes(32))}\n"
     request = AddCheckpoint.parse(f"old 0\n\n{text}\n{LOG.line(text)}".encode())
-    assert ours.add_checkpoint(request).status == 422
+    assert witness.add_checkpoint(request).status == 422
 
 
-def test_a_note_that_is_no_checkpoint(ours: Witness) -> None:
+def test_note_without_checkpoint_is_refused(witness: Witness) -> None:
     text = f"{ORIGIN}\nfive\n"
     assert (
-        ours.add_checkpoint(AddCheckpoint.parse(f"old 0\n\n{text}\n{LOG.line(text)}".encode())).status == 400
+        witness.add_checkpoint(AddCheckpoint.parse(f"old 0\n\n{text}\n{LOG.line(text)}".encode())).status
+        == 400
     )
 
 
@@ -183,52 +186,52 @@ def test_a_note_that_is_no_checkpoint(ours: Witness) -> None:
         b"\xff\n\n",
     ],
 )
-def test_what_is_no_request(wrong: bytes) -> None:
+def test_malformed_request_is_refused(wrong: bytes) -> None:
     with pytest.raises(MalformedError):
         AddCheckpoint.parse(wrong)
 
 
-def test_a_request_is_written_as_it_is_read() -> None:
+def test_request_round_trips() -> None:
     assert str(AddCheckpoint.parse(body(5, 9))).encode() == body(5, 9)
 
 
-def test_a_damaged_record_is_no_reason_to_begin_anew(ours: Witness, tmp_path: Path) -> None:
-    ask(ours, 0, 20)
+def test_damaged_record_is_refused_and_not_replaced(witness: Witness, tmp_path: Path) -> None:
+    request_cosignature(witness, 0, 20)
     (record,) = (tmp_path / "state").glob("*.checkpoint")
     content = record.read_bytes()
     for bit in range(0, len(content) * 8, 3):
         changed = bytearray(content)
         changed[bit // 8] ^= 1 << bit % 8
         record.write_bytes(changed)
-        with pytest.raises(UntrustedError, match="not as it was written"):
-            ask(ours, 0, 30, FORK)
+        with pytest.raises(UntrustedError, match="is damaged"):
+            request_cosignature(witness, 0, 30, FORK)
 
 
-def test_of_many_that_ask_at_once_each_gets_an_answer_that_fits(ours: Witness) -> None:
-    """No two of the trees that were signed contradict each other, whatever came first."""
+def test_concurrent_requests_get_consistent_responses(witness: Witness) -> None:
+    """No two signed trees contradict each other, in whatever order the requests arrive."""
     logs = [Log(entries(60, tree=str(at), common=1), keys=(LOG,)) for at in range(4)]
 
     def climb(log: Log) -> list[int]:
         size, signed = 0, []
         for _ in range(12):
-            answer = ask(ours, size, min(size + 1, 60), log)
-            if answer.status == 200:
+            response = request_cosignature(witness, size, min(size + 1, 60), log)
+            if response.status == 200:
                 size = size + 1
                 signed.append(size)
-            elif answer.status == 409:
-                size = int(answer.body)
+            elif response.status == 409:
+                size = int(response.body)
         return signed
 
     with ThreadPoolExecutor(4) as pool:
         signed = list(pool.map(climb, logs))
     beyond = [at for at, sizes in enumerate(signed) if any(size > 1 for size in sizes)]
-    assert len(beyond) == 1  # they share their first leaf, and part then
+    assert len(beyond) == 1  # the trees differ after their first leaf
 
 
-def test_a_follower_makes_its_own_proof(tmp_path: Path) -> None:
-    ours = witness(tmp_path / "state")
+def test_follower_computes_its_own_proof(tmp_path: Path) -> None:
+    witness = make_witness(tmp_path / "state")
     root = TRUE.write(tmp_path / "log", 3)
-    follower = Follower(witness=ours, source=DirectorySource(root), log_key=VerifierKey.parse(LOG.vkey))
+    follower = Follower(witness=witness, source=DirectorySource(root), log_key=VerifierKey.parse(LOG.vkey))
     for size in (3, 3, 40, 60):
         TRUE.write(root, size)
         cosigned = follower.turn()
@@ -243,16 +246,16 @@ def test_a_follower_makes_its_own_proof(tmp_path: Path) -> None:
     longer.write(root)
     with pytest.raises(ForkError):
         follower.turn()
-    last = ours.last(ORIGIN)
+    last = witness.last(ORIGIN)
     assert last is not None
     assert last.size == 60
 
 
-def test_a_follower_signs_no_other_logs_checkpoint(tmp_path: Path) -> None:
+def test_follower_refuses_checkpoint_of_another_log(tmp_path: Path) -> None:
     text = TRUE.text(3).replace(ORIGIN, "kopuro/other")
     write_files(tmp_path, {"checkpoint": f"{text}\n{LOG.line(text)}".encode()})
     follower = Follower(
-        witness=witness(tmp_path / "state"),
+        witness=make_witness(tmp_path / "state"),
         source=DirectorySource(tmp_path),
         log_key=VerifierKey.parse(LOG.vkey),
     )
