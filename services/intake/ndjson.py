@@ -139,10 +139,10 @@ def _statement(document: Any, claim: Claim | None, now: dt.datetime) -> Command:
     where = "offer_id" if kind.about_offer else "referral_id"
     subject = document.pop(where, None)
     if not isinstance(subject, str) or re.fullmatch(UUID_PATTERN, subject) is None:
-        raise _incorrect(where, "Not a UUID in lower case.")
+        raise _incorrect(where, "Must be a lower-case UUID.")
     return Command(body=load(kind, document, now=now), subject=subject, claim=claim)
 
 
 def _incorrect(name: str, detail: str) -> Refused:
     where = PointerError(pointer=f"/{name}", detail=detail)
-    return Refused("invalid-submission", f"Please correct /{name}.", errors=(where,))
+    return Refused("invalid-submission", f"Correct /{name}.", errors=(where,))

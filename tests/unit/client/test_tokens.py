@@ -110,7 +110,7 @@ def test_a_401_is_answered_for_a_post_too(hub: FakeHub, client: Kopuro) -> None:
 
 
 def test_a_second_401_is_an_authentication_error(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", REFERRAL, problem(401, "invalid-token", "The bearer token cannot be trusted"))
+    hub.script("GET", REFERRAL, problem(401, "invalid-token", "The bearer token is invalid"))
     with pytest.raises(AuthenticationError, match="cannot be trusted"):
         client.referral("r1")
     assert len(hub.requests_to(REFERRAL)) == 2

@@ -21,7 +21,7 @@ from tests.dripping import DrippingServer
 from tests.unit.client.conftest import Passing
 from tests.unit.client.fake_hub import Answer, FakeHub, answer, problem
 
-BUSY = problem(503, "unavailable", "The service cannot answer just now")
+BUSY = problem(503, "unavailable", "The service is temporarily unavailable")
 HOME = "/intake/v1/x"
 
 
@@ -236,7 +236,7 @@ def test_outage_and_its_end_are_said_once_each(hub: FakeHub, passing: Passing) -
     assert sum(passing.slept) > 300
     place = hub.base.removeprefix("http://")
     assert said == [
-        "The service cannot answer just now; trying again until it answers",
+        "The service is temporarily unavailable; trying again until it answers",
         f"{place} answers again after {sum(passing.slept):.0f} seconds",
     ]
     lasting.send(reading(hub))

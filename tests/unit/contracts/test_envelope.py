@@ -69,7 +69,7 @@ def test_a_required_attribute_is_a_text(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("id_", ["i" * 65, "nul\0nul", "\0"])
 def test_an_id_that_a_database_would_cut_short_or_refuse_is_malformed(id_: str) -> None:
-    assert malformed({**MESSAGE, "id": id_}) == "/id: longer than 64 characters, or with a NUL"
+    assert malformed({**MESSAGE, "id": id_}) == "/id: longer than 64 characters, or contains a NUL"
 
 
 @pytest.mark.parametrize("id_", ["i" * 64, "Айгерим", " "])

@@ -44,12 +44,12 @@ def test_pointer_to_a_very_long_name_stays_short() -> None:
 
 def test_a_problem_says_what_is_wrong_and_where() -> None:
     errors = (PointerError(pointer="/needs/0", detail="Not a code."), PointerError(pointer="", detail="No."))
-    refused = Refused("invalid-submission", "Please correct /needs/0.", errors=errors)
+    refused = Refused("invalid-submission", "Correct /needs/0.", errors=errors)
     assert refused.problem() == {
         "type": "urn:kopuro:problem:invalid-submission",
         "title": "The submission does not follow the contract",
         "status": 422,
-        "detail": "Please correct /needs/0.",
+        "detail": "Correct /needs/0.",
         "errors": [{"pointer": "/needs/0", "detail": "Not a code."}, {"pointer": "", "detail": "No."}],
     }
 

@@ -37,7 +37,7 @@ def test_an_organisation_needs_little_to_begin_with() -> None:
 def test_a_service_id_is_unique_within_its_organisation() -> None:
     first, second = RECORD["services"]
     twice = {**RECORD, "services": [first, second, {**second, "id": first["id"]}]}
-    assert errors(Organization, twice) == {"/services/2/id": "This id is used twice."}
+    assert errors(Organization, twice) == {"/services/2/id": "Must be unique within the organisation."}
 
 
 def test_a_service_without_bounds_is_for_everyone_everywhere() -> None:
@@ -94,7 +94,7 @@ def test_an_agreement_may_end_on_the_day_it_begins_and_no_earlier() -> None:
     one_day = {**AGREED, "effective_from": "2026-03-01", "effective_until": "2026-03-01"}
     assert load(Agreement, one_day).effective_until == load(Agreement, one_day).effective_from
     assert errors(Agreement, {**one_day, "effective_until": "2026-02-28"}) == {
-        "/effective_until": "Before effective_from."
+        "/effective_until": "Must not be before `effective_from`."
     }
 
 
@@ -107,7 +107,9 @@ def test_an_agreement_without_an_end_or_needs_covers_everything_for_ever() -> No
 
 def test_every_vetted_organisation_stands_alone() -> None:
     assert load(Agreement, {**AGREED, "parties": ["*"]}).parties == ("*",)
-    assert errors(Agreement, {**AGREED, "parties": ["*", SENDER]}) == {"/parties": "'*' stands alone."}
+    assert errors(Agreement, {**AGREED, "parties": ["*", SENDER]}) == {
+        "/parties": "'*' must be the only party."
+    }
 
 
 @pytest.mark.parametrize("party", ["", "**", "*\n", "kg", "kg.*", f"*|{RECEIVER}", f"{SENDER}\n", 1, None])

@@ -170,14 +170,14 @@ def test_a_required_field_may_not_be_missing_even_where_it_may_be_null(name: str
 def test_a_body_that_is_no_object_is_refused_as_a_whole(body: object) -> None:
     refused = refusal(body)
     assert [e.pointer for e in refused.errors] == [""]
-    assert refused.detail == "Please correct the body."
+    assert refused.detail == "Correct the body."
 
 
 def test_all_errors_are_told_at_once_in_a_stable_order() -> None:
     refused = refusal({**GOOD, "text": 1, "number": "x", "flag": 1, "colour": 2, "inner": {}})
     pointers = [e.pointer for e in refused.errors]
     assert pointers == ["/colour", "/flag", "/inner/name", "/number", "/text"]
-    assert refused.detail == "Please correct /colour, /flag, /inner/name and 2 more."
+    assert refused.detail == "Correct /colour, /flag, /inner/name and 2 more."
 
 
 def test_the_slug_is_the_callers_choice() -> None:
