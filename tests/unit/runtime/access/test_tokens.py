@@ -165,4 +165,4 @@ def test_a_role_is_needed() -> None:
     with pytest.raises(Refused) as caught:
         permit(PARTNER, frozenset({"operator", "coordinator"}))
     assert (caught.value.slug, caught.value.status) == ("forbidden", 403)
-    assert caught.value.detail == "This is for the coordinator or operator role."
+    assert caught.value.detail == "This request requires the coordinator or operator role."

@@ -93,7 +93,7 @@ def test_repeated_parameter_is_refused_with_its_name(route: Route) -> None:
     for name in sorted(route.query) or ["limt"]:
         status, problem = ask(route, f"{name}=1&{name}=1")
         assert (status, problem["type"]) == (400, "urn:kopuro:problem:invalid-parameter")
-        assert f"`{name}` is given more than once" in problem["detail"]
+        assert f"`{name}` appears more than once" in problem["detail"]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.url}")
