@@ -158,7 +158,7 @@ def _broker_uri(data_dir: Path | None, environment: Mapping[str, str]) -> str:
         if not uri:
             raise UsageError("which broker? Set KOPURO_AMQP_URI, or give --data-dir of an embedded hub")
         if not uri.startswith(("amqp://", "amqps://")):
-            raise UsageError("KOPURO_AMQP_URI is not an amqp:// or amqps:// address")
+            raise UsageError("KOPURO_AMQP_URI is not an amqp:// or amqps:// URI")
         return uri
     files = BrokerFiles(root=data_dir.resolve() / "broker")
     try:

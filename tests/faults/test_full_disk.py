@@ -93,7 +93,7 @@ def run_out_of_room(scene: Scene, listener: Listener, disk: SmallDisk | Quota) -
             admitted.append(answer.json()["id"])
             assert len(admitted) < 200
         assert unavailable(scene.submit(LARGE)), "and again"
-        assert "no write has succeeded for" in (database_warning(scene) or "")
+        assert "writes have failed for" in (database_warning(scene) or "")
         assert scene.sender.ask("GET", "intake", "/.well-known/kopuro").status_code == 200
         assert scene.intake.process.running()
         disk.empty(scene)
@@ -135,7 +135,7 @@ def test_a_file_system_without_room(vhost: str, listener: Listener, tmp_path: Pa
         scene = Scene(vhost, tmp_path, program="runtime", database=directory / "intake.sqlite")
         with scene.intake:
             scene.intake.until_ready()
-            assert "MiB are free beside intake.sqlite" in (database_warning(scene) or "")
+            assert "MiB free beside intake.sqlite" in (database_warning(scene) or "")
         run_out_of_room(scene, listener, SmallDisk(directory))
 
 

@@ -185,7 +185,7 @@ def test_a_second_look_waits_for_the_first_and_sees_all(
     office.park("a", "b")
     with office.browse("letters.parked") as browser:
         next(browser.messages())
-        with pytest.raises(Unavailable, match="Somebody else is looking"):
+        with pytest.raises(Unavailable, match="Somebody else is browsing"):
             office.seen()
     assert office.seen() == ["a", "b"]
 
@@ -313,7 +313,7 @@ def test_a_letter_that_the_broker_gave_up_goes_back_to_its_queue(office: PostOff
     with office.dead_letters() as dead_letters:
         (letter,) = dead_letters.of("letters")
         assert (letter.reason, letter.origin) == (
-            "the broker gave it up: delivery_limit",
+            "dead-lettered by the broker: delivery_limit",
             "letters.fragile",
         )
         assert letter.first_seen is not None
@@ -340,7 +340,7 @@ def test_a_letter_whose_queue_is_gone_stays(office: PostOffice) -> None:
     )
     with (
         office.dead_letters() as dead_letters,
-        pytest.raises(Refused, match=r"b stays in letters\.parked: its queue letters\.9 is gone"),
+        pytest.raises(Refused, match=r"b stays in letters\.parked: its queue letters\.9 does not exist"),
     ):
         list(dead_letters.replay_all("letters"))
     assert office.seen() == ["b", "c"]
@@ -456,7 +456,7 @@ def test_the_list_of_one_consumer(terminal: Terminal) -> None:
     assert terminal.run("list", "--consumer", "routing")[1:] == ("", "nothing is parked\n")
     code, out, err = terminal.run("list", "--consumer", "routing.0")
     assert (code, out) == (ExitCode.REFUSED, "")
-    assert "No consumer is called 'routing.0'" in err
+    assert "There is no consumer 'routing.0'" in err
 
 
 def test_data_is_shown_when_asked_for_and_never_when_sealed(terminal: Terminal) -> None:
@@ -519,7 +519,7 @@ def test_what_is_not_clear_is_not_done(terminal: Terminal, arguments: tuple[str,
 def test_a_wrong_id_is_refused(terminal: Terminal, command: tuple[str, ...]) -> None:
     code, out, err = terminal.run(*command, "vault.sealed", OPEN_ID)
     assert (code, out) == (ExitCode.REFUSED, "")
-    assert err == f"kopuro: vault.letters.parked holds no message {OPEN_ID}.\n"
+    assert err == f"kopuro: vault.letters.parked contains no message {OPEN_ID}.\n"
 
 
 def test_a_discarded_letter_is_gone_and_said_to_be(terminal: Terminal) -> None:

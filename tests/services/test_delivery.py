@@ -180,7 +180,7 @@ def test_a_service_that_ends_answers_its_long_polls_at_once(
         delivery.process.stop(timeout=10)
         assert poll.result() == {"items": [], "next": None, "resume": None}
     assert delivery.process.exit_code() == 0
-    assert not [line for line in delivery.log_lines() if line["message"] == "work under way was abandoned"]
+    assert not [line for line in delivery.log_lines() if line["message"] == "unfinished work abandoned"]
 
 
 def test_killed_in_the_middle_delivery_loses_nothing_and_puts_nothing_in_twice(

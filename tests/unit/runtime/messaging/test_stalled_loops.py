@@ -34,7 +34,7 @@ def test_nothing_to_tell_while_every_loop_goes_on(stalled_loops: StalledLoops) -
 def test_a_pause_lasts_from_the_first_vain_try_and_has_the_last_reason(
     stalled_loops: StalledLoops, hand: Hand
 ) -> None:
-    stalled_loops.stalled("relay", "the confirm did not come in time")
+    stalled_loops.stalled("relay", "the confirms did not arrive in time")
     hand.time += 40
     stalled_loops.stalled("relay", "the broker cannot be reached")
     hand.time += 2

@@ -158,7 +158,7 @@ def test_a_letter_that_the_broker_gave_up_is_described_by_its_latest_death() -> 
     death = {"reason": "delivery_limit", "queue": "letters.0", "time": dt.datetime(2026, 3, 1)}  # noqa: DTZ001 - py-amqp's
     headers = {"partitionkey": "key", "x-death": [death, {"reason": "expired", "queue": "elsewhere"}]}
     letter = describe("letters", browsed(headers=headers))
-    assert letter.reason == "the broker gave it up: delivery_limit"
+    assert letter.reason == "dead-lettered by the broker: delivery_limit"
     assert (letter.origin, letter.first_seen) == ("letters.0", SEEN)
 
 
@@ -237,7 +237,7 @@ def test_a_letter_is_in_its_queue_before_it_is_removed_and_the_others_stay() -> 
 @pytest.mark.parametrize("act", ["open", "replay", "discard"])
 def test_an_id_that_is_not_there_is_refused(act: str) -> None:
     counter = holding("a")
-    with pytest.raises(Refused, match=r"letters\.parked holds no message b"):
+    with pytest.raises(Refused, match=r"letters\.parked contains no message b"):
         getattr(counter.letters(), act)("letters", "b")
     assert counter.ids() == ["a"]
     assert counter.events == []
@@ -328,7 +328,7 @@ def test_only_what_was_confirmed_is_removed() -> None:
 
 @pytest.mark.parametrize(
     ("headers", "why"),
-    [({QUEUE: "letters.9"}, r"its queue letters\.9 is gone"), ({}, "nothing says which queue")],
+    [({QUEUE: "letters.9"}, r"its queue letters\.9 does not exist"), ({}, "its original queue is unknown")],
 )
 def test_a_letter_without_a_queue_to_go_to_stays_and_is_named(headers: Mapping[str, Any], why: str) -> None:
     counter = Counter([("a", b"", HEADERS), ("b", b"", headers), ("c", b"", HEADERS)])
@@ -350,6 +350,6 @@ def test_another_letter_in_the_place_of_the_one_looked_at_is_not_discarded() -> 
     counter = Counter([("unknown", b"one", HEADERS)])
     looked_at = counter.letters().open("letters", "unknown", number=1)
     counter.parked = [("unknown", b"another", HEADERS)]
-    with pytest.raises(Refused, match="Another letter"):
+    with pytest.raises(Refused, match="is not the message that was inspected"):
         counter.letters().discard("letters", "unknown", number=1, digest=looked_at.digest)
     assert counter.ids() == ["unknown"]
