@@ -30,7 +30,7 @@ def _echo(request: Request, _at: trace.Trace) -> Response:
 
 
 def _routes() -> list[Route]:
-    """The routes of all services, open to everybody, and answered by what the handler would be given."""
+    """Return the routes of all services as public routes that echo their parameters."""
     found = {}
     for name in SERVICES:
         service = importlib.import_module(f"services.{name}.service").SERVICE
@@ -62,7 +62,7 @@ def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
     return int(statuses[0].split()[0]), json.loads(body)
 
 
-def test_the_resources_of_all_services_are_looked_at() -> None:
+def test_parameter_tests_cover_the_routes_of_all_services() -> None:
     assert len(ROUTES) > 35
     assert {
         "/v1/mailbox",
