@@ -1,1 +1,1 @@
-"""The language of the network: pure types, schemas, vocabularies. No I/O but reading its own files."""
+"""The network's contracts: pure types, schemas, vocabularies. Reads its own files; no other I/O."""

@@ -1,7 +1,7 @@
-"""Values that have canonical JSON (RFC 8785): only what has one can become an entry of the log.
+"""Canonical JSON (RFC 8785): only values that have it can become log entries.
 
-A number beyond 2^53 or half a surrogate pair is valid JSON for many parsers, and no two of them need agree on
-what it says. Every record refuses both, so that whatever is admitted can be logged.
+Many parsers accept numbers beyond 2^53 and lone surrogates, but they do not agree on their values. Every
+record refuses both, so that every accepted record can be logged.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from contracts.errors import Defect
 # RFC 7493 §2.2: every integer up to here is exact in every JSON implementation.
 LARGEST_INTEGER: Final = 2**53 - 1
 EXACT_INTEGER: Final = Range(min=-LARGEST_INTEGER, max=LARGEST_INTEGER)
-# How many there are of something, or at which place it stands.
+# A count or an index.
 Count = Annotated[int, Range(min=0, max=LARGEST_INTEGER)]
 
 
 class NotCanonical(Defect):
-    """A value without canonical JSON. Its message repeats nothing of the value."""
+    """A value without canonical JSON. The message never repeats the value."""
 
 
 class Text(fields.String):
-    """A text that UTF-8 can hold: no half of a surrogate pair."""
+    """A text that UTF-8 can encode: no lone surrogates."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
         if not is_unicode(text):
-            raise ValidationError("Holds half of a surrogate pair.")
+            raise ValidationError("Must not contain a lone surrogate.")
         return text
 
 
 class JsonObject(fields.Dict):
-    """An object of any members, each of which has canonical JSON."""
+    """An object with any members that have canonical JSON."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(keys=Text(), **options)
@@ -46,12 +46,12 @@ class JsonObject(fields.Dict):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         members = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
         if not is_canonical(members):
-            raise ValidationError("Holds a value that has no canonical JSON (RFC 8785).")
+            raise ValidationError("Contains a value that has no canonical JSON (RFC 8785).")
         return members
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text is free of halves of surrogate pairs."""
+    """Return whether the text has no lone surrogates."""
     if text.isascii():
         return True
     try:
@@ -62,7 +62,7 @@ def is_unicode(text: str) -> bool:
 
 
 def is_canonical(value: Any) -> bool:
-    """Whether plain JSON values have RFC 8785 bytes, and orjson can write them too."""
+    """Return whether both RFC 8785 and orjson can encode the plain JSON value."""
     try:
         rfc8785.dumps(value)
         orjson.dumps(value)
@@ -72,9 +72,9 @@ def is_canonical(value: Any) -> bool:
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """The value's RFC 8785 bytes. Raises NotCanonical for one that has none."""
+    """Return the value's RFC 8785 bytes. Raises NotCanonical when it has none."""
     try:
-        # Several times faster, and the same bytes wherever `_is_simple` says so.
+        # orjson is several times faster and writes the same bytes for simple values.
         if _is_simple(value):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         return rfc8785.dumps(cast("dict[str, Any]", value))
@@ -84,17 +84,17 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
 
 
 def _is_simple(value: object) -> bool:
-    """Whether sorted compact JSON is canonical: no fractions, and ASCII keys.
+    """Return whether sorted compact JSON is already canonical: no fractions, ASCII keys only.
 
-    RFC 8785 writes numbers as ECMAScript does and sorts keys by UTF-16 units; for integers within
-    2**53 and ASCII keys that is what everybody does. Exact types: nothing is converted on the way.
+    RFC 8785 writes numbers as ECMAScript does and sorts keys by UTF-16 units. Integers within 2**53 and
+    ASCII keys need neither rule. Types are compared exactly, because encoders convert subclasses.
     """
     kind = type(value)
     if kind is dict:
         for key, inner in cast("dict[object, object]", value).items():
             if type(key) is not str or not key.isascii():
                 return False
-            # Most values are texts, and a call costs more than all the rest.
+            # Most values are texts; checking here saves the call, which costs more than the check.
             if type(inner) is not str and not _is_simple(inner):
                 return False
         return True

@@ -1,4 +1,4 @@
-"""The closed code lists of the network. Their labels lie in `vocabularies/`."""
+"""The closed code lists of the network. `vocabularies/` holds their labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Settlement(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where on the road the person is."""
+    """The stage of the person's migration."""
 
     pre_departure = "pre_departure"
     in_transit = "in_transit"
@@ -33,7 +33,7 @@ class Sex(StrEnum):
 
 
 class AgeBand(StrEnum):
-    """Years of age, both ends included; a band, because a date of birth would identify."""
+    """Age in years, both ends included; a band, because a date of birth could identify the person."""
 
     years_0_11 = "0_11"
     years_12_17 = "12_17"
@@ -81,7 +81,7 @@ class OrganizationKind(StrEnum):
     health_provider = "health_provider"
 
 
-# A person may fear these: they are contacted only when the consent names them.
+# People may fear these kinds, so they are contacted only when the consent names them.
 OPT_IN_KINDS = frozenset(
     {
         OrganizationKind.consular_representative,
@@ -123,7 +123,7 @@ class AgreementKind(StrEnum):
 
 
 class DisclosureClass(StrEnum):
-    """How much an agreement lets one party tell another; `sensitive` includes `standard`."""
+    """How much one party may disclose to another under an agreement; `sensitive` includes `standard`."""
 
     standard = "standard"
     sensitive = "sensitive"
@@ -149,7 +149,7 @@ class Outcome(StrEnum):
 
 
 class WithdrawalReason(StrEnum):
-    """Why a sender takes a referral back; a revoked consent has a door of its own."""
+    """Why a sender withdraws a referral. A revoked consent has its own resource."""
 
     person_declined = "person_declined"
     placed_elsewhere = "placed_elsewhere"
@@ -163,22 +163,22 @@ class ProgressStatus(StrEnum):
 
 
 class SealedContent(StrEnum):
-    """What travels sealed between organisations."""
+    """The kinds of sealed content that organisations exchange."""
 
     case = "case"
     note = "note"
 
 
 class UnreadableReason(StrEnum):
-    """Why an organisation cannot read what was sealed to it."""
+    """Why an organisation cannot read sealed content."""
 
     cannot_decrypt = "cannot_decrypt"  # malformed, altered, or sealed to another key than its header names
-    not_understood = "not_understood"  # opened, and not a case or note as the contract describes it
-    key_lost = "key_lost"  # sealed to a private key that the organisation no longer has
+    not_understood = "not_understood"  # decrypted, but not a case or note as the contract defines it
+    key_lost = "key_lost"  # sealed to a key whose private part the organisation no longer has
 
 
 class ReferralStatus(StrEnum):
-    """The states of a referral; the transitions are routing's (`services/routing/domain/referral.py`)."""
+    """The states of a referral. `services/routing/domain/referral.py` defines the transitions."""
 
     requested = "requested"
     offered = "offered"

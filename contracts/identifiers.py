@@ -1,4 +1,4 @@
-"""The names things go by: identifiers as constrained strings. Time-ordered ones are UUIDv7 (RFC 9562)."""
+"""Identifiers as constrained strings. Time-ordered ones are UUIDv7 (RFC 9562)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contracts.vocabularies import InVocabulary
 
 
 class Pattern(Regexp):
-    """The whole text matches. `Regexp` alone lets a line feed through: Python's `$` matches before one."""
+    """Requires the whole text to match. `Regexp` admits a final line feed: Python's `$` matches before it."""
 
     def __call__(self, value: Any) -> Any:
         if self.regex.fullmatch(value) is None:
@@ -23,24 +23,24 @@ UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 ORGANIZATION_PATTERN = r"^[a-z]{2}\.[a-z0-9]+(-[a-z0-9]+)*$"
 SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
-Uuid = Annotated[str, Pattern(UUID_PATTERN, error="Not a UUID in lower case.")]
+Uuid = Annotated[str, Pattern(UUID_PATTERN, error="Must be a lower-case UUID.")]
 ReferralId = Uuid
 OfferId = Uuid
 MessageId = Uuid
 
-# `<hub>.<slug>`: lower case, so that it is a valid pair of words in an AMQP routing key.
+# `<hub>.<slug>`: lower case, so that it makes two valid words of an AMQP routing key.
 OrganizationId = Annotated[
     str,
-    Pattern(ORGANIZATION_PATTERN, error="Not an organisation id such as 'kg.osh-legal-aid'."),
+    Pattern(ORGANIZATION_PATTERN, error="Must be an organisation id such as 'kg.osh-legal-aid'."),
     Length(max=100),
 ]
-Slug = Annotated[str, Pattern(SLUG_PATTERN, error="Not a lower-case slug."), Length(max=60)]
+Slug = Annotated[str, Pattern(SLUG_PATTERN, error="Must be a lower-case slug."), Length(max=60)]
 
 NeedCode = Annotated[str, InVocabulary("needs")]
 Region = Annotated[str, InVocabulary("regions")]
 Language = Annotated[str, InVocabulary("languages")]
-# A person may come from anywhere; the network's own regions are the `Region` list.
-Country = Annotated[str, Pattern(r"^[A-Z]{2}$", error="Not an ISO 3166-1 alpha-2 code.")]
+# A person may come from any country; `Region` lists only the network's own regions.
+Country = Annotated[str, Pattern(r"^[A-Z]{2}$", error="Must be an ISO 3166-1 alpha-2 code.")]
 
 ShortText = Annotated[str, Length(min=1, max=200)]
 LongText = Annotated[str, Length(max=2000)]

@@ -1,4 +1,4 @@
-"""JOSE as cases and notes use it: base64url, the one pair of algorithms, key thumbprints.
+"""The JOSE profile of sealed cases and notes: base64url, the permitted algorithms, key thumbprints.
 
 Source: RFC 7515 §2 (base64url), RFC 7516 §7.1 (compact JWE), RFC 7518 §4.6 and §5.3 (the algorithms),
 RFC 7638 (thumbprints), RFC 8037 §2 (X25519 as a JWK).
@@ -10,13 +10,13 @@ import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
-# An allow-list, not a default. No `zip`: what is compressed and encrypted tells about its content by its
-# length, and expands without bound.
+# An allow-list, not defaults. `zip` is excluded: compression leaks content through the length of the
+# ciphertext, and decompression has no bound.
 KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
 CONTENT_ENCRYPTION: Final = "A256GCM"
-# apu, apv: RFC 7518 §4.6.1. Anything else could change what the other members mean.
+# apu, apv: RFC 7518 §4.6.1. Any other member could change the meaning of these.
 HEADER_MEMBERS: Final = frozenset({"alg", "enc", "kid", "cty", "typ", "epk", "apu", "apv"})
-# Bytes: a wrapped key (RFC 3394 §2.2.1: the key of 32 and 8 more), an IV, a tag (RFC 7518 §5.3).
+# Lengths in bytes: key, IV and tag (RFC 7518 §5.3); a wrapped key is 8 bytes longer (RFC 3394 §2.2.1).
 CONTENT_KEY, IV, TAG = 32, 12, 16
 WRAPPED_KEY: Final = CONTENT_KEY + 8
 
@@ -24,14 +24,14 @@ LONGEST_SEALED: Final = 1_048_576  # characters of a compact JWE
 
 
 def encoded(data: bytes) -> str:
-    """Base64url without padding: for every sequence of bytes one text."""
+    """Return base64url without padding: one text for every byte sequence."""
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def decoded(text: str) -> bytes:
-    """The bytes of that one text. Raises ValueError for padding, foreign characters and spare bits.
+    """Decode base64url. Raises ValueError for padding, foreign characters and non-zero trailing bits.
 
-    A lenient reader would take many texts for the same key or case, which then has more than one name.
+    A lenient decoder would accept several texts for one key or case, which then has more than one name.
     """
     data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if encoded(data) != text:
@@ -40,6 +40,9 @@ def decoded(text: str) -> bytes:
 
 
 def thumbprint(x: str) -> str:
-    """The RFC 7638 thumbprint of the X25519 public key `x` (base64url). Raises ValueError outside ASCII."""
+    """Return the RFC 7638 thumbprint of the X25519 public key `x` (base64url).
+
+    Raises ValueError when `x` is not ASCII.
+    """
     members = f'{{"crv":"X25519","kty":"OKP","x":"{x}"}}'
     return encoded(hashlib.sha256(members.encode("ascii")).digest())

@@ -1,4 +1,4 @@
-"""Organisations, their services and agreements: HSDS 3 shaped, plus what this network needs."""
+"""Organisations, their services and agreements, modelled on HSDS 3 and extended for this network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from contracts.identifiers import (
 )
 from contracts.moments import AnyDate, PastDate, PastMoment, PastYear
 
-_BASE64URL_32 = Pattern(r"^[A-Za-z0-9_-]{43}$", error="Not 32 bytes in base64url.")
+_BASE64URL_32 = Pattern(r"^[A-Za-z0-9_-]{43}$", error="Must be 32 bytes in base64url.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class SealingKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Eligibility:
-    """Whom a service is for. An empty list sets no bound; a person must meet each bound that is set."""
+    """The people a service is for. An empty list sets no condition; a person must meet every other list."""
 
     sexes: tuple[Sex, ...] = ()
     age_bands: tuple[AgeBand, ...] = ()
@@ -63,7 +63,7 @@ class Eligibility:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """Room for referrals. maximum: referrals held at once; None where it is not counted."""
+    """Capacity for referrals. maximum: referrals held at once; None when not counted."""
 
     status: CapacityStatus
     updated_at: PastMoment
@@ -72,12 +72,12 @@ class Capacity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """One service of an organisation. id: a slug, unique in its organisation."""
+    """A service of an organisation. id: a slug, unique within the organisation."""
 
     id: Slug
     name: ShortText
     needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=60)]
-    # ISO 3166-2 regions, or whole countries by their ISO 3166-1 code.
+    # ISO 3166-2 regions, or ISO 3166-1 codes of whole countries.
     areas: Annotated[tuple[Region, ...], Length(min=1, max=200)]
     languages: Annotated[tuple[Language, ...], Length(min=1, max=30)]
     cost: Funding
@@ -107,7 +107,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Organization:
-    """An organisation with its services: one record, one revision number, changed as a whole."""
+    """An organisation with its services: one record with one revision number, replaced as a whole."""
 
     id: OrganizationId
     name: ShortText
@@ -126,16 +126,18 @@ class Organization:
 
     @property
     def in_good_standing(self) -> bool:
-        """Whether it may send, accept and hold referrals: active, and vetted by the network."""
+        """Return whether it may send, accept and hold referrals: active and vetted by the network."""
         return self.active and self.vetting is Vetting.vetted
 
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:
-        """Service ids are unique within their organisation."""
+        """Refuse two services with the same id."""
         ids = [service.id for service in data.get("services", ())]
         for index, service_id in enumerate(ids):
             if service_id in ids[:index]:
-                raise ValidationError({"services": {index: {"id": ["This id is used twice."]}}})
+                raise ValidationError(
+                    {"services": {index: {"id": ["Must be unique within the organisation."]}}}
+                )
 
 
 EVERY_VETTED_ORGANIZATION = "*"
@@ -143,7 +145,8 @@ EVERY_VETTED_ORGANIZATION = "*"
 Party = Annotated[
     str,
     Pattern(
-        rf"^\*$|{ORGANIZATION_PATTERN}", error="Not an organisation id such as 'kg.osh-legal-aid', nor '*'."
+        rf"^\*$|{ORGANIZATION_PATTERN}",
+        error="Must be an organisation id such as 'kg.osh-legal-aid', or '*'.",
     ),
     Length(max=100),
 ]
@@ -151,7 +154,7 @@ Party = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """What parties allow each other to pass on. effective_until: the last day in force, None: no end."""
+    """What the parties may disclose to each other. effective_until: the last day in force; None: no end."""
 
     id: Slug
     title: ShortText
@@ -167,9 +170,9 @@ class Agreement:
 
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:
-        """An agreement ends after it begins, and its parties are organisations, or everyone."""
+        """Refuse an agreement that ends before it begins, and '*' beside other parties."""
         until = data.get("effective_until")
         if until is not None and until < data["effective_from"]:
-            raise ValidationError({"effective_until": ["Before effective_from."]})
+            raise ValidationError({"effective_until": ["Must not be before `effective_from`."]})
         if EVERY_VETTED_ORGANIZATION in data["parties"] and len(data["parties"]) > 1:
-            raise ValidationError({"parties": ["'*' stands alone."]})
+            raise ValidationError({"parties": ["'*' must be the only party."]})

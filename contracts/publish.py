@@ -1,9 +1,9 @@
-"""Publishes the contracts as JSON Schema 2020-12: `python -m contracts.publish [--check]`.
+"""Publishing of the contracts as JSON Schema 2020-12: `python -m contracts.publish [--check]`.
 
-The files in `contracts/schemas/` follow from the records and are never edited by hand. What partners send
-(`organization`, `referral_submission`, ...) is published as strictly as the door reads it: vocabularies are
-spelt out and unknown fields refused. Events are published as a reader must take them: a later writer may
-send more fields, and a vocabulary may grow without a new version, so both stay open.
+The files in `contracts/schemas/` are generated from the records and never edited by hand. Schemas of
+partners' input (`organization`, `referral_submission`, ...) are as strict as the APIs: they list every code
+and refuse unknown fields. Schemas of events stay open: a later writer may send more fields, and a vocabulary
+may grow without a new version.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID_PREFIX = "urn:kopuro:schema:"
 
-# What partners send or seal: file name -> record.
+# Bodies that partners send or seal: file name -> record.
 BODIES: Mapping[str, type] = {
     "agreement": Agreement,
     "case": Case,
@@ -49,7 +49,7 @@ _COMPONENTS = "#/components/schemas/"
 
 
 def published() -> dict[str, bytes]:
-    """Every file to publish, by its path under `contracts/schemas/`."""
+    """Return every file to publish, by its path under `contracts/schemas/`."""
     schemas = {f"{name}.json": body_schema(name, record) for name, record in BODIES.items()}
     schemas["envelope.json"] = envelope_schema()
     schemas["problem.json"] = problem_schema()
@@ -59,13 +59,13 @@ def published() -> dict[str, bytes]:
 
 
 def body_schema(name: str, record: type) -> Json:
-    """What a partner may send: closed records, vocabularies in full."""
+    """Return the schema of a partner's input: closed records, all codes listed."""
     definitions = _definitions(record, closed=True)
     return _document(name, record, definitions.pop(record.__name__), definitions)
 
 
 def event_schema(fact: type[Fact]) -> Json:
-    """A whole message: the envelope with its constants, and the fact as `data`."""
+    """Return the schema of a whole message: the envelope with its constants, and the fact as `data`."""
     own = {"type": {"const": fact.type}, "dataclassification": {"const": fact.classification}}
     schema = _envelope({**own, "data": {"$ref": _DEFS + fact.__name__}})
     name = "events:" + fact.type.removeprefix(TYPE_PREFIX)
@@ -73,7 +73,7 @@ def event_schema(fact: type[Fact]) -> Json:
 
 
 def envelope_schema() -> Json:
-    """What every message has in common, whatever its fact."""
+    """Return the schema of the envelope that all messages share."""
     schema = _envelope(
         {
             "type": {"type": "string", "pattern": r"^kopuro\.[a-z_]+\.[a-z_]+\.v[1-9][0-9]*$"},
@@ -81,12 +81,12 @@ def envelope_schema() -> Json:
             "data": {"type": "object"},
         }
     )
-    description = "A CloudEvents 1.0 message in structured JSON. Unknown attributes are to be ignored."
+    description = "A CloudEvents 1.0 message in structured JSON. Readers must ignore unknown attributes."
     return _head("envelope", "Envelope", description) | schema
 
 
 def problem_schema() -> Json:
-    """An RFC 9457 problem; open, because a later version may say more and know more types."""
+    """Return the schema of an RFC 9457 problem; open, because later versions may add members and types."""
     definitions = _definitions(PointerError, closed=False)
     schema: Json = {
         "type": "object",
@@ -103,7 +103,7 @@ def problem_schema() -> Json:
         },
         "required": ["detail", "status", "title", "type"],
     }
-    description = "A refusal (RFC 9457), the same over HTTP and in a mailbox."
+    description = "A problem (RFC 9457), the same over HTTP and in a mailbox."
     return _head("problem", "Problem", description) | schema | {"$defs": definitions}
 
 
@@ -149,13 +149,13 @@ def _head(name: str, title: str, description: str) -> Json:
 
 
 def _docstring(record: type) -> str:
-    # A dataclass without a docstring is given its signature for one, which tells a partner nothing.
+    # A dataclass without a docstring gets its signature as one, which does not help a partner.
     text = inspect.cleandoc(record.__doc__ or "")
     return "" if text.startswith(f"{record.__name__}(") else text
 
 
 def _definitions(record: type, *, closed: bool) -> Json:
-    """The JSON Schema of a record and of every record in it, by class name."""
+    """Return the JSON Schemas of a record and of every record in it, by class name."""
     plugin = MarshmallowPlugin(schema_name_resolver=_name)
     spec = APISpec(title="", version="", openapi_version="3.1.0", plugins=[plugin])
     vocabularies_met: Json = {}
@@ -164,24 +164,24 @@ def _definitions(record: type, *, closed: bool) -> Json:
         for validator in field.validators:
             if isinstance(validator, vocabularies.InVocabulary):
                 if not closed:
-                    return {"description": f"A code of the vocabulary '{validator.name}'."}
+                    return {"description": f"Code of the vocabulary '{validator.name}'."}
                 vocabularies_met[validator.name] = {"enum": sorted(vocabularies.codes(validator.name))}
                 return {"$ref": _DEFS + validator.name}
         return {}
 
     def narrowed(self: Any, field: Any, **kwargs: Any) -> Json:
-        """What apispec does not write of our validators."""
+        """Return the schema of the validators that apispec does not know."""
         for validator in field.validators:
             if isinstance(validator, Within):
                 return {"description": validator.description}
             if isinstance(validator, Equal):
-                kwargs["ret"].pop("enum", None)  # apispec's own spelling of it
+                kwargs["ret"].pop("enum", None)  # apispec writes the constant as an enum
                 return {"const": validator.comparable}
             if isinstance(validator, OneOf) and isinstance(field, fields.Enum):
                 return {"enum": [kind.value for kind in validator.choices]}
         return {}
 
-    converter: Any = plugin.converter  # made by the specification; apispec types it in part
+    converter: Any = plugin.converter  # set by the APISpec; apispec types it only in part
     converter.add_attribute_function(vocabulary)
     converter.add_attribute_function(narrowed)
     spec.components.schema(record.__name__, schema=schema_of(record))
@@ -196,12 +196,12 @@ def _name(schema: Any) -> str:
 
 
 def _in_place(node: Any, *, closed: bool) -> Any:
-    """OpenAPI's references turned into ones within the file; records opened where they are to be open."""
+    """Convert OpenAPI references to references within the file; open the records unless `closed`."""
     if isinstance(node, Mapping):
         kept = {
             key: _in_place(value, closed=closed)
             for key, value in node.items()
-            # {} is how apispec writes "any member"; absent says the same
+            # apispec writes {} for "any member"; omitting it means the same
             if not (key == "additionalProperties" and (value == {} or not closed))
         }
         if "$ref" in kept:
@@ -217,14 +217,14 @@ def _encode(schema: Json) -> bytes:
 
 
 def drifted(folder: Path = FOLDER) -> list[str]:
-    """The files of `folder` that are missing, stale or no longer published."""
+    """Return the files of `folder` that are missing, stale or no longer published."""
     wanted = published()
     present = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.json")}
     return sorted(name for name in wanted | present if wanted.get(name) != present.get(name))
 
 
 def publish(folder: Path = FOLDER) -> list[str]:
-    """Writes what has drifted and removes what is no longer published. Returns the names touched."""
+    """Write missing and stale files and remove those no longer published. Returns the names touched."""
     wanted = published()
     names = drifted(folder)
     for name in names:
@@ -238,7 +238,7 @@ def publish(folder: Path = FOLDER) -> list[str]:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Publishes, or with `--check` only tells: 1 where a file has drifted, 2 for a wrong argument."""
+    """Publish, or with `--check` only report drift. Returns 1 when a file has drifted, 2 on wrong usage."""
     given = list(arguments)
     if given not in ([], ["--check"]):
         sys.stderr.write("usage: python -m contracts.publish [--check]\n")

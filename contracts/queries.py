@@ -1,4 +1,4 @@
-"""The questions that services ask each other over the broker. The answers are JSON values."""
+"""The queries that services send each other over the broker. Replies are JSON values."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from contracts.records import Malformed, plain, read
 
 
 class Query:
-    """Something to ask. `ask` names it on the wire."""
+    """A request of one service to another. `ask` is its name on the wire."""
 
     __slots__ = ()
     ask: ClassVar[str]
 
     def wire(self) -> dict[str, Any]:
-        """The question as JSON values."""
+        """Return the query as JSON values."""
         return {"ask": self.ask, **plain(self)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralQuery(Query):
-    """`GET /v1/referrals/{id}`; refused as `not-found` for who is no party. oversight: sees it all."""
+    """`GET /v1/referrals/{id}`. Refused as `not-found` unless the viewer is a party or has oversight."""
 
     ask = "referral"
     id: ReferralId
@@ -34,7 +34,7 @@ class ReferralQuery(Query):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralListQuery(Query):
-    """The items of `GET /v1/referrals`, in the order of their ids."""
+    """The items of `GET /v1/referrals`, ordered by id."""
 
     ask = "referrals"
     viewer: str
@@ -46,7 +46,7 @@ class ReferralListQuery(Query):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferQuery(Query):
-    """The parties of an offer: `[referral id, organisation]`, or null where there is no such offer."""
+    """The parties of an offer: `[referral id, organisation]`, or null for an unknown offer."""
 
     ask = "offer"
     id: OfferId
@@ -54,24 +54,24 @@ class OfferQuery(Query):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartyQuery(Query):
-    """Whether an organisation sent the referral or was asked to take it: true or false."""
+    """Whether an organisation sent the referral or received an offer of it: true or false."""
 
     ask = "party"
     id: ReferralId
     organization: OrganizationId
 
 
-_QUESTIONS: Mapping[str, type[Query]] = {
-    question.ask: question for question in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery)
+_QUERIES: Mapping[str, type[Query]] = {
+    query.ask: query for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery)
 }
 
 
 def parse_query(wire: Mapping[str, Any]) -> Query:
-    """The question in JSON values. Raises Refused for one that is not known."""
-    kind = _QUESTIONS.get(wire.get("ask", ""))
+    """Return the query in JSON values. Raises Refused when its name is unknown or its shape wrong."""
+    kind = _QUERIES.get(wire.get("ask", ""))
     if kind is None:
-        raise Refused("invalid-parameter", "There is no such question.")
+        raise Refused("invalid-parameter", "The query is unknown.")
     try:
         return read(kind, dict(wire))
     except Malformed as error:
-        raise Refused("invalid-parameter", f"The question is malformed: {error}.") from None
+        raise Refused("invalid-parameter", f"The query is malformed: {error}.") from None

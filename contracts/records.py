@@ -1,17 +1,17 @@
-"""Records: a frozen dataclass is declared once, and its marshmallow schema and its fast reader follow.
+"""Records: frozen dataclasses from which a marshmallow schema and a fast reader are derived.
 
-A field's Python type chooses the marshmallow field; marshmallow validators in `Annotated` narrow it:
+A field's Python type selects the marshmallow field; marshmallow validators in `Annotated` narrow it:
 
     Needs = Annotated[tuple[NeedCode, ...], Length(min=1, max=10)]
 
-Two ways in, one way out:
+Decoding and encoding:
 
-* `load(cls, data)` is for the doors: every rule, unknown fields refused, each error with its pointer. What it
-  admits has canonical JSON (RFC 8785) and can become an entry of the log: integers stay below 2^53.
-* `read(cls, data)` is for what our own services wrote: types are checked, vocabularies are not, and
-  unknown fields are kept out (a newer writer may send more). An order of magnitude faster.
-* `dump(record)` gives JSON bytes: RFC 3339 times in UTC with `Z`, enumerations by value.
-* `canonical(record)` gives bytes to compare: equal for all bodies that `load` understands alike.
+* `load(cls, data)` reads partners' input: it checks every rule, refuses unknown fields and reports each error
+  with its pointer. Its records have canonical JSON (RFC 8785) and can be logged: integers stay below 2^53.
+* `read(cls, data)` reads what our own services wrote: it checks types, not vocabularies, and drops unknown
+  fields (a newer writer may send more). An order of magnitude faster.
+* `dump(record)` returns JSON bytes: RFC 3339 times in UTC with `Z`, enumerations by value.
+* `canonical(record)` returns bytes for comparison: equal for all bodies that `load` reads as equal records.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from contracts.errors import PointerError, Refused, pointer
 
 R = TypeVar("R")
 
-# A caller mends a few at a time. A body of one megabyte has room for hundreds of thousands of mistakes, and
-# the answer must not be larger than the question.
+# A body of one megabyte can contain hundreds of thousands of errors, but a caller fixes a few at a time and
+# the response must not be larger than the request.
 MOST_ERRORS = 50
 
 
 class Malformed(ValueError):
-    """What was read does not have the record's shape. Says where, never what."""
+    """The data does not have the record's shape. The message names the place, never the value."""
 
 
 class StrictBoolean(fields.Boolean):
-    """`true` or `false`; neither 1 nor "yes"."""
+    """`true` or `false`; not 1, not "yes"."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if value is True or value is False:
@@ -54,7 +54,7 @@ class StrictBoolean(fields.Boolean):
 
 
 class UtcDateTime(fields.AwareDateTime):
-    """A moment with an offset, kept in UTC: one moment has one spelling from the door on."""
+    """A time with an offset, converted to UTC on input, so that equal times have equal text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dt.datetime:
         moment = super()._deserialize(value, attr, data, **kwargs)
@@ -67,9 +67,9 @@ class UtcDateTime(fields.AwareDateTime):
 def load(
     cls: type[R], data: object, *, slug: str = "invalid-submission", now: dt.datetime | None = None
 ) -> R:
-    """A record from a partner's JSON. Raises Refused(slug) with an RFC 6901 pointer for each error.
+    """Return a record from a partner's JSON. Raises Refused(slug) with an RFC 6901 pointer for each error.
 
-    now: a time that must have passed (`contracts/moments.py`) may not be later; None: any may be.
+    now: the latest value of fields that must be in the past (`contracts/moments.py`); None: not checked.
     """
     try:
         with moments.at(now):
@@ -78,12 +78,12 @@ def load(
         errors = pointer_errors(error.normalized_messages())  # type: ignore[no-untyped-call]
         places = ", ".join(e.pointer or "the body" for e in errors[:3])
         more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
-        raise Refused(slug, f"Please correct {places}{more}.", errors=errors) from None
+        raise Refused(slug, f"Correct {places}{more}.", errors=errors) from None
     return record
 
 
 def read(cls: type[R], data: Any) -> R:
-    """A record from JSON that one of our own services wrote. Raises Malformed."""
+    """Return a record from JSON that one of our own services wrote. Raises Malformed."""
     try:
         record: R = _reader(typing.cast(Hashable, cls))(data)
     except _Wrong as wrong:
@@ -92,39 +92,39 @@ def read(cls: type[R], data: Any) -> R:
 
 
 def dump(record: Any) -> bytes:
-    """The record as JSON. Aware datetimes only: a naive one is refused where records are made."""
+    """Return the record as JSON. Datetimes must be aware; records refuse naive ones."""
     return orjson.dumps(record, option=orjson.OPT_UTC_Z)
 
 
 def plain(record: Any) -> Any:
-    """The record as plain JSON values, the same that `dump` writes."""
+    """Return the record as plain JSON values, equal to the output of `dump`."""
     return orjson.loads(dump(record))
 
 
 def canonical(record: Any) -> bytes:
-    """The record as JSON with its members sorted by name, without those that have their default.
+    """Return the record as JSON with members sorted by name and defaults omitted.
 
-    Key order, white space, the spelling of a moment and a default written out make no difference. A new
-    optional member changes nothing for the records that do not set it, so the bytes (or their digest) may be
-    kept across versions. This is not RFC 8785: only our own code compares the result.
+    Key order, white space, the format of a time and an explicit default make no difference. A new optional
+    member does not change the bytes of records that do not set it, so the bytes (or their digest) may be kept
+    across versions. This is not RFC 8785: only our own code compares the result.
     """
     return orjson.dumps(_stated(record), option=orjson.OPT_UTC_Z | orjson.OPT_SORT_KEYS)
 
 
 def aware(moment: dt.datetime) -> dt.datetime:
-    """The same moment in UTC. Raises ValueError for a naive datetime: it names no moment."""
+    """Return the same time in UTC. Raises ValueError for a naive datetime, which is ambiguous."""
     if moment.tzinfo is dt.UTC:
-        return moment  # nearly always: what we write ends in Z
+        return moment  # the common case: our own times end in Z
     if moment.tzinfo is None:
         raise ValueError("a naive datetime names no moment in time")
     try:
         return moment.astimezone(dt.UTC)
     except OverflowError:
-        raise ValueError("before the first or after the last moment that can be written in UTC") from None
+        raise ValueError("out of the range that UTC datetimes can represent") from None
 
 
 def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
-    """marshmallow's nested messages as RFC 6901 pointers, in a stable order; at most MOST_ERRORS."""
+    """Return marshmallow's nested messages with RFC 6901 pointers, sorted; at most MOST_ERRORS."""
     found: list[PointerError] = []
 
     def walk(node: Any, path: tuple[str, ...]) -> None:
@@ -132,7 +132,7 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
             return
         if isinstance(node, Mapping):
             for key, child in node.items():
-                # marshmallow's name for "the record as a whole" is no place in the partner's JSON
+                # marshmallow's key for errors of the whole record is not a member of the partner's JSON
                 walk(child, path if key == "_schema" else (*path, str(key)))
         elif isinstance(node, list):
             for sentence in node:
@@ -148,7 +148,7 @@ _SIMPLE = frozenset({str, int, bool, float, type(None)})
 
 
 def _stated(value: Any) -> Any:
-    """The value with every record in it as a dict of the members that differ from their defaults."""
+    """Return the value with every record in it as a dict of its non-default members."""
     kind = value.__class__
     if kind is tuple:
         return [item if item.__class__ in _SIMPLE else _stated(item) for item in value]
@@ -165,7 +165,7 @@ def _stated(value: Any) -> Any:
 
 @cache
 def _defaults(cls: Any) -> tuple[tuple[str, Any], ...] | None:
-    """Each member of a record class with its default; None for any other class."""
+    """Return each member of a record class with its default; None for any other class."""
     if not dataclasses.is_dataclass(cls):
         return None
     return tuple(
@@ -176,13 +176,13 @@ def _defaults(cls: Any) -> tuple[tuple[str, Any], ...] | None:
 
 @cache
 def _schema(cls: Hashable) -> Schema:
-    # Making a schema copies every field; one instance serves every load.
+    # Creating a schema copies every field, so one instance serves every load.
     return schema_of(cls)()
 
 
 @cache
 def schema_of(cls: Any) -> type[Schema]:
-    """The marshmallow schema class of a record; loading gives the record itself."""
+    """Return the marshmallow schema class of a record; its `load` returns the record itself."""
     hints = typing.get_type_hints(cls, include_extras=True)
     members: dict[str, Any] = {}
     for item in dataclasses.fields(cls):
@@ -237,7 +237,7 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
         dt.date: fields.Date,
     }
     if hint is int:
-        # No integer is without bounds, whatever its field says.
+        # Every integer is bounded, even when its field declares no bounds.
         ranges = [validator for validator in validators if isinstance(validator, Range)]
         if all(r.min is None for r in ranges) or all(r.max is None for r in ranges):
             options = {**options, "validate": [EXACT_INTEGER, *validators]}
@@ -248,7 +248,7 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
 class _TupleOf(fields.List[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, list):
-            # Before its items are looked at: a list can be as long as the body allows.
+            # Check the length before the items: a list can be as long as the body allows.
             for validator in self.validators:
                 if isinstance(validator, Length):
                     validator(value)
@@ -256,7 +256,7 @@ class _TupleOf(fields.List[Any]):
 
 
 def _strip(hint: Any, validators: list[Validator]) -> tuple[Any, bool]:
-    """The bare type under Annotated and `| None`, the validators met on the way, whether None is allowed."""
+    """Return the type without Annotated and `| None`, and whether None is allowed; collect its validators."""
     optional = False
     while True:
         origin = typing.get_origin(hint)
@@ -274,7 +274,7 @@ _Reader = Callable[[Any], Any]
 
 
 class _Wrong(Exception):
-    """A value that is not what it should be. Its pointer is put together on the way out, only then needed."""
+    """A value of the wrong shape. The pointer is built while the exception propagates: success is free."""
 
     def __init__(self, what: str, pointer: str = "") -> None:
         super().__init__(what)
@@ -282,7 +282,7 @@ class _Wrong(Exception):
         self.pointer = pointer
 
     def at(self, step: str | int) -> _Wrong:
-        """The same, seen from one level further out."""
+        """Return the same error with its pointer extended by the parent's step."""
         return _Wrong(self.what, f"/{step}{self.pointer}")
 
 
@@ -330,7 +330,7 @@ def _bare_reader(hint: Any) -> _Reader:
     if hint in (dt.datetime, dt.date):
         return _made(_moment if hint is dt.datetime else dt.date.fromisoformat, hint.__name__)
     if issubclass(hint, StrEnum):
-        # A look-up, where calling the class would go through half a dozen functions.
+        # A dictionary look-up is much faster than calling the enumeration class.
         return _made({member.value: member for member in hint}.__getitem__, hint.__name__)
     if hint is float:
         return _typed((float, int))
@@ -344,7 +344,7 @@ def _tuple_of(inner: _Reader) -> _Reader:
         found = []
         try:
             for item in value:
-                found.append(inner(item))  # one by one: how many there are is the failing item's index
+                found.append(inner(item))  # one by one: on failure, len(found) is the item's index
         except _Wrong as wrong:
             raise wrong.at(len(found)) from None
         return tuple(found)

@@ -1,4 +1,4 @@
-"""What a referral says openly: the facts that routing may see. The person is in the sealed case."""
+"""The open part of a referral: the facts that routing may see. The sealed case holds the person's data."""
 
 from __future__ import annotations
 
@@ -28,34 +28,36 @@ SealedText = Annotated[
     Length(max=LONGEST_SEALED),
     Pattern(
         r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$",
-        error="Not a JWE in compact serialisation.",
+        error="Must be a JWE in compact serialisation.",
     ),
 ]
 
 
 OptInKind = Annotated[
     OrganizationKind,
-    OneOf(sorted(OPT_IN_KINDS), error=f"Only these need an opt-in: {', '.join(sorted(OPT_IN_KINDS))}."),
+    OneOf(
+        sorted(OPT_IN_KINDS), error=f"Must be a kind that needs an opt-in: {', '.join(sorted(OPT_IN_KINDS))}."
+    ),
 ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consent:
-    """What the person agreed to. Nothing is assumed: what is not named here is not allowed."""
+    """What the person agreed to. Anything not named here is not allowed."""
 
-    given: Annotated[bool, Equal(True, error="Without consent there is no referral.")]
+    given: Annotated[bool, Equal(True, error="A referral requires the person's consent.")]
     given_at: PastMoment
     method: ConsentMethod
-    # Kinds that are contacted on explicit opt-in only; other kinds need not be named.
+    # Kinds that are contacted only on explicit opt-in; other kinds need not be named.
     opt_in_kinds: Annotated[tuple[OptInKind, ...], Length(max=10)] = ()
     excluded_organizations: Annotated[tuple[OrganizationId, ...], Length(max=100)] = ()
-    # Countries where the case may be stored; none named means anywhere in the network.
+    # Countries where the case may be stored; empty means anywhere in the network.
     storage_countries: Annotated[tuple[Country, ...], Length(max=50)] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """What an offer shows: enough to answer it, nothing that names the person."""
+    """The part of a referral that an offer shows: enough to answer it, nothing that identifies the person."""
 
     needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=10)]
     urgency: Urgency
@@ -67,26 +69,26 @@ class Situation:
     age_band: AgeBand
     sex: Sex
     special_categories: Annotated[tuple[SpecialCategory, ...], Length(max=14)] = ()
-    # Whether the person accepts to pay; otherwise only free services are candidates.
+    # Whether the person is willing to pay; otherwise only free services are candidates.
     accepts_cost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralFacts(Situation):
-    """The routing facts: the situation, whom it is for, and the consent that binds the route."""
+    """The routing facts: the situation, the named receiver, and the consent that limits the route."""
 
     consent: Consent
-    # A named organisation, or None: the network finds one. A named one still meets the hard rules.
+    # The receiving organisation, or None: the network finds one. A named one must still meet the hard rules.
     to: OrganizationId | None = None
 
     def situation(self) -> Situation:
-        """The part that an offer shows."""
+        """Return the part that an offer shows."""
         return Situation(**{name: getattr(self, name) for name in _SITUATION})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralSubmission(ReferralFacts):
-    """The body of `POST /v1/referrals`: the facts in the open, the case sealed."""
+    """The body of `POST /v1/referrals`: the open facts and the sealed case."""
 
     case: SealedText
 
@@ -96,5 +98,5 @@ _FACTS = tuple(item.name for item in fields(ReferralFacts))
 
 
 def facts_of(submission: ReferralSubmission) -> ReferralFacts:
-    """The submission without its sealed case."""
+    """Return the submission without its sealed case."""
     return ReferralFacts(**{name: getattr(submission, name) for name in _FACTS})

@@ -1,6 +1,6 @@
-"""Every exchange, queue and binding of a hub, as data.
+"""The exchanges, queues and bindings of a hub, as data.
 
-Each service declares the whole of it at start, so that no fact can be published before every queue that
+Each service declares the whole topology at start, so that no fact is published before every queue that
 needs it exists.
 """
 
@@ -17,15 +17,15 @@ ROUTING_PARTITIONED = "routing.by_partition"
 ROUTING = "routing"  # the consumer of all its partitions
 PARTITIONS = 4
 ROUTING_PARTITIONS = tuple(f"routing.{n}" for n in range(PARTITIONS))
-# The header that says to which partition a message belongs.
+# The header with the message's partition.
 PARTITION_HEADER = "partition"
-# The default exchange: a message goes to the queue that its routing key names.
+# The default exchange: the routing key is the queue's name.
 DIRECT = ""
 
 DEAD_LETTER_SUFFIX = ".parked"
 
-# After this many redeliveries (a process that dies on a message each time) the broker itself parks a
-# message. High, because with a prefetch the neighbours of the culprit are counted too.
+# After this many redeliveries (a process that dies on the message each time), the broker itself dead-letters
+# a message. High, because the other prefetched messages are counted too.
 DELIVERY_LIMIT = 100
 
 
@@ -61,24 +61,26 @@ class Topology:
 
 
 def partition_of(partition_key: str) -> int:
-    """The partition of all messages with this key, 0 to PARTITIONS - 1: within it their order is kept."""
+    """Return the partition of the key, 0 to PARTITIONS - 1. Messages keep their order within a partition."""
     return zlib.crc32(partition_key.encode("utf-8", "replace")) % PARTITIONS
 
 
 def route_for(exchange: str, routing_key: str, partition_key: str) -> tuple[str, str, int]:
-    """Messages with the same way go to the same queues: exchange, routing key, and the partition where
-    queues share a fact out among them (0 where none do)."""
-    is_shared_out = exchange == EVENTS and routing_key in ROUTING_KEYS
-    return exchange, routing_key, partition_of(partition_key) if is_shared_out else 0
+    """Return exchange, routing key and partition: messages with the same route go to the same queues.
+
+    The partition is 0 for facts that are not partitioned.
+    """
+    is_partitioned = exchange == EVENTS and routing_key in ROUTING_KEYS
+    return exchange, routing_key, partition_of(partition_key) if is_partitioned else 0
 
 
 def dead_letter_queue_name(consumer: str) -> str:
-    """Where the messages lie that a consumer could not process."""
+    """Return the name of the queue for messages that the consumer could not process."""
     return consumer + DEAD_LETTER_SUFFIX
 
 
 def work_queue(name: str, consumer: str) -> Queue:
-    """A durable quorum queue with a single active consumer: its order is the order of effects."""
+    """Return a durable quorum queue with a single active consumer: effects follow the queue's order."""
     return Queue(
         name=name,
         arguments={
@@ -87,7 +89,7 @@ def work_queue(name: str, consumer: str) -> Queue:
             "x-delivery-limit": DELIVERY_LIMIT,
             "x-dead-letter-exchange": DIRECT,
             "x-dead-letter-routing-key": dead_letter_queue_name(consumer),
-            # at-least-once needs reject-publish; without it a dead letter can be lost on the way
+            # at-least-once requires reject-publish; with at-most-once a dead letter can be lost
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         },
@@ -95,8 +97,8 @@ def work_queue(name: str, consumer: str) -> Queue:
 
 
 def dead_letter_queue(consumer: str) -> Queue:
-    """Where a consumer's parked messages wait for a person."""
-    # Every look of an operator counts as a delivery; RabbitMQ 4 drops a message after 20 unless told more.
+    """Return the queue in which a consumer's dead letters wait for an operator."""
+    # Browsing the queue counts as a delivery, and RabbitMQ 4 drops a message after 20 deliveries by default.
     return Queue(
         name=dead_letter_queue_name(consumer),
         arguments={"x-queue-type": "quorum", "x-delivery-limit": 1_000_000},
@@ -140,7 +142,7 @@ VAULT_KEYS = (
     "referral.failed",
 )
 
-# Which queue takes which facts from `kopuro.events`.
+# The routing keys that each queue receives from `kopuro.events`.
 EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "intake.offers": ("offer.opened",),
     "delivery.events": DELIVERY_KEYS,
@@ -162,7 +164,7 @@ QUERY_DEADLINE_MS = 3_000
 
 
 def hub_topology() -> Topology:
-    """The whole topology of one hub."""
+    """Return the topology of one hub."""
     queues: list[Queue] = []
     bindings: list[Binding] = []
     queues.append(dead_letter_queue(ROUTING))
@@ -182,7 +184,7 @@ def hub_topology() -> Topology:
         for name, keys in bound.items():
             queues += [work_queue(name, name), dead_letter_queue(name)]
             bindings += [Binding(source=source, destination=name, key=key) for key in keys]
-    # Questions are worth nothing after their deadline: a plain queue that forgets them.
+    # Queries are useless after their deadline: a classic queue that drops them.
     queues.append(Queue(name=ROUTING_QUERIES, arguments={"x-message-ttl": QUERY_DEADLINE_MS}))
     return Topology(
         exchanges=(

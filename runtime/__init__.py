@@ -1,1 +1,1 @@
-"""What every service runs on: HTTP, messaging, storage, telemetry, the process. No referral words."""
+"""The services' common runtime: HTTP, messaging, storage, telemetry, process. It knows no referrals."""

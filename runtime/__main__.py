@@ -1,4 +1,4 @@
-"""`python -m runtime services.intake`: one service process."""
+"""The command `python -m runtime services.intake`, which runs one service process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import warnings
 
 
 def main(arguments: list[str]) -> int:
-    """Run the service in the package that `arguments` names; gives the exit status."""
+    """Run the service in the package that `arguments` names; return the exit status."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m runtime PACKAGE, for example services.intake\n")
         return 2
     with warnings.catch_warnings():
-        # eventlet advises against itself on import; ADR 0001 says why it is here all the same
+        # eventlet warns on import that it is deprecated; ADR 0001 explains why we use it
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
         import eventlet
 
-    # Before anything else is imported: what was imported unpatched would block the hub.
+    # Before any other import: modules imported unpatched would block the hub.
     eventlet.monkey_patch()
     from runtime.process import run
 

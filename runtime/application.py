@@ -1,4 +1,4 @@
-"""What one service process is made of, put together by the service's `bootstrap.build`."""
+"""The parts of a service process, assembled by the service's `bootstrap.build`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ APPLICATION: Final = "KOPURO_APPLICATION"
 
 
 class Closeable(Protocol):
-    """Something to close when the process ends."""
+    """A resource to close when the process ends."""
 
     def close(self) -> None: ...
 
@@ -33,13 +33,13 @@ H = TypeVar("H")
 
 @dataclass(kw_only=True, slots=True)
 class Application(Generic[H]):
-    """One service process: its settings, its handlers, and what starts and stops with it.
+    """One service process: settings, handlers, and the work that starts and stops with it.
 
-    database: closed last; handlers: what the service's methods call, of the service's own type.
-    readiness: every check must answer within two seconds; /readyz is 503 while one gives a reason.
-    warnings: what /readyz tells besides, and operators must see to; the process goes on all the same.
-    releases: called when the process begins to stop and before requests in flight are awaited;
-    what waits on purpose (a long poll) is woken here.
+    database: closed last; handlers: called by the service's methods, of the service's own type.
+    readiness: each check must return within two seconds; /readyz is 503 while one returns a reason.
+    warnings: shown by /readyz for operators to act on; the process continues.
+    releases: called when the process begins to stop, before it waits for requests in flight; they wake
+    intentional waits (a long poll).
     """
 
     name: str
@@ -57,12 +57,12 @@ class Application(Generic[H]):
     stopping: bool = False
 
     def release(self) -> None:
-        """Begin to stop: /readyz turns 503 and long waits are woken."""
+        """Begin to stop: /readyz returns 503, and long polls are woken."""
         if not self.stopping:
             self.stopping = True
             for wake in self.releases:
                 wake()
 
     def close(self) -> None:
-        """Give back what the process holds. Called once, when nothing runs any more."""
+        """Release the resources of the process. Called once, after all work has ended."""
         self.database.close()

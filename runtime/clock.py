@@ -1,4 +1,4 @@
-"""The one way to the time of day: handed in, so that decisions can be tested at any hour."""
+"""The clock. It is passed as an argument, so that tests can choose the time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Gives the time. Implementations answer at once and never go to the network."""
+    """A source of the current time. Implementations return at once and use no network."""
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         return datetime.now(UTC)

@@ -1,8 +1,8 @@
-"""Python's collector of cyclic garbage, told what this process is like.
+"""Tuning of Python's cyclic garbage collector for service processes.
 
-A batch makes some ten thousand objects, and nearly all of them die with their last reference. With Python's
-own thresholds the collector comes round every 700, and now and then walks through everything there is, the
-copy of the directory included: a sixth of all processor time, to find next to nothing.
+A batch creates some ten thousand objects, and reference counting frees nearly all of them. With Python's
+default thresholds the collector runs every 700 objects, and now and then scans the whole heap, including the
+replica of the directory: a sixth of all processor time, to find almost nothing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-# How many container objects are born between two looks at the youngest, and how many looks at one generation
-# make one at the next. What waits in cycles meanwhile is bounded by it: a few megabytes.
-# Measured on Python 3.13.5 and 3.14.10: in 6,000 closed loops the collector of each service but the idle
-# directory came round one to four times and found 12,000 to 67,000 objects.
+# New container objects between two collections of the youngest generation, and collections of one generation
+# per collection of the next. They bound the garbage in cycles to a few megabytes.
+# Measured on Python 3.13.5 and 3.14.10: in 6,000 closed loops the collector ran one to four times in each
+# service except the idle directory and found 12,000 to 67,000 objects.
 _THRESHOLDS: Final = (20_000, 20, 50)
 
 
 def freeze_gc() -> None:
-    """To be called when all is there that lives as long as the process: it is never looked at again."""
+    """Exclude the current objects from garbage collection. Call once, after start-up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

@@ -1,4 +1,4 @@
-"""New identifiers: UUIDv7, ordered by the time they were made, to the millisecond (RFC 9562 §5.7)."""
+"""New identifiers: UUIDv7, ordered by creation time to the millisecond (RFC 9562 §5.7)."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import uuid_utils
 
 
 def new_id() -> str:
-    """A UUIDv7 in its canonical lower-case text form."""
+    """Return a new UUIDv7 in its canonical lower-case text form."""
     return str(uuid_utils.uuid7())

@@ -1,4 +1,4 @@
-"""Work that is done every so many seconds, and at once when somebody asks for it."""
+"""Work that runs at an interval, and at once on request."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Calls `work` again and again (`application.Background`).
+    """Calls `work` repeatedly (`application.Background`).
 
-    work: may raise Unavailable, which ends this turn only; anything else ends the process. It is never
-    called twice at a time.
+    work: may raise Unavailable, which ends only this run; any other exception ends the process. Runs never
+    overlap.
     """
 
     def __init__(self, name: str, work: Callable[[], object], *, seconds: float) -> None:
-        """name: for the log. seconds: between the end of one turn and the beginning of the next."""
+        """name: for the log. seconds: from the end of one run to the start of the next."""
         self._name = name
         self._work = work
         self._seconds = seconds
@@ -30,16 +30,16 @@ class Periodic:
         self._ended.set()
 
     def start(self, spawn: Spawn) -> None:
-        """Begin with a first turn at once."""
+        """Start with a first run at once."""
         self._ended.clear()
         spawn(self._run)
 
     def wake(self) -> None:
-        """Have a turn soon, without waiting for the time."""
+        """Run soon, without waiting for the interval."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Return when the turn under way has ended."""
+        """Stop; return when the current run has ended."""
         self._stopping = True
         self._wake.set()
         self._ended.wait()
@@ -47,12 +47,12 @@ class Periodic:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                # Cleared before the work looks: what is asked for meanwhile gets a turn of its own.
+                # Cleared before the work starts, so that a request during the run causes another run.
                 self._wake.clear()
                 try:
                     self._work()
                 except Unavailable as error:
-                    _log.warning("turn missed", extra={"work": self._name, "reason": str(error)})
+                    _log.warning("periodic work failed", extra={"work": self._name, "reason": str(error)})
                 if not self._stopping:
                     self._wake.wait(self._seconds)
         finally:

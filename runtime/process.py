@@ -1,7 +1,7 @@
-"""Runs one service: nameko's ServiceRunner, with a bounded way out.
+"""The process of one service: nameko's ServiceRunner with a bounded shutdown.
 
-Exit status: 0 after an orderly stop, 1 when the service could not start, failed, or had to be ended
-by the watchdog, 2 when the environment does not describe a process.
+Exit status: 0 after an orderly stop; 1 when the service could not start, failed, or was ended by the
+watchdog; 2 when an environment variable is missing or invalid.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from runtime.telemetry import logs
 
 _log = logging.getLogger(__name__)
 
-GRACE_SECONDS: Final = 4.0  # for requests and batches under way; the watchdog comes at 8
+GRACE_SECONDS: Final = 4.0  # for requests and batches in progress; the watchdog fires after 8
 MAXIMUM_WORKERS: Final = 10_000  # a long poll holds a worker for up to 30 s and costs a greenlet
 
 
 def run(package: str) -> int:
-    """Run the service in `package` until it is asked to stop; gives the exit status."""
+    """Run the service in `package` until it is asked to stop; return the exit status."""
     service = package.rpartition(".")[2]
     logs.configure(service, {"contracts", "runtime", package.partition(".")[0]})
     _silence()
@@ -44,9 +44,9 @@ def run(package: str) -> int:
     _raise_file_limit()
     try:
         application, runner = _start(package, settings)
-    except Exception:  # noqa: BLE001 - whatever it was, it goes to the log and out as a status
+    except Exception:  # noqa: BLE001 - any fault is logged and becomes the exit status
         stop.arm()
-        _log.critical("the service could not start", exc_info=True)
+        _log.critical("service could not start", exc_info=True)
         return 1
     garbage_collection.freeze_gc()
     _log.info("started", extra={"address": str(settings.http_address)})
@@ -55,7 +55,7 @@ def run(package: str) -> int:
         runner.wait()
         status = 0
     except Exception:  # noqa: BLE001 - as above
-        _log.critical("the service failed", exc_info=True)
+        _log.critical("service failed", exc_info=True)
         status = 1
     stop.arm()
     stopper.kill()
@@ -86,18 +86,18 @@ def _stop_when_asked(stop: StopRequest, application: Application[Any], runner: A
     with eventlet.Timeout(GRACE_SECONDS, exception=False):
         runner.stop()
         return
-    _log.warning("work under way was abandoned", extra={"seconds": GRACE_SECONDS})
+    _log.warning("unfinished work abandoned", extra={"seconds": GRACE_SECONDS})
     runner.kill()
 
 
 def _silence() -> None:
-    """Keep stderr to our own lines: eventlet prints stray tracebacks with their exceptions' texts."""
+    """Keep foreign output off stderr: eventlet prints tracebacks with the exceptions' texts."""
     eventlet.debug.hub_exceptions(False)
-    # joserfc prefers the name Ed25519 (RFC 9864); EdDSA is what partners' libraries know.
+    # joserfc prefers the name Ed25519 (RFC 9864), but partners' libraries know EdDSA.
     warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 
 
 def _raise_file_limit() -> None:
-    """As many connections as the system lets us have."""
+    """Raise the limit of open files, and so of connections, to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""What every service's bootstrap begins with: its database, its broker, its messenger, its metrics."""
+"""The parts that every service's bootstrap creates: database, broker, messenger, metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FORGETTING_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Platform:
-    """The parts that no service chooses differently. Nothing is connected yet."""
+    """The parts that are the same in every service. Nothing is connected yet."""
 
     settings: Settings
     clock: Clock
@@ -34,11 +34,11 @@ class Platform:
 
     @property
     def source(self) -> str:
-        """The CloudEvents source of what the service says."""
+        """Return the CloudEvents source of the service's events."""
         return self.messenger.source
 
     def warnings(self) -> list[ReadinessCheck]:
-        """What every service tells operators besides being ready."""
+        """Return the `/readyz` warnings of every service."""
         return [
             ("messages", self.messenger.stalled_loops.alarm),
             ("parked", self.messenger.parked.alarm),
@@ -47,12 +47,15 @@ class Platform:
         ]
 
     def wal_checkpointing(self) -> Periodic:
-        """For a service that sealed cases pass through: what it has deleted is soon in no file of its own."""
+        """Return the periodic WAL checkpoint of a service that stores sealed cases.
+
+        It soon removes deleted content from every file of the service.
+        """
         return Periodic("old pages", self.database.checkpoint_wal, seconds=_FORGETTING_SECONDS)
 
 
 def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Platform:
-    """The foundation of the service `name`, whose schema has the messaging `tables`."""
+    """Build the platform of the service `name`, whose schema has the messaging `tables`."""
     clock = SystemClock()
     registry = process_registry()
     database = Database.open(settings.database_url)

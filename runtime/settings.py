@@ -1,4 +1,4 @@
-"""What one service process is told from outside, and nothing else: environment variables."""
+"""The settings of a service process, read only from environment variables."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HUB = re.compile(r"[a-z]{2}")
 
 
 class SettingsError(Exception):
-    """The environment does not describe a process; `problems` names every missing or bad variable."""
+    """Environment variables are missing or invalid; `problems` names each of them."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("the environment is not complete:\n  " + "\n  ".join(problems))
+        super().__init__("environment variables are missing or invalid:\n  " + "\n  ".join(problems))
         self.problems = problems
 
 
@@ -50,15 +50,15 @@ class Settings:
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
     token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
     log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
-    policy: Path | None = None  # KOPURO_POLICY, routing, optional
+    policy: Path | None = None  # KOPURO_POLICY, routing only, optional
     log_directory: Path | None = None  # KOPURO_LOG_DIRECTORY, audit only: where the log is published
-    witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit, optional
-    # KOPURO_RETENTION_DAYS, audit, optional: whole days that content outlives its referral; None for ever
+    witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit only, optional
+    # KOPURO_RETENTION_DAYS, audit only, optional: days to keep content after its referral; None: for ever
     retention: timedelta | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings; raises SettingsError that lists every fault at once, never a value."""
+        """Read the settings. Raises SettingsError with every fault at once, never with a value."""
         problems: list[str] = []
 
         def required(name: str, read: Callable[[str], T], fallback: T) -> T:
@@ -102,7 +102,7 @@ class Settings:
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
             policy=file("KOPURO_POLICY"),
-            # Made by the process that publishes, on its first start.
+            # The publishing process creates it on its first start.
             log_directory=Path(text) if (text := environ.get("KOPURO_LOG_DIRECTORY", "").strip()) else None,
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
@@ -121,13 +121,13 @@ def _address(text: str) -> Address:
 
 def _hub(text: str) -> str:
     if _HUB.fullmatch(text) is None:
-        raise ValueError("is not a lower-case country code of two letters")
+        raise ValueError("is not a lower-case two-letter country code")
     return text
 
 
 def _amqp_uri(text: str) -> str:
     if not text.startswith(("amqp://", "amqps://")):
-        raise ValueError("is not an amqp:// or amqps:// address")
+        raise ValueError("is not an amqp:// or amqps:// URI")
     return text
 
 
@@ -135,7 +135,7 @@ def _database_url(text: str) -> str:
     try:
         backend = make_url(text).get_backend_name()
     except (ArgumentError, ValueError):
-        raise ValueError("is not an SQLAlchemy database address") from None
+        raise ValueError("is not an SQLAlchemy database URL") from None
     if backend not in ("sqlite", "postgresql"):
-        raise ValueError("names a database other than SQLite and PostgreSQL")
+        raise ValueError("is not a SQLite or PostgreSQL URL")
     return text

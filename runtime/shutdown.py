@@ -1,11 +1,11 @@
-"""Ends a process within a bound, whatever it is doing.
+"""Shutdown of a process within a time limit, whatever it is doing.
 
-Python runs a signal's handler between two bytecodes of the main thread, and eventlet's hub notices
-what the handler did when its next timer or socket is due. So a process that waits in C, or sleeps in
-the hub, may not stop for a long time. Here the interpreter's C handler writes the signal to a pipe
-(`signal.set_wakeup_fd`). A real thread reads it, arms the watchdog, and wakes the hub through a second
-pipe. The watchdog (`faulthandler`) is a thread in C: it ends the process with status 1 and the stacks of
-its threads on stderr (files, lines and names of functions, no values), even when no Python can run.
+Python runs a signal handler between two bytecodes of the main thread, and eventlet's hub notices its effect
+only when the next timer or socket is due. So a process that waits in C, or sleeps in the hub, may not stop
+for a long time. Here the interpreter's C handler writes the signal to a pipe (`signal.set_wakeup_fd`). A real
+thread reads it, arms the watchdog, and wakes the hub through a second pipe. The watchdog (`faulthandler`) is
+a C thread: it ends the process with status 1 and prints its threads' stacks to stderr (files, lines and
+function names, no values), even when no Python code can run.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from eventlet import hubs, patcher
 
 BOUND_SECONDS: Final = 8.0
 
-# The thread must block for real: a patched read would give it a hub of its own.
+# The thread must really block: a patched read would give it its own hub.
 _os = patcher.original("os")
 _threading = patcher.original("threading")
 
 
 class StopRequest:
-    """Waits for SIGTERM or SIGINT, and from that moment bounds the life of the process."""
+    """Waits for SIGTERM or SIGINT, and then limits how long the process may still run."""
 
     def __init__(self, bound: float = BOUND_SECONDS) -> None:
         self._bound = bound
@@ -39,11 +39,11 @@ class StopRequest:
         thread.start()
 
     def wait(self) -> None:
-        """Return when the process has been asked to stop. For one greenlet; others go on."""
+        """Return when the process has been asked to stop. Blocks only the calling greenlet."""
         hubs.trampoline(self._woken, read=True)
 
     def arm(self) -> None:
-        """Bound the life of a process that stops for a reason of its own."""
+        """Start the watchdog, for a process that stops without a signal."""
         faulthandler.dump_traceback_later(self._bound, exit=True)
 
     def _watch(self, signalled: int) -> None:
@@ -53,4 +53,4 @@ class StopRequest:
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """Without a handler in Python the C handler, which writes to the pipe, is not installed."""
+    """Do nothing. Python installs its C handler, which writes to the pipe, only with a Python handler."""

@@ -1,10 +1,10 @@
-"""The catalogue of facts: everything that can be said on the network's exchanges, in the past tense.
+"""The catalogue of facts: every event that the network's exchanges carry, named in the past tense.
 
-`….submitted` is what somebody said and a door admitted; every other fact about a referral is a decision
-of the service that owns it. A published (type, version) never changes; a new version stands beside it.
+`….submitted` is a request that an API accepted; every other fact about a referral is a decision of the
+service that owns it. A published (type, version) never changes; a new version is added beside it.
 """
 
-# The order of the journey is the order of the catalogue.
+# The catalogue follows the order of a referral's life.
 # isort: off
 from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote
 from contracts.facts.submitted import (

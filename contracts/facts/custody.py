@@ -1,4 +1,4 @@
-"""What the vault did with a sealed case."""
+"""The vault's facts about sealed cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contracts.identifiers import OrganizationId, ReferralId
 @fact("case.released")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseReleased(Fact):
-    """The case is on its way to the acceptor. kid: the key it is sealed to."""
+    """The vault released the case to the acceptor. kid: the key that the case is sealed to."""
 
     referral_id: ReferralId
     organization: OrganizationId
@@ -25,7 +25,7 @@ class CaseReleased(Fact):
 @fact("case.refused")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseRefused(Fact):
-    """The sealed case cannot be opened or understood; its sender is told why."""
+    """The vault could not decrypt or parse the sealed case. problem: the reason for the sender, RFC 9457."""
 
     referral_id: ReferralId
     organization: OrganizationId

@@ -1,4 +1,4 @@
-"""What routing decided about referrals and offers."""
+"""Routing's decisions about referrals and offers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from contracts.referral import Situation
 @fact("offer.opened")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferOpened(Fact):
-    """rank: 1 for the best candidate. deadline: when silence becomes `offer.expired`."""
+    """rank: 1 for the best candidate. deadline: an offer without an answer by then expires."""
 
     referral_id: ReferralId
     offer_id: OfferId
@@ -43,7 +43,7 @@ class OfferAccepted(Fact):
 @fact("offer.declined")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferDeclined(Fact):
-    """note: read from earlier builds' messages, never written."""
+    """note: read in messages of earlier builds, never written."""
 
     referral_id: ReferralId
     offer_id: OfferId
@@ -65,7 +65,7 @@ class OfferExpired(Fact):
 @fact("offer.revoked")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferRevoked(Fact):
-    """reason: why the network took the offer back."""
+    """reason: why the network revoked the offer."""
 
     referral_id: ReferralId
     offer_id: OfferId
@@ -80,7 +80,10 @@ class OfferRevoked(Fact):
 @fact("answer.refused")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerRefused(Fact):
-    """An answer that cannot take effect (too late, not theirs), told to whoever gave it."""
+    """An accepted submission of an answer that cannot take effect (too late, not the offer's organisation).
+
+    Sent to the organisation that answered.
+    """
 
     referral_id: ReferralId
     offer_id: OfferId
@@ -92,7 +95,7 @@ class AnswerRefused(Fact):
 @fact("submission.refused")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmissionRefused(Fact):
-    """Any other submission that was admitted and cannot take effect, told to whoever made it."""
+    """Any other accepted submission that cannot take effect. Sent to the organisation that submitted it."""
 
     referral_id: ReferralId
     organization: OrganizationId
@@ -103,7 +106,7 @@ class SubmissionRefused(Fact):
 @fact("placement.refused")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacementRefused(Fact):
-    """A placement that cannot take effect, told to the coordinators.
+    """A placement that cannot take effect. Sent to the coordinators.
 
     Routing publishes it for a request refused at its API as well; `placement.submitted` then does not exist.
     organization: the one the coordinator asked for. problem: RFC 9457.
@@ -119,10 +122,10 @@ class PlacementRefused(Fact):
 @fact("placement.answered")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacementAnswered(Fact):
-    """How an offer that a coordinator placed by hand ended, told to the coordinators.
+    """The result of an offer that a coordinator placed by hand. Sent to the coordinators.
 
-    result: the offer's state. reason: why it was declined or revoked. An offer that expired is answered
-    again when an answer that reached the network in time is read later.
+    result: the offer's state. reason: why it was declined or revoked. After `expired`, a second result
+    follows when the network processes an answer that it received before the deadline.
     """
 
     referral_id: ReferralId
@@ -136,7 +139,7 @@ class PlacementAnswered(Fact):
 @fact("referral.unplaced")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralUnplaced(Fact):
-    """No candidate is left; a coordinator places it by hand."""
+    """No candidate is left: a coordinator must place the referral by hand."""
 
     referral_id: ReferralId
     sender: OrganizationId
@@ -188,7 +191,7 @@ class ReferralFailed(Fact):
 @fact("referral.overdue")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralOverdue(Fact):
-    """The acceptor has been silent past the deadline for progress or an outcome."""
+    """The acceptor reported no progress or outcome by the deadline."""
 
     referral_id: ReferralId
     sender: OrganizationId
@@ -201,8 +204,8 @@ class ReferralOverdue(Fact):
 class ReferralAcceptorSuspended(Fact):
     """The acceptor was suspended, left the network or became inactive while it held the referral.
 
-    It can no longer read the case. Nothing else changes by itself: a coordinator and the sender decide what
-    becomes of the person.
+    It can no longer read the case. Nothing else changes automatically: a coordinator and the sender decide
+    how to help the person.
     """
 
     referral_id: ReferralId
@@ -213,7 +216,7 @@ class ReferralAcceptorSuspended(Fact):
 @fact("case.unreadable")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseUnreadable(Fact):
-    """The acceptor cannot read the case: the sender is asked to send it again by `replace_by`.
+    """The acceptor cannot read the case. The sender must send it again by `replace_by`.
 
     organization: the acceptor. At `replace_by` the referral is reported overdue.
     """
@@ -228,7 +231,7 @@ class CaseUnreadable(Fact):
 @fact("note.unreadable")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteUnreadable(Fact):
-    """The organisation `reader` cannot read a note. organization: the note's author."""
+    """The organisation `reader` cannot read a note. organization: the author of the note."""
 
     referral_id: ReferralId
     organization: OrganizationId

@@ -1,4 +1,4 @@
-"""What delivery put before whom."""
+"""Delivery's facts: which organisation received which message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contracts.topology import CASES
 @fact("delivery.delivered")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryDelivered(Fact):
-    """The organisation's system was given the message for the first time."""
+    """The organisation's system received the message for the first time."""
 
     referral_id: ReferralId
     organization: OrganizationId
@@ -33,7 +33,7 @@ class DeliveryAcknowledged(Fact):
 @fact("note.delivered", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteDelivered(Fact):
-    """A note in the mailbox of the party it is sealed to. It is pulled from there, never published.
+    """A note in the mailbox of the party it is sealed to. Only read from the mailbox, never published.
 
     offer_id: the offer that the author declined with this note.
     """

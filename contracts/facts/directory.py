@@ -1,4 +1,4 @@
-"""The directory's full-state events: the whole record as it now stands."""
+"""The directory's full-state events: each carries the whole current record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contracts.organization import Agreement, Organization
 @fact("organization.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrganizationChanged(Fact):
-    """The whole record as it now stands; a lower revision never overwrites a higher one."""
+    """The whole current record. A lower revision never overwrites a higher one."""
 
     revision: Count
     organization: Organization
@@ -30,9 +30,9 @@ class AgreementChanged(Fact):
 @fact("token_key.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenKeyChanged(Fact):
-    """A public Ed25519 key (JWK) that bearer tokens are signed with. Source: RFC 8037.
+    """A public Ed25519 key (JWK) that verifies bearer tokens. Source: RFC 8037.
 
-    withdrawn: tokens signed with it are believed no more.
+    withdrawn: tokens signed with it are no longer valid.
     """
 
     revision: Count
@@ -43,7 +43,7 @@ class TokenKeyChanged(Fact):
 @fact("replica.requested", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaRequested(Fact):
-    """A service without a copy yet asks the owner to send every record to its queue."""
+    """A service without a replica asks the owner to send every record to its queue."""
 
     queue: str
 
@@ -51,7 +51,7 @@ class ReplicaRequested(Fact):
 @fact("replica.completed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaCompleted(Fact):
-    """Every record of the answer to `replica.requested` has been sent. records: how many."""
+    """The owner has sent every record for a `replica.requested`. records: their number."""
 
     queue: str
     records: Count

@@ -1,4 +1,4 @@
-"""A fact: what an event says, and the catalogue that every fact is entered into."""
+"""The base class of facts and the catalogue of all facts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from contracts.topology import EVENTS
 TYPE_PREFIX = "kopuro."
 F = TypeVar("F", bound="type[Fact]")
 
-# A partner's free words about a decline. Only earlier builds wrote them: a note is sealed to the sender now.
+# A free text about a decline. Only earlier builds wrote it: a note is now sealed to the sender.
 OpenNote = Annotated[str, Length(max=500)]
 
 
 class Fact:
-    """What an event says. `subject_fact` is its routing key, `type` its CloudEvents type."""
+    """The data of an event. routing_key: its AMQP routing key; type: its CloudEvents type."""
 
     __slots__ = ()
     routing_key: ClassVar[str]
@@ -38,7 +38,7 @@ def fact(
     exchange: str = EVENTS,
     classification: str = "routing-facts",
 ) -> Callable[[F], F]:
-    """Enters the class into the catalogue as `kopuro.<routing key>.v<version>`.
+    """Register the class in the catalogue as `kopuro.<routing key>.v<version>`.
 
     classification: `public` (about organisations), `routing-facts` (no person), `sealed` (ciphertext).
     """

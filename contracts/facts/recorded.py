@@ -1,4 +1,4 @@
-"""What audit was asked, and what it gave proof of."""
+"""Audit's facts: access to the history, exports of the log, and receipts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contracts.canonical import Count
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import MessageId, OrganizationId, ReferralId
 
-# Receipts in one message: a mailbox page should not be one message's alone.
+# Receipts in one message: one message should not fill a mailbox page.
 MOST_RECEIPTS = 200
 
 
 @fact("history.read", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryRead(Fact):
-    """Somebody looked into the history. filter: what was asked for; entries: how many were shown."""
+    """Somebody read the history. filter: the request's filter; entries: the number of entries returned."""
 
     reader: str
     filter: Mapping[str, Any]
@@ -29,7 +29,7 @@ class HistoryRead(Fact):
 @fact("history.exported", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryExported(Fact):
-    """Somebody took a referral's history away, with its proofs. size: of the tree they stand against."""
+    """Somebody exported a referral's history with its proofs. size: of the tree that the proofs refer to."""
 
     reader: str
     referral_id: ReferralId
@@ -40,10 +40,10 @@ class HistoryExported(Fact):
 @fact("log.exported", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogExported(Fact):
-    """Somebody took entries of the log away in bulk: those of `[start, stop)` that match the filter.
+    """Somebody exported the log entries of `[start, stop)` that match the filter.
 
-    form: what they are written as; entries: how many they are; size: of the tree that is exported, the same
-    for every page of an export.
+    form: the output format; entries: the number of entries; size: of the exported tree, the same for every
+    page of an export.
     """
 
     reader: str
@@ -57,10 +57,10 @@ class LogExported(Fact):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """One message of a party's is entry `index` of the log.
+    """Proof that a message of the party is entry `index` of the log.
 
-    leaf: the entry, byte for byte (RFC 8785); it names message, type and referral. path: the audit path
-    from the leaf's sibling upwards, as places in the `hashes` that the receipts of a message share.
+    leaf: the entry's exact bytes (RFC 8785), which name message, type and referral. path: the audit path from
+    the leaf's sibling upwards, as indices into the `hashes` that all receipts of one message share.
     """
 
     index: Count
@@ -71,10 +71,10 @@ class Receipt:
 @fact("receipts.issued")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReceiptsIssued(Fact):
-    """To a party: these of its messages are in the log. Sent to delivery alone, and no entry itself.
+    """Receipts for the messages of a party that are in the log. Sent only to delivery; never logged itself.
 
-    checkpoint: the signed note that all of them stand under. hashes: base64, 32 bytes each. Checkpoint,
-    index and the hashes of its path are what a C2SP `tlog-proof` is made of.
+    checkpoint: the signed note that all receipts refer to. hashes: base64, 32 bytes each. Checkpoint, index
+    and the hashes of the path make up a C2SP `tlog-proof`.
     """
 
     organization: OrganizationId
@@ -86,10 +86,10 @@ class ReceiptsIssued(Fact):
 @fact("receipt.issued")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReceiptIssued(Fact):
-    """What went before `receipts.issued`, a message for each entry. Nobody says it any more; it may still
-    lie in mailboxes.
+    """The predecessor of `receipts.issued`, with one message for each entry. No longer published, but
+    mailboxes may still contain it.
 
-    leaf: the entry, byte for byte (RFC 8785). proof: a C2SP `tlog-proof`, its checkpoint included.
+    leaf: the entry's exact bytes (RFC 8785). proof: a C2SP `tlog-proof`, including its checkpoint.
     """
 
     referral_id: ReferralId

@@ -1,4 +1,4 @@
-"""Letters: ciphertext, on `kopuro.cases` only."""
+"""Sealed messages: ciphertext, published only on `kopuro.cases`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contracts.topology import CASES
 @fact("sealed_case.submitted", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedCaseSubmitted(Fact):
-    """intake -> vault. to: the receiver whose key the sender sealed it to, None: the custody key."""
+    """intake -> vault. to: the receiver whose key the case is sealed to; None: the custody key."""
 
     referral_id: ReferralId
     sender: OrganizationId
@@ -24,7 +24,7 @@ class SealedCaseSubmitted(Fact):
 @fact("letter.case_resealed", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResealed(Fact):
-    """intake -> vault: the case in place of one that its acceptor `to` could not read, sealed to `to`."""
+    """intake -> vault: a replacement, sealed to the acceptor `to`, for a case that it could not read."""
 
     referral_id: ReferralId
     sender: OrganizationId
@@ -48,7 +48,7 @@ class SealedCaseReleased(Fact):
 class SealedNoteSubmitted(Fact):
     """intake -> vault: a note that its author sealed to the other party.
 
-    offer_id: the offer that the author declines with this note, which is for the referral's sender.
+    offer_id: the offer that the author declines with this note; the note is then for the referral's sender.
     """
 
     referral_id: ReferralId
@@ -60,7 +60,7 @@ class SealedNoteSubmitted(Fact):
 @fact("sealed_note.released", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedNoteReleased(Fact):
-    """vault -> delivery -> the other party's mailbox."""
+    """vault -> delivery -> mailbox of the other party."""
 
     referral_id: ReferralId
     organization: OrganizationId

@@ -1,4 +1,4 @@
-"""What partners said, and intake admitted."""
+"""Partners' submissions that an API accepted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReferralSubmitted(Fact):
 @fact("answer.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSubmitted(Fact):
-    """note: read from earlier builds' messages, never written: a note travels as `sealed_note.submitted`."""
+    """note: read in messages of earlier builds, never written: notes are sent as `sealed_note.submitted`."""
 
     referral_id: ReferralId
     offer_id: OfferId
@@ -66,7 +66,7 @@ class WithdrawalSubmitted(Fact):
 @fact("revocation.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RevocationSubmitted(Fact):
-    """The person took the consent back."""
+    """The person revoked the consent."""
 
     referral_id: ReferralId
     organization: OrganizationId
@@ -75,7 +75,7 @@ class RevocationSubmitted(Fact):
 @fact("note.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteSubmitted(Fact):
-    """That a note was passed on; its words travel sealed."""
+    """A note was forwarded. Its text is sent sealed."""
 
     referral_id: ReferralId
     organization: OrganizationId
@@ -84,7 +84,7 @@ class NoteSubmitted(Fact):
 @fact("unreadable.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnreadableSubmitted(Fact):
-    """An organisation cannot read what was sealed to it. author: of a note; None for a case."""
+    """An organisation cannot read sealed content. author: the author of a note; None for a case."""
 
     referral_id: ReferralId
     organization: OrganizationId
@@ -96,7 +96,7 @@ class UnreadableSubmitted(Fact):
 @fact("replacement.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplacementSubmitted(Fact):
-    """The sender sent the case again, sealed to its acceptor `to`; the case itself travels as a letter."""
+    """The sender sent the case again, sealed to its acceptor `to`. The case is sent as a sealed message."""
 
     referral_id: ReferralId
     organization: OrganizationId
@@ -106,7 +106,7 @@ class ReplacementSubmitted(Fact):
 @fact("placement.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacementSubmitted(Fact):
-    """A coordinator asks for an unplaced referral to be offered to an organisation."""
+    """A coordinator requests an offer of an unplaced referral to an organisation."""
 
     referral_id: ReferralId
     organization: OrganizationId

@@ -1,4 +1,4 @@
-"""The open code lists (needs, regions, languages) and the labels of all of them, read from CSV.
+"""The open code lists (needs, regions, languages) and the labels of all code lists, read from CSV.
 
 Sources: needs, this network's own taxonomy; regions, ISO 3166-1 and 3166-2; languages, BCP 47.
 """
@@ -18,39 +18,39 @@ FOLDER = Path(__file__).parent
 
 @cache
 def rows(name: str) -> Mapping[str, Mapping[str, str]]:
-    """The rows of `<name>.csv` by their code, in the file's order."""
+    """Return the rows of `<name>.csv` by code, in the file's order."""
     with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return {row["code"]: row for row in csv.DictReader(file)}
 
 
 def codes(name: str) -> frozenset[str]:
-    """Every code of the list."""
+    """Return every code of the list."""
     return frozenset(rows(name))
 
 
 def label(name: str, code: str, language: str = "en") -> str:
-    """The code's label; English where the language has none, the code itself where nothing has."""
+    """Return the code's label; falls back to English, then to the code itself."""
     row = rows(name).get(code, {})
     return row.get(language) or row.get("en") or code
 
 
 def need_group(code: str) -> str:
-    """The group a need belongs to; a group is its own. `legal.wage_claim` -> `legal`."""
+    """Return the group of a need; a group is its own group. `legal.wage_claim` -> `legal`."""
     return code.partition(".")[0]
 
 
 def country_of(region: str) -> str:
-    """The ISO 3166-1 country of a region. `RU-MOW` -> `RU`, `RU` -> `RU`."""
+    """Return the ISO 3166-1 country of a region. `RU-MOW` -> `RU`, `RU` -> `RU`."""
     return region.partition("-")[0]
 
 
 class InVocabulary(Validator):
-    """Validates that a string is a code of the named list; says which list, never repeats the value."""
+    """Validates that a string is a code of the named list. The error names the list, never the value."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self, value: str) -> str:
         if value not in rows(self.name):
-            raise ValidationError(f"Not a code of the vocabulary '{self.name}'.")
+            raise ValidationError(f"Must be a code of the vocabulary '{self.name}'.")
         return value

@@ -1,1 +1,1 @@
-"""Bearer tokens: their keys, their signer, their verification."""
+"""Bearer tokens: keys, signing and verification."""

@@ -1,4 +1,4 @@
-"""Issues the tokens that `tokens.py` verifies. Only the directory holds a signing key."""
+"""Signing of the tokens that `tokens.py` verifies. Only the directory holds a signing key."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ LIFETIME_SECONDS: Final = 900
 
 
 class TokenSigner:
-    """Signs tokens with one private Ed25519 JWK; its kid is the RFC 7638 thumbprint."""
+    """Signs tokens with a private Ed25519 JWK. kid: the key's RFC 7638 thumbprint."""
 
     def __init__(self, private_jwk: Mapping[str, Any], issuer: str) -> None:
         if private_jwk.get("crv") != "Ed25519" or "d" not in private_jwk:
-            raise ValueError("a private Ed25519 JWK is needed")
+            raise ValueError("a private Ed25519 JWK is required")
         self._key = OKPKey.import_key(dict(private_jwk))
         self._issuer = issuer
         self.kid = self._key.thumbprint()
 
     def public_jwk(self) -> dict[str, Any]:
-        """The verification key, for a JWK set."""
+        """Return the verification key, for a JWK set."""
         public = self._key.as_dict(private=False)
         return {"kty": "OKP", "crv": "Ed25519", "x": public["x"], "kid": self.kid, "use": "sig"}
 
     def issue(self, principal: Principal, *, now: datetime, lifetime: int = LIFETIME_SECONDS) -> str:
-        """A token for `principal`, valid from `now` for `lifetime` seconds."""
+        """Return a token for `principal`, valid from `now` for `lifetime` seconds."""
         issued = int(now.timestamp())
         claims = {
             "iss": self._issuer,

@@ -1,4 +1,4 @@
-"""The keys that bearer tokens are verified with, as the directory's events tell them."""
+"""The verification keys of bearer tokens, replicated from the directory's events."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from runtime.messaging.replica import ReplicaRecord
 
 
 class TokenKeys:
-    """Give it to a `TokenVerifier` as `keys`, and `absorb` to a replica."""
+    """The key set. Pass it to a `TokenVerifier` as `keys`, and `absorb` to a replica."""
 
     def __init__(self) -> None:
         self._by_kid: dict[str, Mapping[str, Any]] = {}
         self._set: JwkSet = {"keys": []}
 
     def __call__(self) -> JwkSet:
-        """The public keys as a JWK set (RFC 7517 §5)."""
+        """Return the public keys as a JWK set (RFC 7517 §5)."""
         return self._set
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
-        """Takes over keys that are new, changed or withdrawn; other records are not its concern."""
+        """Add new and changed keys and remove withdrawn ones; ignore other records."""
         changed = [record for record in records if record.type == TokenKeyChanged.type]
         for record in changed:
             if record.data.get("withdrawn"):

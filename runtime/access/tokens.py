@@ -1,7 +1,7 @@
-"""Bearer tokens, verified here and now: nobody is asked while a request waits.
+"""Local verification of bearer tokens: no request to another service.
 
-EdDSA over Ed25519 only (RFC 8037), typ `at+jwt` (RFC 9068), issuer `kopuro:<hub>`. The algorithm is
-ours to choose, never the token's: everything else is refused before a key is touched.
+EdDSA over Ed25519 only (RFC 8037), typ `at+jwt` (RFC 9068), issuer `kopuro:<hub>`. The service fixes the
+algorithm, never the token: any other one is refused before a key is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runtime.clock import Clock
 
 ALGORITHM: Final = "EdDSA"
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a media type, not a secret
-LEEWAY_SECONDS: Final = 30  # clocks of one deployment agree better than this
+LEEWAY_SECONDS: Final = 30  # the clocks of one deployment differ by less
 _MAXIMUM_TOKEN: Final = 4096
 _REMEMBERED: Final = 4096
 
@@ -31,27 +31,27 @@ JwkSet = Mapping[str, Any]  # RFC 7517 §5: {"keys": [public JWK, ...]}, each wi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """Who holds a token: an organisation's or a person's id, and what they may do."""
+    """The holder of a token: the id of an organisation or a person, and its roles."""
 
     id: str
     roles: frozenset[str]
 
     def has(self, role: str) -> bool:
-        """Whether the token names `role`."""
+        """Return whether the token grants `role`."""
         return role in self.roles
 
 
 def issuer_of(hub: str) -> str:
-    """The `iss` of a hub's tokens."""
+    """Return the `iss` of a hub's tokens."""
     return f"kopuro:{hub}"
 
 
 class TokenVerifier:
-    """Verifies tokens against the keys that `keys()` gives now, and remembers the outcome.
+    """Verifies tokens against the current keys of `keys()`, and caches the result.
 
-    keys: called for every token and therefore cheap, e.g. an attribute that something else renews.
-    When the set it gives is no longer equal, all that was remembered is forgotten: a key taken out
-    stops being believed with the next request. Safe to share among greenlets.
+    keys: called for every token, so it must be cheap, e.g. an attribute that other code updates. A change of
+    the key set clears the cache: a removed key is rejected from the next request on. Safe to share among
+    greenlets.
     """
 
     def __init__(self, keys: Callable[[], JwkSet], issuer: str, clock: Clock) -> None:
@@ -63,22 +63,22 @@ class TokenVerifier:
         self._remembered: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
     def authenticate(self, authorization: str | None) -> Principal:
-        """The principal of an `Authorization` header (RFC 6750).
+        """Return the principal of an `Authorization` header (RFC 6750).
 
         Raises Refused `missing-token`, `invalid-token` or `expired-token`.
         """
         scheme, _, token = (authorization or "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Refused("missing-token", "Send `Authorization: Bearer` and a token from /oauth/token.")
+            raise Refused("missing-token", "Send `Authorization: Bearer` with a token from /oauth/token.")
         return self.verify(token.strip())
 
     def verify(self, token: str) -> Principal:
-        """The principal of a token. Raises Refused `invalid-token` or `expired-token`."""
+        """Return the principal of a token. Raises Refused `invalid-token` or `expired-token`."""
         if len(token) > _MAXIMUM_TOKEN:
-            raise _invalid("The token is longer than any of ours.")
+            raise _invalid("The token is too long.")
         self._renew_keys()
         now = self._clock.now().timestamp()
-        # The hash, not the token: a memory dump must not hold thousands of usable tokens.
+        # Cache the hash, not the token: a memory dump must not contain thousands of usable tokens.
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._remembered.get(digest)
         if known is not None:
@@ -127,9 +127,9 @@ class TokenVerifier:
             or not isinstance(expires, int | float)
             or not isinstance(not_before, int | float)
         ):
-            raise _invalid("The token does not say what ours say.")
+            raise _invalid("The token lacks a required claim.")
         if now >= expires + LEEWAY_SECONDS:
-            raise Refused("expired-token", "The token has expired; get another from /oauth/token.")
+            raise Refused("expired-token", "The token has expired. Request a new one from /oauth/token.")
         if now < not_before - LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet.")
         return Principal(id=subject, roles=frozenset(roles)), expires + LEEWAY_SECONDS
@@ -138,7 +138,7 @@ class TokenVerifier:
 def permit(principal: Principal, roles: frozenset[str]) -> None:
     """Raises Refused `forbidden` unless the principal has one of `roles`."""
     if not roles & principal.roles:
-        raise Refused("forbidden", f"This is for the {' or '.join(sorted(roles))} role.")
+        raise Refused("forbidden", f"This request requires the {' or '.join(sorted(roles))} role.")
 
 
 def _invalid(detail: str) -> Refused:

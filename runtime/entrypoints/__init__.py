@@ -1,1 +1,1 @@
-"""Where nameko calls a service: HTTP resources, batches of messages, the operations port."""
+"""The nameko entrypoints of a service: HTTP resources, message batches, the operations port."""

@@ -1,14 +1,14 @@
-"""`@batches`: the nameko entrypoint that consumes whole batches.
+"""`@batches`: the nameko entrypoint that consumes batches of messages.
 
     @batches("delivery.events")
     def events(self, deliveries):
         self.handlers.events.process(deliveries)
 
-The method is given what has arrived, up to a limit, and returns when every effect is committed. Only then
-is the batch acknowledged, with one `multiple` ack. When the method raises Unavailable (the database cannot
-be reached), nothing is acknowledged: the connection is closed, and everything goes back to its queue. The
-broker counts that, and parks what has gone back too often. So nothing is taken again before the method has
-returned for the very batch that failed, of which a copy is kept here.
+The method receives the messages that have arrived, up to a limit, and returns when every effect is committed.
+Only then is the batch acknowledged, with one `multiple` ack. When the method raises Unavailable (the database
+is unreachable), nothing is acknowledged: the connection is closed, and the messages return to their queues.
+The broker counts each return and dead-letters a message that has returned too often. So a copy of the failed
+batch is kept, and no new messages are taken until the method has succeeded for that copy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from runtime.messaging.ports import BrokerUnavailable, Consumer, Delivery
 _log = logging.getLogger(__name__)
 
 BATCH = 200
-# Messages that are under way here while a batch is being processed; each may be a parcel of events.
+# Messages prefetched while a batch is processed; each may be an event batch.
 PREFETCH = BATCH
 TAKE_SECONDS = 0.5
 BATCH_INTERVAL_SECONDS = 0.01
@@ -38,7 +38,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
-    """Takes batches from some queues in a greenlet of its own and gives each to a worker."""
+    """Takes batches from its queues in its own greenlet and passes each to a worker."""
 
     def __init__(self, *queues: str, interval: float = BATCH_INTERVAL_SECONDS) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self.container.spawn_managed_thread(self._run, identifier=f"batches {self._queues[0]}")
 
     def stop(self) -> None:
-        """Ends when the batch under way is processed and acknowledged."""
+        """Stop; return when the current batch is processed and acknowledged."""
         self._stopping = True
         if self._ended is not None:
             self._ended.wait()
@@ -65,7 +65,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         application: Application[Any] = self.container.config[APPLICATION]
         messenger = application.messenger
         if messenger is None:
-            raise Defect(f"The service {application.name} consumes messages and has no messenger.")
+            raise Defect(f"The service {application.name} consumes messages but has no messenger.")
         consumer = messenger.broker.consumer(self._queues, PREFETCH)
         stalled_loops, loop = messenger.stalled_loops, f"consumer of {self._queues[0]}"
         pause = 0.0
@@ -78,7 +78,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
                     pause = 0.0
                     stalled_loops.resumed(loop)
                 except Unavailable as error:
-                    # Nothing is lost: what was not acknowledged is with the broker.
+                    # Nothing is lost: the broker keeps unacknowledged messages.
                     consumer.close()
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("consumer paused", extra={"reason": str(error), "seconds": pause})
@@ -92,21 +92,21 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
     def _once(self, consumer: Consumer) -> None:
         if self._failed:
             self._work(self._failed)
-            # Its messages come once more, to an inbox (in audit: to a log) that knows them.
+            # Its messages are redelivered, and the inbox (in audit: the log) recognises them.
             self._failed = ()
         self._throttle.wait()
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
         self._throttle.start(full=len(deliveries) >= BATCH)
         if deliveries:
             self._process(deliveries)
-            # Committed, not yet acknowledged: a crash here delivers the batch again, likewise.
+            # Committed, not yet acknowledged: after a crash here the batch is redelivered and recognised.
             consumer.acknowledge(deliveries)
 
     def _process(self, deliveries: Sequence[Delivery]) -> None:
         try:
             self._work(deliveries)
         except BrokerUnavailable:
-            raise  # here only connecting again helps
+            raise  # only a new connection helps
         except Unavailable:
             self._failed = deliveries
             raise
@@ -116,13 +116,13 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
 
         def deliver(_worker: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
             done.send(result, exc_info)
-            # nameko would log the exception with its text; it is ours to report
+            # hide the exception from nameko, which would log its text; we report it ourselves
             return result, None
 
         try:
             self.container.spawn_worker(self, (deliveries,), {}, handle_result=deliver)
         except ContainerBeingKilled:
-            raise Unavailable("This service is stopping.") from None
+            raise Unavailable("The service is stopping.") from None
         done.wait()
 
     def _pause(self, seconds: float) -> None:
@@ -134,9 +134,9 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
 def batches(
     *queues: str, interval: float = BATCH_INTERVAL_SECONDS
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Have the decorated method process what arrives in the queues, batch by batch.
+    """Make the decorated method process the messages of the queues, batch by batch.
 
-    interval: seconds from one batch to the next at the least; more where nobody waits for the effect.
+    interval: the minimum seconds between batches; longer where nobody waits for the effect.
     """
     decorate: Callable[[Callable[..., None]], Callable[..., None]] = Batches.decorator(
         *queues, interval=interval

@@ -1,4 +1,4 @@
-"""/metrics, /healthz and /readyz on a port of their own, which partners cannot reach."""
+"""/metrics, /healthz and /readyz, on a separate port that partners cannot reach."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JSON: Final = ("Content-Type", "application/json")
 
 
 class Operations(DependencyProvider):  # type: ignore[misc]  # nameko has no types
-    """The operations port of a service. Being a dependency it answers until the last request has been."""
+    """The operations port of a service. As a dependency it serves until the last request has ended."""
 
     listener: Listener | None = None
 
@@ -53,29 +53,29 @@ class OperationsApplication:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         path = environ["RAW_PATH_INFO"]
         if environ["REQUEST_METHOD"] != "GET":
-            return _say(start_response, "405 Method Not Allowed", {"status": "use GET"})
+            return _respond(start_response, "405 Method Not Allowed", {"status": "use GET"})
         if path == "/metrics":
             encode, media_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
             start_response("200 OK", [("Content-Type", media_type)])
             return [encode(self._application.registry)]
         if path == "/healthz":
-            return _say(start_response, "200 OK", {"status": "ok", "service": self._application.name})
+            return _respond(start_response, "200 OK", {"status": "ok", "service": self._application.name})
         if path == "/readyz":
             checks = self.readiness()
             ready = not any(checks.values())
             status = "200 OK" if ready else "503 Service Unavailable"
-            return _say(
+            return _respond(
                 start_response, status, {"ready": ready, "checks": checks, "warnings": self.warnings()}
             )
-        return _say(start_response, "404 Not Found", {"status": "not found"})
+        return _respond(start_response, "404 Not Found", {"status": "not found"})
 
     def readiness(self) -> dict[str, str | None]:
-        """Every check by name: None when ready, else the reason."""
+        """Return every check by name: None when ready, else the reason."""
         checks: dict[str, str | None] = {"process": "stopping" if self._application.stopping else None}
         return checks | _results(self._application.readiness)
 
     def warnings(self) -> dict[str, str | None]:
-        """What operators must see to though the process is ready, by name; None where there is nothing."""
+        """Return every warning by name, for operators to act on; None when there is none."""
         return _results(self._application.warnings)
 
 
@@ -86,11 +86,11 @@ def _results(named: list[ReadinessCheck]) -> dict[str, str | None]:
         with eventlet.Timeout(CHECK_SECONDS, exception=False):
             try:
                 checks[name] = check()
-            except Exception as fault:  # noqa: BLE001 - how a check fails is its answer
+            except Exception as fault:  # noqa: BLE001 - a failed check is its result
                 checks[name] = describe(fault)
     return checks
 
 
-def _say(start_response: Callable[..., Any], status: str, document: dict[str, Any]) -> list[bytes]:
+def _respond(start_response: Callable[..., Any], status: str, document: dict[str, Any]) -> list[bytes]:
     start_response(status, [_JSON])
     return [orjson.dumps(document)]

@@ -1,12 +1,12 @@
-"""`@resource`: the nameko entrypoint through which a service's method answers HTTP requests.
+"""`@resource`: the nameko entrypoint for HTTP requests.
 
     @resource("POST", "/v1/things", roles=frozenset({"partner"}))
-    def add_thing(self, request: Request) -> Answer:
+    def add_thing(self, request: Request) -> Response:
         return api.add_thing(self.handlers, request)
 
-The method runs as a nameko worker, in a greenlet of its own; it may wait (a long poll) as long as
-what it waits with yields. Whatever it raises becomes a problem before nameko sees it: nameko would
-log the exception's text and answer with it.
+The method runs as a nameko worker, in its own greenlet; it may wait (a long poll) if the wait yields to other
+greenlets. Its exceptions become problems before nameko sees them: nameko would log the exception's text and
+send it to the caller.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def resource(
     limit: int = DEFAULT_LIMIT,
     query: Collection[str] = (),
 ) -> Callable[[Method[S]], Method[S]]:
-    """Have the decorated method answer `method` on `url` (a werkzeug template, `/v1/things/<id>`).
+    """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
-    roles: the caller's token must name one of them; None leaves the resource open to everybody.
-    limit: bytes of body at most; more is refused with 413.
-    query: the query parameters that it takes; any other is refused with 400 and its name.
+    roles: the caller's token must have one of them; None makes the resource public.
+    limit: the largest body in bytes; a larger one is refused with 413.
+    query: the permitted query parameters; any other is refused with 400 and its name.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -55,7 +55,7 @@ def resource(
             with trace.attached(at or trace.continued(None)):
                 try:
                     return function(service, request)
-                except Exception as fault:  # noqa: BLE001 - every fault has an answer
+                except Exception as fault:  # noqa: BLE001 - every fault has a response
                     return problems.response_for(fault)
 
         register_entrypoint(handle_request, Resource(method, url, roles, limit, frozenset(query)))
@@ -65,7 +65,7 @@ def resource(
 
 
 class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # nameko has no types
-    """The service's HTTP port: one for all of its resources."""
+    """The service's HTTP port, shared by all of its resources."""
 
     listener: Listener | None = None
 
@@ -82,7 +82,7 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
             self.listener.open()
 
     def drain(self) -> None:
-        """Return when no request is being answered and none can come any more."""
+        """Stop accepting requests; return when none is in progress."""
         if self.listener is not None:
             self.container.config[APPLICATION].release()
             self.listener.drain()
@@ -93,7 +93,7 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
 
 
 class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
-    """One address of a service."""
+    """The entrypoint of one method and path of a service."""
 
     server = WebServer()
 
@@ -111,22 +111,22 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self.server.register_provider(self)
 
     def stop(self) -> None:
-        # nameko itself would keep accepting requests until every worker had ended.
+        # nameko itself would accept requests until every worker had ended.
         self.server.drain()
         self.server.unregister_provider(self)
 
     def route(self) -> Route:
-        """This resource as the router knows it."""
+        """Return this resource as a route of the router."""
         return Route(
             method=self._method,
             url=self._url,
             roles=self._roles,
             limit=self._limit,
             query=self._query,
-            handle_request=self._answer,
+            handle_request=self._respond,
         )
 
-    def _answer(self, request: Request, at: trace.Trace) -> Response:
+    def _respond(self, request: Request, at: trace.Trace) -> Response:
         done = Event()
 
         def deliver(_worker: Any, result: Response | None, exc_info: Any) -> tuple[Any, Any]:
@@ -136,6 +136,6 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         try:
             self.container.spawn_worker(self, (request, at), {}, handle_result=deliver)
         except ContainerBeingKilled:
-            raise Unavailable("This service is stopping.") from None
-        answer: Response = done.wait()
-        return answer
+            raise Unavailable("The service is stopping.") from None
+        response: Response = done.wait()
+        return response

@@ -1,10 +1,10 @@
-"""What every service's nameko class inherits: its handlers, its operations port, discovery.
+"""The base class of every service's nameko class: handlers, operations port, discovery.
 
-class ThingService(Service):
+class ThingService(WebService):
     name = "things"
 
     @resource("POST", "/v1/things", roles=PARTNERS)
-    def add_thing(self, request: Request) -> Answer:
+    def add_thing(self, request: Request) -> Response:
         return api.add_thing(self.handlers, request)
 """
 
@@ -24,7 +24,7 @@ from runtime.web.response import Response
 
 
 class ApplicationProvider(DependencyProvider):  # type: ignore[misc]  # nameko has no types
-    """Gives a worker the process's application, and runs the application's background work."""
+    """Provides the process's application to workers, and runs its background work."""
 
     def get_dependency(self, _worker: WorkerContext) -> Application[Any]:
         application: Application[Any] = self.container.config[APPLICATION]
@@ -35,20 +35,20 @@ class ApplicationProvider(DependencyProvider):  # type: ignore[misc]  # nameko h
             work.start(self.container.spawn_managed_thread)
 
     def stop(self) -> None:
-        # Last started, first stopped; by now no worker is left that could need it.
+        # Stop in reverse order of the start; no worker is left that could need the work.
         for work in reversed(self.container.config[APPLICATION].background):
             work.stop()
 
 
 class HandlersProvider(DependencyProvider):  # type: ignore[misc]  # nameko has no types
-    """Gives a worker the handlers that `bootstrap` built."""
+    """Provides the handlers that `bootstrap` built to workers."""
 
     def get_dependency(self, _worker: WorkerContext) -> Any:
         return self.container.config[APPLICATION].handlers
 
 
 class WebService:
-    """Inherit it, add `name`, and methods of one line each that call the service's api."""
+    """The base class. A service adds `name` and one-line methods that call its api module."""
 
     application: Application[Any] = ApplicationProvider()
     handlers: Any = HandlersProvider()

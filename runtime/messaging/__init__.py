@@ -1,1 +1,1 @@
-"""Messaging: outbox and relay, inbox and batches, replicas, parking, queries with deadlines."""
+"""Messaging: outbox and relay, inbox and batches, replicas, dead letters, request/reply with deadlines."""

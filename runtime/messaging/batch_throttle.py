@@ -1,8 +1,8 @@
-"""A pace: what comes right after a batch joins the next one.
+"""Throttling of batch loops, so that messages gather into larger batches.
 
-A batch of one costs the processor and the disk as much as one of ten. So a loop that processes batches lets a
-moment pass between the beginnings of two of them. The first work after a quiet moment does not wait, and
-neither does what a full batch has left behind.
+A batch of one message costs nearly as much processor and disk time as a batch of ten. So a loop keeps a
+minimum interval between the starts of two batches. The first batch after an idle time does not wait, nor does
+the batch after a full one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 class BatchThrottle:
-    """Of one loop."""
+    """The throttle of one loop."""
 
     def __init__(
         self,
@@ -21,17 +21,17 @@ class BatchThrottle:
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """seconds: from the beginning of one batch to that of the next, at the least."""
+        """seconds: the minimum interval between the starts of two batches."""
         self._seconds = seconds
         self._now = now
         self._sleep = sleep
         self._next_at = 0.0
 
     def wait(self) -> None:
-        """Waits until it is time for the next batch."""
+        """Wait until the next batch may start."""
         if (early := self._next_at - self._now()) > 0:
             self._sleep(early)
 
     def start(self, *, full: bool = False) -> None:
-        """A batch begins. full: there was more than it may hold, and the next one need not gather."""
+        """Record the start of a batch. full: more messages wait, so the next batch starts at once."""
         self._next_at = 0.0 if full else self._now() + self._seconds

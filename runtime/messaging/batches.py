@@ -1,8 +1,8 @@
-"""What happens to a batch of deliveries between taking and acknowledging.
+"""Processing of a batch of deliveries between receipt and acknowledgement.
 
-One transaction holds the inbox rows (but for audit, whose log is its inbox), the handler's state and its
-outbox rows. When it fails, the batch is replayed one by one, so that only the message at fault is parked and
-its neighbours pass.
+One transaction contains the inbox rows (except in audit, whose log is its inbox), the handler's state and its
+outbox rows. When it fails, the messages are processed one by one, so that only the message at fault is
+dead-lettered.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class Identified(Protocol):
-    """What a decoded message must have: the id that the inbox knows it by."""
+    """A decoded message with the id that the inbox stores."""
 
     @property
     def id(self) -> str: ...
@@ -43,10 +43,10 @@ M_contra = TypeVar("M_contra", bound=Identified, contravariant=True)
 
 
 class BatchHandler(Protocol[M_contra]):
-    """A use case for a batch: reads and writes through the transaction, returns what follows from it.
+    """A use case for a batch: reads and writes through the transaction, returns the messages to publish.
 
-    Raises Unavailable for a message that cannot be processed *yet*: it is tried again later, and parked
-    when that has been tried often enough. Any other exception parks the message at once.
+    Raises Unavailable for a message that cannot be processed *yet*: it is retried later, and dead-lettered
+    after MOST_ATTEMPTS. Any other exception dead-letters the message at once.
     """
 
     def __call__(
@@ -62,14 +62,14 @@ class _Decoded(Generic[M]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Hopeless:
-    """To be parked, and why."""
+    """A delivery to dead-letter, with the reason."""
 
     delivery: Delivery
     reason: str
 
 
 class BatchProcessor(Generic[M]):
-    """A consumer of one queue or several, without its connection."""
+    """The processing of one consumer's messages, from one or more queues, without its connection."""
 
     def __init__(
         self,
@@ -86,8 +86,10 @@ class BatchProcessor(Generic[M]):
         deduplicator: Deduplicator | None = None,
         clocks: Clocks | None = None,
     ) -> None:
-        """consumer: its name in the inbox, in the figures, and before `.parked`. doorkeeper: the inbox, if
-        nothing else is said. clocks: is shown the times of what arrives."""
+        """consumer: its name in the inbox, the metrics and the dead-letter queue.
+
+        deduplicator: default, the inbox. clocks: receives the times of arriving messages.
+        """
         self.consumer = consumer
         self.queues = queues
         self._database = database
@@ -102,9 +104,10 @@ class BatchProcessor(Generic[M]):
         self._clocks = clocks or Clocks()
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Returns when each delivery has taken effect, was known, is parked or waits for a retry.
+        """Process deliveries; return when each one took effect, was known, is dead-lettered or will be
+        retried.
 
-        Only then may they be acknowledged. Raises DatabaseUnavailable: none of that is certain then.
+        Only then may they be acknowledged. Raises DatabaseUnavailable: their state is then uncertain.
         """
         decoded, hopeless = self._decoded(deliveries)
         self._clocks.note((one.message for one in decoded), self._clock.now())
@@ -112,16 +115,18 @@ class BatchProcessor(Generic[M]):
             self._apply(decoded)
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, it may concern one message only
+        except Exception as error:  # noqa: BLE001 - any fault may concern only one message
             if len(decoded) > 1:
-                _log.warning("batch failed, replaying one by one", extra={"reason": reason_of(error)})
+                _log.warning(
+                    "batch failed, processing messages one by one", extra={"reason": reason_of(error)}
+                )
             for one in decoded:
                 hopeless += self._apply_alone(one, attempts=0)
         self._park(hopeless)
         self._after_commit()
 
     def retry_due(self, limit: int = 100) -> int:
-        """Processes what is due again; returns how many messages that were."""
+        """Process the messages that are due for a retry; return how many."""
         now = self._clock.now()
         with self._database.read() as transaction:
             due = self._retries.due(transaction, now, limit)
@@ -143,7 +148,7 @@ class BatchProcessor(Generic[M]):
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue
             if delivery.message_id != message.id:
-                # the id within counts, which the inbox knows: two messages never share a retry row
+                # Use the id in the event, as the inbox does, so that two messages never share a retry row.
                 delivery = replace(delivery, message_id=message.id)
             decoded.append(_Decoded(delivery=delivery, message=message))
         return decoded, hopeless
@@ -155,7 +160,7 @@ class BatchProcessor(Generic[M]):
             fresh = self._deduplicator.admit(transaction, self.consumer, ids, now)
             messages = []
             for one in batch:
-                # a message that stands twice in one batch takes effect once
+                # a message that occurs twice in one batch takes effect once
                 if one.message.id in fresh:
                     fresh.remove(one.message.id)
                     messages.append(one.message)
@@ -182,7 +187,7 @@ class BatchProcessor(Generic[M]):
                     now=self._clock.now(),
                 )
             self._metrics.consumed.labels(self.consumer, "postponed").inc()
-        except Exception as error:  # noqa: BLE001 - this is where a poison message is taken aside
+        except Exception as error:  # noqa: BLE001 - dead-letters a poison message
             return [_Hopeless(delivery=one.delivery, reason=reason_of(error))]
         else:
             if attempts:
@@ -191,14 +196,14 @@ class BatchProcessor(Generic[M]):
         return []
 
     def _park(self, hopeless: Sequence[_Hopeless], *, retried: bool = False) -> None:
-        # After all that can take effect: a database that fails a batch again and again parks nothing of it.
+        # Called after all other messages: a database that keeps failing a batch dead-letters none of it.
         for one in hopeless:
             now = self._clock.now()
             message = dead_letter_of(one.delivery, consumer=self.consumer, reason=one.reason, now=now)
             with self._database.write() as transaction:
-                # Through the outbox: the message is in our database before it leaves its queue.
+                # Through the outbox, so that the message is in our database before it leaves its queue.
                 self._outbox.add(transaction, [message])
                 if retried:
                     self._retries.settle(transaction, one.delivery.message_id)
             self._metrics.consumed.labels(self.consumer, "parked").inc()
-            _log.error("message parked", extra={"consumer": self.consumer, "reason": one.reason})
+            _log.error("message dead-lettered", extra={"consumer": self.consumer, "reason": one.reason})

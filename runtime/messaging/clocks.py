@@ -1,8 +1,7 @@
-"""How far the clocks of other services are ahead of ours, as the times of their events tell.
+"""Detection of clock skew: other services' clocks that are ahead of ours.
 
-An event cannot have been said in the future: a time that is later than our clock is the difference of two
-clocks, less what the event took to arrive. A clock that is behind is noticed by those it consumes from or
-sends to, for which it is the other way round.
+An event's time cannot be in the future. If it is later than our clock, the clocks differ by at least that
+much. A service whose clock is behind sees the clocks of the others ahead.
 """
 
 from __future__ import annotations
@@ -18,28 +17,28 @@ REMEMBERED_SECONDS: Final = 600.0
 
 
 class Clocks:
-    """Of one process's consumers. monotonic: seconds, for forgetting."""
+    """The clock skew that one process's consumers observe. monotonic: seconds, for expiry."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._ahead: dict[str, tuple[dt.timedelta, float]] = {}
 
     def note(self, messages: Iterable[Any], now: dt.datetime) -> None:
-        """Look at the times of messages that have just arrived. One without a time says nothing."""
+        """Compare the times of newly arrived messages with `now`. Messages without a time are ignored."""
         limit = now + TOLERATED
         for message in messages:
-            said = getattr(message, "time", None)
-            if said is not None and said > limit:
+            time_of_event = getattr(message, "time", None)
+            if time_of_event is not None and time_of_event > limit:
                 source = getattr(message, "source", None)
                 if source is not None:
-                    self._keep(str(source), said - now)
+                    self._keep(str(source), time_of_event - now)
 
     def furthest(self) -> float:
-        """How far the clock that is furthest ahead is, in seconds; 0 when none is."""
+        """Return the largest lead of another clock, in seconds; 0 when none is ahead."""
         return max((ahead.total_seconds() for ahead in self._recent().values()), default=0.0)
 
     def alarm(self) -> str | None:
-        """For `/readyz`: every source whose clock was ahead in the last ten minutes, and by how much."""
+        """Return the `/readyz` warning: each source whose clock was ahead in the last ten minutes."""
         texts = [
             f"the clock of {source} is {ahead.total_seconds():.0f} s ahead of ours"
             for source, ahead in sorted(self._recent().items())

@@ -1,7 +1,7 @@
 """The inbox: a message takes effect once, however often it is delivered.
 
-Its row is written in the transaction of the effect. Crash points: *delivered, not committed*: it comes
-again and takes effect then; *committed, not yet acknowledged*: it comes again and is known.
+The effect's transaction writes the inbox row. Crash points: *delivered, not committed*: the message is
+redelivered and then takes effect; *committed, not yet acknowledged*: it is redelivered and recognised.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, delete, select, tuple_
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
 
-# How long a message is remembered: longer than any broker or federation link holds one back.
+# How long a message id is kept: longer than any broker or federation link delays a message.
 KEPT = dt.timedelta(days=30)
 
 _ENTER = SqlStatement(
@@ -25,18 +25,20 @@ _ENTER = SqlStatement(
 
 
 class Deduplicator(Protocol):
-    """Says which messages may take effect."""
+    """Decides which messages may take effect."""
 
     def admit(
         self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
     ) -> set[str]:
-        """The ids that the transaction may give effect to: those that no committed one has."""
+        """Return the ids that may take effect: those of no committed transaction."""
         ...
 
 
 class NoDeduplication:
-    """A doorkeeper that lets everything in: for a handler that keeps what it is told under the message's
-    id, for ever, and so knows duplicates itself. A second record of the same ids would be waste."""
+    """A deduplicator that admits every message, for a handler that stores each message by its id for ever.
+
+    Such a handler recognises duplicates itself; an inbox would store the same ids again.
+    """
 
     def admit(
         self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
@@ -46,7 +48,7 @@ class NoDeduplication:
 
 
 class Inbox:
-    """Which messages have taken effect, by consumer: the ordinary `Deduplicator`."""
+    """The ids of the messages that have taken effect, by consumer: the default `Deduplicator`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -54,7 +56,7 @@ class Inbox:
     def admit(
         self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
     ) -> set[str]:
-        """Enters the ids, and returns those that were not known: only these may take effect."""
+        """Insert the ids and return the new ones: only these may take effect."""
         unique = list(dict.fromkeys(message_ids))
         if not unique:
             return set()
@@ -62,7 +64,7 @@ class Inbox:
         return set(entered.scalars())
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
-        """Deletes what was received before the moment, at most so many rows; returns how many."""
+        """Delete up to `limit` rows received before the moment; return how many."""
         key = (self._table.c.consumer, self._table.c.message_id)
         old = select(*key).where(self._table.c.received_at < moment).limit(limit)
         return transaction.execute(delete(self._table).where(tuple_(*key).in_(old))).rowcount

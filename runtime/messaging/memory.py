@@ -1,7 +1,7 @@
-"""The broker's fake: the same behaviour suite holds for it and for RabbitMQ.
+"""An in-memory fake of the broker. The same behaviour suite tests it and RabbitMQ.
 
-It keeps what tests of handlers need: topic and headers exchanges, order, redelivery, single active
-consumers, returns of what no queue takes. It is not durable and knows no connections that break.
+It implements what tests of handlers need: topic and headers exchanges, order, redelivery, single active
+consumers, and returns of unroutable messages. It is not durable, and its connections never break.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publi
 class _Queue:
     def __init__(self, name: str, *, single: bool) -> None:
         self.name = name
-        self.single = single  # only the consumer that has been here longest is given anything
+        self.single = single  # single active consumer: only the oldest consumer receives messages
         self.ready: deque[tuple[Outgoing, bool]] = deque()
         self.consumers: list[MemoryConsumer] = []
 
 
 class MemoryBroker:
-    """A broker inside the process; safe for threads."""
+    """A broker inside the process; thread-safe."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -63,11 +63,11 @@ class MemoryBroker:
         return MemoryPrivateConsumer(self)
 
     def knows(self, exchange: str) -> bool:
-        """Whether there is such an exchange."""
+        """Return whether the exchange exists."""
         return exchange == DIRECT or exchange in self._exchanges
 
     def route(self, exchange: str, message: Outgoing) -> set[str]:
-        """The names of the queues that an exchange gives the message to."""
+        """Return the names of the queues that the exchange routes the message to."""
         if exchange == DIRECT:
             return {message.routing_key} & self.queues.keys()
         is_topic = self._exchanges[exchange] == "topic"
@@ -91,7 +91,7 @@ def _headers_binding_matches(binding: Binding, message: Outgoing) -> bool:
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:
-    """AMQP topic matching: `*` is one word, `#` any number of words. Source: AMQP 0-9-1 §3.1.3.3."""
+    """Match an AMQP topic: `*` is one word, `#` any number of words. Source: AMQP 0-9-1 §3.1.3.3."""
 
     def match(patterns: list[str], words: list[str]) -> bool:
         if not patterns:
@@ -115,21 +115,21 @@ class MemoryPublisher:
         with self._broker.changed:
             for confirmed, message in enumerate(messages):
                 if not self._broker.knows(message.exchange):
-                    raise PublishIncomplete(confirmed, "there is no such exchange")
+                    raise PublishIncomplete(confirmed, "the exchange does not exist")
                 names = self._broker.route(message.exchange, message)
                 if not names and not message.transient:
                     place = f"{message.exchange or '(default)'} {message.routing_key}"
-                    reason = f"no queue takes a message ({place})"
+                    reason = f"a message is unroutable ({place})"
                     raise PublishIncomplete(confirmed, reason, unroutable=place)
                 for name in names:
                     self._broker.queues[name].ready.append((message, False))
                 self._broker.changed.notify_all()
 
     def tend(self) -> None:
-        """Nothing idles here."""
+        """Do nothing: there is no connection."""
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is no connection."""
 
 
 class MemoryConsumer:
@@ -174,7 +174,7 @@ class MemoryConsumer:
             return
         with self._broker.changed:
             if not self._queues:
-                raise BrokerUnavailable("The connection these messages came on is gone.")
+                raise BrokerUnavailable("The connection of these messages is closed.")
             while self._unacknowledged and self._unacknowledged[0][0] <= deliveries[-1].tag:
                 self._unacknowledged.popleft()
             self._broker.changed.notify_all()
@@ -192,7 +192,7 @@ class MemoryConsumer:
 
     def _connect(self) -> None:
         if missing := set(self._names) - self._broker.queues.keys():
-            raise BrokerUnavailable(f"There is no queue {min(missing)}.")
+            raise BrokerUnavailable(f"The queue {min(missing)} does not exist.")
         self._queues = [self._broker.queues[name] for name in self._names]
         for queue in self._queues:
             queue.consumers.append(self)
@@ -200,8 +200,8 @@ class MemoryConsumer:
     def _next_queue(self) -> _Queue | None:
         for queue in self._queues:
             active = not queue.single or queue.consumers[0] is self
-            under_way = sum(1 for _, origin, _ in self._unacknowledged if origin is queue)
-            if active and queue.ready and under_way < self._prefetch:
+            unacknowledged = sum(1 for _, origin, _ in self._unacknowledged if origin is queue)
+            if active and queue.ready and unacknowledged < self._prefetch:
                 return queue
         return None
 
@@ -216,11 +216,11 @@ class MemoryQueueReader:
         """See `ports.QueueReader`."""
         with self._broker.changed:
             if missing := set(queues) - self._broker.queues.keys():
-                raise BrokerUnavailable(f"There is no queue {min(missing)}.")
+                raise BrokerUnavailable(f"The queue {min(missing)} does not exist.")
             return {name: len(self._broker.queues[name].ready) for name in queues}
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is no connection."""
 
 
 class MemoryPrivateConsumer(MemoryConsumer):

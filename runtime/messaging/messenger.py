@@ -1,4 +1,4 @@
-"""One service's side of the broker: its outbox and relay, its consumers, their retries, its replica."""
+"""A service's messaging: outbox and relay, consumers with their retries, replicas."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Identified)
 
 TICK_SECONDS = 1.0
-PARKED_SECONDS = 2.0  # between two counts of what is parked
+PARKED_SECONDS = 2.0  # between two counts of the dead letters
 TICKS_BETWEEN_CLEANING = 600
 
 
 class Messenger:
-    """Built in a service's bootstrap; started and stopped with the process (`application.Background`)."""
+    """The messaging of one service, started and stopped with the process (`application.Background`)."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Messenger:
         clock: Clock,
         registry: CollectorRegistry,
     ) -> None:
-        """source: the CloudEvents source of what this service says, `/<hub>/<service>`."""
+        """source: the CloudEvents source of this service's events, `/<hub>/<service>`."""
         self.source = source
         self.broker = broker
         self.outbox = Outbox(tables.outbox)
@@ -77,12 +77,12 @@ class Messenger:
         self._processors: list[BatchProcessor[Any]] = []
         self._replicas: list[tuple[Replica, ReplicaView]] = []
         self._declared = threading.Event()
-        # Messages waiting in the outbox, as counted at the last tick.
+        # Messages in the outbox at the last tick.
         self.backlog = 0
         self._stopping = threading.Event()
 
     def wake(self) -> None:
-        """To be called after a commit that may have written to the outbox."""
+        """Wake the relay. Call it after a commit that may have written to the outbox."""
         self.relay.wake()
 
     def consumer(
@@ -95,7 +95,7 @@ class Messenger:
         after_commit: Callable[[], None] | None = None,
         deduplicator: Deduplicator | None = None,
     ) -> BatchProcessor[M]:
-        """The processor for a `@batches` method. queues: where they differ from the consumer's name."""
+        """Return the processor for a `@batches` method. queues: default, the queue named as the consumer."""
 
         def committed() -> None:
             self.relay.wake()
@@ -121,7 +121,7 @@ class Messenger:
     def replica(
         self, table: Table, queue: str, absorb: Callable[[Sequence[ReplicaRecord]], None]
     ) -> tuple[BatchProcessor[Envelope], Callable[[], str | None]]:
-        """A replica fed by `queue`: its processor, and its readiness check."""
+        """Return the processor and the readiness check of a replica that `queue` feeds."""
         replica = Replica(table, queue=queue, source=self.source)
         view = ReplicaView(self._database, replica, absorb)
         processor = self.consumer(queue, replica.apply, Envelope.decode, after_commit=view.refresh)
@@ -129,7 +129,7 @@ class Messenger:
         return processor, lambda: replica.unready(self._database)
 
     def start(self, spawn: Spawn) -> None:
-        """Declares the topology as soon as the broker can be reached, then publishes and keeps time."""
+        """Declare the topology as soon as the broker is reachable, then start the relay and the timers."""
         for replica, view in self._replicas:
             replica.ensure_requested(self._database, self.outbox, self._clock.now())
             view.refresh()
@@ -138,16 +138,16 @@ class Messenger:
         spawn(self._count_parked)
 
     def stop(self) -> None:
-        """Ends the relay after its wave."""
+        """Stop the relay after its current wave."""
         self._stopping.set()
         self.relay.stop()
 
     def unready(self) -> str | None:
-        """A readiness check: None once everything is declared at the broker."""
-        return None if self._declared.is_set() else "The broker has not been reached yet."
+        """Return None once the topology is declared, else the reason (a readiness check)."""
+        return None if self._declared.is_set() else "The service has not reached the broker yet."
 
     def await_queues(self, seconds: float) -> bool:
-        """Waits until the queues are declared, at most so long; whether they are."""
+        """Wait up to `seconds` until the queues are declared; return whether they are."""
         return self._declared.wait(seconds)
 
     def _declare_then_relay(self) -> None:
@@ -157,7 +157,7 @@ class Messenger:
                 self._declared.set()
                 break
             except BrokerUnavailable as error:
-                _log.warning("broker not reached", extra={"reason": str(error)})
+                _log.warning("broker unreachable", extra={"reason": str(error)})
                 self._stopping.wait(1.0)
         if self._declared.is_set():
             self.relay.run()

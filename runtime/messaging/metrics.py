@@ -1,4 +1,4 @@
-"""The figures of messaging: what is consumed, published, waiting and parked."""
+"""Messaging metrics: messages consumed, published, waiting and dead-lettered."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class MessagingMetrics:
-    """One process's messaging figures."""
+    """The messaging metrics of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.consumed = Counter(
             "kopuro_messages_consumed",
-            "Messages by consumer and what became of them: applied, known, postponed, parked",
+            "Messages by consumer and result: applied, known (duplicate), postponed, parked (dead-lettered)",
             ("consumer", "result"),
             registry=registry,
         )
@@ -24,19 +24,19 @@ class MessagingMetrics:
         )
         self.parked = Gauge(
             "kopuro_messages_parked",
-            "Messages in the consumer's parking queue, whoever parked them",
+            "Messages in the consumer's dead-letter queue",
             ("consumer",),
             registry=registry,
         )
         self.published = Counter(
-            "kopuro_messages_published", "Events that the broker has confirmed", registry=registry
+            "kopuro_messages_published", "Published events that the broker confirmed", registry=registry
         )
         self.relay_failures = Counter(
-            "kopuro_relay_failures", "Waves that the relay could not finish", registry=registry
+            "kopuro_relay_failures", "Waves that the relay failed to publish completely", registry=registry
         )
         self.confirm_seconds = Histogram(
             "kopuro_publish_wave_seconds",
-            "From the first message of a wave to its last confirm, in seconds",
+            "Time from a wave's first message to its last confirm, in seconds",
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 15),
             registry=registry,
         )
@@ -45,11 +45,11 @@ class MessagingMetrics:
         )
         self.paused_seconds = Gauge(
             "kopuro_messaging_paused_seconds",
-            "For how long the relay or a consumer has been unable to go on, in seconds; 0 when none is",
+            "Longest time that the relay or a consumer has been stalled, in seconds; 0 when none is",
             registry=registry,
         )
         self.clock_ahead_seconds = Gauge(
             "kopuro_clock_ahead_seconds",
-            "How far the clock of another service was ahead of ours in the last ten minutes, in seconds",
+            "Largest lead of another service's clock over ours in the last ten minutes, in seconds",
             registry=registry,
         )

@@ -1,6 +1,6 @@
-"""How many messages each consumer's parking queue holds: what was parked has not taken effect.
+"""The number of messages in each consumer's dead-letter queue. They have not taken effect.
 
-The broker is asked, not our own parking: it parks messages too, and an operator takes them out again.
+The counts come from the broker, because it dead-letters messages as well and operators remove them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class ParkedCounts:
-    """Of one process's consumers. Without the broker, the last counts stand."""
+    """The dead-letter counts of one process's consumers; kept while the broker is unreachable."""
 
     def __init__(self, reader: QueueReader, gauge: Gauge) -> None:
         """gauge: labelled by consumer."""
@@ -26,23 +26,23 @@ class ParkedCounts:
         self._counts: dict[str, int] = {}
 
     def look(self, consumers: Sequence[str]) -> None:
-        """Asks the broker once; logs an error for each consumer with more parked messages than before."""
+        """Read the counts once; log an error for each consumer with more dead letters than before."""
         try:
             found = self._reader.counts([dead_letter_queue_name(consumer) for consumer in consumers])
         except BrokerUnavailable as error:
-            _log.debug("parked messages not counted", extra={"reason": str(error)})
+            _log.debug("dead letters not counted", extra={"reason": str(error)})
             return
         for consumer in consumers:
             count = found[dead_letter_queue_name(consumer)]
             if count > self._counts.get(consumer, 0):
-                _log.error("messages are parked", extra={"consumer": consumer, "count": count})
+                _log.error("dead letters waiting", extra={"consumer": consumer, "count": count})
             self._counts[consumer] = count
             self._gauge.labels(consumer).set(count)
 
     def alarm(self) -> str | None:
-        """For `/readyz`: each consumer that has parked messages, and how to see them."""
+        """Return the `/readyz` warning: each consumer with dead letters, and the command that lists them."""
         texts = [
-            f"{count} parked by {consumer}, without effect until replayed: "
+            f"{count} dead letters of {consumer}, without effect until replayed: "
             f"`kopuro dead-letters list --consumer {consumer}`"
             for consumer, count in self._counts.items()
             if count
@@ -50,5 +50,5 @@ class ParkedCounts:
         return "; ".join(texts) or None
 
     def close(self) -> None:
-        """Ends the connection to the broker."""
+        """Close the connection to the broker."""
         self._reader.close()

@@ -1,7 +1,7 @@
-"""What the rest of the runtime needs of a broker. RabbitMQ implements it, and so does a fake.
+"""The broker port of the runtime. RabbitMQ and a fake implement it.
 
-Delivery is at least once: between a commit and its acknowledgement a process may die, and the message
-comes again. Order holds within one queue, but for what is redelivered.
+Delivery is at least once: when a process dies between a commit and its acknowledgement, the message is
+delivered again. Each queue keeps its order, except for redelivered messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contracts.topology import PARTITION_HEADER, Topology, partition_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outgoing:
-    """A message on its way out. exchange "" with a queue's name as routing key goes to that queue."""
+    """A message to publish. Exchange "" with a queue's name as routing key addresses that queue."""
 
     exchange: str
     routing_key: str
@@ -24,21 +24,21 @@ class Outgoing:
     partition_key: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-    # Worth nothing after its deadline (a question, its answer): not kept on disk, not returned.
+    # Useless after its deadline (a request or a reply): not persisted, not returned when unroutable.
     transient: bool = False
 
     @property
     def all_headers(self) -> dict[str, str]:
-        """Its headers as it travels: with its partition key, and the partition that follows from it."""
+        """Return the headers as published, including the partition key and the partition."""
         partition = str(partition_of(self.partition_key))
         return {**self.headers, "partitionkey": self.partition_key, PARTITION_HEADER: partition}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """An event that arrived. tag: the broker's number for the message it came in, rising along one consumer.
+    """A received event. tag: the delivery tag of its message, increasing within one consumer.
 
-    Events of one parcel share their tag; message_id and the header `partitionkey` are then the first one's.
+    Events of one batch share their tag; message_id and the header `partitionkey` are then the first event's.
     """
 
     tag: int
@@ -55,9 +55,9 @@ class BrokerUnavailable(Unavailable):
 
 
 class PublishIncomplete(BrokerUnavailable):
-    """Only the first `confirmed` messages are safe with the broker; of the others nothing is known.
+    """The broker confirmed only the first `confirmed` messages; the state of the others is unknown.
 
-    unroutable: the exchange and key that no queue is bound to, when that was the cause.
+    unroutable: the exchange and routing key without a bound queue, if that was the cause.
     """
 
     def __init__(self, confirmed: int, reason: str, *, unroutable: str | None = None) -> None:
@@ -68,18 +68,18 @@ class PublishIncomplete(BrokerUnavailable):
 
 
 class Publisher(Protocol):
-    """One connection that only publishes (a blocked publisher must not stop a consumer)."""
+    """A connection that only publishes: a blocked publisher must not stop a consumer."""
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Publishes persistently and in order; returns when every one is confirmed and in a queue.
+        """Publish persistently and in order; return when every message is confirmed and in a queue.
 
-        Raises PublishIncomplete; the connection is then thrown away and the next call opens another.
-        Publishing what was not confirmed again is right: consumers know duplicates by the message id.
+        Raises PublishIncomplete; the connection is then dropped, and the next call opens another. Unconfirmed
+        messages may be published again: consumers recognise duplicates by the message id.
         """
         ...
 
     def tend(self) -> None:
-        """Keeps an idle connection alive (heartbeats); to be called every few seconds."""
+        """Keep an idle connection alive with heartbeats. Call it every few seconds."""
         ...
 
     def close(self) -> None:
@@ -88,39 +88,39 @@ class Publisher(Protocol):
 
 
 class Consumer(Protocol):
-    """One connection that only consumes, from one queue or several."""
+    """A connection that only consumes, from one or more queues."""
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
-        """Waits up to `timeout` seconds for a first event, then adds what has arrived, up to `limit`.
+        """Wait up to `timeout` seconds for a first event; return it with others that arrived, up to `limit`.
 
-        A parcel comes whole, and may bring some more than `limit`.
-        Raises BrokerUnavailable; what was not acknowledged is then delivered again, to anybody.
+        An event batch is never split, so the result may exceed `limit`. Raises BrokerUnavailable; the broker
+        then redelivers unacknowledged messages to any consumer.
         """
         ...
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Lets the broker forget everything up to the last of them. Raises BrokerUnavailable."""
+        """Acknowledge everything up to the last of them. Raises BrokerUnavailable."""
         ...
 
     def close(self) -> None:
-        """Ends the connection; what was not acknowledged goes back to the queue."""
+        """Close the connection; unacknowledged messages return to the queue."""
         ...
 
 
 class PrivateConsumer(Consumer, Protocol):
-    """A consumer of a queue of its own that ends with its connection: for answers to questions."""
+    """A consumer with a private queue that ends with its connection, for replies."""
 
     @property
     def name(self) -> str | None:
-        """The queue's name while connected; another one after each reconnection."""
+        """Return the queue's name while connected; each connection has a new one."""
         ...
 
 
 class QueueReader(Protocol):
-    """One connection that asks how much lies in queues, and takes nothing."""
+    """A connection that counts the messages in queues and consumes none."""
 
     def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
-        """How many messages wait in each queue. Those that an operator looks at (`browsing`) count too.
+        """Return the number of messages in each queue, including those that an operator browses.
 
         Raises BrokerUnavailable; the next call opens another connection.
         """
@@ -132,24 +132,24 @@ class QueueReader(Protocol):
 
 
 class Broker(Protocol):
-    """A message broker of one hub."""
+    """The message broker of one hub."""
 
     def declare(self, topology: Topology) -> None:
-        """Makes every exchange, queue and binding exist. Repeatable. Raises BrokerUnavailable."""
+        """Declare every exchange, queue and binding. Repeatable. Raises BrokerUnavailable."""
         ...
 
     def publisher(self) -> Publisher:
-        """A new publisher; it connects on first use."""
+        """Return a new publisher; it connects on first use."""
         ...
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> Consumer:
-        """A new consumer; it connects on first use. prefetch: unacknowledged messages a queue, at most."""
+        """Return a new consumer; it connects on first use. prefetch: unacknowledged messages per queue."""
         ...
 
     def queue_reader(self) -> QueueReader:
-        """A new reader; it connects on first use."""
+        """Return a new reader; it connects on first use."""
         ...
 
     def private_consumer(self) -> PrivateConsumer:
-        """A new consumer with a queue that nobody else can read and that no one will miss."""
+        """Return a new consumer with a private, temporary queue."""
         ...

@@ -1,8 +1,8 @@
-"""A replica: a persisted local copy of another service's records, kept by its full-state events.
+"""Replicas: persistent local copies of another service's records, updated by its full-state events.
 
-Filled once, at the first start, by asking the owner to send every record to our queue; kept since by the
-owner's ordinary events. A record has a revision; an older one never overwrites a newer one, so that the
-snapshot and the live events may arrive in any order. `/readyz` says no until the snapshot is complete.
+At the first start, a service asks the owner to send every record to its queue; the owner's ordinary events
+update the replica afterwards. An older revision of a record never overwrites a newer one, so the snapshot and
+the live events may arrive in any order. `/readyz` returns 503 until the snapshot is complete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STATE = "kopuro.replica.state"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaRecord:
-    """One record of the copy. data: the event's data, as JSON values."""
+    """One record of a replica. data: the event's data as JSON values."""
 
     type: str
     key: str
@@ -37,7 +37,7 @@ class ReplicaRecord:
 
 
 class Replica:
-    """The copy in the database, written by the consumer of `queue`."""
+    """A replica in the database, written by the consumer of `queue`."""
 
     def __init__(self, table: Table, *, queue: str, source: str) -> None:
         self._table = table
@@ -48,17 +48,17 @@ class Replica:
     def apply(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
     ) -> Sequence[Outgoing]:
-        """Takes over what is newer than the copy (a `batches.BatchHandler`)."""
+        """Store the records that are newer than the replica's (a `batches.BatchHandler`)."""
         if transaction.dialect.name == "postgresql":
-            # Two writers (a change of the active consumer) must not give the same change numbers, nor
-            # commit in another order than numbered: a reader that has seen the higher one looks no lower.
+            # Two writers (while the active consumer changes) must not assign the same change numbers, nor
+            # commit out of order: a reader that has seen a higher number never reads lower ones.
             transaction.execute(text(f"LOCK TABLE {self._table.name} IN SHARE ROW EXCLUSIVE MODE"))
         change = self._latest_change(transaction)
         rows = []
         for message in messages:
             change += 1
-            # Raises Malformed, and the message is parked: what cannot be read must not get into the copy,
-            # where it would fail the process at this start and at every later one.
+            # Raises Malformed, which dead-letters the message: an unreadable record in the replica would fail
+            # the process now and at every later start.
             message.event()
             completed = message.type == ReplicaCompleted.type
             rows.append(
@@ -77,13 +77,13 @@ class Replica:
             set_={name: statement.excluded[name] for name in ("revision", "change", "data")},
             where=statement.excluded.revision > self._table.c.revision,
         )
-        # one by one: the same record may stand twice in a batch
+        # one by one: a batch may contain the same record twice
         for row in rows:
             transaction.execute(newer, row)
         return ()
 
     def ensure_requested(self, database: Database, outbox: Outbox, now: dt.datetime) -> None:
-        """Asks the owner for a snapshot, unless the copy is complete. Asking twice does no harm."""
+        """Request a snapshot from the owner unless the replica is complete. A second request is harmless."""
         with database.write() as transaction:
             if self._is_complete(transaction):
                 return
@@ -99,7 +99,7 @@ class Replica:
             outbox.add(transaction, [outgoing(request)])
 
     def newer_than(self, transaction: Connection, change: int) -> list[ReplicaRecord]:
-        """The records that changed after the given change, oldest change first."""
+        """Return the records that changed after the given change, oldest change first."""
         table = self._table
         rows = transaction.execute(
             select(table).where(table.c.change > change, table.c.type != _STATE).order_by(table.c.change)
@@ -107,11 +107,11 @@ class Replica:
         return [ReplicaRecord(type=r.type, key=r.key, change=r.change, data=r.data) for r in rows]
 
     def unready(self, database: Database) -> str | None:
-        """A readiness check: None once the snapshot is complete."""
+        """Return None once the snapshot is complete, else the reason (a readiness check)."""
         if not self._complete:
             with database.read() as transaction:
                 self._complete = self._is_complete(transaction)
-        return None if self._complete else "The copy of the directory is not complete yet."
+        return None if self._complete else "The replica of the directory is not complete yet."
 
     def _is_complete(self, transaction: Connection) -> bool:
         table = self._table
@@ -124,21 +124,21 @@ class Replica:
 
 
 class ReplicaView:
-    """What a service keeps in memory of its replica; it follows the table, whoever writes it."""
+    """A service's in-memory view of its replica. It follows the table, whichever process writes it."""
 
     def __init__(
         self, database: Database, replica: Replica, absorb: Callable[[Sequence[ReplicaRecord]], None]
     ) -> None:
-        """absorb: takes over records that are new or have changed."""
+        """absorb: receives the new and changed records."""
         self._database = database
         self._replica = replica
         self._absorb = absorb
         self._seen = 0
-        # The consumer and the timer both refresh: the slower one must not put back what it read earlier.
+        # The consumer and the timer both refresh; the slower one must not restore older records.
         self._refreshing = threading.Lock()
 
     def refresh(self) -> None:
-        """Takes over what has changed since the last time. Cheap when nothing has."""
+        """Absorb the changes since the last call. Cheap when there are none."""
         with self._refreshing:
             with self._database.read() as transaction:
                 records = self._replica.newer_than(transaction, self._seen)

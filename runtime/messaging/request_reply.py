@@ -1,7 +1,7 @@
-"""Questions with a deadline: one service asks another over the broker, and gets an answer or a clear no.
+"""Request/reply over the broker, with a deadline.
 
-A question is a transient message with the asker's private queue in its headers. Without an answer in time
-the asker gets Unavailable: over HTTP a 503, never a wait without end and never a bare 500.
+A request is a transient message with the client's private queue in its headers. Without a reply in time the
+client raises Unavailable: a 503 over HTTP, never an endless wait and never a bare 500.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ QUESTION = "kopuro-question"
 DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
 
 _IDLE_SECONDS = 0.5
-_NO_ANSWER = "The service that knows did not answer in time."
+_NO_REPLY = "The responsible service did not reply in time."
 
 
 class _Pending:
-    __slots__ = ("answer", "arrived")
+    __slots__ = ("arrived", "reply")
 
     def __init__(self) -> None:
         self.arrived = threading.Event()
-        self.answer: Mapping[str, Any] = {}
+        self.reply: Mapping[str, Any] = {}
 
 
 class RequestClient:
-    """The asking side: any number of threads or greenlets may ask at once.
+    """The client side. Any number of threads or greenlets may send requests at once.
 
-    Their questions are published by one loop, in waves: a broker that is slow to confirm holds up that
-    loop, and no asker beyond its own deadline.
+    One loop publishes the requests, in waves: a broker that is slow to confirm delays that loop, and no
+    caller beyond its own deadline.
     """
 
     def __init__(self, broker: Broker, *, deadline: float = DEADLINE_SECONDS) -> None:
-        """deadline: how long an asker waits, in seconds."""
+        """deadline: how long a caller waits, in seconds."""
         self._deadline = deadline
-        self._answers = broker.private_consumer()
+        self._replies = broker.private_consumer()
         self._publisher = broker.publisher()
         self._unsent: deque[Outgoing] = deque()
         self._asked = threading.Event()
@@ -59,10 +59,10 @@ class RequestClient:
         self._ended: list[threading.Event] = []
 
     def ask(self, queue: str, question: Mapping[str, Any]) -> Any:
-        """The answer, as JSON values. Raises Refused as the answerer did, and Unavailable."""
-        reply_to = self._answers.name
+        """Return the reply as JSON values. Raises the server's Refused, and Unavailable."""
+        reply_to = self._replies.name
         if reply_to is None:
-            raise Unavailable(_NO_ANSWER)
+            raise Unavailable(_NO_REPLY)
         number = new_id()
         message = Outgoing(
             exchange=DIRECT,
@@ -80,21 +80,21 @@ class RequestClient:
             pending.arrived.wait(self._deadline)
         finally:
             del self._pending[number]
-        if "refused" in pending.answer:
-            raise Refused(**pending.answer["refused"])
-        if "answer" not in pending.answer:
-            raise Unavailable(_NO_ANSWER)
-        return pending.answer["answer"]
+        if "refused" in pending.reply:
+            raise Refused(**pending.reply["refused"])
+        if "answer" not in pending.reply:
+            raise Unavailable(_NO_REPLY)
+        return pending.reply["answer"]
 
     def start(self, spawn: Spawn) -> None:
-        """Begins to publish questions and to listen for answers (`runtime.application.Background`)."""
+        """Start publishing requests and receiving replies (`runtime.application.Background`)."""
         for work in (self._publish, self._listen):
             ended = threading.Event()
             self._ended.append(ended)
             spawn(partial(self._until_ended, work, ended))
 
     def stop(self) -> None:
-        """Stops both, and waits for their ends."""
+        """Stop both loops and wait until they have ended."""
         self._stopping = True
         self._asked.set()
         for ended in self._ended:
@@ -111,7 +111,7 @@ class RequestClient:
             self._asked.wait(_IDLE_SECONDS)
             self._asked.clear()
             wave = [self._unsent.popleft() for _ in range(len(self._unsent))]
-            # Nobody waits any more for what is past its deadline.
+            # Nobody waits for requests past their deadline.
             wave = [message for message in wave if message.message_id in self._pending]
             try:
                 self._publisher.publish(wave)
@@ -125,33 +125,33 @@ class RequestClient:
         pause = threading.Event()
         while not self._stopping:
             try:
-                deliveries = self._answers.take(100, _IDLE_SECONDS)
-                self._answers.acknowledge(deliveries)
+                deliveries = self._replies.take(100, _IDLE_SECONDS)
+                self._replies.acknowledge(deliveries)
             except BrokerUnavailable:
                 pause.wait(_IDLE_SECONDS)
                 continue
             for delivery in deliveries:
                 self._settle(delivery.headers.get(QUESTION, ""), orjson.loads(delivery.body))
-        self._answers.close()
+        self._replies.close()
 
-    def _settle(self, number: str, answer: Mapping[str, Any]) -> None:
+    def _settle(self, number: str, reply: Mapping[str, Any]) -> None:
         pending = self._pending.get(number)
-        # None: the answer came after its deadline, and nobody waits for it any more
+        # None: the reply came after the deadline, and nobody waits for it
         if pending is not None:
-            pending.answer = answer
+            pending.reply = reply
             pending.arrived.set()
 
 
 class RequestServer:
-    """The answering side: what a `@batches` method calls with the questions that arrived."""
+    """The server side: a `@batches` method calls it with the requests that arrived."""
 
     def __init__(self, broker: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> None:
-        """answer: from a question to JSON values; may raise Refused."""
+        """answer: returns the reply to a request as JSON values; may raise Refused."""
         self._publisher = broker.publisher()
         self._answer = answer
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Answers each question that still has somebody waiting. Raises BrokerUnavailable."""
+        """Reply to each request. Raises BrokerUnavailable."""
         replies = []
         for delivery in deliveries:
             reply_to, number = delivery.headers.get(REPLY_TO), delivery.headers.get(QUESTION)
@@ -170,7 +170,7 @@ class RequestServer:
         try:
             self._publisher.publish(replies)
         except BrokerUnavailable:
-            # Between questions nobody tends this connection: the broker may have dropped it as idle.
+            # No heartbeats are sent between requests, so the broker may have dropped the idle connection.
             self._publisher.publish(replies)
 
     def _reply(self, body: bytes) -> bytes:
@@ -180,7 +180,7 @@ class RequestServer:
             reason = {"slug": refused.slug, "detail": refused.detail, "status": refused.status}
             return orjson.dumps({"refused": reason})
         except KopuroError as error:
-            _log.warning("question not answered", extra={"reason": reason_of(error)})
-        except Exception as error:  # noqa: BLE001 - one bad question must not stop the others
-            _log.error("question failed", extra={"reason": reason_of(error)})
+            _log.warning("request not answered", extra={"reason": reason_of(error)})
+        except Exception as error:  # noqa: BLE001 - one bad request must not stop the others
+            _log.error("request failed", extra={"reason": reason_of(error)})
         return b"{}"

@@ -1,4 +1,4 @@
-"""Retries are rows with a due time: a message that cannot be processed yet, and when to try again."""
+"""Retries: rows of messages that cannot be processed yet, each with the time of its next attempt."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from runtime.messaging.ports import Delivery
 
 FIRST_DELAY = dt.timedelta(seconds=1)
 LONGEST_DELAY = dt.timedelta(minutes=10)
-# With the delays doubling, about an hour: then a person should look at it.
+# With doubling delays, about an hour; then an operator should look at the message.
 MOST_ATTEMPTS = 14
 
 
 def delay_after(attempts: int) -> dt.timedelta:
-    """How long to wait after so many attempts (1 or more): doubling, bounded."""
+    """Return the delay after `attempts` attempts (1 or more): doubles, up to LONGEST_DELAY."""
     return min(FIRST_DELAY * (1 << (attempts - 1)), LONGEST_DELAY)
 
 
@@ -31,7 +31,7 @@ class Retry:
 
 
 class Retries:
-    """The messages of one consumer that wait for their next attempt."""
+    """The messages of one consumer that wait for another attempt."""
 
     def __init__(self, table: Table, consumer: str) -> None:
         self._table = table
@@ -40,7 +40,7 @@ class Retries:
     def postpone(
         self, transaction: Connection, delivery: Delivery, *, attempts: int, reason: str, now: dt.datetime
     ) -> None:
-        """Stores the message until its next attempt; `attempts` counts the one that just failed."""
+        """Store the message until its next attempt; `attempts` includes the one that just failed."""
         insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
         due = {"attempts": attempts, "due_at": now + delay_after(attempts), "reason": reason[:500]}
         statement = insert(self._table).values(
@@ -56,7 +56,7 @@ class Retries:
         transaction.execute(statement.on_conflict_do_update(index_elements=key, set_=due))
 
     def due(self, transaction: Connection, now: dt.datetime, limit: int) -> list[Retry]:
-        """The messages whose time has come, the longest waiting first."""
+        """Return the messages that are due, earliest first."""
         table = self._table
         rows = transaction.execute(
             select(table)
@@ -81,7 +81,7 @@ class Retries:
         ]
 
     def settle(self, transaction: Connection, message_id: str) -> None:
-        """Deletes a message that has taken effect or was parked."""
+        """Delete a message that has taken effect or was dead-lettered."""
         table = self._table
         transaction.execute(
             delete(table).where(table.c.consumer == self._consumer, table.c.message_id == message_id)

@@ -1,6 +1,6 @@
-"""Which of a process's loops stand still, and since when: broker or database cannot be reached.
+"""The loops of a process that are stalled because the broker or the database is unreachable.
 
-Each of them goes on by itself. What operators must know is that nothing moves meanwhile, and why.
+Each loop resumes by itself. Operators must know which loops are stalled, since when and why.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ class _Pause:
 
 
 class StalledLoops:
-    """Of one process: its relay and its consumers."""
+    """The stalled loops of one process: its relay and its consumers."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._stalled_loops: dict[str, _Pause] = {}
 
     def stalled(self, loop: str, reason: str) -> None:
-        """The loop could not do its work; said each time that it tries in vain."""
+        """Record that the loop failed. Call it on every failed attempt."""
         before = self._stalled_loops.get(loop)
         self._stalled_loops[loop] = _Pause(before.since if before else self._now(), reason)
 
     def resumed(self, loop: str) -> None:
-        """The loop did its work, or had none to do."""
+        """Record that the loop succeeded or had nothing to do."""
         self._stalled_loops.pop(loop, None)
 
     def longest(self) -> float:
-        """For how many seconds the first of those that still stand has been standing; 0 if none does."""
+        """Return the longest current stall in seconds; 0 when no loop is stalled."""
         return max((self._now() - pause.since for pause in list(self._stalled_loops.values())), default=0.0)
 
     def alarm(self) -> str | None:
-        """For `/readyz`: every loop that stands, the first to stop first, with its last reason."""
+        """Return the `/readyz` warning: each stalled loop with its last reason, longest stall first."""
         stalled_loops = sorted(self._stalled_loops.items(), key=lambda item: item[1].since)
         now = self._now()
         texts = [

@@ -1,4 +1,4 @@
-"""The tables that messaging keeps in every service's database, beside the service's own."""
+"""The messaging tables in every service's database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.storage.columns import Instant, Json, RowNumber
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessagingTables:
-    """outbox: what is to be published; inbox: what has taken effect; retries: what is tried again."""
+    """outbox: messages to publish; inbox: ids of processed messages; retries: messages to process again."""
 
     outbox: Table
     inbox: Table
@@ -19,7 +19,7 @@ class MessagingTables:
 
 
 def messaging_tables(metadata: MetaData) -> MessagingTables:
-    """Declares them in a service's metadata."""
+    """Declare the messaging tables in a service's metadata."""
     outbox = Table(
         "outbox",
         metadata,
@@ -30,7 +30,7 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
         Column("partition_key", String(200), nullable=False),
         Column("headers", Json, nullable=False),
         Column("body", LargeBinary, nullable=False),
-        # A number once used is never used again: the relay's order is the order of commits.
+        # Never reuse a number: the relay publishes in the order of commits.
         sqlite_autoincrement=True,
     )
     inbox = Table(
@@ -59,14 +59,14 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
 
 
 def replica_table(metadata: MetaData) -> Table:
-    """Declares the local copy of another service's records, for services that keep one."""
+    """Declare the table of a replica, for services that keep one."""
     return Table(
         "replica",
         metadata,
         Column("type", String(100), primary_key=True),
         Column("key", String(200), primary_key=True),
         Column("revision", RowNumber, nullable=False),
-        # Rises with every change to the copy: readers in memory ask for what is newer than they have.
+        # Increases with every change: in-memory views read the rows that are newer than theirs.
         Column("change", RowNumber, nullable=False),
         Column("data", Json, nullable=False),
         Index("replica_change", "change"),

@@ -1,1 +1,1 @@
-"""Storage: transactions on SQLite and PostgreSQL, group commit, migrations."""
+"""Storage: SQLite and PostgreSQL transactions, group commit, migrations."""

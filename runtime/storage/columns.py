@@ -1,4 +1,4 @@
-"""Column types that mean the same on SQLite and PostgreSQL."""
+"""Column types with the same meaning on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from sqlalchemy.types import TypeDecorator
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
-# SQLite numbers rows by itself only in a column declared exactly INTEGER.
+# SQLite assigns row numbers only in a column declared exactly INTEGER.
 RowNumber = BigInteger().with_variant(Integer, "sqlite")
 
 
 def microseconds(moment: dt.datetime) -> int:
-    """An aware moment as `Instant` keeps it. Raises ValueError for a naive one."""
+    """Return an aware time as `Instant` stores it. Raises ValueError for a naive one."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime names no moment in time")
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def moment_of(value: int) -> dt.datetime:
-    """The moment that `microseconds` gave."""
+    """Return the time of a `microseconds` value."""
     return _EPOCH + value * _MICROSECOND
 
 
 class Instant(TypeDecorator[dt.datetime]):
-    """An aware moment, kept as microseconds since 1970-01-01T00:00:00Z: sortable, indexable, exact."""
+    """An aware time, stored as microseconds since 1970-01-01T00:00:00Z: sortable, indexable, exact."""
 
     impl = BigInteger
     cache_ok = True
@@ -42,7 +42,7 @@ class Instant(TypeDecorator[dt.datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """JSON text. Records, enumerations and aware datetimes are written as the contracts write them."""
+    """JSON text. Records, enumerations and aware datetimes are encoded as in the contracts."""
 
     impl = Text
     cache_ok = True

@@ -1,17 +1,17 @@
-"""One service's database: short transactions, the same on SQLite and PostgreSQL.
+"""A service's database: short transactions, the same on SQLite and PostgreSQL.
 
-Durability: when `write()` has returned, what it wrote survives `kill -9` of the process and loss of power
-(SQLite: WAL with `synchronous=FULL`; PostgreSQL: its own default). When it raises, nothing was written,
-but for one case that no database can exclude: the connection broke during the commit itself. Callers
-therefore make their writes repeatable (inbox, idempotency keys, compare-and-swap).
+Durability: when `write()` has returned, its writes survive `kill -9` of the process and loss of power
+(SQLite: WAL with `synchronous=FULL`; PostgreSQL: its default). When it raises, nothing was written, with one
+exception that no database can exclude: the connection broke during the commit itself. Callers therefore make
+their writes repeatable (inbox, idempotency keys, compare-and-swap).
 
-Concurrency: SQLite allows one writer. A greenlet that yields inside a write transaction while another one
-waits for SQLite's own lock freezes the process, so writers queue for a lock of ours that lets others run.
-Inside a transaction there is no I/O but the database's: no publishing, no HTTP, no sleep.
+Concurrency: SQLite allows one writer. If a greenlet yields inside a write transaction while another one waits
+for SQLite's own lock, the process freezes. So writers first wait for a lock of ours that lets other greenlets
+run. Inside a transaction there is no I/O except the database's: no publishing, no HTTP, no sleep.
 
-Erasure: SQLite writes zeros over what is deleted, be it an erased case or one that has left the outbox; its
-write-ahead log holds the pages as they were until `checkpoint_wal`. On PostgreSQL a deleted row goes with
-the next VACUUM, and from its write-ahead log when that is recycled.
+Erasure: SQLite overwrites deleted rows with zeros, both erased cases and rows that left the outbox; its
+write-ahead log keeps the old pages until `checkpoint_wal`. PostgreSQL removes a deleted row at the next
+VACUUM, and from its write-ahead log when that is recycled.
 """
 
 from __future__ import annotations
@@ -35,46 +35,47 @@ from runtime.storage.space import low_space
 
 _WRITING = "kopuro_writing"
 _DURABLE = "kopuro_durable"
-# How long SQLite waits for another process (a migration, a backup) that holds its lock.
+# How long SQLite waits for a lock that another process (a migration, a backup) holds.
 _BUSY_TIMEOUT_MS = 5_000
-# What PostgreSQL (SQLSTATE) does not count among the operational errors, though no message is at fault: the
-# server became a read-only standby; the schema is not there yet. SQLite calls both operational.
+# SQLSTATEs that PostgreSQL does not report as operational errors although no message is at fault: the server
+# became a read-only standby; the schema does not exist yet. SQLite reports both as operational.
 _PASSING = frozenset({"25006", "42P01", "42703"})
-# And what it does count among them, though only one message's values are: they are too large to index.
+# The SQLSTATE class that it reports as operational although one message is at fault: values too large to
+# index.
 _LIMIT_EXCEEDED = "54"
-# What was stored does not come back as it was. PostgreSQL: a file of its own cannot be read, its checksum or
-# its structure is wrong; and SQLite's primary codes, with those of its I/O errors that are of a reading.
+# Damaged data. PostgreSQL: a data file cannot be read, or its checksum or structure is wrong. SQLite: primary
+# result codes, and the extended codes of failed reads.
 _DAMAGED = frozenset({"58030", "XX001", "XX002"})
 _DAMAGED_SQLITE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNREADABLE_SQLITE = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 )
-# The one error that the driver raises by itself: it has no code.
+# The one error without a code, which the driver itself raises.
 _NO_TEXT = "Could not decode to UTF-8"
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached, or cannot write (disk full, locked). Nothing took effect."""
+    """The database is unreachable or cannot write (disk full, locked). Nothing took effect."""
 
     def reason(self) -> str:
-        """What the driver says, such as "database or disk is full": one line, without the statement."""
+        """Return the driver's message, such as "database or disk is full": one line without the statement."""
         cause = self.__cause__
-        said = cause.orig if isinstance(cause, DBAPIError) else cause
-        return (str(said or "").strip() or self.detail).splitlines()[0]
+        fault = cause.orig if isinstance(cause, DBAPIError) else cause
+        return (str(fault or "").strip() or self.detail).splitlines()[0]
 
 
 class DatabaseDamaged(DatabaseUnavailable):
-    """What is stored cannot be read back: a page, an index or the disk beneath is damaged.
+    """Stored data cannot be read: a page, an index or the disk is damaged.
 
-    It lasts until somebody mends it. But no message is at fault, so none is parked for it: everything waits
-    as it would for a database that is away.
+    The fault lasts until somebody repairs it. No message is at fault, so none is dead-lettered: processing
+    waits as it does for an unreachable database.
     """
 
 
 def sqlite_url(file: Path) -> str:
-    """The URL of a SQLite file, for `Database.open` and KOPURO_DATABASE_URL. file: any absolute path.
+    """Return the URL of a SQLite file, for `Database.open` and KOPURO_DATABASE_URL. file: an absolute path.
 
-    Raises ValueError for a path that is no Unicode text.
+    Raises ValueError for a path that is not valid Unicode.
     """
     return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
 
@@ -86,14 +87,17 @@ class Database:
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._writer = threading.Lock() if self._is_sqlite else nullcontext()
-        # Since when writes fail, by a clock that nobody sets, and why; None after one that succeeded.
+        # The monotonic time since which writes fail, and the reason; None after a successful write.
         self._failing: tuple[float, str] | None = None
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> Database:
-        """url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`. Connects on first use."""
+        """Return a database; it connects on first use.
+
+        url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`.
+        """
         options: dict[str, Any] = {
-            # An error's text must not carry the values of a statement into a log.
+            # An error's text must not carry a statement's values into the log.
             "hide_parameters": True,
             "pool_size": pool_size,
             "max_overflow": 20,
@@ -104,7 +108,7 @@ class Database:
             options["connect_args"] = {"check_same_thread": False, "isolation_level": None}
         else:
             options["pool_pre_ping"] = True
-            # a server that is gone without a word is noticed within these bounds
+            # a server that disappears silently is detected within these limits
             options["connect_args"] = {
                 "connect_timeout": 5,
                 "keepalives_idle": 30,
@@ -120,16 +124,16 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """For migrations and schema comparison."""
+        """Return the engine, for migrations and schema comparison."""
         return self._engine
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        """One write transaction: committed when the block ends, rolled back when it raises.
+        """Run one write transaction: committed when the block ends, rolled back when it raises.
 
-        durable: False for what may be done once more after a loss of power (deleting what is finished):
-        the commit then does not wait for the disk. It is as atomic as any other, and the next durable
-        commit makes it durable too. Raises DatabaseUnavailable; every other error is the block's own.
+        durable: False for work that may be repeated after a loss of power, such as deleting finished rows:
+        the commit then does not wait for the disk. It is still atomic, and the next durable commit makes it
+        durable too. Raises DatabaseUnavailable; every other error is the block's own.
         """
         try:
             with self._writer, translated(), self._engine.connect() as connection:
@@ -145,38 +149,38 @@ class Database:
         self._failing = None
 
     def alarm(self) -> str | None:
-        """For `/readyz`: why nothing can be written, or that there will soon be no room; None otherwise."""
+        """Return the `/readyz` warning: why writes fail, or that disk space is low; None otherwise."""
         failing = self._failing
         if failing is not None:
             seconds = time.monotonic() - failing[0]
-            return f"no write has succeeded for {seconds:.0f} s: {failing[1]}"
+            return f"writes have failed for {seconds:.0f} s: {failing[1]}"
         file = self.file
         return None if file is None else low_space(file)
 
     @property
     def file(self) -> Path | None:
-        """The SQLite file; None for another kind of database."""
+        """Return the SQLite file; None for PostgreSQL and in-memory databases."""
         name = self._engine.url.database
         return Path(name) if self._is_sqlite and name and name != ":memory:" else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One read transaction, which sees what was committed before its first statement and nothing later.
+        """Run one read transaction. It sees only what was committed before its first statement.
 
         Raises DatabaseUnavailable.
         """
         with translated(), self._engine.connect() as connection:
             if not self._is_sqlite:
-                # Said with its BEGIN. What only reads is never refused for it.
+                # Sent with BEGIN. A read-only transaction never fails because of this level.
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
     def checkpoint_wal(self) -> bool:
-        """Have SQLite's write-ahead log, which still holds the pages as they were, emptied.
+        """Truncate SQLite's write-ahead log, which still contains the old pages.
 
-        False where somebody is reading from it just now, or writing: nobody is waited for. On PostgreSQL
-        there is nothing to do. Raises DatabaseUnavailable.
+        Does not wait: returns False while somebody reads from the log or writes. On PostgreSQL there is
+        nothing to do. Raises DatabaseUnavailable.
         """
         if not self._is_sqlite:
             return True
@@ -189,25 +193,25 @@ class Database:
         return not busy
 
     def close(self) -> None:
-        """Ends every connection."""
+        """Close every connection."""
         self._engine.dispose()
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises DatabaseUnavailable for what concerns the database itself and not the statement's values.
+    """Translate errors of the database itself, not of a statement's values, to DatabaseUnavailable.
 
-    Where that is because what is stored is damaged, it is a DatabaseDamaged.
+    Damaged data becomes DatabaseDamaged.
     """
     try:
         yield
     except PoolTimeout as error:
-        raise DatabaseUnavailable("Too many wait for the database.") from error
+        raise DatabaseUnavailable("All database connections are in use.") from error
     except DBAPIError as error:
         if _is_damage(error):
             raise DatabaseDamaged("The database is damaged.") from error
         if _passes(error):
-            raise DatabaseUnavailable("The database cannot be used just now.") from error
+            raise DatabaseUnavailable("The database is unavailable.") from error
         raise
 
 
@@ -226,17 +230,17 @@ def _is_damage(error: DBAPIError) -> bool:
     code: int | None = getattr(fault, "sqlite_errorcode", None)
     if code is None:
         return str(fault).startswith(_NO_TEXT)
-    # An extended code holds the primary one in its lowest byte.
+    # The lowest byte of an extended code is its primary code.
     return code in _UNREADABLE_SQLITE or code & 0xFF in _DAMAGED_SQLITE
 
 
 def _make_private(file: str | None, *_: object) -> None:
-    """Make a file that is not there yet with mode 0600: SQLite would leave it to the umask.
+    """Create a missing file with mode 0600: SQLite would apply the umask.
 
-    Its journals get the mode of the file.
+    The journals inherit the mode of the file.
     """
     if file and file != ":memory:":
-        # What cannot be made SQLite cannot open either, and says so.
+        # If this fails, SQLite fails to open the file as well and reports the reason.
         with suppress(OSError):
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
@@ -252,13 +256,13 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later could
-    # otherwise be refused half-way.
+    # IMMEDIATE takes the write lock at once: otherwise a transaction that reads first and writes later could
+    # fail half-way.
     options = connection.get_execution_options()
     if not options.get(_WRITING, False):
         connection.exec_driver_sql("BEGIN")
         return
-    # Said before every write, so that no transaction inherits another one's level.
+    # Set before every write, so that no transaction inherits another one's level.
     level = "FULL" if options[_DURABLE] else "NORMAL"
     cursor = connection.connection.cursor()
     cursor.execute(f"PRAGMA synchronous={level}")

@@ -1,4 +1,4 @@
-"""A right that one process at a time has, for as long as its connection to the database lives."""
+"""A lock that one process at a time holds, for the lifetime of its database connection."""
 
 from __future__ import annotations
 
@@ -10,41 +10,40 @@ from runtime.storage.database import Database, DatabaseUnavailable, translated
 class ExclusiveLock:
     """PostgreSQL: a session-level advisory lock on a connection of its own.
 
-    The lock ends with that connection: a holder that is killed holds nothing any more. A holder whose
-    connection broke may go on for one more step before it notices, beside the next holder: what is done
-    under the lock must bear being done twice. SQLite: a database belongs to one process, which holds
-    every right.
+    The lock ends with its connection, so a killed process releases it. A holder whose connection broke may do
+    one more step before it notices, concurrently with the next holder: work under the lock must be
+    repeatable. SQLite: a database belongs to one process, which always holds every lock.
     """
 
     def __init__(self, database: Database, number: int) -> None:
-        """number: names the right within the database; any 63-bit integer that nothing else uses."""
+        """number: identifies the lock within the database; any unused 63-bit integer."""
         self._database = database
         self._number = number
         self._connection: Connection | None = None
-        self._ours = False
+        self._is_held = False
 
     def held(self) -> bool:
-        """Whether the right is ours; takes it when it is free. Raises DatabaseUnavailable."""
+        """Take the lock if it is free; return whether we hold it. Raises DatabaseUnavailable."""
         if self._database.engine.dialect.name != "postgresql":
             return True
         try:
             with translated():
                 if self._connection is None:
                     self._connection = self._database.engine.connect()
-                    # Between two statements no transaction stands open, holding back the vacuum.
+                    # No transaction stays open between statements: it would hold back VACUUM.
                     self._connection.execution_options(isolation_level="AUTOCOMMIT")
-                # Once the lock is ours, it is ours for as long as the connection answers.
-                question = literal(True) if self._ours else func.pg_try_advisory_lock(self._number)
-                self._ours = bool(self._connection.execute(select(question)).scalar_one())
+                # Once taken, the lock is held as long as the connection works.
+                check = literal(True) if self._is_held else func.pg_try_advisory_lock(self._number)
+                self._is_held = bool(self._connection.execute(select(check)).scalar_one())
         except DatabaseUnavailable:
             self.release()
             raise
-        return self._ours
+        return self._is_held
 
     def release(self) -> None:
-        """Gives the right up."""
-        connection, self._connection, self._ours = self._connection, None, False
+        """Release the lock."""
+        connection, self._connection, self._is_held = self._connection, None, False
         if connection is not None:
-            # Not back to the pool, where the next user would hold the lock.
+            # Do not return it to the pool, where the next user would hold the lock.
             connection.invalidate()
             connection.close()

@@ -1,8 +1,8 @@
-"""Group commit: callers that arrive together share one transaction, and so one fsync.
+"""Group commit: concurrent callers share one transaction, and so one fsync.
 
-The first caller leads: it takes everybody who is waiting, applies them in one transaction, and hands each
-its own result. Who arrives meanwhile forms the next group. Nobody waits for a timer: alone, a caller
-commits at once.
+The first caller becomes the leader: it applies the commands of all waiting callers in one transaction and
+gives each its own result. Callers that arrive meanwhile form the next group. There is no timer: a single
+caller commits at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runtime.storage.database import Database, DatabaseUnavailable
 C = TypeVar("C")
 R = TypeVar("R")
 
-# apply(connection, commands) -> for each command its result, or the error that concerns it alone
+# apply(connection, commands) -> for each command its result, or the error of that command alone
 Apply = Callable[[Connection, Sequence[C]], Sequence[R | KopuroError]]
 
 
@@ -32,12 +32,12 @@ class _Waiting(Generic[C, R]):
         self.command = command
         self.done = threading.Event()
         self.result: R | None = None
-        # What stands here when the leader was killed before it could say anything else.
+        # Remains when the leader is killed before it sets a result.
         self.error: BaseException | None = Unavailable("The commit was interrupted.")
 
 
 class GroupCommit(Generic[C, R]):
-    """Safe to call from any number of threads or greenlets, but not from within `apply`."""
+    """A group commit, safe to call from any number of threads or greenlets, but not from within `apply`."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class GroupCommit(Generic[C, R]):
         most: int = 256,
         bound: int = 5_000,
     ) -> None:
-        """most: commands a transaction; bound: callers that may wait before further ones are refused.
+        """most: commands per transaction; bound: waiting callers, above which further ones are refused.
 
-        after_commit: called once a transaction; must not raise.
+        after_commit: called once per transaction; must not raise.
         """
         self._database = database
         self._apply = apply
@@ -61,20 +61,20 @@ class GroupCommit(Generic[C, R]):
         self._leading = threading.Lock()
 
     def submit(self, command: C) -> R:
-        """Returns when the command's transaction is committed.
+        """Apply the command; return its result when its transaction is committed.
 
-        Raises the KopuroError that `apply` gave for this command, Unavailable when the database cannot
-        be used or too many wait, and whatever `apply` raised when this command alone made it fail.
+        Raises the KopuroError that `apply` returned for this command, Unavailable when the database is
+        unavailable or too many callers wait, and any exception of `apply` on this command alone.
         """
         if len(self._waiting) >= self._bound:
-            raise Unavailable("Too many submissions are waiting.", retry_after=1)
+            raise Unavailable("Too many requests are waiting.", retry_after=1)
         mine = _Waiting[C, R](command)
         self._waiting.append(mine)
-        # Lets the callers that are ready to run join this group before it closes.
+        # Let callers that are ready to run join this group before it closes.
         time.sleep(0)
         while not mine.done.is_set():
             with self._leading:
-                # Whoever leads finishes its whole group before it lets go: not done means still waiting.
+                # A leader finishes its whole group before it releases the lock: not done means still waiting.
                 if not mine.done.is_set():
                     self._lead()
         if mine.error is not None:
@@ -87,11 +87,11 @@ class GroupCommit(Generic[C, R]):
             self._commit(group)
         except DatabaseUnavailable as error:
             _fail(group, error)
-        except Exception:  # noqa: BLE001 - one bad command must not fail its neighbours: each alone
+        except Exception:  # noqa: BLE001 - one bad command must not fail the others: apply each alone
             for waiting in group:
                 try:
                     self._commit([waiting])
-                except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
+                except Exception as error:  # noqa: BLE001 - raised in the command's caller
                     waiting.error = error
         finally:
             for waiting in group:
@@ -101,9 +101,10 @@ class GroupCommit(Generic[C, R]):
         with self._database.write() as connection:
             results = self._apply(connection, [waiting.command for waiting in group])
             if len(results) != len(group):
-                raise Defect("A group commit lost count of its commands.")
-        # Committed, not yet answered: a crash here leaves callers who do not know, and who ask again (their
-        # commands are repeatable). From here on nothing may raise: the group would be applied again.
+                raise Defect("A group commit did not return one result for each command.")
+        # Committed, results not yet returned: after a crash here the callers do not know the outcome and
+        # repeat their commands, which are repeatable. Nothing may raise below: the group would be applied
+        # again.
         for waiting, result in zip(group, results, strict=True):
             if isinstance(result, KopuroError):
                 waiting.error = result
@@ -114,7 +115,7 @@ class GroupCommit(Generic[C, R]):
 
 def _fail(group: Sequence[_Waiting[C, R]], cause: DatabaseUnavailable) -> None:
     for waiting in group:
-        # One for each: an exception that several threads raise gathers all their tracebacks.
+        # A separate exception for each caller: one raised by several threads collects all their tracebacks.
         error = DatabaseUnavailable(cause.detail, retry_after=cause.retry_after)
         error.__cause__ = cause
         waiting.error = error

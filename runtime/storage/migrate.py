@@ -1,8 +1,8 @@
-"""Migrations, a step of their own: `python -m runtime.storage.migrate services.intake`.
+"""The migration command: `python -m runtime.storage.migrate services.intake`.
 
-A service's package names its schema in `<package>.adapters.tables.METADATA` and keeps its Alembic versions
-in `<package>/migrations/`. The database is KOPURO_DATABASE_URL. `--write "message"` writes a new version
-from the difference between the migrated database and the declared schema.
+A service declares its schema in `<package>.adapters.tables.METADATA` and its Alembic versions in
+`<package>/migrations/`. KOPURO_DATABASE_URL names the database. `--write "message"` writes a new version from
+the difference between the migrated database and the declared schema.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _ENVIRONMENT = Path(__file__).parent / "alembic"
 
 
 def upgrade(package: str, database: Database) -> None:
-    """Brings the database to the newest version of the package's schema. Repeatable."""
+    """Upgrade the database to the newest version of the package's schema. Repeatable."""
     with database.write() as connection:
         command.upgrade(_config(package, connection), "head")
 
 
 def differences(package: str, database: Database) -> list[Any]:
-    """What Alembic finds different between the database and the declared schema; empty when equal."""
+    """Return Alembic's differences between the database and the declared schema; empty when equal."""
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, _metadata(package)))
 
 
 def write_version(package: str, database: Database, message: str) -> None:
-    """Writes a new version file. The database must be at the newest version already."""
+    """Write a new version file. The database must already be at the newest version."""
     with database.write() as connection:
         command.revision(_config(package, connection), message, autogenerate=True)
 
@@ -63,10 +63,10 @@ def _config(package: str, connection: Connection) -> Config:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command. Exit codes: 0 done, 2 wrong use."""
+    """Run the command. Exit codes: 0 done, 2 wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m runtime.storage.migrate")
-    parser.add_argument("packages", nargs="+", help="for example services.intake")
-    parser.add_argument("--write", metavar="MESSAGE", help="write a new version from the difference")
+    parser.add_argument("packages", nargs="+", help="package of a service, for example services.intake")
+    parser.add_argument("--write", metavar="MESSAGE", help="write a new version from the schema difference")
     options = parser.parse_args(arguments)
     url = os.environ.get("KOPURO_DATABASE_URL")
     if not url:

@@ -1,8 +1,8 @@
-"""Deleting what is no longer needed, without anybody noticing.
+"""Pruning of old rows without disturbing other work.
 
-However much there is (a service comes back after a month, a year's rows fall due on one day), a turn deletes
-a bounded number of rows, in short transactions, and lets the others work between two of them. What is left
-waits for the next turn.
+However many rows are due (after a month's downtime, or a year's rows on one day), a run deletes a bounded
+number of them, in short transactions, and lets other work proceed in between. The rest waits for the next
+run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from runtime.storage.database import Database
 
-# Some milliseconds each, during which SQLite's one writer is busy.
+# A transaction takes some milliseconds, during which SQLite's only writer is busy.
 ROWS_AT_ONCE: Final = 500
 TRANSACTIONS_A_TURN: Final = 10
 
@@ -24,15 +24,15 @@ Forget = Callable[[Connection, int], int]
 
 
 def prune(database: Database, forget: Forget) -> bool:
-    """One turn; whether nothing was left to forget. Raises DatabaseUnavailable: the next turn goes on.
+    """Do one run; return whether nothing is left. Raises DatabaseUnavailable: the next run continues.
 
-    A deletion may be done once more after a loss of power, and so does not wait for the disk.
+    The deletions are not durable, because they may be repeated after a loss of power.
     """
     for _ in range(TRANSACTIONS_A_TURN):
         with database.write(durable=False) as transaction:
             forgotten = forget(transaction, ROWS_AT_ONCE)
         if forgotten < ROWS_AT_ONCE:
             return True
-        # SQLite never waits, and so never lets another greenlet run by itself.
+        # SQLite never blocks cooperatively, so other greenlets run only when we yield.
         time.sleep(0)
     return False

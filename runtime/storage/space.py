@@ -1,4 +1,4 @@
-"""How much room a file system has left."""
+"""Free space of file systems."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Final
 
-# A wave of referrals, a vacuum or a long write-ahead log needs some; time to act is needed too.
+# A burst of referrals, a vacuum or a long write-ahead log needs space, and the operator needs time to act.
 LOW: Final = 256 * 1024 * 1024
 
 
 def free_bytes(path: Path) -> int | None:
-    """What an ordinary user may still write beside `path`; None where that cannot be told."""
+    """Return the bytes that an unprivileged user may still write beside `path`; None when unknown."""
     try:
         found = os.statvfs(path.parent)
     except OSError:
@@ -20,8 +20,8 @@ def free_bytes(path: Path) -> int | None:
 
 
 def low_space(path: Path) -> str | None:
-    """For `/readyz`: None while there is room beside `path`."""
+    """Return the `/readyz` warning when space beside `path` is low, else None."""
     free = free_bytes(path)
     if free is None or free >= LOW:
         return None
-    return f"{free / 1024 / 1024:.0f} MiB are free beside {path.name}, less than {LOW / 1024 / 1024:.0f} MiB"
+    return f"only {free / 1024 / 1024:.0f} MiB free beside {path.name}, less than {LOW / 1024 / 1024:.0f} MiB"

@@ -1,1 +1,1 @@
-"""What an operator sees: metrics, structured logs, trace context, health. Never a person's data."""
+"""Metrics, structured logs and trace context. None of them contains a person's data."""

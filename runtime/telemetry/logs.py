@@ -1,8 +1,8 @@
-"""JSON lines on stderr, one event each, that cannot carry a person's data by accident.
+"""Structured logs: JSON lines on stderr that cannot contain a person's data by accident.
 
-Three rules do that. Only fields of `FIELDS` leave the process. An exception is written as its class
-and our own frames; its text only when it is a `KopuroError`, whose texts never repeat content. An
-exception among a message's arguments is treated the same way, for libraries log them as text.
+Three rules ensure that. Only the fields in `FIELDS` leave the process. An exception is written as its class
+and the frames of our own code; its text only when it is a `KopuroError`, whose texts never repeat content.
+The same holds for an exception among a message's arguments, because libraries log them as text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIELDS: Final = frozenset(
 )  # fmt: skip
 
 _LEVELS: Final = {
-    # These describe every request and every connection at INFO.
+    # These log every request and connection at INFO.
     "amqp": logging.WARNING,
     "eventlet": logging.WARNING,
     "kombu": logging.WARNING,
@@ -41,7 +41,7 @@ _LEVELS: Final = {
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON line. `packages`: the top-level packages whose frames are ours."""
+    """Formats a record as one JSON line. packages: the top-level packages whose frames are logged."""
 
     def __init__(self, service: str, packages: Iterable[str]) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=lambda value: type(value).__name__).decode()
 
     def chain(self, exception: BaseException) -> list[dict[str, Any]]:
-        """The exception and what caused it, outermost first; at most five."""
+        """Return the exception and its causes, outermost first; at most five."""
         links: list[dict[str, Any]] = []
         link: BaseException | None = exception
         while link is not None and len(links) < 5:
@@ -87,14 +87,14 @@ class JsonFormatter(logging.Formatter):
 
 
 def describe(exception: BaseException) -> str:
-    """The exception's class; with its text only when the text is one of ours."""
+    """Return the exception's class, followed by its text only for a `KopuroError`."""
     cls = type(exception)
     name = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
     return f"{name}: {exception}" if isinstance(exception, KopuroError) else name
 
 
 def configure(service: str, packages: Iterable[str], stream: TextIO = sys.stderr) -> None:
-    """Send every log line of the process, and every stray exception, through `JsonFormatter`."""
+    """Send every log line and every uncaught exception of the process through `JsonFormatter`."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter(service, packages))
     root = logging.getLogger()
@@ -107,7 +107,7 @@ def configure(service: str, packages: Iterable[str], stream: TextIO = sys.stderr
     stray = logging.getLogger("runtime.stray")
 
     def hook(kind: type[BaseException], exception: BaseException, tb: TracebackType | None) -> None:
-        stray.critical("an exception was not caught", exc_info=(kind, exception, tb))
+        stray.critical("uncaught exception", exc_info=(kind, exception, tb))
 
     def thread_hook(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:

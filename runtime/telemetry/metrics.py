@@ -1,4 +1,4 @@
-"""The metrics of the HTTP edge, and the registry of one process."""
+"""The HTTP metrics and the metrics registry of a process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-# Seconds. The fine steps lie where DESIGN's figures lie (p99 of a submission: 0.1 s); a long poll ends at 30.
+# Seconds. Finest around the latency targets in DESIGN (submission p99: 0.1 s); a long poll ends after 30.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 def process_registry() -> CollectorRegistry:
-    """A registry with what the process itself shows: memory, CPU time, open files, collections."""
+    """Return a registry with the process metrics: memory, CPU time, open files, garbage collection."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -26,7 +26,7 @@ def process_registry() -> CollectorRegistry:
 
 
 class HttpMetrics:
-    """Requests by method, route template and status. A path as sent never becomes a label."""
+    """Request counts and latencies by method, route template and status. Raw paths never become labels."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -37,14 +37,12 @@ class HttpMetrics:
         )
         self._seconds = Histogram(
             "kopuro_http_request_seconds",
-            "From the request's headers to its answer, in seconds",
+            "Time from the request's headers to the response, in seconds",
             ("method", "route", "status"),
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
-        self.in_flight = Gauge(
-            "kopuro_http_requests_in_flight", "Requests being answered now", registry=registry
-        )
+        self.in_flight = Gauge("kopuro_http_requests_in_flight", "Requests in progress", registry=registry)
         # `labels()` costs more than the increment itself; the set of label values is small.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 

@@ -1,7 +1,7 @@
-"""W3C trace context: which request, anywhere in the network, this piece of work belongs to.
+"""W3C trace context: links each piece of work to the request that caused it.
 
 Source: W3C Trace Context, https://www.w3.org/TR/trace-context/ §3.2 (traceparent).
-A greenlet has a context of its own, so a `ContextVar` is local to the request or batch at hand.
+Each greenlet has its own context, so a `ContextVar` is local to the current request or batch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TRACEPARENT = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
-    """A place in a trace. Its text form is the value of a `traceparent` header or extension."""
+    """A span of a trace. Its text form is the value of a `traceparent` header or extension."""
 
     trace_id: str  # 32 hexadecimal digits
     span_id: str  # 16 hexadecimal digits
@@ -31,12 +31,12 @@ class Trace:
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
     def child(self, span_id: str) -> Trace:
-        """The same trace, one step further on."""
+        """Return a child span in the same trace."""
         return Trace(trace_id=self.trace_id, span_id=span_id, flags=self.flags)
 
 
 def parse(text: str | None) -> Trace | None:
-    """Read a traceparent; None for a missing or invalid one, which callers ignore as W3C asks."""
+    """Parse a traceparent; return None for a missing or invalid one, which W3C requires to be ignored."""
     match = _TRACEPARENT.fullmatch(text.strip()) if text else None
     if match is None or match["version"] == "ff":
         return None
@@ -48,7 +48,7 @@ def parse(text: str | None) -> Trace | None:
 
 
 def continued(text: str | None) -> Trace:
-    """A new step of the trace in `text`, or of a new trace when there is none."""
+    """Return a new span of the trace in `text`, or of a new trace when there is none."""
     span_id = secrets.token_hex(8)
     parent = parse(text)
     if parent is None:
@@ -61,18 +61,18 @@ _correlation: ContextVar[str | None] = ContextVar("kopuro_correlation", default=
 
 
 def current() -> Trace | None:
-    """The trace of the work at hand in this greenlet."""
+    """Return the trace of this greenlet's current work."""
     return _current.get()
 
 
 def correlation_id() -> str | None:
-    """The correlation id of the work at hand in this greenlet."""
+    """Return the correlation id of this greenlet's current work."""
     return _correlation.get()
 
 
 @contextmanager
 def attached(trace: Trace, *, correlation: str | None = None) -> Iterator[Trace]:
-    """Do the block's work under `trace`: log lines and outgoing messages carry it."""
+    """Run the block under `trace`: log lines and outgoing messages carry it."""
     trace_token = _current.set(trace)
     correlation_token = _correlation.set(correlation)
     try:

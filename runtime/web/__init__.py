@@ -1,1 +1,1 @@
-"""HTTP: requests in, answers out, problems for everything that goes wrong in between."""
+"""The HTTP server: requests, routing, responses and RFC 9457 problems."""

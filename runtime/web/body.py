@@ -1,4 +1,4 @@
-"""Reads a request's body, at most so much of it, for at most so long."""
+"""Reading of request bodies, with a size limit and a timeout."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _PIECE: Final = 64 * 1024
 
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
-    """The body, with Content-Length or chunked (RFC 9112 §6, §7). The head has been checked (`read_head`).
+    """Read a body with Content-Length or a chunked one (RFC 9112 §6, §7). `read_head` has checked the head.
 
-    Raises Refused: `unsupported-content-encoding` for a compressed body; `body-too-large` as soon as that
-    is known, which for an announced length is before the first byte is read; `malformed-request` when the
-    body is not sent as announced, 408 when it does not come within READ_SECONDS. After any of these the
-    connection cannot be used again, unless the announced rest is read first.
+    Raises Refused: `unsupported-content-encoding` for a compressed body; `body-too-large` as soon as the
+    size is known, which is before the first byte when it is announced; `malformed-request` when the body
+    does not match its framing, with status 408 when it takes longer than READ_SECONDS. After any of these,
+    the connection must be closed unless the announced rest is read first.
     """
     coding = environ.get("HTTP_CONTENT_ENCODING", "identity")
     if coding.lower() != "identity":
-        raise Refused("unsupported-content-encoding", "A body is taken as it is, without a content coding.")
+        raise Refused("unsupported-content-encoding", "Send the body without a content coding.")
     chunked = is_chunked(environ)
     length = 0 if chunked else int(environ["CONTENT_LENGTH"])
     if length > limit:
@@ -36,19 +36,19 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
             stream = environ["wsgi.input"]
             return _read_chunks(stream, limit) if chunked else _read_exactly(stream, length)
     except BadChunk:
-        raise Refused("malformed-request", "The body is not chunked as RFC 9112 has it.") from None
+        raise Refused("malformed-request", "The chunked body does not follow RFC 9112.") from None
     except OSError:
         raise Refused("malformed-request", "The body ended before it was complete.") from None
-    raise Refused("malformed-request", f"The body did not come within {READ_SECONDS:.0f} s.", status=408)
+    raise Refused("malformed-request", f"The body did not arrive within {READ_SECONDS:.0f} s.", status=408)
 
 
 def is_chunked(environ: dict[str, Any]) -> bool:
-    """Whether the body's length is not announced."""
+    """Return whether the body is chunked: its length is not announced."""
     return not environ["CONTENT_LENGTH"]
 
 
 def announces_more_than(environ: dict[str, Any], size: int) -> bool:
-    """Whether a body of more than `size` bytes, or of unknown length, may still be on its way."""
+    """Return whether the body has more than `size` bytes or an unknown length."""
     return is_chunked(environ) or int(environ["CONTENT_LENGTH"]) > size
 
 
@@ -71,4 +71,4 @@ def _read_chunks(stream: Any, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> Refused:
-    return Refused("body-too-large", f"The body may have {limit} bytes at most.")
+    return Refused("body-too-large", f"The body must not exceed {limit} bytes.")

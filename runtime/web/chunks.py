@@ -1,4 +1,4 @@
-"""Reads a chunked body strictly (RFC 9112 §7.1)."""
+"""A strict reader of chunked bodies (RFC 9112 §7.1)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any, Final
 
 _LONGEST_LINE: Final = 8192
 _LARGEST_TRAILERS: Final = 64 * 1024
-# Sixteen digits would be an exabyte; every reader agrees on fifteen. Extensions are ignored (§7.1.1).
+# Sixteen digits can overflow a 64-bit integer; all parsers agree on fifteen. Extensions are ignored (§7.1.1).
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
 
 class BadChunk(ValueError):
-    """The body is not chunked as announced. The connection is at no known place and must be closed."""
+    """The body violates the chunked framing. The connection must be closed: the next request is unknown."""
 
 
 class Chunks:
-    """The body behind a head with `Transfer-Encoding: chunked`. file: the connection, behind that head."""
+    """A chunked body. file: the connection, positioned after the head."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._left = 0  # bytes of the chunk under way
+        self._left = 0  # unread bytes of the current chunk
         self._ended = False
 
     def read(self, size: int) -> bytes:
-        """At least one byte and at most `size`; empty when the body has ended. Raises BadChunk."""
+        """Read 1 to `size` bytes; return none when the body has ended. Raises BadChunk."""
         if self._ended:
             return b""
         if self._left == 0:
@@ -49,5 +49,5 @@ class Chunks:
         while (line := self._file.readline(_LONGEST_LINE)) != b"\r\n":
             size += len(line)
             if size > _LARGEST_TRAILERS or _TRAILER_LINE.fullmatch(line) is None:
-                raise BadChunk("what follows the last chunk are no trailers")
+                raise BadChunk("the last chunk is not followed by valid trailers")
         self._ended = True

@@ -1,4 +1,4 @@
-"""`/.well-known/kopuro`: where every service of this hub is, the same on each of them."""
+"""`/.well-known/kopuro`: the addresses of the hub's services. Every service serves the same document."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PATH = "/.well-known/kopuro"
 
 
 def discovery(file: Path) -> Response:
-    """The discovery document in `file`, read anew each time: whoever writes it may replace it.
+    """Return the discovery document in `file`. Reads it each time, because it may be replaced.
 
-    Raises Unavailable while there is none.
+    Raises Unavailable while the file is missing or not JSON.
     """
     try:
         document = file.read_bytes()

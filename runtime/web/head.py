@@ -1,10 +1,10 @@
-"""Reads the head of one HTTP/1.1 request strictly: request line and header lines (RFC 9112).
+"""A strict parser of HTTP/1.1 request heads: request line and header lines (RFC 9112).
 
-Whatever two readers could understand differently is refused, also where the RFC lets a recipient mend it
-(bare LF, folded lines, `Content-Length: 5, 5`, both kinds of framing at once): the reader in front of us may
-have mended it differently, and what is body to one would be the next request to the other. Source: RFC 9112
-§2.2, §3, §5, §6.3, §11.2. docs/decisions/0016 says why
-neither http.client nor h11 reads the head.
+The parser refuses every head that two parsers could interpret differently, even where the RFC lets a
+recipient repair it (bare LF, folded lines, `Content-Length: 5, 5`, both kinds of framing at once). A proxy in
+front may have repaired it differently, and then one parser reads as a body what the other reads as the next
+request. Source: RFC 9112 §2.2, §3, §5, §6.3, §11.2. docs/decisions/0016 explains why neither http.client nor
+h11 parses the head.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from contracts.errors import Refused
 
-LONGEST_LINE: Final = 8192  # bytes, the request line's limit too
+LONGEST_LINE: Final = 8192  # bytes, including the request line
 LARGEST_HEAD: Final = 64 * 1024
 MOST_HEADERS: Final = 100
 
@@ -30,9 +30,9 @@ _REQUEST_LINE: Final = re.compile(
 _HEADER_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
-# Two of them are two framings, or two hosts.
+# A repeated one makes the framing or the host ambiguous.
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
-# Two of them are two callers, two keys, two conditions: which one holds would depend on who reads.
+# A repeated one makes the caller, key or condition ambiguous: parsers choose differently.
 _SINGLE: Final = frozenset(
     {
         "authorization",
@@ -50,7 +50,7 @@ _SINGLE: Final = frozenset(
 
 
 class BadHead(Refused):
-    """The head cannot be read in one way only. The connection is at no known place and must be closed.
+    """The head is malformed or ambiguous. The connection must be closed: the next request is unknown.
 
     The detail never repeats what was sent.
     """
@@ -58,9 +58,9 @@ class BadHead(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A request's head. method and target: as sent; headers: by lower-case name, values as latin-1.
+    """A request head. method and target: as sent; headers: by lower-case name, values as latin-1.
 
-    length: bytes of body announced, None for a chunked one; http_1_1: False for HTTP/1.0.
+    length: the body's announced length in bytes, None when chunked; http_1_1: False for HTTP/1.0.
     """
 
     method: str
@@ -71,23 +71,22 @@ class Head:
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether the client wants the connection kept after the answer (RFC 9112 §9.3)."""
-        wishes = {wish.strip() for wish in self.headers.get("connection", "").lower().split(",")}
-        return "close" not in wishes and (self.http_1_1 or "keep-alive" in wishes)
+        """Return whether the client keeps the connection open after the response (RFC 9112 §9.3)."""
+        options = {option.strip() for option in self.headers.get("connection", "").lower().split(",")}
+        return "close" not in options and (self.http_1_1 or "keep-alive" in options)
 
 
 def read_head(readline: Callable[[int], bytes]) -> Head | None:
-    """The next head of a connection. readline: gives at most so many bytes, up to and with LF; empty at EOF.
+    """Read the next head of a connection.
 
-    None where the connection ends before the head does. Raises BadHead.
+    readline: returns at most the given number of bytes, up to and including LF; empty at EOF. Returns None
+    when the connection ends before the head does. Raises BadHead.
     """
     line = readline(LONGEST_LINE + 1)
     if line == b"\r\n":  # §2.2: one empty line before a request is ignored
         line = readline(LONGEST_LINE + 1)
     if len(line) > LONGEST_LINE:
-        raise BadHead(
-            "head-too-large", f"The request line may have {LONGEST_LINE} bytes at most.", status=414
-        )
+        raise BadHead("head-too-large", f"The request line must not exceed {LONGEST_LINE} bytes.", status=414)
     if not line.endswith(b"\n"):
         return None
     method, target, http_1_1 = _request_line(line)
@@ -100,8 +99,8 @@ def read_head(readline: Callable[[int], bytes]) -> Head | None:
         if len(line) > LONGEST_LINE or size > LARGEST_HEAD or count > MOST_HEADERS:
             raise BadHead(
                 "head-too-large",
-                f"A request has at most {MOST_HEADERS} header lines of {LONGEST_LINE} bytes each, "
-                f"and {LARGEST_HEAD} bytes in all.",
+                f"A request head is limited to {MOST_HEADERS} header lines, {LONGEST_LINE} bytes per line "
+                f"and {LARGEST_HEAD} bytes in total.",
             )
         if not line.endswith(b"\n"):
             return None
@@ -114,25 +113,25 @@ def read_head(readline: Callable[[int], bytes]) -> Head | None:
 def _request_line(line: bytes) -> tuple[str, str, bool]:
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
-        raise _malformed("The request line is not a method, a target and a version as RFC 9112 has them.")
+        raise _malformed("The request line must be a method, a target and a version (RFC 9112).")
     method, target, major, minor = match.groups()
     if major != b"1":
-        raise BadHead("malformed-request", "This service speaks version 1.1 of HTTP.", status=505)
+        raise BadHead("malformed-request", "This service supports HTTP/1.1.", status=505)
     return method.decode("ascii"), target.decode("ascii"), minor != b"0"
 
 
 def _add(headers: dict[str, str], line: bytes) -> None:
     match = _HEADER_LINE.fullmatch(line)
     if match is None:
-        raise _malformed("A header line is not a name, a colon and a value on one line that ends with CRLF.")
+        raise _malformed("Each header line must be a name, a colon and a value, and end with CRLF.")
     name = match[1].decode("ascii").lower()
     value = match[2].decode("latin-1")
     if name not in headers:
         headers[name] = value
     elif name in _FRAMING:
-        raise _malformed(f"The header {name} is given more than once.")
+        raise _malformed(f"The header {name} appears more than once.")
     elif name in _SINGLE:
-        raise BadHead("duplicate-header", f"The header {name} is given more than once.")
+        raise BadHead("duplicate-header", f"The header {name} appears more than once.")
     else:
         headers[name] += f", {value}"  # RFC 9110 §5.3
 
@@ -143,12 +142,12 @@ def _length(headers: Mapping[str, str], *, http_1_1: bool) -> int | None:
         if length is None:
             return 0
         if _LENGTH.fullmatch(length) is None:
-            raise _malformed("The Content-Length is not one number.")
+            raise _malformed("The Content-Length must be a single number.")
         return int(length)
     if length is not None:
-        raise _malformed("The request has both a Content-Length and a Transfer-Encoding.")
+        raise _malformed("The request has both Content-Length and Transfer-Encoding.")
     if coding.lower() != "chunked" or not http_1_1:
-        raise _malformed("The only transfer coding understood here is chunked, in version 1.1.")
+        raise _malformed("The only supported transfer coding is chunked, in HTTP/1.1.")
     return None
 
 
@@ -157,7 +156,10 @@ def _malformed(detail: str) -> BadHead:
 
 
 def environment(head: Head) -> dict[str, Any]:
-    """The head as WSGI has it (PEP 3333), without names with an underscore: they would pass for others."""
+    """Return the head as a WSGI environ (PEP 3333).
+
+    Omits header names with an underscore: WSGI cannot tell them from names with a hyphen.
+    """
     path, _, query = head.target.partition("?")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": head.method,

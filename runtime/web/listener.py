@@ -1,8 +1,8 @@
-"""One listening socket, its connections, and how they end.
+"""The listening socket of a service and its connections.
 
-nameko's own WebServer serves too, but an error of one client's socket ends the whole service, a
-connection may stay silent for ever, requests keep coming while the service stops, and its socket is
-opened with SO_REUSEPORT, so that a second process on the same port takes half the requests unnoticed.
+It replaces nameko's WebServer, in which an error on one client's socket ends the whole service, an idle
+connection never times out, and requests are accepted while the service stops. That server also sets
+SO_REUSEPORT, so that a second process on the same port silently takes half the requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from runtime.web.problems import response_for
 
 _log = logging.getLogger(__name__)
 
-CONNECTION: Final = "kopuro.connection"  # the environ's key for what `close_after_response` marks
+CONNECTION: Final = "kopuro.connection"  # the environ key of the connection, for `close_after_response`
 _SOCKET_SECONDS: Final = 30.0  # one read or write; a long poll waits in its handler, not here
 _KEEPALIVE_SECONDS: Final = 75.0
 _BACKLOG: Final = 1024
@@ -40,7 +40,7 @@ WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 
 
 def close_after_response(environ: dict[str, Any]) -> None:
-    """Have the connection closed after this answer: part of the request may still be unread."""
+    """Close the connection after this response: part of the request may still be unread."""
     connection = environ[CONNECTION]
     connection.close_connection = True
     connection.lingers = True
@@ -49,7 +49,7 @@ def close_after_response(environ: dict[str, Any]) -> None:
 class Listener:
     """Serves `application` on `address` until it is drained or closed.
 
-    spawn: runs a function in a greenlet and gives the greenlet; no function given to it raises.
+    spawn: runs a function in a greenlet and returns the greenlet; functions passed to it never raise.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Listener:
         self._all_closed = Event()
 
     def open(self) -> None:
-        """Listen. Raises OSError when the address cannot be had."""
+        """Start listening. Raises OSError when the address is not available."""
         address = (self._address.host, self._address.port)
         self._socket = eventlet.listen(address, backlog=_BACKLOG, reuse_port=False)
         self._server = wsgi.Server(
@@ -78,15 +78,15 @@ class Listener:
             self._application,
             protocol=_Protocol,
             log=logging.getLogger("eventlet.wsgi"),
-            log_output=False,  # an access log line holds the path, and costs more than the request
-            debug=False,  # a traceback never goes to a caller
+            log_output=False,  # an access log line contains the path, and costs more than the request
+            debug=False,  # never send a traceback to a caller
             keepalive=_KEEPALIVE_SECONDS,
             socket_timeout=_SOCKET_SECONDS,
         )
         self._acceptor = self._spawn(self._accept)
 
     def drain(self) -> None:
-        """Stop listening, end idle connections, and return when every request has been answered."""
+        """Stop listening, close idle connections, and return when every request has been answered."""
         if not self._draining:
             self._draining = True
             self.close()
@@ -97,7 +97,7 @@ class Listener:
         self._all_closed.wait()
 
     def close(self) -> None:
-        """Stop listening. Requests in flight go on."""
+        """Stop listening. Requests in flight continue."""
         if self._socket is not None:
             self._acceptor.kill()
             self._socket.close()
@@ -108,8 +108,8 @@ class Listener:
                 client, address = self._socket.accept()
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as fault:
-                # Out of file descriptors, most likely: those who wait are served when some close.
-                _log.warning("a connection could not be accepted", extra={"cause": describe(fault)})
+                # Most likely out of file descriptors: the backlog is served when connections close.
+                _log.warning("accepting a connection failed", extra={"cause": describe(fault)})
                 eventlet.sleep(0.1)
                 continue
             client.settimeout(_SOCKET_SECONDS)
@@ -121,10 +121,10 @@ class Listener:
         try:
             self._server.process_request(connection.state)
         except (OSError, ValueError) as fault:
-            # The client's side of the connection broke, in one of many ways.
-            _log.debug("a connection broke", extra={"cause": describe(fault)})
-        except Exception:  # noqa: BLE001 - beyond this point it would end the service
-            _log.exception("a connection was given up")
+            # The client broke the connection.
+            _log.debug("connection broken by the client", extra={"cause": describe(fault)})
+        except Exception:  # noqa: BLE001 - an exception beyond this point would end the service
+            _log.exception("connection closed after an error")
         finally:
             connection.close()
             self._connections.discard(connection)
@@ -133,13 +133,13 @@ class Listener:
 
 
 class _Connection:
-    """eventlet's `[address, socket, state]` of one client."""
+    """One client connection: eventlet's `[address, socket, state]`."""
 
     def __init__(self, state: list[Any]) -> None:
         self.state = state
 
     def end(self) -> None:
-        """End now if idle, else after the answer that is under way."""
+        """Close now if idle, otherwise after the current response."""
         idle = self.state[2] == wsgi.STATE_IDLE
         self.state[2] = wsgi.STATE_CLOSE
         if idle:
@@ -150,13 +150,13 @@ class _Connection:
 
 
 class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes no types
-    """eventlet's connection, but for what reads: heads and chunks are read strictly here."""
+    """eventlet's connection handler with a strict parser of heads and chunks."""
 
     lingers = False
     head: Head
 
     def handle_one_request(self) -> None:
-        """Read one request and answer it, or refuse its head and close."""
+        """Read one request and respond, or refuse its head and close."""
         self.close_connection = True
         try:
             head = self._read_head()
@@ -167,10 +167,10 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
             return
         self.conn_state[2] = wsgi.STATE_REQUEST
         self.head = head
-        # What eventlet itself asks of a request when it answers.
+        # eventlet reads these attributes when it writes the response.
         self.command = head.method
         self.request_version = "HTTP/1.1" if head.http_1_1 else "HTTP/1.0"
-        self.headers = {"Connection": _wish(head)}
+        self.headers = {"Connection": _connection_option(head)}
         self.close_connection = not head.keeps_alive
         self.environ = self.get_environ()
         self.application = self.server.app
@@ -193,11 +193,11 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
         return environ
 
     def log_message(self, *_arguments: Any) -> None:
-        """Nothing: the standard library would print what the client sent."""
+        """Log nothing: the standard library would print what the client sent."""
 
     def send_error(self, *_arguments: Any, **_options: Any) -> None:
-        """Refuse: the standard library would answer with a page that repeats what the client sent."""
-        self._refuse(Refused("malformed-request", "The request cannot be read."))
+        """Send a problem: the standard library's error page repeats what the client sent."""
+        self._refuse(Refused("malformed-request", "The request cannot be parsed."))
 
     def _read_head(self) -> Head | None:
         try:
@@ -208,17 +208,19 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
             with eventlet.Timeout(HEAD_SECONDS, exception=False):
                 return read_head(self.rfile.readline)
         except OSError as fault:
-            # Silent for too long, or gone: nobody is there to be answered.
-            _log.debug("a connection broke", extra={"cause": describe(fault)})
+            # The client was idle too long or disconnected: there is nobody to respond to.
+            _log.debug("connection broken by the client", extra={"cause": describe(fault)})
             return None
-        raise BadHead("malformed-request", f"The head did not come within {HEAD_SECONDS:.0f} s.", status=408)
+        raise BadHead(
+            "malformed-request", f"The head did not arrive within {HEAD_SECONDS:.0f} s.", status=408
+        )
 
     def _refuse(self, refused: Refused) -> None:
-        answer = response_for(refused)
+        response = response_for(refused)
         lines = [
-            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-            *(f"{name}: {value}" for name, value in answer.headers.items()),
-            f"Content-Length: {len(answer.body)}",
+            f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+            *(f"{name}: {value}" for name, value in response.headers.items()),
+            f"Content-Length: {len(response.body)}",
             "Cache-Control: no-store",
             "Connection: close",
             "",
@@ -226,7 +228,7 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
         ]
         self.close_connection = True
         self.lingers = True
-        self.wfile.write("\r\n".join(lines).encode("ascii") + answer.body)
+        self.wfile.write("\r\n".join(lines).encode("ascii") + response.body)
         self.wfile.flush()
 
     def finish(self) -> None:
@@ -235,9 +237,9 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
         super().finish()
 
     def _linger(self) -> None:
-        """Take in a little more of what is still being sent (RFC 9112 §9.6).
+        """Read a little more of what the client is still sending (RFC 9112 §9.6).
 
-        Closing at once makes TCP answer with a reset, which may destroy our answer on its way.
+        Closing at once makes TCP send a reset, which can destroy the response before the client reads it.
         """
         left = _LINGER_BYTES
         try:
@@ -251,7 +253,7 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
 
 
 class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
-    """eventlet's body of a request; eventlet's own reader of chunks takes what is none."""
+    """eventlet's request body with a strict chunk reader; eventlet's own accepts invalid chunks."""
 
     def __init__(self, file: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(file, *arguments, **options)
@@ -264,7 +266,7 @@ class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
         return self._chunks.read(length or _PIECE)
 
 
-def _wish(head: Head) -> str:
+def _connection_option(head: Head) -> str:
     if not head.keeps_alive:
         return "close"
     return "" if head.http_1_1 else "keep-alive"

@@ -1,8 +1,8 @@
 """Keyset paging: a cursor names the last item of a page, so that a page costs the same at any depth.
 
-A cursor is opaque to callers and carries no rights: every query still asks only for what the caller
-may see. Its check digits catch accidents, old formats and cursors of another list. They are no signature:
-a caller can make a cursor, so each part of a position has a form, and only what has it reaches a database.
+A cursor is opaque to callers and grants no rights: each query still returns only what the caller may see.
+Its check digits detect accidents, old formats and cursors of other lists. They are no signature: a caller can
+forge a cursor, so each part of a position is validated before it reaches a database.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _CHECK_BYTES: Final = 6
 
 
 def encode_cursor(scope: str, position: Sequence[Scalar]) -> str:
-    """The cursor of `position` in the list called `scope`; URL-safe text."""
+    """Return the cursor of `position` in the list called `scope` as URL-safe text."""
     payload = orjson.dumps(list(position))
     return urlsafe_b64encode(_check(scope, payload) + payload).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a position. first: what stands before every item; form: of a text, None for a number."""
+    """One part of a position. first: sorts before every item; form: a text's pattern, None for a number."""
 
     first: Scalar
     form: re.Pattern[str] | None = None
 
     def fits(self, value: object) -> bool:
-        """Whether the value can be this part of a position that we gave."""
+        """Return whether the value is valid for this part of a position."""
         if self.form is None:
             return type(value) is int and 0 <= value <= LARGEST_INTEGER
         return type(value) is str and self.form.fullmatch(value) is not None
@@ -48,12 +48,12 @@ class Part:
 
 NUMBER: Final = Part(0)
 UUID: Final = Part("", re.compile(UUID_PATTERN))
-# Ids of organisations, services and agreements, codes of regions.
+# Ids of organisations, services and agreements; region codes.
 NAME: Final = Part("", re.compile(r"[A-Za-z0-9._-]{1,100}"))
 
 
 def position_of(query: Mapping[str, str], scope: str, parts: Sequence[Part]) -> tuple[Any, ...] | None:
-    """The position in the query's `after`, None where it is left out or empty.
+    """Return the position in the query's `after`, None when it is absent or empty.
 
     Raises Refused `invalid-cursor`.
     """
@@ -62,7 +62,7 @@ def position_of(query: Mapping[str, str], scope: str, parts: Sequence[Part]) -> 
 
 
 def decode_cursor(scope: str, cursor: str, parts: Sequence[Part]) -> tuple[Any, ...]:
-    """The position in `cursor`: one value for each of `parts`. Raises Refused `invalid-cursor`."""
+    """Return the position in `cursor`, one value for each of `parts`. Raises Refused `invalid-cursor`."""
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         check, payload = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
@@ -79,21 +79,21 @@ def decode_cursor(scope: str, cursor: str, parts: Sequence[Part]) -> tuple[Any, 
 
 
 def invalid_cursor() -> Refused:
-    """What a cursor is answered that no page of the list gave."""
-    return Refused("invalid-cursor", "`after` must be the `next` of an earlier page of this same list.")
+    """Return the refusal of a cursor that no page of the list returned."""
+    return Refused("invalid-cursor", "`after` must be the `next` of an earlier page of the same list.")
 
 
 def limit_of(query: Mapping[str, str], *, default: int = DEFAULT_LIMIT, maximum: int = MAXIMUM_LIMIT) -> int:
-    """How many items the caller asks for. Raises Refused `invalid-parameter` outside 1..maximum."""
+    """Return the requested page size. Raises Refused `invalid-parameter` outside 1..maximum."""
     return integer_of(query, "limit", default=default, minimum=1, maximum=maximum)
 
 
 def integer_of(query: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int) -> int:
-    """A whole number from the query. Raises Refused `invalid-parameter` outside the bounds."""
+    """Return a whole number from the query. Raises Refused `invalid-parameter` outside the bounds."""
     text = query.get(name)
     if text is None:
         return default
-    # isdigit alone would admit other scripts' digits, which int() reads too
+    # isdigit() and int() also accept the digits of other scripts
     if not (text.isascii() and text.isdigit() and len(text) <= 12 and minimum <= int(text) <= maximum):
         raise Refused("invalid-parameter", f"`{name}` must be a whole number from {minimum} to {maximum}.")
     return int(text)

@@ -1,4 +1,4 @@
-"""Decodes the path of a request target, and refuses a path that two readers could resolve differently."""
+"""Decoding of request paths. Paths that two parsers could resolve differently are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from contracts.errors import Refused
 
-# Most paths need no more than this one look.
+# Most paths match this and need no further check.
 _PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~:@!$&'()*+,;=-][A-Za-z0-9_~:@!$&'()*+,;=.-]*)+/?|/")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SLASH: Final = re.compile(r"%2[Ff]|%5[Cc]|\\")
@@ -16,25 +16,25 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def decode_path(raw: str) -> str:
-    """The path in Unicode. raw: as sent, in ASCII, before the question mark.
+    """Decode the path to Unicode. raw: as sent, in ASCII, up to the question mark.
 
     Raises Refused `invalid-path` for an escaped slash, a backslash, a dot segment, a control character, an
-    escape that is none, or bytes that are no UTF-8. Source: RFC 3986 §2.1, §3.3, §6.2.2.3.
+    invalid escape, or bytes that are not UTF-8. Source: RFC 3986 §2.1, §3.3, §6.2.2.3.
     """
     if _PLAIN.fullmatch(raw):
         return raw
     if _BAD_ESCAPE.search(raw):
-        raise _refused("holds a percent sign that no two hexadecimal digits follow")
+        raise _refused("contains a percent sign that is not followed by two hexadecimal digits")
     if _SLASH.search(raw):
-        raise _refused("holds an escaped slash or a backslash")
+        raise _refused("contains an escaped slash or a backslash")
     try:
         path = unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
         raise _refused("is not UTF-8") from None
     if _CONTROL.search(path):
-        raise _refused("holds a control character")
+        raise _refused("contains a control character")
     if any(segment in (".", "..") for segment in path.split("/")):
-        raise _refused("holds a dot segment")
+        raise _refused("contains a dot segment")
     return path
 
 

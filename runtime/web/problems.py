@@ -1,4 +1,4 @@
-"""Every way a request can go wrong, as an RFC 9457 answer."""
+"""Conversion of errors to RFC 9457 responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-# The broker or the database is not there: passing troubles of ours, whoever raised them.
+# The broker or the database is unreachable: temporary faults, whichever library raised them.
 _OUTAGES: Final[tuple[type[Exception], ...]] = (
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
@@ -40,16 +40,16 @@ _CHALLENGES: Final = {
 
 
 def response_for(exception: Exception) -> Response:
-    """The answer to a request that raised `exception`. Logs what is ours to mend, never content."""
+    """Return the response to a request that raised `exception`. Logs server faults, never content."""
     if isinstance(exception, Refused):
         return _refused(exception)
     if isinstance(exception, Unavailable):
         return _unavailable(exception)
     if isinstance(exception, _OUTAGES):
-        _log.warning("a request met an outage", exc_info=exception)
-        return _unavailable(Unavailable("Something this service needs is not there just now."))
-    _log.error("a request failed", exc_info=exception)
-    body = problem("internal", "The request was not carried out. Quote the reference when you ask about it.")
+        _log.warning("request failed: a dependency is unavailable", exc_info=exception)
+        return _unavailable(Unavailable("A dependency of this service is unavailable."))
+    _log.error("request failed", exc_info=exception)
+    body = problem("internal", "The request failed. Quote the reference when you report it.")
     at = trace.current()
     if at is not None:
         body["reference"] = at.trace_id  # the log line carries the same trace id
@@ -57,14 +57,14 @@ def response_for(exception: Exception) -> Response:
 
 
 def not_found() -> Response:
-    """No route has that path."""
-    return _answer(problem("not-found", "No resource has this address."))
+    """Return the response for a path that matches no route."""
+    return _answer(problem("not-found", "No resource has this path."))
 
 
 def method_not_allowed(allowed: list[str]) -> Response:
-    """The path exists, the method does not. RFC 9110 §15.5.6 asks for Allow."""
+    """Return the response for a method that the path does not support. RFC 9110 §15.5.6 requires Allow."""
     methods = ", ".join(sorted(allowed))
-    return _answer(problem("method-not-allowed", f"This address answers {methods}."), {"Allow": methods})
+    return _answer(problem("method-not-allowed", f"This resource supports {methods}."), {"Allow": methods})
 
 
 def _refused(refused: Refused) -> Response:

@@ -1,4 +1,4 @@
-"""What a handler answers."""
+"""HTTP responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPTIONS = orjson.OPT_UTC_Z  # RFC 3339 with Z, as contracts say
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer: a status, the body's bytes, and headers (names as they are sent)."""
+    """An HTTP response: status, body bytes, and headers with names as they are sent."""
 
     status: int
     body: bytes = b""
@@ -21,7 +21,7 @@ class Response:
 
     @classmethod
     def json(cls, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-        """`value` as JSON; datetimes become RFC 3339 in UTC."""
+        """Return `value` as JSON; datetimes become RFC 3339 in UTC."""
         return cls(
             status,
             orjson.dumps(value, option=_OPTIONS),
@@ -30,16 +30,16 @@ class Response:
 
     @classmethod
     def ndjson(cls, values: Iterable[Any], *, status: int = 200) -> Response:
-        """Each of `values` as JSON on a line of its own."""
+        """Return `values` as newline-delimited JSON."""
         lines = b"".join(orjson.dumps(v, option=_OPTIONS | orjson.OPT_APPEND_NEWLINE) for v in values)
         return cls(status, lines, {"Content-Type": "application/x-ndjson"})
 
     @classmethod
     def text(cls, text: str, *, status: int = 200) -> Response:
-        """Plain text in UTF-8."""
+        """Return plain text in UTF-8."""
         return cls(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
     @classmethod
     def empty(cls, status: int = 204) -> Response:
-        """No body."""
+        """Return a response without a body."""
         return cls(status)

@@ -1,4 +1,4 @@
-"""The WSGI application of a service: finds the route, checks the caller, reads the body, answers."""
+"""The WSGI application of a service: routing, authorisation, body reading and the response."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from runtime.web.response import Response
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
-_UNREAD_TOLERATED: Final = 64 * 1024  # a refused request's body that is read for the connection's sake
+_UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read to keep the connection
 
 
 class RequestHandler(Protocol):
-    """Runs the handler of a route in a worker and gives its answer. Never raises."""
+    """Runs a route's handler in a worker and returns its response. Never raises."""
 
     def __call__(self, request: Request, at: trace.Trace, /) -> Response: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """One address. roles: any of them may call; None for everybody. limit: bytes of body.
+    """One method of a path. roles: the roles that may call it, None for a public route.
 
-    query: the parameters that it takes.
+    limit: the largest body in bytes. query: the permitted query parameters.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Route:
 
 
 class Router:
-    """Answers every request with an `Response` or a problem; nothing it calls can end a connection."""
+    """Answers every request with a `Response` or a problem; no exception reaches the connection."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Router:
         verifier: TokenVerifier,
         metrics: HttpMetrics,
     ) -> None:
-        # An address has one spelling: nothing is merged, nothing redirects.
+        # Each path has one spelling: slashes are not merged, and nothing redirects.
         url_map = Map(
             (Rule(route.url, methods=[route.method], endpoint=route) for route in routes),
             merge_slashes=False,
@@ -69,20 +69,20 @@ class Router:
         started = time.perf_counter()
         at = trace.continued(environ.get("HTTP_TRACEPARENT"))
         with trace.attached(at), self._metrics.in_flight.track_inprogress():
-            template, answer = self._answer(environ, at)
-        headers = {"traceparent": str(at), "Cache-Control": "no-store", **answer.headers}
+            template, response = self._respond(environ, at)
+        headers = {"traceparent": str(at), "Cache-Control": "no-store", **response.headers}
         method = environ["REQUEST_METHOD"]
-        body = [answer.body]
+        body = [response.body]
         if method == "HEAD":  # eventlet would send the body all the same
-            headers["Content-Length"] = str(len(answer.body))
+            headers["Content-Length"] = str(len(response.body))
             body = []
-        start_response(_STATUS_LINES[answer.status], list(headers.items()))
-        # A method or path as sent is the caller's text: only what a route declares is a label.
+        start_response(_STATUS_LINES[response.status], list(headers.items()))
+        # The method and path as sent are caller input, so only declared routes become labels.
         label = method if template != _NO_ROUTE else _NO_ROUTE
-        self._metrics.observe(label, template, answer.status, time.perf_counter() - started)
+        self._metrics.observe(label, template, response.status, time.perf_counter() - started)
         return body
 
-    def _answer(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:
+    def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:
         template = _NO_ROUTE
         body_read = reading = False
         try:
@@ -105,17 +105,17 @@ class Router:
                 body=body,
                 caller=caller,
             )
-            answer = route.handle_request(request, at)
+            response = route.handle_request(request, at)
         except MethodNotAllowed as fault:
-            answer = problems.method_not_allowed(list(fault.valid_methods or ()))
+            response = problems.method_not_allowed(list(fault.valid_methods or ()))
         except (NotFound, RequestRedirect):
-            answer = problems.not_found()
-        except Exception as fault:  # noqa: BLE001 - every fault has an answer
-            answer = problems.response_for(fault)
-        # A body that broke off in the middle leaves the connection at no known place.
+            response = problems.not_found()
+        except Exception as fault:  # noqa: BLE001 - every fault has a response
+            response = problems.response_for(fault)
+        # After a partly read body, the start of the next request is unknown.
         if reading or (not body_read and announces_more_than(environ, _UNREAD_TOLERATED)):
             close_after_response(environ)
-        return template, answer
+        return template, response
 
     def _caller(self, environ: dict[str, Any], route: Route) -> Principal | None:
         if route.roles is None:

@@ -143,4 +143,4 @@ def _command(document: Any, claim: Claim | None, now: dt.datetime) -> Command:
 
 def _incorrect(name: str, detail: str) -> Refused:
     where = PointerError(pointer=f"/{name}", detail=detail)
-    return Refused("invalid-submission", f"Please correct /{name}.", errors=(where,))
+    return Refused("invalid-submission", f"Correct /{name}.", errors=(where,))

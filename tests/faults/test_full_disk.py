@@ -93,7 +93,7 @@ def run_out_of_room(harness: IntakeHarness, listener: Listener, disk: SmallDisk 
             admitted.append(answer.json()["id"])
             assert len(admitted) < 200
         assert unavailable(harness.submit(LARGE)), "and again"
-        assert "no write has succeeded for" in (database_warning(harness) or "")
+        assert "writes have failed for" in (database_warning(harness) or "")
         assert harness.sender.ask("GET", "intake", "/.well-known/kopuro").status_code == 200
         assert harness.intake.process.running()
         disk.empty(harness)
@@ -137,7 +137,7 @@ def test_intake_on_full_file_system_answers_503_and_recovers(
         harness = IntakeHarness(vhost, tmp_path, program="runtime", database=directory / "intake.sqlite")
         with harness.intake:
             harness.intake.until_ready()
-            assert "MiB are free beside intake.sqlite" in (database_warning(harness) or "")
+            assert "MiB free beside intake.sqlite" in (database_warning(harness) or "")
         run_out_of_room(harness, listener, SmallDisk(directory))
 
 

@@ -1,6 +1,6 @@
-"""One representative message for each fact and version: what the golden files must decode to.
+"""One example message for each fact and version, to which the golden files must decode.
 
-Every optional field is given a value in each of its facts.
+Every optional field has a value in each of its facts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SENDER = "kg.osh-legal-aid"
 RECEIVER = "ru.moscow-migrant-support"
 KID = "Zv3kYp1sQm7xT0cLr9eUoHbWnJ2dFgA5iKtV8yXqN4E"
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
-# The shape of a compact JWE, not a real one: nothing here is secret.
+# The form of a compact JWE, but not a real one: nothing here is secret.
 SEALED = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn"
 
 SITUATION = Situation(
@@ -332,14 +332,14 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
 )
 
-# As builds wrote them that did not know every field yet: `earlier/` has their bytes.
+# As earlier builds without every field wrote them; `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
 )
 
-# Messages that begin a conversation have no cause, and may come without a trace.
+# The first messages of an exchange have no cause, and may have no trace.
 _BEGINNINGS = (
     facts.ReferralSubmitted,
     facts.OrganizationChanged,

@@ -1,6 +1,6 @@
-"""Writes the golden file of a fact that has none yet: `python -m tests.golden_messages.freeze`.
+"""Writing of missing golden files: `python -m tests.golden_messages.freeze`.
 
-A file that exists is never touched: the bytes of a published version are what other systems have stored.
+Existing files are never changed: other systems have stored the bytes of published versions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 
 def freeze(folder: Path = FOLDER) -> list[str]:
-    """The types whose golden file was missing and has now been written."""
+    """Write the missing golden files; return their types."""
     written = []
     for name, event in EXAMPLES.items():
         try:

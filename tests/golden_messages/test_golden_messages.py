@@ -1,4 +1,4 @@
-"""The bytes of every published fact, kept as they were written. They may be added to, never changed."""
+"""The golden bytes of every published fact. Files may be added, never changed."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ def golden(name: str) -> bytes:
     return (FOLDER / f"{name}.json").read_bytes()
 
 
-def test_every_fact_of_the_catalogue_has_its_golden_file_and_every_file_its_fact() -> None:
+def test_facts_and_golden_files_match() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.json")) == TYPES
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_the_bytes_decode_to_the_message(name: str) -> None:
+def test_golden_bytes_decode_to_the_example(name: str) -> None:
     assert decode(golden(name)) == EXAMPLES[name]
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "earlier").glob("*.json")), ids=lambda path: path.stem)
-def test_bytes_of_earlier_builds_decode_to_the_message(path: Path) -> None:
+def test_earlier_golden_bytes_decode_to_the_example(path: Path) -> None:
     assert decode(path.read_bytes()) == EARLIER[path.stem]
 
 
-def test_every_earlier_example_has_its_bytes() -> None:
+def test_every_earlier_example_has_golden_bytes() -> None:
     assert sorted(path.stem for path in (FOLDER / "earlier").glob("*.json")) == sorted(EARLIER)
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_the_message_encodes_to_the_same_bytes(name: str) -> None:
+def test_example_encodes_to_the_golden_bytes(name: str) -> None:
     assert EXAMPLES[name].encode() == golden(name)
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_what_a_later_writer_adds_is_kept_out(name: str) -> None:
+def test_unknown_fields_in_golden_bytes_are_ignored(name: str) -> None:
     message: dict[str, Any] = json.loads(golden(name))
     message["addedlater"] = "1"
     message["data"]["added_later"] = {"deep": [1, 2]}
     for value in message["data"].values():
-        # Free objects are passed on as they are: only records keep out what they do not know.
+        # Free-form objects pass unchanged: only records drop unknown members.
         if isinstance(value, dict) and value.keys() & {"needs", "name", "parties"}:
             value["added_later"] = True
     assert decode(json.dumps(message).encode()) == EXAMPLES[name]
 
 
-def test_each_optional_field_has_a_value_somewhere_in_its_golden_file() -> None:
+def test_every_optional_field_has_a_golden_value() -> None:
     empty: set[str] = set()
     filled: set[str] = set()
 
@@ -74,7 +74,7 @@ def test_each_optional_field_has_a_value_somewhere_in_its_golden_file() -> None:
     assert empty - filled == set()
 
 
-def test_freezing_writes_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
+def test_freeze_writes_only_missing_files(tmp_path: Path) -> None:
     kept = tmp_path / f"{TYPES[0]}.json"
     kept.write_bytes(b"as it was")
     assert sorted(freeze(tmp_path)) == TYPES[1:]

@@ -187,7 +187,7 @@ def test_second_browser_waits_for_the_first_and_sees_all_messages(
     letters_broker.park("a", "b")
     with letters_broker.browse("letters.parked") as browser:
         next(browser.messages())
-        with pytest.raises(Unavailable, match="Somebody else is looking"):
+        with pytest.raises(Unavailable, match="Somebody else is browsing"):
             letters_broker.seen()
     assert letters_broker.seen() == ["a", "b"]
 
@@ -317,7 +317,7 @@ def test_message_dead_lettered_by_broker_is_replayed_to_its_queue(letters_broker
     with letters_broker.dead_letters() as dead_letters:
         (letter,) = dead_letters.of("letters")
         assert (letter.reason, letter.origin) == (
-            "the broker gave it up: delivery_limit",
+            "dead-lettered by the broker: delivery_limit",
             "letters.fragile",
         )
         assert letter.first_seen is not None
@@ -344,7 +344,7 @@ def test_dead_letter_whose_queue_is_gone_stays(letters_broker: DeadLetterBroker)
     )
     with (
         letters_broker.dead_letters() as dead_letters,
-        pytest.raises(Refused, match=r"b stays in letters\.parked: its queue letters\.9 is gone"),
+        pytest.raises(Refused, match=r"b stays in letters\.parked: its queue letters\.9 does not exist"),
     ):
         list(dead_letters.replay_all("letters"))
     assert letters_broker.seen() == ["b", "c"]
@@ -460,7 +460,7 @@ def test_list_command_filters_by_consumer(terminal: Terminal) -> None:
     assert terminal.run("list", "--consumer", "routing")[1:] == ("", "no dead letters\n")
     code, out, err = terminal.run("list", "--consumer", "routing.0")
     assert (code, out) == (ExitCode.REFUSED, "")
-    assert "No consumer is called 'routing.0'" in err
+    assert "There is no consumer 'routing.0'" in err
 
 
 def test_show_command_includes_data_on_request_unless_sealed(terminal: Terminal) -> None:
@@ -523,7 +523,7 @@ def test_ambiguous_command_line_changes_nothing(terminal: Terminal, arguments: t
 def test_unknown_message_id_is_refused(terminal: Terminal, command: tuple[str, ...]) -> None:
     code, out, err = terminal.run(*command, "vault.sealed", OPEN_ID)
     assert (code, out) == (ExitCode.REFUSED, "")
-    assert err == f"kopuro: vault.sealed.parked holds no message {OPEN_ID}.\n"
+    assert err == f"kopuro: vault.sealed.parked contains no message {OPEN_ID}.\n"
 
 
 def test_discard_command_deletes_message_and_reports_it(terminal: Terminal) -> None:

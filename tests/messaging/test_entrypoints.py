@@ -39,7 +39,7 @@ class Sample:
         eventlet.sleep(0.05)  # a database at work
         if state["failures"]:
             state["failures"] -= 1
-            raise Unavailable("The database cannot be used just now.")
+            raise Unavailable("The database is unavailable.")
         state.setdefault("done", []).extend(d.message_id for d in deliveries)
 
 
@@ -64,7 +64,7 @@ publish("1", "2")
 container = ServiceContainer(Sample, config=config)
 container.start()
 until(pauses.alarm)
-assert pauses.alarm() == "consumer of q paused for 0 s: The database cannot be used just now.", pauses.alarm()
+assert pauses.alarm() == "consumer of q paused for 0 s: The database is unavailable.", pauses.alarm()
 until(lambda: state.get("done") == ["1", "2"])
 # the broker is asked again only when that batch was processed; it then gives what was not acknowledged
 until(lambda: len(seen) == 4)

@@ -63,11 +63,11 @@ def test_parked_messages_raise_the_alarm_until_they_are_replayed_or_discarded(
     letters_broker.park("a", "b")
     alarm = watched.until(bool)
     assert alarm is not None
-    assert alarm.startswith("2 parked by letters")
+    assert alarm.startswith("2 dead letters of letters")
     assert "kopuro dead-letters list --consumer letters" in alarm
     assert watched.figure() == 2
     errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert set(errors) == {"messages are parked"}
+    assert set(errors) == {"dead letters waiting"}
     with letters_broker.dead_letters() as dead_letters:
         dead_letters.replay("letters", "a")
     watched.until(lambda alarm: alarm is not None and alarm.startswith("1 parked"))

@@ -60,7 +60,7 @@ def asking(hub: Broker, *, deadline: float = 10) -> Iterator[RequestClient]:
 
 
 def listening(queries: RequestClient) -> bool:
-    return queries._answers.name is not None
+    return queries._replies.name is not None
 
 
 @contextmanager

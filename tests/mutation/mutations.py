@@ -119,7 +119,7 @@ MUTATIONS = (
                 new='"x-single-active-consumer": False',
             ),
         ),
-        tests=("tests/unit/contracts/test_topology.py::test_the_order_of_a_queue_is_the_order_of_effects",),
+        tests=("tests/unit/contracts/test_topology.py::test_work_queue_has_a_single_active_consumer",),
     ),
     Mutation(
         name="an offer is closed whatever its state",

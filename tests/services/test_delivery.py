@@ -176,7 +176,7 @@ def test_stopping_service_answers_long_polls_at_once(hub: Neighbours, delivery: 
         delivery.process.stop(timeout=10)
         assert poll.result() == {"items": [], "next": None, "resume": None}
     assert delivery.process.exit_code() == 0
-    assert not [line for line in delivery.log_lines() if line["message"] == "work under way was abandoned"]
+    assert not [line for line in delivery.log_lines() if line["message"] == "unfinished work abandoned"]
 
 
 def test_killed_delivery_loses_and_repeats_no_message(hub: Neighbours, database_url: str) -> None:

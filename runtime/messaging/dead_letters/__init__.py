@@ -1,1 +1,1 @@
-"""Dead letters: messages that could not be processed, and the operator's access to them."""
+"""Dead letters: messages that could not be processed, and the operators' access to them."""

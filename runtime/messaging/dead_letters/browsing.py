@@ -1,9 +1,9 @@
-"""Looking into a queue without changing it: what an operator's commands need of a broker.
+"""The port for browsing a queue without changing it, for the operators' commands.
 
-For the broker, to look is to take: meanwhile the messages count as unacknowledged, and afterwards they go
-back to their places. Two who look at once would each see a part and scramble the order, so the second waits
-for the first, and gives up after some seconds. Who reads the queue by other means (a management page) is not
-held back, and sees the rest only.
+To the broker, browsing is consuming: while it lasts, the messages are unacknowledged; afterwards they return
+to their places. Two concurrent browsers would each see a part and change the order, so the second one waits
+for the first and gives up after some seconds. Other readers of the queue (the management page) do not wait,
+and see only the remaining messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Browsed:
-    """A message as a browser found it. number: its place in the queue, from 1; tag: the broker's own."""
+    """A browsed message. number: its position in the queue, from 1; tag: the broker's delivery tag."""
 
     number: int
     tag: int
@@ -26,20 +26,20 @@ class Browsed:
 
 
 class Browser(Protocol):
-    """A look into one queue. Once it is over, what was not removed is back in its place."""
+    """Browses one queue. At the end, messages that were not removed return to their places."""
 
     def messages(self) -> Iterator[Browsed]:
-        """What was in the queue when the look began, the oldest first; to be asked for once.
+        """Yield the messages that were in the queue at the start, oldest first. Call it once.
 
-        Raises BrokerUnavailable; nothing is lost then.
+        Raises BrokerUnavailable; no message is lost then.
         """
         ...
 
     def remove(self, messages: Sequence[Browsed]) -> None:
-        """Lets the broker forget these, and no others. Raises BrokerUnavailable."""
+        """Acknowledge exactly these messages. Raises BrokerUnavailable."""
         ...
 
 
-# Opens a look into the queue of that name. Entering it raises Refused where there is no such queue,
-# Unavailable while somebody else is looking, BrokerUnavailable.
+# Opens a browser of the named queue. Entering it raises Refused when the queue does not exist, Unavailable
+# while somebody else browses it, and BrokerUnavailable.
 Browse = Callable[[str], AbstractContextManager[Browser]]

@@ -1,8 +1,8 @@
-"""Parking: where a message goes that cannot be processed, with its reason, to wait for a person.
+"""Dead-lettering: moves a message that cannot be processed to a dead-letter queue, with the reason.
 
-A parked message keeps its bytes. Its headers say which consumer gave up on it, why, when, and where it
-came from, so that it can be put back. The reason never repeats content: an unforeseen error is named by
-its class and the line of ours that it came from.
+A dead letter keeps its bytes. Its headers name the consumer, the reason, the time and the original queue, so
+that it can be replayed. The reason never repeats content: an unexpected error is named by its class and the
+line of our code that raised it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ _ROOT = Path(__file__).parents[3]
 
 
 def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.datetime) -> Outgoing:
-    """The message for the consumer's parking queue, under the event's own id and partition key where those
-    can be read: what came with the delivery may be said of another event in the same parcel."""
+    """Return the message for the consumer's dead-letter queue.
+
+    It has the event's own id and partition key when they can be read: in an event batch, the delivery's
+    headers may belong to another event.
+    """
     try:
         envelope = Envelope.decode(delivery.body)
         message_id, partition_key = envelope.id, envelope.partition_key
@@ -49,13 +52,13 @@ def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
 
 
 def _storable(text: str, length: int) -> str:
-    # A message that can be neither processed nor parked would stop its queue: AMQP allows longer texts,
-    # NUL and half a surrogate pair, and PostgreSQL does not.
+    # A message that can be neither processed nor dead-lettered would block its queue. AMQP allows longer
+    # texts, NUL and lone surrogates; PostgreSQL does not.
     return text.encode("utf-8", "replace").decode().replace("\0", "")[:length]
 
 
 def reason_of(error: BaseException) -> str:
-    """Why, in one line without content: our own errors in their words, others by class and place."""
+    """Return the reason in one line without content: the text of our own errors, else class and place."""
     if isinstance(error, KopuroError | Malformed):
         return f"{type(error).__name__}: {error}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

@@ -1,14 +1,15 @@
-"""Dead letters: what lies in the parking queues, for a person to look at, put back or throw away.
+"""Dead-letter queues, for an operator to inspect, replay or discard their messages.
 
-Nothing is lost on the way back. The crash points of a replay, in order:
+A replay loses nothing. Its crash points, in order:
 
-1. *published, not yet confirmed*, or *confirmed, not yet removed*: the letter is in its old queue and in the
-   parking queue. Replayed once more, the inbox knows it.
-2. *removed*: it is in its old queue alone.
+1. *published, not yet confirmed*, or *confirmed, not yet removed*: the message is in its original queue and
+in
+   the dead-letter queue. When it is replayed again, the inbox recognises it.
+2. *removed*: the message is only in its original queue.
 
-A letter that was parked is not in its consumer's inbox (the transaction that failed took its row along), so
-putting it back makes it take effect. It then comes after all that its partition key has seen meanwhile. What
-fails again is parked again, with the time it was first seen.
+A dead letter is not in its consumer's inbox (the failed transaction rolled its row back), so it takes effect
+when replayed. It then comes after every newer message with its partition key. A message that fails again is
+dead-lettered again and keeps the time it was first seen.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
 
-# So many letters are on their way back at a time, or fewer when they are large.
+# The messages published back at a time; fewer when they are large.
 WAVE = 100
 WAVE_BYTES = 16 * 1024 * 1024
 # The classifications of `contracts.facts` that an operator may read.
@@ -44,11 +45,11 @@ _PARTITION_KEY = "partitionkey"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
-    """What may be said about a parked message without its content.
+    """A dead letter without its content.
 
-    origin: the queue it came from, None where nothing says so. first_seen: RFC 3339. events: what is in it,
-    None for what is not a CloudEvent of ours; more than one only where the broker parked a parcel, for our
-    own parking takes events out of theirs.
+    origin: the queue it came from, None when unknown. first_seen: RFC 3339. events: the events in it, None
+    for one that is not a valid CloudEvent; more than one only when the broker dead-lettered an event batch,
+    because our own dead-lettering splits batches.
     """
 
     number: int
@@ -64,7 +65,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventSummary:
-    """The envelope's attributes, as far as they help to find the cause."""
+    """The envelope attributes that help to find the cause."""
 
     id: str
     type: str
@@ -78,16 +79,15 @@ class EventSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A dead letter with the data of each of its events: None where it is sealed, or where nothing says
-    that it is not."""
+    """A dead letter with the data of each event; None for data that is sealed or not classified as open."""
 
     letter: DeadLetter
     data: tuple[Mapping[str, Any] | None, ...] = field(repr=False)
-    digest: bytes  # SHA-256 of the body: two letters of one id may differ
+    digest: bytes  # SHA-256 of the body: two dead letters with one id may differ
 
 
 def describe(consumer: str, message: Browsed) -> DeadLetter:
-    """From the headers of our own parking, else from what the broker notes when it gives a message up.
+    """Describe a dead letter from the headers that we set, else from those that the broker sets.
 
     Source: RabbitMQ, "Dead Letter Exchanges", effects on messages (`x-death`: the latest first).
     """
@@ -97,7 +97,7 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
         first_seen = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
     reason = message.headers.get(REASON)
     if reason is None:
-        reason = f"the broker gave it up: {death['reason']}" if "reason" in death else "not known"
+        reason = f"dead-lettered by the broker: {death['reason']}" if "reason" in death else "unknown"
     origin = message.headers.get(QUEUE) or death.get("queue")
     return DeadLetter(
         number=message.number,
@@ -113,43 +113,43 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
 
 
 def open_data(body: bytes) -> Mapping[str, Any] | None:
-    """The event's data if all that classifies it (its own attribute, the catalogue) calls it open."""
+    """Return the event's data if its own attribute and the catalogue both classify it as open."""
     try:
         envelope = Envelope.decode(body)
     except Malformed:
         return None
     stated = orjson.loads(body).get("dataclassification")
     known = CATALOGUE.get(envelope.type)
-    said = [stated, known and known.classification]
-    classified = [one for one in said if one is not None]
-    return envelope.data if classified and all(one in OPEN for one in classified) else None
+    candidates = [stated, known and known.classification]
+    classifications = [one for one in candidates if one is not None]
+    return envelope.data if classifications and all(one in OPEN for one in classifications) else None
 
 
 class DeadLetters:
-    """The parking queues of one hub."""
+    """The dead-letter queues of one hub."""
 
     def __init__(self, *, browse: Browse, publisher: Publisher, topology: Topology) -> None:
         self._browse = browse
         self._publisher = publisher
         names = (queue.name for queue in topology.queues)
-        # Each consumer whose messages can be parked, in the topology's order.
+        # Each consumer with a dead-letter queue, in the topology's order.
         self.consumers = tuple(
             n.removesuffix(DEAD_LETTER_SUFFIX) for n in names if n.endswith(DEAD_LETTER_SUFFIX)
         )
 
     def of(self, consumer: str) -> Iterator[DeadLetter]:
-        """The consumer's dead letters, the longest parked first.
+        """Yield the consumer's dead letters, oldest first.
 
-        Raises Refused (unknown consumer, no such queue), Unavailable, BrokerUnavailable.
+        Raises Refused (unknown consumer or queue), Unavailable, BrokerUnavailable.
         """
         with self._look(consumer) as browser:
             for message in browser.messages():
                 yield describe(consumer, message)
 
     def open(self, consumer: str, message_id: str, *, number: int | None = None) -> Opened:
-        """One letter. number: its place, needed where different letters share an id.
+        """Return one dead letter. number: its position, needed when different messages share an id.
 
-        Raises as `of`, and Refused where there is no such letter, or several.
+        Raises as `of`, and Refused when no message or several different ones match.
         """
         with self._look(consumer) as browser:
             (message, *_) = _copies(browser.messages(), consumer, message_id, number)
@@ -160,19 +160,18 @@ class DeadLetters:
         )
 
     def replay(self, consumer: str, message_id: str, *, number: int | None = None) -> list[DeadLetter]:
-        """Puts one letter back to the queue it came from, with every copy of it; returns those.
+        """Move one dead letter and its copies back to their original queue; return them.
 
-        Raises as `open`, and Refused where its queue is not known or gone: it then stays parked.
+        Raises as `open`, and Refused when the queue is unknown or gone: the dead letter then stays.
         """
         with self._look(consumer) as browser:
             copies = _copies(browser.messages(), consumer, message_id, number)
             return list(self._put_back(browser, consumer, copies))
 
     def replay_all(self, consumer: str, *, reason_contains: str = "") -> Iterator[DeadLetter]:
-        """Puts back, in their order, all that are parked now and whose reason contains the text.
+        """Move back, in order, all current dead letters whose reason contains the text.
 
-        Yields each letter once it is back in its queue and out of the parking queue. Raises as `replay`:
-        the letters not yielded are where they were.
+        Yields each one after it has moved. Raises as `replay`: those not yielded have not moved.
         """
         with self._look(consumer) as browser:
             chosen = (
@@ -186,21 +185,21 @@ class DeadLetters:
     def discard(
         self, consumer: str, message_id: str, *, number: int | None = None, digest: bytes | None = None
     ) -> list[DeadLetter]:
-        """Throws one letter away for good, with every copy of it; returns those.
+        """Delete one dead letter and its copies for good; return them.
 
-        digest: of the letter that was looked at; another one in its place is not touched. Raises as `open`.
+        digest: of the inspected dead letter; a different one in its place is not deleted. Raises as `open`.
         """
         with self._look(consumer) as browser:
             copies = _copies(browser.messages(), consumer, message_id, number)
             if digest is not None and _digest(copies[0]) != digest:
-                raise Refused("conflict", f"Another letter is in the place of {message_id} now.")
+                raise Refused("conflict", f"{message_id} is not the message that was inspected.")
             browser.remove(copies)
         return [describe(consumer, copy) for copy in copies]
 
     def _look(self, consumer: str) -> AbstractContextManager[Browser]:
         if consumer not in self.consumers:
             known = ", ".join(self.consumers)
-            raise Refused("not-found", f"No consumer is called {consumer!r}. There are {known}.")
+            raise Refused("not-found", f"There is no consumer {consumer!r}. The consumers are {known}.")
         return self._browse(dead_letter_queue_name(consumer))
 
     def _put_back(self, browser: Browser, consumer: str, messages: Sequence[Browsed]) -> Iterator[DeadLetter]:
@@ -213,13 +212,13 @@ class DeadLetters:
             )
             confirmed = known
             if known < len(letters):
-                failure = _stays(letters[known], "nothing says which queue it came from")
+                failure = _stays(letters[known], "its original queue is unknown")
         except PublishIncomplete as error:
             confirmed = error.confirmed
             failure = error
             if error.unroutable is not None:
-                failure = _stays(letters[confirmed], f"its queue {letters[confirmed].origin} is gone")
-        # Only what the broker has confirmed: a crash before this line leaves copies, never a gap.
+                failure = _stays(letters[confirmed], f"its queue {letters[confirmed].origin} does not exist")
+        # Remove only confirmed messages: a crash before this line leaves duplicates, never a loss.
         browser.remove(messages[:confirmed])
         yield from letters[:confirmed]
         if failure is not None:
@@ -247,7 +246,7 @@ def _as_it_was(letter: DeadLetter, message: Browsed) -> Outgoing:
         message_id=letter.message_id,
         partition_key=letter.partition_key,
         body=message.body,
-        # The rest is about this time of parking; the first time stays, should there be another.
+        # Keep only the time of the first failure, in case it is dead-lettered again.
         headers={} if letter.first_seen is None else {FIRST_SEEN: letter.first_seen},
     )
 
@@ -259,21 +258,24 @@ def _stays(letter: DeadLetter, why: str) -> Refused:
 
 
 def _copies(messages: Iterable[Browsed], consumer: str, message_id: str, number: int | None) -> list[Browsed]:
-    # A parking queue has no inbox: after a crash the same letter can lie in it twice. And letters that
-    # came without an id share one. So the id and the bytes together say what is one letter.
+    # A dead-letter queue has no inbox, so after a crash it can contain the same message twice, and messages
+    # that came without an id share one. So id and bytes together identify a message.
     named = [message for message in messages if message.message_id == message_id]
     if not named:
-        raise Refused("not-found", f"{dead_letter_queue_name(consumer)} holds no message {message_id}.")
+        raise Refused("not-found", f"{dead_letter_queue_name(consumer)} contains no message {message_id}.")
     if number is not None:
         pointed = next((message for message in named if message.number == number), None)
         if pointed is None:
             raise Refused(
-                "not-found", f"Number {number} in {dead_letter_queue_name(consumer)} is not {message_id}."
+                "not-found",
+                f"Message number {number} in {dead_letter_queue_name(consumer)} is not {message_id}.",
             )
         return [message for message in named if message.body == pointed.body]
     if any(message.body != named[0].body for message in named):
         places = ", ".join(str(message.number) for message in named)
-        raise Refused("conflict", f"Different messages are called {message_id}: say which number ({places}).")
+        raise Refused(
+            "conflict", f"Several different messages have the id {message_id}: choose a number ({places})."
+        )
     return named
 
 

@@ -1,12 +1,12 @@
-"""Parcels: several events in one AMQP message.
+"""Event batches: several events in one AMQP message.
 
-A message costs the broker, the relay and every consumer much the same, whatever it holds. So the events
-that one transaction causes are packed, as far as they go the same way, before they become rows of the
-outbox. The consuming side of the broker unpacks them: nobody else sees a parcel, and each event takes effect,
-is known to the inbox, and is parked by itself.
+A message costs the broker, the relay and every consumer about the same, whatever its size. So the events of
+one transaction are batched by route before they become outbox rows. The broker adapter splits batches on the
+consuming side: no other code sees one, and each event is processed, deduplicated and dead-lettered
+separately.
 
-Form: the CloudEvents JSON batch format, with a line for each event. An event without line breaks between
-its tokens has none at all, so events are cut out as the bytes they are, without being parsed.
+Format: CloudEvents JSON batch, with one line for each event. An event without line breaks between its tokens
+contains none at all, so events are split as bytes, without parsing.
 Source: CloudEvents 1.0.2, JSON event format §4 (`application/cloudevents-batch+json`).
 """
 
@@ -18,8 +18,8 @@ from contracts.topology import route_for
 from runtime.messaging.ports import Outgoing
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
-# Small enough that what a consumer is sent ahead (200 messages a queue) is 13 MB at the most, large enough
-# that the message itself is no burden.
+# Small enough that a consumer's prefetch (200 messages per queue) is at most 13 MB, large enough that the
+# cost of a message does not matter.
 MOST_EVENTS = 50
 MOST_BYTES = 64 * 1024
 
@@ -28,7 +28,7 @@ _EMPTY = len(_OPENING) + len(_CLOSING)
 
 
 class _Open:
-    """A parcel that can still be added to. place: its number among those of one packing."""
+    """A batch that is not full yet. place: its index among the batches of one call."""
 
     __slots__ = ("bodies", "first", "place", "size")
 
@@ -47,52 +47,52 @@ class _Open:
 
 
 def encode_batch(messages: Iterable[Outgoing]) -> list[Outgoing]:
-    """The same events in fewer messages: a parcel bears the id and the partition key of its first event.
+    """Return the same events in fewer messages. A batch has the id and partition key of its first event.
 
-    Events with one partition key keep their order, and so do those that go the same way
-    (`contracts.topology.way_of`); others may change places. What has headers of its own, or is not
-    a JSON object on one line, travels alone.
+    Events with the same partition key keep their order, and so do events with the same route
+    (`contracts.topology.route_for`); others may be reordered. A message with its own headers, or whose body
+    is not a JSON object on one line, is not batched.
     """
-    parcels: list[_Open] = []
-    latest_of_way: dict[object, _Open] = {}
+    batches: list[_Open] = []
+    latest_of_route: dict[object, _Open] = {}
     latest_of_key: dict[str, int] = {}
     for message in messages:
-        way = route_for(message.exchange, message.routing_key, message.partition_key)
-        parcel = latest_of_way.get(way)
+        route = route_for(message.exchange, message.routing_key, message.partition_key)
+        batch = latest_of_route.get(route)
         if (
-            parcel is None
-            # An earlier event of this key lies in a parcel that leaves later.
-            or latest_of_key.get(message.partition_key, 0) > parcel.place
-            or not parcel.has_room_for(message)
+            batch is None
+            # An earlier event with this key is in a later batch.
+            or latest_of_key.get(message.partition_key, 0) > batch.place
+            or not batch.has_room_for(message)
             or not _is_batchable(message)
         ):
-            parcel = _Open(message, len(parcels))
-            parcels.append(parcel)
+            batch = _Open(message, len(batches))
+            batches.append(batch)
             if _is_batchable(message):
-                latest_of_way[way] = parcel
+                latest_of_route[route] = batch
             else:
-                # What comes after it on its way must not overtake it.
-                latest_of_way.pop(way, None)
+                # Later messages on the same route must not overtake it.
+                latest_of_route.pop(route, None)
         else:
-            parcel.add(message)
-        latest_of_key[message.partition_key] = parcel.place
-    return [_sealed(parcel) for parcel in parcels]
+            batch.add(message)
+        latest_of_key[message.partition_key] = batch.place
+    return [_closed(batch) for batch in batches]
 
 
 def decode_batch(body: bytes) -> list[bytes]:
-    """The bodies of the events in a message, one where it is no parcel. Nothing is dropped."""
+    """Return the bodies of the events in a message; a message that is no batch is one event."""
     if not is_batch(body):
         return [body]
     return body[len(_OPENING) : -len(_CLOSING)].split(_BETWEEN)
 
 
 def event_count(body: bytes) -> int:
-    """How many events are in a message."""
+    """Return the number of events in a message."""
     return body.count(_BETWEEN) + 1 if is_batch(body) else 1
 
 
 def is_batch(body: bytes) -> bool:
-    """Whether a message's body has the form of a parcel."""
+    """Return whether a message's body has the format of a batch."""
     return len(body) >= _EMPTY and body.startswith(_OPENING) and body.endswith(_CLOSING)
 
 
@@ -101,14 +101,14 @@ def _is_batchable(message: Outgoing) -> bool:
     return is_line and not message.headers and not message.transient
 
 
-def _sealed(parcel: _Open) -> Outgoing:
-    first = parcel.first
-    if len(parcel.bodies) == 1:
+def _closed(batch: _Open) -> Outgoing:
+    first = batch.first
+    if len(batch.bodies) == 1:
         return first
     return Outgoing(
         exchange=first.exchange,
         routing_key=first.routing_key,
         message_id=first.message_id,
         partition_key=first.partition_key,
-        body=_OPENING + _BETWEEN.join(parcel.bodies) + _CLOSING,
+        body=_OPENING + _BETWEEN.join(batch.bodies) + _CLOSING,
     )

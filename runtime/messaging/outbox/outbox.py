@@ -1,11 +1,11 @@
-"""The outbox: what a transaction caused, written in that same transaction.
+"""The outbox: messages written in the transaction that causes them.
 
-The crash points of a message's way out, in order:
+The crash points of publishing a message, in order:
 
-1. *decided, not committed*: nothing happened; the cause comes again.
-2. *committed, not yet published*: the row is here; the relay publishes it after the restart.
-3. *published, not yet confirmed*: published again; the consumers' inboxes know it by its id.
-4. *confirmed, row not yet deleted*: published again; the same.
+1. *decided, not committed*: nothing happened; the causing message is redelivered.
+2. *committed, not yet published*: the row exists; the relay publishes it after the restart.
+3. *published, not yet confirmed*: published again; the consumers' inboxes recognise its id.
+4. *confirmed, row not yet deleted*: published again; as in 3.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import Outgoing
 from runtime.storage.sql_statement import SqlStatement
 
-# What a wave may hold of message bodies; one message may be larger.
+# The size limit of a wave's message bodies; a single message may be larger.
 WAVE_BYTES = 16 * 1024 * 1024
 
 _ADD = SqlStatement(
@@ -36,7 +36,7 @@ _FORGET = SqlStatement("DELETE FROM outbox WHERE number = ANY (?)")
 
 
 def outgoing(event: Event[Fact]) -> Outgoing:
-    """The message that carries an event."""
+    """Return the message that carries an event."""
     return Outgoing(
         exchange=event.data.exchange,
         routing_key=event.data.routing_key,
@@ -47,13 +47,13 @@ def outgoing(event: Event[Fact]) -> Outgoing:
 
 
 class Outbox:
-    """The rows waiting to be published, in the order of their numbers."""
+    """The messages waiting to be published, ordered by row number."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, transaction: Connection, messages: Iterable[Outgoing]) -> None:
-        """Writes messages into the transaction that caused them, packed into parcels."""
+        """Write messages in the transaction that caused them, as event batches."""
         _ADD.run_for_each(
             transaction,
             [
@@ -72,11 +72,11 @@ class Outbox:
     def oldest(
         self, transaction: Connection, limit: int, most_bytes: int = WAVE_BYTES
     ) -> list[tuple[int, Outgoing]]:
-        """The oldest messages with their row numbers: up to `limit`, or until their bodies together
-        reach `most_bytes`."""
+        """Return the oldest messages with their row numbers: up to `limit`, or until the bodies reach
+        `most_bytes` in total."""
         found: list[tuple[int, Outgoing]] = []
         size = 0
-        # Streamed: a wave of sealed cases is not all in memory before it is found to be too large.
+        # Streamed, so that a wave of sealed cases is never in memory beyond the size limit.
         with _OLDEST.run(transaction, limit, stream=True) as rows:
             for number, exchange, routing_key, message_id, partition_key, headers, body in rows:
                 message = Outgoing(
@@ -94,9 +94,9 @@ class Outbox:
         return found
 
     def forget(self, transaction: Connection, numbers: Sequence[int]) -> None:
-        """Deletes rows that the broker has confirmed."""
+        """Delete the rows of confirmed messages."""
         _FORGET.run(transaction, list(numbers))
 
     def depth(self, transaction: Connection) -> int:
-        """How many messages wait; a parcel is one."""
+        """Return the number of waiting messages; a batch counts as one."""
         return transaction.execute(select(func.count()).select_from(self._table)).scalar_one()

@@ -1,4 +1,4 @@
-"""The relay: from the outbox to the broker, in order, in waves of pipelined confirms."""
+"""The relay: publishes the outbox to the broker in order, in waves with pipelined confirms."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from runtime.storage.exclusive_lock import ExclusiveLock
 _log = logging.getLogger(__name__)
 
 WAVE = 500
-# An idle relay looks at its outbox this often all the same: another process may have written to it.
+# An idle relay polls its outbox this often, because another process may have written to it.
 IDLE_SECONDS = 1.0
 BATCH_INTERVAL_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 5.0
-# Names the right to publish from a database; only its uniqueness matters.
+# The number of the publishing lock in the database; it only has to be unique.
 _PUBLISHING = 0x6B6F7075726F
 
 
 class Relay:
-    """One relay a database publishes at a time; with it down, the outbox grows and nothing is lost."""
+    """The relay of one outbox. Only one relay per database publishes; while none does, nothing is lost."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Relay:
         stalled_loops: StalledLoops,
         redeclare: Callable[[], None] = lambda: None,
     ) -> None:
-        """redeclare: called when no queue takes a message: the broker may have lost its queues."""
+        """redeclare: called when a message is unroutable, because the broker may have lost its queues."""
         self._redeclare = redeclare
         self._database = database
         self._outbox = outbox
@@ -54,13 +54,13 @@ class Relay:
         self._ended.set()
 
     def wake(self) -> None:
-        """Something has been committed to the outbox."""
+        """Wake the relay after a commit to the outbox."""
         self._wake.set()
 
     def publish_wave(self) -> int:
-        """Publishes the oldest messages and forgets those that are confirmed; returns how many.
+        """Publish the oldest messages and delete the confirmed ones; return how many.
 
-        Raises PublishIncomplete or BrokerUnavailable after forgetting what was confirmed before the
+        Raises PublishIncomplete or BrokerUnavailable after deleting the messages confirmed before the
         failure, and DatabaseUnavailable.
         """
         with self._database.read() as transaction:
@@ -80,7 +80,7 @@ class Relay:
         return len(waiting)
 
     def run(self) -> None:
-        """Publishes until `stop`, whatever becomes of the broker and the database."""
+        """Publish until `stop`, across outages of the broker and the database."""
         self._ended.clear()
         pause = 0.0
         throttle = BatchThrottle(BATCH_INTERVAL_SECONDS)
@@ -90,7 +90,7 @@ class Relay:
                 throttle.start()
                 self._wake.clear()
                 try:
-                    # Where it is another process's turn, its own waking every second finds our rows.
+                    # While another process holds the lock, it polls every second and finds our rows.
                     published = self.publish_wave() if self._turn.held() else 0
                     pause = 0.0
                     self._stalled_loops.resumed("relay")
@@ -103,7 +103,7 @@ class Relay:
                     self._stalled_loops.stalled("relay", str(error))
                     self._pause(pause)
                     continue
-                # A wave of large messages is short: only an empty one means that nothing waits.
+                # A wave of large messages has few of them, so only an empty wave means an empty outbox.
                 if not published:
                     self._wake.wait(IDLE_SECONDS)
                     self._publisher.tend()
@@ -113,14 +113,14 @@ class Relay:
             self._ended.set()
 
     def stop(self) -> None:
-        """Ends `run` and waits for it: the wave under way is finished."""
+        """Stop `run` and wait for it; it finishes the current wave."""
         self._stopping = True
         self._wake.set()
         self._ended.wait()
 
     def _forget(self, confirmed: Sequence[tuple[int, Outgoing]]) -> None:
-        # Confirmed, row not yet deleted: a crash here publishes them once more, to inboxes (and audit's log)
-        # that know them. For the same reason the deletion need not wait for the disk.
+        # Confirmed, row not yet deleted: after a crash here they are published again, and the inboxes (and
+        # audit's log) recognise them. For the same reason the deletion need not be durable.
         if confirmed:
             with self._database.write(durable=False) as transaction:
                 self._outbox.forget(transaction, [number for number, _ in confirmed])

@@ -1,1 +1,1 @@
-"""RabbitMQ behind the broker port."""
+"""The RabbitMQ adapter of the broker port."""

@@ -1,4 +1,4 @@
-"""RabbitMQ behind the broker port: kombu for URIs and connections, py-amqp's channel for the rest."""
+"""The RabbitMQ broker: kombu for URIs and connections, py-amqp's channels for everything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.messaging.rabbit.queue_reader import RabbitQueueReader
 
 HEARTBEAT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 5
-# A wave that is not confirmed by then is published again on a new connection.
+# A wave without all confirms by then is published again on a new connection.
 CONFIRM_TIMEOUT_SECONDS = 15.0
 
 
@@ -28,7 +28,7 @@ class RabbitBroker:
         heartbeat: int = HEARTBEAT_SECONDS,
         confirm_timeout: float = CONFIRM_TIMEOUT_SECONDS,
     ) -> None:
-        """Durations are in seconds. heartbeat: after two of silence a connection counts as broken."""
+        """Durations are in seconds. heartbeat: after two silent intervals a connection counts as broken."""
         self._connection_factory = ConnectionFactory(
             uri=uri, connect_timeout=connect_timeout, heartbeat=heartbeat
         )
@@ -56,7 +56,7 @@ class RabbitBroker:
                 bind(binding.destination, binding.source, binding.key, arguments=dict(binding.arguments))
         except BROKEN as error:
             abandon(link)
-            # RabbitMQ's own words: which queue or exchange is there already, but different
+            # RabbitMQ's message names the queue or exchange that exists with other arguments
             raise BrokerUnavailable(f"The topology could not be declared: {error}") from error
         close(link)
 

@@ -1,12 +1,13 @@
-"""A look into a queue of RabbitMQ that leaves the rest as it was.
+"""Browsing of RabbitMQ queues without changing their order.
 
-Verified on RabbitMQ 3.10.8 with quorum queues. A consumer that takes everything and goes gives it back in
-its order. `basic.get` would not (each get counts as a consumer of its own, and those return in any order),
-and neither would two lookers at once. An exclusive *consumer* is not enforced on a quorum queue; an exclusive
-*queue* is, and it vanishes with the connection: its name is our lock.
+Verified on RabbitMQ 3.10.8 with quorum queues. When a consumer takes all messages and closes, they return in
+order. With `basic.get` they would not (each get counts as a separate consumer, and those return in any
+order), nor with two concurrent browsers. A quorum queue does not enforce an exclusive *consumer*, but the
+broker enforces an exclusive *queue*, which disappears with its connection: the name of such a queue is our
+lock.
 
-To the broker every look is a delivery. RabbitMQ 4 gives a quorum queue a delivery limit of 20 unless it has
-its own, and drops what was delivered more often: before moving there, give the parking queues a high one.
+To the broker each browsing is a delivery. RabbitMQ 4 gives quorum queues a delivery limit of 20 by default
+and drops messages beyond it, so the dead-letter queues declare a high limit.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, Heartbeat, close, drain
 
 CONNECT_TIMEOUT_SECONDS = 5
-# Longer than a wave takes to be confirmed, during which nobody beats here.
+# Longer than the confirms of a wave take, because no heartbeats are sent meanwhile.
 HEARTBEAT_SECONDS = 60
-# How long we wait for somebody else's look to end.
+# How long to wait until another browser has finished.
 TURN_SECONDS = 5.0
-# The broker knew how much is ready: if that does not come, somebody has taken it by other means.
+# The broker counted the ready messages: if they do not arrive, another consumer has taken them.
 ARRIVAL_SECONDS = 10.0
-# Going back takes a few milliseconds, after the channel is closed.
+# Messages return to the queue a few milliseconds after the channel is closed.
 RETURN_SECONDS = 5.0
 MOST = 65_535  # the largest prefetch that AMQP can express
 
@@ -40,7 +41,7 @@ _PAUSE_SECONDS = 0.02
 
 
 class RabbitBrowsers:
-    """Opens looks into the queues at an AMQP URI: a `browsing.Browse`."""
+    """Opens browsers of the queues at an AMQP URI: a `browsing.Browse`."""
 
     def __init__(self, uri: str) -> None:
         self._connection_factory = ConnectionFactory(
@@ -49,7 +50,7 @@ class RabbitBrowsers:
 
     @contextmanager
     def __call__(self, queue: str) -> Iterator[RabbitBrowser]:
-        """See `browsing.Browse`. Of more than MOST messages, the first MOST are seen."""
+        """See `browsing.Browse`. Shows only the first MOST messages."""
         link = self._connection_factory.connect()
         try:
             browser = RabbitBrowser(link, queue)
@@ -59,10 +60,10 @@ class RabbitBrowsers:
                 browser.end()
         except BROKEN as error:
             raise BrokerUnavailable(
-                f"The connection to the broker broke ({type(error).__name__})."
+                f"The connection to the broker failed ({type(error).__name__})."
             ) from error
         finally:
-            # In good order: the acknowledgements sent on it have been read by the broker.
+            # A clean close ensures that the broker has read the acknowledgements.
             close(link)
 
 
@@ -88,22 +89,22 @@ class RabbitBrowser:
         self._channel.basic_qos(0, self._count, False)
         self._kept = self._count
         self._channel.basic_consume(self._queue, callback=self._arrived.append)
-        # Not until it is empty: what is put back and fails again arrives while we look.
+        # Stop at the count, not at an empty queue: replayed messages that fail again arrive meanwhile.
         for number in range(1, self._count + 1):
             yield _browsed(number, self._next())
 
     def remove(self, messages: Sequence[Browsed]) -> None:
-        """See `browsing.Browser`. One by one: a `multiple` ack would take what lies between."""
+        """See `browsing.Browser`. One by one: a `multiple` ack would include the messages in between."""
         self._heartbeat.beat()
         for message in messages:
             self._channel.basic_ack(message.tag)
-        # As one command: of many, a channel passes on some 32 at a time to a quorum queue, and forgets the
-        # rest when it is closed.
+        # In one transaction: a channel forwards acks to a quorum queue some 32 at a time, and drops the rest
+        # when it is closed.
         self._channel.tx_commit()
         self._kept -= len(messages)
 
     def end(self) -> None:
-        """Returns once everything is back: who looks next, at once, sees all of it."""
+        """Return once all messages are back in the queue, so that the next browser sees all of them."""
         if self._channel is None:
             return
         self._channel.close()
@@ -116,7 +117,7 @@ class RabbitBrowser:
         while not self._arrived:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Unavailable(f"Somebody else is taking messages from {self._queue}.")
+                raise Unavailable(f"Another consumer is taking messages from {self._queue}.")
             if not drain(self._link, min(left, self._heartbeat.interval)):
                 self._heartbeat.beat()
         return self._arrived.popleft()
@@ -125,11 +126,11 @@ class RabbitBrowser:
         try:
             return int(self._control.queue_declare(self._queue, passive=True).message_count)
         except NotFound:
-            raise Refused("not-found", f"This broker has no queue {self._queue}.") from None
+            raise Refused("not-found", f"The queue {self._queue} does not exist.") from None
 
 
 def looked_at(queue: str) -> str:
-    """The exclusive queue that is there while somebody looks into `queue`."""
+    """Return the name of the exclusive queue that exists while somebody browses `queue`."""
     return f"{queue}.looked-at"
 
 
@@ -141,7 +142,7 @@ def _locked_channel(link: amqp.Connection, queue: str) -> Any:
             channel.queue_declare(looked_at(queue), durable=False, exclusive=True, auto_delete=True)
         except ResourceLocked:
             if time.monotonic() >= deadline:
-                raise Unavailable(f"Somebody else is looking at {queue} just now.") from None
+                raise Unavailable(f"Somebody else is browsing {queue}. Try again.") from None
             time.sleep(10 * _PAUSE_SECONDS)
         else:
             return channel

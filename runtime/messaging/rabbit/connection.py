@@ -1,7 +1,7 @@
-"""Connections to RabbitMQ that end in time: opening, closing and waiting are all bounded.
+"""Connections to RabbitMQ with bounded opening, closing and waiting.
 
-kombu reads the URI and opens the connection; from then on we hold py-amqp's own. kombu's would connect
-again by itself when the link is down, without our channels, and wait there for messages that never come.
+kombu parses the URI and opens the connection; afterwards we use py-amqp's connection directly. kombu's
+connection reconnects automatically but without our channels, and then waits for messages that never come.
 """
 
 from __future__ import annotations
@@ -21,73 +21,73 @@ from amqp.exceptions import AMQPError
 from runtime.messaging.ports import BrokerUnavailable
 
 CLOSE_TIMEOUT_SECONDS = 2.0
-# Bytes that the other machine's kernel has not taken by then break the connection. py-amqp's own bound is
-# one second, and RabbitMQ may well read nothing for a second when it slows its publishers down.
+# Bytes that the peer's kernel has not acknowledged by then break the connection. py-amqp's own limit is one
+# second, but RabbitMQ may read nothing for a second when it throttles its publishers.
 UNSENT_TIMEOUT_SECONDS = 15
-# A wait for what has already arrived. Not zero: without blocking, py-amqp spins on half a frame.
+# Timeout for reading what has already arrived. Not zero: without blocking, py-amqp spins on half a frame.
 AT_ONCE_SECONDS = 0.001
 
-# What a broken connection, an unreachable broker or a refused operation can raise.
+# Raised by a broken connection, an unreachable broker or a refused operation.
 BROKEN = (AMQPError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionFactory:
-    """How to reach the broker. Durations are in seconds."""
+    """Opens connections to the broker. Durations are in seconds."""
 
     uri: str = field(repr=False)
     connect_timeout: float
     heartbeat: int
 
     def connect(self) -> amqp.Connection:
-        """An open connection, after one attempt. Raises BrokerUnavailable."""
-        dialled = kombu.Connection(
+        """Open a connection in one attempt. Raises BrokerUnavailable."""
+        opened = kombu.Connection(
             self.uri,
             heartbeat=self.heartbeat,
             connect_timeout=self.connect_timeout,
             transport_options={"socket_settings": _socket_settings()},
         )
         try:
-            # kombu would sleep two seconds and try again; our callers have pauses of their own
-            dialled.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
+            # kombu would sleep two seconds and retry; our callers have their own delays
+            opened.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
         except BROKEN as error:
             raise BrokerUnavailable(f"The broker cannot be reached ({type(error).__name__}).") from error
-        link = dialled.connection
-        # Else py-amqp looks for `connection.blocked` before each publish: a system call a message, and
-        # one that spins on half a frame. Our own waits read it as well.
+        link = opened.connection
+        # Otherwise py-amqp polls for `connection.blocked` before each publish: one system call per message,
+        # which also spins on half a frame. Our own waits handle it as well.
         link.client_properties["capabilities"]["connection.blocked"] = False
         return link
 
 
 def close(link: amqp.Connection) -> None:
-    """Ends a connection in good order: what was sent on it has been read by the broker."""
+    """Close a connection cleanly: the broker has then read everything sent on it."""
     if link.connected:
         with contextlib.suppress(*BROKEN):
-            # The broker's answer is waited for, and on a half-open link it never comes.
+            # py-amqp waits for the broker's reply, which never comes on a half-open connection.
             link.sock.settimeout(CLOSE_TIMEOUT_SECONDS)
             link.close()
     abandon(link)
 
 
 def abandon(link: amqp.Connection) -> None:
-    """Drops a connection that cannot be trusted any more, without a word."""
+    """Drop a broken connection without the closing handshake."""
     link.collect()
 
 
 def drain(link: amqp.Connection, seconds: float) -> bool:
-    """Handles one thing that the broker sent; False if nothing came in time. Raises one of BROKEN."""
+    """Handle one frame from the broker; return False if none arrived in time. Raises one of BROKEN."""
     try:
         link.drain_events(timeout=seconds)
     except TimeoutError as error:
         if error.errno == errno.ETIMEDOUT:
-            raise  # not we gave up waiting, but the kernel gave up the connection
+            raise  # not our timeout: the kernel gave up the connection
         return False
     return True
 
 
 @contextlib.contextmanager
 def corked(link: amqp.Connection) -> Iterator[None]:
-    """Within the block the kernel sends full segments only: a wave wakes the broker less often."""
+    """Make the kernel send only full segments inside the block: a wave wakes the broker less often."""
     option = getattr(socket, "TCP_CORK", None)  # Linux
     if option is None:
         yield
@@ -98,7 +98,7 @@ def corked(link: amqp.Connection) -> Iterator[None]:
 
 
 class Heartbeat:
-    """Heartbeats of one connection: sent when due, and the other side's silence noticed."""
+    """The heartbeats of one connection: sends them when due and detects a silent peer."""
 
     def __init__(self, link: amqp.Connection, heartbeat: int) -> None:
         self._link = link
@@ -106,7 +106,7 @@ class Heartbeat:
         self._due = time.monotonic()
 
     def beat(self) -> None:
-        """To be called often. Raises one of BROKEN when nothing came for two heartbeats."""
+        """Send a heartbeat when due. Call it often. Raises one of BROKEN after two silent heartbeats."""
         now = time.monotonic()
         if now >= self._due:
             self._link.heartbeat_tick()

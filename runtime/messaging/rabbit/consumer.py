@@ -1,4 +1,4 @@
-"""The consuming side of RabbitMQ: what has arrived, as a batch, and one `multiple` ack for it."""
+"""The RabbitMQ consumer: takes batches and acknowledges each with one `multiple` ack."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RabbitConsumer:
         if not deliveries:
             return
         if self._link is None:
-            raise BrokerUnavailable("The connection these messages came on is gone.")
+            raise BrokerUnavailable("The connection of these messages is closed.")
         self._guarded(lambda: self._channel.basic_ack(deliveries[-1].tag, multiple=True))
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class RabbitConsumer:
         self._leave(close)
 
     def _leave(self, leave: Callable[[amqp.Connection], None]) -> None:
-        # Tags belong to a channel: what was taken but not acknowledged will come again.
+        # Delivery tags belong to a channel: unacknowledged messages are redelivered.
         self._arrived.clear()
         if self._link is not None:
             leave(self._link)
@@ -63,7 +63,7 @@ class RabbitConsumer:
         except BROKEN as error:
             self._leave(abandon)
             raise BrokerUnavailable(
-                f"The connection to the broker broke ({type(error).__name__})."
+                f"The connection to the broker failed ({type(error).__name__})."
             ) from error
 
     def _take(self, limit: int, timeout: float) -> list[Delivery]:
@@ -132,7 +132,7 @@ class RabbitPrivateConsumer(RabbitConsumer):
 
     def _connect(self) -> None:
         super()._connect()
-        # A name of its own each time: the broker may not have noticed yet that the last one is gone.
+        # A new name each time: the broker may not have noticed that the last connection is closed.
         name = f"private.{new_id()}"
         self._channel.queue_declare(name, durable=False, exclusive=True, auto_delete=True)
         self._consume(name)

@@ -1,9 +1,9 @@
-"""The publishing side of RabbitMQ: waves of messages with pipelined confirms.
+"""The RabbitMQ publisher: waves of messages with pipelined confirms.
 
-A wave goes out, then one wait for all its confirms; kombu's own publisher waits for each one, which is
-fifteen times slower. An unroutable message is confirmed as well; only `mandatory` makes the broker return
-it. After a timeout, a nack or a return the connection is thrown away: on the same channel a late confirm
-would be counted for the wrong message.
+It publishes a wave and then waits once for all its confirms; kombu's own publisher waits for each one, which
+is fifteen times slower. The broker confirms unroutable messages as well; only `mandatory` makes it return
+them. After a timeout, a nack or a return the connection is dropped: on the same channel, a late confirm would
+be counted for the wrong message.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class RabbitPublisher:
 
 
 class _ConfirmingChannel:
-    """A channel in confirm mode, for as long as nothing goes wrong on it."""
+    """A channel in confirm mode, used until its first failure."""
 
     def __init__(self, link: amqp.Connection, heartbeat: int, confirm_timeout: float) -> None:
         self.link = link
@@ -91,7 +91,7 @@ class _ConfirmingChannel:
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)
-        # The broker numbers what it confirms from 1, along the channel.
+        # The broker numbers the messages of a channel from 1 in its confirms.
         self._published = 0
         self._outstanding: set[int] = set()
         self._wave: dict[_Place, int] = {}
@@ -109,10 +109,10 @@ class _ConfirmingChannel:
                     self._send(message)
             failure = self._await_confirms()
         except BROKEN as error:
-            failure = f"the connection broke ({type(error).__name__})"
+            failure = f"the connection failed ({type(error).__name__})"
         failure = self._failure or failure
         if failure:
-            # Only a run from the beginning counts: what follows a gap must not overtake it.
+            # Count only the confirmed prefix: messages after a gap must not overtake the one in the gap.
             safe_before = min(self._outstanding, default=self._published + 1)
             if self._failed_at is not None:
                 safe_before = min(safe_before, self._failed_at)
@@ -125,7 +125,7 @@ class _ConfirmingChannel:
     def _send(self, message: Outgoing) -> None:
         self._published += 1
         self._outstanding.add(self._published)
-        # Of two that are alike in all this, both are returned, or neither.
+        # The broker returns both of two messages with the same place, or neither.
         place = (message.exchange, message.routing_key, message.message_id)
         self._wave.setdefault(place, self._published)
         self._channel.basic_publish(
@@ -136,19 +136,19 @@ class _ConfirmingChannel:
         )
 
     def _await_confirms(self) -> str:
-        """Why the wave is not confirmed as a whole; empty when it is."""
+        """Return why the wave is not fully confirmed; empty when it is."""
         deadline = time.monotonic() + self._confirm_timeout
         while self._is_waiting():
             left = deadline - time.monotonic()
             if left <= 0:
-                return "the confirm did not come in time"
+                return "the confirms did not arrive in time"
             if not drain(self.link, min(left, self._heartbeat.interval)):
                 self._heartbeat.beat()
         return ""
 
     def _is_waiting(self) -> bool:
-        # A return overtakes the confirms of the messages before it, and those are waited for: they are
-        # not to be published again each time.
+        # A return overtakes the confirms of earlier messages. Wait for those confirms, so that the messages
+        # are not published again on each attempt.
         if self._failed_at is None:
             return bool(self._outstanding)
         return min(self._outstanding, default=self._failed_at) < self._failed_at
@@ -164,11 +164,11 @@ class _ConfirmingChannel:
         self._fail(refused, "the broker refused a message")
 
     def _on_return(self, exception: Exception, exchange: str, routing_key: str, message: Any) -> None:
-        # The broker confirms it all the same, right after: what was returned is counted apart.
+        # The broker also confirms a returned message right after, so returns are recorded separately.
         number = self._wave[exchange, routing_key, message.properties["message_id"]]
         place = f"{exchange or '(default)'} {routing_key}"
         self._unroutable = self._unroutable or place
-        self._fail(number, f"no queue takes a message ({place})")
+        self._fail(number, f"a message is unroutable ({place})")
 
     def _fail(self, number: int, reason: str) -> None:
         if self._failed_at is None or number < self._failed_at:

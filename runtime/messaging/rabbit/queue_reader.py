@@ -1,4 +1,4 @@
-"""Asks RabbitMQ how many messages lie in queues, over one connection of its own."""
+"""Counts of the messages in RabbitMQ queues, over a connection of its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.browser import looked_at
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
 
-# A broker that does not answer by then is away.
+# A broker that does not reply by then counts as unavailable.
 ANSWER_SECONDS = 5.0
 
 
 class RabbitQueueReader:
-    """See `ports.QueueReader`. To be asked every few seconds: the questions stand for heartbeats."""
+    """See `ports.QueueReader`. Call it every few seconds: the calls replace heartbeats."""
 
     def __init__(self, connection_factory: ConnectionFactory) -> None:
         self._connection_factory = connection_factory
@@ -36,7 +36,9 @@ class RabbitQueueReader:
                 self._known[queue] = self._count(self._link, queue)
         except BROKEN as error:
             self._drop()
-            raise BrokerUnavailable(f"The queues could not be counted ({type(error).__name__}).") from error
+            raise BrokerUnavailable(
+                f"Counting the messages in the queues failed ({type(error).__name__})."
+            ) from error
         return {queue: self._known[queue] for queue in queues}
 
     def close(self) -> None:
@@ -50,7 +52,7 @@ class RabbitQueueReader:
         known = self._known.get(queue, 0)
         if count >= known:
             return count
-        # Fewer than before: perhaps somebody is only looking, and for the broker to look is to take.
+        # Fewer than before: perhaps an operator browses the queue, which makes its messages unacknowledged.
         if _is_looked_at(link, queue):
             return known
         return self._ready(queue)

@@ -77,7 +77,7 @@ class FakeHub:
         self.custody_key = generate_key()
         self.received: list[Received] = []
         self.token_lifetime = 900.0
-        self.otherwise = problem(404, "not-found", "There is no such thing here for you")
+        self.otherwise = problem(404, "not-found", "Not found, or you do not have access")
         self._scripts: dict[tuple[str, str], deque[Response | Callable[[], Response]]] = defaultdict(deque)
         self._lock = threading.Lock()
         self._tokens_given = 0

@@ -115,7 +115,7 @@ def test_post_with_401_is_repeated_once_with_new_token(hub: FakeHub, client: Kop
 
 
 def test_second_401_raises_authentication_error(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", REFERRAL, problem(401, "invalid-token", "The bearer token cannot be trusted"))
-    with pytest.raises(AuthenticationError, match="cannot be trusted"):
+    hub.script("GET", REFERRAL, problem(401, "invalid-token", "The bearer token is invalid"))
+    with pytest.raises(AuthenticationError, match="is invalid"):
         client.referral("r1")
     assert len(hub.requests_to(REFERRAL)) == 2

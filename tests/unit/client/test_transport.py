@@ -21,7 +21,7 @@ from tests.dripping import DrippingServer
 from tests.unit.client.conftest import FakeClock
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
-BUSY = problem(503, "unavailable", "The service cannot answer just now")
+BUSY = problem(503, "unavailable", "The service is temporarily unavailable")
 HOME = "/intake/v1/x"
 
 
@@ -234,7 +234,7 @@ def test_outage_and_recovery_are_reported_once_each(hub: FakeHub, fake_clock: Fa
     assert sum(fake_clock.slept) > 300
     place = hub.base.removeprefix("http://")
     assert notices == [
-        "The service cannot answer just now; retrying until it responds",
+        "The service is temporarily unavailable; retrying until it responds",
         f"{place} responds again after {sum(fake_clock.slept):.0f} seconds",
     ]
     lasting.send(reading(hub))

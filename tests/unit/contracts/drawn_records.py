@@ -1,4 +1,4 @@
-"""Random records within the contract, read off the annotations: a new field needs no new strategy."""
+"""Random valid records, derived from the annotations: a new field needs no new strategy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from contracts.organization import Agreement, Organization
 
 R = TypeVar("R")
 
-# Lists grow to a few items: enough to tell one from many, and quick.
+# Short lists are fast and still differ from single items.
 MOST_ITEMS = 3
 MOST_CHARACTERS = 40
 
-# The rules that hold between fields, and that no annotation states.
+# Cross-field rules, which no annotation states.
 _RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrategy[Any]]] = {
     (Agreement, "effective_until"): lambda _: st.none(),
     (Agreement, "parties"): lambda some: some.filter(lambda parties: len(parties) == 1 or "*" not in parties),
@@ -33,8 +33,8 @@ _RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrat
 }
 
 
-def drawn(cls: type[R]) -> st.SearchStrategy[R]:
-    """Records of a class, each field drawn as its annotation says."""
+def records_of(cls: type[R]) -> st.SearchStrategy[R]:
+    """Return a strategy for records of a class, derived from its annotations."""
     hints = typing.get_type_hints(cls, include_extras=True)
     arguments = {}
     for name in (item.name for item in dataclasses.fields(cls)):  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
         least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
         return st.lists(_value(inner[0]), min_size=least, max_size=max(least, MOST_ITEMS)).map(tuple)
     if dataclasses.is_dataclass(hint):
-        return drawn(typing.cast(type, hint))
+        return records_of(typing.cast(type, hint))
     if origin is Mapping:
         return st.dictionaries(_text(()), json_values(), max_size=MOST_ITEMS)
     if issubclass(hint, StrEnum):
@@ -80,7 +80,7 @@ def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
 
 
 def json_values() -> st.SearchStrategy[Any]:
-    """Plain JSON values that have canonical JSON."""
+    """Return a strategy for JSON values that have canonical JSON."""
     numbers = st.integers(EXACT_INTEGER.min, EXACT_INTEGER.max) | st.floats(
         allow_nan=False, allow_infinity=False
     )
@@ -102,7 +102,7 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         if isinstance(limit, Pattern):
             return st.from_regex(str(limit.regex.pattern), fullmatch=True).filter(_fits(limits))
     least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
-    # No record takes halves of surrogate pairs; every other character may stand in a name.
+    # Records refuse lone surrogates; a name may contain every other character.
     return st.text(
         st.characters(exclude_categories=["Cs"]),
         min_size=least,

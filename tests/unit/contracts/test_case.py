@@ -11,7 +11,7 @@ from contracts.records import load
 DOCUMENT = {"name": "contract.pdf", "media_type": "application/pdf", "content": "JVBERg=="}
 
 
-def test_a_name_is_enough() -> None:
+def test_case_with_only_a_name_loads() -> None:
     case = load(Case, {"name": "Бекзат уулу Нурлан"})
     assert case.name == "Бекзат уулу Нурлан"
     assert (case.phones, case.safe_contact, case.narrative, case.documents) == ((), None, "", ())
@@ -33,7 +33,7 @@ def test_a_name_is_enough() -> None:
         ({"passport": "AC1234567"}, "/passport"),
     ],
 )
-def test_a_case_is_bounded(change: dict[str, Any], pointer: str) -> None:
+def test_case_out_of_bounds_is_refused(change: dict[str, Any], pointer: str) -> None:
     with pytest.raises(Refused) as caught:
         load(Case, {"name": "A", **change}, slug="case-unreadable")
     assert [error.pointer for error in caught.value.errors] == [pointer]

@@ -24,15 +24,15 @@ OPEN = {"languages", "needs", "regions"}
 
 
 @pytest.mark.parametrize("name", sorted(LABELLED))
-def test_the_labels_are_of_the_same_codes_in_the_same_order(name: str) -> None:
+def test_labels_list_the_codes_in_order(name: str) -> None:
     assert list(vocabularies.rows(name)) == [code.value for code in LABELLED[name]]
 
 
-def test_every_file_labels_a_code_list_or_is_one() -> None:
+def test_every_vocabulary_file_belongs_to_a_code_list() -> None:
     assert {path.stem for path in vocabularies.FOLDER.glob("*.csv")} == LABELLED.keys() | OPEN
 
 
-def test_a_member_is_named_by_its_code() -> None:
+def test_enum_member_name_equals_its_code() -> None:
     for cls in vars(codes).values():
         if isinstance(cls, type) and issubclass(cls, StrEnum) and cls is not StrEnum:
             for code in cls:
@@ -40,7 +40,7 @@ def test_a_member_is_named_by_its_code() -> None:
                 assert code.name.removeprefix("years_") == code.value
 
 
-def test_every_status_has_its_fhir_task_status() -> None:
+def test_every_referral_status_has_a_fhir_task_status() -> None:
     # FHIR R5, value set task-status
     task_status = {
         "draft",
@@ -60,5 +60,5 @@ def test_every_status_has_its_fhir_task_status() -> None:
     assert set(codes.FHIR_TASK_STATUS.values()) <= task_status
 
 
-def test_a_progress_is_a_status_of_the_referral() -> None:
+def test_every_progress_status_is_a_referral_status() -> None:
     assert {p.value for p in codes.ProgressStatus} <= {s.value for s in codes.ReferralStatus}

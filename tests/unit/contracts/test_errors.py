@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 SOURCES = ("contracts", "runtime", "services", "sandbox")
 
 
-def test_a_problem_has_the_members_of_rfc_9457() -> None:
+def test_problem_has_the_members_of_rfc_9457() -> None:
     assert problem("offer-closed", "The offer has expired.") == {
         "type": "urn:kopuro:problem:offer-closed",
         "title": "The offer is no longer open",
@@ -31,42 +31,42 @@ def test_a_problem_has_the_members_of_rfc_9457() -> None:
     }
 
 
-def test_pointer_is_escaped_as_rfc_6901_asks() -> None:
+def test_pointer_is_escaped_per_rfc_6901() -> None:
     assert pointer(()) == ""
     assert pointer(("consent", "given")) == "/consent/given"
     assert pointer(("needs", 0, "a/b~c")) == "/needs/0/a~1b~0c"
 
 
 def test_pointer_to_a_very_long_name_stays_short() -> None:
-    """The name of an unknown member is the caller's own text."""
+    """The name of an unknown member is caller input."""
     assert pointer(("x" * 10_000,)) == "/" + "x" * 64
 
 
-def test_a_problem_says_what_is_wrong_and_where() -> None:
+def test_problem_lists_errors_with_pointers() -> None:
     errors = (PointerError(pointer="/needs/0", detail="Not a code."), PointerError(pointer="", detail="No."))
-    refused = Refused("invalid-submission", "Please correct /needs/0.", errors=errors)
+    refused = Refused("invalid-submission", "Correct /needs/0.", errors=errors)
     assert refused.problem() == {
         "type": "urn:kopuro:problem:invalid-submission",
         "title": "The submission does not follow the contract",
         "status": 422,
-        "detail": "Please correct /needs/0.",
+        "detail": "Correct /needs/0.",
         "errors": [{"pointer": "/needs/0", "detail": "Not a code."}, {"pointer": "", "detail": "No."}],
     }
 
 
-def test_a_status_may_be_narrower_than_the_usual_one() -> None:
+def test_explicit_status_overrides_the_default() -> None:
     assert Refused("malformed-json", "Too slow.", status=408).problem()["status"] == 408
     assert Refused("malformed-json", "Broken.").problem()["status"] == 400
 
 
-def test_what_is_unavailable_says_when_to_come_back() -> None:
+def test_unavailable_has_retry_after() -> None:
     unavailable = Unavailable("The broker does not answer.", retry_after=7)
     assert unavailable.retry_after == 7
     assert unavailable.problem()["status"] == 503
     assert unavailable.problem()["type"] == "urn:kopuro:problem:unavailable"
 
 
-def test_the_families_do_not_overlap() -> None:
+def test_error_classes_do_not_overlap() -> None:
     families = (Refused, Unavailable, Defect)
     for family in families:
         assert issubclass(family, KopuroError)
@@ -74,13 +74,13 @@ def test_the_families_do_not_overlap() -> None:
     assert str(Defect("The log's tree is broken.")) == "The log's tree is broken."
 
 
-def test_a_slug_nobody_published_is_a_mistake_of_ours() -> None:
+def test_unpublished_slug_raises_key_error() -> None:
     with pytest.raises(KeyError):
         Refused("no-such-slug", "x")
 
 
 @pytest.mark.parametrize("slug", sorted(PROBLEMS))
-def test_each_problem_has_a_plain_slug_a_title_and_an_error_status(slug: str) -> None:
+def test_every_problem_has_slug_title_and_error_status(slug: str) -> None:
     title, status = PROBLEMS[slug]
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", slug)
     assert title
@@ -89,7 +89,7 @@ def test_each_problem_has_a_plain_slug_a_title_and_an_error_status(slug: str) ->
 
 
 def slugs(tree: ast.AST) -> Iterator[str]:
-    """The slugs that a module names: `Refused("…")`, `problem("…")`, `slug="…"`."""
+    """Return the slugs in a module: `Refused("…")`, `problem("…")`, `slug="…"`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             function = node.func
@@ -106,12 +106,12 @@ def slugs(tree: ast.AST) -> Iterator[str]:
                     yield str(default.value)
 
 
-def test_the_scan_sees_each_way_of_naming_a_slug() -> None:
+def test_slug_scan_finds_every_notation() -> None:
     source = 'def f(*, slug="a"): ...\nRefused("b", "x")\nerrors.problem("c", "x")\nload(X, {}, slug="d")'
     assert sorted(slugs(ast.parse(source))) == ["a", "b", "c", "d"]
 
 
-def test_every_slug_that_the_code_names_is_published() -> None:
+def test_every_slug_in_the_code_is_published() -> None:
     unknown = [
         f"{path.relative_to(ROOT)}: {slug}"
         for folder in SOURCES

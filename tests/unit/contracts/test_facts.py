@@ -14,7 +14,7 @@ FACTS = sorted(CATALOGUE.items())
 
 
 @pytest.mark.parametrize(("name", "fact"), FACTS)
-def test_a_type_is_the_routing_key_with_its_version(name: str, fact: type[Fact]) -> None:
+def test_fact_type_is_routing_key_with_version(name: str, fact: type[Fact]) -> None:
     assert fact.type == name
     assert re.fullmatch(re.escape(f"kopuro.{fact.routing_key}.v") + "[1-9][0-9]*", name)
     assert re.fullmatch(r"[a-z_]+\.[a-z_]+", fact.routing_key)
@@ -22,21 +22,21 @@ def test_a_type_is_the_routing_key_with_its_version(name: str, fact: type[Fact])
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_a_fact_once_said_does_not_change(name: str) -> None:
+def test_fact_is_immutable(name: str) -> None:
     fact = EXAMPLES[name].data
     for field in dataclasses.fields(fact):  # type: ignore[arg-type]
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(fact, field.name, None)
 
 
-def test_nobody_adds_to_the_catalogue_in_passing() -> None:
+def test_catalogue_is_read_only() -> None:
     catalogue = typing.cast(dict[str, type[Fact]], CATALOGUE)
     with pytest.raises(TypeError):
         catalogue["kopuro.offer.eaten.v1"] = Fact
 
 
 def records_in(cls: typing.Any) -> set[type]:
-    """Every record class that a record holds, itself included."""
+    """Return the record classes in a record, including itself."""
     if dataclasses.is_dataclass(cls):
         hints = typing.get_type_hints(cls)
         held = [records_in(hints[field.name]) for field in dataclasses.fields(cls)]
@@ -45,12 +45,12 @@ def records_in(cls: typing.Any) -> set[type]:
 
 
 @pytest.mark.parametrize(("name", "fact"), FACTS)
-def test_no_fact_carries_the_person(name: str, fact: type[Fact]) -> None:
+def test_no_fact_contains_the_case(name: str, fact: type[Fact]) -> None:
     assert Case not in records_in(fact)
 
 
 @pytest.mark.parametrize(("name", "fact"), FACTS)
-def test_only_letters_carry_ciphertext(name: str, fact: type[Fact]) -> None:
+def test_only_sealed_messages_contain_ciphertext(name: str, fact: type[Fact]) -> None:
     sealed = {field.name for field in dataclasses.fields(fact)} & {"case", "note"}  # type: ignore[arg-type]
     open_notes = {"kopuro.answer.submitted.v1", "kopuro.offer.declined.v1"}
     assert bool(sealed) == (fact.classification == "sealed" or name in open_notes)

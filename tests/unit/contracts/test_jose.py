@@ -9,16 +9,16 @@ from contracts.jose import decoded, encoded, thumbprint
 
 
 @given(data=st.binary(max_size=100))
-def test_what_was_encoded_is_decoded_again(data: bytes) -> None:
+def test_base64url_round_trip_returns_the_bytes(data: bytes) -> None:
     assert decoded(encoded(data)) == data
 
 
-def test_thumbprint_is_that_of_a_jose_library() -> None:
+def test_thumbprint_equals_that_of_a_jose_library() -> None:
     key = OKPKey.generate_key("X25519", private=False)
     assert thumbprint(str(key.as_dict()["x"])) == key.thumbprint()
 
 
-def test_the_alphabet_is_that_of_urls_without_padding() -> None:
+def test_base64url_is_url_safe_without_padding() -> None:
     assert encoded(b"\xfb\xff\xfe\xff") == "-__-_w"
 
 
@@ -35,6 +35,6 @@ def test_the_alphabet_is_that_of_urls_without_padding() -> None:
         "ключ",
     ],
 )
-def test_no_other_text_is_decoded(text: str) -> None:
+def test_non_canonical_base64url_raises(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whichever part of it is wrong
         decoded(text)

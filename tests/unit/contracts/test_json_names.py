@@ -1,4 +1,4 @@
-"""Repeated names are found, and nothing else is taken for one."""
+"""Detection of repeated member names, without false positives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUES = st.none() | st.booleans() | NUMBERS | TEXTS
 
 
 class Members:
-    """An object as written: its members may repeat a name."""
+    """An object whose members may repeat a name."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self.pairs = pairs
@@ -52,7 +52,7 @@ def repeats(document: Any) -> bool:
 
 
 @given(DOCUMENTS, st.booleans())
-def test_document_has_repeated_name_exactly_when_it_was_written_so(document: Any, escaped: bool) -> None:
+def test_repeated_name_is_found_exactly_in_documents_with_one(document: Any, escaped: bool) -> None:
     body = written(document, escaped=escaped).encode()
     assert (repeated_name(body, orjson.loads(body)) is not None) == repeats(document)
 
@@ -66,12 +66,12 @@ def test_document_has_repeated_name_exactly_when_it_was_written_so(document: Any
         (b'{"n": 1.' + b"9" * 5000 + b', "n": ' + b"9" * 300 + b"}", ("n",)),
     ],
 )
-def test_path_of_repeated_name_is_given(body: bytes, path: tuple[str | int, ...]) -> None:
+def test_repeated_name_returns_its_path(body: bytes, path: tuple[str | int, ...]) -> None:
     assert repeated_name(body, orjson.loads(body)) == path
 
 
 @pytest.mark.parametrize("colon", [b":", b"\\u003a"])
-def test_too_deep_document_is_a_value_error(colon: bytes) -> None:
+def test_document_nested_too_deep_raises_value_error(colon: bytes) -> None:
     body = b'["' + colon + b'",' + b"[" * 1000 + b"]" * 1000 + b"]"
     with pytest.raises(ValueError, match="too deep"):
         repeated_name(body, orjson.loads(body))

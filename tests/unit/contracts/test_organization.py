@@ -23,7 +23,7 @@ def errors(cls: type, data: Any) -> dict[str, str]:
 # --- organisations --------------------------------------------------------------------------------
 
 
-def test_an_organisation_needs_little_to_begin_with() -> None:
+def test_organisation_with_required_fields_only_loads() -> None:
     record = load(
         Organization,
         {"id": "kg.osh", "name": "Ош", "kind": "ngo", "country": "KG", "vetting": "applied"},
@@ -34,13 +34,13 @@ def test_an_organisation_needs_little_to_begin_with() -> None:
     assert record.profile == Profile(reporting=Reporting.none)
 
 
-def test_a_service_id_is_unique_within_its_organisation() -> None:
+def test_organisation_with_repeated_service_id_is_refused() -> None:
     first, second = RECORD["services"]
     twice = {**RECORD, "services": [first, second, {**second, "id": first["id"]}]}
-    assert errors(Organization, twice) == {"/services/2/id": "This id is used twice."}
+    assert errors(Organization, twice) == {"/services/2/id": "Must be unique within the organisation."}
 
 
-def test_a_service_without_bounds_is_for_everyone_everywhere() -> None:
+def test_service_without_eligibility_accepts_everyone() -> None:
     hotline = load(Organization, RECORD).services[1]
     assert hotline.eligibility == Eligibility()
     assert set(hotline.settlements) == set(Settlement)
@@ -57,12 +57,12 @@ def test_a_service_without_bounds_is_for_everyone_everywhere() -> None:
         ({"kid": KID + "\n"}, "/sealing_key/kid"),
     ],
 )
-def test_a_sealing_key_is_a_public_x25519_key(change: dict[str, str], pointer: str) -> None:
+def test_sealing_key_that_is_not_public_x25519_is_refused(change: dict[str, str], pointer: str) -> None:
     record = {**RECORD, "sealing_key": {**RECORD["sealing_key"], **change}}
     assert list(errors(Organization, record)) == [pointer]
 
 
-def test_a_private_key_is_refused_and_not_repeated() -> None:
+def test_private_key_is_refused_without_repeating_it() -> None:
     private = "cHJpdmF0ZSBrZXkgbWF0ZXJpYWwgb2YgYSBwYXJ0bmVy"
     found = errors(Organization, {**RECORD, "sealing_key": {**RECORD["sealing_key"], "d": private}})
     assert found == {"/sealing_key/d": "Unknown field."}
@@ -82,7 +82,7 @@ def test_a_private_key_is_refused_and_not_repeated() -> None:
         ({"eligibility": {"sexes": ["f"]}}, "/services/0/eligibility/sexes/0"),
     ],
 )
-def test_a_service_says_where_it_is_wrong(change: dict[str, Any], pointer: str) -> None:
+def test_invalid_service_is_refused_with_pointer(change: dict[str, Any], pointer: str) -> None:
     service = {**RECORD["services"][0], **change}
     assert list(errors(Organization, {**RECORD, "services": [service]})) == [pointer]
 
@@ -90,30 +90,32 @@ def test_a_service_says_where_it_is_wrong(change: dict[str, Any], pointer: str) 
 # --- agreements -----------------------------------------------------------------------------------
 
 
-def test_an_agreement_may_end_on_the_day_it_begins_and_no_earlier() -> None:
+def test_agreement_that_ends_before_it_begins_is_refused() -> None:
     one_day = {**AGREED, "effective_from": "2026-03-01", "effective_until": "2026-03-01"}
     assert load(Agreement, one_day).effective_until == load(Agreement, one_day).effective_from
     assert errors(Agreement, {**one_day, "effective_until": "2026-02-28"}) == {
-        "/effective_until": "Before effective_from."
+        "/effective_until": "Must not be before `effective_from`."
     }
 
 
-def test_an_agreement_without_an_end_or_needs_covers_everything_for_ever() -> None:
+def test_agreement_without_end_and_needs_covers_everything() -> None:
     open_ended = {key: AGREED[key] for key in AGREED if key not in ("effective_until", "needs")}
     agreement = load(Agreement, open_ended)
     assert agreement.effective_until is None
     assert agreement.needs == ()
 
 
-def test_every_vetted_organisation_stands_alone() -> None:
+def test_agreement_with_every_vetted_organisation_has_no_other_party() -> None:
     assert load(Agreement, {**AGREED, "parties": ["*"]}).parties == ("*",)
-    assert errors(Agreement, {**AGREED, "parties": ["*", SENDER]}) == {"/parties": "'*' stands alone."}
+    assert errors(Agreement, {**AGREED, "parties": ["*", SENDER]}) == {
+        "/parties": "'*' must be the only party."
+    }
 
 
 @pytest.mark.parametrize("party", ["", "**", "*\n", "kg", "kg.*", f"*|{RECEIVER}", f"{SENDER}\n", 1, None])
-def test_a_party_is_an_organisation(party: Any) -> None:
+def test_agreement_with_invalid_party_is_refused(party: Any) -> None:
     assert list(errors(Agreement, {**AGREED, "parties": [SENDER, party]})) == ["/parties/1"]
 
 
-def test_an_agreement_has_parties() -> None:
+def test_agreement_without_parties_is_refused() -> None:
     assert list(errors(Agreement, {**AGREED, "parties": []})) == ["/parties"]

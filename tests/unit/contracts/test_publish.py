@@ -32,19 +32,19 @@ def without(data: dict[str, Any], *names: str) -> dict[str, Any]:
 SUBMISSION: dict[str, Any] = {**plain(FACTS), "case": SEALED}
 
 
-def test_the_published_files_follow_from_the_records() -> None:
+def test_published_files_match_the_records() -> None:
     assert drifted() == [], "run: python -m contracts.publish"
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_file_is_a_json_schema_of_2020_12(name: str) -> None:
+def test_every_published_file_is_json_schema_2020_12(name: str) -> None:
     schema = json.loads((FOLDER / name).read_bytes())
     assert schema["$schema"] == DIALECT
     Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_reference_stays_within_its_file(name: str) -> None:
+def test_schema_references_stay_within_their_file(name: str) -> None:
     schema = json.loads((FOLDER / name).read_bytes())
 
     def references(node: Any) -> list[str]:
@@ -56,20 +56,20 @@ def test_each_reference_stays_within_its_file(name: str) -> None:
     assert set(references(schema)) <= {f"#/$defs/{d}" for d in schema.get("$defs", {})}
 
 
-def test_the_ids_are_unique() -> None:
+def test_schema_ids_are_unique() -> None:
     ids = [json.loads(content)["$id"] for content in published().values()]
     assert len(set(ids)) == len(ids)
     assert "urn:kopuro:schema:events:offer.opened.v1" in ids
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
-def test_each_golden_message_validates_against_its_schema_and_the_envelope(name: str) -> None:
+def test_golden_message_validates_against_its_schemas(name: str) -> None:
     message = json.loads((GOLDEN / f"{name}.json").read_bytes())
     validator(f"events/{name.removeprefix('kopuro.')}.json").validate(message)
     validator("envelope.json").validate(message)
 
 
-def test_the_envelope_schema_names_each_attribute_that_is_written() -> None:
+def test_envelope_schema_lists_every_written_attribute() -> None:
     schema = json.loads((FOLDER / "envelope.json").read_bytes())
     written = json.loads(next(iter(EXAMPLES.values())).encode())
     assert schema["properties"].keys() == written.keys()
@@ -77,7 +77,7 @@ def test_the_envelope_schema_names_each_attribute_that_is_written() -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "i", "i" * 64, "i" * 65, "nul\0nul", "two\nlines"])
-def test_the_envelope_schema_and_its_reader_take_the_same_ids(id_: str) -> None:
+def test_envelope_schema_and_reader_accept_the_same_ids(id_: str) -> None:
     message = {**json.loads(next(iter(EXAMPLES.values())).encode()), "id": id_}
     try:
         Envelope.decode(json.dumps(message).encode())
@@ -87,7 +87,7 @@ def test_the_envelope_schema_and_its_reader_take_the_same_ids(id_: str) -> None:
     assert validator("envelope.json").is_valid(message) == taken
 
 
-def test_an_event_with_unknown_fields_validates_and_one_of_another_type_does_not() -> None:
+def test_event_schema_allows_unknown_fields_but_no_other_type() -> None:
     message = json.loads(EXAMPLES["kopuro.offer.opened.v1"].encode())
     opened = validator("events/offer.opened.v1.json")
     later = {**message, "new": 1, "data": {**message["data"], "facts": {**message["data"]["facts"], "x": 1}}}
@@ -96,7 +96,7 @@ def test_an_event_with_unknown_fields_validates_and_one_of_another_type_does_not
     assert not opened.is_valid({**message, "data": without(message["data"], "deadline")})
 
 
-def test_a_vocabulary_may_grow_without_a_new_version_of_an_event() -> None:
+def test_event_schema_allows_new_vocabulary_codes() -> None:
     message = json.loads(EXAMPLES["kopuro.offer.opened.v1"].encode())
     message["data"]["facts"]["needs"] = ["legal.added_next_year"]
     assert validator("events/offer.opened.v1.json").is_valid(message)
@@ -113,9 +113,7 @@ def test_a_vocabulary_may_grow_without_a_new_version_of_an_event() -> None:
         ("case.json", {"name": "А. А.", "phones": ["+996555000000"], "safe_contact": None}),
     ],
 )
-def test_a_good_body_validates_and_the_same_with_an_unknown_field_does_not(
-    name: str, body: dict[str, Any]
-) -> None:
+def test_body_schema_refuses_unknown_fields(name: str, body: dict[str, Any]) -> None:
     validator(name).validate(body)
     assert not validator(name).is_valid({**body, "unknown": 1})
 
@@ -140,14 +138,14 @@ def test_a_good_body_validates_and_the_same_with_an_unknown_field_does_not(
         {"consent": {**SUBMISSION["consent"], "opt_in_kinds": ["ngo"]}},
     ],
 )
-def test_what_the_door_refuses_the_published_schema_refuses_too(wrong: dict[str, Any]) -> None:
+def test_body_schema_refuses_what_load_refuses(wrong: dict[str, Any]) -> None:
     body = {**SUBMISSION, **wrong}
     assert not validator("referral_submission.json").is_valid(body)
     with pytest.raises(Refused):
         load(ReferralSubmission, body)
 
 
-def test_every_problem_validates() -> None:
+def test_every_problem_validates_against_its_schema() -> None:
     for slug in PROBLEMS:
         validator("problem.json").validate(problem(slug, "A sentence."))
     validator("problem.json").validate(
@@ -156,7 +154,7 @@ def test_every_problem_validates() -> None:
     assert not validator("problem.json").is_valid({**problem("conflict", "x"), "status": "409"})
 
 
-def test_drift_is_named_whether_stale_missing_or_left_over(tmp_path: Path) -> None:
+def test_drift_lists_stale_missing_and_leftover_files(tmp_path: Path) -> None:
     assert publish(tmp_path) == FILES
     assert drifted(tmp_path) == []
     (tmp_path / "case.json").write_bytes(b"{}\n")
@@ -167,7 +165,7 @@ def test_drift_is_named_whether_stale_missing_or_left_over(tmp_path: Path) -> No
     assert drifted(tmp_path) == []
 
 
-def test_the_check_says_which_files_drifted(
+def test_publish_check_lists_drifted_files(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["--check"]) == 0

@@ -18,7 +18,7 @@ from contracts.organization import Organization
 from contracts.records import Malformed, aware, canonical, dump, load, plain, pointer_errors, read
 from contracts.referral import Consent, ReferralFacts
 from tests.golden_messages.examples import FACTS, ORGANIZATION
-from tests.unit.contracts.drawn_records import drawn
+from tests.unit.contracts.drawn_records import records_of
 
 
 class Colour(StrEnum):
@@ -33,7 +33,7 @@ class Inner:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """Each kind of field there is, required, and each way to have a default."""
+    """Every kind of field, required and with every kind of default."""
 
     text: Annotated[str, Length(max=5)]
     number: Annotated[int, Range(min=0, max=9)]
@@ -89,17 +89,17 @@ def malformed(data: object, cls: type = Sample) -> str:
     return str(caught.value)
 
 
-# --- load: the doors ------------------------------------------------------------------------------
+# --- load: partner input -----------------------------------------------------------------------------
 
 
-def test_load_gives_the_record_with_its_defaults() -> None:
+def test_load_returns_the_record_with_defaults() -> None:
     assert load(Sample, GOOD) == SAMPLE
     assert SAMPLE.maybe_too is None
     assert SAMPLE.colours == (Colour.red,)
     assert SAMPLE.made == Inner(name="made")
 
 
-def test_lists_become_tuples_so_that_a_record_cannot_change() -> None:
+def test_lists_load_as_tuples() -> None:
     record = load(Sample, {**GOOD, "colours": ["green", "red"]})
     assert record.colours == (Colour.green, Colour.red)
     assert isinstance(record.inners, tuple)
@@ -148,7 +148,7 @@ def test_lists_become_tuples_so_that_a_record_cannot_change() -> None:
         ({"a/b~c": 1}, "/a~1b~0c"),
     ],
 )
-def test_each_error_has_its_pointer_and_its_sentence(change: dict[str, Any], pointer: str) -> None:
+def test_load_error_has_pointer_and_sentence(change: dict[str, Any], pointer: str) -> None:
     refused = refusal({**GOOD, **change})
     assert [e.pointer for e in refused.errors] == [pointer]
     assert all(e.detail for e in refused.errors)
@@ -158,7 +158,7 @@ def test_each_error_has_its_pointer_and_its_sentence(change: dict[str, Any], poi
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_a_required_field_may_not_be_missing_even_where_it_may_be_null(name: str) -> None:
+def test_missing_required_field_is_refused(name: str) -> None:
     data = {key: value for key, value in GOOD.items() if key != name}
     assert refusal(data).errors == (
         PointerError(pointer=f"/{name}", detail="Missing data for required field."),
@@ -167,33 +167,33 @@ def test_a_required_field_may_not_be_missing_even_where_it_may_be_null(name: str
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 1, [GOOD]])
-def test_a_body_that_is_no_object_is_refused_as_a_whole(body: object) -> None:
+def test_body_that_is_not_an_object_is_refused(body: object) -> None:
     refused = refusal(body)
     assert [e.pointer for e in refused.errors] == [""]
-    assert refused.detail == "Please correct the body."
+    assert refused.detail == "Correct the body."
 
 
-def test_all_errors_are_told_at_once_in_a_stable_order() -> None:
+def test_load_reports_all_errors_in_stable_order() -> None:
     refused = refusal({**GOOD, "text": 1, "number": "x", "flag": 1, "colour": 2, "inner": {}})
     pointers = [e.pointer for e in refused.errors]
     assert pointers == ["/colour", "/flag", "/inner/name", "/number", "/text"]
-    assert refused.detail == "Please correct /colour, /flag, /inner/name and 2 more."
+    assert refused.detail == "Correct /colour, /flag, /inner/name and 2 more."
 
 
-def test_the_slug_is_the_callers_choice() -> None:
+def test_load_refuses_with_the_given_slug() -> None:
     with pytest.raises(Refused) as caught:
         load(Sample, {}, slug="case-unreadable")
     assert caught.value.problem()["type"] == "urn:kopuro:problem:case-unreadable"
 
 
-def test_a_moment_is_kept_in_utc() -> None:
+def test_loaded_time_is_in_utc() -> None:
     record = load(Sample, {**GOOD, "moment": "2026-03-01T18:00:00+06:00"})
     assert record == SAMPLE
     assert plain(record)["moment"] == "2026-03-01T12:00:00Z"
 
 
 def failures(cls: type, data: object) -> list[Exception]:
-    """What each way in raises for the data."""
+    """Return what `load` and `read` raise for the data."""
     found: list[Exception] = []
     for way in (load, read):
         try:
@@ -207,7 +207,7 @@ SECRET = "Айгуль Асанова +996555123456"
 
 
 @pytest.mark.parametrize("cls", [ReferralFacts, Organization, Sample])
-def test_no_message_repeats_what_was_sent(cls: type) -> None:
+def test_error_messages_never_repeat_the_input(cls: type) -> None:
     good: dict[str, Any] = {
         ReferralFacts: plain(FACTS),
         Organization: plain(ORGANIZATION),
@@ -220,13 +220,13 @@ def test_no_message_repeats_what_was_sent(cls: type) -> None:
                 refused += 1
                 said = json.dumps(error.problem(), ensure_ascii=False) if isinstance(error, Refused) else ""
                 assert SECRET not in said + str(error)
-                # a logged traceback must not tell it either
+                # nor may a logged traceback
                 assert error.__suppress_context__ or error.__context__ is None
     assert refused > len(good)
 
 
 @pytest.mark.parametrize("tail", ["\n", "\r", "\x00", " "])
-def test_nothing_hangs_on_to_the_end_of_an_identifier(tail: str) -> None:
+def test_identifier_with_trailing_text_is_refused(tail: str) -> None:
     consent = plain(FACTS.consent)
     errors = refusal({**consent, "excluded_organizations": [f"kg.osh{tail}"]}, Consent).errors
     assert [e.pointer for e in errors] == ["/excluded_organizations/0"]
@@ -234,7 +234,7 @@ def test_nothing_hangs_on_to_the_end_of_an_identifier(tail: str) -> None:
     assert [e.pointer for e in errors] == ["/storage_countries/0"]
 
 
-def test_pointers_of_nested_messages() -> None:
+def test_nested_messages_become_pointers() -> None:
     messages = {"b": {1: {"~x/": ["One.", "Two."]}}, "_schema": ["Whole."], "a": {"_schema": ["Part."]}}
     assert pointer_errors(messages) == [
         PointerError(pointer="", detail="Whole."),
@@ -247,12 +247,12 @@ def test_pointers_of_nested_messages() -> None:
 # --- read: what our own services wrote ------------------------------------------------------------
 
 
-def test_read_gives_what_load_gives() -> None:
+def test_read_and_load_return_equal_records() -> None:
     assert read(Sample, GOOD) == SAMPLE
     assert read(Sample, orjson.loads(dump(SAMPLE))) == SAMPLE
 
 
-def test_read_keeps_out_what_a_later_writer_added() -> None:
+def test_read_ignores_fields_of_later_writers() -> None:
     later = {**GOOD, "new": 1, "inner": {"name": "x", "new": 2}}
     assert read(Sample, later) == SAMPLE
 
@@ -278,16 +278,16 @@ def test_read_keeps_out_what_a_later_writer_added() -> None:
         ({"maybe": 1}, "/maybe: wrong type"),
     ],
 )
-def test_read_says_where_the_shape_is_wrong(change: dict[str, Any], message: str) -> None:
+def test_read_of_wrong_shape_raises_malformed_with_pointer(change: dict[str, Any], message: str) -> None:
     assert malformed({**GOOD, **change}) == message
 
 
 @pytest.mark.parametrize("body", [None, [], "text"])
-def test_read_wants_an_object(body: object) -> None:
+def test_read_of_non_object_raises_malformed(body: object) -> None:
     assert malformed(body) == "/: not an object"
 
 
-def test_read_leaves_vocabularies_and_lengths_to_the_doors() -> None:
+def test_read_ignores_vocabularies_and_lengths() -> None:
     data = {**plain(FACTS), "needs": ["legal.added_next_year"], "region": "XX"}
     assert read(ReferralFacts, data).needs == ("legal.added_next_year",)
     assert {e.pointer for e in refusal(data, ReferralFacts).errors} == {"/needs/0", "/region"}
@@ -296,7 +296,7 @@ def test_read_leaves_vocabularies_and_lengths_to_the_doors() -> None:
 # --- moments --------------------------------------------------------------------------------------
 
 
-def test_aware_wants_an_offset_and_gives_utc() -> None:
+def test_aware_requires_an_offset_and_returns_utc() -> None:
     bishkek = dt.timezone(dt.timedelta(hours=6))
     assert aware(dt.datetime(2026, 3, 1, 18, tzinfo=bishkek)).isoformat() == "2026-03-01T12:00:00+00:00"
     with pytest.raises(ValueError, match="naive"):
@@ -305,17 +305,17 @@ def test_aware_wants_an_offset_and_gives_utc() -> None:
         aware(dt.datetime.min.replace(tzinfo=bishkek))
 
 
-# --- the round trip, for whatever the contract allows ----------------------------------------------
+# --- the round trip of any valid record ----------------------------------------------
 
 
-@given(drawn(ReferralFacts))
-def test_facts_come_through_both_ways_in_as_they_were(record: ReferralFacts) -> None:
+@given(records_of(ReferralFacts))
+def test_facts_round_trip_through_load_and_read(record: ReferralFacts) -> None:
     assert load(ReferralFacts, plain(record)) == record
     assert read(ReferralFacts, orjson.loads(dump(record))) == record
 
 
-@given(drawn(Organization))
-def test_an_organisation_comes_through_both_ways_in_as_it_was(record: Organization) -> None:
+@given(records_of(Organization))
+def test_organisation_round_trips_through_load_and_read(record: Organization) -> None:
     assert load(Organization, plain(record)) == record
     assert read(Organization, orjson.loads(dump(record))) == record
 
@@ -323,7 +323,7 @@ def test_an_organisation_comes_through_both_ways_in_as_it_was(record: Organizati
 # --- the canonical form ---------------------------------------------------------------------------
 
 
-def test_canonical_form_is_sorted_and_leaves_defaults_out() -> None:
+def test_canonical_form_is_sorted_without_defaults() -> None:
     assert canonical(SAMPLE) == (
         b'{"colour":"red","day":"2026-03-01","flag":true,"free":{"a":[1,null]},"inner":{"name":"x"},'
         b'"inners":[{"name":"y"},{"name":"z"}],"maybe":null,"moment":"2026-03-01T12:00:00Z","number":3,'
@@ -332,7 +332,7 @@ def test_canonical_form_is_sorted_and_leaves_defaults_out() -> None:
     assert canonical(dataclasses.replace(SAMPLE, made=Inner(name="own"))).count(b'"made":{"name":"own"}') == 1
 
 
-@given(drawn(ReferralFacts))
+@given(records_of(ReferralFacts))
 def test_canonical_form_loads_as_the_same_record_and_ignores_member_order(record: ReferralFacts) -> None:
     assert load(ReferralFacts, orjson.loads(canonical(record))) == record
     reordered = dict(reversed(plain(record).items()))

@@ -21,7 +21,7 @@ def pointers(cls: type, data: Any) -> list[str]:
     return [error.pointer for error in caught.value.errors]
 
 
-def test_without_consent_there_is_no_referral() -> None:
+def test_referral_without_consent_is_refused() -> None:
     body = {**BODY, "consent": {**BODY["consent"], "given": False}}
     assert pointers(ReferralSubmission, body) == ["/consent/given"]
     del body["consent"]
@@ -29,7 +29,7 @@ def test_without_consent_there_is_no_referral() -> None:
 
 
 @pytest.mark.parametrize("kind", list(OrganizationKind))
-def test_only_the_kinds_a_person_may_fear_are_opted_into(kind: OrganizationKind) -> None:
+def test_opt_in_of_other_kinds_is_refused(kind: OrganizationKind) -> None:
     data = {**plain(CONSENT), "opt_in_kinds": [kind.value]}
     if kind in OPT_IN_KINDS:
         assert load(Consent, data).opt_in_kinds == (kind,)
@@ -37,13 +37,13 @@ def test_only_the_kinds_a_person_may_fear_are_opted_into(kind: OrganizationKind)
         assert pointers(Consent, data) == ["/opt_in_kinds/0"]
 
 
-def test_what_a_consent_does_not_name_it_does_not_allow() -> None:
+def test_consent_defaults_allow_nothing() -> None:
     consent = load(Consent, {"given": True, "given_at": "2026-03-01T09:00:00Z", "method": "oral"})
     assert consent.opt_in_kinds == ()
     assert consent.excluded_organizations == ()
 
 
-def test_a_referral_without_the_optional_facts_is_for_anyone_and_free() -> None:
+def test_referral_defaults_are_any_receiver_and_free_services() -> None:
     submission = load(ReferralSubmission, MINIMAL)
     assert submission.to is None
     assert submission.accepts_cost is False
@@ -65,34 +65,34 @@ def test_a_referral_without_the_optional_facts_is_for_anyone_and_free() -> None:
         ({"to": "kg." + "a" * 98}, "/to"),
     ],
 )
-def test_the_facts_are_bounded(change: dict[str, Any], pointer: str) -> None:
+def test_referral_facts_out_of_bounds_are_refused(change: dict[str, Any], pointer: str) -> None:
     assert pointers(ReferralSubmission, {**BODY, **change}) == [pointer]
 
 
 @pytest.mark.parametrize(
     "case", ["", "a.b.c.d", "a.b.c.d.e.f", "a.b.c.d.e\n", "a.b.c.d.é", "....", SEALED + "="]
 )
-def test_the_case_is_a_jwe_in_compact_serialisation(case: str) -> None:
+def test_case_that_is_not_a_compact_jwe_is_refused(case: str) -> None:
     assert set(pointers(ReferralSubmission, {**BODY, "case": case})) == {"/case"}
 
 
-def test_a_case_with_a_direct_key_has_an_empty_part_and_is_well_formed() -> None:
+def test_case_with_direct_key_has_an_empty_part() -> None:
     # RFC 7516 §5.1: the encrypted key is empty where the content key was agreed on directly
     assert load(ReferralSubmission, {**BODY, "case": "aGVhZGVy..bm9uY2U.Y2lwaGVy.dGFn"})
 
 
-def test_a_case_is_bounded_at_the_door() -> None:
+def test_sealed_case_over_the_limit_is_refused() -> None:
     assert pointers(ReferralSubmission, {**BODY, "case": SEALED + "A" * 1_048_576}) == ["/case"]
 
 
-def test_the_facts_of_a_submission_leave_the_case_behind() -> None:
+def test_facts_of_submission_exclude_the_case() -> None:
     facts = facts_of(load(ReferralSubmission, BODY))
     assert type(facts) is ReferralFacts
     assert facts == FACTS
     assert SEALED not in str(plain(facts))
 
 
-def test_an_offer_shows_the_situation_and_neither_the_consent_nor_the_receiver() -> None:
+def test_situation_excludes_consent_and_receiver() -> None:
     situation = FACTS.situation()
     assert type(situation) is Situation
     assert situation == SITUATION

@@ -74,12 +74,12 @@ def codes_of(name: str) -> list[str]:
     return [row["code"] for row in rows(name)]
 
 
-def test_there_is_no_file_that_these_tests_do_not_know() -> None:
+def test_every_vocabulary_file_is_tested() -> None:
     assert {path.stem for path in FOLDER.glob("*.csv")} == set(HEADERS)
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_file_is_written_plainly(name: str) -> None:
+def test_vocabulary_file_format_is_plain(name: str) -> None:
     data = (FOLDER / f"{name}.csv").read_bytes()
     text = data.decode("utf-8")
     assert not text.startswith("\ufeff")
@@ -92,7 +92,7 @@ def test_a_file_is_written_plainly(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_every_cell_is_filled_and_every_code_is_there_once(name: str) -> None:
+def test_vocabulary_has_no_empty_cell_or_repeated_code(name: str) -> None:
     table = rows(name)
     assert tuple(table[0]) == HEADERS[name]
     for row in table:
@@ -104,7 +104,7 @@ def test_every_cell_is_filled_and_every_code_is_there_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CODE_LISTS)
-def test_the_labels_follow_their_code_list(name: str) -> None:
+def test_labels_follow_their_code_list(name: str) -> None:
     assert codes_of(name) == [member.value for member in CODE_LISTS[name]]
 
 
@@ -146,7 +146,7 @@ def test_language_is_called_by_its_own_name_in_its_own_labels() -> None:
             assert row[row["code"]].startswith(row["native"].removesuffix("ша")), row["code"]
 
 
-def test_every_need_belongs_to_the_group_that_its_code_says() -> None:
+def test_every_need_belongs_to_the_group_in_its_code() -> None:
     groups = {row["code"] for row in rows("needs") if not row["parent"]}
     assert groups == NEED_GROUPS
     for row in rows("needs"):
@@ -157,23 +157,23 @@ def test_every_need_belongs_to_the_group_that_its_code_says() -> None:
             assert "." not in row["code"]
 
 
-def test_every_group_has_needs() -> None:
+def test_every_need_group_has_needs() -> None:
     assert {row["parent"] for row in rows("needs")} - {""} == NEED_GROUPS
 
 
-def test_the_regions_are_those_of_iso_3166() -> None:
+def test_regions_match_iso_3166() -> None:
     expected = set(COUNTRIES)
     for country in COUNTRIES:
         expected |= {s.code for s in pycountry.subdivisions.get(country_code=country)}
     assert set(codes_of("regions")) == expected
 
 
-def test_a_region_lies_in_the_country_that_its_code_says() -> None:
+def test_region_belongs_to_the_country_in_its_code() -> None:
     for row in rows("regions"):
         assert row["country"] == row["code"].partition("-")[0]
 
 
-def test_region_names_can_be_typed_on_a_plain_keyboard() -> None:
+def test_region_names_are_ascii() -> None:
     for row in rows("regions"):
         assert row["en"].isascii(), row["en"]
 

@@ -10,7 +10,7 @@ from runtime import garbage_collection
 
 
 @pytest.fixture(autouse=True)
-def collector_as_before() -> Iterator[None]:
+def restored_collector() -> Iterator[None]:
     thresholds = gc.get_threshold()
     yield
     gc.unfreeze()
@@ -18,25 +18,25 @@ def collector_as_before() -> Iterator[None]:
 
 
 class Node:
-    """Holds itself, so that only the collector can find out that nobody else does."""
+    """References itself, so that only the garbage collector can free it."""
 
     def __init__(self) -> None:
         self.itself = self
 
 
-def test_what_lives_with_the_process_is_not_looked_at_again() -> None:
+def test_frozen_objects_are_not_collected_again() -> None:
     garbage_collection.freeze_gc()
     assert gc.get_freeze_count() > 10_000
     assert len(gc.get_objects()) < gc.get_freeze_count() / 10
 
 
-def test_a_batch_s_objects_bring_the_collector_round_not_even_once() -> None:
+def test_objects_of_one_batch_trigger_no_collection() -> None:
     garbage_collection.freeze_gc()
     assert gc.get_threshold()[0] > 10_000
 
 
 def test_cyclic_garbage_is_collected_within_one_threshold_of_allocations() -> None:
-    """The finalizer watches without a reference of its own.
+    """The finalizer observes without holding a reference.
 
     Since Python 3.12 the collector runs between two instructions of the running code and no longer inside an
     allocation. A test that called a weak reference to look would itself hold the object whenever
@@ -56,7 +56,7 @@ def test_cyclic_garbage_is_collected_within_one_threshold_of_allocations() -> No
 
 
 def test_cyclic_garbage_older_than_a_collection_is_collected_in_time() -> None:
-    """What survived a collection, as a connection does, and became garbage later."""
+    """Garbage that survived a collection before it became garbage, such as a connection."""
     garbage_collection.freeze_gc()
     collected: list[bool] = []
     node = Node()
@@ -72,8 +72,8 @@ def test_cyclic_garbage_older_than_a_collection_is_collected_in_time() -> None:
     assert collected, f"not within {len(kept)} allocations"
 
 
-def test_cyclic_garbage_as_it_arises_does_not_accumulate() -> None:
-    """A service's steady state: cycles come and go, and nothing else is kept."""
+def test_cyclic_garbage_does_not_accumulate() -> None:
+    """A steady state of a service: cycles come and go, and nothing else is kept."""
     garbage_collection.freeze_gc()
     threshold = gc.get_threshold()[0]
     alive = 0

@@ -11,8 +11,8 @@ from runtime.periodic import Periodic
 LONG = 3600.0
 
 
-class Turns:
-    """Counts turns; `raises` is raised in each."""
+class Runs:
+    """Counts runs and raises `raises` in each."""
 
     def __init__(self, raises: Exception | None = None) -> None:
         self.begun = threading.Semaphore(0)
@@ -31,33 +31,33 @@ def spawn(function: Callable[[], None]) -> None:
     threading.Thread(target=function, daemon=True).start()
 
 
-def test_the_first_turn_comes_at_once_and_the_next_when_woken() -> None:
-    turns = Turns()
-    periodic = Periodic("test", turns, seconds=LONG)
+def test_periodic_runs_at_once_and_when_woken() -> None:
+    runs = Runs()
+    periodic = Periodic("test", runs, seconds=LONG)
     periodic.start(spawn)
-    assert turns.another()
+    assert runs.another()
     periodic.wake()
-    assert turns.another()
+    assert runs.another()
     periodic.stop()
 
 
-def test_turns_come_by_the_clock() -> None:
-    turns = Turns()
-    periodic = Periodic("test", turns, seconds=0.001)
+def test_periodic_runs_at_its_interval() -> None:
+    runs = Runs()
+    periodic = Periodic("test", runs, seconds=0.001)
     periodic.start(spawn)
-    assert all(turns.another() for _ in range(5))
+    assert all(runs.another() for _ in range(5))
     periodic.stop()
 
 
-def test_a_turn_that_could_not_be_done_is_not_the_last() -> None:
-    turns = Turns(Unavailable("The database is away."))
-    periodic = Periodic("test", turns, seconds=0.001)
+def test_periodic_continues_after_unavailable() -> None:
+    runs = Runs(Unavailable("The database is unavailable."))
+    periodic = Periodic("test", runs, seconds=0.001)
     periodic.start(spawn)
-    assert all(turns.another() for _ in range(3))
+    assert all(runs.another() for _ in range(3))
     periodic.stop()
 
 
-def test_a_defect_ends_the_work_and_stopping_does_not_wait_for_it() -> None:
+def test_periodic_ends_on_defect_and_stop_returns() -> None:
     ended = threading.Event()
 
     def run(function: Callable[[], None]) -> None:
@@ -65,13 +65,13 @@ def test_a_defect_ends_the_work_and_stopping_does_not_wait_for_it() -> None:
             function()
         ended.set()
 
-    periodic = Periodic("test", Turns(ValueError("defect")), seconds=LONG)
+    periodic = Periodic("test", Runs(ValueError("defect")), seconds=LONG)
     periodic.start(lambda function: spawn(lambda: run(function)))
     assert ended.wait(5)
     periodic.stop()
 
 
-def test_stopping_waits_for_the_turn_under_way() -> None:
+def test_periodic_stop_waits_for_the_current_run() -> None:
     begun, go_on = threading.Event(), threading.Event()
     finished: list[bool] = []
 
@@ -88,5 +88,5 @@ def test_stopping_waits_for_the_turn_under_way() -> None:
     assert finished == [True]
 
 
-def test_what_never_started_stops_too() -> None:
-    Periodic("test", Turns(), seconds=LONG).stop()
+def test_periodic_stop_without_start_returns() -> None:
+    Periodic("test", Runs(), seconds=LONG).stop()

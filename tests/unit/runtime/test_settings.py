@@ -23,7 +23,7 @@ def faults(environ: dict[str, str]) -> list[str]:
     return caught.value.problems
 
 
-def test_a_full_environment_is_read(tmp_path: Path) -> None:
+def test_full_environment_is_read(tmp_path: Path) -> None:
     policy = tmp_path / "policy.json"
     policy.touch()
     settings = Settings.from_environment({**GOOD, "KOPURO_POLICY": str(policy)})
@@ -34,11 +34,11 @@ def test_a_full_environment_is_read(tmp_path: Path) -> None:
     assert settings.custody_key is None
 
 
-def test_everything_missing_is_listed_at_once() -> None:
+def test_missing_variables_are_listed_at_once() -> None:
     assert faults({}) == [f"{name} is not set" for name in GOOD]
 
 
-def test_blank_is_missing() -> None:
+def test_blank_variable_counts_as_missing() -> None:
     assert faults({**GOOD, "KOPURO_HUB": " "}) == ["KOPURO_HUB is not set"]
 
 
@@ -55,17 +55,17 @@ def test_blank_is_missing() -> None:
         ("KOPURO_CUSTODY_KEY", "/nowhere/hunter2"),
     ],
 )
-def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
+def test_invalid_variable_is_named_without_its_value(name: str, value: str) -> None:
     (fault,) = faults({**GOOD, name: value})
     assert fault.startswith(f"{name} ")
     assert "hunter2" not in fault
 
 
-def test_passwords_stay_out_of_the_representation() -> None:
+def test_settings_repr_omits_passwords() -> None:
     assert "hunter2" not in repr(Settings.from_environment(GOOD))
 
 
-def test_retention_is_for_ever_unless_days_are_given() -> None:
+def test_retention_defaults_to_for_ever() -> None:
     assert Settings.from_environment(GOOD).retention is None
     assert Settings.from_environment({**GOOD, "KOPURO_RETENTION_DAYS": "30"}).retention == timedelta(days=30)
     for wrong in ("-1", "1.5", "soon", "9" * 6):

@@ -41,12 +41,12 @@ def test_exit_codes_are_unchanged() -> None:
     ("reply", "code"),
     [
         (json_response(REFERRAL), 0),
-        (problem(404, "not-found", "There is no such thing here for you"), 3),
+        (problem(404, "not-found", "Not found, or you do not have access"), 3),
         (problem(403, "forbidden", "No"), 3),
         (problem(401, "invalid-token", "No"), 4),
         (Response(status=503, headers={"Retry-After": "3600"}), 5),
         (json_response(["not", "a", "referral"]), 8),
-        (problem(500, "internal", "Something is wrong on our side"), 8),
+        (problem(500, "internal", "Internal server error"), 8),
     ],
 )
 def test_error_response_has_its_exit_code(hub: FakeHub, run: Run, reply: Response, code: int) -> None:

@@ -12,7 +12,7 @@ def record(
     return ReplicaRecord(type=kind, key=kid, change=change, data=data)
 
 
-def test_keys_are_believed_until_they_are_withdrawn() -> None:
+def test_token_keys_are_valid_until_withdrawn() -> None:
     keys = TokenKeys()
     assert keys() == {"keys": []}
     keys.absorb([record("old", 1)])

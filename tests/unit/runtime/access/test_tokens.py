@@ -54,31 +54,31 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {**good, **changes}
 
 
-def test_what_the_signer_issues_the_verifier_believes() -> None:
+def test_issued_token_is_verified() -> None:
     token = SIGNER.issue(PARTNER, now=NOON)
     assert verifier().authenticate(f"Bearer {token}") == PARTNER
     assert verifier().authenticate(f"bearer  {token} ") == PARTNER
 
 
-def test_a_public_key_holds_nothing_private() -> None:
+def test_public_jwk_has_no_private_part() -> None:
     assert set(SIGNER.public_jwk()) == {"kty", "crv", "x", "kid", "use"}
     assert SIGNER.kid == KEY.thumbprint()
 
 
-def test_a_signer_needs_a_private_ed25519_key() -> None:
+def test_signer_without_private_ed25519_key_raises() -> None:
     for jwk in (SIGNER.public_jwk(), OKPKey.generate_key("X25519", private=True).as_dict(private=True)):
         with pytest.raises(ValueError, match="private Ed25519"):
             TokenSigner(jwk, "kopuro:kg")
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi"])
-def test_no_token_is_missing(header: str | None) -> None:
+def test_header_without_token_is_refused_as_missing_token(header: str | None) -> None:
     with pytest.raises(Refused) as caught:
         verifier().authenticate(header)
     assert caught.value.slug == "missing-token"
 
 
-def test_it_expires_after_the_leeway_even_when_remembered() -> None:
+def test_cached_token_expires_after_the_leeway() -> None:
     clock = SetClock()
     checked = verifier(clock)
     token = SIGNER.issue(PARTNER, now=NOON, lifetime=60)
@@ -88,11 +88,11 @@ def test_it_expires_after_the_leeway_even_when_remembered() -> None:
     assert slug(checked, token) == "expired-token"
 
 
-def test_a_token_of_the_future_is_not_valid_yet() -> None:
+def test_token_before_its_nbf_is_refused() -> None:
     assert slug(verifier(), SIGNER.issue(PARTNER, now=NOON + timedelta(minutes=5))) == "invalid-token"
 
 
-def test_a_token_of_another_hub_or_key_is_invalid() -> None:
+def test_token_of_another_hub_or_key_is_refused() -> None:
     token = SIGNER.issue(PARTNER, now=NOON)
     assert slug(verifier(issuer="kopuro:ru"), token) == "invalid-token"
     stranger = OKPKey.generate_key("Ed25519", private=True)
@@ -101,8 +101,8 @@ def test_a_token_of_another_hub_or_key_is_invalid() -> None:
     assert slug(verifier(), other.issue(PARTNER, now=NOON)) == "invalid-token"
 
 
-def test_the_token_does_not_choose_its_algorithm() -> None:
-    # The classic confusion: an HMAC keyed with the public key's bytes.
+def test_token_with_another_algorithm_is_refused() -> None:
+    # The classic key confusion: an HMAC keyed with the public key's bytes.
     shared = OctKey.import_key(SIGNER.public_jwk()["x"])
     assert slug(verifier(), signed(claims(), shared, alg="HS256")) == "invalid-token"
     header = urlsafe_b64encode(orjson.dumps({"alg": "none", "typ": "at+jwt", "kid": SIGNER.kid}))
@@ -111,7 +111,7 @@ def test_the_token_does_not_choose_its_algorithm() -> None:
     assert slug(verifier(), unsigned) == "invalid-token"
 
 
-def test_another_kind_of_jwt_of_the_same_key_is_invalid() -> None:
+def test_token_with_another_typ_is_refused() -> None:
     assert slug(verifier(), signed(claims(), typ="JWT")) == "invalid-token"
 
 
@@ -130,26 +130,26 @@ def test_another_kind_of_jwt_of_the_same_key_is_invalid() -> None:
         {k: v for k, v in claims().items() if k != "exp"},
     ],
 )
-def test_claims_that_are_not_ours_are_invalid(bad: Any) -> None:
+def test_token_with_wrong_claims_is_refused(bad: Any) -> None:
     assert slug(verifier(), signed(bad)) == "invalid-token"
 
 
 @given(st.text(max_size=80) | st.from_regex(r"[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}"))
-def test_any_text_is_refused_in_good_order(token: str) -> None:
+def test_arbitrary_token_is_refused(token: str) -> None:
     assert slug(verifier(), token) == "invalid-token"
 
 
 @pytest.mark.parametrize("header", [[], None, 1, {"alg": []}, {"alg": "EdDSA", "kid": {}, "typ": "at+jwt"}])
-def test_any_header_is_refused_in_good_order(header: Any) -> None:
+def test_arbitrary_authorization_header_is_refused(header: Any) -> None:
     first = urlsafe_b64encode(orjson.dumps(header)).rstrip(b"=").decode()
     assert slug(verifier(), f"{first}.e30.AAAA") == "invalid-token"
 
 
-def test_a_very_long_token_is_not_even_read() -> None:
+def test_overlong_token_is_refused_unparsed() -> None:
     assert slug(verifier(), "x" * 5000) == "invalid-token"
 
 
-def test_a_key_taken_out_is_not_believed_any_more() -> None:
+def test_token_of_removed_key_is_refused() -> None:
     keys = {"keys": [SIGNER.public_jwk()]}
     checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock())
     token = SIGNER.issue(PARTNER, now=NOON)
@@ -160,9 +160,9 @@ def test_a_key_taken_out_is_not_believed_any_more() -> None:
     assert checked.verify(token) == PARTNER
 
 
-def test_a_role_is_needed() -> None:
+def test_permit_without_role_is_refused() -> None:
     permit(PARTNER, frozenset({"operator", "partner"}))
     with pytest.raises(Refused) as caught:
         permit(PARTNER, frozenset({"operator", "coordinator"}))
     assert (caught.value.slug, caught.value.status) == ("forbidden", 403)
-    assert caught.value.detail == "This is for the coordinator or operator role."
+    assert caught.value.detail == "This request requires the coordinator or operator role."

@@ -5,8 +5,8 @@ import pytest
 from runtime.messaging.batch_throttle import BatchThrottle
 
 
-class Hand:
-    """A clock that moves when somebody sleeps."""
+class ManualClock:
+    """A clock that `sleep` advances."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -21,34 +21,34 @@ class Hand:
 
 
 @pytest.fixture
-def hand() -> Hand:
-    return Hand()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
-def test_the_first_batch_does_not_wait(hand: Hand) -> None:
-    BatchThrottle(0.5, now=hand.now, sleep=hand.sleep).wait()
-    assert hand.slept == []
+def test_first_batch_does_not_wait(clock: ManualClock) -> None:
+    BatchThrottle(0.5, now=clock.now, sleep=clock.sleep).wait()
+    assert clock.slept == []
 
 
-def test_from_one_beginning_to_the_next_passes_the_pace(hand: Hand) -> None:
-    pace = BatchThrottle(0.5, now=hand.now, sleep=hand.sleep)
-    pace.start()
-    hand.time += 0.125  # the batch itself takes a part of it
-    pace.wait()
-    assert hand.slept == [0.375]
+def test_throttle_keeps_interval_between_batch_starts(clock: ManualClock) -> None:
+    throttle = BatchThrottle(0.5, now=clock.now, sleep=clock.sleep)
+    throttle.start()
+    clock.time += 0.125  # the batch itself takes part of the interval
+    throttle.wait()
+    assert clock.slept == [0.375]
 
 
-def test_after_a_quiet_moment_nobody_waits(hand: Hand) -> None:
-    pace = BatchThrottle(0.5, now=hand.now, sleep=hand.sleep)
-    pace.start()
-    hand.time += 0.5
-    pace.wait()
-    assert hand.slept == []
+def test_batch_after_idle_time_does_not_wait(clock: ManualClock) -> None:
+    throttle = BatchThrottle(0.5, now=clock.now, sleep=clock.sleep)
+    throttle.start()
+    clock.time += 0.5
+    throttle.wait()
+    assert clock.slept == []
 
 
-def test_what_a_full_batch_left_behind_does_not_wait(hand: Hand) -> None:
-    pace = BatchThrottle(0.5, now=hand.now, sleep=hand.sleep)
-    pace.start()
-    pace.start(full=True)
-    pace.wait()
-    assert hand.slept == []
+def test_batch_after_full_batch_does_not_wait(clock: ManualClock) -> None:
+    throttle = BatchThrottle(0.5, now=clock.now, sleep=clock.sleep)
+    throttle.start()
+    throttle.start(full=True)
+    throttle.wait()
+    assert clock.slept == []

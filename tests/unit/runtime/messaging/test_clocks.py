@@ -1,4 +1,4 @@
-"""Clocks that are ahead are told by the events that they timed."""
+"""Detection of clocks that are ahead, from the times of their events."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
 
 
 @dataclass
-class Said:
+class TimedMessage:
     source: str
     time: dt.datetime
 
 
-def said(source: str, seconds: float) -> Said:
-    return Said(source, NOW + dt.timedelta(seconds=seconds))
+def message(source: str, seconds: float) -> TimedMessage:
+    return TimedMessage(source, NOW + dt.timedelta(seconds=seconds))
 
 
-def test_clock_that_is_ahead_is_named_with_its_difference() -> None:
+def test_alarm_names_clock_that_is_ahead() -> None:
     clocks = Clocks()
-    clocks.note([said("/kg/intake", 90), said("/kg/vault", 1.5), said("/kg/routing", -3600)], NOW)
+    clocks.note([message("/kg/intake", 90), message("/kg/vault", 1.5), message("/kg/routing", -3600)], NOW)
     assert clocks.alarm() == "the clock of /kg/intake is 90 s ahead of ours"
     assert clocks.furthest() == 90
 
 
-def test_largest_difference_is_told_until_it_is_old() -> None:
-    passed = [0.0]
-    clocks = Clocks(lambda: passed[0])
-    clocks.note([said("/kg/intake", 90)], NOW)
-    clocks.note([said("/kg/intake", 5), said("/kg/intake", -1)], NOW)
+def test_alarm_keeps_largest_difference_until_it_expires() -> None:
+    elapsed = [0.0]
+    clocks = Clocks(lambda: elapsed[0])
+    clocks.note([message("/kg/intake", 90)], NOW)
+    clocks.note([message("/kg/intake", 5), message("/kg/intake", -1)], NOW)
     assert clocks.furthest() == 90
-    passed[0] = REMEMBERED_SECONDS + 1
+    elapsed[0] = REMEMBERED_SECONDS + 1
     assert (clocks.alarm(), clocks.furthest()) == (None, 0.0)
-    clocks.note([said("/kg/intake", 5)], NOW)
+    clocks.note([message("/kg/intake", 5)], NOW)
     assert clocks.furthest() == 5
 
 
-def test_messages_without_time_say_nothing() -> None:
+def test_messages_without_time_are_ignored() -> None:
     clocks = Clocks()
     clocks.note([object()], NOW)
     assert clocks.alarm() is None

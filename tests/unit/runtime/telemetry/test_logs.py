@@ -32,14 +32,14 @@ def caught(exception: Exception) -> Any:
         return sys.exc_info()
 
 
-def test_a_line_says_who_when_and_what() -> None:
+def test_log_line_has_time_service_and_message() -> None:
     read = line("published %d", 3)
     assert read["message"] == "published 3"
     assert (read["service"], read["level"], read["logger"]) == ("intake", "error", "test")
     assert read["time"].endswith("+00:00")
 
 
-def test_a_line_carries_the_trace_at_hand() -> None:
+def test_log_line_has_the_current_trace() -> None:
     at = trace.continued(None)
     with trace.attached(at, correlation="018f"):
         read = line("x")
@@ -47,17 +47,17 @@ def test_a_line_carries_the_trace_at_hand() -> None:
     assert "trace_id" not in line("x")
 
 
-def test_only_known_fields_leave_the_process() -> None:
+def test_log_line_omits_unknown_fields() -> None:
     read = line("x", extra={"queue": "routing.0", "narrative": PERSON, "count": 2})
     assert (read["queue"], read["count"]) == ("routing.0", 2)
     assert PERSON not in json.dumps(read)
 
 
-def test_a_known_field_cannot_smuggle_an_object() -> None:
+def test_log_field_with_object_is_replaced_by_its_class() -> None:
     assert line("x", extra={"reason": {"name": PERSON}})["reason"] == "dict"
 
 
-def test_an_exceptions_text_is_left_out_and_its_causes_too() -> None:
+def test_log_line_omits_texts_of_exception_and_causes() -> None:
     fault = ValueError(PERSON)
     fault.__cause__ = KeyError(PERSON)
     read = line("failed", exc_info=caught(fault))
@@ -65,17 +65,17 @@ def test_an_exceptions_text_is_left_out_and_its_causes_too() -> None:
     assert PERSON not in json.dumps(read)
 
 
-def test_only_our_own_frames_are_shown() -> None:
+def test_log_line_has_only_our_own_frames() -> None:
     try:
         json.loads("{")
     except ValueError:
         read = line("failed", exc_info=sys.exc_info())
     (link,) = read["exception"]
     assert link["class"] == "json.decoder.JSONDecodeError"
-    assert [frame.rpartition(" ")[2] for frame in link["frames"]] == ["test_only_our_own_frames_are_shown"]
+    assert [frame.rpartition(" ")[2] for frame in link["frames"]] == ["test_log_line_has_only_our_own_frames"]
 
 
-def test_our_own_errors_keep_their_text() -> None:
+def test_log_line_keeps_texts_of_our_own_errors() -> None:
     read = line("failed", exc_info=caught(Defect("the outbox row has no type")))
     assert read["exception"][0]["class"] == "contracts.errors.Defect: the outbox row has no type"
 
@@ -84,11 +84,11 @@ def test_our_own_errors_keep_their_text() -> None:
     ("message", "args"),
     [("killing %s due to %s", ("x", ValueError(PERSON))), (ValueError(PERSON), ())],
 )
-def test_an_exception_among_the_arguments_is_only_named(message: object, args: tuple[object, ...]) -> None:
+def test_exception_among_log_arguments_is_only_named(message: object, args: tuple[object, ...]) -> None:
     read = line(message, *args)
     assert "ValueError" in read["message"]
     assert PERSON not in json.dumps(read)
 
 
-def test_no_field_of_a_log_record_is_overwritten() -> None:
+def test_log_fields_do_not_clash_with_log_records() -> None:
     assert not FIELDS & set(logging.makeLogRecord({}).__dict__)

@@ -17,6 +17,6 @@ def test_requests_are_counted_by_method_route_and_status() -> None:
     assert bucket == 1
 
 
-def test_each_process_has_a_registry_of_its_own() -> None:
+def test_process_registries_are_separate() -> None:
     HttpMetrics(process_registry())
     HttpMetrics(process_registry())

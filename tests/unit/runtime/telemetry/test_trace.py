@@ -7,7 +7,7 @@ from runtime.telemetry import trace
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def test_a_traceparent_survives_reading_and_writing() -> None:
+def test_traceparent_round_trip_keeps_the_trace() -> None:
     assert str(trace.parse(PARENT)) == PARENT
 
 
@@ -24,29 +24,29 @@ def test_a_traceparent_survives_reading_and_writing() -> None:
         "00-0af7651916cd43dd8448eb211c80319c-" + "0" * 16 + "-01",
     ],
 )
-def test_an_invalid_traceparent_is_ignored(text: str | None) -> None:
+def test_invalid_traceparent_is_ignored(text: str | None) -> None:
     assert trace.parse(text) is None
 
 
-def test_a_later_version_is_read_as_far_as_we_know_it() -> None:
+def test_traceparent_of_later_version_is_parsed() -> None:
     read = trace.parse("01" + PARENT[2:] + "-whatever")
     assert str(read) == PARENT
 
 
-def test_a_step_keeps_the_trace_and_has_its_own_span() -> None:
+def test_child_span_keeps_the_trace_id() -> None:
     step = trace.continued(PARENT)
     assert step.trace_id == "0af7651916cd43dd8448eb211c80319c"
     assert step.span_id != "b7ad6b7169203331"
     assert trace.parse(str(step)) == step
 
 
-def test_without_a_parent_a_trace_begins() -> None:
+def test_missing_parent_starts_a_new_trace() -> None:
     first, second = trace.continued(None), trace.continued("nonsense")
     assert trace.parse(str(first)) == first
     assert first.trace_id != second.trace_id
 
 
-def test_what_is_attached_ends_with_its_block() -> None:
+def test_attached_trace_ends_with_its_block() -> None:
     outer, inner = trace.continued(None), trace.continued(None)
     with trace.attached(outer, correlation="a"):
         with trace.attached(inner):

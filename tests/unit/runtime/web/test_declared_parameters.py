@@ -30,7 +30,7 @@ def _echo(request: Request, _at: trace.Trace) -> Response:
 
 
 def _routes() -> list[Route]:
-    """The routes of all services, open to everybody, and answered by what the handler would be given."""
+    """Return the routes of all services as public routes that echo their parameters."""
     found = {}
     for name in SERVICES:
         service = importlib.import_module(f"services.{name}.service").SERVICE
@@ -63,7 +63,7 @@ def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
     return int(statuses[0].split()[0]), json.loads(body)
 
 
-def test_the_resources_of_all_services_are_looked_at() -> None:
+def test_parameter_tests_cover_the_routes_of_all_services() -> None:
     assert len(ROUTES) > 35
     assert {
         "/v1/mailbox",
@@ -94,7 +94,7 @@ def test_repeated_parameter_is_refused_with_its_name(route: Route) -> None:
     for name in sorted(route.query) or ["limt"]:
         status, problem = ask(route, f"{name}=1&{name}=1")
         assert (status, problem["type"]) == (400, "urn:kopuro:problem:invalid-parameter")
-        assert f"`{name}` is given more than once" in problem["detail"]
+        assert f"`{name}` appears more than once" in problem["detail"]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.url}")

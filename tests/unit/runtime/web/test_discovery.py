@@ -9,7 +9,7 @@ from contracts.errors import Unavailable
 from runtime.web.discovery import discovery
 
 
-def test_the_document_is_served_as_it_is_now(tmp_path: Path) -> None:
+def test_discovery_serves_the_current_document(tmp_path: Path) -> None:
     file = tmp_path / "discovery.json"
     with pytest.raises(Unavailable):
         discovery(file)

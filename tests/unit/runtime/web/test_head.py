@@ -1,4 +1,4 @@
-"""Heads and chunked bodies, compared with another reader: h11."""
+"""Heads and chunked bodies, compared with h11."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PIECES = [
 
 
 def whole(request: bytes) -> tuple[Head, bytes, bytes] | None:
-    """Head, body and what is left of `request` as Kopuro reads it; None where it is refused or incomplete."""
+    """Return head, body and rest of `request` as Kopuro reads it; None when refused or incomplete."""
     file = io.BytesIO(request)
     try:
         head = read_head(file.readline)
@@ -45,7 +45,7 @@ def whole(request: bytes) -> tuple[Head, bytes, bytes] | None:
 
 
 def other(request: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Method, target, body and what is left of `request` as h11 reads it."""
+    """Return method, target, body and rest of `request` as h11 reads it."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(request)
     head = connection.next_event()
@@ -61,7 +61,7 @@ def other(request: bytes) -> tuple[bytes, bytes, bytes, bytes]:
 @given(st.lists(st.sampled_from(_PIECES), max_size=14).map(b"".join), st.booleans())
 @example(b"Host: x\r\nContent-Length: 2\r\n\r\n{}", True)
 @example(b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\n{}\r\n0\r\nX-Name: a\r\n\r\n", True)
-def test_admitted_request_means_the_same_to_h11(pieces: bytes, begun: bool) -> None:
+def test_accepted_request_equals_that_of_h11(pieces: bytes, begun: bool) -> None:
     request = (b"POST /first HTTP/1.1\r\n" if begun else b"") + pieces + _SECOND
     ours = whole(request)
     if ours is not None:
@@ -72,12 +72,12 @@ def test_admitted_request_means_the_same_to_h11(pieces: bytes, begun: bool) -> N
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(noise: bytes) -> None:
+def test_arbitrary_bytes_are_parsed_or_refused(noise: bytes) -> None:
     with contextlib.suppress(Refused):
         read_head(io.BytesIO(b"GET / HTTP/1.1\r\n" + noise).readline)
 
 
-def test_head_that_breaks_off_is_none() -> None:
+def test_incomplete_head_returns_none() -> None:
     request = b"GET /a HTTP/1.1\r\nHost: x\r\nAccept: a\r\n\r\n"
     assert read_head(io.BytesIO(request).readline) is not None
     for end in range(len(request) - 1):
@@ -95,7 +95,7 @@ def test_head_that_breaks_off_is_none() -> None:
         (b"1.0", b"keep-alive", True),
     ],
 )
-def test_connection_is_kept_as_the_client_wants(version: bytes, connection: bytes, kept: bool) -> None:
+def test_keep_alive_follows_the_connection_header(version: bytes, connection: bytes, kept: bool) -> None:
     request = b"GET / HTTP/%b\r\nHost: x\r\nConnection: %b\r\n\r\n" % (version, connection)
     head = read_head(io.BytesIO(request).readline)
     assert head is not None
@@ -109,7 +109,7 @@ def test_header_with_underscore_is_not_taken_for_one_with_hyphen() -> None:
     assert environment(head)["HTTP_IDEMPOTENCY_KEY"] == "b"
 
 
-def test_path_is_decoded() -> None:
+def test_path_is_percent_decoded() -> None:
     assert decode_path("/v1/referrals:batch") == "/v1/referrals:batch"
     assert decode_path("/.well-known/%d0%90") == "/.well-known/А"
     assert decode_path("/v1//a...b/") == "/v1//a...b/"

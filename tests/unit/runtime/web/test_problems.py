@@ -12,7 +12,7 @@ from runtime.web.problems import method_not_allowed, response_for
 PERSON = "Aigerim Toktogulova"
 
 
-def test_a_refusal_is_its_problem_with_pointers() -> None:
+def test_refused_becomes_a_problem_with_pointers() -> None:
     where = PointerError(pointer="/needs/0", detail="Not one of the needs.")
     answer = response_for(Refused("invalid-submission", "One thing is wrong.", errors=(where,)))
     body = orjson.loads(answer.body)
@@ -26,11 +26,11 @@ def test_a_refusal_is_its_problem_with_pointers() -> None:
     ("slug", "challenge"),
     [("missing-token", "Bearer"), ("expired-token", "Bearer"), ("invalid-client", "Basic")],
 )
-def test_a_401_challenges_as_its_scheme_asks(slug: str, challenge: str) -> None:
+def test_401_has_the_challenge_of_its_scheme(slug: str, challenge: str) -> None:
     assert response_for(Refused(slug, "No.")).headers["WWW-Authenticate"].startswith(challenge)
 
 
-def test_a_403_does_not_challenge() -> None:
+def test_403_has_no_challenge() -> None:
     assert "WWW-Authenticate" not in response_for(Refused("forbidden", "No.")).headers
 
 
@@ -44,13 +44,13 @@ def test_a_403_does_not_challenge() -> None:
         TimeoutError(PERSON),
     ],
 )
-def test_an_outage_may_be_tried_again(outage: Exception) -> None:
+def test_outage_becomes_503_with_retry_after(outage: Exception) -> None:
     answer = response_for(outage)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert PERSON.encode() not in answer.body
 
 
-def test_anything_else_is_ours_and_says_only_where_to_look() -> None:
+def test_other_exception_becomes_500_with_reference_only() -> None:
     at = trace.continued(None)
     with trace.attached(at):
         answer = response_for(KeyError(PERSON))
@@ -60,5 +60,5 @@ def test_anything_else_is_ours_and_says_only_where_to_look() -> None:
     assert PERSON.encode() not in answer.body
 
 
-def test_a_wrong_method_names_the_right_ones_in_order() -> None:
+def test_method_not_allowed_lists_allowed_methods() -> None:
     assert method_not_allowed(["PUT", "GET"]).headers["Allow"] == "GET, PUT"

@@ -10,7 +10,7 @@ from runtime.web.request import MAXIMUM_DEPTH, Request, parse_json, parse_parame
 
 SECRET = "Toktogulova"
 
-# What JSON text can hold and we read: neither surrogates (not Unicode text) nor NUL.
+# Texts that we accept: no surrogates (not Unicode text) and no NUL.
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
@@ -23,12 +23,12 @@ def nested(depth: int) -> bytes:
 
 
 @given(DOCUMENTS)
-def test_any_document_without_excess_is_read(document: object) -> None:
+def test_document_within_limits_is_parsed(document: object) -> None:
     assert parse_json(orjson.dumps(document)) == document
 
 
 @given(st.binary(max_size=200))
-def test_what_is_not_json_is_refused_whatever_it_is(body: bytes) -> None:
+def test_body_that_is_not_json_is_refused(body: bytes) -> None:
     try:
         orjson.loads(body)
     except ValueError:
@@ -37,7 +37,7 @@ def test_what_is_not_json_is_refused_whatever_it_is(body: bytes) -> None:
         assert (caught.value.slug, caught.value.status) == ("malformed-json", 400)
 
 
-def test_the_depth_bound_is_exact() -> None:
+def test_document_at_maximum_depth_is_parsed_and_deeper_refused() -> None:
     parse_json(nested(MAXIMUM_DEPTH))
     for depth in (MAXIMUM_DEPTH + 1, 1000, 10_000):
         with pytest.raises(Refused) as caught:
@@ -45,12 +45,12 @@ def test_the_depth_bound_is_exact() -> None:
         assert caught.value.slug == "malformed-json"
 
 
-def test_brackets_in_texts_and_beside_each_other_are_not_depth() -> None:
+def test_brackets_in_texts_and_siblings_do_not_count_as_depth() -> None:
     parse_json(orjson.dumps({"text": "[{" * 1000, "list": [[]] * 1000}))
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1, "a": 2}', b'[{"b": {"a": "x:y", "\\u0061": ""}}]'])
-def test_repeated_name_is_refused_with_its_place(body: bytes) -> None:
+def test_repeated_name_is_refused_with_pointer(body: bytes) -> None:
     with pytest.raises(Refused) as caught:
         parse_json(body)
     assert (caught.value.slug, caught.value.status) == ("duplicate-name", 400)
@@ -61,24 +61,24 @@ def test_repeated_name_is_refused_with_its_place(body: bytes) -> None:
     ("body", "where"),
     [(b'{"a": ["x", "\\u0000"]}', "/a/1"), (b'"\\u0000"', ""), (b'{"b": {"\\u0000": 1}}', "/b")],
 )
-def test_nul_is_refused_with_its_place(body: bytes, where: str) -> None:
+def test_nul_is_refused_with_pointer(body: bytes, where: str) -> None:
     with pytest.raises(Refused) as caught:
         parse_json(body)
     assert [error.pointer for error in caught.value.errors] == [where]
 
 
-def test_an_escaped_backslash_before_u0000_is_an_innocent_text() -> None:
+def test_escaped_backslash_before_u0000_is_accepted() -> None:
     assert parse_json(b'"\\\\u0000"') == "\\u0000"
 
 
-def test_the_body_is_not_repeated_in_the_refusal() -> None:
+def test_refusal_does_not_repeat_the_body() -> None:
     with pytest.raises(Refused) as caught:
         parse_json(f'{{"name": "{SECRET}"'.encode())
     assert SECRET not in str(caught.value.problem())
     assert "line 1" in caught.value.detail
 
 
-def test_parameters_are_decoded_and_unique() -> None:
+def test_parameters_are_decoded_and_repeated_ones_refused() -> None:
     assert parse_parameters("a=1&b=&c=%D0%9E%D1%88+x") == {"a": "1", "b": "", "c": "Ош x"}
     for query in ("a=1&a=1", "a=%ff", "a=%00", "&".join(f"a{i}=" for i in range(100))):
         with pytest.raises(Refused) as caught:
@@ -86,12 +86,12 @@ def test_parameters_are_decoded_and_unique() -> None:
         assert caught.value.slug == "invalid-parameter"
 
 
-def test_a_public_route_has_no_principal() -> None:
+def test_principal_of_public_route_raises_defect() -> None:
     with pytest.raises(Defect):
-        Request(method="GET", route="/").principal  # noqa: B018 - asking is what raises
+        Request(method="GET", route="/").principal  # noqa: B018 - the access raises
 
 
-def test_a_form_is_read() -> None:
+def test_form_is_parsed() -> None:
     request = Request(method="POST", route="/oauth/token", body=b"grant_type=client_credentials&scope=")
     assert request.form() == {"grant_type": "client_credentials", "scope": ""}
     with pytest.raises(Refused):

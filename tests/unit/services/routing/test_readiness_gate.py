@@ -21,7 +21,7 @@ class Recorder:
 
 
 def test_facts_are_processed_once_the_directory_is_complete() -> None:
-    reasons = ["The copy of the directory is not complete yet.", None]
+    reasons = ["The replica of the directory is not complete yet.", None]
     recorder = Recorder()
     batch = [delivery(submitted(REFERRAL))]
     entry = ReadinessGate(recorder, lambda: reasons.pop(0))

@@ -1,4 +1,4 @@
-"""Dead letters, with queues that are lists: what is said of them, and what happens in which order."""
+"""Dead-letter queues on a fake broker: descriptions, and the order of effects."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def browsed(
     return Browsed(number=number, tag=number, message_id=message_id, headers=headers, body=body)
 
 
-def in_event(fact: Fact) -> bytes:
+def encoded_event(fact: Fact) -> bytes:
     return Event(
         id="0199a0de-0000-7000-8000-000000000001",
         source="/kg/intake",
@@ -63,8 +63,8 @@ def in_event(fact: Fact) -> bytes:
     ).encode()
 
 
-PUBLIC = in_event(ReplicaRequested(queue="somebody.directory"))
-SEALED = in_event(
+PUBLIC = encoded_event(ReplicaRequested(queue="somebody.directory"))
+SEALED = encoded_event(
     SealedCaseSubmitted(
         referral_id="r", sender="kg.a", to=None, case="eyJhbGciOi.ciphertext.iv.ciphertext.tag"
     )
@@ -72,27 +72,27 @@ SEALED = in_event(
 
 
 @dataclass
-class Counter:
-    """A broker of lists: a parking queue, the queues that letters come from, and the order of events."""
+class FakeBroker:
+    """A broker of lists: a dead-letter queue, the original queues, and the order of events."""
 
     parked: list[tuple[str, bytes, Mapping[str, Any]]]
     queues: dict[str, list[Outgoing]] = field(default_factory=lambda: {"letters.0": [], "letters.1": []})
     events: list[str] = field(default_factory=list)
-    # What a publisher does once so many messages are in their queues.
+    # Raised by `publish` after `fails_after` messages.
     failure: Exception | None = None
     fails_after: int = 0
 
-    def letters(self) -> DeadLetters:
+    def dead_letters(self) -> DeadLetters:
         return DeadLetters(browse=self.browse, publisher=self, topology=TOPOLOGY)
 
     @contextmanager
-    def browse(self, queue: str) -> Iterator[Look]:
+    def browse(self, queue: str) -> Iterator[FakeBrowser]:
         assert queue == "letters.parked"
-        look = Look(self)
+        browser = FakeBrowser(self)
         try:
-            yield look
+            yield browser
         finally:
-            self.parked = [entry for n, entry in enumerate(self.parked, 1) if n not in look.removed]
+            self.parked = [entry for n, entry in enumerate(self.parked, 1) if n not in browser.removed]
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         for number, message in enumerate(messages):
@@ -112,36 +112,36 @@ class Counter:
     def ids(self) -> list[str]:
         return [message_id for message_id, _, _ in self.parked]
 
-    def back(self, queue: str = "letters.1") -> list[str]:
+    def replayed(self, queue: str = "letters.1") -> list[str]:
         return [message.message_id for message in self.queues[queue]]
 
 
 @dataclass
-class Look:
-    counter: Counter
+class FakeBrowser:
+    broker: FakeBroker
     removed: set[int] = field(default_factory=set)
 
     def messages(self) -> Iterator[Browsed]:
-        for number, (message_id, body, headers) in enumerate(list(self.counter.parked), 1):
+        for number, (message_id, body, headers) in enumerate(list(self.broker.parked), 1):
             yield browsed(message_id, number=number, body=body, headers=headers)
 
     def remove(self, messages: Sequence[Browsed]) -> None:
-        self.counter.events.append(f"removed {len(messages)}")
+        self.broker.events.append(f"removed {len(messages)}")
         self.removed |= {message.number for message in messages}
 
 
-def holding(*ids: str) -> Counter:
-    return Counter([(id_, id_.encode(), HEADERS) for id_ in ids])
+def broker_with(*ids: str) -> FakeBroker:
+    return FakeBroker([(id_, id_.encode(), HEADERS) for id_ in ids])
 
 
-def test_every_consumer_that_can_park_is_known() -> None:
-    letters = DeadLetters(browse=holding().browse, publisher=holding(), topology=hub_topology())
+def test_dead_letter_consumers_match_the_topology() -> None:
+    letters = DeadLetters(browse=broker_with().browse, publisher=broker_with(), topology=hub_topology())
     assert {"routing", "audit.log", "vault.sealed"} <= set(letters.consumers)
-    # a partition is not a consumer, and questions are never parked
+    # a partition is not a consumer, and queries are never dead-lettered
     assert {"routing.0", "routing.queries"}.isdisjoint(letters.consumers)
 
 
-def test_a_letter_is_described_by_the_headers_of_its_parking_and_its_envelope() -> None:
+def test_dead_letter_is_described_by_headers_and_envelope() -> None:
     letter = describe("letters", browsed(body=PUBLIC, number=7))
     assert (letter.number, letter.message_id, letter.partition_key) == (7, "a", "key")
     assert (letter.reason, letter.first_seen) == ("Defect: It does not add up.", SEEN)
@@ -154,18 +154,18 @@ def test_a_letter_is_described_by_the_headers_of_its_parking_and_its_envelope() 
     )
 
 
-def test_a_letter_that_the_broker_gave_up_is_described_by_its_latest_death() -> None:
+def test_broker_dead_letter_is_described_by_its_latest_death() -> None:
     death = {"reason": "delivery_limit", "queue": "letters.0", "time": dt.datetime(2026, 3, 1)}  # noqa: DTZ001 - py-amqp's
     headers = {"partitionkey": "key", "x-death": [death, {"reason": "expired", "queue": "elsewhere"}]}
     letter = describe("letters", browsed(headers=headers))
-    assert letter.reason == "the broker gave it up: delivery_limit"
+    assert letter.reason == "dead-lettered by the broker: delivery_limit"
     assert (letter.origin, letter.first_seen) == ("letters.0", SEEN)
 
 
-def test_a_parcel_that_the_broker_gave_up_is_described_and_opened_event_by_event() -> None:
+def test_broker_dead_lettered_batch_is_described_per_event() -> None:
     body = b"[\n" + b",\n".join((PUBLIC, SEALED, b"{}")) + b"\n]"
-    counter = Counter([("a", body, {"x-death": [{"reason": "delivery_limit", "queue": "letters.0"}]})])
-    opened = counter.letters().open("letters", "a")
+    broker = FakeBroker([("a", body, {"x-death": [{"reason": "delivery_limit", "queue": "letters.0"}]})])
+    opened = broker.dead_letters().open("letters", "a")
     assert [event and (event.type, event.partition_key) for event in opened.letter.events] == [
         ("kopuro.replica.requested.v1", "k"),
         ("kopuro.sealed_case.submitted.v1", "k"),
@@ -174,7 +174,7 @@ def test_a_parcel_that_the_broker_gave_up_is_described_and_opened_event_by_event
     assert opened.data == ({"queue": "somebody.directory"}, None, None)
 
 
-def test_what_was_first_seen_earlier_and_then_given_up_by_the_broker_keeps_its_time() -> None:
+def test_broker_dead_letter_keeps_its_first_seen_time() -> None:
     death = {"reason": "delivery_limit", "queue": "letters.0", "time": dt.datetime(2027, 1, 1)}  # noqa: DTZ001 - py-amqp's
     letter = describe("letters", browsed(headers={FIRST_SEEN: SEEN, "x-death": [death]}))
     assert (letter.first_seen, letter.origin) == (SEEN, "letters.0")
@@ -182,12 +182,12 @@ def test_what_was_first_seen_earlier_and_then_given_up_by_the_broker_keeps_its_t
 
 @pytest.mark.parametrize("headers", [{}, {"x-death": []}, {"x-death": "torn"}, {"x-death": ["torn"]}])
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"{}"])
-def test_nothing_is_too_odd_to_be_described(headers: Mapping[str, Any], body: bytes) -> None:
+def test_dead_letter_with_odd_headers_is_described(headers: Mapping[str, Any], body: bytes) -> None:
     letter = describe("letters", browsed("", headers=headers, body=body))
     assert (letter.origin, letter.first_seen, letter.events) == (None, None, (None,))
 
 
-def test_only_what_is_called_open_is_shown() -> None:
+def test_open_shows_only_open_data() -> None:
     assert open_data(PUBLIC) == {"queue": "somebody.directory"}
     assert open_data(SEALED) is None
     assert open_data(b"\xff") is None
@@ -196,160 +196,158 @@ def test_only_what_is_called_open_is_shown() -> None:
 @pytest.mark.parametrize(
     ("type_", "stated", "shown"),
     [
-        # a newer hub's type counts by what the message says of itself
+        # an unknown type is classified by its own attribute
         ("kopuro.star.seen.v9", "public", True),
         ("kopuro.star.seen.v9", "sealed", False),
         ("kopuro.star.seen.v9", None, False),
         ("kopuro.star.seen.v9", ["public"], False),
-        # a known one needs both
+        # a known type needs both classifications
         ("kopuro.replica.requested.v1", None, True),
         ("kopuro.replica.requested.v1", "sealed", False),
         ("kopuro.sealed_case.submitted.v1", "public", False),
     ],
 )
-def test_what_the_catalogue_or_the_message_calls_sealed_is_not_shown(
-    type_: str, stated: object, shown: bool
-) -> None:
+def test_open_hides_data_classified_as_sealed(type_: str, stated: object, shown: bool) -> None:
     event = {**json.loads(PUBLIC), "type": type_, "dataclassification": stated}
     assert (open_data(json.dumps(event).encode()) is not None) == shown
 
 
-def test_listing_and_opening_change_nothing() -> None:
-    counter = holding("a", "b", "c")
-    assert [letter.message_id for letter in counter.letters().of("letters")] == ["a", "b", "c"]
-    assert counter.letters().open("letters", "b").letter.number == 2
-    assert counter.ids() == ["a", "b", "c"]
-    assert counter.events == []
+def test_list_and_open_do_not_change_the_queue() -> None:
+    broker = broker_with("a", "b", "c")
+    assert [letter.message_id for letter in broker.dead_letters().of("letters")] == ["a", "b", "c"]
+    assert broker.dead_letters().open("letters", "b").letter.number == 2
+    assert broker.ids() == ["a", "b", "c"]
+    assert broker.events == []
 
 
-def test_a_letter_is_in_its_queue_before_it_is_removed_and_the_others_stay() -> None:
-    counter = holding("a", "b", "c")
-    (letter,) = counter.letters().replay("letters", "b")
+def test_replay_publishes_before_it_removes() -> None:
+    broker = broker_with("a", "b", "c")
+    (letter,) = broker.dead_letters().replay("letters", "b")
     assert letter.message_id == "b"
-    assert counter.events == ["published 1", "removed 1"]
-    assert counter.ids() == ["a", "c"]
-    (back,) = counter.queues["letters.1"]
+    assert broker.events == ["published 1", "removed 1"]
+    assert broker.ids() == ["a", "c"]
+    (back,) = broker.queues["letters.1"]
     assert (back.exchange, back.message_id, back.partition_key, back.body) == ("", "b", "key", b"b")
     assert back.headers == {FIRST_SEEN: SEEN}, "a later parking keeps the first time, and says its own reason"
     assert not back.transient
 
 
 @pytest.mark.parametrize("act", ["open", "replay", "discard"])
-def test_an_id_that_is_not_there_is_refused(act: str) -> None:
-    counter = holding("a")
-    with pytest.raises(Refused, match=r"letters\.parked holds no message b"):
-        getattr(counter.letters(), act)("letters", "b")
-    assert counter.ids() == ["a"]
-    assert counter.events == []
+def test_unknown_message_id_is_refused(act: str) -> None:
+    broker = broker_with("a")
+    with pytest.raises(Refused, match=r"letters\.parked contains no message b"):
+        getattr(broker.dead_letters(), act)("letters", "b")
+    assert broker.ids() == ["a"]
+    assert broker.events == []
 
 
-def test_an_unknown_consumer_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(Refused, match="There are letters"):
-        list(holding().letters().of("letters.1"))
+def test_unknown_consumer_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(Refused, match="The consumers are letters"):
+        list(broker_with().dead_letters().of("letters.1"))
 
 
-def test_copies_of_one_letter_go_together() -> None:
-    counter = holding("a", "b", "a")
-    assert len(counter.letters().replay("letters", "a")) == 2
-    assert counter.ids() == ["b"]
-    assert counter.back() == ["a", "a"]
+def test_copies_of_a_dead_letter_are_replayed_together() -> None:
+    broker = broker_with("a", "b", "a")
+    assert len(broker.dead_letters().replay("letters", "a")) == 2
+    assert broker.ids() == ["b"]
+    assert broker.replayed() == ["a", "a"]
 
 
 @pytest.mark.parametrize("act", ["open", "replay", "discard"])
-def test_different_letters_of_one_id_are_told_apart_by_number(act: str) -> None:
-    counter = Counter([("unknown", b"\xff1", HEADERS), ("b", b"", HEADERS), ("unknown", b"\xff2", HEADERS)])
-    with pytest.raises(Refused, match=r"which number \(1, 3\)"):
-        getattr(counter.letters(), act)("letters", "unknown")
-    with pytest.raises(Refused, match="Number 2 in"):
-        getattr(counter.letters(), act)("letters", "unknown", number=2)
-    assert len(counter.parked) == 3
-    getattr(counter.letters(), act)("letters", "unknown", number=3)
-    left = [body for _, body, _ in counter.parked]
+def test_different_dead_letters_with_one_id_need_a_number(act: str) -> None:
+    broker = FakeBroker([("unknown", b"\xff1", HEADERS), ("b", b"", HEADERS), ("unknown", b"\xff2", HEADERS)])
+    with pytest.raises(Refused, match=r"choose a number \(1, 3\)"):
+        getattr(broker.dead_letters(), act)("letters", "unknown")
+    with pytest.raises(Refused, match="Message number 2 in"):
+        getattr(broker.dead_letters(), act)("letters", "unknown", number=2)
+    assert len(broker.parked) == 3
+    getattr(broker.dead_letters(), act)("letters", "unknown", number=3)
+    left = [body for _, body, _ in broker.parked]
     assert left == ([b"\xff1", b"", b"\xff2"] if act == "open" else [b"\xff1", b""])
 
 
-def test_all_go_back_in_their_order_in_waves() -> None:
+def test_replay_all_keeps_order_in_waves() -> None:
     ids = [str(number) for number in range(WAVE + 1)]
-    counter = holding(*ids)
-    assert [letter.message_id for letter in counter.letters().replay_all("letters")] == ids
-    assert counter.back() == ids
-    assert counter.parked == []
-    assert counter.events == [f"published {WAVE}", f"removed {WAVE}", "published 1", "removed 1"]
+    broker = broker_with(*ids)
+    assert [letter.message_id for letter in broker.dead_letters().replay_all("letters")] == ids
+    assert broker.replayed() == ids
+    assert broker.parked == []
+    assert broker.events == [f"published {WAVE}", f"removed {WAVE}", "published 1", "removed 1"]
 
 
-def test_large_letters_go_back_in_smaller_waves() -> None:
+def test_replay_all_of_large_messages_uses_smaller_waves() -> None:
     half = bytes(WAVE_BYTES // 2)
-    counter = Counter([(id_, half, HEADERS) for id_ in "abc"])
-    assert [letter.message_id for letter in counter.letters().replay_all("letters")] == ["a", "b", "c"]
-    assert counter.events == ["published 2", "removed 2", "published 1", "removed 1"]
+    broker = FakeBroker([(id_, half, HEADERS) for id_ in "abc"])
+    assert [letter.message_id for letter in broker.dead_letters().replay_all("letters")] == ["a", "b", "c"]
+    assert broker.events == ["published 2", "removed 2", "published 1", "removed 1"]
 
 
-def test_all_of_one_reason_leave_the_others_in_their_order() -> None:
+def test_replay_all_by_reason_leaves_the_others_in_order() -> None:
     other = {**HEADERS, REASON: "ValueError at services/x.py:1", QUEUE: "letters.0"}
-    counter = Counter([(id_, b"", other if id_ in "bd" else HEADERS) for id_ in "abcde"])
-    replayed = counter.letters().replay_all("letters", reason_contains="x.py")
+    broker = FakeBroker([(id_, b"", other if id_ in "bd" else HEADERS) for id_ in "abcde"])
+    replayed = broker.dead_letters().replay_all("letters", reason_contains="x.py")
     assert [letter.message_id for letter in replayed] == ["b", "d"]
-    assert counter.back("letters.0") == ["b", "d"]
-    assert counter.ids() == ["a", "c", "e"]
+    assert broker.replayed("letters.0") == ["b", "d"]
+    assert broker.ids() == ["a", "c", "e"]
 
 
-def test_killed_between_confirming_and_removing_the_letter_is_in_both_places() -> None:
-    counter = holding("a", "b")
-    counter.failure, counter.fails_after = Killed(), 99
+def test_kill_between_confirm_and_remove_leaves_a_copy_in_both_queues() -> None:
+    broker = broker_with("a", "b")
+    broker.failure, broker.fails_after = Killed(), 99
     with pytest.raises(Killed):
-        counter.letters().replay("letters", "a")
-    assert counter.back() == ["a"]
-    assert counter.ids() == ["a", "b"]
+        broker.dead_letters().replay("letters", "a")
+    assert broker.replayed() == ["a"]
+    assert broker.ids() == ["a", "b"]
 
 
 class Killed(Exception):
-    """Ends the work from outside."""
+    """Simulates a kill of the process."""
 
 
-def test_without_a_broker_to_publish_to_nothing_is_removed() -> None:
-    counter = holding("a")
-    counter.failure = BrokerUnavailable("gone")
+def test_replay_without_broker_removes_nothing() -> None:
+    broker = broker_with("a")
+    broker.failure = BrokerUnavailable("gone")
     with pytest.raises(BrokerUnavailable):
-        counter.letters().replay("letters", "a")
-    assert counter.ids() == ["a"]
+        broker.dead_letters().replay("letters", "a")
+    assert broker.ids() == ["a"]
 
 
-def test_only_what_was_confirmed_is_removed() -> None:
-    counter = holding("a", "b", "c")
-    counter.failure, counter.fails_after = PublishIncomplete(1, "the connection broke"), 2
+def test_replay_removes_only_confirmed_messages() -> None:
+    broker = broker_with("a", "b", "c")
+    broker.failure, broker.fails_after = PublishIncomplete(1, "the connection broke"), 2
     replayed = []
     with pytest.raises(PublishIncomplete):
-        for letter in counter.letters().replay_all("letters"):
+        for letter in broker.dead_letters().replay_all("letters"):
             replayed.append(letter.message_id)
     assert replayed == ["a"]
-    assert counter.back() == ["a", "b"], "b arrived, which nobody knows"
-    assert counter.ids() == ["b", "c"]
+    assert broker.replayed() == ["a", "b"], "b arrived, which nobody knows"
+    assert broker.ids() == ["b", "c"]
 
 
 @pytest.mark.parametrize(
     ("headers", "why"),
-    [({QUEUE: "letters.9"}, r"its queue letters\.9 is gone"), ({}, "nothing says which queue")],
+    [({QUEUE: "letters.9"}, r"its queue letters\.9 does not exist"), ({}, "its original queue is unknown")],
 )
-def test_a_letter_without_a_queue_to_go_to_stays_and_is_named(headers: Mapping[str, Any], why: str) -> None:
-    counter = Counter([("a", b"", HEADERS), ("b", b"", headers), ("c", b"", HEADERS)])
+def test_replay_without_original_queue_is_refused(headers: Mapping[str, Any], why: str) -> None:
+    broker = FakeBroker([("a", b"", HEADERS), ("b", b"", headers), ("c", b"", HEADERS)])
     with pytest.raises(Refused, match=rf"b stays in letters\.parked: {why}"):
-        list(counter.letters().replay_all("letters"))
-    assert counter.back() == ["a"]
-    assert counter.ids() == ["b", "c"]
+        list(broker.dead_letters().replay_all("letters"))
+    assert broker.replayed() == ["a"]
+    assert broker.ids() == ["b", "c"]
 
 
-def test_a_discarded_letter_is_gone_and_the_others_stay() -> None:
-    counter = holding("a", "b", "c")
-    (gone,) = counter.letters().discard("letters", "b")
+def test_discard_removes_only_the_named_message() -> None:
+    broker = broker_with("a", "b", "c")
+    (gone,) = broker.dead_letters().discard("letters", "b")
     assert gone.message_id == "b"
-    assert counter.ids() == ["a", "c"]
-    assert counter.back() == []
+    assert broker.ids() == ["a", "c"]
+    assert broker.replayed() == []
 
 
-def test_another_letter_in_the_place_of_the_one_looked_at_is_not_discarded() -> None:
-    counter = Counter([("unknown", b"one", HEADERS)])
-    looked_at = counter.letters().open("letters", "unknown", number=1)
-    counter.parked = [("unknown", b"another", HEADERS)]
-    with pytest.raises(Refused, match="Another letter"):
-        counter.letters().discard("letters", "unknown", number=1, digest=looked_at.digest)
-    assert counter.ids() == ["unknown"]
+def test_discard_with_another_digest_is_refused() -> None:
+    broker = FakeBroker([("unknown", b"one", HEADERS)])
+    looked_at = broker.dead_letters().open("letters", "unknown", number=1)
+    broker.parked = [("unknown", b"another", HEADERS)]
+    with pytest.raises(Refused, match="is not the message that was inspected"):
+        broker.dead_letters().discard("letters", "unknown", number=1, digest=looked_at.digest)
+    assert broker.ids() == ["unknown"]

@@ -1,4 +1,4 @@
-"""What is packed together, what is not, and that unpacking gives back the same bytes."""
+"""What is batches together, what is not, and that unpacking gives back the same bytes."""
 
 from __future__ import annotations
 
@@ -39,55 +39,55 @@ def message(
     )
 
 
-def unpacked(packed: list[Outgoing]) -> list[tuple[str, bytes]]:
-    return [(one.routing_key, body) for one in packed for body in decode_batch(one.body)]
+def decoded(batches: list[Outgoing]) -> list[tuple[str, bytes]]:
+    return [(one.routing_key, body) for one in batches for body in decode_batch(one.body)]
 
 
-def test_one_event_stays_as_it_is() -> None:
+def test_single_event_is_not_batched() -> None:
     assert encode_batch([message(1)]) == [message(1)]
     assert decode_batch(message(1).body) == [message(1).body]
     assert event_count(message(1).body) == 1
 
 
-def test_events_on_one_way_travel_together() -> None:
-    (parcel,) = encode_batch([message(1), message(2), message(3)])
-    assert parcel.body == b'[\n{"n":1},\n{"n":2},\n{"n":3}\n]'
-    assert (parcel.message_id, parcel.partition_key, parcel.routing_key) == ("m1", "r1", "offer.opened")
-    assert decode_batch(parcel.body) == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
-    assert event_count(parcel.body) == 3
+def test_events_with_one_route_are_batched() -> None:
+    (batch,) = encode_batch([message(1), message(2), message(3)])
+    assert batch.body == b'[\n{"n":1},\n{"n":2},\n{"n":3}\n]'
+    assert (batch.message_id, batch.partition_key, batch.routing_key) == ("m1", "r1", "offer.opened")
+    assert decode_batch(batch.body) == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
+    assert event_count(batch.body) == 3
 
 
-def test_a_parcel_is_a_json_array_for_everybody_else() -> None:
-    (parcel,) = encode_batch([message(1), message(2)])
-    assert orjson.loads(parcel.body) == [{"n": 1}, {"n": 2}]
+def test_event_batch_is_a_json_array() -> None:
+    (batch,) = encode_batch([message(1), message(2)])
+    assert orjson.loads(batch.body) == [{"n": 1}, {"n": 2}]
 
 
-def test_other_ways_are_other_parcels() -> None:
-    packed = encode_batch(
+def test_events_with_other_routes_get_other_batches() -> None:
+    batches = encode_batch(
         [message(1), message(2, key="offer.accepted"), message(3), message(4, key="offer.accepted")]
     )
-    assert [one.routing_key for one in packed] == ["offer.opened", "offer.accepted"]
-    assert [event_count(one.body) for one in packed] == [2, 2]
+    assert [one.routing_key for one in batches] == ["offer.opened", "offer.accepted"]
+    assert [event_count(one.body) for one in batches] == [2, 2]
 
 
-def test_what_queues_share_out_is_packed_by_partition() -> None:
-    packed = encode_batch([message(n, key="answer.submitted") for n in range(40)])
-    assert len(packed) == 4
-    for parcel in packed:
-        numbers = [event["n"] for event in orjson.loads(parcel.body)]
-        assert {partition_of(f"r{n}") for n in numbers} == {partition_of(parcel.partition_key)}
+def test_partitioned_events_are_batched_by_partition() -> None:
+    batches = encode_batch([message(n, key="answer.submitted") for n in range(40)])
+    assert len(batches) == 4
+    for batch in batches:
+        numbers = [event["n"] for event in orjson.loads(batch.body)]
+        assert {partition_of(f"r{n}") for n in numbers} == {partition_of(batch.partition_key)}
 
 
-def test_an_event_never_overtakes_another_of_its_partition_key() -> None:
+def test_event_never_overtakes_another_with_its_partition_key() -> None:
     # m3 may not join m1: m2 lies between them
-    packed = encode_batch(
+    batches = encode_batch(
         [
             message(1, partition="a"),
             message(2, key="offer.declined", partition="b"),
             message(3, partition="b"),
         ]
     )
-    assert [(one.routing_key, event_count(one.body)) for one in packed] == [
+    assert [(one.routing_key, event_count(one.body)) for one in batches] == [
         ("offer.opened", 1),
         ("offer.declined", 1),
         ("offer.opened", 1),
@@ -105,7 +105,7 @@ def test_an_event_never_overtakes_another_of_its_partition_key() -> None:
         message(2, body=b"[]"),
     ],
 )
-def test_what_is_no_plain_event_travels_alone_and_keeps_its_place(odd: Outgoing) -> None:
+def test_unbatchable_message_keeps_its_place(odd: Outgoing) -> None:
     assert encode_batch([message(1), odd, message(3), message(4)]) == [
         message(1),
         odd,
@@ -113,9 +113,9 @@ def test_what_is_no_plain_event_travels_alone_and_keeps_its_place(odd: Outgoing)
     ]
 
 
-def test_a_parcel_has_bounds() -> None:
-    packed = encode_batch([message(n) for n in range(2 * MOST_EVENTS + 1)])
-    assert [event_count(one.body) for one in packed] == [MOST_EVENTS, MOST_EVENTS, 1]
+def test_event_batch_is_bounded() -> None:
+    batches = encode_batch([message(n) for n in range(2 * MOST_EVENTS + 1)])
+    assert [event_count(one.body) for one in batches] == [MOST_EVENTS, MOST_EVENTS, 1]
     large = b'{"x":"' + b"x" * (MOST_BYTES // 2) + b'"}'
     assert [event_count(one.body) for one in encode_batch([message(n, body=large) for n in range(3)])] == [
         1,
@@ -141,9 +141,9 @@ _MESSAGES = st.lists(
 
 
 @given(_MESSAGES)
-def test_packing_loses_nothing_and_keeps_both_orders(messages: list[Outgoing]) -> None:
-    packed = encode_batch(messages)
-    assert sorted(unpacked(packed)) == sorted((one.routing_key, one.body) for one in messages)
+def test_batching_loses_nothing_and_keeps_both_orders(messages: list[Outgoing]) -> None:
+    batches = encode_batch(messages)
+    assert sorted(decoded(batches)) == sorted((one.routing_key, one.body) for one in messages)
     # Bodies may be alike, so the orders are compared by marks of our own.
     marked = [
         message(n, key=one.routing_key, partition=one.partition_key, headers=dict(one.headers))
@@ -161,7 +161,7 @@ def test_packing_loses_nothing_and_keeps_both_orders(messages: list[Outgoing]) -
 @example(b"[\n]")
 @example(b"[\n\n]")
 @example(b"[\n,\n\n]")
-def test_unpacking_drops_no_byte_of_whatever_it_is(body: bytes) -> None:
+def test_decode_batch_keeps_every_byte(body: bytes) -> None:
     parts = decode_batch(body)
     assert len(parts) == event_count(body)
     assert (b"[\n" + b",\n".join(parts) + b"\n]" if is_batch(body) else parts[0]) == body

@@ -35,7 +35,7 @@ def numbers(database: Database, names: list[str], above: int = 0) -> list[int]:
         return list(NAMED.run(transaction, names, above).scalars())
 
 
-def test_values_go_in_and_come_back_as_they_are(database: Database) -> None:
+def test_statement_values_round_trip(database: Database) -> None:
     with database.read() as transaction:
         rows = NAMED.run(transaction, ["b'\"?%s"], 0).all()
     assert [(number, bytes(body)) for number, body in rows] == [(2, b"\x00\x02")]
@@ -50,41 +50,41 @@ def test_values_go_in_and_come_back_as_they_are(database: Database) -> None:
         (["a'\"?%s", "e'\"?%s"], 1, [5]),
     ],
 )
-def test_a_list_may_have_any_length(
+def test_list_parameter_may_have_any_length(
     database: Database, names: list[str], above: int, found: list[int]
 ) -> None:
     assert numbers(database, names, above) == found
 
 
-def test_a_list_may_be_of_numbers(database: Database) -> None:
+def test_list_parameter_may_contain_numbers(database: Database) -> None:
     with database.write() as transaction:
         assert NUMBERED.run(transaction, "new", [2, 4, 2**40]).rowcount == 2
         assert NUMBERED.run(transaction, "new", []).rowcount == 0
     assert numbers(database, ["new"]) == [2, 4]
 
 
-def test_a_row_that_is_there_stays_and_no_rows_are_no_statement(database: Database) -> None:
+def test_run_for_each_without_rows_executes_nothing(database: Database) -> None:
     with database.write() as transaction:
         ADD.run_for_each(transaction, [(1, "other", b""), (6, "other", b"")])
         ADD.run_for_each(transaction, [])
     assert numbers(database, ["other"]) == [6]
 
 
-def test_one_database_alone_locks_rows(database: Database) -> None:
+def test_postgresql_suffix_applies_only_to_postgresql(database: Database) -> None:
     with database.write() as transaction:
         assert LOCKED.run(transaction, 3).scalar_one() == 3
 
 
-def test_rows_are_read_one_by_one_and_the_rest_is_left(database: Database) -> None:
+def test_streamed_rows_are_read_one_by_one(database: Database) -> None:
     with database.read() as transaction:
         with NAMED.run(transaction, [f"{c}'\"?%s" for c in "abcde"], 0, stream=True) as rows:
             assert next(iter(rows))[0] == 1
         assert LOCKED.run(transaction, 5).scalar_one() == 5
 
 
-def test_a_list_may_be_the_rows_of_a_query(database: Database) -> None:
+def test_list_parameter_may_be_rows_of_a_query(database: Database) -> None:
     with database.write() as transaction:
         assert COPIED.run(transaction, 1, ['it\'s "new"?%']).scalars().all() == ['it\'s "new"?%']
-        # the number is there already
+        # the number exists already
         assert COPIED.run(transaction, 1, ["other"]).scalars().all() == []
     assert numbers(database, ['it\'s "new"?%', "other"]) == [11]
