@@ -156,7 +156,7 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "audit.directory": ("token_key.changed",),
 }
 CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
-    "vault.sealed": ("sealed_case.submitted", "letter.case_resealed", "sealed_note.submitted"),
+    "vault.sealed": ("sealed_case.submitted", "sealed_case.replaced", "sealed_note.submitted"),
     "delivery.sealed": ("sealed_case.released", "sealed_note.released"),
 }
 ROUTING_QUERIES = "routing.queries"

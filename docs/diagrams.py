@@ -84,7 +84,7 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.ReplicaRequested: "every service with a copy of the directory",
     facts.ReplicaCompleted: "directory",
     facts.SealedCaseSubmitted: "intake",
-    facts.CaseResealed: "intake",
+    facts.SealedCaseReplaced: "intake",
     facts.SealedCaseReleased: "vault",
     facts.SealedNoteSubmitted: "intake",
     facts.SealedNoteReleased: "vault",

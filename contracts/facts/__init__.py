@@ -58,7 +58,7 @@ from contracts.facts.directory import (
 )
 from contracts.facts.sealed import (
     SealedCaseReleased,
-    CaseResealed,
+    SealedCaseReplaced,
     SealedCaseSubmitted,
     SealedNoteReleased,
     SealedNoteSubmitted,
@@ -74,7 +74,6 @@ __all__ = [
     "CaseErased",
     "CaseRefused",
     "CaseReleased",
-    "CaseResealed",
     "CaseUnreadable",
     "DeliveryAcknowledged",
     "DeliveryDelivered",
@@ -113,6 +112,7 @@ __all__ = [
     "ReplicaRequested",
     "RevocationSubmitted",
     "SealedCaseReleased",
+    "SealedCaseReplaced",
     "SealedCaseSubmitted",
     "SealedNoteReleased",
     "SealedNoteSubmitted",

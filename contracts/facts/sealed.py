@@ -21,9 +21,9 @@ class SealedCaseSubmitted(Fact):
     case: SealedText
 
 
-@fact("letter.case_resealed", exchange=CASES, classification="sealed")
+@fact("sealed_case.replaced", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CaseResealed(Fact):
+class SealedCaseReplaced(Fact):
     """intake -> vault: a replacement, sealed to the acceptor `to`, for a case that it could not read."""
 
     referral_id: ReferralId

@@ -15,13 +15,13 @@ from contracts.facts import (
     CaseErased,
     CaseRefused,
     CaseReleased,
-    CaseResealed,
     Fact,
     OfferAccepted,
     ReferralCompleted,
     ReferralFailed,
     ReferralWithdrawn,
     SealedCaseReleased,
+    SealedCaseReplaced,
     SealedCaseSubmitted,
     SealedNoteReleased,
     SealedNoteSubmitted,
@@ -93,7 +93,7 @@ class VaultHandlers:
             match message.data:
                 case SealedCaseSubmitted() as fact:
                     self._receive_case(batch, message, fact)
-                case CaseResealed() as fact:
+                case SealedCaseReplaced() as fact:
                     self._receive_replacement(batch, message, fact)
                 case SealedNoteSubmitted() as fact:
                     self._receive_note(batch, message, fact)
@@ -161,7 +161,7 @@ class VaultHandlers:
             batch.custodies[fact.referral_id] = arrive(custody, fact.sender, fact.to, kid)
             batch.arrived[fact.referral_id] = case
 
-    def _receive_replacement(self, batch: _Batch, message: Event[Fact], fact: CaseResealed) -> None:
+    def _receive_replacement(self, batch: _Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
         custody = batch.custodies[fact.referral_id]
         waited = batch.now - message.time
         if custody.state in (CustodyState.awaited, CustodyState.held) and waited < PATIENCE:

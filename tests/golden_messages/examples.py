@@ -201,7 +201,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.NoteUnreadable(
         referral_id=REFERRAL, organization=RECEIVER, reader=SENDER, reason=UnreadableReason.key_lost
     ),
-    facts.CaseResealed(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
+    facts.SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.ProgressSubmitted(referral_id=REFERRAL, organization=RECEIVER, status=ProgressStatus.in_progress),
     facts.OutcomeSubmitted(referral_id=REFERRAL, organization=RECEIVER, outcome=Outcome.partly_resolved),
     facts.WithdrawalSubmitted(

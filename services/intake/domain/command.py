@@ -23,13 +23,13 @@ from contracts.codes import (
 )
 from contracts.facts import (
     AnswerSubmitted,
-    CaseResealed,
     Fact,
     NoteSubmitted,
     OutcomeSubmitted,
     ProgressSubmitted,
     ReplacementSubmitted,
     RevocationSubmitted,
+    SealedCaseReplaced,
     SealedNoteSubmitted,
     UnreadableSubmitted,
     WithdrawalSubmitted,
@@ -191,7 +191,7 @@ def facts_of_command(
         case Replacement(to=to, case=case):
             return (
                 ReplacementSubmitted(referral_id=referral_id, organization=organization, to=to),
-                CaseResealed(referral_id=referral_id, sender=organization, to=to, case=case),
+                SealedCaseReplaced(referral_id=referral_id, sender=organization, to=to, case=case),
             )
         case AddNote(note=note):
             # One fact records that a note exists; the other carries the sealed note.

@@ -18,7 +18,6 @@ from contracts.envelope import Envelope, Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AnswerSubmitted,
-    CaseResealed,
     Fact,
     NoteSubmitted,
     OfferOpened,
@@ -27,6 +26,7 @@ from contracts.facts import (
     ReferralSubmitted,
     ReplacementSubmitted,
     RevocationSubmitted,
+    SealedCaseReplaced,
     SealedCaseSubmitted,
     SealedNoteSubmitted,
     UnreadableSubmitted,
@@ -324,7 +324,7 @@ def test_replaced_case_is_open_fact_and_sealed_message(bench: IntakeBench) -> No
     submit_command(bench, caller(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
     fact, sealed_message = bench.sent()[2:]
     assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=MOSCOW)
-    assert sealed_message.data == CaseResealed(
+    assert sealed_message.data == SealedCaseReplaced(
         referral_id=referral, sender=OSH, to=MOSCOW, case=sealed(MOSCOW_KID)
     )
     assert sealed_message.causation_id == fact.id

@@ -13,12 +13,12 @@ from contracts.facts import (
     CaseErased,
     CaseRefused,
     CaseReleased,
-    CaseResealed,
     Fact,
     ReferralCompleted,
     ReferralFailed,
     ReferralWithdrawn,
     SealedCaseReleased,
+    SealedCaseReplaced,
     SealedNoteReleased,
     SealedNoteSubmitted,
     SubmissionRefused,
@@ -506,7 +506,7 @@ def replacement(
 ) -> Any:
     """A replacement case, sealed to the receiver's key, or to the acceptor's if the receiver has none."""
     key = vault.keys.private.get(to) or vault.keys.private[ACCEPTOR]
-    fact = CaseResealed(referral_id=REFERRAL, sender=sender, to=to, case=seal(content, public_key(key)))
+    fact = SealedCaseReplaced(referral_id=REFERRAL, sender=sender, to=to, case=seal(content, public_key(key)))
     return event(fact, time=NOW - age, causation_id="submission-1")
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from contracts.envelope import Event, decode
-from contracts.facts import CaseResealed, Fact, OfferAccepted, SealedCaseSubmitted, SealedNoteSubmitted
+from contracts.facts import Fact, OfferAccepted, SealedCaseReplaced, SealedCaseSubmitted, SealedNoteSubmitted
 from contracts.organization import SealingKey
 from contracts.records import read
 from kopuro_client.sealing import generate_key, public_key
@@ -102,7 +102,7 @@ class Workbench:
         sealed = [
             m
             for m in messages
-            if isinstance(m.data, SealedCaseSubmitted | CaseResealed | SealedNoteSubmitted)
+            if isinstance(m.data, SealedCaseSubmitted | SealedCaseReplaced | SealedNoteSubmitted)
         ]
         events = [m for m in messages if m not in sealed]
         for processor, batch in ((self.sealed_messages, sealed), (self.events, events)):
