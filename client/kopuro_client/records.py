@@ -333,6 +333,7 @@ class StatisticsFigure(TypedDict):
     values: dict[str, str]
     count: int | None
     withheld: bool
+    times_withheld: bool
     answered_median_seconds: int | None
     answered_p90_seconds: int | None
 

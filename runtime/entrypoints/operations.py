@@ -55,7 +55,7 @@ class OperationsApplication:
         if environ["REQUEST_METHOD"] != "GET":
             return _respond(start_response, "405 Method Not Allowed", {"status": "use GET"})
         if path == "/metrics":
-            encode, media_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+            encode, media_type = _encoder(environ.get("HTTP_ACCEPT", ""))
             start_response("200 OK", [("Content-Type", media_type)])
             return [encode(self._application.registry)]
         if path == "/healthz":
@@ -94,3 +94,12 @@ def _results(named: list[ReadinessCheck]) -> dict[str, str | None]:
 def _respond(start_response: Callable[..., Any], status: str, document: dict[str, Any]) -> list[bytes]:
     start_response(status, [_JSON])
     return [orjson.dumps(document)]
+
+
+def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
+    """Return the encoder and media type for an Accept header; the text format for one that is malformed."""
+    try:
+        encode, media_type = choose_encoder(accept)
+    except ValueError:
+        encode, media_type = choose_encoder("")
+    return encode, media_type

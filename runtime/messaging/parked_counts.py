@@ -42,7 +42,7 @@ class ParkedCounts:
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: each consumer with dead letters, and the command that lists them."""
         texts = [
-            f"{count} dead letters of {consumer}, without effect until replayed: "
+            f"{count} dead letter{'' if count == 1 else 's'} of {consumer}, without effect until replayed: "
             f"`kopuro dead-letters list --consumer {consumer}`"
             for consumer, count in self._counts.items()
             if count

@@ -18,8 +18,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 def decode_path(raw: str) -> str:
     """Decode the path to Unicode. raw: as sent, in ASCII, up to the question mark.
 
-    Raises Refused `invalid-path` for an escaped slash, a backslash, a dot segment, a control character, an
-    invalid escape, or bytes that are not UTF-8. Source: RFC 3986 §2.1, §3.3, §6.2.2.3.
+    Raises Refused `invalid-path` for an escaped slash, a backslash, an empty or dot segment, a control
+    character, an invalid escape, or bytes that are not UTF-8. Source: RFC 3986 §2.1, §3.3, §6.2.2.3.
     """
     if _PLAIN.fullmatch(raw):
         return raw
@@ -33,6 +33,8 @@ def decode_path(raw: str) -> str:
         raise _refused("is not UTF-8") from None
     if _CONTROL.search(path):
         raise _refused("contains a control character")
+    if "//" in path:
+        raise _refused("contains an empty segment")
     if any(segment in (".", "..") for segment in path.split("/")):
         raise _refused("contains a dot segment")
     return path

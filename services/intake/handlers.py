@@ -25,8 +25,10 @@ from services.intake.domain.command import (
     AcceptOffer,
     AddNote,
     CommandBody,
+    CompleteReferral,
     DeclineOffer,
     Replacement,
+    ReportProgress,
     facts_of_command,
     name_of,
 )
@@ -232,8 +234,9 @@ class IntakeHandlers:
     def _prepared_command(
         self, caller: Caller, command: Command, known: Mapping[str, str], claim: Claim | None
     ) -> Admission:
-        if isinstance(command.body, AcceptOffer):
-            # An organisation suspended since the offer must not accept: it would receive the case.
+        if isinstance(command.body, AcceptOffer | ReportProgress | CompleteReferral):
+            # An organisation suspended since the offer must not accept, which would release the case to it,
+            # nor end a referral that a coordinator has to place elsewhere.
             require_good_standing(self._members, caller.organization)
         if isinstance(command.body, AddNote | DeclineOffer) and command.body.note is not None:
             require_sealed(command.body.note, "/note")
@@ -306,9 +309,10 @@ def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result
     place = (claim.organization, claim.key)
     known = used.get(place)
     if known is None:
-        used[place] = UsedKey(
-            fingerprint=claim.fingerprint, understood=claim.understood, answer_id=admission.id
-        )
+        if claim.content_key is not None and (claim.organization, claim.content_key) in used:
+            return Refused("idempotency-conflict", "This line was already admitted under this key elsewhere.")
+        new = UsedKey(fingerprint=claim.fingerprint, understood=claim.understood, answer_id=admission.id)
+        used.update({(claim.organization, key): new for key in claim.keys})
         return None
     if claim.repeats(known):
         return known.answer_id

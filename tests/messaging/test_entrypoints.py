@@ -92,7 +92,7 @@ from types import SimpleNamespace
 from nameko.containers import ServiceContainer
 from sqlalchemy import text
 from contracts.errors import Unavailable
-from contracts.topology import Queue, Topology, parking_queue, work_queue
+from contracts.topology import Queue, Topology, dead_letter_queue, work_queue
 from runtime.application import APPLICATION
 from runtime.entrypoints.batches import batches
 from runtime.messaging.outbox.event_batch import pack
@@ -106,7 +106,7 @@ uri, url, outage = sys.argv[1:]
 harness = ConsumerHarness(Database.open(url))
 broker = RabbitBroker(uri)
 arguments = {**work_queue("letters.1", "letters").arguments, "x-delivery-limit": 2}
-queues = (Queue(name="letters.1", arguments=arguments), parking_queue("letters"))
+queues = (Queue(name="letters.1", arguments=arguments), dead_letter_queue("letters"))
 broker.declare(Topology(exchanges=(), queues=queues, bindings=()))
 given = []
 

@@ -70,7 +70,7 @@ def test_parked_messages_raise_the_alarm_until_they_are_replayed_or_discarded(
     assert set(errors) == {"dead letters waiting"}
     with letters_broker.dead_letters() as dead_letters:
         dead_letters.replay("letters", "a")
-    watched.until(lambda alarm: alarm is not None and alarm.startswith("1 parked"))
+    watched.until(lambda alarm: alarm is not None and alarm.startswith("1 dead letter of"))
     with letters_broker.dead_letters() as dead_letters:
         dead_letters.discard("letters", "b")
     assert watched.until(lambda alarm: alarm is None) is None
@@ -108,7 +108,7 @@ def test_alarm_stays_while_the_broker_is_away(own_broker: PrivateBroker) -> None
     letters_broker.park("a")
     watched.until(bool)
     own_broker.kill()
-    assert (watched.alarm() or "").startswith("1 parked")
+    assert (watched.alarm() or "").startswith("1 dead letter of")
     own_broker.start()
     watched.until(bool)
     with letters_broker.dead_letters() as dead_letters:

@@ -59,7 +59,7 @@ def test_broker_refuses_directory_with_quotation_marks(name: str, tmp_path: Path
 
 def test_hub_refuses_directory_whose_name_is_not_utf_8(tmp_path: Path) -> None:
     hub = Hub(tmp_path / os.fsdecode(b"\xff"), environment={})
-    with pytest.raises(HubError, match="not UTF-8"):
+    with pytest.raises(HubError, match="not valid UTF-8"):
         hub.start()
 
 

@@ -298,7 +298,7 @@ def test_directory_and_template_that_both_could_be_meant_are_refused(tmp_path: P
     files.database("audit").touch()
     with pytest.raises(ValueError, match="names others"):
         reconcile.database_urls(tmp_path, {"KOPURO_DATABASE_TEMPLATE": "x://{service}"})
-    with pytest.raises(ValueError, match="holds no database of intake"):
+    with pytest.raises(ValueError, match="has no database of intake"):
         reconcile.database_urls(tmp_path, {})
 
 
@@ -328,7 +328,7 @@ def test_misused_or_unreadable_it_says_so(
     with pytest.raises(SystemExit) as left:
         reconcile.main(["--data-dir", str(tmp_path / "nowhere")])
     assert left.value.code == 2
-    assert "holds no database" in capsys.readouterr().err
+    assert "has no database" in capsys.readouterr().err
     monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{tmp_path}/nowhere/{{service}}.sqlite")
     assert reconcile.main([]) == ExitCode.CANNOT_CONNECT
     assert "cannot be read" in capsys.readouterr().err

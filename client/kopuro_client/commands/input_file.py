@@ -52,9 +52,22 @@ def _json_from_stdin() -> dict[str, Any]:
     return _json_object(_without_mark(content, "stdin"), "stdin")
 
 
+class _RepeatedName(Exception):
+    """A JSON object has two members of one name."""
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    # The hub refuses such a document: which of the two is meant is not known.
+    if len(names := dict(members)) < len(members):
+        raise _RepeatedName
+    return names
+
+
 def _json_object(content: bytes, source: str) -> dict[str, Any]:
     try:
-        value = json.loads(content.decode())
+        value = json.loads(content.decode(), object_pairs_hook=_unique)
+    except _RepeatedName as error:
+        raise InvalidArgumentError(f"{source} names a member of one object twice") from error
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"{source} is not JSON in UTF-8") from error
     if not isinstance(value, dict):

@@ -79,8 +79,11 @@ def _show(
             (
                 *(figure["values"].get(name, "all") for name in by),
                 WITHHELD if figure["count"] is None else figure["count"],
-                _span(figure["answered_median_seconds"]),
-                _span(figure["answered_p90_seconds"]),
+                *(
+                    (WITHHELD, WITHHELD)
+                    if figure["times_withheld"]
+                    else (_span(figure["answered_median_seconds"]), _span(figure["answered_p90_seconds"]))
+                ),
             )
             for figure in table["figures"]
         ),

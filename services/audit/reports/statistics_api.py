@@ -100,13 +100,14 @@ def _figure(figure: Figure) -> Mapping[str, Any]:
         "values": figure.values,
         "count": figure.count,
         "withheld": figure.count is None,
+        "times_withheld": figure.times_withheld,
         "answered_median_seconds": figure.median,
         "answered_p90_seconds": figure.ninetieth,
     }
 
 
 def _csv(counted: Counted) -> str:
-    """Return one row per figure. An empty dimension cell marks a sum; WITHHELD replaces a withheld count."""
+    """Return one row per figure. An empty dimension cell marks a sum; WITHHELD replaces a withheld value."""
     text = io.StringIO()
     writer = csv.writer(text)
     by = counted.statistics.by
@@ -114,5 +115,6 @@ def _csv(counted: Counted) -> str:
     for figure in counted.statistics.figures:
         values = [figure.values.get(dimension, "") for dimension in by]
         count = WITHHELD if figure.count is None else figure.count
-        writer.writerow([*values, count, figure.median, figure.ninetieth])
+        times = [WITHHELD] * 2 if figure.times_withheld else [figure.median, figure.ninetieth]
+        writer.writerow([*values, count, *times])
     return text.getvalue()

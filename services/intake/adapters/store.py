@@ -40,7 +40,7 @@ class SqlAdmissionStore:
         """See `ports.AdmissionStore`."""
         wanted: dict[str, list[str]] = defaultdict(list)
         for claim in claims:
-            wanted[claim.organization].append(claim.key)
+            wanted[claim.organization].extend(claim.keys)
         return {
             (row[0], row[1]): UsedKey(fingerprint=row[2], understood=row[3], answer_id=row[4])
             for organization, keys in wanted.items()
@@ -56,9 +56,10 @@ class SqlAdmissionStore:
         _NEW_CLAIM.run_for_each(
             transaction,
             [
-                (claim.organization, claim.key, claim.fingerprint, claim.understood, admission.id, at)
+                (claim.organization, key, claim.fingerprint, claim.understood, admission.id, at)
                 for admission in admissions
                 if (claim := admission.claim) is not None
+                for key in claim.keys
             ],
         )
 

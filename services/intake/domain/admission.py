@@ -23,13 +23,31 @@ class Claim:
     """An Idempotency-Key and the body it came with.
 
     fingerprint: SHA-256 of the body's bytes, hexadecimal. understood: SHA-256 of the parsed body in
-    canonical form, None before parsing and for a body that does not parse.
+    canonical form, None before parsing and for a body that does not parse. batch_key: for a line of a batch
+    without a key of its own, the batch's key.
     """
 
     organization: str
     key: str
     fingerprint: str
     understood: str | None = None
+    batch_key: str | None = None
+
+    @property
+    def content_key(self) -> str | None:
+        """The key under which a batch's line is stored by its content, whatever its number.
+
+        A line that has moved would otherwise look new under its new number. It cannot equal a partner's key,
+        which may not contain a line feed.
+        """
+        if self.batch_key is None or self.understood is None:
+            return None
+        return "\n" + hashlib.sha256(f"{self.batch_key}\n{self.understood}".encode()).hexdigest()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key under which the claim is stored."""
+        return (self.key,) if self.content_key is None else (self.key, self.content_key)
 
     def understood_as(self, name: str, subject: str, record: object) -> Claim:
         """Return the claim with `understood`: the digest of command name, subject id and parsed body."""
@@ -98,6 +116,7 @@ def claim_of_line(organization: str, batch_key: str, number: int, line: bytes) -
         organization=organization,
         key=f"{batch_key}\n{number}",
         fingerprint=hashlib.sha256(line).hexdigest(),
+        batch_key=batch_key,
     )
 
 

@@ -77,13 +77,15 @@ class CountedReferral:
 class Figure:
     """A count in a table. values: by dimension; a sum lacks its dimension; `combined` for combined classes.
 
-    count: None when withheld. median, ninetieth: seconds, given when 5 or more referrals were answered.
+    count: None when withheld. median, ninetieth: seconds. times_withheld: they are protected, because
+    fewer than 5 referrals were answered or none.
     """
 
     values: Mapping[str, str]
     count: int | None
     median: int | None
     ninetieth: int | None
+    times_withheld: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,6 +214,7 @@ def _figure(
         count=count,
         median=_percentile(answers, 50) if enough else None,
         ninetieth=_percentile(answers, 90) if enough else None,
+        times_withheld=not enough and not exact,
     )
 
 

@@ -11,6 +11,7 @@ TABLE = {
             "values": {"sex": "female"},
             "count": 9,
             "withheld": False,
+            "times_withheld": False,
             "answered_median_seconds": 3 * 3600 + 120,
             "answered_p90_seconds": 50 * 3600,
         },
@@ -18,6 +19,7 @@ TABLE = {
             "values": {"sex": "combined"},
             "count": None,
             "withheld": True,
+            "times_withheld": True,
             "answered_median_seconds": None,
             "answered_p90_seconds": None,
         },
@@ -25,6 +27,7 @@ TABLE = {
             "values": {},
             "count": 17,
             "withheld": False,
+            "times_withheld": True,
             "answered_median_seconds": None,
             "answered_p90_seconds": None,
         },
@@ -40,8 +43,8 @@ def test_statistics_table_marks_withheld_figures(hub: FakeHub, run: Run) -> None
     hub.script("GET", "/audit/v1/statistics", json_response(TABLE))
     ran = run("statistics", "--by", "sex", "--from", "2026-01-01T00:00:00Z")
     assert ran.out.splitlines()[1].split() == ["female", "9", "3", "h", "2", "min", "2", "d", "2", "h"]
-    assert ran.out.splitlines()[2].split() == ["combined", "withheld", "—", "—"]
-    assert ran.out.splitlines()[3].split() == ["all", "17", "—", "—"]
+    assert ran.out.splitlines()[2].split() == ["combined", "withheld", "withheld", "withheld"]
+    assert ran.out.splitlines()[3].split() == ["all", "17", "withheld", "withheld"]
     assert "sex combined: male, other, unknown\n" in ran.err
     assert "withheld: figures below 5" in ran.err
     assert "120 entries" in ran.err

@@ -89,7 +89,10 @@ class IntakeBench:
 
     def counts(self) -> tuple[int, int, int]:
         """Return the numbers of referrals, Idempotency-Keys and outbox events."""
-        return self.count(SUBMISSIONS), self.count(IDEMPOTENCY_KEYS), len(self.sent())
+        # A batch's line is also stored by its content, under a key that begins with a line feed.
+        with self.database.read() as transaction:
+            keys = transaction.execute(select(IDEMPOTENCY_KEYS.c.key)).scalars().all()
+        return self.count(SUBMISSIONS), sum(not key.startswith("\n") for key in keys), len(self.sent())
 
     def everything_but_the_outbox(self) -> str:
         with self.database.read() as transaction:

@@ -157,8 +157,24 @@ def test_blank_lines_count_and_appended_line_is_new(bench: IntakeBench, osh: Api
     again = osh.refer_many(batch(REFERRALS[0], b"", b"", REFERRALS[1], REFERRALS[2], b""), "monday")
     assert ids(again)[:2] == first
     assert [result["line"] for result in again] == [1, 4, 5]
-    assert refused(osh.refer_many(batch(REFERRALS[0], b"", REFERRALS[1]), "monday")) == {}
-    assert bench.counts() == (4, 4, 8)
+    moved = osh.refer_many(batch(REFERRALS[0], b"", REFERRALS[1]), "monday")
+    assert refused(moved) == {3: "idempotency-conflict"}
+    assert bench.counts()[0] == 3
+
+
+def test_shifted_batch_admits_no_line_twice(bench: IntakeBench, osh: ApiClient) -> None:
+    """Each line gets another number; the last one gets a number that no line had."""
+    osh.refer_many(batch(*REFERRALS), "monday")
+    for shifted in (batch(b"", *REFERRALS), batch(document(sex="other"), *REFERRALS)):
+        again = osh.refer_many(shifted, "monday")
+        assert refused(again)[len(REFERRALS) + 1] == "idempotency-conflict"
+    assert bench.counts()[0] == len(REFERRALS)
+
+
+def test_shifted_batch_of_answers_admits_no_line_twice(bench: IntakeBench, moscow: ApiClient) -> None:
+    line = {"submit": "decline", "offer_id": OFFER, "reason": "language"}
+    assert refused(moscow.submit_many(batch(line), "monday")) == {}
+    assert refused(moscow.submit_many(batch(b"", line), "monday")) == {2: "idempotency-conflict"}
 
 
 def test_line_key_takes_precedence_over_header_key(bench: IntakeBench, osh: ApiClient) -> None:
