@@ -268,5 +268,12 @@ def test_operations_paths_are_not_on_the_public_port(sample: SampleProcess) -> N
     problem(httpx.get(sample.url + "/metrics"), 404, "not-found")
 
 
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=abc", "a/b; version=1.x.0", "1=0"])
+def test_metrics_with_malformed_accept_header_are_text(sample: SampleProcess, accept: str) -> None:
+    response = httpx.get(sample.operations_url + "/metrics", headers={"Accept": accept})
+    assert response.status_code == 200
+    assert "process_resident_memory_bytes" in response.text
+
+
 def test_metrics_include_memory(sample: SampleProcess) -> None:
     print(f"\nresident memory of the sample service: {sample.resident_megabytes():.0f} MB")  # noqa: T201

@@ -100,3 +100,9 @@ def test_malformed_credentials_are_reported_on_one_line(
     credentials.write_text(json.dumps({"organizations": organizations}))
     ran = run("referral", "show", "r1")
     assert (ran.code, len(ran.err.splitlines())) == (ExitCode.USAGE, 1)
+
+
+def test_repeated_member_is_refused(seal: Any) -> None:
+    ran = seal(b'{"needs": ["shelter"], "case": {"name": "A"}, "needs": []}')
+    assert ran.code == ExitCode.USAGE
+    assert "names a member of one object twice" in ran.err

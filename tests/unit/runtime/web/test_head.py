@@ -113,3 +113,10 @@ def test_path_is_percent_decoded() -> None:
     assert decode_path("/v1/referrals:batch") == "/v1/referrals:batch"
     assert decode_path("/.well-known/%d0%90") == "/.well-known/А"
     assert decode_path("/v1/a...b/") == "/v1/a...b/"
+
+
+@pytest.mark.parametrize("path", ["//v1/referrals", "///v1/referrals", "/v1//referrals", "/v1/referrals//"])
+def test_path_with_empty_segment_is_refused(path: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        decode_path(path)
+    assert refusal.value.slug == "invalid-path"

@@ -245,6 +245,20 @@ def test_suspended_organization_may_decline_its_offer_but_not_accept(bench: Inta
     assert bench.counts() == (1, 0, 3)
 
 
+@pytest.mark.parametrize(
+    "body", [ReportProgress(status=ProgressStatus.on_hold), CompleteReferral(outcome=Outcome.resolved)]
+)
+def test_suspended_organization_can_neither_move_nor_end_a_referral(
+    bench: IntakeBench, body: CommandBody
+) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral, SUSPENDED))
+    with pytest.raises(Refused) as caught:
+        submit_command(bench, caller(SUSPENDED), referral, body)
+    assert caught.value.slug == "forbidden"
+    assert bench.counts() == (1, 0, 2)
+
+
 # --- Parties' commands on a referral -----------------------------------------------------------
 
 COMMANDS: list[tuple[CommandBody, type[Fact]]] = [
