@@ -140,7 +140,7 @@ def _common(
 def _tasks(
     module: str, name: str, place: Path, effort: LogPlan, tell: Callable[[str], None]
 ) -> Callable[[str], dict[str, float]]:
-    told: Mapping[str, Any] = {
+    options: Mapping[str, Any] = {
         "directory": str(place),
         "size": effort.size,
         "sample": effort.sample,
@@ -149,7 +149,7 @@ def _tasks(
     }
 
     def task(what: str) -> dict[str, float]:
-        found = run(module, what, told)
+        found = run(module, what, options)
         tell(f"{name}: {what}: " + ", ".join(f"{key} {value:,.1f}" for key, value in found.items()))
         return found
 

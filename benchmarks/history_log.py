@@ -160,9 +160,9 @@ class LogWriter:
     def _dated(self, rows: Sequence[Any], earlier: dt.timedelta) -> list[NewEntry]:
         entries = []
         for index, row in enumerate(rows):
-            said = orjson.loads(row.leaf)
+            leaf_members = orjson.loads(row.leaf)
             # What it says stays, and so does the commitment to it.
-            entry = Entry(**{**said, "time": row.time - earlier})
+            entry = Entry(**{**leaf_members, "time": row.time - earlier})
             self._chronology = self._chronology.after(entry.time)
             entries.append(
                 NewEntry(
@@ -171,7 +171,7 @@ class LogWriter:
                     leaf=leaf_bytes(entry),
                     latest=self._chronology.latest or entry.time,
                     organizations=organizations_of(row.data),
-                    facets=facets_of(row.type, said["actor"], row.data),
+                    facets=facets_of(row.type, leaf_members["actor"], row.data),
                     salt=row.salt,
                     content=canonical_json(row.data),
                 )

@@ -119,16 +119,16 @@ def close_loops(system: System, count: int) -> int:
 
 
 async def _play(system: System, observer: Observer, plan: Plan) -> dict[str, Measured]:
-    told = _story(system)
+    sample = _story(system)
     measured = {}
     # A first few, so that connections are open and code is loaded.
-    async with Driver(system, told) as driver:
+    async with Driver(system, sample) as driver:
         await driver.submit(20, as_batch=True)
         await driver.all_closed(DRAIN_SECONDS)
     for load in plan.loads:
-        async with Driver(system, told) as driver:
+        async with Driver(system, sample) as driver:
             measured[f"{load:g}/s"] = await _at_load(driver, system, observer, load, plan)
-    async with Driver(system, told) as driver:
+    async with Driver(system, sample) as driver:
         measured["saturation"] = await _saturated(driver, system, observer, plan)
     return measured
 

@@ -162,20 +162,22 @@ class _Look:
         reached = 0
         for type_, time_, leaf, message_id, text in rows:
             data = orjson.loads(text)
-            said = orjson.loads(leaf)
+            leaf_members = orjson.loads(leaf)
             # A later entry is not before an earlier one: the history is written in the order of time.
             reached = max(reached, time_)
             yield EntryTemplate(
                 order=template.moment(reached),
                 time=template.moment(time_),
-                leaf=template.take(canonical_json({**said, "commitment": f"sha256:{COMMITMENT}"}).decode()),
+                leaf=template.take(
+                    canonical_json({**leaf_members, "commitment": f"sha256:{COMMITMENT}"}).decode()
+                ),
                 data=template.take(text),
                 canonical=template.take(canonical_json(data)),
                 message_id=template.take(message_id),
                 referral_id=template.take(self._referral),
                 type=type_,
                 organizations=organizations_of(data),
-                facets=facets_of(type_, said["actor"], data),
+                facets=facets_of(type_, leaf_members["actor"], data),
             )
 
 
