@@ -1,8 +1,8 @@
 """Audit log benchmark against pymerkle's SQLite tree: appends, proofs, verification, restart.
 
-Ours appends whole events: entry, canonical JSON, salted commitment, what it is found by, nodes, a signed
-head, one transaction a batch on SQLite with synchronous=FULL. pymerkle stores given bytes as leaves, in
-batches of the same size, and waits for the disk as SQLite does by default.
+Kopuro appends whole events: entry, canonical JSON, salted commitment, search index, nodes and a signed head,
+in one transaction per batch on SQLite with synchronous=FULL. pymerkle stores bytes as leaves, in batches of
+the same size, and waits for the disk as SQLite does by default.
 """
 
 from __future__ import annotations
