@@ -46,7 +46,7 @@ _STEPS: Final = ("submit_to_admission", "submit_to_offer", "submit_to_closed")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One sample. seconds: since the beginning; memory: MiB by process; files: number of open ones by process.
+    """seconds: since the beginning; memory: MiB by process; files: number of open files by process.
 
     queued: messages in the broker; outbox: rows, of all services; wal: MiB of SQLite's write-ahead logs, and
     stored: of the databases, by service.
@@ -65,7 +65,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Soaked:
-    """Results. memory: growth in MiB an hour by process, after the warm-up; lengths: growth an hour of _LENGTHS.
+    """memory: growth in MiB an hour by process, after the warm-up; lengths: growth of _LENGTHS an hour.
 
     latency: milliseconds of each step in the first and the last third of the load, after the warm-up.
     """
