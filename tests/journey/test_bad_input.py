@@ -252,7 +252,7 @@ def test_invalid_answer_is_refused_with_pointers(
 
 
 @on_sqlite
-def test_an_answer_to_an_expired_offer_is_refused_in_the_mailbox(hub: RunningHub) -> None:
+def test_answer_to_expired_offer_is_refused_in_the_mailbox(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("expires")
     silent, offer_id = hub.next_offer(sender, referral_id)
     sender.await_message("offer.expired", referral_id)

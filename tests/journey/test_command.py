@@ -21,9 +21,7 @@ REFUSED = 3
 
 
 @pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
-def test_a_referral_is_submitted_accepted_and_closed_from_the_command_line(
-    hub: RunningHub, tmp_path: Path
-) -> None:
+def test_referral_is_submitted_accepted_and_closed_by_command(hub: RunningHub, tmp_path: Path) -> None:
     sample = hub.network.referral(KEY)
     file = tmp_path / "referral.json"
     file.write_text(json.dumps({**plain(sample.facts), "case": plain(sample.case)}), encoding="utf-8")

@@ -145,7 +145,7 @@ def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[
     raise AssertionError(f"the coordinators were not told {fact} of {referral_id}")
 
 
-def test_a_named_receiver_alone_can_open_the_case(hub: RunningHub) -> None:
+def test_only_named_receiver_can_open_the_case(hub: RunningHub) -> None:
     sample = hub.network.referral("named-lawyer-astana")
     sender, referral_id = hub.submit("named-lawyer-astana")
     receiver, offer_id = hub.next_offer(sender, referral_id)

@@ -52,7 +52,7 @@ def test_history_of_referral_is_complete_and_ordered(hub: RunningHub) -> None:
     assert len({entry["message_id"] for entry in entries}) == len(entries)
 
 
-def test_the_checkpoint_grows_with_every_referral(hub: RunningHub) -> None:
+def test_checkpoint_grows_with_every_referral(hub: RunningHub) -> None:
     auditor = hub.participants.staff("auditor")
     before = auditor.checkpoint().splitlines()
 

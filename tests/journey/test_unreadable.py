@@ -111,7 +111,7 @@ def test_unreadable_note_is_reported_to_its_author(
 
 
 @on_sqlite
-def test_watch_outlasts_killed_service_and_says_so(hub: RunningHub, tmp_path: Path) -> None:
+def test_watch_continues_after_killed_service_and_reports_it(hub: RunningHub, tmp_path: Path) -> None:
     sender = hub.organization(hub.network.referral(KEY).sender)
     entry = hub.people["organizations"][sender.id]
     environment = {

@@ -254,7 +254,7 @@ def test_wake_up_is_faster_than_idle_polling(sqlite_database: str, monkeypatch: 
             assert time.monotonic() - started < 10
 
 
-def test_one_of_two_relays_on_postgresql_publishes_until_it_stops(postgres_database: str) -> None:
+def test_only_one_of_two_relays_on_postgresql_publishes(postgres_database: str) -> None:
     hub = FailingBroker()
     with opened(postgres_database) as one, opened(postgres_database) as other:
         with one.write() as connection:
@@ -331,7 +331,7 @@ class LateBroker(FailingBroker):
         super().declare(topology)
 
 
-def test_a_messenger_declares_and_relays_once_the_broker_is_there(database: Database) -> None:
+def test_messenger_declares_and_relays_once_broker_is_available(database: Database) -> None:
     hub = LateBroker()
     messenger = Messenger(
         source="/kg/test",
@@ -367,7 +367,7 @@ def test_a_messenger_declares_and_relays_once_the_broker_is_there(database: Data
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_a_messenger_can_be_stopped_while_the_broker_is_away(database: Database) -> None:
+def test_messenger_stops_without_broker(database: Database) -> None:
     hub = LateBroker()
     messenger = Messenger(
         source="/kg/test",

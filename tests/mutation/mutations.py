@@ -53,7 +53,7 @@ MUTATIONS = (
         name="the mandatory flag is off",
         edits=(Edit(path=_PUBLISHER, old="mandatory=not message.transient", new="mandatory=False"),),
         tests=(
-            "tests/port_contracts/test_broker.py::test_an_unroutable_message_stops_a_wave_after_what_is_safe",
+            "tests/port_contracts/test_broker.py::test_unroutable_message_ends_the_confirmed_part_of_a_wave",
         ),
         slow=True,
     ),
@@ -103,12 +103,12 @@ MUTATIONS = (
             Edit(path=_DATABASE, old='"PRAGMA synchronous=FULL"', new='"PRAGMA synchronous=OFF"'),
             Edit(path=_DATABASE, old='level = "FULL" if', new='level = "OFF" if'),
         ),
-        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_unless_told_otherwise",),
+        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_by_default",),
     ),
     Mutation(
         name="every commit says that it need not wait for the disk",
         edits=(Edit(path=_DATABASE, old="_DURABLE: durable}", new="_DURABLE: False}"),),
-        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_unless_told_otherwise",),
+        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_by_default",),
     ),
     Mutation(
         name="several active consumers on a queue",

@@ -318,7 +318,7 @@ def test_requests_behind_a_chunked_one_are_answered_in_order(sample: SampleProce
     assert answer.rest.endswith(b'\r\n\r\n{"pong":true}')
 
 
-def test_expected_continue_comes_before_the_body(sample: SampleProcess) -> None:
+def test_continue_response_precedes_the_body(sample: SampleProcess) -> None:
     with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
         connection.sendall(echo(sample, b"Content-Length: 2", b"Expect: 100-continue", body=b""))
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"

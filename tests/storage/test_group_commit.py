@@ -79,7 +79,7 @@ def test_fifty_threads_share_commits_and_each_gets_its_own_result(database: Data
     assert commits.count < len(numbers) / 2
 
 
-def test_one_bad_command_does_not_fail_its_neighbours(database: Database) -> None:
+def test_failing_command_does_not_fail_others_of_its_group(database: Database) -> None:
     group = GroupCommit[int, str](database, write, after_commit=Commits())
     # 13 cannot be borne, 5 is there already, 901 is refused
     group.submit(5)
@@ -89,7 +89,7 @@ def test_one_bad_command_does_not_fail_its_neighbours(database: Database) -> Non
     assert count(database) == 49
 
 
-def test_a_group_is_no_larger_than_allowed(database: Database) -> None:
+def test_commit_group_is_no_larger_than_allowed(database: Database) -> None:
     sizes: list[int] = []
 
     def measured(connection: Connection, commands: Sequence[int]) -> list[str | KopuroError]:
@@ -149,7 +149,7 @@ def test_none_is_a_valid_result(database: Database) -> None:
     group.submit(1)
 
 
-def test_a_lost_count_is_a_defect_and_commits_nothing(database: Database) -> None:
+def test_missing_result_of_group_is_a_defect_and_commits_nothing(database: Database) -> None:
     def forgetful(connection: Connection, commands: Sequence[int]) -> list[str | KopuroError]:
         return write(connection, commands)[:-1]
 

@@ -197,7 +197,7 @@ def test_invalid_note_text_is_not_signed(text: str) -> None:
         sign(text, LOG)
 
 
-def test_a_note_needs_a_signer() -> None:
+def test_note_without_signer_is_refused() -> None:
     with pytest.raises(MalformedNote):
         sign(TEXT)
 
