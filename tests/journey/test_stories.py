@@ -8,8 +8,7 @@ from sandbox.demo.stories import STORIES
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
-# Of the facts about a referral, those that say what happened to it. Between them come who was handed what,
-# and who read this very history.
+# Facts about the progress of a referral. Its history also contains facts about deliveries and reads.
 SECOND_CANDIDATE = [
     "referral.submitted",
     "offer.opened",

@@ -72,7 +72,7 @@ def test_wal_checkpoint_waits_for_readers(sqlite_database: str) -> None:
             enter(database, 2)
             began = time.monotonic()
             assert not database.checkpoint_wal()
-            assert time.monotonic() - began < 2, "nobody is waited for"
+            assert time.monotonic() - began < 2, "the call does not wait"
         assert database.checkpoint_wal()
         assert pragma(database, "busy_timeout") == 5_000
 

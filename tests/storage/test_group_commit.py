@@ -24,7 +24,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def write(connection: Connection, commands: Sequence[int]) -> list[str | KopuroError]:
-    """Enters each number; refuses those over 900; cannot bear the number 13."""
+    """Enter each number; refuse those over 900; raise an unexpected error for 13."""
     results: list[str | KopuroError] = []
     for number in commands:
         if number > 900:
@@ -46,7 +46,7 @@ class Commits:
 
 
 def answers(submit: Callable[[int], str], numbers: Sequence[int], threads: int = 50) -> dict[int, str]:
-    """What each number was answered, or the name of the error that it raised."""
+    """Return the result of each number, or the name of the error that it raised."""
     ready = threading.Barrier(threads)
 
     def one(number: int) -> str:
@@ -161,7 +161,7 @@ def test_missing_result_of_group_is_a_defect_and_commits_nothing(database: Datab
 
 def test_killed_group_leader_leaves_no_caller_waiting(database: Database) -> None:
     class Killed(BaseException):
-        """As GreenletExit, which is no Exception."""
+        """Like GreenletExit, not an Exception."""
 
     entered, go_on = threading.Event(), threading.Event()
     kill = [True]
