@@ -168,7 +168,7 @@ def test_server_ends_with_its_killed_owner(tmp_path: Path) -> None:
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process; empty when it has ended, as a zombie's is."""
+    """Return the command line of a process; empty if it has ended or is a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):

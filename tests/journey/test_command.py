@@ -92,7 +92,7 @@ def _post(hub: RunningHub, who: str, path: str, body: str, *, key: str) -> Any:
 
 
 def _run(hub: RunningHub, who: str, *arguments: str) -> Any:
-    """What a command prints as JSON; None where it prints nothing."""
+    """Run a command and return its JSON output; None without output."""
     done = _command(hub, who, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout else None

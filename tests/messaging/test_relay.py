@@ -46,7 +46,7 @@ def hub(request: pytest.FixtureRequest) -> Broker:
 
 
 class FailingBroker(MemoryBroker):
-    """Its publishers do what `failures` says, one entry a call, and afterwards publish as ever.
+    """A broker whose publishers fail as `failures` lists, one entry per call, then publish normally.
 
     A failure is an error to raise; a PublishIncomplete first lets its confirmed messages through.
     """
@@ -84,7 +84,7 @@ def relay_of(database: Database, hub: Broker) -> Relay:
 
 
 def arrived(hub: Broker, count: int, queue: str = "answers") -> list[str]:
-    """The next `count` ids of a queue, taken out of it."""
+    """Take `count` messages from a queue and return their ids."""
     with closing(hub.consumer([queue], 5_000)) as consumer:
         ids: list[str] = []
         deadline = time.monotonic() + 20
@@ -278,7 +278,7 @@ def test_only_one_of_two_relays_on_postgresql_publishes(postgres_database: str) 
 
 
 class Recorder(MemoryBroker):
-    """Publishes to another broker, and remembers what went this way."""
+    """Publishes to another broker and records the messages."""
 
     def __init__(self, hub: MemoryBroker) -> None:
         super().__init__()
@@ -317,7 +317,7 @@ def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_databas
 
 
 class LateBroker(FailingBroker):
-    """Cannot be reached until `up` is set."""
+    """A broker that is unreachable until `up` is set."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """In the file at `path`, `old` (which stands there once) becomes `new`."""
+    """Replaces `old`, which occurs once in the file at `path`, with `new`."""
 
     path: str
     old: str

@@ -94,7 +94,7 @@ def consuming(hub: Broker, *queues: str, prefetch: int = 1000) -> Iterator[Consu
 
 
 def take(consumer: Consumer, count: int) -> list[Delivery]:
-    """So many deliveries, however many calls they arrive in."""
+    """Take this many deliveries, over as many calls as necessary."""
     taken: list[Delivery] = []
     while len(taken) < count:
         more = consumer.take(count - len(taken), LONG)
@@ -108,7 +108,7 @@ def ids(deliveries: Sequence[Delivery]) -> list[str]:
 
 
 def emptied(hub: Broker, queue: str) -> list[str]:
-    """The ids of all that is in a queue, which is empty afterwards."""
+    """Empty a queue and return the ids of its messages."""
     with consuming(hub, queue) as consumer:
         taken: list[Delivery] = []
         while more := consumer.take(1000, SHORT if taken else 2 * SHORT):
@@ -200,7 +200,7 @@ def test_bytes_and_headers_arrive_as_they_were_sent(hub: Broker) -> None:
 
 
 def event(number: int) -> Outgoing:
-    """A message that can travel with others."""
+    """Return a message that can be batched."""
     return Outgoing(
         exchange=DIRECT,
         routing_key="a",

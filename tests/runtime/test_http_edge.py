@@ -22,7 +22,7 @@ TEN_MEGABYTES = 10 * 1024 * 1024
 
 
 def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """The body of `response`, which must be that problem."""
+    """Check that the response is this problem and return its body."""
     body: dict[str, Any] = response.json()
     assert (response.status_code, body["type"]) == (status, f"urn:kopuro:problem:{slug}")
     assert response.headers["content-type"] == "application/problem+json"
@@ -33,7 +33,7 @@ def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
 
 
 def raw(sample: SampleProcess, request: bytes) -> bytes:
-    """Everything the service sends back before it closes the connection."""
+    """Send bytes and return everything that the service sends until it closes the connection."""
     with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
         connection.sendall(request)
         received = b""

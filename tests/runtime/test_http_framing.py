@@ -62,7 +62,7 @@ def assert_refused(sample: SampleProcess, request: bytes, status: int, slug: str
 
 
 def echo(sample: SampleProcess, *lines: bytes, body: bytes = b"{}") -> bytes:
-    """A POST with a token and these header lines."""
+    """Return a POST request with a token and these header lines."""
     authorization = sample.token("partner")["Authorization"].encode()
     head = (b"POST /v1/echo HTTP/1.1", b"Host: x", b"Authorization: " + authorization, *lines)
     return b"".join(line + b"\r\n" for line in head) + b"\r\n" + body
@@ -275,7 +275,7 @@ def test_repeated_json_name_is_refused(sample: SampleProcess) -> None:
 
 
 def test_body_shorter_than_announced_runs_nothing(sample: SampleProcess) -> None:
-    """The client ends its side in the middle of the body: what came is not taken for a body."""
+    """The client closes its side in the middle of the body: the partial body is not processed."""
     with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
         connection.sendall(echo(sample, b"Content-Length: 9"))
         connection.shutdown(socket.SHUT_WR)

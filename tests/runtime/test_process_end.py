@@ -18,7 +18,7 @@ MARGIN = 4.0  # a busy machine's
 
 
 def until_in_flight(sample: SampleProcess) -> None:
-    """Return when the service says that a request is being answered."""
+    """Return when the service reports a request in progress."""
     for _ in range(1000):
         metrics = httpx.get(sample.operations_url + "/metrics").text
         if "kopuro_http_requests_in_flight 1.0" in metrics:

@@ -173,7 +173,7 @@ def test_service_with_tampered_log_does_not_start(hub: AuditedHub) -> None:
 
 def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedHub, vhost: str) -> None:
     whole = outgoing(good := accepted())
-    # What an earlier version let through: a number that has no canonical JSON.
+    # An earlier version admitted numbers without canonical JSON.
     document = {
         **orjson.loads(outgoing(bad := accepted()).body),
         "data": {"referral_id": REFERRAL, "n": 2**60},

@@ -35,7 +35,7 @@ THEN = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
 
 
 class HubOnDisk:
-    """A database for each service, and referrals in them as their services would have left them.
+    """A database per service with the rows that the services would have written.
 
     template: the databases' URL, with `{service}` in it.
     """
@@ -57,7 +57,7 @@ class HubOnDisk:
             transaction.execute(table.insert(), [row])
 
     def refer(self, *, skip: str = "", moved: dt.datetime = THEN) -> str:
-        """An accepted referral. skip: what one of the services did not do."""
+        """Add an accepted referral. skip: the step that a service missed."""
         number = new_id()
         self.write("intake", SUBMISSIONS, referral_id=number, sender=OSH, submitted_at=moved)
         self.write(
@@ -113,7 +113,7 @@ class HubOnDisk:
         )
 
     def revise(self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN) -> None:
-        """A change of a directory record, without its entry."""
+        """Change a directory record, without its log entry."""
         self.write(
             "directory",
             REVISIONS,
@@ -129,7 +129,7 @@ class HubOnDisk:
     def log_revision(
         self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN
     ) -> None:
-        """The entry of such a change, without the change."""
+        """Add the log entry of such a change, without the change."""
         record = {"key": {"kid": "record"}} if subject == "token_key" else {subject: {"id": "record"}}
         data: Any = {"revision": number, **record}
         self.log.append(
@@ -145,7 +145,7 @@ class HubOnDisk:
 def hub(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HubOnDisk]:
-    """On each kind of database in turn; the command finds it by its environment."""
+    """A hub on each kind of database in turn, which the command finds by its environment."""
     with ExitStack() as cleaning:
         template = f"sqlite:///{tmp_path}/{{service}}.sqlite"
         if request.param == "postgresql":
@@ -244,7 +244,7 @@ def test_directory_revisions_that_agree_or_are_under_way_are_no_difference(
     hub.log_revision(1)
     hub.revise(2, moved=now)
     hub.log_revision(3, moved=now)
-    # Of an OAuth client nobody is told.
+    # Changes of OAuth clients are not published.
     hub.revise(1, subject="client")
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0

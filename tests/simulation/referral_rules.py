@@ -74,7 +74,7 @@ class _Replayed:
 def referrals_are_what_the_facts_say(
     routing: MemoryDatabase, told: Sequence[PublishedFact], referrals: Mapping[str, Any], now: dt.datetime
 ) -> None:
-    """Each row and timeline equals the replay of the facts; open referrals have a deadline or an answer to come."""
+    """Each row and timeline equals the replay of the facts; open referrals have a pending deadline."""
     facts: dict[str, list[PublishedFact]] = defaultdict(list)
     for one in told:
         if one.service == "routing" and one.fact != "placement.submitted":

@@ -64,7 +64,7 @@ class Faults:
 
 @functools.cache
 def _databases() -> Mapping[str, MemoryDatabase]:
-    """Return shared databases: each engine compiles its statements only once."""
+    """Return shared databases, so that each engine compiles its statements only once."""
     return {name: MemoryDatabase(name, schema) for name, schema in _SCHEMAS.items()}
 
 

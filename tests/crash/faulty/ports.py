@@ -17,7 +17,7 @@ _FORGETTING = "test_forgetting"
 
 
 class FaultyDatabase(Database):
-    """A service's database. Among transactions that need not be durable, only the relay's deletions are moments."""
+    """A service's database. The relay's deletions are the only non-durable transactions with moments."""
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> Database:

@@ -1,4 +1,4 @@
-"""What the pages point to is there: files, headings, commands, targets, variables, metrics."""
+"""References of the pages exist: files, headings, commands, make targets, variables, metrics."""
 
 import re
 import shlex
@@ -54,7 +54,7 @@ def targets() -> list[str]:
 
 
 def headings(page: Path) -> set[str]:
-    """The anchors that a page's headings have on the usual forges."""
+    """Return the anchors of a page's headings on common forges."""
     titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
