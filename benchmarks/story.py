@@ -74,7 +74,7 @@ def story(custody_key: Mapping[str, str], now: dt.datetime) -> SampleReferral:
     referral = network.load().referral(KEY)
     decision = rank(sample_directory(), "", "", referral.sender, referral.facts, now)
     acceptors = tuple(candidate.organization for candidate in decision.ranked)
-    assert acceptors, "nobody may be asked"
+    assert acceptors, "no candidate may get an offer"
     case = seal(plain(referral.case), custody_key)
     return SampleReferral(
         sender=referral.sender,

@@ -137,7 +137,7 @@ class Partner(threading.Thread):
             for line in map(orjson.loads, answer.raise_for_status().content.splitlines()):
                 one = left[line["line"] - 1]
                 if line["status"] in (404, 503):
-                    self._early.append(one)  # the door has not heard of the offer yet, or cannot say
+                    self._early.append(one)  # intake does not know the offer yet, or is unavailable
                 elif line["status"] != 202:
                     self._diary.refused.append(line["problem"]["detail"])
             left = left[500:]

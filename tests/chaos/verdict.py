@@ -94,7 +94,7 @@ def _deadlines(verdict: Verdict, after: ChaosResult) -> None:
         late += [offer] if ended > deadline + _LATEST else []
     verdict.expect("no offer expires early", early)
     verdict.expect(f"every offer ends within {RECOVERY_SECONDS:.0f} s of its deadline", late)
-    verdict.rows.append(("answered offers that expired all the same", str(overtaken)))
+    verdict.rows.append(("answered offers that still expired", str(overtaken)))
 
 
 def _statuses(after: ChaosResult) -> dict[str, str]:

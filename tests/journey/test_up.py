@@ -132,7 +132,7 @@ def _up(
 def _ready(up: CommandProcess) -> dict[str, Any]:
     """Return the only line on stdout."""
     taken = up.until_said(READY, within=READY_WITHIN)
-    print(f"ready after {taken:.1f} s")  # noqa: T201 - a figure for whoever reads the run
+    print(f"ready after {taken:.1f} s")  # noqa: T201 - a figure for readers of the output
     (line,) = up.out.splitlines()
     ready: dict[str, Any] = json.loads(line)
     assert set(ready) == {"discovery", "data_dir"}

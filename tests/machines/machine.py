@@ -61,7 +61,7 @@ class Machine:
     root: Path
 
     def run(self, account: str, command: str, *, log: Path, timeout: float) -> Ended:
-        """Run a shell command in a login of an account ("root", "user"); its output goes to `log`, anew."""
+        """Run a shell command in a login of an account ("root", "user"); its output replaces `log`."""
         login = ["su", "-", _LOGINS[account], "-c", command]
         return _run([*_NAMESPACES, _ENTER, "machine", str(self.root), *login], log=log, timeout=timeout)
 

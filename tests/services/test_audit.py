@@ -225,7 +225,7 @@ def test_damage_unseen_at_start_is_reported_while_the_service_runs(hub: AuditedH
         ready = httpx.get(hub.service.operations_url + "/readyz").json()
         assert "Entry 0 differs from the logged entry" in ready["warnings"]["log"]
         assert any(line["message"] == "the log is damaged" for line in hub.service.log_lines())
-        # It goes on all the same.
+        # The service continues.
         more = [accepted()]
         hub.publish(more)
         hub.until_logged(more)

@@ -85,7 +85,9 @@ def _everything_admitted_is_known(
     for referral in referrals.values():
         assert referral.status in {"offered", "unplaced"} | HELD | CLOSED, f"{referral.id}: {referral.status}"
     noted = rows_of(databases["intake"], INTAKE_OFFERS).keys()
-    assert noted == rows_of(databases["routing"], OFFERS).keys(), "the door knows other offers than were made"
+    assert noted == rows_of(databases["routing"], OFFERS).keys(), (
+        "intake knows other offers than routing made"
+    )
 
 
 def _every_submission_has_one_consequence(told: Sequence[PublishedFact]) -> None:

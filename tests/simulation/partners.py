@@ -48,7 +48,7 @@ class Intent:
 
 @dataclass
 class Partners:
-    """admitted: for each intent's key what the door answered."""
+    """admitted: intake's response by the key of the intent."""
 
     random: Random
     time: VirtualTime

@@ -91,11 +91,13 @@ def referrals_are_what_the_facts_say(
                 replayed.take(one)
             assert (referral.status, referral.acceptor) == (replayed.status, replayed.acceptor)
             assert offers[referral.id].keys() == replayed.open_offers, "other offers are open than told"
-            assert bool(replayed.open_offers) == (replayed.status == "offered"), "offered to nobody"
+            assert bool(replayed.open_offers) == (replayed.status == "offered"), (
+                "offered without an open offer"
+            )
             for offer in offers[referral.id].values():
                 assert offer.deadline > now - ANSWERS_UNDER_WAY, "an offer does not expire"
             assert (referral.due_at is not None) == (referral.status in HELD), f"due {referral.due_at}"
-            assert referral.due_at is None or referral.due_at > now, "overdue, and nobody says so"
+            assert referral.due_at is None or referral.due_at > now, "overdue without a published fact"
             assert timelines[referral.id] == [one.fact for one in facts[referral.id]], "another timeline"
         except (AssertionError, KeyError) as error:
             raise AssertionError(f"referral {referral.id} ({referral.status}): {error!r}") from error
