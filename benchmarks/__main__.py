@@ -54,13 +54,13 @@ class Run:
     document: dict[str, Any] = field(default_factory=dict)
 
     def journey(self) -> None:
-        """Measure our closed loops: throughput, latencies, resources of each process."""
+        """Measure Kopuro's closed loops: throughput, latencies, resources of each process."""
         measured = self.bench.rounds([OURS], self.rounds)
         self.document["journey"] = measured
         _say(journey_tables.journey(measured))
 
     def peers(self) -> None:
-        """Compare our hub with the peers and the bare broker."""
+        """Compare Kopuro with the peers and the bare broker."""
         measured = self.bench.rounds([OURS, NAMEKO, FASTSTREAM, CEILING], self.rounds)
         self.document["peers"] = measured
         _say(journey_tables.journey(measured))

@@ -45,7 +45,7 @@ HUB: Final = "kg"
 
 
 def key_file(directory: Path) -> Path:
-    """The log's private key; made when it is not there."""
+    """Return the file with the log's private key; create it if it is missing."""
     file = directory / "log_key.json"
     if not file.exists():
         file.write_text(json.dumps(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)))
@@ -60,17 +60,17 @@ def publication(directory: Path) -> Path:
     return directory / "published"
 
 
-def grow(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """Appends `size` entries through the sequencer, then `sample` more. Entries a second.
+def grow(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Append `size` entries through the sequencer, then `sample` more; return entries a second.
 
-    A batch is one transaction, as the consumer of `audit.log` has it, and on the disk when it returns. The
-    first and the last `sample` are timed; making the events is not.
+    A batch is one transaction, as in the consumer of `audit.log`, and durable at its end. The first and the
+    last `sample` entries are timed, without the creation of the events.
     """
-    with _log(Path(told["directory"])) as (database, log, key):
+    with _log(Path(options["directory"])) as (database, log, key):
         upgrade("services.audit", database)
         SelfCheck(database, log, key, SystemClock()).run()
         sequencer = Sequencer(log, key, os.urandom, SqlClosures())
-        size, sample, batch = told["size"], told["sample"], told["batch"]
+        size, sample, batch = options["size"], options["sample"], options["batch"]
 
         def append(entries: int) -> Stopwatch:
             return _appended(database, sequencer, batches(batch, entries // batch))
@@ -85,9 +85,9 @@ def grow(told: Mapping[str, Any]) -> Mapping[str, float]:
     }
 
 
-def publish(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """Publishes the log into files. Entries a second."""
-    directory = Path(told["directory"])
+def publish(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Publish the log into files; return entries a second."""
+    directory = Path(options["directory"])
     with _log(directory) as (database, log, key):
         files = DirectoryPublication(publication(directory))
         published = PublishedLog(files, key)
@@ -112,9 +112,9 @@ def publish(told: Mapping[str, Any]) -> Mapping[str, float]:
         return {"rate": published.size / watch.seconds}
 
 
-def prove(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """Inclusion proofs of entries drawn at random, as `GET /v1/proof` makes and writes them. A second."""
-    directory = Path(told["directory"])
+def prove(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Make inclusion proofs of random entries as `GET /v1/proof` does; return proofs a second."""
+    directory = Path(options["directory"])
     with _log(directory) as (database, log, key):
         published = PublishedLog(DirectoryPublication(publication(directory)), key)
         published.refresh()
@@ -123,21 +123,21 @@ def prove(told: Mapping[str, Any]) -> Mapping[str, float]:
         def one(index: int) -> None:
             api.proof(handlers, Request(method="GET", route="/v1/proof", query_params={"index": str(index)}))
 
-        return prove_some(one, size=published.size, **told["proving"])
+        return prove_some(one, size=published.size, **options["proving"])
 
 
-def verify(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """`kopuro verify log` over the published folder: every entry, every tile, the signed root. Seconds."""
-    directory = Path(told["directory"])
+def verify(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Verify the published folder with `kopuro verify log` (all entries, tiles, the root); return seconds."""
+    directory = Path(options["directory"])
     verifier_key = load_log_key(key_file(directory), HUB).verifier_key
     asked = ["verify", "log", str(publication(directory)), "--log-key", verifier_key, "--whole", "--json"]
-    said = io.StringIO()
+    output = io.StringIO()
     watch = Stopwatch()
-    with watch, contextlib.redirect_stdout(said):
+    with watch, contextlib.redirect_stdout(output):
         code = kopuro([*asked, "--state", str(directory / "verified")])
     if code:
-        raise RuntimeError(f"the log does not hold: {said.getvalue()}")
-    return {"seconds": watch.seconds, "cpu": watch.cpu, "entries": json.loads(said.getvalue())["size"]}
+        raise RuntimeError(f"the log does not hold: {output.getvalue()}")
+    return {"seconds": watch.seconds, "cpu": watch.cpu, "entries": json.loads(output.getvalue())["size"]}
 
 
 def _appended(database: Database, sequencer: Sequencer, coming: Iterable[list[Envelope]]) -> Stopwatch:

@@ -1,8 +1,8 @@
 """Audit log benchmark against pymerkle's SQLite tree: appends, proofs, verification, restart.
 
-Ours appends whole events: entry, canonical JSON, salted commitment, what it is found by, nodes, a signed
-head, one transaction a batch on SQLite with synchronous=FULL. pymerkle stores given bytes as leaves, in
-batches of the same size, and waits for the disk as SQLite does by default.
+Kopuro appends whole events: entry, canonical JSON, salted commitment, search index, nodes and a signed head,
+in one transaction per batch on SQLite with synchronous=FULL. pymerkle stores bytes as leaves, in batches of
+the same size, and waits for the disk as SQLite does by default.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _common(
 def _tasks(
     module: str, name: str, place: Path, effort: LogPlan, tell: Callable[[str], None]
 ) -> Callable[[str], dict[str, float]]:
-    told: Mapping[str, Any] = {
+    options: Mapping[str, Any] = {
         "directory": str(place),
         "size": effort.size,
         "sample": effort.sample,
@@ -149,7 +149,7 @@ def _tasks(
     }
 
     def task(what: str) -> dict[str, float]:
-        found = run(module, what, told)
+        found = run(module, what, options)
         tell(f"{name}: {what}: " + ", ".join(f"{key} {value:,.1f}" for key, value in found.items()))
         return found
 

@@ -1,7 +1,7 @@
 """Benchmark tasks for pymerkle's SQLite tree, each in its own process.
 
-It stores given bytes as leaves; it neither signs nor commits to content, and has nothing else to find an
-entry by. What it has no word for is done in the way nearest to it, and said.
+pymerkle stores bytes as leaves. It neither signs them nor commits to content, and has no other index. Where
+it lacks a function, the task uses the nearest equivalent and its docstring says so.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from benchmarks.child import serve
 from benchmarks.proving import prove_some
 from benchmarks.stopwatch import Stopwatch
 
-# As long as an entry of ours.
+# The size of one of Kopuro's entries.
 _LEAF_BYTES: Final = 360
 
 
-def grow(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """As `audit_kopuro.grow`; what lies between the two samples is appended in one go."""
-    tree = _tree(told)
-    size, sample, batch = int(told["size"]), int(told["sample"]), int(told["batch"])
+def grow(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Append entries as `audit_kopuro.grow` does; those between the two samples in one call."""
+    tree = _tree(options)
+    size, sample, batch = int(options["size"]), int(options["sample"]), int(options["batch"])
 
     def append() -> Stopwatch:
         watch = Stopwatch()
@@ -47,21 +47,21 @@ def grow(told: Mapping[str, Any]) -> Mapping[str, float]:
     }
 
 
-def prove(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """Inclusion proofs of entries drawn at random. A second."""
-    tree = _tree(told)
+def prove(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Make inclusion proofs of random entries; return proofs a second."""
+    tree = _tree(options)
     size = tree.get_size()
 
     def one(index: int) -> None:
-        # It counts from one.
+        # pymerkle counts from one.
         tree.prove_inclusion(index + 1, size)
 
-    return prove_some(one, size=size, **told["proving"])
+    return prove_some(one, size=size, **options["proving"])
 
 
-def verify(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """Every stored entry hashed anew, and the root over them compared with the tree's. Seconds."""
-    tree = _tree(told)
+def verify(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Hash every stored entry again and compare the root with the tree's; return seconds."""
+    tree = _tree(options)
     known = tree.get_root()
     watch = Stopwatch()
     with watch:
@@ -73,9 +73,9 @@ def verify(told: Mapping[str, Any]) -> Mapping[str, float]:
     return {"seconds": watch.seconds, "cpu": watch.cpu, "entries": tree.get_size()}
 
 
-def restart(told: Mapping[str, Any]) -> Mapping[str, float]:
-    """Opens the tree and computes its root, its nearest to a checkpoint; the caller takes the time."""
-    _tree(told).get_root()
+def restart(options: Mapping[str, Any]) -> Mapping[str, float]:
+    """Open the tree and compute its root, the nearest equivalent to a checkpoint; the caller times it."""
+    _tree(options).get_root()
     return {}
 
 
@@ -84,8 +84,8 @@ def _entries(tree: Any) -> Iterator[bytes]:
         yield tree.get_entry(index)
 
 
-def _tree(told: Mapping[str, Any]) -> Any:
-    return pymerkle.SqliteTree(str(Path(told["directory"]) / "pymerkle.sqlite"))
+def _tree(options: Mapping[str, Any]) -> Any:
+    return pymerkle.SqliteTree(str(Path(options["directory"]) / "pymerkle.sqlite"))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ _PAUSE_SECONDS: Final = 0.01
 
 
 def restart(directory: Path, amqp_uri: str) -> Mapping[str, float]:
-    """seconds, and mib: its resident memory then. Raises RuntimeError when there is none in ten minutes."""
+    """Return `seconds`, and `mib`: resident memory at that time. Raises RuntimeError after ten minutes."""
     http_port, operations_port = free_ports(2)
     discovery = directory / "discovery.json"
     discovery.write_text(json.dumps({"hub": HUB, "version": "1"}))

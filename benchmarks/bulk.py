@@ -20,14 +20,14 @@ class Bulk(Protocol):
     """Bulk inserts into a database without other users."""
 
     def add(self, table: Table, rows: Sequence[Row]) -> None:
-        """Values in the order of the table's columns: numbers, text, bytes, None."""
+        """Add rows. Values are in the order of the table's columns: numbers, text, bytes, None."""
 
 
 @contextmanager
 def bulk(url: str) -> Iterator[Bulk]:
-    """Adds are committed together at the end of the block; then the database is as its service expects it.
+    """Provide bulk inserts, committed together at the end of the block.
 
-    PostgreSQL is vacuumed and analysed, which its autovacuum would have done over the years.
+    PostgreSQL is then vacuumed and analysed, as autovacuum would have done over the years.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -53,7 +53,7 @@ class _Sqlite:
 def _sqlite(path: str) -> Iterator[Bulk]:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        # Nothing of it has to survive a crash. The file itself is left in WAL mode, as it was.
+        # The data need not survive a crash. The file stays in WAL mode.
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-262144")
@@ -105,7 +105,7 @@ def _go_on_numbering(cursor: Any, table: Table) -> None:
 
 
 def _field(value: Any) -> str:
-    """A value in the text format of COPY."""
+    """Return a value in the text format of COPY."""
     if value is None:
         return r"\N"
     if isinstance(value, bytes):

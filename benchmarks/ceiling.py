@@ -1,9 +1,9 @@
 """The bare broker: the deliveries of our hub's closed loops, by plain py-amqp, pipelined.
 
-The messages of some real loops are listened to. Then their events are published again and again, each as a
-message of its own, in a virtual host with the same exchanges, queues and bindings: same number, sizes,
-routing keys and headers, persistent and mandatory, confirmed; consumed from every queue and acknowledged in
-groups. Nothing is parsed, decided or stored: what is left is what the broker itself can do.
+The messages of some real loops are recorded. Then their events are published repeatedly, each as its own
+message, in a virtual host with the same exchanges, queues and bindings: same number, sizes, routing keys and
+headers, persistent, mandatory and confirmed. They are consumed from every queue and acknowledged in groups.
+Nothing is parsed, decided or stored, so the result is the capacity of the broker alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sandbox.broker import PrivateBroker
 IN_FLIGHT = 2000
 PREFETCH = 500
 ACK_EVERY = 100
-# When nothing has come for so long after the last publish, everything has.
+# All messages count as consumed after this long without one.
 SILENCE_SECONDS = 1.0
 _TRACE = "amq.rabbitmq.trace"
 
@@ -48,7 +48,7 @@ class Publication:
 class DeliveryListener:
     """Records everything that is published in a virtual host (a context manager).
 
-    By RabbitMQ's own tracing, which sees messages to the default exchange too.
+    It uses RabbitMQ's own tracing, which includes messages to the default exchange.
     Source: https://www.rabbitmq.com/docs/firehose.
     """
 
@@ -108,7 +108,7 @@ class CeilingResult:
 def measure_ceiling(
     amqp_uri: str, shape: Sequence[Publication], *, loops: int, repeat: int, pairs: int
 ) -> CeilingResult:
-    """Publishes the messages of `loops` loops `repeat` times; pairs: publishing and consuming processes each.
+    """Publish the messages of `loops` loops `repeat` times with `pairs` publishers and as many consumers.
 
     The time runs from the first publish to the last delivery consumed.
     """
@@ -128,7 +128,7 @@ def measure_ceiling(
     for process in (*consumers, *publishers):
         process.start()
     for _ in (*consumers, *publishers):
-        results.get(timeout=60)  # each is connected
+        results.get(timeout=60)  # every process is connected
     begin.set()
     published = [results.get(timeout=300) for _ in publishers]
     stop.set()
@@ -147,7 +147,7 @@ def measure_ceiling(
 
 
 def connect(amqp_uri: str) -> amqp.Connection:
-    """An open connection. Raises OSError, amqp.AMQPError."""
+    """Open a connection. Raises OSError, amqp.AMQPError."""
     parts = urlsplit(amqp_uri)
     connection = amqp.Connection(
         host=f"{parts.hostname}:{parts.port}",
@@ -156,7 +156,7 @@ def connect(amqp_uri: str) -> amqp.Connection:
         virtual_host=unquote(parts.path[1:]),
     )
     connection.connect()
-    # Else py-amqp looks for `connection.blocked` before each publish: a system call a message.
+    # Otherwise py-amqp checks for `connection.blocked` before each publish: one system call per message.
     connection.client_properties["capabilities"]["connection.blocked"] = False
     return connection
 
@@ -165,7 +165,7 @@ def _publish(amqp_uri: str, shape: Sequence[Publication], repeat: int, begin: An
     connection = connect(amqp_uri)
     channel = connection.channel()
     channel.confirm_select()
-    # By number: RabbitMQ confirms singly and in groups, and not always in order.
+    # Keyed by number: RabbitMQ confirms singly and in groups, and not always in order.
     outstanding: OrderedDict[int, None] = OrderedDict()
 
     def acked(tag: int, multiple: bool) -> None:
@@ -229,7 +229,7 @@ def _consume(amqp_uri: str, queues: Sequence[str], stop: Any, results: Any) -> N
         except TimeoutError:
             for channel in channels:
                 if unacknowledged.get(channel):
-                    # by its number: 0 would also acknowledge what is on its way to us
+                    # by number: 0 would also acknowledge messages still in transit
                     channel.basic_ack(tags[channel], multiple=True)
                     unacknowledged[channel] = 0
     results.put(("consumed", 0.0, last, count))

@@ -76,7 +76,7 @@ def lines(title: str, unit: str, shown: Sequence[Line]) -> str:
         ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
         colour = _COLOURS[len(named) % len(_COLOURS)]
-        # Names stand one below the other, where lines lie close together too.
+        # Labels must not overlap where lines are close together.
         y = max(drawn[-1][1] + 5, named[-1] + 17 if named else 0.0)
         named.append(y)
         parts += [

@@ -14,10 +14,10 @@ Task = Callable[[Mapping[str, Any]], Mapping[str, float]]
 _MARK: Final = "FOUND "
 
 
-def run(module: str, task: str, told: Mapping[str, Any]) -> dict[str, float]:
-    """What the task found, and `mib`: its process's largest resident memory. Raises CalledProcessError."""
+def run(module: str, task: str, options: Mapping[str, Any]) -> dict[str, float]:
+    """Return the task's figures and `mib`, its peak resident memory. Raises CalledProcessError."""
     done = subprocess.run(
-        [sys.executable, "-m", module, task, json.dumps(told)],
+        [sys.executable, "-m", module, task, json.dumps(options)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -28,14 +28,14 @@ def run(module: str, task: str, told: Mapping[str, Any]) -> dict[str, float]:
 
 def serve(tasks: Mapping[str, Task], arguments: Sequence[str]) -> None:
     """Run the task in the arguments, in the child process of `run`."""
-    task, told = arguments
-    found = {**tasks[task](json.loads(told)), "mib": peak_mebibytes()}
+    task, options = arguments
+    found = {**tasks[task](json.loads(options)), "mib": peak_mebibytes()}
     sys.stdout.write(_MARK + json.dumps(found) + "\n")
 
 
 def peak_mebibytes() -> float:
-    """The largest resident memory of this process so far, shared pages included."""
-    # Not getrusage: its figure survives exec, and would be that of whoever started us.
+    """Return the peak resident memory of this process, including shared pages."""
+    # Not getrusage: its figure survives exec and would include the parent process.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024

@@ -41,7 +41,7 @@ class Bench:
     _shape: list[Publication] = field(default_factory=list, init=False)
 
     def rounds(self, contenders: Sequence[str], count: int) -> list[dict[str, dict[str, Any]]]:
-        """For each round and contender its phases as plain data. Raises what a phase raises."""
+        """Return the phases of each round and contender as plain data. Raises the errors of a phase."""
         measured = []
         for number, order in enumerate(alternated(contenders, count), start=1):
             results = {}
@@ -53,12 +53,12 @@ class Bench:
         return measured
 
     def one(self, name: str) -> dict[str, Any]:
-        """One contender's part of a round."""
+        """Measure one contender in a round."""
         if name == CEILING:
             return {"saturation": self._ceiling()}
         plan = self.effort.plan
         if name != OURS:
-            # Their p50 at our loads would be that of a queue that only grows.
+            # The peers cannot sustain these loads: their p50 would be that of a growing queue.
             plan = replace(
                 plan, in_flight=self.effort.peers_in_flight, warm_up=self.effort.peers_warm_up, loads=()
             )
@@ -118,6 +118,6 @@ class Bench:
 def _system(name: str, directory: Path, uri: str) -> System:
     if name == OURS:
         return KopuroHub(directory, uri)
-    from benchmarks.peers import process  # the peers' packages need not be there for anything else
+    from benchmarks.peers import process  # only this needs the peers' packages
 
     return {NAMEKO: process.stock_nameko, FASTSTREAM: process.stock_faststream}[name](directory, uri)

@@ -23,7 +23,7 @@ OFFERED = "kopuro.offer.opened.v1"
 ACCEPTED = "kopuro.offer.accepted.v1"
 PROGRESSED = "kopuro.referral.progressed.v1"
 COMPLETED = "kopuro.referral.completed.v1"
-# Facts that would keep a loop open for ever.
+# Facts after which a loop would never close.
 _REFUSALS = frozenset(
     {
         "kopuro.answer.refused.v1",
@@ -67,11 +67,11 @@ class Submission:
 class Driver:
     """Acts as the sender and all acceptors of a sample referral. An async context manager."""
 
-    def __init__(self, system: System, told: SampleReferral) -> None:
+    def __init__(self, system: System, sample: SampleReferral) -> None:
         doors = system.doors()
         self._system = system
-        tokens = {who: system.token(who) for who in (told.sender, *told.acceptors)}
-        self._story = told
+        tokens = {who: system.token(who) for who in (sample.sender, *sample.acceptors)}
+        self._story = sample
         self._work_begins_with = system.work_begins_with
         self._intake = {who: Links(doors.intake, token, _CONNECTIONS) for who, token in tokens.items()}
         self._acknowledging = {who: Links(doors.delivery, token, 2) for who, token in tokens.items()}
@@ -109,7 +109,7 @@ class Driver:
 
     @property
     def closed(self) -> int:
-        """The number of loops whose completion has reached the sender's mailbox."""
+        """Return the number of loops whose completion has reached the sender's mailbox."""
         return len(self.timings.closed)
 
     @property
@@ -226,7 +226,7 @@ class Driver:
             self._spawn(self._acknowledge(who, [item["id"] for item in page["items"]]))
 
     def _read(self, who: str, items: Sequence[Mapping[str, Any]], now: float) -> None:
-        said: list[Submission] = []
+        submissions: list[Submission] = []
         for item in items:
             kind, data = item["type"], item["data"]
             if kind in _REFUSALS:
@@ -240,7 +240,7 @@ class Driver:
             if kind == OFFERED:
                 self.timings.offered[referral] = now
                 self.timings.answered[referral] = now
-                said.append(Submission(what="accept", referral=referral, offer=data["offer_id"]))
+                submissions.append(Submission(what="accept", referral=referral, offer=data["offer_id"]))
             elif kind == ACCEPTED:
                 self.timings.accepted[referral] = now
             elif kind == PROGRESSED:
@@ -249,45 +249,51 @@ class Driver:
                 self.timings.completed[referral] = now
             if kind == self._work_begins_with:
                 self.timings.reported[referral] = now
-                said.append(Submission(what="progress", referral=referral, details={"status": "in_progress"}))
-                said.append(Submission(what="complete", referral=referral, details={"outcome": "resolved"}))
-        for start in range(0, len(said), _LONGEST_BATCH):
-            self._spawn(self._say(who, said[start : start + _LONGEST_BATCH]))
+                submissions.append(
+                    Submission(what="progress", referral=referral, details={"status": "in_progress"})
+                )
+                submissions.append(
+                    Submission(what="complete", referral=referral, details={"outcome": "resolved"})
+                )
+        for start in range(0, len(submissions), _LONGEST_BATCH):
+            self._spawn(self._send(who, submissions[start : start + _LONGEST_BATCH]))
 
-    async def _say(self, who: str, said: Sequence[Submission]) -> None:
-        left = list(said)
+    async def _send(self, who: str, submissions: Sequence[Submission]) -> None:
+        left = list(submissions)
         while left:
-            left = await (self._say_together if self._batches["submissions"] else self._say_apart)(who, left)
+            left = await (self._send_batch if self._batches["submissions"] else self._send_singly)(who, left)
             if left:
                 # The offer reached the mailbox before intake knew it.
                 self.early_answers += len(left)
                 await asyncio.sleep(EARLY_SECONDS)
 
-    async def _say_together(self, who: str, said: Sequence[Submission]) -> list[Submission]:
+    async def _send_batch(self, who: str, submissions: Sequence[Submission]) -> list[Submission]:
         """Submit a batch; return the answers that came too early. Without batch endpoint, send singly."""
-        body = b"\n".join(orjson.dumps({"submit": one.what, **one.about, **one.details}) for one in said)
+        body = b"\n".join(
+            orjson.dumps({"submit": one.what, **one.about, **one.details}) for one in submissions
+        )
         async with self._intake[who].one() as link:
             status, answer = await link.ask("POST", "/v1/submissions:batch", body)
         if status in (404, 405):
             self._batches["submissions"] = False
-            return await self._say_apart(who, said)
+            return await self._send_singly(who, submissions)
         lines = _lines(status, answer, early=404)
-        return [said[line["line"] - 1] for line in lines if line["status"] == 404]
+        return [submissions[line["line"] - 1] for line in lines if line["status"] == 404]
 
-    async def _say_apart(self, who: str, said: Sequence[Submission]) -> list[Submission]:
+    async def _send_singly(self, who: str, submissions: Sequence[Submission]) -> list[Submission]:
         """Send single requests, in order per referral; return the answers that came too early."""
         by_referral: dict[str, list[Submission]] = {}
-        for one in said:
+        for one in submissions:
             by_referral.setdefault(one.referral, []).append(one)
-        early = await asyncio.gather(*(self._say_in_turn(who, one) for one in by_referral.values()))
+        early = await asyncio.gather(*(self._send_in_order(who, one) for one in by_referral.values()))
         return [one for some in early for one in some]
 
-    async def _say_in_turn(self, who: str, said: Sequence[Submission]) -> list[Submission]:
-        for number, one in enumerate(said):
+    async def _send_in_order(self, who: str, submissions: Sequence[Submission]) -> list[Submission]:
+        for number, one in enumerate(submissions):
             async with self._intake[who].one() as link:
                 status, answer = await link.ask("POST", one.path, orjson.dumps(one.details))
             if status == 404 and one.what == "accept":
-                return list(said[number:])
+                return list(submissions[number:])
             if status >= 300:
                 raise Rejected(f"POST {one.path}: {status} {answer[:300].decode(errors='replace')}")
         return []

@@ -9,9 +9,9 @@ from statistics import median
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` (0 to 1) of all values do not exceed; NaN of none.
+    """Return the smallest value that a `share` (0 to 1) of the values does not exceed; NaN without values.
 
-    The nearest-rank definition: always a value that was measured, never one in between.
+    This is the nearest-rank definition: the result is always a measured value.
     """
     if not 0 <= share <= 1:
         raise ValueError("a share lies between 0 and 1")
@@ -22,7 +22,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spread:
-    """One figure over the rounds: their median, lowest and highest."""
+    """Median, minimum and maximum of a figure over the rounds."""
 
     median: float
     lowest: float
@@ -30,17 +30,17 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Raises ValueError without a round."""
+    """Return the spread of the values. Raises ValueError without values."""
     if not values:
         raise ValueError("no round was measured")
     return Spread(median=median(values), lowest=min(values), highest=max(values))
 
 
 def ratios(rounds: Sequence[Mapping[str, float]], *, of: str) -> Mapping[str, Spread]:
-    """How many times faster `of` was than each other contender: the ratio of each round, then its spread.
+    """Return the spread of the ratio of `of` to each other contender, taken within each round.
 
-    Neighbours in time are compared, so that a machine that is slow for a while is slow for both. Rounds
-    that lack one of the two, or where the other did nothing, say nothing of the pair.
+    Values of the same round are compared, so that a temporarily slow machine is slow for both. Rounds
+    without one of the two values, or with a zero for the other contender, are ignored.
     """
     others = dict.fromkeys(name for measured in rounds for name in measured if name != of)
     found = {}
@@ -52,9 +52,9 @@ def ratios(rounds: Sequence[Mapping[str, float]], *, of: str) -> Mapping[str, Sp
 
 
 def alternated(contenders: Sequence[str], rounds: int) -> list[list[str]]:
-    """The order of each round: each order is run forwards, then backwards, then begins one later.
+    """Return the order of contenders in each round: forwards, then backwards, then starting one later.
 
-    So nobody always runs first (cold caches) or always after the same neighbour (its dirty pages).
+    Thus no contender always runs first (cold caches) or always after the same one (its dirty pages).
     """
     if not contenders:
         return [[] for _ in range(rounds)]

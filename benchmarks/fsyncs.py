@@ -18,18 +18,18 @@ _LINE = re.compile(rf"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(?:{'|'.joi
 
 
 def is_possible() -> bool:
-    """Whether strace is installed."""
+    """Return whether strace is installed."""
     return shutil.which("strace") is not None
 
 
 class Tracing:
-    """While it is open (a context manager) the processes are traced; `counts` is known afterwards."""
+    """Traces the processes inside its block (a context manager); `counts` is available afterwards."""
 
     def __init__(self, pids: Mapping[str, int], directory: Path) -> None:
         self._pids = pids
         self._files = {name: directory / f"{name}.strace" for name in pids}
         self._tracers: list[subprocess.Popen[bytes]] = []
-        # None of a process that could not be traced.
+        # None for a process that could not be traced.
         self.counts: dict[str, int | None] = {}
 
     def __enter__(self) -> Self:
@@ -70,7 +70,7 @@ class Tracing:
 
 
 def counted(summary: str) -> int:
-    """The calls in strace's table; none of them, no line."""
+    """Return the number of calls in strace's table, which has no line for zero calls."""
     return sum(int(count) for count in _LINE.findall(summary))
 
 

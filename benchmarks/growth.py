@@ -1,7 +1,7 @@
 """Growth benchmark: an empty hub and one with a long history, measured in alternation.
 
-Both run all the time on one broker, each with its own databases; only one is at work at a time. A round
-measures first the one, then the other, and the next round the other way round.
+Both hubs run all the time on one broker, each with its own databases; only one works at a time. A round
+measures one after the other, and the next round reverses the order.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ GROWN: Final = "grown"
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 
-# Should the log have to be read whole after all: see `services.audit.log.handlers.self_check`.
+# Enough time to read the whole log, should it be necessary: see `services.audit.log.handlers.self_check`.
 _READY_WITHIN: Final = 3_600.0
 _IDS: Final = 500
 _PLAN: Final = Plan(seconds=15, loads=(20,), load_seconds=15)
-# What a server for this would be given; and every commit waits for the disk, as on SQLite.
+# Typical settings of a server for this load. Every commit waits for the disk, as on SQLite.
 _SERVER: Final = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
 
 
@@ -63,10 +63,10 @@ QUICK: Final = GrowthPlan(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grown:
-    """What was found on one database. seconds: to fill it; bytes: of each referral, by service.
+    """Results on one kind of database. seconds: time to fill it; bytes_a_referral: on disk, by service.
 
-    start_seconds: until every service was ready, by side. rounds: for each the figures of each side.
-    slower: how many times as much of everything, or as little a second, the grown one took.
+    start_seconds: until every service was ready, by side. rounds: the figures of each side, by round.
+    slower: the factor by which the grown hub's costs are higher or its rates lower, by figure.
     """
 
     referrals: int
@@ -88,7 +88,7 @@ class GrowthBench:
     _recording: Recording = field(default=(), init=False)
 
     def measure(self, database: str, rounds: int) -> Grown:
-        """On one kind of database. Raises what a loop raises, HubError, OSError."""
+        """Measure on one kind of database. Raises the errors of a loop, HubError, OSError."""
         recording = self._recorded()
         with ExitStack() as stack:
             sides = {side: stack.enter_context(self._side(database, side)) for side in (EMPTY, GROWN)}
@@ -109,7 +109,7 @@ class GrowthBench:
             known = {EMPTY: _some_ids(sides[EMPTY]), GROWN: history.referral_ids(recording, _IDS)}
             measured = [
                 {side: self._one(sides[side], known[side]) for side in order}
-                for order in self._told(alternated([EMPTY, GROWN], rounds), database)
+                for order in self._announced(alternated([EMPTY, GROWN], rounds), database)
             ]
             return Grown(
                 referrals=effort.referrals,
@@ -129,20 +129,20 @@ class GrowthBench:
                 self._recording = record_loops(hub, self.effort.loops)
         return self._recording
 
-    def _told(self, orders: list[list[str]], database: str) -> Iterator[list[str]]:
+    def _announced(self, orders: list[list[str]], database: str) -> Iterator[list[str]]:
         for number, order in enumerate(orders, start=1):
             self.tell(f"{database}: round {number} of {len(orders)}")
             yield order
 
     @contextmanager
     def _side(self, database: str, side: str) -> Iterator[KopuroHub]:
-        """A hub of its own virtual host and databases, not started; nothing is left of it afterwards."""
+        """Provide a hub with its own virtual host and databases, not started; remove all of it at the end."""
         name = f"{side}-{database}"
         directory = self.directory / name
         with ExitStack() as stack:
             template, server = None, None
             if database == POSTGRESQL:
-                # Beside our own directory, which nobody else may enter: run by root it is another user's.
+                # Not inside the private directory: if root runs this, the server runs as another user.
                 server = PostgresServer(settings=_SERVER, parent=self.directory.parent)
                 stack.enter_context(server)
                 template = _databases(server)
@@ -159,7 +159,7 @@ class GrowthBench:
             yield hub
 
     def _one(self, hub: KopuroHub, known: Sequence[str]) -> dict[str, float]:
-        """Every figure of one side in one round: higher is worse, but for those that are `/s`."""
+        """Return every figure of one side in one round. Higher is worse, except for rates (`/s`)."""
         assert self.broker.pid is not None
         phases = play(hub, self.broker.pid, self.effort.plan)
         wait_until_quiescent(hub.published)
@@ -174,7 +174,7 @@ class GrowthBench:
 
 
 def places(hub: KopuroHub) -> dict[str, Place]:
-    """Where a hub's services keep what a history fills."""
+    """Return the databases and files of a hub that a history fills, by service."""
     files = hub.files
     return {
         service: Place(
@@ -189,7 +189,7 @@ def places(hub: KopuroHub) -> dict[str, Place]:
 
 
 def sizes(hub: KopuroHub) -> dict[str, int]:
-    """Bytes on disk of each service's database, and of the published log."""
+    """Return the bytes on disk of each service's database and of the published log."""
     found = {}
     for service in SERVICES:
         url = make_url(hub.database_url(service))
@@ -203,13 +203,13 @@ def sizes(hub: KopuroHub) -> dict[str, int]:
                     text("SELECT pg_database_size(current_database())")
                 ).scalar_one()
             engine.dispose()
-    # As blocks: a tile takes a whole number of them.
+    # Counted in blocks: a tile occupies whole blocks.
     log = hub.files.published_log.rglob("*")
     return {**found, "published log": sum(file.stat().st_blocks * 512 for file in log)}
 
 
 def slower(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, Spread]:
-    """For each figure how many times worse the grown hub did; what took nothing is left out."""
+    """Return the factor by which the grown hub was worse, by figure; figures with a zero are omitted."""
     found = {}
     for name in rounds[0][EMPTY]:
         pairs = [(one[EMPTY][name], one[GROWN][name]) for one in rounds]
@@ -220,7 +220,7 @@ def slower(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, Spr
 
 
 def table_of(grown: Grown) -> tuple[list[str], list[list[str]]]:
-    """Head and rows: each figure of both sides, and how many times worse the grown one did."""
+    """Return header and rows: each figure of both sides, and the factor between them."""
     rows = [
         [
             name,
@@ -229,7 +229,7 @@ def table_of(grown: Grown) -> tuple[list[str], list[list[str]]]:
         ]
         for name, worse in grown.slower.items()
     ]
-    return ["", EMPTY, f"{grown.referrals:,} referrals", "so many times worse"], rows
+    return ["", EMPTY, f"{grown.referrals:,} referrals", "times worse"], rows
 
 
 def _databases(server: PostgresServer) -> str:
@@ -243,7 +243,7 @@ def _some_ids(hub: KopuroHub) -> list[str]:
     with engine.connect() as connection:
         ids = list(connection.execute(text("SELECT referral_id FROM submissions")).scalars())
     engine.dispose()
-    return random.Random(1).sample(ids, min(len(ids), _IDS))  # noqa: S311 - which ones is no secret
+    return random.Random(1).sample(ids, min(len(ids), _IDS))  # noqa: S311 - the choice is not secret
 
 
 def _seconds(work: Callable[[], object]) -> float:

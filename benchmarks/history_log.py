@@ -1,7 +1,7 @@
-"""The log of a history: entries, tree, head and published tiles, as a year of appending would have left them.
+"""The log of a history: entries, tree, head and published tiles, as after a year of appending.
 
-What the hub has in its log already, the directory's news, goes first, dated back to before the history: a log
-whose entries jump back in time by a year would be slow to search by time, and no log of a hub is so.
+The log already contains entries about the directory's changes. They come first, dated back to before the
+history: a log whose entries jump back by a year would be slow to search by time, which is unrealistic.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from services.audit.log.domain.tiles import HEIGHT, WIDTH, Tile, bundle
 from services.audit.log.handlers.published_log import CHECKPOINT
 from services.audit.log.ports import NewEntry, VerifiedPrefix
 
-# What the service appends in one go when it is busy; the tree's nodes are stored by batch.
+# The batch size of a busy service; the tree's nodes are stored by batch.
 BATCH: Final = 200
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
@@ -55,10 +55,13 @@ _STANDING = (
 
 
 class LogWriter:
-    """`found`, then any number of `take` and `flush`, then `conclude`. In between all is the bulk's."""
+    """Writes the log: `initialize`, then any number of `take` and `flush`, then `conclude`.
+
+    Only the bulk insert may use the database between the first and the last call.
+    """
 
     def __init__(self, url: str, directory: Path, key: Path, hub: str) -> None:
-        """directory: where the log is published. key: what it is signed with."""
+        """directory: of the published log. key: the file with the signing key."""
         self._url = url
         self._directory = directory
         self._key = load_log_key(key, hub)
@@ -66,12 +69,12 @@ class LogWriter:
         self._frontier = Frontier()
         self._chronology = Chronology()
         self._tiles = _Tiles(directory)
-        # (order, time, message id, referral id, leaf, salt, data, what it is)
+        # (order, time, message id, referral id, leaf, salt, data, template)
         self._waiting: list[tuple[int, int, str, str, bytes, bytes, str, EntryTemplate]] = []
         self._leaves: list[bytes] = []
 
     def initialize(self, begin: int) -> None:
-        """What is in the log becomes its beginning, some time before `begin`; its tiles are made anew."""
+        """Move the existing entries to before `begin`, and remove the published tiles to write them again."""
         for found in self._directory.iterdir():
             shutil.rmtree(found) if found.is_dir() else found.unlink()
         database = Database.open(self._url)
@@ -87,7 +90,7 @@ class LogWriter:
             database.close()
 
     def take(self, entries: Sequence[EntryTemplate], values: list[Any], chance: random.Random) -> None:
-        """The entries of one loop, instance."""
+        """Add the entries of one instance of a loop."""
         for entry in entries:
             salt = chance.randbytes(SALT_BYTES)
             commitment = sha256(salt + values[entry.canonical]).hexdigest()
@@ -105,7 +108,7 @@ class LogWriter:
             )
 
     def flush(self, into: Bulk, until: int) -> None:
-        """Appends what is in order: nothing to come is before `until`."""
+        """Append the entries before `until`. Later calls of `take` must not add earlier ones."""
         self._waiting.sort(key=lambda waiting: waiting[0])
         ready = 0
         while ready < len(self._waiting) and self._waiting[ready][0] < until:
@@ -118,9 +121,9 @@ class LogWriter:
         del self._waiting[:ready]
 
     def conclude(self) -> None:
-        """Signs for it, publishes the last tiles and the checkpoint; no receipt is due any more.
+        """Sign the log, publish the last tiles and the checkpoint, and mark all receipts as sent.
 
-        It counts as read, as all but the newest entries of a log do that is not just made.
+        The whole log counts as verified, like all but the newest entries of a real log.
         """
         assert not self._waiting
         self._tiles.end()
@@ -160,9 +163,9 @@ class LogWriter:
     def _dated(self, rows: Sequence[Any], earlier: dt.timedelta) -> list[NewEntry]:
         entries = []
         for index, row in enumerate(rows):
-            said = orjson.loads(row.leaf)
-            # What it says stays, and so does the commitment to it.
-            entry = Entry(**{**said, "time": row.time - earlier})
+            leaf_members = orjson.loads(row.leaf)
+            # Only the time changes: content and commitment stay.
+            entry = Entry(**{**leaf_members, "time": row.time - earlier})
             self._chronology = self._chronology.after(entry.time)
             entries.append(
                 NewEntry(
@@ -171,7 +174,7 @@ class LogWriter:
                     leaf=leaf_bytes(entry),
                     latest=self._chronology.latest or entry.time,
                     organizations=organizations_of(row.data),
-                    facets=facets_of(row.type, said["actor"], row.data),
+                    facets=facets_of(row.type, leaf_members["actor"], row.data),
                     salt=row.salt,
                     content=canonical_json(row.data),
                 )

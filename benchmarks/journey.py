@@ -24,7 +24,7 @@ _BATCH = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """How long and how hard. in_flight: open referrals at saturation; loads: referrals a second."""
+    """The effort of a run. in_flight: open referrals at saturation; loads: referrals a second."""
 
     seconds: float = 12.0
     warm_up: float = 4.0
@@ -35,7 +35,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """One phase. loops: closed in all; rate: closed loops a second while it was steady."""
+    """Figures of one phase. loops: number of closed loops; rate: closed loops a second, steady state."""
 
     rate: float
     loops: int
@@ -44,7 +44,7 @@ class Measured:
     messages_a_loop: float
     commits_a_loop: float
     cpu_ms_a_loop: float
-    # Answers to offers that intake had not heard of yet, said again: a loop that waits for no one.
+    # Answers that were repeated because intake did not know the offer yet.
     early_answers_a_loop: float
 
     def plain(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Measured:
 
 @dataclass(slots=True)
 class Observer:
-    """Reads what a system, its broker and this process use."""
+    """Reads the resource usage of a system, its broker and this process."""
 
     system: System
     broker_pid: int
@@ -61,7 +61,7 @@ class Observer:
     _published: int = field(default=0, init=False)
 
     def read(self) -> Usage:
-        """What is used up to now."""
+        """Return the usage so far."""
         pids = {**self.system.pids(), "broker": self.broker_pid, "driver": os.getpid()}
         return read_usage(pids, self.system.databases())
 
@@ -69,9 +69,9 @@ class Observer:
         self._before, self._published = self.read(), self.system.published()
 
     def end(self, loops: int) -> tuple[dict[str, dict[str, float]], float]:
-        """Per closed loop: what was used by process, and how many messages were published."""
+        """Return the usage by process and the number of published messages, both per closed loop."""
         assert self._before is not None
-        # A peer's messages are counted where they arrive: the last ones are still on their way.
+        # A peer's messages are counted on arrival: wait for the last ones.
         count = -1
         while count < (count := self.system.published()):
             time.sleep(0.2)
@@ -79,7 +79,7 @@ class Observer:
 
 
 def play(system: System, broker_pid: int, plan: Plan) -> dict[str, Measured]:
-    """Runs every phase of the plan on a started system: `saturation`, then `<load>/s` for each load.
+    """Run every phase of the plan on a started system: `saturation`, then `<load>/s` for each load.
 
     Raises TimeoutError when a loop does not close, Rejected when anything is refused.
     """
@@ -89,7 +89,7 @@ def play(system: System, broker_pid: int, plan: Plan) -> dict[str, Measured]:
 def count_fsyncs(
     system: System, broker_pid: int, directory: Path, *, load: float, seconds: float
 ) -> dict[str, float]:
-    """fsyncs a closed loop by process, at a fixed load that tracing allows; empty where strace is missing."""
+    """Return the fsyncs per closed loop by process, at a fixed load; empty without strace."""
     if not is_possible():
         return {}
 
@@ -105,7 +105,7 @@ def count_fsyncs(
 
 
 def close_loops(system: System, count: int) -> int:
-    """Submits so many referrals at once and waits for all; returns how many are closed in audit too."""
+    """Submit `count` referrals at once and wait for their end; return how many audit recorded as closed."""
 
     async def run() -> int:
         async with Driver(system, _story(system)) as driver:
@@ -119,16 +119,16 @@ def close_loops(system: System, count: int) -> int:
 
 
 async def _play(system: System, observer: Observer, plan: Plan) -> dict[str, Measured]:
-    told = _story(system)
+    sample = _story(system)
     measured = {}
-    # A first few, so that connections are open and code is loaded.
-    async with Driver(system, told) as driver:
+    # A few loops first, to open connections and load code.
+    async with Driver(system, sample) as driver:
         await driver.submit(20, as_batch=True)
         await driver.all_closed(DRAIN_SECONDS)
     for load in plan.loads:
-        async with Driver(system, told) as driver:
+        async with Driver(system, sample) as driver:
             measured[f"{load:g}/s"] = await _at_load(driver, system, observer, load, plan)
-    async with Driver(system, told) as driver:
+    async with Driver(system, sample) as driver:
         measured["saturation"] = await _saturated(driver, system, observer, plan)
     return measured
 
@@ -161,7 +161,7 @@ async def _at_load(driver: Driver, system: System, observer: Observer, load: flo
     await driver.offer_load(load, seconds=plan.load_seconds)
     await driver.all_closed(DRAIN_SECONDS)
     await _audited(system, before + driver.submitted)
-    # The first second warms up what an idle system has let go cold.
+    # The first second warms up caches that are cold on an idle system.
     closed = sorted(driver.timings.closed.values())
     rate = len(closed) / (closed[-1] - start)
     return _measured(driver, observer, rate, since=start + 1)

@@ -14,12 +14,12 @@ _STEPS = ("submit_to_offer", "accept_to_confirmation", "progress_to_confirmation
 
 
 def over(measured: Sequence[Mapping[str, Any]], name: str, phase: str, figure: str) -> Spread:
-    """A contender's figure of one phase, over the rounds."""
+    """Return the spread of a contender's figure in one phase over the rounds."""
     return spread([one[name][phase][figure] for one in measured])
 
 
 def journey(measured: Sequence[Mapping[str, Any]]) -> str:
-    """Our latencies at each load, then what each process of each contender used at saturation."""
+    """Return Kopuro's latencies at each load, then the usage of each contender's processes at saturation."""
     phases = list(measured[0][OURS])
     rows = []
     for phase in phases:
@@ -59,7 +59,7 @@ def journey(measured: Sequence[Mapping[str, Any]]) -> str:
 
 
 def comparison(measured: Sequence[Mapping[str, Any]]) -> str:
-    """Every contender at saturation, and how many times as fast and as cheap ours was in the same rounds."""
+    """Return every contender's figures at saturation, and Kopuro's advantage in the same rounds."""
     rates = [{name: one[name]["saturation"]["rate"] for name in one} for one in measured]
     cpu = [
         {name: 1000 / one[name]["saturation"]["cpu_ms_a_loop"] for name in one if name != CEILING}

@@ -21,13 +21,15 @@ class Endpoint:
     port: int
 
 
-# A server ends a connection that was idle for long (ours after 30 seconds), perhaps just as it is used again.
+# Servers close idle connections (Kopuro after 30 seconds), possibly just when they are used again.
 _IDLE_SECONDS = 15.0
 
 
 class Link:
-    """One connection, one request at a time. Opened by the first request, again after a failure, and again
-    after a long rest."""
+    """One connection with one request at a time.
+
+    The first request opens it; later ones reopen it after a failure or a long idle time.
+    """
 
     def __init__(self, door: Endpoint, token: str) -> None:
         self._door = door
@@ -36,11 +38,11 @@ class Link:
         self._used = 0.0
 
     def bear(self, token: str) -> None:
-        """Use another token from the next request on."""
+        """Use this token for all later requests."""
         self._head = f"Host: {self._door.host}:{self._door.port}\r\nAuthorization: Bearer {token}\r\n"
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Status and body. Raises OSError or asyncio.IncompleteReadError when the connection breaks."""
+        """Return status and body. Raises OSError or asyncio.IncompleteReadError if the connection breaks."""
         if time.monotonic() - self._used > _IDLE_SECONDS:
             self.close()
         if self._streams is None:

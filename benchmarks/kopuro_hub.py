@@ -1,4 +1,4 @@
-"""Our hub as `kopuro up` runs it, on a given broker."""
+"""A Kopuro hub as `kopuro up` runs it, on a given broker."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class KopuroHub:
         server_pid: int | None = None,
         ready_within: float = READY_WITHIN_SECONDS,
     ) -> None:
-        """database_template: a URL with `{service}` in it, of databases that exist; else SQLite.
+        """database_template: a URL of existing databases with `{service}` in it; by default SQLite.
 
-        server_pid: of the server that they are in, whose CPU time is part of a loop's.
+        server_pid: of their database server, whose CPU time counts towards a loop's.
         """
         environment = {**os.environ, "KOPURO_AMQP_URI": amqp_uri}
         environment.pop("KOPURO_DATABASE_TEMPLATE", None)
@@ -75,7 +75,7 @@ class KopuroHub:
             ready_within=ready_within,
         )
         self._audit: Engine | None = None
-        # Of each type, how many there were up to which entry: a long log is counted once.
+        # Number of entries and last counted index by type, so that a long log is counted only once.
         self._counted: dict[str, tuple[int, int]] = {}
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class KopuroHub:
 
     def token(self, organization: str) -> str:
         people = self._hub.files.people()
-        # Staff stand beside the organisations, by their part: auditor, coordinator, operator.
+        # Staff are listed beside the organisations by role: auditor, coordinator, operator.
         client = people["organizations"].get(organization) or people[organization]
         basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
         door = self.door("directory")
@@ -122,14 +122,14 @@ class KopuroHub:
         return {service: self._hub.files.database(service) for service in SERVICES}
 
     def database_url(self, service: str) -> str:
-        """A service's database."""
+        """Return the URL of a service's database."""
         if self._template is not None:
             return self._template.format(service=service)
         return f"sqlite:///{self._hub.files.database(service)}"
 
     @property
     def files(self) -> HubFiles:
-        """What the hub keeps in its directory."""
+        """Return the files of the hub."""
         return self._hub.files
 
     def audited(self, fact_type: str) -> int:
@@ -149,7 +149,7 @@ class KopuroHub:
         return sum(self._figure(service, _PUBLISHED) for service in SERVICES)
 
     def waiting(self) -> int:
-        """Messages in all outboxes, as counted within the last second."""
+        """Return the number of messages in all outboxes, at most a second old."""
         return sum(self._figure(service, _WAITING) for service in SERVICES)
 
     def _figure(self, service: str, figure: re.Pattern[str]) -> int:

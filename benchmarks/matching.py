@@ -19,7 +19,7 @@ from sandbox import network
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matching:
-    """services in the directory; candidates: how many a decision considered (median); milliseconds."""
+    """services: in the directory; candidates: considered per decision (median); milliseconds: each."""
 
     services: int
     decisions: int
@@ -29,8 +29,8 @@ class Matching:
 
 
 def measure_matching(services: int = 50_000, decisions: int = 500, seed: int = 7) -> Matching:
-    """Needs and regions are drawn from the vocabularies, the rest is the sample network's."""
-    drawn = random.Random(seed)  # noqa: S311 - a benchmark's data, the same each time
+    """Generate a directory: needs and regions are random, the rest is from the sample network."""
+    drawn = random.Random(seed)  # noqa: S311 - reproducible benchmark data
     directory, made = sample_directory(), 0
     for organization in _organizations(services, drawn):
         directory.put_organization(organization)

@@ -17,7 +17,7 @@ def prove_some(
     one: makes the proof of an entry, drawn at random from `size` entries. warm_up: seconds that fill caches
     before the measurement.
     """
-    drawn = random.Random(seed)  # noqa: S311 - the same for everybody
+    drawn = random.Random(seed)  # noqa: S311 - reproducible, the same for every contender
     until = time.perf_counter() + warm_up
     while time.perf_counter() < until:
         one(drawn.randrange(size))

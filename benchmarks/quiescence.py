@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-# Longer than a log waits before it publishes what is new, and a relay before it looks again.
+# Longer than the publication interval of a log and the polling interval of a relay.
 QUIET_SECONDS = 1.2
 
 

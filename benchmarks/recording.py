@@ -1,4 +1,4 @@
-"""Recording: closes loops one at a time on a real hub and makes a template of each from its databases."""
+"""Recording of closed loops: runs them one at a time on a real hub and makes a template of each."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from runtime.storage.columns import Instant
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.domain.facets import facets_of
 
-# Stands in a leaf where the commitment goes, which differs with every salt.
+# Placeholder in a leaf for the commitment, which differs with every salt.
 COMMITMENT: Final = "0" * 64
 _OF_THE_DIRECTORY: Final = ".directory"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowTemplate:
-    """columns, without the one that numbers the rows; order, forgotten: slots of the template."""
+    """A row. columns: without the row number; order, forgotten: slots of the template."""
 
     table: str
     columns: tuple[int, ...]
@@ -39,7 +39,7 @@ class RowTemplate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntryTemplate:
-    """One entry of the log. All but the last three are slots of the template."""
+    """One entry of the log. All fields but the last three are slots of the template."""
 
     order: int
     time: int
@@ -55,7 +55,7 @@ class EntryTemplate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceTemplate:
-    """What one loop left in one service."""
+    """The rows and log entries that one loop left in one service."""
 
     template: LoopTemplate
     rows: tuple[RowTemplate, ...]
@@ -67,7 +67,7 @@ Recording = Sequence[Mapping[str, ServiceTemplate]]
 
 
 def record_loops(hub: KopuroHub, count: int) -> Recording:
-    """On a started hub on SQLite that nobody else uses. Raises TimeoutError, and what a loop raises."""
+    """Record loops on a started hub on SQLite without other load. Raises TimeoutError and a loop's errors."""
     begins = []
     for _ in range(count):
         begins.append(_now())
@@ -91,17 +91,17 @@ def record_loops(hub: KopuroHub, count: int) -> Recording:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """When one loop was the only one."""
+    """The period of one loop, in which no other was open."""
 
     begin: int
     end: int
 
 
 class _Look:
-    """At what one loop left."""
+    """Reads the rows that one loop left in the databases."""
 
     def __init__(self, databases: Mapping[str, sqlite3.Connection], window: Window, over: int) -> None:
-        """over: when the whole recording was."""
+        """over: the end of the whole recording."""
         self._databases = databases
         self._window = window
         submitted = "SELECT referral_id, submitted_at FROM submissions WHERE submitted_at BETWEEN ? AND ?"
@@ -109,7 +109,7 @@ class _Look:
         self._loop = Loop(begin=begin, end=over)
 
     def recorded(self) -> dict[str, ServiceTemplate]:
-        """By service."""
+        """Return the templates by service."""
         return {service: self._service(service) for service in SHAPES}
 
     def _service(self, service: str) -> ServiceTemplate:
@@ -122,7 +122,7 @@ class _Look:
         table = tables(service)[shape.table]
         numbered = table.autoincrement_column
         columns = [column for column in table.columns if column is not numbered]
-        # In the order in which they were written: what comes later is not before it.
+        # Rows are in the order of writing: the moment of a later row is not earlier.
         reached = 0
         for row in self._found(service, shape, [column.name for column in columns]):
             by_name = dict(zip([column.name for column in columns], row, strict=True))
@@ -146,7 +146,7 @@ class _Look:
         of: list[Any] = [self._referral]
         where = f'"{shape.referral}" = ?'
         if shape.referral is None:
-            # The directory's news come beside the referrals.
+            # Messages about directory changes are not part of a loop.
             where, of = f'"{shape.moment}" BETWEEN ? AND ?', [self._window.begin, self._window.end]
             if shape.table == "inbox":
                 where += f" AND consumer NOT LIKE '%{_OF_THE_DIRECTORY}'"
@@ -162,20 +162,22 @@ class _Look:
         reached = 0
         for type_, time_, leaf, message_id, text in rows:
             data = orjson.loads(text)
-            said = orjson.loads(leaf)
-            # A later entry is not before an earlier one: the history is written in the order of time.
+            leaf_members = orjson.loads(leaf)
+            # The history is written in order of time: a later entry has no earlier moment.
             reached = max(reached, time_)
             yield EntryTemplate(
                 order=template.moment(reached),
                 time=template.moment(time_),
-                leaf=template.take(canonical_json({**said, "commitment": f"sha256:{COMMITMENT}"}).decode()),
+                leaf=template.take(
+                    canonical_json({**leaf_members, "commitment": f"sha256:{COMMITMENT}"}).decode()
+                ),
                 data=template.take(text),
                 canonical=template.take(canonical_json(data)),
                 message_id=template.take(message_id),
                 referral_id=template.take(self._referral),
                 type=type_,
                 organizations=organizations_of(data),
-                facets=facets_of(type_, said["actor"], data),
+                facets=facets_of(type_, leaf_members["actor"], data),
             )
 
 

@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
 
 
 def file_system(directory: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """Return the type of the file system that holds `directory`, such as "ext4"; "unknown" if nothing tells.
+    """Return the type of the file system that holds `directory`, such as "ext4", or "unknown".
 
     mounts: a table of mounts in the format of fstab(5). It is the precise source, but in a chroot or a
     container it may lack the mount that holds the directory; statfs(2), by way of `stat`, knows it there.
@@ -80,7 +80,7 @@ def file_system(directory: Path, mounts: Path = Path("/proc/mounts")) -> str:
 
 
 def _mounted(mounts: Path) -> Iterator[tuple[str, str]]:
-    """Mount points and types, in the order of mounting."""
+    """Return mount points and types, in the order of mounting."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:

@@ -17,14 +17,14 @@ class Slope:
 
     @property
     def is_certain(self) -> bool:
-        """Whether 0 lies outside the interval."""
+        """Return whether 0 lies outside the interval."""
         return abs(self.rate) > self.error
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
-    """Raises ValueError for fewer than three points, and for points at one time only.
+    """Return the slope. Raises ValueError for fewer than three points, and if all are at the same time.
 
-    Neighbouring samples are alike: memory does not forget within seconds. The error therefore counts
+    Neighbouring samples are correlated: memory changes slowly. The error therefore counts
     independent points, not samples: fewer by (1 - r) / (1 + r), where r is the correlation of neighbouring
     residuals (the effective sample size of a first-order autoregressive series), never below three.
     """
@@ -48,7 +48,7 @@ def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
 
 
 def _quantile(freedom: float) -> float:
-    """Student's t at 97.5 %, to four per cent from 2 degrees of freedom on; 12.7 below.
+    """Return Student's t at 97.5 %, accurate to 4 % from 2 degrees of freedom on; 12.7 below 2.
 
     Source: the Cornish-Fisher expansion, Abramowitz and Stegun 26.7.5.
     """

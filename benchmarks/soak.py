@@ -1,8 +1,8 @@
 """Soak benchmark: one hub under a constant load for a long time, to find unbounded growth.
 
-Every process's memory, open files and the lengths of all queues are read every so often; latencies at the
-end are compared with those at the beginning. The driver keeps every moment of the run: its own memory grows,
-and is not shown.
+The memory and open files of every process and the lengths of all queues are sampled regularly. Latencies at
+the end are compared with those at the beginning. The driver's own memory is not shown: it grows because the
+driver stores all times of the run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _QUEUED: Final = (
     "lists:sum([N || Q <- rabbit_amqqueue:list(), {messages, N} <- rabbit_amqqueue:info(Q, [messages]),"
     " is_integer(N)])"
 )
-# What must stay flat.
+# Quantities that must not grow.
 _LENGTHS: Final[Mapping[str, Callable[[Sample], float]]] = {
     "messages in the broker": lambda sample: sample.queued,
     "rows in the outboxes": lambda sample: sample.outbox,
@@ -46,7 +46,7 @@ _STEPS: Final = ("submit_to_admission", "submit_to_offer", "submit_to_closed")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """At one moment. seconds: since the beginning; memory: MiB and files: open ones, by process.
+    """seconds: since the beginning; memory: MiB by process; files: number of open files by process.
 
     queued: messages in the broker; outbox: rows, of all services; wal: MiB of SQLite's write-ahead logs, and
     stored: of the databases, by service.
@@ -65,7 +65,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Soaked:
-    """memory: MiB an hour by process, after the warm-up; lengths: of queues, and what else must stay flat.
+    """memory: growth in MiB an hour by process, after the warm-up; lengths: growth of _LENGTHS an hour.
 
     latency: milliseconds of each step in the first and the last third of the load, after the warm-up.
     """
@@ -98,7 +98,7 @@ async def _soak(
         async def watch() -> None:
             told = 0
             while True:
-                # Beside the load, not in its way: the driver's partners go on meanwhile.
+                # In a thread, so that sampling does not delay the driver.
                 samples.append(await asyncio.to_thread(_sample, hub, broker, driver, begun))
                 if samples[-1].seconds >= (told + 1) * 60:
                     told += 1
@@ -165,7 +165,7 @@ def _soaked(
 
 
 def tables_of(found: Soaked) -> list[tuple[list[str], list[list[str]]]]:
-    """Memory, lengths and latencies, each as head and rows."""
+    """Return the tables of memory, lengths and latencies, each as header and rows."""
     first, last = found.samples[0], found.samples[-1]
     warm = next(s for s in found.samples if s.seconds >= WARM_UP_SHARE * 60 * found.minutes)
     memory = [
@@ -208,7 +208,7 @@ def tables_of(found: Soaked) -> list[tuple[list[str], list[list[str]]]]:
 
 
 def chart_of(found: Soaked) -> str:
-    """Memory by process over the run, as SVG."""
+    """Return a chart of memory by process over the run, as SVG."""
     shown = [
         Line(name=name, points=[(sample.seconds / 60, sample.memory[name]) for sample in found.samples])
         for name in found.memory

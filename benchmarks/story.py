@@ -35,10 +35,10 @@ class SampleReferral:
 
 
 def sample_directory() -> Directory:
-    """The sample network's organisations and agreements."""
+    """Return the directory of the sample network's organisations and agreements."""
     directory = Directory()
     sample = network.load()
-    # Who cannot open a case is not asked; a hub gives each organisation a key of its own.
+    # Organisations without a sealing key get no offers; a hub gives each its own key.
     key = read(SealingKey, public_half(sealing_key()))
     for organization in sample.organizations:
         directory.put_organization(replace(organization, sealing_key=key))
@@ -55,7 +55,7 @@ def rank(
     facts: ReferralFacts,
     now: dt.datetime,
 ) -> Decision:
-    """Rank candidates with our matching, so that peers differ only in their plumbing."""
+    """Rank candidates with Kopuro's matching, so that the peers differ only in their frameworks."""
     given = Circumstances(
         referral_id=referral_id,
         sender=sender,
@@ -74,7 +74,7 @@ def story(custody_key: Mapping[str, str], now: dt.datetime) -> SampleReferral:
     referral = network.load().referral(KEY)
     decision = rank(sample_directory(), "", "", referral.sender, referral.facts, now)
     acceptors = tuple(candidate.organization for candidate in decision.ranked)
-    assert acceptors, "nobody may be asked"
+    assert acceptors, "no candidate may get an offer"
     case = seal(plain(referral.case), custody_key)
     return SampleReferral(
         sender=referral.sender,

@@ -1,7 +1,7 @@
-"""`POST /v1/referrals`, one at a time: requests a second of one intake process, and latency at half of that.
+"""Single `POST /v1/referrals` requests: maximum rate of one intake process, and latency at half of that.
 
-Measured twice: with the other services stopped (SIGSTOP), which is what a processor of its own would give
-intake, and with all of them at work on the same machine.
+Both are measured twice: with the other services stopped (SIGSTOP), as if intake had a processor of its own,
+and with all services running on the same machine.
 """
 
 from __future__ import annotations

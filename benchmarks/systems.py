@@ -12,14 +12,14 @@ from benchmarks.keepalive import Endpoint
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doors:
-    """The two services that partners speak to."""
+    """The addresses of the two services that partners use."""
 
     intake: Endpoint
     delivery: Endpoint
 
 
 class System(Protocol):
-    """Started and stopped once a round, in a directory and a virtual host of its own."""
+    """A system in its own directory and virtual host, started and stopped once a round."""
 
     name: str
     # The message after which an acceptor starts to work: with sealed cases, the release of the case.
@@ -33,18 +33,18 @@ class System(Protocol):
     def doors(self) -> Doors: ...
 
     def token(self, organization: str) -> str:
-        """The bearer token of an organisation."""
+        """Return a bearer token of an organisation."""
 
     def custody_key(self) -> Mapping[str, str]:
-        """The public JWK that a case is sealed to."""
+        """Return the public JWK to which cases are sealed."""
 
     def pids(self) -> Mapping[str, int]: ...
 
     def databases(self) -> Mapping[str, Path]:
-        """The SQLite files by service; none where the database is another."""
+        """Return the SQLite files by service; none with another database."""
 
     def audited(self, fact_type: str) -> int:
         """Return the number of committed audit entries of this CloudEvents type."""
 
     def published(self) -> int:
-        """Messages published and confirmed so far, by all processes."""
+        """Return the number of messages that all processes have published and confirmed so far."""

@@ -154,7 +154,7 @@ Party = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """What the parties may disclose to each other. effective_until: the last day in force; None: no end."""
+    """The data that the parties may disclose to each other. effective_until: last day in force, or None."""
 
     id: Slug
     title: ShortText

@@ -43,7 +43,7 @@ OptInKind = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consent:
-    """What the person agreed to. Anything not named here is not allowed."""
+    """The person's consent. Anything not named here is not allowed."""
 
     given: Annotated[bool, Equal(True, error="A referral requires the person's consent.")]
     given_at: PastMoment

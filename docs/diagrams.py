@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/journey.md: `python -m docs.diagrams [--check]`.
+"""Generator of parts of docs/journey.md: `python -m docs.diagrams [--check]`.
 
 State diagrams (Mermaid) come from the services' literal transition tables; the tables of facts come from
 the catalogue, the topology and delivery's list of recipients. A generated block stands between two marks:
@@ -6,7 +6,7 @@ the catalogue, the topology and delivery's list of recipients. A generated block
     <!-- generated: referral -->
     <!-- /generated -->
 
-Exit status: 0 written, or nothing differs; 1 with --check where a block has drifted; 2 wrong use.
+Exit status: 0 written, or nothing differs; 1 with --check where a block differs; 2 wrong use.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ E = TypeVar("E", bound=StrEnum)
 
 _BLOCK = re.compile(r"<!-- generated: ([a-z]+) -->\n(.*?)<!-- /generated -->", re.DOTALL)
 
-# Said by earlier versions, and read for ever.
-NOBODY = "nobody any more"
+# Earlier versions published these facts. They stay readable.
+NO_PUBLISHER = "no service (read only)"
 
-# Who says each fact. The catalogue cannot know: it imports no service. A test holds this to the sources.
-SPEAKERS: Mapping[type[Fact], str] = {
+# The publisher of each fact. The catalogue cannot know it: it imports no service. A test compares this
+# with the sources.
+PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralSubmitted: "intake",
     facts.AnswerSubmitted: "intake",
     facts.ProgressSubmitted: "intake",
@@ -77,7 +78,7 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.HistoryExported: "audit",
     facts.LogExported: "audit",
     facts.ReceiptsIssued: "audit",
-    facts.ReceiptIssued: NOBODY,
+    facts.ReceiptIssued: NO_PUBLISHER,
     facts.OrganizationChanged: "directory",
     facts.AgreementChanged: "directory",
     facts.TokenKeyChanged: "directory",
@@ -91,24 +92,26 @@ SPEAKERS: Mapping[type[Fact], str] = {
     facts.NoteDelivered: "delivery",
 }
 
-# These do not go by an exchange: straight to a queue, or nowhere.
-STRAIGHT: Mapping[type[Fact], str] = {
-    facts.ReceiptsIssued: "`delivery.events`, straight",
-    facts.ReceiptIssued: "`delivery.events`, straight",
-    facts.ReplicaCompleted: "the queue that asked, straight",
-    facts.NoteDelivered: "nobody: it is made in the mailbox",
+# These facts use no exchange: they are published directly to a queue, or not at all.
+DIRECT: Mapping[type[Fact], str] = {
+    facts.ReceiptsIssued: "`delivery.events`, directly to the queue",
+    facts.ReceiptIssued: "`delivery.events`, directly to the queue",
+    facts.ReplicaCompleted: "the requesting queue, directly",
+    facts.NoteDelivered: "none: delivery writes it into the mailbox",
 }
 
 
 def diagram(start: S, transitions: Mapping[S, Mapping[E, S]]) -> str:
-    """A Mermaid state diagram of a transition table. Events that every state but the ends has, with one
-    target, are drawn once."""
-    going = [events for events in transitions.values() if events]
+    """Return a Mermaid state diagram of a transition table.
+
+    An event that leads from every state except the final ones to the same target is drawn once.
+    """
+    outgoing = [events for events in transitions.values() if events]
     common = {
         event: target
-        for event, target in going[0].items()
-        # Of two states each is drawn: that shows more than it takes up.
-        if len(going) > 2 and all(events.get(event) == target for events in going)
+        for event, target in outgoing[0].items()
+        # With two states each edge is drawn: this is clearer and hardly longer.
+        if len(outgoing) > 2 and all(events.get(event) == target for events in outgoing)
     }
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {start}"]
     for state, events in transitions.items():
@@ -125,13 +128,13 @@ def diagram(start: S, transitions: Mapping[S, Mapping[E, S]]) -> str:
 
 
 def matches(binding_key: str, routing_key: str) -> bool:
-    """Whether a topic exchange routes the key by that binding: `*` is one word, `#` any number."""
+    """Return whether a topic exchange routes the key by this binding: `*` is one word, `#` any number."""
     pattern = re.escape(binding_key).replace(r"\*", r"[^.]+").replace(r"\#", ".*")
     return re.fullmatch(pattern, routing_key) is not None
 
 
-def takers(fact: type[Fact]) -> list[str]:
-    """The queues that get a fact from the exchange it is published to, in the topology's order."""
+def consuming_queues(fact: type[Fact]) -> list[str]:
+    """Return the queues that receive a fact from its exchange, in the topology's order."""
 
     def routed(binding: Binding) -> bool:
         return binding.source == fact.exchange and matches(binding.key, fact.routing_key)
@@ -141,29 +144,31 @@ def takers(fact: type[Fact]) -> list[str]:
 
 
 def facts_table() -> str:
-    """Every fact of the catalogue: who says it, and which queues take it."""
+    """Return a table of all facts: publisher, exchange, consuming queues."""
     rows = []
     for fact in CATALOGUE.values():
-        exchange, taken = f"`{fact.exchange}`", ", ".join(f"`{queue}`" for queue in takers(fact))
-        if fact in STRAIGHT:
-            exchange, taken = "none", STRAIGHT[fact]
-        rows.append((f"`{fact.routing_key}`", SPEAKERS[fact], exchange, taken))
-    return _table(("fact", "said by", "exchange", "taken by"), rows)
+        exchange, queues = f"`{fact.exchange}`", ", ".join(f"`{queue}`" for queue in consuming_queues(fact))
+        if fact in DIRECT:
+            exchange, queues = "none", DIRECT[fact]
+        rows.append((f"`{fact.routing_key}`", PUBLISHERS[fact], exchange, queues))
+    return _table(("fact", "published by", "exchange", "consumed by"), rows)
 
 
 def mailbox_table() -> str:
-    """What arrives in a mailbox, and whose it is."""
+    """Return a table of the messages that arrive in mailboxes, and their recipients."""
     roles = {"sender": "the sender", "organization": "the organisation it concerns"}
     rows = []
     for kind, fields in RECIPIENTS.items():
-        told = [roles[field] for field in fields]
+        recipients = [roles[field] for field in fields]
         if kind in COORDINATED:
             reason = COORDINATED[kind]
-            told.append(f"the coordinators where the reason is `{reason}`" if reason else "the coordinators")
-        rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(told)))
+            recipients.append(
+                f"the coordinators if the reason is `{reason}`" if reason else "the coordinators"
+            )
+        rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients)))
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
     rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party; the sender for a decline's note"))
-    return _table(("message", "in whose mailbox"), rows)
+    return _table(("message", "recipient"), rows)
 
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
@@ -177,7 +182,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
 
 
 def rendered(page: str) -> str:
-    """The page with every block written anew. Raises ValueError where a block is missing or unknown."""
+    """Return the page with every block regenerated. Raises ValueError for a missing or unknown block."""
     named = [match[1] for match in _BLOCK.finditer(page)]
     if sorted(named) != sorted(BLOCKS):
         raise ValueError(f"the page has the blocks {sorted(named)}; it should have {sorted(BLOCKS)}")
@@ -187,16 +192,16 @@ def rendered(page: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m docs.diagrams")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail where something differs")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a block differs")
     options = parser.parse_args(arguments)
     page = PAGE.read_text(encoding="utf-8")
     wanted = rendered(page)
     if page == wanted:
         return 0
     if options.check:
-        sys.stderr.write("docs/journey.md has drifted from the code: run `python -m docs.diagrams`.\n")
+        sys.stderr.write("docs/journey.md differs from the code: run `python -m docs.diagrams`.\n")
         return 1
     PAGE.write_text(wanted, encoding="utf-8")
     return 0

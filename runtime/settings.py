@@ -53,7 +53,7 @@ class Settings:
     policy: Path | None = None  # KOPURO_POLICY, routing only, optional
     log_directory: Path | None = None  # KOPURO_LOG_DIRECTORY, audit only: where the log is published
     witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit only, optional
-    # KOPURO_RETENTION_DAYS, audit only, optional: days to keep content after its referral; None: for ever
+    # KOPURO_RETENTION_DAYS, audit only, optional: days to keep content after its referral; None: no limit
     retention: timedelta | None = None
 
     @classmethod

@@ -19,13 +19,13 @@ _DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")
 
 
 def turn(nodeid: str) -> int:
-    """When a test is begun: the lower, the sooner. Among equals the order of the collection holds."""
+    """Return the start priority of a test: lower is earlier. Equal ones keep the collection order."""
     folder = nodeid.split("/")[1]
     return _SLOW.index(folder) if folder in _SLOW else len(_SLOW)
 
 
 def together(nodeid: str) -> str:
-    """The name of the group that a test belongs to: its file's, or that of the hub which it shares."""
+    """Return the group of a test: its file, or the hub that it shares."""
     file = nodeid.partition("::")[0]
     if file.startswith("tests/journey/") and (found := _DATABASE.search(nodeid)):
         return f"tests/journey on {found[1]}"

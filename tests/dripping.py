@@ -11,7 +11,7 @@ PAUSE = 0.05  # seconds between two bytes
 
 
 class DrippingServer:
-    """start: sent at once to whoever connects; after it one byte at a time, `drip`, until closed."""
+    """start: sent at once to each client. drip: one byte, then sent repeatedly until closed."""
 
     def __init__(self, start: bytes, drip: bytes = b"x") -> None:
         self._start = start

@@ -23,7 +23,7 @@ def installed() -> Path:
 
 
 def runs_as(user: int, programs: Path) -> bool:
-    """Whether the account `user` (a uid) can run the programs. Tried, not deduced from file modes."""
+    """Return whether the account `user` (a uid) can run the programs, by trying it."""
     try:
         done = subprocess.run(
             [str(programs / "postgres"), "--version"], user=user, capture_output=True, check=False
@@ -34,7 +34,7 @@ def runs_as(user: int, programs: Path) -> bool:
 
 
 def enters(user: int, directory: Path) -> bool:
-    """Whether the account `user` (a uid) can enter a directory. Tried, not deduced from file modes."""
+    """Return whether the account `user` (a uid) can enter a directory, by trying it."""
     return subprocess.run(["test", "-x", str(directory)], user=user, check=False).returncode == 0
 
 

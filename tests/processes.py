@@ -24,9 +24,9 @@ HUB = "kg"
 
 
 def _kept(owner: object, port: int) -> int:
-    """Keeps a free port for the owner's lifetime: nobody else is given it while its server is not there.
+    """Reserve a free port for the owner's lifetime, so that no other test gets it while no server listens.
 
-    What is bound and does not listen is in nobody's way but theirs who look for a free port.
+    A socket that is bound but does not listen only keeps others from choosing the port.
     """
     place = socket.socket()
     place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

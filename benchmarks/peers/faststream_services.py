@@ -1,6 +1,6 @@
-"""The journey in FastStream over aio-pika: subscribers, a broker that publishes, Starlette for the doors.
+"""The journey in FastStream over aio-pika: subscribers, a publishing broker, and Starlette for HTTP.
 
-`python -m benchmarks.peers.faststream_services SERVICE`, configured as `peers.process` says.
+`python -m benchmarks.peers.faststream_services SERVICE`, configured by `peers.process`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Handler = Callable[[bytes], Awaitable[None]]
 
 
 class Service:
-    """One service's broker, database and doors."""
+    """The broker, database and HTTP routes of one service."""
 
     def __init__(self, name: str, settings: PeerSettings) -> None:
         self.name = name
@@ -48,13 +48,13 @@ class Service:
         self.routes: list[Route] = []
 
     def subscribe(self, kinds: Iterable[type[Fact]], handler: Handler) -> None:
-        """A durable queue for each kind of event."""
+        """Consume a durable queue for each kind of event."""
         for kind in kinds:
             queue = RabbitQueue(f"{self.name}.{kind.routing_key}", durable=True, routing_key=kind.routing_key)
             self.broker.subscriber(queue, EVENTS)(handler)
 
     async def publish(self, event: Event[Fact]) -> None:
-        """Returns when the broker has confirmed it."""
+        """Publish an event and return when the broker has confirmed it."""
         await self.broker.publish(
             event.encode(),
             exchange=EVENTS,
@@ -67,7 +67,7 @@ class Service:
 
 def intake(service: Service) -> None:
     async def admit(step: Callable[[Connection], Event[Fact]]) -> Event[Fact]:
-        # SQLite answers in well under a millisecond: a thread for it would cost more than it saves.
+        # SQLite takes well under a millisecond: a thread would cost more than it saves.
         with service.database.write() as transaction:
             event = step(transaction)
         await service.publish(event)
@@ -163,7 +163,7 @@ def audit(service: Service) -> None:
         with service.database.write() as transaction:
             steps.record(transaction, Envelope.decode(body))
 
-    for kinds in steps.SPOKEN.values():
+    for kinds in steps.PUBLISHED_FACTS.values():
         service.subscribe(kinds, record)
 
 
@@ -171,7 +171,7 @@ SERVICES = {"intake": intake, "routing": routing, "delivery": delivery, "audit":
 
 
 def _caller(request: Request) -> str:
-    # No token is checked: what a check costs is saved to the peer.
+    # The peers check no tokens, which saves them the cost.
     return str(request.headers["Authorization"]).removeprefix("Bearer ")
 
 
@@ -184,7 +184,7 @@ def _json(document: Any, status: int) -> Response:
 
 
 def main() -> None:
-    """Runs one service until it is ended."""
+    """Run one service until it is stopped."""
     settings = PeerSettings.from_environment()
     service = Service(sys.argv[1], settings)
     SERVICES[service.name](service)

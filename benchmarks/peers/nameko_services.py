@@ -1,6 +1,6 @@
 """The journey in stock nameko: event handlers and HTTP entrypoints, an EventDispatcher in each service.
 
-`python -m benchmarks.peers.nameko_services SERVICE`, configured as `peers.process` says.
+`python -m benchmarks.peers.nameko_services SERVICE`, configured by `peers.process`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from contracts.envelope import CONTENT_TYPE, Envelope, Event
 from contracts.facts import Fact
 from runtime.storage.database import Database
 
-WORKERS = 64  # nameko's default of 10 would be taken up by a few long polls
+WORKERS = 64  # a few long polls would occupy nameko's default of 10
 
 
 def encode(event: Event[Fact]) -> bytes:
-    """nameko's serializer: the event's own bytes."""
+    """Serialize an event for nameko as its own encoding."""
     return event.encode()
 
 
 def decode(body: bytes) -> Envelope:
-    """Its reverse; the fact itself is read by who needs it."""
+    """Decode an envelope for nameko; the handler decodes the fact itself."""
     return Envelope.decode(body)
 
 
@@ -59,7 +59,7 @@ class Storage(DependencyProvider):
 
 
 class Bell(DependencyProvider):
-    """Wakes who waits at a mailbox."""
+    """Wakes requests that wait for mailbox messages."""
 
     def setup(self) -> None:
         self.waiting: dict[str, threading.Event] = defaultdict(threading.Event)
@@ -199,7 +199,7 @@ SERVICES = {s.name: s for s in (IntakeService, RoutingService, DeliveryService, 
 
 
 def _caller(request: Request) -> str:
-    # No token is checked: what a check costs is saved to the peer.
+    # The peers check no tokens, which saves them the cost.
     return str(request.headers["Authorization"]).removeprefix("Bearer ")
 
 
@@ -212,7 +212,7 @@ def _json(document: Any, status: int) -> Response:
 
 
 def main() -> None:
-    """Runs one service until it is ended."""
+    """Run one service until it is stopped."""
     settings = PeerSettings.from_environment()
     runner = ServiceRunner(
         {

@@ -26,7 +26,7 @@ _PREFIX = "KOPURO_PEER_"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeerSettings:
-    """amqp_uri; database: a path; ready: a file to be made when the service takes messages."""
+    """amqp_uri; database: a path; ready: a file that the service creates once it consumes messages."""
 
     amqp_uri: str
     database: str
@@ -35,25 +35,25 @@ class PeerSettings:
 
     @classmethod
     def from_environment(cls) -> PeerSettings:
-        """Raises KeyError for what is missing."""
-        told = {
+        """Read the settings. Raises KeyError for a missing variable."""
+        values = {
             name: os.environ[_PREFIX + name.upper()] for name in ("amqp_uri", "database", "port", "ready")
         }
         return cls(
-            amqp_uri=told["amqp_uri"],
-            database=told["database"],
-            door=Endpoint(host=LOOPBACK, port=int(told["port"])),
-            ready=told["ready"],
+            amqp_uri=values["amqp_uri"],
+            database=values["database"],
+            door=Endpoint(host=LOOPBACK, port=int(values["port"])),
+            ready=values["ready"],
         )
 
 
 def announce_ready(settings: PeerSettings) -> None:
-    """Every queue of the service is declared and consumed."""
+    """Report that every queue of the service is declared and consumed."""
     Path(settings.ready).touch()
 
 
 class Peer:
-    """A peer's processes, one for each service. See `systems.System`."""
+    """The processes of a peer, one per service. See `systems.System`."""
 
     work_begins_with = "kopuro.offer.accepted.v1"
 
@@ -85,9 +85,9 @@ class Peer:
         }
 
     def start(self) -> None:
-        """Raises RuntimeError with the end of a log when a service is not ready in time."""
+        """Start all processes. Raises RuntimeError with the end of a log if one is not ready in time."""
         deadline = time.monotonic() + READY_SECONDS
-        # Who listens is there before who speaks: a stock exchange keeps nothing for who comes later.
+        # Consumers start before publishers: an exchange keeps no messages for queues that come later.
         for process in self._processes.values():
             process.spawn()
         for service in SERVICES:
@@ -127,7 +127,7 @@ class Peer:
         return self._count("SELECT count(*) FROM entries WHERE type = ?", fact_type)
 
     def published(self) -> int:
-        # Each message is recorded once, and in a run to its end each has arrived.
+        # Audit records each message once, and has received all of them at the end of a run.
         return self._count("SELECT count(*) FROM entries")
 
     def _count(self, query: str, *values: str) -> int:

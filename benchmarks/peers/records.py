@@ -61,7 +61,7 @@ ENTRIES = Table(
 
 
 def open_database(path: Path) -> Database:
-    """A database with our own settings (WAL, synchronous=FULL), its tables made if they are missing."""
+    """Open a database with Kopuro's settings (WAL, synchronous=FULL), and create missing tables."""
     database = Database.open(f"sqlite:///{path}")
     METADATA.create_all(database.engine)
     return database

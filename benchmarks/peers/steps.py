@@ -1,6 +1,6 @@
-"""What a service does with one request or one message, in one transaction; it returns what is to be said.
+"""Steps of the services: each processes a request or message in one transaction and returns its events.
 
-The caller commits, then publishes: the usual way, in which a crash between the two loses the event.
+The caller commits, then publishes. This is the usual way: a crash between the two loses the event.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ ANSWER_WITHIN = dt.timedelta(hours=24)
 INTAKE_KEYS = (OfferOpened,)
 ROUTING_KEYS = (ReferralSubmitted, AnswerSubmitted, ProgressSubmitted, OutcomeSubmitted)
 DELIVERY_KEYS = (OfferOpened, OfferAccepted, ReferralProgressed, ReferralCompleted)
-# Which service says what: the exchange of an event in frameworks that have one for each service.
-SPOKEN: Mapping[str, tuple[type[Fact], ...]] = {
+# The facts that each service publishes. Some frameworks have one exchange per service.
+PUBLISHED_FACTS: Mapping[str, tuple[type[Fact], ...]] = {
     "intake": ROUTING_KEYS,
     "routing": DELIVERY_KEYS,
     "delivery": (DeliveryDelivered, DeliveryAcknowledged),
@@ -53,7 +53,7 @@ T = TypeVar("T", bound=Fact)
 
 
 def event(service: str, data: T, cause: Envelope | None = None) -> Event[T]:
-    """An event of one of the peers' services."""
+    """Return an event of one of the peers' services."""
     message_id = new_id()
     return Event(
         id=message_id,
@@ -70,7 +70,7 @@ def event(service: str, data: T, cause: Envelope | None = None) -> Event[T]:
 
 
 def submit(transaction: Connection, organization: str, body: bytes) -> Event[Fact]:
-    """`POST /v1/referrals`. Raises Refused for a body that is not of the contract."""
+    """Process `POST /v1/referrals`. Raises Refused for a body that violates the contract."""
     submission = load(ReferralSubmission, orjson.loads(body))
     referral_id = new_id()
     _keep(transaction, referral_id, organization, submission.case.encode())
@@ -79,12 +79,12 @@ def submit(transaction: Connection, organization: str, body: bytes) -> Event[Fac
 
 
 def remember_offer(transaction: Connection, message: Envelope) -> None:
-    """`offer.opened`: whose answer to which offer will be admitted."""
+    """Process `offer.opened`: store the offer and the organisation that may answer it."""
     _insert_offer(transaction, message.data)
 
 
 def accept(transaction: Connection, organization: str, offer_id: str) -> Event[Fact]:
-    """`POST /v1/offers/{id}/accept`. Raises LookupError for an offer that is not theirs, or not known yet."""
+    """Process `POST /v1/offers/{id}/accept`. Raises LookupError for another's or an unknown offer."""
     offer = transaction.execute(select(OFFERS).where(OFFERS.c.id == offer_id)).one_or_none()
     if offer is None or offer.organization != organization:
         raise LookupError(offer_id)
@@ -101,7 +101,7 @@ def accept(transaction: Connection, organization: str, offer_id: str) -> Event[F
 
 
 def progress(transaction: Connection, organization: str, referral_id: str, body: bytes) -> Event[Fact]:
-    """`POST /v1/referrals/{id}/progress`."""
+    """Process `POST /v1/referrals/{id}/progress`."""
     _keep(transaction, referral_id, organization)
     status = ProgressStatus(orjson.loads(body)["status"])
     return event(
@@ -110,7 +110,7 @@ def progress(transaction: Connection, organization: str, referral_id: str, body:
 
 
 def complete(transaction: Connection, organization: str, referral_id: str, body: bytes) -> Event[Fact]:
-    """`POST /v1/referrals/{id}/complete`."""
+    """Process `POST /v1/referrals/{id}/complete`."""
     _keep(transaction, referral_id, organization)
     outcome = Outcome(orjson.loads(body)["outcome"])
     return event(
@@ -139,59 +139,59 @@ def _insert_offer(transaction: Connection, data: Mapping[str, Any]) -> None:
 
 
 def route(transaction: Connection, directory: Directory, message: Envelope) -> Event[Fact]:
-    """Any of ROUTING_KEYS takes effect."""
-    said = message.event().data
-    match said:
+    """Process a message of ROUTING_KEYS."""
+    fact = message.event().data
+    match fact:
         case ReferralSubmitted():
-            return event("routing", _ask_the_best(transaction, directory, said), message)
+            return event("routing", _offer_to_first(transaction, directory, fact), message)
         case AnswerSubmitted():
-            transaction.execute(update(OFFERS).where(OFFERS.c.id == said.offer_id).values(state="accepted"))
-            sender = _move(transaction, said.referral_id, "accepted", acceptor=said.organization)
+            transaction.execute(update(OFFERS).where(OFFERS.c.id == fact.offer_id).values(state="accepted"))
+            sender = _move(transaction, fact.referral_id, "accepted", acceptor=fact.organization)
             accepted = OfferAccepted(
-                referral_id=said.referral_id,
-                offer_id=said.offer_id,
-                organization=said.organization,
+                referral_id=fact.referral_id,
+                offer_id=fact.offer_id,
+                organization=fact.organization,
                 sender=sender,
             )
             return event("routing", accepted, message)
         case ProgressSubmitted():
-            sender = _move(transaction, said.referral_id, said.status)
+            sender = _move(transaction, fact.referral_id, fact.status)
             progressed = ReferralProgressed(
-                referral_id=said.referral_id,
+                referral_id=fact.referral_id,
                 sender=sender,
-                organization=said.organization,
-                status=said.status,
+                organization=fact.organization,
+                status=fact.status,
             )
             return event("routing", progressed, message)
         case OutcomeSubmitted():
-            sender = _move(transaction, said.referral_id, "completed", outcome=said.outcome)
+            sender = _move(transaction, fact.referral_id, "completed", outcome=fact.outcome)
             completed = ReferralCompleted(
-                referral_id=said.referral_id,
+                referral_id=fact.referral_id,
                 sender=sender,
-                organization=said.organization,
-                outcome=said.outcome,
+                organization=fact.organization,
+                outcome=fact.outcome,
             )
             return event("routing", completed, message)
-    raise TypeError(said.type)
+    raise TypeError(fact.type)
 
 
-def _ask_the_best(transaction: Connection, directory: Directory, said: ReferralSubmitted) -> OfferOpened:
+def _offer_to_first(transaction: Connection, directory: Directory, fact: ReferralSubmitted) -> OfferOpened:
     now = dt.datetime.now(dt.UTC)
-    decision = rank(directory, new_id(), said.referral_id, said.sender, said.facts, now)
+    decision = rank(directory, new_id(), fact.referral_id, fact.sender, fact.facts, now)
     opened = OfferOpened(
-        referral_id=said.referral_id,
+        referral_id=fact.referral_id,
         offer_id=new_id(),
         organization=decision.ranked[0].organization,
-        sender=said.sender,
+        sender=fact.sender,
         rank=1,
         opened_at=now,
         deadline=now + ANSWER_WITHIN,
-        facts=said.facts.situation(),
+        facts=fact.facts.situation(),
     )
     transaction.execute(
         insert(REFERRALS).values(
-            id=said.referral_id,
-            sender=said.sender,
+            id=fact.referral_id,
+            sender=fact.sender,
             status="offered",
             decision=orjson.dumps(decision.candidates),
         )
@@ -201,7 +201,7 @@ def _ask_the_best(transaction: Connection, directory: Directory, said: ReferralS
 
 
 def _move(transaction: Connection, referral_id: str, status: str, **changes: str) -> str:
-    """The sender."""
+    """Change a referral and return its sender."""
     sender = transaction.execute(select(REFERRALS.c.sender).where(REFERRALS.c.id == referral_id)).scalar_one()
     transaction.execute(
         update(REFERRALS).where(REFERRALS.c.id == referral_id).values(status=status, **changes)
@@ -214,7 +214,7 @@ def _move(transaction: Connection, referral_id: str, status: str, **changes: str
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeerMailboxPage:
-    """bodies: CloudEvents as they came. records: what is to be said about having handed them out."""
+    """bodies: CloudEvents as received. records: the events to publish about their delivery."""
 
     bodies: Sequence[bytes]
     following: int
@@ -222,7 +222,7 @@ class PeerMailboxPage:
 
 
 def deliver(transaction: Connection, message: Envelope) -> Sequence[str]:
-    """Any of DELIVERY_KEYS into the mailboxes of those it concerns; returns whose."""
+    """Put a message of DELIVERY_KEYS into its recipients' mailboxes; return the recipients."""
     recipients = recipients_of(message.type, message.data)
     for organization in recipients:
         transaction.execute(
@@ -239,12 +239,12 @@ def deliver(transaction: Connection, message: Envelope) -> Sequence[str]:
 
 
 def is_waiting(transaction: Connection, organization: str, after: int) -> bool:
-    """Whether the mailbox has anything to hand out."""
+    """Return whether the mailbox has messages after this position."""
     return bool(_waiting(transaction, organization, after, 1))
 
 
 def hand_out(transaction: Connection, organization: str, after: int, limit: int) -> PeerMailboxPage:
-    """`GET /v1/mailbox`: what is handed out for the first time is marked."""
+    """Process `GET /v1/mailbox`; mark messages that are delivered for the first time."""
     rows = _waiting(transaction, organization, after, limit)
     new = [row for row in rows if row.state == "queued"]
     if new:
@@ -263,7 +263,7 @@ def hand_out(transaction: Connection, organization: str, after: int, limit: int)
 
 
 def acknowledge(transaction: Connection, organization: str, ids: Sequence[str]) -> Sequence[Event[Fact]]:
-    """`POST /v1/mailbox:acknowledge`."""
+    """Process `POST /v1/mailbox:acknowledge`."""
     mine = (MAILBOX.c.organization == organization) & MAILBOX.c.message_id.in_(ids)
     rows = transaction.execute(select(MAILBOX).where(mine)).all()
     transaction.execute(update(MAILBOX).where(mine).values(state="acknowledged"))
@@ -298,7 +298,7 @@ def _waiting(transaction: Connection, organization: str, after: int, limit: int)
 
 
 def record(transaction: Connection, message: Envelope) -> None:
-    """A row an event."""
+    """Store one row per event."""
     transaction.execute(
         insert(ENTRIES).values(
             message_id=message.id, type=message.type, referral_id=message.partition_key, body=message.body

@@ -205,8 +205,8 @@ class Kopuro:
     def note(self, referral_id: str, text: str, *, to: str) -> Accepted:
         """Send a note that only the organisation `to` can read. It is sealed to that organisation's key.
 
-        Each call seals anew. To be able to resend a note after a crash, store the sealed note (`seal_note`)
-        with an idempotency key, and send both by `submit_statements`. Raises as `seal_note`.
+        Each call seals the note again. To be able to resend a note after a crash, store the sealed note
+        (`seal_note`) with an idempotency key, and send both by `submit_statements`. Raises as `seal_note`.
         """
         return self._say(referral_id, "notes", body={"note": self.seal_note(text, to=to)})
 

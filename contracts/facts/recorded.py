@@ -19,7 +19,7 @@ MOST_RECEIPTS = 200
 @fact("history.read", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryRead(Fact):
-    """Somebody read the history. filter: the request's filter; entries: the number of entries returned."""
+    """A caller read the history. filter: the request's filter; entries: the number of entries returned."""
 
     reader: str
     filter: Mapping[str, Any]
@@ -29,7 +29,7 @@ class HistoryRead(Fact):
 @fact("history.exported", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryExported(Fact):
-    """Somebody exported a referral's history with its proofs. size: of the tree that the proofs refer to."""
+    """A caller exported a referral's history with its proofs. size: of the tree that the proofs refer to."""
 
     reader: str
     referral_id: ReferralId
@@ -40,7 +40,7 @@ class HistoryExported(Fact):
 @fact("log.exported", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogExported(Fact):
-    """Somebody exported the log entries of `[start, stop)` that match the filter.
+    """A caller exported the log entries of `[start, stop)` that match the filter.
 
     form: the output format; entries: the number of entries; size: of the exported tree, the same for every
     page of an export.

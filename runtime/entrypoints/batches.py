@@ -136,7 +136,7 @@ def batches(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make the decorated method process the messages of the queues, batch by batch.
 
-    interval: the minimum seconds between batches; longer where nobody waits for the effect.
+    interval: the minimum seconds between batches; longer where no caller waits for the effect.
     """
     decorate: Callable[[Callable[..., None]], Callable[..., None]] = Batches.decorator(
         *queues, interval=interval

@@ -35,7 +35,7 @@ class Deduplicator(Protocol):
 
 
 class NoDeduplication:
-    """A deduplicator that admits every message, for a handler that stores each message by its id for ever.
+    """A deduplicator that admits every message, for a handler that stores each message by its id permanently.
 
     Such a handler recognises duplicates itself; an inbox would store the same ids again.
     """

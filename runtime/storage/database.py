@@ -67,7 +67,7 @@ class DatabaseUnavailable(Unavailable):
 class DatabaseDamaged(DatabaseUnavailable):
     """Stored data cannot be read: a page, an index or the disk is damaged.
 
-    The fault lasts until somebody repairs it. No message is at fault, so none is dead-lettered: processing
+    The fault lasts until an operator repairs it. No message is at fault, so none is dead-lettered: processing
     waits as it does for an unreachable database.
     """
 
@@ -179,8 +179,8 @@ class Database:
     def checkpoint_wal(self) -> bool:
         """Truncate SQLite's write-ahead log, which still contains the old pages.
 
-        Does not wait: returns False while somebody reads from the log or writes. On PostgreSQL there is
-        nothing to do. Raises DatabaseUnavailable.
+        Does not wait: returns False while another connection reads from the log or writes. Does nothing on
+        PostgreSQL. Raises DatabaseUnavailable.
         """
         if not self._is_sqlite:
             return True

@@ -208,7 +208,7 @@ class _Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes 
             with eventlet.Timeout(HEAD_SECONDS, exception=False):
                 return read_head(self.rfile.readline)
         except OSError as fault:
-            # The client was idle too long or disconnected: there is nobody to respond to.
+            # The client was idle too long or disconnected: no response is possible.
             _log.debug("connection broken by the client", extra={"cause": describe(fault)})
             return None
         raise BadHead(

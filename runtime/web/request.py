@@ -1,4 +1,4 @@
-"""What a handler is asked: the parts of one HTTP request that handlers need, already checked."""
+"""Validated HTTP requests: the parts of a request that handlers need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.access.tokens import Principal
 
 MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PARAMETERS: Final = 64
-_LONGEST_NAME: Final = 64  # of a parameter that is told back
+_LONGEST_NAME: Final = 64  # of a parameter that a problem repeats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

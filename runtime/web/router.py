@@ -73,7 +73,7 @@ class Router:
         headers = {"traceparent": str(at), "Cache-Control": "no-store", **response.headers}
         method = environ["REQUEST_METHOD"]
         body = [response.body]
-        if method == "HEAD":  # eventlet would send the body all the same
+        if method == "HEAD":  # eventlet would still send the body
             headers["Content-Length"] = str(len(response.body))
             body = []
         start_response(_STATUS_LINES[response.status], list(headers.items()))

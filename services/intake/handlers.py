@@ -44,7 +44,7 @@ OUTBOX_BOUND = 100_000
 IDEMPOTENCY_KEYS_KEPT = dt.timedelta(days=30)
 
 _NO_SUCH_OFFER = "This offer does not exist, or it was not made to your organisation."
-_NO_SUCH_REFERRAL = "This referral does not exist, or your organisation is not a party to it."
+_NO_SUCH_REFERRAL = "This referral does not exist, or your organisation has no access to it."
 
 Result = str | KopuroError
 
@@ -262,9 +262,7 @@ class IntakeHandlers:
                 )
             return str(parties[0])
         if not self._referrals.ask(PartyQuery(id=command.subject, organization=organization)):
-            raise Refused(
-                "not-found", "This referral does not exist, or your organisation is not a party to it."
-            )
+            raise Refused("not-found", _NO_SUCH_REFERRAL)
         return command.subject
 
     def _first_ids(self, claims: Sequence[Claim]) -> Mapping[Claim | None, str]:

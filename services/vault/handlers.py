@@ -199,7 +199,7 @@ class VaultHandlers:
             if receiver is None:
                 if batch.now - message.time < PATIENCE:
                     raise Unavailable("The case or its acceptance may not have reached the vault yet.")
-                raise Refused("not-in-this-state", "No organisation has accepted the referral yet.")
+                raise Refused("not-in-this-state", "No organisation has accepted the referral.")
         except Refused as refused:
             self._refuse_submission(batch, message, fact.referral_id, fact.author, refused)
         else:

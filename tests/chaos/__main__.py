@@ -13,7 +13,7 @@ from tests.chaos.verdict import judge
 
 
 def plan_of(arguments: list[str]) -> Plan:
-    """What the command line asks for; no kills at all are a calm run."""
+    """Return the plan of the command line; without kills it is a calm run."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--seed", type=int, default=None, help="a random one, printed, by default")
     parser.add_argument("--referrals", type=int, default=1000)
@@ -29,7 +29,7 @@ def plan_of(arguments: list[str]) -> Plan:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the kills as they happen, then the report."""
+    """Run the plan; print the kills as they happen, then the report."""
     plan = plan_of(arguments)
     _say(f"seed {plan.seed}: {plan.referrals} referrals, {plan.kills} kills")
     with (

@@ -34,7 +34,7 @@ class Kill:
 
 
 class Killer:
-    """Kills what a seed says, one moment after the other."""
+    """Kills processes in the order that a seed determines."""
 
     def __init__(self, hub: RunningHub, broker: Supervisor, amqp_port: int, random: Random) -> None:
         """broker: the supervisor of the broker alone."""
@@ -42,7 +42,7 @@ class Killer:
         self._began = time.monotonic()
 
     def strike(self, probe: Callable[[], Callable[[], bool]]) -> Kill:
-        """One kill, sometimes of two processes at once; returns when the hub has recovered.
+        """Kill one process, sometimes two at once; return when the hub has recovered.
 
         probe: submits a referral, and gives what says whether it has been offered. Raises TimeoutError.
         """
@@ -68,7 +68,7 @@ class Killer:
         return self._pid(victim) not in (None, killed) and self._ready(victim)
 
     def _pid(self, victim: str) -> int | None:
-        """None for a moment, while the supervisor starts it anew."""
+        """Return the pid; None while the supervisor restarts the process."""
         assert self._hub.hub.supervisor is not None
         statuses = (*self._broker.status(), *self._hub.hub.supervisor.status())
         (pid,) = [status.pid for status in statuses if status.name == victim]

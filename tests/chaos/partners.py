@@ -18,7 +18,7 @@ from tests.support.partners import PatientPartner
 # Nothing takes a hub longer after a kill; a partner that waits this long gives up, and so does the run.
 PATIENCE_SECONDS = 120.0
 _PAGE = 200
-# What a message is about, besides its referral: about one thing it comes once.
+# The subject of a message besides its referral; each subject has one message.
 _SUBJECTS = ("submission_id", "offer_id", "message_type")
 # The content type of a batch.
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -26,26 +26,26 @@ LINES = {"Content-Type": "application/x-ndjson"}
 
 @dataclass(kw_only=True)
 class Diary:
-    """What all partners saw, for the verdict. Times are of the monotonic clock, unless they are the hub's."""
+    """Observations of all partners, for the verdict. Times are monotonic unless they come from the hub."""
 
-    submitted: dict[str, float] = field(default_factory=dict)  # referral -> when the door admitted it
+    submitted: dict[str, float] = field(default_factory=dict)  # referral -> when intake admitted it
     offered: dict[str, float] = field(default_factory=dict)  # referral -> when its first offer was read
     offers: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # offer -> offer.opened
     offer_ends: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # offer -> event that ended it
-    answers: dict[str, str] = field(default_factory=dict)  # offer -> what its organisation said
+    answers: dict[str, str] = field(default_factory=dict)  # offer -> its organisation's answer
     ended: dict[str, str] = field(default_factory=dict)  # referral -> completed, withdrawn or unplaced
     messages: dict[tuple[str, str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    again: list[str] = field(default_factory=list)  # messages that came after they were acknowledged
+    again: list[str] = field(default_factory=list)  # messages received after their acknowledgement
     refused: list[str] = field(default_factory=list)
 
 
 def patient(hub: RunningHub, who: str, stop: threading.Event | None = None) -> PatientPartner:
-    """An organisation's, or the staff's, way to the doors of a hub that is being killed."""
+    """A client of an organisation or the staff for a hub whose processes are killed."""
     return PatientPartner(hub.address, lambda: hub.token(who), who=who, patience=PATIENCE_SECONDS, stop=stop)
 
 
 class Partner(threading.Thread):
-    """Reads one organisation's mailbox and answers what it finds there."""
+    """Reads one organisation's mailbox and answers its messages."""
 
     def __init__(
         self, hub: RunningHub, who: str, diary: Diary, random: Random, failed: Callable[[Exception], None]
@@ -137,7 +137,7 @@ class Partner(threading.Thread):
             for line in map(orjson.loads, answer.raise_for_status().content.splitlines()):
                 one = left[line["line"] - 1]
                 if line["status"] in (404, 503):
-                    self._early.append(one)  # the door has not heard of the offer yet, or cannot say
+                    self._early.append(one)  # intake does not know the offer yet, or is unavailable
                 elif line["status"] != 202:
                     self._diary.refused.append(line["problem"]["detail"])
             left = left[500:]

@@ -36,13 +36,13 @@ class Verdict:
     violations: list[str] = field(default_factory=list)
 
     def expect(self, rule: str, offenders: Sequence[Any]) -> None:
-        """Notes a rule and who broke it."""
+        """Record a violated rule and its subjects."""
         self.rows.append((rule, "kept" if not offenders else f"broken {len(offenders)} times"))
         self.violations += [f"{rule}: {offender}" for offender in offenders[:10]]
 
 
 def judge(after: ChaosResult) -> Verdict:
-    """Asks everything that can be asked."""
+    """Check all rules."""
     verdict, diary = Verdict(), after.diary
     statuses = _statuses(after)
     log = _log(after)
@@ -94,7 +94,7 @@ def _deadlines(verdict: Verdict, after: ChaosResult) -> None:
         late += [offer] if ended > deadline + _LATEST else []
     verdict.expect("no offer expires early", early)
     verdict.expect(f"every offer ends within {RECOVERY_SECONDS:.0f} s of its deadline", late)
-    verdict.rows.append(("answered offers that expired all the same", str(overtaken)))
+    verdict.rows.append(("answered offers that still expired", str(overtaken)))
 
 
 def _statuses(after: ChaosResult) -> dict[str, str]:

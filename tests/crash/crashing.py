@@ -37,7 +37,7 @@ from tests.unit.services.routing.samples import organization as receiver
 from tests.unit.services.routing.workbench import sender as sender_only
 
 WAIT_SECONDS = 20.0
-# Who may be asked, in routing's tests; SENDER is who asks.
+# Candidates in routing's tests; SENDER is the sender.
 RECEIVERS = ("ru.one", "ru.two")
 # The deadline of every offer, in seconds.
 ANSWER_SECONDS = 2
@@ -51,7 +51,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class Crashing:
-    """One service twice over: `dying` is made of faulty parts, `whole` is the service as it is.
+    """Two builds of one service: `dying` has faulty parts, `whole` is the real service.
 
     Both are at home in one database and one virtual host; only one of them runs at a time.
     """
@@ -107,12 +107,12 @@ class Crashing:
 
 
 def consumed(service: RunningService, consumer: str, result: str) -> int:
-    """How many messages the process has found to be so, since it started."""
+    """Return the number of messages with this result since the process started."""
     return int(figure(service, f'kopuro_messages_consumed_total{{consumer="{consumer}",result="{result}"}}'))
 
 
 def figure(service: RunningService, sample: str) -> float:
-    """What the process's metrics say of a sample (its name and labels); 0 while there is none."""
+    """Return the value of a metric sample (name and labels); 0 if it is missing."""
     for line in httpx.get(service.operations_url + "/metrics").text.splitlines():
         name, _, value = line.rpartition(" ")
         if name == sample:
@@ -121,7 +121,7 @@ def figure(service: RunningService, sample: str) -> float:
 
 
 class Listener:
-    """What becomes of the facts at somebody who takes them: a real consumer, with an inbox of its own.
+    """A real consumer of facts with its own inbox.
 
     copies: how often each message came, by its id. effects: the facts that took effect, in order.
     """
@@ -150,7 +150,7 @@ class Listener:
         self._database.close()
 
     def effects(self, kind: type[Fact]) -> list[Any]:
-        """The data of the facts of a kind that have taken effect; all that has come counts."""
+        """Consume all messages, then return the data of the applied facts of a kind."""
         while deliveries := self._consumer.take(1000, 0.3):
             self._processor.process(deliveries)
             self._consumer.acknowledge(deliveries)
@@ -161,12 +161,12 @@ class Listener:
         return [event.data for event in events if isinstance(event.data, kind)]
 
     def until_heard(self, kind: type[Fact]) -> Any:
-        """The first fact of a kind."""
+        """Return the first fact of a kind."""
         until(lambda: bool(self.effects(kind)), f"{kind.__name__} is heard")
         return self.effects(kind)[0]
 
     def most_copies(self, kind: type[Fact]) -> int:
-        """How often the message of that kind came that came most often."""
+        """Return the highest number of copies of one message of that kind."""
         return max(n for id_, n in self.copies.items() if isinstance(self._events[id_].data, kind))
 
     def _take_effect(
@@ -178,7 +178,7 @@ class Listener:
 
 
 class CrashHub(Neighbours):
-    """The neighbours, and the directory's word to whoever asks for it."""
+    """The neighbour services; the directory replies to requests for its records."""
 
     def __init__(self, amqp_uri: str, directory: Path) -> None:
         super().__init__(amqp_uri, directory)
@@ -228,7 +228,7 @@ class CrashHub(Neighbours):
         )
 
     def submit(self, service: RunningService, body: Mapping[str, Any]) -> httpx.Response | None:
-        """Submits the referral, always under the same Idempotency-Key; None when nobody answers."""
+        """Submit the referral, always under the same Idempotency-Key; return None without a response."""
         sender = self.partner(SENDER, service)
         return answered(lambda: sender.submit(dict(body), key="the-only-one"))
 
@@ -236,7 +236,7 @@ class CrashHub(Neighbours):
         return document(case=seal({"name": "N", "phones": [], "narrative": ""}, public_key(self.custody_key)))
 
     def mailbox(self, service: RunningService) -> list[dict[str, Any]] | None:
-        """The messages that lie there for ACCEPTOR; None when nobody answers."""
+        """Return the messages in ACCEPTOR's mailbox; None without a response."""
         page = answered(lambda: self.partner(ACCEPTOR, service).mailbox(wait=20))
         return None if page is None else page["items"]
 

@@ -42,15 +42,15 @@ from tests.unit.services.directory.samples import OSH, new_signing_key, organiza
 
 OPERATOR = "kg.operator"
 SECRET = "an-invented-secret-of-at-least-32-characters"
-# The copy that has every kind of entry that is told at all.
+# The replica queue that receives every kind of published entry.
 COPY = "routing.directory"
 
-# What a copy holds: revision and content by type and key.
+# The contents of a replica: revision and content by type and key.
 Records = Mapping[tuple[str, str], tuple[int, Mapping[str, Any]]]
 
 
 class CrashingDirectory(Crashing):
-    """Its database holds OSH, as revision 1, and the credentials of OSH and of an operator."""
+    """A directory whose database has OSH (revision 1) and the credentials of OSH and an operator."""
 
     def __init__(self, amqp_uri: str, directory: Path) -> None:
         RabbitBroker(amqp_uri).declare(hub_topology())
@@ -81,20 +81,20 @@ class CrashingDirectory(Crashing):
         self._database.close()
 
     def change_signing_key(self) -> str:
-        """Writes another key to sign with, which counts from the next start on; returns its id."""
+        """Write another signing key, used from the next start on; return its id."""
         key = new_signing_key()
         self._key_file.write_text(json.dumps(key))
         return TokenSigner(key, issuer_of(HUB)).kid
 
-    # What the operator does at whichever of the two runs; None when nobody answers
+    # Requests of the operator to the running build; None without a response
 
     def rename(self, url: str, name: str) -> httpx.Response | None:
-        """Makes this OSH's name, whatever it was."""
+        """Change OSH's name to this."""
         record = organization_record(name=name)
         return self._ask("PUT", url, f"/v1/organizations/{OSH}", record, {"If-Match": "*"})
 
     def rotate_credential(self, url: str) -> httpx.Response | None:
-        """Asks for a new secret of OSH."""
+        """Request a new secret for OSH."""
         body = {"principal": OSH, "roles": ["partner"]}
         return self._ask("POST", url, "/v1/credentials", body, {"If-Match": "*"})
 
@@ -108,13 +108,13 @@ class CrashingDirectory(Crashing):
             )
 
     def token(self, url: str, client: str, secret: str) -> httpx.Response:
-        """The answer to a client that shows this secret."""
+        """Return the response to a client with this secret."""
         return ask_for_token(url, client, secret)
 
-    # What is in its database
+    # Contents of its database
 
     def told(self) -> Records:
-        """Everything that a copy on the queue COPY must hold."""
+        """Return everything that a replica on the queue COPY must hold."""
         register, found = SqlRegister(), dict[tuple[str, str], tuple[int, Mapping[str, Any]]]()
         with self._database.read() as transaction:
             for subject in subjects_for(COPY):
@@ -125,7 +125,7 @@ class CrashingDirectory(Crashing):
         return found
 
     def revisions(self, subject: Subject) -> dict[str, list[int]]:
-        """The numbers of each entry's revisions, by its id, in the order in which they follow each other."""
+        """Return the revision numbers of each entry in order, by entry id."""
         numbers: dict[str, list[int]] = defaultdict(list)
         every = select(REVISIONS).where(REVISIONS.c.subject == subject.value).order_by(REVISIONS.c.number)
         with self._database.read() as transaction:
@@ -136,9 +136,9 @@ class CrashingDirectory(Crashing):
 
 
 class DirectoryCopy:
-    """A replica as every service keeps one. It lives on while the directory dies.
+    """A replica as in every service. It stays alive when the directory is killed.
 
-    answers: how often each `replica.completed` came, by its id.
+    answers: the number of copies of each `replica.completed`, by its id.
     """
 
     def __init__(self, amqp_uri: str, directory: Path) -> None:
@@ -167,19 +167,19 @@ class DirectoryCopy:
         self._database.close()
 
     def ask(self) -> None:
-        """Asks for every entry, as a service without a copy does when it starts."""
+        """Request every entry, as a service with an empty replica does when it starts."""
         self._publisher.publish([outgoing(event_of(ReplicaRequested(queue=COPY), COPY))])
 
     def until_complete(self) -> None:
-        """Return when a whole answer has come."""
+        """Return when a complete snapshot has arrived."""
         until(lambda: self.records() is not None and self._is_complete(), "the copy is complete")
 
     def until_same(self, directory: CrashingDirectory) -> None:
-        """Return when the copy says what the directory says."""
+        """Return when the replica equals the directory."""
         until(lambda: self.records() == directory.told(), "the copy says what the directory says")
 
     def records(self) -> Records:
-        """What the copy holds; all that has come counts."""
+        """Consume all messages, then return the contents of the replica."""
         while deliveries := self._consumer.take(1000, 0.2):
             self._processor.process(deliveries)
             self._consumer.acknowledge(deliveries)

@@ -46,7 +46,7 @@ def copy(directory: CrashingDirectory, vhost: str, tmp_path: Path) -> Iterator[D
 
 
 def until_settled(directory: CrashingDirectory, copy: DirectoryCopy) -> None:
-    """The directory has told all that it had to tell since it was filled and started."""
+    """Return once the directory has published everything since it was filled and started."""
     directory.dying.until_ready()
     copy.until_same(directory)
     directory.until_published()
@@ -84,7 +84,7 @@ def test_directory_change_is_made_once_and_reaches_every_replica_when_killed(
     assert directory.revisions(Subject.organization)[OSH][-1] == revision
     with directory.whole as whole:
         whole.until_ready()
-        # Who got no answer says the same again; who comes after them builds on it.
+        # A client without a response repeats its request; the next change builds on it.
         for name, number in ((NEW_NAME, 2), (NEWER_NAME, 3)):
             answer = directory.rename(whole.url, name)
             assert answer is not None
@@ -168,7 +168,7 @@ def test_client_has_exactly_one_secret_when_directory_is_killed_during_rotation(
     moment: Moment,
     old_is_good: bool,
 ) -> None:
-    """Committed and not answered, the new secret is known to nobody: the operator asks once more."""
+    """A committed secret whose response is lost is unknown to everyone: the operator requests another."""
     with directory.dying as dying:
         until_settled(directory, copy)
         directory.plan(moment)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 
 def admitted_once(hub: CrashHub, crashing: Crashing, listener: Listener, body: dict[str, object]) -> None:
-    """Repeated at the whole service, the request is one referral: in the database, and for who listens."""
+    """A request repeated to the real service gives one referral, in the database and for consumers."""
     answer = hub.submit(crashing.whole, body)
     assert answer is not None
     assert answer.status_code == 202

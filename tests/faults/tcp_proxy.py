@@ -18,7 +18,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
-    """Listens on loopback and forwards to the broker at an AMQP URI; `uri` is the same by way of here.
+    """A proxy on loopback to the broker at an AMQP URI; `uri` is the broker's through the proxy.
 
     For as long as they are set or not zero:
 
@@ -70,7 +70,7 @@ class TcpProxy:
             link.join()
 
     def heal(self) -> None:
-        """Ends what lasts. What was only held up arrives; links that have lost something are reset."""
+        """End all faults. Delayed bytes arrive; links that have lost bytes are reset."""
         self.delay = 0.0
         for lasting in (self.swallow, self.frozen, self.lingering):
             lasting.clear()
@@ -143,7 +143,7 @@ class _Link:
             with contextlib.suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.ended.set()
-        # The threads notice, and let go: a reset goes out when nobody is reading any more.
+        # The threads notice and stop: the reset is sent once no thread reads any more.
         self.join()
 
     def join(self) -> None:
@@ -170,14 +170,14 @@ class _Link:
             self.close()
 
     def _received(self, source: socket.socket) -> bytes:
-        """What came next; empty when the link has ended."""
+        """Return the next bytes; empty if the link has ended."""
         while not self.ended.is_set():
             if select.select([source], [], [], 0.05)[0]:
                 return source.recv(_CHUNK)
         return b""
 
     def _may_read(self) -> bool:
-        """Returns when nothing holds the link up; False when it has ended."""
+        """Return True when no fault delays the link; False if it has ended."""
         while (self._proxy.frozen.is_set() or self.silent.is_set()) and not self.ended.is_set():
             time.sleep(0.02)
         return not self.ended.is_set()

@@ -25,7 +25,7 @@ UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
 class SmallDisk:
-    """A file system of a few MiB. fill: takes all its room; empty: gives it back."""
+    """A file system of a few MiB. fill: uses all its space; empty: frees it."""
 
     def __init__(self, directory: Path) -> None:
         self._filler = directory / "filler"
@@ -43,7 +43,7 @@ class SmallDisk:
 
 
 class Quota:
-    """A process that may make no file larger than the database is now (`EFBIG` instead of `ENOSPC`)."""
+    """A process whose file size limit is the current size of the database (`EFBIG` instead of `ENOSPC`)."""
 
     def fill(self, harness: IntakeHarness) -> None:
         files = harness.database.parent.glob(harness.database.name + "*")
@@ -60,7 +60,7 @@ class Quota:
 
 @contextmanager
 def small_disk(directory: Path, size: str = "12m") -> Iterator[Path]:
-    """Mounts one; skips the test where that is not allowed."""
+    """Mount a small file system; skip the test if that is not permitted."""
     directory.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)],
@@ -76,7 +76,7 @@ def small_disk(directory: Path, size: str = "12m") -> Iterator[Path]:
 
 
 def broken(harness: IntakeHarness) -> list[str]:
-    """What SQLite finds wrong with the file."""
+    """Return the faults that SQLite finds in the file."""
     with closing(sqlite3.connect(harness.database)) as connection:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
     return [] if found == ["ok"] else found
@@ -87,7 +87,7 @@ def run_out_of_room(harness: IntakeHarness, listener: Listener, disk: SmallDisk 
         harness.intake.until_ready()
         admitted = [harness.submit(LARGE).json()["id"]]
         disk.fill(harness)
-        # What is in the write-ahead log already is used again: some are admitted all the same.
+        # The space of the existing write-ahead log is reused, so some referrals are still admitted.
         while not unavailable(answer := harness.submit(LARGE)):
             assert answer.status_code == 202, answer.text
             admitted.append(answer.json()["id"])
@@ -110,7 +110,7 @@ def run_out_of_room(harness: IntakeHarness, listener: Listener, disk: SmallDisk 
 
 
 def database_warning(harness: IntakeHarness) -> str | None:
-    """What `/readyz` says of intake's database besides being ready."""
+    """Return the warning of `/readyz` about intake's database."""
     document = httpx.get(harness.intake.operations_url + "/readyz").json()
     warning: str | None = document["warnings"]["database"]
     return warning

@@ -113,7 +113,7 @@ def test_missing_confirm_does_not_block_relay(
             failures = "kopuro_relay_failures_total"
             until(lambda: (registry.get_sample_value(failures) or 0) >= 1, "the relay gives the wave up")
             assert waiting(database) == ["m1", "m2"]
-            until(lambda: stalled_loops.alarm() is not None, "operators are told")
+            until(lambda: stalled_loops.alarm() is not None, "the alarm is raised")
             assert "the confirms did not arrive in time" in (stalled_loops.alarm() or "")
             proxy.heal()
             until(lambda: waiting(database) == [], "the relay goes on by itself")

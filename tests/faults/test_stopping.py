@@ -84,7 +84,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def running(started: Sequence[Started]) -> Iterator[None]:
-    """All of them at the same time: within the block each is at the broker."""
+    """Run all services at the same time; inside the block each is connected to the broker."""
     with ExitStack() as stack:
         for one in started:
             one.service.process.spawn()

@@ -19,7 +19,7 @@ KOPURO = str(Path(sys.executable).with_name("kopuro"))
 
 
 class CommandProcess:
-    """Entered, it runs; left, it is killed if it still does. What it prints is kept in `directory`."""
+    """Runs inside its block and is killed at the end if necessary. Its output is kept in `directory`."""
 
     def __init__(
         self, directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
@@ -58,7 +58,7 @@ class CommandProcess:
         return self._err.read_text(encoding="utf-8")
 
     def until_said(self, text: str, *, within: float = 60.0) -> float:
-        """Returns once `text` was printed to stdout or stderr: the seconds since the start."""
+        """Wait until `text` is printed to stdout or stderr; return the seconds since the start."""
 
         def look() -> bool:
             if text in self.out or text in self.err:
@@ -70,7 +70,7 @@ class CommandProcess:
         return time.monotonic() - self.started
 
     def interrupt(self) -> None:
-        """Ctrl-C: SIGINT to the whole foreground process group."""
+        """Send SIGINT to the whole foreground process group, like Ctrl-C."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGINT)
 
@@ -82,12 +82,12 @@ class CommandProcess:
         self._child.wait()
 
     def end(self, *, within: float) -> int:
-        """The exit code. Raises subprocess.TimeoutExpired."""
+        """Wait for the end and return the exit code. Raises subprocess.TimeoutExpired."""
         return self._child.wait(within)
 
 
 def processes_of(directory: Path) -> dict[int, str]:
-    """Living processes that were started with the directory's name: pid -> command line."""
+    """Return running processes with the directory in their command line: pid -> command line."""
     name = str(directory).encode()
     found = {}
     for process in Path("/proc").glob("[0-9]*"):

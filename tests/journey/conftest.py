@@ -16,7 +16,7 @@ from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.servers import PostgresServer
 
-# Silence ends soon enough to be waited for; a reminder comes soon to whoever took an emergency.
+# Short deadlines, so that tests can wait for expiries and for reminders of emergencies.
 POLICY = {
     "version": "journey-1",
     "routine": {"answer": 3, "progress": 1209600},

@@ -18,7 +18,7 @@ from runtime.access.tokens import Principal, issuer_of
 from sandbox.hub_files import HUB
 from tests.journey.running_hub import STRANGER, RunningHub
 
-# What is refused does not depend on the database.
+# Refusals do not depend on the database.
 on_sqlite = pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 
 KEY = "wage-claim-osh-moscow"
@@ -149,7 +149,7 @@ TOKENS: Mapping[str, tuple[Callable[[RunningHub], str], int, str]] = {
     "none": (lambda hub: "", 401, "missing-token"),
     "a word": (lambda hub: MARKER, 401, "invalid-token"),
     "with the claims of another": (_damaged, 401, "invalid-token"),
-    "signed by somebody else": (_of_another_signer, 401, "invalid-token"),
+    "signed with another key": (_of_another_signer, 401, "invalid-token"),
     "expired": (_expired, 401, "expired-token"),
     "the auditor's": (lambda hub: hub.token("auditor"), 403, "forbidden"),
     "the coordinator's": (lambda hub: hub.token("coordinator"), 403, "forbidden"),
@@ -202,9 +202,9 @@ def test_partner_cannot_use_coordinator_resources(hub: RunningHub) -> None:
     ],
 )
 def test_resource_of_another_organization_is_not_found(
-    hub: RunningHub, path: str, body: Document, somebodys: tuple[str, str]
+    hub: RunningHub, path: str, body: Document, foreign_referral: tuple[str, str]
 ) -> None:
-    referral_id, offer_id = somebodys
+    referral_id, offer_id = foreign_referral
     answer = httpx.post(
         f"{hub.address('intake')}/v1/{path.format(offer=offer_id, referral=referral_id)}",
         json=body,
@@ -214,8 +214,8 @@ def test_resource_of_another_organization_is_not_found(
 
 
 @pytest.fixture(scope="module")
-def somebodys(hub: RunningHub) -> tuple[str, str]:
-    """A referral of others, and an offer that was made of it."""
+def foreign_referral(hub: RunningHub) -> tuple[str, str]:
+    """A referral of other organisations, and an offer of it."""
     sender, referral_id = hub.submit(KEY)
     _, offer_id = hub.next_offer(sender, referral_id)
     return referral_id, offer_id
@@ -239,9 +239,9 @@ def somebodys(hub: RunningHub) -> tuple[str, str]:
     ],
 )
 def test_invalid_answer_is_refused_with_pointers(
-    hub: RunningHub, path: str, body: Document, pointer: str, somebodys: tuple[str, str]
+    hub: RunningHub, path: str, body: Document, pointer: str, foreign_referral: tuple[str, str]
 ) -> None:
-    referral_id, offer_id = somebodys
+    referral_id, offer_id = foreign_referral
     answer = httpx.post(
         f"{hub.address('intake')}/v1/{path.format(offer=offer_id, referral=referral_id)}",
         json=body,
@@ -252,7 +252,7 @@ def test_invalid_answer_is_refused_with_pointers(
 
 
 @on_sqlite
-def test_an_answer_to_an_expired_offer_is_refused_in_the_mailbox(hub: RunningHub) -> None:
+def test_answer_to_expired_offer_is_refused_in_the_mailbox(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("expires")
     silent, offer_id = hub.next_offer(sender, referral_id)
     sender.await_message("offer.expired", referral_id)
@@ -310,7 +310,7 @@ def _refused(
 
 
 def _is_problem(hub: RunningHub, answer: httpx.Response, *, status: int, kind: str) -> Document:
-    """The answer is a problem as RFC 9457 has it; nothing of what was sent is in it, or in a log."""
+    """Check that the response is a problem (RFC 9457) and that neither it nor a log repeats the request."""
     problem: Document = answer.json()
     assert (answer.status_code, problem["type"]) == (status, PROBLEM + kind)
     assert answer.headers["content-type"].startswith("application/problem+json")

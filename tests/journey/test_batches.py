@@ -70,7 +70,7 @@ def _page_through_the_referrals(sender: Participant, admitted: set[str]) -> None
 
 
 def _page_through_the_mailbox(sender: Participant, admitted: set[str]) -> None:
-    """Twice the same, in order, until it is acknowledged: then what was acknowledged is gone."""
+    """The mailbox returns the same messages in order until they are acknowledged, then no more."""
     first, again = (_mailbox(sender) for _ in range(2))
     assert [message["id"] for message in first] == [message["id"] for message in again]
     told = [m["data"]["referral_id"] for m in first if m["type"] == "kopuro.referral.unplaced.v1"]

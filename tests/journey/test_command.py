@@ -21,9 +21,7 @@ REFUSED = 3
 
 
 @pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
-def test_a_referral_is_submitted_accepted_and_closed_from_the_command_line(
-    hub: RunningHub, tmp_path: Path
-) -> None:
+def test_referral_is_submitted_accepted_and_closed_by_command(hub: RunningHub, tmp_path: Path) -> None:
     sample = hub.network.referral(KEY)
     file = tmp_path / "referral.json"
     file.write_text(json.dumps({**plain(sample.facts), "case": plain(sample.case)}), encoding="utf-8")
@@ -94,7 +92,7 @@ def _post(hub: RunningHub, who: str, path: str, body: str, *, key: str) -> Any:
 
 
 def _run(hub: RunningHub, who: str, *arguments: str) -> Any:
-    """What a command prints as JSON; None where it prints nothing."""
+    """Run a command and return its JSON output; None without output."""
     done = _command(hub, who, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout else None

@@ -30,7 +30,7 @@ END = "5 referrals, 5 loops closed."
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Performance:
-    """How a demo went. home: where its temporary files were."""
+    """The result of a demo. home: the directory of its temporary files."""
 
     text: str
     exit_code: int
@@ -38,7 +38,7 @@ class Performance:
 
 
 class Terminal:
-    """Entered, a demo plays on a terminal 120 columns wide, whose keyboard is ours; left, it is ended."""
+    """Runs a demo on a terminal of 120 columns inside its block, with keyboard input from the test."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -76,7 +76,7 @@ class Terminal:
         os.write(self._ours, key)
 
     def end(self, *, within: float) -> int:
-        """The exit code, once everything that was shown has been read."""
+        """Read all output and return the exit code."""
         code = self._child.wait(within)
         self._reader.join(5)
         return code
@@ -98,7 +98,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 @pytest.fixture(scope="module")
 def performances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Performance]:
-    """The demo in a pipe and on a terminal, played at the same time."""
+    """Run the demo in a pipe and on a terminal at the same time."""
     homes = {place: tmp_path_factory.mktemp(place) for place in ("pipe", "terminal")}
     said = tmp_path_factory.mktemp("said")
     with (

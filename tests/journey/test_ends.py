@@ -82,7 +82,7 @@ def test_acceptor_without_progress_is_reminded(hub: RunningHub) -> None:
 
     assert sender.await_message("referral.overdue", referral_id)["due_at"] == reminded["due_at"]
     assert sender.hub.referral(referral_id)["status"] == "accepted"
-    # As long as it lasts it is said again.
+    # The reminder is repeated while the referral is overdue.
     assert acceptor.await_message("referral.overdue", referral_id)["due_at"] > reminded["due_at"]
     assert _told_to_coordinators(hub, "referral.overdue", referral_id) == reminded
     acceptor.hub.complete(referral_id, "could_not_reach")
@@ -138,14 +138,14 @@ def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
 
 
 def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:
-    """What the first such message in the coordinators' mailbox says of the referral."""
+    """Return the data of the first such message about the referral in the coordinators' mailbox."""
     for message in hub.participants.staff("coordinator").watch(wait=5, give_up_after=20):
         if message["type"] == f"kopuro.{fact}.v1" and message["data"]["referral_id"] == referral_id:
             return message["data"]
     raise AssertionError(f"the coordinators were not told {fact} of {referral_id}")
 
 
-def test_a_named_receiver_alone_can_open_the_case(hub: RunningHub) -> None:
+def test_only_named_receiver_can_open_the_case(hub: RunningHub) -> None:
     sample = hub.network.referral("named-lawyer-astana")
     sender, referral_id = hub.submit("named-lawyer-astana")
     receiver, offer_id = hub.next_offer(sender, referral_id)
@@ -167,7 +167,7 @@ def test_a_named_receiver_alone_can_open_the_case(hub: RunningHub) -> None:
 
 
 def _open_offer(sender: Participant, referral_id: str, *, after: list[str]) -> str | None:
-    """Who is asked next; None when nobody is left."""
+    """Return the organisation with the next offer; None without further candidates."""
 
     def look() -> str | None:
         referral = sender.hub.referral(referral_id)

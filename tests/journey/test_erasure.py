@@ -36,7 +36,7 @@ def test_case_data_is_in_no_file_after_the_referral_ends(hub: RunningHub) -> Non
 
 
 def _services_that_keep(hub: RunningHub, *cases: str) -> list[str]:
-    """Those with a file, be it the database or its log, that holds some of a wrapped key or a ciphertext."""
+    """Return the services with a file that contains part of a wrapped key or a ciphertext."""
     pieces = [piece for case in cases for piece in _pieces(case)]
     found = []
     for service, url in hub.databases.items():

@@ -16,7 +16,7 @@ from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
-# What must have happened exactly once, however often a process was killed and a message came again.
+# Facts that must occur exactly once, despite kills and redelivery.
 ONCE = (
     "referral.submitted",
     "offer.opened",
@@ -61,7 +61,7 @@ def _kill(hub: RunningHub, service: str) -> None:
 
 
 def _persist(act: Callable[[], T], *, within: float = 30.0) -> T:
-    """What a partner's system does while the hub is not all there: ask again."""
+    """Repeat a request, as partners do while a service is restarting."""
 
     def attempt() -> tuple[T] | None:
         try:

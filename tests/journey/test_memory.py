@@ -12,7 +12,7 @@ LARGEST_MEGABYTES = 150
 
 def test_every_service_stays_within_its_memory_limit(hub: RunningHub) -> None:
     taken = {service: _resident_megabytes(hub.pid(service)) for service in SERVICES}
-    print("resident, MB:", taken)  # noqa: T201 - figures for whoever reads the run
+    print("resident, MB:", taken)  # noqa: T201 - figures for readers of the output
     assert {service: size for service, size in taken.items() if size > LARGEST_MEGABYTES} == {}
 
 

@@ -8,8 +8,7 @@ from sandbox.demo.stories import STORIES
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
-# Of the facts about a referral, those that say what happened to it. Between them come who was handed what,
-# and who read this very history.
+# Facts about the progress of a referral. Its history also contains facts about deliveries and reads.
 SECOND_CANDIDATE = [
     "referral.submitted",
     "offer.opened",
@@ -52,7 +51,7 @@ def test_history_of_referral_is_complete_and_ordered(hub: RunningHub) -> None:
     assert len({entry["message_id"] for entry in entries}) == len(entries)
 
 
-def test_the_checkpoint_grows_with_every_referral(hub: RunningHub) -> None:
+def test_checkpoint_grows_with_every_referral(hub: RunningHub) -> None:
     auditor = hub.participants.staff("auditor")
     before = auditor.checkpoint().splitlines()
 

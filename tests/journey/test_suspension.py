@@ -14,12 +14,12 @@ from sandbox.demo.participants import Participant
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
-# From the operator's change until the next candidate is asked and the coordinators are told.
+# From the operator's change until the next offer and the notice to the coordinators.
 SECONDS = 5.0
 
 
 def change_vetting(hub: RunningHub, organization: str, vetting: str) -> None:
-    """What an operator does: read the record, change it, send it back as it was read."""
+    """Change a record as an operator does: read it, change it, send it back with its ETag."""
     address = f"{hub.address('directory')}/v1/organizations/{organization}"
     authorization = {"Authorization": f"Bearer {hub.token('operator')}"}
     read = httpx.get(address, headers=authorization)
@@ -33,7 +33,7 @@ def change_vetting(hub: RunningHub, organization: str, vetting: str) -> None:
 
 @contextmanager
 def suspended(hub: RunningHub, organization: str) -> Iterator[float]:
-    """Suspends the organisation; gives the moment, monotonic. Readmits it at the end."""
+    """Suspend the organisation for the block; yield the monotonic time of the change."""
     change_vetting(hub, organization, "suspended")
     try:
         yield time.monotonic()

@@ -26,14 +26,14 @@ on_sqlite = pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 
 
 def sealed(plaintext: bytes, key: dict[str, Any]) -> str:
-    """What no client of ours would seal, under the name of the receiver's key."""
+    """Seal content that is not a valid case, under the id of the receiver's key."""
     public = OKPKey.import_key({name: key[name] for name in ("kty", "crv", "x")})
     header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key["kid"]}
     return jwe.encrypt_compact(header, plaintext, public, algorithms=["ECDH-ES+A256KW", "A256GCM"])
 
 
 def named_receiver(hub: RunningHub) -> Participant:
-    """An organisation that can take the sample referral."""
+    """Return an organisation that can accept the sample referral."""
     sender, referral_id = hub.submit(KEY)
     receiver, offer_id = hub.next_offer(sender, referral_id)
     receiver.hub.decline(offer_id, "no_capacity")
@@ -42,7 +42,7 @@ def named_receiver(hub: RunningHub) -> Participant:
 
 
 def submit_unreadable(hub: RunningHub, receiver: Participant, plaintext: bytes) -> tuple[Participant, str]:
-    """A referral to that organisation whose case is not one: its sender, its id."""
+    """Submit a referral with an unreadable case to that organisation; return its sender and id."""
     sender = hub.organization(hub.network.referral(KEY).sender)
     key = sender.hub.organization(receiver.id)["sealing_key"]
     assert key is not None
@@ -53,7 +53,7 @@ def submit_unreadable(hub: RunningHub, receiver: Participant, plaintext: bytes) 
 def run_loop_of_guide(
     hub: RunningHub, receiver: Participant, tmp_path: Path, patch: pytest.MonkeyPatch
 ) -> None:
-    """The documented loop, as that organisation, until nothing has come for two seconds."""
+    """Run the documented loop as that organisation until no message has arrived for two seconds."""
     entry = hub.people["organizations"][receiver.id]
     (tmp_path / "key.json").write_text(json.dumps(entry["sealing_key"]))
     patch.setenv("KOPURO_SEALING_KEY", str(tmp_path / "key.json"))
@@ -111,7 +111,7 @@ def test_unreadable_note_is_reported_to_its_author(
 
 
 @on_sqlite
-def test_watch_outlasts_killed_service_and_says_so(hub: RunningHub, tmp_path: Path) -> None:
+def test_watch_continues_after_killed_service_and_reports_it(hub: RunningHub, tmp_path: Path) -> None:
     sender = hub.organization(hub.network.referral(KEY).sender)
     entry = hub.people["organizations"][sender.id]
     environment = {

@@ -130,9 +130,9 @@ def _up(
 
 
 def _ready(up: CommandProcess) -> dict[str, Any]:
-    """The one line on stdout."""
+    """Return the only line on stdout."""
     taken = up.until_said(READY, within=READY_WITHIN)
-    print(f"ready after {taken:.1f} s")  # noqa: T201 - a figure for whoever reads the run
+    print(f"ready after {taken:.1f} s")  # noqa: T201 - a figure for readers of the output
     (line,) = up.out.splitlines()
     ready: dict[str, Any] = json.loads(line)
     assert set(ready) == {"discovery", "data_dir"}
@@ -157,7 +157,7 @@ def _submit(data: Path, ready: Mapping[str, Any]) -> str:
 
 
 def _offer(data: Path, ready: Mapping[str, Any], referral_id: str) -> dict[str, Any]:
-    """The offer in the candidate's mailbox, not acknowledged."""
+    """Return the offer in the candidate's mailbox without acknowledging it."""
     with _client(data, ready, CANDIDATE) as candidate:
         return until(lambda: _has(candidate, "kopuro.offer.opened.v1", referral_id), "the offer")
 

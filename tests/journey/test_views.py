@@ -64,7 +64,7 @@ def test_candidate_does_not_see_other_candidates(hub: RunningHub) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_service_is_ready_and_counts(hub: RunningHub, service: str) -> None:
+def test_every_service_is_ready_and_serves_metrics(hub: RunningHub, service: str) -> None:
     assert hub.operations(service, "/healthz").status_code == 200
     assert hub.operations(service, "/readyz").status_code == 200
     metrics = hub.operations(service, "/metrics")

@@ -16,7 +16,7 @@ _CHUNK = 4 * 1024 * 1024
 
 
 def traces(hub: RunningHub, markers: Sequence[str], *, further: Iterable[Path] = ()) -> list[str]:
-    """Where one of the markers is, in clear or thinly disguised: files, tables, metrics.
+    """Return the files, tables and metrics that contain a marker, in clear or in a common encoding.
 
     further: directories besides the hub's own, such as the broker's.
     """
@@ -38,7 +38,7 @@ def traces(hub: RunningHub, markers: Sequence[str], *, further: Iterable[Path] =
 
 
 def _forms(marker: str) -> Iterator[bytes]:
-    """As UTF-8, as escaped JSON, and as base64 at each of the three alignments."""
+    """Return the encodings of a text: UTF-8, escaped JSON, and base64 at each of the three alignments."""
     plain = marker.encode()
     yield plain
     yield json.dumps(marker)[1:-1].encode()
@@ -62,7 +62,7 @@ def _holds(path: Path, forms: set[bytes]) -> bool:
 
 
 def _cells(url: str) -> Iterator[tuple[str, bytes]]:
-    """Every value of every row, as the application would read it: no compression, no page layout."""
+    """Yield every value of every row, as the application reads it."""
     engine = sa.create_engine(url)
     metadata = sa.MetaData()
     try:

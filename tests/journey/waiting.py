@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def until(look: Callable[[], T | None], what: str, *, within: float = 30.0) -> T:
-    """The first answer of `look` that is neither None nor False.
+    """Return the first result of `look` that is neither None nor False.
 
     within: seconds, after which AssertionError is raised.
     """

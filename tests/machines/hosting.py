@@ -24,7 +24,7 @@ _PIP_OPTIONS: Final = ("index-url", "extra-index-url", "trusted-host", "proxy", 
 
 
 class HostError(Exception):
-    """This machine cannot make another one; the text says what is missing."""
+    """The host lacks something that is needed to create a machine; the text names it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Mirrors:
 
 
 def mirrors() -> Mirrors:
-    """The mirrors that this machine's apt uses. Raises HostError when it is not a Debian with one."""
+    """Return the mirrors of the host's apt. Raises HostError on a host without Debian mirrors."""
     told = subprocess.run(
         [
             "apt-get",
@@ -75,7 +75,7 @@ def mirrors_in(index_targets: str, *, codename: str) -> Mirrors:
 
 
 def pip_options(listing: str) -> Mapping[str, str]:
-    """Where packages come from, out of what `pip config list` prints. The environment prevails over files."""
+    """Return the package sources from the output of `pip config list`. The environment overrides files."""
     found: dict[str, str] = {}
     for line in sorted(listing.splitlines(), key=lambda line: line.startswith(":env:")):
         name, _, value = line.partition("=")
@@ -87,7 +87,7 @@ def pip_options(listing: str) -> Mapping[str, str]:
 
 
 def lend(root: Path, release: str, mirrors: Mirrors) -> None:
-    """Write into the system under `root` what it needs to reach the package registries as we do."""
+    """Configure the system under `root` to use the host's package registries."""
     etc = root / "etc"
     (etc / "apt/sources.list").write_text(mirrors.sources(release), encoding="utf-8")
     (etc / "apt/apt.conf.d/90host").write_text(_apt_settings(), encoding="utf-8")
@@ -107,7 +107,7 @@ def lend(root: Path, release: str, mirrors: Mirrors) -> None:
 
 
 def lend_certificate(root: Path) -> None:
-    """Copy the file of certificates that pip is told to use, unless the system under `root` has one there."""
+    """Copy pip's configured certificate file, unless the system under `root` has a file at that path."""
     conf = (root / "etc/pip.conf").read_text(encoding="utf-8")
     for line in conf.splitlines():
         name, _, value = line.partition(" = ")

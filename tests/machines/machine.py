@@ -20,7 +20,7 @@ ORDINARY_USER: Final = "partner"
 HOMES: Final = {"root": "root", "user": f"home/{ORDINARY_USER}"}  # relative to the machine's root
 _LOGINS: Final = {"root": "root", "user": ORDINARY_USER}
 
-# What the README asks for, git to have the clone, and sudo for the ordinary user. Python's venv is left to
+# The README's requirements, git for the clone, and sudo for the ordinary user. Python's venv is left to
 # `make`, which installs it where Debian has not.
 _PACKAGES: Final = ("ca-certificates", "git", "make", "python3", "sudo")
 
@@ -61,12 +61,12 @@ class Machine:
     root: Path
 
     def run(self, account: str, command: str, *, log: Path, timeout: float) -> Ended:
-        """Run a shell command in a login of an account ("root", "user"); its output goes to `log`, anew."""
+        """Run a shell command in a login of an account ("root", "user"); its output replaces `log`."""
         login = ["su", "-", _LOGINS[account], "-c", command]
         return _run([*_NAMESPACES, _ENTER, "machine", str(self.root), *login], log=log, timeout=timeout)
 
     def tell(self, command: str) -> str:
-        """What a command of root's prints, without white space at its ends; raises OSError when it fails."""
+        """Run a command as root and return its stripped output. Raises OSError if it fails."""
         log = self.root.with_name(f"{self.root.name}.told")
         ended = self.run("root", command, log=log, timeout=60)
         log.unlink()
@@ -85,7 +85,7 @@ class Machine:
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def copy(self, root: Path) -> Machine:
-        """Another machine like this one. Whatever was at `root` before is removed."""
+        """Copy this machine to `root`, replacing its contents."""
         remove(root)
         subprocess.run(["cp", "--archive", "--reflink=auto", str(self.root), str(root)], check=True)
         return Machine(root)
@@ -131,7 +131,7 @@ def remove(root: Path) -> None:
 
 
 def mounted_below(root: Path, mounts: str) -> list[str]:
-    """The mount points at or below `root`, in the text of a proc_pid_mountinfo(5)."""
+    """Return the mount points at or below `root` in a proc_pid_mountinfo(5) text."""
     points = [line.split()[4] for line in mounts.splitlines()]
     return [point for point in points if Path(point).is_relative_to(root)]
 
@@ -139,7 +139,7 @@ def mounted_below(root: Path, mounts: str) -> list[str]:
 def _run(
     command: list[str], *, log: Path, timeout: float, environment: dict[str, str] | None = None
 ) -> Ended:
-    """Run a command to its end, or for `timeout` seconds; it dies with us."""
+    """Run a command to its end or for `timeout` seconds; it is killed with this process."""
     log.unlink(missing_ok=True)
     process = ServiceProcess(
         "machine", command, environment={**_ENVIRONMENT, **(environment or {})}, log=log, directory=Path("/")

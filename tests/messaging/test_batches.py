@@ -103,7 +103,7 @@ def test_any_delivery_can_be_dead_lettered(harness: ConsumerHarness, name: str) 
     assert [m.body for m in harness.parked()] == [b"\xff"]
 
 
-def test_an_id_too_long_to_remember_is_parked(postgres_database: str) -> None:
+def test_message_with_overlong_id_is_dead_lettered(postgres_database: str) -> None:
     with opened(postgres_database) as database:
         harness = ConsumerHarness(database)
         harness.processor.process(deliveries("a", "x" * 100, "b"))
@@ -240,7 +240,7 @@ def test_missing_table_pauses_consumer_without_dead_letters(harness: ConsumerHar
     assert harness.effects() == ["a", "b"]
 
 
-def test_a_handler_that_raises_leaves_nothing_behind(harness: ConsumerHarness) -> None:
+def test_batch_whose_handler_raises_is_rolled_back(harness: ConsumerHarness) -> None:
     harness.faults["a"] = ValueError("after its effect was written and its answer given")
     harness.processor.process(deliveries("a"))
     assert harness.effects() == harness.answers() == []
@@ -275,7 +275,7 @@ def test_inbox_knows_messages_per_consumer_until_pruned(harness: ConsumerHarness
         assert set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars()) == {"c"}
 
 
-def test_an_inbox_takes_a_batch_of_any_size(harness: ConsumerHarness) -> None:
+def test_inbox_accepts_batch_of_any_size(harness: ConsumerHarness) -> None:
     ids = [f"m{number}" for number in range(5_000)]
     assert admit(harness.database, "one", *ids[::2]) == set(ids[::2])
     assert admit(harness.database, "one", *ids) == set(ids[1::2])

@@ -187,7 +187,7 @@ def test_second_browser_waits_for_the_first_and_sees_all_messages(
     letters_broker.park("a", "b")
     with letters_broker.browse("letters.parked") as browser:
         next(browser.messages())
-        with pytest.raises(Unavailable, match="Somebody else is browsing"):
+        with pytest.raises(Unavailable, match="Another process is browsing"):
             letters_broker.seen()
     assert letters_broker.seen() == ["a", "b"]
 
@@ -218,7 +218,7 @@ def harness(sqlite_database: str) -> Iterator[ConsumerHarness]:
 def processed(
     letters_broker: DeadLetterBroker, harness: ConsumerHarness, count: int
 ) -> BatchProcessor[Identified]:
-    """The consumer takes so many from its queue; what it parks is published as its relay would."""
+    """Consume this many messages, and publish the dead letters as the relay would."""
     before = len(harness.parked())
     harness.processor.process(letters_broker.take("letters.1", count))
     letters_broker.publish(*harness.parked()[before:])
@@ -274,7 +274,7 @@ def test_replayed_poison_message_returns_until_its_cause_is_fixed(
 
 
 class DyingPublisher:
-    """Publishes, and dies before anybody hears of it."""
+    """Publishes, and is killed before the confirm is read."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -374,7 +374,7 @@ def event(id_: str, fact: Fact) -> bytes:
 
 @dataclass
 class Terminal:
-    """The `kopuro` command at one broker."""
+    """The `kopuro` command, connected to one broker."""
 
     capsys: pytest.CaptureFixture[str]
 

@@ -1,4 +1,4 @@
-"""The counts of dead letters: complete, whoever dead-lettered them, also while a queue is browsed."""
+"""The counts of dead letters are complete, also for those of the broker and during browsing."""
 
 from __future__ import annotations
 

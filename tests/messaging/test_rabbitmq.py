@@ -199,7 +199,7 @@ def test_heartbeats_keep_idle_publisher_connected(vhost: str, proxied: str, prox
     publisher.close()
 
 
-def test_a_message_that_the_broker_refuses_stops_the_wave(vhost: str) -> None:
+def test_message_refused_by_broker_stops_the_wave(vhost: str) -> None:
     hub = RabbitBroker(vhost)
     hub.declare(TOPOLOGY)
     publisher = hub.publisher()
@@ -212,7 +212,7 @@ def test_a_message_that_the_broker_refuses_stops_the_wave(vhost: str) -> None:
     publisher.close()
 
 
-def test_a_broken_link_in_the_middle_of_a_wave_counts_only_what_was_confirmed(
+def test_connection_broken_during_wave_counts_only_confirmed_messages(
     vhost: str, proxied: str, proxy: TcpProxy
 ) -> None:
     RabbitBroker(vhost).declare(TOPOLOGY)

@@ -46,7 +46,7 @@ def hub(request: pytest.FixtureRequest) -> Broker:
 
 
 class FailingBroker(MemoryBroker):
-    """Its publishers do what `failures` says, one entry a call, and afterwards publish as ever.
+    """A broker whose publishers fail as `failures` lists, one entry per call, then publish normally.
 
     A failure is an error to raise; a PublishIncomplete first lets its confirmed messages through.
     """
@@ -84,7 +84,7 @@ def relay_of(database: Database, hub: Broker) -> Relay:
 
 
 def arrived(hub: Broker, count: int, queue: str = "answers") -> list[str]:
-    """The next `count` ids of a queue, taken out of it."""
+    """Take `count` messages from a queue and return their ids."""
     with closing(hub.consumer([queue], 5_000)) as consumer:
         ids: list[str] = []
         deadline = time.monotonic() + 20
@@ -254,7 +254,7 @@ def test_wake_up_is_faster_than_idle_polling(sqlite_database: str, monkeypatch: 
             assert time.monotonic() - started < 10
 
 
-def test_one_of_two_relays_on_postgresql_publishes_until_it_stops(postgres_database: str) -> None:
+def test_only_one_of_two_relays_on_postgresql_publishes(postgres_database: str) -> None:
     hub = FailingBroker()
     with opened(postgres_database) as one, opened(postgres_database) as other:
         with one.write() as connection:
@@ -278,7 +278,7 @@ def test_one_of_two_relays_on_postgresql_publishes_until_it_stops(postgres_datab
 
 
 class Recorder(MemoryBroker):
-    """Publishes to another broker, and remembers what went this way."""
+    """Publishes to another broker and records the messages."""
 
     def __init__(self, hub: MemoryBroker) -> None:
         super().__init__()
@@ -317,7 +317,7 @@ def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_databas
 
 
 class LateBroker(FailingBroker):
-    """Cannot be reached until `up` is set."""
+    """A broker that is unreachable until `up` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -331,7 +331,7 @@ class LateBroker(FailingBroker):
         super().declare(topology)
 
 
-def test_a_messenger_declares_and_relays_once_the_broker_is_there(database: Database) -> None:
+def test_messenger_declares_and_relays_once_broker_is_available(database: Database) -> None:
     hub = LateBroker()
     messenger = Messenger(
         source="/kg/test",
@@ -367,7 +367,7 @@ def test_a_messenger_declares_and_relays_once_the_broker_is_there(database: Data
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_a_messenger_can_be_stopped_while_the_broker_is_away(database: Database) -> None:
+def test_messenger_stops_without_broker(database: Database) -> None:
     hub = LateBroker()
     messenger = Messenger(
         source="/kg/test",

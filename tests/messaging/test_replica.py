@@ -69,7 +69,7 @@ def replica_of(queue: str = QUEUE) -> Replica:
     return Replica(REPLICA, queue=queue, source="/kg/test")
 
 
-def test_an_older_revision_never_overwrites_a_newer_one(database: Database) -> None:
+def test_older_revision_never_overwrites_a_newer_one(database: Database) -> None:
     replica = replica_of()
     apply(database, replica, [changed("a", 2), changed("b", 1)])
     apply(database, replica, [changed("a", 1), changed("b", 2), changed("b", 1)])
@@ -144,7 +144,7 @@ def test_view_loads_only_changed_records(database: Database) -> None:
     assert batches == [["a", "b"], ["a"]]
 
 
-def test_a_slow_refresh_does_not_put_back_what_a_faster_one_has_replaced(database: Database) -> None:
+def test_slow_refresh_does_not_restore_replaced_records(database: Database) -> None:
     replica = replica_of()
     seen: dict[str, int] = {}
     slow, go_on = threading.Event(), threading.Event()
@@ -170,7 +170,7 @@ def test_a_slow_refresh_does_not_put_back_what_a_faster_one_has_replaced(databas
     assert seen == {"a": 2}
 
 
-def test_two_writers_on_postgresql_leave_no_change_unseen(postgres_database: str) -> None:
+def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: str) -> None:
     with opened(postgres_database) as database:
         with database.write() as connection:
             METADATA.create_all(connection)
@@ -193,7 +193,7 @@ def test_two_writers_on_postgresql_leave_no_change_unseen(postgres_database: str
         assert len(seen) == 120
 
 
-def test_a_messenger_s_replica_is_fed_through_its_processor(database: Database) -> None:
+def test_replica_of_messenger_receives_messages_through_its_processor(database: Database) -> None:
     seen: dict[str, int] = {}
     messenger = Messenger(
         source="/kg/test",

@@ -44,7 +44,7 @@ def asking(hub: Broker, *, deadline: float = 10) -> Iterator[RequestClient]:
         threads[-1].start()
 
     with pytest.raises(Unavailable):
-        queries.ask("questions", {})  # nobody listens for the answer yet
+        queries.ask("questions", {})  # the reply consumer does not exist yet
     queries.start(spawn)
     try:
         give_up = time.monotonic() + 10

@@ -1,1 +1,1 @@
-"""Proof that the guarantees are tested: each is taken out in turn, and the tests must fail."""
+"""Mutation tests of the guarantees: each is removed in turn, and the tests must fail."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """In the file at `path`, `old` (which stands there once) becomes `new`."""
+    """Replaces `old`, which occurs once in the file at `path`, with `new`."""
 
     path: str
     old: str
@@ -53,12 +53,12 @@ MUTATIONS = (
         name="the mandatory flag is off",
         edits=(Edit(path=_PUBLISHER, old="mandatory=not message.transient", new="mandatory=False"),),
         tests=(
-            "tests/port_contracts/test_broker.py::test_an_unroutable_message_stops_a_wave_after_what_is_safe",
+            "tests/port_contracts/test_broker.py::test_unroutable_message_ends_the_confirmed_part_of_a_wave",
         ),
         slow=True,
     ),
     Mutation(
-        name="nobody listens for the heartbeat",
+        name="a consumer ignores missing heartbeats",
         edits=(
             Edit(
                 path="runtime/messaging/rabbit/connection.py",
@@ -78,7 +78,7 @@ MUTATIONS = (
         slow=True,
     ),
     Mutation(
-        name="a service that dies has acknowledged before its commit",
+        name="a killed service has acknowledged before its commit",
         edits=_ACKNOWLEDGED_FIRST,
         tests=(
             "tests/crash/test_consumers.py::"
@@ -103,12 +103,12 @@ MUTATIONS = (
             Edit(path=_DATABASE, old='"PRAGMA synchronous=FULL"', new='"PRAGMA synchronous=OFF"'),
             Edit(path=_DATABASE, old='level = "FULL" if', new='level = "OFF" if'),
         ),
-        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_unless_told_otherwise",),
+        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_by_default",),
     ),
     Mutation(
-        name="every commit says that it need not wait for the disk",
+        name="no commit waits for the disk",
         edits=(Edit(path=_DATABASE, old="_DURABLE: durable}", new="_DURABLE: False}"),),
-        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_unless_told_otherwise",),
+        tests=("tests/storage/test_database.py::test_commit_waits_for_disk_by_default",),
     ),
     Mutation(
         name="several active consumers on a queue",
@@ -136,7 +136,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        name="an Idempotency-Key that was used is ignored",
+        name="a used Idempotency-Key is ignored",
         edits=(
             Edit(
                 path="services/intake/handlers.py",
@@ -150,7 +150,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        name="everybody has consented to be shown to a consulate",
+        name="every person has opted in to consulates",
         edits=(
             Edit(
                 path="services/routing/domain/rules.py",
@@ -161,7 +161,7 @@ MUTATIONS = (
         tests=("tests/unit/services/routing/domain/test_rules.py::test_broken_rule_is_the_only_failure",),
     ),
     Mutation(
-        name="the vault takes a case sealed to any key",
+        name="the vault accepts a case sealed to any key",
         edits=(
             Edit(
                 path="services/vault/handlers.py",
@@ -175,7 +175,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        name="the door takes a case sealed to any key",
+        name="intake accepts a case sealed to any key",
         edits=(
             Edit(
                 path="services/intake/domain/sealing.py",
@@ -188,7 +188,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        name="the relay forgets a wave before it publishes it",
+        name="the relay deletes a wave before it publishes it",
         edits=(
             Edit(
                 path=_RELAY,
@@ -199,7 +199,7 @@ MUTATIONS = (
         tests=("tests/messaging/test_relay.py::test_unexpected_publisher_error_deletes_no_message",),
     ),
     Mutation(
-        name="an incomplete wave is forgotten as a whole",
+        name="an incomplete wave is deleted as a whole",
         edits=(
             Edit(
                 path=_RELAY,

@@ -38,7 +38,7 @@ class Outcome:
 
     @property
     def noticed(self) -> bool:
-        """Whether a test failed, and not merely something around it."""
+        """Return whether a test failed, as opposed to its environment."""
         return self.exit_code == _SOME_FAILED and bool(self.failed)
 
 
@@ -51,7 +51,7 @@ class Copy:
 
     @contextmanager
     def mutated(self, mutation: Mutation) -> Iterator[None]:
-        """Within the block the copy has the mutation. Raises ValueError where the code has moved on."""
+        """Apply the mutation inside the block. Raises ValueError if the source line has changed."""
         originals: dict[Path, str] = {}
         try:
             for edit in mutation.edits:
@@ -67,7 +67,7 @@ class Copy:
                 path.write_text(text)
 
     def run(self, tests: Sequence[str]) -> Outcome:
-        """What the tests say up to the first failure; those that run on both databases, on SQLite alone."""
+        """Run the tests up to the first failure, on SQLite only, and return the result."""
         started = time.monotonic()
         done = subprocess.run(
             [
@@ -75,7 +75,7 @@ class Copy:
                 *("-q", "-x", "--tb=no", "-rf", "-k", "not postgresql", *tests),
             ],
             cwd=self.directory,
-            # What was compiled before a change within the same second would be taken for what is there now.
+            # Otherwise bytecode compiled within the second before a change would be reused.
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,

@@ -94,7 +94,7 @@ def consuming(hub: Broker, *queues: str, prefetch: int = 1000) -> Iterator[Consu
 
 
 def take(consumer: Consumer, count: int) -> list[Delivery]:
-    """So many deliveries, however many calls they arrive in."""
+    """Take this many deliveries, over as many calls as necessary."""
     taken: list[Delivery] = []
     while len(taken) < count:
         more = consumer.take(count - len(taken), LONG)
@@ -108,7 +108,7 @@ def ids(deliveries: Sequence[Delivery]) -> list[str]:
 
 
 def emptied(hub: Broker, queue: str) -> list[str]:
-    """The ids of all that is in a queue, which is empty afterwards."""
+    """Empty a queue and return the ids of its messages."""
     with consuming(hub, queue) as consumer:
         taken: list[Delivery] = []
         while more := consumer.take(1000, SHORT if taken else 2 * SHORT):
@@ -129,9 +129,7 @@ def emptied(hub: Broker, queue: str) -> list[str]:
         ("case.accepted", "b"),
     ],
 )
-def test_a_topic_exchange_gives_to_every_queue_whose_pattern_matches_once(
-    hub: Broker, key: str, queues: str
-) -> None:
+def test_topic_exchange_routes_once_to_every_matching_queue(hub: Broker, key: str, queues: str) -> None:
     publish(hub, [to(key)])
     with consuming(hub, "a", "b") as consumer:
         taken = take(consumer, len(queues)) + consumer.take(9, SHORT)
@@ -140,7 +138,7 @@ def test_a_topic_exchange_gives_to_every_queue_whose_pattern_matches_once(
 
 
 @pytest.mark.parametrize("key", ["offer", "offer.opened.again", "note.accepted.again", "offers.opened", ""])
-def test_a_topic_exchange_gives_to_no_queue_whose_pattern_does_not_match(hub: Broker, key: str) -> None:
+def test_topic_exchange_routes_to_no_queue_without_match(hub: Broker, key: str) -> None:
     with pytest.raises(PublishIncomplete):
         publish(hub, [to(key)])
     assert emptied(hub, "a") == emptied(hub, "b") == []
@@ -202,7 +200,7 @@ def test_bytes_and_headers_arrive_as_they_were_sent(hub: Broker) -> None:
 
 
 def event(number: int) -> Outgoing:
-    """A message that can travel with others."""
+    """Return a message that can be batched."""
     return Outgoing(
         exchange=DIRECT,
         routing_key="a",
@@ -236,7 +234,7 @@ def test_batch_message_is_delivered_and_acknowledged_as_a_whole(hub: Broker) -> 
         assert [d.body for d in consumer.take(9, LONG)] == [event(n).body for n in (4, 5)]
 
 
-def test_prefetch_bounds_what_is_under_way(hub: Broker) -> None:
+def test_prefetch_bounds_unacknowledged_messages(hub: Broker) -> None:
     publish(hub, direct("a", *"123456789"))
     with consuming(hub, "a", prefetch=4) as consumer:
         first = take(consumer, 4)
@@ -245,7 +243,7 @@ def test_prefetch_bounds_what_is_under_way(hub: Broker) -> None:
         assert ids(take(consumer, 2) + consumer.take(100, SHORT)) == ["5", "6"]
 
 
-def test_a_limit_bounds_one_take_and_loses_nothing(hub: Broker) -> None:
+def test_take_limit_loses_no_message(hub: Broker) -> None:
     publish(hub, direct("a", *"123456789"))
     with consuming(hub, "a") as consumer:
         assert ids(take(consumer, 9)) == list("123456789")
@@ -255,7 +253,7 @@ def test_a_limit_bounds_one_take_and_loses_nothing(hub: Broker) -> None:
         assert sum(sizes) <= 9
 
 
-def test_one_acknowledgement_covers_all_up_to_it_and_nothing_beyond(hub: Broker) -> None:
+def test_acknowledgement_covers_only_messages_up_to_its_tag(hub: Broker) -> None:
     publish(hub, direct("a", *"12345"))
     with consuming(hub, "a") as consumer:
         taken = take(consumer, 5)
@@ -277,7 +275,7 @@ def test_unacknowledged_message_is_redelivered_and_marked(hub: Broker) -> None:
         ]
 
 
-def test_a_consumer_goes_on_after_its_connection_was_closed(hub: Broker) -> None:
+def test_consumer_continues_after_its_connection_was_closed(hub: Broker) -> None:
     publish(hub, direct("single", "1"))
     with consuming(hub, "single") as consumer:
         stale = take(consumer, 1)
@@ -288,7 +286,7 @@ def test_a_consumer_goes_on_after_its_connection_was_closed(hub: Broker) -> None
     assert emptied(hub, "single") == []
 
 
-def test_one_consumer_of_several_queues(hub: Broker) -> None:
+def test_consumer_receives_from_several_queues(hub: Broker) -> None:
     publish(hub, direct("a", "a1", "a2") + direct("b", "b1", "b2"))
     with consuming(hub, "a", "b") as consumer:
         taken = take(consumer, 4)
@@ -300,7 +298,7 @@ def test_one_consumer_of_several_queues(hub: Broker) -> None:
     assert emptied(hub, "a") == emptied(hub, "b") == []
 
 
-def test_a_single_active_consumer_is_followed_by_the_next_when_it_closes(hub: Broker) -> None:
+def test_next_consumer_becomes_active_when_single_active_consumer_closes(hub: Broker) -> None:
     with consuming(hub, "single") as first, consuming(hub, "single") as second:
         assert first.take(1, SHORT) == second.take(1, SHORT) == []
         publish(hub, direct("single", "1", "2", "3"))
@@ -314,7 +312,7 @@ def test_a_single_active_consumer_is_followed_by_the_next_when_it_closes(hub: Br
         assert ids(take(second, 1)) == ["4"]
 
 
-def test_an_unroutable_message_stops_a_wave_after_what_is_safe(hub: Broker) -> None:
+def test_unroutable_message_ends_the_confirmed_part_of_a_wave(hub: Broker) -> None:
     wave = [*direct("a", "1", "2"), to("nobody.asked", "3"), *direct("a", "4")]
     with contextlib.closing(hub.publisher()) as publisher:
         with pytest.raises(PublishIncomplete) as caught:
@@ -327,7 +325,7 @@ def test_an_unroutable_message_stops_a_wave_after_what_is_safe(hub: Broker) -> N
     assert emptied(hub, "b") == ["5"]
 
 
-def test_an_unroutable_message_is_found_among_others_of_its_id(hub: Broker) -> None:
+def test_unroutable_message_is_identified_among_messages_with_its_id(hub: Broker) -> None:
     wave = direct("a", "same") + direct("nowhere", "same") + direct("b", "same")
     with pytest.raises(PublishIncomplete) as caught:
         publish(hub, wave)
@@ -335,7 +333,7 @@ def test_an_unroutable_message_is_found_among_others_of_its_id(hub: Broker) -> N
     assert caught.value.unroutable == "(default) nowhere"
 
 
-def test_the_first_of_several_unroutable_messages_counts(hub: Broker) -> None:
+def test_first_of_several_unroutable_messages_ends_the_confirmed_part(hub: Broker) -> None:
     wave = direct("a", "1") + direct("none", "2") + direct("a", "3") + direct("never", "4")
     with pytest.raises(PublishIncomplete) as caught:
         publish(hub, wave)
@@ -343,7 +341,7 @@ def test_the_first_of_several_unroutable_messages_counts(hub: Broker) -> None:
     assert caught.value.unroutable == "(default) none"
 
 
-def test_an_exchange_that_is_not_there_leaves_a_wave_incomplete(hub: Broker) -> None:
+def test_wave_with_missing_exchange_is_incomplete(hub: Broker) -> None:
     with contextlib.closing(hub.publisher()) as publisher:
         with pytest.raises(PublishIncomplete) as caught:
             publisher.publish([to("key", exchange="absent")])
@@ -365,7 +363,7 @@ def test_unroutable_transient_message_is_no_error(hub: Broker) -> None:
     assert emptied(hub, "a") == ["2"]
 
 
-def test_a_queue_that_is_not_there_cannot_be_consumed_yet(hub: Broker) -> None:
+def test_consuming_missing_queue_is_unavailable(hub: Broker) -> None:
     with consuming(hub, "late") as consumer:
         with pytest.raises(BrokerUnavailable):
             consumer.take(1, SHORT)
@@ -375,7 +373,7 @@ def test_a_queue_that_is_not_there_cannot_be_consumed_yet(hub: Broker) -> None:
         assert ids(take(consumer, 1)) == ["1"]
 
 
-def test_a_private_queue_lives_as_long_as_its_consumer(hub: Broker) -> None:
+def test_private_queue_exists_as_long_as_its_consumer(hub: Broker) -> None:
     with contextlib.closing(hub.private_consumer()) as consumer:
         assert consumer.name is None
         assert consumer.take(1, SHORT) == []
@@ -414,7 +412,7 @@ def test_declaring_twice_changes_nothing(hub: Broker) -> None:
     assert emptied(hub, "a") == ["1", "2"]
 
 
-def test_the_topology_of_a_hub_takes_every_fact(hub: Broker) -> None:
+def test_hub_topology_routes_every_fact(hub: Broker) -> None:
     hub.declare(hub_topology())
     publish(hub, [to("referral.submitted", "1", exchange=EVENTS), to("unheard.of", "2", exchange=EVENTS)])
     assert emptied(hub, "audit.log") == ["1", "2"]
@@ -422,7 +420,7 @@ def test_the_topology_of_a_hub_takes_every_fact(hub: Broker) -> None:
         assert ids(take(consumer, 1)) == ["1"]
 
 
-def test_a_reader_counts_what_waits_and_takes_nothing(hub: Broker) -> None:
+def test_queue_reader_counts_messages_without_taking_them(hub: Broker) -> None:
     publish(hub, direct("a", "m0", "m1"))
     with contextlib.closing(hub.queue_reader()) as reader:
         assert reader.counts(["a", "b"]) == {"a": 2, "b": 0}
@@ -430,7 +428,7 @@ def test_a_reader_counts_what_waits_and_takes_nothing(hub: Broker) -> None:
         assert reader.counts(["a"]) == {"a": 0}
 
 
-def test_a_reader_goes_on_after_a_queue_that_is_not_there(hub: Broker) -> None:
+def test_queue_reader_continues_after_missing_queue(hub: Broker) -> None:
     with contextlib.closing(hub.queue_reader()) as reader:
         with pytest.raises(BrokerUnavailable):
             reader.counts(["nowhere"])

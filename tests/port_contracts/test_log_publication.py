@@ -69,7 +69,7 @@ def test_partial_file_of_killed_process_is_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".incoming", "checkpoint", "tile"]
 
 
-def test_a_directory_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
+def test_unusable_publication_directory_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(PublicationUnavailable):
         DirectoryPublication(tmp_path / "file")

@@ -22,7 +22,7 @@ TEN_MEGABYTES = 10 * 1024 * 1024
 
 
 def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """The body of `response`, which must be that problem."""
+    """Check that the response is this problem and return its body."""
     body: dict[str, Any] = response.json()
     assert (response.status_code, body["type"]) == (status, f"urn:kopuro:problem:{slug}")
     assert response.headers["content-type"] == "application/problem+json"
@@ -33,7 +33,7 @@ def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
 
 
 def raw(sample: SampleProcess, request: bytes) -> bytes:
-    """Everything the service sends back before it closes the connection."""
+    """Send bytes and return everything that the service sends until it closes the connection."""
     with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
         connection.sendall(request)
         received = b""
@@ -49,13 +49,13 @@ def post(sample: SampleProcess, body: bytes | Iterator[bytes]) -> httpx.Response
     return httpx.post(sample.url + "/v1/echo", content=body, headers=sample.token("partner"))
 
 
-def test_a_good_request_is_answered_with_what_the_handler_gave(sample: SampleProcess) -> None:
+def test_valid_request_gets_the_response_of_its_handler(sample: SampleProcess) -> None:
     response = post(sample, b'{"name": "\xd0\x90\xd0\xb9"}')
     assert response.status_code == 202
     assert response.json() == {"caller": "kg.sample", "document": {"name": "Ай"}}
 
 
-def test_a_chunked_body_is_read(sample: SampleProcess) -> None:
+def test_chunked_body_is_read(sample: SampleProcess) -> None:
     response = post(sample, iter([b'{"a":', b" [1,", b"2]}"]))
     assert response.json()["document"] == {"a": [1, 2]}
 
@@ -73,11 +73,11 @@ def test_body_that_is_not_json_is_refused(sample: SampleProcess, body: bytes) ->
 
 
 @pytest.mark.parametrize("depth", [65, 10_000])
-def test_deep_nesting_is_refused(sample: SampleProcess, depth: int) -> None:
+def test_deeply_nested_body_is_refused(sample: SampleProcess, depth: int) -> None:
     problem(post(sample, b"[" * depth + b"]" * depth), 400, "malformed-json")
 
 
-def test_an_announced_large_body_is_refused_before_any_of_it_is_sent(sample: SampleProcess) -> None:
+def test_announced_large_body_is_refused_before_it_is_sent(sample: SampleProcess) -> None:
     authorization = sample.token("partner")["Authorization"]
     answer = raw(
         sample,
@@ -88,29 +88,29 @@ def test_an_announced_large_body_is_refused_before_any_of_it_is_sent(sample: Sam
     assert b"urn:kopuro:problem:body-too-large" in answer
 
 
-def test_ten_megabytes_are_refused_although_they_are_sent(sample: SampleProcess) -> None:
+def test_body_of_ten_megabytes_is_refused_although_sent(sample: SampleProcess) -> None:
     problem(post(sample, b"x" * TEN_MEGABYTES), 413, "body-too-large")
 
 
-def test_ten_megabytes_in_chunks_are_refused(sample: SampleProcess) -> None:
+def test_chunked_body_of_ten_megabytes_is_refused(sample: SampleProcess) -> None:
     piece = b"x" * 65536
     problem(post(sample, (piece for _ in range(TEN_MEGABYTES // len(piece)))), 413, "body-too-large")
 
 
-def test_a_caller_without_a_token_cannot_make_us_read_a_large_body(sample: SampleProcess) -> None:
+def test_large_body_without_token_is_not_read(sample: SampleProcess) -> None:
     answer = raw(sample, b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert b"Connection: close" in answer
 
 
-def test_a_refused_small_body_leaves_the_connection_usable(sample: SampleProcess) -> None:
+def test_connection_stays_usable_after_refused_small_body(sample: SampleProcess) -> None:
     with httpx.Client(base_url=sample.url) as client:
         problem(client.post("/v1/echo", content=b"{}"), 401, "missing-token")
         answer = client.post("/v1/echo", content=b"{}", headers=sample.token("partner"))
         assert answer.status_code == 202
 
 
-def test_another_transfer_coding_cannot_smuggle_a_second_request(sample: SampleProcess) -> None:
+def test_unsupported_transfer_coding_cannot_smuggle_a_second_request(sample: SampleProcess) -> None:
     smuggled = b"GET /v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
     answer = raw(
         sample,
@@ -122,7 +122,7 @@ def test_another_transfer_coding_cannot_smuggle_a_second_request(sample: SampleP
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_an_endless_chunk_header_is_given_up(sample: SampleProcess) -> None:
+def test_endless_chunk_header_is_refused(sample: SampleProcess) -> None:
     answer = raw(
         sample,
         b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -132,7 +132,7 @@ def test_an_endless_chunk_header_is_given_up(sample: SampleProcess) -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_client_that_breaks_off_ends_nothing_but_its_own_connection(sample: SampleProcess) -> None:
+def test_aborted_request_ends_only_its_own_connection(sample: SampleProcess) -> None:
     reset = struct.pack("ii", 1, 0)  # SO_LINGER 0: close with a reset
     for start in (
         b"",
@@ -148,7 +148,7 @@ def test_a_client_that_breaks_off_ends_nothing_but_its_own_connection(sample: Sa
     assert sample.process.running()
 
 
-def test_each_fault_of_a_token_has_its_own_problem(sample: SampleProcess) -> None:
+def test_each_token_fault_has_its_own_problem(sample: SampleProcess) -> None:
     def ask(headers: dict[str, str]) -> httpx.Response:
         return httpx.post(sample.url + "/v1/echo", content=b"{}", headers=headers)
 
@@ -166,14 +166,14 @@ def test_each_fault_of_a_token_has_its_own_problem(sample: SampleProcess) -> Non
 @pytest.mark.parametrize(
     "path", ["/", "/v1/ping/", "/v1//ping", "/v1/things", "/v1/things/a/b", "/v1/%D1%8F"]
 )
-def test_an_unknown_address_is_a_problem(sample: SampleProcess, path: str) -> None:
+def test_unknown_path_becomes_problem(sample: SampleProcess, path: str) -> None:
     request = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode()
     answer = raw(sample, request)
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"urn:kopuro:problem:not-found" in answer
 
 
-def test_head_is_get_without_the_body(sample: SampleProcess) -> None:
+def test_head_response_is_that_of_get_without_body(sample: SampleProcess) -> None:
     answer = raw(sample, b"HEAD /v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"Content-Length: 13\r\n" in answer
@@ -194,7 +194,7 @@ def test_unusable_parameters_are_refused(sample: SampleProcess, query: str) -> N
     problem(response, 400, "invalid-parameter")
 
 
-def test_a_refusal_of_the_handler_is_its_problem(sample: SampleProcess) -> None:
+def test_refusal_of_handler_becomes_problem(sample: SampleProcess) -> None:
     body = problem(httpx.post(sample.url + "/v1/refuse"), 409, "conflict")
     assert body["detail"] == "The sample always refuses."
 
@@ -218,7 +218,7 @@ def test_failure_puts_no_content_into_response_or_log(sample: SampleProcess) -> 
     assert line["exception"][0]["frames"][-1].startswith("tests.runtime.sample_service.handlers:")
 
 
-def test_a_trace_is_continued(sample: SampleProcess) -> None:
+def test_trace_of_request_is_continued(sample: SampleProcess) -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     response = httpx.post(sample.url + "/v1/fail/bug", headers={"traceparent": parent})
     assert response.json()["reference"] == "0af7651916cd43dd8448eb211c80319c"
@@ -238,11 +238,11 @@ def test_waiting_requests_do_not_block_others(sample: SampleProcess) -> None:
         assert {wait.result().status_code for wait in waits} == {200}
 
 
-def test_discovery_is_served_to_everybody(sample: SampleProcess) -> None:
+def test_discovery_is_served_without_token(sample: SampleProcess) -> None:
     assert httpx.get(sample.url + "/.well-known/kopuro").json() == {"hub": "kg", "version": "1"}
 
 
-def test_readiness_gives_the_reason_until_there_is_none(sample: SampleProcess) -> None:
+def test_readiness_gives_the_reason_while_not_ready(sample: SampleProcess) -> None:
     sample.marker.unlink(missing_ok=True)
     response = httpx.get(sample.operations_url + "/readyz")
     assert response.status_code == 503

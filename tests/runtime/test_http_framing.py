@@ -62,7 +62,7 @@ def assert_refused(sample: SampleProcess, request: bytes, status: int, slug: str
 
 
 def echo(sample: SampleProcess, *lines: bytes, body: bytes = b"{}") -> bytes:
-    """A POST with a token and these header lines."""
+    """Return a POST request with a token and these header lines."""
     authorization = sample.token("partner")["Authorization"].encode()
     head = (b"POST /v1/echo HTTP/1.1", b"Host: x", b"Authorization: " + authorization, *lines)
     return b"".join(line + b"\r\n" for line in head) + b"\r\n" + body
@@ -275,7 +275,7 @@ def test_repeated_json_name_is_refused(sample: SampleProcess) -> None:
 
 
 def test_body_shorter_than_announced_runs_nothing(sample: SampleProcess) -> None:
-    """The client ends its side in the middle of the body: what came is not taken for a body."""
+    """The client closes its side in the middle of the body: the partial body is not processed."""
     with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
         connection.sendall(echo(sample, b"Content-Length: 9"))
         connection.shutdown(socket.SHUT_WR)
@@ -318,7 +318,7 @@ def test_requests_behind_a_chunked_one_are_answered_in_order(sample: SampleProce
     assert answer.rest.endswith(b'\r\n\r\n{"pong":true}')
 
 
-def test_expected_continue_comes_before_the_body(sample: SampleProcess) -> None:
+def test_continue_response_precedes_the_body(sample: SampleProcess) -> None:
     with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
         connection.sendall(echo(sample, b"Content-Length: 2", b"Expect: 100-continue", body=b""))
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"

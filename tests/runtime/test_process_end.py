@@ -18,7 +18,7 @@ MARGIN = 4.0  # a busy machine's
 
 
 def until_in_flight(sample: SampleProcess) -> None:
-    """Return when the service says that a request is being answered."""
+    """Return when the service reports a request in progress."""
     for _ in range(1000):
         metrics = httpx.get(sample.operations_url + "/metrics").text
         if "kopuro_http_requests_in_flight 1.0" in metrics:
@@ -26,7 +26,7 @@ def until_in_flight(sample: SampleProcess) -> None:
     raise AssertionError("the request never arrived")
 
 
-def test_an_idle_process_ends_orderly_even_with_open_connections(tmp_path: Path) -> None:
+def test_idle_process_with_open_connections_ends_orderly(tmp_path: Path) -> None:
     with SampleProcess(tmp_path) as sample, httpx.Client(base_url=sample.url) as client:
         client.get("/v1/ping")
         sample.process.ask_to_stop()
@@ -36,7 +36,7 @@ def test_an_idle_process_ends_orderly_even_with_open_connections(tmp_path: Path)
         assert {line["level"] for line in sample.log_lines()} == {"info"}
 
 
-def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
+def test_stopping_process_answers_open_request(tmp_path: Path) -> None:
     with SampleProcess(tmp_path) as sample, ThreadPoolExecutor() as callers:
         answer = callers.submit(httpx.get, sample.url + "/v1/wait?seconds=1", timeout=30)
         until_in_flight(sample)
@@ -46,7 +46,7 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
         assert sample.process.exit_code() == 0
 
 
-def test_a_handler_that_hangs_is_abandoned(tmp_path: Path) -> None:
+def test_process_abandons_hanging_handler(tmp_path: Path) -> None:
     with SampleProcess(tmp_path) as sample, ThreadPoolExecutor() as callers:
         answer = callers.submit(httpx.get, sample.url + "/v1/wait?seconds=600", timeout=60)
         until_in_flight(sample)
@@ -56,7 +56,7 @@ def test_a_handler_that_hangs_is_abandoned(tmp_path: Path) -> None:
         assert isinstance(answer.exception(), httpx.TransportError)
 
 
-def test_a_process_blocked_in_c_is_ended_by_the_watchdog(tmp_path: Path) -> None:
+def test_process_blocked_in_c_is_ended_by_watchdog(tmp_path: Path) -> None:
     with SampleProcess(tmp_path) as sample, ThreadPoolExecutor() as callers:
         callers.submit(httpx.get, sample.url + "/v1/block?seconds=60", timeout=1).exception()
         sample.process.ask_to_stop()
@@ -65,7 +65,7 @@ def test_a_process_blocked_in_c_is_ended_by_the_watchdog(tmp_path: Path) -> None
         assert "in block" in sample.log.read_text(), "the stacks say where it was"
 
 
-def test_a_second_process_on_the_same_port_does_not_start(tmp_path: Path) -> None:
+def test_second_process_on_same_port_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     with SampleProcess(tmp_path / "first") as first:
@@ -76,7 +76,7 @@ def test_a_second_process_on_the_same_port_does_not_start(tmp_path: Path) -> Non
         assert "could not start" in second.log.read_text()
 
 
-def test_a_bad_environment_is_explained_at_once() -> None:
+def test_process_with_invalid_environment_names_the_fault() -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("KOPURO_")}
     ended = subprocess.run(
         [sys.executable, "-m", "runtime", "tests.runtime.sample_service"],

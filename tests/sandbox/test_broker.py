@@ -115,25 +115,25 @@ def test_virtual_hosts_are_separate(broker: PrivateBroker, vhost: str) -> None:
         channel.queue_declare(QUEUE, passive=True)
 
 
-def test_adding_a_virtual_host_again_keeps_what_it_holds(broker: PrivateBroker, vhost: str) -> None:
+def test_virtual_host_added_again_keeps_its_contents(broker: PrivateBroker, vhost: str) -> None:
     publish(vhost, "still here")
     assert broker.add_vhost(vhost.rpartition("/")[2]) == vhost
     assert take(vhost) == "still here"
 
 
-def test_an_evaluation_that_fails_is_an_error(broker: PrivateBroker) -> None:
+def test_failing_evaluation_raises(broker: PrivateBroker) -> None:
     assert broker.evaluate("1 + 1") == "2"
     with pytest.raises(BrokerError, match="badarith"):
         broker.evaluate("1 div 0")
 
 
-def test_evaluations_at_once_do_not_shut_each_other_out(broker: PrivateBroker) -> None:
+def test_concurrent_evaluations_do_not_block_each_other(broker: PrivateBroker) -> None:
     with ThreadPoolExecutor(6) as callers:
         assert list(callers.map(broker.evaluate, ["begin timer:sleep(20), 2 end"] * 30)) == ["2"] * 30
 
 
 @pytest.mark.parametrize("name", ["", "a b", 'x">>, halt()', "a/b"])
-def test_a_name_that_is_not_a_virtual_hosts_is_refused(name: str) -> None:
+def test_invalid_virtual_host_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="virtual host"):
         PrivateBroker(Path("unused")).add_vhost(name)
 
@@ -144,7 +144,7 @@ def test_secrets_are_readable_by_their_owner_only(broker: PrivateBroker) -> None
     assert stat.S_IMODE(broker.files.root.stat().st_mode) & 0o077 == 0
 
 
-def test_a_second_broker_in_the_same_directory_is_refused(broker: PrivateBroker) -> None:
+def test_second_broker_in_same_directory_is_refused(broker: PrivateBroker) -> None:
     with pytest.raises(BrokerInUse):
         PrivateBroker(broker.files.root).start()
     assert broker.running()
@@ -168,7 +168,7 @@ def test_confirmed_messages_survive_a_crash_and_a_restart_and_nothing_is_left_ru
     assert own_processes(broker) == []
 
 
-def test_broker_moves_to_another_port_when_its_own_is_taken(tmp_path: Path) -> None:
+def test_broker_uses_another_port_when_its_own_is_taken(tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     with broker:
         first = broker.identity
@@ -189,7 +189,7 @@ print(child.pid)
 """
 
 
-def test_an_orphan_is_ended_and_its_data_taken_over(tmp_path: Path) -> None:
+def test_orphaned_broker_is_ended_and_its_data_reused(tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     with broker:
         publish(broker.uri, "from before")
@@ -227,7 +227,7 @@ with sigterm_raises():
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["starting", "ready"])
-def test_no_signal_to_the_owner_leaves_a_broker_behind(number: int, moment: str, tmp_path: Path) -> None:
+def test_broker_ends_after_any_signal_to_its_owner(number: int, moment: str, tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     owner = python_process("owner", OWNER, str(broker.files.root), directory=tmp_path)
     owner.spawn()
@@ -244,7 +244,7 @@ def test_no_signal_to_the_owner_leaves_a_broker_behind(number: int, moment: str,
         time.sleep(0.02)
 
 
-def test_a_supervised_broker_comes_back_with_its_data(tmp_path: Path) -> None:
+def test_supervised_broker_restarts_with_its_data(tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     broker.start()
     with Supervisor([[broker]], policy=RestartPolicy(first_delay=0.01)) as supervisor:

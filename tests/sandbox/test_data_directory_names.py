@@ -39,7 +39,7 @@ def test_databases_are_private_and_inside_the_directory(name: str, tmp_path: Pat
         assert connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar() == 1
 
 
-def test_hub_runs_in_directory_whose_name_means_something_in_urls(tmp_path: Path) -> None:
+def test_hub_runs_in_directory_with_url_characters_in_its_name(tmp_path: Path) -> None:
     data = tmp_path / "half full? 50%20#1 Ош"
     with CommandProcess(tmp_path / "said", "up", "--data-dir", str(data), "--json", "--empty") as up:
         up.until_said('"discovery"', within=90)
@@ -57,7 +57,7 @@ def test_broker_refuses_directory_with_quotation_marks(name: str, tmp_path: Path
         PrivateBroker(tmp_path / name).start()
 
 
-def test_hub_refuses_directory_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+def test_hub_refuses_directory_name_that_is_not_utf_8(tmp_path: Path) -> None:
     hub = Hub(tmp_path / os.fsdecode(b"\xff"), environment={})
     with pytest.raises(HubError, match="not valid UTF-8"):
         hub.start()

@@ -173,7 +173,7 @@ def test_service_with_tampered_log_does_not_start(hub: AuditedHub) -> None:
 
 def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedHub, vhost: str) -> None:
     whole = outgoing(good := accepted())
-    # What an earlier version let through: a number that has no canonical JSON.
+    # An earlier version admitted numbers without canonical JSON.
     document = {
         **orjson.loads(outgoing(bad := accepted()).body),
         "data": {"referral_id": REFERRAL, "n": 2**60},
@@ -225,7 +225,7 @@ def test_damage_unseen_at_start_is_reported_while_the_service_runs(hub: AuditedH
         ready = httpx.get(hub.service.operations_url + "/readyz").json()
         assert "Entry 0 differs from the logged entry" in ready["warnings"]["log"]
         assert any(line["message"] == "the log is damaged" for line in hub.service.log_lines())
-        # It goes on all the same.
+        # The service continues.
         more = [accepted()]
         hub.publish(more)
         hub.until_logged(more)

@@ -120,7 +120,7 @@ def test_two_hubs_cosign_each_others_logs(broker: PrivateBroker, tmp_path: Path)
         kg.hub.until(lambda: cosigned_by(kg, of_kz["name"]) == len(kg.hub.logged()) > seen)
         assert kg.cosigned_size() == seen
         assert f"witnesses have seen the first {seen:,}" in kg.verify("log", kg.hub.service.url)
-        # Whom one of the two is enough is told so of the newest.
+        # With a threshold of one, the newest checkpoint is sufficiently cosigned.
         enough = tmp_path / "enough.json"
         enough.write_text(json.dumps({"witnesses": [of_kz, library], "threshold": 1}))
         assert "1 of 2 witnesses cosigned it" in kg.verify("log", kg.hub.service.url, policy=enough)

@@ -35,7 +35,7 @@ THEN = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
 
 
 class HubOnDisk:
-    """A database for each service, and referrals in them as their services would have left them.
+    """A database per service with the rows that the services would have written.
 
     template: the databases' URL, with `{service}` in it.
     """
@@ -57,7 +57,7 @@ class HubOnDisk:
             transaction.execute(table.insert(), [row])
 
     def refer(self, *, skip: str = "", moved: dt.datetime = THEN) -> str:
-        """An accepted referral. skip: what one of the services did not do."""
+        """Add an accepted referral. skip: the step that a service missed."""
         number = new_id()
         self.write("intake", SUBMISSIONS, referral_id=number, sender=OSH, submitted_at=moved)
         self.write(
@@ -113,7 +113,7 @@ class HubOnDisk:
         )
 
     def revise(self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN) -> None:
-        """A change of a directory record, without its entry."""
+        """Change a directory record, without its log entry."""
         self.write(
             "directory",
             REVISIONS,
@@ -129,7 +129,7 @@ class HubOnDisk:
     def log_revision(
         self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN
     ) -> None:
-        """The entry of such a change, without the change."""
+        """Add the log entry of such a change, without the change."""
         record = {"key": {"kid": "record"}} if subject == "token_key" else {subject: {"id": "record"}}
         data: Any = {"revision": number, **record}
         self.log.append(
@@ -145,7 +145,7 @@ class HubOnDisk:
 def hub(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HubOnDisk]:
-    """On each kind of database in turn; the command finds it by its environment."""
+    """A hub on each kind of database in turn, which the command finds by its environment."""
     with ExitStack() as cleaning:
         template = f"sqlite:///{tmp_path}/{{service}}.sqlite"
         if request.param == "postgresql":
@@ -168,7 +168,7 @@ def run(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[d
     return status, found
 
 
-def test_a_hub_whose_records_agree(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_consistent_hub_has_no_differences(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         hub.refer()
     assert run(hub, capsys) == (0, [])
@@ -185,7 +185,7 @@ def test_a_hub_whose_records_agree(hub: HubOnDisk, capsys: pytest.CaptureFixture
         ("mailbox kopuro.offer.opened.v1", {"delivery"}),
     ],
 )
-def test_what_is_missing_somewhere_is_named(
+def test_missing_record_is_reported_as_difference(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str], skip: str, where: set[str]
 ) -> None:
     hub.refer()
@@ -196,7 +196,7 @@ def test_what_is_missing_somewhere_is_named(
     assert {one["where"] for one in found} == where
 
 
-def test_what_is_still_moving_is_left_out(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_referral_in_transit_is_ignored(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
     hub.refer(skip="entry kopuro.offer.accepted.v1", moved=dt.datetime.now(dt.UTC))
     assert run(hub, capsys)[0] == 0
     assert reconcile.main(["--settled", "0"]) == 1
@@ -244,14 +244,14 @@ def test_directory_revisions_that_agree_or_are_under_way_are_no_difference(
     hub.log_revision(1)
     hub.revise(2, moved=now)
     hub.log_revision(3, moved=now)
-    # Of an OAuth client nobody is told.
+    # Changes of OAuth clients are not published.
     hub.revise(1, subject="client")
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
     assert "1 directory revisions compared" in capsys.readouterr().out
 
 
-def test_over_many_pages_nobody_is_passed_over(
+def test_reconciliation_over_many_pages_skips_no_record(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "PAGE", 3)
@@ -265,12 +265,12 @@ def test_over_many_pages_nobody_is_passed_over(
     assert len(found) == len(odd)
 
 
-def test_what_it_takes_for_delivered_is_what_delivery_takes_from_the_exchange() -> None:
+def test_delivered_facts_are_those_bound_to_the_queue_of_delivery() -> None:
     taken = {".".join(type.split(".")[1:-1]) for type in RECIPIENTS} - {"receipt.issued", "receipts.issued"}
     assert taken == reconcile.DELIVERED
 
 
-def test_it_cannot_write(hub: HubOnDisk) -> None:
+def test_reconciliation_cannot_write(hub: HubOnDisk) -> None:
     hub.refer()
     engine = open_read_only(hub.template.format(service="routing"))
     with pytest.raises(DBAPIError, match=r"read-?only"), engine.begin() as connection:
@@ -278,7 +278,7 @@ def test_it_cannot_write(hub: HubOnDisk) -> None:
     engine.dispose()
 
 
-def test_a_data_directory_is_that_of_a_hub_that_kopuro_up_started(tmp_path: Path) -> None:
+def test_data_directory_gives_the_urls_of_its_databases(tmp_path: Path) -> None:
     files = HubFiles(tmp_path)
     (tmp_path / "data").mkdir()
     for name in SERVICES:
@@ -302,7 +302,7 @@ def test_directory_and_template_that_both_could_be_meant_are_refused(tmp_path: P
         reconcile.database_urls(tmp_path, {})
 
 
-def test_command_on_a_hub_without_databases_says_so_with_the_status_of_wrong_use(
+def test_command_on_hub_without_databases_exits_with_usage_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
@@ -318,7 +318,7 @@ def test_command_on_a_hub_without_databases_says_so_with_the_status_of_wrong_use
         assert "OperationalError" not in err
 
 
-def test_misused_or_unreadable_it_says_so(
+def test_misused_command_or_unreadable_database_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)

@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _settle() -> None:
-    """After one story all that lasts is there: nobody need look through it again for what can be freed."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker at once, without a word
+    """Run one story, then exclude the surviving objects from garbage collection."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker at once, without output
     told_badly(0)
     gc.freeze()
 

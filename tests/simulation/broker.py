@@ -18,7 +18,7 @@ _ROUTES: dict[tuple[str, str, int], set[str]] = {}
 
 
 class UnreliableBroker(MemoryBroker):
-    """down: nobody reaches it; what is in its queues stays. cut: where a wave's connection breaks."""
+    """down: unreachable; its queues keep their messages. cut: where a wave's connection breaks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class UnreliableBroker(MemoryBroker):
         return _Consumer(self, queues, prefetch)
 
     def route(self, exchange: str, message: Outgoing) -> set[str]:
-        """As the parent's, remembered in all stories: the topology never changes."""
+        """Route like the parent, with a cache for all stories: the topology never changes."""
         place = (exchange, message.routing_key, partition_of(message.partition_key))
         if place not in _ROUTES:
             _ROUTES[place] = super().route(exchange, message)

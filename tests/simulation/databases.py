@@ -16,7 +16,7 @@ from contracts.envelope import Envelope
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.storage.database import Database, DatabaseUnavailable, translated
 
-# What committed transactions ever wrote to the outbox, from which the relay deletes.
+# Everything that committed transactions wrote to the outbox, from which the relay deletes.
 _REMEMBER = (
     "CREATE TABLE said (number INTEGER PRIMARY KEY, exchange TEXT, routing_key TEXT, body BLOB)",
     "CREATE TRIGGER remember AFTER INSERT ON outbox BEGIN"
@@ -25,17 +25,17 @@ _REMEMBER = (
 
 
 class Fate(Enum):
-    """What becomes of a write transaction."""
+    """The fate of a write transaction."""
 
     committed = auto()
     rolled_back = auto()
     unknown = auto()  # committed, and reported as failed
     killed_before = auto()  # the process dies with the transaction open
-    killed_after = auto()  # the process dies before anybody has learned of the commit
+    killed_after = auto()  # the process dies before the commit is known
 
 
 class Killed(BaseException):
-    """The process of `service` has died. Nothing of ours may catch it but the simulation."""
+    """The process of `service` has died. Only the simulation may catch this."""
 
     def __init__(self, service: str) -> None:
         super().__init__(service)
@@ -52,10 +52,10 @@ class Said:
 
 
 class MemoryDatabase(Database):
-    """One service's database. It survives the service, and `reset` begins another story on it.
+    """One service's database. It survives the service, and `reset` starts another story on it.
 
     Its one connection is kept, and so is what a look from outside has found until something is written: a
-    story is thousands of short transactions and looks, and nobody else is there.
+    story is thousands of short transactions and reads, without other users.
     """
 
     def __init__(self, service: str, metadata: MetaData) -> None:
@@ -79,13 +79,13 @@ class MemoryDatabase(Database):
         self._raw.backup(self._empty)
 
     def reset(self) -> None:
-        """As it was before the first row."""
+        """Delete all rows."""
         self._empty.backup(self._raw)
         self._looks.clear()
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        """See `Database.write`. durable: nothing here is."""
+        """See `Database.write`. durable: ignored, nothing here is durable."""
         fate = self.fate()
         # Closed when it has ended, which `services.routing.live_directory` goes by.
         with self._engine.connect() as connection, self._transaction("BEGIN IMMEDIATE"):
@@ -120,17 +120,17 @@ class MemoryDatabase(Database):
 
     @property
     def changes(self) -> int:
-        """How many rows were ever written: the same number means that nothing has been, since."""
+        """Return the number of rows ever written; the same number means no writes in between."""
         return int(self._raw.total_changes)
 
     def values(self, query: str) -> list[Any]:
-        """The first column of what a query finds: a look from outside, cheap, and never failing."""
+        """Return the first column of a query: a cheap read from outside that never fails."""
         if query not in self._looks:
             self._looks[query] = [row[0] for row in self._raw.execute(query)]
         return self._looks[query]
 
     def said(self) -> list[Said]:
-        """Everything that was ever to be published, in order, parked messages included."""
+        """Return all messages ever put into the outbox, in order, including dead letters."""
         with self.read() as transaction:
             rows = transaction.exec_driver_sql("SELECT exchange, routing_key, body FROM said ORDER BY number")
             return [

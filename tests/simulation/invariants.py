@@ -37,7 +37,7 @@ from tests.simulation.referral_rules import (
 )
 from tests.simulation.services import Audit, Routing, Service
 
-# What each submission comes to, or else its refusal: one of these, once.
+# Each submission results in exactly one of these facts, or in its refusal.
 _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "answer.submitted": frozenset({"offer.accepted", "offer.declined", "answer.refused"}),
     "progress.submitted": frozenset({"referral.progressed", "submission.refused"}),
@@ -52,7 +52,7 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
 def check(
     services: Mapping[str, Service], partners: Partners, broker: UnreliableBroker, now: dt.datetime
 ) -> None:
-    """Raises AssertionError that names the rule and whom it is about."""
+    """Check the invariants. Raises AssertionError with the rule and its subject."""
     databases = {name: service.database for name, service in services.items()}
     told = all_published_facts(databases)
     _nothing_is_left_over(broker, told)
@@ -85,7 +85,9 @@ def _everything_admitted_is_known(
     for referral in referrals.values():
         assert referral.status in {"offered", "unplaced"} | HELD | CLOSED, f"{referral.id}: {referral.status}"
     noted = rows_of(databases["intake"], INTAKE_OFFERS).keys()
-    assert noted == rows_of(databases["routing"], OFFERS).keys(), "the door knows other offers than were made"
+    assert noted == rows_of(databases["routing"], OFFERS).keys(), (
+        "intake knows other offers than routing made"
+    )
 
 
 def _every_submission_has_one_consequence(told: Sequence[PublishedFact]) -> None:

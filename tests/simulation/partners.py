@@ -38,7 +38,7 @@ _PAGE = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intent:
-    """Something that an organisation will say. subject: a referral's id or an offer's."""
+    """A request that an organisation will send. subject: id of a referral or an offer."""
 
     organization: str
     said: CommandBody | ReferralSubmission
@@ -48,7 +48,7 @@ class Intent:
 
 @dataclass
 class Partners:
-    """admitted: for each intent's key what the door answered."""
+    """admitted: intake's response by the key of the intent."""
 
     random: Random
     time: VirtualTime
@@ -60,7 +60,7 @@ class Partners:
     intents: list[Intent] = field(default_factory=list)
     _keys: int = 0
 
-    # What they come to want
+    # New intents
 
     def want_to_refer(self) -> None:
         """A sender has a new case: usually sound, sometimes for a named receiver, sometimes unreadable."""
@@ -83,14 +83,14 @@ class Partners:
         self._want(random.choice(SENDERS), submission, "")
 
     def with_mail(self) -> list[str]:
-        """The organisations in whose mailboxes something is not acknowledged."""
+        """Return the organisations with unacknowledged messages in their mailboxes."""
         waiting = self.delivery.database.values(
             "SELECT DISTINCT organization FROM mailbox_messages WHERE acknowledged_at IS NULL"
         )
         return sorted({*waiting} & {*SENDERS, *RECEIVERS})
 
     def read_mailbox(self, organization: str) -> None:
-        """Reads a page; acknowledges all of it, or some, or nothing."""
+        """Read a page of the mailbox and acknowledge all, some or none of it."""
         try:
             page = self.delivery.handlers.page(organization, after=0, limit=_PAGE, wait=0)
         except Unavailable:
@@ -145,7 +145,7 @@ class Partners:
                     self._want(organization, AddNote(note=the_network().note), referral)
 
     def change_mind(self) -> None:
-        """A sender takes a referral back, of which it may not have heard anything yet."""
+        """A sender withdraws a referral, possibly before it has received any message about it."""
         if self.referrals:
             referral = self.random.choice(list(self.referrals))
             said = self.random.choice(
@@ -159,10 +159,10 @@ class Partners:
             Intent(organization=organization, said=said, subject=subject, key=f"key {self._keys}")
         )
 
-    # What they do
+    # Execution of intents
 
     def act(self) -> None:
-        """Carries out one intent. Who gets no answer says the same again later, under the same key."""
+        """Carry out one intent. Without a response the request is repeated later under the same key."""
         if not self.intents:
             return
         intent = self.random.choice(self.intents)
@@ -196,7 +196,7 @@ class Partners:
         )
 
     def place_by_hand(self) -> None:
-        """The coordinator offers an unplaced referral to somebody."""
+        """The coordinator places an unplaced referral with an organisation."""
         unplaced = self.routing.queries.unplaced(after=None, limit=10)
         if unplaced:
             wanted = self.random.choice(unplaced)["id"]

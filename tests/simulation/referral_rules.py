@@ -26,7 +26,7 @@ _OFFER_ENDS = _ANSWERS | {"offer.expired", "offer.revoked"}
 
 @dataclass(slots=True)
 class _Replayed:
-    """A referral as the facts about it tell it."""
+    """A referral as replayed from its facts."""
 
     status: str = "requested"
     acceptor: str | None = None
@@ -35,7 +35,7 @@ class _Replayed:
     expired_offers: set[str] = field(default_factory=set)
 
     def take(self, one: PublishedFact) -> None:
-        """Raises AssertionError, or KeyError for an offer that had ended before."""
+        """Apply a fact. Raises AssertionError, or KeyError for an offer that had already ended."""
         if one.fact.endswith(".refused"):
             return
         assert self.status not in CLOSED, f"{one.fact} after it was {self.status}"
@@ -48,7 +48,7 @@ class _Replayed:
                 self._answered(one.data["offer_id"])
                 self.status, self.acceptor = "accepted", one.data["organization"]
             case "offer.declined":
-                assert self.acceptor is None, "declined what somebody else had accepted"
+                assert self.acceptor is None, "declined although another organisation had accepted"
                 self._answered(one.data["offer_id"])
             case "offer.expired":
                 self.open_offers.remove(one.data["offer_id"])
@@ -74,7 +74,7 @@ class _Replayed:
 def referrals_are_what_the_facts_say(
     routing: MemoryDatabase, told: Sequence[PublishedFact], referrals: Mapping[str, Any], now: dt.datetime
 ) -> None:
-    """Each row is what a replay of the facts gives, and so is its timeline; what is open has a future."""
+    """Each row and timeline equals the replay of the facts; open referrals have a pending deadline."""
     facts: dict[str, list[PublishedFact]] = defaultdict(list)
     for one in told:
         if one.service == "routing" and one.fact != "placement.submitted":
@@ -91,18 +91,20 @@ def referrals_are_what_the_facts_say(
                 replayed.take(one)
             assert (referral.status, referral.acceptor) == (replayed.status, replayed.acceptor)
             assert offers[referral.id].keys() == replayed.open_offers, "other offers are open than told"
-            assert bool(replayed.open_offers) == (replayed.status == "offered"), "offered to nobody"
+            assert bool(replayed.open_offers) == (replayed.status == "offered"), (
+                "offered without an open offer"
+            )
             for offer in offers[referral.id].values():
                 assert offer.deadline > now - ANSWERS_UNDER_WAY, "an offer does not expire"
             assert (referral.due_at is not None) == (referral.status in HELD), f"due {referral.due_at}"
-            assert referral.due_at is None or referral.due_at > now, "overdue, and nobody says so"
+            assert referral.due_at is None or referral.due_at > now, "overdue without a published fact"
             assert timelines[referral.id] == [one.fact for one in facts[referral.id]], "another timeline"
         except (AssertionError, KeyError) as error:
             raise AssertionError(f"referral {referral.id} ({referral.status}): {error!r}") from error
 
 
 def _timelines(routing: MemoryDatabase) -> dict[str, list[str]]:
-    """What routing itself said, as each referral's timeline has it."""
+    """Return the facts that routing published, as in each referral's timeline."""
     timelines: dict[str, list[str]] = defaultdict(list)
     with routing.read() as transaction:
         for row in transaction.execute(select(TIMELINE).order_by(TIMELINE.c.number)):
@@ -112,12 +114,12 @@ def _timelines(routing: MemoryDatabase) -> dict[str, list[str]]:
 
 
 def offers_follow_the_rules(told: Sequence[PublishedFact]) -> None:
-    """Nobody is asked against the person's word, or twice; answers count if they came in time."""
+    """No organisation gets an offer against consent or twice; answers in time count."""
     submitted = {o.message.partition_key: o.data["facts"] for o in told if o.fact == "referral.submitted"}
     messages = {one.message.id: one for one in told}
     opened: dict[str, PublishedFact] = {}
     ended: set[str] = set()  # offers that no answer can change any more
-    taken: set[str] = set()  # referrals that somebody has accepted, or that are closed
+    taken: set[str] = set()  # referrals that are accepted or closed
     asked: set[tuple[str, str]] = set()
     for one in told:
         cause = messages.get(one.message.causation_id or "")
@@ -159,7 +161,7 @@ def _may_be_asked(organization: str, consent: Mapping[str, Any]) -> None:
 
 
 def observations_add_up(routing: MemoryDatabase, told: Sequence[PublishedFact]) -> None:
-    """What is counted of each organisation is the sum over the facts."""
+    """The statistics of each organisation equal the sums over the facts."""
     expected: dict[str, Counter[str]] = defaultdict(Counter)
     messages = {one.message.id: one for one in told}
     opened = {o.data["offer_id"]: o for o in told if o.fact == "offer.opened"}

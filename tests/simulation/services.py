@@ -90,7 +90,7 @@ class Service(ABC):
         self.start()
 
     def start(self) -> None:
-        """What a process does when it starts; also what follows a SIGKILL."""
+        """Start the process, also after a SIGKILL."""
         for consumer in self._consumers.values():
             consumer.close()
         self._idle_at: tuple[int, dt.datetime | None] | None = None
@@ -111,11 +111,11 @@ class Service(ABC):
 
     @abstractmethod
     def build(self) -> Iterable[BatchProcessor[Any]]:
-        """Makes the handlers anew; returns the consumers' processors."""
+        """Create the handlers again; return the consumers' processors."""
 
     @property
     def consumers(self) -> dict[str, tuple[str, ...]]:
-        """The queues that each consumer reads."""
+        """Return the queues of each consumer."""
         return {name: tuple(processor.queues) for name, processor in self._processors.items()}
 
     def consume(self, name: str, most: int) -> None:
@@ -146,15 +146,15 @@ class Service(ABC):
 
     @property
     def postponed(self) -> int:
-        """How many messages wait for a retry."""
+        """Return the number of messages that wait for a retry."""
         return int(self.database.values("SELECT count(*) FROM retries")[0])
 
     def turn(self) -> int:
-        """What the service does by its own clock; returns how much that was."""
+        """Run the service's timers; return the number of actions."""
         return 0
 
     def turn_if_due(self) -> int:
-        """As `turn` while nothing fails: what found nothing to do finds it after a change or later only."""
+        """Like `turn` without faults: an idle timer is called again only after a change or later."""
         if self._place() == self._idle_at:
             return 0
         turned = self.turn()
@@ -222,7 +222,7 @@ class Routing(Service):
         return answer_question(self.queries, question.wire())
 
     def turn(self) -> int:
-        """Fires what is due."""
+        """Run the due timers."""
         try:
             return self.commands.fire_deadlines(self.clock.now())
         except Unavailable:
@@ -257,7 +257,7 @@ class Vault(Service):
         self._keys.absorb([the_network().records[organization.id]])
 
     def turn(self) -> int:
-        """Releases what waited for a key."""
+        """Release the cases that waited for a key."""
         try:
             with self.database.write() as transaction:
                 released = list(self.handlers.release_waiting(transaction, self.clock.now()))
@@ -336,14 +336,14 @@ class Audit(Service):
         ]
 
     def check(self) -> Head:
-        """Raises LogDamaged unless every entry is what was signed for."""
+        """Check that every entry is covered by the signature. Raises LogDamaged."""
         return SelfCheck(self.database, SqlLog(), self.key, self.clock).run()
 
     def published_size(self) -> int:
         return self._published.size
 
     def turn(self) -> int:
-        """Publishes what has been appended."""
+        """Publish the appended entries."""
         before = self._published.size
         try:
             self._publisher.turn()

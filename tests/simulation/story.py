@@ -40,12 +40,12 @@ _EVERYBODY = (*SENDERS, *RECEIVERS)
 
 
 class Restless(AssertionError):
-    """With every fault gone the services do not come to rest."""
+    """The services do not come to rest although all faults have ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Faults:
-    """How often what happens, from 0 to 1."""
+    """Probabilities of events, from 0 to 1."""
 
     commit: float
     kill: float
@@ -64,7 +64,7 @@ class Faults:
 
 @functools.cache
 def _databases() -> Mapping[str, MemoryDatabase]:
-    """Made once: a statement is compiled once for each engine."""
+    """Return shared databases, so that each engine compiles its statements only once."""
     return {name: MemoryDatabase(name, schema) for name, schema in _SCHEMAS.items()}
 
 
@@ -121,13 +121,13 @@ class Story:
             for name, queues in service.consumers.items()
             for queue in queues
         }
-        # What lies in these is seldom read: the others run far ahead.
+        # These queues are read rarely, so that the others get far ahead.
         self._slow = {queue for queue in self._readers if self.random.random() < 0.15}
 
     # Steps
 
     def _step(self) -> None:
-        """One small step, mostly one that has something to do."""
+        """Take one small step, usually one with work to do."""
         random = self.random
         self.time.advance(_SECOND * random.choice([0.01, 0.1, 0.4]))
         unpublished = [service for service in self.services.values() if service.database.values(_UNPUBLISHED)]
@@ -186,7 +186,7 @@ class Story:
         self.time.advance(span)
 
     def _deadline_strikes(self) -> None:
-        """Time goes on to just past the next deadline, whatever is under way, and the timer comes round."""
+        """Advance time to just after the next deadline, whatever is in progress, and run the timer."""
         deadlines = self.services["routing"].database.values(_NEXT_DEADLINE)
         if deadlines[0] is not None:
             deadline = dt.datetime.fromtimestamp(deadlines[0] / 1_000_000, dt.UTC)
@@ -236,7 +236,7 @@ class Story:
     # The end
 
     def _heal(self) -> None:
-        """The broker is back, every key is known, nothing fails any more: until nothing moves."""
+        """Run without faults, with all keys known, until nothing changes."""
         self.broker.down = False
         while set(_EVERYBODY) - Vault.known:
             self._learn_key()
@@ -269,7 +269,7 @@ class Story:
         raise Restless(f"still moving after {_PATIENCE} rounds")
 
     def _let_everything_expire(self) -> None:
-        """Partners are silent for as long as any offer could stay open."""
+        """Advance time, without partners, until every offer has expired."""
         for _ in range(len(RECEIVERS) + 1):
             self.time.advance(75 * _HOUR)
             self._come_to_rest()

@@ -1,4 +1,4 @@
-"""As many seeds as fit into a test run: earlier failures, a fixed range, then random ones."""
+"""Simulations of as many seeds as fit into a test run: earlier failures, a fixed range, random ones."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class VirtualTime:
 
     @contextmanager
     def ruling(self) -> Iterator[None]:
-        """While active, new ids are these and nobody sleeps: one seed, one story."""
+        """Inside the block ids come from this clock and sleeps return at once: a seed gives one story."""
         with (
             patch.object(uuid_utils, "uuid7", self.new_id),
             patch.object(time, "sleep", lambda seconds: None),

@@ -72,7 +72,7 @@ def test_wal_checkpoint_waits_for_readers(sqlite_database: str) -> None:
             enter(database, 2)
             began = time.monotonic()
             assert not database.checkpoint_wal()
-            assert time.monotonic() - began < 2, "nobody is waited for"
+            assert time.monotonic() - began < 2, "the call does not wait"
         assert database.checkpoint_wal()
         assert pragma(database, "busy_timeout") == 5_000
 
@@ -82,7 +82,7 @@ def test_wal_checkpoint_on_postgresql_does_nothing(postgres_database: str) -> No
         assert database.checkpoint_wal()
 
 
-def test_commit_waits_for_disk_unless_told_otherwise(database: Database) -> None:
+def test_commit_waits_for_disk_by_default(database: Database) -> None:
     is_sqlite = database.engine.dialect.name == "sqlite"
     question = "PRAGMA synchronous" if is_sqlite else "SHOW synchronous_commit"
     waits, waits_not = (2, 1) if is_sqlite else ("on", "off")  # SQLite: FULL, NORMAL
@@ -100,7 +100,7 @@ def enter_and_raise(database: Database, number: int) -> None:
         raise ZeroDivisionError
 
 
-def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(database: Database) -> None:
+def test_transaction_block_that_raises_is_not_committed(database: Database) -> None:
     enter(database, 1)
     with pytest.raises(ZeroDivisionError):
         enter_and_raise(database, 2)
@@ -109,7 +109,7 @@ def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(database: Dat
     assert count(database) == 2
 
 
-def test_a_commit_is_seen_by_another_process_s_connection(database: Database, database_url: str) -> None:
+def test_commit_is_visible_to_connection_of_another_process(database: Database, database_url: str) -> None:
     enter(database, 1)
     with opened(database_url) as other:
         assert count(other) == 1
@@ -130,14 +130,14 @@ def test_writers_do_not_lose_each_other_s_updates(database: Database) -> None:
         assert connection.execute(select(ENTRIES.c.text)).scalar_one() == "200"
 
 
-def test_readers_go_on_while_somebody_writes(database: Database) -> None:
+def test_readers_continue_during_a_write(database: Database) -> None:
     with database.write() as connection:
         connection.execute(insert(ENTRIES), {"number": 1, "text": "x"})
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(count, database).result(timeout=5) == 0
 
 
-def test_a_reader_sees_one_moment_and_a_writer_the_newest(database_url: str) -> None:
+def test_reader_sees_its_snapshot_and_writer_the_newest_state(database_url: str) -> None:
     with opened(database_url, pool_size=1) as database, opened(database_url) as other:
         enter(database, 1)
         counted = select(func.count()).select_from(ENTRIES)
@@ -159,7 +159,7 @@ def test_error_raised_in_block_is_passed_through(database: Database) -> None:
     enter(database, 2)
 
 
-def test_an_error_never_repeats_the_values(database: Database) -> None:
+def test_database_error_never_repeats_values(database: Database) -> None:
     enter(database, 1, SECRET)
     with pytest.raises(IntegrityError) as caught:
         enter(database, 1, SECRET)
@@ -175,7 +175,7 @@ def test_missing_table_is_unavailability(database: Database) -> None:
         connection.execute(text("SELECT * FROM not_migrated_yet"))
 
 
-def test_a_value_too_large_to_index_is_the_block_s_own_fault(postgres_database: str) -> None:
+def test_value_too_large_to_index_is_an_error_of_the_block(postgres_database: str) -> None:
     with opened(postgres_database) as database:
         with database.write() as connection:
             connection.execute(text("CREATE TABLE keys (k text PRIMARY KEY)"))
@@ -184,7 +184,7 @@ def test_a_value_too_large_to_index_is_the_block_s_own_fault(postgres_database: 
             connection.execute(text("INSERT INTO keys VALUES (:k)"), {"k": not_compressible})
 
 
-def test_a_full_disk_is_unavailability(sqlite_database: str) -> None:
+def test_database_on_full_disk_is_unavailable(sqlite_database: str) -> None:
     with opened(sqlite_database, pool_size=1) as database:
         enter(database, 1)
         with database.read() as connection:
@@ -199,7 +199,7 @@ def test_a_full_disk_is_unavailability(sqlite_database: str) -> None:
         enter(database, 2)
 
 
-def test_a_damaged_page_of_sqlite_is_damage(sqlite_database: str) -> None:
+def test_damaged_sqlite_page_is_database_damage(sqlite_database: str) -> None:
     with opened(sqlite_database) as database:
         enter(database, 1, SECRET)
     file = Path(urlsplit(sqlite_database).path)
@@ -214,7 +214,7 @@ def test_a_damaged_page_of_sqlite_is_damage(sqlite_database: str) -> None:
     database.close()
 
 
-def test_a_file_that_is_no_database_is_damage(sqlite_database: str) -> None:
+def test_file_that_is_no_database_is_damage(sqlite_database: str) -> None:
     Path(urlsplit(sqlite_database).path).write_bytes(b"something else" * 1_000)
     database = Database.open(sqlite_database)
     with pytest.raises(DatabaseDamaged):
@@ -241,7 +241,7 @@ def test_invalid_utf_8_text_is_damage(sqlite_database: str) -> None:
         (sqlite3.SQLITE_BUSY_SNAPSHOT, DatabaseUnavailable),
     ],
 )
-def test_a_disk_that_cannot_be_read_is_damage_and_one_that_cannot_be_written_is_not(
+def test_read_error_of_disk_is_damage_and_write_error_is_not(
     code: int, expected: type[DatabaseUnavailable]
 ) -> None:
     # A disk that breaks in this way cannot be had.
@@ -253,14 +253,14 @@ def test_a_disk_that_cannot_be_read_is_damage_and_one_that_cannot_be_written_is_
 
 
 @pytest.mark.parametrize("condition", ["data_corrupted", "index_corrupted", "io_error"])
-def test_what_postgresql_calls_corrupted_is_damage(postgres_database: str, condition: str) -> None:
+def test_corruption_reported_by_postgresql_is_damage(postgres_database: str, condition: str) -> None:
     with opened(postgres_database) as database:
         with pytest.raises(DatabaseDamaged), database.read() as connection:
             connection.exec_driver_sql(f"DO $$ BEGIN RAISE {condition}; END $$")
         assert count(database) == 0
 
 
-def test_a_read_only_database_is_unavailability(database_url: str) -> None:
+def test_read_only_database_is_unavailable(database_url: str) -> None:
     with opened(database_url) as database:
         enter(database, 1)
         is_sqlite = database_url.startswith("sqlite")
@@ -273,7 +273,7 @@ def test_a_read_only_database_is_unavailability(database_url: str) -> None:
         assert count(database) == 1
 
 
-def test_a_database_that_cannot_be_opened_is_unavailability(tmp_path: Path) -> None:
+def test_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     database = Database.open(f"sqlite:///{tmp_path / 'missing' / 'x.sqlite'}")
     with pytest.raises(DatabaseUnavailable), database.write():
         pytest.fail("the block must not run")
@@ -282,7 +282,7 @@ def test_a_database_that_cannot_be_opened_is_unavailability(tmp_path: Path) -> N
         pytest.fail("the block must not run")
 
 
-def test_a_connection_that_the_server_ends_is_unavailability_once(postgres_database: str) -> None:
+def test_connection_ended_by_server_is_unavailable_once(postgres_database: str) -> None:
     with opened(postgres_database) as database, opened(postgres_database) as other:
         enter(database, 1)
         name = urlsplit(postgres_database).path[1:]
@@ -318,7 +318,7 @@ def test_waiting_too_long_for_a_connection_is_unavailability(database_url: str) 
         assert count(database) == 0
 
 
-def test_another_process_that_holds_sqlite_s_lock_is_waited_for(sqlite_database: str) -> None:
+def test_writer_waits_for_sqlite_lock_of_another_process(sqlite_database: str) -> None:
     with opened(sqlite_database) as database, opened(sqlite_database) as other:
         entered = threading.Event()
 

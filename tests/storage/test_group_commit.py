@@ -24,7 +24,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def write(connection: Connection, commands: Sequence[int]) -> list[str | KopuroError]:
-    """Enters each number; refuses those over 900; cannot bear the number 13."""
+    """Enter each number; refuse those over 900; raise an unexpected error for 13."""
     results: list[str | KopuroError] = []
     for number in commands:
         if number > 900:
@@ -46,7 +46,7 @@ class Commits:
 
 
 def answers(submit: Callable[[int], str], numbers: Sequence[int], threads: int = 50) -> dict[int, str]:
-    """What each number was answered, or the name of the error that it raised."""
+    """Return the result of each number, or the name of the error that it raised."""
     ready = threading.Barrier(threads)
 
     def one(number: int) -> str:
@@ -79,7 +79,7 @@ def test_fifty_threads_share_commits_and_each_gets_its_own_result(database: Data
     assert commits.count < len(numbers) / 2
 
 
-def test_one_bad_command_does_not_fail_its_neighbours(database: Database) -> None:
+def test_failing_command_does_not_fail_others_of_its_group(database: Database) -> None:
     group = GroupCommit[int, str](database, write, after_commit=Commits())
     # 13 cannot be borne, 5 is there already, 901 is refused
     group.submit(5)
@@ -89,7 +89,7 @@ def test_one_bad_command_does_not_fail_its_neighbours(database: Database) -> Non
     assert count(database) == 49
 
 
-def test_a_group_is_no_larger_than_allowed(database: Database) -> None:
+def test_commit_group_is_no_larger_than_allowed(database: Database) -> None:
     sizes: list[int] = []
 
     def measured(connection: Connection, commands: Sequence[int]) -> list[str | KopuroError]:
@@ -149,7 +149,7 @@ def test_none_is_a_valid_result(database: Database) -> None:
     group.submit(1)
 
 
-def test_a_lost_count_is_a_defect_and_commits_nothing(database: Database) -> None:
+def test_missing_result_of_group_is_a_defect_and_commits_nothing(database: Database) -> None:
     def forgetful(connection: Connection, commands: Sequence[int]) -> list[str | KopuroError]:
         return write(connection, commands)[:-1]
 
@@ -161,7 +161,7 @@ def test_a_lost_count_is_a_defect_and_commits_nothing(database: Database) -> Non
 
 def test_killed_group_leader_leaves_no_caller_waiting(database: Database) -> None:
     class Killed(BaseException):
-        """As GreenletExit, which is no Exception."""
+        """Like GreenletExit, not an Exception."""
 
     entered, go_on = threading.Event(), threading.Event()
     kill = [True]

@@ -74,7 +74,7 @@ def test_failed_upgrade_is_rolled_back(
     assert "half" not in inspect(database.engine).get_table_names()
 
 
-def test_the_command_upgrades_and_needs_an_address(sqlite_database: str) -> None:
+def test_migrate_command_upgrades_and_requires_a_url(sqlite_database: str) -> None:
     def run(**more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "runtime.storage.migrate", "services.intake"],

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Partner:
-    """One organisation's system, or somebody of the staff.
+    """The system of an organisation, or a member of the staff.
 
     door: gives the address of a service's public port, by the service's name. token: gives a bearer token.
     Both are asked at each request. timeout: seconds that an answer may take.
@@ -67,7 +67,7 @@ class Partner:
         return self.ask("POST", "intake", "/v1/referrals", key=key, json=body)
 
     def mailbox(self, **query: Any) -> dict[str, Any]:
-        """A page of the mailbox: "items" and "next"."""
+        """Read a page of the mailbox: "items" and "next"."""
         answer = self.ask("GET", "delivery", "/v1/mailbox", params=query)
         page: dict[str, Any] = answer.raise_for_status().json()
         return page
@@ -82,11 +82,11 @@ class Partner:
 
 
 class GivenUp(Exception):
-    """The hub did not answer a patient partner for far too long."""
+    """The hub did not answer a patient partner in time."""
 
 
 class PatientPartner(Partner):
-    """Repeats a request until the hub answers it: processes are killed under it, and tokens expire.
+    """A partner that repeats a request until the hub answers it, despite kills and expired tokens.
 
     who: the partner's id. patience: seconds after which it gives up. stop: when set, it gives up at once.
     """
@@ -107,7 +107,7 @@ class PatientPartner(Partner):
         self._held = ""
 
     def ask(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
-        """The first answer that is neither a failure of the hub nor of the way to it. Raises GivenUp."""
+        """Return the first response that is not a failure of hub or connection. Raises GivenUp."""
         deadline = time.monotonic() + self._patience
         while True:
             # Nobody there, or no token: the process has been killed, or is not ready yet.
@@ -127,20 +127,20 @@ class PatientPartner(Partner):
 
 
 def answered(ask: Callable[[], T]) -> T | None:
-    """What `ask` returns; None when nobody answers, as at a process that has just died."""
+    """Return the result of `ask`; None without a response, as from a killed process."""
     with suppress(httpx.TransportError):
         return ask()
     return None
 
 
 def signed_token(signer: TokenSigner, who: str, *, role: str = "partner", age: float = 0) -> str:
-    """A token as the directory would issue it, `age` seconds ago."""
+    """Return a token as the directory would have issued it `age` seconds ago."""
     issued = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
     return signer.issue(Principal(id=who, roles=frozenset({role})), now=issued)
 
 
 def ask_for_token(directory: str, client_id: str, secret: str) -> httpx.Response:
-    """Ask the directory at an address for a token; the answer, whatever it is."""
+    """Request a token from the directory at an address; return the response, whatever its status."""
     return httpx.post(
         f"{directory}/oauth/token",
         data={"grant_type": "client_credentials"},

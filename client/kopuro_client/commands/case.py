@@ -49,7 +49,7 @@ def show(
     if sealed:
         session.out.document({"referral_id": referral, "case": session.hub.sealed_case(referral)})
         return
-    # Opened and not checked: what is no case is shown too, so that somebody can judge what to do with it.
+    # Opened but not validated: an invalid case is shown too, so that the user can decide what to do with it.
     case = session.hub.open(session.hub.sealed_case(referral))
     if session.out.as_json:
         session.out.document({"referral_id": referral, "case": case})

@@ -1,4 +1,4 @@
-"""Text made safe to print, so that nobody's name or note can control the terminal."""
+"""Text made safe to print, so that no name or note can control the terminal."""
 
 from __future__ import annotations
 

@@ -41,5 +41,5 @@ class Browser(Protocol):
 
 
 # Opens a browser of the named queue. Entering it raises Refused when the queue does not exist, Unavailable
-# while somebody else browses it, and BrokerUnavailable.
+# while another process browses it, and BrokerUnavailable.
 Browse = Callable[[str], AbstractContextManager[Browser]]

@@ -130,7 +130,7 @@ class RabbitBrowser:
 
 
 def looked_at(queue: str) -> str:
-    """Return the name of the exclusive queue that exists while somebody browses `queue`."""
+    """Return the name of the exclusive queue that exists while `queue` is browsed."""
     return f"{queue}.looked-at"
 
 
@@ -142,7 +142,7 @@ def _locked_channel(link: amqp.Connection, queue: str) -> Any:
             channel.queue_declare(looked_at(queue), durable=False, exclusive=True, auto_delete=True)
         except ResourceLocked:
             if time.monotonic() >= deadline:
-                raise Unavailable(f"Somebody else is browsing {queue}. Try again.") from None
+                raise Unavailable(f"Another process is browsing {queue}. Try again.") from None
             time.sleep(10 * _PAUSE_SECONDS)
         else:
             return channel

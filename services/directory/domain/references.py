@@ -13,7 +13,7 @@ from services.directory.domain.entry import DirectoryEntry
 # Returns the organisation with that id, or None.
 Lookup = Callable[[str], Organization | None]
 
-_UNKNOWN = "Not an organisation in the directory."
+_UNKNOWN = "The directory has no organisation with this id."
 
 
 def wrong_references(entry: DirectoryEntry, lookup: Lookup) -> Iterator[PointerError]:

@@ -41,7 +41,7 @@ def receiver_key(members: Members, receiver: str) -> str:
     """Return the key id that a case for this receiver must be sealed to. Raises Refused with pointer /to."""
     member = members(receiver)
     if member is None:
-        where = PointerError(pointer="/to", detail="Not an organisation in the directory.")
+        where = PointerError(pointer="/to", detail="The directory has no organisation with this id.")
         raise Refused("unknown-organization", "The receiver is unknown.", errors=(where,))
     if member.kid is None:
         where = PointerError(pointer="/to", detail="This organisation has published no sealing key.")

@@ -10,7 +10,7 @@ from contracts.vocabularies import need_group
 
 
 class Needs:
-    """The needs that somebody offers to meet."""
+    """A service that an organisation offers: the needs that it meets."""
 
     __slots__ = ("_groups", "_offered")
 

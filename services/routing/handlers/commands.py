@@ -153,7 +153,7 @@ class RoutingCommands:
         with self._database.write() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
             if referral is None:
-                raise Refused("not-found", "The referral was not found.")
+                raise Refused("not-found", "This referral does not exist.")
             placement = PlacementSubmitted(
                 referral_id=referral_id, organization=organization, coordinator=coordinator
             )
@@ -189,7 +189,7 @@ class RoutingCommands:
         self, referral: Referral, placement: PlacementSubmitted, now: dt.datetime
     ) -> Refused | None:
         if self._network.directory.organization(placement.organization) is None:
-            return Refused("unknown-organization", "The directory has no such organisation.")
+            return Refused("unknown-organization", "The directory has no organisation with this id.")
         try:
             place(referral, placement, self._context(now, {}))
         except Refused as refused:

@@ -88,6 +88,6 @@ class RoutingQueries:
         referral = self._store.view(transaction, [referral_id]).get(referral_id)
         if referral is None or not (oversight or is_party(referral, viewer)):
             raise Refused(
-                "not-found", "The referral was not found, or this organisation has no access to it."
+                "not-found", "This referral does not exist, or your organisation has no access to it."
             )
         return referral

@@ -76,7 +76,7 @@ class Acceptance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Custody:
-    """What the vault knows about a referral's case; the sealed case itself is stored separately.
+    """The vault's record of a referral's case; the sealed case itself is stored separately.
 
     sender: known once the case or an acceptance has arrived. receiver: the organisation to whose key the case
     is sealed, None for the custody key. kid: the id of that key.

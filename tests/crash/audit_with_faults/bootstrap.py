@@ -52,13 +52,13 @@ class StoppingPublication:
         self._stop_at(Point.swapped)
         if self._planned(Point.swap_failed_but_persisted):
             self._reach(Point.swap_failed_but_persisted)
-            raise PublicationUnavailable("swapped all the same")
+            raise PublicationUnavailable("reported failed after the swap")
 
     def drop(self, folder: str) -> None:
         self._inner.drop(folder)
 
     def _is_first(self, content: bytes) -> bool:
-        """Whether it is the checkpoint of the empty log: nothing can be lost with it."""
+        """Return whether this is the checkpoint of the empty log, with which nothing can be lost."""
         return content.split(b"\n")[1] == b"0"
 
     def _planned(self, point: Point) -> bool:

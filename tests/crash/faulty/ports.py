@@ -17,7 +17,7 @@ _FORGETTING = "test_forgetting"
 
 
 class FaultyDatabase(Database):
-    """A service's database. Of what need not be durable, only the relay's forgetting is a moment."""
+    """A service's database. The relay's deletions are the only non-durable transactions with moments."""
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> Database:
@@ -54,7 +54,7 @@ def _report_failed(moment: Moment) -> None:
 
 
 class FaultyBroker(RabbitBroker):
-    """The broker; questions and answers, which nobody keeps, are no moments."""
+    """The broker. Requests and replies are not durable and therefore no moments."""
 
     def publisher(self) -> Publisher:  # type: ignore[override]
         return _FaultyPublisher(super().publisher())

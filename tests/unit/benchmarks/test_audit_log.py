@@ -52,7 +52,7 @@ def test_batches_have_their_size_and_are_consecutive() -> None:
     assert len({message.id for message in (*first, *second)}) == 14
 
 
-def test_a_log_is_grown_published_proved_and_verified(tmp_path: Path) -> None:
+def test_benchmark_grows_publishes_proves_and_verifies_a_log(tmp_path: Path) -> None:
     proving = {"proofs": EFFORT.proofs, "warm_up": EFFORT.warm_up, "seed": 7}
     told: dict[str, Any] = {
         "directory": str(tmp_path),
@@ -94,7 +94,7 @@ def test_proofs_are_drawn_from_the_whole_log_the_same_each_time() -> None:
     assert set(drawn[0]) == set(range(10))
 
 
-def test_the_table_compares_within_a_round_and_turns_seconds_into_speed() -> None:
+def test_table_compares_within_rounds_and_converts_seconds_to_rates() -> None:
     def ours(scale: float) -> dict[str, float]:
         return {
             "append_empty": 10_000 * scale,
@@ -137,7 +137,7 @@ def test_the_table_compares_within_a_round_and_turns_seconds_into_speed() -> Non
     assert lines["publication into files"][-1] == "20,000"
 
 
-def test_a_stopwatch_adds_up_what_it_timed_and_nothing_between() -> None:
+def test_stopwatch_adds_up_only_its_blocks() -> None:
     watch = Stopwatch()
     with watch:
         pass

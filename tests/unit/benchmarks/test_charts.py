@@ -39,7 +39,7 @@ def test_chart_without_measurements_is_empty() -> None:
     assert [bar.attrib["width"] for bar in drawn.iter(f"{SVG}rect")] == ["0.0"]
 
 
-def test_a_line_ends_where_its_last_point_is_and_names_do_not_overlap() -> None:
+def test_line_ends_at_its_last_point_and_labels_do_not_overlap() -> None:
     same = [(0.0, 10.0), (5.0, 100.0)]
     drawn = read(lines("Memory", "MiB", [Line(name="a & b", points=same), Line(name="c", points=same)]))
 

@@ -70,7 +70,7 @@ class Hub:
         self._mailboxes[who].put_nowait(kind)
 
 
-def test_the_acceptors_last_message_is_waited_for_and_counted() -> None:
+def test_driver_waits_for_the_acceptors_last_message() -> None:
     async def scenario() -> dict[str, int]:
         hub = Hub()
         await hub.serve()

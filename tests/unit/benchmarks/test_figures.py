@@ -10,7 +10,7 @@ import pytest
 from benchmarks.figures import alternated, percentile, ratios, spread
 
 
-def test_a_percentile_is_always_one_of_the_values() -> None:
+def test_percentile_is_always_one_of_the_values() -> None:
     values = [5.0, 1.0, 4.0, 2.0, 3.0]
 
     assert percentile(values, 0.5) == 3.0
@@ -27,7 +27,7 @@ def test_99th_percentile_of_a_thousand_values_leaves_ten_above() -> None:
     assert sum(value > percentile(values, 0.99) for value in values) == 10
 
 
-def test_no_values_have_no_percentile() -> None:
+def test_percentile_without_values_is_nan() -> None:
     assert math.isnan(percentile([], 0.5))
 
 
@@ -37,13 +37,13 @@ def test_percentile_share_outside_zero_to_one_is_refused(share: float) -> None:
         percentile([1.0], share)
 
 
-def test_the_median_of_rounds_is_not_moved_by_one_bad_round() -> None:
+def test_median_is_not_moved_by_one_bad_round() -> None:
     found = spread([100.0, 101.0, 3.0, 99.0, 102.0])
 
     assert (found.median, found.lowest, found.highest) == (100.0, 3.0, 102.0)
 
 
-def test_without_rounds_there_is_no_spread() -> None:
+def test_spread_without_rounds_raises() -> None:
     with pytest.raises(ValueError, match="no round"):
         spread([])
 
@@ -79,5 +79,5 @@ def test_order_of_contenders_varies_between_rounds() -> None:
     assert len({order[order.index("a") - 1] for order in orders if order[0] != "a"}) > 1
 
 
-def test_no_contenders_make_empty_rounds() -> None:
+def test_rounds_without_contenders_are_empty() -> None:
     assert alternated([], 2) == [[], []]

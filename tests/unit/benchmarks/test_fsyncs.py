@@ -18,5 +18,5 @@ def test_all_calls_that_wait_for_the_disk_are_counted() -> None:
     assert counted(TABLE) == 715
 
 
-def test_no_fsync_calls_make_no_table() -> None:
+def test_table_without_fsync_calls_counts_zero() -> None:
     assert counted("") == 0

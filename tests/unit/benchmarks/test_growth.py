@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.growth import EMPTY, GROWN, slower
 
 
-def test_a_rate_that_halves_is_twice_as_slow_and_so_is_a_cost_that_doubles() -> None:
+def test_halved_rate_and_doubled_cost_are_twice_as_slow() -> None:
     rounds = [
         {EMPTY: {"closed loops/s": 200.0, "CPU ms": 4.0}, GROWN: {"closed loops/s": 100.0, "CPU ms": 8.0}},
         {EMPTY: {"closed loops/s": 100.0, "CPU ms": 5.0}, GROWN: {"closed loops/s": 100.0, "CPU ms": 5.0}},

@@ -105,7 +105,7 @@ def _check_published(hub: KopuroHub) -> None:
     assert [leaf_hash(leaf) for leaf in leaves] == [published.node(0, n) for n in range(256, 512)]
 
 
-def test_the_referrals_are_spread_evenly_over_the_days() -> None:
+def test_referrals_are_spread_evenly_over_the_days() -> None:
     now = int(dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp() * 1_000_000)
     history = SyntheticHistory(referrals=1_000, now=now, days=300)
 

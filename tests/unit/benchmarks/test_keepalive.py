@@ -84,7 +84,7 @@ def test_refusal_names_request_and_response() -> None:
         asyncio.run(scenario())
 
 
-def test_after_a_broken_connection_another_is_opened() -> None:
+def test_client_reconnects_after_broken_connection() -> None:
     asked: list[bytes] = []
 
     async def scenario() -> bytes:

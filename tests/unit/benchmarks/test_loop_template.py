@@ -13,7 +13,7 @@ LOOP = Loop(begin=BEGIN, end=BEGIN + 4_000_000)
 INSTANCE = LoopInstance(moment=read("2026-01-01T00:00:00.000000Z"), twist=0x1234_5678_9ABC)
 
 
-def test_one_id_becomes_one_other_in_every_column_text_and_service() -> None:
+def test_id_has_the_same_replacement_in_every_column_text_and_service() -> None:
     intake, routing = LoopTemplate(LOOP), LoopTemplate(LOOP)
     column, text = intake.take(REFERRAL), intake.take(f'{{"id":"{REFERRAL}","offer":"{OFFER}"}}')
     body = routing.take(f"of {REFERRAL}".encode())

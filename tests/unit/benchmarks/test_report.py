@@ -23,7 +23,7 @@ def test_columns_align() -> None:
     ]
 
 
-def test_a_single_round_has_no_spread_to_show() -> None:
+def test_single_round_is_shown_without_spread() -> None:
     assert written(Spread(median=12.34, lowest=12.34, highest=12.34)) == "12.3"
     assert written(Spread(median=1234.5, lowest=1000, highest=2000), 0) == "1,234 (1,000 to 2,000)"
 

@@ -62,7 +62,7 @@ def test_usage_is_reported_per_loop() -> None:
     }
 
 
-def test_a_server_that_forks_is_counted_with_its_children() -> None:
+def test_forking_server_is_counted_with_its_children() -> None:
     busy = "import os,sys\nfor _ in range(3_000_000): pass\nprint(flush=True); sys.stdin.read()"
     script = f"import os,subprocess,sys\nsubprocess.run([sys.executable, '-c', {busy!r}])"
     with subprocess.Popen(

@@ -138,7 +138,7 @@ def test_body_schema_refuses_unknown_fields(name: str, body: dict[str, Any]) -> 
         {"consent": {**SUBMISSION["consent"], "opt_in_kinds": ["ngo"]}},
     ],
 )
-def test_body_schema_refuses_what_load_refuses(wrong: dict[str, Any]) -> None:
+def test_body_schema_refuses_documents_that_load_refuses(wrong: dict[str, Any]) -> None:
     body = {**SUBMISSION, **wrong}
     assert not validator("referral_submission.json").is_valid(body)
     with pytest.raises(Refused):

@@ -116,7 +116,7 @@ def test_every_queue_is_a_work_dead_letter_or_query_queue() -> None:
 def test_every_fact_has_a_consumer_besides_audit(fact: type[Fact]) -> None:
     wanted = receivers(fact) - {"audit.log"}
     excused = fact.routing_key in {**AUDIT_ONLY, **SENT_DIRECTLY, **PULLED}
-    assert bool(wanted) != excused, f"{fact.routing_key} is taken by {sorted(wanted)}"
+    assert bool(wanted) != excused, f"{fact.routing_key} is consumed by {sorted(wanted)}"
 
 
 def test_exceptions_name_existing_facts() -> None:

@@ -20,21 +20,21 @@ _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 
 
 def name_of(page: Path) -> str:
-    """The page's path from the root, for a test's id."""
+    """Return the page's path from the root, for a test id."""
     return str(page.relative_to(ROOT))
 
 
 def prose(page: Path) -> str:
-    """The page without its fenced blocks."""
+    """Return the page without its fenced blocks."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def shell_lines(page: Path) -> list[str]:
-    """The lines of its shell blocks, without comments."""
+    """Return the lines of its shell blocks, without comments."""
     blocks = [body for language, body in _FENCE.findall(page.read_text(encoding="utf-8")) if language == "sh"]
     return [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
 
 
 def inline_code(page: Path) -> list[str]:
-    """What stands between backticks in its prose."""
+    """Return the texts in backticks of its prose."""
     return re.findall(r"`([^`\n]+)`", prose(page))

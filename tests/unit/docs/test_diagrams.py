@@ -25,12 +25,12 @@ class Push(StrEnum):
     hit = "hit"
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_journey_page_is_up_to_date() -> None:
     page = diagrams.PAGE.read_text(encoding="utf-8")
     assert diagrams.rendered(page) == page
 
 
-def test_check_changes_nothing_and_fails_where_the_page_has_drifted(
+def test_check_of_outdated_page_fails_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drifted = diagrams.PAGE.read_text(encoding="utf-8").replace("open --> declined: decline", "open --> gone")
@@ -45,12 +45,12 @@ def test_check_changes_nothing_and_fails_where_the_page_has_drifted(
     assert diagrams.main(["--check"]) == 0
 
 
-def test_a_page_that_lost_a_block_is_refused() -> None:
+def test_page_without_a_block_is_refused() -> None:
     with pytest.raises(ValueError, match="should have"):
         diagrams.rendered("<!-- generated: offer -->\n<!-- /generated -->")
 
 
-def test_a_diagram_has_every_edge_and_draws_what_is_common_once() -> None:
+def test_diagram_has_every_edge_and_draws_common_edges_once() -> None:
     drawn = diagrams.diagram(
         Light.red,
         {
@@ -68,7 +68,7 @@ def test_a_diagram_has_every_edge_and_draws_what_is_common_once() -> None:
     assert "broken --> [*]" in drawn
 
 
-def test_what_only_two_states_have_in_common_is_drawn_for_each() -> None:
+def test_edge_common_to_only_two_states_is_drawn_for_each() -> None:
     drawn = diagrams.diagram(
         Light.red,
         {
@@ -92,44 +92,44 @@ def test_what_only_two_states_have_in_common_is_drawn_for_each() -> None:
         ("referral.completed", "referralxcompleted", False),
     ],
 )
-def test_keys_match_as_a_topic_exchange_matches_them(binding: str, key: str, expected: bool) -> None:
+def test_binding_keys_match_as_in_topic_exchange(binding: str, key: str, expected: bool) -> None:
     assert diagrams.matches(binding, key) is expected
 
 
-def test_a_fact_is_taken_by_the_queues_bound_to_it() -> None:
-    assert diagrams.takers(ReferralSubmitted) == ["routing", "audit.log"]
-    assert diagrams.takers(OfferOpened) == ["intake.offers", "delivery.events", "audit.log"]
+def test_fact_is_consumed_by_the_queues_bound_to_it() -> None:
+    assert diagrams.consuming_queues(ReferralSubmitted) == ["routing", "audit.log"]
+    assert diagrams.consuming_queues(OfferOpened) == ["intake.offers", "delivery.events", "audit.log"]
 
 
-def test_a_receipt_is_not_said_to_be_in_the_log() -> None:
+def test_facts_table_does_not_list_receipts_in_the_log() -> None:
     table = diagrams.facts_table().splitlines()
     for fact in (ReceiptsIssued, ReceiptIssued):
         [row] = [line for line in table if fact.routing_key in line]
         assert "audit.log" not in row
 
 
-def test_every_fact_has_somebody_who_says_it() -> None:
-    assert set(diagrams.SPEAKERS) == set(CATALOGUE.values())
+def test_every_fact_has_a_publisher() -> None:
+    assert set(diagrams.PUBLISHERS) == set(CATALOGUE.values())
 
 
 @pytest.mark.parametrize("fact", CATALOGUE.values(), ids=lambda fact: fact.routing_key)
-def test_who_is_named_as_saying_a_fact_makes_it(fact: type) -> None:
-    """Exactly those services construct the fact, or hold its class as a value to be constructed."""
+def test_only_the_named_publishers_construct_a_fact(fact: type) -> None:
+    """Exactly these services call the fact's class, or select it in a conditional expression."""
     makers = {
         service.name
         for service in sorted((ROOT / "services").iterdir())
         if service.is_dir() and any(makes(source, fact.__name__) for source in service.rglob("*.py"))
     }
-    speakers = diagrams.SPEAKERS[fact]
-    if speakers.startswith("every service"):
+    publishers = diagrams.PUBLISHERS[fact]
+    if publishers.startswith("every service"):
         assert not makers
         assert makes(ROOT / "runtime" / "messaging" / "replica.py", fact.__name__)
         return
-    if speakers == diagrams.NOBODY:
+    if publishers == diagrams.NO_PUBLISHER:
         assert not makers
         return
-    # Delivery makes the notices of a mailbox from letters; it does not publish them.
-    assert set(speakers.split(", ")) == makers - ({"delivery"} if "vault" in speakers else set())
+    # Delivery constructs some facts of the vault for its mailboxes, but does not publish them.
+    assert set(publishers.split(", ")) == makers - ({"delivery"} if "vault" in publishers else set())
 
 
 def makes(source: Path, name: str) -> bool:

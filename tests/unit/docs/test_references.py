@@ -1,4 +1,4 @@
-"""What the pages point to is there: files, headings, commands, targets, variables, metrics."""
+"""References of the pages exist: files, headings, commands, make targets, variables, metrics."""
 
 import re
 import shlex
@@ -54,13 +54,13 @@ def targets() -> list[str]:
 
 
 def headings(page: Path) -> set[str]:
-    """The anchors that a page's headings have on the usual forges."""
+    """Return the anchors of a page's headings on common forges."""
     titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize(("page", "target"), links(), ids=lambda part: str(part).removeprefix(str(ROOT)))
-def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+def test_link_target_exists(page: Path, target: str) -> None:
     file, _, anchor = unquote(target).partition("#")
     destination = (page.parent / file).resolve() if file else page
     assert destination.exists()
@@ -69,11 +69,11 @@ def test_a_link_leads_somewhere(page: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "path"), paths(), ids=lambda part: str(part).removeprefix(str(ROOT)))
-def test_a_path_in_the_text_exists(page: Path, path: str) -> None:
+def test_path_in_text_exists(page: Path, path: str) -> None:
     assert (ROOT / path).exists() or (page.parent / path).exists()
 
 
-def test_the_extraction_finds_what_it_should() -> None:
+def test_extraction_finds_known_references() -> None:
     assert len(links()) > 100
     assert len(paths()) > 20
     assert len(commands()) > 10
@@ -81,13 +81,13 @@ def test_the_extraction_finds_what_it_should() -> None:
 
 
 @pytest.mark.parametrize("target", targets())
-def test_a_make_target_exists(target: str) -> None:
+def test_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", MAKEFILE, flags=re.MULTILINE)
 
 
 # Help is printed only when the commands and options before it are known.
 @pytest.mark.parametrize(("page", "command"), commands(), ids=lambda part: str(part).removeprefix(str(ROOT)))
-def test_a_command_is_understood(
+def test_documented_command_parses(
     page: Path,
     command: str,
     tmp_path: Path,
@@ -99,13 +99,13 @@ def test_a_command_is_understood(
     assert "Usage: kopuro" in capsys.readouterr().out
 
 
-def test_the_readme_names_every_variable_that_a_process_reads() -> None:
+def test_readme_names_every_environment_variable() -> None:
     sources = [ROOT / "runtime" / "settings.py", ROOT / "sandbox" / "hub.py"]
     read = {name for source in sources for name in re.findall(r"KOPURO_[A-Z_]+", source.read_text("utf-8"))}
     assert read <= set(re.findall(r"KOPURO_[A-Z_]+", README))
 
 
-def test_the_metrics_that_operators_are_told_to_watch_are_there() -> None:
+def test_documented_metrics_exist() -> None:
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     sources = "".join(
         source.read_text(encoding="utf-8")
@@ -117,12 +117,12 @@ def test_the_metrics_that_operators_are_told_to_watch_are_there() -> None:
     assert [name for name in sorted(named) if f'"{name}"' not in sources] == []
 
 
-def test_the_index_lists_every_page_and_every_decision() -> None:
+def test_index_lists_every_page_and_decision() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md"]
     assert [name_of(page) for page in pages if str(page.relative_to(ROOT / "docs")) not in index] == []
 
 
-def test_no_page_names_a_folder_of_somebody_s_machine() -> None:
+def test_pages_name_no_local_folder() -> None:
     homes = re.compile(r"(?:^|[\s`\"'(])/(?:home|Users|root|work|tmp)/")
     assert [name_of(page) for page in PAGES if homes.search(page.read_text(encoding="utf-8"))] == []

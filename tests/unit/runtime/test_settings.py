@@ -65,7 +65,7 @@ def test_settings_repr_omits_passwords() -> None:
     assert "hunter2" not in repr(Settings.from_environment(GOOD))
 
 
-def test_retention_defaults_to_for_ever() -> None:
+def test_retention_is_unlimited_by_default() -> None:
     assert Settings.from_environment(GOOD).retention is None
     assert Settings.from_environment({**GOOD, "KOPURO_RETENTION_DAYS": "30"}).retention == timedelta(days=30)
     for wrong in ("-1", "1.5", "soon", "9" * 6):

@@ -82,18 +82,18 @@ def takers(network: SampleNetwork, referral: SampleReferral) -> dict[str, Organi
 # --- records ---------------------------------------------------------------------------------
 
 
-def test_every_organization_would_be_admitted_at_the_door() -> None:
+def test_every_organization_passes_admission() -> None:
     for item in objects("organizations"):
         assert "sealing_key" not in item
         records.load(Organization, item)
 
 
-def test_every_agreement_would_be_admitted_at_the_door() -> None:
+def test_every_agreement_passes_admission() -> None:
     for item in objects("agreements"):
         records.load(Agreement, item)
 
 
-def test_every_referral_would_be_admitted_at_the_door() -> None:
+def test_every_referral_passes_admission() -> None:
     for item in objects("referrals"):
         records.load(ReferralFacts, item["facts"])
         records.load(Case, item["case"])
@@ -105,7 +105,7 @@ def test_loading_keeps_the_order_of_the_files(network: SampleNetwork) -> None:
     assert [r.key for r in network.referrals] == [r["key"] for r in objects("referrals")]
 
 
-def test_a_referral_is_found_by_its_key(network: SampleNetwork) -> None:
+def test_referral_is_found_by_its_key(network: SampleNetwork) -> None:
     assert network.referral("nobody").key == "nobody"
     with pytest.raises(KeyError):
         network.referral("no-such-story")
@@ -144,7 +144,7 @@ def test_every_organization_reference_is_in_the_sample(network: SampleNetwork) -
         assert named - {"none"} <= ours, referral.key
 
 
-def test_a_home_hub_is_one_of_the_five(network: SampleNetwork) -> None:
+def test_home_hub_is_one_of_the_five(network: SampleNetwork) -> None:
     assert {o.id.partition(".")[0] for o in network.organizations} == {"kg", "kz", "tj", "uz", "ru"}
 
 
@@ -154,7 +154,7 @@ def test_services_offer_needs_and_not_groups(network: SampleNetwork) -> None:
             assert need_group(need) != need, (organization.id, service.id)
 
 
-def test_every_need_is_offered_by_somebody_vetted(network: SampleNetwork) -> None:
+def test_every_need_is_offered_by_a_vetted_organization(network: SampleNetwork) -> None:
     offered = {
         need
         for organization, service in services(network)
@@ -276,7 +276,7 @@ def test_sample_referrals_cover_every_situation(network: SampleNetwork) -> None:
     assert {f.to is None for f in facts} == {True, False}
 
 
-def test_a_good_third_of_the_referrals_is_about_women(network: SampleNetwork) -> None:
+def test_at_least_thirty_percent_of_referrals_concern_women(network: SampleNetwork) -> None:
     women = [r for r in network.referrals if r.facts.sex is codes.Sex.female]
     assert len(women) >= 0.3 * len(network.referrals)
 
@@ -290,7 +290,7 @@ def test_sample_consents_differ(network: SampleNetwork) -> None:
     assert any(c.storage_countries for c in consents)
 
 
-def test_a_guardian_consents_for_children_only(network: SampleNetwork) -> None:
+def test_guardian_consents_only_for_children(network: SampleNetwork) -> None:
     children = {codes.AgeBand.years_0_11, codes.AgeBand.years_12_17}
     for referral in network.referrals:
         by_guardian = referral.facts.consent.method is codes.ConsentMethod.guardian
@@ -393,7 +393,7 @@ def test_consulate_story_excludes_the_best_candidate(network: SampleNetwork) -> 
     ]
 
 
-def test_nobody_story_has_no_candidate_but_a_placement(network: SampleNetwork) -> None:
+def test_nobody_story_has_a_placement_without_candidate(network: SampleNetwork) -> None:
     story = network.referral("nobody")
     assert not takers(network, story)
     # The organisation that the story names lacks nothing but the area.

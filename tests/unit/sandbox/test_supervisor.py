@@ -55,7 +55,7 @@ def test_restart_delay_after_very_many_exits_is_bounded() -> None:
     assert decide_restart(POLICY, exits_before=100_000, ran_for=0.0).delay == 10.0
 
 
-def test_a_killed_child_is_started_again_and_counted(tmp_path: Path) -> None:
+def test_killed_child_is_restarted_and_counted(tmp_path: Path) -> None:
     child = python_process("one", SLEEP, directory=tmp_path)
     other = python_process("two", SLEEP, directory=tmp_path)
     with Supervisor([[child], [other]], policy=RestartPolicy(first_delay=0.01)) as supervisor:
@@ -98,7 +98,7 @@ def test_child_that_ignores_stop_signal_is_killed_in_time(tmp_path: Path) -> Non
     assert [process.exit_code() for process in stubborn] == [-signal.SIGKILL] * 3
 
 
-def test_a_stopped_child_is_not_started_again(tmp_path: Path) -> None:
+def test_stopped_child_is_not_restarted(tmp_path: Path) -> None:
     child = python_process("one", SLEEP, directory=tmp_path)
     supervisor = Supervisor([[child]], policy=RestartPolicy(first_delay=0.0))
     with supervisor:
@@ -146,7 +146,7 @@ def test_signal_stops_every_process(number: signal.Signals, tmp_path: Path) -> N
     assert processes_with("MARKER", str(tmp_path)) == []
 
 
-def test_a_child_dies_with_its_killed_parent(tmp_path: Path) -> None:
+def test_child_ends_with_its_killed_parent(tmp_path: Path) -> None:
     parent = python_process("parent", SUPERVISING, str(tmp_path), str(tmp_path), directory=tmp_path)
     parent.spawn()
     try:

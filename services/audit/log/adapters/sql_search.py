@@ -2,7 +2,7 @@
 
 Each condition has an index that ends in the leaf index, so a page costs the same at any depth. The condition
 with the fewest entries leads, and the others are checked for each of its entries. The statements fix this
-order (no joins, nothing to reorder), and PostgreSQL is told to read the index in order. Otherwise its
+order (no joins, nothing to reorder), and PostgreSQL must read the index in order. Otherwise its
 statistics would decide, and after rapid growth or a restore they are wrong: PostgreSQL would sort all matches
 to return a page of a hundred.
 """

@@ -1,4 +1,4 @@
-"""Retention of the log's content. Openings are erased; leaves and proofs stay for ever."""
+"""Retention of the log's content. Openings are erased; leaves and proofs stay permanently."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Retention:
         kept: dt.timedelta | None,
         clock: Clock,
     ) -> None:
-        """kept: the retention time after the end of a referral, None for ever."""
+        """kept: the retention time after the end of a referral; None: unlimited."""
         self._database = database
         self._closures = closures
         self._record = record

@@ -4,7 +4,7 @@ The crash points of an entry, in order:
 
 1. *received*: nothing is written; the broker delivers the event again.
 2. *staged*: head, entries and nodes are written in an open transaction. It is rolled back; the event
-   is delivered again and may get another index. Nobody has seen the checkpoint signed meanwhile, because
+   is delivered again and may get another index. The checkpoint signed meanwhile is not public, because
    only committed checkpoints are served: no fork.
 3. *committed*: entry and checkpoint are committed together. The event is delivered again, and the log
    recognises its id. The log is append-only, so it needs no inbox.

@@ -188,7 +188,7 @@ def combined_of(statistics: Statistics) -> dict[str, list[str]]:
     """Return, for each dimension with a combined row, the classes that the row may hold; empty when unknown.
 
     They come from the vocabularies and not from the referrals: a list of occurring classes would reveal that
-    somebody of a rare class exists.
+    a person of a rare class exists.
     """
     combined = {}
     for dimension in statistics.by:

@@ -127,7 +127,7 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
         ("admin", "keys", "x"),
     ],
 )
-def test_server_command_without_server_says_what_to_install(
+def test_server_command_without_server_names_the_package_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("kopuro_client.commands.entry_points", lambda group: [])

@@ -180,7 +180,9 @@ def explained(hub: FakeHub, run: Run, **changes: Any) -> str:
         ("organization_without_services", "ru.union offers no service"),
     ],
 )
-def test_explain_says_why_there_are_no_candidates(hub: FakeHub, run: Run, reason: str, sentence: str) -> None:
+def test_explain_gives_the_reason_for_no_candidates(
+    hub: FakeHub, run: Run, reason: str, sentence: str
+) -> None:
     nobody = {
         "reason": reason,
         "need": "legal.wage_claim",
@@ -192,7 +194,7 @@ def test_explain_says_why_there_are_no_candidates(hub: FakeHub, run: Run, reason
     assert f"no candidates: {sentence}\n" in out
 
 
-def test_explain_of_decision_without_candidates_and_reason_says_so(hub: FakeHub, run: Run) -> None:
+def test_explain_reports_decision_without_candidates_and_reason(hub: FakeHub, run: Run) -> None:
     assert "no candidates\n" in explained(hub, run, candidates=[])
 
 

@@ -13,7 +13,7 @@ def test_discovery_serves_the_current_document(tmp_path: Path) -> None:
     file = tmp_path / "discovery.json"
     with pytest.raises(Unavailable):
         discovery(file)
-    file.write_text('{"hub": "kg"')  # somebody is writing it in place
+    file.write_text('{"hub": "kg"')  # the file is being written in place
     with pytest.raises(Unavailable):
         discovery(file)
     for hub in ("kg", "ru"):

@@ -52,12 +52,12 @@ def test_pages_join_without_gap_or_repetition(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize(("limit", "more"), [(2, True), (3, False), (50, False)])
-def test_page_says_whether_more_messages_are_waiting(bench: Workbench, limit: int, more: bool) -> None:
+def test_page_shows_whether_more_messages_are_waiting(bench: Workbench, limit: int, more: bool) -> None:
     bench.receive(opened(), opened(), opened())
     assert bench.partner.page(ACCEPTOR, after=0, limit=limit, wait=0).more is more
 
 
-def test_page_cut_by_its_size_says_that_more_messages_are_waiting(
+def test_page_cut_by_its_size_shows_that_more_messages_are_waiting(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handlers, "PAGE_SIZE", 1)

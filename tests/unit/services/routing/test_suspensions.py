@@ -55,7 +55,7 @@ def accept(bench: Workbench, offer: OfferOpened) -> None:
     bench.take(event(submission, offer.referral_id))
 
 
-def test_network_in_good_standing_is_left_alone(bench: Workbench) -> None:
+def test_network_in_good_standing_is_not_changed(bench: Workbench) -> None:
     bench.take(submitted(new_id()))
     before = bench.woken
     assert sweep(bench) == []

@@ -1,4 +1,4 @@
-"""What is batches together, what is not, and that unpacking gives back the same bytes."""
+"""Batching of events in the outbox, and unpacking into the same bytes."""
 
 from __future__ import annotations
 

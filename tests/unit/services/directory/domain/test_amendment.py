@@ -90,7 +90,7 @@ def test_replacement_without_a_key_or_services_is_refused() -> None:
     assert left_out(present, record) == ["/description", "/sealing_key", "/services"]
 
 
-def test_replacement_that_names_what_it_clears_is_admitted() -> None:
+def test_replacement_with_explicitly_cleared_members_is_admitted() -> None:
     present = organization(sealing_key=plain(new_sealing_key()), description="Opposite the bazaar.")
     record = organization_record(sealing_key=None, description="", services=[])
     refuse_left_out(present, admission.organization(record, NOON), frozenset(record))

@@ -192,7 +192,7 @@ def patch(directory: Directory, changes: dict[str, Any], **options: Any) -> Writ
     )
 
 
-def test_patch_changes_what_it_names_and_keeps_the_rest(directory: Directory) -> None:
+def test_patch_changes_only_the_named_members(directory: Directory) -> None:
     present = organization(sealing_key=plain(new_sealing_key()), profile={"staff": 3, "office": True})
     directory.entries.put_organization(OPERATOR, present)
     written = patch(directory, {"description": "Opposite the bazaar.", "profile": {"staff": 4}})

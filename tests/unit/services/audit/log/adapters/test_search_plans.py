@@ -132,7 +132,7 @@ def test_search_page_starts_at_its_index_position(filled: LogOnDatabase) -> None
 
 
 def test_wrong_database_statistics_do_not_change_the_search_plan(filled: LogOnDatabase) -> None:
-    """Of a log so small every other index is nearly as good, and PostgreSQL knows how small it is."""
+    """In a small log other indexes are nearly as good, and PostgreSQL knows its size."""
     with filled.database.write() as transaction:
         transaction.exec_driver_sql("ANALYZE")
     keys = {"referral": "entries_referral_id", "type": "entries_type", "organization": "organizations"}

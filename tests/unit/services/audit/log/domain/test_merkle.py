@@ -132,7 +132,7 @@ def refused(verify: Callable[..., None], *claim: Any) -> bool:
     return False
 
 
-def test_the_empty_tree_has_the_hash_of_nothing() -> None:
+def test_empty_tree_has_the_hash_of_the_empty_string() -> None:
     assert root([]) == EMPTY_ROOT == Frontier().root() == bytes.fromhex(CT_ROOTS[0])
 
 
@@ -162,7 +162,7 @@ def test_leaf_of_two_hashes_differs_from_their_node() -> None:
     assert leaf_hash(HASHES[0] + HASHES[1]) != node_hash(HASHES[0], HASHES[1])
 
 
-def test_the_frontier_has_the_defined_root_at_every_size() -> None:
+def test_frontier_has_the_defined_root_at_every_size() -> None:
     frontier = Frontier()
     for size in range(len(HASHES) + 1):
         assert frontier.size == size

@@ -127,7 +127,7 @@ def test_key_that_signed_twice_counts_once() -> None:
 
 
 def test_note_with_a_wrong_signature_of_a_known_key_is_untrusted() -> None:
-    """Also beside a right one: somebody is lying, and it cannot be said who."""
+    """A valid signature beside it does not help: one signer lies, and it is unknown which."""
     wrong = line(LOG.name, LOG.key_id + LOG.sign(b"another text\n"))
     with pytest.raises(UntrustedNote, match=r"kg\.example/log"):
         open_note(sign(TEXT, LOG) + wrong, [LOG.verifier])
@@ -197,7 +197,7 @@ def test_invalid_note_text_is_not_signed(text: str) -> None:
         sign(text, LOG)
 
 
-def test_a_note_needs_a_signer() -> None:
+def test_note_without_signer_is_refused() -> None:
     with pytest.raises(MalformedNote):
         sign(TEXT)
 

@@ -80,7 +80,7 @@ class Witnessed:
         )
 
     def signers(self, path: str) -> set[str]:
-        """Whose valid cosignatures a published note has."""
+        """Return the witnesses with valid cosignatures on a published note."""
         note = self.audit.publication.read(path)
         assert note is not None
         known = [witness.verifier for witness in self.policy.witnesses]

@@ -276,7 +276,7 @@ def test_inspection_round_continues_after_a_restart(
 ) -> None:
     process.turns(3)
     restarted = Process(large, clock)
-    # What was read since it was last written down is read again.
+    # Entries read since the last stored position are read again.
     assert restarted.turns(TURNS - 2) == list(range(2 * PIECE, SIZE))
     assert restarted.turns(1) == []
 

@@ -52,7 +52,7 @@ def test_each_receipt_is_a_tlog_proof_of_its_own_leaf(audit: LogOnDatabase) -> N
         assert message.type == ReceiptsIssued.type
         for receipt in receipts_in(message.data):
             assert receipt.verify(policy).checkpoint.size == 718
-    # What two paths share is sent once.
+    # Hashes that two paths share are sent once.
     hashes = sent[OSH].data["hashes"]
     assert len(set(hashes)) == len(hashes) < sum(len(one["path"]) for one in sent[OSH].data["receipts"])
 

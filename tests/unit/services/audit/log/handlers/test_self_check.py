@@ -230,7 +230,7 @@ def test_forged_check_record_is_ignored_and_all_is_read(
     with caplog.at_level(logging.WARNING):
         assert list(restarted(large))[-17:] == list(range(17))
     assert "is ignored" in caplog.text
-    # What came out of it is true, and believed again.
+    # The result is correct, so the stored prefix is trusted again.
     assert restarted(large) == [16]
 
 

@@ -121,7 +121,7 @@ def test_second_process_on_the_same_head_is_refused(audit: LogOnDatabase) -> Non
     late = Sequencer(LateLog(audit, theirs), audit.key, bytes, SqlClosures())
     with audit.database.write() as transaction, pytest.raises(Unavailable):
         late.append(transaction, ours, NOON)
-        # What it left in its transaction is the other one's alone.
+        # Its transaction contains only the entries of the other process.
     assert_whole(audit, theirs)
     with audit.database.write() as transaction:
         late.append(transaction, ours, NOON)

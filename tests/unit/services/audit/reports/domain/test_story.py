@@ -82,7 +82,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("fact", "data"), REFUSALS)
-def test_refusal_says_why_in_the_language_of_the_story(fact: str, data: dict[str, Any]) -> None:
+def test_refusal_gives_its_reason_in_the_language_of_the_story(fact: str, data: dict[str, Any]) -> None:
     late = Refused("offer-closed", "The deadline of the offer had passed when the answer came.").problem()
     reasons = {
         "en": "the offer was no longer open (The deadline of the offer had passed when the answer came).",

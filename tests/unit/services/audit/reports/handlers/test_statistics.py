@@ -89,7 +89,7 @@ def test_small_class_is_combined_unless_exact(
             audit.append(referral(sex))
     assert figures(audit, "sex") == {("female",): 9, ("combined",): 8, ("",): 17}
     protected = handler(audit).count("ann", ["sex"], Search()).statistics
-    # The vocabulary's, whether or not somebody is counted there.
+    # All classes of the vocabulary, including those without referrals.
     assert combined_of(protected) == {"sex": ["male", "other", "unknown"]}
     assert not protected.exact
     exact = handler(audit).count("ann", ["sex"], Search(), exact=True).statistics
