@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.queues import Queue as ProcessQueue
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
@@ -63,12 +62,7 @@ class DeliveryListener:
         self._broker.evaluate(f'rabbit_trace:start(<<"{self._vhost}">>)')
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._broker.evaluate(f'rabbit_trace:stop(<<"{self._vhost}">>)')
         self._connection.close()
 

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 CALLS = ("fsync", "fdatasync", "sync_file_range", "msync")
@@ -55,12 +54,7 @@ class Tracing:
             _wait_until_traced(pid)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for tracer in self._tracers:
             tracer.send_signal(signal.SIGINT)
         for tracer in self._tracers:

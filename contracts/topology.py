@@ -74,6 +74,20 @@ def route_for(exchange: str, routing_key: str, partition_key: str) -> tuple[str,
     return exchange, routing_key, partition_of(partition_key) if is_partitioned else 0
 
 
+def topic_matches(pattern: str, routing_key: str) -> bool:
+    """Match an AMQP topic: `*` is one word, `#` any number of words. Source: AMQP 0-9-1 §3.1.3.3."""
+
+    def match(patterns: list[str], words: list[str]) -> bool:
+        if not patterns:
+            return not words
+        head, rest = patterns[0], patterns[1:]
+        if head == "#":
+            return any(match(rest, words[n:]) for n in range(len(words) + 1))
+        return bool(words) and head in ("*", words[0]) and match(rest, words[1:])
+
+    return match(pattern.split("."), routing_key.split("."))
+
+
 def dead_letter_queue_name(consumer: str) -> str:
     """Return the name of the queue for messages that the consumer could not process."""
     return consumer + DEAD_LETTER_SUFFIX

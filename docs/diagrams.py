@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from contracts import facts
 from contracts.facts import CATALOGUE, Fact
-from contracts.topology import ROUTING, ROUTING_PARTITIONED, Binding, hub_topology
+from contracts.topology import ROUTING, ROUTING_PARTITIONED, Binding, hub_topology, topic_matches
 from services.delivery.domain import delivery
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
 from services.routing.domain.offer import OFFER_TRANSITIONS
@@ -127,17 +127,11 @@ def diagram(start: S, transitions: Mapping[S, Mapping[E, S]]) -> str:
     return "\n".join([*lines, "```"])
 
 
-def matches(binding_key: str, routing_key: str) -> bool:
-    """Return whether a topic exchange routes the key by this binding: `*` is one word, `#` any number."""
-    pattern = re.escape(binding_key).replace(r"\*", r"[^.]+").replace(r"\#", ".*")
-    return re.fullmatch(pattern, routing_key) is not None
-
-
 def consuming_queues(fact: type[Fact]) -> list[str]:
     """Return the queues that receive a fact from its exchange, in the topology's order."""
 
     def routed(binding: Binding) -> bool:
-        return binding.source == fact.exchange and matches(binding.key, fact.routing_key)
+        return binding.source == fact.exchange and topic_matches(binding.key, fact.routing_key)
 
     bindings = [binding for binding in hub_topology().bindings if routed(binding)]
     return [ROUTING if b.destination == ROUTING_PARTITIONED else b.destination for b in bindings]

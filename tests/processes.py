@@ -10,7 +10,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -81,9 +80,7 @@ class RunningService:
         self._await(self._answers, "start")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.process.kill()
 
     def until_ready(self) -> None:

@@ -30,6 +30,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from admin.reconciliation.differences import Difference, LoggedFact, differences, directory_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
+from contracts.facts import CATALOGUE
+from contracts.topology import DELIVERY_KEYS, topic_matches
 from runtime.storage.database import sqlite_url
 
 PAGE: Final = 500
@@ -40,27 +42,9 @@ MAILBOX_WINDOW: Final = dt.timedelta(days=29)
 # The facts that delivery puts into mailboxes unchanged. Notices of sealed messages and receipts have
 # no log entry.
 DELIVERED: Final = frozenset(
-    {
-        "offer.opened",
-        "offer.accepted",
-        "offer.declined",
-        "offer.expired",
-        "offer.revoked",
-        "answer.refused",
-        "submission.refused",
-        "case.refused",
-        "placement.refused",
-        "placement.answered",
-        "case.unreadable",
-        "note.unreadable",
-        "referral.unplaced",
-        "referral.progressed",
-        "referral.completed",
-        "referral.withdrawn",
-        "referral.failed",
-        "referral.overdue",
-        "referral.acceptor_suspended",
-    }
+    fact.routing_key
+    for fact in CATALOGUE.values()
+    if any(topic_matches(key, fact.routing_key) for key in DELIVERY_KEYS)
 )
 
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from contracts.topology import DIRECT, Binding, Topology
+from contracts.topology import DIRECT, Binding, Topology, topic_matches
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
@@ -88,20 +88,6 @@ def _headers_binding_matches(binding: Binding, message: Outgoing) -> bool:
     headers = message.all_headers
     wanted = {name: value for name, value in binding.arguments.items() if not name.startswith("x-")}
     return all(headers.get(name) == value for name, value in wanted.items())
-
-
-def topic_matches(pattern: str, routing_key: str) -> bool:
-    """Match an AMQP topic: `*` is one word, `#` any number of words. Source: AMQP 0-9-1 §3.1.3.3."""
-
-    def match(patterns: list[str], words: list[str]) -> bool:
-        if not patterns:
-            return not words
-        head, rest = patterns[0], patterns[1:]
-        if head == "#":
-            return any(match(rest, words[n:]) for n in range(len(words) + 1))
-        return bool(words) and head in ("*", words[0]) and match(rest, words[1:])
-
-    return match(pattern.split("."), routing_key.split("."))
 
 
 class MemoryPublisher:

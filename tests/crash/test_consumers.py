@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import CaseReleased, OfferOpened, OfferRevoked, ReferralSubmitted
+from contracts.facts import CaseReleased, OfferOpened, ReferralSubmitted
 from runtime.identifiers import new_id
 from tests.crash.crashing import CrashHub, Listener, consumed, until
 from tests.crash.faulty.moments import Moment, named
-from tests.services.neighbours import ACCEPTOR, SENDER, accepted
+from tests.services.neighbours import ACCEPTOR, SENDER, accepted, revoked
 from tests.unit.services.routing.samples import facts
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -25,16 +25,6 @@ MOMENTS = [
     (Moment.before_acknowledgement, 0, 1),
     (Moment.acknowledged, 0, 0),
 ]
-
-
-def revoked() -> OfferRevoked:
-    return OfferRevoked(
-        referral_id=new_id(),
-        offer_id=new_id(),
-        organization=ACCEPTOR,
-        sender=SENDER,
-        reason="accepted_elsewhere",
-    )
 
 
 @pytest.mark.parametrize(("moment", "applied", "known"), MOMENTS, ids=named)

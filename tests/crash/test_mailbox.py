@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import DeliveryAcknowledged, DeliveryDelivered, OfferOpened
-from runtime.identifiers import new_id
+from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
 from tests.crash.crashing import CrashHub, Listener, consumed, until
 from tests.crash.faulty.moments import Moment, named
-from tests.services.neighbours import ACCEPTOR, SENDER
-from tests.unit.services.routing.samples import HOUR, NOW, facts
+from tests.services.neighbours import ACCEPTOR, opened
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
-
-
-def opened() -> OfferOpened:
-    return OfferOpened(
-        referral_id=new_id(),
-        offer_id=new_id(),
-        organization=ACCEPTOR,
-        sender=SENDER,
-        rank=1,
-        opened_at=NOW,
-        deadline=NOW + HOUR,
-        facts=facts().situation(),
-    )
 
 
 @pytest.mark.parametrize("moment", [Moment.before_commit, Moment.committed, None], ids=named)

@@ -13,12 +13,11 @@ from typing import Any
 
 import httpx
 
-from contracts.facts import OfferOpened, OrganizationChanged, TokenKeyChanged
+from contracts.facts import OrganizationChanged, TokenKeyChanged
 from contracts.organization import SealingKey
 from contracts.records import read
 from contracts.topology import ROUTING_QUERIES
 from kopuro_client.sealing import public_key, seal
-from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
@@ -27,10 +26,9 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.crash.crashing import consumed, figure
 from tests.processes import HUB, RunningService
-from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of
+from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of, opened
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
-from tests.unit.services.routing.samples import HOUR, NOW, facts
 
 # Seconds that a query may take: its deadline plus a margin for a busy machine.
 ANSWERED_WITHIN = DEADLINE_SECONDS + 3
@@ -52,9 +50,9 @@ class IntakeHarness(Neighbours):
         self.amqp_uri = amqp_uri
         self.database = database or directory / "intake.sqlite"
         url = f"sqlite:///{self.database}"
-        opened = Database.open(url)
-        upgrade("services.intake", opened)
-        opened.close()
+        prepared = Database.open(url)
+        upgrade("services.intake", prepared)
+        prepared.close()
         self.intake = RunningService(
             "services.intake",
             directory,
@@ -83,16 +81,7 @@ class IntakeHarness(Neighbours):
 
     def publish_offer(self, *, at: dt.datetime | None = None) -> None:
         """Publish an event that intake consumes. at: the event's time by its sender's clock."""
-        offer = OfferOpened(
-            referral_id=new_id(),
-            offer_id=new_id(),
-            organization=ACCEPTOR,
-            sender=SENDER,
-            rank=1,
-            opened_at=NOW,
-            deadline=NOW + HOUR,
-            facts=facts().situation(),
-        )
+        offer = opened()
         # Not with the neighbours' publisher, whose heartbeats nothing sends.
         with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
             event = event_of(offer)

@@ -8,7 +8,6 @@ import socket
 import struct
 import threading
 import time
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -53,12 +52,7 @@ class TcpProxy:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.journey.waiting import until
@@ -44,9 +43,7 @@ class CommandProcess:
             )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
 
     @property

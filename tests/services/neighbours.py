@@ -16,6 +16,8 @@ from contracts.envelope import Event, decode
 from contracts.facts import (
     Fact,
     OfferAccepted,
+    OfferOpened,
+    OfferRevoked,
     OrganizationChanged,
     ReplicaCompleted,
     SealedCaseSubmitted,
@@ -35,6 +37,7 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.processes import HUB, RunningService
 from tests.support.partners import Partner, signed_token
+from tests.unit.services.routing.samples import HOUR, NOW, facts
 
 SENDER, ACCEPTOR, STRANGER = "kg.osh-legal-aid", "kg.bishkek-union", "kg.batken-library"
 NAME = "Айгерим Токтогулова"
@@ -188,6 +191,29 @@ def event_of(fact: Fact, partition_key: str | None = None) -> Event[Fact]:
 
 def accepted(referral_id: str, by: str = ACCEPTOR) -> OfferAccepted:
     return OfferAccepted(referral_id=referral_id, offer_id=new_id(), organization=by, sender=SENDER)
+
+
+def opened() -> OfferOpened:
+    return OfferOpened(
+        referral_id=new_id(),
+        offer_id=new_id(),
+        organization=ACCEPTOR,
+        sender=SENDER,
+        rank=1,
+        opened_at=NOW,
+        deadline=NOW + HOUR,
+        facts=facts().situation(),
+    )
+
+
+def revoked(organization: str = ACCEPTOR) -> OfferRevoked:
+    return OfferRevoked(
+        referral_id=new_id(),
+        offer_id=new_id(),
+        organization=organization,
+        sender=SENDER,
+        reason="accepted_elsewhere",
+    )
 
 
 def until(look: Callable[[], T | None], what: str) -> T:

@@ -15,7 +15,6 @@ from contracts.codes import Urgency
 from contracts.facts import (
     DeliveryAcknowledged,
     DeliveryDelivered,
-    OfferRevoked,
     ReferralUnplaced,
     ReferralWithdrawn,
 )
@@ -31,6 +30,7 @@ from tests.services.neighbours import (
     Neighbours,
     accepted,
     kinds,
+    revoked,
     until,
 )
 
@@ -49,16 +49,6 @@ def delivery(hub: Neighbours, sqlite_database: str) -> Iterator[RunningService]:
     with hub.delivery(sqlite_database) as running:
         running.until_ready()
         yield running
-
-
-def revoked(organization: str = ACCEPTOR) -> OfferRevoked:
-    return OfferRevoked(
-        referral_id=new_id(),
-        offer_id=new_id(),
-        organization=organization,
-        sender=SENDER,
-        reason="accepted_elsewhere",
-    )
 
 
 def test_sealed_case_reaches_its_acceptor(hub: Neighbours, database_url: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from contracts.topology import (
     hub_topology,
     partition_of,
     route_for,
+    topic_matches,
 )
 
 TOPOLOGY = hub_topology()
@@ -193,3 +194,18 @@ def test_every_partitioned_fact_has_its_own_route() -> None:
         if binding.destination == ROUTING_PARTITIONED:
             ways = {route_for(binding.source, binding.key, f"key {number}") for number in range(100)}
             assert len(ways) == PARTITIONS
+
+
+@pytest.mark.parametrize(
+    ("binding", "key", "expected"),
+    [
+        ("offer.*", "offer.opened", True),
+        ("offer.*", "offer.opened.twice", False),
+        ("offer.*", "offers.opened", False),
+        ("#", "anything.at_all", True),
+        ("referral.completed", "referral.completed", True),
+        ("referral.completed", "referralxcompleted", False),
+    ],
+)
+def test_topic_pattern_matches_routing_key_word_by_word(binding: str, key: str, expected: bool) -> None:
+    assert topic_matches(binding, key) is expected

@@ -81,21 +81,6 @@ def test_edge_common_to_only_two_states_is_drawn_for_each() -> None:
     assert {"red --> broken: hit", "green --> broken: hit"} <= {line.strip() for line in drawn.splitlines()}
 
 
-@pytest.mark.parametrize(
-    ("binding", "key", "expected"),
-    [
-        ("offer.*", "offer.opened", True),
-        ("offer.*", "offer.opened.twice", False),
-        ("offer.*", "offers.opened", False),
-        ("#", "anything.at_all", True),
-        ("referral.completed", "referral.completed", True),
-        ("referral.completed", "referralxcompleted", False),
-    ],
-)
-def test_binding_keys_match_as_in_topic_exchange(binding: str, key: str, expected: bool) -> None:
-    assert diagrams.matches(binding, key) is expected
-
-
 def test_fact_is_consumed_by_the_queues_bound_to_it() -> None:
     assert diagrams.consuming_queues(ReferralSubmitted) == ["routing", "audit.log"]
     assert diagrams.consuming_queues(OfferOpened) == ["intake.offers", "delivery.events", "audit.log"]
