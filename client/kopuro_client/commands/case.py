@@ -43,7 +43,7 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Open the case of a referral you accepted. It is decrypted on this machine; the hub cannot read it."""
+    """Open the case of a referral you accepted. It is decrypted on this machine."""
     if sealed and save_to is not None:
         raise InvalidArgumentError("--save-documents and --sealed cannot be used together")
     if sealed:

@@ -35,7 +35,7 @@ def export(
     ] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
     format_: Annotated[
-        ExportFormat, typer.Option("--format", help="File format; parquet needs kopuro-client[parquet].")
+        ExportFormat, typer.Option("--format", help="File format; parquet needs kopuro-client\\[parquet].")
     ] = ExportFormat.ndjson,
     file_entries: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Maximum number of entries per file.")

@@ -39,7 +39,7 @@ def story(
     pdf: Annotated[
         Path | None,
         typer.Option(
-            help="Write a PDF to this new file; existing files are not overwritten. Needs kopuro-client[pdf]."
+            help="Write a PDF to a new file. Needs kopuro-client\\[pdf]."
         ),
     ] = None,
 ) -> None:
