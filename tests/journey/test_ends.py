@@ -142,7 +142,7 @@ def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[
     for message in hub.participants.staff("coordinator").watch(wait=5, give_up_after=20):
         if message["type"] == f"kopuro.{fact}.v1" and message["data"]["referral_id"] == referral_id:
             return message["data"]
-    raise AssertionError(f"the coordinators were not told {fact} of {referral_id}")
+    raise AssertionError(f"the coordinators did not receive {fact} for {referral_id}")
 
 
 def test_only_named_receiver_can_open_the_case(hub: RunningHub) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.seeds import remember, told_badly
+from tests.simulation.seeds import failure_of, remember
 
 _AT_ONCE = 50
 
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
     if chosen.seed is not None:
-        if failure := told_badly(chosen.seed):
+        if failure := failure_of(chosen.seed):
             raise failure
         return 0
     began, failed = time.monotonic(), 0
@@ -49,12 +49,12 @@ def main(arguments: list[str]) -> int:
 def _settle() -> None:
     """Run one story, then exclude the surviving objects from garbage collection."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker at once, without output
-    told_badly(0)
+    failure_of(0)
     gc.freeze()
 
 
 def _tell(seeds: Iterable[int]) -> list[tuple[int, str]]:
-    return [(seed, repr(failure)[:300]) for seed in seeds if (failure := told_badly(seed)) is not None]
+    return [(seed, repr(failure)[:300]) for seed in seeds if (failure := failure_of(seed)) is not None]
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from tests.simulation.referral_rules import (
     HELD,
     observations_add_up,
     offers_follow_the_rules,
-    referrals_are_what_the_facts_say,
+    referrals_match_facts,
 )
 from tests.simulation.services import Audit, Routing, Service
 
@@ -54,23 +54,23 @@ def check(
 ) -> None:
     """Check the invariants. Raises AssertionError with the rule and its subject."""
     databases = {name: service.database for name, service in services.items()}
-    told = all_published_facts(databases)
-    _nothing_is_left_over(broker, told)
-    _every_submission_has_one_consequence(told)
+    history = all_published_facts(databases)
+    _no_message_is_left(broker, history)
+    _every_submission_has_one_consequence(history)
     referrals = rows_of(databases["routing"], REFERRALS)
     _everything_admitted_is_known(databases, partners, referrals)
-    referrals_are_what_the_facts_say(databases["routing"], told, referrals, now)
-    offers_follow_the_rules(told)
-    observations_add_up(databases["routing"], told)
+    referrals_match_facts(databases["routing"], history, referrals, now)
+    offers_follow_the_rules(history)
+    observations_add_up(databases["routing"], history)
     _routing_remembers_what_is_written(services["routing"])
-    _custody_follows_the_referral(databases, told, referrals)
-    _mailboxes_hold_each_fact_once(databases["delivery"], told, referrals)
+    _custody_follows_the_referral(databases, history, referrals)
+    _mailboxes_hold_each_fact_once(databases["delivery"], history, referrals)
     audit = services["audit"]
     assert isinstance(audit, Audit)
-    _the_log_is_the_facts(audit, told)
+    _log_equals_the_facts(audit, history)
 
 
-def _nothing_is_left_over(broker: UnreliableBroker, told: Sequence[PublishedFact]) -> None:
+def _no_message_is_left(broker: UnreliableBroker, history: Sequence[PublishedFact]) -> None:
     assert broker.ready() == {}, f"left in the broker: {broker.ready()}"
 
 
@@ -90,15 +90,15 @@ def _everything_admitted_is_known(
     )
 
 
-def _every_submission_has_one_consequence(told: Sequence[PublishedFact]) -> None:
+def _every_submission_has_one_consequence(history: Sequence[PublishedFact]) -> None:
     by_cause: dict[str, list[str]] = defaultdict(list)
-    for one in told:
+    for one in history:
         by_cause[one.message.causation_id or ""].append(one.fact)
-    for one in told:
+    for one in history:
         if expected := _CONSEQUENCES.get(one.fact):
             causes = [one.message.id]
             if one.fact == "note.submitted":  # the vault answers the letter, which the submission caused
-                causes += [o.message.id for o in told if o.message.causation_id == one.message.id]
+                causes += [o.message.id for o in history if o.message.causation_id == one.message.id]
             found = [fact for cause in causes for fact in by_cause[cause] if fact in expected]
             assert len(found) == 1, f"{one.fact} {one.message.id} came to {found}"
 
@@ -111,13 +111,13 @@ def _routing_remembers_what_is_written(routing: Service) -> None:
 
 
 def _custody_follows_the_referral(
-    databases: Mapping[str, MemoryDatabase], told: Sequence[PublishedFact], referrals: Mapping[str, Any]
+    databases: Mapping[str, MemoryDatabase], history: Sequence[PublishedFact], referrals: Mapping[str, Any]
 ) -> None:
     custodies = rows_of(databases["vault"], CUSTODIES, key="referral_id")
     sealed = rows_of(databases["vault"], SEALED_CASES, key="referral_id").keys()
     letters = rows_of(databases["delivery"], CASE_LETTERS, key="referral_id")
     erased, released = set[str](), dict[str, str]()
-    for one in told:
+    for one in history:
         referral = one.message.partition_key
         if one.fact == "case.erased":
             assert referral not in erased, f"the case of {referral} was erased twice"
@@ -145,11 +145,11 @@ def _custody_follows_the_referral(
 
 
 def _mailboxes_hold_each_fact_once(
-    delivery: MemoryDatabase, told: Sequence[PublishedFact], referrals: Mapping[str, Any]
+    delivery: MemoryDatabase, history: Sequence[PublishedFact], referrals: Mapping[str, Any]
 ) -> None:
     expected: set[tuple[str, str]] = set()
     possible: set[tuple[str, str]] = set()
-    for one in told:
+    for one in history:
         if one.exchange == EVENTS and one.message.type in RECIPIENTS:
             expected |= {(one.message.id, who) for who in recipients_of(one.message.type, one.data)}
         elif one.fact == "sealed_note.released" or one.fact == "receipts.issued":
@@ -161,21 +161,21 @@ def _mailboxes_hold_each_fact_once(
         rows = transaction.execute(select(MESSAGES).order_by(MESSAGES.c.sequence)).all()
     found = [(row.message_id, row.organization) for row in rows]
     assert len(found) == len(set(found)), "a message lies in a mailbox twice"
-    assert expected <= set(found), f"not told: {_named(expected - set(found), told)}"
+    assert expected <= set(found), f"not delivered: {_named(expected - set(found), history)}"
     assert set(found) <= expected | possible, (
-        f"told for no reason: {_named(set(found) - expected - possible, told)}"
+        f"delivered for no reason: {_named(set(found) - expected - possible, history)}"
     )
-    _in_the_order_they_were_said(found, told)
+    _in_order_of_publication(found, history)
     handed = Counter(
-        (o.fact, o.data["message_id"], o.data["organization"]) for o in told if o.service == "delivery"
+        (o.fact, o.data["message_id"], o.data["organization"]) for o in history if o.service == "delivery"
     )
     assert all(times == 1 for times in handed.values()), "a message was handed out or acknowledged twice"
 
 
-def _in_the_order_they_were_said(found: Iterable[tuple[str, str]], told: Sequence[PublishedFact]) -> None:
+def _in_order_of_publication(found: Iterable[tuple[str, str]], history: Sequence[PublishedFact]) -> None:
     said = {
         one.message.id: number
-        for number, one in enumerate(told)
+        for number, one in enumerate(history)
         if one.service == "routing" and one.exchange == EVENTS
     }
     by_owner: dict[str, list[int]] = defaultdict(list)
@@ -186,30 +186,30 @@ def _in_the_order_they_were_said(found: Iterable[tuple[str, str]], told: Sequenc
         assert numbers == sorted(numbers), f"{organization} heard of an end before the beginning"
 
 
-def _the_log_is_the_facts(audit: Audit, told: Sequence[PublishedFact]) -> None:
+def _log_equals_the_facts(audit: Audit, history: Sequence[PublishedFact]) -> None:
     head = audit.check()
     assert audit.published_size() == head.size, "entries are not published"
     with audit.database.read() as transaction:
         logged = list(transaction.execute(select(ENTRIES.c.message_id)).scalars())
-    published = [one.message.id for one in told if one.exchange == EVENTS]
+    published = [one.message.id for one in history if one.exchange == EVENTS]
     assert len(logged) == len(set(logged)), "an entry stands in the log twice"
     assert set(logged) == set(published), "the log is not the set of published facts"
     receipts = Counter(
         (orjson.loads(receipt["leaf"])["message_id"], one.data["organization"])
-        for one in told
+        for one in history
         if one.fact == "receipts.issued"
         for receipt in one.data["receipts"]
     )
     due = Counter(
         (one.message.id, who)
-        for one in told
+        for one in history
         if one.exchange == EVENTS and one.message.type in RECEIPTED
         for who in organizations_of(one.data)
     )
     assert receipts == due, "receipts are missing, or were written twice"
-    assert all(one.exchange in (EVENTS, CASES, "") for one in told)
+    assert all(one.exchange in (EVENTS, CASES, "") for one in history)
 
 
-def _named(places: Iterable[tuple[str, str]], told: Sequence[PublishedFact]) -> list[tuple[str, str]]:
-    facts = {one.message.id: one.fact for one in told}
+def _named(places: Iterable[tuple[str, str]], history: Sequence[PublishedFact]) -> list[tuple[str, str]]:
+    facts = {one.message.id: one.fact for one in history}
     return sorted((facts.get(message_id, message_id), who) for message_id, who in places)

@@ -31,19 +31,19 @@ class PublishedFact:
 
 def all_published_facts(databases: Mapping[str, MemoryDatabase]) -> list[PublishedFact]:
     """Return all published facts. Raises AssertionError for a dead letter or a duplicate id."""
-    told = []
+    history = []
     for service, database in databases.items():
         for said in database.said():
             assert not said.routing_key.endswith(DEAD_LETTER_SUFFIX), (
                 f"{service} dead-lettered {said.message.type}"
             )
             fact = CATALOGUE[said.message.type].routing_key
-            told.append(
+            history.append(
                 PublishedFact(service=service, exchange=said.exchange, fact=fact, message=said.message)
             )
-    ids = Counter(one.message.id for one in told)
+    ids = Counter(one.message.id for one in history)
     assert ids.total() == len(ids), "two messages have one id"
-    return told
+    return history
 
 
 def rows_of(database: MemoryDatabase, table: Any, *, key: str = "id") -> dict[str, Any]:

@@ -71,12 +71,12 @@ class _Replayed:
         (self.open_offers if offer_id in self.open_offers else self.expired_offers).remove(offer_id)
 
 
-def referrals_are_what_the_facts_say(
-    routing: MemoryDatabase, told: Sequence[PublishedFact], referrals: Mapping[str, Any], now: dt.datetime
+def referrals_match_facts(
+    routing: MemoryDatabase, history: Sequence[PublishedFact], referrals: Mapping[str, Any], now: dt.datetime
 ) -> None:
     """Each row and timeline equals the replay of the facts; open referrals have a pending deadline."""
     facts: dict[str, list[PublishedFact]] = defaultdict(list)
-    for one in told:
+    for one in history:
         if one.service == "routing" and one.fact != "placement.submitted":
             facts[one.message.partition_key].append(one)
     offers: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -90,7 +90,7 @@ def referrals_are_what_the_facts_say(
             for one in facts[referral.id]:
                 replayed.take(one)
             assert (referral.status, referral.acceptor) == (replayed.status, replayed.acceptor)
-            assert offers[referral.id].keys() == replayed.open_offers, "other offers are open than told"
+            assert offers[referral.id].keys() == replayed.open_offers, "open offers differ from the facts"
             assert bool(replayed.open_offers) == (replayed.status == "offered"), (
                 "offered without an open offer"
             )
@@ -113,15 +113,15 @@ def _timelines(routing: MemoryDatabase) -> dict[str, list[str]]:
     return timelines
 
 
-def offers_follow_the_rules(told: Sequence[PublishedFact]) -> None:
+def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
     """No organisation gets an offer against consent or twice; answers in time count."""
-    submitted = {o.message.partition_key: o.data["facts"] for o in told if o.fact == "referral.submitted"}
-    messages = {one.message.id: one for one in told}
+    submitted = {o.message.partition_key: o.data["facts"] for o in history if o.fact == "referral.submitted"}
+    messages = {one.message.id: one for one in history}
     opened: dict[str, PublishedFact] = {}
     ended: set[str] = set()  # offers that no answer can change any more
     taken: set[str] = set()  # referrals that are accepted or closed
     asked: set[tuple[str, str]] = set()
-    for one in told:
+    for one in history:
         cause = messages.get(one.message.causation_id or "")
         if one.fact == "offer.opened":
             opened[one.data["offer_id"]] = one
@@ -160,14 +160,14 @@ def _may_be_asked(organization: str, consent: Mapping[str, Any]) -> None:
     assert organization not in consent["excluded_organizations"], f"{organization} was excluded"
 
 
-def observations_add_up(routing: MemoryDatabase, told: Sequence[PublishedFact]) -> None:
+def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact]) -> None:
     """The statistics of each organisation equal the sums over the facts."""
     expected: dict[str, Counter[str]] = defaultdict(Counter)
-    messages = {one.message.id: one for one in told}
-    opened = {o.data["offer_id"]: o for o in told if o.fact == "offer.opened"}
+    messages = {one.message.id: one for one in history}
+    opened = {o.data["offer_id"]: o for o in history if o.fact == "offer.opened"}
     acceptors: dict[str, str] = {}
     silent: set[str] = set()
-    for one in told:
+    for one in history:
         match one.fact:
             case "offer.accepted" | "offer.declined":
                 counts = expected[one.data["organization"]]

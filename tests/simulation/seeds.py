@@ -9,8 +9,8 @@ from tests.simulation.story import Story
 REGRESSIONS = Path(__file__).with_name("regressions.txt")
 
 
-def told_badly(seed: int) -> BaseException | None:
-    """Tells the story; what was wrong with it, or None."""
+def failure_of(seed: int) -> BaseException | None:
+    """Run the story of a seed; return its failure, or None."""
     try:
         Story(seed).tell()
     except Exception as error:
@@ -19,13 +19,13 @@ def told_badly(seed: int) -> BaseException | None:
 
 
 def regressions() -> list[int]:
-    """The seeds that once failed: the first word of each line that is no comment."""
+    """Return the seeds that once failed: the first word of each line that is no comment."""
     lines = REGRESSIONS.read_text(encoding="utf-8").splitlines()
     return [int(line.split()[0]) for line in lines if line.strip() and not line.startswith("#")]
 
 
 def remember(seed: int, reason: str) -> None:
-    """Keeps a failing seed, to be told first from now on."""
+    """Store a failing seed, which later runs simulate first."""
     if seed not in regressions():
         with REGRESSIONS.open("a", encoding="utf-8") as file:
             file.write(f"{seed} {' '.join(reason.split())}\n")

@@ -19,7 +19,7 @@ from services.routing.domain.referral import ReferralEvent
 from services.vault.domain import custody
 from services.vault.domain.custody import CustodyEvent, CustodyState
 from tests.simulation.broker import UnreliableBroker
-from tests.simulation.seeds import told_badly
+from tests.simulation.seeds import failure_of
 
 _STORIES = range(80)
 _ACCEPTED = ReferralStatus.accepted
@@ -93,7 +93,7 @@ def test_delivery_that_keeps_closed_cases_is_detected(
 
 def _is_noticed(reason: str = "") -> None:
     for seed in _STORIES:
-        if (failure := told_badly(seed)) is not None:
+        if (failure := failure_of(seed)) is not None:
             assert reason in str(failure)
             return
     raise AssertionError(f"{len(_STORIES)} stories ended well without the safeguard")

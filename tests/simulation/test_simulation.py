@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from tests.simulation.seeds import regressions, told_badly
+from tests.simulation.seeds import failure_of, regressions
 from tests.simulation.story import Story
 
 _SECONDS = 12.0
@@ -18,7 +18,7 @@ def test_every_seed_keeps_the_invariants() -> None:
     for seed in _seeds(first):
         if seed not in regressions() and seed >= _FIXED and time.monotonic() - began > _SECONDS:
             break
-        if failure := told_badly(seed):
+        if failure := failure_of(seed):
             raise AssertionError(
                 f"story {seed} fails (`python -m tests.simulation --seed {seed}` tells it again)"
             ) from failure

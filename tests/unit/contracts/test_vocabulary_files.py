@@ -191,5 +191,5 @@ def test_languages_are_bcp_47_with_known_subtags() -> None:
         assert not script or pycountry.scripts.get(alpha_4=script), code
 
 
-def test_the_languages_of_the_labels_and_hotlines_are_listed() -> None:
+def test_label_and_hotline_languages_are_listed() -> None:
     assert {*LABEL_LANGUAGES, "ro", "kaa"} <= set(codes_of("languages"))
