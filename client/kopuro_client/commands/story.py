@@ -38,9 +38,7 @@ def story(
     ] = StoryFormat.text,
     pdf: Annotated[
         Path | None,
-        typer.Option(
-            help="Write a PDF to a new file. Needs kopuro-client\\[pdf]."
-        ),
+        typer.Option(help="Write a PDF to a new file. Needs kopuro-client\\[pdf]."),
     ] = None,
 ) -> None:
     """Print a referral's history as readable text. A party to the referral sees only its own part."""
