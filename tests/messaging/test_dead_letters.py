@@ -29,7 +29,7 @@ from runtime.messaging.rabbit import browser as rabbit_browser
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
 from sandbox.broker import PrivateBroker
-from tests.messaging.consumer_harness import SECRET, START, TABLES, ConsumerHarness, opened
+from tests.messaging.consumer_harness import SECRET, START, TABLES, ConsumerHarness, delivery, opened
 
 LETTERS = Topology(
     exchanges=(),
@@ -48,16 +48,7 @@ LONG = 10.0
 
 
 def parked_one(id_: str, *, body: bytes | None = None, reason: str = "Defect: No.") -> Outgoing:
-    delivery = Delivery(
-        tag=1,
-        queue="letters.1",
-        routing_key="letter.posted",
-        message_id=id_,
-        body=id_.encode() if body is None else body,
-        headers={"partitionkey": f"key of {id_}"},
-        redelivered=False,
-    )
-    return dead_letter_of(delivery, consumer="letters", reason=reason, now=START)
+    return dead_letter_of(delivery(id_, body=body), consumer="letters", reason=reason, now=START)
 
 
 @dataclass
@@ -97,6 +88,21 @@ class DeadLetterBroker:
                 taken += more
             consumer.acknowledge(taken)
         return taken
+
+    def exhaust_deliveries(self, id_: str) -> None:
+        """Publish a message on which a process dies each time, until the delivery limit is passed."""
+        self.publish(
+            Outgoing(
+                exchange=DIRECT,
+                routing_key="letters.fragile",
+                message_id=id_,
+                partition_key="key",
+                body=id_.encode(),
+            )
+        )
+        for _ in range(2):
+            with contextlib.closing(self.broker.consumer(["letters.fragile"], 1)) as consumer:
+                assert consumer.take(1, LONG)
 
     def await_parked(self, count: int) -> list[str]:
         """Wait until the dead-letter queue has `count` messages; return their ids."""
@@ -307,15 +313,7 @@ def test_replay_killed_before_removal_loses_nothing_and_applies_once(
 
 
 def test_message_dead_lettered_by_broker_is_replayed_to_its_queue(letters_broker: DeadLetterBroker) -> None:
-    letters_broker.publish(
-        Outgoing(
-            exchange=DIRECT, routing_key="letters.fragile", message_id="a", partition_key="key", body=b"a"
-        )
-    )
-    # A process that dies on the message each time, until the delivery limit is passed.
-    for _ in range(2):
-        with contextlib.closing(letters_broker.broker.consumer(["letters.fragile"], 1)) as consumer:
-            assert consumer.take(1, LONG)
+    letters_broker.exhaust_deliveries("a")
     assert letters_broker.await_parked(1) == ["a"]
     with letters_broker.dead_letters() as dead_letters:
         (letter,) = dead_letters.of("letters")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contracts.topology import DIRECT
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.parked_counts import ParkedCounts
-from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
 from tests.messaging.test_dead_letters import LONG, DeadLetterBroker
@@ -80,14 +77,7 @@ def test_parked_messages_raise_the_alarm_until_they_are_replayed_or_discarded(
 def test_message_dead_lettered_by_broker_raises_alarm(
     letters_broker: DeadLetterBroker, watched: Watched
 ) -> None:
-    letters_broker.publish(
-        Outgoing(
-            exchange=DIRECT, routing_key="letters.fragile", message_id="a", partition_key="key", body=b"a"
-        )
-    )
-    for _ in range(2):
-        with contextlib.closing(letters_broker.broker.consumer(["letters.fragile"], 1)) as consumer:
-            assert consumer.take(1, LONG)
+    letters_broker.exhaust_deliveries("a")
     assert watched.until(bool)
     assert watched.figure() == 1
 

@@ -29,14 +29,6 @@ ANSWERS = Topology(
 )
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with opened(database_url) as database:
-        with database.write() as connection:
-            METADATA.create_all(connection)
-        yield database
-
-
 @pytest.fixture(params=["memory", "rabbitmq"])
 def hub(request: pytest.FixtureRequest) -> Broker:
     made: Broker
@@ -331,25 +323,46 @@ class LateBroker(FailingBroker):
         super().declare(topology)
 
 
-def test_messenger_declares_and_relays_once_broker_is_available(database: Database) -> None:
-    hub = LateBroker()
-    messenger = Messenger(
+class Threads:
+    """The threads that a messenger runs in."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def spawn(self, function: Callable[[], None]) -> None:
+        self._threads.append(threading.Thread(target=function))
+        self._threads[-1].start()
+
+    def join(self, *, timeout: float) -> None:
+        """Wait for all of them. timeout: seconds for each."""
+        for thread in self._threads:
+            thread.join(timeout)
+
+    def alive(self) -> bool:
+        """Whether one of them still runs."""
+        return any(thread.is_alive() for thread in self._threads)
+
+
+def messenger_of(database: Database, hub: Broker, topology: Topology) -> Messenger:
+    return Messenger(
         source="/kg/test",
         database=database,
         tables=TABLES,
         broker=hub,
-        topology=Topology(exchanges=(), queues=(Queue(name="late", arguments={}),), bindings=()),
+        topology=topology,
         clock=HandClock(),
         registry=CollectorRegistry(),
     )
+
+
+def test_messenger_declares_and_relays_once_broker_is_available(database: Database) -> None:
+    hub = LateBroker()
+    messenger = messenger_of(
+        database, hub, Topology(exchanges=(), queues=(Queue(name="late", arguments={}),), bindings=())
+    )
     fill_outbox(database, ["m0"], queue="late")
-    threads: list[threading.Thread] = []
-
-    def spawn(function: Callable[[], None]) -> None:
-        threads.append(threading.Thread(target=function))
-        threads[-1].start()
-
-    messenger.start(spawn)
+    threads = Threads()
+    messenger.start(threads.spawn)
     try:
         until(lambda: hub.attempts > 0)
         assert messenger.unready() is not None
@@ -362,31 +375,16 @@ def test_messenger_declares_and_relays_once_broker_is_available(database: Databa
         assert arrived(hub, 1, "late") == ["m1"]
     finally:
         messenger.stop()
-        for thread in threads:
-            thread.join(timeout=10)
-    assert not any(thread.is_alive() for thread in threads)
+        threads.join(timeout=10)
+    assert not threads.alive()
 
 
 def test_messenger_stops_without_broker(database: Database) -> None:
     hub = LateBroker()
-    messenger = Messenger(
-        source="/kg/test",
-        database=database,
-        tables=TABLES,
-        broker=hub,
-        topology=ANSWERS,
-        clock=HandClock(),
-        registry=CollectorRegistry(),
-    )
-    threads: list[threading.Thread] = []
-
-    def spawn(function: Callable[[], None]) -> None:
-        threads.append(threading.Thread(target=function))
-        threads[-1].start()
-
-    messenger.start(spawn)
+    messenger = messenger_of(database, hub, ANSWERS)
+    threads = Threads()
+    messenger.start(threads.spawn)
     until(lambda: hub.attempts > 0)
     messenger.stop()
-    for thread in threads:
-        thread.join(timeout=5)
-    assert not any(thread.is_alive() for thread in threads)
+    threads.join(timeout=5)
+    assert not threads.alive()

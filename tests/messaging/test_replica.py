@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -24,14 +23,6 @@ from runtime.storage.database import Database
 from tests.messaging.consumer_harness import METADATA, REPLICA, START, TABLES, HandClock, opened
 
 QUEUE = "test.directory"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with opened(database_url) as database:
-        with database.write() as connection:
-            METADATA.create_all(connection)
-        yield database
 
 
 def envelope(fact: Fact, key: str) -> Envelope:

@@ -15,6 +15,7 @@ import pytest
 from admin.embedded_broker import LOOPBACK
 from tests.runtime.sample_process import SampleProcess, new_signer
 from tests.runtime.sample_service.handlers import SECRET
+from tests.support.raw_http import exchange
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -30,19 +31,6 @@ def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     assert body["title"]
     assert body["detail"]
     return body
-
-
-def raw(sample: SampleProcess, request: bytes) -> bytes:
-    """Send bytes and return everything that the service sends until it closes the connection."""
-    with socket.create_connection((LOOPBACK, sample.port), timeout=10) as connection:
-        connection.sendall(request)
-        received = b""
-        try:
-            while piece := connection.recv(65536):
-                received += piece
-        except ConnectionResetError:
-            pass
-        return received
 
 
 def post(sample: SampleProcess, body: bytes | Iterator[bytes]) -> httpx.Response:
@@ -79,8 +67,8 @@ def test_deeply_nested_body_is_refused(sample: SampleProcess, depth: int) -> Non
 
 def test_announced_large_body_is_refused_before_it_is_sent(sample: SampleProcess) -> None:
     authorization = sample.token("partner")["Authorization"]
-    answer = raw(
-        sample,
+    answer = exchange(
+        sample.port,
         b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nContent-Length: %d\r\n\r\n"
         % (authorization.encode(), TEN_MEGABYTES),
     )
@@ -97,8 +85,8 @@ def test_chunked_body_of_ten_megabytes_is_refused(sample: SampleProcess) -> None
     problem(post(sample, (piece for _ in range(TEN_MEGABYTES // len(piece)))), 413, "body-too-large")
 
 
-def test_large_body_without_token_is_not_read(sample: SampleProcess) -> None:
-    answer = raw(sample, b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
+def test_a_caller_without_a_token_cannot_make_us_read_a_large_body(sample: SampleProcess) -> None:
+    answer = exchange(sample.port, b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert b"Connection: close" in answer
 
@@ -112,8 +100,8 @@ def test_connection_stays_usable_after_refused_small_body(sample: SampleProcess)
 
 def test_unsupported_transfer_coding_cannot_smuggle_a_second_request(sample: SampleProcess) -> None:
     smuggled = b"GET /v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
-    answer = raw(
-        sample,
+    answer = exchange(
+        sample.port,
         b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
         % sample.token("partner")["Authorization"].encode()
         + smuggled,
@@ -122,9 +110,9 @@ def test_unsupported_transfer_coding_cannot_smuggle_a_second_request(sample: Sam
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_endless_chunk_header_is_refused(sample: SampleProcess) -> None:
-    answer = raw(
-        sample,
+def test_an_endless_chunk_header_is_given_up(sample: SampleProcess) -> None:
+    answer = exchange(
+        sample.port,
         b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
         % sample.token("partner")["Authorization"].encode()
         + b"1" * 20_000,
@@ -168,13 +156,13 @@ def test_each_token_fault_has_its_own_problem(sample: SampleProcess) -> None:
 )
 def test_unknown_path_becomes_problem(sample: SampleProcess, path: str) -> None:
     request = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode()
-    answer = raw(sample, request)
+    answer = exchange(sample.port, request)
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"urn:kopuro:problem:not-found" in answer
 
 
-def test_head_response_is_that_of_get_without_body(sample: SampleProcess) -> None:
-    answer = raw(sample, b"HEAD /v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+def test_head_is_get_without_the_body(sample: SampleProcess) -> None:
+    answer = exchange(sample.port, b"HEAD /v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"Content-Length: 13\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")

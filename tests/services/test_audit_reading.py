@@ -13,9 +13,8 @@ import orjson
 import pytest
 from pypdf import PdfReader
 
-from contracts.codes import AgeBand, ConsentMethod, DeclineReason, Settlement, Sex, Stage, Urgency
+from contracts.codes import DeclineReason, Sex, Urgency
 from contracts.facts import LogExported, OfferDeclined, ReferralSubmitted, ReferralWithdrawn
-from contracts.referral import Consent, ReferralFacts
 from kopuro_client.commands.story_pdf import story_pdf
 from runtime.identifiers import new_id
 from runtime.web.paging import encode_cursor
@@ -23,19 +22,11 @@ from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.log.domain.merkle import leaf_hash, root
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, event_of
 from tests.services.made_cursors import made_cursors
+from tests.unit.services.routing.samples import consent, facts
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
-FACTS = ReferralFacts(
-    needs=("legal.wage_claim",),
-    urgency=Urgency.urgent,
-    region="RU-MOW",
-    settlement=Settlement.urban,
-    languages=("ky",),
-    stage=Stage.in_destination,
-    origin_country="KG",
-    age_band=AgeBand.years_25_59,
-    sex=Sex.female,
-    consent=Consent(given=True, given_at=datetime(2026, 1, 1, tzinfo=UTC), method=ConsentMethod.signed),
+FACTS = facts(
+    urgency=Urgency.urgent, sex=Sex.female, consent=consent(given_at=datetime(2026, 1, 1, tzinfo=UTC))
 )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select
 
 from runtime.storage.columns import Instant, Json
 from runtime.storage.database import Database
+from tests.servers import python_process
 
 METADATA = MetaData()
 ENTRIES = Table(
@@ -42,3 +44,14 @@ def enter(database: Database, number: int, text: str = "x") -> None:
 def count(database: Database) -> int:
     with database.read() as connection:
         return connection.execute(select(func.count()).select_from(ENTRIES)).scalar_one()
+
+
+def words_printed_by(program: str, database_url: str, directory: Path) -> list[str]:
+    """Run the Python program on the database until it ends, and return what it printed. Fails after 30 s."""
+    process = python_process("greenlets", program, database_url, directory=directory)
+    process.spawn()
+    try:
+        assert process.wait(30), "frozen"
+    finally:
+        process.stop()
+    return (directory / "greenlets.log").read_text().split()

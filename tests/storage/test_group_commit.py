@@ -13,8 +13,7 @@ from sqlalchemy import Connection, insert
 from contracts.errors import Defect, KopuroError, Refused, Unavailable
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.group_commit import GroupCommit
-from tests.servers import python_process
-from tests.storage.ledger import ENTRIES, count, opened
+from tests.storage.ledger import ENTRIES, count, opened, words_printed_by
 
 
 @pytest.fixture
@@ -219,10 +218,4 @@ with opened(sys.argv[1]) as database:
 
 
 def test_two_hundred_greenlets_share_commits(database_url: str, tmp_path: Path) -> None:
-    process = python_process("greenlets", GREENLETS, database_url, directory=tmp_path)
-    process.spawn()
-    try:
-        assert process.wait(30), "frozen"
-    finally:
-        process.stop()
-    assert (tmp_path / "greenlets.log").read_text().split() == ["True", "199", "True"]
+    assert words_printed_by(GREENLETS, database_url, tmp_path) == ["True", "199", "True"]

@@ -11,6 +11,7 @@ import typer
 
 from kopuro_client.commands.export_files import MANIFEST, ExportDirectory
 from kopuro_client.commands.export_formats import require
+from kopuro_client.commands.lists import SINCE, UNTIL
 from kopuro_client.commands.session import Session
 from kopuro_client.records import ExportPage
 
@@ -27,12 +28,8 @@ class ExportFormat(StrEnum):
 def export(
     session: Session,
     directory: Annotated[Path, typer.Argument(help="Output directory; resumes an interrupted export.")],
-    since: Annotated[
-        str | None, typer.Option("--from", help="Only entries at or after this time (RFC 3339).")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--to", help="Only entries before this time (RFC 3339).")
-    ] = None,
+    since: SINCE = None,
+    until: UNTIL = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
     format_: Annotated[
         ExportFormat, typer.Option("--format", help="File format; parquet needs kopuro-client\\[parquet].")

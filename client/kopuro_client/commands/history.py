@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.lists import AFTER, LIMIT, SINCE, UNTIL, show_page
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session
@@ -21,12 +21,8 @@ def history(
         str | None,
         typer.Option("--type", help="Only this event type, such as kopuro.offer.opened.v1."),
     ] = None,
-    since: Annotated[
-        str | None, typer.Option("--from", help="Only entries at or after this time (RFC 3339).")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--to", help="Only entries before this time (RFC 3339).")
-    ] = None,
+    since: SINCE = None,
+    until: UNTIL = None,
     actor: Annotated[
         str | None, typer.Option(help="Only actions of this service, organisation or reader.")
     ] = None,

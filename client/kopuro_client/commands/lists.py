@@ -1,4 +1,4 @@
-"""Printing a page of a list, and the options for paging."""
+"""Printing a page of a list, and the options for paging and for times of entries."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from kopuro_client.records import Item, Page
 AFTER = Annotated[
     str | None, typer.Option(help="Continue after this cursor, which the previous page printed.")
 ]
+SINCE = Annotated[str | None, typer.Option("--from", help="Only entries at or after this time (RFC 3339).")]
+UNTIL = Annotated[str | None, typer.Option("--to", help="Only entries before this time (RFC 3339).")]
 LIMIT = Annotated[int | None, typer.Option(min=1, help="Maximum number of items.")]
 
 

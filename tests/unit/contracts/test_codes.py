@@ -2,34 +2,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import pytest
-
-from contracts import codes, vocabularies
-
-# The label files, by the code list that each of them labels.
-LABELLED: dict[str, type[StrEnum]] = {
-    "age_bands": codes.AgeBand,
-    "decline_reasons": codes.DeclineReason,
-    "organization_kinds": codes.OrganizationKind,
-    "outcomes": codes.Outcome,
-    "referral_statuses": codes.ReferralStatus,
-    "sexes": codes.Sex,
-    "special_categories": codes.SpecialCategory,
-    "stages": codes.Stage,
-    "urgencies": codes.Urgency,
-    "withdrawal_reasons": codes.WithdrawalReason,
-}
-# Lists of their own, which no code list in Python repeats.
-OPEN = {"languages", "needs", "regions"}
-
-
-@pytest.mark.parametrize("name", sorted(LABELLED))
-def test_labels_list_the_codes_in_order(name: str) -> None:
-    assert list(vocabularies.rows(name)) == [code.value for code in LABELLED[name]]
-
-
-def test_every_vocabulary_file_belongs_to_a_code_list() -> None:
-    assert {path.stem for path in vocabularies.FOLDER.glob("*.csv")} == LABELLED.keys() | OPEN
+from contracts import codes
 
 
 def test_enum_member_name_equals_its_code() -> None:

@@ -94,7 +94,27 @@ def page_of(
     for no limit.
     """
     with _by_index(transaction):
-        return _page(transaction, search, chronology, start, stop, limit, max_scanned)
+        first, last = _between(transaction, search, chronology, start, stop)
+        if first >= last:
+            return [], stop
+        leading, *others = _conditions(transaction, search, first, last)
+        times = _times(search)
+        reached = last
+        if max_scanned is not None and (others or times):
+            reached = _boundary(transaction, leading, first, last, max_scanned)
+        index = leading.table.c.leaf_index
+        lookups = [_looked_up(index, condition.table, condition.of) for condition in others]
+        rows: Sequence[SqlRow[Any]]
+        if leading.table is ENTRIES:
+            page = leading.found(transaction, first, reached, ENTRIES).where(*times, *lookups)
+            rows = transaction.execute(page.limit(limit)).all()
+        else:
+            if times:
+                lookups.append(_looked_up(index, ENTRIES, lambda entries: _times(search, entries)))
+            which = leading.found(transaction, first, reached, index).where(*lookups)
+            indices = list(transaction.execute(which.limit(limit)).scalars())
+            rows = transaction.execute(_ROWS, {"indices": indices}).all() if indices else []
+        return rows, stop if reached == last else reached
 
 
 @contextmanager
@@ -107,38 +127,6 @@ def _by_index(transaction: Connection) -> Iterator[None]:
     # After an error the transaction ends, and SET LOCAL with it.
     yield
     transaction.exec_driver_sql(_AS_BEFORE)
-
-
-def _page(
-    transaction: Connection,
-    search: Search,
-    chronology: Chronology,
-    start: int,
-    stop: int,
-    limit: int,
-    max_scanned: int | None,
-) -> tuple[Sequence[SqlRow[Any]], int]:
-    first, last = _between(transaction, search, chronology, start, stop)
-    if first >= last:
-        return [], stop
-    leading, *others = _conditions(transaction, search, first, last)
-    times = _times(search)
-    reached = last
-    if max_scanned is not None and (others or times):
-        reached = _boundary(transaction, leading, first, last, max_scanned)
-    index = leading.table.c.leaf_index
-    lookups = [_looked_up(index, condition.table, condition.of) for condition in others]
-    rows: Sequence[SqlRow[Any]]
-    if leading.table is ENTRIES:
-        page = leading.found(transaction, first, reached, ENTRIES).where(*times, *lookups)
-        rows = transaction.execute(page.limit(limit)).all()
-    else:
-        if times:
-            lookups.append(_looked_up(index, ENTRIES, lambda entries: _times(search, entries)))
-        which = leading.found(transaction, first, reached, index).where(*lookups)
-        indices = list(transaction.execute(which.limit(limit)).scalars())
-        rows = transaction.execute(_ROWS, {"indices": indices}).all() if indices else []
-    return rows, stop if reached == last else reached
 
 
 def _between(

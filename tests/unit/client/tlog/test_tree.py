@@ -15,41 +15,16 @@ from kopuro_client.tlog import (
     verify_consistency,
     verify_inclusion,
 )
+from tests.support.ct_vectors import CT_LEAVES, CT_ROOTS
 from tests.unit.client.tlog.log_writer import mth, path, proof
 
-# The leaves, roots and proofs that Certificate Transparency's implementations have tested themselves with
-# since RFC 6962 (certificate-transparency-go, merkletree).
-LEAVES = [
-    bytes.fromhex(text)
-    for text in (
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    )
-]
-ROOTS = {
-    0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    2: "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    3: "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    4: "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    5: "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    6: "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    7: "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
-}
-HASHES = [leaf_hash(leaf) for leaf in LEAVES]
+HASHES = [leaf_hash(leaf) for leaf in CT_LEAVES]
 
 
 def test_roots_match_published_values() -> None:
-    for size, root in ROOTS.items():
+    for size, root in enumerate(CT_ROOTS):
         assert mth(HASHES[:size]).hex() == root  # checks log_writer, which other tests use
-    assert EMPTY_ROOT.hex() == ROOTS[0]
+    assert EMPTY_ROOT.hex() == CT_ROOTS[0]
 
 
 def test_published_inclusion_proof_verifies() -> None:
@@ -59,7 +34,7 @@ def test_published_inclusion_proof_verifies() -> None:
         "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
     ]
     hashes = [bytes.fromhex(text) for text in published]
-    verify_inclusion(HASHES[0], 0, 8, hashes, bytes.fromhex(ROOTS[8]))
+    verify_inclusion(HASHES[0], 0, 8, hashes, bytes.fromhex(CT_ROOTS[8]))
 
 
 def test_published_consistency_proof_verifies() -> None:
@@ -69,7 +44,7 @@ def test_published_consistency_proof_verifies() -> None:
         "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
     ]
     hashes = [bytes.fromhex(text) for text in published]
-    verify_consistency(6, 8, hashes, bytes.fromhex(ROOTS[6]), bytes.fromhex(ROOTS[8]))
+    verify_consistency(6, 8, hashes, bytes.fromhex(CT_ROOTS[6]), bytes.fromhex(CT_ROOTS[8]))
 
 
 def hashes_of(size: int) -> list[bytes]:

@@ -12,6 +12,7 @@ import pytest
 from kopuro_client.tlog.keys import SigningKey
 from kopuro_client.witness import Witness, WitnessRecord, serve, server
 from tests.dripping import PAUSE
+from tests.support.raw_http import exchange
 
 MARKER = b"secret-marker"
 SECOND = b"GET /" + b"0" * 64 + b"/checkpoint HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -27,18 +28,6 @@ def port(tmp_path: Path) -> Iterator[int]:
     yield running.server_address[1]
     running.shutdown()
     running.server_close()
-
-
-def exchange(port: int, request: bytes) -> bytes:
-    received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(request)
-        try:
-            while piece := connection.recv(65536):
-                received += piece
-        except ConnectionResetError:
-            pass
-    return received
 
 
 POST = b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n"

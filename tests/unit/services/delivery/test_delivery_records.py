@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import pytest
+from collections.abc import Sequence
 
 from contracts.errors import Refused
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
@@ -18,13 +16,6 @@ from tests.unit.services.delivery.workbench import (
     opened,
     released_case,
 )
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Workbench]:
-    bench = Workbench(database_url)
-    yield bench
-    bench.database.close()
 
 
 def write(bench: Workbench, *commands: MarkDelivered | Acknowledgement) -> Sequence[Results]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -31,13 +30,6 @@ from tests.unit.services.delivery.workbench import (
 )
 
 LONG = 20.0
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Workbench]:
-    bench = Workbench(database_url)
-    yield bench
-    bench.database.close()
 
 
 def test_pages_join_without_gap_or_repetition(bench: Workbench) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import orjson
 import pytest
 
@@ -31,13 +29,6 @@ from tests.unit.services.delivery.workbench import (
     released_note,
     withdrawn,
 )
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Workbench]:
-    bench = Workbench(database_url)
-    yield bench
-    bench.database.close()
 
 
 def test_mailbox_returns_message_byte_for_byte(bench: Workbench) -> None:

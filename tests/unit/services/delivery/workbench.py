@@ -47,6 +47,9 @@ from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.delivery.ports import Subscription
+from tests.support.first_delivery import first_delivery
+from tests.support.settable_clock import SettableClock
+from tests.support.stored_values import stored_values
 
 SENDER = "kg.osh-legal-aid"
 ACCEPTOR = "ru.moscow-migrant-support"
@@ -68,14 +71,6 @@ SITUATION = Situation(
     age_band=AgeBand.years_25_59,
     sex=Sex.female,
 )
-
-
-class SettableClock:
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> dt.datetime:
-        return self.time
 
 
 class ObservedSubscription:
@@ -114,7 +109,7 @@ class Workbench:
     """A delivery service. events, sealed_messages: its consumers; partner: the mailbox use cases."""
 
     def __init__(self, database_url: str) -> None:
-        self.clock = SettableClock()
+        self.clock = SettableClock(NOW)
         self.database = Database.open(database_url)
         upgrade("services.delivery", self.database)
         self.mailboxes = SqlMailboxes()
@@ -196,13 +191,7 @@ class Workbench:
 
     def everything_stored(self) -> str:
         """Return every value of every row of every table."""
-        with self.database.read() as transaction:
-            return "\n".join(
-                value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-                for table in METADATA.sorted_tables
-                for row in transaction.execute(select(table))
-                for value in row
-            )
+        return stored_values(self.database, METADATA)
 
 
 def event(fact: Fact) -> Event[Fact]:
@@ -218,15 +207,7 @@ def event(fact: Fact) -> Event[Fact]:
 
 
 def delivery(message: Event[Fact]) -> Delivery:
-    return Delivery(
-        tag=1,
-        queue="delivery",
-        routing_key=message.data.routing_key,
-        message_id=message.id,
-        body=message.encode(),
-        headers={},
-        redelivered=False,
-    )
+    return first_delivery(message, "delivery")
 
 
 def opened(to: str = ACCEPTOR) -> Event[Fact]:

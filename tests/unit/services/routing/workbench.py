@@ -30,15 +30,9 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
+from tests.support.first_delivery import first_delivery
+from tests.support.settable_clock import SettableClock
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
-
-
-class SettableClock:
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> dt.datetime:
-        return self.time
 
 
 class Workbench:
@@ -47,7 +41,7 @@ class Workbench:
     def __init__(self, database_url: str, receivers: Iterable[Organization | str]) -> None:
         self.database = Database.open(database_url)
         self.store = SqlReferralStore()
-        self.clock = SettableClock()
+        self.clock = SettableClock(NOW)
         self.network = LiveDirectory()
         self.woken = 0
         self.outbox = Outbox(MESSAGING.outbox)
@@ -147,15 +141,7 @@ def event(fact: Fact, referral_id: str, at: dt.datetime = NOW) -> Event[Fact]:
 
 
 def delivery(submission: Event[Fact]) -> Delivery:
-    return Delivery(
-        tag=1,
-        queue=ROUTING_PARTITIONS[0],
-        routing_key=submission.data.routing_key,
-        message_id=submission.id,
-        body=submission.encode(),
-        headers={},
-        redelivered=False,
-    )
+    return first_delivery(submission, ROUTING_PARTITIONS[0])
 
 
 def submitted(referral_id: str, sender: str = SENDER, **changes: object) -> Event[Fact]:

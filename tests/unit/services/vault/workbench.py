@@ -27,6 +27,9 @@ from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
 from services.vault.domain.custody import CustodyState
 from services.vault.handlers import VaultHandlers
+from tests.support.first_delivery import first_delivery
+from tests.support.settable_clock import SettableClock
+from tests.support.stored_values import stored_values
 
 SENDER = "kg.osh-legal-aid"
 ACCEPTOR = "ru.moscow-migrant-support"
@@ -37,14 +40,6 @@ CORRELATION = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a00"
 NAME = "Айгерим Токтогулова"
 CASE = {"name": NAME, "phones": ["+996555123456"], "narrative": "Паспорт у работодателя."}
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
-
-
-class SettableClock:
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> dt.datetime:
-        return self.time
 
 
 class Keys:
@@ -66,7 +61,7 @@ class Workbench:
     """A vault. sealed_messages, events: its consumers; keys: ACCEPTOR has published one."""
 
     def __init__(self, database_url: str) -> None:
-        self.clock = SettableClock()
+        self.clock = SettableClock(NOW)
         self.custody = generate_key()
         self.keys = Keys()
         self.keys.publish(ACCEPTOR)
@@ -147,13 +142,7 @@ class Workbench:
 
     def everything_stored(self) -> str:
         """Return every value of every row of every table."""
-        with self.database.read() as transaction:
-            return "\n".join(
-                value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-                for table in METADATA.sorted_tables
-                for row in transaction.execute(select(table))
-                for value in row
-            )
+        return stored_values(self.database, METADATA)
 
 
 def event(fact: Fact, *, time: dt.datetime = NOW, causation_id: str | None = None) -> Event[Fact]:
@@ -169,15 +158,7 @@ def event(fact: Fact, *, time: dt.datetime = NOW, causation_id: str | None = Non
 
 
 def delivery(message: Event[Fact]) -> Delivery:
-    return Delivery(
-        tag=1,
-        queue="vault",
-        routing_key=message.data.routing_key,
-        message_id=message.id,
-        body=message.encode(),
-        headers={},
-        redelivered=False,
-    )
+    return first_delivery(message, "vault")
 
 
 def sealed_case(sealed: str, *, to: str | None = None, referral: str = REFERRAL) -> Event[Fact]:
