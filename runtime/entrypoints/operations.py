@@ -9,6 +9,7 @@ from typing import Any, Final
 import eventlet
 import orjson
 from nameko.extensions import DependencyProvider
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from runtime.application import APPLICATION, Application, ReadinessCheck
@@ -55,9 +56,9 @@ class OperationsApplication:
         if environ["REQUEST_METHOD"] != "GET":
             return _respond(start_response, "405 Method Not Allowed", {"status": "use GET"})
         if path == "/metrics":
-            encode, media_type = _encoder(environ.get("HTTP_ACCEPT", ""))
+            body, media_type = _exposition(self._application.registry, environ.get("HTTP_ACCEPT", ""))
             start_response("200 OK", [("Content-Type", media_type)])
-            return [encode(self._application.registry)]
+            return [body]
         if path == "/healthz":
             return _respond(start_response, "200 OK", {"status": "ok", "service": self._application.name})
         if path == "/readyz":
@@ -96,10 +97,11 @@ def _respond(start_response: Callable[..., Any], status: str, document: dict[str
     return [orjson.dumps(document)]
 
 
-def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
-    """Return the encoder and media type for an Accept header; the text format for one that is malformed."""
+def _exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """Return the metrics and their media type for an Accept header; as text for one that is malformed."""
     try:
         encode, media_type = choose_encoder(accept)
-    except ValueError:
+        return encode(registry), media_type
+    except (ValueError, TypeError):  # the library compares the version without checking it
         encode, media_type = choose_encoder("")
-    return encode, media_type
+        return encode(registry), media_type

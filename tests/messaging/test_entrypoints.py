@@ -21,7 +21,7 @@ from contracts.topology import Topology, work_queue
 from runtime.application import APPLICATION
 from runtime.entrypoints.batches import batches
 from runtime.messaging.memory import MemoryBroker
-from runtime.messaging.stalled_loops import Pauses
+from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 
@@ -57,21 +57,22 @@ def until(condition):
             eventlet.sleep(0.01)
 
 
-pauses = Pauses()
-messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True, pauses=pauses)
+stalled_loops = StalledLoops()
+messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True, stalled_loops=stalled_loops)
 config = {APPLICATION: SimpleNamespace(messenger=messenger), "max_workers": 10}
 publish("1", "2")
 container = ServiceContainer(Sample, config=config)
 container.start()
-until(pauses.alarm)
-assert pauses.alarm() == "consumer of q paused for 0 s: The database is unavailable.", pauses.alarm()
+until(stalled_loops.alarm)
+alarm = stalled_loops.alarm()
+assert alarm == "consumer of q paused for 0 s: The database is unavailable.", alarm
 until(lambda: state.get("done") == ["1", "2"])
 # the broker is asked again only when that batch was processed; it then gives what was not acknowledged
 until(lambda: len(seen) == 4)
 assert seen == [[("1", False), ("2", False)]] * 3 + [[("1", True), ("2", True)]], seen
 publish("3")
 until(lambda: len(seen) == 5)
-assert pauses.alarm() is None, pauses.alarm()
+assert stalled_loops.alarm() is None, stalled_loops.alarm()
 # asked to stop in the middle of a batch: it is finished and acknowledged first
 container.stop()
 assert state["done"] == ["1", "2", "1", "2", "3"], state
@@ -95,8 +96,8 @@ from contracts.errors import Unavailable
 from contracts.topology import Queue, Topology, dead_letter_queue, work_queue
 from runtime.application import APPLICATION
 from runtime.entrypoints.batches import batches
-from runtime.messaging.outbox.event_batch import pack
-from runtime.messaging.stalled_loops import Pauses
+from runtime.messaging.outbox.event_batch import encode_batch
+from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
@@ -153,17 +154,17 @@ begin, end = {
     "not ready": (lambda: None, lambda: None),
 }[outage]
 begin()
-pauses = Pauses()
-messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True, pauses=pauses)
+stalled_loops = StalledLoops()
+messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True, stalled_loops=stalled_loops)
 config = {APPLICATION: SimpleNamespace(messenger=messenger), "max_workers": 10}
 container = ServiceContainer(Letters, config=config)
 container.start()
 until(lambda: len(given) >= 5)
-assert "consumer of letters.1 paused for" in pauses.alarm(), pauses.alarm()
+assert "consumer of letters.1 paused for" in stalled_loops.alarm(), stalled_loops.alarm()
 assert harness.parked() == []
 end()
 until(lambda: harness.effects() == ids and harness.parked())
-until(lambda: pauses.alarm() is None)
+until(lambda: stalled_loops.alarm() is None)
 container.stop()
 with closing(broker.consumer(["letters.parked", "letters.1"], 1000)) as consumer:
     left = consumer.take(1000, 0.5)

@@ -84,12 +84,12 @@ def test_message_dead_lettered_by_broker_raises_alarm(
 
 def test_alarm_stays_while_an_operator_browses(letters_broker: DeadLetterBroker, watched: Watched) -> None:
     letters_broker.park("a", "b", "c")
-    watched.until(lambda alarm: alarm is not None and alarm.startswith("3 parked"))
+    watched.until(lambda alarm: alarm is not None and alarm.startswith("3 dead letters of"))
     with letters_broker.browse("letters.parked") as browser:
         assert len(list(browser.messages())) == 3
         for _ in range(3):
-            assert (watched.alarm() or "").startswith("3 parked")
-    assert (watched.alarm() or "").startswith("3 parked")
+            assert (watched.alarm() or "").startswith("3 dead letters of")
+    assert (watched.alarm() or "").startswith("3 dead letters of")
 
 
 def test_alarm_stays_while_the_broker_is_away(own_broker: PrivateBroker) -> None:

@@ -301,7 +301,7 @@ def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_databas
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1"
             )
         until(first.held)
-        with pytest.raises(Exception, match="database cannot be used"):
+        with pytest.raises(Exception, match="database is unavailable"):
             second.held()
         assert second.held() is False
         for right in (first, second, unrelated):

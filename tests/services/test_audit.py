@@ -190,7 +190,7 @@ def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedH
             publisher.publish([replace(outgoing(bad), body=orjson.dumps(document)), whole])
         hub.until_logged([good])
         hub.until(lambda: ready()["warnings"]["parked"] is not None)
-        assert ready()["warnings"]["parked"].startswith("1 dead letters of audit.log")
+        assert ready()["warnings"]["parked"].startswith("1 dead letter of audit.log")
         assert ready()["ready"] is True
         figures = httpx.get(hub.service.operations_url + "/metrics").text
         assert 'kopuro_messages_parked{consumer="audit.log"} 1.0' in figures
