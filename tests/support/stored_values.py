@@ -1,4 +1,4 @@
-"""What a database holds, for tests that data is not stored."""
+"""The stored content of a database, for tests that data is not stored."""
 
 from sqlalchemy import MetaData, select
 

@@ -132,7 +132,7 @@ class Log(Protocol):
     def advance(self, transaction: Connection, head: Head, *, from_size: int) -> bool:
         """Replace the head if it has `from_size` entries; otherwise change nothing and return False.
 
-        Of two transactions that start from the same head, at most one gets True and commits.
+        At most one of two transactions that start from the same head gets True and commits.
         """
         ...
 

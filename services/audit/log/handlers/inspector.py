@@ -8,7 +8,7 @@ depend on the stored hashes and not on the damaged rows. The results of earlier 
 the next start reads everything and refuses. Damage counts as repaired once a complete round or a start finds
 none; until then no process records progress.
 
-Of several processes on one database, one inspects. A process that takes over continues from the progress in
+One of several processes on one database inspects. A process that takes over continues from the progress in
 the database and not from its own state at start.
 
 Crash points: progress is written after the entries were read. After a crash it may be outdated, and then some
