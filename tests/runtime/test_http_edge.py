@@ -263,3 +263,17 @@ def test_metrics_with_malformed_accept_header_are_text(sample: SampleProcess, ac
 
 def test_metrics_include_memory(sample: SampleProcess) -> None:
     print(f"\nresident memory of the sample service: {sample.resident_megabytes():.0f} MB")  # noqa: T201
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
+def test_operations_port_refuses_unknown_parameters_with_their_names(sample: SampleProcess, path: str) -> None:
+    response = httpx.get(f"{sample.operations_url}{path}?verbose=1")
+    assert response.status_code == 400
+    assert "`verbose` is not a parameter of this resource" in response.json()["status"]
+    assert httpx.get(sample.operations_url + path).status_code in (200, 503)
+
+
+def test_unknown_path_of_operations_port_is_not_found_for_every_method(sample: SampleProcess) -> None:
+    assert httpx.get(sample.operations_url + "/nothing?x=1").status_code == 404
+    assert httpx.post(sample.operations_url + "/nothing").status_code == 404
+    assert httpx.post(sample.operations_url + "/metrics").status_code == 405
