@@ -151,6 +151,8 @@ DELIVERY_KEYS = (
 )
 VAULT_KEYS = (
     "offer.accepted",
+    "offer.declined",
+    "answer.refused",
     "referral.completed",
     "referral.withdrawn",
     "referral.failed",

@@ -23,7 +23,7 @@ from services.delivery.domain.recipients import RECIPIENTS, recipients_of
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.tables import OBSERVATIONS, OFFERS, REFERRALS
-from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
+from services.vault.adapters.tables import ANSWERS, CUSTODIES, HELD_NOTES, SEALED_CASES
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.partners import Partners
@@ -57,6 +57,7 @@ def check(
     history = all_published_facts(databases)
     _no_message_is_left(broker, history)
     _every_submission_has_one_consequence(history)
+    _decline_notes_follow_their_answers(databases["vault"], history)
     referrals = rows_of(databases["routing"], REFERRALS)
     _everything_admitted_is_known(databases, partners, referrals)
     referrals_match_facts(databases["routing"], history, referrals, now)
@@ -101,6 +102,34 @@ def _every_submission_has_one_consequence(history: Sequence[PublishedFact]) -> N
                 causes += [o.message.id for o in history if o.message.causation_id == one.message.id]
             found = [fact for cause in causes for fact in by_cause[cause] if fact in expected]
             assert len(found) == 1, f"{one.fact} {one.message.id} came to {found}"
+
+
+def _decline_notes_follow_their_answers(vault: MemoryDatabase, history: Sequence[PublishedFact]) -> None:
+    """A decline's note is forwarded once, or refused to its author; never when the decline was refused."""
+    by_cause: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in history:
+        by_cause[one.message.causation_id or ""][one.fact] += 1
+    for one in history:
+        if one.fact != "sealed_note.submitted" or one.data["offer_id"] is None:
+            continue
+        decision = by_cause[one.message.causation_id or ""]
+        found = by_cause[one.message.id]
+        if decision["answer.refused"]:
+            assert not found["sealed_note.released"], (
+                f"the note of refused answer {one.message.id} was forwarded"
+            )
+        else:
+            assert decision["offer.declined"] == 1, f"the answer of note {one.message.id} was not decided"
+            ends = found["sealed_note.released"] + found["submission.refused"]
+            assert ends == 1, f"decline note {one.message.id} had {ends} results"
+    open_referrals = {
+        c.referral_id
+        for c in rows_of(vault, CUSTODIES, key="referral_id").values()
+        if c.state not in ("erased", "refused")
+    }
+    assert not rows_of(vault, HELD_NOTES, key="submission_id"), "a note waits for a decision that was made"
+    answered = rows_of(vault, ANSWERS, key="submission_id").values()
+    assert {row.referral_id for row in answered} <= open_referrals, "a closed referral's answers are kept"
 
 
 def _routing_remembers_what_is_written(routing: Service) -> None:

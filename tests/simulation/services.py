@@ -59,6 +59,7 @@ from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
 from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.handlers import VaultHandlers
@@ -242,6 +243,7 @@ class Vault(Service):
         self.handlers = VaultHandlers(
             source=self.messenger.source,
             store=SqlCustodyStore(),
+            notes=SqlDeclineNotes(),
             custody_key=CustodyKeyInMemory(the_network().custody),
             keys=self._keys,
             new_id=new_id,

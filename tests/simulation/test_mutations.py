@@ -16,6 +16,7 @@ from services.delivery import incoming
 from services.routing.domain import lifecycle, offer, referral
 from services.routing.domain.offer import OfferEvent
 from services.routing.domain.referral import ReferralEvent
+from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.domain import custody
 from services.vault.domain.custody import CustodyEvent, CustodyState
 from tests.simulation.broker import UnreliableBroker
@@ -55,6 +56,15 @@ def test_broker_that_loses_confirmed_messages_is_detected(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(UnreliableBroker, "route", route)
     _is_noticed()
+
+
+def test_forwarded_notes_of_refused_declines_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AllTookEffect(dict[str, bool]):
+        def get(self, submission: str, default: Any = None) -> bool:
+            return True
+
+    monkeypatch.setattr(SqlDeclineNotes, "answers", lambda *_: AllTookEffect())
+    _is_noticed("the note of refused answer")
 
 
 def test_accepted_late_answers_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:

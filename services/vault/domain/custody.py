@@ -146,21 +146,12 @@ def disposition_of(custody: Custody) -> Disposition:
     return Disposition.forward if custody.receiver == custody.acceptance.organization else Disposition.refuse
 
 
-def sender_for(custody: Custody) -> str | None:
-    """Return the receiver of a note that declines an offer; None before the case has arrived.
-
-    Raises Refused `not-in-this-state` for a closed referral.
-    """
-    _require_open(custody)
-    return custody.sender
-
-
 def other_party(custody: Custody, author: str) -> str | None:
     """Return the receiver of a note by `author`; None before an acceptance is known.
 
     Raises Refused `not-in-this-state` for a closed referral, `not-a-party` for an author that is no party.
     """
-    _require_open(custody)
+    require_open(custody)
     if custody.acceptance is None or custody.sender is None:
         return None
     parties = {
@@ -172,6 +163,17 @@ def other_party(custody: Custody, author: str) -> str | None:
     return parties[author]
 
 
-def _require_open(custody: Custody) -> None:
-    if custody.state in (CustodyState.erased, CustodyState.refused):
-        raise Refused("not-in-this-state", "The referral is closed; notes are no longer forwarded.")
+def require_open(custody: Custody) -> None:
+    """Raises Refused `not-in-this-state` for a closed referral, whose notes are no longer forwarded."""
+    if is_closed(custody):
+        raise closed()
+
+
+def is_closed(custody: Custody) -> bool:
+    """Return whether the case is gone: its referral has ended, or will fail because the case was refused."""
+    return custody.state in (CustodyState.erased, CustodyState.refused)
+
+
+def closed() -> Refused:
+    """Return the refusal of a note on a closed referral."""
+    return Refused("not-in-this-state", "The referral is closed; notes are no longer forwarded.")

@@ -23,6 +23,7 @@ from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
 from services.vault.domain.custody import CustodyState
@@ -70,6 +71,7 @@ class Workbench:
         self.handlers = VaultHandlers(
             source="/kg/vault",
             store=SqlCustodyStore(),
+            notes=SqlDeclineNotes(),
             custody_key=CustodyKeyInMemory(dict(self.custody)),
             keys=self.keys,
             new_id=new_id,
@@ -139,6 +141,12 @@ class Workbench:
     def sealed_cases(self) -> int:
         with self.database.read() as transaction:
             return len(transaction.execute(select(SEALED_CASES)).all())
+
+    def stored(self, table: str) -> str:
+        """Return every value of every row of a table; empty without rows."""
+        with self.database.read() as transaction:
+            rows = transaction.execute(select(METADATA.tables[table])).all()
+        return "\n".join(str(tuple(row)) for row in rows)
 
     def everything_stored(self) -> str:
         """Return every value of every row of every table."""
