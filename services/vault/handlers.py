@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from contracts.envelope import Event
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
+    AcceptanceRevoked,
     AnswerRefused,
     CaseErased,
     CaseRefused,
@@ -46,6 +47,7 @@ from services.vault.domain.custody import (
     other_party,
     replace_released,
     require_open,
+    revoke,
     step,
 )
 from services.vault.domain.sealed import SealedCase, unreadable
@@ -137,6 +139,9 @@ class VaultHandlers:
             match message.data:
                 case OfferAccepted() as fact:
                     self._accepted(batch, message, fact)
+                case AcceptanceRevoked() as fact:
+                    custody = batch.custodies[fact.referral_id]
+                    batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
                 case OfferDeclined() as fact:
                     # Routing sets the answer's submission as the cause of its decision.
                     self._answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)

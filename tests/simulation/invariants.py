@@ -151,6 +151,8 @@ def _custody_follows_the_referral(
         if one.fact == "case.erased":
             assert referral not in erased, f"the case of {referral} was erased twice"
             erased.add(referral)
+        if one.fact == "acceptance.revoked" and released.get(referral) == one.data["organization"]:
+            del released[referral]
         if one.fact == "sealed_case.released":
             assert referral not in released, f"the case of {referral} left the vault twice"
             assert referral not in erased, f"the case of {referral} left the vault after it was erased"

@@ -55,6 +55,10 @@ class _Replayed:
                 self.expired_offers.add(one.data["offer_id"])
             case "offer.revoked":
                 self.open_offers.remove(one.data["offer_id"])
+            case "acceptance.revoked":
+                assert self.status in HELD, f"its acceptance was revoked while {self.status}"
+                assert self.acceptor == one.data["organization"], "another acceptance was revoked"
+                self.status, self.acceptor = "unplaced", None
             case "referral.progressed":
                 self.status = one.data["status"]
             case "referral.withdrawn" if one.data["reason"] == "entered_in_error":
@@ -130,6 +134,8 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             by_hand = cause is not None and cause.fact == "placement.submitted"
             assert by_hand or place not in asked, f"asked twice: {place}"
             asked.add(place)
+        elif one.fact == "acceptance.revoked":
+            taken.discard(one.message.partition_key)
         elif one.fact in _OFFER_ENDS:
             offer = opened[one.data["offer_id"]].data
             if one.fact != "offer.expired":
@@ -183,6 +189,8 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
                 silent.add(one.data["offer_id"])
+            case "acceptance.revoked":
+                expected[acceptors.pop(one.message.partition_key)]["held"] -= 1
             case "referral.completed" | "referral.withdrawn" | "referral.failed":
                 if acceptor := acceptors.get(one.message.partition_key):
                     expected[acceptor]["held"] -= 1

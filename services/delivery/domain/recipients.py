@@ -32,6 +32,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralAcceptorSuspended.type: _SENDER,
+    facts.AcceptanceRevoked.type: _BOTH,
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
@@ -46,6 +47,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.ReferralOverdue.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
+    facts.AcceptanceRevoked.type: None,
 }
 
 # The facts that close a referral; its case is deleted then.

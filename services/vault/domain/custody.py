@@ -25,6 +25,7 @@ class CustodyEvent(StrEnum):
     arrival = "arrival"  # a valid case has arrived
     refusal = "refusal"  # the case cannot be opened, is invalid, or cannot be given to its acceptor
     acceptance = "acceptance"
+    revocation = "revocation"  # of the acceptance: another organisation may accept
     release = "release"
     replacement = "replacement"  # the sender sent the released case again
     closing = "closing"  # the referral is completed, withdrawn or failed
@@ -35,26 +36,31 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
         CustodyEvent.arrival: CustodyState.held,
         CustodyEvent.refusal: CustodyState.refused,
         CustodyEvent.acceptance: CustodyState.awaited,
+        CustodyEvent.revocation: CustodyState.awaited,
         CustodyEvent.closing: CustodyState.erased,
     },
     CustodyState.held: {
         CustodyEvent.acceptance: CustodyState.held,
+        CustodyEvent.revocation: CustodyState.held,
         CustodyEvent.release: CustodyState.released,
         CustodyEvent.refusal: CustodyState.refused,
         CustodyEvent.closing: CustodyState.erased,
     },
     CustodyState.released: {
         CustodyEvent.replacement: CustodyState.released,
+        CustodyEvent.revocation: CustodyState.held,
         CustodyEvent.closing: CustodyState.erased,
     },
     # Erasure is final: a late case is dropped, and a late acceptance releases nothing.
     CustodyState.erased: {
         CustodyEvent.arrival: CustodyState.erased,
         CustodyEvent.acceptance: CustodyState.erased,
+        CustodyEvent.revocation: CustodyState.erased,
     },
     # Routing fails the referral when it receives the refusal; an acceptance may come before that.
     CustodyState.refused: {
         CustodyEvent.acceptance: CustodyState.refused,
+        CustodyEvent.revocation: CustodyState.refused,
         CustodyEvent.closing: CustodyState.refused,
     },
 }
@@ -114,6 +120,13 @@ def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
     return replace(
         step(custody, CustodyEvent.acceptance), sender=custody.sender or sender, acceptance=acceptance
     )
+
+
+def revoke(custody: Custody, organization: str) -> Custody:
+    """Return the custody without its acceptor. Raises IllegalCustodyTransition for another acceptor."""
+    if custody.acceptance is None or custody.acceptance.organization != organization:
+        raise IllegalCustodyTransition("The revoked acceptance is not the case's.")
+    return replace(step(custody, CustodyEvent.revocation), acceptance=None)
 
 
 def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Custody:

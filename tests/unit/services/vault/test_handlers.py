@@ -13,6 +13,7 @@ from contracts.codes import DeclineReason
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import (
+    AcceptanceRevoked,
     AnswerRefused,
     CaseErased,
     CaseRefused,
@@ -549,6 +550,53 @@ def test_note_by_non_party_is_refused_to_author(vault: Workbench) -> None:
     refusal = only(SubmissionRefused, vault.sent())
     assert refusal.organization == STRANGER
     assert refusal.problem["type"] == "urn:kopuro:problem:not-a-party"
+
+
+def revocation(by: str = ACCEPTOR) -> Event[Fact]:
+    return event(
+        AcceptanceRevoked(
+            referral_id=REFERRAL,
+            offer_id=OFFER,
+            organization=by,
+            sender=SENDER,
+            coordinator="kg.coordinator",
+        )
+    )
+
+
+def test_case_of_revoked_acceptance_is_released_to_next_acceptor(vault: Workbench) -> None:
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(acceptance())
+    vault.receive(revocation())
+    assert (vault.state(), vault.sealed_cases()) == (CustodyState.held, 1)
+    vault.receive(acceptance(STRANGER))
+    released = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
+    assert [one.organization for one in released] == [ACCEPTOR, STRANGER]
+    assert open_sealed(released[1].case, vault.keys.private[STRANGER]) == CASE
+
+
+def test_case_waiting_for_key_is_not_released_after_revocation(vault: Workbench) -> None:
+    vault.receive(acceptance(STRANGER), revocation(STRANGER))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.keys.publish(STRANGER)
+    vault.release_waiting()
+    assert vault.state() is CustodyState.held
+    assert vault.sent() == []
+
+
+def test_revocation_after_the_end_changes_nothing(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    vault.receive(event(CLOSING))
+    vault.receive(revocation())
+    assert vault.state() is CustodyState.erased
+    assert vault.dead_letters() == 0
+
+
+def test_revocation_of_another_acceptance_is_dead_lettered(vault: Workbench) -> None:
+    vault.receive(acceptance())
+    vault.receive(revocation(STRANGER))
+    assert vault.dead_letters() == 1
 
 
 def test_message_of_unexpected_type_is_dead_lettered(vault: Workbench) -> None:

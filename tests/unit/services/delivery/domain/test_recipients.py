@@ -60,6 +60,7 @@ def test_recipient_fields_exist_in_fact(name: str) -> None:
         ("placement.refused", {COORDINATORS}),
         ("placement.answered", {COORDINATORS}),
         ("referral.acceptor_suspended", {SENDER, COORDINATORS}),
+        ("acceptance.revoked", {SENDER, ORG, COORDINATORS}),
         ("receipts.issued", {ORG}),
         ("receipt.issued", {ORG}),
     ],
