@@ -5,6 +5,8 @@ Source: RFC 7516 §3.1 (compact serialisation), RFC 7518 §4.6 and §5.3 (the al
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import orjson
 
 from contracts.errors import PointerError, Refused
@@ -28,6 +30,12 @@ def require_sealed_to(jwe: str, kid: str, pointer: str) -> None:
     """Raises Refused `case-not-sealed` with the pointer unless the JWE is sealed to the key `kid`."""
     if require_sealed(jwe, pointer) != kid:
         raise _refused(pointer, "The JWE is not sealed to the receiver's current key.")
+
+
+def require_note_sealed_to(jwe: str, kids: Collection[str]) -> None:
+    """Raises Refused `case-not-sealed` with the pointer /note unless it is sealed to one of the keys."""
+    if require_sealed(jwe, "/note") not in kids:
+        raise _refused("/note", "The JWE is not sealed to a key of the note's receiver.")
 
 
 def require_sealed(jwe: str, pointer: str) -> str:
