@@ -35,6 +35,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "method-not-allowed": ("This resource does not support the method", 405),
     "conflict": ("The request conflicts with the current state", 409),
     "idempotency-conflict": ("The Idempotency-Key was already used with a different body", 409),
+    "idempotency-key-unsupported": ("This resource does not take an Idempotency-Key", 400),
     "offer-closed": ("The offer is no longer open", 409),
     "not-in-this-state": ("The referral's state does not permit this request", 409),
     "not-a-party": ("Only the accepting organisation may do this", 403),

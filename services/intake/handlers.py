@@ -13,6 +13,7 @@ from contracts.codes import ReferralStatus
 from contracts.envelope import Envelope
 from contracts.errors import KopuroError, Refused, Unavailable
 from contracts.facts import OfferOpened
+from contracts.idempotency_key import KEYS_KEPT
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
 from contracts.referral import ReferralSubmission
 from runtime.messaging.outbox.outbox import Outbox, outgoing
@@ -40,8 +41,7 @@ from services.intake.ports import AdmissionStore, Referrals
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000
 
-# Partners repeat a request within hours; a month covers a long outage.
-IDEMPOTENCY_KEYS_KEPT = dt.timedelta(days=30)
+IDEMPOTENCY_KEYS_KEPT = KEYS_KEPT
 
 _NO_SUCH_OFFER = "This offer does not exist, or it was not made to your organisation."
 _NO_SUCH_REFERRAL = "This referral does not exist, or your organisation has no access to it."

@@ -51,6 +51,7 @@ from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.domain.members import member_of
 from services.intake.handlers import IntakeHandlers as IntakeHandlers
 from services.routing.adapters import tables as routing_tables
+from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.api import answer_question
 from services.routing.domain.policy import RoutingPolicy
@@ -210,6 +211,7 @@ class Routing(Service):
         self.commands = RoutingCommands(
             database=self.database,
             store=store,
+            placement_keys=SqlPlacementKeys(),
             outbox=self.messenger.outbox,
             network=self.network,
             policy=RoutingPolicy(),

@@ -23,6 +23,7 @@ from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
+from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.observation import Observation
@@ -49,6 +50,7 @@ class Workbench:
         self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
+            placement_keys=SqlPlacementKeys(),
             outbox=self.outbox,
             network=self.network,
             policy=RoutingPolicy(),
