@@ -38,7 +38,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "idempotency-key-unsupported": ("This resource does not take an Idempotency-Key", 400),
     "offer-closed": ("The offer is no longer open", 409),
     "not-in-this-state": ("The referral's state does not permit this request", 409),
-    "not-a-party": ("Only the accepting organisation may do this", 403),
+    "not-a-party": ("This organisation may not do this to the referral", 403),
     "precondition-failed": ("The precondition does not match the current record", 412),
     "body-too-large": ("The body is too large", 413),
     "unsupported-media-type": ("The media type of the body is not supported", 415),

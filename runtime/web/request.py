@@ -63,7 +63,7 @@ def parse_json(body: bytes) -> Any:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise Refused(
-            "malformed-json", f"The body is not valid JSON at line {fault.lineno}, column {fault.colno}."
+            "malformed-json", f"The error is at line {fault.lineno}, column {fault.colno}."
         ) from None
     # A document with at most MAXIMUM_DEPTH brackets cannot be too deep, so most documents need no walk.
     deep = len(body) > MAXIMUM_DEPTH and body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH
@@ -77,7 +77,7 @@ def parse_json(body: bytes) -> Any:
     repeated = repeated_name(body, document)
     if repeated is not None:
         where = PointerError(pointer=pointer(repeated), detail="Appears more than once.")
-        raise Refused("duplicate-name", "An object has a duplicate member name.", errors=(where,))
+        raise Refused("duplicate-name", "`errors` says which name appears twice.", errors=(where,))
     return document
 
 

@@ -44,7 +44,7 @@ OUTBOX_BOUND = 100_000
 IDEMPOTENCY_KEYS_KEPT = KEYS_KEPT
 
 _NO_SUCH_OFFER = "This offer does not exist, or it was not made to your organisation."
-_NO_SUCH_REFERRAL = "This referral does not exist, or your organisation has no access to it."
+_NO_SUCH_REFERRAL = "No referral with this id was sent by your organisation or offered to it."
 
 Result = str | KopuroError
 
@@ -331,4 +331,4 @@ def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result
         return None
     if claim.repeats(known):
         return known.answer_id
-    return Refused("idempotency-conflict", "This Idempotency-Key was already used with a different body.")
+    return Refused("idempotency-conflict", "Repeat the first body, or send this one under a new key.")

@@ -97,5 +97,5 @@ def read_policy(path: Path | None) -> RoutingPolicy:
     try:
         written = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError:
-        raise Refused("malformed-json", "The policy file is not valid JSON.") from None
+        raise Refused("malformed-json", "Correct the policy file.") from None
     return load(RoutingPolicy, written)

@@ -29,6 +29,6 @@ class TokenIssuer:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = NOBODY if found is None else found.entry
         if not client.knows(secret):
-            raise Refused("invalid-client", "The client id or the secret is wrong.")
+            raise Refused("invalid-client", "No client has this id and secret.")
         principal = Principal(id=client.principal, roles=frozenset(role.value for role in client.roles))
         return self._signer.issue(principal, now=self._clock.now())

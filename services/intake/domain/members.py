@@ -47,7 +47,7 @@ def receiver_key(members: Members, receiver: str) -> str:
     member = members(receiver)
     if member is None:
         where = PointerError(pointer="/to", detail="The directory has no organisation with this id.")
-        raise Refused("unknown-organization", "The receiver is unknown.", errors=(where,))
+        raise Refused("unknown-organization", "No case can be sent to this receiver.", errors=(where,))
     if member.kid is None:
         where = PointerError(pointer="/to", detail="This organisation has published no sealing key.")
         raise Refused("receiver-has-no-key", "The receiver cannot receive cases yet.", errors=(where,))

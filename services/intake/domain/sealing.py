@@ -89,6 +89,6 @@ def _refused(pointer: str, detail: str) -> Refused:
     error = PointerError(pointer=pointer, detail=detail)
     return Refused(
         "case-not-sealed",
-        "The text is not sealed as the contract requires.",
+        "Seal the text again; `errors` says what is wrong.",
         errors=(error,),
     )

@@ -312,7 +312,7 @@ def _require(holds: bool, detail: str) -> None:
 def _require_acceptor(referral: Referral, organization: str) -> None:
     if referral.acceptor is None:
         raise Refused("not-in-this-state", "No organisation has accepted the referral.")
-    _require(organization == referral.acceptor, "Only the acceptor may report on the referral.")
+    _require(organization == referral.acceptor, "Another organisation holds the referral.")
 
 
 def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:

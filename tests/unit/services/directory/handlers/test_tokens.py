@@ -35,4 +35,4 @@ def test_unknown_client_and_wrong_secret_are_refused_alike(
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue(client_id, secret)
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
-    assert refusal.value.detail == "The client id or the secret is wrong."
+    assert refusal.value.detail == "No client has this id and secret."
