@@ -204,10 +204,17 @@ class Partners:
         """The coordinator places an unplaced referral with an organisation."""
         unplaced = self.routing.queries.unplaced(after=None, limit=10)
         if unplaced:
-            wanted = self.random.choice(unplaced)["id"]
-            try:
-                self.routing.commands.submit_placement(
-                    wanted, self.random.choice(RECEIVERS), COORDINATOR, self.time.now()
-                )
-            except (Refused, Unavailable):
-                return
+            self._place(self.random.choice(unplaced)["id"])
+
+    def move_by_hand(self) -> None:
+        """The coordinator places a referral that a suspended organisation holds with another one."""
+        if held := self.routing.held_by_suspended():
+            self._place(self.random.choice(held))
+
+    def _place(self, referral: str) -> None:
+        try:
+            self.routing.commands.submit_placement(
+                referral, self.random.choice(RECEIVERS), COORDINATOR, self.time.now()
+            )
+        except (Refused, Unavailable):
+            return

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from contracts.codes import OPT_IN_KINDS
 from services.routing.adapters.tables import OBSERVATIONS, OFFERS, TIMELINE
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
+from services.routing.domain.lifecycle import ACCEPTOR_BARRED
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
 from tests.simulation.published_facts import PublishedFact, rows_of
@@ -154,7 +155,8 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             late = cause.message.time > dt.datetime.fromisoformat(refused.data["deadline"])
             stranger = cause.data["organization"] != refused.data["organization"]
             lost = one.data["offer_id"] in ended or one.message.partition_key in taken
-            assert late or stranger or lost, "an answer in time was refused"
+            barred = one.data["problem"]["detail"] == ACCEPTOR_BARRED
+            assert late or stranger or lost or barred, "an answer in time was refused"
         elif one.fact in _CLOSINGS:
             taken.add(one.message.partition_key)
 
