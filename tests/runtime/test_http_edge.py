@@ -266,7 +266,9 @@ def test_metrics_include_memory(sample: SampleProcess) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
-def test_operations_port_refuses_unknown_parameters_with_their_names(sample: SampleProcess, path: str) -> None:
+def test_operations_port_refuses_unknown_parameters_with_their_names(
+    sample: SampleProcess, path: str
+) -> None:
     response = httpx.get(f"{sample.operations_url}{path}?verbose=1")
     assert response.status_code == 400
     assert "`verbose` is not a parameter of this resource" in response.json()["status"]
