@@ -36,10 +36,13 @@ class Outcome:
     def passed(self) -> bool:
         return self.exit_code == _PASSED
 
-    @property
-    def noticed(self) -> bool:
-        """Return whether a test failed, as opposed to its environment."""
-        return self.exit_code == _SOME_FAILED and bool(self.failed)
+    def proves(self, mutation: Mutation) -> bool:
+        """Return whether each of the mutation's tests failed, for its reason; not only their environment."""
+        return (
+            self.exit_code == _SOME_FAILED
+            and all(any(id_.startswith(test) for id_ in self.failed) for test in mutation.tests)
+            and mutation.reason in self.output
+        )
 
 
 class Copy:
@@ -67,12 +70,12 @@ class Copy:
                 path.write_text(text)
 
     def run(self, tests: Sequence[str]) -> Outcome:
-        """Run the tests up to the first failure, on SQLite only, and return the result."""
+        """Run the tests, on SQLite only, and return the result."""
         started = time.monotonic()
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:pytest_nameko", "-p", "no:cacheprovider"),
-                *("-q", "-x", "--tb=no", "-rf", "-k", "not postgresql", *tests),
+                *("-q", "--tb=short", "-rf", "-k", "not postgresql", *tests),
             ],
             cwd=self.directory,
             # Otherwise bytecode compiled within the second before a change would be reused.
