@@ -10,7 +10,7 @@ import pytest
 from contracts.facts import CaseReleased, OfferOpened, ReferralSubmitted
 from runtime.identifiers import new_id
 from tests.crash.crashing import CrashHub, Listener, consumed, until
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.services.neighbours import ACCEPTOR, SENDER, accepted, revoked
 from tests.unit.services.routing.samples import facts
 

@@ -8,7 +8,7 @@ from contracts.codes import Urgency
 from contracts.facts import OfferExpired, OfferOpened, ReferralSubmitted
 from runtime.identifiers import new_id
 from tests.crash.crashing import CrashHub, Listener
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.services.neighbours import SENDER
 from tests.unit.services.routing.samples import facts
 

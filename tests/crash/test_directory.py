@@ -15,7 +15,7 @@ from contracts.facts import OrganizationChanged, TokenKeyChanged
 from services.directory.domain.entry import Subject
 from tests.crash.crashing import Listener, consumed, until
 from tests.crash.crashing_directory import SECRET, CrashingDirectory, DirectoryCopy
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.unit.services.directory.samples import OSH
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")

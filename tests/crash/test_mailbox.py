@@ -6,7 +6,7 @@ import pytest
 
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
 from tests.crash.crashing import CrashHub, Listener, consumed, until
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.services.neighbours import ACCEPTOR, opened
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
