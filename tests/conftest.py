@@ -5,6 +5,7 @@ import secrets
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
 @pytest.fixture
 def vhost(broker: PrivateBroker) -> Iterator[str]:
     """The AMQP URI of a virtual host that this test has to itself (some 20 ms)."""
+    with _lent_vhost(broker) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def module_vhost(broker: PrivateBroker) -> Iterator[str]:
+    """The AMQP URI of a virtual host for a module's tests that leave its contents as they are."""
+    with _lent_vhost(broker) as uri:
+        yield uri
+
+
+@contextmanager
+def _lent_vhost(broker: PrivateBroker) -> Iterator[str]:
     name = f"test-{secrets.token_hex(6)}"
     yield broker.add_vhost(name)
     broker.remove_vhost(name)
