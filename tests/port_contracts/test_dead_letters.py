@@ -25,7 +25,6 @@ from runtime.messaging.ports import (
     PublishIncomplete,
 )
 from runtime.messaging.rabbit import browser as rabbit_browser
-from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
 from tests.port_contracts.memory_browsers import MemoryBrowsers
 from tests.support.events import message_of
@@ -151,17 +150,12 @@ class RecordingBrowser:
         self._hub.events.append(f"removed {len(messages)}")
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
-def hub(request: pytest.FixtureRequest) -> Hub:
-    made: Hub
-    if request.param == "memory":
-        memory = MemoryBroker()
-        made = Hub(memory, MemoryBrowsers(memory))
-    else:
-        uri = request.getfixturevalue("vhost")
-        made = Hub(RabbitBroker(uri), RabbitBrowsers(uri))
-    made.broker.declare(TOPOLOGY)
-    return made
+@pytest.fixture
+def hub(any_broker: Broker, request: pytest.FixtureRequest) -> Hub:
+    any_broker.declare(TOPOLOGY)
+    if isinstance(any_broker, MemoryBroker):
+        return Hub(any_broker, MemoryBrowsers(any_broker))
+    return Hub(any_broker, RabbitBrowsers(request.getfixturevalue("vhost")))
 
 
 # --- Browsing ------------------------------------------------------------------------------------
