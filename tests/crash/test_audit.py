@@ -106,13 +106,13 @@ def test_publication_killed_at_crash_point_stays_consistent(hub: CrashingHub, mo
     with hub.service:
         hub.publish(before)
         hub.until_logged(before)
-        # To the end of a turn: a plan that is made within one might stop that one.
+        # Wait for the end of a turn: a plan set during a turn could stop that turn.
         hub.until(lambda: 100 <= hub.processed_size() == hub.published_size() == len(hub.logged()))
         processed = hub.processed_size()
         hub.plan.set(moment)
         hub.publish(after)
         hub.until(hub.plan.reached)
-        hub.until_logged(after)  # the log goes on while its publication stands still
+        hub.until_logged(after)  # the log grows while its publication is halted
         hub.service.process.kill()
     size = hub.published_size()
     if moment in (Moment.swapped, Moment.swap_failed_but_persisted):
@@ -136,7 +136,7 @@ def test_log_killed_under_load_has_no_fork_gap_or_duplicate(hub: CrashingHub) ->
         more: list[Event[Fact]] = [accepted() for _ in range(chance.randrange(20, 120))]
         hub.publish(more[: len(more) // 2])
         hub.service.process.spawn()
-        # In turn: in the middle of its start, and in the middle of its work, however slow the machine is.
+        # Alternate: kill it during its start and during its work, however slow the machine is.
         if n % 2:
             before = hub.published_size()
             hub.until(lambda before=before: hub.published_size() > before)  # type: ignore[misc]

@@ -28,7 +28,7 @@ def test_random_seeds_keep_the_invariants() -> None:
 def _keep_the_invariants(seed: int) -> None:
     if failure := failure_of(seed):
         raise AssertionError(
-            f"story {seed} fails (`python -m tests.simulation --seed {seed}` tells it again)"
+            f"story {seed} fails (`python -m tests.simulation --seed {seed}` repeats it)"
         ) from failure
 
 
