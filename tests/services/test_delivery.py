@@ -124,7 +124,7 @@ def test_mailbox_pages_join_without_gap(hub: Neighbours, delivery: RunningServic
     assert seen == [fact.offer_id for fact in facts]
 
 
-def test_poll_goes_on_from_the_resume_cursor_of_the_last_page(
+def test_poll_continues_from_the_resume_cursor_of_the_last_page(
     hub: Neighbours, delivery: RunningService
 ) -> None:
     partner = hub.partner(ACCEPTOR, delivery)
