@@ -41,7 +41,7 @@ class Outcome:
         return (
             self.exit_code == _SOME_FAILED
             and all(any(id_.startswith(test) for id_ in self.failed) for test in mutation.tests)
-            and mutation.reason in self.output
+            and re.search(mutation.reason, self.output) is not None
         )
 
 
