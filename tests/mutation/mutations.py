@@ -16,8 +16,8 @@ class Edit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutation:
-    """tests: as few as will do; each of them must fail. reason: a regular expression that must
-    match a failure.
+    """tests: as few as will do; at least one of them must fail. reason: a regular expression that must match
+    the output.
 
     slow: left to `make mutation`, because the tests need a broker or fail only after a wait.
     """
@@ -44,6 +44,22 @@ _ACKNOWLEDGED_FIRST = (
         new="            consumer.acknowledge(deliveries)\n"
         "            self._work(deliveries)\n"
         "            return\n",
+    ),
+)
+
+_ALL_ADMITTED = (
+    Edit(
+        path="runtime/messaging/inbox.py",
+        old="        return set(entered.scalars())",
+        new="        return set(unique)",
+    ),
+)
+
+_WHOLE_WAVE_DELETED = (
+    Edit(
+        path=_RELAY,
+        old="self._forget(waiting[: error.confirmed])",
+        new="self._forget(waiting)",
     ),
 )
 
@@ -95,15 +111,8 @@ MUTATIONS = (
     ),
     Mutation(
         name="the inbox admits everything",
-        edits=(
-            Edit(
-                path="runtime/messaging/inbox.py",
-                old="        return set(entered.scalars())",
-                new="        return set(unique)",
-            ),
-        ),
-        tests=("tests/messaging/test_batches.py::test_redelivered_message_takes_effect_once", SIMULATION),
-        reason=_STORY_FAILS,
+        edits=_ALL_ADMITTED,
+        tests=("tests/messaging/test_batches.py::test_redelivered_message_takes_effect_once",),
     ),
     Mutation(
         name="synchronous=OFF instead of FULL",
@@ -208,17 +217,21 @@ MUTATIONS = (
     ),
     Mutation(
         name="an incomplete wave is deleted as a whole",
-        edits=(
-            Edit(
-                path=_RELAY,
-                old="self._forget(waiting[: error.confirmed])",
-                new="self._forget(waiting)",
-            ),
-        ),
+        edits=_WHOLE_WAVE_DELETED,
         tests=(
             "tests/messaging/test_relay.py::test_unconfirmed_messages_stay_in_outbox_and_are_published_in_order",
-            SIMULATION,
         ),
+    ),
+    Mutation(
+        name="a simulated inbox admits everything",
+        edits=_ALL_ADMITTED,
+        tests=(SIMULATION,),
+        reason=_STORY_FAILS,
+    ),
+    Mutation(
+        name="a simulated incomplete wave is deleted as a whole",
+        edits=_WHOLE_WAVE_DELETED,
+        tests=(SIMULATION,),
         reason=_STORY_FAILS,
     ),
     Mutation(
