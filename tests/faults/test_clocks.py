@@ -22,7 +22,7 @@ def clocks_warning(harness: IntakeHarness) -> str | None:
 
 
 def test_clock_ahead_raises_warning_and_metric(vhost: str, tmp_path: Path) -> None:
-    harness = IntakeHarness(vhost, tmp_path, program="runtime")
+    harness = IntakeHarness(vhost, tmp_path, altered_by=None)
     with harness.intake:
         harness.intake.until_ready()
         harness.publish_offer(at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))

@@ -85,7 +85,7 @@ def test_chunked_body_of_ten_megabytes_is_refused(sample: SampleProcess) -> None
     problem(post(sample, (piece for _ in range(TEN_MEGABYTES // len(piece)))), 413, "body-too-large")
 
 
-def test_a_caller_without_a_token_cannot_make_us_read_a_large_body(sample: SampleProcess) -> None:
+def test_large_body_of_caller_without_token_is_not_read(sample: SampleProcess) -> None:
     answer = exchange(sample.port, b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert b"Connection: close" in answer
@@ -110,7 +110,7 @@ def test_unsupported_transfer_coding_cannot_smuggle_a_second_request(sample: Sam
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_an_endless_chunk_header_is_given_up(sample: SampleProcess) -> None:
+def test_endless_chunk_header_is_abandoned(sample: SampleProcess) -> None:
     answer = exchange(
         sample.port,
         b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -63,7 +63,7 @@ def test_log_after_kills_has_no_gap_duplicate_or_fork(hub: AuditedHub) -> None:
     assert [index for index, _ in logged] == list(range(len(logged)))
     ids = [message_id for _, message_id in logged]
     assert len(set(ids)) == len(ids)
-    # Besides ours there are the questions for a copy of the directory, one for each start.
+    # The log also contains the requests for a copy of the directory, one for each start.
     ours = {event.id for event in events}
     assert len([i for i in ids if i in ours]) == 500
     with hub.database.read() as transaction:
@@ -213,7 +213,7 @@ def test_damage_unseen_at_start_is_reported_while_the_service_runs(hub: AuditedH
         changed = bytes(32) + row.hashes[32:]
         where = (NODES.c.level == 0, NODES.c.first == 0)
         transaction.execute(update(NODES).where(*where).values(hashes=changed))
-        # A round that was broken off: the next start goes on with it at once.
+        # The next start continues an interrupted round at once.
         begun = VerifiedPrefix(prefix=Prefix(), time=datetime.now(UTC))
         SqlCheckRecord().keep_round(transaction, begun)
 

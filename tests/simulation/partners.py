@@ -123,7 +123,7 @@ class Partners:
                     self._want(organization, decline, data["offer_id"])
                 if chance < 0.08:  # says both, in whichever order they are carried out
                     self._want(organization, DeclineOffer(reason=DeclineReason.no_capacity), data["offer_id"])
-                if chance > 0.95:  # reports on what is not its own
+                if chance > 0.95:  # reports on a referral that is not its own
                     self._want(organization, CompleteReferral(outcome=Outcome.resolved), referral)
             case "kopuro.case.released.v1":
                 if chance < 0.6:

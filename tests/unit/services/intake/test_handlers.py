@@ -52,6 +52,7 @@ from services.intake.domain.command import (
     WithdrawReferral,
 )
 from services.intake.handlers import OUTBOX_BOUND, Command
+from tests.support.events import message_of
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import (
     CUSTODY_KID,
@@ -70,24 +71,17 @@ from tests.unit.services.intake.samples import (
 
 
 def offer_opened(offer: str, referral: str, organization: str = MOSCOW) -> Event[Fact]:
-    return Event(
-        id=new_id(),
-        source="/kg/routing",
-        time=NOON,
-        partition_key=referral,
-        correlation_id=referral,
-        causation_id=None,
-        data=OfferOpened(
-            referral_id=referral,
-            offer_id=offer,
-            organization=organization,
-            sender=OSH,
-            rank=1,
-            opened_at=NOON,
-            deadline=NOON,
-            facts=submission().situation(),
-        ),
+    fact = OfferOpened(
+        referral_id=referral,
+        offer_id=offer,
+        organization=organization,
+        sender=OSH,
+        rank=1,
+        opened_at=NOON,
+        deadline=NOON,
+        facts=submission().situation(),
     )
+    return message_of(fact, time=NOON, source="/kg/routing", correlation_id=referral)
 
 
 def note_offers(bench: IntakeBench, *events: Event[Fact]) -> None:

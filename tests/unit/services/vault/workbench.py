@@ -28,6 +28,7 @@ from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
 from services.vault.domain.custody import CustodyState
 from services.vault.handlers import VaultHandlers
+from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
@@ -154,15 +155,8 @@ class Workbench:
 
 
 def event(fact: Fact, *, time: dt.datetime = NOW, causation_id: str | None = None) -> Event[Fact]:
-    return Event(
-        id=new_id(),
-        source="/kg/test",
-        time=time,
-        partition_key=getattr(fact, "referral_id", REFERRAL),
-        correlation_id=CORRELATION,
-        causation_id=causation_id,
-        data=fact,
-    )
+    key = getattr(fact, "referral_id", REFERRAL)
+    return message_of(fact, key, time=time, correlation_id=CORRELATION, causation_id=causation_id)
 
 
 def delivery(message: Event[Fact]) -> Delivery:
