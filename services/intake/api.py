@@ -127,7 +127,7 @@ def listing(context: ApiContext, request: Request) -> Response:
 def _id(request: Request) -> str:
     found = request.path_params["id"]
     if re.fullmatch(UUID_PATTERN, found) is None:
-        raise Refused("not-found", "Not found: the id must be a lower-case UUID.")
+        raise Refused("not-found", "The id must be a lower-case UUID.")
     return found
 
 
