@@ -59,8 +59,11 @@ def show(
     else:
         _show_case(session.out, case)
     if save_to is not None:
-        for file in save_documents(case, save_to):
+        saved = save_documents(case, save_to)
+        for file in saved:
             session.out.note(f"saved {file}")
+        if not saved:
+            session.out.note("the case has no documents")
 
 
 @contextmanager
@@ -74,7 +77,7 @@ def _reportable(referral: str) -> Iterator[None]:
         raise UnreadableError(report, reason=error.reason) from error
     except WrongKeyError as error:
         raise WrongKeyError(
-            f"{error}; open it with that key (--sealing-key FILE), or if that key is lost: "
+            f"{error}; open it with the key it is sealed to (--sealing-key FILE), or if you lost that key: "
             f"{command} --reason key_lost"
         ) from error
 
