@@ -71,9 +71,8 @@ class OperationsApplication:
         checks = self.readiness()
         ready = not any(checks.values())
         status = "200 OK" if ready else "503 Service Unavailable"
-        return _respond(
-            start_response, status, {"ready": ready, "checks": checks, "warnings": self.warnings()}
-        )
+        shown = {"ready": ready, "checks": _stated(checks), "warnings": _stated(self.warnings())}
+        return _respond(start_response, status, shown)
 
     def readiness(self) -> dict[str, str | None]:
         """Return every check by name: None when ready, else the reason."""
@@ -83,6 +82,11 @@ class OperationsApplication:
     def warnings(self) -> dict[str, str | None]:
         """Return every warning by name, for operators to act on; None when there is none."""
         return _results(self._application.warnings)
+
+
+def _stated(results: dict[str, str | None]) -> dict[str, str]:
+    """Return the results for a reader: "ok" where there is no reason."""
+    return {name: "ok" if reason is None else reason for name, reason in results.items()}
 
 
 def _results(named: list[ReadinessCheck]) -> dict[str, str | None]:

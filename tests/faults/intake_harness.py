@@ -94,8 +94,8 @@ class IntakeHarness(Neighbours):
         """Return the readiness warning about messaging; intake stays ready."""
         answer = httpx.get(self.intake.operations_url + "/readyz")
         assert answer.status_code == 200
-        warning: str | None = answer.json()["warnings"]["messages"]
-        return warning
+        warning: str = answer.json()["warnings"]["messages"]
+        return None if warning == "ok" else warning
 
     def paused_seconds(self) -> float:
         """Return the metric of the same state, seconds."""

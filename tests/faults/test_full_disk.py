@@ -112,8 +112,8 @@ def run_out_of_room(harness: IntakeHarness, listener: Listener, disk: SmallDisk 
 def database_warning(harness: IntakeHarness) -> str | None:
     """Return the warning of `/readyz` about intake's database."""
     document = httpx.get(harness.intake.operations_url + "/readyz").json()
-    warning: str | None = document["warnings"]["database"]
-    return warning
+    warning: str = document["warnings"]["database"]
+    return None if warning == "ok" else warning
 
 
 def heard(listener: Listener) -> set[str]:

@@ -236,6 +236,7 @@ def test_readiness_gives_the_reason_while_not_ready(sample: SampleProcess) -> No
     sample.marker.touch()
     response = httpx.get(sample.operations_url + "/readyz")
     assert (response.status_code, response.json()["ready"]) == (200, True)
+    assert set(response.json()["checks"].values()) == {"ok"}
 
 
 def test_metrics_count_by_route_template_and_never_by_path(sample: SampleProcess) -> None:

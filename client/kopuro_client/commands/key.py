@@ -12,6 +12,7 @@ from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.session import Session, connected
+from kopuro_client.errors import InvalidArgumentError, SealingError
 from kopuro_client.sealing import generate_key, public_key
 
 
@@ -39,7 +40,12 @@ def publish(
     file: Annotated[Path, typer.Argument(help="The sealing key's file; only the public key is sent.")],
 ) -> None:
     """Publish your sealing key in the directory. From then on, cases are sealed to it."""
-    key = session.hub.publish_key(read_json(file))
+    document = read_json(file)
+    try:
+        public_key(document)
+    except SealingError as error:
+        raise InvalidArgumentError(f"{file}: {error}") from error
+    key = session.hub.publish_key(document)
     if session.out.as_json:
         session.out.document(key)
     else:
