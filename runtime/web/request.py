@@ -15,6 +15,7 @@ from runtime.access.tokens import Principal
 
 MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PARAMETERS: Final = 64
+_BACKSLASH: Final = ord("\\")
 _LONGEST_NAME: Final = 64  # of a parameter that a problem repeats
 
 
@@ -67,7 +68,8 @@ def parse_json(body: bytes) -> Any:
         ) from None
     # A document with at most MAXIMUM_DEPTH brackets cannot be too deep, so most documents need no walk.
     deep = len(body) > MAXIMUM_DEPTH and body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH
-    if deep or b"\\u0000" in body:
+    # Most bodies contain no escape at all, and one byte is found much faster than several.
+    if deep or (_BACKSLASH in body and b"\\u0000" in body):
         for path, value in walk(document):
             if len(path) >= MAXIMUM_DEPTH and isinstance(value, dict | list):
                 raise Refused("malformed-json", f"The body is nested more than {MAXIMUM_DEPTH} levels deep.")
