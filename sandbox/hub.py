@@ -18,11 +18,12 @@ from pathlib import Path
 from admin.embedded_broker import LOOPBACK
 from admin.private_files import LivingOwner
 from contracts.organization import Organization
+from runtime.settings import ONE_PERSON, TWO_PERSON
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from sandbox import network
 from sandbox.broker import PrivateBroker
-from sandbox.hub_files import HUB, SERVICES, HubFiles
+from sandbox.hub_files import HUB, SECOND_OPERATOR, SERVICES, HubFiles
 from sandbox.process import ServiceProcess
 from sandbox.supervisor import Supervised, Supervisor, signals_held
 
@@ -49,19 +50,22 @@ class Hub:
         empty: bool = False,
         members: Sequence[Organization] | None = None,
         policy: Path | None = None,
+        approvals: str = ONE_PERSON,
         environment: Mapping[str, str] | None = None,
         ready_within: float = READY_WITHIN_SECONDS,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         """empty: start without the sample network. members: organisations that replace the sample network.
 
-        policy: routing's policy file; None: the default policy. ready_within: seconds; audit recomputes its
+        policy: routing's policy file; None: the default policy. approvals: `one-person` or `two-person`.
+        ready_within: seconds; audit recomputes its
         whole log before it is ready, which takes some seconds for a million entries.
         """
         self.files = HubFiles(directory)
         self._empty = empty
         self._members = members
         self._policy = policy
+        self._approvals = approvals
         self._environment = dict(os.environ if environment is None else environment)
         self._ready_within = ready_within
         self._progress = progress
@@ -115,6 +119,10 @@ class Hub:
         members = network.load().organizations if self._members is None else self._members
         self._progress("creating keys and credentials")
         self.files.settle(() if self._empty else members)
+        if self._approvals == TWO_PERSON and SECOND_OPERATOR not in self.files.people():
+            raise HubError(
+                f"{directory} was made with one operator, so nobody could approve: choose another directory"
+            )
         stages: list[list[Supervised]] = []
         amqp_uri = self._environment.get("KOPURO_AMQP_URI")
         if not amqp_uri:
@@ -183,6 +191,7 @@ class Hub:
                 environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
             case "directory":
                 environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
+                environment["KOPURO_APPROVALS"] = self._approvals
             case "audit":
                 environment["KOPURO_LOG_SIGNING_KEY"] = str(self.files.key("log"))
                 environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)

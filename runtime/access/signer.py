@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +14,12 @@ from joserfc.jwk import OKPKey
 from runtime.access.tokens import ALGORITHM, TOKEN_TYPE, Principal
 
 LIFETIME_SECONDS: Final = 900
+_TOKEN_ID_BYTES: Final = 16
+
+
+def new_token_id() -> str:
+    """Return a random `jti`."""
+    return secrets.token_urlsafe(_TOKEN_ID_BYTES)
 
 
 class TokenSigner:
@@ -30,12 +37,26 @@ class TokenSigner:
         public = self._key.as_dict(private=False)
         return {"kty": "OKP", "crv": "Ed25519", "x": public["x"], "kid": self.kid, "use": "sig"}
 
-    def issue(self, principal: Principal, *, now: datetime, lifetime: int = LIFETIME_SECONDS) -> str:
-        """Return a token for `principal`, valid from `now` for `lifetime` seconds."""
+    def issue(
+        self,
+        principal: Principal,
+        *,
+        now: datetime,
+        lifetime: int = LIFETIME_SECONDS,
+        client_id: str | None = None,
+        token_id: str | None = None,
+    ) -> str:
+        """Return a token for `principal`, valid from `now` for `lifetime` seconds.
+
+        client_id: the OAuth client; defaults to the principal's id. token_id: the `jti`, random by default.
+        Source: RFC 9068 §2.2.
+        """
         issued = int(now.timestamp())
         claims = {
             "iss": self._issuer,
             "sub": principal.id,
+            "client_id": client_id or principal.id,
+            "jti": token_id or new_token_id(),
             "roles": sorted(principal.roles),
             "iat": issued,
             "nbf": issued,

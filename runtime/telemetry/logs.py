@@ -23,8 +23,8 @@ from runtime.telemetry import trace
 
 FIELDS: Final = frozenset(
     {
-        "address", "attempt", "cause", "consumer", "count", "event_type", "exchange", "exit_code",
-        "message_id", "method", "queue", "reason", "retry_after", "route", "routing_key",
+        "address", "attempt", "cause", "client", "consumer", "count", "event_type", "exchange", "exit_code",
+        "jti", "message_id", "method", "queue", "reason", "retry_after", "route", "routing_key",
         "seconds", "slug", "status", "version",
     }
 )  # fmt: skip

@@ -14,8 +14,10 @@ import typer
 from typer.main import get_command
 
 from kopuro_client.commands import (
+    approvals,
     case,
     coordination,
+    credential,
     key,
     mailbox,
     offer,
@@ -132,6 +134,8 @@ def _application() -> Any:
         "key": key.group(),
         "organization": organization.group(),
         "coordination": coordination.group(),
+        "approvals": approvals.group(),
+        "credential": credential.group(),
         "verify": verify.group(),
         "witness": witness.group(),
     }

@@ -13,7 +13,7 @@ from kopuro_client.errors import InvalidArgumentError, SealingError
 from kopuro_client.records import Jwk
 from kopuro_client.sealing import public_key
 
-STAFF: Final = ("coordinator", "auditor", "operator")
+STAFF: Final = ("coordinator", "auditor", "operator", "second-operator")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,11 +43,14 @@ def update(
     changes = read_json(file)
     # Read even if a revision is given: the hub answers a change that changes nothing like any other.
     before = session.hub.organization(organization)["revision"]
-    changed = session.hub.update_organization(
+    changed: Mapping[str, Any] = session.hub.update_organization(
         organization, changes, revision=before if revision is None else revision
     )
     if session.out.as_json:
         session.out.document(changed)
+    elif "state" in changed:
+        session.out.text(changed["id"])
+        session.out.note("requested; another operator approves it with `kopuro approvals approve`")
     else:
         session.out.text(changed["revision"])
         session.out.note(

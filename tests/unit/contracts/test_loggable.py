@@ -25,7 +25,7 @@ from services.audit.log.domain.entry import commitment, entry_of, leaf_bytes, or
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.retention import closing_of
 from services.delivery.api import Acknowledgements
-from services.directory.admission import Credential, CredentialRequest
+from services.directory.admission import Credential, CredentialRequest, KeyRequest, Proof
 from services.intake.domain.command import COMMANDS
 from services.routing.api import PlacementRequest
 from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
@@ -39,7 +39,9 @@ DOORS = (
     Acknowledgements,
     Credential,
     CredentialRequest,
+    KeyRequest,
     PlacementRequest,
+    Proof,
 )
 RECORDS = [*CATALOGUE.values(), *DOORS]
 
@@ -216,6 +218,8 @@ def times(schema: Any, seen: set[Any]) -> Iterator[Any]:
 def test_past_times_are_refused_when_in_the_future() -> None:
     assert past_and_future(plain(ORGANIZATION), type(ORGANIZATION)) == {
         "/profile/active_since",
+        "/approved_services/0/at",
+        "/sealing_key_change/at",
         "/services/0/capacity/updated_at",
         "/services/1/capacity/updated_at",
         "/vetted_on",

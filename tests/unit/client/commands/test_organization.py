@@ -14,11 +14,11 @@ def test_organization_show_prints_record_with_revision(hub: FakeHub, run: Run) -
 
 def test_organization_update_sends_file_as_merge_patch(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "changes.json"
-    file.write_text(json.dumps({"sealing_key": None}))
+    file.write_text(json.dumps({"description": None}))
     hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
     hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
     assert run("organization", "update", "kg.osh", str(file)).out == "8\n"
-    assert hub.requests_to(OSH)[-1].json() == {"sealing_key": None}
+    assert hub.requests_to(OSH)[-1].json() == {"description": None}
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3", "--json").json() == {
         "id": "kg.osh",
         "revision": 8,
@@ -52,3 +52,12 @@ def test_organization_update_with_change_says_changed(hub: FakeHub, run: Run, tm
     hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
     ran = run("organization", "update", "kg.osh", str(file))
     assert (ran.out, ran.err) == ("8\n", "changed; routing uses the new record from now on\n")
+
+
+def test_organization_update_that_needs_a_second_person_prints_the_request(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "changes.json"
+    file.write_text(json.dumps({"vetting": "vetted"}))
+    hub.script("PATCH", OSH, json_response({"id": "a-1", "state": "requested"}, status=202))
+    assert run("organization", "update", "kg.osh", str(file), "--revision", "3").out == "a-1\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import AgreementChanged, OrganizationChanged, TokenKeyChanged
+from contracts.facts import AgreementChanged, ClientChanged, OrganizationChanged, TokenKeyChanged
 from contracts.topology import EVENT_QUEUES
 from services.directory.domain.client import Role, client
 from services.directory.domain.entry import Standing, Subject, TokenKey
@@ -23,9 +23,16 @@ def test_full_state_fact_holds_entry_and_revision() -> None:
     assert full_state(Standing(revision=4, entry=key)) == TokenKeyChanged(revision=4, key={"kid": "kid"})
 
 
-def test_client_has_no_full_state_fact() -> None:
-    secret = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret="x" * 43)
-    assert full_state(Standing(revision=1, entry=secret)) is None
+def test_full_state_fact_of_a_client_has_neither_secret_nor_digest() -> None:
+    kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret="x" * 43)
+    fact = full_state(Standing(revision=1, entry=kept), by="aigul")
+    assert fact == ClientChanged(revision=1, client_id="a", principal="kg.a", roles=("partner",), live=True)
+    assert kept.secret_sha256 not in str(fact)
+
+
+def test_full_state_fact_of_a_record_names_who_changed_it() -> None:
+    fact = full_state(Standing(revision=1, entry=organization()), by="aigul")
+    assert fact == OrganizationChanged(revision=1, organization=organization(), by="aigul")
 
 
 @pytest.mark.parametrize(

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+
+import orjson
 import pytest
+from joserfc import jws
 
 from contracts.errors import Refused
 from runtime.access.tokens import Principal, TokenVerifier
-from services.directory.domain.client import Role
-from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, FixedClock, organization
+from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
 
 SECRET = "a" * 43
 
 
 def test_token_holds_principal_and_roles(directory: Directory) -> None:
-    roles = (Role.partner, Role.coordinator)
     directory.entries.put_organization(OPERATOR, organization())
-    directory.entries.put_client(OPERATOR, client_id="desk", principal=OSH, roles=roles, secret=SECRET)
+    issue(directory, OSH, "desk", SECRET)
     keys = {"keys": [directory.signer.public_jwk()]}
-    verifier = TokenVerifier(lambda: keys, "kopuro:kg", FixedClock())
+    verifier = TokenVerifier(lambda: keys, "kopuro:kg", directory.clock)
     principal = verifier.verify(directory.tokens.issue("desk", SECRET))
-    assert principal == Principal(id=OSH, roles=frozenset({"partner", "coordinator"}))
+    assert principal == Principal(id=OSH, roles=frozenset({"partner"}))
 
 
 @pytest.mark.parametrize(
@@ -29,10 +31,35 @@ def test_unknown_client_and_wrong_secret_are_refused_alike(
     directory: Directory, client_id: str, secret: str
 ) -> None:
     directory.entries.put_organization(OPERATOR, organization())
-    directory.entries.put_client(
-        OPERATOR, client_id="desk", principal=OSH, roles=(Role.partner,), secret=SECRET
-    )
+    issue(directory, OSH, "desk", SECRET)
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue(client_id, secret)
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
     assert refusal.value.detail == "No client has this id and secret."
+
+
+def test_revoked_client_gets_no_token_and_the_refusal_does_not_say_so(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, "desk", SECRET)
+    directory.credentials.revoke("desk", by=OSH, operator=False)
+    with pytest.raises(Refused) as refusal:
+        directory.tokens.issue("desk", SECRET)
+    assert (refusal.value.slug, refusal.value.detail) == (
+        "invalid-client",
+        "No client has this id and secret.",
+    )
+
+
+def test_token_names_its_client_and_its_log_line_names_both_but_no_token(
+    directory: Directory, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, "desk", SECRET)
+    with caplog.at_level(logging.INFO):
+        first, second = (directory.tokens.issue("desk", SECRET) for _ in range(2))
+    claims = [orjson.loads(jws.extract_compact(token.encode()).payload) for token in (first, second)]
+    assert {claim["client_id"] for claim in claims} == {"desk"}
+    assert claims[0]["jti"] != claims[1]["jti"]
+    lines = [r for r in caplog.records if r.getMessage() == "token issued"]
+    assert [(line.client, line.jti) for line in lines] == [("desk", claim["jti"]) for claim in claims]  # type: ignore[attr-defined]
+    assert first not in caplog.text
