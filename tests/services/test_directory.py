@@ -23,7 +23,6 @@ from contracts.facts import Fact, OrganizationChanged, ReplicaCompleted, Replica
 from contracts.records import plain
 from contracts.topology import hub_topology
 from kopuro_client.sealing import open_sealed
-from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage import migrate
