@@ -167,7 +167,7 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "routing.directory": DIRECTORY_KEYS,
     "delivery.directory": ("organization.changed", "token_key.changed"),
     "vault.directory": ("organization.changed",),
-    "audit.directory": ("token_key.changed",),
+    "audit.directory": ("organization.changed", "token_key.changed"),
 }
 CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
     "vault.sealed": ("sealed_case.submitted", "sealed_case.replaced", "sealed_note.submitted"),

@@ -31,10 +31,14 @@ JwkSet = Mapping[str, Any]  # RFC 7517 §5: {"keys": [public JWK, ...]}, each wi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """The holder of a token: the id of an organisation or a person, and its roles."""
+    """The holder of a token: the id of an organisation or a person, and its roles.
+
+    excluded: its organisation may not use the hub, and the resource admits it all the same (`access/gate.py`).
+    """
 
     id: str
     roles: frozenset[str]
+    excluded: bool = False
 
     def has(self, role: str) -> bool:
         """Return whether the token grants `role`."""

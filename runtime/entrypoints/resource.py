@@ -20,6 +20,7 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, register_entrypoint
 
 from contracts.errors import Unavailable
+from runtime.access.gate import Gate
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -41,12 +42,15 @@ def resource(
     roles: frozenset[str] | None,
     limit: int = DEFAULT_LIMIT,
     query: Collection[str] = (),
+    open_to_excluded: bool = False,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
     roles: the caller's token must have one of them; None makes the resource public.
     limit: the largest body in bytes; a larger one is refused with 413.
     query: the permitted query parameters; any other is refused with 400 and its name.
+    open_to_excluded: organisations that are suspended, inactive or have left may call it too, and the method
+    decides what they get; every other resource refuses them.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -58,7 +62,9 @@ def resource(
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
                     return problems.response_for(fault)
 
-        register_entrypoint(handle_request, Resource(method, url, roles, limit, frozenset(query)))
+        register_entrypoint(
+            handle_request, Resource(method, url, roles, limit, frozenset(query), open_to_excluded)
+        )
         return handle_request
 
     return register
@@ -74,7 +80,7 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
             application: Application[Any] = self.container.config[APPLICATION]
             router = Router(
                 [resource.route() for resource in self._providers],
-                application.verifier,
+                Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
             )
             address = application.settings.http_address
@@ -98,7 +104,13 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
     server = WebServer()
 
     def __init__(
-        self, method: str, url: str, roles: frozenset[str] | None, limit: int, query: frozenset[str]
+        self,
+        method: str,
+        url: str,
+        roles: frozenset[str] | None,
+        limit: int,
+        query: frozenset[str],
+        open_to_excluded: bool,
     ) -> None:
         super().__init__()
         self._method = method
@@ -106,6 +118,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._roles = roles
         self._limit = limit
         self._query = query
+        self._open_to_excluded = open_to_excluded
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -123,6 +136,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             roles=self._roles,
             limit=self._limit,
             query=self._query,
+            open_to_excluded=self._open_to_excluded,
             handle_request=self._respond,
         )
 

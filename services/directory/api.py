@@ -12,6 +12,7 @@ from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
 from contracts.records import plain
 from runtime.access.signer import LIFETIME_SECONDS
+from runtime.access.standing import excluded_refusal
 from runtime.web.paging import NAME, NUMBER, Part, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -52,8 +53,11 @@ def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Return one organisation with its services."""
-    return _single(handlers.listings.organization(request.path_params["id"]))
+    """Return one organisation with its services; to an excluded organisation, only its own record."""
+    organization_id = request.path_params["id"]
+    if request.principal.excluded and request.principal.id != organization_id:
+        raise excluded_refusal()
+    return _single(handlers.listings.organization(organization_id))
 
 
 def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:

@@ -18,6 +18,7 @@ from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.entry import TokenKey
 from services.directory.handlers import DirectoryHandlers
+from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.snapshots import Snapshots
@@ -56,6 +57,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         clock=platform.clock,
         committed=messenger.wake,
     )
+    access = RegisteredAccess(database=platform.database, register=register)
     snapshots = Snapshots(register, platform.source)
     handlers = DirectoryHandlers(
         tokens=TokenIssuer(
@@ -75,6 +77,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         handlers=handlers,
         # The directory signs the tokens, so it needs no replica of the keys.
         verifier=TokenVerifier(lambda: own_keys, issuer_of(settings.hub), platform.clock),
+        is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[("broker", messenger.unready)],
         warnings=platform.warnings(),

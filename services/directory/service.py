@@ -31,7 +31,7 @@ class DirectoryService(WebService):
     def organizations(self, request: Request) -> Response:
         return api.organizations(self.handlers, request)
 
-    @resource("GET", "/v1/organizations/<id>", roles=READERS)
+    @resource("GET", "/v1/organizations/<id>", roles=READERS, open_to_excluded=True)
     def organization(self, request: Request) -> Response:
         return api.organization(self.handlers, request)
 

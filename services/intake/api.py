@@ -12,6 +12,7 @@ from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
 from contracts.referral import ReferralSubmission
+from runtime.access.standing import excluded_refusal
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
@@ -19,7 +20,7 @@ from runtime.web import paging
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake import ndjson
-from services.intake.domain.admission import Caller, Refusal, claim_of
+from services.intake.domain.admission import Caller, Claim, Refusal, claim_of
 from services.intake.domain.command import COMMANDS
 from services.intake.handlers import Command, IntakeHandlers
 
@@ -52,6 +53,7 @@ class ApiContext:
             now=self._clock.now(),
             traceparent=str(here) if (here := trace.current()) else None,
             new_id=new_id,
+            excluded=request.principal.excluded,
         )
 
 
@@ -61,7 +63,7 @@ def submit_referral(context: ApiContext, request: Request) -> Response:
     try:
         submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
-        return _referral_response(context.handlers.answer(Refusal(error=error, claim=claim)))
+        return _referral_response(context.handlers.answer(_refusal(request, error, claim)))
     return _referral_response(context.handlers.submit_referral(context.caller(request), submission, claim))
 
 
@@ -80,7 +82,7 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
     try:
         body = load(COMMANDS[name], request.json() if request.body.strip() else {}, now=context.now())
     except Refused as error:
-        submission_id = context.handlers.answer(Refusal(error=error, claim=claim))
+        submission_id = context.handlers.answer(_refusal(request, error, claim))
     else:
         command = Command(body=body, subject=subject, claim=claim)
         submission_id = context.handlers.submit_command(context.caller(request), command)
@@ -122,6 +124,10 @@ def listing(context: ApiContext, request: Request) -> Response:
     )
     following = paging.encode_cursor(_REFERRALS, (items[limit - 1]["id"],)) if len(items) > limit else None
     return Response.json({"items": items[:limit], "next": following})
+
+
+def _refusal(request: Request, error: Refused, claim: Claim | None) -> Refusal:
+    return Refusal(error=excluded_refusal() if request.principal.excluded else error, claim=claim)
 
 
 def _id(request: Request) -> str:

@@ -9,8 +9,7 @@ from contracts.envelope import Envelope
 from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import read
-from runtime.access.token_keys import TokenKeys
-from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.replica import ReplicaRecord
@@ -43,10 +42,10 @@ def build(settings: Settings) -> Application[IntakeParts]:
     """Build the intake process."""
     platform = build_platform("intake", settings, MESSAGING)
     members: dict[str, Member] = {}
-    keys = TokenKeys()
+    access = AccessRecords()
 
     def absorb(records: Sequence[ReplicaRecord]) -> None:
-        keys.absorb(records)
+        access.absorb(records)
         for record in records:
             if record.type == OrganizationChanged.type:
                 members[record.key] = member_of(read(Organization, record.data["organization"]))
@@ -78,7 +77,8 @@ def build(settings: Settings) -> Application[IntakeParts]:
             offers=platform.messenger.consumer("intake.offers", handlers.note_offers, Envelope.decode),
             directory=directory,
         ),
-        verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock),
+        is_excluded=access.is_excluded,
         messenger=platform.messenger,
         readiness=[
             ("broker", platform.messenger.unready),

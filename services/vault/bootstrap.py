@@ -77,6 +77,7 @@ def build(settings: Settings) -> Application[VaultParts]:
         ),
         # The vault has no resources that take tokens, so it trusts no token key.
         verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), platform.clock),
+        is_excluded=lambda _: True,
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),

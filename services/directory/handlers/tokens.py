@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contracts.errors import Refused
+from contracts.organization import Organization
 from runtime.access.signer import TokenSigner
+from runtime.access.standing import excluded_refusal, exempt_from_exclusion
 from runtime.access.tokens import Principal
 from runtime.clock import Clock
 from runtime.storage.database import Database
@@ -23,12 +25,17 @@ class TokenIssuer:
     def issue(self, client_id: str, secret: str) -> str:
         """Return a token for the client's principal, valid for `runtime.access.signer.LIFETIME_SECONDS`.
 
-        Raises Refused `invalid-client`, identical for an unknown client and a wrong secret.
+        Raises Refused `invalid-client`, identical for an unknown client and a wrong secret, and `forbidden`
+        for an excluded organisation.
         """
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
-        client = NOBODY if found is None else found.entry
+            client = NOBODY if found is None else found.entry
+            organization = self._register.standing(transaction, Organization, [client.principal])
         if not client.knows(secret):
             raise Refused("invalid-client", "The client id or the secret is wrong.")
         principal = Principal(id=client.principal, roles=frozenset(role.value for role in client.roles))
+        excluded = any(standing.entry.is_excluded for standing in organization.values())
+        if excluded and not exempt_from_exclusion(principal.roles):
+            raise excluded_refusal()
         return self._signer.issue(principal, now=self._clock.now())

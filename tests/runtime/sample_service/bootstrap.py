@@ -14,6 +14,9 @@ from runtime.settings import Settings
 from tests.runtime.sample_service.handlers import Handlers
 
 
+EXCLUDED = "kg.excluded"  # an organisation that may not use the hub
+
+
 class NoDatabase:
     def close(self) -> None:
         """Nothing is held."""
@@ -29,6 +32,7 @@ def build(settings: Settings) -> Application[Any]:
         database=NoDatabase(),
         handlers=Handlers(sleep),
         verifier=TokenVerifier(lambda: jwks, issuer_of(settings.hub), SystemClock()),
+        is_excluded=EXCLUDED.__eq__,
         readiness=[("marker", lambda: _marker(directory / "ready"))],
     )
 

@@ -1,0 +1,35 @@
+"""The records that decide which callers a service admits, in memory, from its replica of the directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from runtime.access.standing import ExcludedOrganizations
+from runtime.access.token_keys import TokenKeys
+from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.clock import Clock
+from runtime.messaging.replica import ReplicaRecord
+
+
+def _nothing() -> None:
+    """Do nothing: no caller of this service waits."""
+
+
+class AccessRecords:
+    """Token keys and excluded organisations. Pass `absorb` to a replica of the directory."""
+
+    def __init__(self, narrowed: Callable[[], None] = _nothing) -> None:
+        """narrowed: called when a caller who was admitted may be refused now, to end long polls."""
+        self._narrowed = narrowed
+        self._keys = TokenKeys()
+        self.is_excluded = ExcludedOrganizations()
+
+    def absorb(self, records: Sequence[ReplicaRecord]) -> None:
+        """Apply new and changed records."""
+        self._keys.absorb(records)
+        if self.is_excluded.absorb(records):
+            self._narrowed()
+
+    def verifier(self, hub: str, clock: Clock) -> TokenVerifier:
+        """Return a verifier of the hub's tokens that follows these records."""
+        return TokenVerifier(self._keys, issuer_of(hub), clock)
