@@ -74,13 +74,14 @@ from contracts.facts.sealed import (
 # isort: on
 
 __all__ = [
+    "CATALOGUE",
+    "TYPE_PREFIX",
     "AgreementChanged",
     "AnswerRefused",
     "AnswerSubmitted",
     "ApprovalGranted",
     "ApprovalRefused",
     "ApprovalRequested",
-    "CATALOGUE",
     "CaseErased",
     "CaseRefused",
     "CaseReleased",
@@ -132,7 +133,6 @@ __all__ = [
     "SealedNoteSubmitted",
     "SealingKeyReplaced",
     "SubmissionRefused",
-    "TYPE_PREFIX",
     "TokenKeyChanged",
     "UnreadableSubmitted",
     "WithdrawalSubmitted",

@@ -1,4 +1,4 @@
-"""The directory's facts: full-state events, each with the whole current record, and decisions of its staff."""
+"""The directory's facts: full-state events with the whole record, and the decisions of the hub's staff."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class ApprovalGranted(Fact):
 @fact("approval.refused", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApprovalRefused(Fact):
-    """The request ended without effect. by: the principal that refused it, or that found it stale or expired."""
+    """The request ended without effect. by: the principal that refused it, or that found it out of date."""
 
     id: Uuid
     kind: ApprovalKind
@@ -169,7 +169,7 @@ class ApprovalRefused(Fact):
 @fact("sealing_key.replaced", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealingKeyReplaced(Fact):
-    """An organisation's sealing key changed. kid, previous: RFC 7638 thumbprints; previous: None at the first.
+    """An organisation's sealing key changed. kid, previous: RFC 7638 thumbprints; previous: None at first.
 
     by: the principal that asked for it; approved_by: the second person, if there was one.
     """

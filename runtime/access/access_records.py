@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from runtime.access.clients import PATIENCE_SECONDS, ReplicatedClients
 from runtime.access.standing import ExcludedOrganizations
 from runtime.access.token_keys import TokenKeys
 from runtime.access.tokens import TokenVerifier, issuer_of
@@ -16,20 +17,30 @@ def _nothing() -> None:
 
 
 class AccessRecords:
-    """Token keys and excluded organisations. Pass `absorb` to a replica of the directory."""
+    """Token keys, clients and excluded organisations. Pass `absorb` to a replica of the directory."""
 
-    def __init__(self, narrowed: Callable[[], None] = _nothing) -> None:
-        """narrowed: called when a caller who was admitted may be refused now, to end long polls."""
+    def __init__(
+        self, narrowed: Callable[[], None] = _nothing, *, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        """narrowed: called when a caller who was admitted may be refused now, to end long polls.
+
+        patience: see `ReplicatedClients`.
+        """
         self._narrowed = narrowed
         self._keys = TokenKeys()
+        self._clients = ReplicatedClients(patience)
         self.is_excluded = ExcludedOrganizations()
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed records."""
-        self._keys.absorb(records)
-        if self.is_excluded.absorb(records):
+        narrowed = [
+            self._keys.absorb(records),
+            self._clients.absorb(records),
+            self.is_excluded.absorb(records),
+        ]
+        if any(narrowed):
             self._narrowed()
 
     def verifier(self, hub: str, clock: Clock) -> TokenVerifier:
         """Return a verifier of the hub's tokens that follows these records."""
-        return TokenVerifier(self._keys, issuer_of(hub), clock)
+        return TokenVerifier(self._keys, issuer_of(hub), clock, clients=self._clients)

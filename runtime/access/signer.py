@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +13,8 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from runtime.access.tokens import ALGORITHM, TOKEN_TYPE, Principal
+
+_log = logging.getLogger(__name__)
 
 LIFETIME_SECONDS: Final = 900
 
@@ -31,15 +35,24 @@ class TokenSigner:
         return {"kty": "OKP", "crv": "Ed25519", "x": public["x"], "kid": self.kid, "use": "sig"}
 
     def issue(self, principal: Principal, *, now: datetime, lifetime: int = LIFETIME_SECONDS) -> str:
-        """Return a token for `principal`, valid from `now` for `lifetime` seconds."""
+        """Return a token for `principal`, valid from `now` for `lifetime` seconds.
+
+        The token gets an id of its own, `jti` (RFC 7519 §4.1.7), which is logged here and by every service
+        that refuses the token; the token itself is never logged. principal: with its client's id.
+        """
+        token_id = secrets.token_urlsafe(16)
         issued = int(now.timestamp())
         claims = {
             "iss": self._issuer,
             "sub": principal.id,
+            "client_id": principal.client_id,
+            "jti": token_id,
             "roles": sorted(principal.roles),
             "iat": issued,
             "nbf": issued,
             "exp": issued + lifetime,
         }
         header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self.kid}
-        return jws.serialize_compact(header, orjson.dumps(claims), self._key, algorithms=[ALGORITHM])
+        token = jws.serialize_compact(header, orjson.dumps(claims), self._key, algorithms=[ALGORITHM])
+        _log.info("token issued", extra={"client": principal.client_id, "jti": token_id})
+        return token

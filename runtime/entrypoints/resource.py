@@ -56,7 +56,9 @@ def resource(
     def register(function: Method[S]) -> Method[S]:
         @wraps(function)
         def handle_request(service: S, request: Request, at: trace.Trace | None = None) -> Response:
-            with trace.attached(at or trace.continued(None)):
+            who = request.caller
+            caller = None if who is None else (who.client_id, who.token_id)
+            with trace.attached(at or trace.continued(None), caller=caller):
                 try:
                     return function(service, request)
                 except Exception as fault:  # noqa: BLE001 - every fault has a response

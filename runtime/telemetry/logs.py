@@ -23,8 +23,8 @@ from runtime.telemetry import trace
 
 FIELDS: Final = frozenset(
     {
-        "address", "attempt", "cause", "consumer", "count", "event_type", "exchange", "exit_code",
-        "message_id", "method", "queue", "reason", "retry_after", "route", "routing_key",
+        "address", "attempt", "cause", "client", "consumer", "count", "event_type", "exchange", "exit_code",
+        "jti", "message_id", "method", "queue", "reason", "retry_after", "route", "routing_key",
         "seconds", "slug", "status", "version",
     }
 )  # fmt: skip
@@ -62,6 +62,9 @@ class JsonFormatter(logging.Formatter):
         correlation = trace.correlation_id()
         if correlation is not None:
             line["correlation_id"] = correlation
+        caller = trace.caller()
+        if caller is not None:
+            line["client"], line["jti"] = caller
         for name, value in record.__dict__.items():
             if name in FIELDS:
                 line[name] = _plain(value)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from marshmallow import ValidationError
+from marshmallow.validate import Length
 
-from contracts.identifiers import ORGANIZATION_PATTERN, Pattern
+from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, Pattern
 from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import load
 from services.directory.domain.client import Client, ClientId, ClientSecret, PrincipalId, Role, Roles, client
@@ -55,6 +56,13 @@ class CredentialRequest:
     rules = staticmethod(_rules_of_a_client)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceApprovalRequest:
+    """The body of `POST /v1/organizations/{id}/services/{service}/approval`: the needs to approve."""
+
+    needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=60)]
+
+
 def organization(data: object, now: dt.datetime) -> Organization:
     """Return a valid organisation. Raises Refused `invalid-submission` with pointers.
 
@@ -76,6 +84,11 @@ def sealing_key(data: object) -> SealingKey:
     key = load(SealingKey, data)
     check_sealing_key(key)
     return key
+
+
+def service_approval_request(data: object) -> ServiceApprovalRequest:
+    """Return a valid record; see `organization`."""
+    return load(ServiceApprovalRequest, data)
 
 
 def credential(data: object) -> Credential:

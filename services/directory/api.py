@@ -94,6 +94,30 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
     return _single(written.standing)
 
 
+def approve_service(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Approve a service for the sensitive needs in the body, in place of an earlier approval."""
+    wanted = admission.service_approval_request(request.json())
+    written = handlers.service_approvals.approve(
+        request.principal.id,
+        request.path_params["id"],
+        request.path_params["service"],
+        wanted.needs,
+        precondition=precondition_of(request),
+    )
+    return _single(written.standing)
+
+
+def withdraw_service_approval(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Withdraw a service's approval."""
+    written = handlers.service_approvals.withdraw(
+        request.principal.id,
+        request.path_params["id"],
+        request.path_params["service"],
+        precondition=precondition_of(request),
+    )
+    return _single(written.standing)
+
+
 def services(handlers: DirectoryHandlers, request: Request) -> Response:
     """List offered services by `need` (or group) and `region` (or country)."""
     need, region = _code(request, "need", "needs"), _code(request, "region", "regions")

@@ -21,6 +21,7 @@ from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.tokens import TokenIssuer
 
@@ -65,6 +66,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         ),
         listings=Listings(database=platform.database, register=register, index=index),
         entries=entries,
+        service_approvals=ServiceApprovals(entries, platform.clock),
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )
@@ -76,7 +78,9 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         database=platform.database,
         handlers=handlers,
         # The directory signs the tokens, so it needs no replica of the keys.
-        verifier=TokenVerifier(lambda: own_keys, issuer_of(settings.hub), platform.clock),
+        verifier=TokenVerifier(
+            lambda: own_keys, issuer_of(settings.hub), platform.clock, clients=access.client
+        ),
         is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[("broker", messenger.unready)],

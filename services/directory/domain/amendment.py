@@ -11,8 +11,16 @@ from contracts.organization import Organization
 from services.directory.domain.entry import DirectoryEntry, Standing
 
 # Fields that the network states about an organisation: vetting, kind (consent forbids some kinds), parent
-# and country (where a case may be stored).
-KEPT_BY_OPERATORS: Final = ("kind", "country", "parent", "vetting", "vetted_by", "vetted_on")
+# and country (where a case may be stored), and its approval of services for sensitive needs.
+KEPT_BY_OPERATORS: Final = (
+    "kind",
+    "country",
+    "parent",
+    "vetting",
+    "vetted_by",
+    "vetted_on",
+    "approved_services",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

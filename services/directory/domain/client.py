@@ -25,6 +25,9 @@ PrincipalId = Annotated[
 ]
 # Long enough to rule out chosen passwords; randomness cannot be checked here.
 ClientSecret = Annotated[str, Length(min=32, max=200)]
+SecretDigest = Annotated[
+    str, Pattern(r"^[0-9a-f]{64}$", error="Must be a SHA-256 digest in lower-case hexadecimal.")
+]
 
 
 class Role(StrEnum):
@@ -41,25 +44,43 @@ Roles = Annotated[tuple[Role, ...], Length(min=1, max=len(Role))]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
-    """An OAuth client. principal: the subject of its tokens; secret_sha256: hexadecimal."""
+    """An OAuth client. principal: the subject of its tokens; secret_sha256: hexadecimal.
+
+    live: it may get tokens; a revoked client is not live and keeps its entry.
+    """
 
     id: str
     principal: str
     roles: tuple[Role, ...]
     secret_sha256: str
+    live: bool = True
 
     def knows(self, secret: str) -> bool:
-        """Return whether the secret is the client's, in constant time."""
-        return hmac.compare_digest(digest(secret), self.secret_sha256)
+        """Return whether the client is live and the secret is its own, in constant time."""
+        return hmac.compare_digest(digest(secret), self.secret_sha256) and self.live
+
+    @property
+    def organization(self) -> str | None:
+        """Return the organisation that the client acts as; None for a client of the hub's staff."""
+        return self.principal if Role.partner in self.roles else None
 
 
 def client(*, client_id: str, principal: str, roles: tuple[Role, ...], secret: str) -> Client:
     """Return a client with sorted roles and the digest of its secret."""
+    return client_with_digest(
+        client_id=client_id, principal=principal, roles=roles, secret_sha256=digest(secret)
+    )
+
+
+def client_with_digest(
+    *, client_id: str, principal: str, roles: tuple[Role, ...], secret_sha256: str
+) -> Client:
+    """Return a client with sorted roles whose secret only its owner knows."""
     return Client(
         id=client_id,
         principal=principal,
         roles=tuple(sorted(set(roles))),
-        secret_sha256=digest(secret),
+        secret_sha256=secret_sha256,
     )
 
 

@@ -5,30 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from contracts.facts import AgreementChanged, Fact, OrganizationChanged, TokenKeyChanged
+from contracts.facts import AgreementChanged, ClientChanged, Fact, OrganizationChanged, TokenKeyChanged
 from contracts.organization import Agreement, Organization
 from contracts.topology import EVENT_QUEUES
+from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Standing, Subject, TokenKey
 
-# The fact for each kind of entry. Clients have none: only the directory checks secrets.
+# The fact for each kind of entry.
 SUBJECT_OF_FACT: Final[Mapping[type[Fact], Subject]] = {
     TokenKeyChanged: Subject.token_key,
     OrganizationChanged: Subject.organization,
     AgreementChanged: Subject.agreement,
+    ClientChanged: Subject.client,
 }
 _REPLICA_SUFFIX: Final = ".directory"
 
 
-def full_state(standing: Standing[DirectoryEntry]) -> Fact | None:
-    """Return the fact with an entry's current state; None for an entry that is not published."""
-    entry = standing.entry
-    if isinstance(entry, Organization):
-        return OrganizationChanged(revision=standing.revision, organization=entry)
-    if isinstance(entry, Agreement):
-        return AgreementChanged(revision=standing.revision, agreement=entry)
-    if isinstance(entry, TokenKey):
-        return TokenKeyChanged(revision=standing.revision, key=entry.key, withdrawn=entry.withdrawn)
-    return None
+def full_state(standing: Standing[DirectoryEntry], *, by: str | None = None) -> Fact:
+    """Return the fact with an entry's current state. by: the principal that changed it; None in a snapshot.
+
+    A client's fact has no secret and no digest: only the directory checks secrets.
+    """
+    entry, revision = standing.entry, standing.revision
+    match entry:
+        case Organization():
+            return OrganizationChanged(revision=revision, organization=entry, by=by)
+        case Agreement():
+            return AgreementChanged(revision=revision, agreement=entry, by=by)
+        case TokenKey():
+            return TokenKeyChanged(revision=revision, key=entry.key, withdrawn=entry.withdrawn)
+        case Client():
+            return ClientChanged(
+                revision=revision,
+                client_id=entry.id,
+                principal=entry.principal,
+                roles=tuple(role.value for role in entry.roles),
+                live=entry.live,
+            )
 
 
 def subjects_for(queue: str) -> Iterator[Subject]:

@@ -10,6 +10,7 @@ from runtime.clock import Clock
 from runtime.messaging.batches import BatchProcessor
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.tokens import TokenIssuer
 
 
@@ -20,5 +21,6 @@ class DirectoryHandlers:
     tokens: TokenIssuer
     listings: Listings
     entries: Entries
+    service_approvals: ServiceApprovals
     requests: BatchProcessor[Event[Fact]]
     clock: Clock

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contracts.organization import Organization
+from runtime.access.clients import RegisteredClient
 from runtime.storage.database import Database
+from services.directory.domain.client import Client
 from services.directory.ports import Register
 
 
@@ -13,6 +15,20 @@ class RegisteredAccess:
     def __init__(self, *, database: Database, register: Register) -> None:
         self._database = database
         self._register = register
+
+    def client(self, client_id: str) -> RegisteredClient | None:
+        """Return a client; None if there is none of that id. Raises DatabaseUnavailable."""
+        if "\0" in client_id:  # PostgreSQL text cannot contain NUL
+            return None
+        with self._database.read() as transaction:
+            found = self._register.standing(transaction, Client, [client_id]).get(client_id)
+        if found is None:
+            return None
+        return RegisteredClient(
+            principal=found.entry.principal,
+            roles=frozenset(role.value for role in found.entry.roles),
+            live=found.entry.live,
+        )
 
     def is_excluded(self, organization_id: str) -> bool:
         """Return whether the organisation may not use the hub. Raises DatabaseUnavailable."""

@@ -145,6 +145,26 @@ class Entries:
 
         return self._write(Organization, organization, decide, organization)
 
+    def amend_organization(
+        self,
+        organization: str,
+        amend: Callable[[Organization], Organization],
+        *,
+        by: str,
+        precondition: Precondition | None = None,
+    ) -> Written[Organization]:
+        """Change a record with a rule of the network. precondition: without one, of any revision.
+
+        Raises Refused `not-found`, `precondition-failed` and what `amend` raises.
+        """
+
+        def decide(present: Standing[Organization] | None) -> Organization:
+            if present is None:
+                raise Refused("not-found", "The directory has no organisation with this id.")
+            return _replaced(present, amend(present.entry), precondition or ANY_REVISION, MEMBERS)
+
+        return self._write(Organization, organization, decide, by)
+
     def put_agreement(
         self,
         editor: Editor,
@@ -203,15 +223,15 @@ class Entries:
         """Create or replace entries, in batches of one transaction each; return how many changed.
 
         For an operator's files, so no permission is checked. Idempotent: repeat it after a crash between two
-        transactions. A record without a sealing key keeps the published one, because files are written before
-        partners publish their keys.
+        transactions. A record without a sealing key, or without approved services, keeps those that it has:
+        files are written before partners publish their keys and the network approves services.
         """
         changed = 0
         for batch in _batches(wanted):
             with self._database.write() as transaction:
                 self._register.hold(transaction)
                 standing = self._register.standing(transaction, kind, [entry.id for entry in batch])
-                kept = [_with_published_key(entry, standing.get(entry.id)) for entry in batch]
+                kept = [_with_kept_members(entry, standing.get(entry.id)) for entry in batch]
                 revisions = revise(standing, kept, by=by, at=self._clock.now())
                 self._keep(transaction, revisions)
             self._committed()
@@ -252,20 +272,18 @@ class Entries:
     def _events(self, revisions: Iterable[Revision[Any]]) -> Iterator[Outgoing]:
         for revision in revisions:
             entry: DirectoryEntry = revision.entry
-            fact = full_state(Standing(revision=revision.number, entry=entry))
-            if fact is not None:
-                number = new_id()
-                yield outgoing(
-                    Event(
-                        id=number,
-                        source=self._source,
-                        time=revision.changed_at,
-                        partition_key=entry.id,
-                        correlation_id=number,
-                        causation_id=None,
-                        data=fact,
-                    )
+            number = new_id()
+            yield outgoing(
+                Event(
+                    id=number,
+                    source=self._source,
+                    time=revision.changed_at,
+                    partition_key=entry.id,
+                    correlation_id=number,
+                    causation_id=None,
+                    data=full_state(Standing(revision=revision.number, entry=entry), by=revision.changed_by),
                 )
+            )
 
 
 def _replaced(
@@ -282,10 +300,14 @@ def _replaced(
     return wanted
 
 
-def _with_published_key(wanted: E, present: Standing[E] | None) -> E:
-    if present is None or not isinstance(wanted, Organization) or wanted.sealing_key is not None:
+def _with_kept_members(wanted: E, present: Standing[E] | None) -> E:
+    if present is None or not isinstance(wanted, Organization):
         return wanted
-    return replace(wanted, sealing_key=present.entry.sealing_key)
+    return replace(
+        wanted,
+        sealing_key=wanted.sealing_key or present.entry.sealing_key,
+        approved_services=wanted.approved_services or present.entry.approved_services,
+    )
 
 
 def _batches(entries: Sequence[E]) -> Iterator[Sequence[E]]:

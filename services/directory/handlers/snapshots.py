@@ -47,10 +47,8 @@ class Snapshots:
         count = 0
         for subject in subjects_for(queue):
             for standing in self._register.every(transaction, subject):
-                fact = full_state(standing)
-                if fact is not None:
-                    count += 1
-                    yield self._message(fact, standing.entry.id, queue, request, now)
+                count += 1
+                yield self._message(full_state(standing), standing.entry.id, queue, request, now)
         completed = ReplicaCompleted(queue=queue, records=count)
         yield self._message(completed, queue, queue, request, now)
 

@@ -34,7 +34,11 @@ class TokenIssuer:
             organization = self._register.standing(transaction, Organization, [client.principal])
         if not client.knows(secret):
             raise Refused("invalid-client", "The client id or the secret is wrong.")
-        principal = Principal(id=client.principal, roles=frozenset(role.value for role in client.roles))
+        principal = Principal(
+            id=client.principal,
+            roles=frozenset(role.value for role in client.roles),
+            client_id=client.id,
+        )
         excluded = any(standing.entry.is_excluded for standing in organization.values())
         if excluded and not exempt_from_exclusion(principal.roles):
             raise excluded_refusal()

@@ -49,7 +49,10 @@ ROUTES = _routes()
 def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
     router = Router(
         [route],
-        Gate(TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock()), lambda _: False),
+        Gate(
+            TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock(), clients=lambda _: None),
+            lambda _: False,
+        ),
         HttpMetrics(CollectorRegistry()),
     )
     statuses: list[str] = []

@@ -21,8 +21,10 @@ from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING, REVISIONS
 from services.directory.domain.amendment import Editor
+from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.tokens import TokenIssuer
 
@@ -122,8 +124,10 @@ class Directory:
             clock=clock,
             committed=self._committed,
         )
+        self.service_approvals = ServiceApprovals(self.entries, clock)
         self.listings = Listings(database=self.database, register=register, index=index)
         self.tokens = TokenIssuer(database=self.database, register=register, signer=self.signer, clock=clock)
+        self.access = RegisteredAccess(database=self.database, register=register)
         self.snapshots = Snapshots(register, SOURCE)
 
     def events(self) -> list[Event[Fact]]:
