@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # The folders whose tests wait most, the longest first; all others come behind them.
 _SLOW = (
-    *("journey", "crash", "sandbox", "services", "faults", "chaos", "messaging", "port_contracts"),
+    *("journey", "threats", "crash", "sandbox", "services", "faults", "chaos", "messaging", "port_contracts"),
     *("mutation", "simulation", "runtime", "storage"),
 )
 _DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")

@@ -12,7 +12,6 @@ from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
 from contracts.referral import ReferralSubmission
-from runtime.access.standing import excluded_refusal
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
@@ -20,9 +19,9 @@ from runtime.web import paging
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake import ndjson
-from services.intake.domain.admission import Caller, Claim, Refusal, claim_of
+from services.intake.domain.admission import Caller, claim_of
 from services.intake.domain.command import COMMANDS
-from services.intake.handlers import Command, IntakeHandlers
+from services.intake.handlers import Command, IntakeHandlers, refusal
 
 PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
@@ -59,12 +58,13 @@ class ApiContext:
 
 def submit_referral(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals`."""
-    claim = claim_of(request.principal.id, request.headers.get(_KEY), request.body)
+    caller = context.caller(request)
+    claim = claim_of(caller.organization, request.headers.get(_KEY), request.body)
     try:
         submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
-        return _referral_response(context.handlers.answer(_refusal(request, error, claim)))
-    return _referral_response(context.handlers.submit_referral(context.caller(request), submission, claim))
+        return _referral_response(context.handlers.answer(refusal(caller, error, claim)))
+    return _referral_response(context.handlers.submit_referral(caller, submission, claim))
 
 
 def submit_referral_batch(context: ApiContext, request: Request) -> Response:
@@ -78,14 +78,15 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
     subject = _id(request)
     # The key identifies the whole request: command, subject and body.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
-    claim = claim_of(request.principal.id, request.headers.get(_KEY), whole)
+    caller = context.caller(request)
+    claim = claim_of(caller.organization, request.headers.get(_KEY), whole)
     try:
         body = load(COMMANDS[name], request.json() if request.body.strip() else {}, now=context.now())
     except Refused as error:
-        submission_id = context.handlers.answer(_refusal(request, error, claim))
+        submission_id = context.handlers.answer(refusal(caller, error, claim))
     else:
         command = Command(body=body, subject=subject, claim=claim)
-        submission_id = context.handlers.submit_command(context.caller(request), command)
+        submission_id = context.handlers.submit_command(caller, command)
     return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 
 
@@ -124,10 +125,6 @@ def listing(context: ApiContext, request: Request) -> Response:
     )
     following = paging.encode_cursor(_REFERRALS, (items[limit - 1]["id"],)) if len(items) > limit else None
     return Response.json({"items": items[:limit], "next": following})
-
-
-def _refusal(request: Request, error: Refused, claim: Claim | None) -> Refusal:
-    return Refusal(error=excluded_refusal() if request.principal.excluded else error, claim=claim)
 
 
 def _id(request: Request) -> str:

@@ -302,6 +302,11 @@ class IntakeHandlers:
         return results
 
 
+def refusal(caller: Caller, error: Refused, claim: Claim | None) -> Refusal:
+    """Return the refusal of a submission; for an excluded organisation that is always its exclusion."""
+    return Refusal(error=excluded_refusal() if caller.excluded else error, claim=claim)
+
+
 def _refuse_excluded(caller: Caller) -> None:
     if caller.excluded:
         raise excluded_refusal()

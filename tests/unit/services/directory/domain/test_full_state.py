@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import AgreementChanged, OrganizationChanged, TokenKeyChanged
+from contracts.facts import AgreementChanged, ClientChanged, OrganizationChanged, TokenKeyChanged
 from contracts.topology import EVENT_QUEUES
 from services.directory.domain.client import Role, client
 from services.directory.domain.entry import Standing, Subject, TokenKey
 from services.directory.domain.full_state import full_state, subjects_for
 from tests.unit.services.directory.samples import agreement, organization
+
+# The records by which a service admits callers.
+ACCESS = {Subject.organization, Subject.token_key, Subject.client}
 
 
 def test_full_state_fact_holds_entry_and_revision() -> None:
@@ -23,18 +26,26 @@ def test_full_state_fact_holds_entry_and_revision() -> None:
     assert full_state(Standing(revision=4, entry=key)) == TokenKeyChanged(revision=4, key={"kid": "kid"})
 
 
-def test_client_has_no_full_state_fact() -> None:
-    secret = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret="x" * 43)
-    assert full_state(Standing(revision=1, entry=secret)) is None
+def test_full_state_fact_of_a_client_has_neither_secret_nor_digest() -> None:
+    kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret="x" * 43)
+    fact = full_state(Standing(revision=1, entry=kept), by="aigul")
+    assert fact == ClientChanged(revision=1, client_id="a", principal="kg.a", roles=("partner",), live=True)
+    assert kept.secret_sha256 not in str(fact)
+
+
+def test_full_state_fact_of_a_record_names_who_changed_it() -> None:
+    fact = full_state(Standing(revision=1, entry=organization()), by="aigul")
+    assert fact == OrganizationChanged(revision=1, organization=organization(), by="aigul")
 
 
 @pytest.mark.parametrize(
     ("queue", "subjects"),
     [
         ("vault.directory", {Subject.organization}),
-        ("delivery.directory", {Subject.organization, Subject.token_key}),
-        ("intake.directory", {Subject.organization, Subject.token_key}),
-        ("routing.directory", {Subject.organization, Subject.agreement, Subject.token_key}),
+        ("audit.directory", ACCESS),
+        ("delivery.directory", ACCESS),
+        ("intake.directory", ACCESS),
+        ("routing.directory", {*ACCESS, Subject.agreement}),
     ],
 )
 def test_replica_queue_receives_its_bound_subjects(queue: str, subjects: set[Subject]) -> None:

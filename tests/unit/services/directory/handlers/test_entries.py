@@ -41,8 +41,8 @@ def test_change_writes_a_revision_and_a_full_state_event(directory: Directory) -
     assert directory.revisions(OSH) == [(1, None, OPERATOR.id), (2, 1, OSH)]
     events = directory.events()
     assert [event.data for event in events] == [
-        OrganizationChanged(revision=1, organization=organization()),
-        OrganizationChanged(revision=2, organization=organization(name="New")),
+        OrganizationChanged(revision=1, organization=organization(), by=OPERATOR.id),
+        OrganizationChanged(revision=2, organization=organization(name="New"), by=OSH),
     ]
     assert {(event.source, event.partition_key, event.time) for event in events} == {(SOURCE, OSH, NOON)}
     assert directory.listings.organization(OSH) == second.standing
@@ -119,7 +119,7 @@ def test_agreement_is_published(directory: Directory) -> None:
     written = directory.entries.put_agreement(OPERATOR, agreement())
     assert (written.created, written.standing.revision) == (True, 1)
     (event,) = directory.events()
-    assert event.data == AgreementChanged(revision=1, agreement=agreement())
+    assert event.data == AgreementChanged(revision=1, agreement=agreement(), by=OPERATOR.id)
     assert event.partition_key == "network-memorandum"
 
 

@@ -10,6 +10,7 @@ from contracts.envelope import Event, decode
 from contracts.errors import Defect
 from contracts.facts import (
     AgreementChanged,
+    ClientChanged,
     Fact,
     OrganizationChanged,
     ReplicaCompleted,
@@ -60,7 +61,8 @@ def test_snapshot_for_routing_holds_all_current_entries(filled: Directory) -> No
         OrganizationChanged(revision=2, organization=organization(name="New")),
         OrganizationChanged(revision=1, organization=organization("kg.other")),
         AgreementChanged(revision=1, agreement=agreement()),
-        ReplicaCompleted(queue="routing.directory", records=4),
+        ClientChanged(revision=1, client_id=OSH, principal=OSH, roles=("partner",), live=True),
+        ReplicaCompleted(queue="routing.directory", records=5),
     ]
     assert {(message.exchange, message.routing_key) for message in sent} == {("", "routing.directory")}
 
