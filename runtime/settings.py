@@ -14,6 +14,10 @@ from sqlalchemy.exc import ArgumentError
 
 T = TypeVar("T")
 
+# The policies of approval: a second person must confirm a decision, or one person decides alone.
+TWO_PERSON = "two-person"
+ONE_PERSON = "one-person"
+
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _HUB = re.compile(r"[a-z]{2}")
 
@@ -55,6 +59,8 @@ class Settings:
     witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit only, optional
     # KOPURO_RETENTION_DAYS, audit only, optional: days to keep content after its referral; None: no limit
     retention: timedelta | None = None
+    # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
+    approvals: str = TWO_PERSON
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -89,6 +95,13 @@ class Settings:
                 return None
             return timedelta(days=int(text))
 
+        def policy_of_approvals(name: str) -> str:
+            text = environ.get(name, "").strip() or TWO_PERSON
+            if text not in (TWO_PERSON, ONE_PERSON):
+                problems.append(f"{name} is neither {TWO_PERSON} nor {ONE_PERSON}")
+                return TWO_PERSON
+            return text
+
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
@@ -106,6 +119,7 @@ class Settings:
             log_directory=Path(text) if (text := environ.get("KOPURO_LOG_DIRECTORY", "").strip()) else None,
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
+            approvals=policy_of_approvals("KOPURO_APPROVALS"),
         )
         if problems:
             raise SettingsError(problems)

@@ -25,8 +25,13 @@ def up(
     policy: Annotated[
         Path | None, typer.Option(help="Routing policy (JSON file).", exists=True, dir_okay=False)
     ] = None,
+    two_person: Annotated[
+        bool,
+        typer.Option("--two-person", help="Let a second operator approve keys, clients, roles and vetting."),
+    ] = False,
 ) -> None:
     """Start a complete hub on this machine and run it until Ctrl-C or SIGTERM."""
+    from runtime.settings import ONE_PERSON, TWO_PERSON
     from sandbox.broker import BrokerError
     from sandbox.hub import Hub, HubError
     from sandbox.supervisor import sigterm_raises
@@ -34,7 +39,8 @@ def up(
     def report(text: str) -> None:
         print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr
 
-    hub = Hub(data_dir, empty=empty, policy=policy, progress=report)
+    approvals = TWO_PERSON if two_person else ONE_PERSON
+    hub = Hub(data_dir, empty=empty, policy=policy, approvals=approvals, progress=report)
     try:
         with sigterm_raises():
             hub.start()

@@ -18,6 +18,7 @@ from pathlib import Path
 from admin.embedded_broker import LOOPBACK
 from admin.private_files import LivingOwner
 from contracts.organization import Organization
+from runtime.settings import ONE_PERSON
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from sandbox import network
@@ -49,19 +50,22 @@ class Hub:
         empty: bool = False,
         members: Sequence[Organization] | None = None,
         policy: Path | None = None,
+        approvals: str = ONE_PERSON,
         environment: Mapping[str, str] | None = None,
         ready_within: float = READY_WITHIN_SECONDS,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         """empty: start without the sample network. members: organisations that replace the sample network.
 
-        policy: routing's policy file; None: the default policy. ready_within: seconds; audit recomputes its
+        policy: routing's policy file; None: the default policy. approvals: `one-person` or `two-person`.
+        ready_within: seconds; audit recomputes its
         whole log before it is ready, which takes some seconds for a million entries.
         """
         self.files = HubFiles(directory)
         self._empty = empty
         self._members = members
         self._policy = policy
+        self._approvals = approvals
         self._environment = dict(os.environ if environment is None else environment)
         self._ready_within = ready_within
         self._progress = progress
@@ -180,6 +184,7 @@ class Hub:
                 environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
             case "directory":
                 environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
+                environment["KOPURO_APPROVALS"] = self._approvals
             case "audit":
                 environment["KOPURO_LOG_SIGNING_KEY"] = str(self.files.key("log"))
                 environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)

@@ -69,6 +69,7 @@ class RunningService:
                 "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{operations_port}",
                 "KOPURO_HUB": HUB,
                 "KOPURO_DISCOVERY": str(directory / "discovery.json"),
+                "KOPURO_APPROVALS": "one-person",
                 **(environment or {}),
             },
             log=self.log,

@@ -33,7 +33,7 @@ class Incoming:
                 organization=organization,
                 message_id=message.id,
                 type=message.type,
-                # A message of receipts covers many referrals and names none.
+                # Receipts cover many referrals, and notices about keys and clients none.
                 referral_id=message.data.get("referral_id", ""),
                 correlation_id=message.correlation_id,
                 body=message.body,

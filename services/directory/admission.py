@@ -10,16 +10,27 @@ from typing import Annotated, Any
 from marshmallow import ValidationError
 from marshmallow.validate import Length
 
-from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, Pattern
+from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, OrganizationId, Pattern
 from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import load
-from services.directory.domain.client import Client, ClientId, ClientSecret, PrincipalId, Role, Roles, client
+from services.directory.domain.client import (
+    Client,
+    ClientId,
+    ClientSecret,
+    PrincipalId,
+    Role,
+    Roles,
+    SecretDigest,
+    client,
+)
 from services.directory.domain.sealing import check_sealing_key
 
 _organization_id = Pattern(ORGANIZATION_PATTERN, error="A partner must be an organisation id.")
 
 
 def _rules_of_a_client(data: Mapping[str, Any]) -> None:
+    if len(set(data["roles"])) != 1:
+        raise ValidationError({"roles": ["A principal has exactly one role."]})
     if Role.partner in data["roles"]:
         try:
             _organization_id(data["principal"])
@@ -47,11 +58,15 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CredentialRequest:
-    """The body of `POST /v1/credentials`. client_id: defaults to the principal's id."""
+    """The body of `POST /v1/credentials`. client_id: defaults to the principal's id.
+
+    secret_sha256: of a secret that the client's owner made, so that the hub never sees it.
+    """
 
     principal: PrincipalId
     roles: Roles
     client_id: ClientId | None = None
+    secret_sha256: SecretDigest | None = None
 
     rules = staticmethod(_rules_of_a_client)
 
@@ -61,6 +76,29 @@ class ServiceApprovalRequest:
     """The body of `POST /v1/organizations/{id}/services/{service}/approval`: the needs to approve."""
 
     needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=60)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyRequest:
+    """The body of `POST /v1/keys`: a public key, and how it is to replace the present one.
+
+    approval: the present key is lost, so an operator must approve. organization: for operators only, the
+    owner of the key.
+    """
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    approval: bool = False
+    organization: OrganizationId | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """The body of `POST /v1/keys/<challenge>/prove`: the answer that the old key opened."""
+
+    answer: Annotated[str, Length(min=1, max=200)]
 
 
 def organization(data: object, now: dt.datetime) -> Organization:
@@ -89,6 +127,21 @@ def sealing_key(data: object) -> SealingKey:
 def service_approval_request(data: object) -> ServiceApprovalRequest:
     """Return a valid record; see `organization`."""
     return load(ServiceApprovalRequest, data)
+
+
+def key_request(data: object) -> tuple[SealingKey, KeyRequest]:
+    """Return a valid key and the request; see `organization`."""
+    if not isinstance(data, dict):
+        return sealing_key(data), load(KeyRequest, data)
+    key = sealing_key(
+        {name: value for name, value in data.items() if name not in ("approval", "organization")}
+    )
+    return key, load(KeyRequest, data)
+
+
+def proof(data: object) -> Proof:
+    """Return a valid record; see `organization`."""
+    return load(Proof, data)
 
 
 def credential(data: object) -> Credential:

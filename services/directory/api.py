@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -19,9 +18,12 @@ from runtime.web.response import Response
 from services.directory import admission, hsds
 from services.directory.client_authentication import client_of
 from services.directory.domain.amendment import Editor
-from services.directory.domain.client import SECRET_BYTES, Role
+from services.directory.domain.approval import Approval, Decider, State
+from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import DirectoryEntry, Standing
 from services.directory.handlers import DirectoryHandlers
+from services.directory.handlers.approvals import Reader
+from services.directory.handlers.sealing_keys import Challenged
 from services.directory.preconditions import conditional, precondition_of
 
 T = TypeVar("T")
@@ -61,7 +63,10 @@ def organization(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Create or replace a record. Replacing needs a precondition: see `preconditions.conditional`."""
+    """Create or replace a record. Replacing needs a precondition: see `preconditions.conditional`.
+
+    202: a second person must approve the request.
+    """
     document, precondition = conditional(request)
     wanted = admission.organization(document, handlers.clock.now())
     if wanted.id != request.path_params["id"]:
@@ -72,11 +77,13 @@ def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
     written = handlers.entries.put_organization(
         _editor(request), wanted, precondition=precondition, named=frozenset(document)
     )
+    if isinstance(written, Approval):
+        return _requested(handlers, written)
     return _single(written.standing, created=written.created)
 
 
 def patch_organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Change part of a record by a JSON merge patch (RFC 7396); needs a precondition."""
+    """Change part of a record by a JSON merge patch (RFC 7396); needs a precondition. 202: as for PUT."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MERGE_PATCH:
         raise Refused("unsupported-media-type", f"The media type of a patch must be {MERGE_PATCH}.")
@@ -91,31 +98,38 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
         precondition=precondition,
         admit=lambda document: admission.organization(document, handlers.clock.now()),
     )
+    if isinstance(written, Approval):
+        return _requested(handlers, written)
     return _single(written.standing)
 
 
 def approve_service(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Approve a service for the sensitive needs in the body, in place of an earlier approval."""
+    """Approve a service for the sensitive needs in the body, in place of an earlier approval.
+
+    202: as for PUT.
+    """
     wanted = admission.service_approval_request(request.json())
-    written = handlers.service_approvals.approve(
+    approved = handlers.service_approvals.approve(
         request.principal.id,
         request.path_params["id"],
         request.path_params["service"],
         wanted.needs,
         precondition=precondition_of(request),
     )
-    return _single(written.standing)
+    if isinstance(approved, Approval):
+        return _requested(handlers, approved)
+    return _single(approved)
 
 
 def withdraw_service_approval(handlers: DirectoryHandlers, request: Request) -> Response:
     """Withdraw a service's approval."""
-    written = handlers.service_approvals.withdraw(
+    standing = handlers.service_approvals.withdraw(
         request.principal.id,
         request.path_params["id"],
         request.path_params["service"],
         precondition=precondition_of(request),
     )
-    return _single(written.standing)
+    return _single(standing)
 
 
 def services(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -179,43 +193,173 @@ def post_agreement(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def keys(handlers: DirectoryHandlers, request: Request) -> Response:
-    """List the caller's own sealing key: one item or none."""
-    key = handlers.listings.organization(request.principal.id).entry.sealing_key
-    return Response.json({"items": [] if key is None else [key], "next": None})
+    """List an organisation's sealing keys, the present one first: each with its time and its manner."""
+    organization = request.query_params.get("organization", request.principal.id)
+    if organization != request.principal.id and not request.principal.has(Role.operator):
+        raise Refused("forbidden", "An organisation may read only the history of its own keys.")
+    items = [
+        {
+            "key": kept.key,
+            "from": kept.since,
+            "until": kept.until,
+            "manner": kept.manner,
+            "by": kept.by,
+            "approved_by": kept.approved_by,
+        }
+        for kept in handlers.keys.history(organization)
+    ]
+    return Response.json({"items": items, "next": None})
 
 
 def post_key(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Publish or replace the caller's sealing key. A precondition is optional."""
-    key = admission.sealing_key(request.json())
-    handlers.entries.put_sealing_key(request.principal.id, key, precondition=precondition_of(request))
+    """Publish a sealing key. 201: in force; 202: a challenge to answer, or a request for approval.
+
+    A precondition is optional.
+    """
+    key, wanted = admission.key_request(request.json())
+    operator = request.principal.has(Role.operator)
+    if operator == (wanted.organization is None):
+        where = PointerError(pointer="/organization", detail="Operators name the owner; nobody else does.")
+        raise Refused("invalid-submission", "The owner of the key is not clear.", errors=[where])
+    published = handlers.keys.publish(
+        wanted.organization or request.principal.id,
+        key,
+        by=request.principal.id,
+        operator=operator,
+        without_proof=wanted.approval,
+        precondition=precondition_of(request),
+    )
+    if isinstance(published, Approval):
+        return _requested(handlers, published)
+    if isinstance(published, Challenged):
+        challenge = published.challenge
+        return Response.json(
+            {
+                "challenge": challenge.id,
+                "sealed": published.sealed,
+                "kid": challenge.key.kid,
+                "expires_at": challenge.expires_at,
+            },
+            status=202,
+            headers={"Location": f"/v1/keys/{challenge.id}/prove"},
+        )
+    return Response.json(published, status=201)
+
+
+def prove_key(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Replace the caller's sealing key by the answer to its challenge."""
+    answer = admission.proof(request.json()).answer
+    key = handlers.keys.prove(request.principal.id, request.path_params["challenge"], answer)
     return Response.json(key, status=201)
+
+
+def credentials(handlers: DirectoryHandlers, request: Request) -> Response:
+    """List clients, without secrets: every client for an operator, its own for a partner."""
+    own = None if request.principal.has(Role.operator) else request.principal.id
+    return _page(
+        request,
+        "credentials",
+        (NAME,),
+        lambda after, limit: handlers.credentials.page(own, after[0], limit),
+        lambda standing: (standing.entry.id,),
+        _client,
+    )
 
 
 def post_credential(handlers: DirectoryHandlers, request: Request) -> Response:
     """Create an OAuth client, or replace its secret. Replacing needs a precondition.
 
-    The secret is shown only in this response.
+    A secret made here is shown only in this response. 202: a second person must approve the request.
     """
     wanted = admission.credential_request(request.json())
-    secret = secrets.token_urlsafe(SECRET_BYTES)
-    written = handlers.entries.put_client(
-        _editor(request),
+    issued = handlers.credentials.issue(
+        request.principal.id,
         client_id=wanted.client_id or wanted.principal,
         principal=wanted.principal,
         roles=wanted.roles,
-        secret=secret,
+        secret_sha256=wanted.secret_sha256,
         precondition=precondition_of(request),
     )
-    client = written.standing.entry
-    body = {
+    if isinstance(issued, Approval):
+        return _requested(handlers, issued)
+    body = _client(issued.standing)
+    if issued.secret is not None:
+        body["client_secret"] = issued.secret
+    etag = {"ETag": f'"{issued.standing.revision}"'}
+    return Response.json(body, status=201 if issued.created else 200, headers=etag)
+
+
+def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Revoke a client: any for an operator, its own for a partner. A repetition succeeds."""
+    revoked = handlers.credentials.revoke(
+        request.path_params["client_id"],
+        by=request.principal.id,
+        operator=request.principal.has(Role.operator),
+    )
+    return Response.json(_client(revoked))
+
+
+def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
+    """List approvals by `state`, oldest first: every one for staff, those about itself for a partner."""
+    state = request.query_params.get("state")
+    if state is not None and state not in set(State):
+        raise Refused("invalid-parameter", "`state` is not a state of an approval.")
+    return _page(
+        request,
+        "approvals",
+        (NAME,),
+        lambda after, limit: handlers.approvals.page(
+            _reader(request), None if state is None else State(state), after[0], limit
+        ),
+        lambda approval: (approval.id,),
+        handlers.approvals.shown,
+    )
+
+
+def approval(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Return one approval with exactly what was requested."""
+    found = handlers.approvals.one(request.path_params["id"], _reader(request))
+    return Response.json(handlers.approvals.shown(found))
+
+
+def approve(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Let a request take effect, as its second person."""
+    decided = handlers.approvals.approve(request.path_params["id"], _decider(request))
+    return Response.json(handlers.approvals.shown(decided))
+
+
+def refuse(handlers: DirectoryHandlers, request: Request) -> Response:
+    """End a request without effect; its requester withdraws it in this way."""
+    decided = handlers.approvals.refuse(request.path_params["id"], _decider(request))
+    return Response.json(handlers.approvals.shown(decided))
+
+
+def _requested(handlers: DirectoryHandlers, approval: Approval) -> Response:
+    return Response.json(
+        handlers.approvals.shown(approval),
+        status=202,
+        headers={"Location": f"/v1/approvals/{approval.id}"},
+    )
+
+
+def _reader(request: Request) -> Reader:
+    partner = request.principal.has(Role.partner)
+    return Reader(organization=request.principal.id if partner else None)
+
+
+def _decider(request: Request) -> Decider:
+    return Decider(id=request.principal.id, roles=request.principal.roles)
+
+
+def _client(standing: Standing[Client]) -> dict[str, Any]:
+    client = standing.entry
+    return {
         "client_id": client.id,
-        "client_secret": secret,
         "principal": client.principal,
         "roles": client.roles,
-        "revision": written.standing.revision,
+        "live": client.live,
+        "revision": standing.revision,
     }
-    etag = {"ETag": f'"{written.standing.revision}"'}
-    return Response.json(body, status=201 if written.created else 200, headers=etag)
 
 
 def _editor(request: Request) -> Editor:

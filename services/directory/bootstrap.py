@@ -13,14 +13,22 @@ from runtime.application import Application
 from runtime.background import Spawn
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
+from services.directory.adapters.approvals import SqlApprovalStore
+from services.directory.adapters.challenge_sealing import sealed_answer
 from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
+from services.directory.domain.approval import Policy
 from services.directory.domain.entry import TokenKey
 from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.access import RegisteredAccess
+from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
+from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.tokens import TokenIssuer
@@ -49,15 +57,19 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     messenger = platform.messenger
     register = SqlRegister()
     index = SqlServiceIndex()
-    entries = Entries(
+    keys = SqlSealingKeyStore()
+    ledger = Ledger(
         database=platform.database,
         register=register,
         index=index,
+        keys=keys,
         outbox=messenger.outbox,
         source=platform.source,
         clock=platform.clock,
         committed=messenger.wake,
     )
+    approvals = Approvals(ledger, SqlApprovalStore(), Policy(settings.approvals))
+    entries = Entries(ledger, approvals)
     access = RegisteredAccess(database=platform.database, register=register)
     snapshots = Snapshots(register, platform.source)
     handlers = DirectoryHandlers(
@@ -66,7 +78,10 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         ),
         listings=Listings(database=platform.database, register=register, index=index),
         entries=entries,
-        service_approvals=ServiceApprovals(entries, platform.clock),
+        approvals=approvals,
+        credentials=Credentials(ledger, approvals),
+        keys=SealingKeys(ledger, keys, approvals, sealed_answer),
+        service_approvals=ServiceApprovals(ledger, approvals),
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )

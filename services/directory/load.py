@@ -31,13 +31,19 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.web.request import parse_json
 from services.directory import admission
+from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
+from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry
 from services.directory.domain.references import wrong_references
+from services.directory.domain.separation import wrong_separation
+from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
+from services.directory.handlers.ledger import Ledger
 
 LOADER = "load"  # `changed_by` in the revisions
 
@@ -84,10 +90,13 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
     return list(entries.values())
 
 
-def wrong_references_in(
+def wrong_entries_in(
     database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[DirectoryEntry]]]
 ) -> list[Fault]:
-    """Return references to organisations that are neither in the files nor in the database."""
+    """Return references to unknown organisations, and clients that break the separation of roles.
+
+    An organisation is known if it is in the files or in the database.
+    """
     register = SqlRegister()
     known = {entry.id: entry for _, entries in read for entry in entries if isinstance(entry, Organization)}
     with database.read() as transaction:
@@ -98,12 +107,28 @@ def wrong_references_in(
             found = register.standing(transaction, Organization, [organization]).get(organization)
             return None if found is None else found.entry
 
-        return [
+        faults = [
             Fault(file=files[name], index=index, pointer=error.pointer, detail=error.detail)
             for name, entries in read
             for index, entry in enumerate(entries)
             for error in wrong_references(entry, lookup)
         ]
+        for name, entries in read:
+            clients = [entry for entry in entries if isinstance(entry, Client)]
+            if not clients:
+                continue
+            others: dict[str, list[Client]] = {}
+            replaced = {client.id for client in clients}
+            stored = register.clients_of(transaction, [client.principal for client in clients])
+            for client in (*clients, *(known for known in stored if known.id not in replaced)):
+                others.setdefault(client.principal, []).append(client)
+            for index, client in enumerate(clients):
+                broken = wrong_separation(
+                    client, others[client.principal], lambda principal: lookup(principal) is not None
+                )
+                if broken is not None:
+                    faults.append(Fault(file=files[name], index=index, pointer="/roles", detail=broken))
+        return faults
 
 
 def _client(record: object) -> Client:
@@ -123,20 +148,23 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
     faults: list[Fault] = []
     read = [(name, read_entries(files[name], admit, faults)) for name, admit in _FILES if name in files]
     if not faults:
-        faults += wrong_references_in(database, files, read)
+        faults += wrong_entries_in(database, files, read)
     if faults:
         err.writelines(f"{fault}\n" for fault in faults)
         err.write("Nothing was loaded.\n")
         return 1
-    target = Entries(
+    ledger = Ledger(
         database=database,
         register=SqlRegister(),
         index=SqlServiceIndex(),
+        keys=SqlSealingKeyStore(),
         outbox=Outbox(MESSAGING.outbox),
         source=f"/{hub}/directory",
         clock=SystemClock(),
         committed=lambda: None,  # the service's relay polls its outbox
     )
+    # Whoever can write to the database needs no approval; the facts say that the loader did it.
+    target = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person))
     for name, entries in read:
         changed = target.enter(type(entries[0]), entries, by=LOADER) if entries else 0
         out.write(f"{name}: {len(entries)} read, {changed} changed\n")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from contracts.codes import ApprovalKind
 from contracts.organization import Organization, Service
+from services.directory.domain.approval import Approval, State
+from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, Subject
+from services.directory.domain.sealing_key_history import Challenge, KeptKey
 
 
 class Register(Protocol):
@@ -38,6 +43,10 @@ class Register(Protocol):
 
         where: for organisations, the required `kind` and `country`.
         """
+        ...
+
+    def clients_of(self, transaction: Connection, principals: Sequence[str]) -> list[Client]:
+        """Return the clients of these principals, live and revoked, ordered by id."""
         ...
 
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
@@ -82,4 +91,66 @@ class ServiceIndex(Protocol):
 
     def areas(self, transaction: Connection, after: tuple[str, str, str], limit: int) -> list[OfferedAt]:
         """Return each service once for each of its areas, after (organisation, service, area)."""
+        ...
+
+
+class ApprovalStore(Protocol):
+    """Requests for approval, open and decided. None is ever deleted."""
+
+    def add(self, transaction: Connection, approval: Approval) -> None:
+        """Store a new request."""
+        ...
+
+    def settle(self, transaction: Connection, approval: Approval) -> None:
+        """Store the approval's state and its decision."""
+        ...
+
+    def one(self, transaction: Connection, approval_id: str) -> Approval | None:
+        """Return an approval; None if there is none of that id."""
+        ...
+
+    def open(self, transaction: Connection, kind: ApprovalKind, subject: str) -> list[Approval]:
+        """Return the undecided requests about the subject, expired ones included, ordered by id."""
+        ...
+
+    def page(
+        self,
+        transaction: Connection,
+        *,
+        organization: str | None,
+        state: State | None,
+        now: dt.datetime,
+        after: str,
+        limit: int,
+    ) -> list[Approval]:
+        """Return at most `limit` approvals with ids above `after`, ordered by id, which is their age.
+
+        organization, state: None for any. now: an undecided request that expired before counts as expired.
+        """
+        ...
+
+
+class SealingKeyStore(Protocol):
+    """Every sealing key of every organisation, and the open challenges."""
+
+    def keep(self, transaction: Connection, number: int, key: KeptKey) -> None:
+        """Add the organisation's present key and end the one before it. number: of the record's revision."""
+        ...
+
+    def history(self, transaction: Connection, organization: str) -> list[KeptKey]:
+        """Return the organisation's keys, the present one first."""
+        ...
+
+    def challenge(self, transaction: Connection, challenge: Challenge) -> None:
+        """Store the organisation's open challenge in place of an earlier one."""
+        ...
+
+    def open_challenge(
+        self, transaction: Connection, organization: str, challenge_id: str
+    ) -> Challenge | None:
+        """Return the organisation's open challenge of that id, which may have expired; None without one."""
+        ...
+
+    def close_challenge(self, transaction: Connection, organization: str) -> None:
+        """Delete the organisation's open challenge."""
         ...

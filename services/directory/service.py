@@ -15,7 +15,7 @@ from services.directory import api
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
 PARTNERS = frozenset({"partner"})
 OPERATORS = frozenset({"operator"})
-APPROVERS = OPERATORS | {"coordinator"}
+APPROVERS = frozenset({"operator", "coordinator"})
 PAGED = frozenset({"after", "limit"})
 
 
@@ -72,17 +72,45 @@ class DirectoryService(WebService):
     def post_agreement(self, request: Request) -> Response:
         return api.post_agreement(self.handlers, request)
 
-    @resource("GET", "/v1/keys", roles=PARTNERS)
+    @resource("GET", "/v1/keys", roles=PARTNERS | OPERATORS, query={"organization"})
     def keys(self, request: Request) -> Response:
         return api.keys(self.handlers, request)
 
-    @resource("POST", "/v1/keys", roles=PARTNERS)
+    @resource("POST", "/v1/keys", roles=PARTNERS | OPERATORS)
     def post_key(self, request: Request) -> Response:
         return api.post_key(self.handlers, request)
+
+    @resource("POST", "/v1/keys/<challenge>/prove", roles=PARTNERS)
+    def prove_key(self, request: Request) -> Response:
+        return api.prove_key(self.handlers, request)
+
+    @resource("GET", "/v1/credentials", roles=PARTNERS | OPERATORS, query=PAGED)
+    def credentials(self, request: Request) -> Response:
+        return api.credentials(self.handlers, request)
 
     @resource("POST", "/v1/credentials", roles=OPERATORS)
     def post_credential(self, request: Request) -> Response:
         return api.post_credential(self.handlers, request)
+
+    @resource("DELETE", "/v1/credentials/<client_id>", roles=PARTNERS | OPERATORS)
+    def delete_credential(self, request: Request) -> Response:
+        return api.delete_credential(self.handlers, request)
+
+    @resource("GET", "/v1/approvals", roles=READERS, query={"state", *PAGED})
+    def approvals(self, request: Request) -> Response:
+        return api.approvals(self.handlers, request)
+
+    @resource("GET", "/v1/approvals/<id>", roles=READERS)
+    def approval(self, request: Request) -> Response:
+        return api.approval(self.handlers, request)
+
+    @resource("POST", "/v1/approvals/<id>/approve", roles=APPROVERS)
+    def approve(self, request: Request) -> Response:
+        return api.approve(self.handlers, request)
+
+    @resource("POST", "/v1/approvals/<id>/refuse", roles=PARTNERS | APPROVERS)
+    def refuse(self, request: Request) -> Response:
+        return api.refuse(self.handlers, request)
 
     @batches("directory.requests")
     def requests(self, deliveries: Sequence[Delivery]) -> None:

@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from joserfc.jwk import OKPKey
 
 from contracts.envelope import Event, decode
 from contracts.facts import Fact, OrganizationChanged, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
 from contracts.records import plain
 from contracts.topology import hub_topology
+from kopuro_client.sealing import open_sealed
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
@@ -43,7 +46,12 @@ MERGE_PATCH = "application/merge-patch+json"
 SECRET = "an-invented-secret-of-at-least-32-characters"
 CREDENTIALS = [
     {"client_id": name, "client_secret": SECRET, "principal": name, "roles": [role]}
-    for name, role in ((OSH, "partner"), ("kg.other", "partner"), ("kg.operator", "operator"))
+    for name, role in (
+        (OSH, "partner"),
+        ("kg.other", "partner"),
+        ("kg.operator", "operator"),
+        ("kg.second", "operator"),
+    )
 ] + [{"client_id": "auditor", "client_secret": SECRET, "principal": "auditor", "roles": ["auditor"]}]
 ORGANIZATIONS = [organization_record(), organization_record("kg.other", services=[])]
 
@@ -82,7 +90,7 @@ class Hub:
 
 
 @contextmanager
-def running(directory: Path, amqp_uri: str, *, filled: bool) -> Iterator[Hub]:
+def running(directory: Path, amqp_uri: str, *, filled: bool, approvals: str = "one-person") -> Iterator[Hub]:
     url = f"sqlite:///{directory / 'directory.sqlite'}"
     database = Database.open(url)
     migrate.upgrade("services.directory", database)
@@ -100,7 +108,7 @@ def running(directory: Path, amqp_uri: str, *, filled: bool) -> Iterator[Hub]:
         directory,
         amqp_uri=amqp_uri,
         database_url=url,
-        environment={"KOPURO_TOKEN_SIGNING_KEY": key},
+        environment={"KOPURO_TOKEN_SIGNING_KEY": key, "KOPURO_APPROVALS": approvals},
     )
     with service:
         yield Hub(service=service, database_url=url, directory=directory)
@@ -236,16 +244,19 @@ def test_organization_patches_its_record(hub: Hub) -> None:
     }
 
 
-def test_put_without_the_sealing_key_does_not_delete_it(hub: Hub) -> None:
+def test_record_neither_deletes_nor_replaces_the_sealing_key(hub: Hub) -> None:
     path = f"/v1/organizations/{OSH}"
     hub.ask(OSH, "POST", "/v1/keys", json=plain(new_sealing_key())).raise_for_status()
     record = hub.ask(OSH, "GET", path).json()
-    without = {name: value for name, value in record.items() if name != "sealing_key"}
-    refused = problem(hub.ask(OSH, "PUT", path, json=without), 422, "invalid-submission")
-    assert [error["pointer"] for error in refused["errors"]] == ["/sealing_key"]
+    kept = ("sealing_key", "sealing_key_change", "approved_services")
+    without = {name: value for name, value in record.items() if name not in kept}
+    assert hub.ask(OSH, "PUT", path, json=without).json() == record
+    for key in (None, plain(new_sealing_key())):
+        refused = hub.ask(OSH, "PUT", path, json={**record, "sealing_key": key})
+        assert [e["pointer"] for e in problem(refused, 403, "forbidden")["errors"]] == ["/sealing_key"]
+        refused = patched(hub, {"sealing_key": key}, If_Match=f'"{record["revision"]}"')
+        assert [e["pointer"] for e in problem(refused, 403, "forbidden")["errors"]] == ["/sealing_key"]
     assert hub.ask(OSH, "GET", path).json() == record
-    cleared = hub.ask(OSH, "PUT", path, json={**record, "sealing_key": None})
-    assert cleared.json()["sealing_key"] is None
 
 
 def test_partner_cannot_change_operator_fields_or_other_records(hub: Hub) -> None:
@@ -313,15 +324,50 @@ def test_organization_without_canonical_json_or_from_the_future_is_refused(
     assert hub.ask(OSH, "GET", path).json() == before
 
 
-def test_keys_are_those_of_the_caller(hub: Hub) -> None:
+def test_keys_are_those_of_the_caller_and_operators_read_every_history(hub: Hub) -> None:
     assert hub.ask("kg.other", "GET", "/v1/keys").json() == {"items": [], "next": None}
-    key = plain(new_sealing_key())
-    published = hub.ask("kg.other", "POST", "/v1/keys", json=key)
-    assert (published.status_code, published.json()) == (201, key)
-    assert hub.ask("kg.other", "GET", "/v1/keys").json()["items"] == [key]
-    assert hub.ask(OSH, "GET", "/v1/organizations/kg.other").json()["sealing_key"] == key
-    assert hub.ask(OSH, "GET", "/v1/keys").json()["items"] == []
-    problem(hub.ask("kg.other", "POST", "/v1/keys", json={**key, "kid": "A" * 43}), 422, "invalid-submission")
+    pair = OKPKey.generate_key("X25519")
+    first = {
+        "kty": "OKP",
+        "crv": "X25519",
+        "x": str(pair.as_dict(private=False)["x"]),
+        "kid": pair.thumbprint(),
+    }
+    published = hub.ask("kg.other", "POST", "/v1/keys", json=first)
+    assert (published.status_code, published.json()) == (201, first)
+    assert hub.ask("kg.other", "POST", "/v1/keys", json=first).status_code == 201
+    second = plain(new_sealing_key())
+    asked = hub.ask("kg.other", "POST", "/v1/keys", json=second)
+    assert asked.status_code == 202
+    assert asked.headers["Location"] == f"/v1/keys/{asked.json()['challenge']}/prove"
+    assert hub.ask(OSH, "GET", "/v1/organizations/kg.other").json()["sealing_key"] == first
+    proof = asked.headers["Location"]
+    problem(hub.ask("kg.other", "POST", proof, json={"answer": "guess"}), 403, "forbidden")
+    problem(hub.ask("kg.operator", "POST", proof, json={"answer": "guess"}), 403, "forbidden")
+    answer = open_sealed(asked.json()["sealed"], pair.as_dict(private=True))["answer"]
+    proved = hub.ask("kg.other", "POST", proof, json={"answer": answer})
+    assert (proved.status_code, proved.json()) == (201, second)
+    items = hub.ask("kg.other", "GET", "/v1/keys").json()["items"]
+    assert [(item["key"], item["manner"], item["until"] is None) for item in items] == [
+        (second, "proved", True),
+        (first, "first", False),
+    ]
+    history = {"organization": "kg.other"}
+    assert hub.ask("kg.operator", "GET", "/v1/keys", params=history).json()["items"] == items
+    problem(hub.ask(OSH, "GET", "/v1/keys", params=history), 403, "forbidden")
+    problem(hub.ask("auditor", "GET", "/v1/keys", params=history), 403, "forbidden")
+    for wrong in (
+        {**second, "kid": "A" * 43},
+        {**second, "approval": "yes"},
+        {**second, "organization": OSH},
+        [second],
+    ):
+        problem(hub.ask("kg.other", "POST", "/v1/keys", json=wrong), 422, "invalid-submission")
+    problem(hub.ask("kg.operator", "POST", "/v1/keys", json=second), 422, "invalid-submission")
+    lost = hub.ask("kg.other", "POST", "/v1/keys", json={**plain(new_sealing_key()), "approval": True})
+    assert (lost.status_code, lost.json()["kind"]) == (202, "sealing_key")
+    granted = hub.ask("kg.operator", "POST", lost.headers["Location"] + "/approve")
+    assert granted.json()["state"] == "granted"
 
 
 def test_agreements_are_written_by_operators_and_read_by_all(hub: Hub) -> None:
@@ -363,6 +409,75 @@ def test_new_secret_is_shown_once_and_replaces_the_old_one(hub: Hub) -> None:
     assert hub.token_of("kg.new-desk", second.json()["client_secret"])
     with pytest.raises(httpx.HTTPStatusError, match="401"):
         hub.token_of("kg.new-desk", first.json()["client_secret"])
+
+
+def test_revoked_client_gets_no_token(hub: Hub) -> None:
+    record = organization_record("kg.leaver", services=[])
+    hub.ask("kg.operator", "PUT", "/v1/organizations/kg.leaver", json=record).raise_for_status()
+    wanted = {"principal": "kg.leaver", "roles": ["partner"]}
+    issued = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted).json()
+    assert hub.token_of("kg.leaver", issued["client_secret"])
+    problem(hub.ask(OSH, "DELETE", "/v1/credentials/kg.leaver"), 404, "not-found")
+    problem(hub.ask("auditor", "DELETE", "/v1/credentials/kg.leaver"), 403, "forbidden")
+    revoked = hub.ask("kg.operator", "DELETE", "/v1/credentials/kg.leaver")
+    assert (revoked.status_code, revoked.json()["live"]) == (200, False)
+    with pytest.raises(httpx.HTTPStatusError, match="401"):
+        hub.token_of("kg.leaver", issued["client_secret"])
+    own = hub.ask(OSH, "GET", "/v1/credentials").json()["items"]
+    assert [client["client_id"] for client in own] == [OSH]
+    assert not any("secret" in name for client in own for name in client)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"principal": "ann", "roles": ["operator", "auditor"]},
+        {"principal": OSH, "roles": ["partner", "coordinator"]},
+        {"principal": "ann", "roles": ["auditor"], "secret_sha256": "A" * 64},
+    ],
+)
+def test_credential_with_two_roles_or_a_malformed_digest_is_refused(hub: Hub, wanted: Any) -> None:
+    refused = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+    problem(refused, 422, "invalid-submission")
+
+
+def test_second_operator_approves_and_everybody_concerned_can_read_it(tmp_path: Path) -> None:
+    with running(tmp_path, NOWHERE, filled=True, approvals="two-person") as hub:
+        secret = "another-secret-of-at-least-32-characters"
+        wanted = {
+            "principal": OSH,
+            "roles": ["partner"],
+            "client_id": "osh-laptop",
+            "secret_sha256": sha256(secret.encode()).hexdigest(),
+        }
+        without = {name: value for name, value in wanted.items() if name != "secret_sha256"}
+        problem(hub.ask("kg.operator", "POST", "/v1/credentials", json=without), 422, "invalid-submission")
+        asked = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+        address = asked.headers["Location"]
+        assert (asked.status_code, asked.json()["state"]) == (202, "requested")
+        assert address == f"/v1/approvals/{asked.json()['id']}"
+        assert hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted).json() == asked.json()
+        for reader in (OSH, "auditor", "kg.second", "kg.operator"):
+            assert hub.ask(reader, "GET", address).json() == asked.json()
+            waiting = hub.ask(reader, "GET", "/v1/approvals", params={"state": "requested"}).json()
+            assert waiting == {"items": [asked.json()], "next": None}
+        problem(hub.ask("kg.other", "GET", address), 404, "not-found")
+        assert hub.ask("kg.other", "GET", "/v1/approvals").json()["items"] == []
+        problem(hub.ask("kg.other", "GET", "/v1/approvals", params={"state": "x"}), 400, "invalid-parameter")
+        for cannot in (OSH, "auditor", "kg.operator"):
+            problem(hub.ask(cannot, "POST", f"{address}/approve"), 403, "forbidden")
+        problem(hub.ask("kg.second", "POST", "/v1/approvals/none/approve"), 404, "not-found")
+        granted = hub.ask("kg.second", "POST", f"{address}/approve").json()
+        assert (granted["state"], granted["decided_by"]) == ("granted", "kg.second")
+        assert hub.token_of("osh-laptop", secret)
+        problem(hub.ask("kg.second", "POST", f"{address}/refuse"), 409, "conflict")
+
+        record = organization_record("uz.new", country="UZ")
+        vetting = hub.ask("kg.operator", "PUT", "/v1/organizations/uz.new", json=record)
+        assert (vetting.status_code, vetting.json()["kind"]) == (202, "vetting")
+        problem(hub.ask("kg.operator", "GET", "/v1/organizations/uz.new"), 404, "not-found")
+        withdrawn = hub.ask("kg.operator", "POST", vetting.headers["Location"] + "/refuse").json()
+        assert withdrawn["state"] == "refused"
 
 
 # --- Lists ---------------------------------------------------------------------------------------
@@ -420,6 +535,8 @@ def test_invalid_parameters_are_refused(hub: Hub, path: str, slug: str) -> None:
         ("service_at_locations", "service_areas"),
         ("taxonomy_terms", "taxonomy_terms"),
         ("agreements", "agreements"),
+        ("credentials", "credentials"),
+        ("approvals", "approvals"),
     ],
 )
 def test_made_cursors_are_refused(hub: Hub, path: str, scope: str) -> None:

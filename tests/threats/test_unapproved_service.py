@@ -56,7 +56,11 @@ def verdict(hub: RunningHub, key: str) -> tuple[set[str], Mapping[str, Any] | No
     sender, referral_id = hub.submit(key)
 
     def decided() -> Mapping[str, Any] | None:
-        decisions = sender.hub.decision(referral_id)["decisions"]
+        try:
+            decisions = sender.hub.decision(referral_id)["decisions"]
+        except RefusedError as refusal:
+            assert refusal.type == "urn:kopuro:problem:not-found"  # routing has not read the referral yet
+            return None
         return decisions[0] if decisions else None
 
     decision = until(decided, "the decision")

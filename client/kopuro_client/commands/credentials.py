@@ -11,7 +11,7 @@ from kopuro_client.commands.input_file import read_json
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Jwk
 
-STAFF: Final = ("coordinator", "auditor", "operator")
+STAFF: Final = ("coordinator", "auditor", "operator", "second-operator")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

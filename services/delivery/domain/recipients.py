@@ -32,6 +32,13 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralAcceptorSuspended.type: _SENDER,
+    # None of these for a member of the hub's staff: `organization` is None.
+    facts.CredentialIssued.type: _CANDIDATE,
+    facts.CredentialRevoked.type: _CANDIDATE,
+    facts.ApprovalRequested.type: _CANDIDATE,
+    facts.ApprovalGranted.type: _CANDIDATE,
+    facts.ApprovalRefused.type: _CANDIDATE,
+    facts.SealingKeyReplaced.type: _CANDIDATE,
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
@@ -46,6 +53,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.ReferralOverdue.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
+    facts.SealingKeyReplaced.type: None,
 }
 
 # The facts that close a referral; its case is deleted then.

@@ -75,6 +75,11 @@ class SqlRegister:
             query = query.where(table.c[column] == value)
         return [_standing(kind, row) for row in transaction.execute(query)]
 
+    def clients_of(self, transaction: Connection, principals: Sequence[str]) -> list[Client]:
+        """See `ports.Register`."""
+        query = select(CLIENTS.c.record).where(CLIENTS.c.principal.in_(principals)).order_by(CLIENTS.c.id)
+        return [read(Client, row.record) for row in transaction.execute(query)]
+
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
         """See `ports.Register`."""
         kind = _KINDS[subject]
@@ -92,4 +97,6 @@ def _row(revision: Revision[Any]) -> dict[str, Any]:
     row = {"id": entry.id, "revision": revision.number, "record": entry}
     if isinstance(entry, Organization):
         row |= {"kind": entry.kind.value, "country": entry.country}
+    elif isinstance(entry, Client):
+        row |= {"principal": entry.principal}
     return row

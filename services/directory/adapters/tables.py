@@ -30,7 +30,11 @@ ORGANIZATIONS = _standing(
 )
 AGREEMENTS = _standing("agreements")
 TOKEN_KEYS = _standing("token_keys")
-CLIENTS = _standing("clients")
+CLIENTS = _standing(
+    "clients",
+    Column("principal", String(100), nullable=False),
+    Index("clients_principal", "principal"),
+)
 
 # Append-only.
 REVISIONS = Table(
@@ -71,3 +75,51 @@ def _of_service(name: str, column: str) -> Table:
 
 SERVICE_NEEDS = _of_service("service_needs", "need")
 SERVICE_AREAS = _of_service("service_areas", "area")
+
+# Requests for a second person's approval, open and decided. `change` is what was requested.
+APPROVALS = Table(
+    "approvals",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("concerned", String(100), nullable=False),
+    Column("organization", String(100)),
+    Column("change", Json, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("basis", String(100), nullable=False),
+    Column("requested_by", String(100), nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("decided_by", String(100)),
+    Column("decided_at", Instant),
+    Index("approvals_open", "state", "kind", "subject"),
+    Index("approvals_organization", "organization", "id"),
+)
+
+# Append-only but for `until`: every sealing key that an organisation has had. number: of the revision.
+SEALING_KEYS = Table(
+    "sealing_keys",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("key", Json, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
+    Column("manner", String(20), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("approved_by", String(100)),
+)
+
+# One open challenge for each organisation. The answer is kept only as its digest.
+KEY_CHALLENGES = Table(
+    "key_challenges",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("id", String(36), nullable=False),
+    Column("key", Json, nullable=False),
+    Column("previous", String(43), nullable=False),
+    Column("answer_sha256", String(64), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)

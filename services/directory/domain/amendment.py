@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
+from contracts.codes import Vetting
 from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
 from services.directory.domain.entry import DirectoryEntry, Standing
 
 # Fields that the network states about an organisation: vetting, kind (consent forbids some kinds), parent
-# and country (where a case may be stored), and its approval of services for sensitive needs.
-KEPT_BY_OPERATORS: Final = (
-    "kind",
-    "country",
-    "parent",
-    "vetting",
-    "vetted_by",
-    "vetted_on",
-    "approved_services",
-)
+# and country (where a case may be stored).
+KEPT_BY_OPERATORS: Final = ("kind", "country", "parent", "vetting", "vetted_by", "vetted_on")
+# Fields that no record may change: they have resources of their own, with proof or approval.
+KEPT_BY_DIRECTORY: Final = ("sealing_key", "sealing_key_change", "approved_services")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +46,44 @@ def permit_amendment(editor: Editor, present: Standing[Organization] | None, wan
                 for field in touched
             ],
         )
+
+
+def with_kept_members(
+    present: Standing[Organization] | None, wanted: Organization, named: Collection[str]
+) -> Organization:
+    """Return the record with the directory's members as they are, unless the request names them.
+
+    A new record may bring its first sealing key. Raises Refused `forbidden` with a pointer for each member
+    that the request would change.
+    """
+    if present is None:
+        touched = [name for name in KEPT_BY_DIRECTORY[1:] if getattr(wanted, name)]
+    else:
+        omitted = {name: getattr(present.entry, name) for name in KEPT_BY_DIRECTORY if name not in named}
+        wanted = replace(wanted, **omitted)
+        touched = [
+            name for name in KEPT_BY_DIRECTORY if getattr(present.entry, name) != getattr(wanted, name)
+        ]
+    if touched:
+        raise Refused(
+            "forbidden",
+            "A record cannot change these fields. A sealing key is replaced with POST /v1/keys.",
+            errors=[
+                PointerError(pointer=f"/{name}", detail="Only the directory writes this.") for name in touched
+            ],
+        )
+    return wanted
+
+
+def needs_second_person(present: Organization | None, wanted: Organization) -> bool:
+    """Return whether a change vouches for the organisation: it is or becomes vetted, or brings a key.
+
+    Suspending and excluding an organisation needs one person only, because it protects.
+    """
+    if present is None:
+        return wanted.vetting is Vetting.vetted or wanted.sealing_key is not None
+    vouched = any(getattr(present, name) != getattr(wanted, name) for name in KEPT_BY_OPERATORS)
+    return wanted.vetting is Vetting.vetted and vouched
 
 
 def refuse_left_out(present: DirectoryEntry, wanted: DirectoryEntry, named: Collection[str]) -> None:

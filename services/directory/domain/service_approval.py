@@ -5,9 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
+from typing import Any
 
+from contracts.canonical import canonical_json
 from contracts.errors import PointerError, Refused
 from contracts.organization import ApprovedService, Organization
+from contracts.records import plain
 from contracts.vocabularies import need_group, sensitive_needs
 
 
@@ -48,6 +52,17 @@ def without_approval(present: Organization, service_id: str) -> Organization:
     if len(others) == len(present.approved_services) and service_id not in {s.id for s in present.services}:
         raise _no_such_service()
     return replace(present, approved_services=others)
+
+
+def service_basis(present: Organization, service_id: str) -> str:
+    """Return the digest of the service as an approver sees it, without its capacity, which changes often.
+
+    A request for approval is stale once it differs.
+    """
+    found = next((one for one in present.services if one.id == service_id), None)
+    seen: dict[str, Any] = {} if found is None else plain(found)
+    seen.pop("capacity", None)
+    return f"service {sha256(canonical_json(seen)).hexdigest()}"
 
 
 def _others(present: Organization, service_id: str) -> tuple[ApprovedService, ...]:

@@ -8,8 +8,11 @@ from contracts.envelope import Event
 from contracts.facts import Fact
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchProcessor
+from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.tokens import TokenIssuer
 
@@ -21,6 +24,9 @@ class DirectoryHandlers:
     tokens: TokenIssuer
     listings: Listings
     entries: Entries
+    approvals: Approvals
+    credentials: Credentials
+    keys: SealingKeys
     service_approvals: ServiceApprovals
     requests: BatchProcessor[Event[Fact]]
     clock: Clock

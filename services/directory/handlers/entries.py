@@ -1,44 +1,31 @@
-"""Commands that change entries. Each change writes a revision and a full-state event atomically."""
+"""Commands that change records of organisations, agreements and token keys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any, Final, Generic
 
-from sqlalchemy import Connection
-
-from contracts.envelope import Event
+from contracts.codes import KeyManner
 from contracts.errors import PointerError, Refused
-from contracts.organization import Agreement, Organization, SealingKey
+from contracts.organization import Agreement, Organization
 from contracts.records import plain
-from runtime.clock import Clock
-from runtime.identifiers import new_id
-from runtime.messaging.outbox.outbox import Outbox, outgoing
-from runtime.messaging.ports import Outgoing
-from runtime.storage.database import Database
-from services.directory.domain.amendment import Editor, permit_amendment, refuse_left_out
-from services.directory.domain.client import Client, Role, client
-from services.directory.domain.entry import (
-    DirectoryEntry,
-    E,
-    E_co,
-    Revision,
-    Standing,
-    Subject,
-    TokenKey,
-    revise,
+from services.directory.domain.amendment import (
+    KEPT_BY_DIRECTORY,
+    Editor,
+    needs_second_person,
+    permit_amendment,
+    refuse_left_out,
+    with_kept_members,
 )
-from services.directory.domain.full_state import full_state
-from services.directory.domain.precondition import (
-    ANY_REVISION,
-    Precondition,
-    check_precondition,
-    merge_patch,
-)
-from services.directory.domain.references import check_references
-from services.directory.ports import Register, ServiceIndex
+from services.directory.domain.approval import Approval
+from services.directory.domain.change import RecordChange
+from services.directory.domain.entry import E, E_co, Standing, Subject, TokenKey
+from services.directory.domain.precondition import Precondition, check_precondition, merge_patch
+from services.directory.domain.sealing_key_history import with_key
+from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.effects import take_effect
+from services.directory.handlers.ledger import Ledger, Writing
 
 # Entries per transaction, so that loading thousands does not block a running service's writes.
 _BATCH: Final = 500
@@ -55,27 +42,11 @@ class Written(Generic[E_co]):
 
 
 class Entries:
-    """The only code that changes entries."""
+    """Changes of records. Keys and clients have handlers of their own."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        register: Register,
-        index: ServiceIndex,
-        outbox: Outbox,
-        source: str,
-        clock: Clock,
-        committed: Callable[[], None],
-    ) -> None:
-        """source: the CloudEvents source of the events; committed: called after each commit."""
-        self._database = database
-        self._register = register
-        self._index = index
-        self._outbox = outbox
-        self._source = source
-        self._clock = clock
-        self._committed = committed
+    def __init__(self, ledger: Ledger, approvals: Approvals) -> None:
+        self._ledger = ledger
+        self._approvals = approvals
 
     def put_organization(
         self,
@@ -84,18 +55,20 @@ class Entries:
         *,
         precondition: Precondition | None = None,
         named: Collection[str] = MEMBERS,
-    ) -> Written[Organization]:
+    ) -> Written[Organization] | Approval:
         """Create or replace an organisation's record. named: the members that the request contains.
 
-        Raises Refused: `forbidden` and `invalid-submission` with pointers (see `refuse_left_out`),
-        `precondition-required`, `precondition-failed`, `unknown-organization`.
+        Returns the request if a second person must approve the change. Raises Refused: `forbidden` and
+        `invalid-submission` with pointers (see `refuse_left_out`), `precondition-required`,
+        `precondition-failed`, `unknown-organization`.
         """
 
         def decide(present: Standing[Organization] | None) -> Organization:
             permit_amendment(editor, present, wanted)
-            return _replaced(present, wanted, precondition, named)
+            kept = with_kept_members(present, wanted, named)
+            return _replaced(present, kept, precondition, {*named, *KEPT_BY_DIRECTORY})
 
-        return self._write(Organization, wanted.id, decide, editor.id)
+        return self._write_organization(wanted.id, decide, editor.id)
 
     def patch_organization(
         self,
@@ -105,10 +78,11 @@ class Entries:
         *,
         precondition: Precondition | None = None,
         admit: Callable[[object], Organization],
-    ) -> Written[Organization]:
+    ) -> Written[Organization] | Approval:
         """Change part of a record by a JSON merge patch (RFC 7396). admit: parses JSON to a record.
 
-        Raises Refused: what `put_organization` raises, `not-found`, and what `admit` raises.
+        Returns and raises what `put_organization` does, and raises Refused `not-found` and what `admit`
+        raises.
         """
 
         def decide(present: Standing[Organization] | None) -> Organization:
@@ -121,49 +95,10 @@ class Entries:
                 where = PointerError(pointer="/id", detail="Cannot be changed.")
                 raise Refused("invalid-submission", "The id of a record is permanent.", errors=[where])
             permit_amendment(editor, present, wanted)
-            return _replaced(present, wanted, precondition, MEMBERS)
+            kept = with_kept_members(present, wanted, MEMBERS)
+            return _replaced(present, kept, precondition, MEMBERS)
 
-        return self._write(Organization, organization, decide, editor.id)
-
-    def put_sealing_key(
-        self, organization: str, key: SealingKey, *, precondition: Precondition | None = None
-    ) -> Written[Organization]:
-        """Publish or replace an organisation's sealing key; the rest of its record stays.
-
-        precondition: on the whole record; without one the key is always replaced. Raises Refused `not-found`
-        if the organisation has no record, and `precondition-failed`.
-        """
-
-        def decide(present: Standing[Organization] | None) -> Organization:
-            if present is None:
-                raise Refused(
-                    "not-found",
-                    "The directory has no record of this organisation, so it cannot publish a key.",
-                )
-            wanted = replace(present.entry, sealing_key=key)
-            return _replaced(present, wanted, precondition or ANY_REVISION, MEMBERS)
-
-        return self._write(Organization, organization, decide, organization)
-
-    def amend_organization(
-        self,
-        organization: str,
-        amend: Callable[[Organization], Organization],
-        *,
-        by: str,
-        precondition: Precondition | None = None,
-    ) -> Written[Organization]:
-        """Change a record with a rule of the network. precondition: without one, of any revision.
-
-        Raises Refused `not-found`, `precondition-failed` and what `amend` raises.
-        """
-
-        def decide(present: Standing[Organization] | None) -> Organization:
-            if present is None:
-                raise Refused("not-found", "The directory has no organisation with this id.")
-            return _replaced(present, amend(present.entry), precondition or ANY_REVISION, MEMBERS)
-
-        return self._write(Organization, organization, decide, by)
+        return self._write_organization(organization, decide, editor.id)
 
     def put_agreement(
         self,
@@ -174,36 +109,10 @@ class Entries:
         named: Collection[str] = MEMBERS,
     ) -> Written[Agreement]:
         """Create or replace an agreement. Raises what `put_organization` raises."""
-
-        def decide(present: Standing[Agreement] | None) -> Agreement:
-            return _replaced(present, wanted, precondition, named)
-
-        return self._write(Agreement, wanted.id, decide, editor.id)
-
-    def put_client(
-        self,
-        editor: Editor,
-        *,
-        client_id: str,
-        principal: str,
-        roles: tuple[Role, ...],
-        secret: str,
-        precondition: Precondition | None = None,
-    ) -> Written[Client]:
-        """Create a client, or replace its secret; the old secret is invalid from the commit on.
-
-        Raises Refused: `conflict` if the client id belongs to another principal, `unknown-organization` if a
-        partner is not in the directory, `precondition-required` if the client exists,
-        `precondition-failed`.
-        """
-
-        def decide(present: Standing[Client] | None) -> Client:
-            if present is not None and present.entry.principal != principal:
-                raise Refused("conflict", "This client id belongs to another principal.")
-            check_precondition(None if present is None else present.revision, precondition)
-            return client(client_id=client_id, principal=principal, roles=roles, secret=secret)
-
-        return self._write(Client, client_id, decide, editor.id)
+        with self._ledger.writing() as writing:
+            present = writing.standing(Agreement, wanted.id)
+            entry = _replaced(present, wanted, precondition, named)
+            return Written(standing=writing.put(entry, by=editor.id), created=present is None)
 
     def announce(self, key: TokenKey, *, by: str) -> None:
         """Publish the key that signs tokens, and withdraw every other key.
@@ -211,79 +120,43 @@ class Entries:
         A key is replaced because it is old or was stolen. Tokens live for minutes and clients renew a refused
         token, so the old key can be withdrawn at once.
         """
-        with self._database.write() as transaction:
-            self._register.hold(transaction)
-            ids = [known.entry.id for known in self._register.every(transaction, Subject.token_key)]
-            standing = self._register.standing(transaction, TokenKey, [*ids, key.id])
+        register = self._ledger.register
+        with self._ledger.writing() as writing:
+            ids = [known.entry.id for known in register.every(writing.transaction, Subject.token_key)]
+            standing = register.standing(writing.transaction, TokenKey, [*ids, key.id])
             others = [replace(s.entry, withdrawn=True) for i, s in standing.items() if i != key.id]
-            self._keep(transaction, revise(standing, [key, *others], by=by, at=self._clock.now()))
-        self._committed()
+            writing.put_all(standing, [key, *others], by=by)
 
     def enter(self, kind: type[E], wanted: Sequence[E], *, by: str) -> int:
         """Create or replace entries, in batches of one transaction each; return how many changed.
 
         For an operator's files, so no permission is checked. Idempotent: repeat it after a crash between two
-        transactions. A record without a sealing key, or without approved services, keeps those that it has:
-        files are written before partners publish their keys and the network approves services.
+        transactions. A record without a sealing key keeps the published one, because files are written before
+        partners publish their keys; a different key counts as approved, not as proved.
         """
         changed = 0
         for batch in _batches(wanted):
-            with self._database.write() as transaction:
-                self._register.hold(transaction)
-                standing = self._register.standing(transaction, kind, [entry.id for entry in batch])
-                kept = [_with_kept_members(entry, standing.get(entry.id)) for entry in batch]
-                revisions = revise(standing, kept, by=by, at=self._clock.now())
-                self._keep(transaction, revisions)
-            self._committed()
-            changed += len(revisions)
+            with self._ledger.writing() as writing:
+                ids = [entry.id for entry in batch]
+                standing = self._ledger.register.standing(writing.transaction, kind, ids)
+                kept = [_as_loaded(writing, entry, standing.get(entry.id)) for entry in batch]
+                changed += len(writing.put_all(standing, kept, by=by))
         return changed
 
-    def _write(
-        self, kind: type[E], entry_id: str, decide: Callable[[Standing[E] | None], E], by: str
-    ) -> Written[E]:
-        with self._database.write() as transaction:
-            self._register.hold(transaction)
-            standing = self._register.standing(transaction, kind, [entry_id])
-            present = standing.get(entry_id)
-            entry = decide(present)
+    def _write_organization(
+        self, organization: str, decide: Callable[[Standing[Organization] | None], Organization], by: str
+    ) -> Written[Organization] | Approval:
+        with self._ledger.writing() as writing:
+            present = writing.standing(Organization, organization)
+            wanted = decide(present)
             before = None if present is None else present.entry
-            if before != entry:
-                check_references(before, entry, partial(self._organization, transaction))
-            revisions = revise(standing, [entry], by=by, at=self._clock.now())
-            self._keep(transaction, revisions)
-        self._committed()
-        if present is not None and not revisions:
-            return Written(standing=present, created=False)
-        return Written(standing=Standing(revision=revisions[0].number, entry=entry), created=present is None)
-
-    def _organization(self, transaction: Connection, organization: str) -> Organization | None:
-        found = self._register.standing(transaction, Organization, [organization]).get(organization)
-        return None if found is None else found.entry
-
-    def _keep(self, transaction: Connection, revisions: Sequence[Revision[Any]]) -> None:
-        if not revisions:
-            return
-        self._register.store(transaction, revisions)
-        changed = [r.entry for r in revisions if isinstance(r.entry, Organization)]
-        if changed:
-            self._index.replace(transaction, changed)
-        self._outbox.add(transaction, self._events(revisions))
-
-    def _events(self, revisions: Iterable[Revision[Any]]) -> Iterator[Outgoing]:
-        for revision in revisions:
-            entry: DirectoryEntry = revision.entry
-            number = new_id()
-            yield outgoing(
-                Event(
-                    id=number,
-                    source=self._source,
-                    time=revision.changed_at,
-                    partition_key=entry.id,
-                    correlation_id=number,
-                    causation_id=None,
-                    data=full_state(Standing(revision=revision.number, entry=entry), by=revision.changed_by),
-                )
-            )
+            change = RecordChange(organization=wanted)
+            if wanted != before and self._approvals.two_persons and needs_second_person(before, wanted):
+                return self._approvals.request(writing, change, by=by)
+            take_effect(writing, change, by=by)
+            written = writing.standing(Organization, organization)
+            assert written is not None
+            return Written(standing=written, created=present is None)
 
 
 def _replaced(
@@ -300,13 +173,26 @@ def _replaced(
     return wanted
 
 
-def _with_kept_members(wanted: E, present: Standing[E] | None) -> E:
-    if present is None or not isinstance(wanted, Organization):
+def _as_loaded(writing: Writing, wanted: E, present: Standing[E] | None) -> E:
+    if not isinstance(wanted, Organization):
         return wanted
-    return replace(
+    before = present.entry if present is not None else replace(wanted, sealing_key=None)
+    assert isinstance(before, Organization)
+    key = wanted.sealing_key
+    kept = replace(
         wanted,
-        sealing_key=wanted.sealing_key or present.entry.sealing_key,
-        approved_services=wanted.approved_services or present.entry.approved_services,
+        sealing_key=before.sealing_key,
+        sealing_key_change=before.sealing_key_change,
+        approved_services=wanted.approved_services or before.approved_services,
+    )
+    if key is None or key == before.sealing_key:
+        return kept
+    return replace(
+        kept,
+        sealing_key=key,
+        sealing_key_change=with_key(
+            before, key, manner=KeyManner.approved, at=writing.now
+        ).sealing_key_change,
     )
 
 

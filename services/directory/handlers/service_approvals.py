@@ -6,18 +6,21 @@ from collections.abc import Sequence
 
 from contracts.errors import Refused
 from contracts.organization import Organization
-from runtime.clock import Clock
-from services.directory.domain.precondition import Precondition
-from services.directory.domain.service_approval import with_approval, without_approval
-from services.directory.handlers.entries import Entries, Written
+from services.directory.domain.approval import Approval
+from services.directory.domain.change import ServiceChange
+from services.directory.domain.entry import Standing
+from services.directory.domain.precondition import ANY_REVISION, Precondition, check_precondition
+from services.directory.domain.service_approval import without_approval
+from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.ledger import Ledger, Writing
 
 
 class ServiceApprovals:
     """Routing asks a service for a sensitive need only while it is approved here."""
 
-    def __init__(self, entries: Entries, clock: Clock) -> None:
-        self._entries = entries
-        self._clock = clock
+    def __init__(self, ledger: Ledger, approvals: Approvals) -> None:
+        self._ledger = ledger
+        self._approvals = approvals
 
     def approve(
         self,
@@ -27,34 +30,42 @@ class ServiceApprovals:
         needs: Sequence[str],
         *,
         precondition: Precondition | None = None,
-    ) -> Written[Organization]:
+    ) -> Standing[Organization] | Approval:
         """Approve a service for exactly these needs. precondition: on the whole record.
 
-        Raises Refused: what `with_approval` raises, `not-found`, `precondition-failed`, and `forbidden` for
-        the approver's own organisation.
+        Returns the request if a second person must approve it too. Raises Refused: what `with_approval`
+        raises, `not-found`, `precondition-failed`, and `forbidden` for the approver's own organisation.
         """
-        _refuse_own(approver, organization)
-        at = self._clock.now()
-        return self._entries.amend_organization(
-            organization,
-            lambda present: with_approval(present, service, needs, by=approver, at=at),
-            by=approver,
-            precondition=precondition,
-        )
+        change = ServiceChange(organization=organization, service=service, needs=tuple(sorted(set(needs))))
+        with self._ledger.writing() as writing:
+            _present(writing, approver, organization, precondition)
+            decided = self._approvals.decide(writing, change, by=approver)
+            return decided if isinstance(decided, Approval) else _standing(writing, organization)
 
     def withdraw(
         self, approver: str, organization: str, service: str, *, precondition: Precondition | None = None
-    ) -> Written[Organization]:
-        """Withdraw a service's approval. Raises what `approve` raises."""
-        _refuse_own(approver, organization)
-        return self._entries.amend_organization(
-            organization,
-            lambda present: without_approval(present, service),
-            by=approver,
-            precondition=precondition,
-        )
+    ) -> Standing[Organization]:
+        """Withdraw a service's approval. One person may, because it protects.
+
+        Raises what `approve` raises.
+        """
+        with self._ledger.writing() as writing:
+            present = _present(writing, approver, organization, precondition)
+            return writing.put(without_approval(present.entry, service), by=approver)
 
 
-def _refuse_own(approver: str, organization: str) -> None:
+def _present(
+    writing: Writing, approver: str, organization: str, precondition: Precondition | None
+) -> Standing[Organization]:
     if approver == organization:
         raise Refused("forbidden", "An organisation cannot decide on its own services.")
+    present = _standing(writing, organization)
+    check_precondition(present.revision, precondition or ANY_REVISION)
+    return present
+
+
+def _standing(writing: Writing, organization: str) -> Standing[Organization]:
+    found = writing.standing(Organization, organization)
+    if found is None:
+        raise Refused("not-found", "The directory has no organisation with this id.")
+    return found

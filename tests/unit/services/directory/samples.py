@@ -17,16 +17,26 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from services.directory import admission
+from services.directory.adapters.approvals import SqlApprovalStore
+from services.directory.adapters.challenge_sealing import sealed_answer
 from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING, REVISIONS
 from services.directory.domain.amendment import Editor
+from services.directory.domain.approval import Approval, Policy
+from services.directory.domain.client import Role, digest
 from services.directory.handlers.access import RegisteredAccess
+from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.credentials import Credentials, Issued
 from services.directory.handlers.entries import Entries
+from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.tokens import TokenIssuer
+from tests.support.settable_clock import SettableClock
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 OSH = "kg.osh-legal-aid"
@@ -85,6 +95,25 @@ def agreement(agreement_id: str = "network-memorandum", **changes: Any) -> Agree
     )
 
 
+def issue(
+    directory: Directory,
+    principal: str,
+    client_id: str,
+    secret: str,
+    role: Role = Role.partner,
+    **options: Any,
+) -> Issued | Approval:
+    """Issue a client whose owner made the secret."""
+    return directory.credentials.issue(
+        OPERATOR.id,
+        client_id=client_id,
+        principal=principal,
+        roles=(role,),
+        secret_sha256=digest(secret),
+        **options,
+    )
+
+
 def new_sealing_key() -> SealingKey:
     """An X25519 key with its thumbprint."""
     key = OKPKey.generate_key("X25519", private=False)
@@ -96,35 +125,35 @@ def new_signing_key() -> dict[str, Any]:
     return dict(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True))
 
 
-class FixedClock:
-    """A clock that always shows noon."""
-
-    def now(self) -> dt.datetime:
-        """See `runtime.clock.Clock`."""
-        return NOON
-
-
 @dataclass
 class Directory:
-    """The use cases on one database, with access to the results."""
+    """The use cases on one database, with access to the results. `clock` starts at noon."""
 
     database: Database
     commits: int = 0
+    policy: Policy = Policy.one_person
     signer: TokenSigner = field(default_factory=lambda: TokenSigner(new_signing_key(), "kopuro:kg"))
 
     def __post_init__(self) -> None:
-        register, index, clock = SqlRegister(), SqlServiceIndex(), FixedClock()
+        register, index, clock = SqlRegister(), SqlServiceIndex(), SettableClock(NOON)
         self.outbox = Outbox(MESSAGING.outbox)
-        self.entries = Entries(
+        keys = SqlSealingKeyStore()
+        ledger = Ledger(
             database=self.database,
             register=register,
             index=index,
+            keys=keys,
             outbox=self.outbox,
             source=SOURCE,
             clock=clock,
             committed=self._committed,
         )
-        self.service_approvals = ServiceApprovals(self.entries, clock)
+        self.clock = clock
+        self.approvals = Approvals(ledger, SqlApprovalStore(), self.policy)
+        self.entries = Entries(ledger, self.approvals)
+        self.credentials = Credentials(ledger, self.approvals)
+        self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
+        self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.listings = Listings(database=self.database, register=register, index=index)
         self.tokens = TokenIssuer(database=self.database, register=register, signer=self.signer, clock=clock)
         self.access = RegisteredAccess(database=self.database, register=register)

@@ -56,6 +56,8 @@ def test_loaded_files_are_published_and_loading_is_idempotent(directory: Directo
         "organization.changed",
         "organization.changed",
         "agreement.changed",
+        "client.changed",
+        "credential.issued",
     ]
     assert {event.source for event in directory.events()} == {"/kg/directory"}
     assert directory.tokens.issue("desk", SECRET)
@@ -64,7 +66,7 @@ def test_loaded_files_are_published_and_loading_is_idempotent(directory: Directo
         "agreements: 1 read, 0 changed",
         "credentials: 1 read, 0 changed",
     ]
-    assert len(directory.events()) == 3
+    assert len(directory.events()) == 5
 
 
 def test_one_invalid_record_prevents_the_whole_load(directory: Directory, tmp_path: Path) -> None:
@@ -152,3 +154,18 @@ def test_file_with_an_empty_list_is_valid(directory: Directory, tmp_path: Path) 
         ["agreements: 0 read, 0 changed"],
         [],
     )
+
+
+def test_loaded_principal_with_two_roles_or_shared_by_two_clients_loads_nothing(
+    directory: Directory, tmp_path: Path
+) -> None:
+    auditor = {**CREDENTIAL, "client_id": "ann", "principal": "ann", "roles": ["auditor"]}
+    operator = {**auditor, "client_id": "ann-2", "roles": ["operator"]}
+    shared = {**auditor, "client_id": "bob", "principal": "ann"}
+    for broken in ([auditor, operator], [auditor, shared], [{**auditor, "roles": ["auditor", "operator"]}]):
+        status, out, err = run(directory, credentials=written(tmp_path, "c", broken))
+        assert (status, out) == (1, [])
+        assert any("exactly one role" in line or "one person" in line for line in err)
+    assert run(directory, credentials=written(tmp_path, "c", [auditor]))[0] == 0
+    assert run(directory, credentials=written(tmp_path, "c", [operator]))[0] == 1
+    assert directory.tokens.issue("ann", SECRET)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from contracts.codes import KeyManner
 from contracts.errors import Refused
-from contracts.facts import AgreementChanged, OrganizationChanged, TokenKeyChanged
-from contracts.organization import Agreement, Organization
+from contracts.facts import AgreementChanged, OrganizationChanged, SealingKeyReplaced, TokenKeyChanged
+from contracts.organization import Agreement, Organization, SealingKeyChange
 from contracts.records import plain
 from services.directory import admission
 from services.directory.domain.amendment import Editor
-from services.directory.domain.client import Client, Role
+from services.directory.domain.client import Client
 from services.directory.domain.entry import Standing, TokenKey
 from services.directory.domain.precondition import ABSENT, ANY_REVISION, at_revision
 from services.directory.handlers.entries import Written
@@ -28,14 +29,23 @@ from tests.unit.services.directory.samples import (
     agreement,
     new_sealing_key,
     organization,
+    organization_record,
 )
+
+# The members of the sample record.
+RECORD = frozenset(organization_record())
+
+
+def put(directory: Directory, editor: Editor, wanted: Organization, **options: Any) -> Written[Organization]:
+    """Write a record that needs no second person."""
+    written = directory.entries.put_organization(editor, wanted, **options)
+    assert isinstance(written, Written)
+    return written
 
 
 def test_change_writes_a_revision_and_a_full_state_event(directory: Directory) -> None:
-    first = directory.entries.put_organization(OPERATOR, organization())
-    second = directory.entries.put_organization(
-        OSH_ITSELF, organization(name="New"), precondition=at_revision(1)
-    )
+    first = put(directory, OPERATOR, organization())
+    second = put(directory, OSH_ITSELF, organization(name="New"), precondition=at_revision(1))
     assert (first.created, first.standing.revision) == (True, 1)
     assert (second.created, second.standing.revision) == (False, 2)
     assert directory.revisions(OSH) == [(1, None, OPERATOR.id), (2, 1, OSH)]
@@ -51,7 +61,7 @@ def test_change_writes_a_revision_and_a_full_state_event(directory: Directory) -
 
 def test_unchanged_record_makes_no_revision(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
-    again = directory.entries.put_organization(OSH_ITSELF, organization(), precondition=at_revision(1))
+    again = put(directory, OSH_ITSELF, organization(), precondition=at_revision(1))
     assert (again.created, again.standing.revision) == (False, 1)
     assert len(directory.revisions(OSH)) == len(directory.events()) == 1
 
@@ -77,9 +87,7 @@ def test_concurrent_changes_are_serialised(directory: Directory) -> None:
     with ThreadPoolExecutor(8) as editors:
         written = list(
             editors.map(
-                lambda name: directory.entries.put_organization(
-                    OSH_ITSELF, organization(name=name), precondition=ANY_REVISION
-                ),
+                lambda name: put(directory, OSH_ITSELF, organization(name=name), precondition=ANY_REVISION),
                 names,
             )
         )
@@ -98,21 +106,6 @@ def test_concurrent_creation_of_a_record_succeeds_once(directory: Directory) -> 
 
     with ThreadPoolExecutor(4) as editors:
         assert sorted(editors.map(enter, range(4))) == ["created", *["precondition-failed"] * 3]
-
-
-def test_sealing_key_makes_a_revision_of_its_organization(directory: Directory) -> None:
-    directory.entries.put_organization(OPERATOR, organization())
-    key = new_sealing_key()
-    written = directory.entries.put_sealing_key(OSH, key)
-    assert written.standing.revision == 2
-    assert directory.listings.organization(OSH).entry.sealing_key == key
-    assert isinstance(directory.events()[-1].data, OrganizationChanged)
-
-
-def test_sealing_key_without_an_organization_is_not_found(directory: Directory) -> None:
-    with pytest.raises(Refused) as refusal:
-        directory.entries.put_sealing_key(OSH, new_sealing_key())
-    assert refusal.value.slug == "not-found"
 
 
 def test_agreement_is_published(directory: Directory) -> None:
@@ -144,52 +137,14 @@ def test_new_token_key_withdraws_the_previous_key(directory: Directory) -> None:
     }
 
 
-def test_new_secret_replaces_the_old_one_and_is_not_published(directory: Directory) -> None:
-    directory.entries.put_organization(OPERATOR, organization())
-    told = directory.events()
-    for secret, precondition in (("first", None), ("second", ANY_REVISION)):
-        written = directory.entries.put_client(
-            OPERATOR,
-            client_id=OSH,
-            principal=OSH,
-            roles=(Role.partner,),
-            secret=secret,
-            precondition=precondition,
-        )
-    assert written.standing.revision == 2
-    assert directory.tokens.issue(OSH, "second")
-    with pytest.raises(Refused):
-        directory.tokens.issue(OSH, "first")
-    assert directory.events() == told
-
-
-def test_existing_client_without_precondition_keeps_its_secret(directory: Directory) -> None:
-    directory.entries.put_client(
-        OPERATOR, client_id="ann", principal="ann", roles=(Role.auditor,), secret="a"
-    )
-    with pytest.raises(Refused) as refusal:
-        directory.entries.put_client(
-            OPERATOR, client_id="ann", principal="ann", roles=(Role.auditor,), secret="b"
-        )
-    assert refusal.value.slug == "precondition-required"
-    assert directory.tokens.issue("ann", "a")
-
-
-def test_credential_for_an_unknown_organization_is_refused(directory: Directory) -> None:
-    with pytest.raises(Refused) as refusal:
-        directory.entries.put_client(
-            OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s"
-        )
-    assert refusal.value.slug == "unknown-organization"
-    assert [error.pointer for error in refusal.value.errors] == ["/principal"]
-
-
 def patch(directory: Directory, changes: dict[str, Any], **options: Any) -> Written[Organization]:
     given: dict[str, Any] = {"editor": OSH_ITSELF, "precondition": at_revision(1), **options}
     editor = given.pop("editor")
-    return directory.entries.patch_organization(
+    written = directory.entries.patch_organization(
         editor, OSH, changes, admit=lambda document: admission.organization(document, NOON), **given
     )
+    assert isinstance(written, Written)
+    return written
 
 
 def test_patch_changes_only_the_named_members(directory: Directory) -> None:
@@ -198,10 +153,11 @@ def test_patch_changes_only_the_named_members(directory: Directory) -> None:
     written = patch(directory, {"description": "Opposite the bazaar.", "profile": {"staff": 4}})
     assert written.standing.revision == 2
     assert written.standing.entry == replace(
-        present, description="Opposite the bazaar.", profile=replace(present.profile, staff=4)
+        present,
+        description="Opposite the bazaar.",
+        profile=replace(present.profile, staff=4),
+        sealing_key_change=SealingKeyChange(at=NOON, manner=KeyManner.first),
     )
-    cleared = patch(directory, {"sealing_key": None}, precondition=at_revision(2))
-    assert cleared.standing.entry.sealing_key is None
 
 
 @pytest.mark.parametrize(
@@ -267,33 +223,69 @@ def test_replaced_agreement_needs_a_precondition_and_known_parties(directory: Di
     assert written.standing.revision == 2
 
 
-def test_sealing_key_published_with_a_stale_precondition_is_refused(directory: Directory) -> None:
-    directory.entries.put_organization(OPERATOR, organization())
-    first = new_sealing_key()
-    directory.entries.put_sealing_key(OSH, first, precondition=at_revision(1))
-    with pytest.raises(Refused) as refusal:
-        directory.entries.put_sealing_key(OSH, new_sealing_key(), precondition=at_revision(1))
-    assert refusal.value.slug == "precondition-failed"
-    assert directory.listings.organization(OSH).entry.sealing_key == first
-
-
 def test_loaded_record_without_a_key_keeps_the_published_one(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
-    key = new_sealing_key()
-    directory.entries.put_sealing_key(OSH, key)
+    directory.keys.publish(OSH, new_sealing_key(), by=OSH)
+    published = directory.listings.organization(OSH).entry
     assert directory.entries.enter(Organization, [organization()], by="load") == 0
     assert directory.entries.enter(Organization, [organization(name="New")], by="load") == 1
-    assert directory.listings.organization(OSH).entry == organization(name="New", sealing_key=plain(key))
+    assert directory.listings.organization(OSH).entry == replace(published, name="New")
 
 
-def test_client_id_of_another_principal_is_refused(directory: Directory) -> None:
-    directory.entries.put_organization(OPERATOR, organization())
-    directory.entries.put_client(OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s")
-    with pytest.raises(Refused) as refusal:
-        directory.entries.put_client(
-            OPERATOR, client_id=OSH, principal="kg.other", roles=(Role.partner,), secret="s"
-        )
-    assert refusal.value.slug == "conflict"
+def test_loaded_record_with_another_key_counts_as_approved_and_is_announced(directory: Directory) -> None:
+    first, second = new_sealing_key(), new_sealing_key()
+    directory.entries.enter(Organization, [organization(sealing_key=plain(first))], by="load")
+    present = directory.listings.organization(OSH).entry
+    assert present.sealing_key_change == SealingKeyChange(at=NOON, manner=KeyManner.first)
+    assert directory.entries.enter(Organization, [organization(sealing_key=plain(first))], by="load") == 0
+    assert directory.entries.enter(Organization, [organization(sealing_key=plain(second))], by="load") == 1
+    present = directory.listings.organization(OSH).entry
+    assert present.sealing_key_change == SealingKeyChange(at=NOON, manner=KeyManner.approved)
+    assert directory.events()[-1].data == SealingKeyReplaced(
+        organization=OSH, kid=second.kid, manner=KeyManner.approved, by="load", previous=first.kid
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sealing_key": None},
+        {"sealing_key": plain(new_sealing_key())},
+        {"sealing_key_change": {"at": "2026-01-01T00:00:00Z", "manner": "proved"}},
+        {
+            "approved_services": [
+                {"service": "legal", "needs": ["legal"], "by": "a", "at": "2026-01-01T00:00:00Z"}
+            ]
+        },
+    ],
+)
+@pytest.mark.parametrize("editor", [OPERATOR, OSH_ITSELF])
+def test_record_cannot_change_what_the_directory_keeps(
+    directory: Directory, change: dict[str, Any], editor: Editor
+) -> None:
+    directory.entries.put_organization(OPERATOR, organization(sealing_key=plain(new_sealing_key())))
+    before = directory.listings.organization(OSH)
+    (name,) = change
+    for attempt in (
+        lambda: patch(directory, change, editor=editor),
+        lambda: directory.entries.put_organization(
+            editor, organization(**change), precondition=at_revision(1), named=frozenset({*RECORD, name})
+        ),
+    ):
+        with pytest.raises(Refused) as refusal:
+            attempt()
+        assert refusal.value.slug == "forbidden"
+        assert [error.pointer for error in refusal.value.errors] == [f"/{name}"]
+    assert directory.listings.organization(OSH) == before
+
+
+def test_replacement_that_omits_what_the_directory_keeps_does_not_delete_it(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization(sealing_key=plain(new_sealing_key())))
+    present = directory.listings.organization(OSH).entry
+    directory.entries.put_organization(
+        OSH_ITSELF, organization(name="New"), precondition=at_revision(1), named=RECORD
+    )
+    assert directory.listings.organization(OSH).entry == replace(present, name="New")
 
 
 def test_entering_many_entries_is_idempotent(directory: Directory) -> None:

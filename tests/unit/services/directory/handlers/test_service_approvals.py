@@ -9,6 +9,7 @@ import pytest
 from contracts.errors import Refused
 from contracts.facts import OrganizationChanged
 from contracts.organization import ApprovedService, Organization
+from services.directory.domain.approval import Approval, Decider, Policy
 from services.directory.domain.precondition import at_revision
 from tests.unit.services.directory.samples import (
     NOON,
@@ -152,3 +153,71 @@ def test_loaded_record_without_approvals_keeps_them(recorded: Directory) -> None
 def _admit(document: object) -> Organization:
     assert isinstance(document, dict)
     return organization(**{name: value for name, value in document.items() if name != "id"})
+
+
+# --- two persons -------------------------------------------------------------------------------
+
+
+SECOND = Decider(id="kg.second", roles=frozenset({"coordinator"}))
+
+
+@pytest.fixture
+def guarded(recorded: Directory) -> Directory:
+    """The same directory where two persons decide."""
+    return Directory(recorded.database, policy=Policy.two_person)
+
+
+def requested(directory: Directory) -> Approval:
+    approval = directory.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    assert isinstance(approval, Approval)
+    return approval
+
+
+def test_approval_by_one_of_two_persons_changes_nothing(guarded: Directory) -> None:
+    approval = requested(guarded)
+    assert (approval.kind, approval.subject, approval.organization) == ("service", f"{OSH}/legal", OSH)
+    assert approval.change == {"organization": OSH, "service": "legal", "needs": [TRAFFICKING]}
+    assert record(guarded).approved_services == ()
+
+
+def test_second_person_completes_the_approval_and_is_on_record(guarded: Directory) -> None:
+    guarded.approvals.approve(requested(guarded).id, SECOND)
+    (approved,) = record(guarded).approved_services
+    assert (approved.needs, approved.by) == ((TRAFFICKING,), SECOND.id)
+
+
+@pytest.mark.parametrize(
+    "decider",
+    [
+        Decider(id=COORDINATOR, roles=frozenset({"coordinator"})),
+        Decider(id=OSH, roles=frozenset({"coordinator"})),
+        Decider(id="kg.third", roles=frozenset({"auditor"})),
+    ],
+    ids=["the requester", "the organisation", "an auditor"],
+)
+def test_approval_by_the_wrong_second_person_is_refused(guarded: Directory, decider: Decider) -> None:
+    assert slug(guarded.approvals.approve, requested(guarded).id, decider) == "forbidden"
+    assert record(guarded).approved_services == ()
+
+
+def test_request_is_stale_once_the_service_has_changed(guarded: Directory) -> None:
+    approval = requested(guarded)
+    wider = {"services": [service_record(needs=NEEDS, areas=["KG", "RU"])]}
+    guarded.entries.patch_organization(OSH_ITSELF, OSH, wider, precondition=at_revision(1), admit=_admit)
+    assert slug(guarded.approvals.approve, approval.id, SECOND) == "conflict"
+    assert record(guarded).approved_services == ()
+
+
+def test_request_survives_a_new_statement_of_capacity(guarded: Directory) -> None:
+    approval = requested(guarded)
+    full = {"status": "no_capacity", "updated_at": "2026-03-01T10:00:00Z"}
+    busy = {"services": [service_record(needs=NEEDS, capacity=full)]}
+    guarded.entries.patch_organization(OSH_ITSELF, OSH, busy, precondition=at_revision(1), admit=_admit)
+    guarded.approvals.approve(approval.id, SECOND)
+    assert len(record(guarded).approved_services) == 1
+
+
+def test_one_person_withdraws_an_approval(guarded: Directory) -> None:
+    guarded.approvals.approve(requested(guarded).id, SECOND)
+    guarded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    assert record(guarded).approved_services == ()

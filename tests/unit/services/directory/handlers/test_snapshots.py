@@ -18,10 +18,17 @@ from contracts.facts import (
     TokenKeyChanged,
 )
 from runtime.messaging.ports import Outgoing
-from services.directory.domain.client import Role
 from services.directory.domain.entry import TokenKey
 from services.directory.domain.precondition import ANY_REVISION
-from tests.unit.services.directory.samples import NOON, OPERATOR, OSH, Directory, agreement, organization
+from tests.unit.services.directory.samples import (
+    NOON,
+    OPERATOR,
+    OSH,
+    Directory,
+    agreement,
+    issue,
+    organization,
+)
 
 
 def request(queue: str, number: int = 1) -> Event[Fact]:
@@ -49,7 +56,7 @@ def filled(directory: Directory) -> Directory:
     entries.put_organization(OPERATOR, organization("kg.other"))
     entries.put_agreement(OPERATOR, agreement())
     entries.announce(TokenKey(id="kid", key={"kid": "kid"}), by="x")
-    entries.put_client(OPERATOR, client_id=OSH, principal=OSH, roles=(Role.partner,), secret="s")
+    issue(directory, OSH, OSH, "s")
     return directory
 
 

@@ -1,0 +1,83 @@
+"""The SQL implementation of `ports.ApprovalStore`."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+
+from contracts.codes import ApprovalKind
+from services.directory.adapters.tables import APPROVALS
+from services.directory.domain.approval import Approval, State
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Approval))
+
+
+class SqlApprovalStore:
+    """See `ports.ApprovalStore`."""
+
+    def add(self, transaction: Connection, approval: Approval) -> None:
+        """See `ports.ApprovalStore`."""
+        row = {name: getattr(approval, name) for name in _FIELDS}
+        transaction.execute(
+            insert(APPROVALS), [{**row, "kind": approval.kind.value, "state": approval.state.value}]
+        )
+
+    def settle(self, transaction: Connection, approval: Approval) -> None:
+        """See `ports.ApprovalStore`."""
+        transaction.execute(
+            update(APPROVALS)
+            .where(APPROVALS.c.id == approval.id)
+            .values(
+                state=approval.state.value, decided_by=approval.decided_by, decided_at=approval.decided_at
+            )
+        )
+
+    def one(self, transaction: Connection, approval_id: str) -> Approval | None:
+        """See `ports.ApprovalStore`."""
+        row = transaction.execute(select(APPROVALS).where(APPROVALS.c.id == approval_id)).one_or_none()
+        return None if row is None else _approval(row)
+
+    def open(self, transaction: Connection, kind: ApprovalKind, subject: str) -> list[Approval]:
+        """See `ports.ApprovalStore`."""
+        query = select(APPROVALS).where(
+            APPROVALS.c.state == State.requested.value,
+            APPROVALS.c.kind == kind.value,
+            APPROVALS.c.subject == subject,
+        )
+        return [_approval(row) for row in transaction.execute(query.order_by(APPROVALS.c.id))]
+
+    def page(
+        self,
+        transaction: Connection,
+        *,
+        organization: str | None,
+        state: State | None,
+        now: dt.datetime,
+        after: str,
+        limit: int,
+    ) -> list[Approval]:
+        """See `ports.ApprovalStore`."""
+        query = select(APPROVALS).where(APPROVALS.c.id > after).order_by(APPROVALS.c.id).limit(limit)
+        if organization is not None:
+            query = query.where(APPROVALS.c.organization == organization)
+        if state is not None:
+            query = query.where(_shown_as(state, now))
+        return [_approval(row) for row in transaction.execute(query)]
+
+
+def _shown_as(state: State, now: dt.datetime) -> ColumnElement[bool]:
+    stored = APPROVALS.c.state == state.value
+    if state is State.requested:
+        return and_(stored, APPROVALS.c.expires_at > now)
+    if state is State.expired:
+        lapsed = and_(APPROVALS.c.state == State.requested.value, APPROVALS.c.expires_at <= now)
+        return or_(stored, lapsed)
+    return stored
+
+
+def _approval(row: Any) -> Approval:
+    values = {name: getattr(row, name) for name in _FIELDS}
+    return Approval(**{**values, "kind": ApprovalKind(row.kind), "state": State(row.state)})

@@ -1,0 +1,96 @@
+"""The SQL implementation of `ports.SealingKeyStore`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from contracts.codes import KeyManner
+from contracts.organization import SealingKey
+from contracts.records import read
+from services.directory.adapters.tables import KEY_CHALLENGES, SEALING_KEYS
+from services.directory.domain.sealing_key_history import Challenge, KeptKey
+
+
+class SqlSealingKeyStore:
+    """See `ports.SealingKeyStore`."""
+
+    def keep(self, transaction: Connection, number: int, key: KeptKey) -> None:
+        """See `ports.SealingKeyStore`."""
+        transaction.execute(
+            update(SEALING_KEYS)
+            .where(SEALING_KEYS.c.organization == key.organization, SEALING_KEYS.c.until.is_(None))
+            .values(until=key.since)
+        )
+        transaction.execute(
+            insert(SEALING_KEYS),
+            [
+                {
+                    "organization": key.organization,
+                    "number": number,
+                    "key": key.key,
+                    "since": key.since,
+                    "manner": key.manner.value,
+                    "by": key.by,
+                    "approved_by": key.approved_by,
+                }
+            ],
+        )
+
+    def history(self, transaction: Connection, organization: str) -> list[KeptKey]:
+        """See `ports.SealingKeyStore`."""
+        query = select(SEALING_KEYS).where(SEALING_KEYS.c.organization == organization)
+        return [_kept(row) for row in transaction.execute(query.order_by(SEALING_KEYS.c.number.desc()))]
+
+    def challenge(self, transaction: Connection, challenge: Challenge) -> None:
+        """See `ports.SealingKeyStore`."""
+        self.close_challenge(transaction, challenge.organization)
+        transaction.execute(
+            insert(KEY_CHALLENGES),
+            [
+                {
+                    "organization": challenge.organization,
+                    "id": challenge.id,
+                    "key": challenge.key,
+                    "previous": challenge.previous,
+                    "answer_sha256": challenge.answer_sha256,
+                    "expires_at": challenge.expires_at,
+                }
+            ],
+        )
+
+    def open_challenge(
+        self, transaction: Connection, organization: str, challenge_id: str
+    ) -> Challenge | None:
+        """See `ports.SealingKeyStore`."""
+        query = select(KEY_CHALLENGES).where(
+            KEY_CHALLENGES.c.organization == organization, KEY_CHALLENGES.c.id == challenge_id
+        )
+        row = transaction.execute(query).one_or_none()
+        if row is None:
+            return None
+        return Challenge(
+            id=row.id,
+            organization=row.organization,
+            key=read(SealingKey, row.key),
+            previous=row.previous,
+            answer_sha256=row.answer_sha256,
+            expires_at=row.expires_at,
+        )
+
+    def close_challenge(self, transaction: Connection, organization: str) -> None:
+        """See `ports.SealingKeyStore`."""
+        transaction.execute(delete(KEY_CHALLENGES).where(KEY_CHALLENGES.c.organization == organization))
+
+
+def _kept(row: Any) -> KeptKey:
+    return KeptKey(
+        organization=row.organization,
+        key=read(SealingKey, row.key),
+        since=row.since,
+        until=row.until,
+        manner=KeyManner(row.manner),
+        by=row.by,
+        approved_by=row.approved_by,
+    )

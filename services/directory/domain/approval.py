@@ -1,0 +1,153 @@
+"""The approval of a change by a second person: its states, and the decisions about it.
+
+A request is granted only by another principal with a role that may approve it, and only while the record that
+it changes is still as it was at the request. Everything else ends it without effect.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from contracts.codes import ApprovalKind, ApprovalRefusal
+from contracts.errors import Refused
+
+# Long enough for a weekend and a telephone call; short enough that the request is still remembered.
+VALID_FOR: Final = dt.timedelta(days=7)
+
+
+class Policy(StrEnum):
+    """How many persons decide: KOPURO_APPROVALS."""
+
+    one_person = "one-person"
+    two_person = "two-person"
+
+
+class State(StrEnum):
+    """The state of an approval."""
+
+    requested = "requested"
+    granted = "granted"
+    refused = "refused"
+    expired = "expired"
+    stale = "stale"
+
+
+class Step(StrEnum):
+    """What can happen to an approval. overtake: the record, or the requester's wish, has changed."""
+
+    grant = "grant"
+    refuse = "refuse"
+    expire = "expire"
+    overtake = "overtake"
+
+
+TRANSITIONS: Final[Mapping[State, Mapping[Step, State]]] = {
+    State.requested: {
+        Step.grant: State.granted,
+        Step.refuse: State.refused,
+        Step.expire: State.expired,
+        Step.overtake: State.stale,
+    },
+    State.granted: {},
+    State.refused: {},
+    State.expired: {},
+    State.stale: {},
+}
+# The reason in `approval.refused` of each state that ends a request without effect.
+REFUSALS: Final[Mapping[State, ApprovalRefusal]] = {
+    State.refused: ApprovalRefusal.refused,
+    State.expired: ApprovalRefusal.expired,
+    State.stale: ApprovalRefusal.stale,
+}
+# The roles that may decide about each kind of change.
+APPROVERS: Final[Mapping[ApprovalKind, frozenset[str]]] = {
+    ApprovalKind.credential: frozenset({"operator"}),
+    ApprovalKind.role: frozenset({"operator"}),
+    ApprovalKind.sealing_key: frozenset({"operator"}),
+    ApprovalKind.vetting: frozenset({"operator"}),
+    ApprovalKind.service: frozenset({"operator", "coordinator"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Approval:
+    """A change that waits for a second person, or that has been decided.
+
+    subject: the client, organisation or service concerned. concerned: the principal who would gain by it;
+    organization: the partner whose mailbox has the notices, or None. change: what was requested, as JSON;
+    digest: its SHA-256, hexadecimal. basis: the state of the record that the request was made on.
+    """
+
+    id: str
+    kind: ApprovalKind
+    subject: str
+    concerned: str
+    organization: str | None
+    change: Mapping[str, Any]
+    digest: str
+    basis: str
+    requested_by: str
+    requested_at: dt.datetime
+    expires_at: dt.datetime
+    state: State = State.requested
+    decided_by: str | None = None
+    decided_at: dt.datetime | None = None
+
+    def step(self, step: Step, *, by: str, at: dt.datetime) -> Approval:
+        """Return the approval after the step. Raises Refused `conflict` if its state does not permit it."""
+        following = TRANSITIONS[self.state].get(step)
+        if following is None:
+            raise Refused("conflict", f"The request is already {self.state}.")
+        return replace(self, state=following, decided_by=by, decided_at=at)
+
+    def shown_at(self, now: dt.datetime) -> State:
+        """Return the state that a reader sees: a request expires by itself."""
+        return State.expired if self.state is State.requested and now >= self.expires_at else self.state
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decider:
+    """The principal that decides about a request."""
+
+    id: str
+    roles: frozenset[str]
+
+
+def granted(approval: Approval, by: Decider, *, basis: str, at: dt.datetime) -> Approval:
+    """Return the approval as granted, or as expired or stale if it is too late.
+
+    basis: the record's state now. Raises Refused `forbidden` for a principal that may not approve it, and
+    `conflict` if the request was decided before.
+    """
+    _check_approver(approval, by)
+    if approval.shown_at(at) is State.expired:
+        return approval.step(Step.expire, by=by.id, at=at)
+    if basis != approval.basis:
+        return approval.step(Step.overtake, by=by.id, at=at)
+    return approval.step(Step.grant, by=by.id, at=at)
+
+
+def refused(approval: Approval, by: Decider, *, at: dt.datetime) -> Approval:
+    """Return the approval as refused; its requester may withdraw it in this way.
+
+    Raises Refused `forbidden` for another principal without the role, and `conflict` if the request was
+    decided before.
+    """
+    if by.id != approval.requested_by and not by.roles & APPROVERS[approval.kind]:
+        raise Refused("forbidden", "Only the requester or a principal that may approve it can refuse it.")
+    expired = approval.shown_at(at) is State.expired
+    return approval.step(Step.expire if expired else Step.refuse, by=by.id, at=at)
+
+
+def _check_approver(approval: Approval, by: Decider) -> None:
+    roles = APPROVERS[approval.kind]
+    if not by.roles & roles:
+        raise Refused("forbidden", f"Approving this requires the {' or '.join(sorted(roles))} role.")
+    if by.id == approval.requested_by:
+        raise Refused("forbidden", "A second person must approve the request, not its requester.")
+    if by.id == approval.concerned:
+        raise Refused("forbidden", "The principal that a request is about cannot approve it.")

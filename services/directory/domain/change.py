@@ -1,0 +1,137 @@
+"""The changes that a second person may have to approve, as values that can be stored and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from contracts.canonical import canonical_json
+from contracts.codes import ApprovalKind
+from contracts.organization import Organization, SealingKey
+from contracts.records import plain, read
+from services.directory.domain.client import Role
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientIssue:
+    """Register a client, or replace its secret. secret_sha256: hexadecimal."""
+
+    client_id: str
+    principal: str
+    roles: tuple[Role, ...]
+    secret_sha256: str
+
+    @property
+    def kind(self) -> ApprovalKind:
+        """Return whether the client acts for a partner or for the hub's staff."""
+        return ApprovalKind.credential if Role.partner in self.roles else ApprovalKind.role
+
+    @property
+    def subject(self) -> str:
+        """Return the client's id."""
+        return self.client_id
+
+    @property
+    def concerned(self) -> str:
+        """Return the principal that gets the client."""
+        return self.principal
+
+    @property
+    def partner(self) -> str | None:
+        """Return the partner whose client it is."""
+        return self.principal if Role.partner in self.roles else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyChange:
+    """Replace an organisation's sealing key without proof of the key before it."""
+
+    organization: str
+    key: SealingKey
+    kind = ApprovalKind.sealing_key
+
+    @property
+    def subject(self) -> str:
+        """Return the organisation's id."""
+        return self.organization
+
+    concerned = subject
+
+    @property
+    def partner(self) -> str | None:
+        """Return the organisation's id."""
+        return self.organization
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordChange:
+    """Write an organisation's record with members that the network states about it."""
+
+    organization: Organization
+    kind = ApprovalKind.vetting
+
+    @property
+    def subject(self) -> str:
+        """Return the organisation's id."""
+        return self.organization.id
+
+    concerned = subject
+
+    @property
+    def partner(self) -> str | None:
+        """Return the organisation's id."""
+        return self.organization.id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceChange:
+    """Approve a service for exactly these sensitive needs."""
+
+    organization: str
+    service: str
+    needs: tuple[str, ...]
+    kind = ApprovalKind.service
+
+    @property
+    def subject(self) -> str:
+        """Return the ids of organisation and service, with a slash between them."""
+        return f"{self.organization}/{self.service}"
+
+    @property
+    def concerned(self) -> str:
+        """Return the organisation's id."""
+        return self.organization
+
+    @property
+    def partner(self) -> str | None:
+        """Return the organisation's id."""
+        return self.organization
+
+
+Change = ClientIssue | KeyChange | RecordChange | ServiceChange
+
+_CLASSES: Final[Mapping[ApprovalKind, type[Change]]] = {
+    ApprovalKind.credential: ClientIssue,
+    ApprovalKind.role: ClientIssue,
+    ApprovalKind.sealing_key: KeyChange,
+    ApprovalKind.vetting: RecordChange,
+    ApprovalKind.service: ServiceChange,
+}
+
+
+def stored(change: Change) -> Mapping[str, Any]:
+    """Return the change as JSON."""
+    document: Mapping[str, Any] = plain(change)
+    return document
+
+
+def restored(kind: ApprovalKind, document: Mapping[str, Any]) -> Change:
+    """Return the change from its JSON."""
+    return read(_CLASSES[kind], document)
+
+
+def digest(kind: ApprovalKind, document: Mapping[str, Any], basis: str) -> str:
+    """Return the SHA-256 of exactly what is requested, hexadecimal. basis: see `Approval`."""
+    return sha256(canonical_json({"kind": kind.value, "change": document, "basis": basis})).hexdigest()

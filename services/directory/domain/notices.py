@@ -1,0 +1,78 @@
+"""The facts that say who decided what: every change of a client or a sealing key has one.
+
+They follow from the entry before and after a change, so no code can change a client or a key in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from contracts.codes import KeyManner
+from contracts.facts import CredentialIssued, CredentialRevoked, Fact, RoleGranted, SealingKeyReplaced
+from contracts.organization import Organization
+from services.directory.domain.client import Client, Role
+from services.directory.domain.entry import DirectoryEntry
+
+
+def notices(
+    before: DirectoryEntry | None,
+    after: DirectoryEntry,
+    *,
+    by: str,
+    approved_by: str | None = None,
+    first_client: bool = False,
+) -> Iterator[Fact]:
+    """Yield the facts about a change. first_client: nobody can read the partner's mailbox yet."""
+    if isinstance(after, Client):
+        present = before if isinstance(before, Client) else None
+        yield from _of_client(present, after, by, approved_by, first_client=first_client)
+    elif isinstance(after, Organization) and isinstance(before, Organization):
+        yield from _of_key(before, after, by, approved_by)
+
+
+def _of_client(
+    before: Client | None, after: Client, by: str, approved_by: str | None, *, first_client: bool
+) -> Iterator[Fact]:
+    told = None if first_client else after.organization
+    if not after.live:
+        if before is not None and before.live:
+            yield CredentialRevoked(
+                client_id=after.id, principal=after.principal, by=by, organization=after.organization
+            )
+        return
+    if before == after:
+        return
+    yield CredentialIssued(
+        client_id=after.id,
+        principal=after.principal,
+        roles=tuple(role.value for role in after.roles),
+        by=by,
+        approved_by=approved_by,
+        organization=told,
+        replaced=before is not None,
+    )
+    had = set(before.roles) if before is not None and before.live else set()
+    for role in after.roles:
+        if role is not Role.partner and role not in had:
+            yield RoleGranted(
+                principal=after.principal,
+                role=role.value,
+                client_id=after.id,
+                by=by,
+                approved_by=approved_by,
+            )
+
+
+def _of_key(before: Organization, after: Organization, by: str, approved_by: str | None) -> Iterator[Fact]:
+    key = after.sealing_key
+    if key is None or key == before.sealing_key:
+        return
+    change = after.sealing_key_change
+    yield SealingKeyReplaced(
+        organization=after.id,
+        kid=key.kid,
+        manner=KeyManner.approved if change is None else change.manner,
+        by=by,
+        previous=None if before.sealing_key is None else before.sealing_key.kid,
+        approved_by=approved_by,
+    )

@@ -1,0 +1,66 @@
+"""An organisation's sealing keys, present and past, and proof of possession of the present one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+from contracts.codes import KeyManner
+from contracts.errors import Refused
+from contracts.organization import Organization, SealingKey, SealingKeyChange
+
+CHALLENGE_VALID_FOR: Final = dt.timedelta(minutes=10)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptKey:
+    """A sealing key and the time that it was the organisation's. until: None for the present key."""
+
+    organization: str
+    key: SealingKey
+    since: dt.datetime
+    manner: KeyManner
+    by: str
+    approved_by: str | None = None
+    until: dt.datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Challenge:
+    """A secret answer, sealed to the present key: its holder proves that the new key is its own wish.
+
+    key: the new key; previous: the kid of the key that the answer is sealed to; answer_sha256: hexadecimal.
+    """
+
+    id: str
+    organization: str
+    key: SealingKey
+    previous: str
+    answer_sha256: str
+    expires_at: dt.datetime
+
+
+def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: dt.datetime) -> Organization:
+    """Return the record with the new key, and how it got there. The first key has the manner `first`."""
+    change = SealingKeyChange(at=at, manner=KeyManner.first if present.sealing_key is None else manner)
+    return replace(present, sealing_key=key, sealing_key_change=change)
+
+
+def check_answer(
+    challenge: Challenge | None, answer: str, present: str | None, now: dt.datetime
+) -> Challenge:
+    """Return the challenge that the answer meets. present: the kid of the organisation's key now.
+
+    Raises Refused `not-found` for an unknown, used or expired challenge, `conflict` if the key has changed
+    since, and `forbidden` for a wrong answer.
+    """
+    if challenge is None or now >= challenge.expires_at:
+        raise Refused("not-found", "The challenge is unknown, used or expired. Send the new key again.")
+    if challenge.previous != present:
+        raise Refused("conflict", "The key has been replaced since the challenge. Send the new key again.")
+    if not hmac.compare_digest(sha256(answer.encode()).hexdigest(), challenge.answer_sha256):
+        raise Refused("forbidden", "The answer is wrong: it must come from the key that is being replaced.")
+    return challenge

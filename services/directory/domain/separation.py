@@ -1,0 +1,54 @@
+"""Separation of roles: one role for each principal, and one client for each member of the hub's staff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from contracts.errors import PointerError, Refused
+from services.directory.domain.client import Client, Role
+
+STAFF_ROLES = frozenset(Role) - {Role.partner}
+
+
+def is_staff(client: Client) -> bool:
+    """Return whether the client belongs to a member of the hub's staff."""
+    return bool(STAFF_ROLES & set(client.roles))
+
+
+def wrong_separation(
+    wanted: Client, others: Iterable[Client], is_organization: Callable[[str], bool]
+) -> str | None:
+    """Return the rule that the client breaks, as a sentence; None if it breaks none.
+
+    others: the live clients of the same principal. is_organization: whether the directory has a record of
+    that id.
+    """
+    if len(wanted.roles) != 1:
+        return "A principal has exactly one role."
+    if is_staff(wanted) and is_organization(wanted.principal):
+        return "An organisation cannot have a role of the hub's staff."
+    for other in others:
+        if other.id == wanted.id or not other.live:
+            continue
+        if other.roles != wanted.roles:
+            return "The principal has another role. A principal has exactly one role."
+        if is_staff(wanted):
+            return "The principal has a client already. A client of the staff belongs to one person."
+    return None
+
+
+def check_separation(
+    wanted: Client,
+    present: Client | None,
+    others: Sequence[Client],
+    is_organization: Callable[[str], bool],
+) -> None:
+    """Check a client that is to be registered. present: the client of the same id, if there is one.
+
+    Raises Refused `conflict`.
+    """
+    broken = wrong_separation(wanted, others, is_organization)
+    if broken is None and present is not None and present.live and present.roles != wanted.roles:
+        broken = "The role of a client cannot be changed. Revoke the client first."
+    if broken is not None:
+        raise Refused("conflict", broken, errors=[PointerError(pointer="/roles", detail=broken)])

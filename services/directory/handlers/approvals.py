@@ -1,0 +1,187 @@
+"""Requests for a second person's approval: made, decided and listed.
+
+What is approved is exactly what was requested: the stored change, whose digest is in every fact about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.errors import Refused
+from contracts.facts import ApprovalGranted, ApprovalRefused, ApprovalRequested
+from runtime.identifiers import new_id
+from services.directory.domain.approval import (
+    REFUSALS,
+    VALID_FOR,
+    Approval,
+    Decider,
+    Policy,
+    State,
+    Step,
+    granted,
+    refused,
+)
+from services.directory.domain.change import Change, digest, restored, stored
+from services.directory.domain.entry import DirectoryEntry, Standing
+from services.directory.handlers.effects import basis_of, check, take_effect
+from services.directory.handlers.ledger import Ledger, Writing
+from services.directory.ports import ApprovalStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """A principal that reads approvals. organization: the partner, which sees its own; None for staff."""
+
+    organization: str | None
+
+
+class Approvals:
+    """Where a change needs a second person, it is a request first."""
+
+    def __init__(self, ledger: Ledger, store: ApprovalStore, policy: Policy) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._policy = policy
+
+    @property
+    def two_persons(self) -> bool:
+        """Return whether the policy demands a second person."""
+        return self._policy is Policy.two_person
+
+    def decide(self, writing: Writing, change: Change, *, by: str) -> Standing[DirectoryEntry] | Approval:
+        """Write the change if one person decides; otherwise request its approval.
+
+        Raises Refused as `effects.take_effect` does.
+        """
+        if self.two_persons:
+            return self.request(writing, change, by=by)
+        return take_effect(writing, change, by=by)
+
+    def request(self, writing: Writing, change: Change, *, by: str) -> Approval:
+        """Request an approval, whatever the policy. A repetition returns the open request.
+
+        A requester has one open request about a subject: another one makes the earlier stale. Raises Refused
+        as `effects.take_effect` does.
+        """
+        check(writing, change)
+        document, basis = stored(change), basis_of(writing, change)
+        digested = digest(change.kind, document, basis)
+        for earlier in self._store.open(writing.transaction, change.kind, change.subject):
+            if earlier.requested_by != by:
+                continue
+            if earlier.digest == digested and earlier.shown_at(writing.now) is State.requested:
+                return earlier
+            self._settle(writing, earlier.step(Step.overtake, by=by, at=writing.now))
+        approval = Approval(
+            id=new_id(),
+            kind=change.kind,
+            subject=change.subject,
+            concerned=change.concerned,
+            organization=change.partner,
+            change=document,
+            digest=digested,
+            basis=basis,
+            requested_by=by,
+            requested_at=writing.now,
+            expires_at=writing.now + VALID_FOR,
+        )
+        self._store.add(writing.transaction, approval)
+        fact = ApprovalRequested(
+            id=approval.id,
+            kind=approval.kind,
+            subject=approval.subject,
+            requested_by=by,
+            expires_at=approval.expires_at,
+            digest=approval.digest,
+            organization=approval.organization,
+        )
+        writing.tell(fact, key=approval.subject)
+        return approval
+
+    def approve(self, approval_id: str, by: Decider) -> Approval:
+        """Let a request take effect; return it.
+
+        Raises Refused: `not-found`, `forbidden` for a principal that may not approve it, `conflict` if it was
+        decided before, has expired or is stale, and what `effects.take_effect` raises.
+        """
+        with self._ledger.writing() as writing:
+            open_request = self._one(writing, approval_id)
+            change = restored(open_request.kind, open_request.change)
+            approval = granted(open_request, by, basis=basis_of(writing, change), at=writing.now)
+            self._settle(writing, approval)
+            if approval.state is State.granted:
+                take_effect(writing, change, by=approval.requested_by, approved_by=by.id)
+        # After the commit: that the request is over is on record, although this call fails.
+        if approval.state is State.expired:
+            raise Refused("conflict", "The request has expired.")
+        if approval.state is State.stale:
+            raise Refused("conflict", "The record has changed since the request. It must be requested again.")
+        return approval
+
+    def refuse(self, approval_id: str, by: Decider) -> Approval:
+        """End a request without effect; return it. Raises Refused `not-found`, `forbidden`, `conflict`."""
+        with self._ledger.writing() as writing:
+            approval = refused(self._one(writing, approval_id), by, at=writing.now)
+            self._settle(writing, approval)
+        return approval
+
+    def one(self, approval_id: str, reader: Reader) -> Approval:
+        """Return an approval. Raises Refused `not-found`, also for what the reader may not see."""
+        with self._ledger.database.read() as transaction:
+            found = self._store.one(transaction, approval_id)
+        if found is None or reader.organization not in (None, found.organization):
+            raise Refused("not-found", "There is no approval with this id.")
+        return found
+
+    def page(self, reader: Reader, state: State | None, after: str, limit: int) -> list[Approval]:
+        """Return approvals that the reader may see, with ids above `after`, oldest first."""
+        with self._ledger.database.read() as transaction:
+            return self._store.page(
+                transaction,
+                organization=reader.organization,
+                state=state,
+                now=self._ledger.clock.now(),
+                after=after,
+                limit=limit,
+            )
+
+    def shown(self, approval: Approval) -> Mapping[str, Any]:
+        """Return the approval as JSON, with the state that it has now."""
+        return {
+            "id": approval.id,
+            "kind": approval.kind,
+            "subject": approval.subject,
+            "organization": approval.organization,
+            "state": approval.shown_at(self._ledger.clock.now()),
+            "requested_by": approval.requested_by,
+            "requested_at": approval.requested_at,
+            "expires_at": approval.expires_at,
+            "decided_by": approval.decided_by,
+            "decided_at": approval.decided_at,
+            "basis": approval.basis,
+            "digest": approval.digest,
+            "change": approval.change,
+        }
+
+    def _one(self, writing: Writing, approval_id: str) -> Approval:
+        found = self._store.one(writing.transaction, approval_id)
+        if found is None:
+            raise Refused("not-found", "There is no approval with this id.")
+        return found
+
+    def _settle(self, writing: Writing, approval: Approval) -> None:
+        self._store.settle(writing.transaction, approval)
+        decided: dict[str, Any] = {
+            "id": approval.id,
+            "kind": approval.kind,
+            "subject": approval.subject,
+            "requested_by": approval.requested_by,
+            "by": approval.decided_by,
+            "organization": approval.organization,
+        }
+        if approval.state is State.granted:
+            writing.tell(ApprovalGranted(**decided, digest=approval.digest), key=approval.subject)
+        else:
+            writing.tell(ApprovalRefused(**decided, reason=REFUSALS[approval.state]), key=approval.subject)

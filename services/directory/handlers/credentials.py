@@ -1,0 +1,93 @@
+"""OAuth clients: issued with one or two persons' consent, revoked at once."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from contracts.errors import PointerError, Refused
+from services.directory.domain.approval import Approval
+from services.directory.domain.change import ClientIssue
+from services.directory.domain.client import SECRET_BYTES, Client, Role, digest
+from services.directory.domain.entry import Standing
+from services.directory.domain.precondition import Precondition, check_precondition
+from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.effects import take_effect
+from services.directory.handlers.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issued:
+    """A client after its issue. secret: None if its owner made it; it is shown once and never stored."""
+
+    standing: Standing[Client]
+    created: bool
+    secret: str | None
+
+
+class Credentials:
+    """Issues and revokes clients."""
+
+    def __init__(self, ledger: Ledger, approvals: Approvals) -> None:
+        self._ledger = ledger
+        self._approvals = approvals
+
+    def issue(
+        self,
+        by: str,
+        *,
+        client_id: str,
+        principal: str,
+        roles: tuple[Role, ...],
+        secret_sha256: str | None = None,
+        precondition: Precondition | None = None,
+    ) -> Issued | Approval:
+        """Register a client, or replace its secret; the old secret is invalid from the commit on.
+
+        secret_sha256: of a secret that the client's owner made; None: make one here, which only one-person
+        approval permits, because nobody else may see it. Raises Refused: `conflict` if the client id belongs
+        to another principal or the roles are not separate, `unknown-organization` if a partner is not in the
+        directory, `precondition-required` if the client exists, `precondition-failed`, `invalid-submission`.
+        """
+        secret = None if secret_sha256 is not None else secrets.token_urlsafe(SECRET_BYTES)
+        if secret is not None and self._approvals.two_persons:
+            where = PointerError(pointer="/secret_sha256", detail="Required: the owner makes the secret.")
+            raise Refused(
+                "invalid-submission",
+                "A second person must approve the credential, so its owner makes the secret and sends only "
+                "the SHA-256 digest.",
+                errors=[where],
+            )
+        change = ClientIssue(
+            client_id=client_id,
+            principal=principal,
+            roles=tuple(sorted(set(roles))),
+            secret_sha256=secret_sha256 or digest(secret or ""),
+        )
+        with self._ledger.writing() as writing:
+            present = writing.standing(Client, client_id)
+            if present is None or present.entry.principal == principal:
+                check_precondition(None if present is None else present.revision, precondition)
+            if self._approvals.two_persons:
+                return self._approvals.request(writing, change, by=by)
+            take_effect(writing, change, by=by)
+            written = writing.standing(Client, client_id)
+            assert written is not None
+            return Issued(standing=written, created=present is None, secret=secret)
+
+    def revoke(self, client_id: str, *, by: str, operator: bool) -> Standing[Client]:
+        """Revoke a client; its tokens are refused from then on. A repetition changes nothing.
+
+        Raises Refused `not-found`, also for another principal's client unless `operator`.
+        """
+        with self._ledger.writing() as writing:
+            present = writing.standing(Client, client_id)
+            if present is None or not (operator or present.entry.principal == by):
+                raise Refused("not-found", "There is no client with this id.")
+            return writing.put(replace(present.entry, live=False), by=by)
+
+    def page(self, principal: str | None, after: str, limit: int) -> list[Standing[Client]]:
+        """Return clients with ids above `after`, ordered by id. principal: only its own; None: all."""
+        where = {} if principal is None else {"principal": principal}
+        with self._ledger.database.read() as transaction:
+            return self._ledger.register.page(transaction, Client, where, after, limit)

@@ -1,0 +1,101 @@
+"""The effects of changes that may need a second person: the same whether one person decides or two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contracts.codes import KeyManner
+from contracts.errors import Refused
+from contracts.organization import Organization
+from services.directory.domain.change import Change, ClientIssue, KeyChange, RecordChange, ServiceChange
+from services.directory.domain.client import Client, client_with_digest
+from services.directory.domain.entry import DirectoryEntry, Standing
+from services.directory.domain.sealing_key_history import with_key
+from services.directory.domain.separation import check_separation
+from services.directory.domain.service_approval import service_basis, with_approval
+from services.directory.handlers.ledger import Writing
+
+
+def basis_of(writing: Writing, change: Change) -> str:
+    """Return the state of the record that the change is made on: a revision, or for a key the present kid."""
+    match change:
+        case ClientIssue():
+            return _revision(writing.standing(Client, change.client_id))
+        case KeyChange():
+            present = _organization(writing, change.organization).entry.sealing_key
+            return "none" if present is None else present.kid
+        case RecordChange():
+            return _revision(writing.standing(Organization, change.organization.id))
+        case ServiceChange():
+            return service_basis(_organization(writing, change.organization).entry, change.service)
+
+
+def check(writing: Writing, change: Change) -> None:
+    """Check that the change could take effect now. Raises Refused as `take_effect` does."""
+    _check(writing, _wanted(writing, change, approver=""))
+
+
+def take_effect(
+    writing: Writing, change: Change, *, by: str, approved_by: str | None = None
+) -> Standing[DirectoryEntry]:
+    """Write the change. by: its requester; approved_by: the second person, None if one person decides.
+
+    Raises Refused `unknown-organization`, `not-found`, or `conflict` for a client that breaks the separation
+    of roles.
+    """
+    wanted = _wanted(writing, change, approver=approved_by or by)
+    _check(writing, wanted)
+    if isinstance(wanted, Client):
+        return writing.put(wanted, by=by, approved_by=approved_by)
+    return writing.put(wanted, by=by, approved_by=approved_by)
+
+
+def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Organization:
+    match change:
+        case ClientIssue():
+            return client_with_digest(
+                client_id=change.client_id,
+                principal=change.principal,
+                roles=change.roles,
+                secret_sha256=change.secret_sha256,
+            )
+        case KeyChange():
+            present = _organization(writing, change.organization).entry
+            return with_key(present, change.key, manner=KeyManner.approved, at=writing.now)
+        case ServiceChange():
+            present = _organization(writing, change.organization).entry
+            return with_approval(present, change.service, change.needs, by=approver, at=writing.now)
+        case RecordChange():
+            record = change.organization
+            if record.sealing_key is None or writing.organization(record.id) is not None:
+                return record
+            return with_key(
+                replace(record, sealing_key=None), record.sealing_key, manner=KeyManner.first, at=writing.now
+            )
+
+
+def _check(writing: Writing, wanted: Client | Organization) -> None:
+    if isinstance(wanted, Organization):
+        writing.check(writing.standing(Organization, wanted.id), wanted)
+        return
+    present = writing.standing(Client, wanted.id)
+    if present is not None and present.entry.principal != wanted.principal:
+        raise Refused("conflict", "This client id belongs to another principal.")
+    writing.check(present, wanted)
+    check_separation(
+        wanted,
+        None if present is None else present.entry,
+        writing.ledger.register.clients_of(writing.transaction, [wanted.principal]),
+        lambda principal: writing.organization(principal) is not None,
+    )
+
+
+def _organization(writing: Writing, organization: str) -> Standing[Organization]:
+    found = writing.standing(Organization, organization)
+    if found is None:
+        raise Refused("not-found", "The directory has no record of this organisation.")
+    return found
+
+
+def _revision(present: Standing[DirectoryEntry] | None) -> str:
+    return "absent" if present is None else f"revision {present.revision}"

@@ -1,0 +1,165 @@
+"""The transaction of a change: its entry, its revision and every fact that follows, atomically."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from contracts.codes import KeyManner
+from contracts.envelope import Event
+from contracts.facts import Fact
+from contracts.organization import Organization
+from runtime.clock import Clock
+from runtime.identifiers import new_id
+from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.storage.database import Database
+from services.directory.domain.client import Client
+from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, revise
+from services.directory.domain.full_state import full_state
+from services.directory.domain.notices import notices
+from services.directory.domain.references import check_references
+from services.directory.domain.sealing_key_history import KeptKey
+from services.directory.ports import Register, SealingKeyStore, ServiceIndex
+
+
+class Ledger:
+    """Opens the transactions in which entries change. One is open at a time, across processes."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        register: Register,
+        index: ServiceIndex,
+        keys: SealingKeyStore,
+        outbox: Outbox,
+        source: str,
+        clock: Clock,
+        committed: Callable[[], None],
+    ) -> None:
+        """source: the CloudEvents source of the events; committed: called after each commit."""
+        self.database = database
+        self.register = register
+        self.index = index
+        self.keys = keys
+        self.outbox = outbox
+        self.source = source
+        self.clock = clock
+        self._committed = committed
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """Open a transaction for changes; commit when the block ends, roll back when it raises."""
+        with self.database.write() as transaction:
+            self.register.hold(transaction)
+            yield Writing(ledger=self, transaction=transaction, now=self.clock.now())
+        self._committed()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Writing:
+    """One open transaction."""
+
+    ledger: Ledger
+    transaction: Connection
+    now: dt.datetime
+
+    def standing(self, kind: type[E], entry_id: str) -> Standing[E] | None:
+        """Return an entry's current state; None if it does not exist."""
+        return self.ledger.register.standing(self.transaction, kind, [entry_id]).get(entry_id)
+
+    def organization(self, organization: str) -> Organization | None:
+        """Return an organisation's record; None if it does not exist."""
+        found = self.standing(Organization, organization)
+        return None if found is None else found.entry
+
+    def check(self, present: Standing[E] | None, wanted: E) -> None:
+        """Check the references of a changed entry. Raises Refused `unknown-organization`."""
+        before = None if present is None else present.entry
+        if before != wanted:
+            check_references(before, wanted, self.organization)
+
+    def put(self, wanted: E, *, by: str, approved_by: str | None = None) -> Standing[E]:
+        """Write one entry with its facts; return its state. An unchanged entry makes no revision."""
+        present = self.standing(type(wanted), wanted.id)
+        self.check(present, wanted)
+        known = {} if present is None else {wanted.id: present}
+        revisions = self.put_all(known, [wanted], by=by, approved_by=approved_by)
+        if not revisions:
+            assert present is not None
+            return present
+        return Standing(revision=revisions[0].number, entry=wanted)
+
+    def put_all(
+        self,
+        standing: dict[str, Standing[E]],
+        wanted: Sequence[E],
+        *,
+        by: str,
+        approved_by: str | None = None,
+    ) -> Sequence[Revision[E]]:
+        """Write entries of one kind whose references are checked. standing: their current states, by id."""
+        revisions = revise(standing, wanted, by=by, at=self.now)
+        if not revisions:
+            return ()
+        first_clients = self._first_clients(revisions)
+        self.ledger.register.store(self.transaction, revisions)
+        before = {entry_id: s.entry for entry_id, s in standing.items()}
+        entries: Sequence[DirectoryEntry] = [revision.entry for revision in revisions]
+        changed = [entry for entry in entries if isinstance(entry, Organization)]
+        if changed:
+            self.ledger.index.replace(self.transaction, changed)
+        for revision in revisions:
+            entry: DirectoryEntry = revision.entry
+            present = before.get(entry.id)
+            if isinstance(entry, Organization):
+                self._keep_key(present, entry, revision.number, by, approved_by)
+            self.tell(full_state(Standing(revision=revision.number, entry=entry), by=by), key=entry.id)
+            first = entry.id in first_clients
+            for fact in notices(present, entry, by=by, approved_by=approved_by, first_client=first):
+                self.tell(fact, key=entry.id)
+        return revisions
+
+    def tell(self, fact: Fact, *, key: str) -> None:
+        """Publish a fact with this transaction. key: of its partition."""
+        number = new_id()
+        event = Event(
+            id=number,
+            source=self.ledger.source,
+            time=self.now,
+            partition_key=key,
+            correlation_id=number,
+            causation_id=None,
+            data=fact,
+        )
+        self.ledger.outbox.add(self.transaction, [outgoing(event)])
+
+    def _first_clients(self, revisions: Sequence[Revision[Any]]) -> set[str]:
+        clients = [revision.entry for revision in revisions if isinstance(revision.entry, Client)]
+        if not clients:
+            return set()
+        principals = [client.principal for client in clients]
+        known = {c.principal for c in self.ledger.register.clients_of(self.transaction, principals)}
+        return {client.id for client in clients if client.principal not in known}
+
+    def _keep_key(
+        self, before: object, after: Organization, number: int, by: str, approved_by: str | None
+    ) -> None:
+        present = before.sealing_key if isinstance(before, Organization) else None
+        key, change = after.sealing_key, after.sealing_key_change
+        if key is None or key == present:
+            return
+        kept = KeptKey(
+            organization=after.id,
+            key=key,
+            since=self.now if change is None else change.at,
+            manner=KeyManner.first if change is None else change.manner,
+            by=by,
+            approved_by=approved_by,
+        )
+        self.ledger.keys.keep(self.transaction, number, kept)

@@ -1,0 +1,208 @@
+"""Sealing keys: a token alone never replaces one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from joserfc import jwe
+from joserfc.jwk import OKPKey
+
+from contracts.codes import ApprovalKind, KeyManner
+from contracts.errors import Refused
+from contracts.facts import SealingKeyReplaced
+from contracts.organization import SealingKey, SealingKeyChange
+from services.directory.domain.approval import Approval, Decider, Policy
+from services.directory.domain.precondition import at_revision
+from services.directory.handlers.sealing_keys import Challenged
+from tests.unit.services.directory.samples import (
+    NOON,
+    OPERATOR,
+    OSH,
+    OSH_ITSELF,
+    Directory,
+    new_sealing_key,
+    organization,
+)
+
+SECOND = Decider(id="kg.second", roles=frozenset({"operator"}))
+FIRST = Decider(id=OPERATOR.id, roles=frozenset({"operator"}))
+REGISTRY = jwe.JWERegistry(algorithms=["ECDH-ES+A256KW", "A256GCM"])
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A private key and its public half."""
+
+    private: OKPKey
+    public: SealingKey
+
+    @classmethod
+    def new(cls) -> Pair:
+        key = OKPKey.generate_key("X25519")
+        x = str(key.as_dict(private=False)["x"])
+        return cls(key, SealingKey(kty="OKP", crv="X25519", x=x, kid=key.thumbprint()))
+
+    def content(self, challenged: Challenged) -> dict[str, Any]:
+        opened = jwe.decrypt_compact(challenged.sealed, self.private, registry=REGISTRY)
+        document: dict[str, Any] = orjson.loads(opened.plaintext or b"")
+        return document
+
+
+def challenged(result: object) -> Challenged:
+    assert isinstance(result, Challenged)
+    return result
+
+
+def slug(attempt: object) -> str:
+    with pytest.raises(Refused) as refusal:
+        attempt()  # type: ignore[operator]
+    return refusal.value.slug
+
+
+@pytest.fixture
+def old() -> Pair:
+    return Pair.new()
+
+
+@pytest.fixture
+def keyed(directory: Directory, old: Pair) -> Directory:
+    """An organisation with a key, where one person decides."""
+    directory.entries.put_organization(OPERATOR, organization())
+    assert directory.keys.publish(OSH, old.public, by=OSH) == old.public
+    return directory
+
+
+def present(directory: Directory) -> SealingKey | None:
+    return directory.listings.organization(OSH).entry.sealing_key
+
+
+def test_first_key_is_announced_and_kept(keyed: Directory, old: Pair) -> None:
+    record = keyed.listings.organization(OSH).entry
+    assert record.sealing_key_change == SealingKeyChange(at=NOON, manner=KeyManner.first)
+    assert keyed.events()[-1].data == SealingKeyReplaced(
+        organization=OSH, kid=old.public.kid, manner=KeyManner.first, by=OSH
+    )
+    (kept,) = keyed.keys.history(OSH)
+    assert (kept.key, kept.since, kept.until, kept.manner, kept.by) == (
+        old.public, NOON, None, KeyManner.first, OSH
+    )  # fmt: skip
+
+
+def test_holder_of_the_old_key_replaces_it_at_once(keyed: Directory, old: Pair) -> None:
+    new = new_sealing_key()
+    asked = challenged(keyed.keys.publish(OSH, new, by=OSH))
+    assert present(keyed) == old.public
+    content = old.content(asked)
+    assert (content["kid"], content["organization"], content["challenge"]) == (
+        new.kid,
+        OSH,
+        asked.challenge.id,
+    )
+    keyed.clock.time = NOON + dt.timedelta(minutes=9)
+    assert keyed.keys.prove(OSH, asked.challenge.id, content["answer"]) == new
+    record = keyed.listings.organization(OSH).entry
+    assert record.sealing_key == new
+    assert record.sealing_key_change == SealingKeyChange(at=keyed.clock.time, manner=KeyManner.proved)
+    assert keyed.events()[-1].data == SealingKeyReplaced(
+        organization=OSH, kid=new.kid, manner=KeyManner.proved, by=OSH, previous=old.public.kid
+    )
+    assert [(k.key, k.until, k.manner) for k in keyed.keys.history(OSH)] == [
+        (new, None, KeyManner.proved),
+        (old.public, keyed.clock.time, KeyManner.first),
+    ]
+    assert slug(lambda: keyed.keys.prove(OSH, asked.challenge.id, content["answer"])) == "not-found"
+
+
+def test_token_without_the_old_key_replaces_nothing(keyed: Directory, old: Pair) -> None:
+    asked = challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
+    events = keyed.events()
+    for answer in ("", "guess", asked.challenge.answer_sha256, asked.sealed):
+        assert slug(lambda a=answer: keyed.keys.prove(OSH, asked.challenge.id, a)) == "forbidden"  # type: ignore[misc]
+    assert slug(lambda: keyed.keys.prove(OSH, "another", "guess")) == "not-found"
+    assert present(keyed) == old.public
+    assert keyed.events() == events
+
+
+def test_challenge_of_another_organization_expired_or_overtaken_is_refused(
+    keyed: Directory, old: Pair
+) -> None:
+    keyed.entries.put_organization(OPERATOR, organization("kg.other"))
+    asked = challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
+    answer = old.content(asked)["answer"]
+    assert slug(lambda: keyed.keys.prove("kg.other", asked.challenge.id, answer)) == "not-found"
+    keyed.clock.time = asked.challenge.expires_at
+    assert slug(lambda: keyed.keys.prove(OSH, asked.challenge.id, answer)) == "not-found"
+    keyed.clock.time = NOON
+    newer = challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
+    assert slug(lambda: keyed.keys.prove(OSH, asked.challenge.id, answer)) == "not-found"
+    keyed.keys.publish(OSH, new_sealing_key(), by=OPERATOR.id, operator=True)
+    after = old.content(newer)["answer"]
+    assert slug(lambda: keyed.keys.prove(OSH, newer.challenge.id, after)) == "conflict"
+
+
+def test_lost_key_is_replaced_by_an_operator_on_request_of_the_owner(keyed: Directory, old: Pair) -> None:
+    new = new_sealing_key()
+    asked = keyed.keys.publish(OSH, new, by=OSH, without_proof=True)
+    assert isinstance(asked, Approval)
+    assert (asked.kind, asked.requested_by, asked.basis) == (ApprovalKind.sealing_key, OSH, old.public.kid)
+    assert present(keyed) == old.public
+    owner = Decider(id=OSH, roles=frozenset({"partner"}))
+    assert slug(lambda: keyed.approvals.approve(asked.id, owner)) == "forbidden"
+    keyed.approvals.approve(asked.id, FIRST)
+    assert present(keyed) == new
+    assert keyed.events()[-1].data == SealingKeyReplaced(
+        organization=OSH,
+        kid=new.kid,
+        manner=KeyManner.approved,
+        by=OSH,
+        previous=old.public.kid,
+        approved_by=OPERATOR.id,
+    )
+
+
+def test_request_outlives_other_changes_of_the_record_but_not_another_key(
+    keyed: Directory, old: Pair
+) -> None:
+    first = keyed.keys.publish(OSH, new_sealing_key(), by=OSH, without_proof=True)
+    assert isinstance(first, Approval)
+    keyed.entries.put_organization(
+        OSH_ITSELF, organization(name="New"), precondition=at_revision(2), named=frozenset({"name"})
+    )
+    keyed.keys.publish(OSH, new_sealing_key(), by=OPERATOR.id, operator=True)
+    changed = present(keyed)
+    assert slug(lambda: keyed.approvals.approve(first.id, SECOND)) == "conflict"
+    assert present(keyed) == changed
+
+
+def test_two_persons_decide_about_first_keys_and_operators_requests(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    guarded = Directory(directory.database, policy=Policy.two_person)
+    key = new_sealing_key()
+    for by, operator in ((OSH, False), (OPERATOR.id, True)):
+        asked = guarded.keys.publish(OSH, key, by=by, operator=operator)
+        assert isinstance(asked, Approval)
+        assert present(guarded) is None
+    assert slug(lambda: guarded.approvals.approve(asked.id, FIRST)) == "forbidden"
+    guarded.approvals.approve(asked.id, SECOND)
+    record = guarded.listings.organization(OSH).entry
+    assert record.sealing_key == key
+    assert record.sealing_key_change == SealingKeyChange(at=NOON, manner=KeyManner.first)
+
+
+def test_repeated_publication_changes_nothing(keyed: Directory, old: Pair) -> None:
+    events = keyed.events()
+    assert keyed.keys.publish(OSH, old.public, by=OSH) == old.public
+    assert keyed.events() == events
+
+
+def test_key_without_an_organization_or_with_a_stale_precondition_is_refused(keyed: Directory) -> None:
+    assert slug(lambda: keyed.keys.publish("kg.nobody", new_sealing_key(), by="kg.nobody")) == "not-found"
+    stale = at_revision(1)
+    assert (
+        slug(lambda: keyed.keys.publish(OSH, new_sealing_key(), by=OSH, precondition=stale))
+        == "precondition-failed"
+    )
