@@ -59,8 +59,9 @@ def verdict(hub: RunningHub, key: str) -> tuple[set[str], Mapping[str, Any] | No
         try:
             decisions = sender.hub.decision(referral_id)["decisions"]
         except RefusedError as refusal:
-            assert refusal.type == "urn:kopuro:problem:not-found"  # routing has not read the referral yet
-            return None
+            if refusal.type != "urn:kopuro:problem:not-found":
+                raise
+            return None  # routing has not read the referral yet
         return decisions[0] if decisions else None
 
     decision = until(decided, "the decision")

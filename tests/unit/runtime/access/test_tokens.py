@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
