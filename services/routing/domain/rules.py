@@ -299,7 +299,7 @@ RULES: Mapping[str, Rule] = {
 _RULES = tuple(RULES.values())
 
 # Rules about which a coordinator may know better than the directory. Rules about consent, trust, agreements,
-# keys and money are excluded.
+# approvals, keys and money are excluded.
 COORDINATOR_MAY_OVERRIDE = frozenset(
     {
         "need_met",

@@ -86,7 +86,7 @@ def test_snapshot_messages_have_new_ids_and_the_request_as_cause(filled: Directo
     assert len({event.id for event in events} - told_before) == len(events)
     assert {(event.causation_id, event.correlation_id) for event in events} == {("request-1", "first-cause")}
     assert [event.partition_key for event in events] == [
-        "kid", OSH, "kg.other", "network-memorandum", "routing.directory"
+        "kid", OSH, "kg.other", "network-memorandum", OSH, "routing.directory"
     ]  # fmt: skip
 
 

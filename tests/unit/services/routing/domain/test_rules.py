@@ -382,6 +382,7 @@ def test_rules_of_consent_trust_keys_and_money_cannot_be_overridden() -> None:
         "agreement_in_force",
         "can_receive",
         "case_sealed_for",
+        "service_approved",
         "cost_accepted",
         "storage_allowed",
     }
