@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
+from kopuro_client.administration import Administration
 from kopuro_client.answers import answered, json_lines, json_object
 from kopuro_client.arguments import entries, mapping, number, text, texts
 from kopuro_client.cases import check_case, check_readable
@@ -19,9 +20,11 @@ from kopuro_client.errors import (
     SealingError,
     UnreadableError,
 )
+from kopuro_client.key_replacement import answer_to, demands_proof
 from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import (
     Accepted,
+    Approval,
     BatchResult,
     CountedReferral,
     Decisions,
@@ -417,9 +420,34 @@ class Kopuro:
         url = self._at("directory", "organizations", organization_id)
         return cast(Organization, self._connection.patch(url, changes, revision=revision))
 
-    def publish_key(self, key: Mapping[str, Any]) -> Jwk:
-        """Publish the organisation's sealing key in the directory. Only the public key is sent."""
-        return cast(Jwk, self._connection.post(self._at("directory", "keys"), public_key(key)))
+    def publish_key(
+        self,
+        key: Mapping[str, Any],
+        *,
+        old_key: Mapping[str, Any] | None = None,
+        approval: bool = False,
+    ) -> Jwk | Approval:
+        """Publish the organisation's sealing key; only the public key is sent.
+
+        Returns the key if it is in force, or the request if an operator must approve it. old_key: the private
+        key that is replaced; the hub demands proof of it. approval: the old key is lost. Raises SealingError
+        if the hub demands a proof that is not given, and what `key_replacement.answer_to` raises.
+        """
+        url = self._at("directory", "keys")
+        new = public_key(key)
+        answer = self._connection.post(url, {**new, "approval": True} if approval else new)
+        if "sealed" not in answer:
+            return cast("Jwk | Approval", answer)
+        if old_key is None:
+            raise demands_proof()
+        proof = {"answer": answer_to(answer, old_key, new)}
+        url = self._at("directory", "keys", answered(answer, "challenge"), "prove")
+        return cast(Jwk, self._connection.post(url, proof))
+
+    @property
+    def administration(self) -> Administration:
+        """Clients, approvals and the history of sealing keys."""
+        return Administration(self._connection, lambda *path: self._at("directory", *path))
 
     # Coordination and audit
 

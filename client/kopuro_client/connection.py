@@ -49,11 +49,18 @@ class Connection:
         return self._transport.send(request).decode("utf-8", errors="replace")
 
     def post(
-        self, url: str, body: object, *, idempotency_key: str | None = None, repeatable: bool = False
+        self,
+        url: str,
+        body: object,
+        *,
+        idempotency_key: str | None = None,
+        repeatable: bool = False,
+        revision: int | None = None,
     ) -> dict[str, Any]:
         """Post a JSON body and return the JSON object in the response.
 
-        repeatable: whether the request is idempotent; with an Idempotency-Key it always is.
+        repeatable: whether the request is idempotent; with an Idempotency-Key it always is. revision: that
+        the changed record must have.
         """
         request = HttpRequest(
             method="POST",
@@ -64,7 +71,13 @@ class Connection:
         )
         if idempotency_key is not None:
             request = request.having(Idempotency_Key=idempotency_key)
+        if revision is not None:
+            request = request.having(If_Match=f'"{revision}"')
         return json_object(self._send(request))
+
+    def delete(self, url: str) -> dict[str, Any]:
+        """Delete what is at a URL and return the JSON object in the response."""
+        return json_object(self._send(HttpRequest(method="DELETE", url=url, repeatable=True)))
 
     def patch(self, url: str, changes: object, *, revision: int) -> dict[str, Any]:
         """Send a merge patch (RFC 7396) of the record at that revision and return the changed record.

@@ -21,6 +21,53 @@ class Jwk(TypedDict):
     d: NotRequired[str]
 
 
+class Approval(TypedDict):
+    """A request that a second person confirms. change: exactly what takes effect.
+
+    kind: credential, role, sealing_key, vetting or service; state: requested, granted, refused, expired or
+    stale; digest: the SHA-256 of the request, which every fact about it repeats.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    organization: str | None
+    state: str
+    requested_by: str
+    requested_at: str
+    expires_at: str
+    decided_by: str | None
+    decided_at: str | None
+    basis: str
+    digest: str
+    change: dict[str, Any]
+
+
+class RegisteredClient(TypedDict):
+    """An OAuth client. live: it may get tokens; client_secret: only when the hub has just made it."""
+
+    client_id: str
+    principal: str
+    roles: list[str]
+    live: bool
+    revision: int
+    client_secret: NotRequired[str]
+
+
+# `from` is a keyword, so the class syntax cannot name it.
+KeptKey = TypedDict(
+    "KeptKey",
+    {
+        "key": Jwk,
+        "from": str,
+        "until": str | None,
+        "manner": str,
+        "by": str,
+        "approved_by": str | None,
+    },
+)
+
+
 class Page(TypedDict, Generic[Item]):
     """One page of a list. next: the cursor to pass as `after`, null on the last page.
 

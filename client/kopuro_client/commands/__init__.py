@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import (
+    approvals,
     case,
     coordination,
+    credential,
     key,
     mailbox,
     offer,
@@ -129,6 +131,8 @@ def _application() -> typer.Typer:
         "key": key.group(),
         "organization": organization.group(),
         "coordination": coordination.group(),
+        "approvals": approvals.group(),
+        "credential": credential.group(),
         "verify": verify.group(),
         "witness": witness.group(),
     }

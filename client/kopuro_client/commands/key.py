@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.printable import json_text
+from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.sealing import generate_key, public_key
 
@@ -20,6 +21,8 @@ def group() -> typer.Typer:
     commands = typer.Typer(no_args_is_help=True, help="Generate and publish your sealing key.")
     commands.command("generate")(generate)
     commands.command("publish")(connected(publish))
+    commands.command("replace")(connected(replace))
+    commands.command("history")(connected(history))
     return commands
 
 
@@ -38,10 +41,65 @@ def publish(
     session: Session,
     file: Annotated[Path, typer.Argument(help="The sealing key's file; only the public key is sent.")],
 ) -> None:
-    """Publish your sealing key in the directory. From then on, cases are sealed to it."""
-    key = session.hub.publish_key(read_json(file))
+    """Publish your first sealing key in the directory. From then on, cases are sealed to it."""
+    _published(session, session.hub.publish_key(read_json(file)))
+
+
+def replace(
+    session: Session,
+    new: Annotated[Path, typer.Option(help="The new sealing key's file; only the public key is sent.")],
+    old: Annotated[
+        Path | None, typer.Option(help="The old sealing key's file, which proves that the key is yours.")
+    ] = None,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="The old key is lost: request an operator's approval.")
+    ] = False,
+) -> None:
+    """Replace your sealing key. With the old key, at once; without it, after an operator's approval.
+
+    After an approval the hub pauses the release of cases to the new key, so that you can object.
+    """
+    if (old is None) != lost:
+        raise typer.BadParameter("Give either --old FILE or --lost.")
+    key = session.hub.publish_key(
+        read_json(new), old_key=None if old is None else read_json(old), approval=lost
+    )
+    _published(session, key)
+
+
+def history(
+    session: Session,
+    organization: Annotated[
+        str | None, typer.Argument(help="The organisation, for operators; by default your own.")
+    ] = None,
+) -> None:
+    """List your sealing keys, the present one first, and how each got into the directory."""
+    kept = session.hub.administration.key_history(organization)
     if session.out.as_json:
-        session.out.document(key)
+        session.out.document(kept)
+        return
+    session.out.table(
+        ("kid", "from", "until", "manner", "by", "approved by"),
+        [
+            (
+                item["key"]["kid"],
+                moment(item["from"]),
+                moment(item["until"]) if item["until"] else "",
+                item["manner"],
+                item["by"],
+                item["approved_by"] or "",
+            )
+            for item in kept
+        ],
+    )
+
+
+def _published(session: Session, answer: Mapping[str, Any]) -> None:
+    if session.out.as_json:
+        session.out.document(answer)
+    elif "state" in answer:
+        session.out.text(answer["id"])
+        session.out.note("requested; the key is in force when an operator has approved the request")
     else:
-        session.out.text(key["kid"])
+        session.out.text(answer["kid"])
         session.out.note("published; keep the previous key to open the cases sealed to it")

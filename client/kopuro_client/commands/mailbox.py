@@ -31,6 +31,14 @@ _SUMMARY_FIELDS = (
     "due_at",
     "replace_by",
     "offer_id",
+    "kind",
+    "subject",
+    "client_id",
+    "kid",
+    "manner",
+    "requested_by",
+    "by",
+    "approved_by",
 )
 
 

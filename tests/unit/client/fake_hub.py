@@ -95,6 +95,9 @@ class FakeHub:
             def do_PATCH(self) -> None:
                 self._respond()
 
+            def do_DELETE(self) -> None:
+                self._respond()
+
             def _respond(self) -> None:
                 parts = urlsplit(self.path)
                 request = Received(

@@ -32,6 +32,7 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("audit", "reconcile"): ("--data-dir", "blocked/hub"),
     ("referral", "note"): ("--to", "ru.moscow-union"),
     ("dead-letters", "replay"): ("--all",),
+    ("key", "replace"): ("--lost",),
 }
 # Values of required parameters for which an arbitrary text would end the command too early.
 VALUES = {
@@ -42,6 +43,7 @@ VALUES = {
     "state": "state",
     "name": "union.example/witness",
     "directory": "export-files",
+    "new": "key.json",
 }
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",

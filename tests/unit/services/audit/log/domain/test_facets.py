@@ -52,6 +52,17 @@ def test_offer_has_no_situation_facets_and_no_receiver_as_actor() -> None:
     assert found("kopuro.offer.opened.v1", data) == {("actor", "/kg/intake")}
 
 
+def test_decision_of_the_staff_has_everybody_who_took_part_as_actor() -> None:
+    data = {"organization": "kg.osh-legal-aid", "requested_by": "aigul", "by": "bakyt"}
+    assert found("kopuro.approval.granted.v1", data) == {
+        ("actor", "/kg/intake"),
+        ("actor", "aigul"),
+        ("actor", "bakyt"),
+    }
+    data = {"organization": "kg.osh-legal-aid", "by": "aigul", "approved_by": "bakyt"}
+    assert ("actor", "bakyt") in found("kopuro.sealing_key.replaced.v1", data)
+
+
 @pytest.mark.parametrize(
     ("type", "data", "actor"),
     [

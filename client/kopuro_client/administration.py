@@ -1,0 +1,85 @@
+"""Clients and approvals: what the hub's operators decide, and what a partner sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+from kopuro_client.arguments import text, texts
+from kopuro_client.connection import Connection
+from kopuro_client.paging import following
+from kopuro_client.records import Approval, KeptKey, Page, RegisteredClient
+
+
+class Administration:
+    """The directory's resources for clients and approvals (`Kopuro.administration`)."""
+
+    def __init__(self, connection: Connection, at: Callable[..., str]) -> None:
+        """at: returns the URL of a path below the directory's `/v1`."""
+        self._connection = connection
+        self._at = at
+
+    def approvals_page(
+        self, *, state: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> Page[Approval]:
+        """Return approvals, oldest first. state: requested, granted, refused, expired or stale."""
+        params = {"state": state, "after": after, "limit": limit}
+        return cast("Page[Approval]", self._connection.page(self._at("approvals"), params))
+
+    def approvals(self, *, state: str | None = None, limit: int | None = None) -> Iterator[Approval]:
+        """Iterate over all approvals. limit: page size."""
+        return following(lambda after: self.approvals_page(state=state, after=after, limit=limit))
+
+    def approval(self, approval_id: str) -> Approval:
+        """Return one approval with exactly what was requested."""
+        return cast(Approval, self._connection.get(self._at("approvals", text(approval_id, "an approval"))))
+
+    def approve(self, approval_id: str) -> Approval:
+        """Let a request take effect, as its second person."""
+        url = self._at("approvals", text(approval_id, "an approval"), "approve")
+        return cast(Approval, self._connection.post(url, {}))
+
+    def refuse(self, approval_id: str) -> Approval:
+        """End a request without effect. Its requester withdraws it in this way."""
+        url = self._at("approvals", text(approval_id, "an approval"), "refuse")
+        return cast(Approval, self._connection.post(url, {}))
+
+    def clients_page(self, *, after: str | None = None, limit: int | None = None) -> Page[RegisteredClient]:
+        """Return the registered clients: every one for an operator, its own for a partner."""
+        params = {"after": after, "limit": limit}
+        return cast("Page[RegisteredClient]", self._connection.page(self._at("credentials"), params))
+
+    def issue_client(
+        self,
+        principal: str,
+        role: str,
+        *,
+        client_id: str | None = None,
+        secret_sha256: str | None = None,
+        revision: int | None = None,
+    ) -> RegisteredClient | Approval:
+        """Register a client, or replace its secret; return it, or the request for approval.
+
+        secret_sha256: hexadecimal digest of the secret that its owner made; required where a second person
+        approves. revision: of the client whose secret is replaced.
+        """
+        body: dict[str, Any] = {
+            "principal": text(principal, "a principal"),
+            "roles": list(texts([role], "roles")),
+            "client_id": client_id,
+            "secret_sha256": secret_sha256,
+        }
+        given = {name: value for name, value in body.items() if value is not None}
+        answer = self._connection.post(self._at("credentials"), given, revision=revision)
+        return cast("RegisteredClient | Approval", answer)
+
+    def revoke_client(self, client_id: str) -> RegisteredClient:
+        """Revoke a client at once: any for an operator, its own for a partner."""
+        url = self._at("credentials", text(client_id, "a client"))
+        return cast(RegisteredClient, self._connection.delete(url))
+
+    def key_history(self, organization_id: str | None = None) -> list[KeptKey]:
+        """Return sealing keys, the present one first: by default the caller's own."""
+        params: Mapping[str, str | None] = {"organization": organization_id}
+        page = self._connection.page(self._at("keys"), params)
+        return cast("list[KeptKey]", page["items"])

@@ -1,0 +1,74 @@
+"""`kopuro approvals`: requests that a second person confirms or refuses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.session import Session, connected
+
+_APPROVAL = Annotated[str, typer.Argument(metavar="APPROVAL", help="The request's id.")]
+
+
+def group() -> typer.Typer:
+    """Return the commands under `kopuro approvals`."""
+    commands = typer.Typer(
+        no_args_is_help=True,
+        help="Requests for clients, roles, sealing keys and vetting that a second person confirms.",
+    )
+    commands.command("list")(connected(list_))
+    commands.command("show")(connected(show))
+    commands.command("approve")(connected(approve))
+    commands.command("refuse")(connected(refuse))
+    return commands
+
+
+def list_(
+    session: Session,
+    state: Annotated[
+        str, typer.Option(help="requested, granted, refused, expired, stale, or all.")
+    ] = "requested",
+    after: AFTER = None,
+    limit: LIMIT = None,
+) -> None:
+    """List requests, oldest first; by default those that wait for a decision."""
+    wanted = None if state == "all" else state
+    show_page(
+        session.out,
+        session.hub.administration.approvals_page(state=wanted, after=after, limit=limit),
+        columns=("id", "kind", "subject", "state", "requested by", "expires"),
+        row=lambda item: (
+            item["id"],
+            item["kind"],
+            item["subject"],
+            item["state"],
+            item["requested_by"],
+            moment(item["expires_at"]),
+        ),
+    )
+
+
+def show(session: Session, approval: _APPROVAL) -> None:
+    """Show a request as JSON, with exactly what takes effect when it is approved."""
+    session.out.document(session.hub.administration.approval(approval))
+
+
+def approve(session: Session, approval: _APPROVAL) -> None:
+    """Let a request take effect, as its second person. Show it first: you answer for it."""
+    _decided(session, session.hub.administration.approve(approval))
+
+
+def refuse(session: Session, approval: _APPROVAL) -> None:
+    """End a request without effect. Its requester withdraws it in this way."""
+    _decided(session, session.hub.administration.refuse(approval))
+
+
+def _decided(session: Session, approval: object) -> None:
+    assert isinstance(approval, dict)
+    if session.out.as_json:
+        session.out.document(approval)
+    else:
+        session.out.text(approval["state"])

@@ -1,0 +1,148 @@
+"""One of the hub's operators acts alone, with its own credentials and no others."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import pytest
+
+from kopuro_client import generate_key, public_key
+from sandbox.broker import PrivateBroker
+from tests.journey.running_hub import RunningHub
+from tests.support.partners import ask_for_token
+from tests.threats.guarded_hub import ask, guarded_hub, notice, on_record, read_own
+
+VICTIM = "kg.osh-legal-aid"
+OPERATOR = "kg.operator"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
+    with guarded_hub(tmp_path_factory.mktemp("hostile-operator"), broker) as running:
+        yield running
+
+
+def requested(hub: RunningHub, answer: httpx.Response, kind: str) -> dict[str, Any]:
+    """Return the request that the operator got instead of an effect; it cannot approve it itself."""
+    assert answer.status_code == 202, answer.text
+    request: dict[str, Any] = answer.json()
+    assert (request["kind"], request["state"], request["requested_by"]) == (kind, "requested", OPERATOR)
+    alone = ask(hub, "operator", "POST", f"/v1/approvals/{request['id']}/approve")
+    assert alone.status_code == 403
+    assert ask(hub, "auditor", "POST", f"/v1/approvals/{request['id']}/approve").status_code == 403
+    assert ask(hub, "coordinator", "POST", f"/v1/approvals/{request['id']}/approve").status_code == 403
+    assert on_record(hub, "approval.requested", OPERATOR) >= 1
+    return request
+
+
+def credential(principal: str, role: str, secret: str, client_id: str) -> dict[str, Any]:
+    return {
+        "principal": principal,
+        "roles": [role],
+        "client_id": client_id,
+        "secret_sha256": sha256(secret.encode()).hexdigest(),
+    }
+
+
+def token_status(hub: RunningHub, client_id: str, secret: str) -> int:
+    return ask_for_token(hub.address("directory"), client_id, secret).status_code
+
+
+def test_second_client_of_a_partner_does_not_work_and_the_partner_is_told(hub: RunningHub) -> None:
+    secret = secrets.token_urlsafe(32)
+    wanted = credential(VICTIM, "partner", secret, "osh-shadow")
+    request = requested(hub, ask(hub, "operator", "POST", "/v1/credentials", json=wanted), "credential")
+    assert token_status(hub, "osh-shadow", secret) == 401
+    partner = hub.organization(VICTIM).hub
+    told = notice(partner, "approval.requested", id=request["id"])
+    assert (told["subject"], told["requested_by"]) == ("osh-shadow", OPERATOR)
+    assert on_record(hub, "approval.requested", OPERATOR, VICTIM) >= 1
+    shown = ask(hub, VICTIM, "GET", f"/v1/approvals/{request['id']}").json()
+    assert shown["change"]["client_id"] == "osh-shadow"
+    # With a second person it works, and the partner is told once more.
+    granted = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
+    assert granted.json()["state"] == "granted"
+    assert token_status(hub, "osh-shadow", secret) == 200
+    issued = notice(partner, "credential.issued", client_id="osh-shadow")
+    assert (issued["by"], issued["approved_by"]) == (OPERATOR, "kg.second-operator")
+    assert on_record(hub, "credential.issued", "kg.second-operator", VICTIM) == 1
+    assert ask(hub, VICTIM, "DELETE", "/v1/credentials/osh-shadow").json()["live"] is False
+    assert token_status(hub, "osh-shadow", secret) == 401
+
+
+def test_new_secret_of_a_partners_client_does_not_replace_the_old_one(hub: RunningHub) -> None:
+    secret = secrets.token_urlsafe(32)
+    wanted = credential(VICTIM, "partner", secret, VICTIM)
+    answer = ask(hub, "operator", "POST", "/v1/credentials", json=wanted, headers={"If-Match": "*"})
+    requested(hub, answer, "credential")
+    assert token_status(hub, VICTIM, secret) == 401
+    assert hub.token(VICTIM)
+
+
+def test_key_published_for_a_partner_does_not_replace_its_own(hub: RunningHub) -> None:
+    before = read_own(hub, VICTIM)
+    key = public_key(generate_key())
+    answer = ask(hub, "operator", "POST", "/v1/keys", json={**key, "organization": VICTIM})
+    request = requested(hub, answer, "sealing_key")
+    assert notice(hub.organization(VICTIM).hub, "approval.requested", id=request["id"])
+    put = ask(hub, "operator", "PUT", f"/v1/organizations/{VICTIM}", json={**before, "sealing_key": key})
+    assert put.status_code == 403
+    challenge = f"/v1/keys/{request['id']}/prove"
+    assert ask(hub, "operator", "POST", challenge, json={"answer": "x"}).status_code == 403
+    assert read_own(hub, VICTIM) == before
+
+
+def test_invented_organization_is_neither_vetted_nor_in_the_network(hub: RunningHub) -> None:
+    record = read_own(hub, VICTIM)
+    invented = {
+        name: value
+        for name, value in {**record, "id": "kg.shadow-aid", "name": "Shadow"}.items()
+        if name not in ("revision", "sealing_key", "sealing_key_change", "approved_services")
+    }
+    path = "/v1/organizations/kg.shadow-aid"
+    request = requested(hub, ask(hub, "operator", "PUT", path, json=invented), "vetting")
+    assert ask(hub, "auditor", "GET", path).status_code == 404
+    applied = ask(hub, "operator", "PUT", path, json={**invented, "vetting": "applied"})
+    assert applied.status_code == 201
+    changed = {**applied.json(), "vetting": "vetted"}
+    requested(hub, ask(hub, "operator", "PUT", path, json=changed), "vetting")
+    assert ask(hub, "auditor", "GET", path).json()["vetting"] == "applied"
+    # The first request was about a record that did not exist.
+    stale = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
+    assert stale.status_code == 409
+
+
+def test_role_is_neither_granted_to_a_shadow_nor_added_to_the_own(hub: RunningHub) -> None:
+    secret = secrets.token_urlsafe(32)
+    shadow = credential("kg.shadow", "operator", secret, "shadow")
+    requested(hub, ask(hub, "operator", "POST", "/v1/credentials", json=shadow), "role")
+    assert token_status(hub, "shadow", secret) == 401
+    for role in ("auditor", "coordinator"):
+        for client_id in ("operator", "operator-too"):
+            own = credential(OPERATOR, role, secret, client_id)
+            match = {"If-Match": "*"} if client_id == "operator" else {}
+            refused = ask(hub, "operator", "POST", "/v1/credentials", json=own, headers=match)
+            assert (refused.status_code, refused.json()["type"]) == (409, "urn:kopuro:problem:conflict")
+        both = {**credential(OPERATOR, role, secret, "both"), "roles": ["operator", role]}
+        assert ask(hub, "operator", "POST", "/v1/credentials", json=both).status_code == 422
+    shared = credential(OPERATOR, "operator", secret, "shared")
+    assert ask(hub, "operator", "POST", "/v1/credentials", json=shared).status_code == 409
+    assert ask(hub, "operator", "GET", "/v1/credentials", params={"limit": 200}).status_code == 200
+    assert token_status(hub, "shared", secret) == 401
+
+
+def test_lone_suspension_and_revocation_carry_the_operators_name(hub: RunningHub) -> None:
+    path = f"/v1/organizations/{VICTIM}"
+    record = ask(hub, "operator", "GET", path).json()
+    suspended = ask(hub, "operator", "PUT", path, json={**record, "vetting": "suspended"})
+    assert suspended.status_code == 200
+    assert on_record(hub, "organization.changed", OPERATOR, VICTIM) >= 1
+    readmission = ask(hub, "operator", "PUT", path, json={**suspended.json(), "vetting": "vetted"})
+    request = requested(hub, readmission, "vetting")
+    granted = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
+    assert granted.json()["state"] == "granted"
+    assert ask(hub, "operator", "GET", path).json()["vetting"] == "vetted"

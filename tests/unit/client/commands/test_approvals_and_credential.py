@@ -1,0 +1,68 @@
+import hashlib
+import stat
+from pathlib import Path
+
+from tests.unit.client.commands.conftest import ORGANIZATION, Run
+from tests.unit.client.fake_hub import FakeHub, json_response
+
+APPROVALS = "/directory/v1/approvals"
+CREDENTIALS = "/directory/v1/credentials"
+REQUEST = {
+    "id": "a-1",
+    "kind": "credential",
+    "subject": "osh-laptop",
+    "state": "requested",
+    "requested_by": "kg.operator",
+    "expires_at": "2026-03-08T12:00:00Z",
+}
+CLIENT = {"client_id": "osh-laptop", "principal": ORGANIZATION, "roles": ["partner"], "revision": 1}
+
+
+def test_list_shows_the_requests_that_wait(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", APPROVALS, json_response({"items": [REQUEST], "next": None}))
+    shown = run("approvals", "list").out.splitlines()
+    assert shown[1].split()[:4] == ["a-1", "credential", "osh-laptop", "requested"]
+    assert hub.requests_to(APPROVALS)[0].query == {"state": "requested"}
+
+
+def test_approve_and_refuse_print_the_state(hub: FakeHub, run: Run) -> None:
+    for verb, state in (("approve", "granted"), ("refuse", "refused")):
+        hub.script("POST", f"{APPROVALS}/a-1/{verb}", json_response({**REQUEST, "state": state}))
+        assert run("approvals", verb, "a-1").out == state + "\n"
+    hub.script("GET", f"{APPROVALS}/a-1", json_response(REQUEST))
+    assert run("approvals", "show", "a-1").json() == REQUEST
+
+
+def test_secret_goes_to_a_private_file_and_only_its_digest_is_printed(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    ran = run("credential", "secret", str(file))
+    secret = file.read_bytes()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(secret) >= 43
+    assert ran.out == hashlib.sha256(secret).hexdigest() + "\n"
+    assert run("credential", "secret", str(file)).code == 2
+
+
+def test_issue_prints_the_client_or_the_request(hub: FakeHub, run: Run) -> None:
+    made = json_response({**CLIENT, "client_secret": "made"}, status=201)
+    hub.script("POST", CREDENTIALS, json_response(REQUEST, status=202), made)
+    line = ("credential", "issue", ORGANIZATION, "partner", "--client-id", "osh-laptop", "--revision", "3")
+    ran = run(*line, "--secret-sha256", "0" * 64)
+    assert ran.out == "a-1\n"
+    sent = hub.requests_to(CREDENTIALS)[0]
+    assert sent.json() == {
+        "principal": ORGANIZATION,
+        "roles": ["partner"],
+        "client_id": "osh-laptop",
+        "secret_sha256": "0" * 64,
+    }
+    assert sent.headers["if-match"] == '"3"'
+    assert run("credential", "issue", ORGANIZATION, "partner").out == "osh-laptop\nmade\n"
+
+
+def test_revoke_and_list_show_whether_a_client_is_live(hub: FakeHub, run: Run) -> None:
+    revoked = {**CLIENT, "live": False}
+    hub.script("DELETE", f"{CREDENTIALS}/osh-laptop", json_response(revoked))
+    assert run("credential", "revoke", "osh-laptop").out == "osh-laptop\n"
+    hub.script("GET", CREDENTIALS, json_response({"items": [revoked], "next": None}))
+    assert "revoked" in run("credential", "list").out
