@@ -31,3 +31,25 @@ def test_organization_update_with_stale_revision_is_refused(hub: FakeHub, run: R
     file.write_text("{}")
     hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3").code == 3
+
+
+def test_approve_service_prints_the_revision_or_the_request(hub: FakeHub, run: Run) -> None:
+    place = f"{OSH}/services/house/approval"
+    request = {"id": "a-1", "kind": "service", "state": "requested", "requested_by": "kg.coordinator"}
+    hub.script(
+        "POST", place, json_response({"id": "kg.osh", "revision": 8}), json_response(request, status=202)
+    )
+    line = ("organization", "approve-service", "kg.osh", "house", "protection.violence", "health.hiv")
+    assert run(*line, "--revision", "7").out == "8\n"
+    assert run(*line).out == "a-1\n"
+    first, second = hub.requests_to(place)
+    assert first.json() == second.json() == {"needs": ["protection.violence", "health.hiv"]}
+    assert (first.headers["if-match"], second.headers.get("if-match")) == ('"7"', None)
+
+
+def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:
+    place = f"{OSH}/services/house/approval"
+    hub.script("DELETE", place, json_response({"id": "kg.osh", "revision": 9}))
+    assert run("organization", "withdraw-approval", "kg.osh", "house").out == "9\n"
+    shown = run("organization", "withdraw-approval", "kg.osh", "house", "--json").json()
+    assert shown == {"id": "kg.osh", "revision": 9}
