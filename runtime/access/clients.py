@@ -13,6 +13,7 @@ from runtime.messaging.replica import ReplicaRecord
 # The time in which a new client reaches the other services; a partner uses a new credential at once.
 PATIENCE_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.05
+_MOST_AWAITED: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,24 +30,29 @@ Clients = Callable[[str], RegisteredClient | None]
 
 
 class ReplicatedClients:
-    """The clients, in memory. Pass `absorb` to a replica of the directory."""
+    """The clients, in memory. Pass `absorb` to a replica of the directory. patience: see `__init__`."""
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
         """patience: seconds to wait for an unknown client, which may be newer than the replica."""
         self._by_id: dict[str, RegisteredClient] = {}
-        self._patience = patience
+        self.patience = patience
+        self._awaited: set[str] = set()
 
     def __call__(self, client_id: str) -> RegisteredClient | None:
-        """Return the client; wait for one that is unknown.
+        """Return the client. An unknown one is waited for, once: then it is known, or does not exist.
 
-        Only the holder of a signing key can make a caller wait: signatures are verified first.
+        Only the holder of a signing key can cause a wait: signatures are verified first.
         """
         found = self._by_id.get(client_id)
-        if found is None:
-            deadline = time.monotonic() + self._patience
+        if found is None and client_id not in self._awaited:
+            if len(self._awaited) >= _MOST_AWAITED:
+                self._awaited.clear()
+            deadline = time.monotonic() + self.patience
             while found is None and time.monotonic() < deadline:
                 time.sleep(_LOOK_SECONDS)
                 found = self._by_id.get(client_id)
+            if found is None:
+                self._awaited.add(client_id)
         return found
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> bool:

@@ -64,7 +64,7 @@ def approve_service(
         typer.Option(help="Revision that you read; refused if the record has a later one."),
     ] = None,
 ) -> None:
-    """Approve a service for sensitive needs, as an operator or a coordinator. Replaces an earlier approval."""
+    """Approve a service for sensitive needs, as an operator or coordinator. Replaces an earlier approval."""
     approved = session.hub.administration.approve_service(organization, service, needs, revision=revision)
     if session.out.as_json:
         session.out.document(approved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from contracts.facts import ClientChanged
@@ -23,5 +24,14 @@ def test_client_that_arrives_in_time_is_found() -> None:
         )
 
 
-def test_client_that_does_not_arrive_is_none() -> None:
-    assert ReplicatedClients(patience=0.01)("desk") is None
+def test_client_that_does_not_arrive_is_awaited_once() -> None:
+    clients = ReplicatedClients(patience=0.2)
+    begun = time.monotonic()
+    assert clients("desk") is None
+    assert time.monotonic() - begun >= 0.2
+    with ThreadPoolExecutor(1) as pool:
+        # The patience of the next call would outlast the test.
+        clients.patience = LONG
+        assert pool.submit(clients, "desk").result(LONG / 2) is None
+    clients.absorb([ReplicaRecord(type=FACT.type, key="desk", change=1, data=plain(FACT))])
+    assert clients("desk") is not None
