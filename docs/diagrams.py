@@ -24,6 +24,7 @@ from contracts.facts import CATALOGUE, Fact
 from contracts.topology import ROUTING, ROUTING_PARTITIONED, Binding, hub_topology, topic_matches
 from services.delivery.domain import delivery
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
+from services.directory.domain import approval
 from services.routing.domain.offer import OFFER_TRANSITIONS
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
 from services.vault.domain import custody
@@ -180,6 +181,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "offer": lambda: diagram(next(iter(OFFER_TRANSITIONS)), OFFER_TRANSITIONS),
     "delivery": lambda: diagram(delivery.DeliveryState.queued, delivery.TRANSITIONS),
     "custody": lambda: diagram(custody.CustodyState.awaited, custody.TRANSITIONS),
+    "approval": lambda: diagram(approval.State.requested, approval.TRANSITIONS),
 }
 
 

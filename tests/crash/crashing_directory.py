@@ -26,13 +26,18 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.replica import Replica
 from runtime.storage.database import Database
 from services.directory import admission
+from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING, REVISIONS
+from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import Subject
 from services.directory.domain.full_state import full_state, subjects_for
+from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
+from services.directory.handlers.ledger import Ledger
 from tests.crash.crashing import Crashing, until
 from tests.messaging.consumer_harness import METADATA, REPLICA, TABLES
 from tests.processes import HUB
@@ -60,18 +65,20 @@ class CrashingDirectory(Crashing):
             "directory",
             directory,
             amqp_uri=amqp_uri,
-            environment={"KOPURO_TOKEN_SIGNING_KEY": str(self._key_file)},
+            environment={"KOPURO_TOKEN_SIGNING_KEY": str(self._key_file), "KOPURO_APPROVALS": "one-person"},
         )
         self._database = Database.open(f"sqlite:///{directory / 'directory.sqlite'}")
-        entries = Entries(
+        ledger = Ledger(
             database=self._database,
             register=SqlRegister(),
             index=SqlServiceIndex(),
+            keys=SqlSealingKeyStore(),
             outbox=Outbox(MESSAGING.outbox),
             source="/kg/directory",
             clock=SystemClock(),
             committed=lambda: None,
         )
+        entries = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person))
         entries.enter(
             type(osh := admission.organization(organization_record(), SystemClock().now())), [osh], by="load"
         )
@@ -120,8 +127,7 @@ class CrashingDirectory(Crashing):
             for subject in subjects_for(COPY):
                 for standing in register.every(transaction, subject):
                     fact = full_state(standing)
-                    assert fact is not None
-                    found[fact.type, standing.entry.id] = (standing.revision, plain(fact))
+                    found[fact.type, standing.entry.id] = (standing.revision, _record(plain(fact)))
         return found
 
     def revisions(self, subject: Subject) -> dict[str, list[int]]:
@@ -187,10 +193,17 @@ class DirectoryCopy:
             self.answers.update(one.id for one in messages if one.type == ReplicaCompleted.type)
         with self._database.read() as transaction:
             found = self._replica.newer_than(transaction, 0)
-        return {(record.type, record.key): (record.data["revision"], record.data) for record in found}
+        return {
+            (record.type, record.key): (record.data["revision"], _record(record.data)) for record in found
+        }
 
     def _is_complete(self) -> bool:
         return self._replica.unready(self._database) is None
+
+
+def _record(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    # Only the event of a change names who made it; a snapshot does not.
+    return {name: value for name, value in data.items() if name != "by"}
 
 
 def _client(name: str, role: str) -> Client:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -96,12 +95,12 @@ def test_case_that_the_thief_accepts_stays_sealed_to_the_owners_key(hub: Running
         ask(hub, owner.id, "POST", "/v1/keys", json={**public_key(foreign), "approval": True})
         stolen.accept(offer_id)
         owner.await_message("case.released", referral_id)
-        address = f"{hub.address('delivery')}/v1/cases/{referral_id}"
+        address = f"{hub.address('delivery')}/v1/case/{referral_id}"
         fetched = httpx.get(address, headers={"Authorization": f"Bearer {hub.token(owner.id)}"})
         assert fetched.status_code == 200, fetched.text
         sealed: str = fetched.json()["case"]
         with pytest.raises(WrongKeyError):
-            stolen.case(referral_id, private_key=foreign)
+            stolen.open(sealed, foreign)
     assert key_header(sealed) == hub.people["organizations"][owner.id]["sealing_key"]["kid"]
     assert owner.hub.case(referral_id) == plain(hub.network.referral(REFERRAL).case)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,7 +59,7 @@ def issue(
     ] = None,
 ) -> None:
     """Register a client, or replace its secret, as an operator. A second operator may have to approve."""
-    issued = session.hub.administration.issue_client(
+    issued: Mapping[str, Any] = session.hub.administration.issue_client(
         principal, role, client_id=client_id, secret_sha256=secret_sha256, revision=revision
     )
     if session.out.as_json:

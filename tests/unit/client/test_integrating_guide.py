@@ -43,9 +43,10 @@ def test_guide_command_is_accepted(
     if "--as" in arguments:
         assert main([*arguments, "--help"]) == ExitCode.OK
         return
-    if "publish" in arguments:
-        (tmp_path / "sealing-key.json").write_text(json.dumps(generate_key()))
-    if "generate" in arguments:
+    if "publish" in arguments or "replace" in arguments:
+        for name in ("sealing-key.json", "new-sealing-key.json"):
+            (tmp_path / name).write_text(json.dumps(generate_key()))
+    if "generate" in arguments or "secret" in arguments:
         assert main(arguments) == ExitCode.OK
         return
     # This hub refuses all requests; sealing needs only its key.

@@ -110,8 +110,8 @@ def test_decided_request_cannot_be_decided_again(guarded: Directory) -> None:
     guarded.approvals.approve(first.id, SECOND)
     guarded.approvals.refuse(second.id, SECOND)
     for approval in (first, second):
-        assert refusal_of(lambda a=approval: guarded.approvals.approve(a.id, SECOND)) == "conflict"  # type: ignore[misc]
-        assert refusal_of(lambda a=approval: guarded.approvals.refuse(a.id, SECOND)) == "conflict"  # type: ignore[misc]
+        assert refusal_of(lambda a=approval: guarded.approvals.approve(a.id, SECOND)) == "conflict"
+        assert refusal_of(lambda a=approval: guarded.approvals.refuse(a.id, SECOND)) == "conflict"
     assert refusal_of(lambda: guarded.tokens.issue("two", SECRET)) == "invalid-client"
     assert guarded.events()[-1].data == ApprovalRefused(
         id=second.id,

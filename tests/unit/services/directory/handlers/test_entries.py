@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -266,12 +267,12 @@ def test_record_cannot_change_what_the_directory_keeps(
     directory.entries.put_organization(OPERATOR, organization(sealing_key=plain(new_sealing_key())))
     before = directory.listings.organization(OSH)
     (name,) = change
-    for attempt in (
+    named = frozenset({*RECORD, name})
+    attempts: list[Callable[[], object]] = [
         lambda: patch(directory, change, editor=editor),
-        lambda: directory.entries.put_organization(
-            editor, organization(**change), precondition=at_revision(1), named=frozenset({*RECORD, name})
-        ),
-    ):
+        lambda: put(directory, editor, organization(**change), precondition=at_revision(1), named=named),
+    ]
+    for attempt in attempts:
         with pytest.raises(Refused) as refusal:
             attempt()
         assert refusal.value.slug == "forbidden"
