@@ -464,7 +464,8 @@ def test_two_persons_approve_a_service_and_its_organization_does_not(tmp_path: P
         for cannot in (OSH, "kg.other", "auditor"):
             problem(hub.ask(cannot, "POST", place, json=wanted), 403, "forbidden")
             problem(hub.ask(cannot, "DELETE", place), 403, "forbidden")
-        for wrong in ({"needs": []}, {"needs": ["money"]}, {}, {**wanted, "by": "kg.second"}):
+        bodies: list[Any] = [{"needs": []}, {"needs": ["money"]}, {}, {**wanted, "by": "kg.second"}]
+        for wrong in bodies:
             problem(hub.ask("kg.operator", "POST", place, json=wrong), 422, "invalid-submission")
         stale = hub.ask("kg.operator", "POST", place, json=wanted, headers={"If-Match": '"1"'})
         problem(stale, 412, "precondition-failed")
