@@ -196,7 +196,8 @@ class Hub:
 
     def _partner(self, who: str, role: str = "partner") -> Partner:
         if (who, role) not in self._partners:
-            self.publish([outgoing(event(registered(who, role), client_id_of(who, role)))])
+            if (who, role) != (OSH, "partner"):  # `publish_directory` has published that client
+                self.publish([outgoing(event(registered(who, role), client_id_of(who, role)))])
             self._partners[who, role] = Partner(
                 lambda _: self.service.url, lambda: self.token(who, role=role)
             )
