@@ -18,12 +18,12 @@ from pathlib import Path
 from admin.embedded_broker import LOOPBACK
 from admin.private_files import LivingOwner
 from contracts.organization import Organization
-from runtime.settings import ONE_PERSON
+from runtime.settings import ONE_PERSON, TWO_PERSON
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from sandbox import network
 from sandbox.broker import PrivateBroker
-from sandbox.hub_files import HUB, SERVICES, HubFiles
+from sandbox.hub_files import HUB, SECOND_OPERATOR, SERVICES, HubFiles
 from sandbox.process import ServiceProcess
 from sandbox.supervisor import Supervised, Supervisor, signals_held
 
@@ -116,6 +116,10 @@ class Hub:
         members = network.load().organizations if self._members is None else self._members
         self._progress("creating keys and credentials")
         self.files.settle(() if self._empty else members)
+        if self._approvals == TWO_PERSON and SECOND_OPERATOR not in self.files.people():
+            raise HubError(
+                f"{directory} was made with one operator, so nobody could approve: choose another directory"
+            )
         stages: list[list[Supervised]] = []
         amqp_uri = self._environment.get("KOPURO_AMQP_URI")
         if not amqp_uri:

@@ -31,12 +31,13 @@ SERVICES = ("directory", "vault", "routing", "delivery", "audit", "intake")
 # The vault has no public API: other services reach it through the broker.
 PUBLIC_SERVICES = ("intake", "directory", "routing", "delivery", "audit")
 
+SECOND_OPERATOR = "second-operator"
 # By client: the role. Two operators, because one person may not decide alone where two are needed.
 _STAFF = {
     "coordinator": "coordinator",
     "auditor": "auditor",
     "operator": "operator",
-    "second-operator": "operator",
+    SECOND_OPERATOR: "operator",
 }
 
 

@@ -409,16 +409,18 @@ class Kopuro:
 
     def update_organization(
         self, organization_id: str, changes: Mapping[str, Any], *, revision: int | None = None
-    ) -> Organization:
+    ) -> Organization | Approval:
         """Change the organisation's own record by a JSON merge patch (RFC 7396). A null removes a member.
 
+        Returns the changed record; for an operator's change that a second person must approve, the request.
         revision: that of the record on which the changes are based, by default the current one. Raises
         RefusedError (`precondition-failed`) if the record has changed since.
         """
         if revision is None:
             revision = answered(self.organization(organization_id), "revision")
         url = self._at("directory", "organizations", organization_id)
-        return cast(Organization, self._connection.patch(url, changes, revision=revision))
+        answer = self._connection.patch(url, changes, revision=revision)
+        return cast("Organization | Approval", answer)
 
     def publish_key(
         self,

@@ -259,8 +259,24 @@ class Service(TypedDict):
     organization: NotRequired[str]
 
 
+class SealingKeyChange(TypedDict):
+    """How a record got its present key. manner: first, proved or approved."""
+
+    at: str
+    manner: str
+
+
+class ApprovedService(TypedDict):
+    """The network's approval of one service for exactly these sensitive needs."""
+
+    service: str
+    needs: list[str]
+    by: str
+    at: str
+
+
 class Organization(TypedDict):
-    """An organisation's record in the directory."""
+    """An organisation's record in the directory. Only the directory writes the last two members."""
 
     id: str
     name: str
@@ -277,6 +293,8 @@ class Organization(TypedDict):
     sealing_key: Jwk | None
     services: list[Service]
     revision: int
+    sealing_key_change: SealingKeyChange | None
+    approved_services: list[ApprovedService]
 
 
 class Unplaced(TypedDict):

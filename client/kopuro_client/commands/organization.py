@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,9 +45,14 @@ def update(
     ] = None,
 ) -> None:
     """Change members of your organisation's record. Members that the file omits stay unchanged."""
-    changed = session.hub.update_organization(organization, read_json(file), revision=revision)
+    changed: Mapping[str, Any] = session.hub.update_organization(
+        organization, read_json(file), revision=revision
+    )
     if session.out.as_json:
         session.out.document(changed)
+    elif "state" in changed:
+        session.out.text(changed["id"])
+        session.out.note("requested; another operator approves it with `kopuro approvals approve`")
     else:
         session.out.text(changed["revision"])
         session.out.note("changed; routing uses the new record from now on")

@@ -17,6 +17,7 @@ from contracts.organization import Organization
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, revise
@@ -114,19 +115,25 @@ class Writing:
         changed = [entry for entry in entries if isinstance(entry, Organization)]
         if changed:
             self.ledger.index.replace(self.transaction, changed)
+        facts: list[tuple[Fact, str]] = []
         for revision in revisions:
             entry: DirectoryEntry = revision.entry
             present = before.get(entry.id)
             if isinstance(entry, Organization):
                 self._keep_key(present, entry, revision.number, by, approved_by)
-            self.tell(full_state(Standing(revision=revision.number, entry=entry), by=by), key=entry.id)
+            facts.append((full_state(Standing(revision=revision.number, entry=entry), by=by), entry.id))
             first = entry.id in first_clients
             for fact in notices(present, entry, by=by, approved_by=approved_by, first_client=first):
-                self.tell(fact, key=entry.id)
+                facts.append((fact, entry.id))
+        # Together, so that thousands of entries make few messages.
+        self.ledger.outbox.add(self.transaction, [self._message(fact, key) for fact, key in facts])
         return revisions
 
     def tell(self, fact: Fact, *, key: str) -> None:
         """Publish a fact with this transaction. key: of its partition."""
+        self.ledger.outbox.add(self.transaction, [self._message(fact, key)])
+
+    def _message(self, fact: Fact, key: str) -> Outgoing:
         number = new_id()
         event = Event(
             id=number,
@@ -137,7 +144,7 @@ class Writing:
             causation_id=None,
             data=fact,
         )
-        self.ledger.outbox.add(self.transaction, [outgoing(event)])
+        return outgoing(event)
 
     def _first_clients(self, revisions: Sequence[Revision[Any]]) -> set[str]:
         clients = [revision.entry for revision in revisions if isinstance(revision.entry, Client)]

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -353,7 +353,8 @@ OSH = "/directory/v1/organizations/kg.osh"
 def test_organization_update_sends_the_revision_read(hub: FakeHub, client: Kopuro) -> None:
     hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
     hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
-    assert client.update_organization("kg.osh", {"active": False})["revision"] == 8
+    changed: Mapping[str, Any] = client.update_organization("kg.osh", {"active": False})
+    assert changed["revision"] == 8
     sent = hub.requests_to(OSH)[-1]
     assert (sent.method, sent.json()) == ("PATCH", {"active": False})
     assert sent.headers["if-match"] == '"7"'

@@ -25,7 +25,7 @@ from services.audit.log.domain.entry import commitment, entry_of, leaf_bytes, or
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.retention import closing_of
 from services.delivery.api import Acknowledgements
-from services.directory.admission import Credential, CredentialRequest
+from services.directory.admission import Credential, CredentialRequest, KeyRequest, Proof
 from services.intake.domain.command import COMMANDS
 from services.routing.api import PlacementRequest
 from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
@@ -38,7 +38,9 @@ DOORS = (
     Acknowledgements,
     Credential,
     CredentialRequest,
+    KeyRequest,
     PlacementRequest,
+    Proof,
 )
 RECORDS = [*CATALOGUE.values(), *DOORS]
 

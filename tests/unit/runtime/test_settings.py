@@ -72,3 +72,11 @@ def test_retention_is_unlimited_by_default() -> None:
         assert faults({**GOOD, "KOPURO_RETENTION_DAYS": wrong}) == [
             "KOPURO_RETENTION_DAYS is not a whole number of days"
         ]
+
+
+def test_approval_policy_is_two_person_unless_it_says_otherwise() -> None:
+    assert Settings.from_environment(GOOD).approvals == "two-person"
+    assert Settings.from_environment({**GOOD, "KOPURO_APPROVALS": "one-person"}).approvals == "one-person"
+    assert faults({**GOOD, "KOPURO_APPROVALS": "nobody"}) == [
+        "KOPURO_APPROVALS is neither two-person nor one-person"
+    ]

@@ -14,11 +14,11 @@ def test_organization_show_prints_record_with_revision(hub: FakeHub, run: Run) -
 
 def test_organization_update_sends_file_as_merge_patch(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "changes.json"
-    file.write_text(json.dumps({"sealing_key": None}))
+    file.write_text(json.dumps({"description": None}))
     hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
     hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
     assert run("organization", "update", "kg.osh", str(file)).out == "8\n"
-    assert hub.requests_to(OSH)[-1].json() == {"sealing_key": None}
+    assert hub.requests_to(OSH)[-1].json() == {"description": None}
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3", "--json").json() == {
         "id": "kg.osh",
         "revision": 8,
@@ -31,6 +31,15 @@ def test_organization_update_with_stale_revision_is_refused(hub: FakeHub, run: R
     file.write_text("{}")
     hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3").code == 3
+
+
+def test_organization_update_that_needs_a_second_person_prints_the_request(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "changes.json"
+    file.write_text(json.dumps({"vetting": "vetted"}))
+    hub.script("PATCH", OSH, json_response({"id": "a-1", "state": "requested"}, status=202))
+    assert run("organization", "update", "kg.osh", str(file), "--revision", "3").out == "a-1\n"
 
 
 def test_approve_service_prints_the_revision_or_the_request(hub: FakeHub, run: Run) -> None:

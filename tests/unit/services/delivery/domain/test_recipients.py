@@ -60,6 +60,12 @@ def test_recipient_fields_exist_in_fact(name: str) -> None:
         ("placement.refused", {COORDINATORS}),
         ("placement.answered", {COORDINATORS}),
         ("referral.acceptor_suspended", {SENDER, COORDINATORS}),
+        ("credential.issued", {ORG}),
+        ("credential.revoked", {ORG}),
+        ("approval.requested", {ORG}),
+        ("approval.granted", {ORG}),
+        ("approval.refused", {ORG}),
+        ("sealing_key.replaced", {ORG, COORDINATORS}),
         ("receipts.issued", {ORG}),
         ("receipt.issued", {ORG}),
     ],
@@ -83,6 +89,13 @@ def test_missing_or_equal_recipients_are_counted_once() -> None:
     withdrawn = "kopuro.referral.withdrawn.v1"
     assert recipients_of(withdrawn, {"organization": None, "sender": SENDER}) == (SENDER,)
     assert recipients_of(withdrawn, {"organization": SENDER, "sender": SENDER}) == (SENDER,)
+
+
+@pytest.mark.parametrize(
+    "fact", ["credential.issued", "credential.revoked", "approval.requested", "approval.granted"]
+)
+def test_notice_about_a_member_of_the_staff_goes_to_no_mailbox(fact: str) -> None:
+    assert recipients_of(f"kopuro.{fact}.v1", {"organization": None, "by": "kg.operator"}) == ()
 
 
 def test_fact_missing_in_table_raises() -> None:

@@ -10,7 +10,12 @@ from contracts.errors import Refused
 from contracts.organization import Organization
 from contracts.records import plain
 from services.directory import admission
-from services.directory.domain.amendment import KEPT_BY_OPERATORS, permit_amendment, refuse_left_out
+from services.directory.domain.amendment import (
+    KEPT_BY_OPERATORS,
+    needs_second_person,
+    permit_amendment,
+    refuse_left_out,
+)
 from services.directory.domain.entry import Standing
 from tests.unit.services.directory.samples import (
     NOON,
@@ -99,3 +104,26 @@ def test_replacement_with_explicitly_cleared_members_is_admitted() -> None:
 def test_members_with_their_default_value_may_be_left_out() -> None:
     record = organization_record(name="New")
     refuse_left_out(organization(), admission.organization(record, NOON), frozenset(record))
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "needed"),
+    [
+        (None, organization(vetting="applied"), False),
+        (None, organization(vetting="vetted"), True),
+        (None, organization(vetting="applied", sealing_key=plain(new_sealing_key())), True),
+        (organization(vetting="applied"), organization(vetting="vetted"), True),
+        (organization(vetting="suspended"), organization(vetting="vetted"), True),
+        (organization(), organization(vetting="suspended"), False),
+        (organization(), organization(vetting="left"), False),
+        (organization(), organization(name="New", services=[]), False),
+        (organization(), organization(kind="union"), True),
+        (organization(), organization(country="UZ"), True),
+        (organization(), organization(parent="kg.other"), True),
+        (organization(vetting="applied"), organization(vetting="applied", kind="union"), False),
+    ],
+)
+def test_second_person_is_needed_to_vouch_for_an_organization_and_not_to_protect_from_it(
+    present: Organization | None, wanted: Organization, needed: bool
+) -> None:
+    assert needs_second_person(present, wanted) is needed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -243,3 +244,20 @@ def test_granted_client_that_breaks_separation_meanwhile_stays_requested(guarded
     assert refusal_of(lambda: guarded.approvals.approve(operator.id, SECOND)) == "conflict"
     assert guarded.approvals.one(operator.id, EVERYONE) == replace(operator, state=State.requested)
     assert refusal_of(lambda: guarded.tokens.issue("ann-2", SECRET)) == "invalid-client"
+
+
+def test_simultaneous_decisions_take_effect_once(guarded: Directory) -> None:
+    waiting = requested(issue(guarded, OSH, "desk", SECRET))
+    third = Decider(id="kg.third", roles=frozenset({"operator"}))
+
+    def decide(by: Decider) -> str:
+        try:
+            return guarded.approvals.approve(waiting.id, by).state
+        except Refused as refused:
+            return refused.slug
+
+    with ThreadPoolExecutor(4) as deciders:
+        outcomes = sorted(deciders.map(decide, [SECOND, third, SECOND, third]))
+    assert outcomes == ["conflict"] * 3 + ["granted"]
+    facts = [event.data.routing_key for event in guarded.events()]
+    assert facts == ["approval.requested", "approval.granted", "client.changed", "credential.issued"]
