@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.figures import percentile
 from benchmarks.story import rank, sample_directory
-from contracts.organization import Organization
+from contracts.organization import ApprovedService, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes
 from runtime.identifiers import new_id
@@ -52,6 +52,7 @@ def measure_matching(services: int = 50_000, decisions: int = 500, seed: int = 7
     )
 
 
+_APPROVED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _SENDERS = ("kg.osh-legal-aid", "kg.suusar-hotline", "tj.dushanbe-justice-house")
 
 
@@ -62,18 +63,23 @@ def _organizations(services: int, drawn: random.Random) -> Iterator[Organization
     while left > 0:
         template = drawn.choice(sample)
         count = min(left, drawn.randint(1, 5))
+        offered = tuple(
+            replace(
+                drawn.choice(template.services),
+                id=f"service-{n}",
+                needs=tuple(drawn.sample(needs, drawn.randint(1, 3))),
+                areas=tuple(drawn.sample(regions, drawn.randint(1, 3))),
+            )
+            for n in range(count)
+        )
         yield replace(
             template,
             id=f"{template.country.lower()}.generated-{number}",
             parent=None,
-            services=tuple(
-                replace(
-                    drawn.choice(template.services),
-                    id=f"service-{n}",
-                    needs=tuple(drawn.sample(needs, drawn.randint(1, 3))),
-                    areas=tuple(drawn.sample(regions, drawn.randint(1, 3))),
-                )
-                for n in range(count)
+            services=offered,
+            approved_services=tuple(
+                ApprovedService(service=one.id, needs=one.needs, by="benchmark", at=_APPROVED)
+                for one in offered
             ),
         )
         left, number = left - count, number + 1

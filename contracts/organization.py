@@ -155,6 +155,14 @@ class Organization:
         """Return whether it may send, accept and hold referrals: active and vetted by the network."""
         return self.active and self.vetting is Vetting.vetted
 
+    @property
+    def is_excluded(self) -> bool:
+        """Return whether it may not use the hub at all: inactive, suspended, or it has left.
+
+        An organisation that has applied is not excluded: it prepares its record and its key.
+        """
+        return not self.active or self.vetting in (Vetting.suspended, Vetting.left)
+
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:
         """Refuse two services with the same id."""

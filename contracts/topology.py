@@ -131,7 +131,8 @@ ROUTING_KEYS = (
     "placement.submitted",
     "case.refused",
 )
-DIRECTORY_KEYS = ("organization.changed", "agreement.changed", "token_key.changed")
+# The records by which a service admits callers: `runtime/access/access_records.py`.
+ACCESS_KEYS = ("organization.changed", "token_key.changed", "client.changed")
 DELIVERY_KEYS = (
     "offer.*",
     "referral.unplaced",
@@ -171,11 +172,11 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "vault.events": VAULT_KEYS,
     "audit.log": ("#",),
     "directory.requests": ("replica.requested",),
-    "intake.directory": ("organization.changed", "token_key.changed"),
-    "routing.directory": DIRECTORY_KEYS,
-    "delivery.directory": ("organization.changed", "token_key.changed"),
+    "intake.directory": ACCESS_KEYS,
+    "routing.directory": (*ACCESS_KEYS, "agreement.changed"),
+    "delivery.directory": ACCESS_KEYS,
     "vault.directory": ("organization.changed",),
-    "audit.directory": ("token_key.changed",),
+    "audit.directory": ACCESS_KEYS,
 }
 CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
     "vault.sealed": ("sealed_case.submitted", "sealed_case.replaced", "sealed_note.submitted"),

@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from runtime.access.standing import IsExcluded
 from runtime.access.tokens import TokenVerifier
 from runtime.background import Background
 from runtime.clock import Clock, SystemClock
@@ -36,6 +37,7 @@ class Application(Generic[H]):
     """One service process: settings, handlers, and the work that starts and stops with it.
 
     database: closed last; handlers: called by the service's methods, of the service's own type.
+    verifier, is_excluded: the gate of the service's resources (`runtime/access/gate.py`).
     readiness: each check must return within two seconds; /readyz is 503 while one returns a reason.
     warnings: shown by /readyz for operators to act on; the process continues.
     releases: called when the process begins to stop, before it waits for requests in flight; they wake
@@ -47,6 +49,7 @@ class Application(Generic[H]):
     database: Closeable
     handlers: H
     verifier: TokenVerifier
+    is_excluded: IsExcluded
     messenger: Messenger | None = None  # None: the service consumes and publishes nothing
     readiness: list[ReadinessCheck] = field(default_factory=list)
     warnings: list[ReadinessCheck] = field(default_factory=list)

@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # The folders whose tests wait most, the longest first; all others come after them.
 _SLOW = (
-    *("journey", "crash", "mutation", "sandbox", "services", "faults", "chaos", "messaging"),
+    *("journey", "threats", "crash", "mutation", "sandbox", "services", "faults", "chaos", "messaging"),
     *("port_contracts", "simulation", "runtime", "storage"),
 )
 _DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")

@@ -37,11 +37,12 @@ from runtime.storage.columns import Instant
 from services.audit.adapters.tables import ENTRIES, OPENINGS
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
-# The kinds of directory records that are published, with the place of the id in the event's data.
-_PUBLISHED: Mapping[str, tuple[str, str]] = {
+# The kinds of directory records that are published, with the path of the id in the event's data.
+_PUBLISHED: Mapping[str, tuple[str, ...]] = {
     "organization": ("organization", "id"),
     "agreement": ("agreement", "id"),
     "token_key": ("key", "kid"),
+    "client": ("client_id",),
 }
 
 _SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
@@ -238,8 +239,10 @@ def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str,
 
 def _revision(type: str, data: Mapping[str, Any]) -> Revision:
     subject = type.split(".")[1]
-    record, id_ = _PUBLISHED[subject]
-    return Revision(subject=subject, id=data[record][id_], number=data["revision"])
+    found: Any = data
+    for step in _PUBLISHED[subject]:
+        found = found[step]
+    return Revision(subject=subject, id=found, number=data["revision"])
 
 
 def _fact(type: str) -> str:

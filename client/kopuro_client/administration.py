@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from kopuro_client.arguments import text, texts
 from kopuro_client.connection import Connection
 from kopuro_client.paging import following
-from kopuro_client.records import Approval, KeptKey, Page, RegisteredClient
+from kopuro_client.records import Approval, KeptKey, Organization, Page, RegisteredClient
 
 
 class Administration:
@@ -43,6 +43,25 @@ class Administration:
         """End a request without effect. Its requester withdraws it in this way."""
         url = self._at("approvals", text(approval_id, "an approval"), "refuse")
         return cast(Approval, self._connection.post(url, {}))
+
+    def approve_service(
+        self, organization_id: str, service_id: str, needs: Iterable[str], *, revision: int | None = None
+    ) -> Organization | Approval:
+        """Approve a service for exactly these sensitive needs, as an operator or a coordinator.
+
+        Returns the changed record, or the request if a second person must approve it. revision: the record's
+        that you read; the approval is refused if it has a later one.
+        """
+        body = {"needs": list(texts(needs, "needs"))}
+        answer = self._connection.post(
+            self._service_approval(organization_id, service_id), body, revision=revision
+        )
+        return cast("Organization | Approval", answer)
+
+    def withdraw_service_approval(self, organization_id: str, service_id: str) -> Organization:
+        """Withdraw a service's approval: it is no longer asked for sensitive needs. Returns the record."""
+        url = self._service_approval(organization_id, service_id)
+        return cast(Organization, self._connection.delete(url))
 
     def clients_page(self, *, after: str | None = None, limit: int | None = None) -> Page[RegisteredClient]:
         """Return the registered clients: every one for an operator, its own for a partner."""
@@ -83,3 +102,7 @@ class Administration:
         params: Mapping[str, str | None] = {"organization": organization_id}
         page = self._connection.page(self._at("keys"), params)
         return cast("list[KeptKey]", page["items"])
+
+    def _service_approval(self, organization_id: str, service_id: str) -> str:
+        organization, service = text(organization_id, "an organisation"), text(service_id, "a service")
+        return self._at("organizations", organization, "services", service, "approval")

@@ -39,6 +39,12 @@ def need_group(code: str) -> str:
     return code.partition(".")[0]
 
 
+@cache
+def sensitive_needs() -> frozenset[str]:
+    """Return the needs whose services the network approves one by one, and the groups that are all such."""
+    return frozenset(code for code, row in rows("needs").items() if row["sensitive"] == "yes")
+
+
 def country_of(region: str) -> str:
     """Return the ISO 3166-1 country of a region. `RU-MOW` -> `RU`, `RU` -> `RU`."""
     return region.partition("-")[0]

@@ -48,14 +48,14 @@ class TokenSigner:
     ) -> str:
         """Return a token for `principal`, valid from `now` for `lifetime` seconds.
 
-        client_id: the OAuth client; defaults to the principal's id. token_id: the `jti`, random by default.
-        Source: RFC 9068 §2.2.
+        client_id: the OAuth client; defaults to the principal's client, else to its id. token_id: the `jti`,
+        random by default. Source: RFC 9068 §2.2.
         """
         issued = int(now.timestamp())
         claims = {
             "iss": self._issuer,
             "sub": principal.id,
-            "client_id": client_id or principal.id,
+            "client_id": client_id or principal.client_id or principal.id,
             "jti": token_id or new_token_id(),
             "roles": sorted(principal.roles),
             "iat": issued,

@@ -21,8 +21,8 @@ class TokenKeys:
         """Return the public keys as a JWK set (RFC 7517 §5)."""
         return self._set
 
-    def absorb(self, records: Sequence[ReplicaRecord]) -> None:
-        """Add new and changed keys and remove withdrawn ones; ignore other records."""
+    def absorb(self, records: Sequence[ReplicaRecord]) -> bool:
+        """Add new and changed keys and remove withdrawn ones; return whether one was withdrawn."""
         changed = [record for record in records if record.type == TokenKeyChanged.type]
         for record in changed:
             if record.data.get("withdrawn"):
@@ -31,3 +31,4 @@ class TokenKeys:
                 self._by_kid[record.key] = record.data["key"]
         if changed:
             self._set = {"keys": list(self._by_kid.values())}
+        return any(record.data.get("withdrawn") for record in changed)

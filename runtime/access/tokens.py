@@ -6,9 +6,10 @@ algorithm, never the token: any other one is refused before a key is used.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
@@ -18,7 +19,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from contracts.errors import Refused
+from runtime.access.clients import Clients
 from runtime.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 ALGORITHM: Final = "EdDSA"
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a media type, not a secret
@@ -31,10 +35,17 @@ JwkSet = Mapping[str, Any]  # RFC 7517 §5: {"keys": [public JWK, ...]}, each wi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """The holder of a token: the id of an organisation or a person, and its roles."""
+    """The holder of a token: the id of an organisation or a person, and its roles.
+
+    client_id, token_id: the OAuth client that got the token, and the token's `jti`. excluded: its
+    organisation may not use the hub, and the resource admits it all the same (`access/gate.py`).
+    """
 
     id: str
     roles: frozenset[str]
+    client_id: str = field(default="", compare=False)
+    token_id: str = field(default="", compare=False)
+    excluded: bool = False
 
     def has(self, role: str) -> bool:
         """Return whether the token grants `role`."""
@@ -49,13 +60,14 @@ def issuer_of(hub: str) -> str:
 class TokenVerifier:
     """Verifies tokens against the current keys of `keys()`, and caches the result.
 
-    keys: called for every token, so it must be cheap, e.g. an attribute that other code updates. A change of
-    the key set clears the cache: a removed key is rejected from the next request on. Safe to share among
-    greenlets.
+    keys, clients: called for every token, so they must be cheap, e.g. a dictionary that other code updates. A
+    change of the key set clears the cache: a removed key is rejected from the next request on, and so is the
+    token of a client that was revoked or lost a role. Safe to share among greenlets.
     """
 
-    def __init__(self, keys: Callable[[], JwkSet], issuer: str, clock: Clock) -> None:
+    def __init__(self, keys: Callable[[], JwkSet], issuer: str, clock: Clock, *, clients: Clients) -> None:
         self._keys = keys
+        self._clients = clients
         self._issuer = issuer
         self._clock = clock
         self._set: JwkSet | None = None
@@ -73,7 +85,15 @@ class TokenVerifier:
         return self.verify(token.strip())
 
     def verify(self, token: str) -> Principal:
-        """Return the principal of a token. Raises Refused `invalid-token` or `expired-token`."""
+        """Return the principal of a token. Raises Refused `invalid-token` or `expired-token`.
+
+        The signing key alone makes no valid token: its client must be live and have the principal and roles.
+        """
+        principal = self._principal(token)
+        self._require_live_client(principal)
+        return principal
+
+    def _principal(self, token: str) -> Principal:
         if len(token) > _MAXIMUM_TOKEN:
             raise _invalid("The token is too long.")
         self._renew_keys()
@@ -119,11 +139,14 @@ class TokenVerifier:
         if not isinstance(claims, dict) or claims.get("iss") != self._issuer:
             raise _invalid("The token was issued for another hub.")
         subject, roles, expires = claims.get("sub"), claims.get("roles"), claims.get("exp")
+        client_id, token_id = claims.get("client_id"), claims.get("jti")
         not_before = claims.get("nbf", 0)
         if (
             not isinstance(subject, str)
             or not isinstance(roles, list)
             or not all(isinstance(role, str) for role in roles)
+            or not isinstance(client_id, str)
+            or not isinstance(token_id, str)
             or not isinstance(expires, int | float)
             or not isinstance(not_before, int | float)
         ):
@@ -132,7 +155,25 @@ class TokenVerifier:
             raise Refused("expired-token", "Request a new one from /oauth/token.")
         if now < not_before - LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet.")
-        return Principal(id=subject, roles=frozenset(roles)), expires + LEEWAY_SECONDS
+        principal = Principal(id=subject, roles=frozenset(roles), client_id=client_id, token_id=token_id)
+        return principal, expires + LEEWAY_SECONDS
+
+    def _require_live_client(self, principal: Principal) -> None:
+        client = self._clients(principal.client_id)
+        if client is None:
+            wrong = "The directory has no such client."
+        elif not client.live:
+            wrong = "The client's credentials are revoked."
+        elif client.principal != principal.id or not principal.roles <= client.roles:
+            wrong = "The client does not have the token's principal and roles."
+        else:
+            return
+        # The signature is good. Either the client has just changed, or the signing key is in other hands.
+        _log.warning(
+            "token refused",
+            extra={"client": principal.client_id, "jti": principal.token_id, "reason": wrong},
+        )
+        raise _invalid(f"{wrong} Request a new token from /oauth/token.")
 
 
 def permit(principal: Principal, roles: frozenset[str]) -> None:

@@ -20,6 +20,7 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, register_entrypoint
 
 from contracts.errors import Unavailable
+from runtime.access.gate import Gate
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -42,6 +43,7 @@ def resource(
     limit: int = DEFAULT_LIMIT,
     query: Collection[str] = (),
     takes_key: bool = False,
+    open_to_excluded: bool = False,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
@@ -49,18 +51,25 @@ def resource(
     limit: the largest body in bytes; a larger one is refused with 413.
     query: the permitted query parameters; any other is refused with 400 and its name.
     takes_key: whether the method honours the Idempotency-Key; otherwise a request with one is refused.
+    open_to_excluded: organisations that are suspended, inactive or have left may call it too, and the method
+    decides what they get; every other resource refuses them.
     """
 
     def register(function: Method[S]) -> Method[S]:
         @wraps(function)
         def handle_request(service: S, request: Request, at: trace.Trace | None = None) -> Response:
-            with trace.attached(at or trace.continued(None)):
+            who = request.caller
+            caller = None if who is None else (who.client_id, who.token_id)
+            with trace.attached(at or trace.continued(None), caller=caller):
                 try:
                     return function(service, request)
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
                     return problems.response_for(fault)
 
-        register_entrypoint(handle_request, Resource(method, url, roles, limit, frozenset(query), takes_key))
+        register_entrypoint(
+            handle_request,
+            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded),
+        )
         return handle_request
 
     return register
@@ -76,7 +85,7 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
             application: Application[Any] = self.container.config[APPLICATION]
             router = Router(
                 [resource.route() for resource in self._providers],
-                application.verifier,
+                Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
             )
             address = application.settings.http_address
@@ -107,6 +116,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         limit: int,
         query: frozenset[str],
         takes_key: bool,
+        open_to_excluded: bool,
     ) -> None:
         super().__init__()
         self._method = method
@@ -115,6 +125,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._limit = limit
         self._query = query
         self._takes_key = takes_key
+        self._open_to_excluded = open_to_excluded
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -133,6 +144,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             limit=self._limit,
             query=self._query,
             takes_key=self._takes_key,
+            open_to_excluded=self._open_to_excluded,
             handle_request=self._respond,
         )
 

@@ -122,7 +122,8 @@ class Messenger:
         self, table: Table, queue: str, absorb: Callable[[Sequence[ReplicaRecord]], None]
     ) -> tuple[BatchProcessor[Envelope], Callable[[], str | None]]:
         """Return the processor and the readiness check of a replica that `queue` feeds."""
-        replica = Replica(table, queue=queue, source=self.source)
+        kinds = [binding.key for binding in self._topology.bindings if binding.destination == queue]
+        replica = Replica(table, queue=queue, source=self.source, kinds=kinds)
         view = ReplicaView(self._database, replica, absorb)
         processor = self.consumer(queue, replica.apply, Envelope.decode, after_commit=view.refresh)
         self._replicas.append((replica, view))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,14 @@ class ReplicaRecord:
 class Replica:
     """A replica in the database, written by the consumer of `queue`."""
 
-    def __init__(self, table: Table, *, queue: str, source: str) -> None:
+    def __init__(self, table: Table, *, queue: str, source: str, kinds: Collection[str] = ()) -> None:
+        """kinds: the routing keys that the queue is bound to."""
         self._table = table
         self._queue = queue
         self._source = source
+        # Contains the kinds: when a later version binds the queue to one more kind, the old snapshot lacks
+        # those records, and the replica needs a new one.
+        self._state_key = " ".join((queue, *sorted(kinds)))
         self._complete = False
 
     def apply(
@@ -64,7 +68,7 @@ class Replica:
             rows.append(
                 {
                     "type": _STATE if completed else message.type,
-                    "key": self._queue if completed else message.partition_key,
+                    "key": self._state_key if completed else message.partition_key,
                     "revision": change if completed else message.data["revision"],
                     "change": change,
                     "data": message.data,
@@ -115,7 +119,7 @@ class Replica:
 
     def _is_complete(self, transaction: Connection) -> bool:
         table = self._table
-        state = select(table.c.key).where(table.c.type == _STATE, table.c.key == self._queue)
+        state = select(table.c.key).where(table.c.type == _STATE, table.c.key == self._state_key)
         return transaction.execute(state).first() is not None
 
     def _latest_change(self, transaction: Connection) -> int:

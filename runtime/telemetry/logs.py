@@ -62,6 +62,9 @@ class JsonFormatter(logging.Formatter):
         correlation = trace.correlation_id()
         if correlation is not None:
             line["correlation_id"] = correlation
+        caller = trace.caller()
+        if caller is not None:
+            line["client"], line["jti"] = caller
         for name, value in record.__dict__.items():
             if name in FIELDS:
                 line[name] = _plain(value)

@@ -58,6 +58,7 @@ def continued(text: str | None) -> Trace:
 
 _current: ContextVar[Trace | None] = ContextVar("kopuro_trace", default=None)
 _correlation: ContextVar[str | None] = ContextVar("kopuro_correlation", default=None)
+_caller: ContextVar[tuple[str, str] | None] = ContextVar("kopuro_caller", default=None)
 
 
 def current() -> Trace | None:
@@ -70,13 +71,25 @@ def correlation_id() -> str | None:
     return _correlation.get()
 
 
+def caller() -> tuple[str, str] | None:
+    """Return the client id and the token id of the request that this greenlet serves; None without one."""
+    return _caller.get()
+
+
 @contextmanager
-def attached(trace: Trace, *, correlation: str | None = None) -> Iterator[Trace]:
-    """Run the block under `trace`: log lines and outgoing messages carry it."""
+def attached(
+    trace: Trace, *, correlation: str | None = None, caller: tuple[str, str] | None = None
+) -> Iterator[Trace]:
+    """Run the block under `trace`: log lines and outgoing messages carry it.
+
+    caller: the client id and the token id (`jti`) of a request; log lines carry them too.
+    """
     trace_token = _current.set(trace)
     correlation_token = _correlation.set(correlation)
+    caller_token = _caller.set(caller)
     try:
         yield trace
     finally:
+        _caller.reset(caller_token)
         _correlation.reset(correlation_token)
         _current.reset(trace_token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -19,12 +19,17 @@ _BACKSLASH: Final = ord("\\")
 _LONGEST_NAME: Final = 64  # of a parameter that a problem repeats
 
 
+def _nothing() -> None:
+    """Permit: a request without a gate."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """One request with its body and its authenticated caller.
 
     route: the template, e.g. `/v1/referrals/<id>`; path_params: its decoded values;
-    query_params and form(): a repeated name is refused; headers: by lower-case name.
+    query_params and form(): a repeated name is refused; headers: by lower-case name. reauthorize: checks
+    again that the caller may make the request, raising Refused; call it after an intentional wait.
     """
 
     method: str
@@ -34,6 +39,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     caller: Principal | None = None
+    reauthorize: Callable[[], object] = _nothing
 
     @property
     def principal(self) -> Principal:

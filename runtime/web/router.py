@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -12,7 +13,8 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 
 from contracts.errors import Refused
-from runtime.access.tokens import Principal, TokenVerifier, permit
+from runtime.access.gate import Gate
+from runtime.access.tokens import Principal
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
@@ -38,7 +40,8 @@ class Route:
     """One method of a path. roles: the roles that may call it, None for a public route.
 
     limit: the largest body in bytes. query: the permitted query parameters. takes_key: whether a repetition
-    with the same Idempotency-Key has no second effect.
+    with the same Idempotency-Key has no second effect. open_to_excluded: excluded organisations may call it;
+    the handler decides what they get.
     """
 
     method: str
@@ -48,6 +51,7 @@ class Route:
     handle_request: RequestHandler
     query: frozenset[str] = frozenset()
     takes_key: bool = False
+    open_to_excluded: bool = False
 
 
 class Router:
@@ -56,7 +60,7 @@ class Router:
     def __init__(
         self,
         routes: Iterable[Route],
-        verifier: TokenVerifier,
+        gate: Gate,
         metrics: HttpMetrics,
     ) -> None:
         # Each path has one spelling: slashes are not merged, and nothing redirects.
@@ -65,7 +69,7 @@ class Router:
             merge_slashes=False,
         )
         self._adapter = url_map.bind("")
-        self._verifier = verifier
+        self._gate = gate
         self._metrics = metrics
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -108,6 +112,7 @@ class Router:
                 headers=_headers(environ),
                 body=body,
                 caller=caller,
+                reauthorize=partial(self._caller, environ, route),
             )
             response = route.handle_request(request, at)
         except MethodNotAllowed as fault:
@@ -124,9 +129,9 @@ class Router:
     def _caller(self, environ: dict[str, Any], route: Route) -> Principal | None:
         if route.roles is None:
             return None
-        principal = self._verifier.authenticate(environ.get("HTTP_AUTHORIZATION"))
-        permit(principal, route.roles)
-        return principal
+        return self._gate.admit(
+            environ.get("HTTP_AUTHORIZATION"), route.roles, open_to_excluded=route.open_to_excluded
+        )
 
 
 def _refuse_unsupported_key(environ: dict[str, Any], route: Route) -> None:

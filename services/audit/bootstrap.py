@@ -9,8 +9,7 @@ from pathlib import Path
 
 from contracts.envelope import Envelope
 from contracts.errors import Defect
-from runtime.access.token_keys import TokenKeys
-from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.inbox import NoDeduplication
@@ -134,8 +133,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     )
     reads = _record(platform)
     history = _history(platform, log, published, reads)
-    token_keys = TokenKeys()
-    directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
+    access = AccessRecords()
+    directory, directory_ready = messenger.replica(REPLICA, "audit.directory", access.absorb)
     return Application(
         name="audit",
         settings=settings,
@@ -158,7 +157,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
                 export=Export(database=database, log=log, published=published, record=reads),
             ),
         ),
-        verifier=TokenVerifier(token_keys, issuer_of(settings.hub), clock),
+        verifier=access.verifier(settings.hub, clock),
+        is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[
             ("broker", messenger.unready),

@@ -42,6 +42,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
         after=position[0] if position else 0,
         limit=limit_of(query),
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
+        reauthorize=request.reauthorize,
     )
     last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
     return Response.json(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
-from runtime.access.token_keys import TokenKeys
-from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
@@ -46,13 +45,13 @@ def build(settings: Settings) -> Application[DeliveryParts]:
     platform = build_platform("delivery", settings, MESSAGING)
     database, messenger = platform.database, platform.messenger
     mailboxes, cases = SqlMailboxes(), SqlReleasedCases()
-    keys, standings = TokenKeys(), StandingsInMemory()
+    notifier = MailboxNotifier(database, mailboxes)
+    access, standings = AccessRecords(narrowed=notifier.wake), StandingsInMemory()
 
     def absorb(changes: Sequence[ReplicaRecord]) -> None:
-        keys.absorb(changes)
         standings.absorb(changes)
+        access.absorb(changes)
 
-    notifier = MailboxNotifier(database, mailboxes)
     polling = Periodic("mailbox notifier", notifier.poll, seconds=_SECONDS_BETWEEN_POLLS)
     records = DeliveryRecords(
         source=platform.source,
@@ -88,7 +87,8 @@ def build(settings: Settings) -> Application[DeliveryParts]:
             ),
             directory=directory,
         ),
-        verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock),
+        is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),

@@ -66,16 +66,26 @@ class MailboxHandlers:
         )
 
     def page(
-        self, organization: str, *, after: int, limit: int, wait: float, shared: tuple[str, ...] = ()
+        self,
+        organization: str,
+        *,
+        after: int,
+        limit: int,
+        wait: float,
+        shared: tuple[str, ...] = (),
+        reauthorize: Callable[[], object] | None = None,
     ) -> MailboxPage:
         """Return the organisation's unacknowledged messages with a sequence above `after`.
 
         shared: the mailboxes that it reads besides its own. wait: the longest time in seconds to wait for a
-        message while there is none; ends early when the process stops. The delivery of recorded messages is
-        committed before this returns. Raises Unavailable.
+        message while there is none; ends early when the process stops. reauthorize: called after each wait;
+        raises Refused if the caller may no longer read. The delivery of recorded messages is committed
+        before this returns. Raises Unavailable.
         """
         mailboxes = tuple(dict.fromkeys((organization, *shared)))
-        messages, more = self._waiting(mailboxes, after=after, limit=limit, wait=wait)
+        messages, more = self._waiting(
+            mailboxes, after=after, limit=limit, wait=wait, reauthorize=reauthorize
+        )
         new = [m.sequence for m in messages if step(m.type, m.state, DeliveryEvent.deliver) is not m.state]
         if new:
             # Committed before the response is sent: if the response is lost, the message stays
@@ -137,7 +147,13 @@ class MailboxHandlers:
         return prune(self._database, cases) and no_message_left
 
     def _waiting(
-        self, mailboxes: tuple[str, ...], *, after: int, limit: int, wait: float
+        self,
+        mailboxes: tuple[str, ...],
+        *,
+        after: int,
+        limit: int,
+        wait: float,
+        reauthorize: Callable[[], object] | None,
     ) -> tuple[list[Waiting], bool]:
         deadline = time.monotonic() + wait
         with self._notifier.listening(*mailboxes) as subscription:
@@ -152,3 +168,6 @@ class MailboxHandlers:
                 if messages or left <= 0 or self._notifier.stopped:
                     return messages, more
                 subscription.wait(left)
+                # The organisation may have been suspended meanwhile, or its credentials revoked.
+                if reauthorize is not None:
+                    reauthorize()

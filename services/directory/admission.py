@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from marshmallow import ValidationError
 from marshmallow.validate import Length
 
-from contracts.identifiers import ORGANIZATION_PATTERN, OrganizationId, Pattern
+from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, OrganizationId, Pattern
 from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import load
 from services.directory.domain.client import (
@@ -72,6 +72,13 @@ class CredentialRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceApprovalRequest:
+    """The body of `POST /v1/organizations/{id}/services/{service}/approval`: the needs to approve."""
+
+    needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=60)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KeyRequest:
     """The body of `POST /v1/keys`: a public key, and how it is to replace the present one.
 
@@ -115,6 +122,11 @@ def sealing_key(data: object) -> SealingKey:
     key = load(SealingKey, data)
     check_sealing_key(key)
     return key
+
+
+def service_approval_request(data: object) -> ServiceApprovalRequest:
+    """Return a valid record; see `organization`."""
+    return load(ServiceApprovalRequest, data)
 
 
 def key_request(data: object) -> tuple[SealingKey, KeyRequest]:

@@ -11,6 +11,7 @@ from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
 from contracts.records import plain
 from runtime.access.signer import LIFETIME_SECONDS
+from runtime.access.standing import excluded_refusal
 from runtime.web.paging import NAME, NUMBER, Part, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -54,8 +55,11 @@ def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Return one organisation with its services."""
-    return _single(handlers.listings.organization(request.path_params["id"]))
+    """Return one organisation with its services; to an excluded organisation, only its own record."""
+    organization_id = request.path_params["id"]
+    if request.principal.excluded and request.principal.id != organization_id:
+        raise excluded_refusal()
+    return _single(handlers.listings.organization(organization_id))
 
 
 def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -97,6 +101,35 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
     if isinstance(written, Approval):
         return _requested(handlers, written)
     return _single(written.standing)
+
+
+def approve_service(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Approve a service for the sensitive needs in the body, in place of an earlier approval.
+
+    202: as for PUT.
+    """
+    wanted = admission.service_approval_request(request.json())
+    approved = handlers.service_approvals.approve(
+        request.principal.id,
+        request.path_params["id"],
+        request.path_params["service"],
+        wanted.needs,
+        precondition=precondition_of(request),
+    )
+    if isinstance(approved, Approval):
+        return _requested(handlers, approved)
+    return _single(approved)
+
+
+def withdraw_service_approval(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Withdraw a service's approval."""
+    standing = handlers.service_approvals.withdraw(
+        request.principal.id,
+        request.path_params["id"],
+        request.path_params["service"],
+        precondition=precondition_of(request),
+    )
+    return _single(standing)
 
 
 def services(handlers: DirectoryHandlers, request: Request) -> Response:

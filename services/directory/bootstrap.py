@@ -22,12 +22,14 @@ from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.approval import Policy
 from services.directory.domain.entry import TokenKey
 from services.directory.handlers import DirectoryHandlers
+from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.sealing_keys import SealingKeys
+from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.tokens import TokenIssuer
 
@@ -68,6 +70,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     )
     approvals = Approvals(ledger, SqlApprovalStore(), Policy(settings.approvals))
     entries = Entries(ledger, approvals)
+    access = RegisteredAccess(database=platform.database, register=register)
     snapshots = Snapshots(register, platform.source)
     handlers = DirectoryHandlers(
         tokens=TokenIssuer(
@@ -78,6 +81,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         approvals=approvals,
         credentials=Credentials(ledger, approvals),
         keys=SealingKeys(ledger, keys, approvals, sealed_answer),
+        service_approvals=ServiceApprovals(ledger, approvals),
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )
@@ -89,7 +93,10 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         database=platform.database,
         handlers=handlers,
         # The directory signs the tokens, so it needs no replica of the keys.
-        verifier=TokenVerifier(lambda: own_keys, issuer_of(settings.hub), platform.clock),
+        verifier=TokenVerifier(
+            lambda: own_keys, issuer_of(settings.hub), platform.clock, clients=access.client
+        ),
+        is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[("broker", messenger.unready)],
         warnings=platform.warnings(),

@@ -32,7 +32,7 @@ class DirectoryService(WebService):
     def organizations(self, request: Request) -> Response:
         return api.organizations(self.handlers, request)
 
-    @resource("GET", "/v1/organizations/<id>", roles=READERS)
+    @resource("GET", "/v1/organizations/<id>", roles=READERS, open_to_excluded=True)
     def organization(self, request: Request) -> Response:
         return api.organization(self.handlers, request)
 
@@ -43,6 +43,14 @@ class DirectoryService(WebService):
     @resource("PATCH", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
     def patch_organization(self, request: Request) -> Response:
         return api.patch_organization(self.handlers, request)
+
+    @resource("POST", "/v1/organizations/<id>/services/<service>/approval", roles=APPROVERS)
+    def approve_service(self, request: Request) -> Response:
+        return api.approve_service(self.handlers, request)
+
+    @resource("DELETE", "/v1/organizations/<id>/services/<service>/approval", roles=APPROVERS)
+    def withdraw_service_approval(self, request: Request) -> Response:
+        return api.withdraw_service_approval(self.handlers, request)
 
     @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED})
     def services(self, request: Request) -> Response:

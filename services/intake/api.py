@@ -20,9 +20,9 @@ from runtime.web import paging
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake import ndjson
-from services.intake.domain.admission import Caller, Refusal, claim_of
+from services.intake.domain.admission import Caller, claim_of
 from services.intake.domain.command import COMMANDS
-from services.intake.handlers import Command, IntakeHandlers
+from services.intake.handlers import Command, IntakeHandlers, refusal
 
 PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
@@ -52,17 +52,19 @@ class ApiContext:
             now=self._clock.now(),
             traceparent=str(here) if (here := trace.current()) else None,
             new_id=new_id,
+            excluded=request.principal.excluded,
         )
 
 
 def submit_referral(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals`."""
-    claim = claim_of(request.principal.id, request.headers.get(HEADER), request.body)
+    caller = context.caller(request)
+    claim = claim_of(caller.organization, request.headers.get(HEADER), request.body)
     try:
         submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
-        return _referral_response(context.handlers.answer(Refusal(error=error, claim=claim)))
-    return _referral_response(context.handlers.submit_referral(context.caller(request), submission, claim))
+        return _referral_response(context.handlers.answer(refusal(caller, error, claim)))
+    return _referral_response(context.handlers.submit_referral(caller, submission, claim))
 
 
 def submit_referral_batch(context: ApiContext, request: Request) -> Response:
@@ -76,14 +78,15 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
     subject = _id(request)
     # The key identifies the whole request: command, subject and body.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
-    claim = claim_of(request.principal.id, request.headers.get(HEADER), whole)
+    caller = context.caller(request)
+    claim = claim_of(caller.organization, request.headers.get(HEADER), whole)
     try:
         body = load(COMMANDS[name], request.json() if request.body.strip() else {}, now=context.now())
     except Refused as error:
-        submission_id = context.handlers.answer(Refusal(error=error, claim=claim))
+        submission_id = context.handlers.answer(refusal(caller, error, claim))
     else:
         command = Command(body=body, subject=subject, claim=claim)
-        submission_id = context.handlers.submit_command(context.caller(request), command)
+        submission_id = context.handlers.submit_command(caller, command)
     return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 
 

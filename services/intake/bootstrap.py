@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.envelope import Envelope
-from runtime.access.token_keys import TokenKeys
-from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.replica import ReplicaRecord
@@ -40,10 +39,10 @@ def build(settings: Settings) -> Application[IntakeParts]:
     """Build the intake process."""
     platform = build_platform("intake", settings, MESSAGING)
     members = MembersInMemory(platform.database)
-    keys = TokenKeys()
+    access = AccessRecords()
 
     def absorb(records: Sequence[ReplicaRecord]) -> None:
-        keys.absorb(records)
+        access.absorb(records)
         members.absorb(records)
 
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
@@ -73,7 +72,8 @@ def build(settings: Settings) -> Application[IntakeParts]:
             offers=platform.messenger.consumer("intake.offers", handlers.note_offers, Envelope.decode),
             directory=directory,
         ),
-        verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock),
+        is_excluded=access.is_excluded,
         messenger=platform.messenger,
         readiness=[
             ("broker", platform.messenger.unready),

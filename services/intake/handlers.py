@@ -16,6 +16,7 @@ from contracts.facts import OfferOpened
 from contracts.idempotency_key import KEYS_KEPT
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
 from contracts.referral import ReferralSubmission
+from runtime.access.standing import excluded_refusal
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
@@ -102,6 +103,7 @@ class IntakeHandlers:
             return Refusal(error=error, claim=claim)
 
     def _prepared(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> Admission:
+        _refuse_excluded(caller)
         require_good_standing(self._members, caller.organization)
         referral_id = caller.new_id()
         facts = referral_facts(
@@ -234,6 +236,7 @@ class IntakeHandlers:
     def _prepared_command(
         self, caller: Caller, command: Command, known: Mapping[str, str], claim: Claim | None
     ) -> Admission:
+        _refuse_excluded(caller)
         if isinstance(command.body, AcceptOffer | ReportProgress | CompleteReferral):
             # An organisation suspended since the offer must not accept, which would release the case to it,
             # nor end a referral that a coordinator has to place elsewhere.
@@ -314,6 +317,16 @@ class IntakeHandlers:
             self._store.record(transaction, fresh, fresh[0].events[0].time)
             self._outbox.add(transaction, [outgoing(e) for admission in fresh for e in admission.events])
         return results
+
+
+def refusal(caller: Caller, error: Refused, claim: Claim | None) -> Refusal:
+    """Return the refusal of a submission; for an excluded organisation that is always its exclusion."""
+    return Refusal(error=excluded_refusal() if caller.excluded else error, claim=claim)
+
+
+def _refuse_excluded(caller: Caller) -> None:
+    if caller.excluded:
+        raise excluded_refusal()
 
 
 def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result | None:

@@ -30,7 +30,7 @@ from services.intake.domain.admission import (
     require_batch_key,
 )
 from services.intake.domain.command import COMMANDS
-from services.intake.handlers import Command, IntakeHandlers, Result
+from services.intake.handlers import Command, IntakeHandlers, Result, refusal
 
 BODY_LIMIT = 8 * 1024 * 1024
 MAXIMUM_LINES = 1000
@@ -55,7 +55,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    organization: str
+    caller: Caller
     number: int
     text: bytes
     batch_key: str | None
@@ -72,12 +72,12 @@ class _Line:
             claim = self._claim(key)
             return parse(document, claim)
         except Refused as error:
-            return Refusal(error=error, claim=claim)
+            return refusal(self.caller, error, claim)
 
     def _claim(self, key: str | None) -> Claim | None:
         if key is None and self.batch_key is not None:
-            return claim_of_line(self.organization, self.batch_key, self.number, self.text)
-        return claim_of(self.organization, key, self.text, pointer=f"/{_KEY}")
+            return claim_of_line(self.caller.organization, self.batch_key, self.number, self.text)
+        return claim_of(self.caller.organization, key, self.text, pointer=f"/{_KEY}")
 
 
 def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
@@ -86,7 +86,7 @@ def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> 
     def prepare(document: Any, claim: Claim | None) -> Prepared:
         return handlers.prepare_referral(caller, load(ReferralSubmission, document, now=caller.now), claim)
 
-    return _respond(handlers, _each(caller.organization, batch, prepare))
+    return _respond(handlers, _each(caller, batch, prepare))
 
 
 def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
@@ -95,7 +95,7 @@ def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> R
     def parse(document: Any, claim: Claim | None) -> Command:
         return _command(document, claim, caller.now)
 
-    parsed = _each(caller.organization, batch, parse)
+    parsed = _each(caller, batch, parse)
     commands = [line for line in parsed.values() if isinstance(line, Command)]
     prepared = iter(handlers.prepare_commands(caller, commands))
     return _respond(
@@ -103,7 +103,7 @@ def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> R
     )
 
 
-def _each(organization: str, batch: Batch, parse: Callable[[Any, Claim | None], T]) -> dict[int, T | Refusal]:
+def _each(caller: Caller, batch: Batch, parse: Callable[[Any, Claim | None], T]) -> dict[int, T | Refusal]:
     """Return each line's result of `parse` by line number, from 1. Raises Refused for too many lines."""
     lines = batch.body.split(b"\n", MAXIMUM_LINES)
     if len(lines) > MAXIMUM_LINES and lines.pop().strip():
@@ -111,7 +111,7 @@ def _each(organization: str, batch: Batch, parse: Callable[[Any, Claim | None], 
     parsed: dict[int, T | Refusal] = {}
     for number, text in enumerate(lines, start=1):
         if text.strip():
-            parsed[number] = _Line(organization, number, text, batch.key).read(parse)
+            parsed[number] = _Line(caller, number, text, batch.key).read(parse)
         if number % _LINES_PER_TURN == 0:
             time.sleep(0)  # yields, so that a long batch does not block other requests
     return parsed

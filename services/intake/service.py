@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
+from runtime.web.body import DEFAULT_LIMIT
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake import api, ndjson
 from services.intake.bootstrap import IntakeParts
 
 READERS = api.PARTNERS | api.OVERSIGHT
+Method = Callable[[Any, Request], Response]
+
+
+def submission(url: str, *, limit: int = DEFAULT_LIMIT) -> Callable[[Method], Method]:
+    """Make the decorated method handle submissions of partners.
+
+    An excluded organisation still gets the first answer to a submission that it repeats; see
+    `IntakeHandlers.answer_all`.
+    """
+    return resource("POST", url, roles=api.PARTNERS, limit=limit, takes_key=True, open_to_excluded=True)
 
 
 class IntakeService(WebService):
@@ -22,15 +34,15 @@ class IntakeService(WebService):
     name = "intake"
     handlers: IntakeParts
 
-    @resource("POST", "/v1/referrals", roles=api.PARTNERS, limit=api.SEALED_LIMIT, takes_key=True)
+    @submission("/v1/referrals", limit=api.SEALED_LIMIT)
     def submit(self, request: Request) -> Response:
         return api.submit_referral(self.handlers.api, request)
 
-    @resource("POST", "/v1/referrals:batch", roles=api.PARTNERS, limit=ndjson.BODY_LIMIT, takes_key=True)
+    @submission("/v1/referrals:batch", limit=ndjson.BODY_LIMIT)
     def submit_batch(self, request: Request) -> Response:
         return api.submit_referral_batch(self.handlers.api, request)
 
-    @resource("POST", "/v1/submissions:batch", roles=api.PARTNERS, limit=ndjson.BODY_LIMIT, takes_key=True)
+    @submission("/v1/submissions:batch", limit=ndjson.BODY_LIMIT)
     def submit_command_batch(self, request: Request) -> Response:
         return api.submit_command_batch(self.handlers.api, request)
 
@@ -42,31 +54,31 @@ class IntakeService(WebService):
     def show(self, request: Request) -> Response:
         return api.show(self.handlers.api, request)
 
-    @resource("POST", "/v1/referrals/<id>/withdraw", roles=api.PARTNERS, takes_key=True)
+    @submission("/v1/referrals/<id>/withdraw")
     def withdraw(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "withdraw")
 
-    @resource("POST", "/v1/referrals/<id>/progress", roles=api.PARTNERS, takes_key=True)
+    @submission("/v1/referrals/<id>/progress")
     def progress(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "progress")
 
-    @resource("POST", "/v1/referrals/<id>/complete", roles=api.PARTNERS, takes_key=True)
+    @submission("/v1/referrals/<id>/complete")
     def complete(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "complete")
 
-    @resource("POST", "/v1/referrals/<id>/notes", roles=api.PARTNERS, limit=api.SEALED_LIMIT, takes_key=True)
+    @submission("/v1/referrals/<id>/notes", limit=api.SEALED_LIMIT)
     def note(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "note")
 
-    @resource("POST", "/v1/referrals/<id>/unreadable", roles=api.PARTNERS, takes_key=True)
+    @submission("/v1/referrals/<id>/unreadable")
     def unreadable(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "unreadable")
 
-    @resource("POST", "/v1/referrals/<id>/case", roles=api.PARTNERS, limit=api.SEALED_LIMIT, takes_key=True)
+    @submission("/v1/referrals/<id>/case", limit=api.SEALED_LIMIT)
     def replace_case(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "replace_case")
 
-    @resource("POST", "/v1/referrals/<id>/consent/revoke", roles=api.PARTNERS, takes_key=True)
+    @submission("/v1/referrals/<id>/consent/revoke")
     def revoke_consent(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "revoke_consent")
 
@@ -74,11 +86,11 @@ class IntakeService(WebService):
     def show_offer(self, request: Request) -> Response:
         return api.show_offer(self.handlers.api, request)
 
-    @resource("POST", "/v1/offers/<id>/accept", roles=api.PARTNERS, takes_key=True)
+    @submission("/v1/offers/<id>/accept")
     def accept(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "accept")
 
-    @resource("POST", "/v1/offers/<id>/decline", roles=api.PARTNERS, limit=api.SEALED_LIMIT, takes_key=True)
+    @submission("/v1/offers/<id>/decline", limit=api.SEALED_LIMIT)
     def decline(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "decline")
 

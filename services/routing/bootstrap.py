@@ -13,8 +13,7 @@ from contracts.envelope import Envelope, decode
 from contracts.errors import Refused
 from contracts.records import load
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
-from runtime.access.token_keys import TokenKeys
-from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.replica import ReplicaRecord
@@ -48,11 +47,11 @@ class RoutingParts:
 def build(settings: Settings) -> Application[RoutingParts]:
     """Build the routing application. Raises Refused if the policy file is invalid."""
     platform = build_platform("routing", settings, MESSAGING)
-    network, keys = LiveDirectory(), TokenKeys()
+    network, access = LiveDirectory(), AccessRecords()
 
     def absorb(records: Sequence[ReplicaRecord]) -> None:
         network.absorb(records)
-        keys.absorb(records)
+        access.absorb(records)
 
     store = SqlReferralStore()
     queries = RoutingQueries(database=platform.database, store=store)
@@ -80,7 +79,8 @@ def build(settings: Settings) -> Application[RoutingParts]:
             directory=directory,
             questions=RequestServer(platform.broker, partial(answer_question, queries)),
         ),
-        verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock),
+        is_excluded=access.is_excluded,
         messenger=platform.messenger,
         readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
         warnings=platform.warnings(),

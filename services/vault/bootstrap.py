@@ -78,7 +78,10 @@ def build(settings: Settings) -> Application[VaultParts]:
             directory=directory,
         ),
         # The vault has no resources that take tokens, so it trusts no token key.
-        verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), platform.clock),
+        verifier=TokenVerifier(
+            lambda: {"keys": []}, issuer_of(settings.hub), platform.clock, clients=lambda _: None
+        ),
+        is_excluded=lambda _: True,
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),

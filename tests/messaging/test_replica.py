@@ -49,8 +49,8 @@ def copy(database: Database, replica: Replica) -> dict[str, int]:
         return {r.key: r.data["revision"] for r in replica.newer_than(transaction, 0)}
 
 
-def replica_of(queue: str = QUEUE) -> Replica:
-    return Replica(REPLICA, queue=queue, source="/kg/test")
+def replica_of(queue: str = QUEUE, kinds: Sequence[str] = ("token_key.changed",)) -> Replica:
+    return Replica(REPLICA, queue=queue, source="/kg/test", kinds=kinds)
 
 
 def test_older_revision_never_overwrites_a_newer_one(database: Database) -> None:
@@ -97,6 +97,15 @@ def test_replica_stays_ready_once_its_snapshot_is_complete(database: Database) -
     assert replica.unready(database) is None
     assert replica_of().unready(database) is None, "after a restart too"
     assert copy(database, replica) == {"a": 1}, "the mark is no record"
+
+
+def test_replica_bound_to_another_kind_needs_a_new_snapshot(database: Database) -> None:
+    apply(database, replica_of(), [changed("a", 1), completed()])
+    wider = replica_of(kinds=("token_key.changed", "organization.changed"))
+    assert wider.unready(database) is not None
+    apply(database, wider, [completed()])
+    assert wider.unready(database) is None
+    assert replica_of(kinds=("organization.changed", "token_key.changed")).unready(database) is None
 
 
 def test_snapshot_is_requested_until_complete(database: Database) -> None:

@@ -39,6 +39,6 @@ class SampleProcess(RunningService):
         self, *roles: str, age: timedelta = timedelta(), signer: TokenSigner | None = None
     ) -> dict[str, str]:
         """The headers of a caller called kg.sample."""
-        principal = Principal(id="kg.sample", roles=frozenset(roles))
+        principal = Principal(id="kg.sample", roles=frozenset(roles), client_id="sample")
         token = (signer or self.signer).issue(principal, now=datetime.now(UTC) - age)
         return {"Authorization": f"Bearer {token}"}

@@ -33,7 +33,7 @@ from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import Tile, tiles_between
 from tests.processes import HUB, RunningService
 from tests.support.events import message_of
-from tests.support.partners import Partner, signed_token
+from tests.support.partners import Partner, client_id_of, registered, signed_token
 
 REFERRAL = new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -77,6 +77,7 @@ class AuditedHub:
         key_file.write_text(json.dumps(OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)))
         self.log_verifier = load_log_key(key_file, hub).signer.verifier
         token_key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
+        self._readers: set[tuple[str, str]] = set()
         self._signer = TokenSigner(token_key, issuer_of(hub))
         self.service = RunningService(
             "services.audit",
@@ -110,6 +111,11 @@ class AuditedHub:
     def get(
         self, path: str, /, *, role: str = "auditor", reader: str = "ann", **params: Any
     ) -> httpx.Response:
+        if (reader, role) not in self._readers:
+            self._readers.add((reader, role))
+            client = outgoing(event_of(registered(reader, role), client_id_of(reader, role)))
+            # To the replica alone, as in a snapshot: the log of these tests has no entry about readers.
+            self._publisher.publish([replace(client, exchange="", routing_key="audit.directory")])
         with Partner(
             lambda _: self.service.url, lambda: signed_token(self._signer, reader, role=role)
         ) as partner:

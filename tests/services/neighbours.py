@@ -36,7 +36,7 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.processes import HUB, RunningService
 from tests.support.events import message_of
-from tests.support.partners import Partner, signed_token
+from tests.support.partners import Partner, client_id_of, registered, signed_token
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
 SENDER, ACCEPTOR, STRANGER = "kg.osh-legal-aid", "kg.bishkek-union", "kg.batken-library"
@@ -59,6 +59,7 @@ class Neighbours:
         self._broker.declare(hub_topology())
         self._publisher = self._broker.publisher()
         self._revision = 0
+        self._registered: set[tuple[str, str]] = set()
         self.keys = {name: generate_key() for name in (SENDER, ACCEPTOR, STRANGER)}
         self.custody_key = generate_key()
         key = OKPKey.generate_key("Ed25519", private=True)
@@ -171,6 +172,9 @@ class Neighbours:
 
     def partner(self, who: str, *services: RunningService, role: str = "partner") -> Partner:
         """Return a client of these services for an organisation or a staff member."""
+        if (who, role) not in self._registered:
+            self._registered.add((who, role))
+            self.publish(registered(who, role), partition_key=client_id_of(who, role))
         addresses = {service.name: service.url for service in services}
         return Partner(addresses.__getitem__, lambda: signed_token(self.signer, who, role=role))
 

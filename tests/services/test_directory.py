@@ -19,7 +19,14 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from contracts.envelope import Event, decode
-from contracts.facts import Fact, OrganizationChanged, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
+from contracts.facts import (
+    ClientChanged,
+    Fact,
+    OrganizationChanged,
+    ReplicaCompleted,
+    ReplicaRequested,
+    TokenKeyChanged,
+)
 from contracts.records import plain
 from contracts.topology import hub_topology
 from kopuro_client.sealing import open_sealed
@@ -438,6 +445,42 @@ def test_credential_with_two_roles_or_a_malformed_digest_is_refused(hub: Hub, wa
     problem(refused, 422, "invalid-submission")
 
 
+def test_two_persons_approve_a_service_and_its_organization_does_not(tmp_path: Path) -> None:
+    with running(tmp_path, NOWHERE, filled=True, approvals="two-person") as hub:
+        services = [service_record(needs=["legal.wage_claim", "protection.trafficking"])]
+        patched = hub.ask(
+            OSH,
+            "PATCH",
+            f"/v1/organizations/{OSH}",
+            json={"services": services},
+            headers={"Content-Type": MERGE_PATCH, "If-Match": "*"},
+        )
+        assert patched.status_code == 200, patched.text
+        place = f"/v1/organizations/{OSH}/services/legal/approval"
+        wanted = {"needs": ["protection.trafficking"]}
+        for cannot in (OSH, "kg.other", "auditor"):
+            problem(hub.ask(cannot, "POST", place, json=wanted), 403, "forbidden")
+            problem(hub.ask(cannot, "DELETE", place), 403, "forbidden")
+        bodies: list[Any] = [{"needs": []}, {"needs": ["money"]}, {}, {**wanted, "by": "kg.second"}]
+        for wrong in bodies:
+            problem(hub.ask("kg.operator", "POST", place, json=wrong), 422, "invalid-submission")
+        stale = hub.ask("kg.operator", "POST", place, json=wanted, headers={"If-Match": '"1"'})
+        problem(stale, 412, "precondition-failed")
+
+        asked = hub.ask("kg.operator", "POST", place, json=wanted)
+        assert (asked.status_code, asked.json()["kind"]) == (202, "service")
+        decision = f"{asked.headers['Location']}/approve"
+        problem(hub.ask("kg.operator", "POST", decision), 403, "forbidden")
+        assert hub.ask("kg.second", "POST", decision).status_code == 200
+        (approved,) = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json()["approved_services"]
+        assert (approved["service"], approved["needs"], approved["by"]) == (
+            "legal",
+            ["protection.trafficking"],
+            "kg.second",
+        )
+        assert hub.ask("kg.operator", "DELETE", place).json()["approved_services"] == []
+
+
 def test_second_operator_approves_and_everybody_concerned_can_read_it(tmp_path: Path) -> None:
     with running(tmp_path, NOWHERE, filled=True, approvals="two-person") as hub:
         secret = "another-secret-of-at-least-32-characters"
@@ -603,9 +646,14 @@ def test_changes_and_snapshots_reach_the_replicas(vhost: str, tmp_path: Path) ->
     RabbitBroker(vhost).declare(hub_topology())
     with running(tmp_path, vhost, filled=True) as hub:
         hub.service.until_ready()
-        told = taken(vhost, "intake.directory", lambda events: len(events) >= 3)
+        told = taken(
+            vhost, "intake.directory", lambda events: any(isinstance(e.data, TokenKeyChanged) for e in events)
+        )
         assert [event.partition_key for event in told[:2]] == [OSH, "kg.other"]
-        assert isinstance(told[2].data, TokenKeyChanged)
+        *clients, key = told[2:]
+        assert {type(event.data) for event in clients} == {ClientChanged}
+        assert isinstance(key.data, TokenKeyChanged)
+        assert SECRET not in str(clients)
 
         taken(vhost, "vault.directory", lambda events: len(events) >= 2)
         ask_for_snapshot(vhost, "vault.directory")

@@ -47,7 +47,7 @@ from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support.events import message_of
-from tests.support.partners import Partner, signed_token
+from tests.support.partners import Partner, client_id_of, registered, signed_token
 from tests.unit.services.intake.samples import (
     KEYLESS,
     MOSCOW,
@@ -149,6 +149,7 @@ class Hub:
             )
             for name in (OSH, MOSCOW, STRANGER, SUSPENDED, KEYLESS)
         ]
+        facts.append((client_id_of(OSH, "partner"), registered(OSH)))
         facts.append((self.signer.kid, TokenKeyChanged(revision=1, key=self.signer.public_jwk())))
         completed = outgoing(event(ReplicaCompleted(queue="intake.directory", records=len(facts)), "x"))
         messages = [outgoing(event(fact, key)) for key, fact in facts]
@@ -187,6 +188,8 @@ class Hub:
 
     def _partner(self, who: str, role: str = "partner") -> Partner:
         if (who, role) not in self._partners:
+            if (who, role) != (OSH, "partner"):  # `publish_directory` has published that client
+                self.publish([outgoing(event(registered(who, role), client_id_of(who, role)))])
             self._partners[who, role] = Partner(
                 lambda _: self.service.url, lambda: self.token(who, role=role)
             )

@@ -130,8 +130,11 @@ class HubOnDisk:
         self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN
     ) -> None:
         """Add the log entry of such a change, without the change."""
-        record = {"key": {"kid": "record"}} if subject == "token_key" else {subject: {"id": "record"}}
-        data: Any = {"revision": number, **record}
+        records: dict[str, dict[str, Any]] = {
+            "token_key": {"key": {"kid": "record"}},
+            "client": {"client_id": "record"},
+        }
+        data: Any = {"revision": number, **records.get(subject, {subject: {"id": "record"}})}
         self.log.append(
             [event(f"kopuro.{subject}.changed.v1", data=data, partition_key="record", time=moved)]
         )
@@ -202,7 +205,7 @@ def test_referral_in_transit_is_ignored(hub: HubOnDisk, capsys: pytest.CaptureFi
     assert reconcile.main(["--settled", "0"]) == 1
 
 
-@pytest.mark.parametrize("subject", ["organization", "agreement", "token_key"])
+@pytest.mark.parametrize("subject", ["organization", "agreement", "token_key", "client"])
 def test_directory_revision_that_never_entered_the_log_is_named(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, subject: str
 ) -> None:

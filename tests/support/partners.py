@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from contracts.facts import ClientChanged
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal
 
@@ -136,7 +137,20 @@ def answered(ask: Callable[[], T]) -> T | None:
 def signed_token(signer: TokenSigner, who: str, *, role: str = "partner", age: float = 0) -> str:
     """Return a token as the directory would have issued it `age` seconds ago."""
     issued = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
-    return signer.issue(Principal(id=who, roles=frozenset({role})), now=issued)
+    principal = Principal(id=who, roles=frozenset({role}), client_id=client_id_of(who, role))
+    return signer.issue(principal, now=issued)
+
+
+def client_id_of(who: str, role: str) -> str:
+    """Return the id of the client that `signed_token` names."""
+    return f"{who}-{role}"
+
+
+def registered(who: str, role: str = "partner") -> ClientChanged:
+    """Return the directory's fact about the client that `signed_token` names."""
+    return ClientChanged(
+        revision=1, client_id=client_id_of(who, role), principal=who, roles=(role,), live=True
+    )
 
 
 def ask_for_token(directory: str, client_id: str, secret: str) -> httpx.Response:

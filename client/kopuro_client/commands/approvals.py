@@ -17,7 +17,7 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro approvals`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Requests for clients, roles, sealing keys and vetting that a second person confirms.",
+        help="Requests for clients, roles, keys, vetting and services that a second person confirms.",
     )
     commands.command("list")(connected(list_))
     commands.command("show")(connected(show))

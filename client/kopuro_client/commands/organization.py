@@ -1,4 +1,4 @@
-"""`kopuro organization`: read the directory's records and change your own."""
+"""`kopuro organization`: read the directory's records, change your own, approve services."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.session import Session, connected
 
 _ORGANIZATION = Annotated[str, typer.Argument(help="The organisation's id, such as kg.osh-legal-aid.")]
+_SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
 
 
 def group() -> typer.Typer:
     """Return the commands under `kopuro organization`."""
-    commands = typer.Typer(no_args_is_help=True, help="Read the directory's records; change your own.")
+    commands = typer.Typer(
+        no_args_is_help=True, help="Read the directory's records; change your own; approve services."
+    )
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
+    commands.command("approve-service")(connected(approve_service))
+    commands.command("withdraw-approval")(connected(withdraw_approval))
     return commands
 
 
@@ -58,3 +63,37 @@ def update(
             if changed["revision"] == before
             else "changed; routing uses the new record from now on"
         )
+
+
+def approve_service(
+    session: Session,
+    organization: _ORGANIZATION,
+    service: _SERVICE,
+    needs: Annotated[
+        list[str], typer.Argument(metavar="NEED...", help="Sensitive needs, such as protection.trafficking.")
+    ],
+    revision: Annotated[
+        int | None,
+        typer.Option(help="Revision that you read; refused if the record has a later one."),
+    ] = None,
+) -> None:
+    """Approve a service for sensitive needs, as an operator or coordinator. Replaces an earlier approval."""
+    approved = session.hub.administration.approve_service(organization, service, needs, revision=revision)
+    if session.out.as_json:
+        session.out.document(approved)
+    elif "requested_by" in approved:
+        session.out.text(approved["id"])
+        session.out.note("requested; another person approves it with `kopuro approvals approve`")
+    else:
+        session.out.text(approved["revision"])
+        session.out.note("approved; the service may be asked for these needs from now on")
+
+
+def withdraw_approval(session: Session, organization: _ORGANIZATION, service: _SERVICE) -> None:
+    """Withdraw a service's approval: it is no longer asked for sensitive needs."""
+    changed = session.hub.administration.withdraw_service_approval(organization, service)
+    if session.out.as_json:
+        session.out.document(changed)
+    else:
+        session.out.text(changed["revision"])
+        session.out.note("withdrawn; open offers stay open")

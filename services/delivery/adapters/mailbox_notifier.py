@@ -52,6 +52,10 @@ class MailboxNotifier:
         self._seen = seen
         self._signal(list(self._signals) if first else organizations)
 
+    def wake(self) -> None:
+        """Signal every waiter, e.g. to check again that it may wait."""
+        self._signal(list(self._signals))
+
     def stop(self) -> None:
         """End every present and future wait."""
         self._stopped = True

@@ -85,13 +85,39 @@ class RecordChange:
         return self.organization.id
 
 
-Change = ClientIssue | KeyChange | RecordChange
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceChange:
+    """Approve a service for exactly these sensitive needs."""
+
+    organization: str
+    service: str
+    needs: tuple[str, ...]
+    kind = ApprovalKind.service
+
+    @property
+    def subject(self) -> str:
+        """Return the ids of organisation and service, with a slash between them."""
+        return f"{self.organization}/{self.service}"
+
+    @property
+    def concerned(self) -> str:
+        """Return the organisation's id."""
+        return self.organization
+
+    @property
+    def partner(self) -> str | None:
+        """Return the organisation's id."""
+        return self.organization
+
+
+Change = ClientIssue | KeyChange | RecordChange | ServiceChange
 
 _CLASSES: Final[Mapping[ApprovalKind, type[Change]]] = {
     ApprovalKind.credential: ClientIssue,
     ApprovalKind.role: ClientIssue,
     ApprovalKind.sealing_key: KeyChange,
     ApprovalKind.vetting: RecordChange,
+    ApprovalKind.service: ServiceChange,
 }
 
 

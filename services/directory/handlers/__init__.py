@@ -13,6 +13,7 @@ from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.sealing_keys import SealingKeys
+from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.tokens import TokenIssuer
 
 
@@ -26,5 +27,6 @@ class DirectoryHandlers:
     approvals: Approvals
     credentials: Credentials
     keys: SealingKeys
+    service_approvals: ServiceApprovals
     requests: BatchProcessor[Event[Fact]]
     clock: Clock

@@ -7,11 +7,12 @@ from dataclasses import replace
 from contracts.codes import KeyManner
 from contracts.errors import Refused
 from contracts.organization import Organization
-from services.directory.domain.change import Change, ClientIssue, KeyChange, RecordChange
+from services.directory.domain.change import Change, ClientIssue, KeyChange, RecordChange, ServiceChange
 from services.directory.domain.client import Client, client_with_digest
 from services.directory.domain.entry import DirectoryEntry, Standing
 from services.directory.domain.sealing_key_history import with_key
 from services.directory.domain.separation import check_separation
+from services.directory.domain.service_approval import service_basis, with_approval
 from services.directory.handlers.ledger import Writing
 
 
@@ -25,11 +26,13 @@ def basis_of(writing: Writing, change: Change) -> str:
             return "none" if present is None else present.kid
         case RecordChange():
             return _revision(writing.standing(Organization, change.organization.id))
+        case ServiceChange():
+            return service_basis(_organization(writing, change.organization).entry, change.service)
 
 
 def check(writing: Writing, change: Change) -> None:
     """Check that the change could take effect now. Raises Refused as `take_effect` does."""
-    _check(writing, _wanted(writing, change))
+    _check(writing, _wanted(writing, change, approver=""))
 
 
 def take_effect(
@@ -40,14 +43,14 @@ def take_effect(
     Raises Refused `unknown-organization`, `not-found`, or `conflict` for a client that breaks the separation
     of roles.
     """
-    wanted = _wanted(writing, change)
+    wanted = _wanted(writing, change, approver=approved_by or by)
     _check(writing, wanted)
     if isinstance(wanted, Client):
         return writing.put(wanted, by=by, approved_by=approved_by)
     return writing.put(wanted, by=by, approved_by=approved_by)
 
 
-def _wanted(writing: Writing, change: Change) -> Client | Organization:
+def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Organization:
     match change:
         case ClientIssue():
             return client_with_digest(
@@ -59,6 +62,9 @@ def _wanted(writing: Writing, change: Change) -> Client | Organization:
         case KeyChange():
             present = _organization(writing, change.organization).entry
             return with_key(present, change.key, manner=KeyManner.approved, at=writing.now)
+        case ServiceChange():
+            present = _organization(writing, change.organization).entry
+            return with_approval(present, change.service, change.needs, by=approver, at=writing.now)
         case RecordChange():
             record = change.organization
             if record.sealing_key is None or writing.organization(record.id) is not None:
@@ -87,9 +93,7 @@ def _check(writing: Writing, wanted: Client | Organization) -> None:
 def _organization(writing: Writing, organization: str) -> Standing[Organization]:
     found = writing.standing(Organization, organization)
     if found is None:
-        raise Refused(
-            "not-found", "The directory has no record of this organisation, so it cannot publish a key."
-        )
+        raise Refused("not-found", "The directory has no record of this organisation.")
     return found
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 
 from contracts.errors import Refused
+from contracts.organization import Organization
 from runtime.access.signer import TokenSigner, new_token_id
+from runtime.access.standing import excluded_refusal, exempt_from_exclusion
 from runtime.access.tokens import Principal
 from runtime.clock import Clock
 from runtime.storage.database import Database
@@ -27,14 +29,19 @@ class TokenIssuer:
     def issue(self, client_id: str, secret: str) -> str:
         """Return a token for the client's principal, valid for `runtime.access.signer.LIFETIME_SECONDS`.
 
-        Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong secret.
+        Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong secret,
+        and `forbidden` for an excluded organisation.
         """
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
-        client = NOBODY if found is None else found.entry
+            client = NOBODY if found is None else found.entry
+            organization = self._register.standing(transaction, Organization, [client.principal])
         if not client.knows(secret):
             raise Refused("invalid-client", "No client has this id and secret.")
         principal = Principal(id=client.principal, roles=frozenset(role.value for role in client.roles))
+        excluded = any(standing.entry.is_excluded for standing in organization.values())
+        if excluded and not exempt_from_exclusion(principal.roles):
+            raise excluded_refusal()
         token_id = new_token_id()
         token = self._signer.issue(principal, now=self._clock.now(), client_id=client.id, token_id=token_id)
         _log.info("token issued", extra={"client": client.id, "jti": token_id})

@@ -129,13 +129,17 @@ def require_batch_key(key: str | None) -> str | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """The caller of a request, with what its events' envelopes need."""
+    """The caller of a request, with what its events' envelopes need.
+
+    excluded: it may not use the hub any more; only a repeated submission gets an answer, its first id.
+    """
 
     organization: str
     source: str
     now: dt.datetime
     traceparent: str | None
     new_id: Callable[[], str]
+    excluded: bool = False
 
     def admission(
         self,

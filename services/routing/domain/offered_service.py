@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from contracts.organization import Eligibility, Organization, Service
-from contracts.vocabularies import need_group
+from contracts.vocabularies import need_group, sensitive_needs
 
 
 class Needs:
@@ -39,18 +39,38 @@ class OfferedService:
     needs: Needs = field(init=False, repr=False, compare=False)
     # True when the service has no eligibility conditions.
     is_for_anyone: bool = field(init=False, repr=False, compare=False)
-    # The needs that the organisation meets with all its services together.
+    # The sensitive needs, and whole groups, that the network has approved this service for.
+    approved: frozenset[str] = field(init=False, repr=False, compare=False)
+    # The needs that the organisation may meet with all its services together.
     organization_needs: Needs = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         service = self.service
+        approved = {one.service: frozenset(one.needs) for one in self.organization.approved_services}
         derived = {
             "areas": frozenset(service.areas),
             "languages": frozenset(service.languages),
             "spoken": frozenset((*service.languages, *service.interpretation)),
             "needs": Needs(service.needs),
             "is_for_anyone": service.eligibility == Eligibility(),
-            "organization_needs": Needs(code for s in self.organization.services for code in s.needs),
+            "approved": approved.get(service.id, frozenset()),
+            "organization_needs": Needs(
+                code
+                for s in self.organization.services
+                for code in s.needs
+                if code not in sensitive_needs() or _covered(code, approved.get(s.id, frozenset()))
+            ),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+    def is_approved_for(self, need: str) -> bool:
+        """Return whether the network has approved the service for the need or its whole group.
+
+        Stricter than `Needs`: for a referral that names a group, the whole group must be approved.
+        """
+        return _covered(need, self.approved)
+
+
+def _covered(need: str, approved: frozenset[str]) -> bool:
+    return need in approved or need_group(need) in approved

@@ -22,7 +22,7 @@ from contracts.codes import (
 )
 from contracts.organization import Organization
 from contracts.referral import ReferralFacts
-from contracts.vocabularies import country_of
+from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.directory import Directory
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
@@ -44,6 +44,8 @@ class Circumstances:
     # The following fields are the same for every candidate and are computed once.
     # The first need must be met; further needs count in the score.
     principal_need: str = field(init=False, repr=False)
+    # Whether only services that the network has approved for the principal need may be asked.
+    needs_approval: bool = field(init=False, repr=False)
     # The person's region and its country.
     places: frozenset[str] = field(init=False, repr=False)
     # The agreements that allow the sender to disclose this referral.
@@ -53,6 +55,7 @@ class Circumstances:
         need, region = self.facts.needs[0], self.facts.region
         agreements = self.directory.agreements_of(self.sender, need, self.disclosure, self.now.date())
         object.__setattr__(self, "principal_need", need)
+        object.__setattr__(self, "needs_approval", need in sensitive_needs())
         object.__setattr__(self, "places", frozenset((region, country_of(region))))
         object.__setattr__(self, "agreements", agreements)
 
@@ -158,6 +161,17 @@ def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
     if offered.needs.cover(given.principal_need):
         return None
     return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
+
+
+def service_approved(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The network has approved the service for the principal need, if that need is sensitive.
+
+    Vetting an organisation says nothing about a service that it declares later.
+    """
+    if not given.needs_approval or offered.is_approved_for(given.principal_need):
+        return None
+    detail = {"service": offered.service.id, "need": given.principal_need}
+    return Failure(rule="service_approved", reason="service_not_approved", detail=detail)
 
 
 def area_served(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -269,6 +283,7 @@ RULES: Mapping[str, Rule] = {
         can_receive,
         case_sealed_for,
         need_met,
+        service_approved,
         area_served,
         settlement_served,
         person_eligible,
@@ -284,7 +299,7 @@ RULES: Mapping[str, Rule] = {
 _RULES = tuple(RULES.values())
 
 # Rules about which a coordinator may know better than the directory. Rules about consent, trust, agreements,
-# keys and money are excluded.
+# approvals, keys and money are excluded.
 COORDINATOR_MAY_OVERRIDE = frozenset(
     {
         "need_met",

@@ -7,11 +7,17 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
+from runtime.access.clients import RegisteredClient
 from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from tests.runtime.sample_service.handlers import Handlers
+
+CLIENTS = {
+    "sample": RegisteredClient(principal="kg.sample", roles=frozenset({"partner", "auditor"}), live=True)
+}
+EXCLUDED = "kg.excluded"  # an organisation that may not use the hub
 
 
 class NoDatabase:
@@ -28,7 +34,8 @@ def build(settings: Settings) -> Application[Any]:
         settings=settings,
         database=NoDatabase(),
         handlers=Handlers(sleep),
-        verifier=TokenVerifier(lambda: jwks, issuer_of(settings.hub), SystemClock()),
+        verifier=TokenVerifier(lambda: jwks, issuer_of(settings.hub), SystemClock(), clients=CLIENTS.get),
+        is_excluded=EXCLUDED.__eq__,
         readiness=[("marker", lambda: _marker(directory / "ready"))],
     )
 

@@ -44,7 +44,7 @@ CODE_LISTS: dict[str, type[StrEnum]] = {
 }
 
 HEADERS = {
-    "needs": ("code", "parent", *LABEL_LANGUAGES),
+    "needs": ("code", "parent", "sensitive", *LABEL_LANGUAGES),
     "regions": ("code", "country", *LABEL_LANGUAGES),
     "languages": ("code", *LABEL_LANGUAGES, "native"),
     **dict.fromkeys(CODE_LISTS, ("code", *LABEL_LANGUAGES)),
@@ -98,7 +98,9 @@ def test_vocabulary_has_no_empty_cell_or_repeated_code(name: str) -> None:
     for row in table:
         for column, cell in row.items():
             assert cell == cell.strip()
-            if column != "parent":
+            if column == "sensitive":
+                assert cell in ("yes", ""), row["code"]
+            elif column != "parent":
                 assert cell, (row["code"], column)
     assert len(set(codes_of(name))) == len(table)
 

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.queries import ReferralQuery
+from runtime.access.gate import Gate
 from runtime.access.tokens import Principal, TokenVerifier
 from runtime.clock import SystemClock
 from runtime.entrypoints.resource import Resource
@@ -88,7 +89,10 @@ def ask(route: Route, headers: Mapping[str, str]) -> tuple[int, Any]:
 
     router = Router(
         [replace(route, roles=None, handle_request=echo)],
-        TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock()),
+        Gate(
+            TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock(), clients=lambda client_id: None),
+            lambda organization: False,
+        ),
         HttpMetrics(CollectorRegistry()),
     )
     statuses: list[str] = []

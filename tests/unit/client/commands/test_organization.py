@@ -61,3 +61,25 @@ def test_organization_update_that_needs_a_second_person_prints_the_request(
     file.write_text(json.dumps({"vetting": "vetted"}))
     hub.script("PATCH", OSH, json_response({"id": "a-1", "state": "requested"}, status=202))
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3").out == "a-1\n"
+
+
+def test_approve_service_prints_the_revision_or_the_request(hub: FakeHub, run: Run) -> None:
+    place = f"{OSH}/services/house/approval"
+    request = {"id": "a-1", "kind": "service", "state": "requested", "requested_by": "kg.coordinator"}
+    hub.script(
+        "POST", place, json_response({"id": "kg.osh", "revision": 8}), json_response(request, status=202)
+    )
+    line = ("organization", "approve-service", "kg.osh", "house", "protection.violence", "health.hiv")
+    assert run(*line, "--revision", "7").out == "8\n"
+    assert run(*line).out == "a-1\n"
+    first, second = hub.requests_to(place)
+    assert first.json() == second.json() == {"needs": ["protection.violence", "health.hiv"]}
+    assert (first.headers["if-match"], second.headers.get("if-match")) == ('"7"', None)
+
+
+def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:
+    place = f"{OSH}/services/house/approval"
+    hub.script("DELETE", place, json_response({"id": "kg.osh", "revision": 9}))
+    assert run("organization", "withdraw-approval", "kg.osh", "house").out == "9\n"
+    shown = run("organization", "withdraw-approval", "kg.osh", "house", "--json").json()
+    assert shown == {"id": "kg.osh", "revision": 9}

@@ -12,13 +12,18 @@ from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
 
 from contracts.errors import Refused
+from runtime.access.clients import RegisteredClient
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import LEEWAY_SECONDS, Principal, TokenVerifier, permit
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)
-PARTNER = Principal(id="kg.osh-legal-aid", roles=frozenset({"partner"}))
+PARTNER = Principal(id="kg.osh-legal-aid", roles=frozenset({"partner"}), client_id="osh")
+CLIENTS = {
+    "osh": RegisteredClient(principal=PARTNER.id, roles=PARTNER.roles, live=True),
+    "a": RegisteredClient(principal="kg.a", roles=frozenset({"partner", "auditor"}), live=True),
+}
 KEY = OKPKey.generate_key("Ed25519", private=True)
 SIGNER = TokenSigner(KEY.as_dict(private=True), "kopuro:kg")
 
@@ -33,7 +38,7 @@ class SetClock:
 
 def verifier(clock: SetClock | None = None, *, issuer: str = "kopuro:kg") -> TokenVerifier:
     keys = {"keys": [SIGNER.public_jwk()]}
-    return TokenVerifier(lambda: keys, issuer, clock or SetClock())
+    return TokenVerifier(lambda: keys, issuer, clock or SetClock(), clients=CLIENTS.get)
 
 
 def slug(checked: TokenVerifier, token: str) -> str:
@@ -50,7 +55,15 @@ def signed(claims: Any, key: Any = KEY, **header: Any) -> str:
 
 def claims(**changes: Any) -> dict[str, Any]:
     now = NOON.timestamp()
-    good = {"iss": "kopuro:kg", "sub": "kg.a", "roles": ["partner"], "nbf": now, "exp": now + 900}
+    good = {
+        "iss": "kopuro:kg",
+        "sub": "kg.a",
+        "client_id": "a",
+        "jti": "t-1",
+        "roles": ["partner"],
+        "nbf": now,
+        "exp": now + 900,
+    }
     return {**good, **changes}
 
 
@@ -58,6 +71,24 @@ def test_issued_token_is_verified() -> None:
     token = SIGNER.issue(PARTNER, now=NOON)
     assert verifier().authenticate(f"Bearer {token}") == PARTNER
     assert verifier().authenticate(f"bearer  {token} ") == PARTNER
+
+
+def test_each_token_has_its_own_id() -> None:
+    tokens = [verifier().verify(SIGNER.issue(PARTNER, now=NOON)) for _ in range(3)]
+    assert len({token.token_id for token in tokens}) == 3
+    assert {token.client_id for token in tokens} == {"osh"}
+
+
+def test_refusal_of_forged_token_is_logged_with_its_client_and_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slug(verifier(), signed(claims(client_id="unknown", jti="t-2")))
+    (line,) = caplog.records
+    assert (line.message, line.__dict__["client"], line.__dict__["jti"]) == (
+        "token refused",
+        "unknown",
+        "t-2",
+    )
 
 
 def test_public_jwk_has_no_private_part() -> None:
@@ -127,7 +158,12 @@ def test_token_with_another_typ_is_refused() -> None:
         claims(exp=None),
         claims(exp="tomorrow"),
         claims(nbf=[]),
+        claims(client_id=None),
+        claims(client_id=["a"]),
+        claims(jti=7),
         {k: v for k, v in claims().items() if k != "exp"},
+        {k: v for k, v in claims().items() if k != "client_id"},
+        {k: v for k, v in claims().items() if k != "jti"},
     ],
 )
 def test_token_with_wrong_claims_is_refused(bad: Any) -> None:
@@ -151,7 +187,7 @@ def test_overlong_token_is_refused_unparsed() -> None:
 
 def test_token_of_removed_key_is_refused() -> None:
     keys = {"keys": [SIGNER.public_jwk()]}
-    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock())
+    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=CLIENTS.get)
     token = SIGNER.issue(PARTNER, now=NOON)
     assert checked.verify(token) == PARTNER
     keys = {"keys": []}

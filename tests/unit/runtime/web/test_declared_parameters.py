@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from runtime.access.gate import Gate
 from runtime.access.tokens import TokenVerifier
 from runtime.clock import SystemClock
 from runtime.entrypoints.resource import Resource
@@ -48,7 +49,10 @@ ROUTES = _routes()
 def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
     router = Router(
         [route],
-        TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock()),
+        Gate(
+            TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock(), clients=lambda _: None),
+            lambda _: False,
+        ),
         HttpMetrics(CollectorRegistry()),
     )
     statuses: list[str] = []

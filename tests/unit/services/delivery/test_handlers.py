@@ -251,6 +251,27 @@ def test_waiting_poll_is_woken_by_new_message(bench: Workbench) -> None:
         assert [m["id"] for m in poll.result(LONG / 2)] == [offer.id]
 
 
+def test_waiting_poll_ends_when_its_caller_may_no_longer_read(bench: Workbench) -> None:
+    def reauthorize() -> None:
+        if excluded:
+            raise Refused("forbidden", "Excluded.")
+
+    excluded: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(
+            bench.partner.page, ACCEPTOR, after=0, limit=50, wait=LONG, reauthorize=reauthorize
+        )
+        assert bench.waited_for.wait(LONG)
+        bench.notifier.wake()
+        assert not poll.done()
+        excluded.append(ACCEPTOR)
+        bench.notifier.wake()
+        with pytest.raises(Refused):
+            poll.result(LONG / 2)
+    bench.receive(opened())
+    assert bench.states() == ["queued"]
+
+
 def test_waiting_poll_is_woken_by_message_of_another_process(bench: Workbench, database_url: str) -> None:
     other = Workbench(database_url)
     with ThreadPoolExecutor(1) as pool:

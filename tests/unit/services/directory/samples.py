@@ -26,12 +26,14 @@ from services.directory.adapters.tables import MESSAGING, REVISIONS
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Policy
 from services.directory.domain.client import Role, digest
+from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.credentials import Credentials, Issued
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.sealing_keys import SealingKeys
+from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.tokens import TokenIssuer
 from tests.support.settable_clock import SettableClock
@@ -151,8 +153,10 @@ class Directory:
         self.entries = Entries(ledger, self.approvals)
         self.credentials = Credentials(ledger, self.approvals)
         self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
+        self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.listings = Listings(database=self.database, register=register, index=index)
         self.tokens = TokenIssuer(database=self.database, register=register, signer=self.signer, clock=clock)
+        self.access = RegisteredAccess(database=self.database, register=register)
         self.snapshots = Snapshots(register, SOURCE)
 
     def events(self) -> list[Event[Fact]]:

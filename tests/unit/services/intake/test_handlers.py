@@ -256,6 +256,15 @@ def test_suspended_organization_can_neither_move_nor_end_a_referral(
     assert bench.counts() == (1, 0, 2)
 
 
+@pytest.mark.parametrize("body", [DeclineOffer(reason=DeclineReason.no_capacity), AcceptOffer()])
+def test_excluded_organization_cannot_answer_its_offer(bench: IntakeBench, body: CommandBody) -> None:
+    note_offers(bench, offer_opened(OFFER, bench.submit(), OSH))
+    with pytest.raises(Refused) as caught:
+        submit_command(bench, replace(caller(OSH), excluded=True), OFFER, body)
+    assert caught.value.slug == "forbidden"
+    assert bench.counts() == (1, 0, 2)
+
+
 # --- Parties' commands on a referral -----------------------------------------------------------
 
 COMMANDS: list[tuple[CommandBody, type[Fact]]] = [

@@ -27,7 +27,13 @@ class ApiClient:
 
     def __init__(self, bench: IntakeBench, organization: str) -> None:
         self._api = api.ApiContext(bench.handlers, "/kg/intake", SystemClock())
-        self._principal = Principal(id=organization, roles=frozenset({"partner"}))
+        self._organization = organization
+        self._members = bench.members
+
+    def _principal(self) -> Principal:
+        member = self._members.get(self._organization)
+        excluded = member is not None and not member.in_good_standing
+        return Principal(id=self._organization, roles=frozenset({"partner"}), excluded=excluded)
 
     def request(self, body: bytes, key: str | None, subject: str = "") -> Request:
         """Build a request of the organisation."""
@@ -37,7 +43,7 @@ class ApiClient:
             path_params={"id": subject},
             headers={} if key is None else {"idempotency-key": key},
             body=body,
-            caller=self._principal,
+            caller=self._principal(),
         )
 
     def refer(self, body: bytes, key: str | None = None) -> str:
@@ -349,7 +355,10 @@ def test_repeated_batch_returns_first_ids_after_suspension(
     referred = ids(osh.refer_many(batch(*REFERRALS), "monday"))
     suspend(bench)
     bench.members[OSH] = Member(id=OSH, in_good_standing=False, kid=None)
-    assert moscow.submit_many(commands, "monday") == first
+    after = moscow.submit_many(commands, "monday")
+    assert after[0] == first[0]
+    # The second line was never admitted, so its repetition is refused like everything else.
+    assert refused(after) == {2: "forbidden"}
     again = osh.refer_many(batch(*REFERRALS, REFERRALS[0]), "monday")
     assert refused(again) == {4: "forbidden"}
     assert ids(again[:3]) == referred
@@ -364,6 +373,24 @@ def test_new_command_after_suspension_is_refused_under_used_key(
         with pytest.raises(Refused) as caught:
             moscow.submit("accept", OFFER, b"{}", key)
         assert caught.value.slug == "forbidden"
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_new_submission_of_suspended_organization_is_refused_whatever_its_body(
+    bench: IntakeBench, moscow: ApiClient, osh: ApiClient, name: str
+) -> None:
+    suspend(bench)
+    bench.members[OSH] = Member(id=OSH, in_good_standing=False, kid=None)
+    before = bench.counts()
+    subject, body = _COMMANDS[name]
+    for wire in (json.dumps(body).encode(), b'{"unknown": 1}', b"{"):
+        with pytest.raises(Refused) as caught:
+            moscow.submit(name, subject, wire, "new")
+        assert caught.value.slug == "forbidden"
+        with pytest.raises(Refused) as caught:
+            osh.refer(wire)
+        assert caught.value.slug == "forbidden"
+    assert bench.counts() == before
 
 
 def test_repeated_submission_returns_first_id_when_its_body_would_be_refused_now(

@@ -11,6 +11,9 @@ from services.directory.domain.entry import Standing, Subject, TokenKey
 from services.directory.domain.full_state import full_state, subjects_for
 from tests.unit.services.directory.samples import agreement, organization
 
+# The records by which a service admits callers.
+ACCESS = {Subject.organization, Subject.token_key, Subject.client}
+
 
 def test_full_state_fact_holds_entry_and_revision() -> None:
     key = TokenKey(id="kid", key={"kid": "kid"})
@@ -39,9 +42,10 @@ def test_full_state_fact_of_a_record_names_who_changed_it() -> None:
     ("queue", "subjects"),
     [
         ("vault.directory", {Subject.organization}),
-        ("delivery.directory", {Subject.organization, Subject.token_key}),
-        ("intake.directory", {Subject.organization, Subject.token_key}),
-        ("routing.directory", {Subject.organization, Subject.agreement, Subject.token_key}),
+        ("audit.directory", ACCESS),
+        ("delivery.directory", ACCESS),
+        ("intake.directory", ACCESS),
+        ("routing.directory", {*ACCESS, Subject.agreement}),
     ],
 )
 def test_replica_queue_receives_its_bound_subjects(queue: str, subjects: set[Subject]) -> None:

@@ -10,6 +10,7 @@ from contracts.envelope import Event, decode
 from contracts.errors import Defect
 from contracts.facts import (
     AgreementChanged,
+    ClientChanged,
     Fact,
     OrganizationChanged,
     ReplicaCompleted,
@@ -61,7 +62,8 @@ def test_snapshot_for_routing_holds_all_current_entries(filled: Directory) -> No
         OrganizationChanged(revision=2, organization=organization(name="New")),
         OrganizationChanged(revision=1, organization=organization("kg.other")),
         AgreementChanged(revision=1, agreement=agreement()),
-        ReplicaCompleted(queue="routing.directory", records=4),
+        ClientChanged(revision=1, client_id=OSH, principal=OSH, roles=("partner",), live=True),
+        ReplicaCompleted(queue="routing.directory", records=5),
     ]
     assert {(message.exchange, message.routing_key) for message in sent} == {("", "routing.directory")}
 
@@ -78,7 +80,7 @@ def test_snapshot_messages_have_new_ids_and_the_request_as_cause(filled: Directo
     assert len({event.id for event in events} - told_before) == len(events)
     assert {(event.causation_id, event.correlation_id) for event in events} == {("request-1", "first-cause")}
     assert [event.partition_key for event in events] == [
-        "kid", OSH, "kg.other", "network-memorandum", "routing.directory"
+        "kid", OSH, "kg.other", "network-memorandum", OSH, "routing.directory"
     ]  # fmt: skip
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import orjson
 import pytest
 from joserfc import jws
 
 from contracts.errors import Refused
+from runtime.access.clients import RegisteredClient
 from runtime.access.tokens import Principal, TokenVerifier
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
 
@@ -19,7 +21,7 @@ def test_token_holds_principal_and_roles(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     issue(directory, OSH, "desk", SECRET)
     keys = {"keys": [directory.signer.public_jwk()]}
-    verifier = TokenVerifier(lambda: keys, "kopuro:kg", directory.clock)
+    verifier = TokenVerifier(lambda: keys, "kopuro:kg", directory.clock, clients=directory.access.client)
     principal = verifier.verify(directory.tokens.issue("desk", SECRET))
     assert principal == Principal(id=OSH, roles=frozenset({"partner"}))
 
@@ -36,6 +38,39 @@ def test_unknown_client_and_wrong_secret_are_refused_alike(
         directory.tokens.issue(client_id, secret)
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
     assert refusal.value.detail == "No client has this id and secret."
+
+
+EXCLUDED: list[dict[str, Any]] = [{"vetting": "suspended"}, {"vetting": "left"}, {"active": False}]
+
+
+@pytest.mark.parametrize("excluded", EXCLUDED, ids=str)
+def test_excluded_organization_gets_no_token(directory: Directory, excluded: dict[str, Any]) -> None:
+    directory.entries.put_organization(OPERATOR, organization(**excluded))
+    issue(directory, OSH, "desk", SECRET)
+    assert directory.access.is_excluded(OSH)
+    with pytest.raises(Refused) as refusal:
+        directory.tokens.issue("desk", SECRET)
+    assert (refusal.value.slug, refusal.value.status) == ("forbidden", 403)
+    with pytest.raises(Refused) as refusal:
+        directory.tokens.issue("desk", "b" * 43)
+    assert refusal.value.slug == "invalid-client"
+
+
+def test_applicant_gets_a_token(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization(vetting="applied"))
+    issue(directory, OSH, "desk", SECRET)
+    assert directory.tokens.issue("desk", SECRET)
+    assert not directory.access.is_excluded(OSH)
+
+
+def test_directory_knows_its_own_clients(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, "desk", SECRET)
+    assert directory.access.client("desk") == RegisteredClient(
+        principal=OSH, roles=frozenset({"partner"}), live=True
+    )
+    for unknown in ("nobody", "", "a\0b"):
+        assert directory.access.client(unknown) is None
 
 
 def test_revoked_client_gets_no_token_and_the_refusal_does_not_say_so(directory: Directory) -> None:

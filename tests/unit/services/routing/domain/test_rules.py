@@ -23,9 +23,9 @@ from contracts.codes import (
     Urgency,
     Vetting,
 )
-from contracts.organization import Agreement, Capacity, Eligibility, Organization
+from contracts.organization import Agreement, ApprovedService, Capacity, Eligibility, Organization
 from contracts.referral import ReferralFacts
-from contracts.vocabularies import codes
+from contracts.vocabularies import codes, need_group, sensitive_needs
 from services.routing.domain.disclosure import (
     SENSITIVE_CATEGORIES,
     SENSITIVE_NEEDS,
@@ -33,6 +33,7 @@ from services.routing.domain.disclosure import (
 )
 from services.routing.domain.observation import Observation
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, failures
+from services.routing.domain.scoring import contributions
 from tests.unit.services.routing.samples import (
     NOW,
     SENDER,
@@ -107,6 +108,13 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
     "need_met": [
         lambda: broken(with_service(needs=("legal.detention",))),
         lambda: broken(referral_facts=facts(needs=("work", "legal.wage_claim"))),
+    ],
+    "service_approved": [
+        lambda: broken(
+            with_service(needs=("protection.missing_person",)),
+            facts(needs=("protection.missing_person",)),
+            agreements=(agreement(disclosure=DisclosureClass.sensitive),),
+        ),
     ],
     "area_served": [lambda: broken(with_service(areas=("RU-SPE", "KZ")))],
     "settlement_served": [
@@ -374,7 +382,79 @@ def test_rules_of_consent_trust_keys_and_money_cannot_be_overridden() -> None:
         "agreement_in_force",
         "can_receive",
         "case_sealed_for",
+        "service_approved",
         "cost_accepted",
         "storage_allowed",
     }
     assert set(RULES) - COORDINATOR_MAY_OVERRIDE == never
+
+
+# --- services for sensitive needs --------------------------------------------------------------
+
+
+def approved(service_id: str = "legal", *needs: str) -> ApprovedService:
+    return ApprovedService(service=service_id, needs=needs, by="kg.coordinator", at=NOW)
+
+
+SENSITIVE = (agreement(disclosure=DisclosureClass.sensitive),)
+TRAFFICKING = "protection.trafficking"
+
+
+def failed_for(need: str, offered: tuple[str, ...], *approvals: ApprovedService) -> set[str]:
+    receiver = replace(with_service(needs=offered), approved_services=approvals)
+    return broken(receiver, facts(needs=(need,)), agreements=SENSITIVE)
+
+
+def test_sensitive_needs_are_the_codes_that_the_network_lists() -> None:
+    listed = {code for code in codes("needs") if need_group(code) in {"protection", "children"}}
+    assert sensitive_needs() == listed | {"health.hiv", "health.tb", "legal.detention"}
+
+
+@pytest.mark.parametrize("need", sorted(sensitive_needs()))
+def test_service_for_sensitive_need_is_asked_only_with_approval(need: str) -> None:
+    assert failed_for(need, (need,)) == {"service_approved"}
+    assert failed_for(need, (need,), approved("legal", need)) == set()
+    assert failed_for(need, (need,), approved("other", need)) == {"service_approved"}
+
+
+@pytest.mark.parametrize("need", sorted(codes("needs") - sensitive_needs()))
+def test_service_for_other_need_is_asked_without_approval(need: str) -> None:
+    assert failed_for(need, (need,)) == set()
+
+
+def test_approval_covers_no_need_that_the_service_adds_later() -> None:
+    grown = (TRAFFICKING, "protection.violence")
+    assert failed_for("protection.violence", grown, approved("legal", TRAFFICKING)) == {"service_approved"}
+    assert failed_for(TRAFFICKING, grown, approved("legal", TRAFFICKING)) == set()
+
+
+def test_service_that_declares_a_group_needs_approval_for_the_need_in_it() -> None:
+    assert failed_for(TRAFFICKING, ("protection",)) == {"service_approved"}
+    assert failed_for("health.hiv", ("health",)) == {"service_approved"}
+    assert failed_for(TRAFFICKING, ("protection",), approved("legal", "protection")) == set()
+
+
+def test_referral_that_names_a_sensitive_group_needs_approval_of_the_group() -> None:
+    offered = ("protection", TRAFFICKING)
+    assert failed_for("protection", offered, approved("legal", TRAFFICKING)) == {"service_approved"}
+    assert failed_for("protection", offered, approved("legal", "protection")) == set()
+
+
+def test_missing_approval_names_service_and_need() -> None:
+    directory = network(with_service(needs=(TRAFFICKING,)), agreements=SENSITIVE)
+    given = circumstances(directory, facts(needs=(TRAFFICKING,)))
+    (failure,) = failures(offered_service(directory, NAME), given)
+    assert failure.reason == "service_not_approved"
+    assert failure.detail == {"service": "legal", "need": TRAFFICKING}
+
+
+def test_unapproved_sensitive_need_does_not_raise_the_score() -> None:
+    needs = ("legal.wage_claim", TRAFFICKING)
+    greedy, plain_one = with_service(needs=needs), with_service(needs=needs[:1])
+    vouched = replace(greedy, approved_services=(approved("legal", TRAFFICKING),))
+    covered = []
+    for receiver in (plain_one, greedy, vouched):
+        directory = network(receiver, agreements=SENSITIVE)
+        given = circumstances(directory, facts(needs=needs))
+        covered.append(contributions(offered_service(directory, NAME), given)["needs_covered"])
+    assert covered == [0.5, 0.5, 1.0]

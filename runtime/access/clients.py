@@ -1,0 +1,76 @@
+"""The registered OAuth clients: a token is valid only while its client is live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.facts import ClientChanged
+from runtime.messaging.replica import ReplicaRecord
+
+# The time in which a new client reaches the other services; a partner uses a new credential at once.
+PATIENCE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.05
+_MOST_AWAITED: Final = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredClient:
+    """A client as the directory registered it. live: False once it is revoked."""
+
+    principal: str
+    roles: frozenset[str]
+    live: bool
+
+
+# Returns the client with that id, or None.
+Clients = Callable[[str], RegisteredClient | None]
+
+
+class ReplicatedClients:
+    """The clients, in memory. Pass `absorb` to a replica of the directory. patience: see `__init__`."""
+
+    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+        """patience: seconds to wait for an unknown client, which may be newer than the replica."""
+        self._by_id: dict[str, RegisteredClient] = {}
+        self.patience = patience
+        self._awaited: set[str] = set()
+
+    def __call__(self, client_id: str) -> RegisteredClient | None:
+        """Return the client. An unknown one is waited for, once: then it is known, or does not exist.
+
+        Only the holder of a signing key can cause a wait: signatures are verified first.
+        """
+        found = self._by_id.get(client_id)
+        if found is None and client_id not in self._awaited:
+            if len(self._awaited) >= _MOST_AWAITED:
+                self._awaited.clear()
+            deadline = time.monotonic() + self.patience
+            while found is None and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
+                found = self._by_id.get(client_id)
+            if found is None:
+                self._awaited.add(client_id)
+        return found
+
+    def absorb(self, records: Sequence[ReplicaRecord]) -> bool:
+        """Apply new and changed clients; return whether one lost its life, its principal or a role."""
+        narrowed = False
+        for record in records:
+            if record.type != ClientChanged.type:
+                continue
+            data = record.data
+            client = RegisteredClient(
+                principal=data["principal"], roles=frozenset(data["roles"]), live=data["live"]
+            )
+            before = self._by_id.get(data["client_id"])
+            narrowed = narrowed or (before is not None and not _includes(client, before))
+            self._by_id[data["client_id"]] = client
+        return narrowed
+
+
+def _includes(after: RegisteredClient, before: RegisteredClient) -> bool:
+    """Return whether every token of the client before the change is still valid after it."""
+    return after.live and after.principal == before.principal and before.roles <= after.roles

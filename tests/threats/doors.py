@@ -1,0 +1,91 @@
+"""Every resource of every service, and the requests with which an attacker tries them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from dataclasses import dataclass
+
+import httpx
+
+from runtime.entrypoints.resource import Resource
+from runtime.web.router import Route
+from tests.journey.running_hub import RunningHub
+
+SERVICES = ("audit", "delivery", "directory", "intake", "routing")
+_ID = "018f0000-0000-7000-8000-000000000001"
+# One line of each batch resource; their results have a status for each line.
+_LINES = {
+    "/v1/referrals:batch": {},
+    "/v1/submissions:batch": {"submit": "withdraw", "referral_id": _ID, "reason": "other"},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    """A resource that takes tokens."""
+
+    service: str
+    method: str
+    url: str
+    roles: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.method} {self.url}"
+
+    def ask(self, hub: RunningHub, token: str, **values: str) -> httpx.Response:
+        """Send a plausible request with the token. values: of the path's variables; others get a UUID."""
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values.get(found[1], _ID), self.url)
+        body = None if self.method in ("GET", "DELETE") else json.dumps(_LINES.get(self.url, {}))
+        return httpx.request(
+            self.method,
+            hub.address(self.service) + path,
+            content=body,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": _content_type(self.method)},
+            timeout=40,
+        )
+
+    def refusal(self, hub: RunningHub, token: str, **values: str) -> tuple[int, str]:
+        """Return the status and the kind of problem with which the request is refused.
+
+        A batch is refused line by line; its one line counts.
+        """
+        answer = self.ask(hub, token, **values)
+        if answer.status_code == 200 and self.url in _LINES:
+            (line,) = [json.loads(text) for text in answer.text.splitlines()]
+            return line["status"], line["problem"]["type"].rpartition(":")[2]
+        problem = answer.json() if answer.content else {}
+        return answer.status_code, str(problem.get("type", "")).rpartition(":")[2]
+
+
+def doors() -> list[Door]:
+    """Return all resources that take tokens, of all services."""
+    return [
+        Door(service=name, method=route.method, url=route.url, roles=route.roles)
+        for name in SERVICES
+        for route in routes(name)
+        if route.roles is not None
+    ]
+
+
+def routes(*services: str) -> list[Route]:
+    """Return the routes of these services, by default of all."""
+    found = {}
+    for name in services or SERVICES:
+        service = importlib.import_module(f"services.{name}.service").SERVICE
+        for member in map(service.__dict__.get, dir(service)):
+            for entrypoint in getattr(member, "nameko_entrypoints", ()):
+                if isinstance(entrypoint, Resource):
+                    route = entrypoint.route()
+                    found[name, route.url, route.method] = route
+    return [found[key] for key in sorted(found)]
+
+
+def doors_of(role: str) -> list[Door]:
+    """Return the resources that callers with this role may call."""
+    return [door for door in doors() if role in door.roles]
+
+
+def _content_type(method: str) -> str:
+    return "application/merge-patch+json" if method == "PATCH" else "application/json"

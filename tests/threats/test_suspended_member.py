@@ -1,0 +1,126 @@
+"""A member that was suspended, has left, or is inactive uses what it still holds: tokens, secrets, offers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.journey.running_hub import RunningHub
+from tests.journey.waiting import until
+from tests.support.partners import ask_for_token
+from tests.threats.doors import doors_of
+from tests.threats.operator import changed_record
+
+SECONDS = 5.0
+MEMBER = "kg.second-harvest"
+EXCLUSIONS: Mapping[str, Mapping[str, Any]] = {
+    "suspended": {"vetting": "suspended"},
+    "left": {"vetting": "left"},
+    "inactive": {"active": False},
+}
+OWN_RECORD = "directory GET /v1/organizations/<id>"
+exclusions = pytest.mark.parametrize("exclusion", EXCLUSIONS)
+
+
+def poll(hub: RunningHub, token: str, *, wait: int, after: str | None = None) -> httpx.Response:
+    return httpx.get(
+        f"{hub.address('delivery')}/v1/mailbox",
+        params={"wait": wait, "limit": 200, **({} if after is None else {"after": after})},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=40,
+    )
+
+
+def end_of_mailbox(hub: RunningHub, token: str) -> str | None:
+    """Return the cursor behind every message that is waiting."""
+    after: str | None = None
+    while True:
+        page: dict[str, Any] = poll(hub, token, wait=0, after=after).json()
+        after = page["resume"]
+        if page["next"] is None:
+            return after
+
+
+@exclusions
+def test_every_resource_refuses_the_member_within_five_seconds(hub: RunningHub, exclusion: str) -> None:
+    token = hub.token(MEMBER)
+    doors = doors_of("partner")
+    assert len({door.service for door in doors}) == 5
+    with changed_record(hub, MEMBER, **EXCLUSIONS[exclusion]):
+        changed = time.monotonic()
+        waiting = {str(door): door for door in doors}
+        while waiting:
+            refused = [
+                name for name, door in waiting.items() if door.refusal(hub, token) == (403, "forbidden")
+            ]
+            for name in refused:
+                del waiting[name]
+            assert time.monotonic() < changed + SECONDS, sorted(waiting)
+        # Refused once is refused for good; the member's own record is all that it can read.
+        own = {"id": MEMBER}
+        answers = {
+            str(door): door.refusal(hub, token, **(own if str(door) == OWN_RECORD else {})) for door in doors
+        }
+        assert answers.pop(OWN_RECORD) == (200, "")
+        assert answers == dict.fromkeys(answers, (403, "forbidden"))
+    until(lambda: poll(hub, token, wait=0).status_code == 200, "the readmission", within=SECONDS)
+
+
+@exclusions
+def test_member_gets_no_token(hub: RunningHub, exclusion: str) -> None:
+    credentials = hub.people["organizations"][MEMBER]
+    pair = (credentials["client_id"], credentials["client_secret"])
+    with changed_record(hub, MEMBER, **EXCLUSIONS[exclusion]):
+        answer = ask_for_token(hub.address("directory"), *pair)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:kopuro:problem:forbidden")
+        assert "suspended, inactive" in answer.json()["detail"]
+    assert ask_for_token(hub.address("directory"), *pair).status_code == 200
+
+
+@exclusions
+def test_open_long_poll_ends_with_the_refusal(hub: RunningHub, exclusion: str) -> None:
+    token = hub.token(MEMBER)
+    after = end_of_mailbox(hub, token)
+    with ThreadPoolExecutor(1) as pool:
+        polling = pool.submit(poll, hub, token, wait=30, after=after)
+        until(lambda: polls_in_progress(hub) == 1, "the poll")
+        with changed_record(hub, MEMBER, **EXCLUSIONS[exclusion]):
+            answer = polling.result(SECONDS)
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:kopuro:problem:forbidden")
+
+
+def polls_in_progress(hub: RunningHub) -> float:
+    metrics = hub.operations("delivery", "/metrics").text
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in metrics.splitlines()
+        if line.startswith("kopuro_http_requests_in_flight ")
+    )
+
+
+@exclusions
+def test_open_offer_is_revoked_and_made_to_the_next(hub: RunningHub, exclusion: str) -> None:
+    sender, referral_id = hub.submit("wage-claim-osh-moscow", urgency="urgent")
+    asked, offer_id = hub.next_offer(sender, referral_id)
+    token = hub.token(asked.id)
+    with changed_record(hub, asked.id, **EXCLUSIONS[exclusion]):
+
+        def following() -> Mapping[str, Any] | None:
+            offers = sender.hub.referral(referral_id)["offers"]
+            return next((o for o in offers if o["state"] == "open" and o["organization"] != asked.id), None)
+
+        until(following, "the next offer", within=SECONDS)
+        (revoked,) = [o for o in sender.hub.referral(referral_id)["offers"] if o["id"] == offer_id]
+        assert (revoked["state"], revoked["reason"]) == ("revoked", "organization_suspended")
+        answer = httpx.post(
+            f"{hub.address('intake')}/v1/offers/{offer_id}/accept",
+            json={},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert answer.status_code == 403, answer.text
+    sender.hub.withdraw(referral_id, "placed_elsewhere")

@@ -1,0 +1,113 @@
+"""An organisation vetted for money services declares help for trafficked people everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from kopuro_client import RefusedError
+from sandbox.demo.participants import Participant
+from tests.journey.running_hub import RunningHub
+from tests.journey.waiting import until
+
+ATTACKER = "kg.second-harvest"  # vetted, and a party to the agreement on sensitive cases
+TRAFFICKING, VIOLENCE = "protection.trafficking", "protection.violence"
+SERVICE = {
+    "id": "rescue",
+    "name": "Rescue",
+    "needs": [TRAFFICKING, VIOLENCE, "psychosocial.crisis_support", "basic_needs.shelter"],
+    "areas": ["KG", "KZ", "RU", "TJ", "UZ"],
+    "languages": ["ky", "ru", "tg", "uz"],
+    "cost": "free",
+    "capacity": {"status": "capacity", "updated_at": "2026-03-01T09:00:00Z"},
+    "always_open": True,
+}
+
+
+@pytest.fixture
+def attacker(hub: RunningHub) -> Iterator[Participant]:
+    """The organisation with the new service among its own."""
+    participant = hub.organization(ATTACKER)
+    before = participant.hub.organization(ATTACKER)["services"]
+    participant.hub.update_organization(ATTACKER, {"services": [*before, SERVICE]})
+    yield participant
+    participant.hub.update_organization(ATTACKER, {"services": before})
+    approve(hub, "DELETE")
+
+
+def approve(
+    hub: RunningHub, method: str = "POST", *, role: str = "coordinator", needs: tuple[str, ...] = ()
+) -> int:
+    """Approve the attacker's service, or withdraw its approval; return the status."""
+    answer = httpx.request(
+        method,
+        f"{hub.address('directory')}/v1/organizations/{ATTACKER}/services/rescue/approval",
+        json={"needs": list(needs)} if method == "POST" else None,
+        headers={"Authorization": f"Bearer {hub.token(role)}"},
+    )
+    return answer.status_code
+
+
+def verdict(hub: RunningHub, key: str) -> tuple[set[str], Mapping[str, Any] | None]:
+    """Submit a sample referral; return who is asked, and the attacker's failed rules by reason."""
+    sender, referral_id = hub.submit(key)
+
+    def decided() -> Mapping[str, Any] | None:
+        try:
+            decisions = sender.hub.decision(referral_id)["decisions"]
+        except RefusedError as refusal:
+            if refusal.type != "urn:kopuro:problem:not-found":
+                raise
+            return None  # routing has not read the referral yet
+        return decisions[0] if decisions else None
+
+    decision = until(decided, "the decision")
+    asked = {offer["organization"] for offer in sender.hub.referral(referral_id)["offers"]}
+    sender.hub.withdraw(referral_id, "placed_elsewhere")
+    for candidate in decision["candidates"]:
+        if candidate["organization"] == ATTACKER:
+            return asked, {
+                rule["reason"]: rule["detail"] for rule in candidate["rules"] if not rule["passed"]
+            }
+    return asked, None
+
+
+def until_routing_has_the_service(hub: RunningHub) -> Mapping[str, Any]:
+    """Return the attacker's failed rules once routing's replica has the new service."""
+    return until(lambda: verdict(hub, "girl-taken-to-the-city")[1], "the service in routing's replica")
+
+
+def test_service_that_nobody_approved_is_not_asked(hub: RunningHub, attacker: Participant) -> None:
+    failed = until_routing_has_the_service(hub)
+    assert failed == {"service_not_approved": {"service": "rescue", "need": TRAFFICKING}}
+    asked, _ = verdict(hub, "girl-taken-to-the-city")
+    assert ATTACKER not in asked
+
+
+def test_organization_cannot_approve_its_own_service(hub: RunningHub, attacker: Participant) -> None:
+    forged = [
+        {"service": "rescue", "needs": [TRAFFICKING], "by": "kg.coordinator", "at": "2026-01-01T00:00:00Z"}
+    ]
+    with pytest.raises(RefusedError) as refusal:
+        attacker.hub.update_organization(ATTACKER, {"approved_services": forged})
+    assert refusal.value.type == "urn:kopuro:problem:forbidden"
+    for role in (ATTACKER, "auditor"):
+        assert approve(hub, role=role, needs=(TRAFFICKING,)) == 403
+        assert approve(hub, "DELETE", role=role) == 403
+
+
+def test_approved_service_is_asked_for_the_approved_need_alone(
+    hub: RunningHub, attacker: Participant
+) -> None:
+    until_routing_has_the_service(hub)
+    assert approve(hub, needs=(TRAFFICKING,)) == 200
+    until(lambda: verdict(hub, "girl-taken-to-the-city")[1] == {}, "the approval in routing's replica")
+    _, failed = verdict(hub, "husband-beats")
+    assert failed is not None
+    assert failed["service_not_approved"] == {"service": "rescue", "need": VIOLENCE}
+
+    assert approve(hub, "DELETE", role="operator") == 200
+    until(lambda: verdict(hub, "girl-taken-to-the-city")[1] != {}, "the withdrawal in routing's replica")

@@ -1,0 +1,223 @@
+"""Approvals of services for sensitive needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import OrganizationChanged
+from contracts.organization import ApprovedService, Organization
+from services.directory.domain.approval import Approval, Decider, Policy
+from services.directory.domain.precondition import at_revision
+from tests.unit.services.directory.samples import (
+    NOON,
+    OPERATOR,
+    OSH,
+    OSH_ITSELF,
+    Directory,
+    organization,
+    service_record,
+)
+
+COORDINATOR = "kg.coordinator"
+TRAFFICKING, VIOLENCE = "protection.trafficking", "protection.violence"
+NEEDS = ["legal.wage_claim", TRAFFICKING, VIOLENCE, "health"]
+
+
+@pytest.fixture
+def recorded(directory: Directory) -> Directory:
+    directory.entries.put_organization(OPERATOR, organization(services=[service_record(needs=NEEDS)]))
+    return directory
+
+
+def approval(*needs: str) -> ApprovedService:
+    return ApprovedService(service="legal", needs=needs, by=COORDINATOR, at=NOON)
+
+
+def record(directory: Directory) -> Organization:
+    return directory.listings.organization(OSH).entry
+
+
+def slug(command: Any, *arguments: Any, **named: Any) -> str:
+    with pytest.raises(Refused) as caught:
+        command(*arguments, **named)
+    return caught.value.slug
+
+
+def test_approval_is_recorded_with_needs_time_and_approver(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [VIOLENCE, TRAFFICKING, VIOLENCE])
+    assert record(recorded).approved_services == (approval(TRAFFICKING, VIOLENCE),)
+    assert recorded.revisions(OSH)[-1] == (2, 1, COORDINATOR)
+    fact = recorded.events()[-1].data
+    assert isinstance(fact, OrganizationChanged)
+    assert (fact.by, fact.organization) == (COORDINATOR, record(recorded))
+
+
+def test_later_approval_replaces_the_earlier_one(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING, VIOLENCE])
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", ["health.hiv"])
+    assert record(recorded).approved_services == (approval("health.hiv"),)
+
+
+def test_repeated_approval_makes_no_revision(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    recorded.service_approvals.approve("kg.other", OSH, "legal", [TRAFFICKING])
+    assert record(recorded).approved_services == (approval(TRAFFICKING),)
+    assert len(recorded.revisions(OSH)) == 2
+
+
+def test_withdrawn_approval_is_removed(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    assert record(recorded).approved_services == ()
+    assert len(recorded.revisions(OSH)) == 3
+
+
+def test_approval_of_a_service_that_was_removed_can_be_withdrawn(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    recorded.entries.patch_organization(
+        OSH_ITSELF, OSH, {"services": []}, precondition=at_revision(2), admit=_admit
+    )
+    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    assert record(recorded).approved_services == ()
+    assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "legal") == "not-found"
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        ["protection.child_protection"],
+        ["protection"],
+        ["legal.wage_claim"],
+        ["health"],
+        [TRAFFICKING, "money"],
+    ],
+    ids=["not offered", "group not offered", "not sensitive", "group not sensitive", "one of two"],
+)
+def test_approval_for_a_need_that_cannot_be_approved_is_refused(
+    recorded: Directory, needs: list[str]
+) -> None:
+    assert slug(recorded.service_approvals.approve, COORDINATOR, OSH, "legal", needs) == "invalid-submission"
+    assert record(recorded).approved_services == ()
+
+
+def test_approval_of_unknown_service_or_organization_is_refused(recorded: Directory) -> None:
+    approve = recorded.service_approvals.approve
+    assert slug(approve, COORDINATOR, OSH, "unknown", [TRAFFICKING]) == "not-found"
+    assert slug(approve, COORDINATOR, "kg.unknown", "legal", [TRAFFICKING]) == "not-found"
+    assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "unknown") == "not-found"
+
+
+def test_organization_cannot_approve_its_own_service(recorded: Directory) -> None:
+    assert slug(recorded.service_approvals.approve, OSH, OSH, "legal", [TRAFFICKING]) == "forbidden"
+    assert slug(recorded.service_approvals.withdraw, OSH, OSH, "legal") == "forbidden"
+
+
+def test_approval_of_a_record_that_changed_since_is_refused(recorded: Directory) -> None:
+    changed = organization(services=[service_record(needs=NEEDS)], description="Changed.")
+    recorded.entries.put_organization(OSH_ITSELF, changed, precondition=at_revision(1))
+    approve = recorded.service_approvals.approve
+    stale = slug(approve, COORDINATOR, OSH, "legal", [TRAFFICKING], precondition=at_revision(1))
+    assert stale == "precondition-failed"
+
+
+def test_organization_cannot_write_its_own_approval(recorded: Directory) -> None:
+    forged = {
+        "approved_services": [
+            {"service": "legal", "needs": [TRAFFICKING], "by": "x", "at": "2026-01-01T00:00:00Z"}
+        ]
+    }
+    patch = recorded.entries.patch_organization
+    assert slug(patch, OSH_ITSELF, OSH, forged, precondition=at_revision(1), admit=_admit) == "forbidden"
+    assert record(recorded).approved_services == ()
+
+
+def test_approval_stays_as_it_is_when_the_organization_changes_its_service(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    more = {"services": [service_record(needs=[*NEEDS, "health.tb"], areas=["KG", "RU", "KZ"])]}
+    recorded.entries.patch_organization(OSH_ITSELF, OSH, more, precondition=at_revision(2), admit=_admit)
+    assert record(recorded).approved_services == (approval(TRAFFICKING),)
+
+
+def test_loaded_record_without_approvals_keeps_them(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    file = organization(services=[service_record(needs=NEEDS)], description="From a file.")
+    recorded.entries.enter(Organization, [file], by="load")
+    assert record(recorded).description == "From a file."
+    assert record(recorded).approved_services == (approval(TRAFFICKING),)
+
+
+def _admit(document: object) -> Organization:
+    assert isinstance(document, dict)
+    return organization(**{name: value for name, value in document.items() if name != "id"})
+
+
+# --- two persons -------------------------------------------------------------------------------
+
+
+SECOND = Decider(id="kg.second", roles=frozenset({"coordinator"}))
+
+
+@pytest.fixture
+def guarded(recorded: Directory) -> Directory:
+    """The same directory where two persons decide."""
+    return Directory(recorded.database, policy=Policy.two_person)
+
+
+def requested(directory: Directory) -> Approval:
+    approval = directory.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    assert isinstance(approval, Approval)
+    return approval
+
+
+def test_approval_by_one_of_two_persons_changes_nothing(guarded: Directory) -> None:
+    approval = requested(guarded)
+    assert (approval.kind, approval.subject, approval.organization) == ("service", f"{OSH}/legal", OSH)
+    assert approval.change == {"organization": OSH, "service": "legal", "needs": [TRAFFICKING]}
+    assert record(guarded).approved_services == ()
+
+
+def test_second_person_completes_the_approval_and_is_on_record(guarded: Directory) -> None:
+    guarded.approvals.approve(requested(guarded).id, SECOND)
+    (approved,) = record(guarded).approved_services
+    assert (approved.needs, approved.by) == ((TRAFFICKING,), SECOND.id)
+
+
+@pytest.mark.parametrize(
+    "decider",
+    [
+        Decider(id=COORDINATOR, roles=frozenset({"coordinator"})),
+        Decider(id=OSH, roles=frozenset({"coordinator"})),
+        Decider(id="kg.third", roles=frozenset({"auditor"})),
+    ],
+    ids=["the requester", "the organisation", "an auditor"],
+)
+def test_approval_by_the_wrong_second_person_is_refused(guarded: Directory, decider: Decider) -> None:
+    assert slug(guarded.approvals.approve, requested(guarded).id, decider) == "forbidden"
+    assert record(guarded).approved_services == ()
+
+
+def test_request_is_stale_once_the_service_has_changed(guarded: Directory) -> None:
+    approval = requested(guarded)
+    wider = {"services": [service_record(needs=NEEDS, areas=["KG", "RU"])]}
+    guarded.entries.patch_organization(OSH_ITSELF, OSH, wider, precondition=at_revision(1), admit=_admit)
+    assert slug(guarded.approvals.approve, approval.id, SECOND) == "conflict"
+    assert record(guarded).approved_services == ()
+
+
+def test_request_survives_a_new_statement_of_capacity(guarded: Directory) -> None:
+    approval = requested(guarded)
+    full = {"status": "no_capacity", "updated_at": "2026-03-01T10:00:00Z"}
+    busy = {"services": [service_record(needs=NEEDS, capacity=full)]}
+    guarded.entries.patch_organization(OSH_ITSELF, OSH, busy, precondition=at_revision(1), admit=_admit)
+    guarded.approvals.approve(approval.id, SECOND)
+    assert len(record(guarded).approved_services) == 1
+
+
+def test_one_person_withdraws_an_approval(guarded: Directory) -> None:
+    guarded.approvals.approve(requested(guarded).id, SECOND)
+    guarded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    assert record(guarded).approved_services == ()
