@@ -25,7 +25,7 @@ dead_letters = typer.Typer(
 
 Consumer = Annotated[str, typer.Argument(help="Consumer: its dead-letter queue's name without `.parked`.")]
 
-
+MessageId = Annotated[str, typer.Argument(help="The message's id, from the list.")]
 Number = Annotated[
     int | None, typer.Option(min=1, help="Number in the list; needed where different messages share an id.")
 ]
@@ -52,7 +52,7 @@ def list_dead_letters(
 @dead_letters.command("show")
 def show_dead_letter(
     consumer: Consumer,
-    message_id: str,
+    message_id: MessageId,
     number: Number = None,
     with_data: Annotated[
         bool, typer.Option("--data", help="Include the payload (never sealed content).")
@@ -69,7 +69,9 @@ def show_dead_letter(
 @dead_letters.command("replay")
 def replay_dead_letters(
     consumer: Consumer,
-    message_id: Annotated[str | None, typer.Argument()] = None,
+    message_id: Annotated[
+        str | None, typer.Argument(help="The message's id; without it, give --all.")
+    ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Replay every dead letter of the consumer, in order.")
     ] = False,
@@ -100,7 +102,7 @@ def replay_dead_letters(
 @dead_letters.command("discard")
 def discard_dead_letter(
     consumer: Consumer,
-    message_id: str,
+    message_id: MessageId,
     number: Number = None,
     sure: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: HubDir = None,

@@ -22,6 +22,7 @@ from benchmarks.stopwatch import Stopwatch
 from contracts.envelope import Envelope
 from kopuro_client.commands import main as kopuro
 from runtime.clock import SystemClock
+from runtime.garbage_collection import freeze_gc
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
@@ -70,6 +71,7 @@ def grow(options: Mapping[str, Any]) -> Mapping[str, float]:
         upgrade("services.audit", database)
         SelfCheck(database, log, key, SystemClock()).run()
         sequencer = Sequencer(log, key, os.urandom, SqlClosures())
+        freeze_gc()  # as the service does after its start
         size, sample, batch = options["size"], options["sample"], options["batch"]
 
         def append(entries: int) -> Stopwatch:

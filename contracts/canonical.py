@@ -94,8 +94,8 @@ def _is_simple(value: object) -> bool:
         for key, inner in cast("dict[object, object]", value).items():
             if type(key) is not str or not key.isascii():
                 return False
-            # Most values are texts; checking here saves the call, which costs more than the check.
-            if type(inner) is not str and not _is_simple(inner):
+            # Most values are texts or null; checking here saves the call, which costs more than the check.
+            if type(inner) is not str and inner is not None and not _is_simple(inner):
                 return False
         return True
     if kind is str or value is None or kind is bool:

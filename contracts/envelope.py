@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
-from contracts.canonical import is_canonical
 from contracts.errors import Defect
 from contracts.facts import CATALOGUE, Fact
 from contracts.records import Malformed, aware, read
@@ -20,10 +19,10 @@ from contracts.topology import EVENTS
 
 CONTENT_TYPE = "application/cloudevents+json"
 LONGEST_ID = 64
-# 2^53 has sixteen digits. Translating every digit to 0 finds such a number ten times faster than a regular
-# expression does.
-_DIGITS_TO_ZERO = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
-_LONG_NUMBER = b"0" * 16
+# Integers of 2^53 or more are the only values that orjson writes and RFC 8785 rejects. Sealed messages are
+# never logged.
+_OPTIONS = orjson.OPT_UTC_Z
+_LOGGABLE_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_STRICT_INTEGER
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
@@ -57,30 +56,30 @@ class Event(Generic[F_co]):
 
     def encode(self) -> bytes:
         """Return the message's bytes. Raises Defect for a fact without canonical JSON: it is not loggable."""
-        encoded = orjson.dumps(
-            {
-                "specversion": "1.0",
-                "id": self.id,
-                "source": self.source,
-                "type": self.data.type,
-                "subject": self.partition_key,
-                "time": aware(self.time),
-                "datacontenttype": "application/json",
-                "dataclassification": self.data.classification,
-                "partitionkey": self.partition_key,
-                "correlationid": self.correlation_id,
-                "causationid": self.causation_id,
-                "traceparent": self.traceparent,
-                "data": self.data,
-            },
-            option=orjson.OPT_UTC_Z,
-        )
-        # Large numbers are the only values that orjson writes and RFC 8785 rejects. Sealed messages are never
-        # logged. A text may also hold sixteen digits, so a match is then checked properly.
-        may_be_inexact = self.data.exchange == EVENTS and _LONG_NUMBER in encoded.translate(_DIGITS_TO_ZERO)
-        if may_be_inexact and not is_canonical(orjson.loads(encoded)["data"]):
-            raise Defect(f"A {self.data.type} contains a number of 2^53 or more.")
-        return encoded
+        data = self.data
+        message = {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": data.type,
+            "subject": self.partition_key,
+            "time": aware(self.time),
+            "datacontenttype": "application/json",
+            "dataclassification": data.classification,
+            "partitionkey": self.partition_key,
+            "correlationid": self.correlation_id,
+            "causationid": self.causation_id,
+            "traceparent": self.traceparent,
+            "data": data,
+        }
+        if data.exchange != EVENTS:
+            return orjson.dumps(message, option=_OPTIONS)
+        try:
+            return orjson.dumps(message, option=_LOGGABLE_OPTIONS)
+        except orjson.JSONEncodeError:
+            # Raises the same error again unless a large integer was its cause.
+            orjson.dumps(message, option=_OPTIONS)
+            raise Defect(f"A {data.type} contains an integer of 2^53 or more.") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

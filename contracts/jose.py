@@ -7,6 +7,7 @@ RFC 7638 (thumbprints), RFC 8037 §2 (X25519 as a JWK).
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
@@ -21,6 +22,11 @@ CONTENT_KEY, IV, TAG = 32, 12, 16
 WRAPPED_KEY: Final = CONTENT_KEY + 8
 
 LONGEST_SEALED: Final = 1_048_576  # characters of a compact JWE
+
+# Whole groups of four characters, then none, two or three. The last of those has no spare bits set.
+_BASE64URL: Final = re.compile(
+    r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?"
+)
 
 
 def encoded(data: bytes) -> str:
@@ -37,6 +43,11 @@ def decoded(text: str) -> bytes:
     if encoded(data) != text:
         raise ValueError("not base64url")
     return data
+
+
+def is_base64url(text: str) -> bool:
+    """Return whether `decoded` accepts the text. Several times faster for a short one."""
+    return _BASE64URL.fullmatch(text) is not None
 
 
 def thumbprint(x: str) -> str:

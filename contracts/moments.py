@@ -7,8 +7,6 @@ fixed bounds: contracts have no clock.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, Final
 
@@ -62,14 +60,19 @@ PastYear = Annotated[int, Range(min=1800, max=2200), Within(dt.date(1800, 1, 1),
 AnyDate = Annotated[dt.date, Within(dt.date(1900, 1, 1))]
 
 
-@contextmanager
-def at(now: dt.datetime | None) -> Iterator[None]:
+class at:
     """Set the current time for `Within` inside the block; None: no value counts as future."""
-    token = _now.set(now)
-    try:
-        yield
-    finally:
-        _now.reset(token)
+
+    __slots__ = ("_now", "_token")
+
+    def __init__(self, now: dt.datetime | None) -> None:
+        self._now = now
+
+    def __enter__(self) -> None:
+        self._token = _now.set(self._now)
+
+    def __exit__(self, *_: object) -> None:
+        _now.reset(self._token)
 
 
 def _is_future(value: dt.datetime | dt.date | int, now: dt.datetime) -> bool:

@@ -141,6 +141,7 @@ DELIVERY_KEYS = (
     "referral.failed",
     "referral.overdue",
     "referral.acceptor_suspended",
+    "acceptance.revoked",
     "answer.refused",
     "submission.refused",
     "case.refused",
@@ -155,6 +156,9 @@ DELIVERY_KEYS = (
 )
 VAULT_KEYS = (
     "offer.accepted",
+    "offer.declined",
+    "answer.refused",
+    "acceptance.revoked",
     "referral.completed",
     "referral.withdrawn",
     "referral.failed",

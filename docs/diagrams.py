@@ -68,6 +68,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralFailed: "routing",
     facts.ReferralOverdue: "routing",
     facts.ReferralAcceptorSuspended: "routing",
+    facts.AcceptanceRevoked: "routing",
     facts.CaseUnreadable: "routing",
     facts.NoteUnreadable: "routing",
     facts.CaseReleased: "vault",

@@ -82,10 +82,13 @@ class Hub:
             raise
 
     def stop(self) -> None:
-        """Stop every process, services first."""
+        """Stop every process, services first. A broker that no service has used yet is killed."""
         if self.supervisor is not None:
             self.supervisor.stop(within=STOP_WITHIN_SECONDS)
             self.supervisor = None
+        elif self._broker is not None:
+            # A node that is starting ignores the request to stop until it is up, and has nothing to save.
+            self._broker.kill()
         if self._broker is not None:
             self._broker.stop()
             self._broker = None

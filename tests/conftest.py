@@ -5,6 +5,7 @@ import secrets
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,25 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 
+from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.ports import Broker
+from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
 from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.servers import PostgresServer
 
-# How long an example takes says something about the machine, not about the code.
+# The time of an example depends on the machine, not on the code.
 settings.register_profile("kopuro", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kopuro")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing here speaks TLS or asks a name server, and neither do the processes that inherit this.
+    """Disable TLS certificates and eventlet's resolver, which neither tests nor their processes need.
 
-    To read the machine's certificates would cost 20 ms for each request without a client of its own, and to
-    load eventlet's resolver 0.2 s for each process. And Ctrl-C ends them, also where a shell that
-    began the run in its background has had it ignored.
+    Reading the machine's certificates takes 20 ms for each request without a shared client, and loading the
+    resolver 0.2 s for each process. Ctrl-C ends the processes even if the run was started in the background
+    of a shell that ignores SIGINT.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
@@ -57,21 +61,40 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
 @pytest.fixture
 def vhost(broker: PrivateBroker) -> Iterator[str]:
     """The AMQP URI of a virtual host that this test has to itself (some 20 ms)."""
+    with _lent_vhost(broker) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def module_vhost(broker: PrivateBroker) -> Iterator[str]:
+    """The AMQP URI of a virtual host for a module's tests that leave its contents as they are."""
+    with _lent_vhost(broker) as uri:
+        yield uri
+
+
+@contextmanager
+def _lent_vhost(broker: PrivateBroker) -> Iterator[str]:
     name = f"test-{secrets.token_hex(6)}"
     yield broker.add_vhost(name)
     broker.remove_vhost(name)
 
 
+@pytest.fixture(params=["memory", "rabbitmq"])
+def any_broker(request: pytest.FixtureRequest) -> Broker:
+    """The fake and RabbitMQ in turn, without a topology: the test runs twice."""
+    return MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
+
+
 @pytest.fixture
 def proxy(vhost: str) -> Iterator[TcpProxy]:
-    """A way to the broker that can be cut."""
+    """A proxy to the broker whose connections can be cut."""
     with TcpProxy(vhost) as running:
         yield running
 
 
 @pytest.fixture
 def proxied(proxy: TcpProxy) -> str:
-    """The URI of `vhost` by way of the proxy."""
+    """The URI of `vhost` through the proxy."""
     return proxy.uri
 
 

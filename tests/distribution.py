@@ -1,7 +1,7 @@
 """The distribution of tests among workers, and their order (`pytest -n`).
 
-A worker takes the tests of one file at a time. What starts processes and waits for them is begun first: the
-thousands of quick tests then fill whatever is left of the last minute, on every worker alike.
+A worker takes the tests of one file at a time. Tests that start processes and wait for them come first: the
+thousands of quick tests then fill the last minute evenly on all workers.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling
 
-# The folders whose tests wait most, the longest first; all others come behind them.
+# The folders whose tests wait most, the longest first; all others come after them.
 _SLOW = (
-    *("journey", "crash", "sandbox", "services", "faults", "chaos", "messaging", "port_contracts"),
-    *("mutation", "simulation", "runtime", "storage"),
+    *("journey", "crash", "mutation", "sandbox", "services", "faults", "chaos", "messaging"),
+    *("port_contracts", "simulation", "runtime", "storage"),
 )
 _DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")
 

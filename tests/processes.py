@@ -37,7 +37,8 @@ def _kept(owner: object, port: int) -> int:
 class RunningService:
     """`python -m runtime <package>`, its files in `directory`; entered, it answers on both ports.
 
-    environment: variables beyond those that every service has. program: the module that runs the package.
+    environment: variables beyond those that every service has. altered_by: a module that replaces some of
+    the service's parts (see `tests.support.altered_service`).
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class RunningService:
         database_url: str,
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
-        program: str = "runtime",
+        altered_by: str | None = None,
     ) -> None:
+        program = ["tests.support.altered_service", altered_by] if altered_by else ["runtime"]
         http_port, operations_port = (_kept(self, number) for number in free_ports(2))
         self.name = package.rpartition(".")[2]
         self.port = port or http_port
@@ -60,7 +62,7 @@ class RunningService:
         (directory / "discovery.json").write_text(json.dumps({"hub": HUB, "version": "1"}))
         self.process = ServiceProcess(
             self.name,
-            [sys.executable, "-m", program, package],
+            [sys.executable, "-m", *program, package],
             environment={
                 **os.environ,
                 "KOPURO_AMQP_URI": amqp_uri,

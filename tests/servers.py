@@ -23,10 +23,10 @@ from tests import postgres_programs
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# SIGTERM would let PostgreSQL wait for its clients to leave; this one disconnects them.
+# After SIGTERM, PostgreSQL waits for its clients to leave; SIGINT disconnects them.
 _FAST_SHUTDOWN = signal.SIGINT
 
-# Returns when they are gone: a transaction under way would hold what is to be dropped.
+# Returns once they have ended: an open transaction would block the DROP.
 _DISCONNECT = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()

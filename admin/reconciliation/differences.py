@@ -180,6 +180,9 @@ def _routing(
     if not facts["referral.submitted"]:
         yield different("routing", "routed, but the log has no referral.submitted")
     acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]
+    for entry in state.entries:
+        if entry.fact == "acceptance.revoked" and entry.organization in acceptors:
+            acceptors.remove(entry.organization)
     if routed.acceptor is not None and routed.acceptor not in acceptors:
         yield different("routing", f"accepted by {routed.acceptor}, but the log has no such offer.accepted")
     for acceptor in acceptors:
@@ -212,7 +215,9 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
     held = "none" if custody is None else custody.state
     if held == "released" and not facts["case.released"]:
         yield different("vault", "case released, but the log has no case.released")
-    if facts["case.released"] and held not in ("released", "erased"):
+    # After a revocation the vault holds the case again, for the next acceptor.
+    revoked = facts["acceptance.revoked"] >= facts["case.released"]
+    if facts["case.released"] and held not in ("released", "erased") and not (revoked and held == "held"):
         yield different(
             "vault", f"the log has case.released, but the custody state is {held}", "case.released"
         )

@@ -31,7 +31,7 @@ def error_of(
     if 200 <= status < 300:
         return None
     problem = Problem.read(_json_or_none(body), status=status, reason=reason)
-    sentence = f"{problem.title}: {problem.detail}" if problem.detail else problem.title
+    sentence = problem.sentence
     if status == 401:
         return AuthenticationError(sentence)
     if status in _TRANSIENT:

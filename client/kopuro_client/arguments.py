@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from kopuro_client.errors import InvalidArgumentError
+
+LONGEST_KEY: Final = 255  # characters of an Idempotency-Key; a hub refuses a longer one
 
 
 def mapping(value: object, what: str) -> Mapping[str, Any]:
@@ -39,3 +41,23 @@ def number(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e9 < value < 1e9:
         raise InvalidArgumentError(f"{what} must be a number, not {type(value).__name__}")
     return value
+
+
+def encodable(value: object, what: str) -> str:
+    """Return the value. Raises InvalidArgumentError unless it is a string that UTF-8 can encode."""
+    try:
+        text(value, what).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"{what} is not valid Unicode") from error
+    return str(value)
+
+
+def idempotency_key(value: object) -> str:
+    """Return an Idempotency-Key. Raises InvalidArgumentError unless it can be the value of the header."""
+    key = text(value, "an idempotency key")
+    if not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and key == key.strip()):
+        raise InvalidArgumentError(
+            f"an idempotency key must have 1 to {LONGEST_KEY} printable ASCII characters, "
+            "and must not begin or end with a space"
+        )
+    return key

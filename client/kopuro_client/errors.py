@@ -21,6 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+PROBLEM: Final = "urn:kopuro:problem:"  # prefix of the types of a hub's own problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +63,18 @@ class Problem:
                 if isinstance(entry, Mapping)
             ),
         )
+
+    @property
+    def sentence(self) -> str:
+        """What happened, said once: the detail, after the title where the detail may not stand alone.
+
+        The detail of each of Kopuro's own problems is a sentence that says more than the title does.
+        """
+        if not self.detail:
+            return self.title
+        if self.type.startswith(PROBLEM) or self.detail.startswith(self.title):
+            return self.detail
+        return f"{self.title}: {self.detail}"
 
     def as_json(self) -> dict[str, object]:
         """Return the problem as the JSON object of RFC 9457."""
@@ -125,7 +140,7 @@ class RefusedError(ClientError):
     """The hub refused the request. Programs use `type` (stable); people read the other members."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.title}: {problem.detail}" if problem.detail else problem.title)
+        super().__init__(problem.sentence)
         self.problem = problem
 
     @property

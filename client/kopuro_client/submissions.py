@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from kopuro_client.arguments import mapping, text
+from kopuro_client.arguments import idempotency_key, mapping, text
 from kopuro_client.cases import check_case
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Jwk
@@ -56,7 +56,7 @@ class Submission:
 
     def __post_init__(self) -> None:
         mapping(self.facts, "the facts")
-        text(self.idempotency_key, "an idempotency key")
+        idempotency_key(self.idempotency_key)
         if self.case is not None:
             mapping(self.case, "a case")
         if self.sealed is not None:
@@ -65,12 +65,6 @@ class Submission:
             raise InvalidArgumentError("a submission needs either a case or a sealed case")
         if "case" in self.facts:
             raise InvalidArgumentError("the facts must not contain the case")
-        if not (
-            self.idempotency_key.isascii()
-            and self.idempotency_key.isprintable()
-            and self.idempotency_key.strip()
-        ):
-            raise InvalidArgumentError("an idempotency key must be printable ASCII and not blank")
 
     def body(self, key_for: Callable[[str | None], Jwk]) -> dict[str, Any]:
         """Return the request body: the facts and the sealed case.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote_plus
 
 from kopuro_client.answers import json_object
+from kopuro_client.arguments import encodable
 from kopuro_client.errors import AuthenticationError, DefectError, RefusedError
 from kopuro_client.transport import HttpRequest, Transport
 
 RENEWAL_MARGIN: Final = 60.0  # seconds before expiry; for short lifetimes, a tenth of the lifetime
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +25,11 @@ class ClientCredentials:
 
     client_id: str
     client_secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises InvalidArgumentError for a member that cannot be sent."""
+        encodable(self.client_id, "the client id")
+        encodable(self.client_secret, "the client secret")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +83,8 @@ class TokenSource:
         value, lifetime = response.get("access_token"), response.get("expires_in")
         if not isinstance(value, str) or not isinstance(lifetime, int | float):
             raise DefectError("the token response lacks access_token or expires_in")
+        if not _TOKEN.fullmatch(value):
+            raise DefectError("the token response has an access_token that no header can carry")
         margin = min(RENEWAL_MARGIN, lifetime / 10)
         return _Token(value=value, renew_at=requested_at + lifetime - margin)
 

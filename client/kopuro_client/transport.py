@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +30,9 @@ ANSWER_LIMIT: Final = 15.0  # seconds without a byte of the response, not counti
 # Bytes of a response. A case with its documents, a bundle of ten thousand entries or a page of an export
 # has a few dozen MB at most. The limit keeps an endless response from filling the client's memory.
 LARGEST_ANSWER: Final = 128 * 1024 * 1024
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.%]*")  # a name, or an IPv6 address
+# Printable ASCII, without a space at either end (RFC 9110 §5.5). Sent otherwise, the connection would fail.
+_HEADER_VALUE: Final = re.compile(r"[!-~]([ -~\t]*[!-~])?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +98,7 @@ class Transport:
         Retries a repeatable request on UnavailableError and TransportError, as the RetryPolicy allows.
         Raises any ClientError except SealingError and TlogError.
         """
+        _check_address(request.url)
         started = self.clock()
         attempt = 1
         while True:
@@ -144,6 +149,11 @@ class Transport:
             self._notice(f"{place} responds again after {self.clock() - since:.0f} seconds")
 
     def _attempt(self, request: HttpRequest) -> bytes:
+        for name, value in request.headers.items():
+            if not _HEADER_VALUE.fullmatch(value):
+                raise InvalidArgumentError(
+                    f"the value of the header {name} contains characters that HTTP does not allow there"
+                )
         try:
             with self._http.stream(
                 request.method,
@@ -157,9 +167,7 @@ class Transport:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise InvalidArgumentError(f"{request.url!r} is not an http or https URL") from error
         except UnicodeEncodeError as error:
-            raise InvalidArgumentError(
-                "a header or a URL contains characters that HTTP does not allow"
-            ) from error
+            raise InvalidArgumentError("the URL contains characters that HTTP does not allow") from error
         except httpx.TimeoutException as error:
             raise TransportError(f"no response in time from {_place(request.url)}") from error
         except httpx.ConnectError as error:
@@ -200,6 +208,18 @@ def json_body(value: object) -> bytes:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidArgumentError("the request body cannot be written as JSON") from error
+
+
+def _check_address(url: str) -> None:
+    """Raises InvalidArgumentError for an address that no request can be sent to."""
+    try:
+        parsed = httpx.URL(url)
+        host, port = parsed.raw_host.decode(), parsed.port
+    except (httpx.InvalidURL, ValueError) as error:
+        raise InvalidArgumentError(f"{url!r} is not a valid URL") from error
+    usable = _HOST.fullmatch(host) and (port is None or 0 < port < 65_536)
+    if parsed.scheme not in ("http", "https") or not usable:
+        raise InvalidArgumentError(f"{url!r} is not an http or https URL of a host")
 
 
 def _place(url: str) -> str:

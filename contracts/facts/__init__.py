@@ -20,6 +20,7 @@ from contracts.facts.submitted import (
     WithdrawalSubmitted,
 )
 from contracts.facts.decided import (
+    AcceptanceRevoked,
     AnswerRefused,
     CaseUnreadable,
     NoteUnreadable,
@@ -76,6 +77,7 @@ from contracts.facts.sealed import (
 __all__ = [
     "CATALOGUE",
     "TYPE_PREFIX",
+    "AcceptanceRevoked",
     "AgreementChanged",
     "AnswerRefused",
     "AnswerSubmitted",

@@ -204,13 +204,29 @@ class ReferralOverdue(Fact):
 class ReferralAcceptorSuspended(Fact):
     """The acceptor was suspended, left the network or became inactive while it held the referral.
 
-    It can no longer read the case. Nothing else changes automatically: a coordinator and the sender decide
-    how to help the person.
+    It can no longer read the case. Nothing else changes automatically: a coordinator may place the referral
+    with another organisation (`acceptance.revoked`).
     """
 
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId
+
+
+@fact("acceptance.revoked")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcceptanceRevoked(Fact):
+    """A coordinator revoked the acceptance of a suspended acceptor, to place the referral elsewhere.
+
+    organization: the suspended acceptor. offer_id: the offer that it had accepted. The referral is offered to
+    the organisation of the coordinator's placement (`offer.opened` with the same cause).
+    """
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+    coordinator: str
 
 
 @fact("case.unreadable")

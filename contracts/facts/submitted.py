@@ -106,7 +106,10 @@ class ReplacementSubmitted(Fact):
 @fact("placement.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacementSubmitted(Fact):
-    """A coordinator requests an offer of an unplaced referral to an organisation."""
+    """A coordinator requests an offer of a referral to an organisation.
+
+    The referral must be unplaced, or its acceptor suspended.
+    """
 
     referral_id: ReferralId
     organization: OrganizationId

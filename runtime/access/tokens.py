@@ -129,7 +129,7 @@ class TokenVerifier:
         ):
             raise _invalid("The token lacks a required claim.")
         if now >= expires + LEEWAY_SECONDS:
-            raise Refused("expired-token", "The token has expired. Request a new one from /oauth/token.")
+            raise Refused("expired-token", "Request a new one from /oauth/token.")
         if now < not_before - LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet.")
         return Principal(id=subject, roles=frozenset(roles)), expires + LEEWAY_SECONDS

@@ -12,13 +12,16 @@ from nameko.extensions import DependencyProvider
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from contracts.errors import Refused
 from runtime.application import APPLICATION, Application, ReadinessCheck
 from runtime.telemetry.logs import describe
 from runtime.web.listener import Listener
+from runtime.web.request import parse_parameters, require_known
 
 _log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
+_PATHS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
 _JSON: Final = ("Content-Type", "application/json")
 
 
@@ -53,22 +56,23 @@ class OperationsApplication:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         path = environ["RAW_PATH_INFO"]
+        if path not in _PATHS:
+            return _respond(start_response, "404 Not Found", {"status": "not found"})
         if environ["REQUEST_METHOD"] != "GET":
             return _respond(start_response, "405 Method Not Allowed", {"status": "use GET"})
+        if (unknown := _unknown_parameter(environ.get("QUERY_STRING", ""))) is not None:
+            return _respond(start_response, "400 Bad Request", {"status": unknown})
         if path == "/metrics":
             body, media_type = _exposition(self._application.registry, environ.get("HTTP_ACCEPT", ""))
             start_response("200 OK", [("Content-Type", media_type)])
             return [body]
         if path == "/healthz":
             return _respond(start_response, "200 OK", {"status": "ok", "service": self._application.name})
-        if path == "/readyz":
-            checks = self.readiness()
-            ready = not any(checks.values())
-            status = "200 OK" if ready else "503 Service Unavailable"
-            return _respond(
-                start_response, status, {"ready": ready, "checks": checks, "warnings": self.warnings()}
-            )
-        return _respond(start_response, "404 Not Found", {"status": "not found"})
+        checks = self.readiness()
+        ready = not any(checks.values())
+        status = "200 OK" if ready else "503 Service Unavailable"
+        shown = {"ready": ready, "checks": _stated(checks), "warnings": _stated(self.warnings())}
+        return _respond(start_response, status, shown)
 
     def readiness(self) -> dict[str, str | None]:
         """Return every check by name: None when ready, else the reason."""
@@ -78,6 +82,11 @@ class OperationsApplication:
     def warnings(self) -> dict[str, str | None]:
         """Return every warning by name, for operators to act on; None when there is none."""
         return _results(self._application.warnings)
+
+
+def _stated(results: dict[str, str | None]) -> dict[str, str]:
+    """Return the results for a reader: "ok" where there is no reason."""
+    return {name: "ok" if reason is None else reason for name, reason in results.items()}
 
 
 def _results(named: list[ReadinessCheck]) -> dict[str, str | None]:
@@ -90,6 +99,15 @@ def _results(named: list[ReadinessCheck]) -> dict[str, str | None]:
             except Exception as fault:  # noqa: BLE001 - a failed check is its result
                 checks[name] = describe(fault)
     return checks
+
+
+def _unknown_parameter(query: str) -> str | None:
+    """Return why the query is refused, or None: no resource of this port takes parameters."""
+    try:
+        require_known(parse_parameters(query), ())
+    except Refused as refused:
+        return refused.detail
+    return None
 
 
 def _respond(start_response: Callable[..., Any], status: str, document: dict[str, Any]) -> list[bytes]:

@@ -41,12 +41,14 @@ def resource(
     roles: frozenset[str] | None,
     limit: int = DEFAULT_LIMIT,
     query: Collection[str] = (),
+    takes_key: bool = False,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
     roles: the caller's token must have one of them; None makes the resource public.
     limit: the largest body in bytes; a larger one is refused with 413.
     query: the permitted query parameters; any other is refused with 400 and its name.
+    takes_key: whether the method honours the Idempotency-Key; otherwise a request with one is refused.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -58,7 +60,7 @@ def resource(
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
                     return problems.response_for(fault)
 
-        register_entrypoint(handle_request, Resource(method, url, roles, limit, frozenset(query)))
+        register_entrypoint(handle_request, Resource(method, url, roles, limit, frozenset(query), takes_key))
         return handle_request
 
     return register
@@ -98,7 +100,13 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
     server = WebServer()
 
     def __init__(
-        self, method: str, url: str, roles: frozenset[str] | None, limit: int, query: frozenset[str]
+        self,
+        method: str,
+        url: str,
+        roles: frozenset[str] | None,
+        limit: int,
+        query: frozenset[str],
+        takes_key: bool,
     ) -> None:
         super().__init__()
         self._method = method
@@ -106,6 +114,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._roles = roles
         self._limit = limit
         self._query = query
+        self._takes_key = takes_key
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -123,6 +132,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             roles=self._roles,
             limit=self._limit,
             query=self._query,
+            takes_key=self._takes_key,
             handle_request=self._respond,
         )
 

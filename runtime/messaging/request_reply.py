@@ -111,7 +111,7 @@ class RequestClient:
             self._asked.wait(_IDLE_SECONDS)
             self._asked.clear()
             wave = [self._unsent.popleft() for _ in range(len(self._unsent))]
-            # Nobody waits for requests past their deadline.
+            # No client waits for a request past its deadline.
             wave = [message for message in wave if message.message_id in self._pending]
             try:
                 self._publisher.publish(wave)
@@ -136,7 +136,7 @@ class RequestClient:
 
     def _settle(self, number: str, reply: Mapping[str, Any]) -> None:
         pending = self._pending.get(number)
-        # None: the reply came after the deadline, and nobody waits for it
+        # None: the reply came after the deadline, and its client no longer waits
         if pending is not None:
             pending.reply = reply
             pending.arrived.set()

@@ -36,7 +36,7 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
             stream = environ["wsgi.input"]
             return _read_chunks(stream, limit) if chunked else _read_exactly(stream, length)
     except BadChunk:
-        raise Refused("malformed-request", "The chunked body does not follow RFC 9112.") from None
+        raise Refused("malformed-request", "The chunked body is malformed.") from None
     except OSError:
         raise Refused("malformed-request", "The body ended before it was complete.") from None
     raise Refused("malformed-request", f"The body did not arrive within {READ_SECONDS:.0f} s.", status=408)

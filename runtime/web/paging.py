@@ -8,7 +8,6 @@ forge a cursor, so each part of a position is validated before it reaches a data
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -19,6 +18,7 @@ import orjson
 from contracts.canonical import LARGEST_INTEGER
 from contracts.errors import Refused
 from contracts.identifiers import UUID_PATTERN
+from contracts.jose import decoded, encoded
 
 Scalar = str | int
 DEFAULT_LIMIT: Final = 50
@@ -29,7 +29,7 @@ _CHECK_BYTES: Final = 6
 def encode_cursor(scope: str, position: Sequence[Scalar]) -> str:
     """Return the cursor of `position` in the list called `scope` as URL-safe text."""
     payload = orjson.dumps(list(position))
-    return urlsafe_b64encode(_check(scope, payload) + payload).rstrip(b"=").decode()
+    return encoded(_check(scope, payload) + payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def position_of(query: Mapping[str, str], scope: str, parts: Sequence[Part]) -> 
 def decode_cursor(scope: str, cursor: str, parts: Sequence[Part]) -> tuple[Any, ...]:
     """Return the position in `cursor`, one value for each of `parts`. Raises Refused `invalid-cursor`."""
     try:
-        raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        raw = decoded(cursor)
         check, payload = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
         position = orjson.loads(payload) if check == _check(scope, payload) else None
     except ValueError:

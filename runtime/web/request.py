@@ -15,6 +15,7 @@ from runtime.access.tokens import Principal
 
 MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PARAMETERS: Final = 64
+_BACKSLASH: Final = ord("\\")
 _LONGEST_NAME: Final = 64  # of a parameter that a problem repeats
 
 
@@ -63,11 +64,12 @@ def parse_json(body: bytes) -> Any:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise Refused(
-            "malformed-json", f"The body is not valid JSON at line {fault.lineno}, column {fault.colno}."
+            "malformed-json", f"The error is at line {fault.lineno}, column {fault.colno}."
         ) from None
     # A document with at most MAXIMUM_DEPTH brackets cannot be too deep, so most documents need no walk.
     deep = len(body) > MAXIMUM_DEPTH and body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH
-    if deep or b"\\u0000" in body:
+    # Most bodies contain no escape at all, and one byte is found much faster than several.
+    if deep or (_BACKSLASH in body and b"\\u0000" in body):
         for path, value in walk(document):
             if len(path) >= MAXIMUM_DEPTH and isinstance(value, dict | list):
                 raise Refused("malformed-json", f"The body is nested more than {MAXIMUM_DEPTH} levels deep.")
@@ -77,7 +79,7 @@ def parse_json(body: bytes) -> Any:
     repeated = repeated_name(body, document)
     if repeated is not None:
         where = PointerError(pointer=pointer(repeated), detail="Appears more than once.")
-        raise Refused("duplicate-name", "An object has a duplicate member name.", errors=(where,))
+        raise Refused("duplicate-name", "`errors` says which name appears twice.", errors=(where,))
     return document
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 
+from contracts.errors import Refused
 from runtime.access.tokens import Principal, TokenVerifier, permit
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -36,7 +37,8 @@ class RequestHandler(Protocol):
 class Route:
     """One method of a path. roles: the roles that may call it, None for a public route.
 
-    limit: the largest body in bytes. query: the permitted query parameters.
+    limit: the largest body in bytes. query: the permitted query parameters. takes_key: whether a repetition
+    with the same Idempotency-Key has no second effect.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Route:
     limit: int
     handle_request: RequestHandler
     query: frozenset[str] = frozenset()
+    takes_key: bool = False
 
 
 class Router:
@@ -92,6 +95,7 @@ class Router:
             caller = self._caller(environ, route)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
+            _refuse_unsupported_key(environ, route)
             reading = True
             body = read_body(environ, route.limit)
             reading = False
@@ -123,6 +127,17 @@ class Router:
         principal = self._verifier.authenticate(environ.get("HTTP_AUTHORIZATION"))
         permit(principal, route.roles)
         return principal
+
+
+def _refuse_unsupported_key(environ: dict[str, Any], route: Route) -> None:
+    """Refuse an Idempotency-Key that would have no effect: its sender relies on it when it repeats."""
+    if route.takes_key or route.method == "GET" or "HTTP_IDEMPOTENCY_KEY" not in environ:
+        return
+    raise Refused(
+        "idempotency-key-unsupported",
+        "Send the request without the header. A precondition (`If-Match`, `If-None-Match: *`), where the"
+        " resource takes one, makes a repetition safe.",
+    )
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,8 +16,3 @@ def entry_number(values: Mapping[str, str], name: str) -> int:
     if name not in values:
         raise Refused("invalid-parameter", f"`{name}` is required.")
     return integer_of(values, name, default=0, minimum=0, maximum=_LARGEST)
-
-
-def base64_text(content: bytes) -> str:
-    """Return the bytes in base64 with padding (RFC 4648 §4), as C2SP notes write hashes."""
-    return b64encode(content).decode("ascii")

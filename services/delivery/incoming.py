@@ -10,7 +10,14 @@ from sqlalchemy import Connection
 
 from contracts.envelope import Envelope, Event
 from contracts.errors import Defect
-from contracts.facts import CaseReleased, Fact, NoteDelivered, SealedCaseReleased, SealedNoteReleased
+from contracts.facts import (
+    AcceptanceRevoked,
+    CaseReleased,
+    Fact,
+    NoteDelivered,
+    SealedCaseReleased,
+    SealedNoteReleased,
+)
 from runtime.messaging.ports import Outgoing
 from services.delivery.domain.recipients import CLOSINGS, recipients_of
 from services.delivery.ports import Arrival, Mailboxes, ReleasedCase, ReleasedCases
@@ -26,7 +33,10 @@ class Incoming:
     def events(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """Append facts, byte for byte, to their recipients' mailboxes; delete cases of closed referrals."""
+        """Append facts, byte for byte, to their recipients' mailboxes; delete the cases of closed referrals.
+
+        The case of a revoked acceptance is deleted too; the vault releases it again to the next acceptor.
+        """
         self._mailboxes.serialise(transaction)
         arrivals = [
             Arrival(
@@ -41,6 +51,12 @@ class Incoming:
             for message in messages
             for organization in recipients_of(message.type, message.data)
         ]
+        revoked = [
+            (m.data["referral_id"], m.data["organization"])
+            for m in messages
+            if m.type == AcceptanceRevoked.type
+        ]
+        self._cases.take_back(transaction, revoked)
         closed = [m.data["referral_id"] for m in messages if m.type in CLOSINGS]
         self._cases.close(transaction, closed, now)
         self._mailboxes.append(transaction, arrivals, now)

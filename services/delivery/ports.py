@@ -129,6 +129,10 @@ class ReleasedCases(Protocol):
         """Return the case if it was released to the organisation and the referral is open, else None."""
         ...
 
+    def take_back(self, transaction: Connection, released: Sequence[tuple[str, str]]) -> None:
+        """Delete the cases released to the organisations of (referral id, organisation id) pairs."""
+        ...
+
     def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
         """Delete the cases and remember the referrals, so that a late case is not stored."""
         ...

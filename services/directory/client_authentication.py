@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
@@ -44,7 +43,7 @@ def _from_basic(authorization: str) -> tuple[str, str]:
         client_id, colon, secret = pair.partition(":")
         # RFC 6749 form-encodes both before base64; RFC 7617 does not.
         client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not UTF-8, or a header that is not ASCII
         raise _unknown("The Authorization header is not HTTP Basic.") from None
     # PostgreSQL text cannot contain NUL, and no client id does.
     if not colon or "\0" in client_id:

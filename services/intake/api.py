@@ -7,6 +7,7 @@ import re
 
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
+from contracts.idempotency_key import HEADER
 from contracts.identifiers import UUID_PATTERN
 from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
@@ -29,7 +30,6 @@ OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
 # The longest sealed text that the contract allows, plus room for the other fields.
 SEALED_LIMIT = LONGEST_SEALED + 64 * 1024
 _REFERRALS = "referrals"
-_KEY = "idempotency-key"
 
 
 class ApiContext:
@@ -57,7 +57,7 @@ class ApiContext:
 
 def submit_referral(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals`."""
-    claim = claim_of(request.principal.id, request.headers.get(_KEY), request.body)
+    claim = claim_of(request.principal.id, request.headers.get(HEADER), request.body)
     try:
         submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
@@ -67,7 +67,7 @@ def submit_referral(context: ApiContext, request: Request) -> Response:
 
 def submit_referral_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals:batch`."""
-    batch = ndjson.Batch.of(request.body, request.headers.get(_KEY))
+    batch = ndjson.Batch.of(request.body, request.headers.get(HEADER))
     return ndjson.submit_referrals(context.handlers, context.caller(request), batch)
 
 
@@ -76,7 +76,7 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
     subject = _id(request)
     # The key identifies the whole request: command, subject and body.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
-    claim = claim_of(request.principal.id, request.headers.get(_KEY), whole)
+    claim = claim_of(request.principal.id, request.headers.get(HEADER), whole)
     try:
         body = load(COMMANDS[name], request.json() if request.body.strip() else {}, now=context.now())
     except Refused as error:
@@ -89,7 +89,7 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
 
 def submit_command_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/submissions:batch`."""
-    batch = ndjson.Batch.of(request.body, request.headers.get(_KEY))
+    batch = ndjson.Batch.of(request.body, request.headers.get(HEADER))
     return ndjson.submit_commands(context.handlers, context.caller(request), batch)
 
 
@@ -127,7 +127,7 @@ def listing(context: ApiContext, request: Request) -> Response:
 def _id(request: Request) -> str:
     found = request.path_params["id"]
     if re.fullmatch(UUID_PATTERN, found) is None:
-        raise Refused("not-found", "Not found: the id must be a lower-case UUID.")
+        raise Refused("not-found", "The id must be a lower-case UUID.")
     return found
 
 

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.envelope import Envelope
-from contracts.facts import OrganizationChanged
-from contracts.organization import Organization
-from contracts.records import read
 from runtime.access.token_keys import TokenKeys
 from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
@@ -19,11 +16,11 @@ from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from services.intake.adapters.custody import AnnouncedCustodyKey
+from services.intake.adapters.members import MembersInMemory
 from services.intake.adapters.routing import RoutingByBroker
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import MESSAGING, REPLICA
 from services.intake.api import ApiContext
-from services.intake.domain.members import Member, member_of
 from services.intake.handlers import IntakeHandlers
 
 # Each run deletes a bounded number of keys; this pace keeps up with a busy hub.
@@ -42,14 +39,12 @@ class IntakeParts:
 def build(settings: Settings) -> Application[IntakeParts]:
     """Build the intake process."""
     platform = build_platform("intake", settings, MESSAGING)
-    members: dict[str, Member] = {}
+    members = MembersInMemory(platform.database)
     keys = TokenKeys()
 
     def absorb(records: Sequence[ReplicaRecord]) -> None:
         keys.absorb(records)
-        for record in records:
-            if record.type == OrganizationChanged.type:
-                members[record.key] = member_of(read(Organization, record.data["organization"]))
+        members.absorb(records)
 
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
     queries = RequestClient(platform.broker)

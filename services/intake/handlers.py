@@ -13,6 +13,7 @@ from contracts.codes import ReferralStatus
 from contracts.envelope import Envelope
 from contracts.errors import KopuroError, Refused, Unavailable
 from contracts.facts import OfferOpened
+from contracts.idempotency_key import KEYS_KEPT
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
 from contracts.referral import ReferralSubmission
 from runtime.messaging.outbox.outbox import Outbox, outgoing
@@ -32,19 +33,18 @@ from services.intake.domain.command import (
     facts_of_command,
     name_of,
 )
-from services.intake.domain.members import Members, receiver_key, require_good_standing
-from services.intake.domain.sealing import require_sealed, require_sealed_to
+from services.intake.domain.members import Members, keys_of, receiver_key, require_good_standing
+from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000
 
-# Partners repeat a request within hours; a month covers a long outage.
-IDEMPOTENCY_KEYS_KEPT = dt.timedelta(days=30)
+IDEMPOTENCY_KEYS_KEPT = KEYS_KEPT
 
 _NO_SUCH_OFFER = "This offer does not exist, or it was not made to your organisation."
-_NO_SUCH_REFERRAL = "This referral does not exist, or your organisation has no access to it."
+_NO_SUCH_REFERRAL = "No referral with this id was sent by your organisation or offered to it."
 
 Result = str | KopuroError
 
@@ -245,6 +245,8 @@ class IntakeHandlers:
             require_sealed_to(command.body.case, kid, "/case")
         # The organisation may have learned of the subject before intake did; routing then knows it.
         referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
+        if isinstance(command.body, AddNote | DeclineOffer) and command.body.note is not None:
+            self._require_receivers_key(command.body.note, referral_id, caller.organization)
         facts = facts_of_command(
             command.body,
             organization=caller.organization,
@@ -253,13 +255,28 @@ class IntakeHandlers:
         )
         return caller.admission(*facts, referral_id=referral_id, claim=claim)
 
+    def _require_receivers_key(self, note: str, referral_id: str, author: str) -> None:
+        """Refuse a note that its receiver cannot open: one that is not sealed to a key of the other party.
+
+        The sender of a referral writes to its acceptor; intake knows the organisations that were offered it.
+        """
+        with self._database.read() as transaction:
+            submitted = self._store.submitted(transaction, referral_id)
+            offered = self._store.offered_to(transaction, referral_id)
+        if submitted is None or (author == submitted.sender and not offered):
+            # Not known to intake, or not yet. Routing knows every referral.
+            view = self._referrals.ask(ReferralQuery(id=referral_id, viewer=author, oversight=False))
+            sender, offered = view["sender"], {offer["organization"] for offer in view["offers"]}
+        else:
+            sender = submitted.sender
+        receivers = offered if author == sender else {sender}
+        require_note_sealed_to(note, keys_of(self._members, receivers))
+
     def _ask_routing(self, command: Command, organization: str) -> str:
         if command.body.about_offer:
             parties = self._referrals.ask(OfferQuery(id=command.subject))
             if parties is None or parties[1] != organization:
-                raise Refused(
-                    "not-found", "This offer does not exist, or it was not made to your organisation."
-                )
+                raise Refused("not-found", _NO_SUCH_OFFER)
             return str(parties[0])
         if not self._referrals.ask(PartyQuery(id=command.subject, organization=organization)):
             raise Refused("not-found", _NO_SUCH_REFERRAL)
@@ -314,4 +331,4 @@ def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result
         return None
     if claim.repeats(known):
         return known.answer_id
-    return Refused("idempotency-conflict", "This Idempotency-Key was already used with a different body.")
+    return Refused("idempotency-conflict", "Repeat the first body, or send this one under a new key.")

@@ -55,6 +55,10 @@ class AdmissionStore(Protocol):
         """Return a referral that intake admitted, or None."""
         ...
 
+    def offered_to(self, transaction: Connection, referral_id: str) -> Collection[str]:
+        """Return the organisations that are known to have been offered the referral."""
+        ...
+
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
         """Delete at most `limit` Idempotency-Keys older than the moment; return how many."""
         ...

@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.codes import ReferralStatus
 from contracts.errors import PointerError, Refused
+from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OrganizationId
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, parse_query
 from contracts.records import load
@@ -51,9 +52,12 @@ def unplaced(queries: RoutingQueries, request: Request) -> Response:
 
 def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
     """`POST /v1/coordination/{referral_id}/offer`."""
+    key = request.headers.get(HEADER)
+    if key is not None:
+        require_well_formed(key)
     wanted = load(PlacementRequest, request.json())
     submission_id = commands.submit_placement(
-        request.path_params["id"], wanted.organization, request.principal.id, clock.now()
+        request.path_params["id"], wanted.organization, request.principal.id, clock.now(), key=key
     )
     return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 

@@ -21,6 +21,7 @@ from runtime.messaging.replica import ReplicaRecord
 from runtime.messaging.request_reply import RequestServer
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
+from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING, REPLICA
 from services.routing.api import answer_question
@@ -58,6 +59,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
     commands = RoutingCommands(
         database=platform.database,
         store=store,
+        placement_keys=SqlPlacementKeys(),
         outbox=platform.messenger.outbox,
         network=network,
         policy=read_policy(settings.policy),
@@ -95,5 +97,5 @@ def read_policy(path: Path | None) -> RoutingPolicy:
     try:
         written = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError:
-        raise Refused("malformed-json", "The policy file is not valid JSON.") from None
+        raise Refused("malformed-json", "Correct the policy file.") from None
     return load(RoutingPolicy, written)

@@ -1,4 +1,4 @@
-"""Routing's ports: the referral store."""
+"""Routing's ports: the referral store, and the Idempotency-Keys of placements."""
 
 from __future__ import annotations
 
@@ -113,4 +113,25 @@ class ReferralStore(Protocol):
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
         """Return (status, count) of the open referrals."""
+        ...
+
+
+class PlacementKeys(Protocol):
+    """Idempotency-Keys of placements, by coordinator. Durable with the transaction."""
+
+    def used(self, transaction: Connection, coordinator: str, key: str) -> tuple[str, str] | None:
+        """Return the digest of the content and the submission id of a used key, or None."""
+        ...
+
+    def use(
+        self,
+        transaction: Connection,
+        coordinator: str,
+        key: str,
+        *,
+        content: str,
+        submission_id: str,
+        now: dt.datetime,
+    ) -> bool:
+        """Store a key, and delete expired ones; return False if another process has used the key."""
         ...

@@ -41,7 +41,7 @@ class RoutingService(WebService):
     def unplaced(self, request: Request) -> Response:
         return api.unplaced(self.handlers.queries, request)
 
-    @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS)
+    @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS, takes_key=True)
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)
 

@@ -14,6 +14,7 @@ from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
 from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import MESSAGING, REPLICA
@@ -61,6 +62,7 @@ def build(settings: Settings) -> Application[VaultParts]:
     handlers = VaultHandlers(
         source=platform.source,
         store=SqlCustodyStore(),
+        notes=SqlDeclineNotes(),
         custody_key=custody_key,
         keys=keys,
         new_id=new_id,

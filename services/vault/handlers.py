@@ -5,18 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
 from contracts.envelope import Event
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
+    AcceptanceRevoked,
+    AnswerRefused,
     CaseErased,
     CaseRefused,
     CaseReleased,
     Fact,
     OfferAccepted,
+    OfferDeclined,
     ReferralCompleted,
     ReferralFailed,
     ReferralWithdrawn,
@@ -38,14 +41,17 @@ from services.vault.domain.custody import (
     Disposition,
     accept,
     arrive,
+    closed,
     disposition_of,
+    is_closed,
     other_party,
     replace_released,
-    sender_for,
+    require_open,
+    revoke,
     step,
 )
 from services.vault.domain.sealed import SealedCase, unreadable
-from services.vault.ports import CustodyKey, CustodyStore, SealingKeys, UnusableKey
+from services.vault.ports import CustodyKey, CustodyStore, DeclineNotes, SealingKeys, UnusableKey
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +63,21 @@ _RELEASED_AT_ONCE = 100
 
 @dataclass(slots=True)
 class _Batch:
-    """The state of a batch in progress: custodies that were taken, cases to store, events to publish."""
+    """The state of a batch in progress: custodies that were taken, cases to store, events to publish.
+
+    answers: whether an answer took effect, by submission id. held: notes that wait for the decision on their
+    answer, by submission id. new_notes, dropped_notes, new_answers: the changes of the two. closed: referrals
+    that the batch has closed.
+    """
 
     now: dt.datetime
     custodies: dict[str, Custody]
+    answers: dict[str, bool] = field(default_factory=dict)
+    held: dict[str, Event[Fact]] = field(default_factory=dict)
+    new_notes: dict[str, Event[Fact]] = field(default_factory=dict)
+    dropped_notes: set[str] = field(default_factory=set)
+    new_answers: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
     arrived: dict[str, SealedCase] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
     events: list[Event[Fact]] = field(default_factory=list)
@@ -74,12 +91,14 @@ class VaultHandlers:
         *,
         source: str,
         store: CustodyStore,
+        notes: DeclineNotes,
         custody_key: CustodyKey,
         keys: SealingKeys,
         new_id: Callable[[], str],
     ) -> None:
         self._source = source
         self._store = store
+        self._notes = notes
         self._custody_key = custody_key
         self._keys = keys
         self._new_id = new_id
@@ -89,14 +108,18 @@ class VaultHandlers:
     ) -> Iterable[Outgoing]:
         """Take sealed cases into custody; forward sealed notes."""
         batch = self._take(transaction, {message.partition_key for message in messages}, now)
+        declined = {m.partition_key for m in messages if getattr(m.data, "offer_id", None) is not None}
+        batch.answers = self._notes.answers(transaction, declined)
         for message in messages:
             match message.data:
                 case SealedCaseSubmitted() as fact:
                     self._receive_case(batch, message, fact)
                 case SealedCaseReplaced() as fact:
                     self._receive_replacement(batch, message, fact)
-                case SealedNoteSubmitted() as fact:
+                case SealedNoteSubmitted(offer_id=None) as fact:
                     self._receive_note(batch, message, fact)
+                case SealedNoteSubmitted() as fact:
+                    self._receive_decline_note(batch, message, fact)
                 case _:
                     raise Defect(f"vault.sealed does not handle {message.type}.")
         return self._finish(transaction, batch)
@@ -107,12 +130,23 @@ class VaultHandlers:
         """Record acceptances, which name a case's receiver; erase the cases of closed referrals.
 
         The case of a completed referral is erased too: the acceptor has it, and the hub no longer needs it.
+        A decline's note is forwarded when the decline has taken effect, and dropped when it was refused.
         """
-        batch = self._take(transaction, {message.partition_key for message in messages}, now)
+        referrals = {message.partition_key for message in messages}
+        batch = self._take(transaction, referrals, now)
+        batch.held = self._notes.held(transaction, referrals)
         for message in messages:
             match message.data:
                 case OfferAccepted() as fact:
                     self._accepted(batch, message, fact)
+                case AcceptanceRevoked() as fact:
+                    custody = batch.custodies[fact.referral_id]
+                    batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
+                case OfferDeclined() as fact:
+                    # Routing sets the answer's submission as the cause of its decision.
+                    self._answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
+                case AnswerRefused() as fact:
+                    self._answered(batch, fact.submission_id, fact.referral_id, sender=None)
                 case ReferralWithdrawn(reason="consent_revoked") as fact:
                     self._closed(batch, message, fact.referral_id, "consent_revoked")
                 case ReferralWithdrawn() as fact:
@@ -195,7 +229,7 @@ class VaultHandlers:
     def _receive_note(self, batch: _Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
         try:
             custody = batch.custodies[fact.referral_id]
-            receiver = other_party(custody, fact.author) if fact.offer_id is None else sender_for(custody)
+            receiver = other_party(custody, fact.author)
             if receiver is None:
                 if batch.now - message.time < PATIENCE:
                     raise Unavailable("The case or its acceptance may not have reached the vault yet.")
@@ -203,14 +237,53 @@ class VaultHandlers:
         except Refused as refused:
             self._refuse_submission(batch, message, fact.referral_id, fact.author, refused)
         else:
-            forwarded = SealedNoteReleased(
-                referral_id=fact.referral_id,
-                organization=receiver,
-                author=fact.author,
-                note=fact.note,
-                offer_id=fact.offer_id,
-            )
-            self._publish(batch, forwarded, fact.referral_id, cause=message)
+            self._forward(batch, message, fact, receiver)
+
+    def _receive_decline_note(self, batch: _Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
+        """Forward the note if its decline took effect, drop it if it was refused, hold it until then."""
+        custody = batch.custodies[fact.referral_id]
+        submission = _submission_of(message)
+        try:
+            require_open(custody)
+        except Refused as refused:
+            self._refuse_submission(batch, message, fact.referral_id, fact.author, refused)
+            return
+        took_effect = batch.answers.get(submission)
+        if took_effect is None:
+            batch.new_notes[submission] = message
+        elif took_effect:
+            assert custody.sender is not None  # recorded with the decision
+            self._forward(batch, message, fact, custody.sender)
+
+    def _answered(
+        self, batch: _Batch, submission: str | None, referral_id: str, *, sender: str | None
+    ) -> None:
+        """Record the decision on an answer; forward or drop its note. sender: None for a refused answer."""
+        custody = batch.custodies[referral_id]
+        if sender is not None and custody.sender is None:
+            batch.custodies[referral_id] = replace(custody, sender=sender)
+        if submission is None:
+            return
+        # A closed referral needs no record: its notes are refused whatever the decision.
+        if not is_closed(custody):
+            batch.new_answers[submission] = (referral_id, sender is not None)
+        note = batch.held.pop(submission, None)
+        if note is None:
+            return
+        batch.dropped_notes.add(submission)
+        if sender is not None:
+            assert isinstance(note.data, SealedNoteSubmitted)
+            self._forward(batch, note, note.data, sender)
+
+    def _forward(self, batch: _Batch, message: Event[Fact], fact: SealedNoteSubmitted, receiver: str) -> None:
+        forwarded = SealedNoteReleased(
+            referral_id=fact.referral_id,
+            organization=receiver,
+            author=fact.author,
+            note=fact.note,
+            offer_id=fact.offer_id,
+        )
+        self._publish(batch, forwarded, fact.referral_id, cause=message)
 
     def _refuse_submission(
         self, batch: _Batch, message: Event[Fact], referral_id: str, organization: str, refused: Refused
@@ -218,8 +291,7 @@ class VaultHandlers:
         refusal = SubmissionRefused(
             referral_id=referral_id,
             organization=organization,
-            # Intake sets the submission as the cause of the sealed message.
-            submission_id=message.causation_id or message.id,
+            submission_id=_submission_of(message),
             problem=refused.problem(),
         )
         self._publish(batch, refusal, referral_id, cause=message)
@@ -238,6 +310,13 @@ class VaultHandlers:
         custody = batch.custodies[referral_id] = step(batch.custodies[referral_id], CustodyEvent.closing)
         batch.arrived.pop(referral_id, None)
         batch.destroyed.add(referral_id)
+        batch.closed.add(referral_id)
+        for submission, note in list(batch.held.items()):
+            if note.partition_key == referral_id:
+                del batch.held[submission]
+                batch.dropped_notes.add(submission)
+                assert isinstance(note.data, SealedNoteSubmitted)
+                self._refuse_submission(batch, note, referral_id, note.data.author, closed())
         if custody.state is CustodyState.erased:
             erased = CaseErased(referral_id=referral_id, reason=reason)
             self._publish(batch, erased, referral_id, cause=message)
@@ -272,6 +351,10 @@ class VaultHandlers:
         self._store.destroy(transaction, batch.destroyed)
         self._store.keep(transaction, batch.arrived)
         self._store.put(transaction, batch.custodies.values(), batch.now)
+        self._notes.drop(transaction, batch.dropped_notes)
+        self._notes.hold(transaction, batch.new_notes)
+        self._notes.record_answers(transaction, batch.new_answers)
+        self._notes.forget_answers(transaction, batch.closed)
         return [outgoing(event) for event in batch.events]
 
     def _release(self, transaction: Connection, batch: _Batch) -> None:
@@ -342,3 +425,8 @@ class VaultHandlers:
                 data=fact,
             )
         )
+
+
+def _submission_of(message: Event[Fact]) -> str:
+    """Return the id of the submission, which intake sets as the cause of the sealed message."""
+    return message.causation_id or message.id

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from contracts.envelope import Event
+from contracts.facts import Fact
 from contracts.organization import SealingKey
 from services.vault.domain.custody import Custody
 from services.vault.domain.sealed import SealedCase
@@ -46,6 +48,39 @@ class CustodyStore(Protocol):
 
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """Delete sealed cases with their wrapped keys, irreversibly. Idempotent."""
+        ...
+
+
+class DeclineNotes(Protocol):
+    """Notes of declines that wait for routing's decision, and decisions that wait for their notes.
+
+    A note and the decision on its answer arrive by different queues, in any order. Both are stored until the
+    other one has come or the referral is closed, so neither a crash nor the order can lose a note. The caller
+    has taken the custodies of the referrals, which serialises concurrent consumers.
+    """
+
+    def held(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, Event[Fact]]:
+        """Return the held notes of these referrals by the id of their submission."""
+        ...
+
+    def answers(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, bool]:
+        """Return submission id -> whether the answer took effect, for decided answers of these referrals."""
+        ...
+
+    def hold(self, transaction: Connection, notes: Mapping[str, Event[Fact]]) -> None:
+        """Store notes by the id of their submission."""
+        ...
+
+    def drop(self, transaction: Connection, submission_ids: Collection[str]) -> None:
+        """Delete held notes. Idempotent."""
+        ...
+
+    def record_answers(self, transaction: Connection, answers: Mapping[str, tuple[str, bool]]) -> None:
+        """Store submission id -> (referral id, whether the answer took effect). Idempotent."""
+        ...
+
+    def forget_answers(self, transaction: Connection, referral_ids: Collection[str]) -> None:
+        """Delete the decisions on the answers of these referrals. Idempotent."""
         ...
 
 

@@ -15,7 +15,9 @@ from tests.chaos.verdict import judge
 def plan_of(arguments: list[str]) -> Plan:
     """Return the plan of the command line; without kills it is a calm run."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--seed", type=int, default=None, help="a random one, printed, by default")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="seed of the run; by default a random one, which is printed"
+    )
     parser.add_argument("--referrals", type=int, default=1000)
     parser.add_argument(
         "--kills", type=int, default=None, help="one for each 500 referrals by default, at least 5"

@@ -30,7 +30,7 @@ _LATEST = dt.timedelta(seconds=RECOVERY_SECONDS)
 
 @dataclass(kw_only=True)
 class Verdict:
-    """rows: the report. violations: what must not be; an empty list is a hub that stood."""
+    """rows: the report. violations: broken promises; none when the hub kept them all."""
 
     rows: list[tuple[str, str]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)

@@ -15,7 +15,7 @@ def crash_hub(vhost: str, tmp_path: Path) -> CrashHub:
 
 @pytest.fixture
 def listener(crash_hub: CrashHub, tmp_path: Path) -> Iterator[Listener]:
-    """Hears every fact of the hub."""
+    """Consumes every fact of the hub."""
     made = Listener(crash_hub.amqp_uri, tmp_path)
     yield made
     made.close()

@@ -25,7 +25,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
-from tests.crash.faulty.moments import PLAN, Moment, plan, reached
+from tests.crash.faults import PLAN, Moment, Plan
 from tests.messaging.consumer_harness import EFFECTS, METADATA, TABLES, HandClock
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours
@@ -63,31 +63,31 @@ class Crashing:
         database = Database.open(self._url)
         upgrade(f"services.{service}", database)
         database.close()
-        self._plan = directory / "plan"
+        self._plan = Plan(directory / "plan")
 
-        def made(program: str, place: str) -> RunningService:
+        def made(place: str, altered_by: str | None) -> RunningService:
             (directory / place).mkdir()
             return RunningService(
                 f"services.{service}",
                 directory / place,
                 amqp_uri=amqp_uri,
                 database_url=self._url,
-                environment={PLAN: str(self._plan), **(environment or {})},
-                program=program,
+                environment={PLAN: str(directory / "plan"), **(environment or {})},
+                altered_by=altered_by,
             )
 
-        self.dying = made("tests.crash.faulty", "dying")
-        self.whole = made("runtime", "whole")
+        self.dying = made("dying", "tests.crash.faults")
+        self.whole = made("whole", None)
 
     def announce(self, discovery: Mapping[str, Any]) -> None:
         for service in (self.dying, self.whole):
             (service.log.parent / "discovery.json").write_text(json.dumps(discovery))
 
     def plan(self, moment: Moment) -> None:
-        plan(self._plan, moment)
+        self._plan.set(moment)
 
     def until_reached(self) -> None:
-        until(lambda: reached(self._plan), "the process comes to the moment that was planned")
+        until(self._plan.reached, "the process comes to the moment that was planned")
 
     def until_dead(self) -> None:
         assert self.dying.process.wait(WAIT_SECONDS), "the process did not come to its end"

@@ -21,7 +21,7 @@ from contracts.facts import Fact, ReceiptsIssued
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.merkle import leaf_hash, root
-from tests.crash.audit_with_faults.plan import FAULTS, REACHED, Point
+from tests.crash.faults import PLAN, PUBLICATION_MOMENTS, Moment, Plan, named
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, accepted, read_published
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -34,24 +34,15 @@ class CrashingHub(AuditedHub):
     """An audit service to kill. seen: every checkpoint that was public."""
 
     def __init__(self, vhost: str, database_url: str, directory: Path) -> None:
-        self._plan = directory / "plan"
+        self.plan = Plan(directory / "plan")
         super().__init__(
             vhost,
             database_url,
             directory,
-            package="tests.crash.audit_with_faults",
-            environment={FAULTS: str(self._plan)},
+            altered_by="tests.crash.faults",
+            environment={PLAN: str(directory / "plan")},
         )
         self.seen: list[Checkpoint] = []
-
-    def plan(self, point: Point | None) -> None:
-        self._plan.with_name(REACHED).unlink(missing_ok=True)
-        self._plan.unlink(missing_ok=True)
-        if point is not None:
-            self._plan.write_text(point)
-
-    def reached(self) -> bool:
-        return self._plan.with_name(REACHED).exists()
 
     def published_size(self) -> int:
         """Check that the published log is complete and consistent with `seen`, and return its size."""
@@ -109,26 +100,26 @@ def hub(vhost: str, sqlite_database: str, tmp_path: Path) -> Iterator[CrashingHu
     made.close()
 
 
-@pytest.mark.parametrize("point", list(Point), ids=lambda point: point.name)
-def test_publication_killed_at_crash_point_stays_consistent(hub: CrashingHub, point: Point) -> None:
+@pytest.mark.parametrize("moment", PUBLICATION_MOMENTS, ids=named)
+def test_publication_killed_at_crash_point_stays_consistent(hub: CrashingHub, moment: Moment) -> None:
     before, after = [accepted() for _ in range(100)], [accepted() for _ in range(300)]
     with hub.service:
         hub.publish(before)
         hub.until_logged(before)
-        # To the end of a turn: a plan that is made within one might stop that one.
+        # Wait for the end of a turn: a plan set during a turn could stop that turn.
         hub.until(lambda: 100 <= hub.processed_size() == hub.published_size() == len(hub.logged()))
         processed = hub.processed_size()
-        hub.plan(point)
+        hub.plan.set(moment)
         hub.publish(after)
-        hub.until(hub.reached)
-        hub.until_logged(after)  # the log goes on while its publication stands still
+        hub.until(hub.plan.reached)
+        hub.until_logged(after)  # the log grows while its publication is halted
         hub.service.process.kill()
     size = hub.published_size()
-    if point in (Point.swapped, Point.swap_failed_but_persisted):
+    if moment in (Moment.swapped, Moment.swap_failed_but_persisted):
         assert size > processed
     else:
         assert size == processed
-    hub.plan(None)
+    hub.plan.clear()
     with hub.service:
         hub.until(lambda: hub.published_size() >= 400)
         hub.assert_all_there_once([*before, *after])
@@ -145,7 +136,7 @@ def test_log_killed_under_load_has_no_fork_gap_or_duplicate(hub: CrashingHub) ->
         more: list[Event[Fact]] = [accepted() for _ in range(chance.randrange(20, 120))]
         hub.publish(more[: len(more) // 2])
         hub.service.process.spawn()
-        # In turn: in the middle of its start, and in the middle of its work, however slow the machine is.
+        # Alternate: kill it during its start and during its work, however slow the machine is.
         if n % 2:
             before = hub.published_size()
             hub.until(lambda before=before: hub.published_size() > before)  # type: ignore[misc]

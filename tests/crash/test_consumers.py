@@ -10,7 +10,7 @@ import pytest
 from contracts.facts import CaseReleased, OfferOpened, ReferralSubmitted
 from runtime.identifiers import new_id
 from tests.crash.crashing import CrashHub, Listener, consumed, until
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.services.neighbours import ACCEPTOR, SENDER, accepted, revoked
 from tests.unit.services.routing.samples import facts
 
@@ -38,7 +38,7 @@ def test_mailbox_has_fact_once_when_delivery_is_killed(
         crashing.plan(moment)
         crash_hub.publish(fact)
         crashing.until_dead()
-    # Behind the first one in the queue: when it has been processed, so has whatever came again.
+    # It is behind the first one in the queue: once it is processed, so are all redeliveries.
     crash_hub.publish(next_fact)
     with crashing.whole:
         crashing.whole.until_ready()

@@ -8,7 +8,7 @@ from contracts.codes import Urgency
 from contracts.facts import OfferExpired, OfferOpened, ReferralSubmitted
 from runtime.identifiers import new_id
 from tests.crash.crashing import CrashHub, Listener
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.services.neighbours import SENDER
 from tests.unit.services.routing.samples import facts
 
@@ -26,7 +26,7 @@ def test_offer_expires_once_when_routing_is_killed_at_its_deadline(
         crash_hub.publish(ReferralSubmitted(referral_id=new_id(), sender=SENDER, facts=said))
         first = listener.until_heard(OfferOpened)
         crashing.until_published()
-        # From now on nothing but the deadline makes routing commit for good.
+        # From now on only the deadline causes a durable commit of routing.
         crashing.plan(moment)
         crashing.until_dead()
     with crashing.whole:

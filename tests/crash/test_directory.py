@@ -15,7 +15,7 @@ from contracts.facts import OrganizationChanged, TokenKeyChanged
 from services.directory.domain.entry import Subject
 from tests.crash.crashing import Listener, consumed, until
 from tests.crash.crashing_directory import SECRET, CrashingDirectory, DirectoryCopy
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.unit.services.directory.samples import OSH
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -32,7 +32,7 @@ def directory(vhost: str, tmp_path: Path) -> Iterator[CrashingDirectory]:
 
 @pytest.fixture
 def listener(directory: CrashingDirectory, vhost: str, tmp_path: Path) -> Iterator[Listener]:
-    """Hears every fact of the hub."""
+    """Consumes every fact of the hub."""
     made = Listener(vhost, tmp_path)
     yield made
     made.close()
@@ -185,7 +185,7 @@ def test_client_has_exactly_one_secret_when_directory_is_killed_during_rotation(
         assert directory.token(whole.url, OSH, SECRET).status_code == 401
         assert directory.revisions(Subject.client)[OSH] == list(range(1, made["revision"] + 1))
         directory.until_published()
-    # Nobody else hears of credentials: there was nothing to tell but what was there at the start.
+    # Changes of credentials are not published: no fact is added to those of the start.
     assert len(listener.effects(OrganizationChanged)) == len(listener.effects(TokenKeyChanged)) == 1
 
 

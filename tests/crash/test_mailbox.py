@@ -6,7 +6,7 @@ import pytest
 
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
 from tests.crash.crashing import CrashHub, Listener, consumed, until
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.services.neighbours import ACCEPTOR, opened
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 def test_mailbox_message_is_recorded_once_when_delivery_is_killed_during_a_read(
     crash_hub: CrashHub, listener: Listener, moment: Moment | None
 ) -> None:
-    """moment None: killed when the answer has been sent."""
+    """moment None: killed after the response was sent."""
     crashing = crash_hub.crashing_delivery()
     with crashing.dying:
         crashing.dying.until_ready()
@@ -27,11 +27,11 @@ def test_mailbox_message_is_recorded_once_when_delivery_is_killed_during_a_read(
             crashing.dying.process.kill()
         else:
             crashing.plan(moment)
-            assert crash_hub.mailbox(crashing.dying) is None, "no answer before it is on record"
+            assert crash_hub.mailbox(crashing.dying) is None, "no response before it is recorded"
             crashing.until_dead()
     with crashing.whole:
         crashing.whole.until_ready()
-        for _ in range(2):  # not acknowledged, it comes as often as it is asked for
+        for _ in range(2):  # an unacknowledged message is returned at every read
             items = crash_hub.mailbox(crashing.whole)
             assert items is not None
             (item,) = items

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.facts import ReferralSubmitted, SealedCaseSubmitted
 from tests.crash.crashing import CrashHub, Crashing, Listener, until
-from tests.crash.faulty.moments import Moment, named
+from tests.crash.faults import Moment, named
 from tests.faults.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")

@@ -42,7 +42,7 @@ class IntakeHarness(Neighbours):
         amqp_uri: str,
         directory: Path,
         *,
-        program: str = "tests.faults.short_timeouts",
+        altered_by: str | None = "tests.faults.short_timeouts",
         intake_uri: str | None = None,
         database: Path | None = None,
     ) -> None:
@@ -58,7 +58,7 @@ class IntakeHarness(Neighbours):
             directory,
             amqp_uri=intake_uri or amqp_uri,
             database_url=url,
-            program=program,
+            altered_by=altered_by,
         )
         discovery = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody_key)}
         (directory / "discovery.json").write_text(json.dumps(discovery))
@@ -94,8 +94,8 @@ class IntakeHarness(Neighbours):
         """Return the readiness warning about messaging; intake stays ready."""
         answer = httpx.get(self.intake.operations_url + "/readyz")
         assert answer.status_code == 200
-        warning: str | None = answer.json()["warnings"]["messages"]
-        return warning
+        warning: str = answer.json()["warnings"]["messages"]
+        return None if warning == "ok" else warning
 
     def paused_seconds(self) -> float:
         """Return the metric of the same state, seconds."""

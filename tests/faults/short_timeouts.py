@@ -1,17 +1,16 @@
-"""Intake with short time limits and a small outbox bound.
-
-Run as `python -m tests.faults.short_timeouts services.intake`.
-"""
+"""Intake with short time limits and a small outbox bound (see `tests.support.altered_service`)."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from unittest.mock import patch
 
-from tests.support.altered_service import run_altered
+from runtime import service_platform
+from runtime.messaging.rabbit.broker import RabbitBroker
+from services.intake import bootstrap
+from services.intake.handlers import IntakeHandlers
 
 HEARTBEAT_SECONDS = 2
 CONNECT_SECONDS = 2
@@ -21,12 +20,8 @@ OUTBOX_BOUND = 40
 
 
 @contextmanager
-def impatient_parts() -> Iterator[None]:
-    from runtime import service_platform
-    from runtime.messaging.rabbit.broker import RabbitBroker
-    from services.intake import bootstrap
-    from services.intake.handlers import IntakeHandlers
-
+def altered(_package: str) -> Iterator[None]:
+    """Give intake the time limits and the bound above."""
     impatient_broker = partial(
         RabbitBroker,
         heartbeat=HEARTBEAT_SECONDS,
@@ -38,7 +33,3 @@ def impatient_parts() -> Iterator[None]:
         patch.object(bootstrap, "IntakeHandlers", partial(IntakeHandlers, outbox_bound=OUTBOX_BOUND)),
     ):
         yield
-
-
-if __name__ == "__main__":
-    sys.exit(run_altered(sys.argv[1], impatient_parts))

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from contracts.facts import ReferralSubmitted
-from sandbox.broker import PrivateBroker
 from tests.crash.crashing import Listener, until
 from tests.faults.intake_harness import ANSWERED_WITHIN, IntakeHarness, unavailable
 from tests.faults.network import FAULTS
@@ -21,20 +20,18 @@ RECOVERED_WITHIN = 15.0
 
 
 @pytest.fixture(scope="module")
-def way(broker: PrivateBroker) -> Iterator[TcpProxy]:
-    """The way to a virtual host of their own."""
-    with TcpProxy(broker.add_vhost("faulty-network")) as proxy:
+def way(module_vhost: str) -> Iterator[TcpProxy]:
+    """A proxy to the virtual host of these tests."""
+    with TcpProxy(module_vhost) as proxy:
         yield proxy
-    broker.remove_vhost("faulty-network")
 
 
 @pytest.fixture(scope="module")
 def harness(
-    broker: PrivateBroker, way: TcpProxy, tmp_path_factory: pytest.TempPathFactory
+    module_vhost: str, way: TcpProxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[IntakeHarness]:
     """One intake that goes through all the faults."""
-    direct = broker.identity.uri("faulty-network")
-    made = IntakeHarness(direct, tmp_path_factory.mktemp("faulty-network"), intake_uri=way.uri)
+    made = IntakeHarness(module_vhost, tmp_path_factory.mktemp("faulty-network"), intake_uri=way.uri)
     with made.intake, made.routing():
         made.intake.until_ready()
         yield made

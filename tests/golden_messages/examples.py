@@ -282,6 +282,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
     facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
+    facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
     facts.CaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID),
     facts.CaseRefused(referral_id=REFERRAL, organization=SENDER, problem=PROBLEM),
     facts.CaseErased(referral_id=REFERRAL, reason="consent_revoked"),

@@ -16,7 +16,7 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
 LINES = 200
-# Nobody in the sample network has a bed in Kamchatka: all of them stay where lists show them.
+# No organisation of the sample network has a bed in Kamchatka, so all referrals stay in the list.
 KEY = "nobody"
 SENDER = "kg.garment-workers-union"
 

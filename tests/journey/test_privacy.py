@@ -68,7 +68,7 @@ def test_case_leaves_no_trace_and_excluded_consulate_gets_nothing(
     hub.history(referral_id, last="case.erased")
     assert traces(hub, MARKERS, further=further) == []
 
-    # The search does find what is there: the referral itself, in the databases and in the logs' ids.
+    # The search works: it finds the referral's id in the databases and in the logs.
     places = traces(hub, [referral_id])
     for service in ("intake", "routing", "delivery", "vault", "audit"):
         assert any(place.startswith(f"{service}: ") for place in places), service

@@ -78,7 +78,7 @@ def test_unreadable_case_is_reported_replaced_and_opened(
     run_loop_of_guide(hub, receiver, tmp_path, monkeypatch)
     told = sender.await_message("case.unreadable", referral_id)
     assert (told["organization"], told["reason"]) == (receiver.id, "not_understood")
-    # The loop goes on: nothing is left in the mailbox.
+    # The loop continues: the mailbox is empty.
     assert receiver.hub.mailbox()["items"] == []
 
     case = plain(hub.network.referral(KEY).case)

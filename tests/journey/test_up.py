@@ -58,7 +58,7 @@ def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
             candidate.accept(letter["data"]["offer_id"])
             until(lambda: _status(data, ready, referral_id) == "accepted", "the acceptance")
         second.kill()
-    # The kernel ends them with their parent: it takes a moment, and no one's help.
+    # The kernel kills them a moment after their parent.
     until(lambda: not processes_of(data), "the end of every process", within=10)
 
     with _up(data, tmp_path) as third:
@@ -82,19 +82,19 @@ def test_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
         with _up(data, tmp_path) as up:
             if step:
                 up.until_said(step)
-            time.sleep(chance.uniform(0, 0.4))  # waits for nothing: it is the moment that is tried
+            time.sleep(chance.uniform(0, 0.4))  # varies the moment of the interrupt
             up.interrupt()
             code = up.end(within=STOPPED_WITHIN)
-            # Before our first word the interpreter is still importing, and ends in its own way.
+            # Before its first output the interpreter is importing, and reports the interrupt itself.
             if step:
                 assert (code, "Traceback" in up.err) == (INTERRUPTED, False), (
                     step,
                     up.err,
                 )
-        # Erlang's own helpers end by themselves, a moment after the broker that was killed.
+        # Erlang's helper processes end a moment after the broker was killed.
         until(lambda: not processes_of(data), f"the end of every process after {step}", within=5)
 
-    # From what the interrupted ones have left, a hub starts.
+    # A hub starts from the files of the interrupted starts.
     with _up(data, tmp_path) as whole:
         ready = _ready(whole)
         referral_id = _submit(data, ready)

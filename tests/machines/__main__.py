@@ -133,14 +133,19 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--account", nargs="+", choices=HOMES, default=list(HOMES))
     parser.add_argument("--command", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument(
-        "--only", nargs="+", metavar="TEST", help="run these tests alone (arguments of pytest), no command"
+        "--only", nargs="+", metavar="TEST", help="run only these tests (arguments of pytest) and no command"
     )
-    parser.add_argument("--mirror", help="address of Debian's archive; else the one that apt uses here")
+    parser.add_argument("--mirror", help="URL of a Debian mirror; by default the one that apt uses here")
     parser.add_argument(
-        "--directory", type=Path, default=WHERE, help="where machines lie, some 2 GB each (%(default)s)"
+        "--directory",
+        type=Path,
+        default=WHERE,
+        help="directory of the machines, some 2 GB each (%(default)s)",
     )
-    parser.add_argument("--keep", action="store_true", help="leave the machines there after their trials")
-    parser.add_argument("--minutes", type=float, default=60, help="allowed for one command (%(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep the machines after their trials")
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="time limit of one command in minutes (%(default)s)"
+    )
     return parser.parse_args(arguments)
 
 

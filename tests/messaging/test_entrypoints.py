@@ -67,7 +67,7 @@ until(stalled_loops.alarm)
 alarm = stalled_loops.alarm()
 assert alarm == "consumer of q paused for 0 s: The database is unavailable.", alarm
 until(lambda: state.get("done") == ["1", "2"])
-# the broker is asked again only when that batch was processed; it then gives what was not acknowledged
+# the next batch is taken only after this one was processed; unacknowledged messages are redelivered
 until(lambda: len(seen) == 4)
 assert seen == [[("1", False), ("2", False)]] * 3 + [[("1", True), ("2", True)]], seen
 publish("3")

@@ -18,7 +18,6 @@ from runtime.messaging.outbox import relay as relay_module
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import WAVE, Relay
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
-from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
@@ -29,12 +28,10 @@ ANSWERS = Topology(
 )
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
-def hub(request: pytest.FixtureRequest) -> Broker:
-    made: Broker
-    made = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
-    made.declare(ANSWERS)
-    return made
+@pytest.fixture
+def hub(any_broker: Broker) -> Broker:
+    any_broker.declare(ANSWERS)
+    return any_broker
 
 
 class FailingBroker(MemoryBroker):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from sqlalchemy import delete
 
-from contracts.envelope import Envelope, Event
+from contracts.envelope import Envelope
 from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
 from contracts.topology import Topology
 from runtime.messaging.batches import BatchProcessor
@@ -21,20 +21,13 @@ from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import METADATA, REPLICA, START, TABLES, HandClock, opened
+from tests.support.events import message_of
 
 QUEUE = "test.directory"
 
 
 def envelope(fact: Fact, key: str) -> Envelope:
-    event = Event(
-        id=f"{key}-{fact}"[:64],
-        source="/kg/directory",
-        time=START,
-        partition_key=key,
-        correlation_id="c",
-        causation_id=None,
-        data=fact,
-    )
+    event = message_of(fact, key, time=START, id_=f"{key}-{fact}"[:64], correlation_id="c")
     return Envelope.decode(event.encode())
 
 

@@ -13,7 +13,6 @@ import pytest
 
 from contracts.errors import Refused, Unavailable
 from contracts.topology import Queue, Topology
-from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import RequestClient, RequestServer
@@ -26,12 +25,10 @@ QUESTIONS = Topology(
 )
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
-def hub(request: pytest.FixtureRequest) -> Broker:
-    made: Broker
-    made = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
-    made.declare(QUESTIONS)
-    return made
+@pytest.fixture
+def hub(any_broker: Broker) -> Broker:
+    any_broker.declare(QUESTIONS)
+    return any_broker
 
 
 @contextmanager

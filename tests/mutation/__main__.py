@@ -29,9 +29,10 @@ def main() -> int:
         for mutation in MUTATIONS:
             with copy.mutated(mutation):
                 outcome = copy.run(mutation.tests)
-            if not outcome.noticed:
+            is_killed = outcome.proves(mutation)
+            if not is_killed:
                 survivors.append((mutation, outcome))
-            verdict = "killed  " if outcome.noticed else "SURVIVED"
+            verdict = "killed  " if is_killed else "SURVIVED"
             by = outcome.failed[0].rpartition("::")[2] if outcome.failed else "-"
             sys.stdout.write(f"{verdict}  {mutation.name:{width}}  {outcome.seconds:5.1f} s  {by}\n")
             sys.stdout.flush()

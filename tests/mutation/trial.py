@@ -36,10 +36,10 @@ class Outcome:
     def passed(self) -> bool:
         return self.exit_code == _PASSED
 
-    @property
-    def noticed(self) -> bool:
-        """Return whether a test failed, as opposed to its environment."""
-        return self.exit_code == _SOME_FAILED and bool(self.failed)
+    def proves(self, mutation: Mutation) -> bool:
+        """Return whether a test failed for the mutation's reason, as opposed to its environment."""
+        failed = self.exit_code == _SOME_FAILED and bool(self.failed)
+        return failed and re.search(mutation.reason, self.output) is not None
 
 
 class Copy:
@@ -72,7 +72,7 @@ class Copy:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:pytest_nameko", "-p", "no:cacheprovider"),
-                *("-q", "-x", "--tb=no", "-rf", "-k", "not postgresql", *tests),
+                *("-q", "-x", "--tb=short", "-rf", "-k", "not postgresql", *tests),
             ],
             cwd=self.directory,
             # Otherwise bytecode compiled within the second before a change would be reused.

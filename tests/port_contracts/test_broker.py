@@ -20,7 +20,6 @@ from contracts.topology import (
     partition_of,
     work_queue,
 )
-from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import (
     Broker,
@@ -30,7 +29,6 @@ from runtime.messaging.ports import (
     Outgoing,
     PublishIncomplete,
 )
-from runtime.messaging.rabbit.broker import RabbitBroker
 
 PARTITIONS = ("part.0", "part.1", "part.2", "part.3")
 TOPOLOGY = Topology(
@@ -63,13 +61,11 @@ TOPOLOGY = Topology(
 LONG, SHORT = 10.0, 0.2
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
-def hub(request: pytest.FixtureRequest) -> Broker:
+@pytest.fixture
+def hub(any_broker: Broker) -> Broker:
     """A broker with TOPOLOGY."""
-    made: Broker
-    made = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
-    made.declare(TOPOLOGY)
-    return made
+    any_broker.declare(TOPOLOGY)
+    return any_broker
 
 
 def to(key: str, message_id: str = "m", *, exchange: str = "topic", partition_key: str = "p") -> Outgoing:

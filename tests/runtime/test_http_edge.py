@@ -85,7 +85,7 @@ def test_chunked_body_of_ten_megabytes_is_refused(sample: SampleProcess) -> None
     problem(post(sample, (piece for _ in range(TEN_MEGABYTES // len(piece)))), 413, "body-too-large")
 
 
-def test_a_caller_without_a_token_cannot_make_us_read_a_large_body(sample: SampleProcess) -> None:
+def test_large_body_of_caller_without_token_is_not_read(sample: SampleProcess) -> None:
     answer = exchange(sample.port, b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert b"Connection: close" in answer
@@ -110,7 +110,7 @@ def test_unsupported_transfer_coding_cannot_smuggle_a_second_request(sample: Sam
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_an_endless_chunk_header_is_given_up(sample: SampleProcess) -> None:
+def test_endless_chunk_header_is_abandoned(sample: SampleProcess) -> None:
     answer = exchange(
         sample.port,
         b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -236,6 +236,7 @@ def test_readiness_gives_the_reason_while_not_ready(sample: SampleProcess) -> No
     sample.marker.touch()
     response = httpx.get(sample.operations_url + "/readyz")
     assert (response.status_code, response.json()["ready"]) == (200, True)
+    assert set(response.json()["checks"].values()) == {"ok"}
 
 
 def test_metrics_count_by_route_template_and_never_by_path(sample: SampleProcess) -> None:
@@ -263,3 +264,19 @@ def test_metrics_with_malformed_accept_header_are_text(sample: SampleProcess, ac
 
 def test_metrics_include_memory(sample: SampleProcess) -> None:
     print(f"\nresident memory of the sample service: {sample.resident_megabytes():.0f} MB")  # noqa: T201
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
+def test_operations_port_refuses_unknown_parameters_with_their_names(
+    sample: SampleProcess, path: str
+) -> None:
+    response = httpx.get(f"{sample.operations_url}{path}?verbose=1")
+    assert response.status_code == 400
+    assert "`verbose` is not a parameter of this resource" in response.json()["status"]
+    assert httpx.get(sample.operations_url + path).status_code in (200, 503)
+
+
+def test_unknown_path_of_operations_port_is_not_found_for_every_method(sample: SampleProcess) -> None:
+    assert httpx.get(sample.operations_url + "/nothing?x=1").status_code == 404
+    assert httpx.post(sample.operations_url + "/nothing").status_code == 404
+    assert httpx.post(sample.operations_url + "/metrics").status_code == 405

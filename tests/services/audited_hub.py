@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from services.audit.log.domain.note import Ed25519Verifier, open_note
 from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import Tile, tiles_between
 from tests.processes import HUB, RunningService
+from tests.support.events import message_of
 from tests.support.partners import Partner, signed_token
 
 REFERRAL = new_id()
@@ -41,16 +41,7 @@ WAIT_SECONDS = 30.0
 
 
 def event_of(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
-    number = new_id()
-    return Event(
-        id=number,
-        source="/kg/routing",
-        time=datetime.now(UTC),
-        partition_key=partition_key,
-        correlation_id=number,
-        causation_id=None,
-        data=fact,
-    )
+    return message_of(fact, partition_key, source="/kg/routing")
 
 
 def accepted() -> Event[Fact]:
@@ -60,7 +51,7 @@ def accepted() -> Event[Fact]:
 class AuditedHub:
     """A running audit service.
 
-    published: the log's directory; hub: country code; environment: extra variables.
+    published: the log's directory; hub: country code; altered_by, environment: as for RunningService.
     """
 
     def __init__(
@@ -69,7 +60,7 @@ class AuditedHub:
         database_url: str,
         directory: Path,
         *,
-        package: str = "services.audit",
+        altered_by: str | None = None,
         hub: str = HUB,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -88,7 +79,7 @@ class AuditedHub:
         token_key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
         self._signer = TokenSigner(token_key, issuer_of(hub))
         self.service = RunningService(
-            package,
+            "services.audit",
             directory,
             amqp_uri=vhost,
             database_url=database_url,
@@ -98,6 +89,7 @@ class AuditedHub:
                 "KOPURO_LOG_DIRECTORY": str(self.published),
                 **(environment or {}),
             },
+            altered_by=altered_by,
         )
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +35,7 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.processes import HUB, RunningService
+from tests.support.events import message_of
 from tests.support.partners import Partner, signed_token
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
@@ -177,16 +177,7 @@ class Neighbours:
 
 def event_of(fact: Fact, partition_key: str | None = None) -> Event[Fact]:
     """Return the fact in an envelope. partition_key: by default the referral id."""
-    number = new_id()
-    return Event(
-        id=number,
-        source=f"/{HUB}/neighbours",
-        time=datetime.now(UTC),
-        partition_key=partition_key or fact.referral_id,  # type: ignore[attr-defined]
-        correlation_id=number,
-        causation_id=None,
-        data=fact,
-    )
+    return message_of(fact, partition_key, source=f"/{HUB}/neighbours")
 
 
 def accepted(referral_id: str, by: str = ACCEPTOR) -> OfferAccepted:

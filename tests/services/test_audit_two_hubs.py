@@ -108,12 +108,12 @@ def test_two_hubs_cosign_each_others_logs(broker: PrivateBroker, tmp_path: Path)
             bundle = side.directory / "case.json"
             bundle.write_bytes(side.hub.get(f"/v1/history/{REFERRAL}/bundle").content)
             assert "2 of 2 witnesses cosigned it" in side.verify("bundle", str(bundle))
-        # Neither's word counts for its own log: a policy is about witnesses, and each knows the other's key.
+        # A hub's cosignature does not count for its own log: each policy names the other hub as the witness.
         ran = kopuro("verify", "log", kg.hub.service.url, "--log-key", kg.log_key, "--policy", str(kz.policy))
         assert ran.returncode == 9
         assert "Verification failed" in ran.stdout
 
-        # One of the two falls silent: the log goes on, what counts as witnessed stays where it was.
+        # One of the two stops cosigning: the log grows, and the sufficiently cosigned size stays the same.
         seen = kg.cosigned_size()
         library_open.close()
         kg.publish(10)

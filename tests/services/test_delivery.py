@@ -39,6 +39,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 LONG_WAIT = 30
 
 
+@pytest.fixture(scope="module")
+def quiet_hub(module_vhost: str, tmp_path_factory: pytest.TempPathFactory) -> Neighbours:
+    return Neighbours(module_vhost, tmp_path_factory.mktemp("quiet"))
+
+
+@pytest.fixture(scope="module")
+def quiet_delivery(
+    quiet_hub: Neighbours, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    """One delivery with empty mailboxes, for requests that change nothing."""
+    with quiet_hub.delivery(f"sqlite:///{tmp_path_factory.mktemp('quiet') / 'test.sqlite'}") as running:
+        running.until_ready()
+        yield running
+
+
 @pytest.fixture
 def hub(vhost: str, tmp_path: Path) -> Neighbours:
     return Neighbours(vhost, tmp_path)
@@ -109,7 +124,7 @@ def test_mailbox_pages_join_without_gap(hub: Neighbours, delivery: RunningServic
     assert seen == [fact.offer_id for fact in facts]
 
 
-def test_poll_goes_on_from_the_resume_cursor_of_the_last_page(
+def test_poll_continues_from_the_resume_cursor_of_the_last_page(
     hub: Neighbours, delivery: RunningService
 ) -> None:
     partner = hub.partner(ACCEPTOR, delivery)
@@ -205,20 +220,22 @@ def test_killed_delivery_loses_and_repeats_no_message(hub: Neighbours, database_
     ],
 )
 def test_invalid_poll_parameter_is_refused(
-    hub: Neighbours, delivery: RunningService, query: dict[str, Any], problem: str
+    quiet_hub: Neighbours, quiet_delivery: RunningService, query: dict[str, Any], problem: str
 ) -> None:
-    answer = hub.partner(ACCEPTOR, delivery).ask("GET", "delivery", "/v1/mailbox", params=query)
+    answer = quiet_hub.partner(ACCEPTOR, quiet_delivery).ask("GET", "delivery", "/v1/mailbox", params=query)
     assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
 
 
-def test_made_cursors_are_refused(hub: Neighbours, delivery: RunningService) -> None:
-    partner = hub.partner(ACCEPTOR, delivery)
+def test_made_cursors_are_refused(quiet_hub: Neighbours, quiet_delivery: RunningService) -> None:
+    partner = quiet_hub.partner(ACCEPTOR, quiet_delivery)
     for cursor in made_cursors("mailbox"):
         answer = partner.ask("GET", "delivery", "/v1/mailbox", params={"after": cursor})
         assert answer.status_code == 400, cursor
 
 
-def test_mailboxes_and_cases_are_limited_to_their_roles(hub: Neighbours, delivery: RunningService) -> None:
+def test_mailboxes_and_cases_are_limited_to_their_roles(
+    quiet_hub: Neighbours, quiet_delivery: RunningService
+) -> None:
     mailbox, case = "/v1/mailbox", f"/v1/case/{new_id()}"
     expected = {
         (mailbox, "coordinator"): 200,
@@ -227,8 +244,8 @@ def test_mailboxes_and_cases_are_limited_to_their_roles(hub: Neighbours, deliver
         (case, "auditor"): 403,
     }
     for (path, role), status in expected.items():
-        assert httpx.get(delivery.url + path).status_code == 401
-        answer = hub.partner(f"kg.{role}", delivery, role=role).ask("GET", "delivery", path)
+        assert httpx.get(quiet_delivery.url + path).status_code == 401
+        answer = quiet_hub.partner(f"kg.{role}", quiet_delivery, role=role).ask("GET", "delivery", path)
         assert answer.status_code == status, (path, role)
 
 

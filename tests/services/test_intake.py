@@ -46,6 +46,7 @@ from runtime.storage.database import Database
 from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
+from tests.support.events import message_of
 from tests.support.partners import Partner, signed_token
 from tests.unit.services.intake.samples import (
     KEYLESS,
@@ -67,16 +68,7 @@ LONG = 15.0
 
 
 def event(fact: Fact, key: str) -> Event[Fact]:
-    number = new_id()
-    return Event(
-        id=number,
-        source="/kg/test",
-        time=NOON,
-        partition_key=key,
-        correlation_id=number,
-        causation_id=None,
-        data=fact,
-    )
+    return message_of(fact, key, time=NOON)
 
 
 class FakeRouting:
@@ -232,15 +224,13 @@ class Hub:
 
 
 @pytest.fixture(scope="module")
-def hub(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def hub(module_vhost: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """One intake for all tests that stop neither it nor its broker."""
-    uri = broker.add_vhost("intake-http")
-    made = Hub(tmp_path_factory.mktemp("intake"), uri)
+    made = Hub(tmp_path_factory.mktemp("intake"), module_vhost)
     with made.service:
         made.publish_directory()
         made.service.until_ready()
         yield made
-    broker.remove_vhost("intake-http")
 
 
 @pytest.fixture(scope="module")

@@ -236,7 +236,7 @@ def test_directory_entry_without_a_revision_is_named(
     assert (status, [(one["where"], one["index"]) for one in found]) == (1, [("directory", 1)])
 
 
-def test_directory_revisions_that_agree_or_are_under_way_are_no_difference(
+def test_equal_and_pending_directory_revisions_are_no_difference(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = dt.datetime.now(dt.UTC)

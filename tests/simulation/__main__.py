@@ -19,9 +19,11 @@ _AT_ONCE = 50
 def main(arguments: list[str]) -> int:
     """1 when a story fails; its seed is then written to `regressions.txt`. After Ctrl-C 130."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("--seeds", type=int, default=1000, help="how many stories")
-    parser.add_argument("--first", type=int, default=100_000, help="the first seed")
-    parser.add_argument("--seed", type=int, help="one story, here, with its traceback")
+    parser.add_argument("--seeds", type=int, default=1000, help="number of stories")
+    parser.add_argument("--first", type=int, default=100_000, help="first seed")
+    parser.add_argument(
+        "--seed", type=int, help="run the story of this seed in this process and show its traceback"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
     if chosen.seed is not None:

@@ -23,7 +23,7 @@ from services.delivery.domain.recipients import RECIPIENTS, recipients_of
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.tables import OBSERVATIONS, OFFERS, REFERRALS
-from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
+from services.vault.adapters.tables import ANSWERS, CUSTODIES, HELD_NOTES, SEALED_CASES
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.partners import Partners
@@ -57,6 +57,7 @@ def check(
     history = all_published_facts(databases)
     _no_message_is_left(broker, history)
     _every_submission_has_one_consequence(history)
+    _decline_notes_follow_their_answers(databases["vault"], history)
     referrals = rows_of(databases["routing"], REFERRALS)
     _everything_admitted_is_known(databases, partners, referrals)
     referrals_match_facts(databases["routing"], history, referrals, now)
@@ -103,6 +104,34 @@ def _every_submission_has_one_consequence(history: Sequence[PublishedFact]) -> N
             assert len(found) == 1, f"{one.fact} {one.message.id} came to {found}"
 
 
+def _decline_notes_follow_their_answers(vault: MemoryDatabase, history: Sequence[PublishedFact]) -> None:
+    """A decline's note is forwarded once, or refused to its author; never when the decline was refused."""
+    by_cause: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in history:
+        by_cause[one.message.causation_id or ""][one.fact] += 1
+    for one in history:
+        if one.fact != "sealed_note.submitted" or one.data["offer_id"] is None:
+            continue
+        decision = by_cause[one.message.causation_id or ""]
+        found = by_cause[one.message.id]
+        if decision["answer.refused"]:
+            assert not found["sealed_note.released"], (
+                f"the note of refused answer {one.message.id} was forwarded"
+            )
+        else:
+            assert decision["offer.declined"] == 1, f"the answer of note {one.message.id} was not decided"
+            ends = found["sealed_note.released"] + found["submission.refused"]
+            assert ends == 1, f"decline note {one.message.id} had {ends} results"
+    open_referrals = {
+        c.referral_id
+        for c in rows_of(vault, CUSTODIES, key="referral_id").values()
+        if c.state not in ("erased", "refused")
+    }
+    assert not rows_of(vault, HELD_NOTES, key="submission_id"), "a note waits for a decision that was made"
+    answered = rows_of(vault, ANSWERS, key="submission_id").values()
+    assert {row.referral_id for row in answered} <= open_referrals, "a closed referral's answers are kept"
+
+
 def _routing_remembers_what_is_written(routing: Service) -> None:
     assert isinstance(routing, Routing)
     for organization, row in rows_of(routing.database, OBSERVATIONS, key="organization").items():
@@ -116,17 +145,26 @@ def _custody_follows_the_referral(
     custodies = rows_of(databases["vault"], CUSTODIES, key="referral_id")
     sealed = rows_of(databases["vault"], SEALED_CASES, key="referral_id").keys()
     letters = rows_of(databases["delivery"], CASE_LETTERS, key="referral_id")
-    erased, released = set[str](), dict[str, str]()
+    erased = set[str]()
+    released = Counter[str]()
+    accepted, revoked = defaultdict[str, set[str]](set), defaultdict[str, list[str]](list)
     for one in history:
         referral = one.message.partition_key
         if one.fact == "case.erased":
             assert referral not in erased, f"the case of {referral} was erased twice"
             erased.add(referral)
+        if one.fact == "offer.accepted":
+            accepted[referral].add(one.data["organization"])
+        if one.fact == "acceptance.revoked":
+            revoked[referral].append(one.data["organization"])
         if one.fact == "sealed_case.released":
-            assert referral not in released, f"the case of {referral} left the vault twice"
+            # Each revocation permits one more release. Routing's facts precede the vault's in the history.
+            assert released[referral] <= len(revoked[referral]), (
+                f"the case of {referral} left the vault twice"
+            )
             assert referral not in erased, f"the case of {referral} left the vault after it was erased"
-            released[referral] = one.data["organization"]
-            assert one.data["organization"] == referrals[referral].acceptor, f"{referral} went to a stranger"
+            released[referral] += 1
+            assert one.data["organization"] in accepted[referral], f"{referral} went to a stranger"
     for referral in referrals.values():
         state = custodies[referral.id].state
         letter = letters.get(referral.id)
@@ -139,7 +177,10 @@ def _custody_follows_the_referral(
             expected = "held" if referral.acceptor is None else "released"
             assert state == expected, f"{referral.id} is {referral.status}, its case {state}"
             assert referral.id in sealed, f"the case of {referral.id} is lost"
-            assert (letter and letter.organization) == referral.acceptor, (
+            # Delivery may read a revocation before the release that it revokes; the suspended organisation
+            # is barred from its case meanwhile.
+            late = revoked[referral.id] if referral.acceptor is None else ()
+            assert (letter and letter.organization) in (referral.acceptor, *late), (
                 f"the case of {referral.id} lies elsewhere"
             )
 

@@ -29,6 +29,7 @@ _CASE = {"name": "Адинай", "phones": ["+996555000111"], "narrative": "За
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
     """custody: the vault's private key. cases: sealed to the custody key, or to an organisation's.
+    notes: by the receiver to whose key they are sealed.
 
     unreadable: has the custody key's name in its header, and cannot be opened with it.
     """
@@ -41,7 +42,7 @@ class Network:
     case: str
     cases: Mapping[str, str]
     unreadable: str
-    note: str
+    notes: Mapping[str, str]
 
 
 @functools.cache
@@ -73,5 +74,9 @@ def the_network() -> Network:
         case=case,
         cases={n: seal(_CASE, plain(o.sealing_key)) for n, o in organizations.items() if o.sealing_key},
         unreadable=f"{head}.{'A' * len(tail)}",
-        note=seal({"text": "Встретили."}, public_key(generate_key())),
+        notes={
+            n: seal({"text": "Встретили."}, plain(o.sealing_key))
+            for n, o in organizations.items()
+            if o.sealing_key
+        },
     )

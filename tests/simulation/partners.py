@@ -58,6 +58,7 @@ class Partners:
     admitted: dict[str, str] = field(default_factory=dict)
     referrals: dict[str, ReferralSubmission] = field(default_factory=dict)
     intents: list[Intent] = field(default_factory=list)
+    _senders: dict[str, str] = field(default_factory=dict)
     _keys: int = 0
 
     # New intents
@@ -111,17 +112,18 @@ class Partners:
         random, chance, referral = self.random, self.random.random(), data.get("referral_id", "")
         match kind:
             case "kopuro.offer.opened.v1":
+                self._senders[referral] = data["sender"]
                 if chance < 0.5:
                     self._want(organization, AcceptOffer(), data["offer_id"])
                 elif chance < 0.75:
                     decline = DeclineOffer(
                         reason=random.choice([DeclineReason.no_capacity, DeclineReason.language]),
-                        note=the_network().note if chance < 0.6 else None,
+                        note=the_network().notes[data["sender"]] if chance < 0.6 else None,
                     )
                     self._want(organization, decline, data["offer_id"])
                 if chance < 0.08:  # says both, in whichever order they are carried out
                     self._want(organization, DeclineOffer(reason=DeclineReason.no_capacity), data["offer_id"])
-                if chance > 0.95:  # reports on what is not its own
+                if chance > 0.95:  # reports on a referral that is not its own
                     self._want(organization, CompleteReferral(outcome=Outcome.resolved), referral)
             case "kopuro.case.released.v1":
                 if chance < 0.6:
@@ -131,7 +133,9 @@ class Partners:
                 if chance < 0.5:
                     self._want(organization, CompleteReferral(outcome=random.choice(list(Outcome))), referral)
                 if chance > 0.85:
-                    self._want(organization, AddNote(note=the_network().note), referral)
+                    self._want(
+                        organization, AddNote(note=the_network().notes[self._senders[referral]]), referral
+                    )
                 if chance > 0.93:
                     self._want(organization, RevokeConsent(), referral)
             case "kopuro.offer.accepted.v1" | "kopuro.offer.declined.v1" | "kopuro.referral.progressed.v1":
@@ -142,7 +146,8 @@ class Partners:
                 elif organization in SENDERS and chance < 0.2:
                     self._want(organization, RevokeConsent(), referral)
                 elif chance > 0.95:
-                    self._want(organization, AddNote(note=the_network().note), referral)
+                    receiver = data["organization"] if organization in SENDERS else data["sender"]
+                    self._want(organization, AddNote(note=the_network().notes[receiver]), referral)
 
     def change_mind(self) -> None:
         """A sender withdraws a referral, possibly before it has received any message about it."""
@@ -199,10 +204,17 @@ class Partners:
         """The coordinator places an unplaced referral with an organisation."""
         unplaced = self.routing.queries.unplaced(after=None, limit=10)
         if unplaced:
-            wanted = self.random.choice(unplaced)["id"]
-            try:
-                self.routing.commands.submit_placement(
-                    wanted, self.random.choice(RECEIVERS), COORDINATOR, self.time.now()
-                )
-            except (Refused, Unavailable):
-                return
+            self._place(self.random.choice(unplaced)["id"])
+
+    def move_by_hand(self) -> None:
+        """The coordinator places a referral that a suspended organisation holds with another one."""
+        if held := self.routing.held_by_suspended():
+            self._place(self.random.choice(held))
+
+    def _place(self, referral: str) -> None:
+        try:
+            self.routing.commands.submit_placement(
+                referral, self.random.choice(RECEIVERS), COORDINATOR, self.time.now()
+            )
+        except (Refused, Unavailable):
+            return

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from contracts.codes import OPT_IN_KINDS
 from services.routing.adapters.tables import OBSERVATIONS, OFFERS, TIMELINE
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
+from services.routing.domain.lifecycle import ACCEPTOR_BARRED
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
 from tests.simulation.published_facts import PublishedFact, rows_of
@@ -55,6 +56,10 @@ class _Replayed:
                 self.expired_offers.add(one.data["offer_id"])
             case "offer.revoked":
                 self.open_offers.remove(one.data["offer_id"])
+            case "acceptance.revoked":
+                assert self.status in HELD, f"its acceptance was revoked while {self.status}"
+                assert self.acceptor == one.data["organization"], "another acceptance was revoked"
+                self.status, self.acceptor = "unplaced", None
             case "referral.progressed":
                 self.status = one.data["status"]
             case "referral.withdrawn" if one.data["reason"] == "entered_in_error":
@@ -130,6 +135,8 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             by_hand = cause is not None and cause.fact == "placement.submitted"
             assert by_hand or place not in asked, f"asked twice: {place}"
             asked.add(place)
+        elif one.fact == "acceptance.revoked":
+            taken.discard(one.message.partition_key)
         elif one.fact in _OFFER_ENDS:
             offer = opened[one.data["offer_id"]].data
             if one.fact != "offer.expired":
@@ -148,7 +155,8 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             late = cause.message.time > dt.datetime.fromisoformat(refused.data["deadline"])
             stranger = cause.data["organization"] != refused.data["organization"]
             lost = one.data["offer_id"] in ended or one.message.partition_key in taken
-            assert late or stranger or lost, "an answer in time was refused"
+            barred = one.data["problem"]["detail"] == ACCEPTOR_BARRED
+            assert late or stranger or lost or barred, "an answer in time was refused"
         elif one.fact in _CLOSINGS:
             taken.add(one.message.partition_key)
 
@@ -183,6 +191,8 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
                 silent.add(one.data["offer_id"])
+            case "acceptance.revoked":
+                expected[acceptors.pop(one.message.partition_key)]["held"] -= 1
             case "referral.completed" | "referral.withdrawn" | "referral.failed":
                 if acceptor := acceptors.get(one.message.partition_key):
                     expected[acceptor]["held"] -= 1

@@ -9,16 +9,19 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData
 
+from contracts.codes import Vetting
 from contracts.envelope import Envelope, decode
 from contracts.errors import Unavailable
 from contracts.organization import Organization
 from contracts.queries import Query
+from contracts.records import plain
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.clock import Clock
 from runtime.identifiers import new_id
@@ -51,6 +54,7 @@ from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.domain.members import member_of
 from services.intake.handlers import IntakeHandlers as IntakeHandlers
 from services.routing.adapters import tables as routing_tables
+from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.api import answer_question
 from services.routing.domain.policy import RoutingPolicy
@@ -59,6 +63,7 @@ from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
 from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.handlers import VaultHandlers
@@ -197,18 +202,24 @@ class _Asked:
 
 
 class Routing(Service):
+    """suspended: the organisations that routing's copy of the directory has as suspended."""
+
     name = "routing"
     keeps_time = True
     metadata, messaging = routing_tables.METADATA, routing_tables.MESSAGING
+    suspended: set[str]
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         self.network = RoutingNetwork()
         self.network.absorb([*the_network().records.values(), the_network().memorandum])
+        for organization in sorted(self.suspended):
+            self._absorb_standing(organization)
         store = SqlReferralStore()
         self.queries = RoutingQueries(database=self.database, store=store)
         self.commands = RoutingCommands(
             database=self.database,
             store=store,
+            placement_keys=SqlPlacementKeys(),
             outbox=self.messenger.outbox,
             network=self.network,
             policy=RoutingPolicy(),
@@ -221,12 +232,51 @@ class Routing(Service):
     def answer(self, question: Query) -> Any:
         return answer_question(self.queries, question.wire())
 
+    def suspend(self, organization: str) -> None:
+        """The directory's record of a suspended organisation arrives."""
+        self.suspended.add(organization)
+        self._absorb_standing(organization)
+
+    def readmit(self, organization: str) -> None:
+        """The directory's record of a readmitted organisation arrives."""
+        self.suspended.discard(organization)
+        self._absorb_standing(organization)
+
+    def held_by_suspended(self) -> list[str]:
+        """Return the open referrals whose acceptors are suspended."""
+        return sorted(
+            referral
+            for organization, referrals in self.acceptors().items()
+            for referral in referrals
+            if organization in self.suspended
+        )
+
+    def acceptors(self) -> dict[str, list[str]]:
+        """Return acceptor -> its open referrals."""
+        rows = self.database.values(
+            "SELECT acceptor || ' ' || id FROM referrals"
+            " WHERE status IN ('accepted', 'in_progress', 'on_hold')"
+        )
+        found: dict[str, list[str]] = {}
+        for organization, referral in map(str.split, rows):
+            found.setdefault(organization, []).append(referral)
+        return found
+
     def turn(self) -> int:
         """Run the due timers."""
         try:
-            return self.commands.fire_deadlines(self.clock.now())
+            acted = self.commands.act_on_suspensions(self.clock.now()) if self.suspended else 0
+            return self.commands.fire_deadlines(self.clock.now()) + acted
         except Unavailable:
             return 0
+
+    def _absorb_standing(self, organization: str) -> None:
+        known = the_network().organizations[organization]
+        if organization in self.suspended:
+            known = replace(known, vetting=Vetting.suspended)
+        record = the_network().records[organization]
+        change = self.network.directory.version + 1
+        self.network.absorb([replace(record, change=change, data={"organization": plain(known)})])
 
 
 class Vault(Service):
@@ -242,6 +292,7 @@ class Vault(Service):
         self.handlers = VaultHandlers(
             source=self.messenger.source,
             store=SqlCustodyStore(),
+            notes=SqlDeclineNotes(),
             custody_key=CustodyKeyInMemory(the_network().custody),
             keys=self._keys,
             new_id=new_id,

@@ -82,6 +82,8 @@ class Story:
         self._faults = Faults.drawn(self.random)
         self._referrals = self.random.randint(1, 5)
         self._steps = self.random.randint(60, 240)
+        # Drawn separately, so that the stories of earlier seeds stay as they were.
+        self._suspends = Random(f"suspensions {seed}").random() < 0.3
         self._slow: set[str] = set()
 
     def tell(self) -> None:
@@ -101,6 +103,7 @@ class Story:
         if self.random.random() < 0.3:
             known -= set(self.random.sample(_EVERYBODY, 3))
         Vault.known = known
+        Routing.suspended = set()
         Audit.publication = MemoryPublication()
         parts = {
             kind.name: kind(self.databases[kind.name], self.broker, self.time)
@@ -149,6 +152,8 @@ class Story:
             (0.7, lambda: self._restart(random.choice(anybody).name)),
             (0.5 if not self.broker.down else 10, self._break_broker),
             (0.5, self._learn_key),
+            (2 if self._suspends else 0, self._change_standing),
+            (10 if self._routing().held_by_suspended() else 0, self.partners.move_by_hand),
         ]
         (chosen,) = random.choices([act for _, act in choices], [weight for weight, _ in choices])
         self._attempt(chosen)
@@ -202,6 +207,17 @@ class Story:
         missing = sorted(set(_EVERYBODY) - vault.known)
         if missing:
             vault.learn(the_network().organizations[missing[0]])
+
+    def _routing(self) -> Routing:
+        routing = self.services["routing"]
+        assert isinstance(routing, Routing)
+        return routing
+
+    def _change_standing(self) -> None:
+        """The directory suspends an organisation, or readmits one."""
+        routing = self._routing()
+        organization = self.random.choice(sorted(routing.acceptors()) or RECEIVERS)
+        (routing.readmit if organization in routing.suspended else routing.suspend)(organization)
 
     # Faults
 

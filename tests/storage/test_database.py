@@ -34,13 +34,13 @@ def pragma(database: Database, name: str) -> object:
 
 
 def test_every_sqlite_connection_writes_ahead_and_waits_for_the_disk(sqlite_database: str) -> None:
-    # the one held open makes sure that the others are not the one that created the file
+    # while this one is open, the others are not the connection that created the file
     with opened(sqlite_database) as database, database.read():
         assert pragma(database, "journal_mode") == "wal"
         assert pragma(database, "synchronous") == 2  # FULL: a commit survives the loss of power
         assert pragma(database, "busy_timeout") == 5_000
         assert pragma(database, "foreign_keys") == 1
-        assert pragma(database, "secure_delete") == 1  # what is deleted is overwritten
+        assert pragma(database, "secure_delete") == 1  # deleted content is overwritten
 
 
 def test_deleted_data_is_in_no_file_after_wal_checkpoint(sqlite_database: str) -> None:
@@ -144,7 +144,7 @@ def test_reader_sees_its_snapshot_and_writer_the_newest_state(database_url: str)
             assert connection.execute(counted).scalar_one() == 1
             enter(other, 2)
             assert connection.execute(counted).scalar_one() == 1
-        # The same connection, if it is PostgreSQL's: it does not keep the reader's level.
+        # On PostgreSQL this is the same connection, and it must not keep the reader's level.
         with database.write() as connection:
             assert connection.execute(counted).scalar_one() == 2
             if connection.dialect.name == "postgresql":
@@ -169,7 +169,7 @@ def test_database_error_never_repeats_values(database: Database) -> None:
 
 
 def test_missing_table_is_unavailability(database: Database) -> None:
-    # the migration has not been run yet: nothing is wrong with what was to be written
+    # the migration has not run yet: the written data is not at fault
     with pytest.raises(DatabaseUnavailable), database.write() as connection:
         connection.execute(text("SELECT * FROM not_migrated_yet"))
 
@@ -243,7 +243,7 @@ def test_invalid_utf_8_text_is_damage(sqlite_database: str) -> None:
 def test_read_error_of_disk_is_damage_and_write_error_is_not(
     code: int, expected: type[DatabaseUnavailable]
 ) -> None:
-    # A disk that breaks in this way cannot be had.
+    # A test cannot make a disk fail in this way.
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     with pytest.raises(DatabaseUnavailable) as caught, translated():
@@ -384,7 +384,7 @@ with opened(sys.argv[1]) as database:
     def write(number):
         with database.write() as connection:
             connection.execute(insert(ENTRIES), {"number": number, "text": "x"})
-            eventlet.sleep(0.001)  # what must not happen inside a transaction, and must not freeze either
+            eventlet.sleep(0.001)  # a wrong yield inside the transaction must not block others
             connection.execute(insert(ENTRIES), {"number": 1000 + number, "text": "x"})
 
     beating = eventlet.spawn(beat)

@@ -80,7 +80,7 @@ def test_fifty_threads_share_commits_and_each_gets_its_own_result(database: Data
 
 def test_failing_command_does_not_fail_others_of_its_group(database: Database) -> None:
     group = GroupCommit[int, str](database, write, after_commit=Commits())
-    # 13 cannot be borne, 5 is there already, 901 is refused
+    # 13 raises ValueError, 5 exists already, 901 is refused
     group.submit(5)
     numbers = [*range(50), 901]
     expected = {n: f"<{n}>" for n in range(50)} | {13: "ValueError", 5: "IntegrityError", 901: "Refused"}

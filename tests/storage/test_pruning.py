@@ -50,7 +50,7 @@ def test_pruning_holds_no_transaction_between_batches(
     def let_others_run(seconds: float) -> None:
         nonlocal written
         written += 1
-        # With a transaction of the turn's still open, this would wait for itself.
+        # If the turn still had an open transaction, this would block itself.
         with database.write() as transaction:
             transaction.execute(insert(ENTRIES), {"number": A_TURN + written, "text": "new"})
 

@@ -1,24 +1,28 @@
-"""A service process as `python -m runtime` runs it, with some parts replaced for a test."""
+"""`python -m tests.support.altered_service MODULE PACKAGE`: a service process with some parts replaced.
+
+MODULE has a context manager `altered(package)` that replaces them, for example `tests.crash.faults`.
+"""
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 
-def run_altered(package: str, alter: Callable[[], AbstractContextManager[object]]) -> int:
-    """Run the service in `package` with what `alter` exchanges; gives the exit status.
-
-    alter: imports what it exchanges when it is called, not before: eventlet must patch the standard library
-    first, as in `runtime.__main__`.
-    """
+def run_altered(module: str, package: str) -> int:
+    """Run the service in `package` with the parts of `module`; return the exit status."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
         import eventlet
 
+    # Before any other import, as in `runtime.__main__`.
     eventlet.monkey_patch()
     from runtime.process import run
 
-    with alter():
+    with importlib.import_module(module).altered(package):
         return run(package)
+
+
+if __name__ == "__main__":
+    sys.exit(run_altered(*sys.argv[1:]))

@@ -110,7 +110,7 @@ class PatientPartner(Partner):
         """Return the first response that is not a failure of hub or connection. Raises GivenUp."""
         deadline = time.monotonic() + self._patience
         while True:
-            # Nobody there, or no token: the process has been killed, or is not ready yet.
+            # No connection, or no token: the process has been killed, or is not ready yet.
             with suppress(httpx.TransportError, AssertionError):
                 answer = super().ask(method, service, path, **more)
                 if answer.status_code == 401:

@@ -8,9 +8,10 @@ import traceback
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from kopuro_client.commands import (
     approvals,
@@ -28,6 +29,7 @@ from kopuro_client.commands import (
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.export import export
 from kopuro_client.commands.history import bundle, checkpoint, history, log_key
+from kopuro_client.commands.metavars import use_plain_metavars
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import printable
 from kopuro_client.commands.report import failure, report
@@ -114,7 +116,8 @@ def _fault(error: Exception) -> str:
     )
 
 
-def _application() -> typer.Typer:
+def _application() -> Any:
+    """Return the whole command, built by Typer."""
     application = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -148,7 +151,9 @@ def _application() -> typer.Typer:
     taken = {*groups, "history", "story", "statistics", "export", "bundle", "checkpoint", "log-key"}
     added = add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
     add_placeholders(application, taken={*taken, *added})
-    return application
+    command = get_command(application)
+    use_plain_metavars(command)
+    return command
 
 
 def _root(

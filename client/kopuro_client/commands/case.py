@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +17,7 @@ from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.referral import REFERRAL, case_in_document, read_submission
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import show_submitted
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import InvalidArgumentError, UnreadableError, WrongKeyError
 
 
 def group() -> typer.Typer:
@@ -50,14 +52,34 @@ def show(
         session.out.document({"referral_id": referral, "case": session.hub.sealed_case(referral)})
         return
     # Opened but not validated: an invalid case is shown too, so that the user can decide what to do with it.
-    case = session.hub.open(session.hub.sealed_case(referral))
+    with _reportable(referral):
+        case = session.hub.open(session.hub.sealed_case(referral))
     if session.out.as_json:
         session.out.document({"referral_id": referral, "case": case})
     else:
         _show_case(session.out, case)
     if save_to is not None:
-        for file in save_documents(case, save_to):
+        saved = save_documents(case, save_to)
+        for file in saved:
             session.out.note(f"saved {file}")
+        if not saved:
+            session.out.note("the case has no documents")
+
+
+@contextmanager
+def _reportable(referral: str) -> Iterator[None]:
+    """Add to an error of opening a case the command that reports the case to its sender."""
+    command = f"kopuro case unreadable {shlex.quote(referral)}"
+    try:
+        yield
+    except UnreadableError as error:
+        report = f"{error}; to ask its sender for it again: {command} --reason {error.reason}"
+        raise UnreadableError(report, reason=error.reason) from error
+    except WrongKeyError as error:
+        raise WrongKeyError(
+            f"{error}; open it with the key it is sealed to (--sealing-key FILE), or if you lost that key: "
+            f"{command} --reason key_lost"
+        ) from error
 
 
 def _show_case(out: Output, case: Mapping[str, Any]) -> None:
@@ -117,7 +139,7 @@ def unreadable(
 ) -> None:
     """Report a case or note that you cannot read. The hub asks its sender to send it again."""
     accepted = session.hub.report_unreadable(referral, reason, note_from=note_from)
-    show_submitted(session.out, accepted, "report recorded")
+    show_submitted(session.out, accepted, "report recorded", then="its sender is asked to send it again")
 
 
 def replace(
@@ -129,4 +151,9 @@ def replace(
     _, case, _ = read_submission(file)
     if case is None:
         raise InvalidArgumentError("the case is already sealed: give the unsealed case, which is sealed here")
-    show_submitted(session.out, session.hub.replace_case(referral, case), "new case recorded")
+    show_submitted(
+        session.out,
+        session.hub.replace_case(referral, case),
+        "new case recorded",
+        then="the mailbox gets a message only if it is refused",
+    )

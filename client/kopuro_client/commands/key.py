@@ -13,6 +13,7 @@ from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
+from kopuro_client.errors import InvalidArgumentError, SealingError
 from kopuro_client.sealing import generate_key, public_key
 
 
@@ -42,7 +43,7 @@ def publish(
     file: Annotated[Path, typer.Argument(help="The sealing key's file; only the public key is sent.")],
 ) -> None:
     """Publish your first sealing key in the directory. From then on, cases are sealed to it."""
-    _published(session, session.hub.publish_key(read_json(file)))
+    _published(session, session.hub.publish_key(_key_in(file)))
 
 
 def replace(
@@ -61,9 +62,7 @@ def replace(
     """
     if (old is None) != lost:
         raise typer.BadParameter("Give either --old FILE or --lost.")
-    key = session.hub.publish_key(
-        read_json(new), old_key=None if old is None else read_json(old), approval=lost
-    )
+    key = session.hub.publish_key(_key_in(new), old_key=None if old is None else _key_in(old), approval=lost)
     _published(session, key)
 
 
@@ -92,6 +91,15 @@ def history(
             for item in kept
         ],
     )
+
+
+def _key_in(file: Path) -> dict[str, Any]:
+    document = read_json(file)
+    try:
+        public_key(document)
+    except SealingError as error:
+        raise InvalidArgumentError(f"{file}: {error}") from error
+    return document
 
 
 def _published(session: Session, answer: Mapping[str, Any]) -> None:

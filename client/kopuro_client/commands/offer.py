@@ -44,4 +44,6 @@ def decline(
 ) -> None:
     """Decline an offer with a reason. The hub offers the referral to the next candidate at once."""
     declined = session.hub.decline(offer, reason, note=note, idempotency_key=idempotency_key)
-    show_submitted(session.out, declined, "answer recorded")
+    show_submitted(
+        session.out, declined, "answer recorded", then="the mailbox gets a message only if it is refused"
+    )

@@ -40,8 +40,11 @@ def update(
     ] = None,
 ) -> None:
     """Change members of your organisation's record. Members that the file omits stay unchanged."""
+    changes = read_json(file)
+    # Read even if a revision is given: the hub answers a change that changes nothing like any other.
+    before = session.hub.organization(organization)["revision"]
     changed: Mapping[str, Any] = session.hub.update_organization(
-        organization, read_json(file), revision=revision
+        organization, changes, revision=before if revision is None else revision
     )
     if session.out.as_json:
         session.out.document(changed)
@@ -50,4 +53,8 @@ def update(
         session.out.note("requested; another operator approves it with `kopuro approvals approve`")
     else:
         session.out.text(changed["revision"])
-        session.out.note("changed; routing uses the new record from now on")
+        session.out.note(
+            "unchanged; the record already has these values"
+            if changed["revision"] == before
+            else "changed; routing uses the new record from now on"
+        )

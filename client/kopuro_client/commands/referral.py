@@ -13,7 +13,7 @@ from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
+from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, checked_key, show_submitted
 from kopuro_client.commands.timeline import show_referral
 from kopuro_client.errors import CaseError, InvalidArgumentError
 
@@ -44,8 +44,10 @@ def submit(
     idempotency_key: Annotated[
         str | None,
         typer.Option(
+            metavar="KEY",
+            callback=checked_key,
             help="Makes retries safe: the request takes effect once per key. Requires a sealed case; "
-            "see `kopuro case seal`."
+            "see `kopuro case seal`.",
         ),
     ] = None,
 ) -> None:
@@ -62,7 +64,9 @@ def submit(
         )
     with case_in_document():
         accepted = session.hub.submit(facts, case=case, sealed=sealed, idempotency_key=idempotency_key)
-    show_submitted(session.out, accepted, "referral submitted")
+    show_submitted(
+        session.out, accepted, "referral submitted", then="the answers to it will arrive in the mailbox"
+    )
 
 
 def show(session: Session, referral: REFERRAL) -> None:
@@ -151,7 +155,10 @@ def note(
     """Send a sealed note to the other party of a referral."""
     receiver = to or _other_party(session, referral)
     show_submitted(
-        session.out, session.hub.note(referral, text, to=receiver), f"note for {receiver} recorded"
+        session.out,
+        session.hub.note(referral, text, to=receiver),
+        f"note for {receiver} recorded",
+        then="the mailbox gets a message only if it is refused or cannot be read",
     )
 
 

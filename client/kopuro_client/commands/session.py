@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
+from kopuro_client.arguments import encodable
 from kopuro_client.client import Kopuro
 from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
 from kopuro_client.commands.output import Output
@@ -44,6 +45,7 @@ def connected(
 
     @functools.wraps(command)
     def run(
+        context: typer.Context,
         discovery: str | None,
         acting_as: str | None,
         credentials: Path | None,
@@ -53,7 +55,11 @@ def connected(
     ) -> None:
         if discovery is None:
             raise InvalidArgumentError("no hub given: use --discovery URL or set KOPURO_DISCOVERY_URL")
-        identity = ANYBODY if anonymous else _identity(acting_as, credentials, sealing_key)
+        _check_texts(arguments)
+        identity = ANYBODY
+        if not anonymous:
+            given = {name for name in ("acting_as", "credentials", "sealing_key") if _is_given(context, name)}
+            identity = _identity(acting_as, credentials, sealing_key, given=given)
         out = Output(as_json=as_json)
         with Kopuro.discover(
             discovery,
@@ -68,7 +74,8 @@ def connected(
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     shared = list(inspect.signature(_shared_options, eval_str=True).parameters.values())
-    signature = inspect.Signature([*own, *shared])
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    signature = inspect.Signature([*own, context, *shared])
     # Typer reads a command's options from its signature and annotations.
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
@@ -120,7 +127,8 @@ def _shared_options(
         Path | None,
         typer.Option(
             envvar="KOPURO_SEALING_KEY",
-            help="File with the private sealing key (JWK), if no credentials file is used.",
+            help="File with the private sealing key (JWK). The option replaces the key in the credentials "
+            "file; KOPURO_SEALING_KEY is used only without a credentials file.",
             rich_help_panel=_CONNECTION,
         ),
     ] = None,
@@ -129,11 +137,30 @@ def _shared_options(
     """Declare the options that all connected commands share; only the signature is used."""
 
 
-def _identity(acting_as: str | None, credentials: Path | None, sealing_key: Path | None) -> Identity:
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Return whether an option is on the command line, and not from the environment."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _check_texts(arguments: Mapping[str, Any]) -> None:
+    """Raises InvalidArgumentError for an argument that is not UTF-8. A name of a file may be any bytes."""
+    for name, value in arguments.items():
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str) and name != "file":
+                encodable(word, f"the value of {name.replace('_', '-')}")
+
+
+def _identity(
+    acting_as: str | None, credentials: Path | None, sealing_key: Path | None, *, given: set[str]
+) -> Identity:
+    """Return the identity to act as. given: the options on the command line, which win over variables."""
+    if acting_as is None and "credentials" in given:
+        raise InvalidArgumentError("--credentials needs --as ORGANISATION (or KOPURO_AS)")
     if acting_as is not None:
         if credentials is None:
             raise InvalidArgumentError("--as needs --credentials FILE (or KOPURO_CREDENTIALS)")
-        return from_file(credentials, acting_as)
+        return from_file(credentials, acting_as, sealing_key if "sealing_key" in given else None)
     identity = from_environment(os.environ, sealing_key)
     if identity is None:
         raise InvalidArgumentError(

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from kopuro_client.arguments import idempotency_key
 from kopuro_client.commands.output import Output
+from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Accepted
+
+
+def checked_key(key: str | None) -> str | None:
+    """Return the key. Refused here, before the hub is asked for anything."""
+    if key is not None:
+        try:
+            idempotency_key(key)
+        except InvalidArgumentError as error:
+            raise typer.BadParameter(str(error)) from error
+    return key
+
 
 IDEMPOTENCY_KEY = Annotated[
     str | None,
     typer.Option(
         metavar="KEY",
+        callback=checked_key,
         help="Makes retries safe: requests with the same key take effect once.",
     ),
 ]
 
 
-def show_submitted(out: Output, accepted: Accepted, what: str) -> None:
-    """Print the id on stdout (with --json the API's JSON) and the sentence on stderr."""
+RESULT: Final = "the result will arrive in the mailbox"
+
+
+def show_submitted(out: Output, accepted: Accepted, what: str, *, then: str = RESULT) -> None:
+    """Print the id on stdout (with --json the API's JSON), and on stderr what was recorded.
+
+    then: what the caller can expect in the mailbox. By default a result, whether or not it is a refusal.
+    """
     if out.as_json:
         out.document(accepted)
     else:
         out.text(accepted["id"])
-        out.note(f"{what}; the result will arrive in the mailbox")
+        out.note(f"{what}; {then}")

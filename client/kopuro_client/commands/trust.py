@@ -41,9 +41,9 @@ def given_policy(log_key: str | None, policy: Path | None) -> TrustPolicy:
     """
     try:
         given = TrustPolicy() if policy is None else TrustPolicy.parse(read_text(policy))
-        return given if log_key is None else replace(given, logs=(read_key(log_key),))
     except TlogError as error:
-        raise InvalidArgumentError(str(error)) from error
+        raise InvalidArgumentError(f"{policy}: {error}") from error
+    return given if log_key is None else replace(given, logs=(read_key(log_key),))
 
 
 def trust_in(
@@ -75,7 +75,12 @@ def trust_in(
 def read_key(text_or_file: str) -> VerifierKey:
     """Parse a verifier key, given as text or as a file's name.
 
-    Raises TlogError for an invalid key, InvalidArgumentError for an unreadable file.
+    Raises InvalidArgumentError, which names the file; it never repeats a key, because that may be a private
+    one given by mistake.
     """
     is_key = "+" in text_or_file and not os.path.isfile(text_or_file)
-    return VerifierKey.parse(text_or_file if is_key else read_text(Path(text_or_file)).strip())
+    try:
+        return VerifierKey.parse(text_or_file if is_key else read_text(Path(text_or_file)).strip())
+    except TlogError as error:
+        where = "--log-key" if is_key else text_or_file
+        raise InvalidArgumentError(f"{where}: {error}") from error

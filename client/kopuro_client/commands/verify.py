@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import verdict
-from kopuro_client.commands.input_file import read_bytes
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.proof_documents import read_bundle, read_checkpoint, read_receipts
 from kopuro_client.commands.trust import Trust, given_policy, trust_in
 from kopuro_client.discovery import WELL_KNOWN, discover
 from kopuro_client.errors import InvalidArgumentError
@@ -73,7 +73,7 @@ def bundle(
     """Verify a referral's bundle offline: every entry, proof, signature and opened content."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
-    content = read_bytes(file)
+    content = read_bundle(file)
     with verdict.judged(out):
         read = Bundle.parse(content)
         trust = trust_in(read.origin, given, _memory(state), named=lambda: read.log_key)
@@ -125,10 +125,11 @@ def log(
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
     memory = _memory(state)
+    given_checkpoints = [read_checkpoint(file) for file in since or ()]
     with open_source(where) as source, verdict.judged(out):
         head = _claimed_head(source)
         trust = trust_in(head.origin, given, memory, named=lambda: _key_named_by(source))
-        known = [trust.policy.accept(read_bytes(file), witnessed=False).checkpoint for file in since or ()]
+        known = [trust.policy.accept(note, witnessed=False).checkpoint for note in given_checkpoints]
         if trust.last is not None:
             known.append(trust.last)
         with verdict.progress(head.size) as advance:
@@ -147,7 +148,7 @@ def receipt(
     """Verify a message's receipts offline. They prove that events of referrals are in the log."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
-    content = read_bytes(file)
+    content = read_receipts(file)
     with verdict.judged(out):
         document = read_json(content, what="the receipt")
         message = document["data"] if isinstance(document.get("data"), dict) else document
@@ -238,6 +239,8 @@ def _key_named_by(source: Source) -> VerifierKey | None:
 def open_source(where: str) -> Iterator[Source]:
     """Open the log at a URL, at a hub's discovery URL or in a directory."""
     if not where.startswith(("http://", "https://")):
+        if not os.path.isdir(where):
+            raise InvalidArgumentError(f"{where} is not a directory, and not an http or https URL")
         yield DirectorySource(Path(where))
         return
     transport = Transport()

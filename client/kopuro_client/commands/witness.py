@@ -24,7 +24,7 @@ from kopuro_client.errors import (
 )
 from kopuro_client.tlog.durable_file import write_durably
 from kopuro_client.tlog.errors import TlogError
-from kopuro_client.tlog.keys import Algorithm, SigningKey, VerifierKey
+from kopuro_client.tlog.keys import Algorithm, SigningKey
 
 KEY = Annotated[
     Path,
@@ -82,7 +82,10 @@ def serve(
         raise InvalidArgumentError(f"{listen!r} is not HOST:PORT")
     signer = _signing_key(key)
     cosigner = witness.Witness(
-        key=signer, logs=_log_keys(log_key), record=witness.WitnessRecord(state), now=lambda: int(time.time())
+        key=signer,
+        logs=[read_key(text) for text in log_key],
+        record=witness.WitnessRecord(state),
+        now=lambda: int(time.time()),
     )
     try:
         server = witness.serve(cosigner, host.strip("[]"), int(port), complain=out.note)
@@ -112,7 +115,7 @@ def run(
     from kopuro_client import witness
 
     out = Output(as_json=as_json)
-    log = _log_keys([log_key])[0]
+    log = read_key(log_key)
     cosigner = witness.Witness(
         key=_signing_key(key), logs=[log], record=witness.WitnessRecord(state), now=lambda: int(time.time())
     )
@@ -146,10 +149,3 @@ def _signing_key(file: Path) -> SigningKey:
     if key.algorithm is not Algorithm.COSIGNATURE:
         raise InvalidArgumentError(f"{file} contains a note-signing key; a witness needs a cosignature key")
     return key
-
-
-def _log_keys(given: list[str]) -> list[VerifierKey]:
-    try:
-        return [read_key(text) for text in given]
-    except TlogError as error:
-        raise InvalidArgumentError(str(error)) from error

@@ -42,8 +42,8 @@ class ContentError(TlogError):
 class HistoryError(TlogError):
     """Two checkpoints of one log contradict each other.
 
-    evidence: the signed notes. Together they prove to anybody that the log is at fault, not its reader. Keep
-    them.
+    evidence: the signed notes. Keep them, with a copy of the log. Two notes of one size with different roots
+    prove by themselves that the log is at fault. Notes of different sizes prove it only with the log's tiles.
     """
 
     def __init__(self, message: str, *, evidence: tuple[str, ...] = ()) -> None:

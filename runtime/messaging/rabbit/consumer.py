@@ -96,19 +96,21 @@ class RabbitConsumer:
         self._channel.basic_consume(queue, callback=partial(self._on_message, queue))
 
     def _on_message(self, queue: str, message: Any) -> None:
-        properties = message.properties
+        properties, info = message.properties, message.delivery_info
         headers = properties.get("application_headers") or {}
         texts = {name: str(value) for name, value in headers.items()}
+        tag, routing_key, redelivered = info["delivery_tag"], info["routing_key"], bool(info["redelivered"])
+        message_id = properties.get("message_id") or ""
         body = message.body
         self._arrived.extend(
             Delivery(
-                tag=message.delivery_info["delivery_tag"],
+                tag=tag,
                 queue=queue,
-                routing_key=message.delivery_info["routing_key"],
-                message_id=properties.get("message_id") or "",
+                routing_key=routing_key,
+                message_id=message_id,
                 body=event,
                 headers=texts,
-                redelivered=bool(message.delivery_info["redelivered"]),
+                redelivered=redelivered,
             )
             for event in decode_batch(body if isinstance(body, bytes) else body.encode())
         )

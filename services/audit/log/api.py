@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from contracts import base64_text
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log import tile_api
 from services.audit.log.domain.published import Published
 from services.audit.log.handlers import LogHandlers
-from services.audit.parameters import base64_text, entry_number
+from services.audit.parameters import entry_number
 
 
 def checkpoint(handlers: LogHandlers) -> Response:
@@ -41,7 +42,7 @@ def proof(handlers: LogHandlers, request: Request) -> Response:
         {
             "index": inclusion.index,
             "size": inclusion.size,
-            "leaf_hash": base64_text(inclusion.leaf_hash),
+            "leaf_hash": base64_text.encoded(inclusion.leaf_hash),
             "hashes": _texts(inclusion.hashes),
         }
     )
@@ -64,4 +65,4 @@ def _size(query: Mapping[str, str], name: str) -> int | None:
 
 
 def _texts(hashes: Iterable[bytes]) -> list[str]:
-    return [base64_text(digest) for digest in hashes]
+    return [base64_text.encoded(digest) for digest in hashes]

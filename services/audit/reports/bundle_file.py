@@ -18,8 +18,8 @@ import datetime as dt
 from hashlib import sha256
 from typing import Any, Final
 
+from contracts import base64_text
 from contracts.canonical import canonical_json
-from services.audit.parameters import base64_text
 from services.audit.reports.handlers.history import Bundle, BundledEntry
 
 FORMAT: Final = "kopuro-bundle/2"
@@ -43,10 +43,10 @@ def bundle_file(bundle: Bundle) -> dict[str, Any]:
 
 def _entry(entry: BundledEntry) -> dict[str, Any]:
     leaf = entry.leaf
-    opening = None if leaf.salt is None else {"salt": base64_text(leaf.salt), "data": leaf.data}
+    opening = None if leaf.salt is None else {"salt": base64_text.encoded(leaf.salt), "data": leaf.data}
     return {
         "index": leaf.index,
-        "leaf": base64_text(leaf.leaf),
-        "proof": [base64_text(digest) for digest in entry.proof],
+        "leaf": base64_text.encoded(leaf.leaf),
+        "proof": [base64_text.encoded(digest) for digest in entry.proof],
         "opening": opening,
     }

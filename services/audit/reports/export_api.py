@@ -13,12 +13,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from base64 import b64encode
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
 
+from contracts import base64_text
 from contracts.errors import Refused
 from runtime.web.paging import encode_cursor, integer_of
 from runtime.web.request import Request
@@ -73,7 +73,7 @@ def export(handler: Export, request: Request) -> Response:
 
 
 def _line(leaf: OpenedLeaf) -> dict[str, Any]:
-    salt = None if leaf.salt is None else b64encode(leaf.salt).decode()
+    salt = None if leaf.salt is None else base64_text.encoded(leaf.salt)
     return {"index": leaf.index, "leaf": leaf.leaf.decode(), "salt": salt, "data": leaf.data}
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from contracts import base64_text
 from contracts.errors import Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
 from runtime.web.paging import encode_cursor, limit_of
@@ -15,7 +16,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import SEARCHED as FACETS
 from services.audit.log.ports import Head, Search, StoredLeaf, leaf_hash
-from services.audit.parameters import base64_text, entry_number
+from services.audit.parameters import entry_number
 from services.audit.reports.bundle_file import bundle_file
 from services.audit.reports.handlers.history import History, HistoryPage
 from services.audit.reports.search_parameters import position_parameter, time_parameter
@@ -80,7 +81,7 @@ def entry(history: History, request: Request) -> Response:
         {
             "index": stored.index,
             "leaf": stored.leaf.decode(),
-            "leaf_hash": base64_text(leaf_hash(stored.leaf)),
+            "leaf_hash": base64_text.encoded(leaf_hash(stored.leaf)),
         }
     )
 
@@ -117,4 +118,4 @@ def _item(stored: StoredLeaf) -> dict[str, Any]:
 
 def _tree_head(head: Head) -> dict[str, Any]:
     origin = head.checkpoint.decode().partition("\n")[0]
-    return {"origin": origin, "size": head.size, "root": base64_text(head.frontier.root())}
+    return {"origin": origin, "size": head.size, "root": base64_text.encoded(head.frontier.root())}

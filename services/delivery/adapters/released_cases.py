@@ -23,6 +23,12 @@ _KEEP = SqlStatement(
     " WHERE case_letters.closed_at IS NULL"
 )
 
+# The case may already be released to the next acceptor.
+_TAKE_BACK = SqlStatement(
+    "UPDATE case_letters SET organization = NULL, sealed_case = NULL"
+    " WHERE referral_id = ? AND organization = ?"
+)
+
 _CLOSE = SqlStatement(
     "INSERT INTO case_letters (referral_id, closed_at) VALUES (?, ?)"
     " ON CONFLICT (referral_id) DO UPDATE"
@@ -48,6 +54,10 @@ class SqlReleasedCases:
                 CASE_LETTERS.c.referral_id == referral_id, CASE_LETTERS.c.organization == organization
             )
         ).scalar()
+
+    def take_back(self, transaction: Connection, released: Sequence[tuple[str, str]]) -> None:
+        """See `ports.ReleasedCases`."""
+        _TAKE_BACK.run_for_each(transaction, sorted(released))
 
     def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
         """See `ports.ReleasedCases`."""

@@ -39,6 +39,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,
+    facts.AcceptanceRevoked.type: _BOTH,
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
@@ -54,6 +55,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
     facts.SealingKeyReplaced.type: None,
+    facts.AcceptanceRevoked.type: None,
 }
 
 # The facts that close a referral; its case is deleted then.

@@ -33,7 +33,7 @@ class TokenIssuer:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = NOBODY if found is None else found.entry
         if not client.knows(secret):
-            raise Refused("invalid-client", "The client id or the secret is wrong.")
+            raise Refused("invalid-client", "No client has this id and secret.")
         principal = Principal(id=client.principal, roles=frozenset(role.value for role in client.roles))
         token_id = new_token_id()
         token = self._signer.issue(principal, now=self._clock.now(), client_id=client.id, token_id=token_id)

@@ -29,6 +29,7 @@ _NEW_OFFER = SqlStatement(
 _OFFERS_TO = SqlStatement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
 _SENT_BY = SqlStatement("SELECT referral_id FROM submissions WHERE referral_id = ANY (?) AND sender = ?")
 _OFFERED_TO = SqlStatement("SELECT referral_id FROM offers WHERE referral_id = ANY (?) AND organization = ?")
+_CANDIDATES = SqlStatement("SELECT organization FROM offers WHERE referral_id = ?")
 
 
 class SqlAdmissionStore:
@@ -93,6 +94,10 @@ class SqlAdmissionStore:
         if row is None:
             return None
         return Submitted(id=row.referral_id, sender=row.sender, submitted_at=row.submitted_at)
+
+    def offered_to(self, transaction: Connection, referral_id: str) -> Collection[str]:
+        """See `ports.AdmissionStore`."""
+        return {row[0] for row in _CANDIDATES.run(transaction, referral_id)}
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
         """See `ports.AdmissionStore`."""

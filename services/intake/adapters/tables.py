@@ -31,6 +31,14 @@ IDEMPOTENCY_KEYS = Table(
     Index("idempotency_keys_used_at", "used_at"),
 )
 
+# The ids of all sealing keys that an organisation has published, as far as intake has seen them.
+SEALING_KEYS = Table(
+    "sealing_keys",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("kid", String(100), primary_key=True),
+)
+
 OFFERS = Table(
     "offers",
     METADATA,

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from contracts.envelope import Event
-from contracts.errors import KopuroError, PointerError, Refused
+from contracts.errors import KopuroError
 from contracts.facts import Fact
+from contracts.idempotency_key import MAXIMUM_KEY, require_well_formed
 from contracts.records import canonical
 
-MAXIMUM_KEY = 255
 # A batch's key is stored with the line number appended.
 _MAXIMUM_NUMBER = 9_999
 MAXIMUM_BATCH_KEY = MAXIMUM_KEY - len(f"\n{_MAXIMUM_NUMBER}")
@@ -103,7 +103,7 @@ def claim_of(organization: str, key: str | None, body: bytes, *, pointer: str | 
     """
     if key is None:
         return None
-    _require_well_formed(key, MAXIMUM_KEY, pointer)
+    require_well_formed(key, pointer=pointer)
     return Claim(organization=organization, key=key, fingerprint=hashlib.sha256(body).hexdigest())
 
 
@@ -123,16 +123,8 @@ def claim_of_line(organization: str, batch_key: str, number: int, line: bytes) -
 def require_batch_key(key: str | None) -> str | None:
     """Return the Idempotency-Key of a whole batch. Raises Refused for a malformed key."""
     if key is not None:
-        _require_well_formed(key, MAXIMUM_BATCH_KEY, None)
+        require_well_formed(key, MAXIMUM_BATCH_KEY, where=" for a batch")
     return key
-
-
-def _require_well_formed(key: str, longest: int, pointer: str | None) -> None:
-    if not key or len(key) > longest or not key.isascii() or not key.isprintable():
-        batch = " for a batch" if longest == MAXIMUM_BATCH_KEY else ""
-        detail = f"An Idempotency-Key{batch} must have 1 to {longest} printable ASCII characters."
-        where = () if pointer is None else (PointerError(pointer=pointer, detail=detail),)
-        raise Refused("invalid-parameter", detail, errors=where)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

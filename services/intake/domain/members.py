@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from contracts.errors import PointerError, Refused
@@ -11,22 +11,27 @@ from contracts.organization import Organization
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """An organisation. kid: the id of its sealing key, None while it has published none."""
+    """An organisation.
+
+    kid: the id of its sealing key, None while it has published none. earlier_kids: of the keys before that.
+    """
 
     id: str
     in_good_standing: bool
     kid: str | None
+    earlier_kids: frozenset[str] = frozenset()
 
 
 Members = Callable[[str], Member | None]
 
 
-def member_of(organization: Organization) -> Member:
+def member_of(organization: Organization, earlier_kids: frozenset[str] = frozenset()) -> Member:
     """Return the member for an organisation's record."""
     return Member(
         id=organization.id,
         in_good_standing=organization.in_good_standing,
         kid=organization.sealing_key.kid if organization.sealing_key else None,
+        earlier_kids=earlier_kids,
     )
 
 
@@ -42,8 +47,18 @@ def receiver_key(members: Members, receiver: str) -> str:
     member = members(receiver)
     if member is None:
         where = PointerError(pointer="/to", detail="The directory has no organisation with this id.")
-        raise Refused("unknown-organization", "The receiver is unknown.", errors=(where,))
+        raise Refused("unknown-organization", "No case can be sent to this receiver.", errors=(where,))
     if member.kid is None:
         where = PointerError(pointer="/to", detail="This organisation has published no sealing key.")
         raise Refused("receiver-has-no-key", "The receiver cannot receive cases yet.", errors=(where,))
     return member.kid
+
+
+def keys_of(members: Members, organizations: Iterable[str]) -> frozenset[str]:
+    """Return the ids of the current and earlier keys of these organisations.
+
+    A note may have been sealed just before its receiver replaced the key.
+    """
+    known = [member for name in organizations if (member := members(name)) is not None]
+    current = {member.kid for member in known if member.kid is not None}
+    return frozenset(current.union(*(member.earlier_kids for member in known)))

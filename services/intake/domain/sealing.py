@@ -5,6 +5,8 @@ Source: RFC 7516 §3.1 (compact serialisation), RFC 7518 §4.6 and §5.3 (the al
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import orjson
 
 from contracts.errors import PointerError, Refused
@@ -17,6 +19,7 @@ from contracts.jose import (
     WRAPPED_KEY,
     decoded,
     encoded,
+    is_base64url,
 )
 from contracts.json_names import repeated_name
 
@@ -28,6 +31,12 @@ def require_sealed_to(jwe: str, kid: str, pointer: str) -> None:
     """Raises Refused `case-not-sealed` with the pointer unless the JWE is sealed to the key `kid`."""
     if require_sealed(jwe, pointer) != kid:
         raise _refused(pointer, "The JWE is not sealed to the receiver's current key.")
+
+
+def require_note_sealed_to(jwe: str, kids: Collection[str]) -> None:
+    """Raises Refused `case-not-sealed` with the pointer /note unless it is sealed to one of the keys."""
+    if require_sealed(jwe, "/note") not in kids:
+        raise _refused("/note", "The JWE is not sealed to a key of the note's receiver.")
 
 
 def require_sealed(jwe: str, pointer: str) -> str:
@@ -51,19 +60,15 @@ def require_sealed(jwe: str, pointer: str) -> str:
         raise _refused(pointer, "The JWE header must name its key (`kid`).")
     wrapped_key, iv, ciphertext, tag = map(len, parts) if len(parts) == 4 else (0, 0, 0, 0)
     sizes_are_right = (wrapped_key, iv, tag) == (_WRAPPED_KEY, _IV, _TAG) and ciphertext > 0
-    if not (sizes_are_right and all(map(_is_base64url, parts))):
+    if not (sizes_are_right and all(map(_ends_well, parts))):
         raise _refused(pointer, "The parts of the JWE have invalid lengths or encoding.")
     return kid
 
 
-def _is_base64url(part: str) -> bool:
+def _ends_well(part: str) -> bool:
     # The contract has checked the alphabet; the last characters show a wrong length or spare bits. Such a
     # case could not be opened, and its sender would learn that only after the 202.
-    try:
-        decoded(part[len(part) - len(part) % 4 :])
-    except ValueError:
-        return False
-    return True
+    return is_base64url(part[len(part) - len(part) % 4 :])
 
 
 def _header(protected: str) -> dict[str, object] | None:
@@ -81,6 +86,6 @@ def _refused(pointer: str, detail: str) -> Refused:
     error = PointerError(pointer=pointer, detail=detail)
     return Refused(
         "case-not-sealed",
-        "The text is not sealed as the contract requires.",
+        "Seal the text again; `errors` says what is wrong.",
         errors=(error,),
     )

@@ -104,6 +104,18 @@ OBSERVATIONS = Table(
     Column("asked", Integer, nullable=False),
 )
 
+# Idempotency-Keys of placements. content: the digest of the parsed request.
+PLACEMENT_KEYS = Table(
+    "placement_keys",
+    METADATA,
+    Column("coordinator", String(100), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("content", String(64), nullable=False),
+    Column("submission_id", String(36), nullable=False),
+    Column("used_at", Instant, nullable=False),
+    Index("placement_keys_used_at", "used_at"),
+)
+
 # Accepted referrals whose acceptor was reported as suspended, so that one suspension is reported once.
 SUSPENDED_ACCEPTORS = Table(
     "suspended_acceptors",

@@ -45,6 +45,7 @@ from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
 
 CONSENT_REVOKED = "consent_revoked"
+ACCEPTOR_BARRED = "The organisation cannot accept: it is not active and vetted."
 
 
 class UnknownReferral(Unavailable):
@@ -171,7 +172,7 @@ def _refuse_suspended(
 ) -> Transition:
     """Refuse the acceptance of a suspended organisation: accepting would release the case to it."""
     step = revoke_suspended(referral, context)
-    refused = Refused("offer-closed", "The organisation cannot accept: it is not active and vetted.")
+    refused = Refused("offer-closed", ACCEPTOR_BARRED)
     return replace(step, facts=(*step.facts, _refusal(submission, submission_id, refused)))
 
 
@@ -312,7 +313,7 @@ def _require(holds: bool, detail: str) -> None:
 def _require_acceptor(referral: Referral, organization: str) -> None:
     if referral.acceptor is None:
         raise Refused("not-in-this-state", "No organisation has accepted the referral.")
-    _require(organization == referral.acceptor, "Only the acceptor may report on the referral.")
+    _require(organization == referral.acceptor, "Another organisation holds the referral.")
 
 
 def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:

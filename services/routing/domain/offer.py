@@ -1,7 +1,7 @@
 """An offer: a request to one organisation to take a referral before a deadline.
 
-`close` is the only transition out of `open`, and no transition leads back. An answer to a closed offer (after
-the deadline, or a second acceptance of an emergency) is refused.
+`close` is the only transition between states, and none leads back to `open`. An answer to a closed offer
+(after the deadline, or a second acceptance of an emergency) is refused.
 
 `expired` is provisional. The timer expires an offer when no answer was read; but an answer that the API
 received in time may still be in an outbox or a queue, because the broker was down or has a backlog. Such an
@@ -26,7 +26,8 @@ class OfferEvent(StrEnum):
     revoke = "revoke"
 
 
-# state -> {event: state}. A state without events is final. Only an answer in time leaves `expired`.
+# state -> {event: state}. A state without events is final. Only an answer in time leaves `expired`, and only
+# the revocation of a suspended acceptor's acceptance leaves `accepted`.
 OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
     OfferState.open: {
         OfferEvent.accept: OfferState.accepted,
@@ -34,7 +35,7 @@ OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
         OfferEvent.expire: OfferState.expired,
         OfferEvent.revoke: OfferState.revoked,
     },
-    OfferState.accepted: {},
+    OfferState.accepted: {OfferEvent.revoke: OfferState.revoked},
     OfferState.declined: {},
     OfferState.expired: {
         OfferEvent.accept: OfferState.accepted,

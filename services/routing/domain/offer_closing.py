@@ -6,13 +6,22 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from contracts.codes import DeclineReason
-from contracts.facts import Fact, OfferAccepted, OfferDeclined, OfferExpired, OfferRevoked, PlacementAnswered
+from contracts.codes import DeclineReason, OfferState
+from contracts.facts import (
+    AcceptanceRevoked,
+    Fact,
+    OfferAccepted,
+    OfferDeclined,
+    OfferExpired,
+    OfferRevoked,
+    PlacementAnswered,
+)
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close
 from services.routing.domain.referral import Referral
 
 NO_ANSWER = "no_answer"
+ORGANIZATION_SUSPENDED = "organization_suspended"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,16 +41,18 @@ def close_offer(
     *,
     reason: str | None = None,
     answered_at: dt.datetime | None = None,
+    coordinator: str | None = None,
 ) -> ClosedOffer:
     """Close one offer of a referral. This is the only place where an offer ends.
 
     reason: why the offer was not accepted; a decline and a revocation need one. answered_at: when the API
-    received the answer; an acceptance and a decline need it. Raises Refused `offer-closed`.
+    received the answer; an acceptance and a decline need it. coordinator: who revokes an accepted offer.
+    Raises Refused `offer-closed`.
     """
     closed = close(offer, event, now, reason)
     return ClosedOffer(
         referral=_with_offer(referral, closed, now),
-        facts=(_fact(referral, closed, event), *_placement_answered(closed)),
+        facts=(_fact(referral, closed, event, coordinator), *_placement_answered(closed)),
         observed=_observed(offer, event, answered_at),
     )
 
@@ -51,7 +62,15 @@ def _with_offer(referral: Referral, closed: Offer, now: dt.datetime) -> Referral
     return replace(referral, offers=offers, updated_at=now)
 
 
-def _fact(referral: Referral, closed: Offer, event: OfferEvent) -> Fact:
+def _fact(referral: Referral, closed: Offer, event: OfferEvent, coordinator: str | None) -> Fact:
+    if coordinator is not None:
+        return AcceptanceRevoked(
+            referral_id=referral.id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            sender=referral.sender,
+            coordinator=coordinator,
+        )
     if event is OfferEvent.accept:
         return OfferAccepted(
             referral_id=referral.id,
@@ -102,7 +121,7 @@ def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
 
 def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) -> Mapping[str, Observation]:
     if event is OfferEvent.revoke:
-        return {}
+        return {offer.organization: Observation(accepted=-1)} if offer.state is OfferState.accepted else {}
     if event is OfferEvent.expire:
         return {offer.organization: Observation(expired=1)}
     assert answered_at is not None

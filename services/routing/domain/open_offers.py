@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from contracts.codes import ReferralStatus
+from contracts.codes import OfferState, ReferralStatus
 from contracts.errors import Refused
 from contracts.facts import (
     Fact,
@@ -17,21 +17,52 @@ from contracts.facts import (
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent
-from services.routing.domain.offer_closing import close_offer
+from services.routing.domain.offer_closing import ORGANIZATION_SUSPENDED, ClosedOffer, close_offer
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.transition import Transition, TransitionContext
 
 
 def place(referral: Referral, placement: PlacementSubmitted, context: TransitionContext) -> Transition:
-    """Offer an unplaced referral to the organisation that a coordinator chose. Raises Refused."""
+    """Offer a referral to the organisation that a coordinator chose. Raises Refused.
+
+    The referral is unplaced, or its acceptor is suspended: then the acceptance is revoked.
+    """
+    revoked = ClosedOffer(referral=referral, facts=())
     if referral.status is not ReferralStatus.unplaced:
-        raise Refused("not-in-this-state", "Only an unplaced referral can be placed by a coordinator.")
-    decision = context.decide(referral, Trigger.placed_by_coordinator, placement.organization)
+        revoked = _revoke_acceptance(referral, placement.coordinator, context)
+    decision = context.decide(revoked.referral, Trigger.placed_by_coordinator, placement.organization)
     if not decision.ranked:
         raise Refused("conflict", _why_not(decision))
-    after, opened = _open_offers(referral, decision, 1, context, placed_by=placement.coordinator)
-    return Transition(referral=after, facts=opened, decisions=(decision,))
+    after, opened = _open_offers(revoked.referral, decision, 1, context, placed_by=placement.coordinator)
+    return Transition(
+        referral=after, facts=(*revoked.facts, *opened), decisions=(decision,), observed=revoked.observed
+    )
+
+
+def _revoke_acceptance(referral: Referral, coordinator: str, context: TransitionContext) -> ClosedOffer:
+    acceptor = referral.acceptor
+    if acceptor is None or referral.is_closed or context.in_good_standing(acceptor):
+        raise Refused(
+            "not-in-this-state",
+            "A coordinator can place only an unplaced referral, or one whose acceptor is suspended.",
+        )
+    (accepted,) = [offer for offer in referral.offers if offer.state is OfferState.accepted]
+    revoked = close_offer(
+        referral,
+        accepted,
+        OfferEvent.revoke,
+        context.now,
+        reason=ORGANIZATION_SUSPENDED,
+        coordinator=coordinator,
+    )
+    after = replace(
+        revoked.referral,
+        status=next_status(referral.status, ReferralEvent.revoke),
+        acceptor=None,
+        due_at=None,
+    )
+    return replace(revoked, referral=after)
 
 
 def _why_not(decision: Decision) -> str:

@@ -6,6 +6,9 @@
                        | '-- by hand --'          out to have been entered in error
                        '--- an answer in time, read late ---> accepted
 
+A coordinator may revoke the acceptance of a suspended acceptor and place the referral elsewhere in one
+transition: accepted, in progress or on hold ---> unplaced ---> offered.
+
 Only routing changes a referral's status. The table below is the complete state machine; the diagram in
 `docs/journey.md` is generated from it.
 """
@@ -27,6 +30,7 @@ class ReferralEvent(StrEnum):
     offer = "offer"
     exhaust = "exhaust"
     accept = "accept"
+    revoke = "revoke"  # the acceptance of a suspended acceptor
     progress = "progress"
     hold = "hold"
     complete = "complete"
@@ -54,18 +58,21 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
         _E.progress: _S.in_progress,
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
+        _E.revoke: _S.unplaced,
         **_LEAVE,
     },
     _S.in_progress: {
         _E.progress: _S.in_progress,
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
+        _E.revoke: _S.unplaced,
         **_LEAVE,
     },
     _S.on_hold: {
         _E.progress: _S.in_progress,
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
+        _E.revoke: _S.unplaced,
         **_LEAVE,
     },
     _S.completed: {},

@@ -1,18 +1,18 @@
 """The consequences for a referral when an organisation is suspended, leaves or becomes inactive.
 
 Its open offers are revoked and the next candidates are asked. Its accepted referrals stay accepted, and the
-sender and the coordinators are notified: only they can decide what happens next for the person.
+sender and the coordinators are notified. A coordinator may then place them with another organisation
+(`open_offers.place`).
 """
 
 from __future__ import annotations
 
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.domain.decision import Trigger
+from services.routing.domain.offer_closing import ORGANIZATION_SUSPENDED
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition, TransitionContext
-
-ORGANIZATION_SUSPENDED = "organization_suspended"
 
 
 def revoke_suspended(referral: Referral, context: TransitionContext) -> Transition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact, PlacementRefused, PlacementSubmitted
+from contracts.records import canonical
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -29,7 +31,7 @@ from services.routing.domain.timeline import entry_of
 from services.routing.domain.transition import Transition, TransitionContext
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.live_directory import LiveDirectory
-from services.routing.ports import Changes, ReferralStore
+from services.routing.ports import Changes, PlacementKeys, ReferralStore
 
 # The most deadlines that one transaction handles.
 DUE_AT_ONCE = 200
@@ -43,6 +45,7 @@ class RoutingCommands:
         *,
         database: Database,
         store: ReferralStore,
+        placement_keys: PlacementKeys,
         outbox: Outbox,
         network: LiveDirectory,
         policy: RoutingPolicy,
@@ -51,6 +54,7 @@ class RoutingCommands:
     ) -> None:
         self._database = database
         self._store = store
+        self._placement_keys = placement_keys
         self._outbox = outbox
         self._network = network
         self._policy = policy
@@ -141,22 +145,33 @@ class RoutingCommands:
             self._network.recall(self._store.observations(transaction))
 
     def submit_placement(
-        self, referral_id: str, organization: str, coordinator: str, now: dt.datetime
+        self,
+        referral_id: str,
+        organization: str,
+        coordinator: str,
+        now: dt.datetime,
+        *,
+        key: str | None = None,
     ) -> str:
         """Submit a coordinator's placement; return the submission's id.
+
+        key: the request's Idempotency-Key. A repeated placement gets its first id, even if it would be
+        refused now; another one under the same key is refused as `idempotency-conflict`.
 
         A placement that is impossible now is refused at once. If the state changes before routing applies
         it, the refusal goes to the coordinators' mailbox. `placement.refused` records both. Raises Refused,
         DatabaseUnavailable.
         """
         refusal: Refused | None = None
+        placement = PlacementSubmitted(
+            referral_id=referral_id, organization=organization, coordinator=coordinator
+        )
         with self._database.write() as transaction:
+            if key is not None and (first := self._first_placement(transaction, placement, key)) is not None:
+                return first
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
             if referral is None:
                 raise Refused("not-found", "This referral does not exist.")
-            placement = PlacementSubmitted(
-                referral_id=referral_id, organization=organization, coordinator=coordinator
-            )
             event: Event[Fact] = Event(
                 id=(submission_id := new_id()),
                 source=self._source,
@@ -179,10 +194,36 @@ class RoutingCommands:
                 event = replace(event, id=new_id(), data=refused)
                 entry = entry_of(refused, referral_id, now)
                 self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
+            elif key is not None and not self._placement_keys.use(
+                transaction,
+                coordinator,
+                key,
+                content=_digest(placement),
+                submission_id=submission_id,
+                now=now,
+            ):
+                # Another process has just used the key.
+                first = self._first_placement(transaction, placement, key)
+                assert first is not None
+                return first
             self._outbox.add(transaction, [outgoing(event)])
         self._after_commit()
         if refusal is not None:
             raise refusal
+        return submission_id
+
+    def _first_placement(
+        self, transaction: Connection, placement: PlacementSubmitted, key: str
+    ) -> str | None:
+        """Return the submission id of a repeated placement, None for a new key. Raises Refused."""
+        used = self._placement_keys.used(transaction, placement.coordinator, key)
+        if used is None:
+            return None
+        content, submission_id = used
+        if content != _digest(placement):
+            raise Refused(
+                "idempotency-conflict", "The key was used for another referral or another organisation."
+            )
         return submission_id
 
     def _why_not_place(
@@ -235,3 +276,7 @@ class RoutingCommands:
             decide=decide_now,
             in_good_standing=self._network.directory.in_good_standing,
         )
+
+
+def _digest(placement: PlacementSubmitted) -> str:
+    return hashlib.sha256(canonical(placement)).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, MetaData, String, Table, Text, and_
+from sqlalchemy import Boolean, Column, Index, LargeBinary, MetaData, String, Table, Text, and_
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant
@@ -35,4 +35,24 @@ SEALED_CASES = Table(
     Column("referral_id", String(36), primary_key=True),
     Column("wrapped_key", Text, nullable=False),
     Column("ciphertext", Text, nullable=False),
+)
+
+# Notes of declines whose answers routing has not decided yet. body: the encoded sealed message.
+HELD_NOTES = Table(
+    "held_notes",
+    METADATA,
+    Column("submission_id", String(64), primary_key=True),
+    Column("referral_id", String(36), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("held_notes_referral", "referral_id"),
+)
+
+# Routing's decisions on answers to offers of open referrals, for notes that arrive later than the decision.
+ANSWERS = Table(
+    "answers",
+    METADATA,
+    Column("submission_id", String(64), primary_key=True),
+    Column("referral_id", String(36), nullable=False),
+    Column("took_effect", Boolean, nullable=False),
+    Index("answers_referral", "referral_id"),
 )

@@ -25,6 +25,7 @@ class CustodyEvent(StrEnum):
     arrival = "arrival"  # a valid case has arrived
     refusal = "refusal"  # the case cannot be opened, is invalid, or cannot be given to its acceptor
     acceptance = "acceptance"
+    revocation = "revocation"  # of the acceptance: another organisation may accept
     release = "release"
     replacement = "replacement"  # the sender sent the released case again
     closing = "closing"  # the referral is completed, withdrawn or failed
@@ -35,26 +36,31 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
         CustodyEvent.arrival: CustodyState.held,
         CustodyEvent.refusal: CustodyState.refused,
         CustodyEvent.acceptance: CustodyState.awaited,
+        CustodyEvent.revocation: CustodyState.awaited,
         CustodyEvent.closing: CustodyState.erased,
     },
     CustodyState.held: {
         CustodyEvent.acceptance: CustodyState.held,
+        CustodyEvent.revocation: CustodyState.held,
         CustodyEvent.release: CustodyState.released,
         CustodyEvent.refusal: CustodyState.refused,
         CustodyEvent.closing: CustodyState.erased,
     },
     CustodyState.released: {
         CustodyEvent.replacement: CustodyState.released,
+        CustodyEvent.revocation: CustodyState.held,
         CustodyEvent.closing: CustodyState.erased,
     },
     # Erasure is final: a late case is dropped, and a late acceptance releases nothing.
     CustodyState.erased: {
         CustodyEvent.arrival: CustodyState.erased,
         CustodyEvent.acceptance: CustodyState.erased,
+        CustodyEvent.revocation: CustodyState.erased,
     },
     # Routing fails the referral when it receives the refusal; an acceptance may come before that.
     CustodyState.refused: {
         CustodyEvent.acceptance: CustodyState.refused,
+        CustodyEvent.revocation: CustodyState.refused,
         CustodyEvent.closing: CustodyState.refused,
     },
 }
@@ -116,6 +122,13 @@ def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
     )
 
 
+def revoke(custody: Custody, organization: str) -> Custody:
+    """Return the custody without its acceptor. Raises IllegalCustodyTransition for another acceptor."""
+    if custody.acceptance is None or custody.acceptance.organization != organization:
+        raise IllegalCustodyTransition("The revoked acceptance is not the case's.")
+    return replace(step(custody, CustodyEvent.revocation), acceptance=None)
+
+
 def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Custody:
     """Return the custody of an arrived case. Raises IllegalCustodyTransition for a second case."""
     return replace(step(custody, CustodyEvent.arrival), sender=sender, receiver=receiver, kid=kid)
@@ -146,21 +159,12 @@ def disposition_of(custody: Custody) -> Disposition:
     return Disposition.forward if custody.receiver == custody.acceptance.organization else Disposition.refuse
 
 
-def sender_for(custody: Custody) -> str | None:
-    """Return the receiver of a note that declines an offer; None before the case has arrived.
-
-    Raises Refused `not-in-this-state` for a closed referral.
-    """
-    _require_open(custody)
-    return custody.sender
-
-
 def other_party(custody: Custody, author: str) -> str | None:
     """Return the receiver of a note by `author`; None before an acceptance is known.
 
     Raises Refused `not-in-this-state` for a closed referral, `not-a-party` for an author that is no party.
     """
-    _require_open(custody)
+    require_open(custody)
     if custody.acceptance is None or custody.sender is None:
         return None
     parties = {
@@ -172,6 +176,17 @@ def other_party(custody: Custody, author: str) -> str | None:
     return parties[author]
 
 
-def _require_open(custody: Custody) -> None:
-    if custody.state in (CustodyState.erased, CustodyState.refused):
-        raise Refused("not-in-this-state", "The referral is closed; notes are no longer forwarded.")
+def require_open(custody: Custody) -> None:
+    """Raises Refused `not-in-this-state` for a closed referral, whose notes are no longer forwarded."""
+    if is_closed(custody):
+        raise closed()
+
+
+def is_closed(custody: Custody) -> bool:
+    """Return whether the case is gone: its referral has ended, or will fail because the case was refused."""
+    return custody.state in (CustodyState.erased, CustodyState.refused)
+
+
+def closed() -> Refused:
+    """Return the refusal of a note on a closed referral."""
+    return Refused("not-in-this-state", "The referral is closed; notes are no longer forwarded.")

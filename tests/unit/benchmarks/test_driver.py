@@ -18,7 +18,7 @@ TOLD = {"accept": ACCEPTED, "progress": PROGRESSED, "complete": COMPLETED}
 
 
 class Hub:
-    """The acceptor hears of the completion only a while after the sender has acknowledged its own."""
+    """The acceptor's message of the completion arrives some time after the sender acknowledged its own."""
 
     work_begins_with = ACCEPTED
 

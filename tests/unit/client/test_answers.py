@@ -1,7 +1,9 @@
 import datetime as dt
+import json
 
 import pytest
 
+from contracts.errors import PROBLEMS, Refused
 from kopuro_client import (
     AuthenticationError,
     ClientError,
@@ -61,7 +63,7 @@ def test_refused_error_has_the_problems_members() -> None:
         "D.",
     )
     assert error.errors == (FieldError(pointer="/needs/0", detail="Unknown."),)
-    assert str(error) == "T: D."
+    assert str(error) == "D."
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors":7,"title":[]}', b"[" * 100_000])
@@ -103,3 +105,18 @@ def test_batch_response_with_too_few_lines_raises_defect_error() -> None:
     assert json_lines(b'{"line":1}\n{"line":2}\n', expected=2) == [{"line": 1}, {"line": 2}]
     with pytest.raises(DefectError):
         json_lines(b'{"line":1}\n', expected=2)
+
+
+def test_refusal_says_each_thing_once() -> None:
+    for slug, (title, status) in PROBLEMS.items():
+        body = json.dumps(Refused(slug, "This says more.").problem()).encode()
+        said = str(of(status, body))
+        assert said == (
+            "This says more." if status < 500 or status == 503 else f"This says more. (HTTP status {status})"
+        )
+        assert title not in said
+    foreign = {"type": "about:blank", "title": "Bad gateway", "detail": "The peer is away."}
+    assert str(of(404, json.dumps(foreign).encode())) == "Bad gateway: The peer is away."
+    foreign["detail"] = "Bad gateway: the peer is away."
+    assert str(of(404, json.dumps(foreign).encode())) == "Bad gateway: the peer is away."
+    assert str(of(404, json.dumps({"title": "Not here"}).encode())) == "Not here"

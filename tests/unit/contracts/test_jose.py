@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import OKPKey
 
-from contracts.jose import decoded, encoded, thumbprint
+from contracts.jose import decoded, encoded, is_base64url, thumbprint
 
 
 @given(data=st.binary(max_size=100))
@@ -38,3 +38,14 @@ def test_base64url_is_url_safe_without_padding() -> None:
 def test_non_canonical_base64url_raises(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whichever part of it is wrong
         decoded(text)
+    assert not is_base64url(text)
+
+
+@given(text=st.text("AEQgw048_-=+/ \nb", max_size=8) | st.binary(max_size=8).map(encoded))
+def test_text_is_base64url_exactly_when_it_can_be_decoded(text: str) -> None:
+    try:
+        decoded(text)
+    except ValueError:
+        assert not is_base64url(text)
+    else:
+        assert is_base64url(text)

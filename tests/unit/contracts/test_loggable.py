@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from marshmallow import fields
 
 from contracts.canonical import LARGEST_INTEGER, canonical_json, is_unicode
-from contracts.envelope import Envelope, Event
+from contracts.envelope import Envelope
 from contracts.errors import Defect, Refused
 from contracts.facts import CATALOGUE, Fact, OfferOpened, OrganizationChanged, ReferralSubmitted
 from contracts.publish import BODIES
@@ -29,6 +29,7 @@ from services.directory.admission import Credential, CredentialRequest, KeyReque
 from services.intake.domain.command import COMMANDS
 from services.routing.api import PlacementRequest
 from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
+from tests.support.events import message_of
 from tests.unit.contracts.drawn_records import json_values, records_of
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -78,16 +79,8 @@ HOSTILE: st.SearchStrategy[Any] = (
 
 def as_entry(fact: Fact) -> None:
     """Make a log entry of the fact, as audit does."""
-    encoded = Event(
-        id="01930f6f-0a00-7000-8000-00000000a005",
-        source="/kg/intake",
-        time=NOON,
-        partition_key="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01",
-        correlation_id="c",
-        causation_id=None,
-        data=fact,
-    ).encode()
-    message = Envelope.decode(encoded)
+    event = message_of(fact, "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01", time=NOON, correlation_id="c")
+    message = Envelope.decode(event.encode())
     entry = entry_of(
         message_id=message.id,
         type=message.type,

@@ -105,6 +105,36 @@ def test_readme_names_every_environment_variable() -> None:
     assert read <= set(re.findall(r"KOPURO_[A-Z_]+", README))
 
 
+def test_contributing_names_the_python_that_setup_makes() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    modules = re.findall(r"(\S*python) -m (\w+(?:\.\w+)*)", page)
+    assert {"contracts.publish", "docs.diagrams"} <= {module for _, module in modules}
+    assert {python.lstrip("`") for python, _ in modules} == {".venv/bin/python"}
+
+
+def test_operations_page_explains_every_readiness_check_and_warning() -> None:
+    sources = [ROOT / "runtime" / "service_platform.py", *(ROOT / "services").glob("*/bootstrap.py")]
+    code = "".join(source.read_text(encoding="utf-8") for source in sources)
+    named = set(
+        re.findall(r'\("([a-z ]+)", [\w.: ]*(?:unready|alarm|directory_\w+|published|low_space)', code)
+    )
+    assert {"broker", "custody key", "parked", "log directory"} <= named
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^\| `([a-z ]+)` \| .+ \| .+ \|$", page, flags=re.MULTILINE))
+    assert named <= explained
+
+
+def test_operations_page_explains_every_file_of_a_hub() -> None:
+    code = (ROOT / "sandbox" / "hub_files.py").read_text(encoding="utf-8")
+    code += (ROOT / "sandbox" / "hub.py").read_text(encoding="utf-8")
+    files = set(re.findall(r'directory / "([\w.]+)"', code))
+    assert {"hub.json", "owner.lock"} <= files
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert files <= {
+        name.rstrip("/") for name in re.findall(r"^\| `([\w.]+/?)` \|", page, flags=re.MULTILINE)
+    }
+
+
 def test_documented_metrics_exist() -> None:
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     sources = "".join(

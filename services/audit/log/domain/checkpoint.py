@@ -5,11 +5,10 @@ Source: https://c2sp.org/tlog-checkpoint (v1.0.0).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 
+from contracts import base64_text
 from services.audit.log.domain.merkle import HASH_BYTES, MAX_SIZE
 from services.audit.log.domain.note import NoteError
 
@@ -45,7 +44,7 @@ class Checkpoint:
 
     def format(self) -> str:
         """Return the text to sign: origin, size, root in base64, extensions, one per line."""
-        root = base64.b64encode(self.root).decode("ascii")
+        root = base64_text.encoded(self.root)
         return "".join(f"{line}\n" for line in (self.origin, self.size, root, *self.extensions))
 
     @classmethod
@@ -61,10 +60,7 @@ class Checkpoint:
         if not _SIZE.fullmatch(size):
             raise MalformedCheckpoint("the size is a decimal number without leading zeroes")
         try:
-            root = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
-            raise MalformedCheckpoint("the root is written in base64") from None
-        checkpoint = cls(origin=origin, size=int(size), root=root, extensions=tuple(extensions))
-        if checkpoint.format() != text:
-            raise MalformedCheckpoint("the root is not in canonical base64")
-        return checkpoint
+            root = base64_text.decoded(encoded)
+        except ValueError:
+            raise MalformedCheckpoint("the root is not in canonical base64") from None
+        return cls(origin=origin, size=int(size), root=root, extensions=tuple(extensions))

@@ -5,14 +5,13 @@ Source: https://c2sp.org/tlog-cosignature (the Ed25519 form, `cosignature/v1`).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from contracts import base64_text
 from services.audit.log.domain.note import MalformedKey, Signature, key_id
 
 ED25519_COSIGNATURE = 0x04  # signature type identifier
@@ -49,7 +48,7 @@ class CosignatureVerifier:
 
     def format(self) -> str:
         """Return the verifier key (vkey): `name+key id in hex+base64 of type and public key`."""
-        material = base64.b64encode(bytes([ED25519_COSIGNATURE]) + self.public_key).decode("ascii")
+        material = base64_text.encoded(bytes([ED25519_COSIGNATURE]) + self.public_key)
         return f"{self.name}+{self.key_id.hex()}+{material}"
 
     @classmethod
@@ -58,8 +57,8 @@ class CosignatureVerifier:
         name, _, rest = text.partition("+")
         _, _, encoded = rest.partition("+")
         try:
-            material = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
+            material = base64_text.decoded(encoded)
+        except ValueError:
             raise MalformedKey("a verifier key is name+hash+base64") from None
         if material[:1] != bytes([ED25519_COSIGNATURE]):
             raise MalformedKey("not the verifier key of an Ed25519 cosigner (type 04)")

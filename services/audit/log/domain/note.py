@@ -14,8 +14,6 @@ Source: https://c2sp.org/signed-note (v1.0.0).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+
+from contracts import base64_text
 
 ED25519 = 0x01  # signature type identifier
 
@@ -194,7 +194,7 @@ class Ed25519Verifier:
 
     def format(self) -> str:
         """Return the verifier key (vkey) as text: `name+key id in hex+base64 of type and public key`."""
-        material = base64.b64encode(bytes([ED25519]) + self.public_key).decode("ascii")
+        material = base64_text.encoded(bytes([ED25519]) + self.public_key)
         return f"{self.name}+{self.key_id.hex()}+{material}"
 
     @classmethod
@@ -203,7 +203,7 @@ class Ed25519Verifier:
         name, _, rest = text.partition("+")
         claimed_id, _, encoded = rest.partition("+")
         try:
-            material = _decode_base64(encoded)
+            material = base64_text.decoded(encoded)
         except ValueError:
             raise MalformedKey("a verifier key is name+hash+base64") from None
         if material[:1] != bytes([ED25519]):
@@ -259,7 +259,7 @@ def _parse(note: bytes) -> tuple[str, tuple[Signature, ...]]:
 def _parse_signature(line: str) -> Signature:
     name, _, encoded = line.removeprefix(_SIGNATURE_LINE).partition(" ")
     try:
-        signature = _decode_base64(encoded)
+        signature = base64_text.decoded(encoded)
     except ValueError:
         raise MalformedNote("a signature must be base64") from None
     if not line.startswith(_SIGNATURE_LINE) or not _KEY_NAME.fullmatch(name):
@@ -270,7 +270,7 @@ def _parse_signature(line: str) -> Signature:
 
 
 def _signature_line(line: Signature) -> str:
-    encoded = base64.b64encode(line.key_id + line.signature).decode("ascii")
+    encoded = base64_text.encoded(line.key_id + line.signature)
     return f"{_SIGNATURE_LINE}{line.name} {encoded}\n"
 
 
@@ -281,14 +281,6 @@ def _encode(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise MalformedNote("a note is UTF-8 text") from None
-
-
-def _decode_base64(encoded: str) -> bytes:
-    """Decode canonical base64 only: otherwise a changed byte could leave a note valid. Raises ValueError."""
-    data = base64.b64decode(encoded, validate=True)
-    if base64.b64encode(data).decode("ascii") != encoded:
-        raise binascii.Error("not the canonical base64 of these bytes")
-    return data
 
 
 def _key_name(name: str) -> str:

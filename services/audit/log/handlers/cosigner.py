@@ -9,7 +9,6 @@ Source: https://c2sp.org/tlog-witness.
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import logging
 import threading
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
+from contracts import base64_text
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.audit.log.domain.cosignature import cosigned_at
@@ -249,7 +249,7 @@ class Cosigner:
             # Our record is ahead of the published log: let the witness report its size.
             old_size = 0
         proof = prove_consistency(old_size, target.size, self._published.node)
-        hashes = (base64.b64encode(digest).decode("ascii") for digest in proof)
+        hashes = (base64_text.encoded(digest) for digest in proof)
         lines = "".join(f"{line}\n" for line in (f"old {old_size}", *hashes, ""))
         return self._witnesses.add_checkpoint(witness.url, lines.encode() + target.note)
 

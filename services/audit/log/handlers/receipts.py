@@ -5,13 +5,13 @@ Reasons for these steps, the batching and the direct queue: docs/decisions/0011-
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
 
+from contracts import base64_text
 from contracts.envelope import Event
 from contracts.facts import CaseReleased, OfferAccepted, Receipt, ReceiptsIssued, ReferralCompleted
 from contracts.facts.recorded import MOST_RECEIPTS
@@ -88,7 +88,7 @@ class Receipts:
             data=ReceiptsIssued(
                 organization=organization,
                 checkpoint=published.note.decode(),
-                hashes=tuple([base64.b64encode(digest).decode("ascii") for digest in positions]),
+                hashes=tuple([base64_text.encoded(digest) for digest in positions]),
                 receipts=receipts,
             ),
         )

@@ -172,7 +172,7 @@ class History:
             leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
         readable = readable_by(reader, [_step(leaf) for leaf in leaves]) if as_party else None
         if not leaves or (as_party and readable is None):
-            raise Refused("not-found", "The log has no entries for this referral, or you do not have access.")
+            raise Refused("not-found", "The log has no entries about this referral that you may read.")
         if len(leaves) > MOST_EXPORTED:
             raise Refused(
                 "bundle-too-large",

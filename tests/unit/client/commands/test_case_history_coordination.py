@@ -30,6 +30,19 @@ def test_case_sealed_to_another_key_is_exit_7(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
     ran = run("case", "show", "r1")
     assert (ran.code, ran.out) == (7, "")
+    assert "--sealing-key FILE" in ran.err
+    assert "kopuro case unreadable r1 --reason key_lost" in ran.err
+
+
+def test_unreadable_case_names_the_command_that_reports_it(
+    hub: FakeHub, run: Run, sealing_key: dict[str, Any]
+) -> None:
+    sealed = seal(CASE, public_key(sealing_key))
+    for case, reason in (("hello", "cannot_decrypt"), (sealed[:-4] + "AAAA", "cannot_decrypt")):
+        hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": case}))
+        ran = run("case", "show", "r1")
+        assert (ran.code, ran.out) == (7, "")
+        assert f"kopuro case unreadable r1 --reason {reason}\n" in ran.err
 
 
 def test_history_names_its_tree(hub: FakeHub, run: Run) -> None:

@@ -90,6 +90,12 @@ def test_documents_are_saved_under_safe_names_as_private_files(
     assert all(str(file) in ran.err for file in saved)
 
 
+def test_case_without_documents_says_so(released: Any, run: Run, tmp_path: Path) -> None:
+    released({"name": "A"})
+    ran = run("case", "show", "r1", "--save-documents", str(tmp_path / "d"))
+    assert (ran.code, ran.err) == (0, "the case has no documents\n")
+
+
 def test_documents_are_not_saved_if_a_name_is_taken(released: Any, run: Run, tmp_path: Path) -> None:
     released({"name": "A", "documents": [document("a.pdf", b"1"), document("b.pdf", b"2")]})
     (tmp_path / "02-b.pdf").write_text("mine")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from kopuro_client import RetryPolicy, generate_key
 from kopuro_client.commands import ExitCode, _application, main
@@ -64,7 +63,7 @@ def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
         yield from _leaves(below, (*path, name))
 
 
-APPLICATION = get_command(_application())
+APPLICATION = _application()
 COMMANDS = dict(_leaves(APPLICATION))
 every_command = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 # Commands that send requests with credentials, recognised by their connection options.

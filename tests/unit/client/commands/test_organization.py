@@ -29,6 +29,7 @@ def test_organization_update_sends_file_as_merge_patch(hub: FakeHub, run: Run, t
 def test_organization_update_with_stale_revision_is_refused(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "changes.json"
     file.write_text("{}")
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
     hub.script("PATCH", OSH, problem(412, "precondition-failed", "Changed"))
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3").code == 3
 
@@ -38,5 +39,26 @@ def test_organization_update_that_needs_a_second_person_prints_the_request(
 ) -> None:
     file = tmp_path / "changes.json"
     file.write_text(json.dumps({"vetting": "vetted"}))
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 3}))
     hub.script("PATCH", OSH, json_response({"id": "a-1", "state": "requested"}, status=202))
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3").out == "a-1\n"
+
+
+def test_organization_update_without_change_says_unchanged(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "changes.json"
+    file.write_text("{}")
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
+    hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 7}))
+    for options in ((), ("--revision", "3"), ("--revision", "6")):
+        ran = run("organization", "update", "kg.osh", str(file), *options)
+        assert (ran.code, ran.out) == (0, "7\n")
+        assert ran.err == "unchanged; the record already has these values\n"
+
+
+def test_organization_update_with_change_says_changed(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "changes.json"
+    file.write_text("{}")
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
+    hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
+    ran = run("organization", "update", "kg.osh", str(file))
+    assert (ran.out, ran.err) == ("8\n", "changed; routing uses the new record from now on\n")

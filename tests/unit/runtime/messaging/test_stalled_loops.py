@@ -52,7 +52,7 @@ def test_alarm_lists_longest_stall_first(stalled_loops: StalledLoops, clock: Man
     assert stalled_loops.longest() == 1.0
 
 
-def test_stall_after_resuming_is_counted_anew(stalled_loops: StalledLoops, clock: ManualClock) -> None:
+def test_stall_after_resuming_is_counted_from_zero(stalled_loops: StalledLoops, clock: ManualClock) -> None:
     stalled_loops.stalled("relay", "A")
     clock.time += 5
     stalled_loops.resumed("relay")

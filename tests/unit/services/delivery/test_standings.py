@@ -10,7 +10,13 @@ from alembic.operations import Operations
 
 from contracts.codes import OrganizationKind, Vetting
 from contracts.errors import Refused
-from contracts.facts import OfferRevoked, OrganizationChanged, ReferralAcceptorSuspended, TokenKeyChanged
+from contracts.facts import (
+    AcceptanceRevoked,
+    OfferRevoked,
+    OrganizationChanged,
+    ReferralAcceptorSuspended,
+    TokenKeyChanged,
+)
 from contracts.organization import Organization
 from contracts.records import plain
 from runtime.messaging.replica import ReplicaRecord
@@ -30,6 +36,7 @@ from tests.unit.services.delivery.workbench import (
     released_note,
 )
 
+NEXT = "ru.kazan-centre"
 ANN, BEK = "coordinator.ann", "coordinator.bek"
 
 
@@ -82,6 +89,26 @@ def test_case_of_barred_organization_is_refused_until_readmitted(bench: Workbenc
     assert refused.value.slug == "forbidden"
     bench.barred.clear()
     assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED
+
+
+def test_case_of_revoked_acceptance_is_deleted_and_next_one_kept(bench: Workbench) -> None:
+    bench.receive(released_case())
+    taken_back = AcceptanceRevoked(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=ACCEPTOR,
+        sender=SENDER,
+        coordinator="kg.coordinator",
+    )
+    bench.receive(event(taken_back))
+    with pytest.raises(Refused) as refused:
+        bench.partner.case(ACCEPTOR, REFERRAL)
+    assert refused.value.slug == "not-found"
+    assert SEALED not in bench.everything_stored()
+    bench.receive(released_case(to=NEXT))
+    # The revocation may be read after the second release.
+    bench.receive(event(taken_back))
+    assert bench.partner.case(NEXT, REFERRAL) == SEALED
 
 
 def test_migration_requests_replica_with_organizations(bench: Workbench) -> None:

@@ -47,6 +47,7 @@ from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.delivery.ports import Subscription
+from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
@@ -195,15 +196,8 @@ class Workbench:
 
 
 def event(fact: Fact) -> Event[Fact]:
-    return Event(
-        id=new_id(),
-        source="/kg/test",
-        time=NOW,
-        partition_key=getattr(fact, "referral_id", REFERRAL),
-        correlation_id=CORRELATION,
-        causation_id=None,
-        data=fact,
-    )
+    key = getattr(fact, "referral_id", REFERRAL)
+    return message_of(fact, key, time=NOW, correlation_id=CORRELATION)
 
 
 def delivery(message: Event[Fact]) -> Delivery:

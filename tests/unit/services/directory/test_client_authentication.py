@@ -64,6 +64,7 @@ def test_request_with_another_grant_is_invalid_grant(form: str, authorization: s
         (GRANT, "Basic"),
         (GRANT, "Basic !!!"),
         (GRANT, "Basic YQ"),
+        (GRANT, "Basic \u00e9\u00e9"),
         (GRANT, basic("no-colon")),
         (GRANT, "Basic " + b64encode(b"\xff:\xff").decode()),
         (GRANT, basic("%ff:a")),

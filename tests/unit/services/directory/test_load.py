@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,23 @@ def run(directory: Directory, **files: Path) -> tuple[int, list[str], list[str]]
     out, err = io.StringIO(), io.StringIO()
     status = load(directory.database, "kg", files, out, err)
     return status, out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+def test_documented_files_are_loaded(directory: Directory, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "operations.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```json\n( *\[\n.*?)```", page, flags=re.DOTALL)
+    names = ("organizations", "agreements", "credentials")
+    texts = [re.sub(r'"\([^)]*\)"', f'"{SECRET}"', example) for example in examples]
+    files = {name: written(tmp_path, name, text) for name, text in zip(names, texts, strict=True)}
+    assert run(directory, **files) == (
+        0,
+        [
+            "organizations: 1 read, 1 changed",
+            "agreements: 1 read, 1 changed",
+            "credentials: 2 read, 2 changed",
+        ],
+        [],
+    )
 
 
 def test_loaded_files_are_published_and_loading_is_idempotent(directory: Directory, tmp_path: Path) -> None:

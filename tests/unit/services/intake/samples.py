@@ -22,6 +22,7 @@ KEYLESS = "tj.dushanbe-council"
 
 CUSTODY_KID = "custody-kid-" + "c" * 31
 MOSCOW_KID = "moscow-kid-" + "m" * 32
+OSH_KID = "osh-kid-" + "o" * 35
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c02"
 REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
@@ -50,7 +51,7 @@ FACTS: dict[str, Any] = {
 }
 
 MEMBERS = {
-    OSH: Member(id=OSH, in_good_standing=True, kid="osh-kid-" + "o" * 35),
+    OSH: Member(id=OSH, in_good_standing=True, kid=OSH_KID),
     MOSCOW: Member(id=MOSCOW, in_good_standing=True, kid=MOSCOW_KID),
     STRANGER: Member(id=STRANGER, in_good_standing=True, kid=None),
     SUSPENDED: Member(id=SUSPENDED, in_good_standing=False, kid=None),

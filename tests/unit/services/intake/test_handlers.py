@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -51,13 +52,16 @@ from services.intake.domain.command import (
     WithdrawReferral,
 )
 from services.intake.handlers import OUTBOX_BOUND, Command
+from tests.support.events import message_of
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import (
+    CUSTODY_KID,
     MOSCOW,
     MOSCOW_KID,
     NOON,
     OFFER,
     OSH,
+    OSH_KID,
     STRANGER,
     SUSPENDED,
     caller,
@@ -67,24 +71,17 @@ from tests.unit.services.intake.samples import (
 
 
 def offer_opened(offer: str, referral: str, organization: str = MOSCOW) -> Event[Fact]:
-    return Event(
-        id=new_id(),
-        source="/kg/routing",
-        time=NOON,
-        partition_key=referral,
-        correlation_id=referral,
-        causation_id=None,
-        data=OfferOpened(
-            referral_id=referral,
-            offer_id=offer,
-            organization=organization,
-            sender=OSH,
-            rank=1,
-            opened_at=NOON,
-            deadline=NOON,
-            facts=submission().situation(),
-        ),
+    fact = OfferOpened(
+        referral_id=referral,
+        offer_id=offer,
+        organization=organization,
+        sender=OSH,
+        rank=1,
+        opened_at=NOON,
+        deadline=NOON,
+        facts=submission().situation(),
     )
+    return message_of(fact, time=NOON, source="/kg/routing", correlation_id=referral)
 
 
 def note_offers(bench: IntakeBench, *events: Event[Fact]) -> None:
@@ -198,14 +195,14 @@ def test_repeated_offers_are_stored_once_and_other_facts_ignored(bench: IntakeBe
 def test_decline_note_is_sealed_message_beside_coded_answer(bench: IntakeBench) -> None:
     referral = bench.submit()
     note_offers(bench, offer_opened(OFFER, referral))
-    decline = DeclineOffer(reason=DeclineReason.other, note=sealed("osh"))
+    decline = DeclineOffer(reason=DeclineReason.other, note=sealed(OSH_KID))
     submission_id = submit_command(bench, caller(MOSCOW, new_id=new_id), OFFER, decline)
     answer, sealed_note = bench.sent()[2:]
     assert answer.id == submission_id
     assert isinstance(answer.data, AnswerSubmitted)
     assert (answer.data.answer, answer.data.reason, answer.data.note) == ("decline", "other", None)
     assert sealed_note.data == SealedNoteSubmitted(
-        referral_id=referral, author=MOSCOW, note=sealed("osh"), offer_id=OFFER
+        referral_id=referral, author=MOSCOW, note=sealed(OSH_KID), offer_id=OFFER
     )
     assert sealed_note.causation_id == submission_id
     assert [row["exchange"] for row in bench.outbox()[2:]] == ["kopuro.events", "kopuro.cases"]
@@ -266,7 +263,7 @@ COMMANDS: list[tuple[CommandBody, type[Fact]]] = [
     (ReportProgress(status=ProgressStatus.on_hold), ProgressSubmitted),
     (CompleteReferral(outcome=Outcome.resolved), OutcomeSubmitted),
     (RevokeConsent(), RevocationSubmitted),
-    (AddNote(note=sealed("any")), NoteSubmitted),
+    (AddNote(note=sealed(MOSCOW_KID)), NoteSubmitted),
     (Unreadable(reason=UnreadableReason.cannot_decrypt), UnreadableSubmitted),
 ]
 
@@ -277,7 +274,9 @@ def test_command_on_referral_is_admitted_from_parties_only(
 ) -> None:
     referral = bench.submit()
     note_offers(bench, offer_opened(OFFER, referral))
-    for party in (OSH, MOSCOW):
+    for party, kid in ((OSH, MOSCOW_KID), (MOSCOW, OSH_KID)):
+        if isinstance(body, AddNote):
+            body = AddNote(note=sealed(kid))
         submission_id = submit_command(bench, caller(party, new_id=new_id), referral, body)
         (sent,) = [event for event in bench.sent() if event.id == submission_id]
         assert isinstance(sent.data, fact)
@@ -306,6 +305,7 @@ def test_party_unknown_to_intake_is_looked_up_at_routing(bench: IntakeBench) -> 
 
 def test_note_is_open_fact_and_sealed_message_caused_by_it(bench: IntakeBench) -> None:
     referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
     submit_command(bench, caller(new_id=new_id), referral, AddNote(note=sealed(MOSCOW_KID)))
     fact, sealed_message = bench.sent()[2:]
     assert fact.data == NoteSubmitted(referral_id=referral, organization=OSH)
@@ -331,6 +331,62 @@ def test_decline_note_that_is_not_sealed_is_refused(bench: IntakeBench, note: st
         submit_command(bench, caller(MOSCOW), OFFER, DeclineOffer(reason=DeclineReason.other, note=note))
     assert [error.pointer for error in caught.value.errors] == ["/note"]
     assert bench.counts() == (1, 0, 2)
+
+
+WRONG_KEYS = {"custody key": CUSTODY_KID, "own key": MOSCOW_KID, "unknown key": "any"}
+
+
+@pytest.mark.parametrize("kid", WRONG_KEYS.values(), ids=WRONG_KEYS)
+def test_note_not_sealed_to_senders_key_is_refused(bench: IntakeBench, kid: str) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    before = bench.counts()
+    for subject, body in (
+        (referral, AddNote(note=sealed(kid))),
+        (OFFER, DeclineOffer(reason=DeclineReason.other, note=sealed(kid))),
+    ):
+        with pytest.raises(Refused) as caught:
+            submit_command(bench, caller(MOSCOW), subject, body)
+        assert (caught.value.slug, caught.value.status) == ("case-not-sealed", 422)
+        assert [error.pointer for error in caught.value.errors] == ["/note"]
+    assert bench.counts() == before
+
+
+@pytest.mark.parametrize("kid", [CUSTODY_KID, OSH_KID, "any"])
+def test_senders_note_not_sealed_to_an_offered_organization_is_refused(bench: IntakeBench, kid: str) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    with pytest.raises(Refused) as caught:
+        submit_command(bench, caller(), referral, AddNote(note=sealed(kid)))
+    assert [error.pointer for error in caught.value.errors] == ["/note"]
+
+
+def test_note_sealed_to_earlier_key_of_sender_is_admitted(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    bench.members[OSH] = replace(bench.members[OSH], kid="new", earlier_kids=frozenset({OSH_KID}))
+    for kid in ("new", OSH_KID):
+        submit_command(bench, caller(MOSCOW, new_id=new_id), referral, AddNote(note=sealed(kid)))
+
+
+def test_parties_unknown_to_intake_are_looked_up_for_a_note(bench: IntakeBench) -> None:
+    referral = new_id()
+    bench.routing.answers = {
+        PartyQuery(id=referral, organization=MOSCOW): True,
+        ReferralQuery(id=referral, viewer=MOSCOW, oversight=False): {"sender": OSH, "offers": []},
+    }
+    submit_command(bench, caller(MOSCOW), referral, AddNote(note=sealed(OSH_KID)))
+    with pytest.raises(Refused):
+        submit_command(bench, caller(MOSCOW), referral, AddNote(note=sealed(CUSTODY_KID)))
+
+
+def test_stranger_learns_nothing_from_the_key_of_a_note(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    bench.routing.answers = {PartyQuery(id=referral, organization=STRANGER): False}
+    for kid in (OSH_KID, CUSTODY_KID):
+        with pytest.raises(Refused) as caught:
+            submit_command(bench, caller(STRANGER), referral, AddNote(note=sealed(kid)))
+        assert caught.value.slug == "not-found"
 
 
 def test_replaced_case_is_open_fact_and_sealed_message(bench: IntakeBench) -> None:

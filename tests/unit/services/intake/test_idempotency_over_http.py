@@ -10,14 +10,14 @@ import pytest
 
 from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted
-from contracts.queries import PartyQuery
+from contracts.queries import PartyQuery, ReferralQuery
 from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
 from runtime.web.request import Request
 from services.intake import api, ndjson
 from services.intake.domain.members import Member
 from tests.unit.services.intake.intake_fixture import IntakeBench
-from tests.unit.services.intake.samples import MOSCOW, MOSCOW_KID, OFFER, OSH, REFERRAL, document, sealed
+from tests.unit.services.intake.samples import MOSCOW, OFFER, OSH, OSH_KID, REFERRAL, document, sealed
 
 Json = dict[str, Any]
 
@@ -90,6 +90,8 @@ def moscow(bench: IntakeBench) -> ApiClient:
     """The organisation with the offer OFFER of the referral REFERRAL."""
     with bench.database.write() as transaction:
         bench.handlers._store.note_offers(transaction, [(OFFER, REFERRAL, MOSCOW)])
+    view = {"sender": OSH, "offers": [{"organization": MOSCOW}]}
+    bench.routing.answers[ReferralQuery(id=REFERRAL, viewer=MOSCOW, oversight=False)] = view
     return ApiClient(bench, MOSCOW)
 
 
@@ -302,7 +304,7 @@ _COMMANDS: dict[str, tuple[str, Json]] = {
     "withdraw": (REFERRAL, {"reason": "other"}),
     "progress": (REFERRAL, {"status": "on_hold"}),
     "complete": (REFERRAL, {"outcome": "resolved"}),
-    "note": (REFERRAL, {"note": sealed(MOSCOW_KID)}),
+    "note": (REFERRAL, {"note": sealed(OSH_KID)}),
     "revoke_consent": (REFERRAL, {}),
 }
 

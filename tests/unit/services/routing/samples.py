@@ -22,7 +22,6 @@ from contracts.codes import (
     Urgency,
     Vetting,
 )
-from contracts.envelope import Event
 from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
@@ -36,6 +35,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
 from services.routing.domain.transition import Transition, TransitionContext
+from tests.support.events import message_of
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -187,16 +187,7 @@ class ReferralDriver:
 
     def apply(self, fact: Fact, *, admitted_at: dt.datetime | None = None) -> tuple[Fact, ...]:
         """Apply a fact from outside; return the published facts."""
-        number = self.new_id()
-        event = Event(
-            id=number,
-            source="/kg/intake",
-            time=admitted_at or self.now,
-            partition_key=REFERRAL,
-            correlation_id=number,
-            causation_id=None,
-            data=fact,
-        )
+        event = message_of(fact, REFERRAL, time=admitted_at or self.now, id_=self.new_id())
         return self.take(apply(self.referral, event, self.context()))
 
     def take(self, step: Transition) -> tuple[Fact, ...]:

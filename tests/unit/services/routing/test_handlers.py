@@ -48,6 +48,7 @@ from contracts.facts import (
     ReferralWithdrawn,
     WithdrawalSubmitted,
 )
+from contracts.idempotency_key import KEYS_KEPT
 from contracts.organization import Capacity
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
 from contracts.records import plain
@@ -619,6 +620,40 @@ def test_refused_placement_raises_and_publishes_a_fact(
         bench.commands.submit_placement(new_id(), "ru.far", COORDINATOR, NOW)
     assert refused.value.slug == "not-found"
     assert len(bench.published()) == before + 1
+
+
+def test_repeated_placement_returns_first_id_and_has_one_effect(
+    unplaced: tuple[Workbench, list[str]],
+) -> None:
+    bench, ids = unplaced
+    before = len(bench.published())
+    first = bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW, key="k")
+    assert bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW, key="k") == first
+    assert len(bench.published()) == before + 1
+    bench.take(bench.published()[-1])
+    # It would be refused now: the referral is offered.
+    assert bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW, key="k") == first
+    for referral, receiver in ((ids[1], "ru.far"), (ids[0], "ru.new")):
+        with pytest.raises(Refused) as refused:
+            bench.commands.submit_placement(referral, receiver, COORDINATOR, NOW, key="k")
+        assert refused.value.slug == "idempotency-conflict"
+    other = bench.commands.submit_placement(ids[1], "ru.far", "kg.other-coordinator", NOW, key="k")
+    assert other != first
+
+
+def test_refused_placement_leaves_its_key_unused(unplaced: tuple[Workbench, list[str]]) -> None:
+    bench, ids = unplaced
+    with pytest.raises(Refused):
+        bench.commands.submit_placement(ids[0], "ru.nobody", COORDINATOR, NOW, key="k")
+    bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW, key="k")
+
+
+def test_key_of_a_placement_is_forgotten_after_a_month(unplaced: tuple[Workbench, list[str]]) -> None:
+    bench, ids = unplaced
+    first = bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, NOW, key="k")
+    later = NOW + KEYS_KEPT + dt.timedelta(seconds=1)
+    bench.commands.submit_placement(ids[1], "ru.far", COORDINATOR, later, key="another")
+    assert bench.commands.submit_placement(ids[0], "ru.far", COORDINATOR, later, key="k") != first
 
 
 def test_answer_to_a_stored_placement_is_reported_to_coordinators(

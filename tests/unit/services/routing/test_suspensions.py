@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from contracts.codes import Answer, Vetting
-from contracts.errors import Unavailable
+from contracts.errors import Refused, Unavailable
 from contracts.facts import (
+    AcceptanceRevoked,
     AnswerSubmitted,
     Fact,
     OfferOpened,
@@ -114,6 +115,25 @@ def test_held_referrals_are_reported_once_for_each_suspension(bench: Workbench) 
     assert sweep(bench) == []
     suspend(bench, "ru.one")
     assert len(sweep(bench)) == len(held)
+
+
+def test_coordinator_moves_referral_of_suspended_acceptor(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    accept(bench, offer)
+    bench.absorb([organization("ru.three")])
+    with pytest.raises(Refused) as refused:
+        bench.commands.submit_placement(offer.referral_id, "ru.three", COORDINATOR, NOW)
+    assert refused.value.slug == "not-in-this-state"
+    suspend(bench, offer.organization)
+    sweep(bench)
+    bench.commands.submit_placement(offer.referral_id, "ru.three", COORDINATOR, NOW)
+    revoked, moved = bench.take(bench.published()[-1])
+    assert isinstance(revoked, AcceptanceRevoked)
+    assert isinstance(moved, OfferOpened)
+    assert (revoked.organization, moved.organization) == (offer.organization, "ru.three")
+    accept(bench, moved)
+    assert bench.network.observed(offer.organization).load == 0
+    assert sweep(bench) == []
 
 
 def test_crash_before_the_commit_loses_nothing(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from contracts.facts import AgreementChanged, Fact, OfferOpened, OrganizationCha
 from contracts.organization import Organization
 from contracts.records import plain
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
-from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.event_batch import decode_batch
@@ -23,6 +22,7 @@ from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
+from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.observation import Observation
@@ -30,6 +30,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
+from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.settable_clock import SettableClock
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
@@ -49,6 +50,7 @@ class Workbench:
         self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
+            placement_keys=SqlPlacementKeys(),
             outbox=self.outbox,
             network=self.network,
             policy=RoutingPolicy(),
@@ -127,17 +129,8 @@ def workbench(database_url: str, *receivers: Organization | str) -> Workbench:
 
 
 def event(fact: Fact, referral_id: str, at: dt.datetime = NOW) -> Event[Fact]:
-    number = new_id()
-    return Event(
-        id=number,
-        source="/kg/intake",
-        time=at,
-        partition_key=referral_id,
-        correlation_id=number,
-        causation_id=None,
-        data=fact,
-        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    )
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    return message_of(fact, referral_id, time=at, source="/kg/intake", traceparent=traceparent)
 
 
 def delivery(submission: Event[Fact]) -> Delivery:

@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 
+from contracts.codes import DeclineReason
+from contracts.envelope import Event
+from contracts.errors import Refused
 from contracts.facts import (
+    AcceptanceRevoked,
+    AnswerRefused,
     CaseErased,
     CaseRefused,
     CaseReleased,
     Fact,
+    OfferDeclined,
     ReferralCompleted,
     ReferralFailed,
     ReferralWithdrawn,
@@ -452,24 +458,83 @@ def test_note_without_receiver_is_refused_to_author(vault: Workbench) -> None:
     assert refusal.problem["type"] == "urn:kopuro:problem:not-in-this-state"
 
 
-def test_decline_note_goes_to_sender_before_and_after_another_acceptance(vault: Workbench) -> None:
-    vault.receive(sealed_case(sealed_to_hub(vault)))
-    first, second = note(STRANGER, offer_id=OFFER), note(STRANGER, offer_id=OFFER)
-    vault.receive(first)
-    vault.receive(acceptance())
-    vault.receive(second)
-    forwarded = [e.data for e in vault.sent() if isinstance(e.data, SealedNoteReleased)]
-    assert [(n.organization, n.author, n.offer_id) for n in forwarded] == [(SENDER, STRANGER, OFFER)] * 2
-    assert [n.note for n in forwarded] == [first.data.note, second.data.note]
+def decline(submission: str = "submission-1") -> Event[Fact]:
+    """Routing's decision that the decline of this submission takes effect."""
+    fact = OfferDeclined(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=STRANGER,
+        sender=SENDER,
+        reason=DeclineReason.other,
+    )
+    return event(fact, causation_id=submission)
 
 
-def test_decline_note_before_case_waits(vault: Workbench) -> None:
-    vault.receive(note(STRANGER, offer_id=OFFER))
-    assert vault.sent() == []
-    vault.receive(sealed_case(sealed_to_hub(vault)))
-    vault.clock.time += dt.timedelta(seconds=2)
+def refused_answer(submission: str = "submission-1") -> Event[Fact]:
+    """Routing's decision that the answer of this submission cannot take effect."""
+    problem = Refused("offer-closed", "The answer arrived after the offer's deadline.").problem()
+    return event(
+        AnswerRefused(
+            referral_id=REFERRAL,
+            offer_id=OFFER,
+            organization=STRANGER,
+            submission_id=submission,
+            problem=problem,
+        )
+    )
+
+
+@pytest.mark.parametrize("note_first", [True, False])
+def test_note_of_decline_that_took_effect_goes_to_sender_once(vault: Workbench, note_first: bool) -> None:
+    message = note(STRANGER, offer_id=OFFER)
+    for one in (message, decline()) if note_first else (decline(), message):
+        assert vault.sent() == []
+        vault.receive(one)
+    vault.receive(message, decline())  # delivered again
+    forwarded = only(SealedNoteReleased, vault.sent())
+    assert (forwarded.organization, forwarded.author, forwarded.offer_id) == (SENDER, STRANGER, OFFER)
+    assert forwarded.note == message.data.note
+    assert message.data.note not in vault.stored("held_notes")
+
+
+@pytest.mark.parametrize("note_first", [True, False])
+def test_note_of_refused_decline_is_dropped(vault: Workbench, note_first: bool) -> None:
+    message = note(STRANGER, offer_id=OFFER)
+    for one in (message, refused_answer()) if note_first else (refused_answer(), message):
+        vault.receive(one)
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    vault.clock.time += dt.timedelta(days=1)
     vault.sealed_messages.retry_due()
+    assert [e for e in vault.sent() if isinstance(e.data, SealedNoteReleased | SubmissionRefused)] == []
+    assert vault.stored("held_notes") == ""
+
+
+def test_decision_on_another_answer_does_not_forward_the_note(vault: Workbench) -> None:
+    vault.receive(note(STRANGER, offer_id=OFFER))
+    vault.receive(decline("submission-2"))
+    assert vault.sent() == []
+
+
+def test_decline_note_is_forwarded_after_another_acceptance(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(decline(), acceptance())
+    vault.receive(note(STRANGER, offer_id=OFFER))
     assert only(SealedNoteReleased, vault.sent()).organization == SENDER
+
+
+def test_held_decline_note_is_refused_to_author_when_referral_closes(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)), note(STRANGER, offer_id=OFFER))
+    vault.receive(event(CLOSING))
+    refusal = only(SubmissionRefused, vault.sent())
+    assert (refusal.organization, refusal.submission_id) == (STRANGER, "submission-1")
+    assert vault.stored("held_notes") == ""
+
+
+def test_closing_forgets_the_decisions_on_answers(vault: Workbench) -> None:
+    vault.receive(decline(), refused_answer("submission-2"))
+    assert vault.stored("answers") != ""
+    vault.receive(event(CLOSING), refused_answer("submission-3"))
+    assert vault.stored("answers") == ""
 
 
 def test_decline_note_on_closed_referral_is_refused(vault: Workbench) -> None:
@@ -485,6 +550,53 @@ def test_note_by_non_party_is_refused_to_author(vault: Workbench) -> None:
     refusal = only(SubmissionRefused, vault.sent())
     assert refusal.organization == STRANGER
     assert refusal.problem["type"] == "urn:kopuro:problem:not-a-party"
+
+
+def revocation(by: str = ACCEPTOR) -> Event[Fact]:
+    return event(
+        AcceptanceRevoked(
+            referral_id=REFERRAL,
+            offer_id=OFFER,
+            organization=by,
+            sender=SENDER,
+            coordinator="kg.coordinator",
+        )
+    )
+
+
+def test_case_of_revoked_acceptance_is_released_to_next_acceptor(vault: Workbench) -> None:
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(acceptance())
+    vault.receive(revocation())
+    assert (vault.state(), vault.sealed_cases()) == (CustodyState.held, 1)
+    vault.receive(acceptance(STRANGER))
+    released = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
+    assert [one.organization for one in released] == [ACCEPTOR, STRANGER]
+    assert open_sealed(released[1].case, vault.keys.private[STRANGER]) == CASE
+
+
+def test_case_waiting_for_key_is_not_released_after_revocation(vault: Workbench) -> None:
+    vault.receive(acceptance(STRANGER), revocation(STRANGER))
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.keys.publish(STRANGER)
+    vault.release_waiting()
+    assert vault.state() is CustodyState.held
+    assert vault.sent() == []
+
+
+def test_revocation_after_the_end_changes_nothing(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    vault.receive(event(CLOSING))
+    vault.receive(revocation())
+    assert vault.state() is CustodyState.erased
+    assert vault.dead_letters() == 0
+
+
+def test_revocation_of_another_acceptance_is_dead_lettered(vault: Workbench) -> None:
+    vault.receive(acceptance())
+    vault.receive(revocation(STRANGER))
+    assert vault.dead_letters() == 1
 
 
 def test_message_of_unexpected_type_is_dead_lettered(vault: Workbench) -> None:

@@ -23,10 +23,12 @@ from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
 from services.vault.domain.custody import CustodyState
 from services.vault.handlers import VaultHandlers
+from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
@@ -70,6 +72,7 @@ class Workbench:
         self.handlers = VaultHandlers(
             source="/kg/vault",
             store=SqlCustodyStore(),
+            notes=SqlDeclineNotes(),
             custody_key=CustodyKeyInMemory(dict(self.custody)),
             keys=self.keys,
             new_id=new_id,
@@ -140,21 +143,20 @@ class Workbench:
         with self.database.read() as transaction:
             return len(transaction.execute(select(SEALED_CASES)).all())
 
+    def stored(self, table: str) -> str:
+        """Return every value of every row of a table; empty without rows."""
+        with self.database.read() as transaction:
+            rows = transaction.execute(select(METADATA.tables[table])).all()
+        return "\n".join(str(tuple(row)) for row in rows)
+
     def everything_stored(self) -> str:
         """Return every value of every row of every table."""
         return stored_values(self.database, METADATA)
 
 
 def event(fact: Fact, *, time: dt.datetime = NOW, causation_id: str | None = None) -> Event[Fact]:
-    return Event(
-        id=new_id(),
-        source="/kg/test",
-        time=time,
-        partition_key=getattr(fact, "referral_id", REFERRAL),
-        correlation_id=CORRELATION,
-        causation_id=causation_id,
-        data=fact,
-    )
+    key = getattr(fact, "referral_id", REFERRAL)
+    return message_of(fact, key, time=time, correlation_id=CORRELATION, causation_id=causation_id)
 
 
 def delivery(message: Event[Fact]) -> Delivery:

@@ -66,6 +66,7 @@ def test_recipient_fields_exist_in_fact(name: str) -> None:
         ("approval.granted", {ORG}),
         ("approval.refused", {ORG}),
         ("sealing_key.replaced", {ORG, COORDINATORS}),
+        ("acceptance.revoked", {SENDER, ORG, COORDINATORS}),
         ("receipts.issued", {ORG}),
         ("receipt.issued", {ORG}),
     ],

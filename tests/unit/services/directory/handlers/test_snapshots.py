@@ -19,6 +19,7 @@ from contracts.facts import (
 from runtime.messaging.ports import Outgoing
 from services.directory.domain.entry import TokenKey
 from services.directory.domain.precondition import ANY_REVISION
+from tests.support.events import message_of
 from tests.unit.services.directory.samples import (
     NOON,
     OPERATOR,
@@ -31,15 +32,8 @@ from tests.unit.services.directory.samples import (
 
 
 def request(queue: str, number: int = 1) -> Event[Fact]:
-    return Event(
-        id=f"request-{number}",
-        source="/kg/x",
-        time=NOON,
-        partition_key=queue,
-        correlation_id="first-cause",
-        causation_id=None,
-        data=ReplicaRequested(queue=queue),
-    )
+    fact = ReplicaRequested(queue=queue)
+    return message_of(fact, queue, time=NOON, id_=f"request-{number}", correlation_id="first-cause")
 
 
 def answer(directory: Directory, *requests: Event[Any]) -> list[Outgoing]:

@@ -35,7 +35,7 @@ def test_unknown_client_and_wrong_secret_are_refused_alike(
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue(client_id, secret)
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
-    assert refusal.value.detail == "The client id or the secret is wrong."
+    assert refusal.value.detail == "No client has this id and secret."
 
 
 def test_revoked_client_gets_no_token_and_the_refusal_does_not_say_so(directory: Directory) -> None:
@@ -46,7 +46,7 @@ def test_revoked_client_gets_no_token_and_the_refusal_does_not_say_so(directory:
         directory.tokens.issue("desk", SECRET)
     assert (refusal.value.slug, refusal.value.detail) == (
         "invalid-client",
-        "The client id or the secret is wrong.",
+        "No client has this id and secret.",
     )
 
 

@@ -21,7 +21,6 @@ from contracts.codes import (
     Vetting,
     WithdrawalReason,
 )
-from contracts.envelope import Event
 from contracts.errors import Defect, Unavailable
 from contracts.facts import (
     AnswerRefused,
@@ -61,6 +60,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.policy import Deadlines, RoutingPolicy
 from services.routing.domain.transition import Transition
+from tests.support.events import message_of
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -829,16 +829,7 @@ def test_decline_is_observed_and_refused_answer_is_not() -> None:
 
 
 def _step(driver: ReferralDriver, submission: Fact, admitted_at: dt.datetime) -> Transition:
-    number = driver.new_id()
-    event = Event(
-        id=number,
-        source="/kg/intake",
-        time=admitted_at,
-        partition_key=REFERRAL,
-        correlation_id=number,
-        causation_id=None,
-        data=submission,
-    )
+    event = message_of(submission, REFERRAL, time=admitted_at, id_=driver.new_id())
     return apply(driver.referral, event, driver.context())
 
 

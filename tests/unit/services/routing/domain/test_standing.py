@@ -6,22 +6,38 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.codes import Answer, DeclineReason, OfferState, Outcome, ReferralStatus, Urgency, Vetting
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    OfferState,
+    Outcome,
+    ProgressStatus,
+    ReferralStatus,
+    Urgency,
+    Vetting,
+)
 from contracts.facts import (
+    AcceptanceRevoked,
     AnswerRefused,
     AnswerSubmitted,
     OfferDeclined,
     OfferOpened,
     OfferRevoked,
     OutcomeSubmitted,
+    PlacementRefused,
     PlacementSubmitted,
+    ProgressSubmitted,
     ReferralAcceptorSuspended,
     ReferralUnplaced,
+    SubmissionRefused,
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import expire
+from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
-from services.routing.domain.standing import ORGANIZATION_SUSPENDED, revoke_suspended, suspended_acceptor
+from services.routing.domain.offer_closing import ORGANIZATION_SUSPENDED
+from services.routing.domain.open_offers import place
+from services.routing.domain.standing import revoke_suspended, suspended_acceptor
 from tests.unit.services.routing.samples import DAY, REFERRAL, ReferralDriver, network, organization
 
 
@@ -150,3 +166,74 @@ def test_ended_referral_of_suspended_acceptor_is_not_reported() -> None:
     suspend(driver, "ru.one")
     assert suspended_acceptor(driver.known, driver.context()) is None
     assert suspended_acceptor(replace(driver.known, acceptor=None), driver.context()) is None
+
+
+def held_referral() -> ReferralDriver:
+    """Return a referral that ru.one has accepted; ru.two could take it."""
+    driver = make_driver("ru.one")
+    driver.apply(answer(driver.known.open_offers[0]))
+    driver.directory.put_organization(organization("ru.two"))
+    return driver
+
+
+def placement(organization: str = "ru.two") -> PlacementSubmitted:
+    return PlacementSubmitted(referral_id=REFERRAL, organization=organization, coordinator="kg.coordinator")
+
+
+@pytest.mark.parametrize("progress", [None, ProgressStatus.in_progress, ProgressStatus.on_hold])
+def test_placement_revokes_acceptance_of_suspended_acceptor(progress: ProgressStatus | None) -> None:
+    driver = held_referral()
+    if progress is not None:
+        driver.apply(ProgressSubmitted(referral_id=REFERRAL, organization="ru.one", status=progress))
+    (offer,) = driver.known.offers
+    suspend(driver, "ru.one")
+    revoked, opened = driver.apply(placement())
+    assert revoked == AcceptanceRevoked(
+        referral_id=REFERRAL,
+        offer_id=offer.id,
+        organization="ru.one",
+        sender=driver.known.sender,
+        coordinator="kg.coordinator",
+    )
+    assert isinstance(opened, OfferOpened)
+    assert opened.organization == "ru.two"
+    assert (driver.known.status, driver.known.acceptor, driver.known.due_at) == ("offered", None, None)
+    assert [one.state for one in driver.known.offers] == ["revoked", "open"]
+    driver.apply(answer(driver.known.open_offers[0]))
+    assert (driver.known.status, driver.known.acceptor) == ("accepted", "ru.two")
+
+
+def test_revoked_acceptor_can_report_nothing_more() -> None:
+    driver = held_referral()
+    suspend(driver, "ru.one")
+    driver.apply(placement())
+    (refused,) = driver.apply(
+        OutcomeSubmitted(referral_id=REFERRAL, organization="ru.one", outcome=Outcome.resolved)
+    )
+    assert isinstance(refused, SubmissionRefused)
+    assert driver.known.status is ReferralStatus.offered
+
+
+def test_placement_of_referral_whose_acceptor_is_not_suspended_is_refused() -> None:
+    driver = held_referral()
+    before = driver.known
+    (refused,) = driver.apply(placement())
+    assert isinstance(refused, PlacementRefused)
+    assert refused.problem["type"].endswith("not-in-this-state")
+    assert driver.known == before
+
+
+def test_placement_that_no_rule_allows_keeps_the_acceptance() -> None:
+    driver = held_referral()
+    suspend(driver, "ru.one")
+    before = driver.known
+    (refused,) = driver.apply(placement("ru.one"))
+    assert isinstance(refused, PlacementRefused)
+    assert driver.known == before
+
+
+def test_revoked_acceptance_no_longer_counts_as_load() -> None:
+    driver = held_referral()
+    suspend(driver, "ru.one")
+    changes = place(driver.known, placement(), driver.context()).observed
+    assert changes == {"ru.one": Observation(accepted=-1)}

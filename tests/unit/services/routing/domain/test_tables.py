@@ -14,6 +14,7 @@ from tests.unit.services.routing.samples import DAY, NOW, REFERRAL
 
 LEGAL_OFFER = {
     OfferState.open: {"accept": "accepted", "decline": "declined", "expire": "expired", "revoke": "revoked"},
+    OfferState.accepted: {"revoke": "revoked"},
     OfferState.expired: {"accept": "accepted", "decline": "declined"},
 }
 ENDS = {
@@ -27,9 +28,24 @@ LEGAL_REFERRAL = {
     "requested": {"offer": "offered", "exhaust": "unplaced"},
     "offered": {"offer": "offered", "exhaust": "unplaced", "accept": "accepted"},
     "unplaced": {"offer": "offered", "accept": "accepted"},
-    "accepted": {"progress": "in_progress", "hold": "on_hold", "complete": "completed"},
-    "in_progress": {"progress": "in_progress", "hold": "on_hold", "complete": "completed"},
-    "on_hold": {"progress": "in_progress", "hold": "on_hold", "complete": "completed"},
+    "accepted": {
+        "progress": "in_progress",
+        "hold": "on_hold",
+        "complete": "completed",
+        "revoke": "unplaced",
+    },
+    "in_progress": {
+        "progress": "in_progress",
+        "hold": "on_hold",
+        "complete": "completed",
+        "revoke": "unplaced",
+    },
+    "on_hold": {
+        "progress": "in_progress",
+        "hold": "on_hold",
+        "complete": "completed",
+        "revoke": "unplaced",
+    },
 }
 LEAVING = {"withdraw": "withdrawn", "fail": "failed", "void": "entered_in_error"}
 

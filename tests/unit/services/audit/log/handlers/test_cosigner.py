@@ -141,7 +141,7 @@ def test_witness_at_another_size_gets_the_proof_from_that_size(
 ) -> None:
     hub.audit.publish(events(10))
     hub.cosigner.turn()
-    # It was set up anew, with the same key.
+    # The witness was set up again with the same key.
     witnesses[0].size, witnesses[0].root = 0, EMPTY_ROOT
     hub.audit.publish(events(5))
     hub.cosigner.turn()
@@ -183,7 +183,7 @@ def test_cosigned_checkpoint_requires_k_of_n(hub: Witnessed, witnesses: list[Fak
     hub.clock.time += dt.timedelta(seconds=2)
     hub.cosigner.turn()
     assert hub.signers(COSIGNED) == {"w1", "w2"}
-    # The log goes on; the newest that counts stays where it was until enough have signed again.
+    # The log grows; the newest sufficiently cosigned checkpoint stays until enough have signed again.
     witnesses[1].reply = witnesses[2].reply
     hub.audit.publish(events(3))
     hub.clock.time += dt.timedelta(minutes=2)
@@ -274,7 +274,7 @@ def test_witness_silent_for_an_hour_raises_an_alarm(hub: Witnessed, witnesses: l
     assert hub.cosigner.alarm() == "no cosignature for more than an hour from w2"
     assert hub.figures.last["w2"][2]
     assert not hub.figures.last["w1"][2]
-    # One that has never said anything is missed too.
+    # A witness that has never signed counts as missing too.
     hub.clock.time += HOUR
     witnesses[1].reply = None
     for witness in witnesses:

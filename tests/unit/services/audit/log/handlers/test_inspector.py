@@ -250,7 +250,7 @@ def test_repaired_damage_is_cleared_by_a_complete_round(
     clock.time += SHORTEST_ROUND
     process.turns(TURNS)
     assert process.inspector.alarm() is None
-    # And what was appended since is remembered with the rest.
+    # The entries appended since are remembered too.
     assert Process(large, clock).read_at_start == 1
 
 

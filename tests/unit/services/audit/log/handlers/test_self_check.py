@@ -166,7 +166,7 @@ def remember(audit: LogOnDatabase, prefix: Prefix) -> None:
 
 def test_restart_reads_only_new_entries(large: LogOnDatabase) -> None:
     large.append(events(7))
-    # One entry of the old ones: that it is there, and of the time that is remembered.
+    # It also reads the last old entry, which must exist and have the remembered time.
     assert restarted(large) == [9, *range(10, 17)]
     assert restarted(large) == [16]
 

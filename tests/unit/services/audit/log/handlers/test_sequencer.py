@@ -108,7 +108,7 @@ class LateLog(SqlLog):
         if self._batch:
             batch, self._batch = self._batch, ()
             if transaction.dialect.name == "sqlite":
-                # SQLite lets only one transaction write: the other one's effect, in ours.
+                # SQLite allows one writing transaction, so the other append happens inside this one.
                 self._between.sequencer.append(transaction, batch, NOON)
             else:
                 self._between.append(batch)

@@ -57,7 +57,7 @@ small_tables = st.one_of(
 
 
 @given(small_tables)
-def test_every_withheld_figure_has_another_value_in_a_table_that_looks_the_same(
+def test_withheld_figure_has_another_value_in_an_equal_looking_table(
     finest: dict[Finest, int],
 ) -> None:
     figures = sums(finest)

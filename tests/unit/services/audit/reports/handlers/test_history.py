@@ -232,6 +232,6 @@ def test_organization_that_is_no_party_gets_not_found(audit_log: LogOnDatabase, 
         read_as(audit_log, ALMATY, referral)
     assert (refused.value.slug, refused.value.detail) == (
         "not-found",
-        "The log has no entries for this referral, or you do not have access.",
+        "The log has no entries about this referral that you may read.",
     )
     assert audit_log.recorded_reads() == []

@@ -1,0 +1,92 @@
+"""Organisations, services and keys of the directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from kopuro_client.administration import Administration
+from kopuro_client.answers import answered
+from kopuro_client.key_replacement import answer_to, demands_proof
+from kopuro_client.paging import following
+from kopuro_client.records import (
+    Approval,
+    Jwk,
+    Organization,
+    Page,
+    Service,
+)
+from kopuro_client.resources.connected import Connected
+from kopuro_client.sealing import public_key
+
+
+class DirectoryResources(Connected):
+    """Reads the directory and changes the organisation's own record."""
+
+    def organization(self, organization_id: str) -> Organization:
+        return cast(
+            Organization,
+            self._connection.get(self._at("directory", "organizations", organization_id)),
+        )
+
+    def organizations(
+        self, *, kind: str | None = None, country: str | None = None, limit: int | None = None
+    ) -> Iterator[Organization]:
+        url = self._at("directory", "organizations")
+        params = {"kind": kind, "country": country, "limit": limit}
+        return following(
+            lambda after: cast("Page[Organization]", self._connection.page(url, {**params, "after": after}))
+        )
+
+    def services(
+        self, *, need: str | None = None, region: str | None = None, limit: int | None = None
+    ) -> Iterator[Service]:
+        url = self._at("directory", "services")
+        params = {"need": need, "region": region, "limit": limit}
+        return following(
+            lambda after: cast("Page[Service]", self._connection.page(url, {**params, "after": after}))
+        )
+
+    def update_organization(
+        self, organization_id: str, changes: Mapping[str, Any], *, revision: int | None = None
+    ) -> Organization | Approval:
+        """Change the organisation's own record by a JSON merge patch (RFC 7396). A null removes a member.
+
+        Returns the changed record; for an operator's change that a second person must approve, the request.
+        revision: that of the record on which the changes are based, by default the current one. Raises
+        RefusedError (`precondition-failed`) if the record has changed since.
+        """
+        if revision is None:
+            revision = answered(self.organization(organization_id), "revision")
+        url = self._at("directory", "organizations", organization_id)
+        answer = self._connection.patch(url, changes, revision=revision)
+        return cast("Organization | Approval", answer)
+
+    def publish_key(
+        self,
+        key: Mapping[str, Any],
+        *,
+        old_key: Mapping[str, Any] | None = None,
+        approval: bool = False,
+    ) -> Jwk | Approval:
+        """Publish the organisation's sealing key; only the public key is sent.
+
+        Returns the key if it is in force, or the request if an operator must approve it. old_key: the private
+        key that is replaced; the hub demands proof of it. approval: the old key is lost. Raises SealingError
+        if the hub demands a proof that is not given, and what `key_replacement.answer_to` raises.
+        """
+        url = self._at("directory", "keys")
+        new = public_key(key)
+        answer = self._connection.post(url, {**new, "approval": True} if approval else new)
+        if "sealed" not in answer:
+            return cast("Jwk | Approval", answer)
+        if old_key is None:
+            raise demands_proof()
+        proof = {"answer": answer_to(answer, old_key, new)}
+        url = self._at("directory", "keys", answered(answer, "challenge"), "prove")
+        return cast(Jwk, self._connection.post(url, proof))
+
+    @property
+    def administration(self) -> Administration:
+        """Clients, approvals and the history of sealing keys."""
+        return Administration(self._connection, lambda *path: self._at("directory", *path))

@@ -1,0 +1,165 @@
+"""Referrals, as their sender or acceptor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from kopuro_client.answers import answered, json_lines
+from kopuro_client.arguments import entries
+from kopuro_client.errors import CaseError, InvalidArgumentError
+from kopuro_client.paging import following
+from kopuro_client.records import (
+    Accepted,
+    BatchResult,
+    Decisions,
+    Jwk,
+    Page,
+    Referral,
+    ReferralSummary,
+)
+from kopuro_client.resources.sealed_content import SealedContent
+from kopuro_client.submissions import Submission, new_idempotency_key
+from kopuro_client.transport import json_body
+
+
+class Referrals(SealedContent):
+    """Submits, reads, reports on and closes referrals."""
+
+    def submit(
+        self,
+        facts: Mapping[str, Any],
+        *,
+        case: Mapping[str, Any] | None = None,
+        sealed: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Submit a referral. The returned id is the referral's.
+
+        case: sealed here; sealed: sent as it is; give one of them. idempotency_key: by default a new one,
+        which makes the retries within this call safe (see `Submission`).
+        """
+        submission = Submission(
+            facts=facts,
+            case=case,
+            sealed=sealed,
+            idempotency_key=new_idempotency_key() if idempotency_key is None else idempotency_key,
+        )
+        return cast(
+            Accepted,
+            self._connection.post(
+                self._at("intake", "referrals"),
+                submission.body(self._key_for),
+                idempotency_key=submission.idempotency_key,
+            ),
+        )
+
+    def submit_batch(self, submissions: Iterable[Submission | Mapping[str, Any]]) -> list[BatchResult]:
+        """Submit a batch of referrals. Returns one result for each, in order.
+
+        Mappings are parsed by `Submission.of`. Raises CaseError for an invalid case, with pointers into the
+        batch such as `/1/case/name`; then nothing is sent. A refused referral does not affect the others. A
+        batch has at most 1,000 referrals and 8 MiB; a larger one is refused as a whole (RefusedError).
+        """
+        keys: dict[str | None, Jwk] = {}
+
+        def key_for(to: str | None) -> Jwk:
+            if to not in keys:
+                keys[to] = self._key_for(to)
+            return keys[to]
+
+        lines = [
+            _batch_line(index, submission, key_for)
+            for index, submission in enumerate(entries(submissions, "the submissions"))
+        ]
+        if not lines:
+            return []
+        response = self._connection.post_lines(self._at("intake", "referrals:batch"), lines)
+        return cast(list[BatchResult], json_lines(response, expected=len(lines)))
+
+    def referral(self, referral_id: str) -> Referral:
+        return cast(Referral, self._connection.get(self._at("intake", "referrals", referral_id)))
+
+    def referrals_page(
+        self, *, status: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> Page[ReferralSummary]:
+        url = self._at("intake", "referrals")
+        page = self._connection.page(url, {"status": status, "after": after, "limit": limit})
+        return cast("Page[ReferralSummary]", page)
+
+    def referrals(self, *, status: str | None = None, limit: int | None = None) -> Iterator[ReferralSummary]:
+        """Iterate over all referrals that the organisation sent or accepted. limit: page size."""
+        return following(lambda after: self.referrals_page(status=status, after=after, limit=limit))
+
+    def decision(self, referral_id: str) -> Decisions:
+        """Return the referral's routing decisions: candidates, rules, scores and versions."""
+        return cast(
+            Decisions,
+            self._connection.get(self._at("routing", "referrals", referral_id, "decision")),
+        )
+
+    # idempotency_key, below: by default a new one, which makes the retries within the call safe.
+
+    def withdraw(self, referral_id: str, reason: str, *, idempotency_key: str | None = None) -> Accepted:
+        """Withdraw a referral, as its sender.
+
+        reason: person_declined, placed_elsewhere, entered_in_error or other.
+        """
+        return self._submit(
+            "referrals", referral_id, "withdraw", body={"reason": reason}, key=idempotency_key
+        )
+
+    def progress(self, referral_id: str, status: str, *, idempotency_key: str | None = None) -> Accepted:
+        """Report progress, as the acceptor. status: in_progress or on_hold."""
+        return self._submit(
+            "referrals", referral_id, "progress", body={"status": status}, key=idempotency_key
+        )
+
+    def complete(self, referral_id: str, outcome: str, *, idempotency_key: str | None = None) -> Accepted:
+        """Report the outcome, as the acceptor.
+
+        outcome: resolved, partly_resolved, referred_onward, could_not_reach, person_declined or not_resolved.
+        """
+        return self._submit(
+            "referrals", referral_id, "complete", body={"outcome": outcome}, key=idempotency_key
+        )
+
+    def note(self, referral_id: str, text: str, *, to: str) -> Accepted:
+        """Send a note that only the organisation `to` can read. It is sealed to that organisation's key.
+
+        Each call seals the note again. To be able to resend a note after a crash, store the sealed note
+        (`seal_note`) with an idempotency key, and send both by `submit_statements`. Raises as `seal_note`.
+        """
+        return self._say(referral_id, "notes", body={"note": self.seal_note(text, to=to)})
+
+    def replace_case(
+        self, referral_id: str, case: Mapping[str, Any], *, acceptor: str | None = None
+    ) -> Accepted:
+        """Resend the case, as the sender, sealed to the acceptor, who could not read it.
+
+        acceptor: by default requested from the hub. Raises InvalidArgumentError if no organisation has
+        accepted the referral, CaseError for an invalid case.
+        """
+        receiver = acceptor or answered(self.referral(referral_id), "acceptor")
+        if receiver is None:
+            raise InvalidArgumentError("no organisation has accepted the referral yet")
+        return self._submit(
+            "referrals", referral_id, "case", body={"to": receiver, "case": self.seal(case, to=receiver)}
+        )
+
+    def revoke_consent(self, referral_id: str, *, idempotency_key: str | None = None) -> Accepted:
+        """Record that the person has revoked the consent. Open offers are revoked and the case destroyed."""
+        return self._say(referral_id, "consent", "revoke", body={}, key=idempotency_key)
+
+
+def _batch_line(
+    index: int, submission: Submission | Mapping[str, Any], key_for: Callable[[str | None], Jwk]
+) -> bytes:
+    """Return a line of a batch. index: from 0; InvalidArgumentError and CaseError name the position."""
+    try:
+        read = submission if isinstance(submission, Submission) else Submission.of(submission)
+        return json_body({**read.body(key_for), "idempotency_key": read.idempotency_key})
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"submission {index + 1}: {error}") from error
+    except CaseError as error:
+        raise error.below(f"/{index}/case") from error

@@ -1,3 +1,0 @@
-from services.audit.service import SERVICE
-
-__all__ = ["SERVICE"]

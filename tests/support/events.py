@@ -1,0 +1,38 @@
+"""Facts as messages, for tests."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from contracts.envelope import Event
+from contracts.facts import Fact
+from runtime.identifiers import new_id
+
+
+def message_of(
+    fact: Fact,
+    key: str | None = None,
+    *,
+    time: dt.datetime | None = None,
+    id_: str | None = None,
+    source: str = "/kg/test",
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
+    traceparent: str | None = None,
+) -> Event[Fact]:
+    """Return the message of a fact.
+
+    key: the partition key; None: the fact's referral, which it must have. time: None for now. id_: None for
+    a new one. correlation_id: None for the message's own id.
+    """
+    number = id_ or new_id()
+    return Event(
+        id=number,
+        source=source,
+        time=time or dt.datetime.now(dt.UTC),
+        partition_key=key or fact.referral_id,  # type: ignore[attr-defined]
+        correlation_id=correlation_id or number,
+        causation_id=causation_id,
+        data=fact,
+        traceparent=traceparent,
+    )

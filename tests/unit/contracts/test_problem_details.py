@@ -1,0 +1,44 @@
+"""A problem's detail adds to its title: readers see both, one after the other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from contracts.errors import PROBLEMS
+
+ROOT = Path(__file__).parents[3]
+
+
+def _details() -> Iterator[tuple[str, str, str]]:
+    """Return (place, slug, detail) for every literal detail of the server's code."""
+    for package in ("contracts", "runtime", "services"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call) or len(node.args) < 2:
+                    continue
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                slug, detail = node.args[:2]
+                if name not in ("Refused", "problem") or not isinstance(slug, ast.Constant):
+                    continue
+                parts = detail.values if isinstance(detail, ast.JoinedStr) else [detail]
+                text = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
+                if text:
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", str(slug.value), text
+
+
+def _words(text: str) -> set[str]:
+    return {word for word in re.findall(r"[a-z]+", text.lower()) if len(word) > 3 or word == "not"}
+
+
+def test_details_do_not_repeat_their_titles() -> None:
+    found = list(_details())
+    assert len(found) > 90
+    repeated = []
+    for place, slug, detail in found:
+        title = _words(PROBLEMS[slug][0])
+        if len(title & _words(detail)) / len(title) >= 0.75 or detail.lower().startswith("not found"):
+            repeated.append(f"{place}: {PROBLEMS[slug][0]} | {detail}")
+    assert repeated == []

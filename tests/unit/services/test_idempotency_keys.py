@@ -1,0 +1,180 @@
+"""Every POST, PUT and PATCH resource honours an Idempotency-Key or refuses it; none ignores it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.queries import ReferralQuery
+from runtime.access.tokens import Principal, TokenVerifier
+from runtime.clock import SystemClock
+from runtime.entrypoints.resource import Resource
+from runtime.identifiers import new_id
+from runtime.telemetry import trace
+from runtime.telemetry.metrics import HttpMetrics
+from runtime.web.listener import CONNECTION
+from runtime.web.request import Request
+from runtime.web.response import Response
+from runtime.web.router import Route, Router
+from services.intake.api import ApiContext
+from tests.unit.services.intake.intake_fixture import IntakeBench
+from tests.unit.services.intake.samples import (
+    MOSCOW,
+    MOSCOW_KID,
+    OFFER,
+    OSH,
+    OSH_KID,
+    REFERRAL,
+    document,
+    sealed,
+)
+from tests.unit.services.routing.samples import organization, service
+from tests.unit.services.routing.workbench import submitted, workbench
+
+SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
+KEY = "my-key"
+
+Handler = Callable[[Any, Request], Response]
+
+
+def _changing_routes() -> dict[str, tuple[Route, Handler]]:
+    """Return "METHOD url" -> (route, method of the service) for every resource that changes something."""
+    found: dict[str, tuple[Route, Handler]] = {}
+    for name in SERVICES:
+        cls = importlib.import_module(f"services.{name}.service").SERVICE
+        for attribute in dir(cls):
+            member = cls.__dict__.get(attribute)
+            for entrypoint in getattr(member, "nameko_entrypoints", ()):
+                if isinstance(entrypoint, Resource) and entrypoint.route().method != "GET":
+                    route = entrypoint.route()
+                    found[f"{route.method} {route.url}"] = (route, member)
+    return found
+
+
+ROUTES = _changing_routes()
+HONOURING = sorted(name for name, (route, _) in ROUTES.items() if route.takes_key)
+REFUSING = sorted(ROUTES.keys() - HONOURING)
+
+BODIES: Mapping[str, Any] = {
+    "POST /v1/referrals": document(),
+    "POST /v1/referrals:batch": document(),
+    "POST /v1/submissions:batch": {"submit": "accept", "offer_id": OFFER},
+    "POST /v1/referrals/<id>/withdraw": {"reason": "other"},
+    "POST /v1/referrals/<id>/progress": {"status": "on_hold"},
+    "POST /v1/referrals/<id>/complete": {"outcome": "resolved"},
+    "POST /v1/referrals/<id>/notes": {"note": sealed(OSH_KID)},
+    "POST /v1/referrals/<id>/unreadable": {"reason": "cannot_decrypt"},
+    "POST /v1/referrals/<id>/case": {"to": MOSCOW, "case": sealed(MOSCOW_KID)},
+    "POST /v1/referrals/<id>/consent/revoke": {},
+    "POST /v1/offers/<id>/accept": {},
+    "POST /v1/offers/<id>/decline": {"reason": "language"},
+    "POST /v1/coordination/<id>/offer": {"organization": "ru.far"},
+}
+
+
+def ask(route: Route, headers: Mapping[str, str]) -> tuple[int, Any]:
+    """Send a request without a body through the router to a handler that returns its key."""
+
+    def echo(request: Request, _at: trace.Trace) -> Response:
+        return Response.json(request.headers.get("idempotency-key"))
+
+    router = Router(
+        [replace(route, roles=None, handle_request=echo)],
+        TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock()),
+        HttpMetrics(CollectorRegistry()),
+    )
+    statuses: list[str] = []
+    environ = {
+        "REQUEST_METHOD": route.method,
+        "RAW_PATH_INFO": re.sub("<[^>]*>", "x", route.url),
+        "CONTENT_LENGTH": "0",
+        CONNECTION: None,
+        **headers,
+    }
+    (body,) = router(environ, lambda status, headers: statuses.append(status))
+    return int(statuses[0].split()[0]), json.loads(body)
+
+
+def request(route: Route, subject: str, role: str, caller: str, body: Any) -> Request:
+    return Request(
+        method=route.method,
+        route=route.url,
+        path_params={"id": subject},
+        headers={"idempotency-key": KEY},
+        body=json.dumps(body).encode(),
+        caller=Principal(id=caller, roles=frozenset({role})),
+    )
+
+
+@pytest.fixture
+def bench(sqlite_database: str) -> Iterator[IntakeBench]:
+    made = IntakeBench(sqlite_database)
+    yield made
+    made.database.close()
+
+
+def test_key_tests_cover_the_resources_of_all_services() -> None:
+    assert len(ROUTES) > 18
+    assert BODIES.keys() == set(HONOURING)
+    assert {"POST /v1/credentials", "POST /v1/agreements", "PUT /v1/organizations/<id>"} <= set(REFUSING)
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_resource_without_idempotency_refuses_the_key(name: str) -> None:
+    route, _ = ROUTES[name]
+    for key in (KEY, ""):
+        status, problem = ask(route, {"HTTP_IDEMPOTENCY_KEY": key})
+        assert (status, problem["type"]) == (400, "urn:kopuro:problem:idempotency-key-unsupported")
+    assert ask(route, {}) == (200, None)
+
+
+@pytest.mark.parametrize("name", HONOURING)
+def test_key_reaches_the_resource_that_honours_it(name: str) -> None:
+    route, _ = ROUTES[name]
+    assert ask(route, {"HTTP_IDEMPOTENCY_KEY": KEY}) == (200, KEY)
+
+
+@pytest.mark.parametrize("name", [name for name in HONOURING if "coordination" not in name])
+def test_repeated_submission_has_one_effect(bench: IntakeBench, name: str) -> None:
+    with bench.database.write() as transaction:
+        bench.handlers._store.note_offers(transaction, [(OFFER, REFERRAL, MOSCOW)])
+    view = {"sender": OSH, "offers": [{"organization": MOSCOW}]}
+    bench.routing.answers[ReferralQuery(id=REFERRAL, viewer=MOSCOW, oversight=False)] = view
+    route, handler = ROUTES[name]
+    parts = SimpleNamespace(api=ApiContext(bench.handlers, "/kg/intake", SystemClock()))
+    subject = OFFER if "/offers/" in name else REFERRAL
+    asked = request(route, subject, "partner", MOSCOW, BODIES[name])
+    first = handler(SimpleNamespace(handlers=parts), asked)
+    assert first.status in (200, 202)
+    effects = len(bench.sent())
+    assert effects > 0
+    again = handler(SimpleNamespace(handlers=parts), asked)
+    assert (again.status, again.body) == (first.status, first.body)
+    assert len(bench.sent()) == effects
+
+
+def test_repeated_placement_has_one_effect(sqlite_database: str) -> None:
+    bench = workbench(sqlite_database, organization("ru.far", service(areas=("RU-SPE",))))
+    referral = new_id()
+    bench.take(submitted(referral))
+    route, handler = ROUTES["POST /v1/coordination/<id>/offer"]
+    routing = SimpleNamespace(
+        handlers=SimpleNamespace(commands=bench.commands), application=SimpleNamespace(clock=bench.clock)
+    )
+    asked = request(route, referral, "coordinator", "kg.coordinator", BODIES[f"POST {route.url}"])
+    first = handler(routing, asked)
+    effects = len(bench.published())
+    again = handler(routing, asked)
+    assert (first.status, again.body) == (202, first.body)
+    assert len(bench.published()) == effects
+    malformed = handler(routing, replace(asked, headers={"idempotency-key": "x" * 256}))
+    assert malformed.status == 400
+    bench.close()
