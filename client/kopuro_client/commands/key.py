@@ -97,6 +97,15 @@ def history(
     )
 
 
+def _key_in(file: Path) -> dict[str, Any]:
+    document = read_json(file)
+    try:
+        public_key(document)
+    except SealingError as error:
+        raise InvalidArgumentError(f"{file}: {error}") from error
+    return document
+
+
 def _published(session: Session, answer: Mapping[str, Any]) -> None:
     if session.out.as_json:
         session.out.document(answer)

@@ -49,7 +49,7 @@ def test_documented_files_are_loaded(directory: Directory, tmp_path: Path) -> No
         [
             "organizations: 1 read, 1 changed",
             "agreements: 1 read, 1 changed",
-            "credentials: 2 read, 2 changed",
+            "credentials: 3 read, 3 changed",
         ],
         [],
     )
