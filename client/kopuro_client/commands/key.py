@@ -115,12 +115,3 @@ def _published(session: Session, answer: Mapping[str, Any]) -> None:
     else:
         session.out.text(answer["kid"])
         session.out.note("published; keep the previous key to open the cases sealed to it")
-
-
-def _key_in(file: Path) -> Mapping[str, Any]:
-    key: Mapping[str, Any] = read_json(file)
-    try:
-        public_key(key)
-    except SealingError as error:
-        raise InvalidArgumentError(f"{file}: {error}") from error
-    return key

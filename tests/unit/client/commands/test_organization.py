@@ -59,6 +59,7 @@ def test_organization_update_that_needs_a_second_person_prints_the_request(
 ) -> None:
     file = tmp_path / "changes.json"
     file.write_text(json.dumps({"vetting": "vetted"}))
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 3}))
     hub.script("PATCH", OSH, json_response({"id": "a-1", "state": "requested"}, status=202))
     assert run("organization", "update", "kg.osh", str(file), "--revision", "3").out == "a-1\n"
 
