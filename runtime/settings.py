@@ -47,6 +47,9 @@ class Settings:
     operations_address: Address  # KOPURO_OPERATIONS_ADDRESS: /metrics /healthz /readyz
     hub: str  # KOPURO_HUB, a lower-case country code
     discovery: Path  # KOPURO_DISCOVERY, the file behind /.well-known/kopuro
+    service_key: Path  # KOPURO_SERVICE_KEY, the private key that signs this service's facts
+    manifest: Path  # KOPURO_MANIFEST, the hub's signed list of services and keys
+    hub_key: Path  # KOPURO_HUB_KEY, the public key that signed the manifest
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
     token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
     log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
@@ -98,6 +101,9 @@ class Settings:
             hub=required("KOPURO_HUB", _hub, ""),
             # The discovery file may be written after this process has started.
             discovery=required("KOPURO_DISCOVERY", Path, Path()),
+            service_key=required("KOPURO_SERVICE_KEY", _file, Path()),
+            manifest=required("KOPURO_MANIFEST", _file, Path()),
+            hub_key=required("KOPURO_HUB_KEY", _file, Path()),
             custody_key=file("KOPURO_CUSTODY_KEY"),
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
@@ -117,6 +123,12 @@ def _address(text: str) -> Address:
     if match is None or not 0 < int(match["port"]) < 65536:
         raise ValueError("is not host:port")
     return Address(host=match["host"], port=int(match["port"]))
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError("does not name a file")
+    return Path(text)
 
 
 def _hub(text: str) -> str:

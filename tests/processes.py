@@ -17,6 +17,7 @@ import httpx
 from admin.embedded_broker import LOOPBACK
 from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess
+from tests.support.hub_keys import service_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = "kg"
@@ -69,6 +70,7 @@ class RunningService:
                 "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{operations_port}",
                 "KOPURO_HUB": HUB,
                 "KOPURO_DISCOVERY": str(directory / "discovery.json"),
+                **service_environment(directory, self.name, hub=(environment or {}).get("KOPURO_HUB", HUB)),
                 **(environment or {}),
             },
             log=self.log,

@@ -6,7 +6,7 @@ service that owns it. A published (type, version) never changes; a new version i
 
 # The catalogue follows the order of a referral's life.
 # isort: off
-from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote
+from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote, routing_key_of
 from contracts.facts.submitted import (
     AnswerSubmitted,
     NoteSubmitted,
@@ -120,4 +120,5 @@ __all__ = [
     "TokenKeyChanged",
     "UnreadableSubmitted",
     "WithdrawalSubmitted",
+    "routing_key_of",
 ]

@@ -1,7 +1,7 @@
 """Processing of a batch of deliveries between receipt and acknowledgement.
 
 One transaction contains the inbox rows (except in audit, whose log is its inbox), the handler's state and its
-outbox rows. When it fails, the messages are processed one by one, so that only the message at fault is
+outbox rows. A message whose author is not proven is dead-lettered before that. When the transaction fails, the messages are processed one by one, so that only the message at fault is
 dead-lettered.
 """
 
@@ -20,11 +20,13 @@ from contracts.records import Malformed
 from runtime.clock import Clock
 from runtime.messaging.clocks import Clocks
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
+from runtime.messaging.headers import SIGNED
 from runtime.messaging.inbox import Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.retries import MOST_ATTEMPTS, Retries
+from runtime.messaging.signatures.verifier import FactVerifier, NotAuthentic
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.database import Database, DatabaseUnavailable
 
@@ -32,10 +34,16 @@ _log = logging.getLogger(__name__)
 
 
 class Identified(Protocol):
-    """A decoded message with the id that the inbox stores."""
+    """A decoded message. id: stored in the inbox; source and type: of its CloudEvent."""
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
 
 
 M = TypeVar("M", bound=Identified)
@@ -78,6 +86,7 @@ class BatchProcessor(Generic[M]):
         *,
         database: Database,
         tables: MessagingTables,
+        verifier: FactVerifier,
         decode: Callable[[bytes], M],
         handler: BatchHandler[M],
         clock: Clock,
@@ -88,6 +97,7 @@ class BatchProcessor(Generic[M]):
     ) -> None:
         """consumer: its name in the inbox, the metrics and the dead-letter queue.
 
+        verifier: no message takes effect before it has confirmed who wrote it.
         deduplicator: default, the inbox. clocks: receives the times of arriving messages.
         """
         self.consumer = consumer
@@ -96,6 +106,7 @@ class BatchProcessor(Generic[M]):
         self._deduplicator = deduplicator or Inbox(tables.inbox)
         self._outbox = Outbox(tables.outbox)
         self._retries = Retries(tables.retries, consumer)
+        self._verifier = verifier
         self._decode = decode
         self._handler = handler
         self._clock = clock
@@ -143,7 +154,13 @@ class BatchProcessor(Generic[M]):
         decoded, hopeless = [], []
         for delivery in deliveries:
             try:
+                author = self._verifier.author_of(delivery.body, delivery.headers.get(SIGNED))
                 message = self._decode(delivery.body)
+                self._verifier.check(author, message)
+            except NotAuthentic as error:
+                self._metrics.not_authentic.labels(self.consumer, error.check).inc()
+                hopeless.append(_Hopeless(delivery=delivery, reason=f"not authentic: {error}"))
+                continue
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue

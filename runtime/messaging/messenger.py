@@ -20,9 +20,12 @@ from runtime.messaging.inbox import KEPT, Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import Relay
+from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.parked_counts import ParkedCounts
 from runtime.messaging.ports import Broker, BrokerUnavailable
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
+from runtime.messaging.signatures.identity import HubIdentity
+from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.database import Database, DatabaseUnavailable
@@ -43,7 +46,7 @@ class Messenger:
     def __init__(
         self,
         *,
-        source: str,
+        identity: HubIdentity,
         database: Database,
         tables: MessagingTables,
         broker: Broker,
@@ -51,8 +54,10 @@ class Messenger:
         clock: Clock,
         registry: CollectorRegistry,
     ) -> None:
-        """source: the CloudEvents source of this service's events, `/<hub>/<service>`."""
-        self.source = source
+        """identity: the hub, this service's name in it and its signing key."""
+        self.source = identity.source
+        self._identity = identity
+        self._verifier = FactVerifier(identity.manifest, owners=identity.owners)
         self.broker = broker
         self.outbox = Outbox(tables.outbox)
         self._database = database
@@ -70,6 +75,7 @@ class Messenger:
             database=database,
             outbox=self.outbox,
             broker=broker,
+            signer=WaveSigner(identity.key),
             metrics=self._metrics,
             stalled_loops=self.stalled_loops,
             redeclare=lambda: broker.declare(topology),
@@ -107,6 +113,7 @@ class Messenger:
             queues or (name,),
             database=self._database,
             tables=self._tables,
+            verifier=self._verifier,
             decode=decode,
             handler=handler,
             clock=self._clock,
@@ -129,7 +136,11 @@ class Messenger:
         return processor, lambda: replica.unready(self._database)
 
     def start(self, spawn: Spawn) -> None:
-        """Declare the topology as soon as the broker is reachable, then start the relay and the timers."""
+        """Declare the topology as soon as the broker is reachable, then start the relay and the timers.
+
+        Raises Defect for a manifest that is older than the newest one this service has used.
+        """
+        self._identity.remember(self._database, self._tables.manifests)
         for replica, view in self._replicas:
             replica.ensure_requested(self._database, self.outbox, self._clock.now())
             view.refresh()

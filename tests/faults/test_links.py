@@ -98,6 +98,7 @@ def test_missing_confirm_does_not_block_relay(
             database=database,
             outbox=Outbox(TABLES.outbox),
             broker=RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=1, connect_timeout=1),
+            signer=signer("test"),
             metrics=MessagingMetrics(registry),
             stalled_loops=stalled_loops,
         )

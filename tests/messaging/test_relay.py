@@ -70,6 +70,7 @@ def relay_of(database: Database, hub: Broker) -> Relay:
         database=database,
         outbox=Outbox(TABLES.outbox),
         broker=hub,
+        signer=signer("test"),
         metrics=metrics,
         stalled_loops=StalledLoops(),
     )
@@ -137,6 +138,7 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
         database=database,
         outbox=Outbox(TABLES.outbox),
         broker=hub,
+        signer=signer("test"),
         metrics=MessagingMetrics(registry),
         stalled_loops=StalledLoops(),
     )
@@ -156,6 +158,7 @@ def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> N
         database=database,
         outbox=Outbox(TABLES.outbox),
         broker=hub,
+        signer=signer("test"),
         metrics=MessagingMetrics(CollectorRegistry()),
         stalled_loops=StalledLoops(),
         redeclare=lambda: hub.declare(ANSWERS),
@@ -345,7 +348,7 @@ class Threads:
 
 def messenger_of(database: Database, hub: Broker, topology: Topology) -> Messenger:
     return Messenger(
-        source="/kg/test",
+        identity=identity("test"),
         database=database,
         tables=TABLES,
         broker=hub,

@@ -187,7 +187,7 @@ def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: st
 def test_replica_of_messenger_receives_messages_through_its_processor(database: Database) -> None:
     seen: dict[str, int] = {}
     messenger = Messenger(
-        source="/kg/test",
+        identity=identity("intake"),
         database=database,
         tables=TABLES,
         broker=MemoryBroker(),
@@ -220,7 +220,7 @@ def feed(processor: BatchProcessor[Envelope], *messages: Envelope) -> None:
                 routing_key="k",
                 message_id=message.id,
                 body=message.body,
-                headers={},
+                headers=signed_body(message.body, message.source.rpartition("/")[2]),
                 redelivered=False,
             )
             for tag, message in enumerate(messages, 1)

@@ -65,6 +65,7 @@ from services.vault.handlers import VaultHandlers
 from tests.simulation.broker import TOPOLOGY, UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import the_network
+from tests.support.hub_keys import identity
 from tests.unit.services.audit.publications import MemoryPublication
 
 _PREFETCH = 500
@@ -95,7 +96,7 @@ class Service(ABC):
             consumer.close()
         self._idle_at: tuple[int, dt.datetime | None] | None = None
         self.messenger = Messenger(
-            source=f"/kg/{self.name}",
+            identity=identity(self.name),
             database=self.database,
             tables=self.messaging,
             broker=self._broker,

@@ -1,4 +1,4 @@
-"""The relay: publishes the outbox to the broker in order, in waves with pipelined confirms."""
+"""The relay: signs the outbox's messages and publishes them in order, in waves with pipelined confirms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from runtime.messaging.batch_throttle import BatchThrottle
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import event_batch
 from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database, DatabaseUnavailable
@@ -36,12 +37,14 @@ class Relay:
         database: Database,
         outbox: Outbox,
         broker: Broker,
+        signer: WaveSigner,
         metrics: MessagingMetrics,
         stalled_loops: StalledLoops,
         redeclare: Callable[[], None] = lambda: None,
     ) -> None:
         """redeclare: called when a message is unroutable, because the broker may have lost its queues."""
         self._redeclare = redeclare
+        self._signer = signer
         self._database = database
         self._outbox = outbox
         self._metrics = metrics
@@ -69,7 +72,7 @@ class Relay:
             return 0
         started = time.monotonic()
         try:
-            self._publisher.publish([message for _, message in waiting])
+            self._publisher.publish(self._signer.sign([message for _, message in waiting]))
         except PublishIncomplete as error:
             self._forget(waiting[: error.confirmed])
             if error.unroutable is not None:

@@ -48,6 +48,7 @@ from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.delivery.ports import Subscription
 from tests.support.first_delivery import first_delivery
+from tests.support.hub_keys import source_of, verifier
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
 
@@ -145,6 +146,7 @@ class Workbench:
             (name,),
             database=self.database,
             tables=MESSAGING,
+            verifier=verifier(),
             decode=decoding,
             handler=handler,
             clock=self.clock,
@@ -197,7 +199,7 @@ class Workbench:
 def event(fact: Fact) -> Event[Fact]:
     return Event(
         id=new_id(),
-        source="/kg/test",
+        source=source_of(fact),
         time=NOW,
         partition_key=getattr(fact, "referral_id", REFERRAL),
         correlation_id=CORRELATION,

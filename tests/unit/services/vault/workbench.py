@@ -28,6 +28,7 @@ from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALE
 from services.vault.domain.custody import CustodyState
 from services.vault.handlers import VaultHandlers
 from tests.support.first_delivery import first_delivery
+from tests.support.hub_keys import source_of, verifier
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
 
@@ -82,6 +83,7 @@ class Workbench:
                 (name,),
                 database=self.database,
                 tables=MESSAGING,
+                verifier=verifier(),
                 decode=decode,
                 handler=handler,
                 clock=self.clock,
@@ -148,7 +150,7 @@ class Workbench:
 def event(fact: Fact, *, time: dt.datetime = NOW, causation_id: str | None = None) -> Event[Fact]:
     return Event(
         id=new_id(),
-        source="/kg/test",
+        source=source_of(fact),
         time=time,
         partition_key=getattr(fact, "referral_id", REFERRAL),
         correlation_id=CORRELATION,
