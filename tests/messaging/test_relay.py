@@ -23,6 +23,7 @@ from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
 from tests.messaging.consumer_harness import METADATA, TABLES, HandClock, fill_outbox, opened, waiting
+from tests.support.hub_keys import identity, signer
 
 ANSWERS = Topology(
     exchanges=(), queues=(Queue(name="answers", arguments={"x-queue-type": "quorum"}),), bindings=()

@@ -21,6 +21,7 @@ from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import METADATA, REPLICA, START, TABLES, HandClock, opened
+from tests.support.hub_keys import identity, signed_body
 
 QUEUE = "test.directory"
 

@@ -21,13 +21,13 @@ from contracts.facts import Fact, OrganizationChanged, ReplicaCompleted, Replica
 from contracts.records import plain
 from contracts.topology import hub_topology
 from runtime.identifiers import new_id
-from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage import migrate
 from runtime.storage.database import Database
 from sandbox.broker import PrivateBroker
 from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
+from tests.support.hub_keys import signed_event
 from tests.support.partners import Partner, ask_for_token
 from tests.unit.services.directory.samples import (
     NOON,
@@ -484,10 +484,10 @@ def ask_for_snapshot(uri: str, queue: str) -> None:
     publisher = RabbitBroker(uri).publisher()
     publisher.publish(
         [
-            outgoing(
+            signed_event(
                 Event(
                     id=number,
-                    source="/kg/test",
+                    source="/kg/vault",
                     time=NOON,
                     partition_key=queue,
                     correlation_id=number,

@@ -46,6 +46,7 @@ from runtime.storage.database import Database
 from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
+from tests.support.hub_keys import all_signed, source_of
 from tests.support.partners import Partner, signed_token
 from tests.unit.services.intake.samples import (
     KEYLESS,
@@ -70,7 +71,7 @@ def event(fact: Fact, key: str) -> Event[Fact]:
     number = new_id()
     return Event(
         id=number,
-        source="/kg/test",
+        source=source_of(fact),
         time=NOON,
         partition_key=key,
         correlation_id=number,
@@ -173,7 +174,7 @@ class Hub:
 
     def publish(self, messages: list[Outgoing]) -> None:
         with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
-            publisher.publish(messages)
+            publisher.publish(all_signed(messages))
 
     def sealed(self, to: str | None = None, **case: Any) -> str:
         key = self.custody if to is None else self.keys[to]

@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from admin.manifest_files import SERVICES
+from admin.manifest_files import SERVICES as SERVICES
 from contracts.envelope import Envelope, Event
 from contracts.facts import Fact
 from contracts.jose import encoded, thumbprint
@@ -21,6 +21,7 @@ from contracts.signatures import SigningKey, VerificationKey
 from contracts.topology import owners_of
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.signatures.identity import HubIdentity
@@ -84,6 +85,11 @@ def signed(message: Outgoing) -> Outgoing:
     author = Envelope.decode(decode_batch(message.body)[0]).source.rpartition("/")[2]
     (proven,) = signer(author).sign([message])
     return proven
+
+
+def signed_event(event: Event[Fact]) -> Outgoing:
+    """Return the signed message of an event."""
+    return signed(outgoing(event))
 
 
 def all_signed(messages: Iterable[Outgoing]) -> list[Outgoing]:

@@ -31,7 +31,7 @@ from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from tests.support.first_delivery import first_delivery
-from tests.support.hub_keys import source_of, verifier
+from tests.support.hub_keys import verifier
 from tests.support.settable_clock import SettableClock
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
 
