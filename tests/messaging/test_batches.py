@@ -98,7 +98,8 @@ def test_malformed_bytes_are_parked_as_they_are(harness: ConsumerHarness) -> Non
 
 @pytest.mark.parametrize("name", ["n" * 200, "nul\0nul", "half \ud83d a pair"])
 def test_any_delivery_can_be_dead_lettered(harness: ConsumerHarness, name: str) -> None:
-    odd = replace(delivery(name, body=b"\xff"), headers={**delivery(name).headers, "partitionkey": name * 2})
+    odd = delivery(name, body=b"\xff")
+    odd = replace(odd, headers={**odd.headers, "partitionkey": name * 2})
     harness.processor.process([odd, *deliveries("a")])
     assert harness.effects() == ["a"]
     assert [m.body for m in harness.parked()] == [b"\xff"]
