@@ -27,7 +27,7 @@ def header(**members: Any) -> str:
 
 def test_signature_verifies_and_another_jose_library_agrees() -> None:
     assert public_key("intake").payload_of(signed(), TYPE) == PAYLOAD
-    key = OKPKey.import_key(public_key("intake").jwk())
+    key = OKPKey.import_key(dict(public_key("intake").jwk()))
     assert jws.deserialize_compact(signed(), key, algorithms=["EdDSA"]).payload == PAYLOAD
 
 
