@@ -98,6 +98,36 @@ class Vetting(StrEnum):
     left = "left"
 
 
+class KeyManner(StrEnum):
+    """The authority behind a sealing key: an approval, proof of the key before it, or no key before it."""
+
+    first = "first"
+    proved = "proved"
+    approved = "approved"
+
+
+class ApprovalKind(StrEnum):
+    """The decisions that a second person confirms.
+
+    credential: a client of a partner; role: a client of the hub's staff; vetting: what the network states
+    about an organisation; service: a service for sensitive needs.
+    """
+
+    credential = "credential"
+    role = "role"
+    sealing_key = "sealing_key"
+    vetting = "vetting"
+    service = "service"
+
+
+class ApprovalRefusal(StrEnum):
+    """The end of a request without effect. stale: the record has changed since the request."""
+
+    refused = "refused"
+    expired = "expired"
+    stale = "stale"
+
+
 class Funding(StrEnum):
     free = "free"
     at_cost = "at_cost"

@@ -15,6 +15,7 @@ from contracts.codes import (
     CapacityStatus,
     DisclosureClass,
     Funding,
+    KeyManner,
     OrganizationKind,
     Reporting,
     Settlement,
@@ -48,6 +49,28 @@ class SealingKey:
     crv: Annotated[str, OneOf(["X25519"])]
     x: Annotated[str, _BASE64URL_32]
     kid: Annotated[str, _BASE64URL_32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealingKeyChange:
+    """When, and by which authority, the record got its present sealing key."""
+
+    at: PastMoment
+    manner: KeyManner
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovedService:
+    """The network's approval of one service for sensitive needs.
+
+    It covers exactly these needs: a service that adds a need later is not approved for it. by: the principal
+    that approved.
+    """
+
+    service: Slug
+    needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=60)]
+    by: ShortText
+    at: PastMoment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +146,9 @@ class Organization:
     languages: tuple[Language, ...] = ()
     sealing_key: SealingKey | None = None
     services: Annotated[tuple[Service, ...], Length(max=200)] = ()
+    # The directory writes these; a submitted record may only repeat them.
+    sealing_key_change: SealingKeyChange | None = None
+    approved_services: Annotated[tuple[ApprovedService, ...], Length(max=200)] = ()
 
     @property
     def in_good_standing(self) -> bool:

@@ -148,6 +148,10 @@ DELIVERY_KEYS = (
     "placement.answered",
     "case.unreadable",
     "note.unreadable",
+    # notices to the partner concerned
+    "credential.*",
+    "approval.*",
+    "sealing_key.replaced",
 )
 VAULT_KEYS = (
     "offer.accepted",

@@ -1,30 +1,40 @@
-"""The directory's full-state events: each carries the whole current record."""
+"""The directory's facts: full-state events, each with the whole current record, and decisions of its staff."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from contracts.canonical import Count
+from contracts.codes import ApprovalKind, ApprovalRefusal, KeyManner
 from contracts.facts.fact import Fact, fact
+from contracts.identifiers import OrganizationId, Uuid
 from contracts.organization import Agreement, Organization
 
 
 @fact("organization.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrganizationChanged(Fact):
-    """The whole current record. A lower revision never overwrites a higher one."""
+    """The whole current record. A lower revision never overwrites a higher one.
+
+    by: the principal that changed it; None in a snapshot.
+    """
 
     revision: Count
     organization: Organization
+    by: str | None = None
 
 
 @fact("agreement.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgreementChanged(Fact):
+    """The whole current record. by: the principal that changed it; None in a snapshot."""
+
     revision: Count
     agreement: Agreement
+    by: str | None = None
 
 
 @fact("token_key.changed", classification="public")
@@ -55,3 +65,118 @@ class ReplicaCompleted(Fact):
 
     queue: str
     records: Count
+
+
+@fact("client.changed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientChanged(Fact):
+    """An OAuth client, without its secret or the secret's digest. live: tokens of the client are valid."""
+
+    revision: Count
+    client_id: str
+    principal: str
+    roles: tuple[str, ...]
+    live: bool
+
+
+@fact("credential.issued", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CredentialIssued(Fact):
+    """A client was registered, or its secret replaced.
+
+    organization: the principal, if it is a partner. by: the requester; approved_by: the second person, None
+    where one person decides.
+    """
+
+    client_id: str
+    principal: str
+    roles: tuple[str, ...]
+    by: str
+    approved_by: str | None = None
+    organization: OrganizationId | None = None
+    replaced: bool = False
+
+
+@fact("credential.revoked", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CredentialRevoked(Fact):
+    """A client is no longer live. organization: the principal, if it is a partner."""
+
+    client_id: str
+    principal: str
+    by: str
+    organization: OrganizationId | None = None
+
+
+@fact("role.granted", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoleGranted(Fact):
+    """A member of the hub's staff got a role. by, approved_by: see `CredentialIssued`."""
+
+    principal: str
+    role: str
+    client_id: str
+    by: str
+    approved_by: str | None = None
+
+
+@fact("approval.requested", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalRequested(Fact):
+    """A principal requested a decision that a second person must confirm.
+
+    subject: the client, organisation or service concerned; organization: the partner concerned. digest: the
+    SHA-256 of what was requested, hexadecimal.
+    """
+
+    id: Uuid
+    kind: ApprovalKind
+    subject: str
+    requested_by: str
+    expires_at: dt.datetime
+    digest: str
+    organization: OrganizationId | None = None
+
+
+@fact("approval.granted", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalGranted(Fact):
+    """A second person confirmed the request. digest: of exactly what took effect."""
+
+    id: Uuid
+    kind: ApprovalKind
+    subject: str
+    requested_by: str
+    by: str
+    digest: str
+    organization: OrganizationId | None = None
+
+
+@fact("approval.refused", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalRefused(Fact):
+    """The request ended without effect. by: the principal that refused it, or that found it stale or expired."""
+
+    id: Uuid
+    kind: ApprovalKind
+    subject: str
+    requested_by: str
+    by: str
+    reason: ApprovalRefusal
+    organization: OrganizationId | None = None
+
+
+@fact("sealing_key.replaced", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealingKeyReplaced(Fact):
+    """An organisation's sealing key changed. kid, previous: RFC 7638 thumbprints; previous: None at the first.
+
+    by: the principal that asked for it; approved_by: the second person, if there was one.
+    """
+
+    organization: OrganizationId
+    kid: str
+    manner: KeyManner
+    by: str
+    previous: str | None = None
+    approved_by: str | None = None

@@ -6,6 +6,7 @@ Every optional field has a value in each of its facts.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from contracts import facts
@@ -13,11 +14,14 @@ from contracts.codes import (
     AgeBand,
     AgreementKind,
     Answer,
+    ApprovalKind,
+    ApprovalRefusal,
     CapacityStatus,
     ConsentMethod,
     DeclineReason,
     DisclosureClass,
     Funding,
+    KeyManner,
     OrganizationKind,
     Outcome,
     ProgressStatus,
@@ -35,11 +39,13 @@ from contracts.codes import (
 from contracts.envelope import Event
 from contracts.organization import (
     Agreement,
+    ApprovedService,
     Capacity,
     Eligibility,
     Organization,
     Profile,
     SealingKey,
+    SealingKeyChange,
     Service,
 )
 from contracts.referral import Consent, ReferralFacts, Situation
@@ -95,7 +101,7 @@ FACTS = ReferralFacts(
     consent=CONSENT,
     to=RECEIVER,
 )
-ORGANIZATION = Organization(
+EARLIER_ORGANIZATION = Organization(
     id=SENDER,
     name="Ошская юридическая помощь",
     kind=OrganizationKind.ngo,
@@ -148,6 +154,11 @@ ORGANIZATION = Organization(
             capacity=Capacity(status=CapacityStatus.waitlist, updated_at=NOON),
         ),
     ),
+)
+ORGANIZATION = replace(
+    EARLIER_ORGANIZATION,
+    sealing_key_change=SealingKeyChange(at=NOON, manner=KeyManner.approved),
+    approved_services=(ApprovedService(service="hotline", needs=("legal.wage_claim",), by="aigul", at=NOON),),
 )
 AGREEMENT = Agreement(
     id="osh-moscow",
@@ -313,11 +324,60 @@ _FACTS: tuple[facts.Fact, ...] = (
         leaf='{"message_id":"01938a6e"}',
         proof="c2sp.org/tlog-proof@v1\nindex 0\n\nkopuro/kg\n1\nAAAA\n\n— kopuro/kg AAAA\n",
     ),
-    facts.OrganizationChanged(revision=7, organization=ORGANIZATION),
-    facts.AgreementChanged(revision=2, agreement=AGREEMENT),
+    facts.OrganizationChanged(revision=7, organization=ORGANIZATION, by="aigul"),
+    facts.AgreementChanged(revision=2, agreement=AGREEMENT, by="aigul"),
     facts.TokenKeyChanged(
         revision=1,
         key={"kty": "OKP", "crv": "Ed25519", "x": "B" * 43, "kid": KID, "use": "sig"},
+    ),
+    facts.ClientChanged(revision=3, client_id="osh-laptop", principal=SENDER, roles=("partner",), live=True),
+    facts.CredentialIssued(
+        client_id="osh-laptop",
+        principal=SENDER,
+        roles=("partner",),
+        by="aigul",
+        approved_by="bakyt",
+        organization=SENDER,
+        replaced=True,
+    ),
+    facts.CredentialRevoked(client_id="osh-laptop", principal=SENDER, by="aigul", organization=SENDER),
+    facts.RoleGranted(
+        principal="cholpon", role="auditor", client_id="cholpon", by="aigul", approved_by="bakyt"
+    ),
+    facts.ApprovalRequested(
+        id=SUBMISSION,
+        kind=ApprovalKind.sealing_key,
+        subject=SENDER,
+        requested_by="aigul",
+        expires_at=NOON,
+        digest="0f" * 32,
+        organization=SENDER,
+    ),
+    facts.ApprovalGranted(
+        id=SUBMISSION,
+        kind=ApprovalKind.sealing_key,
+        subject=SENDER,
+        requested_by="aigul",
+        by="bakyt",
+        digest="0f" * 32,
+        organization=SENDER,
+    ),
+    facts.ApprovalRefused(
+        id=SUBMISSION,
+        kind=ApprovalKind.sealing_key,
+        subject=SENDER,
+        requested_by="aigul",
+        by="bakyt",
+        reason=ApprovalRefusal.stale,
+        organization=SENDER,
+    ),
+    facts.SealingKeyReplaced(
+        organization=SENDER,
+        kid=KID,
+        manner=KeyManner.approved,
+        by="aigul",
+        previous="B" * 43,
+        approved_by="bakyt",
     ),
     facts.ReplicaRequested(queue="routing.directory"),
     facts.ReplicaCompleted(queue="routing.directory", records=153),
@@ -334,6 +394,8 @@ _FACTS: tuple[facts.Fact, ...] = (
 
 # As earlier builds without every field wrote them; `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
+    facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
+    facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),

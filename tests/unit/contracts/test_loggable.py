@@ -223,6 +223,8 @@ def times(schema: Any, seen: set[Any]) -> Iterator[Any]:
 def test_past_times_are_refused_when_in_the_future() -> None:
     assert past_and_future(plain(ORGANIZATION), type(ORGANIZATION)) == {
         "/profile/active_since",
+        "/approved_services/0/at",
+        "/sealing_key_change/at",
         "/services/0/capacity/updated_at",
         "/services/1/capacity/updated_at",
         "/vetted_on",

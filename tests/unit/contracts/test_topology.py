@@ -37,6 +37,8 @@ AUDIT_ONLY = {
     "delivery.acknowledged": "an acknowledgement is not an answer",
     "history.read": "nothing follows from it; the record must show who looked",
     "history.exported": "nothing follows from it; the record must show who took it away",
+    "client.changed": "the replicas of the services bind it when they check live clients",
+    "role.granted": "client.changed carries the effect; the record must show who decided",
     "log.exported": "nothing follows from it; the record must show who took how much away",
 }
 # Facts sent to one queue by name, never through the exchange.
