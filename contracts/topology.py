@@ -144,6 +144,7 @@ DELIVERY_KEYS = (
     "answer.refused",
     "submission.refused",
     "case.refused",
+    "case.paused",
     "placement.refused",
     "placement.answered",
     "case.unreadable",
@@ -211,7 +212,14 @@ OWNERS: Mapping[str, frozenset[str]] = {
         (("routing", "vault"), ("submission.refused",)),
         (
             ("vault",),
-            ("case.released", "case.refused", "case.erased", "sealed_case.released", "sealed_note.released"),
+            (
+                "case.released",
+                "case.refused",
+                "case.erased",
+                "case.paused",
+                "sealed_case.released",
+                "sealed_note.released",
+            ),
         ),
         (("delivery",), ("delivery.delivered", "delivery.acknowledged", "note.delivered")),
         (

@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 
 T = TypeVar("T")
 
+KEY_PAUSE = timedelta(days=1)
+
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _HUB = re.compile(r"[a-z]{2}")
 
@@ -51,6 +53,9 @@ class Settings:
     manifest: Path  # KOPURO_MANIFEST, the hub's signed list of services and keys
     hub_key: Path  # KOPURO_HUB_KEY, the public key that signed the manifest
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
+    # KOPURO_KEY_PAUSE_SECONDS, vault only: how long no case is released to a sealing key that replaced an
+    # earlier one without proof of that key
+    key_pause: timedelta = KEY_PAUSE
     token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
     log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
     policy: Path | None = None  # KOPURO_POLICY, routing only, optional
@@ -92,6 +97,15 @@ class Settings:
                 return None
             return timedelta(days=int(text))
 
+        def seconds(name: str, default: timedelta) -> timedelta:
+            text = environ.get(name, "").strip()
+            if not text:
+                return default
+            if not (text.isascii() and text.isdigit() and len(text) <= 8):
+                problems.append(f"{name} is not a whole number of seconds")
+                return default
+            return timedelta(seconds=int(text))
+
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
@@ -104,6 +118,7 @@ class Settings:
             service_key=required("KOPURO_SERVICE_KEY", _file, Path()),
             manifest=required("KOPURO_MANIFEST", _file, Path()),
             hub_key=required("KOPURO_HUB_KEY", _file, Path()),
+            key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
             custody_key=file("KOPURO_CUSTODY_KEY"),
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),

@@ -39,7 +39,7 @@ from contracts.facts.decided import (
     ReferralWithdrawn,
     SubmissionRefused,
 )
-from contracts.facts.custody import CaseErased, CaseRefused, CaseReleased
+from contracts.facts.custody import CaseErased, CasePaused, CaseRefused, CaseReleased
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
 from contracts.facts.recorded import (
     HistoryExported,
@@ -74,14 +74,16 @@ from contracts.facts.sealed import (
 # isort: on
 
 __all__ = [
+    "CATALOGUE",
+    "TYPE_PREFIX",
     "AgreementChanged",
     "AnswerRefused",
     "AnswerSubmitted",
     "ApprovalGranted",
     "ApprovalRefused",
     "ApprovalRequested",
-    "CATALOGUE",
     "CaseErased",
+    "CasePaused",
     "CaseRefused",
     "CaseReleased",
     "CaseUnreadable",
@@ -132,7 +134,6 @@ __all__ = [
     "SealedNoteSubmitted",
     "SealingKeyReplaced",
     "SubmissionRefused",
-    "TYPE_PREFIX",
     "TokenKeyChanged",
     "UnreadableSubmitted",
     "WithdrawalSubmitted",

@@ -93,12 +93,14 @@ class BatchProcessor(Generic[M]):
         metrics: MessagingMetrics,
         after_commit: Callable[[], None],
         deduplicator: Deduplicator | None = None,
+        keep_proof: Callable[[M, str], M] | None = None,
         clocks: Clocks | None = None,
     ) -> None:
         """consumer: its name in the inbox, the metrics and the dead-letter queue.
 
         verifier: no message takes effect before it has confirmed who wrote it.
-        deduplicator: default, the inbox. clocks: receives the times of arriving messages.
+        deduplicator: default, the inbox. keep_proof: returns the message with its signature, for a handler
+        that stores it as evidence. clocks: receives the times of arriving messages.
         """
         self.consumer = consumer
         self.queues = queues
@@ -112,6 +114,7 @@ class BatchProcessor(Generic[M]):
         self._clock = clock
         self._metrics = metrics
         self._after_commit = after_commit
+        self._keep_proof = keep_proof
         self._clocks = clocks or Clocks()
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
@@ -157,6 +160,8 @@ class BatchProcessor(Generic[M]):
                 author = self._verifier.author_of(delivery.body, delivery.headers.get(SIGNED))
                 message = self._decode(delivery.body)
                 self._verifier.check(author, message)
+                if self._keep_proof is not None:
+                    message = self._keep_proof(message, delivery.headers[SIGNED])
             except NotAuthentic as error:
                 self._metrics.not_authentic.labels(self.consumer, error.check).inc()
                 hopeless.append(_Hopeless(delivery=delivery, reason=f"not authentic: {error}"))

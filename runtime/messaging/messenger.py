@@ -100,8 +100,12 @@ class Messenger:
         queues: Sequence[str] | None = None,
         after_commit: Callable[[], None] | None = None,
         deduplicator: Deduplicator | None = None,
+        keep_proof: Callable[[M, str], M] | None = None,
     ) -> BatchProcessor[M]:
-        """Return the processor for a `@batches` method. queues: default, the queue named as the consumer."""
+        """Return the processor for a `@batches` method. queues: default, the queue named as the consumer.
+
+        The other arguments: see `BatchProcessor`.
+        """
 
         def committed() -> None:
             self.relay.wake()
@@ -120,6 +124,7 @@ class Messenger:
             metrics=self._metrics,
             after_commit=committed,
             deduplicator=deduplicator,
+            keep_proof=keep_proof,
             clocks=self.clocks,
         )
         self._processors.append(processor)

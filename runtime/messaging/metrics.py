@@ -30,7 +30,7 @@ class MessagingMetrics:
         )
         self.not_authentic = Counter(
             "kopuro_messages_not_authentic",
-            "Messages dead-lettered because their author is not proven, by consumer and by the check that failed",
+            "Messages dead-lettered because their author is not proven, by consumer and failed check",
             ("consumer", "check"),
             registry=registry,
         )

@@ -1,8 +1,8 @@
 """Verification of facts: who signed a message, and whether that service may say this.
 
 An event is authentic when a key that the manifest lists for service S signed a statement with the digest of
-its body, its `source` is `/<hub>/S`, and S owns its type (`contracts.topology.OWNERS`). The broker's users and
-queues play no part in it, so a stolen broker password forges nothing.
+its body, its `source` is `/<hub>/S`, and S owns its type (`contracts.topology.OWNERS`). The broker's users
+and queues play no part in it, so a stolen broker password forges nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""signed messages: the signature of a message that waits for a retry, and the newest manifest in use
+"""signed messages: signatures of waiting messages, the newest manifest, evidence, pauses of releases
 
 A message that waited before has no signature, and is dead-lettered at its next attempt.
 """
@@ -21,9 +21,22 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hub"),
     )
+    op.create_table(
+        "evidence",
+        sa.Column("referral_id", sa.String(length=36), nullable=False),
+        sa.Column("message_id", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=100), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("signed", sa.Text(), nullable=False),
+        sa.Column("acted_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("referral_id", "message_id"),
+    )
+    op.add_column("custodies", sa.Column("paused_until", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("custodies", "paused_until")
+    op.drop_table("evidence")
     op.drop_table("manifests")
     with op.batch_alter_table("retries") as retries:
         retries.drop_column("signed")
