@@ -182,6 +182,30 @@ def init_hub(
     out.note(f"move {directory.resolve() / 'hub.json'} to a place that no service can read")
 
 
+@admin.command("evidence")
+def show_evidence(
+    referral_id: Annotated[str, typer.Argument(metavar="REFERRAL")],
+    database: Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="The vault's database.")],
+    keys: Annotated[
+        Path,
+        typer.Option(help="Directory with hub.public.json and the manifest of that time.", file_okay=False),
+    ],
+) -> None:
+    """Verify the signed facts on which the vault acted for a referral, and print them as JSON lines.
+
+    The exit status is 1 if a signature does not verify.
+    """
+    from admin.evidence import evidence_of
+    from kopuro_client.commands.output import Output
+
+    found = evidence_of(referral_id, database, keys)
+    out = Output(as_json=True)
+    for one in found:
+        out.document(one.document())
+    if any(one.problem is not None for one in found):
+        raise typer.Exit(1)
+
+
 manifest = typer.Typer(
     no_args_is_help=True, help="Operators: change a hub's signed list of services and keys."
 )

@@ -1,8 +1,8 @@
 """Processing of a batch of deliveries between receipt and acknowledgement.
 
 One transaction contains the inbox rows (except in audit, whose log is its inbox), the handler's state and its
-outbox rows. A message whose author is not proven is dead-lettered before that. When the transaction fails, the messages are processed one by one, so that only the message at fault is
-dead-lettered.
+outbox rows. When it fails, the messages are processed one by one, so that only the message at fault is
+dead-lettered. A message whose author is not proven is dead-lettered before any of this.
 """
 
 from __future__ import annotations

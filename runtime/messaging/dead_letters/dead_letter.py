@@ -1,8 +1,8 @@
 """Dead-lettering: moves a message that cannot be processed to a dead-letter queue, with the reason.
 
-A dead letter keeps its bytes and its signature. Its headers name the consumer, the reason, the time and the original queue, so
-that it can be replayed. The reason never repeats content: an unexpected error is named by its class and the
-line of our code that raised it.
+A dead letter keeps its bytes and its signature. Its headers name the consumer, the reason, the time and the
+original queue, so that it can be replayed. The reason never repeats content: an unexpected error is named by
+its class and the line of our code that raised it.
 """
 
 from __future__ import annotations

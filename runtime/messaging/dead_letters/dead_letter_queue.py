@@ -8,8 +8,9 @@ in
 2. *removed*: the message is only in its original queue.
 
 A dead letter is not in its consumer's inbox (the failed transaction rolled its row back), so it takes effect
-when replayed. The consumer verifies its signature again. It then comes after every newer message with its partition key. A message that fails again is
-dead-lettered again and keeps the time it was first seen.
+when replayed, after the consumer has verified its signature again. It then comes after every newer message
+with its partition key. A message that fails again is dead-lettered again and keeps the time it was first
+seen.
 """
 
 from __future__ import annotations
