@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -84,6 +85,7 @@ class VerificationKey:
             raise SignatureFault("the signature is not valid") from None
 
 
+@cache
 def header_of(kid: str, typ: str) -> str:
     """Return the encoded header of every JWS of this type by this key."""
     return encoded(f'{{"alg":"EdDSA","kid":{json.dumps(kid)},"typ":{json.dumps(typ)}}}'.encode("ascii"))

@@ -23,6 +23,10 @@ WAVE = 500
 # An idle relay polls its outbox this often, because another process may have written to it.
 IDLE_SECONDS = 1.0
 BATCH_INTERVAL_SECONDS = 0.005
+# Each wave is signed once, and each of its consumers verifies that signature once. Under load, when a wave has
+# this many events, fewer and larger waves cost less than they delay.
+BUSY_EVENTS = 10
+BUSY_INTERVAL_SECONDS = 0.015
 LONGEST_PAUSE_SECONDS = 5.0
 # The number of the publishing lock in the database; it only has to be unique.
 _PUBLISHING = 0x6B6F7075726F
@@ -52,6 +56,7 @@ class Relay:
         self._turn = ExclusiveLock(database, _PUBLISHING)
         self._publisher = broker.publisher()
         self._wake = threading.Event()
+        self._events_in_wave = 0
         self._stopping = False
         self._ended = threading.Event()
         self._ended.set()
@@ -66,6 +71,7 @@ class Relay:
         Raises PublishIncomplete or BrokerUnavailable after deleting the messages confirmed before the
         failure, and DatabaseUnavailable.
         """
+        self._events_in_wave = 0
         with self._database.read() as transaction:
             waiting = self._outbox.oldest(transaction, WAVE)
         if not waiting:
@@ -99,6 +105,8 @@ class Relay:
                     self._stalled_loops.resumed("relay")
                     if published >= WAVE:
                         throttle.start(full=True)
+                    elif self._events_in_wave >= BUSY_EVENTS:
+                        throttle.start(seconds=BUSY_INTERVAL_SECONDS)
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
@@ -127,9 +135,8 @@ class Relay:
         if confirmed:
             with self._database.write(durable=False) as transaction:
                 self._outbox.forget(transaction, [number for number, _ in confirmed])
-            self._metrics.published.inc(
-                sum(event_batch.event_count(message.body) for _, message in confirmed)
-            )
+            self._events_in_wave = sum(event_batch.event_count(message.body) for _, message in confirmed)
+            self._metrics.published.inc(self._events_in_wave)
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
