@@ -143,7 +143,7 @@ class Messenger:
     def start(self, spawn: Spawn) -> None:
         """Declare the topology as soon as the broker is reachable, then start the relay and the timers.
 
-        Raises Defect for a manifest that is older than the newest one this service has used.
+        Raises SettingsError for a manifest that is older than the newest one this service has used.
         """
         self._identity.remember(self._database, self._tables.manifests)
         for replica, view in self._replicas:

@@ -53,7 +53,7 @@ class Neighbours:
     """
 
     def __init__(self, amqp_uri: str, directory: Path) -> None:
-        self._amqp_uri = amqp_uri
+        self.amqp_uri = amqp_uri
         self._directory = directory
         self._broker = RabbitBroker(amqp_uri)
         self._broker.declare(hub_topology())
@@ -97,7 +97,7 @@ class Neighbours:
         return RunningService(
             package,
             directory,
-            amqp_uri=self._amqp_uri,
+            amqp_uri=self.amqp_uri,
             database_url=database_url,
             environment=environment,
         )

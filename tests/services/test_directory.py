@@ -560,5 +560,5 @@ def test_directory_without_a_signing_key_does_not_start(tmp_path: Path) -> None:
         )
         service.process.spawn()
         assert service.process.wait(20)
-        assert service.process.exit_code() == 1
-        assert "SettingsError" in service.log.read_text()
+        assert service.process.exit_code() == 2
+        assert "KOPURO_TOKEN_SIGNING_KEY" in service.log.read_text()

@@ -23,8 +23,8 @@ WAVE = 500
 # An idle relay polls its outbox this often, because another process may have written to it.
 IDLE_SECONDS = 1.0
 BATCH_INTERVAL_SECONDS = 0.005
-# Each wave is signed once, and each of its consumers verifies that signature once. Under load, when a wave has
-# this many events, fewer and larger waves cost less than they delay.
+# Each wave is signed once, and each of its consumers verifies that signature once. So under load, when a wave
+# has this many events, fewer and larger waves are worth a delay.
 BUSY_EVENTS = 10
 BUSY_INTERVAL_SECONDS = 0.015
 LONGEST_PAUSE_SECONDS = 5.0

@@ -16,7 +16,6 @@ import orjson
 from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from contracts.errors import Defect
 from contracts.manifest import Manifest, read_manifest
 from contracts.records import Malformed
 from contracts.signatures import SigningKey, VerificationKey
@@ -41,14 +40,16 @@ class HubIdentity:
         return f"/{self.manifest.hub}/{self.service}"
 
     def remember(self, database: Database, table: Table) -> None:
-        """Store the manifest's version. Raises Defect when a newer manifest was used before."""
+        """Store the manifest's version. Raises SettingsError when a newer one was used before."""
         hub, version = self.manifest.hub, self.manifest.version
         with database.write() as transaction:
             used = transaction.execute(select(table.c.version).where(table.c.hub == hub)).scalar()
             if used is not None and used > version:
-                raise Defect(
-                    f"KOPURO_MANIFEST has version {version}, and {self.service} has used version {used}: "
-                    "an older manifest may list keys that were removed."
+                raise SettingsError(
+                    [
+                        f"KOPURO_MANIFEST has version {version}, and {self.service} has used version {used}: "
+                        "an older manifest may list keys that were removed"
+                    ]
                 )
             if used != version:
                 insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import Defect
 from contracts.signatures import SigningKey
 from runtime.messaging.signatures.identity import HubIdentity, load_identity
 from runtime.messaging.signatures.statement import STATEMENT_TYPE
@@ -99,6 +98,6 @@ def test_older_manifest_is_refused_and_newer_one_remembered(database_url: str) -
             METADATA.create_all(transaction)
         for version in (2, 2, 5):
             identity(version).remember(database, TABLES.manifests)
-        with pytest.raises(Defect, match="has version 4, and intake has used version 5"):
+        with pytest.raises(SettingsError, match="has version 4, and intake has used version 5"):
             identity(4).remember(database, TABLES.manifests)
         identity(5).remember(database, TABLES.manifests)
