@@ -39,6 +39,7 @@ class RunningService:
     """`python -m runtime <package>`, its files in `directory`; entered, it answers on both ports.
 
     environment: variables beyond those that every service has. program: the module that runs the package.
+    service: the service that it is in the hub, if the package has another name.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class RunningService:
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
         program: str = "runtime",
+        service: str | None = None,
     ) -> None:
         http_port, operations_port = (_kept(self, number) for number in free_ports(2))
         self.name = package.rpartition(".")[2]
@@ -70,7 +72,9 @@ class RunningService:
                 "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{operations_port}",
                 "KOPURO_HUB": HUB,
                 "KOPURO_DISCOVERY": str(directory / "discovery.json"),
-                **service_environment(directory, self.name, hub=(environment or {}).get("KOPURO_HUB", HUB)),
+                **service_environment(
+                    directory, service or self.name, hub=(environment or {}).get("KOPURO_HUB", HUB)
+                ),
                 **(environment or {}),
             },
             log=self.log,

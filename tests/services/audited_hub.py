@@ -92,6 +92,7 @@ class AuditedHub:
         self.service = RunningService(
             package,
             directory,
+            service="audit",
             amqp_uri=vhost,
             database_url=database_url,
             environment={
