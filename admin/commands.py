@@ -6,6 +6,7 @@ Every start of `kopuro` loads this module, so each command imports its implement
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from admin.dead_letters import DeadLetterCommands
+    from contracts.manifest import Manifest
 
 dead_letters = typer.Typer(
     no_args_is_help=True,
@@ -127,23 +129,32 @@ def _admin_group() -> None:
     """Operators: set up a hub of your own processes."""
 
 
-@admin.command("keys")
-def write_keys(
+@admin.command("init")
+def init_hub(
     directory: Annotated[
         Path, typer.Argument(help="Directory for the key files; created with mode 0700.", file_okay=False)
     ],
+    hub: Annotated[str, typer.Option(help="Country code of the hub, two lower-case letters.")],
     as_json: Documents = False,
 ) -> None:
-    """Create the private keys of a new hub: custody, token signing and log signing.
+    """Create the keys of a new hub and the manifest that lists its services.
 
-    Writes one private JWK file per key (mode 0600) and never overwrites a file. Prints the environment
-    variables that name the files, and the public half of each key.
+    Writes one private JWK file per key (mode 0600) and never overwrites a file. `hub.json` is the root key
+    that signs manifests: store it offline. Prints the environment variables that name the files, and the
+    public half of each key.
     """
     from admin.key_files import write_key_files
+    from admin.manifest_files import HUB_KEY, MANIFEST
     from kopuro_client.commands.output import Output
     from kopuro_client.commands.printable import json_text
 
-    keys = write_key_files(directory)
+    if re.fullmatch("[a-z]{2}", hub) is None:
+        raise typer.BadParameter("Give two lower-case letters, for example kg.", param_hint="--hub")
+    keys = write_key_files(directory, hub)
+    common = {
+        "KOPURO_MANIFEST": str(directory.resolve() / MANIFEST),
+        "KOPURO_HUB_KEY": str(directory.resolve() / HUB_KEY),
+    }
     out = Output(as_json=as_json)
     if as_json:
         out.document(
@@ -156,12 +167,106 @@ def write_keys(
                         "public_key": key.public,
                     }
                     for key in keys
-                ]
+                ],
+                "every_service": common,
             }
         )
         return
+    out.text("# every service")
+    for variable, value in common.items():
+        out.text(f"{variable}={shlex.quote(value)}")
     for key in keys:
         out.text(f"# {key.service}; public key: {json_text(key.public)}")
-        out.text(f"{key.variable}={shlex.quote(str(key.path))}")
-    out.note("each service's user must be able to read its own key file, and no other")
+        if key.variable is not None:
+            out.text(f"{key.variable}={shlex.quote(str(key.path))}")
+    out.note("each service's user must be able to read its own key files, and no others")
     out.note("copy the vault's public key into the discovery document as `custody_key`")
+    out.note(f"move {directory.resolve() / 'hub.json'} to a place that no service can read")
+
+
+@admin.command("evidence")
+def show_evidence(
+    referral_id: Annotated[str, typer.Argument(metavar="REFERRAL")],
+    database: Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="The vault's database.")],
+    keys: Annotated[
+        Path,
+        typer.Option(help="Directory with hub.public.json and the manifest of that time.", file_okay=False),
+    ],
+) -> None:
+    """Verify the signed facts on which the vault acted for a referral, and print them as JSON lines.
+
+    The exit status is 1 if a signature does not verify.
+    """
+    from admin.evidence import evidence_of
+    from kopuro_client.commands.output import Output
+
+    found = evidence_of(referral_id, database, keys)
+    out = Output(as_json=True)
+    for one in found:
+        out.document(one.document())
+    if any(one.problem is not None for one in found):
+        raise typer.Exit(1)
+
+
+manifest = typer.Typer(
+    no_args_is_help=True, help="Operators: change a hub's signed list of services and keys."
+)
+admin.add_typer(manifest, name="manifest")
+
+ManifestDir = Annotated[
+    Path,
+    typer.Argument(help="Directory with hub.json, hub.public.json and manifest.jws.", file_okay=False),
+]
+
+
+@manifest.command("show")
+def show_manifest(directory: ManifestDir) -> None:
+    """Verify the manifest and print it as JSON."""
+    from admin.manifest_files import manifest_in
+
+    _print_manifest(manifest_in(directory))
+
+
+@manifest.command("add-key")
+def add_manifest_key(directory: ManifestDir, service: str) -> None:
+    """Create another signing key for a service and sign a manifest that lists it.
+
+    The older keys stay listed: messages that they signed are still in queues.
+    """
+    from admin.manifest_files import add_key
+    from kopuro_client.commands.output import Output
+
+    changed, path = add_key(directory, service)
+    _print_manifest(changed)
+    out = Output(as_json=True)
+    out.note(f"give every service the new manifest and restart it; then set KOPURO_SERVICE_KEY={path}")
+
+
+@manifest.command("remove-key")
+def remove_manifest_key(
+    directory: ManifestDir, service: str, kid: Annotated[str, typer.Argument(help="The key's thumbprint.")]
+) -> None:
+    """Sign a manifest without one of a service's keys. Messages that it signed are no longer accepted."""
+    from admin.manifest_files import remove_key
+
+    _print_manifest(remove_key(directory, service, kid))
+
+
+@manifest.command("set-user")
+def set_manifest_user(
+    directory: ManifestDir,
+    service: Annotated[str, typer.Argument(help="A service, or `operations` for operators' commands.")],
+    user: Annotated[str, typer.Argument(help="Its broker user.")],
+) -> None:
+    """Sign a manifest with another broker user for a service."""
+    from admin.manifest_files import set_users
+
+    _print_manifest(set_users(directory, {service: user}))
+
+
+def _print_manifest(shown: Manifest) -> None:
+    import json
+
+    from kopuro_client.commands.output import Output
+
+    Output(as_json=True).document(json.loads(shown.payload()))

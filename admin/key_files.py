@@ -1,4 +1,4 @@
-"""The private key files of a new hub, one for each service that needs a key."""
+"""The key files of a new hub: the hub's root key, each service's keys, and the signed manifest."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from admin.keys import public_half, sealing_key, signing_key
+from admin.manifest_files import (
+    HUB_KEY,
+    MANIFEST,
+    ROOT,
+    SERVICES,
+    service_key_name,
+    write_first_manifest,
+)
 from admin.private_files import make_private
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
@@ -18,23 +26,31 @@ from kopuro_client.errors import InvalidArgumentError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyFile:
-    """One private JWK file. variable: the environment variable that names it to `service`."""
+    """One private JWK file. variable: the environment variable that names it to `service`.
+
+    The root key has no variable, because no service may read it.
+    """
 
     service: str
-    variable: str
+    variable: str | None
     path: Path
     public: Mapping[str, Any]
 
 
-_KEYS: Final[tuple[tuple[str, str, str, Callable[[], dict[str, Any]]], ...]] = (
+_KEYS: Final[tuple[tuple[str, str, str | None, Callable[[], dict[str, Any]]], ...]] = (
+    (ROOT, "hub", None, signing_key),
     ("custody", "vault", "KOPURO_CUSTODY_KEY", sealing_key),
     ("token", "directory", "KOPURO_TOKEN_SIGNING_KEY", signing_key),
     ("log", "audit", "KOPURO_LOG_SIGNING_KEY", signing_key),
+    *((service_key_name(name), name, "KOPURO_SERVICE_KEY", signing_key) for name in SERVICES),
 )
 
 
-def write_key_files(directory: Path) -> tuple[KeyFile, ...]:
-    """Write custody.json, token.json and log.json (mode 0600) into `directory` (created with mode 0700).
+def write_key_files(directory: Path, hub: str) -> tuple[KeyFile, ...]:
+    """Write the keys of a new hub and its first manifest into `directory` (created with mode 0700).
+
+    hub.json is the root key; custody.json, token.json, log.json and service-<name>.json are the services'
+    keys (all 0600); hub.public.json and manifest.jws are for every service.
 
     Raises InvalidArgumentError, and leaves no new file, if one of them exists, if other users can access the
     directory or if a file cannot be written; OSError if the directory cannot be created.
@@ -43,9 +59,10 @@ def write_key_files(directory: Path) -> tuple[KeyFile, ...]:
     make_private(directory)
     if stat.S_IMODE(directory.stat().st_mode) & 0o077:
         raise InvalidArgumentError(f"other users can access {directory}: run `chmod 700` on it first")
-    existing = [name for name, *_ in _KEYS if os.path.lexists(directory / f"{name}.json")]
+    names = [*(f"{name}.json" for name, *_ in _KEYS), HUB_KEY, MANIFEST]
+    existing = [name for name in names if os.path.lexists(directory / name)]
     if existing:
-        files = ", ".join(f"{name}.json" for name in existing)
+        files = ", ".join(existing)
         raise InvalidArgumentError(
             f"{directory} already contains {files}; existing keys are never overwritten"
         )
@@ -56,7 +73,10 @@ def write_key_files(directory: Path) -> tuple[KeyFile, ...]:
             path = directory / f"{name}.json"
             write_new(path, (json.dumps(key) + "\n").encode())
             written.append(KeyFile(service=service, variable=variable, path=path, public=public_half(key)))
+        write_first_manifest(directory, hub)
     except BaseException:
+        for name in (HUB_KEY, MANIFEST):
+            (directory / name).unlink(missing_ok=True)
         for key_file in written:
             key_file.path.unlink()
         raise

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from admin.embedded_broker import LOOPBACK
+from admin.key_files import write_key_files
+from admin.manifest_files import HUB_KEY, MANIFEST, service_key_name
 from benchmarks.audit_kopuro import HUB, database_url, key_file, publication
 from benchmarks.usage import resident_mebibytes
 from sandbox.ports import free_ports
@@ -26,6 +28,9 @@ def restart(directory: Path, amqp_uri: str) -> Mapping[str, float]:
     http_port, operations_port = free_ports(2)
     discovery = directory / "discovery.json"
     discovery.write_text(json.dumps({"hub": HUB, "version": "1"}))
+    keys = directory / "keys"
+    if not keys.exists():
+        write_key_files(keys, HUB)
     process = ServiceProcess(
         "audit",
         [sys.executable, "-m", "runtime", "services.audit"],
@@ -38,6 +43,9 @@ def restart(directory: Path, amqp_uri: str) -> Mapping[str, float]:
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(discovery),
             "KOPURO_LOG_SIGNING_KEY": str(key_file(directory)),
+            "KOPURO_SERVICE_KEY": str(keys / f"{service_key_name('audit')}.json"),
+            "KOPURO_MANIFEST": str(keys / MANIFEST),
+            "KOPURO_HUB_KEY": str(keys / HUB_KEY),
             "KOPURO_LOG_DIRECTORY": str(publication(directory)),
         },
         log=directory / "service.log",

@@ -50,10 +50,10 @@ def is_base64url(text: str) -> bool:
     return _BASE64URL.fullmatch(text) is not None
 
 
-def thumbprint(x: str) -> str:
-    """Return the RFC 7638 thumbprint of the X25519 public key `x` (base64url).
+def thumbprint(x: str, curve: str = "X25519") -> str:
+    """Return the RFC 7638 thumbprint of the OKP public key `x` (base64url).
 
     Raises ValueError when `x` is not ASCII.
     """
-    members = f'{{"crv":"X25519","kty":"OKP","x":"{x}"}}'
+    members = f'{{"crv":"{curve}","kty":"OKP","x":"{x}"}}'
     return encoded(hashlib.sha256(members.encode("ascii")).digest())

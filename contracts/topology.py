@@ -146,6 +146,7 @@ DELIVERY_KEYS = (
     "answer.refused",
     "submission.refused",
     "case.refused",
+    "case.paused",
     "placement.refused",
     "placement.answered",
     "case.unreadable",
@@ -164,6 +165,87 @@ VAULT_KEYS = (
     "referral.withdrawn",
     "referral.failed",
 )
+
+# The services, as owners of facts and as users of the broker.
+SERVICES = ("intake", "routing", "delivery", "directory", "vault", "audit")
+
+# The owners of each fact: only they publish it, and no consumer accepts it from another service.
+OWNERS: Mapping[str, frozenset[str]] = {
+    key: frozenset(services)
+    for services, keys in (
+        (
+            ("intake",),
+            (
+                "referral.submitted",
+                "answer.submitted",
+                "progress.submitted",
+                "outcome.submitted",
+                "withdrawal.submitted",
+                "revocation.submitted",
+                "note.submitted",
+                "unreadable.submitted",
+                "replacement.submitted",
+                "sealed_case.submitted",
+                "sealed_case.replaced",
+                "sealed_note.submitted",
+            ),
+        ),
+        (
+            ("routing",),
+            (
+                "placement.submitted",
+                "placement.refused",
+                "placement.answered",
+                "offer.opened",
+                "offer.accepted",
+                "offer.declined",
+                "offer.expired",
+                "offer.revoked",
+                "answer.refused",
+                "referral.unplaced",
+                "referral.progressed",
+                "referral.completed",
+                "referral.withdrawn",
+                "referral.failed",
+                "referral.overdue",
+                "referral.acceptor_suspended",
+                "case.unreadable",
+                "note.unreadable",
+            ),
+        ),
+        # Routing refuses submissions that its rules do not allow; the vault refuses sealed replacements.
+        (("routing", "vault"), ("submission.refused",)),
+        (
+            ("vault",),
+            (
+                "case.released",
+                "case.refused",
+                "case.erased",
+                "case.paused",
+                "sealed_case.released",
+                "sealed_note.released",
+            ),
+        ),
+        (("delivery",), ("delivery.delivered", "delivery.acknowledged", "note.delivered")),
+        (
+            ("directory",),
+            ("organization.changed", "agreement.changed", "token_key.changed", "replica.completed"),
+        ),
+        # Every service with a replica asks the directory for a snapshot.
+        (("intake", "routing", "delivery", "vault", "audit"), ("replica.requested",)),
+        (
+            ("audit",),
+            ("history.read", "history.exported", "log.exported", "receipts.issued", "receipt.issued"),
+        ),
+    )
+    for key in keys
+}
+
+
+def owners_of(routing_key: str) -> frozenset[str]:
+    """Return the services that may publish facts with this routing key; empty for an unknown key."""
+    return OWNERS.get(routing_key, frozenset())
+
 
 # The routing keys that each queue receives from `kopuro.events`.
 EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {

@@ -74,6 +74,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.CaseReleased: "vault",
     facts.CaseRefused: "vault",
     facts.CaseErased: "vault",
+    facts.CasePaused: "vault",
     facts.DeliveryDelivered: "delivery",
     facts.DeliveryAcknowledged: "delivery",
     facts.HistoryRead: "audit",

@@ -44,6 +44,11 @@ def run(package: str) -> int:
     _raise_file_limit()
     try:
         application, runner = _start(package, settings)
+    except SettingsError as fault:
+        # A file that a variable names cannot be used.
+        stop.arm()
+        sys.stderr.write(f"{service}: {fault}\n")
+        return 2
     except Exception:  # noqa: BLE001 - any fault is logged and becomes the exit status
         stop.arm()
         _log.critical("service could not start", exc_info=True)

@@ -12,6 +12,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.signatures.identity import load_identity
 from runtime.messaging.tables import MessagingTables
 from runtime.periodic import Periodic
 from runtime.settings import Settings
@@ -55,13 +56,16 @@ class Platform:
 
 
 def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Platform:
-    """Build the platform of the service `name`, whose schema has the messaging `tables`."""
+    """Build the platform of the service `name`, whose schema has the messaging `tables`.
+
+    Raises SettingsError when the service's key, the manifest and the hub's key do not fit together.
+    """
     clock = SystemClock()
     registry = process_registry()
     database = Database.open(settings.database_url)
     broker = RabbitBroker(settings.amqp_uri)
     messenger = Messenger(
-        source=f"/{settings.hub}/{name}",
+        identity=load_identity(settings, name),
         database=database,
         tables=tables,
         broker=broker,

@@ -17,6 +17,7 @@ T = TypeVar("T")
 # The policies of approval: a second person must confirm a decision, or one person decides alone.
 TWO_PERSON = "two-person"
 ONE_PERSON = "one-person"
+KEY_PAUSE = timedelta(days=1)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _HUB = re.compile(r"[a-z]{2}")
@@ -51,7 +52,13 @@ class Settings:
     operations_address: Address  # KOPURO_OPERATIONS_ADDRESS: /metrics /healthz /readyz
     hub: str  # KOPURO_HUB, a lower-case country code
     discovery: Path  # KOPURO_DISCOVERY, the file behind /.well-known/kopuro
+    service_key: Path  # KOPURO_SERVICE_KEY, the private key that signs this service's facts
+    manifest: Path  # KOPURO_MANIFEST, the hub's signed list of services and keys
+    hub_key: Path  # KOPURO_HUB_KEY, the public key that signed the manifest
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
+    # KOPURO_KEY_PAUSE_SECONDS, vault only: how long no case is released to a sealing key that replaced an
+    # earlier one without proof of that key
+    key_pause: timedelta = KEY_PAUSE
     token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
     log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
     policy: Path | None = None  # KOPURO_POLICY, routing only, optional
@@ -102,6 +109,15 @@ class Settings:
                 return TWO_PERSON
             return text
 
+        def seconds(name: str, default: timedelta) -> timedelta:
+            text = environ.get(name, "").strip()
+            if not text:
+                return default
+            if not (text.isascii() and text.isdigit() and len(text) <= 8):
+                problems.append(f"{name} is not a whole number of seconds")
+                return default
+            return timedelta(seconds=int(text))
+
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
@@ -111,6 +127,10 @@ class Settings:
             hub=required("KOPURO_HUB", _hub, ""),
             # The discovery file may be written after this process has started.
             discovery=required("KOPURO_DISCOVERY", Path, Path()),
+            service_key=required("KOPURO_SERVICE_KEY", _file, Path()),
+            manifest=required("KOPURO_MANIFEST", _file, Path()),
+            hub_key=required("KOPURO_HUB_KEY", _file, Path()),
+            key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
             custody_key=file("KOPURO_CUSTODY_KEY"),
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
@@ -131,6 +151,12 @@ def _address(text: str) -> Address:
     if match is None or not 0 < int(match["port"]) < 65536:
         raise ValueError("is not host:port")
     return Address(host=match["host"], port=int(match["port"]))
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError("does not name a file")
+    return Path(text)
 
 
 def _hub(text: str) -> str:

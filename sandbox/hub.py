@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from admin.embedded_broker import LOOPBACK
+from admin.manifest_files import service_key_name
 from admin.private_files import LivingOwner
 from contracts.organization import Organization
 from runtime.settings import ONE_PERSON, TWO_PERSON
@@ -184,6 +185,9 @@ class Hub:
             "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(self.files.discovery),
+            "KOPURO_SERVICE_KEY": str(self.files.key(service_key_name(service))),
+            "KOPURO_MANIFEST": str(self.files.manifest),
+            "KOPURO_HUB_KEY": str(self.files.hub_key),
         }
         # Each secret goes only to the service that uses it.
         match service:

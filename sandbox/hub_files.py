@@ -3,7 +3,7 @@
 DIR/hub.json            ports of every service; a restart keeps them
 DIR/credentials.json    client credentials of organisations and staff (0600)
 DIR/discovery.json      served at /.well-known/kopuro
-DIR/keys/               custody, token and log signing keys (0600), each read by one service
+DIR/keys/               the root key, each service's keys (0600) and the signed manifest
 DIR/data/               one database per service    DIR/logs/    one log per process
 DIR/log/                the published audit log: checkpoint and tiles
 DIR/broker/             the private broker
@@ -20,6 +20,7 @@ from typing import Any
 
 from admin.embedded_broker import LOOPBACK
 from admin.keys import public_half, sealing_key, signing_key
+from admin.manifest_files import HUB_KEY, MANIFEST, ROOT, service_key_name, write_first_manifest
 from admin.private_files import make_private, write_private
 from contracts.organization import Organization
 from contracts.records import plain
@@ -60,21 +61,26 @@ class HubFiles:
         self.clients = self.directory / "clients.json"
         self.loaded = self.directory / "loaded"
         self.published_log = self.directory / "log"
+        self.manifest = self.directory / "keys" / MANIFEST
+        self.hub_key = self.directory / "keys" / HUB_KEY
         self._hub = self.directory / "hub.json"
 
     def settle(self, organizations: Iterable[Organization]) -> None:
         """Create the missing files. Repeatable after an interruption: each file is complete or absent."""
         for folder in (self.directory, *(self.directory / name for name in ("keys", "data", "logs"))):
             make_private(folder)
-        for name, make in (("custody", sealing_key), ("token", signing_key), ("log", signing_key)):
+        signing = (ROOT, "token", "log", *map(service_key_name, SERVICES))
+        for name, make in (("custody", sealing_key), *((name, signing_key) for name in signing)):
             if not self.key(name).exists():
                 write_private(self.key(name), json.dumps(make()))
+        if not self.manifest.exists():
+            write_first_manifest(self.manifest.parent, HUB)
         if not self.credentials.exists():
             self._make_credentials(list(organizations))
         self._settle_ports()
 
     def key(self, name: str) -> Path:
-        """Return the path of a key file: custody, token or log."""
+        """Return the path of a private key's file, for example of `custody` or `service-intake`."""
         return self.directory / "keys" / f"{name}.json"
 
     def database(self, service: str) -> Path:

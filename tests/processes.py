@@ -17,6 +17,7 @@ import httpx
 from admin.embedded_broker import LOOPBACK
 from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess
+from tests.support.hub_keys import service_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = "kg"
@@ -39,6 +40,7 @@ class RunningService:
 
     environment: variables beyond those that every service has. altered_by: a module that replaces some of
     the service's parts (see `tests.support.altered_service`).
+    service: the service that it is in the hub, if the package has another name.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class RunningService:
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
         altered_by: str | None = None,
+        service: str | None = None,
     ) -> None:
         program = ["tests.support.altered_service", altered_by] if altered_by else ["runtime"]
         http_port, operations_port = (_kept(self, number) for number in free_ports(2))
@@ -72,6 +75,9 @@ class RunningService:
                 "KOPURO_HUB": HUB,
                 "KOPURO_DISCOVERY": str(directory / "discovery.json"),
                 "KOPURO_APPROVALS": "one-person",
+                **service_environment(
+                    directory, service or self.name, hub=(environment or {}).get("KOPURO_HUB", HUB)
+                ),
                 **(environment or {}),
             },
             log=self.log,

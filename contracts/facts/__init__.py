@@ -6,7 +6,7 @@ service that owns it. A published (type, version) never changes; a new version i
 
 # The catalogue follows the order of a referral's life.
 # isort: off
-from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote
+from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote, routing_key_of
 from contracts.facts.submitted import (
     AnswerSubmitted,
     NoteSubmitted,
@@ -40,7 +40,7 @@ from contracts.facts.decided import (
     ReferralWithdrawn,
     SubmissionRefused,
 )
-from contracts.facts.custody import CaseErased, CaseRefused, CaseReleased
+from contracts.facts.custody import CaseErased, CasePaused, CaseRefused, CaseReleased
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
 from contracts.facts.recorded import (
     HistoryExported,
@@ -85,6 +85,7 @@ __all__ = [
     "ApprovalRefused",
     "ApprovalRequested",
     "CaseErased",
+    "CasePaused",
     "CaseRefused",
     "CaseReleased",
     "CaseUnreadable",
@@ -138,4 +139,5 @@ __all__ = [
     "TokenKeyChanged",
     "UnreadableSubmitted",
     "WithdrawalSubmitted",
+    "routing_key_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -30,6 +31,20 @@ class CaseRefused(Fact):
     referral_id: ReferralId
     organization: OrganizationId
     problem: Mapping[str, Any]
+
+
+@fact("case.paused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CasePaused(Fact):
+    """The vault holds an accepted case: the acceptor's sealing key replaced another one without proof of it.
+
+    organization: the acceptor; until: the vault then releases the case to the key that is published.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    sender: OrganizationId
+    until: dt.datetime
 
 
 @fact("case.erased")

@@ -52,3 +52,8 @@ def fact(
         return cls
 
     return enter
+
+
+def routing_key_of(type_: str) -> str:
+    """Return the routing key in a CloudEvents type, also of a version that this build does not know."""
+    return type_.removeprefix(TYPE_PREFIX).rpartition(".v")[0]

@@ -32,6 +32,9 @@ class BatchThrottle:
         if (early := self._next_at - self._now()) > 0:
             self._sleep(early)
 
-    def start(self, *, full: bool = False) -> None:
-        """Record the start of a batch. full: more messages wait, so the next batch starts at once."""
-        self._next_at = 0.0 if full else self._now() + self._seconds
+    def start(self, *, full: bool = False, seconds: float | None = None) -> None:
+        """Record the start of a batch. full: more messages wait, so the next batch starts at once.
+
+        seconds: another interval until the next batch, once.
+        """
+        self._next_at = 0.0 if full else self._now() + (self._seconds if seconds is None else seconds)

@@ -2,7 +2,7 @@
 
 One transaction contains the inbox rows (except in audit, whose log is its inbox), the handler's state and its
 outbox rows. When it fails, the messages are processed one by one, so that only the message at fault is
-dead-lettered.
+dead-lettered. A message whose author is not proven is dead-lettered before any of this.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from contracts.records import Malformed
 from runtime.clock import Clock
 from runtime.messaging.clocks import Clocks
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
+from runtime.messaging.headers import SIGNED
 from runtime.messaging.inbox import Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.retries import MOST_ATTEMPTS, Retries
+from runtime.messaging.signatures.verifier import FactVerifier, NotAuthentic
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.database import Database, DatabaseUnavailable
 
@@ -32,10 +34,16 @@ _log = logging.getLogger(__name__)
 
 
 class Identified(Protocol):
-    """A decoded message with the id that the inbox stores."""
+    """A decoded message. id: stored in the inbox; source and type: of its CloudEvent."""
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
 
 
 M = TypeVar("M", bound=Identified)
@@ -78,17 +86,21 @@ class BatchProcessor(Generic[M]):
         *,
         database: Database,
         tables: MessagingTables,
+        verifier: FactVerifier,
         decode: Callable[[bytes], M],
         handler: BatchHandler[M],
         clock: Clock,
         metrics: MessagingMetrics,
         after_commit: Callable[[], None],
         deduplicator: Deduplicator | None = None,
+        keep_proof: Callable[[M, str], M] | None = None,
         clocks: Clocks | None = None,
     ) -> None:
         """consumer: its name in the inbox, the metrics and the dead-letter queue.
 
-        deduplicator: default, the inbox. clocks: receives the times of arriving messages.
+        verifier: no message takes effect before it has confirmed who wrote it.
+        deduplicator: default, the inbox. keep_proof: returns the message with its signature, for a handler
+        that stores it as evidence. clocks: receives the times of arriving messages.
         """
         self.consumer = consumer
         self.queues = queues
@@ -96,11 +108,13 @@ class BatchProcessor(Generic[M]):
         self._deduplicator = deduplicator or Inbox(tables.inbox)
         self._outbox = Outbox(tables.outbox)
         self._retries = Retries(tables.retries, consumer)
+        self._verifier = verifier
         self._decode = decode
         self._handler = handler
         self._clock = clock
         self._metrics = metrics
         self._after_commit = after_commit
+        self._keep_proof = keep_proof
         self._clocks = clocks or Clocks()
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
@@ -143,7 +157,15 @@ class BatchProcessor(Generic[M]):
         decoded, hopeless = [], []
         for delivery in deliveries:
             try:
+                author = self._verifier.author_of(delivery.body, delivery.headers.get(SIGNED))
                 message = self._decode(delivery.body)
+                self._verifier.check(author, message)
+                if self._keep_proof is not None:
+                    message = self._keep_proof(message, delivery.headers[SIGNED])
+            except NotAuthentic as error:
+                self._metrics.not_authentic.labels(self.consumer, error.check).inc()
+                hopeless.append(_Hopeless(delivery=delivery, reason=f"not authentic: {error}"))
+                continue
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue

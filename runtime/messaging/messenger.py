@@ -20,9 +20,12 @@ from runtime.messaging.inbox import KEPT, Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import Relay
+from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.parked_counts import ParkedCounts
 from runtime.messaging.ports import Broker, BrokerUnavailable
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
+from runtime.messaging.signatures.identity import HubIdentity
+from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.database import Database, DatabaseUnavailable
@@ -43,7 +46,7 @@ class Messenger:
     def __init__(
         self,
         *,
-        source: str,
+        identity: HubIdentity,
         database: Database,
         tables: MessagingTables,
         broker: Broker,
@@ -51,8 +54,10 @@ class Messenger:
         clock: Clock,
         registry: CollectorRegistry,
     ) -> None:
-        """source: the CloudEvents source of this service's events, `/<hub>/<service>`."""
-        self.source = source
+        """identity: the hub, this service's name in it and its signing key."""
+        self.source = identity.source
+        self._identity = identity
+        self._verifier = FactVerifier(identity.manifest, owners=identity.owners)
         self.broker = broker
         self.outbox = Outbox(tables.outbox)
         self._database = database
@@ -70,6 +75,7 @@ class Messenger:
             database=database,
             outbox=self.outbox,
             broker=broker,
+            signer=WaveSigner(identity.key),
             metrics=self._metrics,
             stalled_loops=self.stalled_loops,
             redeclare=lambda: broker.declare(topology),
@@ -94,8 +100,12 @@ class Messenger:
         queues: Sequence[str] | None = None,
         after_commit: Callable[[], None] | None = None,
         deduplicator: Deduplicator | None = None,
+        keep_proof: Callable[[M, str], M] | None = None,
     ) -> BatchProcessor[M]:
-        """Return the processor for a `@batches` method. queues: default, the queue named as the consumer."""
+        """Return the processor for a `@batches` method. queues: default, the queue named as the consumer.
+
+        The other arguments: see `BatchProcessor`.
+        """
 
         def committed() -> None:
             self.relay.wake()
@@ -107,12 +117,14 @@ class Messenger:
             queues or (name,),
             database=self._database,
             tables=self._tables,
+            verifier=self._verifier,
             decode=decode,
             handler=handler,
             clock=self._clock,
             metrics=self._metrics,
             after_commit=committed,
             deduplicator=deduplicator,
+            keep_proof=keep_proof,
             clocks=self.clocks,
         )
         self._processors.append(processor)
@@ -130,7 +142,11 @@ class Messenger:
         return processor, lambda: replica.unready(self._database)
 
     def start(self, spawn: Spawn) -> None:
-        """Declare the topology as soon as the broker is reachable, then start the relay and the timers."""
+        """Declare the topology as soon as the broker is reachable, then start the relay and the timers.
+
+        Raises SettingsError for a manifest that is older than the newest one this service has used.
+        """
+        self._identity.remember(self._database, self._tables.manifests)
         for replica, view in self._replicas:
             replica.ensure_requested(self._database, self.outbox, self._clock.now())
             view.refresh()

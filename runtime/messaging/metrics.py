@@ -28,6 +28,12 @@ class MessagingMetrics:
             ("consumer",),
             registry=registry,
         )
+        self.not_authentic = Counter(
+            "kopuro_messages_not_authentic",
+            "Messages dead-lettered because their author is not proven, by consumer and failed check",
+            ("consumer", "check"),
+            registry=registry,
+        )
         self.published = Counter(
             "kopuro_messages_published", "Published events that the broker confirmed", registry=registry
         )

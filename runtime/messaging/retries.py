@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN
+from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery
 
 FIRST_DELAY = dt.timedelta(seconds=1)
@@ -49,6 +50,7 @@ class Retries:
             queue=delivery.queue,
             routing_key=delivery.routing_key,
             body=delivery.body,
+            signed=delivery.headers.get(SIGNED, ""),
             first_seen=now,
             **due,
         )
@@ -73,7 +75,7 @@ class Retries:
                     routing_key=row.routing_key,
                     message_id=row.message_id,
                     body=row.body,
-                    headers={FIRST_SEEN: row.first_seen.isoformat()},
+                    headers={FIRST_SEEN: row.first_seen.isoformat(), SIGNED: row.signed},
                     redelivered=True,
                 ),
             )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 from runtime.storage.columns import Instant, Json, RowNumber
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessagingTables:
-    """outbox: messages to publish; inbox: ids of processed messages; retries: messages to process again."""
+    """outbox: messages to publish; inbox: ids of processed messages; retries: messages to process again;
+    manifests: the newest version of each hub's manifest that the service has used.
+    """
 
     outbox: Table
     inbox: Table
     retries: Table
+    manifests: Table
 
 
 def messaging_tables(metadata: MetaData) -> MessagingTables:
@@ -49,13 +52,20 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
         Column("queue", String(100), nullable=False),
         Column("routing_key", String(200), nullable=False),
         Column("body", LargeBinary, nullable=False),
+        Column("signed", Text, nullable=False),
         Column("attempts", Integer, nullable=False),
         Column("first_seen", Instant, nullable=False),
         Column("due_at", Instant, nullable=False),
         Column("reason", String(500), nullable=False),
         Index("retries_due", "consumer", "due_at"),
     )
-    return MessagingTables(outbox=outbox, inbox=inbox, retries=retries)
+    manifests = Table(
+        "manifests",
+        metadata,
+        Column("hub", String(2), primary_key=True),
+        Column("version", BigInteger, nullable=False),
+    )
+    return MessagingTables(outbox=outbox, inbox=inbox, retries=retries, manifests=manifests)
 
 
 def replica_table(metadata: MetaData) -> Table:

@@ -18,6 +18,7 @@ from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import MESSAGING, REPLICA
+from services.vault.domain.evidence import ProvenEvent, with_proof
 from services.vault.handlers import VaultHandlers
 
 # Each run reads one small index. A new key wakes it; the interval covers acceptances committed at the same
@@ -30,7 +31,7 @@ class VaultParts:
     """The objects that the service's entrypoints call."""
 
     sealed_messages: BatchProcessor[Event[Fact]]
-    events: BatchProcessor[Event[Fact]]
+    events: BatchProcessor[ProvenEvent]
     directory: BatchProcessor[Envelope]
 
 
@@ -49,7 +50,7 @@ def build(settings: Settings) -> Application[VaultParts]:
     def release_waiting() -> None:
         # Read first: a run that finds nothing takes no lock and writes nothing.
         with platform.database.read() as transaction:
-            if not handlers.releasable(transaction):
+            if not handlers.releasable(transaction, platform.clock.now()):
                 return
         with platform.database.write() as transaction:
             released = list(handlers.release_waiting(transaction, platform.clock.now()))
@@ -58,7 +59,7 @@ def build(settings: Settings) -> Application[VaultParts]:
             messenger.wake()
 
     releases = Periodic("release waiting cases", release_waiting, seconds=_SECONDS_BETWEEN_RELEASES)
-    keys = SealingKeysInMemory(changed=releases.wake)
+    keys = SealingKeysInMemory(changed=releases.wake, pause=settings.key_pause)
     handlers = VaultHandlers(
         source=platform.source,
         store=SqlCustodyStore(),
@@ -74,7 +75,9 @@ def build(settings: Settings) -> Application[VaultParts]:
         database=platform.database,
         handlers=VaultParts(
             sealed_messages=messenger.consumer("vault.sealed", handlers.sealed_messages, decode),
-            events=messenger.consumer("vault.events", handlers.events, decode),
+            events=messenger.consumer(
+                "vault.events", handlers.events, ProvenEvent.decode, keep_proof=with_proof
+            ),
             directory=directory,
         ),
         # The vault has no resources that take tokens, so it trusts no token key.

@@ -15,6 +15,7 @@ from contracts.facts import (
     AcceptanceRevoked,
     AnswerRefused,
     CaseErased,
+    CasePaused,
     CaseRefused,
     CaseReleased,
     Fact,
@@ -50,6 +51,7 @@ from services.vault.domain.custody import (
     revoke,
     step,
 )
+from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.ports import CustodyKey, CustodyStore, DeclineNotes, SealingKeys, UnusableKey
 
@@ -59,6 +61,9 @@ _log = logging.getLogger(__name__)
 # is this old, the vault waits for the other one.
 PATIENCE = dt.timedelta(seconds=10)
 _RELEASED_AT_ONCE = 100
+_PAUSED = (
+    "The acceptor's sealing key was replaced without proof of the earlier key; no case is sealed to it yet."
+)
 
 
 @dataclass(slots=True)
@@ -81,6 +86,7 @@ class _Batch:
     arrived: dict[str, SealedCase] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
     events: list[Event[Fact]] = field(default_factory=list)
+    evidence: list[tuple[str, ProvenEvent]] = field(default_factory=list)
 
 
 class VaultHandlers:
@@ -125,17 +131,21 @@ class VaultHandlers:
         return self._finish(transaction, batch)
 
     def events(
-        self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime
+        self, transaction: Connection, messages: Sequence[ProvenEvent], now: dt.datetime
     ) -> Iterable[Outgoing]:
         """Record acceptances, which name a case's receiver; erase the cases of closed referrals.
 
         The case of a completed referral is erased too: the acceptor has it, and the hub no longer needs it.
-        A decline's note is forwarded when the decline has taken effect, and dropped when it was refused.
+        A decline's note is forwarded when the decline has taken effect, and dropped when it was refused. The
+        facts about acceptances and closings are stored with their author's signature, as evidence.
         """
-        referrals = {message.partition_key for message in messages}
+        referrals = {proven.event.partition_key for proven in messages}
         batch = self._take(transaction, referrals, now)
         batch.held = self._notes.held(transaction, referrals)
-        for message in messages:
+        for proven in messages:
+            message = proven.event
+            if not isinstance(message.data, OfferDeclined | AnswerRefused):
+                batch.evidence.append((message.partition_key, proven))
             match message.data:
                 case OfferAccepted() as fact:
                     self._accepted(batch, message, fact)
@@ -159,18 +169,22 @@ class VaultHandlers:
                     raise Defect(f"vault.events does not handle {message.type}.")
         return self._finish(transaction, batch)
 
-    def releasable(self, transaction: Connection) -> list[str]:
-        """Return the acceptors of held cases that have published a key."""
+    def releasable(self, transaction: Connection, now: dt.datetime) -> list[str]:
+        """Return the acceptors of held cases that have published a key to which cases may be sealed now."""
         awaited = self._store.awaited_acceptors(transaction)
-        return [acceptor for acceptor in awaited if self._keys.of(acceptor) is not None]
+        return [
+            acceptor
+            for acceptor in awaited
+            if self._keys.of(acceptor) is not None and self._pause_of(acceptor, now) is None
+        ]
 
     def release_waiting(self, transaction: Connection, now: dt.datetime) -> Iterable[Outgoing]:
-        """Release held cases whose acceptors have published a key since they accepted."""
+        """Release held cases whose acceptors have published a key meanwhile, or whose pause is over."""
         # A bounded number for each acceptor, so that an unusable key does not hold up other acceptors. Then
         # all are taken together, in the lock order of every batch.
         waiting = {
             referral_id
-            for acceptor in self.releasable(transaction)
+            for acceptor in self.releasable(transaction, now)
             for referral_id in self._store.waiting_for(transaction, acceptor, _RELEASED_AT_ONCE)
         }
         return self._finish(transaction, self._take(transaction, waiting, now))
@@ -205,6 +219,8 @@ class VaultHandlers:
             kid = case.kid()
             replaced = replace_released(custody, fact.sender, fact.to, kid)
             self._check_receivers_key(fact.to, kid, waited=waited)
+            if (until := self._pause_of(fact.to, batch.now)) is not None:
+                raise Refused("not-in-this-state", f"{_PAUSED} Replace the case after {until.isoformat()}.")
         except Refused as refused:
             self._refuse_submission(batch, message, fact.referral_id, fact.sender, refused)
             return
@@ -355,6 +371,7 @@ class VaultHandlers:
         self._notes.hold(transaction, batch.new_notes)
         self._notes.record_answers(transaction, batch.new_answers)
         self._notes.forget_answers(transaction, batch.closed)
+        self._store.witness(transaction, batch.evidence, batch.now)
         return [outgoing(event) for event in batch.events]
 
     def _release(self, transaction: Connection, batch: _Batch) -> None:
@@ -364,15 +381,37 @@ class VaultHandlers:
         for custody in releasable:
             assert custody.acceptance is not None
             try:
-                released = self._released_case(custody, custody.acceptance, sealed[custody.referral_id])
+                released = self._released_case(
+                    custody, custody.acceptance, sealed[custody.referral_id], batch.now
+                )
             except Refused as refused:
                 assert custody.sender is not None
                 self._refuse(batch, custody, custody.sender, refused, cause=custody.acceptance)
                 continue
             if released is None:
+                if (until := self._pause_of(custody.acceptance.organization, batch.now)) is not None:
+                    self._pause(batch, custody, custody.acceptance, until)
                 continue
             batch.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
             self._publish_release(batch, released, cause=custody.acceptance)
+
+    def _pause_of(self, acceptor: str, now: dt.datetime) -> dt.datetime | None:
+        until = self._keys.paused_until(acceptor)
+        return until if until is not None and now < until else None
+
+    def _pause(self, batch: _Batch, custody: Custody, acceptance: Acceptance, until: dt.datetime) -> None:
+        # Announced once for each change of the key.
+        if custody.paused_until == until:
+            return
+        assert custody.sender is not None
+        batch.custodies[custody.referral_id] = replace(custody, paused_until=until)
+        fact = CasePaused(
+            referral_id=custody.referral_id,
+            organization=acceptance.organization,
+            sender=custody.sender,
+            until=until,
+        )
+        self._publish(batch, fact, custody.referral_id, cause=acceptance)
 
     def _publish_release(
         self, batch: _Batch, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
@@ -384,14 +423,16 @@ class VaultHandlers:
         self._publish(batch, fact, sealed_case.referral_id, cause=cause)
 
     def _released_case(
-        self, custody: Custody, acceptance: Acceptance, case: SealedCase
+        self, custody: Custody, acceptance: Acceptance, case: SealedCase, now: dt.datetime
     ) -> SealedCaseReleased | None:
-        """Return the case sealed to its acceptor; None while the acceptor has no usable key."""
+        """Return the case sealed to its acceptor; None while the acceptor has no key that may be used."""
         acceptor = acceptance.organization
         if disposition_of(custody) is Disposition.refuse:
             raise unreadable(
                 f"The case is sealed to {custody.receiver}; {acceptor} accepted it and could not open it."
             )
+        if self._pause_of(acceptor, now) is not None:
+            return None
         if disposition_of(custody) is Disposition.forward:
             compact = case.whole()
         else:

@@ -12,6 +12,7 @@ from contracts.envelope import Event
 from contracts.facts import Fact
 from contracts.organization import SealingKey
 from services.vault.domain.custody import Custody
+from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
 
 
@@ -44,6 +45,12 @@ class CustodyStore(Protocol):
 
     def sealed(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, SealedCase]:
         """Return the stored sealed cases of these referrals."""
+        ...
+
+    def witness(
+        self, transaction: Connection, evidence: Iterable[tuple[str, ProvenEvent]], now: dt.datetime
+    ) -> None:
+        """Store the signed facts that the vault acted on, each with its referral. Idempotent."""
         ...
 
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
@@ -113,4 +120,10 @@ class SealingKeys(Protocol):
 
     def of(self, organization: str) -> SealingKey | None:
         """Return the organisation's sealing key, or None if no published key is known."""
+        ...
+
+    def paused_until(self, organization: str) -> dt.datetime | None:
+        """Return until when nothing may be sealed to the key, because it replaced an earlier one without
+        proof of that key. None: it may; a moment in the past: it may again.
+        """
         ...

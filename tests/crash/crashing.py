@@ -29,6 +29,7 @@ from tests.crash.faults import PLAN, Moment, Plan
 from tests.messaging.consumer_harness import EFFECTS, METADATA, TABLES, HandClock
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours
+from tests.support.hub_keys import verifier
 from tests.support.partners import answered
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
@@ -138,6 +139,7 @@ class Listener:
             ["audit.log"],
             database=self._database,
             tables=TABLES,
+            verifier=verifier(),
             decode=decode,
             handler=self._take_effect,
             clock=HandClock(),

@@ -21,7 +21,7 @@ from runtime.access.tokens import issuer_of
 from runtime.clock import SystemClock
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.replica import Replica
 from runtime.storage.database import Database
@@ -42,6 +42,7 @@ from tests.crash.crashing import Crashing, until
 from tests.messaging.consumer_harness import METADATA, REPLICA, TABLES
 from tests.processes import HUB
 from tests.services.neighbours import event_of
+from tests.support.hub_keys import signed_event, verifier
 from tests.support.partners import Partner, answered, ask_for_token
 from tests.unit.services.directory.samples import OSH, new_signing_key, organization_record
 
@@ -159,6 +160,7 @@ class DirectoryCopy:
             [COPY],
             database=self._database,
             tables=TABLES,
+            verifier=verifier(),
             decode=Envelope.decode,
             handler=self._replica.apply,
             clock=SystemClock(),
@@ -174,7 +176,7 @@ class DirectoryCopy:
 
     def ask(self) -> None:
         """Request every entry, as a service with an empty replica does when it starts."""
-        self._publisher.publish([outgoing(event_of(ReplicaRequested(queue=COPY), COPY))])
+        self._publisher.publish([signed_event(event_of(ReplicaRequested(queue=COPY), COPY))])
 
     def until_complete(self) -> None:
         """Return when a complete snapshot has arrived."""

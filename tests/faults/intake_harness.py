@@ -18,7 +18,6 @@ from contracts.organization import SealingKey
 from contracts.records import read
 from contracts.topology import ROUTING_QUERIES
 from kopuro_client.sealing import public_key, seal
-from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import DEADLINE_SECONDS, RequestServer
@@ -27,6 +26,7 @@ from runtime.storage.migrate import upgrade
 from tests.crash.crashing import consumed, figure
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of, opened
+from tests.support.hub_keys import signed_event
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
 
@@ -85,7 +85,7 @@ class IntakeHarness(Neighbours):
         # Not with the neighbours' publisher, whose heartbeats nothing sends.
         with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
             event = event_of(offer)
-            publisher.publish([outgoing(event if at is None else replace(event, time=at))])
+            publisher.publish([signed_event(event if at is None else replace(event, time=at))])
 
     def offers_consumed(self) -> int:
         return consumed(self.intake, "intake.offers", "applied")

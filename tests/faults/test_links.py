@@ -21,6 +21,7 @@ from runtime.messaging.stalled_loops import StalledLoops
 from tests.crash.crashing import until
 from tests.faults.tcp_proxy import TcpProxy
 from tests.messaging.consumer_harness import METADATA, TABLES, fill_outbox, opened, waiting
+from tests.support.hub_keys import signer
 
 HEARTBEAT = 2
 # Two heartbeats, the interval at which we look, and a busy machine.
@@ -98,6 +99,7 @@ def test_missing_confirm_does_not_block_relay(
             database=database,
             outbox=Outbox(TABLES.outbox),
             broker=RabbitBroker(proxied, heartbeat=HEARTBEAT, confirm_timeout=1, connect_timeout=1),
+            signer=signer("test"),
             metrics=MessagingMetrics(registry),
             stalled_loops=stalled_loops,
         )

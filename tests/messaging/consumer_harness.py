@@ -16,8 +16,10 @@ from runtime.messaging.batches import BatchProcessor, Identified
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.database import Database
+from tests.support.hub_keys import HUB, SERVICES, manifest, signed_body
 
 METADATA = MetaData()
 TABLES = messaging_tables(METADATA)
@@ -40,9 +42,17 @@ class HandClock:
         self.time += dt.timedelta(**duration)
 
 
+AUTHOR = "post"
+VERIFIER = FactVerifier(manifest(HUB, (*SERVICES, AUTHOR, "test")), owners=lambda _: {AUTHOR, "test"})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Letter:
+    """A message of the service AUTHOR."""
+
     id: str
+    source: str = f"/{HUB}/{AUTHOR}"
+    type: str = "kopuro.letter.posted.v1"
 
 
 def decode(body: bytes) -> Letter:
@@ -63,13 +73,14 @@ def answer_to(letter: Identified) -> Outgoing:
 
 
 def delivery(id_: str, *, tag: int = 1, body: bytes | None = None) -> Delivery:
+    content = id_.encode() if body is None else body
     return Delivery(
         tag=tag,
         queue="letters.1",
         routing_key="letter.posted",
         message_id=id_,
-        body=id_.encode() if body is None else body,
-        headers={"partitionkey": f"key of {id_}"},
+        body=content,
+        headers={"partitionkey": f"key of {id_}", **signed_body(content, AUTHOR)},
         redelivered=False,
     )
 
@@ -95,6 +106,7 @@ class ConsumerHarness:
             ["letters.1"],
             database=database,
             tables=TABLES,
+            verifier=VERIFIER,
             decode=decode,
             handler=self.handle,
             clock=self.clock,

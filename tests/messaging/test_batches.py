@@ -28,6 +28,7 @@ from tests.messaging.consumer_harness import (
     delivery,
     opened,
 )
+from tests.support.hub_keys import signed
 
 TEN = [f"m{number}" for number in range(10)]
 
@@ -97,7 +98,8 @@ def test_malformed_bytes_are_parked_as_they_are(harness: ConsumerHarness) -> Non
 
 @pytest.mark.parametrize("name", ["n" * 200, "nul\0nul", "half \ud83d a pair"])
 def test_any_delivery_can_be_dead_lettered(harness: ConsumerHarness, name: str) -> None:
-    odd = replace(delivery(name, body=b"\xff"), headers={"partitionkey": name * 2})
+    odd = delivery(name, body=b"\xff")
+    odd = replace(odd, headers={**odd.headers, "partitionkey": name * 2})
     harness.processor.process([odd, *deliveries("a")])
     assert harness.effects() == ["a"]
     assert [m.body for m in harness.parked()] == [b"\xff"]
@@ -120,7 +122,7 @@ def test_events_of_one_batch_message_are_dead_lettered_separately(database_url: 
     )
     broker = MemoryBroker()
     broker.declare(Topology(exchanges=(), queues=(Queue(name="letters.1"),), bindings=()))
-    broker.publisher().publish([parcel])
+    broker.publisher().publish([signed(parcel)])
     with opened(database_url) as database:
         harness = ConsumerHarness(database, decode=envelope.decode)
         harness.processor.process(broker.consumer(["letters.1"], 1).take(10, 1))

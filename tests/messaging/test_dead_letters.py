@@ -21,7 +21,8 @@ from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publisher
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
-from tests.messaging.consumer_harness import SECRET, START, TABLES, ConsumerHarness, delivery, opened
+from tests.messaging.consumer_harness import AUTHOR, SECRET, START, TABLES, ConsumerHarness, delivery, opened
+from tests.support.hub_keys import signed_body
 
 LETTERS = Topology(
     exchanges=(),
@@ -167,6 +168,7 @@ def post(letters_broker: DeadLetterBroker, *ids: str) -> None:
                 message_id=id_,
                 partition_key=f"key of {id_}",
                 body=id_.encode(),
+                headers=signed_body(id_.encode(), AUTHOR),
             )
             for id_ in ids
         )
@@ -232,6 +234,25 @@ def test_replay_killed_before_removal_loses_nothing_and_applies_once(
     assert [delivery.message_id for delivery in deliveries] == ["b", "a", "b", "c"], "in both places"
     harness.processor.process(deliveries)
     assert harness.effects() == ["a", "b", "c"]
+
+
+def test_replayed_forgery_is_dead_lettered_again(
+    letters_broker: DeadLetterBroker, harness: ConsumerHarness
+) -> None:
+    forged = Outgoing(
+        exchange=DIRECT, routing_key="letters.1", message_id="f", partition_key="key of f", body=b"f"
+    )
+    post(letters_broker, "a")
+    letters_broker.publish(forged)
+    processed(letters_broker, harness, 2)
+    for _ in range(2):
+        with letters_broker.dead_letters() as dead_letters:
+            (letter,) = dead_letters.of("letters")
+            assert letter.reason == "not authentic: the message is not signed"
+            dead_letters.replay("letters", "f")
+        processed(letters_broker, harness, 1)
+    assert letters_broker.seen() == ["f"]
+    assert harness.effects() == ["a"]
 
 
 def test_message_dead_lettered_by_broker_is_replayed_to_its_queue(letters_broker: DeadLetterBroker) -> None:

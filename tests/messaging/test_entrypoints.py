@@ -101,7 +101,8 @@ from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
-from tests.messaging.consumer_harness import ConsumerHarness
+from tests.messaging.consumer_harness import AUTHOR, ConsumerHarness
+from tests.support.hub_keys import signed_body
 
 uri, url, outage = sys.argv[1:]
 harness = ConsumerHarness(Database.open(url))
@@ -144,7 +145,10 @@ bodies = [b"\\xff", *(id_.encode() for id_ in ids)]
 with closing(broker.publisher()) as publisher:
     publisher.publish(
         [
-            Outgoing(exchange="", routing_key="letters.1", message_id="m", partition_key="", body=body)
+            Outgoing(
+                exchange="", routing_key="letters.1", message_id="m", partition_key="", body=body,
+                headers=signed_body(body, AUTHOR),
+            )
             for body in bodies
         ]
     )

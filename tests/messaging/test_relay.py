@@ -22,6 +22,7 @@ from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
 from tests.messaging.consumer_harness import METADATA, TABLES, HandClock, fill_outbox, opened, waiting
+from tests.support.hub_keys import identity, signer
 
 ANSWERS = Topology(
     exchanges=(), queues=(Queue(name="answers", arguments={"x-queue-type": "quorum"}),), bindings=()
@@ -67,6 +68,7 @@ def relay_of(database: Database, hub: Broker) -> Relay:
         database=database,
         outbox=Outbox(TABLES.outbox),
         broker=hub,
+        signer=signer("test"),
         metrics=metrics,
         stalled_loops=StalledLoops(),
     )
@@ -134,6 +136,7 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
         database=database,
         outbox=Outbox(TABLES.outbox),
         broker=hub,
+        signer=signer("test"),
         metrics=MessagingMetrics(registry),
         stalled_loops=StalledLoops(),
     )
@@ -153,6 +156,7 @@ def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> N
         database=database,
         outbox=Outbox(TABLES.outbox),
         broker=hub,
+        signer=signer("test"),
         metrics=MessagingMetrics(CollectorRegistry()),
         stalled_loops=StalledLoops(),
         redeclare=lambda: hub.declare(ANSWERS),
@@ -342,7 +346,7 @@ class Threads:
 
 def messenger_of(database: Database, hub: Broker, topology: Topology) -> Messenger:
     return Messenger(
-        source="/kg/test",
+        identity=identity("test"),
         database=database,
         tables=TABLES,
         broker=hub,

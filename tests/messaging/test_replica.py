@@ -22,6 +22,7 @@ from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import METADATA, REPLICA, START, TABLES, HandClock, opened
 from tests.support.events import message_of
+from tests.support.hub_keys import identity, signed_body
 
 QUEUE = "test.directory"
 
@@ -189,7 +190,7 @@ def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: st
 def test_replica_of_messenger_receives_messages_through_its_processor(database: Database) -> None:
     seen: dict[str, int] = {}
     messenger = Messenger(
-        source="/kg/test",
+        identity=identity("intake"),
         database=database,
         tables=TABLES,
         broker=MemoryBroker(),
@@ -222,7 +223,7 @@ def feed(processor: BatchProcessor[Envelope], *messages: Envelope) -> None:
                 routing_key="k",
                 message_id=message.id,
                 body=message.body,
-                headers={},
+                headers=signed_body(message.body, message.source.rpartition("/")[2]),
                 redelivered=False,
             )
             for tag, message in enumerate(messages, 1)

@@ -205,6 +205,48 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        name="a service may sign facts that another one owns",
+        edits=(
+            Edit(
+                path="runtime/messaging/signatures/verifier.py",
+                old="if author not in self._owners(routing_key_of(message.type)):",
+                new="if not self._owners(routing_key_of(message.type)):",
+            ),
+        ),
+        tests=(
+            "tests/unit/runtime/messaging/signatures/test_verifier.py::"
+            "test_service_cannot_sign_a_fact_that_another_owns",
+        ),
+    ),
+    Mutation(
+        name="a signature covers any event",
+        edits=(
+            Edit(
+                path="runtime/messaging/signatures/verifier.py",
+                old="if digest(body) not in digests:",
+                new="if not digests:",
+            ),
+        ),
+        tests=(
+            "tests/messaging/test_authenticity.py::"
+            "test_forgeries_are_dead_lettered_with_the_failed_check_and_others_pass",
+        ),
+    ),
+    Mutation(
+        name="the vault releases a case during a pause",
+        edits=(
+            Edit(
+                path="services/vault/handlers.py",
+                old="        if self._pause_of(acceptor, now) is not None:\n            return None\n",
+                new="",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/vault/test_handlers.py::"
+            "test_release_to_a_replaced_key_waits_until_the_pause_is_over",
+        ),
+    ),
+    Mutation(
         name="the relay deletes a wave before it publishes it",
         edits=(
             Edit(

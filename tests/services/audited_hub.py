@@ -19,7 +19,6 @@ from kopuro_client.tlog.tiles import split_entries
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import issuer_of
 from runtime.identifiers import new_id
-from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
@@ -33,6 +32,7 @@ from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import Tile, tiles_between
 from tests.processes import HUB, RunningService
 from tests.support.events import message_of
+from tests.support.hub_keys import signed_event, source_of
 from tests.support.partners import Partner, client_id_of, registered, signed_token
 
 REFERRAL = new_id()
@@ -40,12 +40,13 @@ OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 WAIT_SECONDS = 30.0
 
 
-def event_of(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
-    return message_of(fact, partition_key, source="/kg/routing")
+def event_of(fact: Fact, partition_key: str = REFERRAL, *, hub: str = HUB) -> Event[Fact]:
+    return message_of(fact, partition_key, source=source_of(fact, hub))
 
 
-def accepted() -> Event[Fact]:
-    return event_of(OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH))
+def accepted(*, hub: str = HUB) -> Event[Fact]:
+    fact = OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH)
+    return event_of(fact, hub=hub)
 
 
 class AuditedHub:
@@ -66,6 +67,7 @@ class AuditedHub:
     ) -> None:
         broker = RabbitBroker(vhost)
         self.broker = broker
+        self._hub = hub
         self.published = directory / "published"
         # The service declares it too; declared here first so that events published before its start are
         # queued.
@@ -82,6 +84,7 @@ class AuditedHub:
         self.service = RunningService(
             "services.audit",
             directory,
+            service="audit",
             amqp_uri=vhost,
             database_url=database_url,
             environment={
@@ -99,21 +102,25 @@ class AuditedHub:
         self.database.close()
 
     def publish(self, events: Sequence[Event[Fact]]) -> None:
-        self._publisher.publish([outgoing(event) for event in events])
+        self._publisher.publish([signed_event(event) for event in events])
 
     def answer_as_the_directory(self) -> None:
         """Publish the token key and the end of the replica, as the directory would."""
-        key = event_of(TokenKeyChanged(revision=1, key=self._signer.public_jwk()), self._signer.kid)
-        end = outgoing(event_of(ReplicaCompleted(queue="audit.directory", records=1), "audit.directory"))
+        changed = TokenKeyChanged(revision=1, key=self._signer.public_jwk())
+        key = event_of(changed, self._signer.kid, hub=self._hub)
+        completed = ReplicaCompleted(queue="audit.directory", records=1)
+        end = signed_event(event_of(completed, "audit.directory", hub=self._hub))
         to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
-        self._publisher.publish([outgoing(key), to_queue])
+        self._publisher.publish([signed_event(key), to_queue])
 
     def get(
         self, path: str, /, *, role: str = "auditor", reader: str = "ann", **params: Any
     ) -> httpx.Response:
         if (reader, role) not in self._readers:
             self._readers.add((reader, role))
-            client = outgoing(event_of(registered(reader, role), client_id_of(reader, role)))
+            client = signed_event(
+                event_of(registered(reader, role), client_id_of(reader, role), hub=self._hub)
+            )
             # To the replica alone, as in a snapshot: the log of these tests has no entry about readers.
             self._publisher.publish([replace(client, exchange="", routing_key="audit.directory")])
         with Partner(

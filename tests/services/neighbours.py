@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,13 +30,12 @@ from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import issuer_of
 from runtime.identifiers import new_id
-from runtime.messaging.outbox.outbox import outgoing
-from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.processes import HUB, RunningService
 from tests.support.events import message_of
+from tests.support.hub_keys import signed_event
 from tests.support.partners import Partner, client_id_of, registered, signed_token
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
@@ -53,7 +53,7 @@ class Neighbours:
     """
 
     def __init__(self, amqp_uri: str, directory: Path) -> None:
-        self._amqp_uri = amqp_uri
+        self.amqp_uri = amqp_uri
         self._directory = directory
         self._broker = RabbitBroker(amqp_uri)
         self._broker.declare(hub_topology())
@@ -98,7 +98,7 @@ class Neighbours:
         return RunningService(
             package,
             directory,
-            amqp_uri=self._amqp_uri,
+            amqp_uri=self.amqp_uri,
             database_url=database_url,
             environment=environment,
         )
@@ -108,12 +108,12 @@ class Neighbours:
     def publish(self, fact: Fact, *, partition_key: str | None = None) -> Event[Fact]:
         """Publish one fact; return when the broker has confirmed it."""
         event = event_of(fact, partition_key)
-        self._publisher.publish([outgoing(event)])
+        self._publisher.publish([signed_event(event)])
         return event
 
     def publish_all(self, facts: list[Fact]) -> None:
         """Publish many facts; return when the broker has confirmed them all."""
-        self._publisher.publish([outgoing(event_of(fact)) for fact in facts])
+        self._publisher.publish([signed_event(event_of(fact)) for fact in facts])
 
     def publish_key(self, organization: str) -> None:
         """Publish the directory record of an organisation with its sealing key."""
@@ -131,17 +131,7 @@ class Neighbours:
 
     def _complete(self, queue: str) -> None:
         event = event_of(ReplicaCompleted(queue=queue, records=1), queue)
-        self._publisher.publish(
-            [
-                Outgoing(
-                    exchange=DIRECT,
-                    routing_key=queue,
-                    message_id=event.id,
-                    partition_key=queue,
-                    body=event.encode(),
-                )
-            ]
-        )
+        self._publisher.publish([replace(signed_event(event), exchange=DIRECT, routing_key=queue)])
 
     def sealed_case(
         self, referral_id: str, narrative: str = "Паспорт у работодателя."
@@ -181,7 +171,7 @@ class Neighbours:
 
 def event_of(fact: Fact, partition_key: str | None = None) -> Event[Fact]:
     """Return the fact in an envelope. partition_key: by default the referral id."""
-    return message_of(fact, partition_key, source=f"/{HUB}/neighbours")
+    return message_of(fact, partition_key)
 
 
 def accepted(referral_id: str, by: str = ACCEPTOR) -> OfferAccepted:

@@ -29,6 +29,7 @@ from services.audit.log.domain.merkle import leaf_hash, root
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.ports import VerifiedPrefix
 from tests.services.audited_hub import MOSCOW, OSH, REFERRAL, AuditedHub, accepted, event_of
+from tests.support.hub_keys import signed, signed_event
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -172,7 +173,7 @@ def test_service_with_tampered_log_does_not_start(hub: AuditedHub) -> None:
 
 
 def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedHub, vhost: str) -> None:
-    whole = outgoing(good := accepted())
+    whole = signed_event(good := accepted())
     # An earlier version admitted numbers without canonical JSON.
     document = {
         **orjson.loads(outgoing(bad := accepted()).body),
@@ -187,7 +188,7 @@ def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedH
         hub.service.until_ready()
         assert ready()["warnings"]["parked"] == "ok"
         with contextlib.closing(hub.broker.publisher()) as publisher:
-            publisher.publish([replace(outgoing(bad), body=orjson.dumps(document)), whole])
+            publisher.publish([signed(replace(outgoing(bad), body=orjson.dumps(document))), whole])
         hub.until_logged([good])
         hub.until(lambda: ready()["warnings"]["parked"] != "ok")
         assert ready()["warnings"]["parked"].startswith("1 dead letter of audit.log")

@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runtime.messaging.outbox.outbox import outgoing
 from sandbox.broker import PrivateBroker
 from services.audit.log.adapters.signing_key import load_log_key
 from tests.journey.command_process import KOPURO, CommandProcess
 from tests.services.audited_hub import REFERRAL, AuditedHub, accepted
+from tests.support.hub_keys import signed_event
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -30,6 +30,7 @@ class Side:
     def __init__(self, country: str, broker: PrivateBroker, directory: Path) -> None:
         directory.mkdir()
         self.directory = directory
+        self._country = country
         self.policy = directory / POLICY
         self.policy.write_text("{}")
         self.hub = AuditedHub(
@@ -43,10 +44,10 @@ class Side:
         self.hub.answer_as_the_directory()
 
     def publish(self, count: int) -> None:
-        events = [accepted() for _ in range(count)]
+        events = [accepted(hub=self._country) for _ in range(count)]
         # A connection of its own: an idle one is closed while processes start.
         with closing(self.hub.broker.publisher()) as publisher:
-            publisher.publish([outgoing(event) for event in events])
+            publisher.publish([signed_event(event) for event in events])
         self.hub.until_logged(events)
 
     def until_cosigned(self) -> None:

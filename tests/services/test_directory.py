@@ -30,13 +30,13 @@ from contracts.facts import (
 from contracts.records import plain
 from contracts.topology import hub_topology
 from kopuro_client.sealing import open_sealed
-from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage import migrate
 from runtime.storage.database import Database
 from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support.events import message_of
+from tests.support.hub_keys import signed_event
 from tests.support.partners import Partner, ask_for_token
 from tests.unit.services.directory.samples import (
     NOON,
@@ -638,7 +638,8 @@ def completed(events: list[Event[Fact]]) -> bool:
 
 def ask_for_snapshot(uri: str, queue: str) -> None:
     publisher = RabbitBroker(uri).publisher()
-    publisher.publish([outgoing(message_of(ReplicaRequested(queue=queue), queue, time=NOON))])
+    request = message_of(ReplicaRequested(queue=queue), queue, time=NOON, source="/kg/vault")
+    publisher.publish([signed_event(request)])
     publisher.close()
 
 
@@ -707,5 +708,5 @@ def test_directory_without_a_signing_key_does_not_start(tmp_path: Path) -> None:
         )
         service.process.spawn()
         assert service.process.wait(20)
-        assert service.process.exit_code() == 1
-        assert "SettingsError" in service.log.read_text()
+        assert service.process.exit_code() == 2
+        assert "KOPURO_TOKEN_SIGNING_KEY" in service.log.read_text()

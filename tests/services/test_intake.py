@@ -47,6 +47,7 @@ from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support.events import message_of
+from tests.support.hub_keys import all_signed
 from tests.support.partners import Partner, client_id_of, registered, signed_token
 from tests.unit.services.intake.samples import (
     KEYLESS,
@@ -166,7 +167,7 @@ class Hub:
 
     def publish(self, messages: list[Outgoing]) -> None:
         with closing(RabbitBroker(self.amqp_uri).publisher()) as publisher:
-            publisher.publish(messages)
+            publisher.publish(all_signed(messages))
 
     def sealed(self, to: str | None = None, **case: Any) -> str:
         key = self.custody if to is None else self.keys[to]

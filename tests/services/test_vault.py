@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,7 +12,20 @@ import pytest
 from contracts.facts import CaseErased, CaseReleased, Fact, ReferralWithdrawn, SealedCaseReleased
 from kopuro_client.sealing import open_sealed
 from runtime.identifiers import new_id
-from tests.services.neighbours import ACCEPTOR, NAME, SENDER, STRANGER, Neighbours, accepted, kinds
+from runtime.messaging.outbox.outbox import outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.messaging.rabbit.broker import RabbitBroker
+from tests.services.neighbours import (
+    ACCEPTOR,
+    NAME,
+    SENDER,
+    STRANGER,
+    Neighbours,
+    accepted,
+    event_of,
+    kinds,
+)
+from tests.support.hub_keys import manifest, private_key, public_key, signed_body
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -95,7 +110,65 @@ def test_vault_without_custody_key_does_not_start(hub: Neighbours, sqlite_databa
     vault = hub.vault(sqlite_database)
     del hub.custody_key["d"]
     hub.write_custody_key()
-    with pytest.raises(RuntimeError, match="could not start"), vault:
+    with pytest.raises(RuntimeError, match="KOPURO_CUSTODY_KEY does not name"), vault:
         pass
-    assert vault.process.exit_code() == 1
+    assert vault.process.exit_code() == 2
     assert hub.custody_key["x"] not in vault.log.read_text()
+
+
+def write_manifest(directory: Path, version: int, *, root: str = "root", **keys: list[str]) -> None:
+    """Replace the manifest. keys: the names of a service's keys; by default one, named as the service."""
+    services = {
+        name: replace(one, keys=tuple(public_key(key) for key in keys.get(name, [name])))
+        for name, one in manifest().services.items()
+    }
+    signed = replace(manifest(), version=version, services=services).signed(private_key(root))
+    (directory / "services.vault" / "manifest.jws").write_text(signed)
+
+
+def test_vault_starts_only_with_a_manifest_of_its_hub_that_is_not_older(
+    hub: Neighbours, sqlite_database: str, tmp_path: Path
+) -> None:
+    vault = hub.vault(sqlite_database)
+    write_manifest(tmp_path, 1, root="thief")
+    with pytest.raises(RuntimeError, match="not signed by the hub's root key"), vault:
+        pass
+    assert vault.process.exit_code() == 2
+    write_manifest(tmp_path, 2)
+    with vault:
+        vault.until_ready()
+        vault.process.stop()
+    write_manifest(tmp_path, 1)
+    with pytest.raises(RuntimeError, match="has version 1, and vault has used version 2"), vault:
+        pass
+    assert vault.process.exit_code() == 2
+
+
+def test_key_of_a_service_is_changed_without_loss(
+    hub: Neighbours, sqlite_database: str, tmp_path: Path
+) -> None:
+    first, second, third = new_id(), new_id(), new_id()
+    vault = hub.vault(sqlite_database)
+
+    def released(number: int) -> set[str]:
+        events = hub.hear("delivery.sealed", lambda events: len(events) == number)
+        return {case.referral_id for case in kinds(events, SealedCaseReleased)}
+
+    def acceptance(referral: str, key: str) -> Outgoing:
+        """Return routing's acceptance, signed with the named key."""
+        message = outgoing(event_of(accepted(referral)))
+        return replace(message, headers=signed_body(message.body, key))
+
+    write_manifest(tmp_path, 2, routing=["routing-2", "routing"])
+    with closing(RabbitBroker(hub.amqp_uri).publisher()) as publisher:
+        hub.publish_all([hub.sealed_case(one) for one in (first, second, third)])
+        # The older key's message waits while the manifest changes.
+        publisher.publish([acceptance(first, "routing"), acceptance(second, "routing-2")])
+        with vault:
+            assert released(2) == {first, second}
+            vault.process.stop()
+        write_manifest(tmp_path, 3, routing=["routing-2"])
+        publisher.publish([acceptance(third, "routing")])
+        with vault:
+            (letter,) = hub.hear("vault.events.parked", lambda events: len(events) == 1)
+            assert letter.partition_key == third

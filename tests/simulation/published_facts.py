@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from contracts.envelope import Envelope
 from contracts.facts import CATALOGUE
-from contracts.topology import DEAD_LETTER_SUFFIX
+from contracts.topology import DEAD_LETTER_SUFFIX, owners_of
 from tests.simulation.databases import MemoryDatabase
 
 
@@ -38,6 +38,7 @@ def all_published_facts(databases: Mapping[str, MemoryDatabase]) -> list[Publish
                 f"{service} dead-lettered {said.message.type}"
             )
             fact = CATALOGUE[said.message.type].routing_key
+            assert service in owners_of(fact), f"{service} published {fact}, which it does not own"
             history.append(
                 PublishedFact(service=service, exchange=said.exchange, fact=fact, message=said.message)
             )

@@ -30,6 +30,7 @@ from runtime.messaging.inbox import NoDeduplication
 from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.tables import MessagingTables
+from runtime.settings import KEY_PAUSE
 from runtime.storage.exclusive_lock import ExclusiveLock
 from services.audit.adapters import tables as audit_tables
 from services.audit.log.adapters.sql_log import SqlLog
@@ -66,10 +67,12 @@ from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
+from services.vault.domain.evidence import ProvenEvent, with_proof
 from services.vault.handlers import VaultHandlers
 from tests.simulation.broker import TOPOLOGY, UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import the_network
+from tests.support.hub_keys import identity
 from tests.unit.services.audit.publications import MemoryPublication
 
 _PREFETCH = 500
@@ -100,7 +103,7 @@ class Service(ABC):
             consumer.close()
         self._idle_at: tuple[int, dt.datetime | None] | None = None
         self.messenger = Messenger(
-            source=f"/kg/{self.name}",
+            identity=identity(self.name),
             database=self.database,
             tables=self.messaging,
             broker=self._broker,
@@ -287,7 +290,7 @@ class Vault(Service):
     known: set[str]
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
-        self._keys = SealingKeysInMemory(changed=lambda: None)
+        self._keys = SealingKeysInMemory(changed=lambda: None, pause=KEY_PAUSE)
         self._keys.absorb([the_network().records[name] for name in sorted(self.known)])
         self.handlers = VaultHandlers(
             source=self.messenger.source,
@@ -299,7 +302,9 @@ class Vault(Service):
         )
         return [
             self.messenger.consumer("vault.sealed", self.handlers.sealed_messages, decode),
-            self.messenger.consumer("vault.events", self.handlers.events, decode),
+            self.messenger.consumer(
+                "vault.events", self.handlers.events, ProvenEvent.decode, keep_proof=with_proof
+            ),
         ]
 
     def learn(self, organization: Organization) -> None:

@@ -3,6 +3,7 @@
 from contracts.envelope import Event
 from contracts.facts import Fact
 from runtime.messaging.ports import Delivery
+from tests.support.hub_keys import proof_of
 
 
 def first_delivery(message: Event[Fact], queue: str) -> Delivery:
@@ -13,6 +14,6 @@ def first_delivery(message: Event[Fact], queue: str) -> Delivery:
         routing_key=message.data.routing_key,
         message_id=message.id,
         body=message.encode(),
-        headers={},
+        headers=proof_of(message),
         redelivered=False,
     )

@@ -1,30 +1,27 @@
-"""A complete hub on SQLite with the sample network, shared by the attacks of one worker."""
+"""A complete hub with its own RabbitMQ, shared by the attacks on it."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from sandbox.broker import PrivateBroker
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 
 
 @pytest.fixture(scope="package")
-def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
-    """A running hub (some 4 s)."""
-    data = tmp_path_factory.mktemp("threatened") / "data"
-    vhost = f"threats-{secrets.token_hex(6)}"
-    environment = {**os.environ, "KOPURO_AMQP_URI": broker.add_vhost(vhost)}
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    """A hub with the sample network, as `kopuro up` starts it."""
+    data = tmp_path_factory.mktemp("hub") / "data"
+    environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
     running = Hub(data, environment=environment)
     try:
         running.start()
-        databases = {service: f"sqlite:///{running.files.database(service)}" for service in SERVICES}
-        yield RunningHub(running, databases=databases)
+        yield RunningHub(
+            running, databases={name: f"sqlite:///{running.files.database(name)}" for name in SERVICES}
+        )
     finally:
         running.stop()
-        broker.remove_vhost(vhost)

@@ -1,8 +1,8 @@
 """Dead-lettering: moves a message that cannot be processed to a dead-letter queue, with the reason.
 
-A dead letter keeps its bytes. Its headers name the consumer, the reason, the time and the original queue, so
-that it can be replayed. The reason never repeats content: an unexpected error is named by its class and the
-line of our code that raised it.
+A dead letter keeps its bytes and its signature. Its headers name the consumer, the reason, the time and the
+original queue, so that it can be replayed. The reason never repeats content: an unexpected error is named by
+its class and the line of our code that raised it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from contracts.envelope import LONGEST_ID, Envelope
 from contracts.errors import KopuroError
 from contracts.records import Malformed
 from contracts.topology import DIRECT, dead_letter_queue_name
+from runtime.messaging.headers import REASON as REASON
+from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.signatures.statement import LONGEST_PROOF
 
-REASON = "kopuro-reason"
 FIRST_SEEN = "kopuro-first-seen"
 QUEUE = "kopuro-queue"
 ROUTING_KEY = "kopuro-routing-key"
@@ -36,18 +38,22 @@ def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
         message_id, partition_key = envelope.id, envelope.partition_key
     except Malformed:
         message_id, partition_key = delivery.message_id, delivery.headers.get("partitionkey", "")
+    headers = {
+        REASON: _storable(reason, 500),
+        FIRST_SEEN: _storable(delivery.headers.get(FIRST_SEEN, now.isoformat()), 40),
+        QUEUE: delivery.queue,
+        ROUTING_KEY: _storable(delivery.routing_key, 255),
+    }
+    if proof := delivery.headers.get(SIGNED):
+        # Verified again after a replay. A longer text is no proof of ours.
+        headers[SIGNED] = _storable(proof, LONGEST_PROOF)
     return Outgoing(
         exchange=DIRECT,
         routing_key=dead_letter_queue_name(consumer),
         message_id=_storable(message_id or "unknown", LONGEST_ID),
         partition_key=_storable(partition_key, 200),
         body=delivery.body,
-        headers={
-            REASON: _storable(reason, 500),
-            FIRST_SEEN: _storable(delivery.headers.get(FIRST_SEEN, now.isoformat()), 40),
-            QUEUE: delivery.queue,
-            ROUTING_KEY: _storable(delivery.routing_key, 255),
-        },
+        headers=headers,
     )
 
 

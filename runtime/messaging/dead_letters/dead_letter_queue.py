@@ -8,8 +8,9 @@ in
 2. *removed*: the message is only in its original queue.
 
 A dead letter is not in its consumer's inbox (the failed transaction rolled its row back), so it takes effect
-when replayed. It then comes after every newer message with its partition key. A message that fails again is
-dead-lettered again and keeps the time it was first seen.
+when replayed, after the consumer has verified its signature again. It then comes after every newer message
+with its partition key. A message that fails again is dead-lettered again and keeps the time it was first
+seen.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from contracts.records import Malformed
 from contracts.topology import DEAD_LETTER_SUFFIX, DIRECT, Topology, dead_letter_queue_name
 from runtime.messaging.dead_letters.browsing import Browse, Browsed, Browser
 from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON
+from runtime.messaging.headers import SIGNED
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
 
@@ -240,14 +242,17 @@ def _waves(messages: Iterable[Browsed]) -> Iterator[list[Browsed]]:
 
 def _as_it_was(letter: DeadLetter, message: Browsed) -> Outgoing:
     assert letter.origin is not None
+    # Keep the time of the first failure, in case it is dead-lettered again, and the author's signature.
+    headers = {} if letter.first_seen is None else {FIRST_SEEN: letter.first_seen}
+    if (proof := message.headers.get(SIGNED)) is not None:
+        headers[SIGNED] = str(proof)
     return Outgoing(
         exchange=DIRECT,
         routing_key=letter.origin,
         message_id=letter.message_id,
         partition_key=letter.partition_key,
         body=message.body,
-        # Keep only the time of the first failure, in case it is dead-lettered again.
-        headers={} if letter.first_seen is None else {FIRST_SEEN: letter.first_seen},
+        headers=headers,
     )
 
 

@@ -1,4 +1,4 @@
-"""The relay: publishes the outbox to the broker in order, in waves with pipelined confirms."""
+"""The relay: signs the outbox's messages and publishes them in order, in waves with pipelined confirms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from runtime.messaging.batch_throttle import BatchThrottle
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import event_batch
 from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database, DatabaseUnavailable
@@ -22,6 +23,10 @@ WAVE = 500
 # An idle relay polls its outbox this often, because another process may have written to it.
 IDLE_SECONDS = 1.0
 BATCH_INTERVAL_SECONDS = 0.005
+# Each wave is signed once, and each of its consumers verifies that signature once. So under load, when a wave
+# has this many events, fewer and larger waves are worth a delay.
+BUSY_EVENTS = 10
+BUSY_INTERVAL_SECONDS = 0.015
 LONGEST_PAUSE_SECONDS = 5.0
 # The number of the publishing lock in the database; it only has to be unique.
 _PUBLISHING = 0x6B6F7075726F
@@ -36,12 +41,14 @@ class Relay:
         database: Database,
         outbox: Outbox,
         broker: Broker,
+        signer: WaveSigner,
         metrics: MessagingMetrics,
         stalled_loops: StalledLoops,
         redeclare: Callable[[], None] = lambda: None,
     ) -> None:
         """redeclare: called when a message is unroutable, because the broker may have lost its queues."""
         self._redeclare = redeclare
+        self._signer = signer
         self._database = database
         self._outbox = outbox
         self._metrics = metrics
@@ -49,6 +56,7 @@ class Relay:
         self._turn = ExclusiveLock(database, _PUBLISHING)
         self._publisher = broker.publisher()
         self._wake = threading.Event()
+        self._events_in_wave = 0
         self._stopping = False
         self._ended = threading.Event()
         self._ended.set()
@@ -63,13 +71,14 @@ class Relay:
         Raises PublishIncomplete or BrokerUnavailable after deleting the messages confirmed before the
         failure, and DatabaseUnavailable.
         """
+        self._events_in_wave = 0
         with self._database.read() as transaction:
             waiting = self._outbox.oldest(transaction, WAVE)
         if not waiting:
             return 0
         started = time.monotonic()
         try:
-            self._publisher.publish([message for _, message in waiting])
+            self._publisher.publish(self._signer.sign([message for _, message in waiting]))
         except PublishIncomplete as error:
             self._forget(waiting[: error.confirmed])
             if error.unroutable is not None:
@@ -96,6 +105,8 @@ class Relay:
                     self._stalled_loops.resumed("relay")
                     if published >= WAVE:
                         throttle.start(full=True)
+                    elif self._events_in_wave >= BUSY_EVENTS:
+                        throttle.start(seconds=BUSY_INTERVAL_SECONDS)
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
@@ -124,9 +135,8 @@ class Relay:
         if confirmed:
             with self._database.write(durable=False) as transaction:
                 self._outbox.forget(transaction, [number for number, _ in confirmed])
-            self._metrics.published.inc(
-                sum(event_batch.event_count(message.body) for _, message in confirmed)
-            )
+            self._events_in_wave = sum(event_batch.event_count(message.body) for _, message in confirmed)
+            self._metrics.published.inc(self._events_in_wave)
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

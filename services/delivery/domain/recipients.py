@@ -21,6 +21,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.AnswerRefused.type: _CANDIDATE,
     facts.SubmissionRefused.type: _CANDIDATE,
     facts.CaseRefused.type: _CANDIDATE,  # `organization` sealed the case
+    facts.CasePaused.type: _BOTH,  # so that an acceptor whose key a thief replaced learns of it
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
     facts.CaseUnreadable.type: _SENDER,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 
+from contracts.codes import KeyManner
 from contracts.facts import OrganizationChanged
-from contracts.organization import SealingKey
+from contracts.organization import SealingKey, SealingKeyChange
 from contracts.records import read
 from runtime.messaging.replica import ReplicaRecord
 
@@ -13,8 +15,10 @@ from runtime.messaging.replica import ReplicaRecord
 class SealingKeysInMemory:
     """See `ports.SealingKeys`. Pass `absorb` to a replica."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        """changed: called after new or changed records."""
+    def __init__(self, changed: Callable[[], None], *, pause: dt.timedelta) -> None:
+        """changed: called after new or changed records. pause: after the replacement of a key."""
+        self._pause = pause
+        self._paused_until: dict[str, dt.datetime] = {}
         self._changed = changed
         self._keys: dict[str, SealingKey] = {}
 
@@ -22,12 +26,22 @@ class SealingKeysInMemory:
         """See `ports.SealingKeys`."""
         return self._keys.get(organization)
 
+    def paused_until(self, organization: str) -> dt.datetime | None:
+        """See `ports.SealingKeys`."""
+        return self._paused_until.get(organization)
+
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed records. A withdrawn key is removed."""
         for record in records:
             if record.type != OrganizationChanged.type:
                 continue
-            key = record.data["organization"].get("sealing_key")
+            organization = record.data["organization"]
+            key, change = organization.get("sealing_key"), organization.get("sealing_key_change")
+            self._paused_until.pop(record.key, None)
+            if change is not None:
+                changed = read(SealingKeyChange, change)
+                if changed.manner is KeyManner.approved:
+                    self._paused_until[record.key] = changed.at + self._pause
             if key is None:
                 self._keys.pop(record.key, None)
             else:

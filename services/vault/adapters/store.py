@@ -8,15 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runtime.storage.columns import microseconds
+from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.vault.domain.custody import Acceptance, Custody, CustodyState
+from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
 
 _LOCKED = "FOR UPDATE"
 _CUSTODY = (
     "SELECT referral_id, state, sender, receiver, kid,"
-    " acceptor, acceptance_id, correlation_id, traceparent FROM custodies"
+    " acceptor, acceptance_id, correlation_id, traceparent, paused_until FROM custodies"
 )
 # changed_at 0: the row has not been changed since it was created.
 _BEGIN = SqlStatement(
@@ -32,11 +33,15 @@ _WAITING_FOR = SqlStatement(
 )
 _PUT = SqlStatement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
-    " correlation_id = ?, traceparent = ?, changed_at = ? WHERE referral_id = ?"
+    " correlation_id = ?, traceparent = ?, paused_until = ?, changed_at = ? WHERE referral_id = ?"
 )
 _KEEP = SqlStatement("INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext) VALUES (?, ?, ?)")
 _SEALED = SqlStatement(
     "SELECT referral_id, wrapped_key, ciphertext FROM sealed_cases WHERE referral_id = ANY (?)"
+)
+_WITNESS = SqlStatement(
+    "INSERT INTO evidence (referral_id, message_id, type, body, signed, acted_at) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO NOTHING"
 )
 _DESTROY = SqlStatement("DELETE FROM sealed_cases WHERE referral_id = ANY (?)")
 
@@ -80,6 +85,19 @@ class SqlCustodyStore:
             for referral_id, wrapped_key, ciphertext in _SEALED.run(transaction, sorted(referral_ids))
         }
 
+    def witness(
+        self, transaction: Connection, evidence: Iterable[tuple[str, ProvenEvent]], now: dt.datetime
+    ) -> None:
+        """See `ports.CustodyStore`."""
+        acted_at = microseconds(now)
+        _WITNESS.run_for_each(
+            transaction,
+            [
+                (referral_id, proven.id, proven.type, proven.body, proven.proof, acted_at)
+                for referral_id, proven in evidence
+            ],
+        )
+
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """See `ports.CustodyStore`."""
         if referral_ids:
@@ -96,6 +114,7 @@ def _custody(
     acceptance_id: str,
     correlation_id: str,
     traceparent: str | None,
+    paused_until: int | None,
 ) -> Custody:
     acceptance = None
     if acceptor is not None:
@@ -112,6 +131,7 @@ def _custody(
         receiver=receiver,
         kid=kid,
         acceptance=acceptance,
+        paused_until=None if paused_until is None else moment_of(paused_until),
     )
 
 
@@ -131,6 +151,7 @@ def _values(custody: Custody, changed_at: int) -> tuple[Any, ...]:
         custody.receiver,
         custody.kid,
         *accepted,
+        None if custody.paused_until is None else microseconds(custody.paused_until),
         changed_at,
         custody.referral_id,
     )

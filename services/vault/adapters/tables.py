@@ -24,9 +24,23 @@ CUSTODIES = Table(
     Column("correlation_id", String(64)),
     Column("traceparent", String(100)),
     Column("changed_at", Instant, nullable=False),
+    # When the pause of a release ends, as last announced; None: it was never paused.
+    Column("paused_until", Instant),
 )
 WAITING = and_(CUSTODIES.c.state == "held", CUSTODIES.c.acceptor.is_not(None))
 Index("custodies_waiting", CUSTODIES.c.acceptor, sqlite_where=WAITING, postgresql_where=WAITING)
+
+# The signed facts that the vault acted on. They contain no personal data, and are never deleted.
+EVIDENCE = Table(
+    "evidence",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("message_id", String(64), primary_key=True),
+    Column("type", String(100), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("signed", Text, nullable=False),
+    Column("acted_at", Instant, nullable=False),
+)
 
 # Separate from custodies: erasure deletes a row, and reading custodies never loads ciphertext.
 SEALED_CASES = Table(

@@ -6,6 +6,7 @@ events, and the table, not the order of arrival, decides which cases leave the v
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -85,7 +86,8 @@ class Custody:
     """The vault's record of a referral's case; the sealed case itself is stored separately.
 
     sender: known once the case or an acceptance has arrived. receiver: the organisation to whose key the case
-    is sealed, None for the custody key. kid: the id of that key.
+    is sealed, None for the custody key. kid: the id of that key. paused_until: the end of a pause of the
+    release, as last announced to the parties.
     """
 
     referral_id: str
@@ -94,6 +96,7 @@ class Custody:
     receiver: str | None = None
     kid: str | None = None
     acceptance: Acceptance | None = None
+    paused_until: dt.datetime | None = None
 
 
 class Disposition(StrEnum):

@@ -1,6 +1,7 @@
-"""The command `kopuro admin keys`: a new hub's private key files."""
+"""The command `kopuro admin init`: a new hub's key files and its manifest."""
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import pytest
 
 from admin import key_files
 from admin.key_files import write_key_files
+from admin.manifest_files import SERVICES
 from kopuro_client.commands import main
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.sealing import open_sealed, seal
 from services.audit.log.adapters.signing_key import load_log_key
 
-FILES = {"custody.json", "token.json", "log.json"}
+KEYS = {"hub.json", "custody.json", "token.json", "log.json"} | {f"service-{name}.json" for name in SERVICES}
+FILES = KEYS | {"hub.public.json", "manifest.jws"}
 
 
 def mode(path: Path) -> int:
@@ -23,7 +26,7 @@ def mode(path: Path) -> int:
 
 def test_key_files_are_private_and_match_their_public_halves(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "keys"
-    keys = write_key_files(directory)
+    keys = write_key_files(directory, "kg")
     assert mode(directory) == 0o700
     assert {path.name for path in directory.iterdir()} == FILES
     for key in keys:
@@ -31,9 +34,11 @@ def test_key_files_are_private_and_match_their_public_halves(tmp_path: Path) -> 
         assert mode(key.path) == 0o600
         assert key.public == {name: value for name, value in private.items() if name != "d"}
     assert [(key.service, key.public["crv"]) for key in keys] == [
+        ("hub", "Ed25519"),
         ("vault", "X25519"),
         ("directory", "Ed25519"),
         ("audit", "Ed25519"),
+        *((name, "Ed25519") for name in SERVICES),
     ]
     assert len({key.public["kid"] for key in keys}) == len(keys)
 
@@ -42,8 +47,8 @@ def test_key_files_are_private_and_match_their_public_halves(tmp_path: Path) -> 
 def test_existing_key_file_is_kept_and_no_other_is_written(tmp_path: Path, name: str) -> None:
     tmp_path.chmod(0o700)
     (tmp_path / name).write_text("existing", encoding="ascii")
-    with pytest.raises(InvalidArgumentError, match=name):
-        write_key_files(tmp_path)
+    with pytest.raises(InvalidArgumentError, match=re.escape(name)):
+        write_key_files(tmp_path, "kg")
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text(encoding="ascii") == "existing"
 
@@ -52,7 +57,7 @@ def test_dangling_link_counts_as_an_existing_key_file(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     (tmp_path / "log.json").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InvalidArgumentError, match=r"log\.json"):
-        write_key_files(tmp_path)
+        write_key_files(tmp_path, "kg")
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -66,42 +71,68 @@ def test_failed_write_leaves_no_key_file(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(key_files, "write_new", write_two)
     with pytest.raises(InvalidArgumentError, match="No space"):
-        write_key_files(tmp_path)
+        write_key_files(tmp_path, "kg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_manifest_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+
+    def write_half(directory: Path, hub: str) -> None:
+        (directory / "hub.public.json").write_text(hub)
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(key_files, "write_first_manifest", write_half)
+    with pytest.raises(OSError, match="No space"):
+        write_key_files(tmp_path, "kg")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_directory_that_others_can_access_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
     with pytest.raises(InvalidArgumentError, match="chmod 700"):
-        write_key_files(tmp_path)
+        write_key_files(tmp_path, "kg")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_keys_command_prints_variables_and_public_keys_only(
+def test_init_prints_variables_and_public_keys_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = tmp_path / "the keys"
-    assert main(["admin", "keys", str(directory)]) == ExitCode.OK
+    assert main(["admin", "init", str(directory), "--hub", "kg"]) == ExitCode.OK
     out = capsys.readouterr().out
-    assert f"KOPURO_CUSTODY_KEY='{directory}/custody.json'\n" in out
-    for path in directory.iterdir():
-        private = json.loads(path.read_text(encoding="utf-8"))
+    for variable, file in (
+        ("KOPURO_CUSTODY_KEY", "custody.json"),
+        ("KOPURO_SERVICE_KEY", "service-intake.json"),
+        ("KOPURO_MANIFEST", "manifest.jws"),
+        ("KOPURO_HUB_KEY", "hub.public.json"),
+    ):
+        assert f"{variable}='{directory}/{file}'\n" in out
+    for name in KEYS:
+        private = json.loads((directory / name).read_text(encoding="utf-8"))
         assert private["x"] in out
         assert private["d"] not in out
 
-    assert main(["admin", "keys", str(directory)]) == ExitCode.USAGE
+    assert main(["admin", "init", str(directory), "--hub", "kg"]) == ExitCode.USAGE
     out, err = capsys.readouterr()
     assert out == ""
-    assert "already contains custody.json, token.json, log.json" in err
+    assert "already contains hub.json, custody.json, token.json, log.json" in err
 
 
-def test_keys_command_with_json_names_files_that_the_services_read(
+def test_init_refuses_a_hub_that_is_no_country_code(tmp_path: Path) -> None:
+    assert main(["admin", "init", str(tmp_path / "keys"), "--hub", "KG"]) == ExitCode.USAGE
+    assert not (tmp_path / "keys").exists()
+
+
+def test_init_with_json_names_files_that_the_services_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["admin", "keys", str(tmp_path / "keys"), "--json"]) == ExitCode.OK
-    keys = {key["service"]: key for key in json.loads(capsys.readouterr().out)["keys"]}
-    log_key = load_log_key(Path(keys["audit"]["file"]), "kg")
-    assert keys["audit"]["variable"] == "KOPURO_LOG_SIGNING_KEY"
+    assert main(["admin", "init", str(tmp_path / "keys"), "--hub", "kg", "--json"]) == ExitCode.OK
+    document = json.loads(capsys.readouterr().out)
+    keys = {key["variable"]: key for key in document["keys"] if key["variable"] != "KOPURO_SERVICE_KEY"}
+    log_key = load_log_key(Path(keys["KOPURO_LOG_SIGNING_KEY"]["file"]), "kg")
     assert log_key.signer.name == "kopuro/kg"
-    custody = json.loads(Path(keys["vault"]["file"]).read_text(encoding="utf-8"))
-    assert open_sealed(seal({"name": "x"}, keys["vault"]["public_key"]), custody) == {"name": "x"}
+    custody = json.loads(Path(keys["KOPURO_CUSTODY_KEY"]["file"]).read_text(encoding="utf-8"))
+    sealed = seal({"name": "x"}, keys["KOPURO_CUSTODY_KEY"]["public_key"])
+    assert open_sealed(sealed, custody) == {"name": "x"}
+    assert set(document["every_service"]) == {"KOPURO_MANIFEST", "KOPURO_HUB_KEY"}

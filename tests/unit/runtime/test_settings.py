@@ -14,6 +14,9 @@ GOOD = {
     "KOPURO_OPERATIONS_ADDRESS": "127.0.0.1:9001",
     "KOPURO_HUB": "kg",
     "KOPURO_DISCOVERY": "/run/kopuro/discovery.json",
+    "KOPURO_SERVICE_KEY": __file__,
+    "KOPURO_MANIFEST": __file__,
+    "KOPURO_HUB_KEY": __file__,
 }
 
 
@@ -53,6 +56,9 @@ def test_blank_variable_counts_as_missing() -> None:
         ("KOPURO_OPERATIONS_ADDRESS", "127.0.0.1:70000"),
         ("KOPURO_HUB", "KG"),
         ("KOPURO_CUSTODY_KEY", "/nowhere/hunter2"),
+        ("KOPURO_SERVICE_KEY", "/nowhere/hunter2"),
+        ("KOPURO_MANIFEST", "/nowhere/hunter2"),
+        ("KOPURO_HUB_KEY", "/nowhere/hunter2"),
     ],
 )
 def test_invalid_variable_is_named_without_its_value(name: str, value: str) -> None:

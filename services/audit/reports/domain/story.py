@@ -162,7 +162,7 @@ def _value(name: str, value: object, words: Words, *, inside: bool = False) -> s
     if value is None or value == "":
         return NOTHING
     code = str(value)
-    if name in ("deadline", "due_at", "opened_at", "replace_by"):
+    if name in ("deadline", "due_at", "opened_at", "replace_by", "until"):
         try:
             return _moment(dt.datetime.fromisoformat(code))
         except ValueError:

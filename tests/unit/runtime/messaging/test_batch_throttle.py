@@ -52,3 +52,12 @@ def test_batch_after_full_batch_does_not_wait(clock: ManualClock) -> None:
     throttle.start(full=True)
     throttle.wait()
     assert clock.slept == []
+
+
+def test_another_interval_applies_once(clock: ManualClock) -> None:
+    throttle = BatchThrottle(0.5, now=clock.now, sleep=clock.sleep)
+    throttle.start(seconds=2)
+    throttle.wait()
+    throttle.start()
+    throttle.wait()
+    assert clock.slept == [2, 0.5]

@@ -49,6 +49,7 @@ from services.delivery.incoming import Incoming
 from services.delivery.ports import Subscription
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
+from tests.support.hub_keys import verifier
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
 
@@ -146,6 +147,7 @@ class Workbench:
             (name,),
             database=self.database,
             tables=MESSAGING,
+            verifier=verifier(),
             decode=decoding,
             handler=handler,
             clock=self.clock,

@@ -32,6 +32,7 @@ from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
+from tests.support.hub_keys import verifier
 from tests.support.settable_clock import SettableClock
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
 
@@ -62,6 +63,7 @@ class Workbench:
             ROUTING_PARTITIONS,
             database=self.database,
             tables=MESSAGING,
+            verifier=verifier(),
             decode=decode,
             handler=self.commands.take_facts,
             clock=self.clock,

@@ -16,6 +16,7 @@ from contracts.facts import (
     AcceptanceRevoked,
     AnswerRefused,
     CaseErased,
+    CasePaused,
     CaseRefused,
     CaseReleased,
     Fact,
@@ -33,8 +34,10 @@ from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.domain.custody import CustodyState
+from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
 from services.vault.handlers import PATIENCE
+from tests.support.hub_keys import verifier
 from tests.unit.services.vault.workbench import (
     ACCEPTOR,
     CASE,
@@ -214,7 +217,8 @@ def test_taken_custody_is_locked(vault: Workbench, known: bool) -> None:
             arrival = pool.submit(vault.receive, sealed_case(sealed_to_hub(vault)))
             with pytest.raises(TimeoutError):
                 arrival.result(0.2)
-            vault.handlers.events(transaction, [acceptance()], NOW)
+            accepted = ProvenEvent.decode(acceptance().encode())
+            vault.handlers.events(transaction, [accepted], NOW)
         arrival.result(20)
     assert only(SealedCaseReleased, vault.sent()).organization == ACCEPTOR
 
@@ -677,3 +681,82 @@ def test_replaced_case_before_acceptance_or_after_closing_is_refused(vault: Work
     refusals = [e.data for e in vault.sent() if isinstance(e.data, SubmissionRefused)]
     assert [r.problem["type"] for r in refusals] == ["urn:kopuro:problem:not-in-this-state"] * 2
     assert (vault.state(), vault.sealed_cases()) == (CustodyState.erased, 0)
+
+
+# --- Pauses and evidence ----------------------------------------------------------------------------
+
+
+def test_release_to_a_replaced_key_waits_until_the_pause_is_over(vault: Workbench) -> None:
+    until = vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    vault.receive(sealed_case(seal(CASE, public_key(vault.custody))), acceptance())
+    assert vault.state() is CustodyState.held
+    paused = only(CasePaused, vault.sent())
+    assert (paused.organization, paused.sender, paused.until) == (ACCEPTOR, SENDER, until)
+    assert vault.releasable() == []
+    vault.clock.time = until - dt.timedelta(seconds=1)
+    vault.release_waiting()
+    assert len(vault.sent()) == 1, "announced once"
+    vault.clock.time = until
+    assert vault.releasable() == [ACCEPTOR]
+    vault.release_waiting()
+    assert vault.state() is CustodyState.released
+    released = only(SealedCaseReleased, vault.sent())
+    assert open_sealed(released.case, vault.keys.private[ACCEPTOR]) == CASE
+
+
+def test_second_replacement_of_the_key_pauses_again(vault: Workbench) -> None:
+    vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    vault.receive(sealed_case(seal(CASE, public_key(vault.custody))), acceptance())
+    vault.keys.pauses[ACCEPTOR] = later = NOW + dt.timedelta(hours=48)
+    vault.clock.time = NOW + dt.timedelta(hours=25)
+    vault.release_waiting()
+    assert vault.state() is CustodyState.held
+    vault.receive(event(SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note="n")))
+    announced = [one.data.until for one in vault.sent() if isinstance(one.data, CasePaused)]
+    assert announced == [NOW + dt.timedelta(hours=24), later]
+
+
+def test_case_sealed_to_a_replaced_key_is_not_forwarded_during_the_pause(vault: Workbench) -> None:
+    vault.receive(sealed_case(seal(CASE, public_key(vault.keys.private[ACCEPTOR])), to=ACCEPTOR))
+    vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    vault.receive(acceptance())
+    assert vault.state() is CustodyState.held
+    assert only(CasePaused, vault.sent()).until == NOW + dt.timedelta(hours=24)
+
+
+def test_replaced_case_for_a_replaced_key_is_refused_during_the_pause(vault: Workbench) -> None:
+    vault.receive(sealed_case(seal(CASE, public_key(vault.custody))), acceptance())
+    vault.keys.publish(ACCEPTOR)
+    vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    again = seal(CASE, public_key(vault.keys.private[ACCEPTOR]))
+    vault.receive(event(SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=ACCEPTOR, case=again)))
+    refused = only(SubmissionRefused, vault.sent())
+    assert refused.problem["type"].endswith("not-in-this-state")
+    assert "2026-03-02T12:00:00+00:00" in refused.problem["detail"]
+
+
+def test_closing_a_paused_referral_erases_its_case(vault: Workbench) -> None:
+    vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    vault.receive(sealed_case(seal(CASE, public_key(vault.custody))), acceptance())
+    vault.receive(event(CLOSINGS[0][0]))
+    assert (vault.state(), vault.sealed_cases()) == (CustodyState.erased, 0)
+
+
+def test_acceptance_and_closing_are_kept_with_their_signatures(vault: Workbench) -> None:
+    accepted = acceptance()
+    withdrawn = event(CLOSINGS[1][0])
+    vault.receive(sealed_case(seal(CASE, public_key(vault.custody))), accepted)
+    vault.receive(withdrawn)
+    kept = {type_: (body, proof) for type_, body, proof in vault.evidence()}
+    assert set(kept) == {accepted.type, withdrawn.type}
+    for one in (accepted, withdrawn):
+        body, proof = kept[one.type]
+        assert body == one.encode()
+        assert verifier().author_of(body, proof) == "routing"
+
+
+def test_acceptance_without_effect_leaves_no_evidence(vault: Workbench) -> None:
+    vault.receive(acceptance())
+    vault.receive(acceptance(STRANGER))
+    assert vault.dead_letters() == 1
+    assert len(vault.evidence()) == 1

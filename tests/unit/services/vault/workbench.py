@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -25,11 +25,13 @@ from runtime.storage.migrate import upgrade
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.store import SqlCustodyStore
-from services.vault.adapters.tables import CUSTODIES, MESSAGING, METADATA, SEALED_CASES
+from services.vault.adapters.tables import CUSTODIES, EVIDENCE, MESSAGING, METADATA, SEALED_CASES
 from services.vault.domain.custody import CustodyState
+from services.vault.domain.evidence import ProvenEvent, with_proof
 from services.vault.handlers import VaultHandlers
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
+from tests.support.hub_keys import verifier
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
 
@@ -50,6 +52,7 @@ class Keys:
     def __init__(self) -> None:
         self.private: dict[str, Any] = {}
         self.published: dict[str, SealingKey] = {}
+        self.pauses: dict[str, dt.datetime] = {}
 
     def publish(self, organization: str) -> None:
         self.private[organization] = generate_key()
@@ -57,6 +60,9 @@ class Keys:
 
     def of(self, organization: str) -> SealingKey | None:
         return self.published.get(organization)
+
+    def paused_until(self, organization: str) -> dt.datetime | None:
+        return self.pauses.get(organization)
 
 
 class Workbench:
@@ -79,21 +85,25 @@ class Workbench:
         )
         metrics = MessagingMetrics(CollectorRegistry())
 
-        def processor(name: str, handler: Any) -> BatchProcessor[Event[Fact]]:
+        def processor(
+            name: str, handler: Any, decode: Callable[[bytes], Any], keep_proof: Any = None
+        ) -> BatchProcessor[Any]:
             return BatchProcessor(
                 name,
                 (name,),
                 database=self.database,
                 tables=MESSAGING,
+                verifier=verifier(),
                 decode=decode,
                 handler=handler,
                 clock=self.clock,
                 metrics=metrics,
                 after_commit=lambda: None,
+                keep_proof=keep_proof,
             )
 
-        self.sealed_messages = processor("vault.sealed", self.handlers.sealed_messages)
-        self.events = processor("vault.events", self.handlers.events)
+        self.sealed_messages = processor("vault.sealed", self.handlers.sealed_messages, decode)
+        self.events = processor("vault.events", self.handlers.events, ProvenEvent.decode, with_proof)
 
     def receive(self, *messages: Event[Fact]) -> None:
         """Process the messages: one batch of sealed messages, one batch of events."""
@@ -109,7 +119,7 @@ class Workbench:
 
     def releasable(self) -> list[str]:
         with self.database.read() as transaction:
-            return self.handlers.releasable(transaction)
+            return self.handlers.releasable(transaction, self.clock.now())
 
     def release_waiting(self) -> None:
         with self.database.write() as transaction:
@@ -138,6 +148,13 @@ class Workbench:
                 select(CUSTODIES.c.state).where(CUSTODIES.c.referral_id == referral)
             ).scalar()
         return None if found is None else CustodyState(found)
+
+    def evidence(self, referral: str = REFERRAL) -> list[tuple[str, bytes, str]]:
+        """Return type, bytes and signature of each fact that the vault acted on."""
+        table = EVIDENCE.c
+        with self.database.read() as transaction:
+            found = select(table.type, table.body, table.signed).where(table.referral_id == referral)
+            return [(row.type, bytes(row.body), row.signed) for row in transaction.execute(found)]
 
     def sealed_cases(self) -> int:
         with self.database.read() as transaction:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
+
+import pytest
 
 from kopuro_client.sealing import generate_key, public_key
 from runtime.messaging.replica import ReplicaRecord
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 
 ORGANIZATION = "kg.osh-legal-aid"
+PAUSE = dt.timedelta(hours=24)
 
 
 def record(key: Any, fact: str = "kopuro.organization.changed.v1") -> ReplicaRecord:
@@ -17,7 +21,7 @@ def record(key: Any, fact: str = "kopuro.organization.changed.v1") -> ReplicaRec
 
 def test_key_is_known_until_changed_or_withdrawn() -> None:
     changes: list[None] = []
-    keys = SealingKeysInMemory(changed=lambda: changes.append(None))
+    keys = SealingKeysInMemory(changed=lambda: changes.append(None), pause=PAUSE)
     assert keys.of(ORGANIZATION) is None
     for _ in range(2):
         published = public_key(generate_key())
@@ -31,6 +35,24 @@ def test_key_is_known_until_changed_or_withdrawn() -> None:
 
 
 def test_other_records_are_ignored() -> None:
-    keys = SealingKeysInMemory(changed=lambda: None)
+    keys = SealingKeysInMemory(changed=lambda: None, pause=PAUSE)
     keys.absorb([record(dict(public_key(generate_key())), "kopuro.agreement.changed.v1")])
     assert keys.of(ORGANIZATION) is None
+
+
+@pytest.mark.parametrize(
+    ("manner", "until"),
+    [
+        ("first", None),
+        ("proved", None),
+        ("approved", dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)),
+    ],
+)
+def test_only_a_replacement_without_proof_pauses_releases(manner: str, until: dt.datetime | None) -> None:
+    keys = SealingKeysInMemory(changed=lambda: None, pause=PAUSE)
+    changed = record(dict(public_key(generate_key())))
+    changed.data["organization"]["sealing_key_change"] = {"at": "2026-03-01T12:00:00Z", "manner": manner}
+    keys.absorb([changed])
+    assert keys.paused_until(ORGANIZATION) == until
+    keys.absorb([record(dict(public_key(generate_key())))])
+    assert keys.paused_until(ORGANIZATION) is None

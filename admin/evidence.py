@@ -1,0 +1,85 @@
+"""The command `kopuro admin evidence`: the signed facts that the vault acted on, verified."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.exc import ArgumentError
+
+from admin.manifest_files import manifest_in
+from contracts.envelope import Envelope
+from contracts.records import Malformed
+from kopuro_client.errors import InvalidArgumentError
+from runtime.messaging.signatures.verifier import FactVerifier, NotAuthentic
+from runtime.storage.database import Database, DatabaseUnavailable
+from services.vault.adapters.tables import EVIDENCE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """A fact that the vault acted on.
+
+    author: the service that signed it, None when the signature does not verify; problem says why. event: its
+    JSON, as it was signed.
+    """
+
+    type: str
+    message_id: str
+    acted_at: str
+    author: str | None
+    problem: str | None
+    event: str
+    signed: str
+
+    def document(self) -> dict[str, str | None]:
+        """Return the members as JSON values."""
+        return asdict(self)
+
+
+def evidence_of(referral_id: str, database_url: str, keys: Path) -> list[Evidence]:
+    """Return the vault's evidence about a referral, oldest first, verified with the manifest in `keys`.
+
+    Raises InvalidArgumentError when the manifest or the database cannot be read.
+    """
+    verifier = FactVerifier(manifest_in(keys))
+    try:
+        database = Database.open(database_url)
+    except ArgumentError:
+        raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
+    try:
+        return list(_read(database, verifier, referral_id))
+    except DatabaseUnavailable as error:
+        raise InvalidArgumentError(f"the vault's database cannot be read: {error.reason()}") from None
+    finally:
+        database.close()
+
+
+def _read(database: Database, verifier: FactVerifier, referral_id: str) -> Iterator[Evidence]:
+    table = EVIDENCE.c
+    wanted = select(EVIDENCE).where(table.referral_id == referral_id).order_by(table.acted_at, table.type)
+    with database.read() as transaction:
+        for row in transaction.execute(wanted):
+            author, problem = _author(verifier, bytes(row.body), row.signed)
+            acted_at: dt.datetime = row.acted_at
+            yield Evidence(
+                type=row.type,
+                message_id=row.message_id,
+                acted_at=acted_at.isoformat(),
+                author=author,
+                problem=problem,
+                event=bytes(row.body).decode(),
+                signed=row.signed,
+            )
+
+
+def _author(verifier: FactVerifier, body: bytes, proof: str) -> tuple[str | None, str | None]:
+    try:
+        author = verifier.author_of(body, proof)
+        verifier.check(author, Envelope.decode(body))
+    except (NotAuthentic, Malformed) as error:
+        return None, str(error)
+    return author, None

@@ -1,0 +1,141 @@
+"""The manifest of a hub and the root key that signs it, as files in one directory.
+
+hub.json            the root key (private; only these functions read it)
+hub.public.json     its public half, for every service (KOPURO_HUB_KEY)
+manifest.jws        the signed manifest, for every service (KOPURO_MANIFEST)
+service-<name>.json the private signing keys of the services
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from admin.keys import public_half, signing_key
+from admin.private_files import write_private
+from contracts.manifest import Manifest, ServiceIdentity, read_manifest
+from contracts.records import Malformed
+from contracts.signatures import UnusableSigningKey, VerificationKey
+from contracts.topology import OWNERS
+from kopuro_client.commands.new_file import write_new
+from kopuro_client.errors import InvalidArgumentError
+
+SERVICES: Final = tuple(sorted({service for owners in OWNERS.values() for service in owners}))
+ROOT: Final = "hub"  # the name of the root key's file, without .json
+HUB_KEY: Final = "hub.public.json"
+MANIFEST: Final = "manifest.jws"
+OPERATIONS: Final = "operations"  # the broker user of operators' commands
+
+
+def service_key_name(service: str) -> str:
+    """Return the name of the file with a service's first signing key, without .json."""
+    return f"service-{service}"
+
+
+def write_first_manifest(
+    directory: Path, hub: str, *, user: Callable[[str], str] = lambda name: name
+) -> Manifest:
+    """Write hub.public.json and manifest.jws from the private keys in the directory; return the manifest.
+
+    user: returns the broker user of a service, or of OPERATIONS.
+    """
+    services = {
+        name: ServiceIdentity(
+            keys=(VerificationKey(public_half(_jwk(directory / f"{service_key_name(name)}.json"))),),
+            user=user(name),
+        )
+        for name in SERVICES
+    }
+    manifest = Manifest(hub=hub, version=1, services=services, operations_user=user(OPERATIONS))
+    root = _jwk(directory / f"{ROOT}.json")
+    write_private(directory / HUB_KEY, json.dumps(public_half(root)) + "\n")
+    _write(directory, manifest)
+    return manifest
+
+
+def manifest_in(directory: Path) -> Manifest:
+    """Return the verified manifest in the directory. Raises InvalidArgumentError."""
+    try:
+        root = VerificationKey(_jwk(directory / HUB_KEY))
+        return read_manifest((directory / MANIFEST).read_text(encoding="utf-8"), root)
+    except (OSError, ValueError, UnusableSigningKey, Malformed) as error:
+        reason = error if isinstance(error, Malformed) else type(error).__name__
+        raise InvalidArgumentError(f"{directory / MANIFEST} cannot be used: {reason}") from None
+
+
+def add_key(directory: Path, service: str) -> tuple[Manifest, Path]:
+    """Make another signing key for the service and list it first; return the new manifest and the key's file.
+
+    Raises InvalidArgumentError.
+    """
+    manifest = manifest_in(directory)
+    identity = _identity(manifest, service)
+    private = signing_key()
+    key = VerificationKey(public_half(private))
+    path = directory / f"{service_key_name(service)}-{manifest.version + 1}.json"
+    write_new(path, (json.dumps(private) + "\n").encode())
+    changed = replace(identity, keys=(key, *identity.keys))
+    return _next(directory, manifest, {service: changed}), path
+
+
+def remove_key(directory: Path, service: str, kid: str) -> Manifest:
+    """Remove a key from the manifest; return the new one. Raises InvalidArgumentError."""
+    manifest = manifest_in(directory)
+    identity = _identity(manifest, service)
+    left = tuple(key for key in identity.keys if key.kid != kid)
+    if len(left) == len(identity.keys):
+        listed = ", ".join(key.kid for key in identity.keys)
+        raise InvalidArgumentError(f"the manifest lists no key {kid} for {service}; its keys are {listed}")
+    if not left:
+        raise InvalidArgumentError(f"{kid} is the only key of {service}: add another one first")
+    return _next(directory, manifest, {service: replace(identity, keys=left)})
+
+
+def set_users(directory: Path, users: Mapping[str, str]) -> Manifest:
+    """Set the broker users of services and of OPERATIONS; return the manifest, the old one if it fits.
+
+    Raises InvalidArgumentError.
+    """
+    manifest = manifest_in(directory)
+    operations = users.get(OPERATIONS, manifest.operations_user)
+    changed = {
+        name: replace(_identity(manifest, name), user=user)
+        for name, user in users.items()
+        if name != OPERATIONS and _identity(manifest, name).user != user
+    }
+    if not changed and operations == manifest.operations_user:
+        return manifest
+    return _next(directory, replace(manifest, operations_user=operations), changed)
+
+
+def _next(directory: Path, manifest: Manifest, changed: Mapping[str, ServiceIdentity]) -> Manifest:
+    newer = replace(manifest, version=manifest.version + 1, services={**manifest.services, **changed})
+    _write(directory, newer)
+    return newer
+
+
+def _write(directory: Path, manifest: Manifest) -> None:
+    try:
+        signed = manifest.signed(_jwk(directory / f"{ROOT}.json"))
+        # The root key may belong to another hub: a service would refuse the manifest.
+        read_manifest(signed, VerificationKey(_jwk(directory / HUB_KEY)))
+    except (OSError, ValueError, UnusableSigningKey, Malformed):
+        raise InvalidArgumentError(
+            f"{directory / ROOT}.json is missing or is not the private half of {HUB_KEY}"
+        ) from None
+    write_private(directory / MANIFEST, signed + "\n")
+
+
+def _identity(manifest: Manifest, service: str) -> ServiceIdentity:
+    if service not in manifest.services:
+        raise InvalidArgumentError(
+            f"there is no service {service!r}; the services are {', '.join(sorted(manifest.services))}"
+        )
+    return manifest.services[service]
+
+
+def _jwk(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,138 @@
+"""A message whose author is not proven has no effect, wherever it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy import update
+
+from contracts.errors import Unavailable
+from contracts.topology import Queue, Topology
+from runtime.messaging.dead_letters.dead_letter import REASON
+from runtime.messaging.headers import SIGNED
+from runtime.messaging.memory import MemoryBroker
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.relay import Relay
+from runtime.messaging.ports import Broker, Outgoing
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.retries import MOST_ATTEMPTS
+from runtime.messaging.stalled_loops import StalledLoops
+from runtime.storage.database import Database
+from tests.messaging.consumer_harness import (
+    AUTHOR,
+    TABLES,
+    ConsumerHarness,
+    deliveries,
+    delivery,
+    opened,
+)
+from tests.support.hub_keys import signed_body, signer
+
+QUEUES = Topology(exchanges=(), queues=(Queue(name="letters.1"),), bindings=())
+
+
+@pytest.fixture
+def harness(database_url: str) -> Iterator[ConsumerHarness]:
+    with opened(database_url) as database:
+        yield ConsumerHarness(database)
+
+
+def not_authentic(harness: ConsumerHarness, check: str) -> float | None:
+    labels = {"consumer": "letters", "check": check}
+    return harness.registry.get_sample_value("kopuro_messages_not_authentic_total", labels)
+
+
+def test_forgeries_are_dead_lettered_with_the_failed_check_and_others_pass(harness: ConsumerHarness) -> None:
+    unsigned = replace(delivery("u"), headers={"partitionkey": "key of u"})
+    changed = replace(delivery("c"), body=b"d")
+    other = replace(delivery("o"), headers=signed_body(b"o", "test"))
+    stranger = replace(delivery("s"), headers=signed_body(b"s", "stranger"))
+    harness.processor.process([*deliveries("a"), unsigned, changed, other, stranger, *deliveries("b")])
+    assert harness.effects() == harness.answers() == ["a", "b"]
+    parked = {message.body: message for message in harness.parked()}
+    assert {body: message.headers[REASON] for body, message in parked.items()} == {
+        b"u": "not authentic: the message is not signed",
+        b"d": "not authentic: the signature of post covers other bytes",
+        b"o": "not authentic: test signed a message that names another source",
+        b"s": "not authentic: the message is signed with a key that the manifest does not list",
+    }
+    for check in ("unsigned", "digest", "source", "key"):
+        assert not_authentic(harness, check) == 1
+    assert harness.figure("parked") == 4
+
+
+def test_forged_copy_of_a_message_does_not_hide_the_genuine_one(harness: ConsumerHarness) -> None:
+    forged = replace(delivery("a"), headers={"partitionkey": "key of a"})
+    harness.processor.process([forged])
+    harness.processor.process(deliveries("a"))
+    assert harness.effects() == ["a"]
+
+
+def test_message_keeps_its_proof_through_retries_into_the_dead_letter(harness: ConsumerHarness) -> None:
+    harness.faults["a"] = Unavailable("Not yet.")
+    harness.processor.process(deliveries("a"))
+    for _ in range(MOST_ATTEMPTS):
+        harness.clock.advance(minutes=10)
+        harness.processor.retry_due()
+    (parked,) = harness.parked()
+    assert parked.headers[SIGNED] == delivery("a").headers[SIGNED]
+    harness.faults.clear()
+    harness.processor.process([replace(delivery("a"), headers=dict(parked.headers))])
+    assert harness.effects() == ["a"]
+
+
+def test_waiting_message_that_was_changed_in_the_database_has_no_effect(harness: ConsumerHarness) -> None:
+    harness.faults["a"] = Unavailable("Not yet.")
+    harness.processor.process(deliveries("a"))
+    with harness.database.write() as transaction:
+        transaction.execute(update(TABLES.retries).values(body=b"z"))
+    harness.faults.clear()
+    harness.clock.advance(minutes=1)
+    harness.processor.retry_due()
+    assert harness.effects() == []
+    (parked,) = harness.parked()
+    assert parked.body == b"z"
+    assert harness.count(TABLES.retries) == 0
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    made: Broker
+    made = MemoryBroker() if request.param == "memory" else RabbitBroker(request.getfixturevalue("vhost"))
+    made.declare(QUEUES)
+    return made
+
+
+def test_relayed_wave_takes_effect_at_its_consumer(broker: Broker, database: Database) -> None:
+    ids = [f"m{n}" for n in range(150)]
+    with database.write() as transaction:
+        Outbox(TABLES.outbox).add(
+            transaction,
+            (
+                Outgoing(exchange="", routing_key="letters.1", message_id=i, partition_key=i, body=i.encode())
+                for i in ids
+            ),
+        )
+    relay = Relay(
+        database=database,
+        outbox=Outbox(TABLES.outbox),
+        broker=broker,
+        signer=signer(AUTHOR),
+        metrics=MessagingMetrics(CollectorRegistry()),
+        stalled_loops=StalledLoops(),
+    )
+    harness = ConsumerHarness(database)
+    with closing(broker.consumer(["letters.1"], 200)) as consumer:
+        assert relay.publish_wave() == 150
+        while len(harness.effects()) < 150:
+            arrived = consumer.take(200, 5)
+            assert arrived
+            harness.processor.process(arrived)
+            consumer.acknowledge(arrived)
+    assert sorted(harness.effects()) == sorted(ids)
+    assert harness.parked() == []

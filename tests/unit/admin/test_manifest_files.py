@@ -1,0 +1,89 @@
+"""The commands that change a hub's manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admin.key_files import write_key_files
+from admin.manifest_files import manifest_in, set_users
+from contracts.signatures import SigningKey
+from kopuro_client.commands import main
+from kopuro_client.commands.exit_codes import ExitCode
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    write_key_files(tmp_path / "keys", "kg")
+    return tmp_path / "keys"
+
+
+def test_first_manifest_lists_the_services_keys(directory: Path) -> None:
+    manifest = manifest_in(directory)
+    assert (manifest.hub, manifest.version) == ("kg", 1)
+    for name, identity in manifest.services.items():
+        private = json.loads((directory / f"service-{name}.json").read_text())
+        assert [key.kid for key in identity.keys] == [private["kid"]]
+
+
+def test_key_rotation_lists_both_keys_then_the_new_one(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> Any:
+        assert main(["admin", "manifest", *arguments]) == ExitCode.OK
+        return json.loads(capsys.readouterr().out)
+
+    (first,) = manifest_in(directory).services["intake"].keys
+    added = run("add-key", str(directory), "intake")
+    new, old = (key["kid"] for key in added["services"]["intake"]["keys"])
+    assert (added["version"], old) == (2, first.kid)
+    path = directory / "service-intake-2.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert SigningKey(json.loads(path.read_text()), "any").kid == new
+    removed = run("remove-key", str(directory), "intake", old)
+    assert [key["kid"] for key in removed["services"]["intake"]["keys"]] == [new]
+    assert run("show", str(directory)) == removed
+    assert removed["version"] == 3
+
+
+def test_user_change_raises_the_version_once(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["admin", "manifest", "set-user", str(directory), "operations", "ops"]) == ExitCode.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["version"], shown["operations"]) == (2, {"user": "ops"})
+    assert set_users(directory, {"operations": "ops", "intake": "intake"}).version == 2
+    assert set_users(directory, {"vault": "kopuro-vault"}).services["vault"].user == "kopuro-vault"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("add-key", "nobody"), "no service"),
+        (("remove-key", "intake", "unknown"), "lists no key"),
+        (("set-user", "nobody", "x"), "no service"),
+    ],
+)
+def test_impossible_change_is_refused_and_writes_nothing(
+    directory: Path, arguments: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in directory.iterdir()}
+    name, *rest = arguments
+    assert main(["admin", "manifest", name, str(directory), *rest]) == ExitCode.USAGE
+    assert text in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_only_key_of_a_service_cannot_be_removed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (only,) = manifest_in(directory).services["vault"].keys
+    assert main(["admin", "manifest", "remove-key", str(directory), "vault", only.kid]) == ExitCode.USAGE
+    assert "is the only key of vault" in capsys.readouterr().err
+
+
+def test_root_key_of_another_hub_signs_nothing(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (directory / "manifest.jws").read_text()
+    (directory / "hub.json").write_bytes((directory / "token.json").read_bytes())
+    assert main(["admin", "manifest", "set-user", str(directory), "vault", "v"]) == ExitCode.USAGE
+    assert "not the private half" in capsys.readouterr().err
+    assert (directory / "manifest.jws").read_text() == before
