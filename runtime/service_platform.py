@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from contracts.topology import hub_topology
 from runtime.application import ReadinessCheck
 from runtime.clock import Clock, SystemClock
+from runtime.messaging.authors import Authors, authors_at
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
@@ -30,6 +31,7 @@ class Platform:
     registry: CollectorRegistry
     database: Database
     broker: Broker
+    authors: Authors
     messenger: Messenger
 
     @property
@@ -40,6 +42,7 @@ class Platform:
     def warnings(self) -> list[ReadinessCheck]:
         """Return the `/readyz` warnings of every service."""
         return [
+            ("topology", self.messenger.topology_alarm),
             ("messages", self.messenger.stalled_loops.alarm),
             ("parked", self.messenger.parked.alarm),
             ("database", self.database.alarm),
@@ -59,7 +62,8 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
     clock = SystemClock()
     registry = process_registry()
     database = Database.open(settings.database_url)
-    broker = RabbitBroker(settings.amqp_uri)
+    broker = RabbitBroker(settings.amqp_uri, service=name)
+    authors = authors_at(settings.hub, broker.user)
     messenger = Messenger(
         source=f"/{settings.hub}/{name}",
         database=database,
@@ -68,6 +72,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         topology=hub_topology(),
         clock=clock,
         registry=registry,
+        authors=authors,
     )
     return Platform(
         settings=settings,
@@ -75,5 +80,6 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         registry=registry,
         database=database,
         broker=broker,
+        authors=authors,
         messenger=messenger,
     )

@@ -18,6 +18,9 @@ from pathlib import Path
 from admin.embedded_broker import LOOPBACK
 from admin.private_files import LivingOwner
 from contracts.organization import Organization
+from contracts.topology import hub_topology
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from sandbox import network
@@ -113,10 +116,10 @@ class Hub:
         self._progress("creating keys and credentials")
         self.files.settle(() if self._empty else members)
         stages: list[list[Supervised]] = []
-        amqp_uri = self._environment.get("KOPURO_AMQP_URI")
+        amqp_uri = self._environment.get("KOPURO_AMQP_URI", "")
         if not amqp_uri:
             self._progress("starting a private RabbitMQ")
-            self._broker = PrivateBroker(directory / "broker")
+            self._broker = PrivateBroker(directory / "broker", hub=HUB)
             self._broker.spawn()
             stages.append([self._broker])
         self._progress("migrating the databases")
@@ -128,10 +131,16 @@ class Hub:
             self._load()
         if self._broker is not None:
             self._broker.wait_until_ready()
-            amqp_uri = self._broker.uri
-        assert amqp_uri
+        else:
+            self._progress("declaring the queues")
+            self._declare(amqp_uri)
         self._progress("starting the services")
-        stages.append([self._process(service, amqp_uri) for service in SERVICES])
+        stages.append(
+            [
+                self._process(service, self._broker.uri_of(service) if self._broker else amqp_uri)
+                for service in SERVICES
+            ]
+        )
         self.supervisor = Supervisor(stages)
         self.supervisor.start()
         self._wait_until_ready()
@@ -162,6 +171,13 @@ class Hub:
         if done.returncode != 0:
             raise HubError(f"could not load the directory:\n{done.stderr.strip()}")
         self.files.loaded.touch(mode=0o600)
+
+    def _declare(self, amqp_uri: str) -> None:
+        # The services share this user, which has every right, unlike at the private broker.
+        try:
+            RabbitBroker(amqp_uri).declare(hub_topology())
+        except BrokerUnavailable as error:
+            raise HubError(f"the broker of KOPURO_AMQP_URI cannot be used: {error}") from error
 
     def _process(self, service: str, amqp_uri: str) -> ServiceProcess:
         ports = self.files.ports(service)

@@ -85,10 +85,12 @@ class BatchProcessor(Generic[M]):
         after_commit: Callable[[], None],
         deduplicator: Deduplicator | None = None,
         clocks: Clocks | None = None,
+        fault: Callable[[Delivery, M], str | None] = lambda _delivery, _message: None,
     ) -> None:
         """consumer: its name in the inbox, the metrics and the dead-letter queue.
 
         deduplicator: default, the inbox. clocks: receives the times of arriving messages.
+        fault: returns why a message is not authentic (`authors`); such a message is dead-lettered.
         """
         self.consumer = consumer
         self.queues = queues
@@ -102,6 +104,7 @@ class BatchProcessor(Generic[M]):
         self._metrics = metrics
         self._after_commit = after_commit
         self._clocks = clocks or Clocks()
+        self._fault = fault
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Process deliveries; return when each one took effect, was known, is dead-lettered or will be
@@ -131,7 +134,8 @@ class BatchProcessor(Generic[M]):
         with self._database.read() as transaction:
             due = self._retries.due(transaction, now, limit)
         for retry in due:
-            decoded, hopeless = self._decoded([retry.delivery])
+            # It was checked when it arrived; the row in our database has no user.
+            decoded, hopeless = self._decoded([retry.delivery], check=False)
             for one in decoded:
                 hopeless += self._apply_alone(one, attempts=retry.attempts)
             self._park(hopeless, retried=True)
@@ -139,13 +143,18 @@ class BatchProcessor(Generic[M]):
             self._after_commit()
         return len(due)
 
-    def _decoded(self, deliveries: Sequence[Delivery]) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
+    def _decoded(
+        self, deliveries: Sequence[Delivery], *, check: bool = True
+    ) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
         decoded, hopeless = [], []
         for delivery in deliveries:
             try:
                 message = self._decode(delivery.body)
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
+                continue
+            if check and (fault := self._fault(delivery, message)) is not None:
+                hopeless.append(_Hopeless(delivery=delivery, reason=f"not authentic: {fault}"))
                 continue
             if delivery.message_id != message.id:
                 # Use the id in the event, as the inbox does, so that two messages never share a retry row.

@@ -9,6 +9,7 @@ from contracts.envelope import Envelope
 from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import read
+from contracts.topology import ROUTING
 from runtime.access.token_keys import TokenKeys
 from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
@@ -52,7 +53,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
                 members[record.key] = member_of(read(Organization, record.data["organization"]))
 
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
-    queries = RequestClient(platform.broker)
+    queries = RequestClient(platform.broker, "intake", answerers=platform.authors.users_of((ROUTING,)))
     custody_kid = AnnouncedCustodyKey(settings.discovery)
     handlers = IntakeHandlers(
         database=platform.database,

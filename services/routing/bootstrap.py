@@ -12,7 +12,7 @@ import orjson
 from contracts.envelope import Envelope, decode
 from contracts.errors import Refused
 from contracts.records import load
-from contracts.topology import ROUTING, ROUTING_PARTITIONS
+from contracts.topology import REQUESTERS, ROUTING, ROUTING_PARTITIONS
 from runtime.access.token_keys import TokenKeys
 from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
@@ -76,7 +76,11 @@ def build(settings: Settings) -> Application[RoutingParts]:
             queries=queries,
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
-            questions=RequestServer(platform.broker, partial(answer_question, queries)),
+            questions=RequestServer(
+                platform.broker,
+                partial(answer_question, queries),
+                askers=platform.authors.users_of(REQUESTERS),
+            ),
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
         messenger=platform.messenger,

@@ -13,6 +13,7 @@ from sqlalchemy import delete
 from contracts.envelope import Envelope, Event
 from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
 from contracts.topology import Topology
+from runtime.messaging.authors import authors_at
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.messenger import Messenger
@@ -194,6 +195,7 @@ def test_replica_of_messenger_receives_messages_through_its_processor(database: 
         topology=Topology(exchanges=(), queues=(), bindings=()),
         clock=HandClock(),
         registry=CollectorRegistry(),
+        authors=authors_at("kg", "kg.test"),
     )
     processor, unready = messenger.replica(
         REPLICA, QUEUE, lambda records: seen.update({r.key: r.data["revision"] for r in records})

@@ -12,12 +12,14 @@ from contracts.topology import (
     DIRECT,
     EVENTS,
     PARTITION_HEADER,
+    REPLIES,
     Binding,
     Exchange,
     Queue,
     Topology,
     hub_topology,
     partition_of,
+    published_to,
     work_queue,
 )
 from runtime.messaging.memory import MemoryBroker
@@ -37,6 +39,7 @@ TOPOLOGY = Topology(
     exchanges=(
         Exchange(name="topic", kind="topic"),
         Exchange(name="shared", kind="headers"),
+        Exchange(name=published_to(REPLIES, "asker."), kind="direct"),
     ),
     queues=(
         *(Queue(name=name, arguments={"x-queue-type": "quorum"}) for name in ("a", "b", "all")),
@@ -374,33 +377,33 @@ def test_consuming_missing_queue_is_unavailable(hub: Broker) -> None:
 
 
 def test_private_queue_exists_as_long_as_its_consumer(hub: Broker) -> None:
-    with contextlib.closing(hub.private_consumer()) as consumer:
+    with contextlib.closing(hub.private_consumer("asker")) as consumer:
         assert consumer.name is None
         assert consumer.take(1, SHORT) == []
         name = consumer.name
         assert name is not None
-        publish(hub, direct(name, "1"))
+        publish(hub, [to(name, "1", exchange=REPLIES)])
         taken = take(consumer, 1)
         assert (taken[0].message_id, taken[0].queue) == ("1", name)
         consumer.acknowledge(taken)
         consumer.close()
         assert consumer.name is None
         with pytest.raises(PublishIncomplete):
-            publish(hub, direct(name, "2"))
+            publish(hub, [to(name, "2", exchange=REPLIES)])
         consumer.take(1, SHORT)
         assert consumer.name not in (None, name)
 
 
 def test_private_queues_are_not_shared(hub: Broker) -> None:
     with (
-        contextlib.closing(hub.private_consumer()) as one,
-        contextlib.closing(hub.private_consumer()) as other,
+        contextlib.closing(hub.private_consumer("asker")) as one,
+        contextlib.closing(hub.private_consumer("asker")) as other,
     ):
         one.take(1, 0.01)
         other.take(1, 0.01)
         assert one.name is not None
         assert other.name not in (None, one.name)
-        publish(hub, direct(one.name, "1"))
+        publish(hub, [to(one.name, "1", exchange=REPLIES)])
         assert other.take(1, SHORT) == []
         assert ids(take(one, 1)) == ["1"]
 
@@ -414,7 +417,7 @@ def test_declaring_twice_changes_nothing(hub: Broker) -> None:
 
 def test_hub_topology_routes_every_fact(hub: Broker) -> None:
     hub.declare(hub_topology())
-    publish(hub, [to("referral.submitted", "1", exchange=EVENTS), to("unheard.of", "2", exchange=EVENTS)])
+    publish(hub, [to("referral.submitted", "1", exchange=EVENTS), to("history.read", "2", exchange=EVENTS)])
     assert emptied(hub, "audit.log") == ["1", "2"]
     with consuming(hub, *(f"routing.{n}" for n in range(4))) as consumer:
         assert ids(take(consumer, 1)) == ["1"]

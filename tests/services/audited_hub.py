@@ -34,17 +34,18 @@ from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import Tile, tiles_between
 from tests.processes import HUB, RunningService
 from tests.support.partners import Partner, signed_token
+from tests.support.sources import source_of
 
 REFERRAL = new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 WAIT_SECONDS = 30.0
 
 
-def event_of(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
+def event_of(fact: Fact, partition_key: str = REFERRAL, *, hub: str = HUB) -> Event[Fact]:
     number = new_id()
     return Event(
         id=number,
-        source="/kg/routing",
+        source=source_of(fact, hub=hub),
         time=datetime.now(UTC),
         partition_key=partition_key,
         correlation_id=number,
@@ -53,8 +54,9 @@ def event_of(fact: Fact, partition_key: str = REFERRAL) -> Event[Fact]:
     )
 
 
-def accepted() -> Event[Fact]:
-    return event_of(OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH))
+def accepted(hub: str = HUB) -> Event[Fact]:
+    fact = OfferAccepted(referral_id=REFERRAL, offer_id=new_id(), organization=MOSCOW, sender=OSH)
+    return event_of(fact, hub=hub)
 
 
 class AuditedHub:
@@ -76,8 +78,6 @@ class AuditedHub:
         broker = RabbitBroker(vhost)
         self.broker = broker
         self.published = directory / "published"
-        # The service declares it too; declared here first so that events published before its start are
-        # queued.
         broker.declare(hub_topology())
         self._publisher = broker.publisher()
         self.database = Database.open(database_url)
@@ -87,6 +87,7 @@ class AuditedHub:
         self.log_verifier = load_log_key(key_file, hub).signer.verifier
         token_key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
         self._signer = TokenSigner(token_key, issuer_of(hub))
+        self._hub = hub
         self.service = RunningService(
             package,
             directory,
@@ -110,8 +111,9 @@ class AuditedHub:
 
     def answer_as_the_directory(self) -> None:
         """Publish the token key and the end of the replica, as the directory would."""
-        key = event_of(TokenKeyChanged(revision=1, key=self._signer.public_jwk()), self._signer.kid)
-        end = outgoing(event_of(ReplicaCompleted(queue="audit.directory", records=1), "audit.directory"))
+        queue, hub = "audit.directory", self._hub
+        key = event_of(TokenKeyChanged(revision=1, key=self._signer.public_jwk()), self._signer.kid, hub=hub)
+        end = outgoing(event_of(ReplicaCompleted(queue=queue, records=1), queue, hub=hub))
         to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
         self._publisher.publish([outgoing(key), to_queue])
 

@@ -37,6 +37,7 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from tests.processes import HUB, RunningService
 from tests.support.partners import Partner, signed_token
+from tests.support.sources import source_of
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
 SENDER, ACCEPTOR, STRANGER = "kg.osh-legal-aid", "kg.bishkek-union", "kg.batken-library"
@@ -180,7 +181,7 @@ def event_of(fact: Fact, partition_key: str | None = None) -> Event[Fact]:
     number = new_id()
     return Event(
         id=number,
-        source=f"/{HUB}/neighbours",
+        source=source_of(fact),
         time=datetime.now(UTC),
         partition_key=partition_key or fact.referral_id,  # type: ignore[attr-defined]
         correlation_id=number,

@@ -29,6 +29,7 @@ class Side:
 
     def __init__(self, country: str, broker: PrivateBroker, directory: Path) -> None:
         directory.mkdir()
+        self._country = country
         self.directory = directory
         self.policy = directory / POLICY
         self.policy.write_text("{}")
@@ -43,7 +44,7 @@ class Side:
         self.hub.answer_as_the_directory()
 
     def publish(self, count: int) -> None:
-        events = [accepted() for _ in range(count)]
+        events = [accepted(self._country) for _ in range(count)]
         # A connection of its own: an idle one is closed while processes start.
         with closing(self.hub.broker.publisher()) as publisher:
             publisher.publish([outgoing(event) for event in events])

@@ -47,6 +47,7 @@ from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support.partners import Partner, signed_token
+from tests.support.sources import source_of
 from tests.unit.services.intake.samples import (
     KEYLESS,
     MOSCOW,
@@ -70,7 +71,7 @@ def event(fact: Fact, key: str) -> Event[Fact]:
     number = new_id()
     return Event(
         id=number,
-        source="/kg/test",
+        source=source_of(fact),
         time=NOON,
         partition_key=key,
         correlation_id=number,

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData
 
+from contracts.broker_rights import user_name
 from contracts.envelope import Envelope, decode
 from contracts.errors import Unavailable
 from contracts.organization import Organization
@@ -22,6 +23,7 @@ from contracts.queries import Query
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.clock import Clock
 from runtime.identifiers import new_id
+from runtime.messaging.authors import authors_at
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.inbox import NoDeduplication
 from runtime.messaging.memory import MemoryConsumer
@@ -62,7 +64,7 @@ from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.handlers import VaultHandlers
-from tests.simulation.broker import TOPOLOGY, UnreliableBroker
+from tests.simulation.broker import TOPOLOGY, ServiceConnections, UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import the_network
 from tests.unit.services.audit.publications import MemoryPublication
@@ -98,10 +100,11 @@ class Service(ABC):
             source=f"/kg/{self.name}",
             database=self.database,
             tables=self.messaging,
-            broker=self._broker,
+            broker=ServiceConnections(self._broker, self.name),
             topology=TOPOLOGY,
             clock=self.clock,
             registry=CollectorRegistry(),
+            authors=authors_at("kg", user_name("kg", self.name)),
         )
         self._processors = {processor.consumer: processor for processor in self.build()}
         self._consumers = {
