@@ -15,10 +15,22 @@ import kombu
 import pytest
 from sqlalchemy import select
 
+from contracts.broker_rights import USERS
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import Fact, ReplicaRequested, SealedCaseSubmitted
-from contracts.topology import DIRECT, Queue, Topology, dead_letter_queue, hub_topology, work_queue
+from contracts.topology import (
+    DIRECT,
+    PARKED,
+    REPLAYS,
+    Queue,
+    Topology,
+    addressed,
+    dead_letter_queue,
+    hub_topology,
+    merged,
+    work_queue,
+)
 from kopuro_client.commands import ExitCode, main
 from runtime.messaging.batches import BatchProcessor, Identified
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of
@@ -30,19 +42,24 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
 from sandbox.broker import PrivateBroker
 from tests.messaging.consumer_harness import SECRET, START, TABLES, ConsumerHarness, delivery, opened
+from tests.support.hub_users import imported
 
-LETTERS = Topology(
-    exchanges=(),
-    queues=(
-        work_queue("letters.1", "letters"),
-        Queue(
-            name="letters.fragile",
-            arguments={**work_queue("letters.fragile", "letters").arguments, "x-delivery-limit": 1},
+LETTERS = merged(
+    Topology(
+        exchanges=(),
+        queues=(
+            work_queue("letters.1", "letters"),
+            Queue(
+                name="letters.fragile",
+                arguments={**work_queue("letters.fragile", "letters").arguments, "x-delivery-limit": 1},
+            ),
+            dead_letter_queue("letters"),
+            Queue(name="answers", arguments={"x-queue-type": "quorum"}),
         ),
-        dead_letter_queue("letters"),
-        Queue(name="answers", arguments={"x-queue-type": "quorum"}),
+        bindings=(),
     ),
-    bindings=(),
+    addressed(PARKED, ["letters.parked"]),
+    addressed(REPLAYS, ["letters.1", "letters.fragile"]),
 )
 LONG = 10.0
 
@@ -633,6 +650,14 @@ def test_list_command_uses_broker_of_data_directory(
     code, _, err = terminal.run("list", "--data-dir", str(tmp_path))
     assert code == ExitCode.USAGE
     assert "no broker of its own" in err
-    RabbitBroker(broker.uri).declare(hub_topology())
-    (tmp_path / "broker").symlink_to(broker.files.root)
+    identity = broker.identity.with_passwords(USERS)
+    imported(broker, broker.uri, tmp_path, passwords=identity.passwords)
+    (tmp_path / "hub.json").write_text(json.dumps({"hub": "kg"}))
+    (tmp_path / "broker").mkdir()
+    stored = tmp_path / "broker" / "identity.json"
+    # a hub of an earlier build has no user for its operators until it is started again
+    stored.write_text(broker.identity.to_json())
+    code, _, err = terminal.run("list", "--data-dir", str(tmp_path))
+    assert (code, "start its hub first" in err) == (ExitCode.USAGE, True)
+    stored.write_text(identity.to_json())
     assert terminal.run("list", "--data-dir", str(tmp_path)) == (ExitCode.OK, "", "no dead letters\n")

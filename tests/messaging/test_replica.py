@@ -22,6 +22,7 @@ from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import METADATA, REPLICA, START, TABLES, HandClock, opened
+from tests.support.sources import source_of
 
 QUEUE = "test.directory"
 
@@ -29,7 +30,7 @@ QUEUE = "test.directory"
 def envelope(fact: Fact, key: str) -> Envelope:
     event = Event(
         id=f"{key}-{fact}"[:64],
-        source="/kg/directory",
+        source=source_of(fact),
         time=START,
         partition_key=key,
         correlation_id="c",
@@ -224,6 +225,7 @@ def feed(processor: BatchProcessor[Envelope], *messages: Envelope) -> None:
                 body=message.body,
                 headers={},
                 redelivered=False,
+                user_id="kg.test",
             )
             for tag, message in enumerate(messages, 1)
         ]

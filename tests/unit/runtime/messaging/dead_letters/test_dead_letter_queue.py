@@ -14,7 +14,7 @@ import pytest
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact, ReplicaRequested, SealedCaseSubmitted
-from contracts.topology import Topology, dead_letter_queue, hub_topology, work_queue
+from contracts.topology import REPLAYS, Topology, dead_letter_queue, hub_topology, work_queue
 from runtime.messaging.dead_letters.browsing import Browsed
 from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON, ROUTING_KEY
 from runtime.messaging.dead_letters.dead_letter_queue import (
@@ -227,7 +227,7 @@ def test_replay_publishes_before_it_removes() -> None:
     assert broker.events == ["published 1", "removed 1"]
     assert broker.ids() == ["a", "c"]
     (back,) = broker.queues["letters.1"]
-    assert (back.exchange, back.message_id, back.partition_key, back.body) == ("", "b", "key", b"b")
+    assert (back.exchange, back.message_id, back.partition_key, back.body) == (REPLAYS, "b", "key", b"b")
     assert back.headers == {FIRST_SEEN: SEEN}, "a later parking keeps the first time, and says its own reason"
     assert not back.transient
 
