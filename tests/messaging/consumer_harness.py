@@ -84,7 +84,13 @@ class ConsumerHarness:
     faults: the error to raise for a message id, after its effect was written.
     """
 
-    def __init__(self, database: Database, decode: Callable[[bytes], Identified] = decode) -> None:
+    def __init__(
+        self,
+        database: Database,
+        decode: Callable[[bytes], Identified] = decode,
+        *,
+        fault: Callable[[Delivery, Any], str | None] = lambda _delivery, _message: None,
+    ) -> None:
         self.database = database
         self.clock = HandClock()
         self.faults: dict[str, Exception] = {}
@@ -100,6 +106,7 @@ class ConsumerHarness:
             clock=self.clock,
             metrics=MessagingMetrics(self.registry),
             after_commit=self._committed,
+            fault=fault,
         )
         with database.write() as connection:
             METADATA.create_all(connection)
