@@ -122,6 +122,7 @@ class Hub:
 
     def __init__(self, directory: Path, amqp_uri: str) -> None:
         self.amqp_uri = amqp_uri
+        RabbitBroker(amqp_uri).declare(hub_topology())
         self.database_url = f"sqlite:///{directory / 'intake.sqlite'}"
         database = Database.open(self.database_url)
         migrate.upgrade("services.intake", database)
@@ -140,8 +141,6 @@ class Hub:
 
     def publish_directory(self) -> None:
         """Publish the members and the token key, as the directory does."""
-        broker = RabbitBroker(self.amqp_uri)
-        broker.declare(hub_topology())
         facts: list[tuple[str, Fact]] = [
             (
                 name,
