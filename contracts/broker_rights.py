@@ -58,6 +58,12 @@ def queues_of(service: str) -> tuple[str, ...]:
     return tuple(name for name in names if name.partition(".")[0] == service)
 
 
+def dead_letter_queues_of(service: str) -> tuple[str, ...]:
+    """Return the dead-letter queues of the service's consumers."""
+    names = (queue.name for queue in hub_topology().queues if queue.name.endswith(DEAD_LETTER_SUFFIX))
+    return tuple(name for name in names if name.partition(".")[0] == service)
+
+
 def exchanges_of(service: str) -> tuple[str, ...]:
     """Return the exchanges that the service publishes to."""
     own = {f"{exchange}.{service}" for exchange in (EVENTS, CASES, PARKED)}
@@ -84,14 +90,17 @@ def rights_of(user: str) -> Rights:
             write=_exactly(exchanges_of(OPERATIONS)),
             read=_exactly(parked),
         )
+    # The queues among these names: a service counts its dead letters, for which RabbitMQ after 4.2.6 asks for
+    # some right. This one allows nothing without a right to read from an exchange.
+    writes = _exactly((*exchanges_of(user), *dead_letter_queues_of(user)))
     if user not in REQUESTERS:
-        return Rights(write=_exactly(exchanges_of(user)), read=_exactly(queues_of(user)))
+        return Rights(write=writes, read=_exactly(queues_of(user)))
     # A requester declares its private reply queues, each of which ends with its connection, and binds them to
     # its own exchange for replies.
     replies = rf"\A{re.escape(reply_queue_prefix(user))}[0-9a-f-]+\z"
     return Rights(
         configure=replies,
-        write=f"{_exactly(exchanges_of(user))}|{replies}",
+        write=f"{writes}|{replies}",
         read=f"{_exactly((*queues_of(user), f'{REPLIES}.{user}'))}|{replies}",
     )
 
