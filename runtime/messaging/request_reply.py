@@ -143,7 +143,10 @@ class RequestClient:
                 continue
             for delivery in deliveries:
                 if not _is_from(delivery, self._answerers):
-                    _log.error("reply of another user ignored", extra={"user": delivery.user_id})
+                    _log.error(
+                        "reply of another user ignored",
+                        extra={"reason": f"sent by {delivery.user_id or 'no user'}"},
+                    )
                     continue
                 self._settle(delivery.headers.get(QUESTION, ""), orjson.loads(delivery.body))
         self._replies.close()
@@ -179,7 +182,10 @@ class RequestServer:
         replies = []
         for delivery in deliveries:
             if not _is_from(delivery, self._askers):
-                _log.error("request of another user ignored", extra={"user": delivery.user_id})
+                _log.error(
+                    "request of another user ignored",
+                    extra={"reason": f"sent by {delivery.user_id or 'no user'}"},
+                )
                 continue
             reply_to, number = delivery.headers.get(REPLY_TO), delivery.headers.get(QUESTION)
             if reply_to and number:
