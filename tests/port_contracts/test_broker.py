@@ -423,6 +423,42 @@ def test_hub_topology_routes_every_fact(hub: Broker) -> None:
         assert ids(take(consumer, 1)) == ["1"]
 
 
+def test_queue_reader_names_what_is_missing(hub: Broker) -> None:
+    wanted = Topology(
+        exchanges=(*TOPOLOGY.exchanges, Exchange(name="no.exchange", kind="topic")),
+        queues=(Queue(name="no.queue", arguments={}), *TOPOLOGY.queues, Queue(name="other", arguments={})),
+        bindings=(),
+    )
+    with contextlib.closing(hub.queue_reader()) as reader:
+        assert reader.missing(wanted) == ("no.exchange", "no.queue", "other")
+        assert reader.missing(TOPOLOGY) == ()
+        hub.declare(wanted)
+        assert reader.missing(wanted) == ()
+
+
+def test_delivery_states_the_user_who_published_it(hub: Broker) -> None:
+    if isinstance(hub, RabbitBroker):
+        user = hub.user
+    else:
+        hub, user = MemoryBroker(user="somebody"), "somebody"
+        hub.declare(TOPOLOGY)
+    publish(hub, direct("a", "1"))
+    with consuming(hub, "a") as consumer:
+        (delivery,) = take(consumer, 1)
+    assert delivery.user_id == user
+
+
+def test_facts_reach_the_queues_of_their_owners_exchange_only(hub: Broker) -> None:
+    hub.declare(hub_topology())
+    publish(hub, [to("offer.accepted", "1", exchange=EVENTS)])
+    assert emptied(hub, "vault.events") == ["1"]
+    assert emptied(hub, "audit.log") == ["1"]
+    # the same key at another service's exchange is heard by the log alone, which refuses it
+    publish(hub, [to("offer.accepted", "2", exchange="kopuro.events.intake")])
+    assert emptied(hub, "audit.log") == ["2"]
+    assert emptied(hub, "vault.events") == []
+
+
 def test_queue_reader_counts_messages_without_taking_them(hub: Broker) -> None:
     publish(hub, direct("a", "m0", "m1"))
     with contextlib.closing(hub.queue_reader()) as reader:

@@ -154,14 +154,8 @@ def test_user_declares_and_deletes_nothing(hub: HubBroker, user: str) -> None:
         lambda channel: channel.queue_declare("mine", exclusive=True),
         lambda channel: channel.queue_declare("", exclusive=True),
         lambda channel: channel.exchange_declare("mine", "topic", **durable),
-        *(
-            lambda channel, queue=queue: channel.queue_delete(queue)  # type: ignore[misc]
-            for queue in QUEUES
-        ),
-        *(
-            lambda channel, name=name: channel.exchange_delete(name)  # type: ignore[misc]
-            for name in EXCHANGES
-        ),
+        *(lambda channel, queue=queue: channel.queue_delete(queue) for queue in QUEUES),
+        *(lambda channel, name=name: channel.exchange_delete(name) for name in EXCHANGES),
     ]
     assert all(refused(hub.uris[user], operation) for operation in operations)
 

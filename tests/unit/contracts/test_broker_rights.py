@@ -18,7 +18,7 @@ from contracts.broker_rights import (
 from contracts.topology import CASES, SERVICES, hub_topology, owners_of, published_to
 from runtime.identifiers import new_id
 
-NAMES = {one.name for one in (*hub_topology().exchanges, *hub_topology().queues)}
+NAMES = {e.name for e in hub_topology().exchanges} | {q.name for q in hub_topology().queues}
 # The broker checks the default exchange under this name.
 DEFAULT_EXCHANGE = "amq.default"
 
