@@ -16,6 +16,7 @@ from contracts.facts import (
     ReplicaRequested,
     TokenKeyChanged,
 )
+from contracts.topology import SNAPSHOTS
 from runtime.messaging.ports import Outgoing
 from services.directory.domain.client import Role
 from services.directory.domain.entry import TokenKey
@@ -62,7 +63,7 @@ def test_snapshot_for_routing_holds_all_current_entries(filled: Directory) -> No
         AgreementChanged(revision=1, agreement=agreement()),
         ReplicaCompleted(queue="routing.directory", records=4),
     ]
-    assert {(message.exchange, message.routing_key) for message in sent} == {("", "routing.directory")}
+    assert {(message.exchange, message.routing_key) for message in sent} == {(SNAPSHOTS, "routing.directory")}
 
 
 def test_snapshot_for_the_vault_holds_organizations_only(filled: Directory) -> None:
