@@ -31,6 +31,7 @@ from contracts.facts import (
     SealedNoteReleased,
 )
 from contracts.referral import Situation
+from contracts.topology import PARKED
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
@@ -177,7 +178,7 @@ class Workbench:
         return [decode(body) for exchange, body in self._outbox() if exchange]
 
     def dead_letters(self) -> int:
-        return sum(1 for exchange, _ in self._outbox() if not exchange)
+        return sum(1 for exchange, _ in self._outbox() if exchange == PARKED)
 
     def _outbox(self) -> list[tuple[str, bytes]]:
         with self.database.read() as transaction:
