@@ -175,7 +175,7 @@ class Workbench:
 
     def sent(self) -> list[Event[Fact]]:
         """Return the events in the outbox, without dead letters."""
-        return [decode(body) for exchange, body in self._outbox() if exchange]
+        return [decode(body) for exchange, body in self._outbox() if exchange != PARKED]
 
     def dead_letters(self) -> int:
         return sum(1 for exchange, _ in self._outbox() if exchange == PARKED)
