@@ -129,6 +129,49 @@ def _admin_group() -> None:
     """Operators: set up a hub of your own processes."""
 
 
+broker = typer.Typer(no_args_is_help=True, help="Operators: set up a hub's RabbitMQ broker.")
+admin.add_typer(broker, name="broker")
+
+
+@broker.callback()
+def _broker_group() -> None:
+    """Operators: set up a hub's RabbitMQ broker."""
+
+
+@broker.command("definitions")
+def write_broker_definitions(
+    directory: Annotated[
+        Path, typer.Argument(help="Directory for the files; created with mode 0700.", file_okay=False)
+    ],
+    hub: Annotated[str, typer.Option(help="The hub: a lower-case country code, as KOPURO_HUB.")],
+    vhost: Annotated[str, typer.Option(help="The hub's virtual host at the broker.")] = "kopuro",
+    as_json: Documents = False,
+) -> None:
+    """Write definitions.json for `rabbitmqctl import_definitions`, with one user for each service.
+
+    It declares the hub's exchanges, queues and bindings, and gives each user only the rights that its service
+    needs. Passwords go to one file per user (mode 0600); existing ones stay, so repeat the command after an
+    upgrade.
+    """
+    from admin.broker_definitions import write_definitions
+    from contracts.broker_rights import user_name
+    from kopuro_client.commands.output import Output
+
+    files = write_definitions(directory, hub=hub, vhost=vhost)
+    out = Output(as_json=as_json)
+    users = [
+        {"service": user, "user": user_name(hub, user), "password_file": str(path)}
+        for user, path in files.items()
+    ]
+    if as_json:
+        out.document({"definitions": str(directory.resolve() / "definitions.json"), "users": users})
+        return
+    for user in users:
+        out.text(f"{user['user']}: {user['password_file']}")
+    out.note(f"run: rabbitmqctl import_definitions {shlex.quote(str(directory.resolve()))}/definitions.json")
+    out.note("each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro dead-letters`")
+
+
 @admin.command("init")
 def init_hub(
     directory: Annotated[

@@ -6,6 +6,7 @@ KOPURO_AMQP_URI names the broker of any hub; `--data-dir` selects the broker of 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import typer
 
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
+from contracts.broker_rights import OPERATIONS
 from contracts.errors import Refused, Unavailable
 from contracts.topology import hub_topology
 from kopuro_client.commands.exit_codes import ExitCode
@@ -164,9 +166,13 @@ def _broker_uri(data_dir: Path | None, environment: Mapping[str, str]) -> str:
         return uri
     files = BrokerFiles(root=data_dir.resolve() / "broker")
     try:
-        return BrokerIdentity.from_json(files.identity.read_text(encoding="utf-8")).uri()
+        identity = BrokerIdentity.from_json(files.identity.read_text(encoding="utf-8"))
+        hub = json.loads((data_dir / "hub.json").read_text(encoding="utf-8"))["hub"]
+        return identity.uri_of(hub, OPERATIONS)
     except FileNotFoundError:
         raise UsageError(f"{data_dir} has no broker of its own: set KOPURO_AMQP_URI") from None
+    except KeyError:
+        raise UsageError(f"{data_dir} was written by an earlier build: start its hub first") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{files.identity} cannot be read ({type(error).__name__})") from None
 

@@ -2,9 +2,12 @@
 
 import json
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
+
+from contracts.broker_rights import user_name
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_VHOST = "kopuro"
@@ -21,9 +24,12 @@ class BrokerIdentity:
     amqp_port: int
     distribution_port: int
     user: str
+    """The node's administrator, which no service knows."""
     password: str = field(repr=False)
     cookie: str = field(repr=False)
     """Erlang's shared secret: it gives full control of the node."""
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of the hub's users (`contracts.broker_rights.USERS`); empty without a hub."""
 
     @classmethod
     def invented(cls, *, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
@@ -52,10 +58,23 @@ class BrokerIdentity:
     def on_ports(self, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
         return replace(self, amqp_port=amqp_port, distribution_port=distribution_port)
 
+    def with_passwords(self, users: Iterable[str]) -> "BrokerIdentity":
+        """Return the identity with a password for each user; known ones stay."""
+        return replace(
+            self, passwords={user: self.passwords.get(user) or secrets.token_urlsafe(24) for user in users}
+        )
+
     def uri(self, vhost: str = DEFAULT_VHOST) -> str:
-        """Return the AMQP URI of a virtual host, including credentials."""
-        user, password = quote(self.user, safe=""), quote(self.password, safe="")
-        return f"amqp://{user}:{password}@{LOOPBACK}:{self.amqp_port}/{quote(vhost, safe='')}"
+        """Return the administrator's AMQP URI of a virtual host, including credentials."""
+        return self._uri(self.user, self.password, vhost)
+
+    def uri_of(self, hub: str, user: str) -> str:
+        """Return the AMQP URI of one of `passwords`' users. Raises KeyError for another user."""
+        return self._uri(user_name(hub, user), self.passwords[user], DEFAULT_VHOST)
+
+    def _uri(self, user: str, password: str, vhost: str) -> str:
+        user, password, vhost = (quote(text, safe="") for text in (user, password, vhost))
+        return f"amqp://{user}:{password}@{LOOPBACK}:{self.amqp_port}/{vhost}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +95,11 @@ class BrokerFiles:
     @property
     def configuration(self) -> Path:
         return self.root / "rabbitmq.conf"
+
+    @property
+    def definitions(self) -> Path:
+        """The hub's exchanges, queues, bindings and users, imported at every start of the node."""
+        return self.root / "definitions.json"
 
     @property
     def plugins(self) -> Path:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from admin.keys import public_half, signing_key
 from admin.private_files import write_private
+from contracts.broker_rights import OPERATIONS, user_name
 from contracts.manifest import Manifest, ServiceIdentity, read_manifest
 from contracts.records import Malformed
 from contracts.signatures import UnusableSigningKey, VerificationKey
@@ -27,7 +28,6 @@ SERVICES: Final = tuple(sorted({service for owners in OWNERS.values() for servic
 ROOT: Final = "hub"  # the name of the root key's file, without .json
 HUB_KEY: Final = "hub.public.json"
 MANIFEST: Final = "manifest.jws"
-OPERATIONS: Final = "operations"  # the broker user of operators' commands
 
 
 def service_key_name(service: str) -> str:
@@ -36,20 +36,20 @@ def service_key_name(service: str) -> str:
 
 
 def write_first_manifest(
-    directory: Path, hub: str, *, user: Callable[[str], str] = lambda name: name
+    directory: Path, hub: str, *, user: Callable[[str, str], str] = user_name
 ) -> Manifest:
     """Write hub.public.json and manifest.jws from the private keys in the directory; return the manifest.
 
-    user: returns the broker user of a service, or of OPERATIONS.
+    user: returns the hub's broker user of a service, or of OPERATIONS.
     """
     services = {
         name: ServiceIdentity(
             keys=(VerificationKey(public_half(_jwk(directory / f"{service_key_name(name)}.json"))),),
-            user=user(name),
+            user=user(hub, name),
         )
         for name in SERVICES
     }
-    manifest = Manifest(hub=hub, version=1, services=services, operations_user=user(OPERATIONS))
+    manifest = Manifest(hub=hub, version=1, services=services, operations_user=user(hub, OPERATIONS))
     root = _jwk(directory / f"{ROOT}.json")
     write_private(directory / HUB_KEY, json.dumps(public_half(root)) + "\n")
     _write(directory, manifest)

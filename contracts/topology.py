@@ -1,13 +1,15 @@
 """The exchanges, queues and bindings of a hub, as data.
 
-Each service declares the whole topology at start, so that no fact is published before every queue that
-needs it exists.
+A deployment step declares the topology (`admin.broker_definitions`), and services only check that it exists.
+Every service has its own exchanges, and no other service may write to them (`contracts.broker_rights`): a
+queue receives a fact only from the exchanges of the fact's owners. One exchange for all services with topic
+permissions would not do, because RabbitMQ 3.10 does not check the keys in a message's `CC` header.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +21,16 @@ PARTITIONS = 4
 ROUTING_PARTITIONS = tuple(f"routing.{n}" for n in range(PARTITIONS))
 # The header with the message's partition.
 PARTITION_HEADER = "partition"
-# The default exchange: the routing key is the queue's name.
+# The default exchange: the routing key is the queue's name. The broker itself dead-letters through it; no
+# service may write to it.
 DIRECT = ""
+# Exchanges that address a queue by its name, each written by few users.
+PARKED = "kopuro.parked"  # a service's own dead-letter queues
+QUERIES = "kopuro.queries"  # queues of requests
+REPLIES = "kopuro.replies"  # a requester's private queues
+SNAPSHOTS = "kopuro.snapshots"  # the directory's snapshots, to the queues of replicas
+RECEIPTS = "kopuro.receipts"  # audit's receipts, to the mailboxes
+REPLAYS = "kopuro.replays"  # replayed dead letters, to the queue that they came from
 
 DEAD_LETTER_SUFFIX = ".parked"
 
@@ -268,35 +278,112 @@ ROUTING_QUERIES = "routing.queries"
 QUERY_DEADLINE_MS = 3_000
 
 
+# The services that ask others over the broker.
+REQUESTERS = ("intake",)
+REPLICA_QUEUES = tuple(queue for queue in EVENT_QUEUES if queue.endswith(".directory"))
+MAILBOXES = "delivery.events"
+
+
+def reply_queue_prefix(service: str) -> str:
+    """Return the start of the names of the service's private reply queues."""
+    return f"{service}.replies."
+
+
+def published_to(exchange: str, routing_key: str, service: str | None = None) -> str:
+    """Return the exchange at the broker for a message to one of the exchanges above.
+
+    Facts go to their publisher's own exchange, dead letters and replies to that of the service whose queue
+    the routing key names. service: the publisher; None: an owner of the fact.
+    """
+    match exchange:
+        case "kopuro.events" | "kopuro.cases":
+            owner = service or min(owners_of(routing_key), default="")
+            return f"{exchange}.{owner}"
+        case "kopuro.parked" | "kopuro.replies":
+            return f"{exchange}.{routing_key.partition('.')[0]}"
+        case _:
+            return exchange
+
+
+def addressed(exchange: str, queues: Sequence[str]) -> Topology:
+    """Return an exchange that addresses these queues by their names."""
+    names = {published_to(exchange, queue): None for queue in queues}
+    return Topology(
+        exchanges=tuple(Exchange(name=name, kind="direct") for name in names),
+        queues=(),
+        bindings=tuple(
+            Binding(source=published_to(exchange, queue), destination=queue, key=queue) for queue in queues
+        ),
+    )
+
+
+def merged(*parts: Topology) -> Topology:
+    """Return one topology with all parts."""
+    return Topology(
+        exchanges=tuple(one for part in parts for one in part.exchanges),
+        queues=tuple(one for part in parts for one in part.queues),
+        bindings=tuple(one for part in parts for one in part.bindings),
+    )
+
+
 def hub_topology() -> Topology:
     """Return the topology of one hub."""
-    queues: list[Queue] = []
-    bindings: list[Binding] = []
-    queues.append(dead_letter_queue(ROUTING))
-    for number, partition in enumerate(ROUTING_PARTITIONS):
-        queues.append(work_queue(partition, ROUTING))
-        bindings.append(
-            Binding(
-                source=ROUTING_PARTITIONED,
-                destination=partition,
-                key="",
-                arguments={"x-match": "all", PARTITION_HEADER: str(number)},
-            )
-        )
-    for key in ROUTING_KEYS:
-        bindings.append(Binding(source=EVENTS, destination=ROUTING_PARTITIONED, key=key, to_exchange=True))
-    for source, bound in ((EVENTS, EVENT_QUEUES), (CASES, CASE_QUEUES)):
-        for name, keys in bound.items():
-            queues += [work_queue(name, name), dead_letter_queue(name)]
-            bindings += [Binding(source=source, destination=name, key=key) for key in keys]
+    consumers = (ROUTING, *EVENT_QUEUES, *CASE_QUEUES)
+    work_queues = [work_queue(partition, ROUTING) for partition in ROUTING_PARTITIONS]
+    work_queues += [work_queue(name, name) for name in (*EVENT_QUEUES, *CASE_QUEUES)]
     # Queries are useless after their deadline: a classic queue that drops them.
-    queues.append(Queue(name=ROUTING_QUERIES, arguments={"x-message-ttl": QUERY_DEADLINE_MS}))
-    return Topology(
-        exchanges=(
-            Exchange(name=EVENTS, kind="topic"),
-            Exchange(name=CASES, kind="topic"),
-            Exchange(name=ROUTING_PARTITIONED, kind="headers"),
+    queries = Queue(name=ROUTING_QUERIES, arguments={"x-message-ttl": QUERY_DEADLINE_MS})
+    return merged(
+        Topology(
+            exchanges=(Exchange(name=ROUTING_PARTITIONED, kind="headers"),),
+            queues=(*work_queues, *map(dead_letter_queue, consumers), queries),
+            bindings=tuple(
+                Binding(
+                    source=ROUTING_PARTITIONED,
+                    destination=partition,
+                    key="",
+                    arguments={"x-match": "all", PARTITION_HEADER: str(number)},
+                )
+                for number, partition in enumerate(ROUTING_PARTITIONS)
+            ),
         ),
-        queues=tuple(queues),
+        _facts(EVENTS, {ROUTING_PARTITIONED: ROUTING_KEYS, **EVENT_QUEUES}),
+        _facts(CASES, CASE_QUEUES),
+        addressed(PARKED, [dead_letter_queue_name(consumer) for consumer in consumers]),
+        addressed(QUERIES, [ROUTING_QUERIES]),
+        addressed(SNAPSHOTS, REPLICA_QUEUES),
+        addressed(RECEIPTS, [MAILBOXES]),
+        addressed(REPLAYS, [queue.name for queue in work_queues]),
+        Topology(
+            exchanges=tuple(Exchange(name=f"{REPLIES}.{name}", kind="direct") for name in REQUESTERS),
+            queues=(),
+            bindings=(),
+        ),
+    )
+
+
+def _facts(exchange: str, bound: Mapping[str, tuple[str, ...]]) -> Topology:
+    """Bind each destination to the exchanges of the services that own facts with its keys."""
+    exchanges: dict[str, None] = {}
+    bindings = []
+    for destination, patterns in bound.items():
+        for pattern in patterns:
+            owners = {
+                owner for key, names in OWNERS.items() if topic_matches(pattern, key) for owner in names
+            }
+            for owner in sorted(owners):
+                source = f"{exchange}.{owner}"
+                exchanges[source] = None
+                bindings.append(
+                    Binding(
+                        source=source,
+                        destination=destination,
+                        key=pattern,
+                        to_exchange=destination == ROUTING_PARTITIONED,
+                    )
+                )
+    return Topology(
+        exchanges=tuple(Exchange(name=name, kind="topic") for name in exchanges),
+        queues=(),
         bindings=tuple(bindings),
     )

@@ -21,7 +21,15 @@ from typing import TypeVar
 
 from contracts import facts
 from contracts.facts import CATALOGUE, Fact
-from contracts.topology import ROUTING, ROUTING_PARTITIONED, Binding, hub_topology, topic_matches
+from contracts.topology import (
+    ROUTING,
+    ROUTING_PARTITIONED,
+    Binding,
+    hub_topology,
+    owners_of,
+    published_to,
+    topic_matches,
+)
 from services.delivery.domain import delivery
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
 from services.directory.domain import approval
@@ -142,10 +150,12 @@ def consuming_queues(fact: type[Fact]) -> list[str]:
     """Return the queues that receive a fact from its exchange, in the topology's order."""
 
     def routed(binding: Binding) -> bool:
-        return binding.source == fact.exchange and topic_matches(binding.key, fact.routing_key)
+        return binding.source in sources and topic_matches(binding.key, fact.routing_key)
 
+    sources = {published_to(fact.exchange, fact.routing_key, owner) for owner in owners_of(fact.routing_key)}
     bindings = [binding for binding in hub_topology().bindings if routed(binding)]
-    return [ROUTING if b.destination == ROUTING_PARTITIONED else b.destination for b in bindings]
+    names = [ROUTING if b.destination == ROUTING_PARTITIONED else b.destination for b in bindings]
+    return list(dict.fromkeys(names))
 
 
 def facts_table() -> str:

@@ -9,13 +9,14 @@ from prometheus_client import CollectorRegistry
 from contracts.topology import hub_topology
 from runtime.application import ReadinessCheck
 from runtime.clock import Clock, SystemClock
+from runtime.messaging.authors import Authors, authors_in
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.signatures.identity import load_identity
 from runtime.messaging.tables import MessagingTables
 from runtime.periodic import Periodic
-from runtime.settings import Settings
+from runtime.settings import Settings, SettingsError
 from runtime.storage.database import Database
 from runtime.telemetry.metrics import process_registry
 
@@ -31,6 +32,7 @@ class Platform:
     registry: CollectorRegistry
     database: Database
     broker: Broker
+    authors: Authors
     messenger: Messenger
 
     @property
@@ -41,6 +43,7 @@ class Platform:
     def warnings(self) -> list[ReadinessCheck]:
         """Return the `/readyz` warnings of every service."""
         return [
+            ("topology", self.messenger.topology_alarm),
             ("messages", self.messenger.stalled_loops.alarm),
             ("parked", self.messenger.parked.alarm),
             ("database", self.database.alarm),
@@ -58,20 +61,29 @@ class Platform:
 def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Platform:
     """Build the platform of the service `name`, whose schema has the messaging `tables`.
 
-    Raises SettingsError when the service's key, the manifest and the hub's key do not fit together.
+    Raises SettingsError when the service's key, its broker user, the manifest and the hub's key do not fit
+    together.
     """
     clock = SystemClock()
     registry = process_registry()
     database = Database.open(settings.database_url)
-    broker = RabbitBroker(settings.amqp_uri)
+    broker = RabbitBroker(settings.amqp_uri, service=name)
+    identity = load_identity(settings, name)
+    listed = identity.manifest.services[name].user
+    if broker.user != listed:
+        raise SettingsError(
+            [f"KOPURO_AMQP_URI names the broker user {broker.user}; the manifest lists {listed} for {name}"]
+        )
+    authors = authors_in(identity.manifest)
     messenger = Messenger(
-        identity=load_identity(settings, name),
+        identity=identity,
         database=database,
         tables=tables,
         broker=broker,
         topology=hub_topology(),
         clock=clock,
         registry=registry,
+        authors=authors,
     )
     return Platform(
         settings=settings,
@@ -79,5 +91,6 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         registry=registry,
         database=database,
         broker=broker,
+        authors=authors,
         messenger=messenger,
     )

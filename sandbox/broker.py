@@ -14,6 +14,7 @@ import amqp
 
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
 from admin.private_files import LivingOwner, make_private, write_private
+from contracts.broker_rights import USERS
 from sandbox.broker_configuration import MARKER, contents, control_environment, environment
 from sandbox.ports import free_ports, is_free
 from sandbox.process import ServiceProcess, end_processes, processes_with
@@ -46,8 +47,10 @@ class PrivateBroker:
     It can be one of a Supervisor's processes. `start` = `spawn` + `wait_until_ready`.
     """
 
-    def __init__(self, data_dir: Path, *, name: str = "broker") -> None:
+    def __init__(self, data_dir: Path, *, name: str = "broker", hub: str | None = None) -> None:
+        """hub: the hub whose exchanges, queues and users every start imports; None: an empty node."""
         self.name = name
+        self._hub = hub
         self.files = BrokerFiles(root=data_dir.resolve())
         self._identity: BrokerIdentity | None = None
         self._process: ServiceProcess | None = None
@@ -69,8 +72,12 @@ class PrivateBroker:
 
     @property
     def uri(self) -> str:
-        """The AMQP URI of the virtual host `kopuro`, credentials included."""
+        """The administrator's AMQP URI of the virtual host `kopuro`, credentials included."""
         return self.identity.uri()
+
+    def uri_of(self, user: str) -> str:
+        """Return the same URI for a service's user or the operators'. Raises KeyError without a hub."""
+        return self.identity.uri_of(str(self._hub), user)
 
     @property
     def pid(self) -> int | None:
@@ -111,9 +118,11 @@ class PrivateBroker:
         except TimeoutError as error:
             raise BrokerError(f"an earlier broker of {self.files.root} does not stop: {error}") from error
         self._identity = self._settle_identity()
+        if self._hub is not None:
+            self._identity = self._identity.with_passwords(USERS)
         for directory in (self.files.home, self.files.mnesia, self.files.logs):
             make_private(directory)
-        for path, text in contents(self.files, self._identity).items():
+        for path, text in contents(self.files, self._identity, hub=self._hub).items():
             write_private(path, text)
         self._process = ServiceProcess(
             self.name,

@@ -3,9 +3,11 @@
 Verified on RabbitMQ 3.10.8 with Erlang/OTP 25.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from admin.broker_definitions import definitions
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
 
 MARKER = "KOPURO_PRIVATE_BROKER"
@@ -16,10 +18,7 @@ MARKER = "KOPURO_PRIVATE_BROKER"
 _CONFIGURATION = """\
 # Written by the sandbox at every start; changes made here are lost.
 listeners.tcp.1 = {address}:{port}
-default_user = {user}
-default_pass = {password}
-default_vhost = {vhost}
-cluster_name = {node}
+{users}cluster_name = {node}
 vm_memory_high_watermark.absolute = 1GiB
 disk_free_limit.absolute = 64MB
 raft.wal_max_size_bytes = 67108864
@@ -43,17 +42,36 @@ end).
 """
 
 
-def contents(files: BrokerFiles, identity: BrokerIdentity) -> dict[Path, str]:
-    """Return the text of every file the node reads. Some contain secrets: write all with mode 0600."""
+# Without definitions the node has one user and an empty virtual host.
+_ONE_USER = """\
+default_user = {user}
+default_pass = {password}
+default_vhost = {vhost}
+"""
+
+
+def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = None) -> dict[Path, str]:
+    """Return the text of every file the node reads. Some contain secrets: write all with mode 0600.
+
+    hub: the hub whose definitions the node imports, if any.
+    """
+    imported = {}
+    if hub is None:
+        users = _ONE_USER.format(user=identity.user, password=identity.password, vhost=DEFAULT_VHOST)
+    else:
+        users = f"load_definitions = {files.definitions}\n"
+        document = definitions(
+            vhost=DEFAULT_VHOST,
+            hub=hub,
+            passwords=identity.passwords,
+            administrators={identity.user: identity.password},
+        )
+        imported[files.definitions] = json.dumps(document)
     configuration = _CONFIGURATION.format(
-        address=LOOPBACK,
-        port=identity.amqp_port,
-        user=identity.user,
-        password=identity.password,
-        vhost=DEFAULT_VHOST,
-        node=identity.node,
+        address=LOOPBACK, port=identity.amqp_port, users=users, node=identity.node
     )
     return {
+        **imported,
         files.identity: identity.to_json(),
         files.configuration: configuration,
         files.plugins: "[].\n",

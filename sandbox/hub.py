@@ -16,9 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from admin.embedded_broker import LOOPBACK
-from admin.manifest_files import service_key_name
+from admin.manifest_files import service_key_name, set_users
 from admin.private_files import LivingOwner
+from contracts.broker_rights import USERS, user_name
 from contracts.organization import Organization
+from contracts.topology import hub_topology
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.settings import ONE_PERSON, TWO_PERSON
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
@@ -125,10 +129,10 @@ class Hub:
                 f"{directory} was made with one operator, so nobody could approve: choose another directory"
             )
         stages: list[list[Supervised]] = []
-        amqp_uri = self._environment.get("KOPURO_AMQP_URI")
+        amqp_uri = self._environment.get("KOPURO_AMQP_URI", "")
         if not amqp_uri:
             self._progress("starting a private RabbitMQ")
-            self._broker = PrivateBroker(directory / "broker")
+            self._broker = PrivateBroker(directory / "broker", hub=HUB)
             self._broker.spawn()
             stages.append([self._broker])
         self._progress("migrating the databases")
@@ -139,11 +143,18 @@ class Hub:
             self._progress("loading the directory")
             self._load()
         if self._broker is not None:
+            set_users(self.files.manifest.parent, {user: user_name(HUB, user) for user in USERS})
             self._broker.wait_until_ready()
-            amqp_uri = self._broker.uri
-        assert amqp_uri
+        else:
+            self._progress("declaring the queues")
+            self._declare(amqp_uri)
         self._progress("starting the services")
-        stages.append([self._process(service, amqp_uri) for service in SERVICES])
+        stages.append(
+            [
+                self._process(service, self._broker.uri_of(service) if self._broker else amqp_uri)
+                for service in SERVICES
+            ]
+        )
         self.supervisor = Supervisor(stages)
         self.supervisor.start()
         self._wait_until_ready()
@@ -174,6 +185,15 @@ class Hub:
         if done.returncode != 0:
             raise HubError(f"could not load the directory:\n{done.stderr.strip()}")
         self.files.loaded.touch(mode=0o600)
+
+    def _declare(self, amqp_uri: str) -> None:
+        # The services share this user, which has every right, unlike at the private broker.
+        broker = RabbitBroker(amqp_uri)
+        set_users(self.files.manifest.parent, dict.fromkeys(USERS, broker.user))
+        try:
+            broker.declare(hub_topology())
+        except BrokerUnavailable as error:
+            raise HubError(f"the broker of KOPURO_AMQP_URI cannot be used: {error}") from error
 
     def _process(self, service: str, amqp_uri: str) -> ServiceProcess:
         ports = self.files.ports(service)

@@ -76,7 +76,10 @@ class RunningService:
                 "KOPURO_DISCOVERY": str(directory / "discovery.json"),
                 "KOPURO_APPROVALS": "one-person",
                 **service_environment(
-                    directory, service or self.name, hub=(environment or {}).get("KOPURO_HUB", HUB)
+                    directory,
+                    service or self.name,
+                    amqp_uri=amqp_uri,
+                    hub=(environment or {}).get("KOPURO_HUB", HUB),
                 ),
                 **(environment or {}),
             },

@@ -95,12 +95,15 @@ class BatchProcessor(Generic[M]):
         deduplicator: Deduplicator | None = None,
         keep_proof: Callable[[M, str], M] | None = None,
         clocks: Clocks | None = None,
+        fault: Callable[[Delivery, M], str | None] = lambda _delivery, _message: None,
     ) -> None:
         """consumer: its name in the inbox, the metrics and the dead-letter queue.
 
         verifier: no message takes effect before it has confirmed who wrote it.
         deduplicator: default, the inbox. keep_proof: returns the message with its signature, for a handler
         that stores it as evidence. clocks: receives the times of arriving messages.
+        fault: returns why a message did not come from its author's broker user (`authors`); such a message is
+        dead-lettered.
         """
         self.consumer = consumer
         self.queues = queues
@@ -116,6 +119,7 @@ class BatchProcessor(Generic[M]):
         self._after_commit = after_commit
         self._keep_proof = keep_proof
         self._clocks = clocks or Clocks()
+        self._fault = fault
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Process deliveries; return when each one took effect, was known, is dead-lettered or will be
@@ -145,7 +149,8 @@ class BatchProcessor(Generic[M]):
         with self._database.read() as transaction:
             due = self._retries.due(transaction, now, limit)
         for retry in due:
-            decoded, hopeless = self._decoded([retry.delivery])
+            # It was checked when it arrived; the row in our database has no user.
+            decoded, hopeless = self._decoded([retry.delivery], check=False)
             for one in decoded:
                 hopeless += self._apply_alone(one, attempts=retry.attempts)
             self._park(hopeless, retried=True)
@@ -153,7 +158,9 @@ class BatchProcessor(Generic[M]):
             self._after_commit()
         return len(due)
 
-    def _decoded(self, deliveries: Sequence[Delivery]) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
+    def _decoded(
+        self, deliveries: Sequence[Delivery], *, check: bool = True
+    ) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
         decoded, hopeless = [], []
         for delivery in deliveries:
             try:
@@ -168,6 +175,10 @@ class BatchProcessor(Generic[M]):
                 continue
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
+                continue
+            if check and (fault := self._fault(delivery, message)) is not None:
+                self._metrics.not_authentic.labels(self.consumer, "user").inc()
+                hopeless.append(_Hopeless(delivery=delivery, reason=f"not authentic: {fault}"))
                 continue
             decoded.append(_Decoded(delivery, message))
         return decoded, hopeless

@@ -10,27 +10,46 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from contracts.topology import DIRECT, Binding, Topology, topic_matches
+from contracts.topology import (
+    DIRECT,
+    REPLIES,
+    Binding,
+    Topology,
+    published_to,
+    reply_queue_prefix,
+    topic_matches,
+)
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A message with the user who published it."""
+
+    message: Outgoing
+    user: str | None
 
 
 class _Queue:
     def __init__(self, name: str, *, single: bool) -> None:
         self.name = name
         self.single = single  # single active consumer: only the oldest consumer receives messages
-        self.ready: deque[tuple[Outgoing, bool]] = deque()
+        self.ready: deque[tuple[Published, bool]] = deque()
         self.consumers: list[MemoryConsumer] = []
 
 
 class MemoryBroker:
     """A broker inside the process; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str | None = None) -> None:
+        """user: states itself as the author of every message."""
         self.changed = threading.Condition()
         self.queues: dict[str, _Queue] = {}
-        self.private_names = (f"private.{number}" for number in itertools.count())
+        self.private_numbers = itertools.count()
+        self._user = user
         self._exchanges: dict[str, str] = {}
         self._bindings: list[Binding] = []
 
@@ -48,7 +67,7 @@ class MemoryBroker:
 
     def publisher(self) -> MemoryPublisher:
         """See `ports.Broker`."""
-        return MemoryPublisher(self)
+        return MemoryPublisher(self, user=self._user)
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> MemoryConsumer:
         """See `ports.Broker`."""
@@ -58,9 +77,28 @@ class MemoryBroker:
         """See `ports.Broker`."""
         return MemoryQueueReader(self)
 
-    def private_consumer(self) -> MemoryPrivateConsumer:
+    def private_consumer(self, service: str) -> MemoryPrivateConsumer:
         """See `ports.Broker`."""
-        return MemoryPrivateConsumer(self)
+        return MemoryPrivateConsumer(self, service)
+
+    def bind(self, binding: Binding) -> None:
+        """Add a binding."""
+        self._bindings.append(binding)
+
+    def unbind(self, queue: str) -> None:
+        """Remove the bindings of a queue that ends."""
+        self._bindings = [binding for binding in self._bindings if binding.destination != queue]
+
+    def lose(self, queue: str) -> None:
+        """Delete a queue with its messages and bindings, as a broker that lost its data."""
+        with self.changed:
+            del self.queues[queue]
+            self.unbind(queue)
+
+    def missing(self, topology: Topology) -> tuple[str, ...]:
+        """Return the names that do not exist."""
+        wanted = [one.name for one in topology.exchanges if one.name not in self._exchanges]
+        return (*wanted, *(one.name for one in topology.queues if one.name not in self.queues))
 
     def knows(self, exchange: str) -> bool:
         """Return whether the exchange exists."""
@@ -70,8 +108,8 @@ class MemoryBroker:
         """Return the names of the queues that the exchange routes the message to."""
         if exchange == DIRECT:
             return {message.routing_key} & self.queues.keys()
-        is_topic = self._exchanges[exchange] == "topic"
-        matches = _topic_binding_matches if is_topic else _headers_binding_matches
+        by_headers = self._exchanges[exchange] == "headers"
+        matches = _headers_binding_matches if by_headers else _topic_binding_matches
         found: set[str] = set()
         for binding in self._bindings:
             if binding.source == exchange and matches(binding, message):
@@ -93,22 +131,26 @@ def _headers_binding_matches(binding: Binding, message: Outgoing) -> bool:
 class MemoryPublisher:
     """See `ports.Publisher`."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: MemoryBroker, *, service: str | None = None, user: str | None = None) -> None:
+        """service: publishes to its own exchanges; None: to those of each fact's owner."""
         self._broker = broker
+        self._service = service
+        self._user = user
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """See `ports.Publisher`."""
         with self._broker.changed:
             for confirmed, message in enumerate(messages):
-                if not self._broker.knows(message.exchange):
+                exchange = published_to(message.exchange, message.routing_key, self._service)
+                if not self._broker.knows(exchange):
                     raise PublishIncomplete(confirmed, "the exchange does not exist")
-                names = self._broker.route(message.exchange, message)
+                names = self._broker.route(exchange, message)
                 if not names and not message.transient:
-                    place = f"{message.exchange or '(default)'} {message.routing_key}"
+                    place = f"{exchange or '(default)'} {message.routing_key}"
                     reason = f"a message is unroutable ({place})"
                     raise PublishIncomplete(confirmed, reason, unroutable=place)
                 for name in names:
-                    self._broker.queues[name].ready.append((message, False))
+                    self._broker.queues[name].ready.append((Published(message, self._user), False))
                 self._broker.changed.notify_all()
 
     def tend(self) -> None:
@@ -126,7 +168,7 @@ class MemoryConsumer:
         self._names = queues
         self._prefetch = prefetch
         self._queues: list[_Queue] = []  # empty while not connected
-        self._unacknowledged: deque[tuple[int, _Queue, Outgoing]] = deque()
+        self._unacknowledged: deque[tuple[int, _Queue, Published]] = deque()
         self._last_tag = 0
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
@@ -137,9 +179,10 @@ class MemoryConsumer:
             self._broker.changed.wait_for(self._next_queue, timeout)
             taken: list[Delivery] = []
             while len(taken) < limit and (queue := self._next_queue()):
-                message, redelivered = queue.ready.popleft()
+                published, redelivered = queue.ready.popleft()
+                message = published.message
                 self._last_tag += 1
-                self._unacknowledged.append((self._last_tag, queue, message))
+                self._unacknowledged.append((self._last_tag, queue, published))
                 taken.extend(
                     Delivery(
                         tag=self._last_tag,
@@ -149,6 +192,7 @@ class MemoryConsumer:
                         body=event,
                         headers=message.all_headers,
                         redelivered=redelivered,
+                        user_id=published.user,
                     )
                     for event in decode_batch(message.body)
                 )
@@ -205,6 +249,11 @@ class MemoryQueueReader:
                 raise BrokerUnavailable(f"The queue {min(missing)} does not exist.")
             return {name: len(self._broker.queues[name].ready) for name in queues}
 
+    def missing(self, topology: Topology) -> tuple[str, ...]:
+        """See `ports.QueueReader`."""
+        with self._broker.changed:
+            return self._broker.missing(topology)
+
     def close(self) -> None:
         """Do nothing: there is no connection."""
 
@@ -212,8 +261,9 @@ class MemoryQueueReader:
 class MemoryPrivateConsumer(MemoryConsumer):
     """See `ports.PrivateConsumer`."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: MemoryBroker, service: str) -> None:
         super().__init__(broker, (), prefetch=500)
+        self._service = service
 
     @property
     def name(self) -> str | None:
@@ -225,10 +275,15 @@ class MemoryPrivateConsumer(MemoryConsumer):
         super().close()
         for name in self._names:
             del self._broker.queues[name]
+            self._broker.unbind(name)
         self._names = ()
 
     def _connect(self) -> None:
-        name = next(self._broker.private_names)
+        name = f"{reply_queue_prefix(self._service)}{next(self._broker.private_numbers)}"
+        exchange = published_to(REPLIES, name)
+        if not self._broker.knows(exchange):
+            raise BrokerUnavailable(f"The exchange {exchange} does not exist.")
         self._broker.queues[name] = _Queue(name, single=False)
+        self._broker.bind(Binding(source=exchange, destination=name, key=name))
         self._names = (name,)
         super()._connect()

@@ -14,7 +14,8 @@ from contracts.envelope import Envelope
 from contracts.topology import Topology, dead_letter_queue_name
 from runtime.background import Spawn
 from runtime.clock import Clock
-from runtime.messaging.batches import BatchHandler, BatchProcessor, Identified
+from runtime.messaging.authors import Attributed, Authors
+from runtime.messaging.batches import BatchHandler, BatchProcessor
 from runtime.messaging.clocks import Clocks
 from runtime.messaging.inbox import KEPT, Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
@@ -22,21 +23,23 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.parked_counts import ParkedCounts
-from runtime.messaging.ports import Broker, BrokerUnavailable
+from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.messaging.signatures.identity import HubIdentity
 from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
+from runtime.messaging.topology_watch import TopologyWatch
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.pruning import prune
 
 _log = logging.getLogger(__name__)
 
-M = TypeVar("M", bound=Identified)
+M = TypeVar("M", bound=Attributed)
 
 TICK_SECONDS = 1.0
 PARKED_SECONDS = 2.0  # between two counts of the dead letters
+WAIT_SECONDS = 1.0  # between two attempts to find every queue
 TICKS_BETWEEN_CLEANING = 600
 
 
@@ -53,8 +56,12 @@ class Messenger:
         topology: Topology,
         clock: Clock,
         registry: CollectorRegistry,
+        authors: Authors,
     ) -> None:
-        """identity: the hub, this service's name in it and its signing key."""
+        """identity: the hub, this service's name in it and its signing key.
+
+        authors: decides which messages come from an owner of their fact; the others are dead-lettered.
+        """
         self.source = identity.source
         self._identity = identity
         self._verifier = FactVerifier(identity.manifest, owners=identity.owners)
@@ -68,7 +75,10 @@ class Messenger:
         self._inbox = Inbox(tables.inbox)
         self.stalled_loops = StalledLoops()
         self._metrics.paused_seconds.set_function(self.stalled_loops.longest)
-        self.parked = ParkedCounts(broker.queue_reader(), self._metrics.parked)
+        reader = broker.queue_reader()  # the loop that watches the broker shares it with the counts
+        self.parked = ParkedCounts(reader, self._metrics.parked)
+        self._watch = TopologyWatch(reader, topology)
+        self._authors = authors
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
         self.relay = Relay(
@@ -78,11 +88,11 @@ class Messenger:
             signer=WaveSigner(identity.key),
             metrics=self._metrics,
             stalled_loops=self.stalled_loops,
-            redeclare=lambda: broker.declare(topology),
+            obstacle=self._watch.obstacle,
+            on_unroutable=self._watch.look_again,
         )
         self._processors: list[BatchProcessor[Any]] = []
         self._replicas: list[tuple[Replica, ReplicaView]] = []
-        self._declared = threading.Event()
         # Messages in the outbox at the last tick.
         self.backlog = 0
         self._stopping = threading.Event()
@@ -126,6 +136,7 @@ class Messenger:
             deduplicator=deduplicator,
             keep_proof=keep_proof,
             clocks=self.clocks,
+            fault=self._authors.fault,
         )
         self._processors.append(processor)
         return processor
@@ -142,7 +153,7 @@ class Messenger:
         return processor, lambda: replica.unready(self._database)
 
     def start(self, spawn: Spawn) -> None:
-        """Declare the topology as soon as the broker is reachable, then start the relay and the timers.
+        """Start the timers, and the relay as soon as the broker has every exchange and queue.
 
         Raises SettingsError for a manifest that is older than the newest one this service has used.
         """
@@ -150,9 +161,9 @@ class Messenger:
         for replica, view in self._replicas:
             replica.ensure_requested(self._database, self.outbox, self._clock.now())
             view.refresh()
-        spawn(self._declare_then_relay)
+        spawn(self._relay_when_possible)
         spawn(self._keep_time)
-        spawn(self._count_parked)
+        spawn(self._watch_broker)
 
     def stop(self) -> None:
         """Stop the relay after its current wave."""
@@ -160,24 +171,22 @@ class Messenger:
         self.relay.stop()
 
     def unready(self) -> str | None:
-        """Return None once the topology is declared, else the reason (a readiness check)."""
-        return None if self._declared.is_set() else "The service has not reached the broker yet."
+        """Return None once the broker had every exchange and queue, else the reason (a readiness check)."""
+        return self._watch.unready()
+
+    def topology_alarm(self) -> str | None:
+        """Return the `/readyz` warning: what the broker has lost. Nothing is published meanwhile."""
+        return self._watch.obstacle()
 
     def await_queues(self, seconds: float) -> bool:
-        """Wait up to `seconds` until the queues are declared; return whether they are."""
-        return self._declared.wait(seconds)
+        """Wait up to `seconds` until every queue exists; return whether they all do."""
+        return self._watch.await_complete(seconds)
 
-    def _declare_then_relay(self) -> None:
+    def _relay_when_possible(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self.broker.declare(self._topology)
-                self._declared.set()
-                break
-            except BrokerUnavailable as error:
-                _log.warning("broker unreachable", extra={"reason": str(error)})
-                self._stopping.wait(1.0)
-        if self._declared.is_set():
-            self.relay.run()
+            if self.await_queues(WAIT_SECONDS):
+                self.relay.run()
+                return
 
     def _keep_time(self) -> None:
         ticks = 0
@@ -191,14 +200,16 @@ class Messenger:
                 _log.warning("timer paused", extra={"reason": str(error)})
             ticks += 1
 
-    def _count_parked(self) -> None:
+    def _watch_broker(self) -> None:
         queues = {queue.name for queue in self._topology.queues}
         consumers = [
             one.consumer for one in self._processors if dead_letter_queue_name(one.consumer) in queues
         ]
-        while consumers and not self._stopping.wait(PARKED_SECONDS):
-            if self._declared.is_set():
+        while not self._stopping.is_set():
+            self._watch.look()
+            if self._watch.is_complete:
                 self.parked.look(consumers)
+            self._stopping.wait(PARKED_SECONDS if self._watch.is_complete else WAIT_SECONDS)
         self.parked.close()
 
     def _forget(self, transaction: Connection, limit: int) -> int:

@@ -16,7 +16,11 @@ from contracts.topology import PARTITION_HEADER, Topology, partition_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outgoing:
-    """A message to publish. Exchange "" with a queue's name as routing key addresses that queue."""
+    """A message to publish.
+
+    exchange: one of `contracts.topology`; the publisher finds its own exchange at the broker
+    (`published_to`).
+    """
 
     exchange: str
     routing_key: str
@@ -39,6 +43,7 @@ class Delivery:
     """A received event. tag: the delivery tag of its message, increasing within one consumer.
 
     Events of one batch share their tag; message_id and the header `partitionkey` are then the first event's.
+    user_id: the broker user that published it, checked by the broker; None when the message states none.
     """
 
     tag: int
@@ -48,6 +53,7 @@ class Delivery:
     body: bytes
     headers: Mapping[str, str]
     redelivered: bool
+    user_id: str | None = None
 
 
 class BrokerUnavailable(Unavailable):
@@ -117,12 +123,19 @@ class PrivateConsumer(Consumer, Protocol):
 
 
 class QueueReader(Protocol):
-    """A connection that counts the messages in queues and consumes none."""
+    """A connection that looks at queues and exchanges, and consumes and declares none. For one thread."""
 
     def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
         """Return the number of messages in each queue, including those that an operator browses.
 
         Raises BrokerUnavailable; the next call opens another connection.
+        """
+        ...
+
+    def missing(self, topology: Topology) -> tuple[str, ...]:
+        """Return the names of the exchanges and queues that the broker lacks. It cannot see bindings.
+
+        Raises BrokerUnavailable, as `counts`.
         """
         ...
 
@@ -135,7 +148,10 @@ class Broker(Protocol):
     """The message broker of one hub."""
 
     def declare(self, topology: Topology) -> None:
-        """Declare every exchange, queue and binding. Repeatable. Raises BrokerUnavailable."""
+        """Declare every exchange, queue and binding, which a service's user may not. Repeatable.
+
+        Raises BrokerUnavailable.
+        """
         ...
 
     def publisher(self) -> Publisher:
@@ -150,6 +166,6 @@ class Broker(Protocol):
         """Return a new reader; it connects on first use."""
         ...
 
-    def private_consumer(self) -> PrivateConsumer:
-        """Return a new consumer with a private, temporary queue."""
+    def private_consumer(self, service: str) -> PrivateConsumer:
+        """Return a new consumer with a private, temporary queue for replies to the service."""
         ...

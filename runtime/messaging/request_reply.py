@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import orjson
 
 from contracts.errors import KopuroError, Refused, Unavailable
-from contracts.topology import DIRECT, QUERY_DEADLINE_MS
+from contracts.topology import QUERIES, QUERY_DEADLINE_MS, REPLIES
 from runtime.background import Spawn
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter import reason_of
@@ -47,10 +47,21 @@ class RequestClient:
     caller beyond its own deadline.
     """
 
-    def __init__(self, broker: Broker, *, deadline: float = DEADLINE_SECONDS) -> None:
-        """deadline: how long a caller waits, in seconds."""
+    def __init__(
+        self,
+        broker: Broker,
+        service: str,
+        *,
+        answerers: Collection[str] | None = None,
+        deadline: float = DEADLINE_SECONDS,
+    ) -> None:
+        """service: the requester's name. answerers: the broker users whose replies it believes; None: any.
+
+        deadline: how long a caller waits, in seconds.
+        """
         self._deadline = deadline
-        self._replies = broker.private_consumer()
+        self._answerers = answerers
+        self._replies = broker.private_consumer(service)
         self._publisher = broker.publisher()
         self._unsent: deque[Outgoing] = deque()
         self._asked = threading.Event()
@@ -65,7 +76,7 @@ class RequestClient:
             raise Unavailable(_NO_REPLY)
         number = new_id()
         message = Outgoing(
-            exchange=DIRECT,
+            exchange=QUERIES,
             routing_key=queue,
             message_id=number,
             partition_key="",
@@ -131,6 +142,12 @@ class RequestClient:
                 pause.wait(_IDLE_SECONDS)
                 continue
             for delivery in deliveries:
+                if not _is_from(delivery, self._answerers):
+                    _log.error(
+                        "reply of another user ignored",
+                        extra={"reason": f"sent by {delivery.user_id or 'no user'}"},
+                    )
+                    continue
                 self._settle(delivery.headers.get(QUESTION, ""), orjson.loads(delivery.body))
         self._replies.close()
 
@@ -145,20 +162,36 @@ class RequestClient:
 class RequestServer:
     """The server side: a `@batches` method calls it with the requests that arrived."""
 
-    def __init__(self, broker: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> None:
-        """answer: returns the reply to a request as JSON values; may raise Refused."""
+    def __init__(
+        self,
+        broker: Broker,
+        answer: Callable[[Mapping[str, Any]], Any],
+        *,
+        askers: Collection[str] | None = None,
+    ) -> None:
+        """answer: returns the reply to a request as JSON values; may raise Refused.
+
+        askers: the broker users whose requests it answers; None: any.
+        """
         self._publisher = broker.publisher()
+        self._askers = askers
         self._answer = answer
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Reply to each request. Raises BrokerUnavailable."""
         replies = []
         for delivery in deliveries:
+            if not _is_from(delivery, self._askers):
+                _log.error(
+                    "request of another user ignored",
+                    extra={"reason": f"sent by {delivery.user_id or 'no user'}"},
+                )
+                continue
             reply_to, number = delivery.headers.get(REPLY_TO), delivery.headers.get(QUESTION)
             if reply_to and number:
                 replies.append(
                     Outgoing(
-                        exchange=DIRECT,
+                        exchange=REPLIES,
                         routing_key=reply_to,
                         message_id=new_id(),
                         partition_key="",
@@ -184,3 +217,7 @@ class RequestServer:
         except Exception as error:  # noqa: BLE001 - one bad request must not stop the others
             _log.error("request failed", extra={"reason": reason_of(error)})
         return b"{}"
+
+
+def _is_from(delivery: Delivery, users: Collection[str] | None) -> bool:
+    return users is None or delivery.user_id in users

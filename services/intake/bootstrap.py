@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.envelope import Envelope
+from contracts.topology import ROUTING
 from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
@@ -46,7 +47,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         members.absorb(records)
 
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
-    queries = RequestClient(platform.broker)
+    queries = RequestClient(platform.broker, "intake", answerers=platform.authors.users_of((ROUTING,)))
     custody_kid = AnnouncedCustodyKey(settings.discovery)
     handlers = IntakeHandlers(
         database=platform.database,

@@ -12,7 +12,7 @@ import orjson
 from contracts.envelope import Envelope, decode
 from contracts.errors import Refused
 from contracts.records import load
-from contracts.topology import ROUTING, ROUTING_PARTITIONS
+from contracts.topology import REQUESTERS, ROUTING, ROUTING_PARTITIONS
 from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
@@ -77,7 +77,11 @@ def build(settings: Settings) -> Application[RoutingParts]:
             queries=queries,
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
-            questions=RequestServer(platform.broker, partial(answer_question, queries)),
+            questions=RequestServer(
+                platform.broker,
+                partial(answer_question, queries),
+                askers=platform.authors.users_of(REQUESTERS),
+            ),
         ),
         verifier=access.verifier(settings.hub, platform.clock),
         is_excluded=access.is_excluded,

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import OKPKey
 
-from contracts.topology import DIRECT, dead_letter_queue_name
+from contracts.topology import PARKED, dead_letter_queue_name, hub_topology
 from kopuro_client.sealing import generate_key, public_key
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import IDLE_SECONDS
 from runtime.messaging.ports import Outgoing
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from sandbox.broker import PrivateBroker
@@ -37,6 +38,7 @@ class Started:
 
     def __init__(self, name: str, directory: Path, keys: Path, *, amqp_uri: str) -> None:
         directory.mkdir(parents=True)
+        RabbitBroker(amqp_uri).declare(hub_topology())
         self._name = name
         self._url = f"sqlite:///{directory / 'database.sqlite'}"
         database = Database.open(self._url)
@@ -60,7 +62,7 @@ class Started:
 
     def have_something_to_publish(self) -> None:
         letter = Outgoing(
-            exchange=DIRECT,
+            exchange=PARKED,
             routing_key=dead_letter_queue_name("audit.log"),
             message_id=secrets.token_hex(8),
             partition_key="",

@@ -95,7 +95,14 @@ class ConsumerHarness:
     faults: the error to raise for a message id, after its effect was written.
     """
 
-    def __init__(self, database: Database, decode: Callable[[bytes], Identified] = decode) -> None:
+    def __init__(
+        self,
+        database: Database,
+        decode: Callable[[bytes], Identified] = decode,
+        *,
+        fault: Callable[[Delivery, Any], str | None] = lambda _delivery, _message: None,
+        verifier: FactVerifier = VERIFIER,
+    ) -> None:
         self.database = database
         self.clock = HandClock()
         self.faults: dict[str, Exception] = {}
@@ -106,12 +113,13 @@ class ConsumerHarness:
             ["letters.1"],
             database=database,
             tables=TABLES,
-            verifier=VERIFIER,
+            verifier=verifier,
             decode=decode,
             handler=self.handle,
             clock=self.clock,
             metrics=MessagingMetrics(self.registry),
             after_commit=self._committed,
+            fault=fault,
         )
         with database.write() as connection:
             METADATA.create_all(connection)

@@ -173,6 +173,39 @@ def test_deferred_message_is_retried_when_due(harness: ConsumerHarness) -> None:
     assert harness.parked() == []
 
 
+def test_message_of_another_author_is_parked_and_its_neighbours_take_effect(database_url: str) -> None:
+    with opened(database_url) as database:
+        harness = ConsumerHarness(
+            database, fault=lambda one, _: None if one.user_id == "author" else "sent by somebody else"
+        )
+        harness.processor.process(
+            [
+                replace(delivery("a"), user_id="author"),
+                replace(delivery("b", tag=2), user_id="thief"),
+                replace(delivery("c", tag=3), user_id=None),
+                replace(delivery("d", tag=4), user_id="author"),
+            ]
+        )
+        assert harness.effects() == ["a", "d"]
+        assert [(m.message_id, m.headers["kopuro-reason"]) for m in harness.parked()] == [
+            ("b", "not authentic: sent by somebody else"),
+            ("c", "not authentic: sent by somebody else"),
+        ]
+
+
+def test_deferred_message_keeps_the_result_of_its_first_check(database_url: str) -> None:
+    with opened(database_url) as database:
+        harness = ConsumerHarness(
+            database, fault=lambda one, _: None if one.user_id == "author" else "sent by somebody else"
+        )
+        harness.faults["a"] = Unavailable("Not yet.")
+        harness.processor.process([replace(delivery("a"), user_id="author")])
+        harness.faults.clear()
+        harness.clock.advance(seconds=2)
+        assert harness.processor.retry_due() == 1
+        assert (harness.effects(), harness.parked()) == (["a"], [])
+
+
 def test_message_redelivered_while_waiting_for_retry_takes_effect_once(harness: ConsumerHarness) -> None:
     harness.faults["a"] = Unavailable("Not yet.")
     harness.processor.process(deliveries("a"))

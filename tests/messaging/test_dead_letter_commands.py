@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.broker_rights import USERS
 from contracts.facts import Fact, ReplicaRequested, SealedCaseSubmitted
 from contracts.topology import DIRECT, hub_topology
 from kopuro_client.commands import ExitCode, main
@@ -24,6 +25,7 @@ from runtime.messaging.rabbit.browser import RabbitBrowsers
 from sandbox.broker import PrivateBroker
 from tests.messaging.consumer_harness import SECRET, START
 from tests.support.events import message_of
+from tests.support.hub_users import imported
 
 LONG = 10.0
 CIPHERTEXT = "eyJhbGciOi.Y2lwaGVydGV4dA.aXY.Y2lwaGVydGV4dA.dGFn"
@@ -316,6 +318,14 @@ def test_list_command_uses_broker_of_data_directory(
     code, _, err = terminal.run("list", "--data-dir", str(tmp_path))
     assert code == ExitCode.USAGE
     assert "no broker of its own" in err
-    RabbitBroker(broker.uri).declare(hub_topology())
-    (tmp_path / "broker").symlink_to(broker.files.root)
+    identity = broker.identity.with_passwords(USERS)
+    imported(broker, broker.uri, tmp_path, passwords=identity.passwords)
+    (tmp_path / "hub.json").write_text(json.dumps({"hub": "kg"}))
+    (tmp_path / "broker").mkdir()
+    stored = tmp_path / "broker" / "identity.json"
+    # A hub of an earlier build has no user for its operators until it is started again.
+    stored.write_text(broker.identity.to_json())
+    code, _, err = terminal.run("list", "--data-dir", str(tmp_path))
+    assert (code, "start its hub first" in err) == (ExitCode.USAGE, True)
+    stored.write_text(identity.to_json())
     assert terminal.run("list", "--data-dir", str(tmp_path)) == (ExitCode.OK, "", "no dead letters\n")

@@ -14,7 +14,17 @@ import kombu
 import pytest
 from sqlalchemy import select
 
-from contracts.topology import DIRECT, Queue, Topology, dead_letter_queue, work_queue
+from contracts.topology import (
+    DIRECT,
+    PARKED,
+    REPLAYS,
+    Queue,
+    Topology,
+    addressed,
+    dead_letter_queue,
+    merged,
+    work_queue,
+)
 from runtime.messaging.batches import BatchProcessor, Identified
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
@@ -24,18 +34,22 @@ from runtime.messaging.rabbit.browser import RabbitBrowsers
 from tests.messaging.consumer_harness import AUTHOR, SECRET, START, TABLES, ConsumerHarness, delivery, opened
 from tests.support.hub_keys import signed_body
 
-LETTERS = Topology(
-    exchanges=(),
-    queues=(
-        work_queue("letters.1", "letters"),
-        Queue(
-            name="letters.fragile",
-            arguments={**work_queue("letters.fragile", "letters").arguments, "x-delivery-limit": 1},
+LETTERS = merged(
+    Topology(
+        exchanges=(),
+        queues=(
+            work_queue("letters.1", "letters"),
+            Queue(
+                name="letters.fragile",
+                arguments={**work_queue("letters.fragile", "letters").arguments, "x-delivery-limit": 1},
+            ),
+            dead_letter_queue("letters"),
+            Queue(name="answers", arguments={"x-queue-type": "quorum"}),
         ),
-        dead_letter_queue("letters"),
-        Queue(name="answers", arguments={"x-queue-type": "quorum"}),
+        bindings=(),
     ),
-    bindings=(),
+    addressed(PARKED, ["letters.parked"]),
+    addressed(REPLAYS, ["letters.1", "letters.fragile"]),
 )
 LONG = 10.0
 

@@ -10,7 +10,10 @@ from contextlib import closing, contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contracts.topology import Queue, Topology
+from contracts.topology import PARKED, RECEIPTS, SNAPSHOTS, Exchange, Queue, Topology
+from runtime.messaging import messenger as messenger_module
+from runtime.messaging import topology_watch
+from runtime.messaging.authors import authors_in
 from runtime.messaging.memory import MemoryBroker, MemoryPublisher
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.metrics import MessagingMetrics
@@ -18,6 +21,7 @@ from runtime.messaging.outbox import relay as relay_module
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import WAVE, Relay
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
@@ -149,9 +153,10 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
         consumer.acknowledge(taken)
 
 
-def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> None:
+def test_unroutable_message_makes_the_relay_ask_for_a_look_at_the_broker(database: Database) -> None:
     hub = MemoryBroker()  # without any queue
     fill_outbox(database, numbered(2))
+    asked: list[None] = []
     relay = Relay(
         database=database,
         outbox=Outbox(TABLES.outbox),
@@ -159,12 +164,41 @@ def test_queues_that_the_broker_lost_are_declared_again(database: Database) -> N
         signer=signer("test"),
         metrics=MessagingMetrics(CollectorRegistry()),
         stalled_loops=StalledLoops(),
-        redeclare=lambda: hub.declare(ANSWERS),
+        on_unroutable=lambda: asked.append(None),
     )
     with pytest.raises(PublishIncomplete):
         relay.publish_wave()
+    assert len(asked) == 1
+    assert waiting(database) == numbered(2)
+
+
+def test_relay_publishes_nothing_while_there_is_an_obstacle(database: Database, hub: Broker) -> None:
+    fill_outbox(database, numbered(2))
+    obstacles: list[str | None] = ["The broker lacks a queue.", None]
+    relay = Relay(
+        database=database,
+        outbox=Outbox(TABLES.outbox),
+        broker=hub,
+        signer=signer("test"),
+        metrics=MessagingMetrics(CollectorRegistry()),
+        stalled_loops=StalledLoops(),
+        obstacle=lambda: obstacles.pop(0),
+    )
+    with pytest.raises(BrokerUnavailable, match="lacks a queue"):
+        relay.publish_wave()
+    assert waiting(database) == numbered(2)
     assert relay.publish_wave() == 2
     assert arrived(hub, 2) == numbered(2)
+
+
+def test_rows_for_the_default_exchange_go_to_the_exchange_that_replaced_it(database: Database) -> None:
+    # as an earlier build wrote them
+    fill_outbox(database, ["parked"], queue="vault.events.parked")
+    fill_outbox(database, ["snapshot"], queue="vault.directory")
+    fill_outbox(database, ["receipt"], queue="delivery.events")
+    with database.read() as transaction:
+        found = [message.exchange for _, message in Outbox(TABLES.outbox).oldest(transaction, 10)]
+    assert found == [PARKED, SNAPSHOTS, RECEIPTS]
 
 
 def test_wave_of_large_messages_is_limited_in_bytes(database: Database) -> None:
@@ -310,18 +344,18 @@ def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_databas
 
 
 class LateBroker(FailingBroker):
-    """A broker that is unreachable until `up` is set."""
+    """A broker that cannot be looked at until `up` is set. attempts: the looks until then."""
 
     def __init__(self) -> None:
         super().__init__()
         self.up = threading.Event()
         self.attempts = 0
 
-    def declare(self, topology: Topology) -> None:
-        if hasattr(self, "up") and not self.up.is_set():
+    def missing(self, topology: Topology) -> tuple[str, ...]:
+        if not self.up.is_set():
             self.attempts += 1
             raise BrokerUnavailable("It is away.")
-        super().declare(topology)
+        return super().missing(topology)
 
 
 class Threads:
@@ -353,14 +387,20 @@ def messenger_of(database: Database, hub: Broker, topology: Topology) -> Messeng
         topology=topology,
         clock=HandClock(),
         registry=CollectorRegistry(),
+        authors=authors_in(identity("test").manifest),
     )
 
 
-def test_messenger_declares_and_relays_once_broker_is_available(database: Database) -> None:
+LATE = Topology(
+    exchanges=(Exchange(name="late.exchange", kind="topic"),),
+    queues=(Queue(name="late", arguments={"x-queue-type": "quorum"}),),
+    bindings=(),
+)
+
+
+def test_messenger_relays_once_broker_has_everything(database: Database) -> None:
     hub = LateBroker()
-    messenger = messenger_of(
-        database, hub, Topology(exchanges=(), queues=(Queue(name="late", arguments={}),), bindings=())
-    )
+    messenger = messenger_of(database, hub, LATE)
     fill_outbox(database, ["m0"], queue="late")
     threads = Threads()
     messenger.start(threads.spawn)
@@ -369,11 +409,61 @@ def test_messenger_declares_and_relays_once_broker_is_available(database: Databa
         assert messenger.unready() is not None
         assert waiting(database) == ["m0"]
         hub.up.set()
+        until(lambda: "lacks late.exchange, late" in str(messenger.unready()))
+        assert waiting(database) == ["m0"]
+        hub.declare(LATE)
         until(lambda: messenger.unready() is None)
         assert arrived(hub, 1, "late") == ["m0"]
         fill_outbox(database, ["m1"], queue="late")
         messenger.wake()
         assert arrived(hub, 1, "late") == ["m1"]
+    finally:
+        messenger.stop()
+        threads.join(timeout=10)
+    assert not threads.alive()
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def losing(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[str], None]]:
+    """A broker, and how it loses a queue."""
+    if request.param == "memory":
+        memory = MemoryBroker()
+        return memory, lambda name: memory.lose(name)
+    uri = request.getfixturevalue("vhost")
+    return RabbitBroker(uri), lambda name: delete_queue(uri, name)
+
+
+def delete_queue(uri: str, name: str) -> None:
+    with closing(RabbitBroker(uri)._connection_factory.connect()) as link:
+        link.channel().queue_delete(name)
+
+
+def test_messenger_warns_of_lost_queue_and_resumes_when_it_is_back(
+    database: Database, losing: tuple[Broker, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology_watch, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(messenger_module, "PARKED_SECONDS", 0.1)
+    hub, lose = losing
+    hub.declare(LATE)
+    hub.declare(ANSWERS)
+    messenger = messenger_of(database, hub, LATE)
+    threads = Threads()
+    messenger.start(threads.spawn)
+    try:
+        until(lambda: messenger.unready() is None)
+        assert messenger.topology_alarm() is None
+        lose("late")
+        until(lambda: "lacks late:" in str(messenger.topology_alarm()))
+        # ready all the same: what it admits waits in its outbox
+        assert messenger.unready() is None
+        # "answers" exists, but a fact for it may also be one for the lost queue
+        fill_outbox(database, ["m0"])
+        messenger.wake()
+        until(lambda: "lacks late:" in str(messenger.stalled_loops.alarm()))
+        assert waiting(database) == ["m0"]
+        hub.declare(LATE)
+        until(lambda: messenger.topology_alarm() is None)
+        assert arrived(hub, 1) == ["m0"]
     finally:
         messenger.stop()
         threads.join(timeout=10)

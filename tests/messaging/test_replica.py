@@ -13,6 +13,7 @@ from sqlalchemy import delete
 from contracts.envelope import Envelope
 from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
 from contracts.topology import Topology
+from runtime.messaging.authors import authors_in
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.messenger import Messenger
@@ -197,6 +198,7 @@ def test_replica_of_messenger_receives_messages_through_its_processor(database: 
         topology=Topology(exchanges=(), queues=(), bindings=()),
         clock=HandClock(),
         registry=CollectorRegistry(),
+        authors=authors_in(identity("test").manifest),
     )
     processor, unready = messenger.replica(
         REPLICA, QUEUE, lambda records: seen.update({r.key: r.data["revision"] for r in records})
@@ -225,6 +227,7 @@ def feed(processor: BatchProcessor[Envelope], *messages: Envelope) -> None:
                 body=message.body,
                 headers=signed_body(message.body, message.source.rpartition("/")[2]),
                 redelivered=False,
+                user_id="kg.test",
             )
             for tag, message in enumerate(messages, 1)
         ]

@@ -12,16 +12,19 @@ from typing import Any
 import pytest
 
 from contracts.errors import Refused, Unavailable
-from contracts.topology import Queue, Topology
+from contracts.topology import QUERIES, REPLIES, Exchange, Queue, Topology, addressed, merged, published_to
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import RequestClient, RequestServer
 from tests.faults.tcp_proxy import TcpProxy
 
-QUESTIONS = Topology(
-    exchanges=(),
-    queues=(Queue(name="questions", arguments={"x-message-ttl": 3000}),),
-    bindings=(),
+QUESTIONS = merged(
+    Topology(
+        exchanges=(Exchange(name=published_to(REPLIES, "asker."), kind="direct"),),
+        queues=(Queue(name="questions", arguments={"x-message-ttl": 3000}),),
+        bindings=(),
+    ),
+    addressed(QUERIES, ["questions"]),
 )
 
 
@@ -33,7 +36,7 @@ def hub(any_broker: Broker) -> Broker:
 
 @contextmanager
 def asking(hub: Broker, *, deadline: float = 10) -> Iterator[RequestClient]:
-    queries = RequestClient(hub, deadline=deadline)
+    queries = RequestClient(hub, "asker", deadline=deadline)
     threads: list[threading.Thread] = []
 
     def spawn(function: Callable[[], None]) -> None:

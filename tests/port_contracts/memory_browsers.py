@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 from contracts.errors import Refused, Unavailable
 from runtime.messaging.dead_letters.browsing import Browsed
-from runtime.messaging.memory import MemoryBroker
-from runtime.messaging.ports import Outgoing
+from runtime.messaging.memory import MemoryBroker, Published
 
 
 class MemoryBrowsers:
@@ -40,14 +39,15 @@ class MemoryBrowser:
     def __init__(self, broker: MemoryBroker, queue: str) -> None:
         self._broker = broker
         self._queue = broker.queues[queue]
-        self._held: dict[int, Outgoing] = {}
+        self._held: dict[int, Published] = {}
 
     def messages(self) -> Iterator[Browsed]:
         """See `browsing.Browser`."""
         with self._broker.changed:
             self._held = {number: message for number, (message, _) in enumerate(self._queue.ready, 1)}
             self._queue.ready.clear()
-        for number, message in list(self._held.items()):
+        for number, published in list(self._held.items()):
+            message = published.message
             yield Browsed(
                 number=number,
                 tag=number,

@@ -12,14 +12,17 @@ from contracts.topology import (
     DIRECT,
     EVENTS,
     PARTITION_HEADER,
+    REPLIES,
     Binding,
     Exchange,
     Queue,
     Topology,
     hub_topology,
     partition_of,
+    published_to,
     work_queue,
 )
+from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import (
     Broker,
@@ -29,12 +32,14 @@ from runtime.messaging.ports import (
     Outgoing,
     PublishIncomplete,
 )
+from runtime.messaging.rabbit.broker import RabbitBroker
 
 PARTITIONS = ("part.0", "part.1", "part.2", "part.3")
 TOPOLOGY = Topology(
     exchanges=(
         Exchange(name="topic", kind="topic"),
         Exchange(name="shared", kind="headers"),
+        Exchange(name=published_to(REPLIES, "asker."), kind="direct"),
     ),
     queues=(
         *(Queue(name=name, arguments={"x-queue-type": "quorum"}) for name in ("a", "b", "all")),
@@ -370,33 +375,33 @@ def test_consuming_missing_queue_is_unavailable(hub: Broker) -> None:
 
 
 def test_private_queue_exists_as_long_as_its_consumer(hub: Broker) -> None:
-    with contextlib.closing(hub.private_consumer()) as consumer:
+    with contextlib.closing(hub.private_consumer("asker")) as consumer:
         assert consumer.name is None
         assert consumer.take(1, SHORT) == []
         name = consumer.name
         assert name is not None
-        publish(hub, direct(name, "1"))
+        publish(hub, [to(name, "1", exchange=REPLIES)])
         taken = take(consumer, 1)
         assert (taken[0].message_id, taken[0].queue) == ("1", name)
         consumer.acknowledge(taken)
         consumer.close()
         assert consumer.name is None
         with pytest.raises(PublishIncomplete):
-            publish(hub, direct(name, "2"))
+            publish(hub, [to(name, "2", exchange=REPLIES)])
         consumer.take(1, SHORT)
         assert consumer.name not in (None, name)
 
 
 def test_private_queues_are_not_shared(hub: Broker) -> None:
     with (
-        contextlib.closing(hub.private_consumer()) as one,
-        contextlib.closing(hub.private_consumer()) as other,
+        contextlib.closing(hub.private_consumer("asker")) as one,
+        contextlib.closing(hub.private_consumer("asker")) as other,
     ):
         one.take(1, 0.01)
         other.take(1, 0.01)
         assert one.name is not None
         assert other.name not in (None, one.name)
-        publish(hub, direct(one.name, "1"))
+        publish(hub, [to(one.name, "1", exchange=REPLIES)])
         assert other.take(1, SHORT) == []
         assert ids(take(one, 1)) == ["1"]
 
@@ -410,10 +415,46 @@ def test_declaring_twice_changes_nothing(hub: Broker) -> None:
 
 def test_hub_topology_routes_every_fact(hub: Broker) -> None:
     hub.declare(hub_topology())
-    publish(hub, [to("referral.submitted", "1", exchange=EVENTS), to("unheard.of", "2", exchange=EVENTS)])
+    publish(hub, [to("referral.submitted", "1", exchange=EVENTS), to("history.read", "2", exchange=EVENTS)])
     assert emptied(hub, "audit.log") == ["1", "2"]
     with consuming(hub, *(f"routing.{n}" for n in range(4))) as consumer:
         assert ids(take(consumer, 1)) == ["1"]
+
+
+def test_queue_reader_names_what_is_missing(hub: Broker) -> None:
+    wanted = Topology(
+        exchanges=(*TOPOLOGY.exchanges, Exchange(name="no.exchange", kind="topic")),
+        queues=(Queue(name="no.queue", arguments={}), *TOPOLOGY.queues, Queue(name="other", arguments={})),
+        bindings=(),
+    )
+    with contextlib.closing(hub.queue_reader()) as reader:
+        assert reader.missing(wanted) == ("no.exchange", "no.queue", "other")
+        assert reader.missing(TOPOLOGY) == ()
+        hub.declare(wanted)
+        assert reader.missing(wanted) == ()
+
+
+def test_delivery_states_the_user_who_published_it(hub: Broker) -> None:
+    if isinstance(hub, RabbitBroker):
+        user = hub.user
+    else:
+        hub, user = MemoryBroker(user="somebody"), "somebody"
+        hub.declare(TOPOLOGY)
+    publish(hub, direct("a", "1"))
+    with consuming(hub, "a") as consumer:
+        (delivery,) = take(consumer, 1)
+    assert delivery.user_id == user
+
+
+def test_facts_reach_the_queues_of_their_owners_exchange_only(hub: Broker) -> None:
+    hub.declare(hub_topology())
+    publish(hub, [to("offer.accepted", "1", exchange=EVENTS)])
+    assert emptied(hub, "vault.events") == ["1"]
+    assert emptied(hub, "audit.log") == ["1"]
+    # the same key at another service's exchange is heard by the log alone, which refuses it
+    publish(hub, [to("offer.accepted", "2", exchange="kopuro.events.intake")])
+    assert emptied(hub, "audit.log") == ["2"]
+    assert emptied(hub, "vault.events") == []
 
 
 def test_queue_reader_counts_messages_without_taking_them(hub: Broker) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.errors import Refused, Unavailable
 from contracts.facts import Fact, ReplicaRequested, SealedCaseSubmitted
-from contracts.topology import Topology, dead_letter_queue, work_queue
+from contracts.topology import REPLAYS, Topology, addressed, dead_letter_queue, merged, work_queue
 from runtime.messaging.dead_letters.browsing import Browse, Browsed, Browser
 from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON, ROUTING_KEY
 from runtime.messaging.dead_letters.dead_letter_queue import WAVE, WAVE_BYTES, DeadLetters
@@ -29,14 +29,17 @@ from runtime.messaging.rabbit.browser import RabbitBrowsers
 from tests.port_contracts.memory_browsers import MemoryBrowsers
 from tests.support.events import message_of
 
-TOPOLOGY = Topology(
-    exchanges=(),
-    queues=(
-        work_queue("letters.0", "letters"),
-        work_queue("letters.1", "letters"),
-        dead_letter_queue("letters"),
+TOPOLOGY = merged(
+    Topology(
+        exchanges=(),
+        queues=(
+            work_queue("letters.0", "letters"),
+            work_queue("letters.1", "letters"),
+            dead_letter_queue("letters"),
+        ),
+        bindings=(),
     ),
-    bindings=(),
+    addressed(REPLAYS, ["letters.0", "letters.1"]),
 )
 PARKED = "letters.parked"
 SEEN = "2026-03-01T00:00:00+00:00"
@@ -294,7 +297,7 @@ def test_replay_publishes_before_it_removes(hub: Hub) -> None:
     assert hub.events == ["published 1", "removed 1"]
     assert hub.seen() == ["a", "c"]
     (back,) = hub.published
-    assert (back.exchange, back.message_id, back.partition_key, back.body) == ("", "b", "key", b"b")
+    assert (back.exchange, back.message_id, back.partition_key, back.body) == (REPLAYS, "b", "key", b"b")
     assert back.headers == {FIRST_SEEN: SEEN}, "a later parking keeps the first time, and says its own reason"
     assert not back.transient
     assert hub.replayed() == ["b"]

@@ -69,8 +69,6 @@ class AuditedHub:
         self.broker = broker
         self._hub = hub
         self.published = directory / "published"
-        # The service declares it too; declared here first so that events published before its start are
-        # queued.
         broker.declare(hub_topology())
         self._publisher = broker.publisher()
         self.database = Database.open(database_url)
@@ -81,6 +79,7 @@ class AuditedHub:
         token_key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
         self._readers: set[tuple[str, str]] = set()
         self._signer = TokenSigner(token_key, issuer_of(hub))
+        self._hub = hub
         self.service = RunningService(
             "services.audit",
             directory,

@@ -160,6 +160,6 @@ def test_referral_is_found_narrated_counted_exported_and_erased(hub: AuditedHub)
             opening = transaction.execute(OPENINGS.select().where(OPENINGS.c.leaf_index == stated)).all()
             facets = transaction.execute(FACETS.select().where(FACETS.c.leaf_index == stated)).all()
         assert opening == []
-        assert {(row.facet, row.value) for row in facets} == {("actor", "/kg/routing")}
+        assert {(row.facet, row.value) for row in facets} == {("actor", "/kg/intake")}
         found = hub.get("/v1/history", corridor="KG-RU").json()["items"]
         assert [item["referral_id"] for item in found] == referrals[1:]

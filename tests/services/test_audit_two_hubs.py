@@ -29,6 +29,7 @@ class Side:
 
     def __init__(self, country: str, broker: PrivateBroker, directory: Path) -> None:
         directory.mkdir()
+        self._country = country
         self.directory = directory
         self._country = country
         self.policy = directory / POLICY

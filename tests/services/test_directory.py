@@ -116,6 +116,8 @@ def running(directory: Path, amqp_uri: str, *, filled: bool, approvals: str = "o
         database_url=url,
         environment={"KOPURO_TOKEN_SIGNING_KEY": key, "KOPURO_APPROVALS": approvals},
     )
+    if amqp_uri != NOWHERE:
+        RabbitBroker(amqp_uri).declare(hub_topology())
     with service:
         yield Hub(service=service, database_url=url, directory=directory)
 
@@ -644,7 +646,6 @@ def ask_for_snapshot(uri: str, queue: str) -> None:
 
 
 def test_changes_and_snapshots_reach_the_replicas(vhost: str, tmp_path: Path) -> None:
-    RabbitBroker(vhost).declare(hub_topology())
     with running(tmp_path, vhost, filled=True) as hub:
         hub.service.until_ready()
         told = taken(
@@ -673,7 +674,6 @@ def test_changes_and_snapshots_reach_the_replicas(vhost: str, tmp_path: Path) ->
 def test_snapshot_of_empty_directory_completes_and_unknown_request_is_a_dead_letter(
     vhost: str, tmp_path: Path
 ) -> None:
-    RabbitBroker(vhost).declare(hub_topology())
     with running(tmp_path, vhost, filled=False):
         ask_for_snapshot(vhost, "audit.log")
         ask_for_snapshot(vhost, "vault.directory")

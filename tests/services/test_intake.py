@@ -114,6 +114,7 @@ class Hub:
 
     def __init__(self, directory: Path, amqp_uri: str) -> None:
         self.amqp_uri = amqp_uri
+        RabbitBroker(amqp_uri).declare(hub_topology())
         self.database_url = f"sqlite:///{directory / 'intake.sqlite'}"
         database = Database.open(self.database_url)
         migrate.upgrade("services.intake", database)
@@ -132,8 +133,6 @@ class Hub:
 
     def publish_directory(self) -> None:
         """Publish the members and the token key, as the directory does."""
-        broker = RabbitBroker(self.amqp_uri)
-        broker.declare(hub_topology())
         facts: list[tuple[str, Fact]] = [
             (
                 name,

@@ -96,7 +96,7 @@ def hear(hub: Hub, kind: type[Fact], count: int = 1) -> list[Any]:
 
 @contextmanager
 def query_client(amqp_uri: str) -> Iterator[RequestClient]:
-    queries = RequestClient(RabbitBroker(amqp_uri))
+    queries = RequestClient(RabbitBroker(amqp_uri), "intake")
     thread: list[threading.Thread] = []
 
     def spawn(function: Any, /) -> object:

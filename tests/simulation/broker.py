@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from contracts.topology import hub_topology, partition_of
-from runtime.messaging.memory import MemoryBroker, MemoryConsumer, MemoryPublisher
+from contracts.broker_rights import user_name
+from contracts.topology import Topology, hub_topology, partition_of
+from runtime.messaging.memory import (
+    MemoryBroker,
+    MemoryConsumer,
+    MemoryPrivateConsumer,
+    MemoryPublisher,
+    MemoryQueueReader,
+)
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
 TOPOLOGY = hub_topology()
@@ -28,9 +35,9 @@ class UnreliableBroker(MemoryBroker):
         self.loses_acknowledgement: Callable[[], bool] = lambda: False
         self.declare(TOPOLOGY)
 
-    def publisher(self) -> MemoryPublisher:
-        """See `ports.Broker`."""
-        return _Publisher(self)
+    def publisher_of(self, service: str) -> MemoryPublisher:
+        """Return a publisher with the broker user and the exchanges of the service."""
+        return _Publisher(self, service)
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> MemoryConsumer:
         """See `ports.Broker`."""
@@ -48,9 +55,37 @@ class UnreliableBroker(MemoryBroker):
         return {name: len(queue.ready) for name, queue in self.queues.items() if queue.ready}
 
 
+class ServiceConnections:
+    """The broker as one service connects to it."""
+
+    def __init__(self, broker: UnreliableBroker, service: str) -> None:
+        self._broker = broker
+        self._service = service
+
+    def declare(self, topology: Topology) -> None:
+        """See `ports.Broker`."""
+        self._broker.declare(topology)
+
+    def publisher(self) -> MemoryPublisher:
+        """See `ports.Broker`."""
+        return self._broker.publisher_of(self._service)
+
+    def consumer(self, queues: Sequence[str], prefetch: int) -> MemoryConsumer:
+        """See `ports.Broker`."""
+        return self._broker.consumer(queues, prefetch)
+
+    def queue_reader(self) -> MemoryQueueReader:
+        """See `ports.Broker`."""
+        return self._broker.queue_reader()
+
+    def private_consumer(self, service: str) -> MemoryPrivateConsumer:
+        """See `ports.Broker`."""
+        return self._broker.private_consumer(service)
+
+
 class _Publisher(MemoryPublisher):
-    def __init__(self, broker: UnreliableBroker) -> None:
-        super().__init__(broker)
+    def __init__(self, broker: UnreliableBroker, service: str) -> None:
+        super().__init__(broker, service=service, user=user_name("kg", service))
         self._unreliable = broker
 
     def publish(self, messages: Sequence[Outgoing]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
-from contracts.topology import CASES, EVENTS
+from contracts.topology import CASES, EVENTS, RECEIPTS
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.handlers.receipts import RECEIPTED
@@ -248,7 +248,7 @@ def _log_equals_the_facts(audit: Audit, history: Sequence[PublishedFact]) -> Non
         for who in organizations_of(one.data)
     )
     assert receipts == due, "receipts are missing, or were written twice"
-    assert all(one.exchange in (EVENTS, CASES, "") for one in history)
+    assert all(one.exchange in (EVENTS, CASES, RECEIPTS) for one in history)
 
 
 def _named(places: Iterable[tuple[str, str]], history: Sequence[PublishedFact]) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from contracts.records import plain
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
 from runtime.clock import Clock
 from runtime.identifiers import new_id
+from runtime.messaging.authors import authors_in
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.inbox import NoDeduplication
 from runtime.messaging.memory import MemoryConsumer
@@ -69,7 +70,7 @@ from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.domain.evidence import ProvenEvent, with_proof
 from services.vault.handlers import VaultHandlers
-from tests.simulation.broker import TOPOLOGY, UnreliableBroker
+from tests.simulation.broker import TOPOLOGY, ServiceConnections, UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import the_network
 from tests.support.hub_keys import identity
@@ -106,10 +107,11 @@ class Service(ABC):
             identity=identity(self.name),
             database=self.database,
             tables=self.messaging,
-            broker=self._broker,
+            broker=ServiceConnections(self._broker, self.name),
             topology=TOPOLOGY,
             clock=self.clock,
             registry=CollectorRegistry(),
+            authors=authors_in(identity(self.name).manifest),
         )
         self._processors = {processor.consumer: processor for processor in self.build()}
         self._consumers = {

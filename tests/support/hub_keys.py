@@ -13,6 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admin.manifest_files import SERVICES as SERVICES
+from contracts.broker_rights import OPERATIONS, user_name
 from contracts.envelope import Envelope, Event
 from contracts.facts import Fact
 from contracts.jose import encoded, thumbprint
@@ -24,6 +25,7 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.signatures.identity import HubIdentity
 from runtime.messaging.signatures.statement import STATEMENT_TYPE
 from runtime.messaging.signatures.verifier import FactVerifier
@@ -46,13 +48,16 @@ def public_key(name: str) -> VerificationKey:
 
 
 @cache
-def manifest(hub: str = HUB, services: tuple[str, ...] = SERVICES) -> Manifest:
-    """Return a manifest that lists one key for each service."""
+def manifest(hub: str = HUB, services: tuple[str, ...] = SERVICES, user: str | None = None) -> Manifest:
+    """Return a manifest that lists one key for each service. user: shared by all; None: one for each."""
     return Manifest(
         hub=hub,
         version=1,
-        services={name: ServiceIdentity(keys=(public_key(name),), user=name) for name in services},
-        operations_user="operations",
+        services={
+            name: ServiceIdentity(keys=(public_key(name),), user=user or user_name(hub, name))
+            for name in services
+        },
+        operations_user=user or user_name(hub, OPERATIONS),
     )
 
 
@@ -80,9 +85,9 @@ def source_of(fact: type[Fact] | Fact, hub: str = HUB) -> str:
     return f"/{hub}/{min(owners_of(fact.routing_key))}"
 
 
-def signed(message: Outgoing) -> Outgoing:
-    """Return the message signed by the service that its source names, as that service's relay sends it."""
-    author = Envelope.decode(decode_batch(message.body)[0]).source.rpartition("/")[2]
+def signed(message: Outgoing, by: str | None = None) -> Outgoing:
+    """Return the message signed by a service, as its relay sends it. by: None for the one in its source."""
+    author = by or Envelope.decode(decode_batch(message.body)[0]).source.rpartition("/")[2]
     (proven,) = signer(author).sign([message])
     return proven
 
@@ -114,11 +119,17 @@ def signed_deliveries(deliveries: Sequence[Delivery], author: str) -> list[Deliv
     return [replace(one, headers={**one.headers, **signed_body(one.body, author)}) for one in deliveries]
 
 
-def service_environment(directory: Path, service: str, *, hub: str = HUB) -> dict[str, str]:
-    """Write a service's key, the manifest and the hub's key into the directory; return the variables."""
+def service_environment(
+    directory: Path, service: str, *, hub: str = HUB, amqp_uri: str | None = None
+) -> dict[str, str]:
+    """Write a service's key, the manifest and the hub's key into the directory; return the variables.
+
+    amqp_uri: the services share its user; None: each has its own.
+    """
+    user = None if amqp_uri is None else RabbitBroker(amqp_uri).user
     files = {
         "KOPURO_SERVICE_KEY": (f"service-{service}.json", json.dumps(private_key(service))),
-        "KOPURO_MANIFEST": ("manifest.jws", manifest(hub).signed(private_key("root"))),
+        "KOPURO_MANIFEST": ("manifest.jws", manifest(hub, user=user).signed(private_key("root"))),
         "KOPURO_HUB_KEY": ("hub.public.json", json.dumps(public_key("root").jwk())),
     }
     for name, text in files.values():

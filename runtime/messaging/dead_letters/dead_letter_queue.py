@@ -28,7 +28,7 @@ from contracts.envelope import Envelope
 from contracts.errors import Refused
 from contracts.facts import CATALOGUE
 from contracts.records import Malformed
-from contracts.topology import DEAD_LETTER_SUFFIX, DIRECT, Topology, dead_letter_queue_name
+from contracts.topology import DEAD_LETTER_SUFFIX, REPLAYS, Topology, dead_letter_queue_name
 from runtime.messaging.dead_letters.browsing import Browse, Browsed, Browser
 from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON
 from runtime.messaging.headers import SIGNED
@@ -247,7 +247,7 @@ def _as_it_was(letter: DeadLetter, message: Browsed) -> Outgoing:
     if (proof := message.headers.get(SIGNED)) is not None:
         headers[SIGNED] = str(proof)
     return Outgoing(
-        exchange=DIRECT,
+        exchange=REPLAYS,
         routing_key=letter.origin,
         message_id=letter.message_id,
         partition_key=letter.partition_key,

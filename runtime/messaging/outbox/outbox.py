@@ -17,6 +17,15 @@ from sqlalchemy import Connection, Table, func, select
 
 from contracts.envelope import Event
 from contracts.facts import Fact
+from contracts.topology import (
+    DEAD_LETTER_SUFFIX,
+    DIRECT,
+    MAILBOXES,
+    PARKED,
+    RECEIPTS,
+    REPLICA_QUEUES,
+    SNAPSHOTS,
+)
 from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import Outgoing
 from runtime.storage.sql_statement import SqlStatement
@@ -33,6 +42,13 @@ _OLDEST = SqlStatement(
     " FROM outbox ORDER BY number LIMIT ?"
 )
 _FORGET = SqlStatement("DELETE FROM outbox WHERE number = ANY (?)")
+
+
+def _exchange_for(queue: str) -> str:
+    # Earlier builds sent these messages through the default exchange, to which no service may write now.
+    if queue.endswith(DEAD_LETTER_SUFFIX):
+        return PARKED
+    return {**dict.fromkeys(REPLICA_QUEUES, SNAPSHOTS), MAILBOXES: RECEIPTS}.get(queue, DIRECT)
 
 
 def outgoing(event: Event[Fact]) -> Outgoing:
@@ -80,7 +96,7 @@ class Outbox:
         with _OLDEST.run(transaction, limit, stream=True) as rows:
             for number, exchange, routing_key, message_id, partition_key, headers, body in rows:
                 message = Outgoing(
-                    exchange=exchange,
+                    exchange=exchange or _exchange_for(routing_key),
                     routing_key=routing_key,
                     message_id=message_id,
                     partition_key=partition_key,

@@ -44,10 +44,15 @@ class Relay:
         signer: WaveSigner,
         metrics: MessagingMetrics,
         stalled_loops: StalledLoops,
-        redeclare: Callable[[], None] = lambda: None,
+        obstacle: Callable[[], str | None] = lambda: None,
+        on_unroutable: Callable[[], None] = lambda: None,
     ) -> None:
-        """redeclare: called when a message is unroutable, because the broker may have lost its queues."""
-        self._redeclare = redeclare
+        """obstacle: returns why nothing may be published now; None when nothing is in the way.
+
+        on_unroutable: called when a message is unroutable, because the broker may have lost its queues.
+        """
+        self._obstacle = obstacle
+        self._on_unroutable = on_unroutable
         self._signer = signer
         self._database = database
         self._outbox = outbox
@@ -76,13 +81,15 @@ class Relay:
             waiting = self._outbox.oldest(transaction, WAVE)
         if not waiting:
             return 0
+        if (obstacle := self._obstacle()) is not None:
+            raise BrokerUnavailable(obstacle)
         started = time.monotonic()
         try:
             self._publisher.publish(self._signer.sign([message for _, message in waiting]))
         except PublishIncomplete as error:
             self._forget(waiting[: error.confirmed])
             if error.unroutable is not None:
-                self._redeclare()
+                self._on_unroutable()
             raise
         self._metrics.confirm_seconds.observe(time.monotonic() - started)
         self._forget(waiting)

@@ -24,15 +24,25 @@ class RabbitBroker:
         self,
         uri: str,
         *,
+        service: str | None = None,
         connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
         heartbeat: int = HEARTBEAT_SECONDS,
         confirm_timeout: float = CONFIRM_TIMEOUT_SECONDS,
     ) -> None:
-        """Durations are in seconds. heartbeat: after two silent intervals a connection counts as broken."""
+        """Durations are in seconds. heartbeat: after two silent intervals a connection counts as broken.
+
+        service: publishes to its own exchanges; None, for tools: to those of each fact's owner.
+        """
+        self._service = service
         self._connection_factory = ConnectionFactory(
             uri=uri, connect_timeout=connect_timeout, heartbeat=heartbeat
         )
         self._confirm_timeout = confirm_timeout
+
+    @property
+    def user(self) -> str:
+        """Return the broker's user that this process is."""
+        return self._connection_factory.user
 
     def declare(self, topology: Topology) -> None:
         """See `ports.Broker`. Every exchange and queue is durable."""
@@ -62,7 +72,7 @@ class RabbitBroker:
 
     def publisher(self) -> RabbitPublisher:
         """See `ports.Broker`."""
-        return RabbitPublisher(self._connection_factory, self._confirm_timeout)
+        return RabbitPublisher(self._connection_factory, self._confirm_timeout, self._service)
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> RabbitConsumer:
         """See `ports.Broker`."""
@@ -72,6 +82,6 @@ class RabbitBroker:
         """See `ports.Broker`."""
         return RabbitQueueReader(self._connection_factory)
 
-    def private_consumer(self) -> RabbitPrivateConsumer:
+    def private_consumer(self, service: str) -> RabbitPrivateConsumer:
         """See `ports.Broker`."""
-        return RabbitPrivateConsumer(self._connection_factory)
+        return RabbitPrivateConsumer(self._connection_factory, service)

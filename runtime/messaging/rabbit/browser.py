@@ -21,6 +21,7 @@ from typing import Any
 import amqp
 from amqp.exceptions import NotFound, ResourceLocked
 
+from contracts.broker_rights import BROWSING_SUFFIX
 from contracts.errors import Refused, Unavailable
 from runtime.messaging.dead_letters.browsing import Browsed
 from runtime.messaging.ports import BrokerUnavailable
@@ -131,7 +132,7 @@ class RabbitBrowser:
 
 def looked_at(queue: str) -> str:
     """Return the name of the exclusive queue that exists while `queue` is browsed."""
-    return f"{queue}.looked-at"
+    return queue + BROWSING_SUFFIX
 
 
 def _locked_channel(link: amqp.Connection, queue: str) -> Any:

@@ -39,6 +39,11 @@ class ConnectionFactory:
     connect_timeout: float
     heartbeat: int
 
+    @property
+    def user(self) -> str:
+        """Return the user that the URI names."""
+        return str(kombu.Connection(self.uri).userid)
+
     def connect(self) -> amqp.Connection:
         """Open a connection in one attempt. Raises BrokerUnavailable."""
         opened = kombu.Connection(

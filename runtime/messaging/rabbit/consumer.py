@@ -9,6 +9,7 @@ from typing import Any
 
 import amqp
 
+from contracts.topology import REPLIES, published_to, reply_queue_prefix
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import BrokerUnavailable, Delivery
@@ -100,7 +101,7 @@ class RabbitConsumer:
         headers = properties.get("application_headers") or {}
         texts = {name: str(value) for name, value in headers.items()}
         tag, routing_key, redelivered = info["delivery_tag"], info["routing_key"], bool(info["redelivered"])
-        message_id = properties.get("message_id") or ""
+        message_id, user_id = properties.get("message_id") or "", properties.get("user_id")
         body = message.body
         self._arrived.extend(
             Delivery(
@@ -111,6 +112,7 @@ class RabbitConsumer:
                 body=event,
                 headers=texts,
                 redelivered=redelivered,
+                user_id=user_id,
             )
             for event in decode_batch(body if isinstance(body, bytes) else body.encode())
         )
@@ -119,8 +121,9 @@ class RabbitConsumer:
 class RabbitPrivateConsumer(RabbitConsumer):
     """See `ports.PrivateConsumer`. The queue is exclusive: the broker drops it with the connection."""
 
-    def __init__(self, connection_factory: ConnectionFactory) -> None:
+    def __init__(self, connection_factory: ConnectionFactory, service: str) -> None:
         super().__init__(connection_factory, (), prefetch=500)
+        self._service = service
         self._name: str | None = None
 
     @property
@@ -135,7 +138,8 @@ class RabbitPrivateConsumer(RabbitConsumer):
     def _connect(self) -> None:
         super()._connect()
         # A new name each time: the broker may not have noticed that the last connection is closed.
-        name = f"private.{new_id()}"
+        name = f"{reply_queue_prefix(self._service)}{new_id()}"
         self._channel.queue_declare(name, durable=False, exclusive=True, auto_delete=True)
+        self._channel.queue_bind(name, published_to(REPLIES, name), name)
         self._consume(name)
         self._name = name

@@ -15,6 +15,7 @@ from typing import Any
 import amqp
 
 from contracts.envelope import CONTENT_TYPE
+from contracts.topology import published_to
 from runtime.messaging.outbox import event_batch
 from runtime.messaging.ports import BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.rabbit.connection import (
@@ -36,9 +37,14 @@ _Place = tuple[str, str, str]  # exchange, routing key, message id
 class RabbitPublisher:
     """See `ports.Publisher`."""
 
-    def __init__(self, connection_factory: ConnectionFactory, confirm_timeout: float) -> None:
+    def __init__(
+        self, connection_factory: ConnectionFactory, confirm_timeout: float, service: str | None
+    ) -> None:
+        """service: publishes to its own exchanges; None: to those of each fact's owner."""
         self._connection_factory = connection_factory
         self._confirm_timeout = confirm_timeout
+        self._service = service
+        self._user = connection_factory.user
         self._open: _ConfirmingChannel | None = None
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
@@ -47,7 +53,13 @@ class RabbitPublisher:
             return
         if self._open is None:
             link = self._connection_factory.connect()
-            self._open = _ConfirmingChannel(link, self._connection_factory.heartbeat, self._confirm_timeout)
+            self._open = _ConfirmingChannel(
+                link,
+                self._connection_factory.heartbeat,
+                self._confirm_timeout,
+                service=self._service,
+                user=self._user,
+            )
         try:
             self._open.publish(messages)
         except BaseException:
@@ -78,8 +90,12 @@ class RabbitPublisher:
 class _ConfirmingChannel:
     """A channel in confirm mode, used until its first failure."""
 
-    def __init__(self, link: amqp.Connection, heartbeat: int, confirm_timeout: float) -> None:
+    def __init__(
+        self, link: amqp.Connection, heartbeat: int, confirm_timeout: float, *, service: str | None, user: str
+    ) -> None:
         self.link = link
+        self._service = service
+        self._user = user
         self._confirm_timeout = confirm_timeout
         self._heartbeat = Heartbeat(link, heartbeat)
         try:
@@ -126,11 +142,12 @@ class _ConfirmingChannel:
         self._published += 1
         self._outstanding.add(self._published)
         # The broker returns both of two messages with the same place, or neither.
-        place = (message.exchange, message.routing_key, message.message_id)
+        exchange = published_to(message.exchange, message.routing_key, self._service)
+        place = (exchange, message.routing_key, message.message_id)
         self._wave.setdefault(place, self._published)
         self._channel.basic_publish(
-            _amqp_message(message),
-            exchange=message.exchange,
+            _amqp_message(message, self._user),
+            exchange=exchange,
             routing_key=message.routing_key,
             mandatory=not message.transient,
         )
@@ -176,11 +193,13 @@ class _ConfirmingChannel:
             self._failure = reason
 
 
-def _amqp_message(message: Outgoing) -> amqp.Message:
+def _amqp_message(message: Outgoing, user: str) -> amqp.Message:
     return amqp.Message(
         message.body,
         content_type=event_batch.CONTENT_TYPE if event_batch.is_batch(message.body) else CONTENT_TYPE,
         delivery_mode=TRANSIENT if message.transient else PERSISTENT,
         message_id=message.message_id,
+        # The broker refuses any other user than the connection's.
+        user_id=user,
         application_headers=message.all_headers,
     )

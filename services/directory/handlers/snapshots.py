@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from contracts.envelope import Event
 from contracts.errors import Defect
 from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested
-from contracts.topology import DIRECT
+from contracts.topology import SNAPSHOTS
 from runtime.identifiers import new_id
 from runtime.messaging.ports import Outgoing
 from services.directory.domain.full_state import full_state, subjects_for
@@ -64,7 +64,7 @@ class Snapshots:
             traceparent=request.traceparent,
         )
         return Outgoing(
-            exchange=DIRECT,
+            exchange=SNAPSHOTS,
             routing_key=queue,
             message_id=event.id,
             partition_key=key,

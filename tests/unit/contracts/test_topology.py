@@ -18,7 +18,9 @@ from contracts.topology import (
     Binding,
     Queue,
     hub_topology,
+    owners_of,
     partition_of,
+    published_to,
     route_for,
     topic_matches,
 )
@@ -60,15 +62,20 @@ def takes(pattern: str, key: str) -> bool:
 
 def receivers(fact: type[Fact]) -> set[str]:
     """Return the queues and exchanges that receive the fact from its exchange."""
+    sources = {published_to(fact.exchange, fact.routing_key, owner) for owner in owners_of(fact.routing_key)}
     return {
-        b.destination
-        for b in TOPOLOGY.bindings
-        if b.source == fact.exchange and takes(b.key, fact.routing_key)
+        b.destination for b in TOPOLOGY.bindings if b.source in sources and takes(b.key, fact.routing_key)
     }
 
 
+def logical(exchange: str) -> str:
+    """Return the exchange of the catalogue that a service's own exchange stands for."""
+    return next((name for name in (EVENTS, CASES) if exchange.startswith(name + ".")), exchange)
+
+
 def bound_to(destination: str) -> list[Binding]:
-    return [b for b in TOPOLOGY.bindings if b.destination == destination]
+    """Return the bindings that bring facts, not those that address the queue by its name."""
+    return [b for b in TOPOLOGY.bindings if b.destination == destination and b.key != b.destination]
 
 
 def test_topology_names_are_unique_and_bindings_declared() -> None:
@@ -134,20 +141,24 @@ def test_audit_receives_every_open_fact() -> None:
 
 @pytest.mark.parametrize("binding", TOPOLOGY.bindings, ids=lambda b: f"{b.source}-{b.key}-{b.destination}")
 def test_every_binding_matches_a_fact(binding: Binding) -> None:
-    if binding.source != ROUTING_PARTITIONED:
-        facts = [fact for fact in CATALOGUE.values() if fact.exchange == binding.source]
-        assert any(takes(binding.key, fact.routing_key) for fact in facts)
+    if logical(binding.source) in (EVENTS, CASES):
+        service = binding.source.rpartition(".")[2]
+        facts = [fact for fact in CATALOGUE.values() if fact.exchange == logical(binding.source)]
+        owned = [fact for fact in facts if service in owners_of(fact.routing_key)]
+        assert any(takes(binding.key, fact.routing_key) for fact in owned)
+    elif binding.source != ROUTING_PARTITIONED:
+        assert binding.key == binding.destination
 
 
 def test_sealed_messages_reach_only_vault_and_delivery() -> None:
-    reached = {b.destination for b in TOPOLOGY.bindings if b.source == CASES}
+    reached = {b.destination for b in TOPOLOGY.bindings if logical(b.source) == CASES}
     assert reached == {"vault.sealed", "delivery.sealed"}
     # and neither queue mixes ciphertext with open facts
-    assert {b.source for name in reached for b in bound_to(name)} == {CASES}
+    assert {logical(b.source) for name in reached for b in bound_to(name)} == {CASES}
 
 
 def test_no_queue_receives_every_sealed_message() -> None:
-    assert not [b for b in TOPOLOGY.bindings if b.source == CASES and ("*" in b.key or "#" in b.key)]
+    assert not [b for b in TOPOLOGY.bindings if logical(b.source) == CASES and ("*" in b.key or "#" in b.key)]
 
 
 def test_case_exchange_carries_exactly_the_sealed_facts() -> None:
@@ -193,7 +204,7 @@ def test_partitioned_fact_has_one_route_per_partition() -> None:
 def test_every_partitioned_fact_has_its_own_route() -> None:
     for binding in TOPOLOGY.bindings:
         if binding.destination == ROUTING_PARTITIONED:
-            ways = {route_for(binding.source, binding.key, f"key {number}") for number in range(100)}
+            ways = {route_for(logical(binding.source), binding.key, f"key {number}") for number in range(100)}
             assert len(ways) == PARTITIONS
 
 

@@ -15,7 +15,7 @@ from contracts import base64_text
 from contracts.envelope import Event
 from contracts.facts import CaseReleased, OfferAccepted, Receipt, ReceiptsIssued, ReferralCompleted
 from contracts.facts.recorded import MOST_RECEIPTS
-from contracts.topology import DIRECT
+from contracts.topology import MAILBOXES, RECEIPTS
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
@@ -28,7 +28,6 @@ from services.audit.log.ports import Log, PartyLeaf
 RECEIPTED: Final = (OfferAccepted.type, CaseReleased.type, ReferralCompleted.type)
 # The limit on leaves in one message, unless a single leaf is longer. A leaf usually has about 400 bytes.
 MOST_BYTES: Final = 256 * 1024
-_MAILBOXES: Final = "delivery.events"
 
 
 class Receipts:
@@ -93,7 +92,7 @@ class Receipts:
             ),
         )
         # Not through the events exchange, which the log consumes: otherwise a receipt would need a receipt.
-        return replace(outgoing(event), exchange=DIRECT, routing_key=_MAILBOXES)
+        return replace(outgoing(event), exchange=RECEIPTS, routing_key=MAILBOXES)
 
 
 def _pieces(leaves: Iterable[PartyLeaf]) -> Iterator[list[PartyLeaf]]:

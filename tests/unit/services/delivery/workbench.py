@@ -31,6 +31,7 @@ from contracts.facts import (
     SealedNoteReleased,
 )
 from contracts.referral import Situation
+from contracts.topology import PARKED
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
@@ -177,10 +178,10 @@ class Workbench:
 
     def sent(self) -> list[Event[Fact]]:
         """Return the events in the outbox, without dead letters."""
-        return [decode(body) for exchange, body in self._outbox() if exchange]
+        return [decode(body) for exchange, body in self._outbox() if exchange != PARKED]
 
     def dead_letters(self) -> int:
-        return sum(1 for exchange, _ in self._outbox() if not exchange)
+        return sum(1 for exchange, _ in self._outbox() if exchange == PARKED)
 
     def _outbox(self) -> list[tuple[str, bytes]]:
         with self.database.read() as transaction:

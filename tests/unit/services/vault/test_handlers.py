@@ -30,6 +30,7 @@ from contracts.facts import (
     SealedNoteSubmitted,
     SubmissionRefused,
 )
+from contracts.topology import PARKED
 from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 from services.vault.adapters.store import SqlCustodyStore
@@ -365,7 +366,7 @@ def test_second_case_of_referral_is_dead_lettered_and_first_kept(vault: Workbenc
 
 def test_no_plaintext_is_stored_or_sent(vault: Workbench) -> None:
     vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
-    bodies = b"\n".join(vault.bodies("", "kopuro.events", "kopuro.cases"))
+    bodies = b"\n".join(vault.bodies(PARKED, "kopuro.events", "kopuro.cases"))
     assert len(vault.sent()) == 2
     for secret in (NAME, CASE["phones"][0], json.dumps(NAME)[1:-1]):
         assert secret.encode() not in bodies

@@ -17,6 +17,7 @@ from contracts.facts import (
     ReplicaRequested,
     TokenKeyChanged,
 )
+from contracts.topology import SNAPSHOTS
 from runtime.messaging.ports import Outgoing
 from services.directory.domain.entry import TokenKey
 from services.directory.domain.precondition import ANY_REVISION
@@ -65,7 +66,7 @@ def test_snapshot_for_routing_holds_all_current_entries(filled: Directory) -> No
         ClientChanged(revision=1, client_id=OSH, principal=OSH, roles=("partner",), live=True),
         ReplicaCompleted(queue="routing.directory", records=5),
     ]
-    assert {(message.exchange, message.routing_key) for message in sent} == {("", "routing.directory")}
+    assert {(message.exchange, message.routing_key) for message in sent} == {(SNAPSHOTS, "routing.directory")}
 
 
 def test_snapshot_for_the_vault_holds_organizations_only(filled: Directory) -> None:

@@ -9,6 +9,7 @@ import pytest
 from contracts.envelope import Envelope
 from contracts.facts import CATALOGUE, ReceiptIssued, ReceiptsIssued
 from contracts.facts.recorded import MOST_RECEIPTS
+from contracts.topology import RECEIPTS
 from kopuro_client.tlog import TrustPolicy, VerifierKey, receipts_in
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
@@ -39,8 +40,8 @@ def test_each_receipt_is_a_tlog_proof_of_its_own_leaf(audit: LogOnDatabase) -> N
     audit.publish([*events(700), first, *events(5), second, *events(11)])
     with audit.database.read() as transaction:
         waiting = [message for _, message in Outbox(MESSAGING.outbox).oldest(transaction, 10)]
-    # Addressed to the queue: through the exchange it would come back into the log.
-    assert {(message.exchange, message.routing_key) for message in waiting} == {("", "delivery.events")}
+    # By the queue's name: through the exchange it would come back into the log.
+    assert {(message.exchange, message.routing_key) for message in waiting} == {(RECEIPTS, "delivery.events")}
     sent = {message.data["organization"]: message for message in audit.recorded_reads()}
     assert {who: message.partition_key for who, message in sent.items()} == {
         who: who for who in (OSH, MOSCOW, KAZAN)

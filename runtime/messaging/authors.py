@@ -1,0 +1,67 @@
+"""The authors of messages: the broker user that speaks for each service.
+
+The broker sets nothing itself, but refuses a message whose `user-id` is not the user that publishes it. So a
+message with the user of a service came from a connection with that service's password. Source: RabbitMQ,
+"Validated User-ID".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from contracts.broker_rights import OPERATIONS
+from contracts.facts import TYPE_PREFIX
+from contracts.manifest import Manifest
+from contracts.topology import owners_of
+from runtime.messaging.batches import Identified
+from runtime.messaging.ports import Delivery
+
+
+class Attributed(Identified, Protocol):
+    """A decoded message with the type and the source that it states."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+
+class Authors:
+    """Decides whether a message comes from an owner of its fact (`contracts.topology.OWNERS`)."""
+
+    def __init__(self, hub: str, users: Mapping[str, str]) -> None:
+        """users: the broker's user of each service and of OPERATIONS, which replays dead letters.
+
+        The replaying user proves nothing: the signature of a replayed message does.
+        """
+        self._hub = hub
+        self._users = users
+
+    def fault(self, delivery: Delivery, message: Attributed) -> str | None:
+        """Return None if the message comes from an owner of its fact, else the reason to refuse it.
+
+        Its signature has been verified.
+        """
+        fact = message.type.removeprefix(TYPE_PREFIX).rpartition(".v")[0]
+        hub, _, service = message.source.removeprefix("/").partition("/")
+        if hub != self._hub or service not in owners_of(fact):
+            return f"{message.type} is not a fact of {message.source}"
+        if delivery.user_id in (self._users[service], self._users[OPERATIONS]):
+            return None
+        sender = delivery.user_id or "no user"
+        return f"{message.type} of {message.source} was sent by {sender}, not by {self._users[service]}"
+
+    def users_of(self, services: Iterable[str]) -> frozenset[str]:
+        """Return the users that speak for these services."""
+        return frozenset(self._users[service] for service in services)
+
+
+def authors_in(manifest: Manifest) -> Authors:
+    """Return the authors that a manifest lists.
+
+    Where services share one user, its name proves no more than that the message comes from the hub.
+    """
+    users = {service: identity.user for service, identity in manifest.services.items()}
+    return Authors(manifest.hub, {**users, OPERATIONS: manifest.operations_user})

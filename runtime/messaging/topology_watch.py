@@ -1,0 +1,79 @@
+"""Checks that the broker has the hub's exchanges and queues, which a deployment step declares.
+
+A fact published while a queue is missing would be lost for that queue's service: the broker reports only a
+message that reaches no queue at all. So nothing is published until everything exists.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from contracts.topology import Topology
+from runtime.messaging.ports import BrokerUnavailable, QueueReader
+
+_log = logging.getLogger(__name__)
+
+# Between two checks while everything exists.
+CHECK_SECONDS = 20.0
+_NAMES_SHOWN = 5
+
+
+class TopologyWatch:
+    """What one process knows of the topology at the broker. `look` belongs to one thread."""
+
+    def __init__(
+        self, reader: QueueReader, topology: Topology, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._reader = reader
+        self._topology = topology
+        self._now = now
+        self._seen = threading.Event()
+        self._missing: tuple[str, ...] = ()
+        self._checked_at: float | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the last check found everything."""
+        return self._seen.is_set() and not self._missing
+
+    def look(self) -> None:
+        """Check if it is time to; at once while something is missing. Failures to connect change nothing."""
+        if self._checked_at is not None and self._now() < self._checked_at + CHECK_SECONDS:
+            return
+        try:
+            missing = self._reader.missing(self._topology)
+        except BrokerUnavailable as error:
+            _log.warning("broker unreachable", extra={"reason": str(error)})
+            return
+        if missing and missing != self._missing:
+            _log.error("the broker lacks exchanges or queues", extra={"reason": ", ".join(missing)})
+        self._missing = missing
+        self._checked_at = None if missing else self._now()
+        if not missing:
+            self._seen.set()
+
+    def look_again(self) -> None:
+        """Make the next `look` check at once."""
+        self._checked_at = None
+
+    def await_complete(self, seconds: float) -> bool:
+        """Wait up to `seconds` until everything was there once; return whether it was."""
+        return self._seen.wait(seconds)
+
+    def obstacle(self) -> str | None:
+        """Return what the broker lacks, and what to do about it; None when nothing is known to be missing."""
+        if self._missing:
+            shown = ", ".join(self._missing[:_NAMES_SHOWN])
+            more = len(self._missing) - _NAMES_SHOWN
+            shown += f" and {more} more" if more > 0 else ""
+            return f"The broker lacks {shown}: import the hub's definitions (`kopuro admin broker`)."
+        return None
+
+    def unready(self) -> str | None:
+        """Return None once everything was there, else the reason (a readiness check)."""
+        if self._seen.is_set():
+            return None
+        return self.obstacle() or "The service has not reached the broker yet."

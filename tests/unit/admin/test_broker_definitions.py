@@ -1,0 +1,70 @@
+"""The definitions of a hub's broker, as files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from admin.broker_definitions import definitions, write_definitions
+from contracts.broker_rights import USERS, rights_of, user_name
+from contracts.topology import hub_topology
+from kopuro_client.errors import InvalidArgumentError
+
+PASSWORDS = {user: f"password of {user}" for user in USERS}
+
+
+def test_definitions_hold_the_whole_topology() -> None:
+    document = definitions(vhost="v", hub="kg", passwords=PASSWORDS)
+    topology = hub_topology()
+    assert [one["name"] for one in document["exchanges"]] == [one.name for one in topology.exchanges]
+    assert [(q["name"], q["arguments"]) for q in document["queues"]] == [
+        (queue.name, queue.arguments) for queue in topology.queues
+    ]
+    assert len(document["bindings"]) == len(topology.bindings)
+    assert {one["vhost"] for kind in ("exchanges", "queues", "bindings") for one in document[kind]} == {"v"}
+
+
+def test_each_user_has_its_rights_and_a_hash_of_its_password() -> None:
+    document = definitions(vhost="v", hub="kg", passwords=PASSWORDS)
+    users = {one["name"]: one for one in document["users"]}
+    rights = {one["user"]: one for one in document["permissions"]}
+    assert users.keys() == rights.keys() == {user_name("kg", user) for user in USERS}
+    for user in USERS:
+        found = users[user_name("kg", user)]
+        hashed = base64.b64decode(found["password_hash"])
+        assert hashed[4:] == hashlib.sha256(hashed[:4] + PASSWORDS[user].encode()).digest()
+        assert found["tags"] == ""
+        granted = rights[user_name("kg", user)]
+        assert (granted["configure"], granted["write"], granted["read"]) == (
+            rights_of(user).configure,
+            rights_of(user).write,
+            rights_of(user).read,
+        )
+    assert "password of" not in json.dumps(document)
+
+
+def test_written_files_are_private_and_passwords_stay_when_written_again(tmp_path: Path) -> None:
+    directory = tmp_path / "broker"
+    files = write_definitions(directory, hub="kg", vhost="kopuro")
+    assert files.keys() == set(USERS)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    for path in (*files.values(), directory / "definitions.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = {user: path.read_text() for user, path in files.items()}
+    assert len(set(before.values())) == len(USERS)
+    (directory / "definitions.json").unlink()
+    again = write_definitions(directory, hub="kg", vhost="kopuro")
+    assert {user: path.read_text() for user, path in again.items()} == before
+    assert (directory / "definitions.json").exists()
+
+
+def test_directory_open_to_others_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with pytest.raises(InvalidArgumentError, match="chmod 700"):
+        write_definitions(tmp_path, hub="kg", vhost="kopuro")
+    assert list(tmp_path.iterdir()) == []
