@@ -36,6 +36,7 @@ from services.audit.log.handlers import LogHandlers
 from services.audit.log.handlers.cosigner import Cosigner
 from services.audit.log.handlers.filing import Filing
 from services.audit.log.handlers.inspector import Inspector
+from services.audit.log.handlers.noticed_damage import NoticedDamage
 from services.audit.log.handlers.proofs import Proofs
 from services.audit.log.handlers.published_log import CHECKPOINT, PublishedLog
 from services.audit.log.handlers.publisher import LogPublisher
@@ -89,7 +90,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     policy = load_witness_policy(settings.witness_policy)
     platform = build_platform("audit", settings, MESSAGING)
     database, messenger, clock = platform.database, platform.messenger, platform.clock
-    log, record, closures = SqlLog(), SqlPublicationRecord(), SqlClosures()
+    noticed = NoticedDamage()
+    log, record, closures = SqlLog(noticed.note), SqlPublicationRecord(), SqlClosures()
     checks = SqlCheckRecord()
     head = SelfCheck(database, log, key, clock, checks).run()
     _log.info(
@@ -121,7 +123,13 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         clock=clock,
     )
     inspector = Inspector(
-        database=database, log=log, key=key, record=checks, works=publisher.holds_lease, clock=clock
+        database=database,
+        log=log,
+        key=key,
+        record=checks,
+        works=publisher.holds_lease,
+        clock=clock,
+        noticed=noticed,
     )
     inspector.begin(head)
     show_inspection(platform.registry, inspector)
@@ -153,7 +161,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             reports=ReportHandlers(
                 history=history,
                 statistics=StatisticsHandler(
-                    database=database, log=log, referrals=SqlReferrals(), history=history
+                    database=database, log=log, referrals=SqlReferrals(log), history=history
                 ),
                 export=Export(database=database, log=log, published=published, record=reads),
             ),

@@ -119,7 +119,11 @@ class VerifiedPrefix:
 
 
 class Log(Protocol):
-    """The log in the database. Every method works inside the caller's transaction."""
+    """The log in the database. Every method works inside the caller's transaction.
+
+    `search`, `search_some`, `opened_leaves` and `opened_at` return only leaves whose hash is in the stored
+    tree and content that its leaf commits to. They raise ContentMismatch for anything else.
+    """
 
     def head(self, transaction: Connection) -> Head | None:
         """Return the head that this transaction sees; None before the first one."""
@@ -180,8 +184,8 @@ class Log(Protocol):
         """Return the first `limit` leaves of a referral below `stop`, by index, with their openings."""
         ...
 
-    def opened(self, transaction: Connection, leaves: Sequence[StoredLeaf]) -> list[OpenedLeaf]:
-        """Return the same leaves with their remaining openings."""
+    def opened_at(self, transaction: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:
+        """Return the existing leaves of these indices with their remaining openings."""
         ...
 
     def party_leaves(
@@ -189,7 +193,7 @@ class Log(Protocol):
     ) -> list[PartyLeaf]:
         """Return the leaves of `[start, stop)` of these types about a referral, by index, with their parties.
 
-        Leaves whose opening has been erased are omitted: their parties are unknown.
+        Leaves whose opening has been erased or does not match are omitted: their parties are unknown.
         """
         ...
 

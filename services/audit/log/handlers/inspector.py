@@ -38,6 +38,7 @@ from services.audit.log.handlers.entry_verification import (
     read_transaction,
     verify_entries,
 )
+from services.audit.log.handlers.noticed_damage import NoticedDamage
 from services.audit.log.handlers.self_check import check_signature
 from services.audit.log.ports import CheckRecord, Log, VerifiedPrefix
 
@@ -75,8 +76,13 @@ class Inspector:
         record: CheckRecord,
         works: Callable[[], bool],
         clock: Clock,
+        noticed: NoticedDamage | None = None,
     ) -> None:
-        """works: whether this process is the inspector. Two at a time do no harm."""
+        """works: whether this process is the inspector. Two at a time do no harm.
+
+        noticed: damage that readers of this process find, reported like that of an inspection.
+        """
+        self._noticed = noticed or NoticedDamage()
         self._database = database
         self._log = log
         self._key = key
@@ -92,7 +98,7 @@ class Inspector:
     @property
     def is_damaged(self) -> bool:
         """Whether damage was found and no complete round without findings has followed."""
-        return self._damage is not None
+        return self.alarm() is not None
 
     @property
     def position(self) -> int:
@@ -106,7 +112,7 @@ class Inspector:
 
     def alarm(self) -> str | None:
         """Return the warning for operators: the damage, or None."""
-        return self._damage
+        return self._damage or self._noticed.description
 
     def begin(self, head: Head) -> None:
         """Start from the head that the check at start-up verified."""
@@ -118,6 +124,9 @@ class Inspector:
             self._is_at_work, self._round = False, None
             return
         try:
+            if self._damage is None and self._noticed.description is not None:
+                # A round under way may have passed the entry already.
+                self._report(self._noticed.description)
             if not self._is_at_work:
                 self._take_over()
                 self._is_at_work = True
@@ -219,6 +228,7 @@ class Inspector:
         if self._damage is not None:
             _log.info("the log is no longer damaged")
             self._damage = None
+            self._noticed.clear()
         self._follow(at_least=1)
         self._checked = VerifiedPrefix(prefix=self._checked.prefix, time=under_way.begun)
         with self._database.write(durable=False) as transaction:
