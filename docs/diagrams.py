@@ -70,6 +70,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.AcceptanceRevoked: "routing",
     facts.CaseUnreadable: "routing",
     facts.NoteUnreadable: "routing",
+    facts.DecisionsRecorded: "routing",
     facts.CaseReleased: "vault",
     facts.CaseRefused: "vault",
     facts.CaseErased: "vault",

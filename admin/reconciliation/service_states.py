@@ -4,7 +4,8 @@ They read only the columns below. When one of these changes, this file must chan
 tests/services/test_reconcile.py fails until it does:
 
     intake    submissions(referral_id, submitted_at)
-    routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization)
+    routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization),
+              decisions(id, referral_id, decided_at, record, salt)
     vault     custodies(referral_id, state, changed_at), sealed_cases(referral_id)
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
     directory revisions(subject, id, number, changed_at)
@@ -16,25 +17,42 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import orjson
-from sqlalchemy import Connection, Engine, column, create_engine, make_url, select, table
+from sqlalchemy import (
+    Connection,
+    Engine,
+    LargeBinary,
+    Text,
+    column,
+    create_engine,
+    make_url,
+    select,
+    table,
+)
 from sqlalchemy.sql.selectable import TableClause
 
 from admin.reconciliation.differences import (
     HeldCase,
+    LoggedDecision,
     LoggedFact,
     LoggedRevision,
     ReferralState,
     Revision,
     RoutedReferral,
+    StoredDecision,
 )
+from contracts.commitment import SALT_BYTES, commitment_to
+from contracts.facts import DecisionsRecorded
 from runtime.storage.columns import Instant
-from services.audit.adapters.tables import ENTRIES, OPENINGS
+from services.audit.adapters.tables import ENTRIES
+from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.domain.opening import ContentMismatch
+from services.audit.log.ports import OpenedLeaf
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 # The kinds of directory records that are published, with the place of the id in the event's data.
@@ -49,6 +67,14 @@ _REFERRALS = table(
     "referrals", column("id"), column("status"), column("acceptor"), column("updated_at", Instant)
 )
 _OFFERS = table("offers", column("referral_id"), column("organization"))
+_DECISIONS = table(
+    "decisions",
+    column("id"),
+    column("referral_id"),
+    column("decided_at", Instant),
+    column("record", Text),
+    column("salt", LargeBinary),
+)
 _CUSTODIES = table("custodies", column("referral_id"), column("state"), column("changed_at", Instant))
 _CASES = table("sealed_cases", column("referral_id"))
 _MESSAGES = table(
@@ -92,6 +118,9 @@ class ServiceStates:
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
+        self._log = SqlLog()
+        # Entries whose leaf or content is not what was logged. Nothing of them is compared.
+        self.mismatches: dict[int, ContentMismatch] = {}
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.
@@ -163,20 +192,67 @@ class ServiceStates:
     def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
         """Return every revision of the directory in the log. limit: entries per query."""
         types = [f"kopuro.{subject}.changed.v1" for subject in _PUBLISHED]
-        opened = select(ENTRIES.c.leaf_index, ENTRIES.c.type, ENTRIES.c.time, OPENINGS.c.data)
-        opened = opened.join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
         found: dict[Revision, LoggedRevision] = {}
+        for page in self._opened_pages(types, limit):
+            for opened in page:
+                if opened.data is None:
+                    continue
+                leaf = orjson.loads(opened.leaf)
+                revision = _revision(leaf["type"], opened.data)
+                time = dt.datetime.fromisoformat(leaf["time"])
+                found.setdefault(revision, LoggedRevision(index=opened.index, time=time))
+        return found
+
+    def decisions(self, after: str, limit: int) -> list[StoredDecision]:
+        """Return routing's next decisions after an id, in the order of their ids."""
+        wanted = select(_DECISIONS).where(_DECISIONS.c.id > after).order_by(_DECISIONS.c.id).limit(limit)
+        with self._engines["routing"].connect() as connection:
+            return [_stored_decision(row) for row in connection.execute(wanted)]
+
+    def decisions_of(self, ids: Sequence[str]) -> dict[str, StoredDecision]:
+        """Return the existing ones of these decisions."""
+        return {row.id: _stored_decision(row) for row in self._rows("routing", _DECISIONS, "id", ids)}
+
+    def logged_decisions(self, limit: int) -> Iterator[list[LoggedDecision]]:
+        """Yield the log's commitments to decisions, in pages. limit: entries per query."""
+        for page in self._opened_pages([DecisionsRecorded.type], limit):
+            yield [
+                LoggedDecision(
+                    index=opened.index,
+                    time=dt.datetime.fromisoformat(orjson.loads(opened.leaf)["time"]),
+                    id=one["decision_id"],
+                    commitment=one["commitment"],
+                )
+                for opened in page
+                for one in (opened.data or {}).get("decisions", ())
+            ]
+
+    def _opened_pages(self, types: Sequence[str], limit: int) -> Iterator[list[OpenedLeaf]]:
+        """Yield the entries of these types with their content, after comparing both with the log."""
         after = -1
         with self._engines["audit"].connect() as connection:
             while True:
-                wanted = opened.where(ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after)
-                page = connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).all()
-                if not page:
-                    return found
-                after = page[-1].leaf_index
-                for row in page:
-                    revision = _revision(row.type, row.data)
-                    found.setdefault(revision, LoggedRevision(index=row.leaf_index, time=row.time))
+                wanted = select(ENTRIES.c.leaf_index).where(
+                    ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after
+                )
+                indices = list(
+                    connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).scalars()
+                )
+                if not indices:
+                    return
+                after = indices[-1]
+                opened = self._opened(connection, indices)
+                yield [opened[index] for index in indices if index in opened]
+
+    def _opened(self, connection: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:
+        """Return these entries without those that do not match, which `mismatches` keeps."""
+        left = [index for index in indices if index not in self.mismatches]
+        while True:
+            try:
+                return self._log.opened_at(connection, left)
+            except ContentMismatch as mismatch:
+                self.mismatches[mismatch.index] = mismatch
+                left.remove(mismatch.index)
 
     def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that are in a mailbox."""
@@ -234,6 +310,17 @@ def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str,
         )
         for row in connection.execute(wanted)
     ]
+
+
+def _stored_decision(row: Any) -> StoredDecision:
+    salt = row.salt
+    committed = salt is not None and len(salt) == SALT_BYTES
+    return StoredDecision(
+        id=row.id,
+        referral_id=row.referral_id,
+        decided_at=row.decided_at,
+        commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else None,
+    )
 
 
 def _revision(type: str, data: Mapping[str, Any]) -> Revision:

@@ -287,6 +287,9 @@ _FACTS: tuple[facts.Fact, ...] = (
         message_id=MESSAGE,
         message_type="kopuro.offer.opened.v1",
     ),
+    facts.DecisionsRecorded(
+        decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
+    ),
     facts.HistoryRead(
         reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
     ),

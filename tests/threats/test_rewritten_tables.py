@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from contracts.commitment import SALT_BYTES
 from contracts.errors import Refused
 from runtime.identifiers import new_id
 from services.audit.adapters.tables import ENTRIES, OPENINGS
-from services.audit.log.domain.entry import SALT_BYTES
 from services.audit.log.ports import Search
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers.export import Export

@@ -13,8 +13,8 @@ from typing import Final
 import orjson
 
 from contracts.canonical import NotCanonical, canonical_json
+from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.errors import Refused
-from services.audit.log.domain.entry import SALT_BYTES, commitment_to
 
 # A leaf is canonical JSON, and no member before the commitment can contain an unescaped quote.
 _COMMITMENT: Final = re.compile(rb'[{,]"commitment":"(sha256:[0-9a-f]{64})"')
