@@ -78,6 +78,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.DeliveryAcknowledged: "delivery",
     facts.HistoryRead: "audit",
     facts.HistoryExported: "audit",
+    facts.ContentErased: "audit",
     facts.LogExported: "audit",
     facts.ReceiptsIssued: "audit",
     facts.ReceiptIssued: NO_PUBLISHER,

@@ -45,6 +45,7 @@ from contracts.facts.decided import (
 from contracts.facts.custody import CaseErased, CaseRefused, CaseReleased
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
 from contracts.facts.recorded import (
+    ContentErased,
     HistoryExported,
     HistoryRead,
     LogExported,
@@ -80,6 +81,7 @@ __all__ = [
     "CaseReleased",
     "CaseUnreadable",
     "CommittedDecision",
+    "ContentErased",
     "DecisionsRecorded",
     "DeliveryAcknowledged",
     "DeliveryDelivered",

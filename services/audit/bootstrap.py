@@ -26,6 +26,7 @@ from services.audit.log.adapters.http_witnesses import HttpWitnesses
 from services.audit.log.adapters.policy_file import load_witness_policy
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
+from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import (
@@ -33,6 +34,7 @@ from services.audit.log.adapters.sql_retention import (
 )
 from services.audit.log.adapters.sql_unfiled import SqlUnfiled
 from services.audit.log.handlers import LogHandlers
+from services.audit.log.handlers.content_inspection import ContentInspection
 from services.audit.log.handlers.cosigner import Cosigner
 from services.audit.log.handlers.filing import Filing
 from services.audit.log.handlers.inspector import Inspector
@@ -130,6 +132,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         works=publisher.holds_lease,
         clock=clock,
         noticed=noticed,
+        contents=ContentInspection(log, SqlContents()),
     )
     inspector.begin(head)
     show_inspection(platform.registry, inspector)
@@ -137,6 +140,11 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         database=database,
         closures=closures,
         record=record,
+        log=log,
+        outbox=messenger.outbox,
+        noticed=noticed,
+        source=platform.source,
+        after_commit=messenger.wake,
         kept=settings.retention,
         clock=clock,
     )

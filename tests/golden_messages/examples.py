@@ -293,6 +293,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.HistoryRead(
         reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
     ),
+    facts.ContentErased(referral_id=REFERRAL, reason="consent_revoked", entries=9, stop=1234),
     facts.HistoryExported(reader="auditor", referral_id=REFERRAL, entries=11, size=1234),
     facts.LogExported(
         reader="auditor",

@@ -28,6 +28,7 @@ __all__ = [
     "SEARCHED",
     "CheckRecord",
     "Closures",
+    "Contents",
     "Cosignature",
     "Head",
     "Log",
@@ -41,6 +42,7 @@ __all__ = [
     "Published",
     "PublishedTree",
     "Search",
+    "StoredContent",
     "StoredLeaf",
     "Unfiled",
     "VerifiedPrefix",
@@ -206,6 +208,57 @@ class Log(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredContent:
+    """What is stored beside a leaf, unchecked. salt, text: both None without an opening."""
+
+    index: int
+    leaf: bytes
+    salt: bytes | None
+    text: str | None
+    facets: frozenset[Facet]
+
+
+class Contents(Protocol):
+    """What is stored beside the log, unchecked, for the inspection. Inside the caller's transaction."""
+
+    def stored(self, transaction: Connection, start: int, stop: int) -> list[StoredContent]:
+        """Return what is stored beside the entries of `[start, stop)`, by index."""
+        ...
+
+    def found_by(
+        self, transaction: Connection, organizations: Collection[str], start: int, stop: int
+    ) -> set[tuple[str, int]]:
+        """Return the (organization, index) pairs by which a search finds entries of `[start, stop)`."""
+        ...
+
+    def pairs(self, transaction: Connection, after: tuple[str, int], limit: int) -> list[tuple[str, int]]:
+        """Return the next (organization, index) pairs, in order."""
+        ...
+
+    def openings(self, transaction: Connection, indices: Sequence[int]) -> dict[int, str]:
+        """Return the stored data of those entries that still have an opening."""
+        ...
+
+    def closures(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, bool]:
+        """Return the recorded closings of these referrals: whether consent was revoked."""
+        ...
+
+    def of_types(
+        self, transaction: Connection, referral_ids: Collection[str], types: Collection[str]
+    ) -> list[int]:
+        """Return the indices of the entries of these types about these referrals."""
+        ...
+
+    def first_of_type(self, transaction: Connection, type: str) -> int | None:
+        """Return the index of the first entry of the type."""
+        ...
+
+    def unfiled(self, transaction: Connection) -> range:
+        """Return the entries that still lack facets; an erased entry below its stop never gets any."""
+        ...
+
+
 class Closures(Protocol):
     """Closed referrals and the erasure of their content, inside the caller's transaction."""
 
@@ -219,8 +272,9 @@ class Closures(Protocol):
         """Return referrals with content to erase: after revoked consent, or closed before that time."""
         ...
 
-    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
-        """Erase the openings and facets of their entries below `stop`; return how many entries lost content.
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> dict[str, int]:
+        """Erase the openings and facets of their entries below `stop`; return how many entries of each
+        referral lost content.
 
         A referral with entries from `stop` on stays due.
         """
