@@ -35,6 +35,7 @@ from admin.reconciliation.differences import (
     differences,
     directory_differences,
     rewritten_decisions,
+    rewritten_records,
     unlogged_decisions,
 )
 from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
@@ -87,10 +88,15 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
             yield _undelivered(*delivered[message_id])
     yield from _unrecorded(states, settled, compared)
     # The directory is read before the log, so that the log already has its changes.
+    current = states.records()
     made = states.revisions()
     compared.revisions += sum(changed <= settled for changed in made.values())
-    yield from directory_differences(made, states.logged_revisions(PAGE), settled)
+    logged = states.logged_revisions(PAGE)
+    yield from directory_differences(made, logged, settled)
+    yield from rewritten_records(current, logged, made, settled)
     yield from _decisions(states, settled, compared)
+    for damage in states.content_damage(PAGE):
+        yield Difference(referral_id=None, record="log", where="log", what=damage)
     for index, mismatch in sorted(states.mismatches.items()):
         yield Difference(
             referral_id=None, record=f"entry {index}", where="log", what=mismatch.detail, index=index

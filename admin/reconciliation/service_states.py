@@ -4,11 +4,12 @@ They read only the columns below. When one of these changes, this file must chan
 tests/services/test_reconcile.py fails until it does:
 
     intake    submissions(referral_id, submitted_at)
-    routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization),
+    routing   referrals(id, sender, status, acceptor, updated_at), offers(referral_id, organization),
               decisions(id, referral_id, decided_at, record, salt)
-    vault     custodies(referral_id, state, changed_at), sealed_cases(referral_id)
+    vault     custodies(referral_id, state, acceptor, changed_at), sealed_cases(referral_id)
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
-    directory revisions(subject, id, number, changed_at)
+    directory revisions(subject, id, number, changed_at),
+              organizations, agreements, token_keys(id, revision, record)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 """
@@ -19,6 +20,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +32,7 @@ from sqlalchemy import (
     Text,
     column,
     create_engine,
+    func,
     make_url,
     select,
     table,
@@ -50,8 +53,11 @@ from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.facts import DecisionsRecorded
 from runtime.storage.columns import Instant
 from services.audit.adapters.tables import ENTRIES
+from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.opening import ContentMismatch
+from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
+from services.audit.log.handlers.entry_verification import LogDamaged
 from services.audit.log.ports import OpenedLeaf
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
@@ -64,7 +70,12 @@ _PUBLISHED: Mapping[str, tuple[str, str]] = {
 
 _SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
 _REFERRALS = table(
-    "referrals", column("id"), column("status"), column("acceptor"), column("updated_at", Instant)
+    "referrals",
+    column("id"),
+    column("sender"),
+    column("status"),
+    column("acceptor"),
+    column("updated_at", Instant),
 )
 _OFFERS = table("offers", column("referral_id"), column("organization"))
 _DECISIONS = table(
@@ -75,7 +86,13 @@ _DECISIONS = table(
     column("record", Text),
     column("salt", LargeBinary),
 )
-_CUSTODIES = table("custodies", column("referral_id"), column("state"), column("changed_at", Instant))
+_CUSTODIES = table(
+    "custodies",
+    column("referral_id"),
+    column("state"),
+    column("acceptor"),
+    column("changed_at", Instant),
+)
 _CASES = table("sealed_cases", column("referral_id"))
 _MESSAGES = table(
     "mailbox_messages",
@@ -86,6 +103,14 @@ _MESSAGES = table(
     column("queued_at", Instant),
 )
 
+_RECORDS = {
+    subject: table(name, column("id"), column("revision"), column("record", Text))
+    for subject, name in (
+        ("organization", "organizations"),
+        ("agreement", "agreements"),
+        ("token_key", "token_keys"),
+    )
+}
 _REVISIONS = table(
     "revisions", column("subject"), column("id"), column("number"), column("changed_at", Instant)
 )
@@ -143,13 +168,17 @@ class ServiceStates:
                 acceptor=row.acceptor,
                 updated_at=row.updated_at,
                 offered=tuple(offered[row.id]),
+                sender=row.sender,
             )
             for row in self._rows("routing", _REFERRALS, "id", ids)
         }
         cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", ids)}
         custodies = {
             row.referral_id: HeldCase(
-                state=row.state, has_case=row.referral_id in cases, changed_at=row.changed_at
+                state=row.state,
+                has_case=row.referral_id in cases,
+                changed_at=row.changed_at,
+                acceptor=row.acceptor,
             )
             for row in self._rows("vault", _CUSTODIES, "referral_id", ids)
         }
@@ -189,6 +218,18 @@ class ServiceStates:
                 for row in connection.execute(wanted)
             }
 
+    def records(self) -> dict[Revision, str]:
+        """Return the digest of each published record in force, under the revision that it says it is."""
+        found = {}
+        with self._engines["directory"].connect() as connection:
+            for subject, records in _RECORDS.items():
+                for row in connection.execute(select(records)):
+                    record = orjson.loads(row.record)
+                    content = record["key"] if subject == "token_key" else record
+                    revision = Revision(subject=subject, id=row.id, number=row.revision)
+                    found[revision] = _digest(content)
+        return found
+
     def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
         """Return every revision of the directory in the log. limit: entries per query."""
         types = [f"kopuro.{subject}.changed.v1" for subject in _PUBLISHED]
@@ -199,8 +240,12 @@ class ServiceStates:
                     continue
                 leaf = orjson.loads(opened.leaf)
                 revision = _revision(leaf["type"], opened.data)
-                time = dt.datetime.fromisoformat(leaf["time"])
-                found.setdefault(revision, LoggedRevision(index=opened.index, time=time))
+                entry = LoggedRevision(
+                    index=opened.index,
+                    time=dt.datetime.fromisoformat(leaf["time"]),
+                    content=_digest(_logged_record(revision.subject, opened.data)),
+                )
+                found.setdefault(revision, entry)
         return found
 
     def decisions(self, after: str, limit: int) -> list[StoredDecision]:
@@ -253,6 +298,30 @@ class ServiceStates:
             except ContentMismatch as mismatch:
                 self.mismatches[mismatch.index] = mismatch
                 left.remove(mismatch.index)
+
+    def content_damage(self, limit: int) -> Iterator[str]:
+        """Yield what is wrong beside the log: content missing without a reason, rewritten search keys.
+
+        The first damage of each `limit` entries. Audit's own inspection does the same in the background.
+        """
+        inspection = ContentInspection(self._log, SqlContents())
+        waiting: list[tuple[int, int]] = []
+        with self._engines["audit"].connect() as connection:
+            size = connection.execute(select(func.max(ENTRIES.c.leaf_index))).scalar()
+            for start in range(0, 0 if size is None else size + 1, limit):
+                try:
+                    inspection.check(connection, start, start + limit)
+                except ReasonMissing:
+                    waiting.append((start, start + limit))
+                except LogDamaged as damage:
+                    yield str(damage)
+        # The reason for an erasure reaches the log within a second, and is no damage until then.
+        with self._engines["audit"].connect() as connection:
+            for start, stop in waiting:
+                try:
+                    inspection.check(connection, start, stop)
+                except LogDamaged as damage:
+                    yield str(damage)
 
     def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that are in a mailbox."""
@@ -321,6 +390,14 @@ def _stored_decision(row: Any) -> StoredDecision:
         decided_at=row.decided_at,
         commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else None,
     )
+
+
+def _digest(record: Any) -> str:
+    return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _logged_record(subject: str, data: Mapping[str, Any]) -> Any:
+    return data[_PUBLISHED[subject][0]]
 
 
 def _revision(type: str, data: Mapping[str, Any]) -> Revision:

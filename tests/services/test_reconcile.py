@@ -25,10 +25,11 @@ from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from sandbox.hub_files import HubFiles
-from services.audit.adapters.tables import OPENINGS
+from services.audit.adapters.tables import FACETS, OPENINGS
+from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.recipients import RECIPIENTS
-from services.directory.adapters.tables import REVISIONS
+from services.directory.adapters.tables import ORGANIZATIONS, REVISIONS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS
@@ -268,6 +269,56 @@ def test_decision_of_an_earlier_build_is_not_compared(
         transaction.execute(update(DECISIONS).where(DECISIONS.c.id == odd).values(salt=None))
     hub.refer()
     assert run(hub, capsys) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("service", "change", "where"),
+    [
+        ("routing", update(REFERRALS).values(sender="kz.other"), "routing"),
+        ("routing", update(REFERRALS).values(acceptor="kz.other"), "routing"),
+        ("routing", OFFERS.delete(), "routing"),
+        ("vault", update(CUSTODIES).values(acceptor="kz.other"), "vault"),
+        ("vault", SEALED_CASES.delete(), "vault"),
+        ("vault", update(CUSTODIES).values(state="erased"), "vault"),
+        ("delivery", MESSAGES.delete(), "delivery"),
+        ("audit", OPENINGS.delete(), "log"),
+        ("audit", FACETS.delete(), "log"),
+        ("audit", ORGANIZATION_ENTRIES.delete(), "log"),
+    ],
+    ids=str,
+)
+def test_rewritten_rows_of_a_service_are_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], service: str, change: Any, where: str
+) -> None:
+    hub.refer()
+    with hub.databases[service].write() as transaction:
+        transaction.execute(change)
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert where in {one["where"] for one in found}
+
+
+def test_record_in_force_that_is_not_the_logged_revision_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.revise()
+    hub.log_revision()
+    row = {"id": "record", "revision": 1, "record": {"id": "record"}, "kind": "union", "country": "KG"}
+    hub.write("directory", ORGANIZATIONS, **row)
+    assert run(hub, capsys) == (0, [])
+    with hub.databases["directory"].write() as transaction:
+        transaction.execute(update(ORGANIZATIONS).values(record={"id": "record", "vetting": "vetted"}))
+    status, (found,) = run(hub, capsys)
+    assert (status, found["where"], found["record"], found["index"]) == (
+        1,
+        "directory",
+        "organization record",
+        0,
+    )
+    with hub.databases["directory"].write() as transaction:
+        transaction.execute(update(ORGANIZATIONS).values(record={"id": "record"}, revision=2))
+    status, (found,) = run(hub, capsys)
+    assert "revision 2, which does not exist" in found["what"]
 
 
 @pytest.mark.parametrize("column", [{"data": {"decisions": []}}, {"salt": b"\0" * 32}], ids=str)
