@@ -175,7 +175,7 @@ def rewritten_records(
             record=f"{revision.subject} {revision.id}",
             where="directory",
             what=what,
-            index=entry and entry.index,
+            index=None if entry is None else entry.index,
         )
 
 
@@ -208,7 +208,7 @@ def rewritten_decisions(
         if one.time > settled or (found is not None and found.commitment == one.commitment):
             continue
         what = "is missing" if found is None else "differs from the logged commitment: it was rewritten"
-        yield _of_decision(one.id, found and found.referral_id, what, one.index)
+        yield _of_decision(one.id, None if found is None else found.referral_id, what, one.index)
 
 
 def unlogged_decisions(

@@ -211,7 +211,7 @@ class BreakingClosures(SqlClosures):
             raise DatabaseUnavailable("The database cannot be used just now.")
         return super().due(transaction, closed_before, limit)
 
-    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> dict[str, int]:
         self.erased += 1
         return super().erase(transaction, referral_ids, stop=stop)
 
