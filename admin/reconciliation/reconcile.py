@@ -28,15 +28,13 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from admin.reconciliation.decision_differences import StoredDecision, rewritten_decisions, unlogged_decisions
 from admin.reconciliation.differences import (
     Difference,
     LoggedFact,
-    StoredDecision,
     differences,
     directory_differences,
-    rewritten_decisions,
     rewritten_records,
-    unlogged_decisions,
 )
 from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
 from contracts.facts import CATALOGUE

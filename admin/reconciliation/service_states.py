@@ -39,15 +39,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import TableClause
 
+from admin.reconciliation.decision_differences import LoggedDecision, StoredDecision
 from admin.reconciliation.differences import (
     HeldCase,
-    LoggedDecision,
     LoggedFact,
     LoggedRevision,
     ReferralState,
     Revision,
     RoutedReferral,
-    StoredDecision,
 )
 from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.facts import DecisionsRecorded
