@@ -92,7 +92,7 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
     logged = states.logged_revisions(PAGE)
     yield from directory_differences(made, logged, settled)
     yield from rewritten_records(current, logged, made, settled)
-    yield from _decisions(states, settled, compared)
+    yield from decision_differences(states, settled, compared)
     for damage in states.content_damage(PAGE):
         yield Difference(referral_id=None, record="log", where="log", what=damage)
     for index, mismatch in sorted(states.mismatches.items()):
@@ -101,7 +101,10 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
         )
 
 
-def _decisions(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
+def decision_differences(
+    states: ServiceStates, settled: dt.datetime, compared: Compared
+) -> Iterator[Difference]:
+    """Yield every difference between routing's decisions and the log. settled: ignore later changes."""
     # Routing is read before the log, so that the log already has the settled decisions.
     stored: list[StoredDecision] = []
     while page := states.decisions(stored[-1].id if stored else "", PAGE):

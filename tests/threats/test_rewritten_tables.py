@@ -5,16 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Table, update
 
+from admin.reconciliation.reconcile import Compared, decision_differences
+from admin.reconciliation.service_states import ServiceStates, open_read_only
 from contracts.commitment import SALT_BYTES
 from contracts.envelope import Envelope
 from contracts.errors import Refused
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
 from services.audit.adapters.tables import (
     CLOSURES,
     ENTRIES,
@@ -36,7 +42,9 @@ from services.audit.log.ports import Search
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.statistics import StatisticsHandler
-from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+from services.routing.adapters.tables import DECISIONS
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, event, new_key
+from tests.unit.services.routing.workbench import submitted, workbench
 
 FIRST, SECOND = new_id(), new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -367,3 +375,46 @@ def test_closing_removed_by_an_attacker_raises_the_alarm(inspecting: Inspecting,
     withdraw(inspecting)
     attack(inspecting.audit, change)
     assert "The closing of the referral" in (inspecting.alarm() or "")
+
+
+REWRITTEN_DECISIONS: dict[str, tuple[Any, str]] = {
+    "record": (update(DECISIONS).values(record={"candidates": []}), "differs from the logged commitment"),
+    "salt": (update(DECISIONS).values(salt=bytes(SALT_BYTES)), "differs from the logged commitment"),
+    "no salt": (update(DECISIONS).values(salt=None), "differs from the logged commitment"),
+    "deleted": (DECISIONS.delete(), "is missing"),
+    "added": (
+        DECISIONS.insert().values(
+            id=new_id(), referral_id=FIRST, decided_at=dt.datetime.now(dt.UTC), record={}, salt=None
+        ),
+        "has no commitment in the log",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "noticed"), REWRITTEN_DECISIONS.values(), ids=REWRITTEN_DECISIONS.keys())
+def test_rewritten_decision_of_routing_is_noticed(tmp_path: Path, change: Any, noticed: str) -> None:
+    routing_url, audit_url = (f"sqlite:///{tmp_path}/{name}.sqlite" for name in ("routing", "audit"))
+    with ExitStack() as closing:
+        routing = workbench(routing_url)
+        closing.callback(routing.close)
+        opened = Database.open(audit_url)
+        closing.callback(opened.close)
+        upgrade("services.audit", opened)
+        audit = LogOnDatabase(database=opened, key=new_key())
+        audit.check()
+        routing.take(submitted(new_id()))
+        audit.append([Envelope.decode(body) for body in routing.bodies()])
+
+        def differences() -> list[str]:
+            engines = {"routing": open_read_only(routing_url), "audit": open_read_only(audit_url)}
+            for engine in engines.values():
+                closing.callback(engine.dispose)
+            settled = dt.datetime.now(dt.UTC) + dt.timedelta(days=365)
+            found = decision_differences(ServiceStates(engines), settled, Compared())
+            return [difference.what for difference in found]
+
+        assert differences() == []
+        with routing.database.write() as transaction:
+            transaction.execute(change)
+        (difference,) = differences()
+        assert noticed in difference

@@ -120,11 +120,15 @@ class Workbench:
         commitments = [one.decisions for one in recorded if isinstance(one, DecisionsRecorded)]
         return {one.decision_id: one.commitment for decisions in commitments for one in decisions}
 
-    def _outbox_events(self) -> list[Event[Fact]]:
+    def bodies(self) -> list[bytes]:
+        """Return the bodies of all events in the outbox."""
         table = MESSAGING.outbox
         with self.database.read() as transaction:
             bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
-        return [decode(event) for body in bodies for event in decode_batch(body)]
+        return [event for body in bodies for event in decode_batch(body)]
+
+    def _outbox_events(self) -> list[Event[Fact]]:
+        return [decode(body) for body in self.bodies()]
 
     def observations(self) -> dict[str, Observation]:
         with self.database.read() as transaction:
