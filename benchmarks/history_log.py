@@ -21,6 +21,7 @@ from sqlalchemy import Table, delete, select
 from benchmarks.bulk import Bulk, Row
 from benchmarks.recording import COMMITMENT, EntryTemplate
 from contracts.canonical import canonical_json
+from contracts.commitment import SALT_BYTES
 from runtime.storage.database import Database
 from services.audit.adapters.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.log.adapters.signing_key import load_log_key
@@ -29,7 +30,6 @@ from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
-    SALT_BYTES,
     Entry,
     leaf_bytes,
     organizations_of,

@@ -50,6 +50,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "receiver-has-no-key": ("The receiving organisation has published no sealing key", 422),
     "bundle-too-large": ("The history is too long for one bundle", 422),
     "precondition-required": ("A precondition is required (If-Match)", 428),
+    "content-mismatch": ("Stored content does not match the log", 500),
     "unavailable": ("The service is temporarily unavailable", 503),
     "internal": ("Internal server error", 500),
 }

@@ -222,6 +222,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "referral.acceptor_suspended",
                 "case.unreadable",
                 "note.unreadable",
+                "decisions.recorded",
             ),
         ),
         # Routing refuses submissions that its rules do not allow; the vault refuses sealed replacements.
@@ -259,7 +260,14 @@ OWNERS: Mapping[str, frozenset[str]] = {
         (("intake", "routing", "delivery", "vault", "audit"), ("replica.requested",)),
         (
             ("audit",),
-            ("history.read", "history.exported", "log.exported", "receipts.issued", "receipt.issued"),
+            (
+                "history.read",
+                "history.exported",
+                "log.exported",
+                "receipts.issued",
+                "receipt.issued",
+                "content.erased",
+            ),
         ),
     )
     for key in keys

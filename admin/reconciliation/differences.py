@@ -42,21 +42,29 @@ class LoggedFact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoutedReferral:
-    """Routing's state of a referral. offered: the organisation of each offer ever opened."""
+    """Routing's state of a referral. offered: the organisation of each offer ever opened.
+
+    sender: None if it is not compared.
+    """
 
     status: str
     acceptor: str | None
     updated_at: dt.datetime
     offered: Sequence[str] = ()
+    sender: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldCase:
-    """The vault's state of a referral. has_case: whether the sealed case still exists."""
+    """The vault's state of a referral. has_case: whether the sealed case still exists.
+
+    acceptor: the organisation that the case is for, None without one.
+    """
 
     state: str
     has_case: bool
     changed_at: dt.datetime
+    acceptor: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +93,8 @@ class ReferralState:
 class Difference:
     """One disagreement between two records. where: the service whose state differs.
 
-    referral_id: None for a difference in the directory; record then names its record (subject and id).
+    referral_id: None for a difference in the directory or the log. record: the directory's record (subject
+    and id), the decision, or the entry.
     index: of the log entry concerned, if any.
     """
 
@@ -107,10 +116,11 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedRevision:
-    """The log entry of a revision."""
+    """The log entry of a revision. content: the digest of the logged record."""
 
     index: int
     time: dt.datetime
+    content: str = ""
 
 
 def directory_differences(
@@ -137,6 +147,36 @@ def directory_differences(
         if entry.time <= settled:
             what = f"the log has revision {revision.number}, but the directory has no such revision"
             yield different(revision, what, entry.index)
+
+
+def rewritten_records(
+    current: Mapping[Revision, str],
+    logged: Mapping[Revision, LoggedRevision],
+    changed_at: Mapping[Revision, dt.datetime],
+    settled: dt.datetime,
+) -> Iterator[Difference]:
+    """Yield current records that differ from the logged revision of their number.
+
+    current: the digest of each record in force. changed_at: the time of each revision. settled: later changes
+    are not compared.
+    """
+    for revision, content in sorted(current.items(), key=lambda item: _sort_key(item[0])):
+        entry, changed = logged.get(revision), changed_at.get(revision)
+        if changed is not None and changed > settled:
+            continue
+        if changed is None:
+            what = f"the record in force says revision {revision.number}, which does not exist"
+        elif entry is not None and entry.content != content:
+            what = f"the record in force is not revision {revision.number} of the log: it was rewritten"
+        else:
+            continue
+        yield Difference(
+            referral_id=None,
+            record=f"{revision.subject} {revision.id}",
+            where="directory",
+            what=what,
+            index=None if entry is None else entry.index,
+        )
 
 
 def _sort_key(revision: Revision) -> tuple[str, str, int]:
@@ -179,6 +219,9 @@ def _routing(
         return
     if not facts["referral.submitted"]:
         yield different("routing", "routed, but the log has no referral.submitted")
+    senders = {entry.organization for entry in state.entries if entry.fact == "referral.submitted"}
+    if routed.sender is not None and senders and routed.sender not in senders:
+        yield different("routing", f"{routed.sender} is not the sender in the log", "referral.submitted")
     acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]
     for entry in state.entries:
         if entry.fact == "acceptance.revoked" and entry.organization in acceptors:
@@ -226,5 +269,16 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
             "case still exists" if custody is not None and custody.has_case else f"custody state is {held}"
         )
         yield different("vault", f"the log has case.erased, but the {state_text}", "case.erased")
+    released_to = {entry.organization for entry in state.entries if entry.fact == "case.released"}
+    acceptor = None if custody is None else custody.acceptor
+    if held == "released" and released_to and acceptor is not None and acceptor not in released_to:
+        yield different(
+            "vault", f"the case is for {acceptor}, to whom the log has no case.released", "case.released"
+        )
+    # What is missing needs its reason in the log.
+    if held in ("held", "released") and custody is not None and not custody.has_case:
+        yield different("vault", f"custody state is {held}, but the sealed case is missing")
+    if held == "erased" and not facts["case.erased"]:
+        yield different("vault", "the case is erased, but the log has no case.erased")
     if held == "erased" and custody is not None and custody.has_case:
         yield different("vault", "custody state is erased, but the sealed case still exists")

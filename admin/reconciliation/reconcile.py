@@ -28,7 +28,14 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from admin.reconciliation.differences import Difference, LoggedFact, differences, directory_differences
+from admin.reconciliation.decision_differences import StoredDecision, rewritten_decisions, unlogged_decisions
+from admin.reconciliation.differences import (
+    Difference,
+    LoggedFact,
+    differences,
+    directory_differences,
+    rewritten_records,
+)
 from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
 from contracts.facts import CATALOGUE
 from contracts.topology import DELIVERY_KEYS, topic_matches
@@ -56,6 +63,7 @@ class Compared:
     unsettled: int = 0
     messages: int = 0
     revisions: int = 0
+    decisions: int = 0
 
 
 def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
@@ -78,9 +86,40 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
             yield _undelivered(*delivered[message_id])
     yield from _unrecorded(states, settled, compared)
     # The directory is read before the log, so that the log already has its changes.
+    current = states.records()
     made = states.revisions()
     compared.revisions += sum(changed <= settled for changed in made.values())
-    yield from directory_differences(made, states.logged_revisions(PAGE), settled)
+    logged = states.logged_revisions(PAGE)
+    yield from directory_differences(made, logged, settled)
+    yield from rewritten_records(current, logged, made, settled)
+    yield from decision_differences(states, settled, compared)
+    for damage in states.content_damage(PAGE):
+        yield Difference(referral_id=None, record="log", where="log", what=damage)
+    for index, mismatch in sorted(states.mismatches.items()):
+        yield Difference(
+            referral_id=None, record=f"entry {index}", where="log", what=mismatch.detail, index=index
+        )
+
+
+def decision_differences(
+    states: ServiceStates, settled: dt.datetime, compared: Compared
+) -> Iterator[Difference]:
+    """Yield every difference between routing's decisions and the log. settled: ignore later changes."""
+    # Routing is read before the log, so that the log already has the settled decisions.
+    stored: list[StoredDecision] = []
+    while page := states.decisions(stored[-1].id if stored else "", PAGE):
+        stored += page
+    logged: set[str] = set()
+    since: dt.datetime | None = None
+    for commitments in states.logged_decisions(PAGE):
+        if commitments and since is None:
+            since = commitments[0].time
+        logged.update(one.id for one in commitments)
+        for at in range(0, len(commitments), PAGE):
+            piece = commitments[at : at + PAGE]
+            yield from rewritten_decisions(piece, states.decisions_of([one.id for one in piece]), settled)
+    compared.decisions += sum(one.decided_at <= settled for one in stored)
+    yield from unlogged_decisions(stored, logged, since=since, settled=settled)
 
 
 def _undelivered(referral_id: str, entry: LoggedFact) -> Difference:
@@ -122,8 +161,8 @@ def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> in
     else:
         verdict = "the log and the services agree" if not found else f"{found} differences"
         _write(
-            f"{verdict}: {compared.referrals} referrals, {compared.messages} messages and "
-            f"{compared.revisions} directory revisions compared, "
+            f"{verdict}: {compared.referrals} referrals, {compared.messages} messages, "
+            f"{compared.revisions} directory revisions and {compared.decisions} decisions compared, "
             f"{compared.unsettled} referrals skipped as too recent"
         )
     return 1 if found else 0

@@ -4,10 +4,12 @@ They read only the columns below. When one of these changes, this file must chan
 tests/services/test_reconcile.py fails until it does:
 
     intake    submissions(referral_id, submitted_at)
-    routing   referrals(id, status, acceptor, updated_at), offers(referral_id, organization)
-    vault     custodies(referral_id, state, changed_at), sealed_cases(referral_id)
+    routing   referrals(id, sender, status, acceptor, updated_at), offers(referral_id, organization),
+              decisions(id, referral_id, decided_at, record, salt)
+    vault     custodies(referral_id, state, acceptor, changed_at), sealed_cases(referral_id)
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
-    directory revisions(subject, id, number, changed_at)
+    directory revisions(subject, id, number, changed_at),
+              organizations, agreements, token_keys(id, revision, record)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 """
@@ -16,15 +18,28 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
 import orjson
-from sqlalchemy import Connection, Engine, column, create_engine, make_url, select, table
+from sqlalchemy import (
+    Connection,
+    Engine,
+    LargeBinary,
+    Text,
+    column,
+    create_engine,
+    func,
+    make_url,
+    select,
+    table,
+)
 from sqlalchemy.sql.selectable import TableClause
 
+from admin.reconciliation.decision_differences import LoggedDecision, StoredDecision
 from admin.reconciliation.differences import (
     HeldCase,
     LoggedFact,
@@ -33,8 +48,16 @@ from admin.reconciliation.differences import (
     Revision,
     RoutedReferral,
 )
+from contracts.commitment import SALT_BYTES, commitment_to
+from contracts.facts import DecisionsRecorded
 from runtime.storage.columns import Instant
-from services.audit.adapters.tables import ENTRIES, OPENINGS
+from services.audit.adapters.tables import ENTRIES
+from services.audit.log.adapters.sql_contents import SqlContents
+from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.domain.opening import ContentMismatch
+from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
+from services.audit.log.handlers.entry_verification import LogDamaged
+from services.audit.log.ports import OpenedLeaf
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 # The kinds of directory records that are published, with the path of the id in the event's data.
@@ -47,10 +70,29 @@ _PUBLISHED: Mapping[str, tuple[str, ...]] = {
 
 _SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
 _REFERRALS = table(
-    "referrals", column("id"), column("status"), column("acceptor"), column("updated_at", Instant)
+    "referrals",
+    column("id"),
+    column("sender"),
+    column("status"),
+    column("acceptor"),
+    column("updated_at", Instant),
 )
 _OFFERS = table("offers", column("referral_id"), column("organization"))
-_CUSTODIES = table("custodies", column("referral_id"), column("state"), column("changed_at", Instant))
+_DECISIONS = table(
+    "decisions",
+    column("id"),
+    column("referral_id"),
+    column("decided_at", Instant),
+    column("record", Text),
+    column("salt", LargeBinary),
+)
+_CUSTODIES = table(
+    "custodies",
+    column("referral_id"),
+    column("state"),
+    column("acceptor"),
+    column("changed_at", Instant),
+)
 _CASES = table("sealed_cases", column("referral_id"))
 _MESSAGES = table(
     "mailbox_messages",
@@ -61,6 +103,14 @@ _MESSAGES = table(
     column("queued_at", Instant),
 )
 
+_RECORDS = {
+    subject: table(name, column("id"), column("revision"), column("record", Text))
+    for subject, name in (
+        ("organization", "organizations"),
+        ("agreement", "agreements"),
+        ("token_key", "token_keys"),
+    )
+}
 _REVISIONS = table(
     "revisions", column("subject"), column("id"), column("number"), column("changed_at", Instant)
 )
@@ -93,6 +143,9 @@ class ServiceStates:
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
+        self._log = SqlLog()
+        # Entries whose leaf or content is not what was logged. Nothing of them is compared.
+        self.mismatches: dict[int, ContentMismatch] = {}
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.
@@ -115,13 +168,17 @@ class ServiceStates:
                 acceptor=row.acceptor,
                 updated_at=row.updated_at,
                 offered=tuple(offered[row.id]),
+                sender=row.sender,
             )
             for row in self._rows("routing", _REFERRALS, "id", ids)
         }
         cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", ids)}
         custodies = {
             row.referral_id: HeldCase(
-                state=row.state, has_case=row.referral_id in cases, changed_at=row.changed_at
+                state=row.state,
+                has_case=row.referral_id in cases,
+                changed_at=row.changed_at,
+                acceptor=row.acceptor,
             )
             for row in self._rows("vault", _CUSTODIES, "referral_id", ids)
         }
@@ -161,23 +218,110 @@ class ServiceStates:
                 for row in connection.execute(wanted)
             }
 
+    def records(self) -> dict[Revision, str]:
+        """Return the digest of each published record in force, under the revision that it says it is."""
+        found = {}
+        with self._engines["directory"].connect() as connection:
+            for subject, records in _RECORDS.items():
+                for row in connection.execute(select(records)):
+                    record = orjson.loads(row.record)
+                    content = record["key"] if subject == "token_key" else record
+                    revision = Revision(subject=subject, id=row.id, number=row.revision)
+                    found[revision] = _digest(content)
+        return found
+
     def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
         """Return every revision of the directory in the log. limit: entries per query."""
         types = [f"kopuro.{subject}.changed.v1" for subject in _PUBLISHED]
-        opened = select(ENTRIES.c.leaf_index, ENTRIES.c.type, ENTRIES.c.time, OPENINGS.c.data)
-        opened = opened.join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
         found: dict[Revision, LoggedRevision] = {}
+        for page in self._opened_pages(types, limit):
+            for opened in page:
+                if opened.data is None:
+                    continue
+                leaf = orjson.loads(opened.leaf)
+                revision = _revision(leaf["type"], opened.data)
+                entry = LoggedRevision(
+                    index=opened.index,
+                    time=dt.datetime.fromisoformat(leaf["time"]),
+                    content=_digest(_logged_record(revision.subject, opened.data)),
+                )
+                found.setdefault(revision, entry)
+        return found
+
+    def decisions(self, after: str, limit: int) -> list[StoredDecision]:
+        """Return routing's next decisions after an id, in the order of their ids."""
+        wanted = select(_DECISIONS).where(_DECISIONS.c.id > after).order_by(_DECISIONS.c.id).limit(limit)
+        with self._engines["routing"].connect() as connection:
+            return [_stored_decision(row) for row in connection.execute(wanted)]
+
+    def decisions_of(self, ids: Sequence[str]) -> dict[str, StoredDecision]:
+        """Return the existing ones of these decisions."""
+        return {row.id: _stored_decision(row) for row in self._rows("routing", _DECISIONS, "id", ids)}
+
+    def logged_decisions(self, limit: int) -> Iterator[list[LoggedDecision]]:
+        """Yield the log's commitments to decisions, in pages. limit: entries per query."""
+        for page in self._opened_pages([DecisionsRecorded.type], limit):
+            yield [
+                LoggedDecision(
+                    index=opened.index,
+                    time=dt.datetime.fromisoformat(orjson.loads(opened.leaf)["time"]),
+                    id=one["decision_id"],
+                    commitment=one["commitment"],
+                )
+                for opened in page
+                for one in (opened.data or {}).get("decisions", ())
+            ]
+
+    def _opened_pages(self, types: Sequence[str], limit: int) -> Iterator[list[OpenedLeaf]]:
+        """Yield the entries of these types with their content, after comparing both with the log."""
         after = -1
         with self._engines["audit"].connect() as connection:
             while True:
-                wanted = opened.where(ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after)
-                page = connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).all()
-                if not page:
-                    return found
-                after = page[-1].leaf_index
-                for row in page:
-                    revision = _revision(row.type, row.data)
-                    found.setdefault(revision, LoggedRevision(index=row.leaf_index, time=row.time))
+                wanted = select(ENTRIES.c.leaf_index).where(
+                    ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after
+                )
+                indices = list(
+                    connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).scalars()
+                )
+                if not indices:
+                    return
+                after = indices[-1]
+                opened = self._opened(connection, indices)
+                yield [opened[index] for index in indices if index in opened]
+
+    def _opened(self, connection: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:
+        """Return these entries without those that do not match, which `mismatches` keeps."""
+        left = [index for index in indices if index not in self.mismatches]
+        while True:
+            try:
+                return self._log.opened_at(connection, left)
+            except ContentMismatch as mismatch:
+                self.mismatches[mismatch.index] = mismatch
+                left.remove(mismatch.index)
+
+    def content_damage(self, limit: int) -> Iterator[str]:
+        """Yield what is wrong beside the log: content missing without a reason, rewritten search keys.
+
+        The first damage of each `limit` entries. Audit's own inspection does the same in the background.
+        """
+        inspection = ContentInspection(self._log, SqlContents())
+        waiting: list[tuple[int, int]] = []
+        with self._engines["audit"].connect() as connection:
+            size = connection.execute(select(func.max(ENTRIES.c.leaf_index))).scalar()
+            for start in range(0, 0 if size is None else size + 1, limit):
+                try:
+                    inspection.check(connection, start, start + limit)
+                except ReasonMissing:
+                    waiting.append((start, start + limit))
+                except LogDamaged as damage:
+                    yield str(damage)
+        # The reason for an erasure reaches the log within a second, and is no damage until then.
+        with self._engines["audit"].connect() as connection:
+            for start, stop in waiting:
+                try:
+                    inspection.check(connection, start, stop)
+                except LogDamaged as damage:
+                    yield str(damage)
 
     def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that are in a mailbox."""
@@ -235,6 +379,25 @@ def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str,
         )
         for row in connection.execute(wanted)
     ]
+
+
+def _stored_decision(row: Any) -> StoredDecision:
+    salt = row.salt
+    committed = salt is not None and len(salt) == SALT_BYTES
+    return StoredDecision(
+        id=row.id,
+        referral_id=row.referral_id,
+        decided_at=row.decided_at,
+        commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else None,
+    )
+
+
+def _digest(record: Any) -> str:
+    return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _logged_record(subject: str, data: Mapping[str, Any]) -> Any:
+    return data[_PUBLISHED[subject][0]]
 
 
 def _revision(type: str, data: Mapping[str, Any]) -> Revision:

@@ -23,6 +23,8 @@ from contracts.facts.decided import (
     AcceptanceRevoked,
     AnswerRefused,
     CaseUnreadable,
+    CommittedDecision,
+    DecisionsRecorded,
     NoteUnreadable,
     OfferAccepted,
     OfferDeclined,
@@ -43,6 +45,7 @@ from contracts.facts.decided import (
 from contracts.facts.custody import CaseErased, CasePaused, CaseRefused, CaseReleased
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
 from contracts.facts.recorded import (
+    ContentErased,
     HistoryExported,
     HistoryRead,
     LogExported,
@@ -90,8 +93,11 @@ __all__ = [
     "CaseReleased",
     "CaseUnreadable",
     "ClientChanged",
+    "CommittedDecision",
+    "ContentErased",
     "CredentialIssued",
     "CredentialRevoked",
+    "DecisionsRecorded",
     "DeliveryAcknowledged",
     "DeliveryDelivered",
     "Fact",

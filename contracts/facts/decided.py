@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from marshmallow.validate import OneOf
+from marshmallow.validate import Length, OneOf
 
 from contracts.canonical import Count
 from contracts.codes import DeclineReason, Outcome, ProgressStatus, UnreadableReason, Urgency
+from contracts.commitment import Commitment
 from contracts.facts.fact import Fact, OpenNote, fact
 from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region
 from contracts.referral import Situation
@@ -134,6 +135,26 @@ class PlacementAnswered(Fact):
     coordinator: str
     result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked"])]
     reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommittedDecision:
+    """One routing decision. commitment: to its stored record, which names the versions of its inputs."""
+
+    decision_id: MessageId
+    commitment: Commitment
+
+
+@fact("decisions.recorded", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionsRecorded(Fact):
+    """The decisions that routing stored in one transaction. Only for the log.
+
+    A record rewritten later no longer opens its commitment. The fact says nothing about a person, so it
+    outlives the erasure of a referral's content.
+    """
+
+    decisions: Annotated[tuple[CommittedDecision, ...], Length(min=1)]
 
 
 @fact("referral.unplaced")

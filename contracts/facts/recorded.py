@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from marshmallow.validate import Length
+from marshmallow.validate import Length, OneOf
 
 from contracts.canonical import Count
 from contracts.facts.fact import Fact, fact
@@ -53,6 +53,20 @@ class LogExported(Fact):
     stop: Count
     entries: Count
     size: Count
+
+
+@fact("content.erased", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContentErased(Fact):
+    """The log erased the content of a referral's entries: the reason why it is missing.
+
+    entries: how many lost their content, all of them below entry `stop`.
+    """
+
+    referral_id: ReferralId
+    reason: Annotated[str, OneOf(["consent_revoked", "retention"])]
+    entries: Count
+    stop: Count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,7 @@ from services.audit.log.adapters.http_witnesses import HttpWitnesses
 from services.audit.log.adapters.policy_file import load_witness_policy
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
+from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import (
@@ -32,9 +33,11 @@ from services.audit.log.adapters.sql_retention import (
 )
 from services.audit.log.adapters.sql_unfiled import SqlUnfiled
 from services.audit.log.handlers import LogHandlers
+from services.audit.log.handlers.content_inspection import ContentInspection
 from services.audit.log.handlers.cosigner import Cosigner
 from services.audit.log.handlers.filing import Filing
 from services.audit.log.handlers.inspector import Inspector
+from services.audit.log.handlers.noticed_damage import NoticedDamage
 from services.audit.log.handlers.proofs import Proofs
 from services.audit.log.handlers.published_log import CHECKPOINT, PublishedLog
 from services.audit.log.handlers.publisher import LogPublisher
@@ -88,7 +91,8 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     policy = load_witness_policy(settings.witness_policy)
     platform = build_platform("audit", settings, MESSAGING)
     database, messenger, clock = platform.database, platform.messenger, platform.clock
-    log, record, closures = SqlLog(), SqlPublicationRecord(), SqlClosures()
+    noticed = NoticedDamage()
+    log, record, closures = SqlLog(noticed.note), SqlPublicationRecord(), SqlClosures()
     checks = SqlCheckRecord()
     head = SelfCheck(database, log, key, clock, checks).run()
     _log.info(
@@ -120,7 +124,14 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         clock=clock,
     )
     inspector = Inspector(
-        database=database, log=log, key=key, record=checks, works=publisher.holds_lease, clock=clock
+        database=database,
+        log=log,
+        key=key,
+        record=checks,
+        works=publisher.holds_lease,
+        clock=clock,
+        noticed=noticed,
+        contents=ContentInspection(log, SqlContents()),
     )
     inspector.begin(head)
     show_inspection(platform.registry, inspector)
@@ -128,6 +139,11 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         database=database,
         closures=closures,
         record=record,
+        log=log,
+        outbox=messenger.outbox,
+        noticed=noticed,
+        source=platform.source,
+        after_commit=messenger.wake,
         kept=settings.retention,
         clock=clock,
     )
@@ -152,7 +168,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             reports=ReportHandlers(
                 history=history,
                 statistics=StatisticsHandler(
-                    database=database, log=log, referrals=SqlReferrals(), history=history
+                    database=database, log=log, referrals=SqlReferrals(log), history=history
                 ),
                 export=Export(database=database, log=log, published=published, record=reads),
             ),

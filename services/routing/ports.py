@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from services.routing.domain.decision import Decision
 from services.routing.domain.observation import Observation
+from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 
@@ -21,7 +21,7 @@ class Changes:
 
     before: Mapping[str, Referral]
     after: Sequence[Referral]
-    decisions: Sequence[Decision] = ()
+    decisions: Sequence[RecordedDecision] = ()
     timeline: Sequence[TimelineEntry] = ()
     observed: Mapping[str, Observation] = field(default_factory=dict)
 

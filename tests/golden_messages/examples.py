@@ -299,9 +299,13 @@ _FACTS: tuple[facts.Fact, ...] = (
         message_id=MESSAGE,
         message_type="kopuro.offer.opened.v1",
     ),
+    facts.DecisionsRecorded(
+        decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
+    ),
     facts.HistoryRead(
         reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
     ),
+    facts.ContentErased(referral_id=REFERRAL, reason="consent_revoked", entries=9, stop=1234),
     facts.HistoryExported(reader="auditor", referral_id=REFERRAL, entries=11, size=1234),
     facts.LogExported(
         reader="auditor",

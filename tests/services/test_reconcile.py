@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,21 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
 from admin.reconciliation import reconcile
 from admin.reconciliation.service_states import SERVICES, open_read_only
 from contracts.envelope import Envelope
+from contracts.facts import DecisionsRecorded
+from contracts.records import plain
 from kopuro_client.commands import ExitCode, main
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from sandbox.hub_files import HubFiles
+from services.audit.adapters.tables import FACETS, OPENINGS
+from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.recipients import RECIPIENTS
-from services.directory.adapters.tables import REVISIONS
+from services.directory.adapters.tables import ORGANIZATIONS, REVISIONS
 from services.intake.adapters.tables import SUBMISSIONS
-from services.routing.adapters.tables import OFFERS, REFERRALS
+from services.routing.adapters.store import SqlReferralStore
+from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS
+from services.routing.domain.recorded_decision import RecordedDecision
+from services.routing.ports import Changes
 from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
 from tests.servers import PostgresServer
 from tests.unit.services.audit.logs import LogOnDatabase, event, new_key
@@ -84,6 +93,7 @@ class HubOnDisk:
             opened_at=moved,
             deadline=moved,
         )
+        self.decide(number, moved)
         self.write("vault", CUSTODIES, referral_id=number, state="released", changed_at=moved)
         self.write("vault", SEALED_CASES, referral_id=number, wrapped_key="k", ciphertext="c")
         said = [
@@ -97,6 +107,22 @@ class HubOnDisk:
             if skip != f"mailbox {one.type}":
                 self.deliver(number, one.id, one.type, moved)
         return number
+
+    def decide(self, referral_id: str, moved: dt.datetime = THEN, *, logged: bool = True) -> str:
+        """Store a decision, and its commitment in the log."""
+        kept = RecordedDecision(
+            id=new_id(),
+            referral_id=referral_id,
+            decided_at=moved,
+            record=b'{"score":0.5}',
+            salt=os.urandom(32),
+        )
+        with self.databases["routing"].write() as transaction:
+            SqlReferralStore().save(transaction, Changes(before={}, after=(), decisions=[kept]))
+        if logged:
+            data = plain(DecisionsRecorded(decisions=(kept.committed,)))
+            self.log.append([event(DecisionsRecorded.type, data=data, partition_key="decisions", time=moved)])
+        return kept.id
 
     def deliver(self, referral_id: str, message_id: str, type: str, moved: dt.datetime = THEN) -> None:
         self.write(
@@ -176,7 +202,10 @@ def test_consistent_hub_has_no_differences(hub: HubOnDisk, capsys: pytest.Captur
         hub.refer()
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
-    assert "agree: 3 referrals, 6 messages and 0 directory revisions compared" in capsys.readouterr().out
+    assert (
+        "agree: 3 referrals, 6 messages, 0 directory revisions and 3 decisions compared"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,6 +226,116 @@ def test_missing_record_is_reported_as_difference(
     assert status == 1
     assert {one["referral_id"] for one in found} == {odd}
     assert {one["where"] for one in found} == where
+
+
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        {"record": {"score": 0.9}},
+        {"salt": b"\0" * 32},
+        {"salt": None},
+        {"id": "0" * 36},
+    ],
+    ids=str,
+)
+def test_rewritten_decision_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], rewritten: dict[str, Any]
+) -> None:
+    hub.refer()
+    odd = hub.decide(new_id())
+    with hub.databases["routing"].write() as transaction:
+        transaction.execute(update(DECISIONS).where(DECISIONS.c.id == odd).values(rewritten))
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert {one["where"] for one in found} == {"routing"}
+    assert f"decision {odd}" in {one["record"] for one in found}
+
+
+def test_deleted_or_unlogged_decision_is_reported(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.refer()
+    deleted, added = hub.decide(new_id()), hub.decide(new_id(), logged=False)
+    with hub.databases["routing"].write() as transaction:
+        transaction.execute(DECISIONS.delete().where(DECISIONS.c.id == deleted))
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert {one["what"] for one in found} == {
+        f"the decision {deleted} is missing",
+        f"the decision {added} has no commitment in the log",
+    }
+
+
+def test_decision_of_an_earlier_build_is_not_compared(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = hub.decide(new_id(), THEN - dt.timedelta(days=1), logged=False)
+    with hub.databases["routing"].write() as transaction:
+        transaction.execute(update(DECISIONS).where(DECISIONS.c.id == odd).values(salt=None))
+    hub.refer()
+    assert run(hub, capsys) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("service", "change", "where"),
+    [
+        ("routing", update(REFERRALS).values(sender="kz.other"), "routing"),
+        ("routing", update(REFERRALS).values(acceptor="kz.other"), "routing"),
+        ("routing", OFFERS.delete(), "routing"),
+        ("vault", update(CUSTODIES).values(acceptor="kz.other"), "vault"),
+        ("vault", SEALED_CASES.delete(), "vault"),
+        ("vault", update(CUSTODIES).values(state="erased"), "vault"),
+        ("delivery", MESSAGES.delete(), "delivery"),
+        ("audit", OPENINGS.delete(), "log"),
+        ("audit", FACETS.delete(), "log"),
+        ("audit", ORGANIZATION_ENTRIES.delete(), "log"),
+    ],
+    ids=str,
+)
+def test_rewritten_rows_of_a_service_are_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], service: str, change: Any, where: str
+) -> None:
+    hub.refer()
+    with hub.databases[service].write() as transaction:
+        transaction.execute(change)
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert where in {one["where"] for one in found}
+
+
+def test_record_in_force_that_is_not_the_logged_revision_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.revise()
+    hub.log_revision()
+    row = {"id": "record", "revision": 1, "record": {"id": "record"}, "kind": "union", "country": "KG"}
+    hub.write("directory", ORGANIZATIONS, **row)
+    assert run(hub, capsys) == (0, [])
+    with hub.databases["directory"].write() as transaction:
+        transaction.execute(update(ORGANIZATIONS).values(record={"id": "record", "vetting": "vetted"}))
+    status, (found,) = run(hub, capsys)
+    assert (status, found["where"], found["record"], found["index"]) == (
+        1,
+        "directory",
+        "organization record",
+        0,
+    )
+    with hub.databases["directory"].write() as transaction:
+        transaction.execute(update(ORGANIZATIONS).values(record={"id": "record"}, revision=2))
+    status, (found,) = run(hub, capsys)
+    assert "revision 2, which does not exist" in found["what"]
+
+
+@pytest.mark.parametrize("column", [{"data": {"decisions": []}}, {"salt": b"\0" * 32}], ids=str)
+def test_rewritten_commitment_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], column: dict[str, Any]
+) -> None:
+    hub.decide(new_id())
+    with hub.databases["audit"].write() as transaction:
+        transaction.execute(update(OPENINGS).where(OPENINGS.c.leaf_index == 0).values(column))
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert ("log", "The content of entry 0 does not match the log's commitment.") in {
+        (one["where"], one["what"]) for one in found
+    }
 
 
 def test_referral_in_transit_is_ignored(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +390,7 @@ def test_equal_and_pending_directory_revisions_are_no_difference(
     hub.revise(1, subject="client")
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
-    assert "1 directory revisions compared" in capsys.readouterr().out
+    assert "1 directory revisions and" in capsys.readouterr().out
 
 
 def test_reconciliation_over_many_pages_skips_no_record(

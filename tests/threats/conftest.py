@@ -1,4 +1,4 @@
-"""A complete hub with its own RabbitMQ, shared by the attacks on it."""
+"""A complete hub with its own RabbitMQ, and a log on each kind of database, for attacks on them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
+from tests.unit.services.audit.logs import LogOnDatabase, new_key
 
 
 @pytest.fixture(scope="package")
@@ -25,3 +28,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
         )
     finally:
         running.stop()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database.open(database_url)
+    upgrade("services.audit", opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def audit(database: Database) -> LogOnDatabase:
+    made = LogOnDatabase(database=database, key=new_key())
+    made.check()
+    return made

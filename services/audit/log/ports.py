@@ -28,6 +28,7 @@ __all__ = [
     "SEARCHED",
     "CheckRecord",
     "Closures",
+    "Contents",
     "Cosignature",
     "Head",
     "Log",
@@ -41,6 +42,7 @@ __all__ = [
     "Published",
     "PublishedTree",
     "Search",
+    "StoredContent",
     "StoredLeaf",
     "Unfiled",
     "VerifiedPrefix",
@@ -119,7 +121,11 @@ class VerifiedPrefix:
 
 
 class Log(Protocol):
-    """The log in the database. Every method works inside the caller's transaction."""
+    """The log in the database. Every method works inside the caller's transaction.
+
+    `search`, `search_some`, `opened_leaves` and `opened_at` return only leaves whose hash is in the stored
+    tree and content that its leaf commits to. They raise ContentMismatch for anything else.
+    """
 
     def head(self, transaction: Connection) -> Head | None:
         """Return the head that this transaction sees; None before the first one."""
@@ -180,8 +186,8 @@ class Log(Protocol):
         """Return the first `limit` leaves of a referral below `stop`, by index, with their openings."""
         ...
 
-    def opened(self, transaction: Connection, leaves: Sequence[StoredLeaf]) -> list[OpenedLeaf]:
-        """Return the same leaves with their remaining openings."""
+    def opened_at(self, transaction: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:
+        """Return the existing leaves of these indices with their remaining openings."""
         ...
 
     def party_leaves(
@@ -189,7 +195,7 @@ class Log(Protocol):
     ) -> list[PartyLeaf]:
         """Return the leaves of `[start, stop)` of these types about a referral, by index, with their parties.
 
-        Leaves whose opening has been erased are omitted: their parties are unknown.
+        Leaves whose opening has been erased or does not match are omitted: their parties are unknown.
         """
         ...
 
@@ -199,6 +205,57 @@ class Log(Protocol):
 
     def nodes(self, transaction: Connection) -> HashReader:
         """Return a reader of node hashes. It raises Defect for a missing node."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredContent:
+    """What is stored beside a leaf, unchecked. salt, text: both None without an opening."""
+
+    index: int
+    leaf: bytes
+    salt: bytes | None
+    text: str | None
+    facets: frozenset[Facet]
+
+
+class Contents(Protocol):
+    """What is stored beside the log, unchecked, for the inspection. Inside the caller's transaction."""
+
+    def stored(self, transaction: Connection, start: int, stop: int) -> list[StoredContent]:
+        """Return what is stored beside the entries of `[start, stop)`, by index."""
+        ...
+
+    def found_by(
+        self, transaction: Connection, organizations: Collection[str], start: int, stop: int
+    ) -> set[tuple[str, int]]:
+        """Return the (organization, index) pairs by which a search finds entries of `[start, stop)`."""
+        ...
+
+    def pairs(self, transaction: Connection, after: tuple[str, int], limit: int) -> list[tuple[str, int]]:
+        """Return the next (organization, index) pairs, in order."""
+        ...
+
+    def openings(self, transaction: Connection, indices: Sequence[int]) -> dict[int, str]:
+        """Return the stored data of those entries that still have an opening."""
+        ...
+
+    def closures(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, bool]:
+        """Return the recorded closings of these referrals: whether consent was revoked."""
+        ...
+
+    def of_types(
+        self, transaction: Connection, referral_ids: Collection[str], types: Collection[str]
+    ) -> list[int]:
+        """Return the indices of the entries of these types about these referrals."""
+        ...
+
+    def first_of_type(self, transaction: Connection, type: str) -> int | None:
+        """Return the index of the first entry of the type."""
+        ...
+
+    def unfiled(self, transaction: Connection) -> range:
+        """Return the entries that still lack facets; an erased entry below its stop never gets any."""
         ...
 
 
@@ -215,8 +272,9 @@ class Closures(Protocol):
         """Return referrals with content to erase: after revoked consent, or closed before that time."""
         ...
 
-    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
-        """Erase the openings and facets of their entries below `stop`; return how many entries lost content.
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> dict[str, int]:
+        """Erase the openings and facets of their entries below `stop`; return how many entries of each
+        referral lost content.
 
         A referral with entries from `stop` on stays due.
         """

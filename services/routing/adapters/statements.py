@@ -28,7 +28,9 @@ NEW_OFFER = SqlStatement(
 CLOSE_OFFERS = SqlStatement(
     "UPDATE offers SET state = ?, closed_at = ?, reason = ? WHERE id = ANY (?) AND state = ?"
 )
-NEW_DECISION = SqlStatement("INSERT INTO decisions (id, referral_id, decided_at, record) VALUES (?, ?, ?, ?)")
+NEW_DECISION = SqlStatement(
+    "INSERT INTO decisions (id, referral_id, decided_at, record, salt) VALUES (?, ?, ?, ?, ?)"
+)
 NEW_ENTRY = SqlStatement(
     "INSERT INTO timeline (referral_id, time, fact, organization, detail) VALUES (?, ?, ?, ?, ?)"
 )

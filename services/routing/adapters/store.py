@@ -25,9 +25,9 @@ from services.routing.adapters.tables import (
     SUSPENDED_ACCEPTORS,
     TIMELINE,
 )
-from services.routing.domain.decision import Decision
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
+from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.ports import Changes
@@ -254,8 +254,8 @@ def _offer_values(offer: Offer) -> tuple[Any, ...]:
     )
 
 
-def _decision_values(decision: Decision) -> tuple[Any, ...]:
-    return decision.id, decision.referral_id, microseconds(decision.decided_at), dump(decision).decode()
+def _decision_values(one: RecordedDecision) -> tuple[Any, ...]:
+    return one.id, one.referral_id, microseconds(one.decided_at), one.record.decode(), one.salt
 
 
 def _timeline_values(entry: TimelineEntry) -> tuple[Any, ...]:

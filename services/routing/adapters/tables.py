@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, text
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, text
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant, Json, RowNumber
@@ -77,7 +77,10 @@ DECISIONS = Table(
     Column("id", String(36), primary_key=True),
     Column("referral_id", String(36), nullable=False),
     Column("decided_at", Instant, nullable=False),
+    # Byte for byte what the log's commitment covers.
     Column("record", Json, nullable=False),
+    # Of the commitment; null in decisions of earlier builds, which the log does not know.
+    Column("salt", LargeBinary),
     Index("decisions_referral", "referral_id", "id"),
 )
 

@@ -241,7 +241,7 @@ class RoutingCommands:
         # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)
         self._store.save(transaction, batch.changes())
-        return [outgoing(event) for event in batch.events]
+        return [outgoing(event) for event in (*batch.events, *batch.commitments())]
 
     def _settle(self, transaction: Connection) -> None:
         with self._network.settling() as organizations:

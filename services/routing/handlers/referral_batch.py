@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 
+from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
-from contracts.facts import Fact
+from contracts.facts import DecisionsRecorded, Fact
 from runtime.identifiers import new_id
-from services.routing.domain.decision import Decision
 from services.routing.domain.observation import Observation, pending_between
+from services.routing.domain.recorded_decision import RecordedDecision, recorded
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.transition import Transition
 from services.routing.ports import Changes
+
+# The partition key of commitments to decisions.
+DECISIONS = "decisions"
 
 
 class ReferralBatch:
@@ -28,7 +33,7 @@ class ReferralBatch:
         self.now = now
         self._source = source
         self._after: dict[str, Referral] = {}
-        self._decisions: list[Decision] = []
+        self._decisions: list[RecordedDecision] = []
         self._timeline: list[TimelineEntry] = []
         self.observed: dict[str, Observation] = defaultdict(Observation)
         self.events: list[Event[Fact]] = []
@@ -51,7 +56,7 @@ class ReferralBatch:
             for organization, change in changes.items():
                 self.observed[organization] = self.observed[organization].plus(change)
         self._after[referral.id] = referral
-        self._decisions += transition.decisions
+        self._decisions += [recorded(decision, os.urandom(SALT_BYTES)) for decision in transition.decisions]
         if cause is not None:
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         for fact in transition.facts:
@@ -68,6 +73,24 @@ class ReferralBatch:
                     data=fact,
                 )
             )
+
+    def commitments(self) -> list[Event[Fact]]:
+        """Return the fact that commits to the decisions of this transaction, if it made any."""
+        if not self._decisions:
+            return []
+        number = new_id()
+        return [
+            Event(
+                id=number,
+                source=self._source,
+                time=self.now,
+                # Of no referral: the content of a referral may be erased.
+                partition_key=DECISIONS,
+                correlation_id=number,
+                causation_id=None,
+                data=DecisionsRecorded(decisions=tuple(one.committed for one in self._decisions)),
+            )
+        ]
 
     def changes(self) -> Changes:
         """Return what the store has to write."""

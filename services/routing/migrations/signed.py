@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "e5a8c6d4df75"
-down_revision = "a8f3b6d2c071"
+down_revision = "e2b70c4f91d8"
 branch_labels = None
 depends_on = None
 

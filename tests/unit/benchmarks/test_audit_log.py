@@ -16,7 +16,8 @@ from benchmarks.audit_log import OURS, PYMERKLE, LogPlan, table
 from benchmarks.child import run
 from benchmarks.proving import prove_some
 from benchmarks.stopwatch import Stopwatch
-from services.audit.log.domain.entry import SALT_BYTES, commitment, entry_of
+from contracts.commitment import SALT_BYTES
+from services.audit.log.domain.entry import commitment, entry_of
 from services.audit.log.domain.facets import facets_of
 
 EFFORT = LogPlan(size=800, sample=200, batch=100, proofs=20, warm_up=0.0)

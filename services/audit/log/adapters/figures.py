@@ -42,12 +42,19 @@ class PublicationFigures:
             labels,
             registry=registry,
         )
+        self._disputes = Gauge(
+            "kopuro_log_witness_disputes",
+            "1 when the witness cosigned another history than the published log",
+            labels,
+            registry=registry,
+        )
 
-    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool) -> None:
+    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool, disputes: bool) -> None:
         """See `cosigner.WitnessFigures`."""
         self._size.labels(witness).set(size)
         self._age.labels(witness).set(math.inf if age is None else age.total_seconds())
         self._stale.labels(witness).set(stale)
+        self._disputes.labels(witness).set(disputes)
 
 
 def show_inspection(registry: CollectorRegistry, inspector: Inspector) -> None:

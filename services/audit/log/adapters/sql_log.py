@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import orjson
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,12 +14,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 from contracts.errors import Defect
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
-from services.audit.adapters.tables import ENTRIES, HEAD, NODES, OPENINGS
+from services.audit.adapters.tables import ENTRIES, HEAD, NODES
 from services.audit.log.adapters.sql_search import page_of
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.domain.head import Head
-from services.audit.log.domain.merkle import HASH_BYTES, Frontier, HashReader, Row
+from services.audit.log.domain.merkle import HASH_BYTES, Frontier, HashReader, Row, leaf_hash
+from services.audit.log.domain.opening import (
+    ContentMismatch,
+    changed_columns,
+    changed_content,
+    changed_leaf,
+    is_opened_by,
+    matches_columns,
+    referral_of,
+)
 from services.audit.log.domain.search import Search
 from services.audit.log.ports import NewEntry, OpenedLeaf, PartyLeaf, StoredLeaf
 
@@ -44,27 +55,26 @@ _LEAVES = (
     .order_by(ENTRIES.c.leaf_index)
 )
 _LEAF_BYTES = _LEAVES.with_only_columns(ENTRIES.c.leaf)
-_OPENED = (
-    select(ENTRIES.c.leaf_index, ENTRIES.c.leaf, OPENINGS.c.salt, OPENINGS.c.data)
-    .outerjoin(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
-    .where(ENTRIES.c.referral_id == bindparam("referral_id"), ENTRIES.c.leaf_index < bindparam("stop"))
-    .order_by(ENTRIES.c.leaf_index)
-    .limit(bindparam("most"))
+# The drivers' values: the stored text of the data is what was hashed.
+_OPENED_COLUMNS = (
+    "SELECT entries.leaf_index, leaf, salt, data FROM entries"
+    " {} JOIN openings ON openings.leaf_index = entries.leaf_index"
 )
-_PARTY_LEAVES = (
-    select(ENTRIES.c.leaf_index, ENTRIES.c.leaf, OPENINGS.c.data)
-    .join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
-    .where(
-        # Searched by primary key: the range is short and contains most types.
-        ENTRIES.c.leaf_index >= bindparam("start"),
-        ENTRIES.c.leaf_index < bindparam("stop"),
-        ENTRIES.c.type.in_(bindparam("types", expanding=True)),
-        ENTRIES.c.referral_id.is_not(None),
-    )
-    .order_by(ENTRIES.c.leaf_index)
+_OPENED = SqlStatement(
+    _OPENED_COLUMNS.format("LEFT")
+    + " WHERE referral_id = ? AND entries.leaf_index < ? ORDER BY entries.leaf_index LIMIT ?"
 )
-_OPENED_DATA = select(OPENINGS).where(
-    OPENINGS.c.leaf_index.in_(bindparam("indices", expanding=True)),
+_OPENED_AT = SqlStatement(_OPENED_COLUMNS.format("LEFT") + " WHERE entries.leaf_index = ANY (?)")
+_PARTY_LEAVES = SqlStatement(
+    _OPENED_COLUMNS.format("INNER")
+    # Searched by primary key: the range is short and contains most types.
+    + " WHERE entries.leaf_index >= ? AND entries.leaf_index < ? AND type = ANY (?)"
+    " AND referral_id IS NOT NULL ORDER BY entries.leaf_index"
+)
+# The leaf hash of each entry as it was appended, from the row of nodes that holds it.
+_LEAF_HASHES = SqlStatement(
+    "SELECT value, (SELECT substr(hashes, CAST(1 + (value - first) * 32 AS INTEGER), 32) FROM nodes"
+    " WHERE level = 0 AND first <= value ORDER BY first DESC LIMIT 1) FROM EACH (?)"
 )
 _OVERLAPPING = select(func.max(NODES.c.first)).where(
     NODES.c.level == bindparam("level"), NODES.c.first <= bindparam("start")
@@ -86,8 +96,16 @@ _NODE_ROW = (
 )
 
 
+def _ignore(_damage: str) -> None:
+    """Drop the damage: the error that follows is enough."""
+
+
 class SqlLog:
     """`ports.Log` over the tables of `adapters.tables`."""
+
+    def __init__(self, noticed: Callable[[str], None] = _ignore) -> None:
+        """noticed: receives the description of damage found while reading, before the error."""
+        self._noticed = noticed
 
     def head(self, transaction: Connection) -> Head | None:
         """See `ports.Log`."""
@@ -180,36 +198,75 @@ class SqlLog:
         rows, reached = page_of(
             transaction, search, chronology, start=start, stop=stop, limit=limit, max_scanned=max_scanned
         )
-        return [_stored(row) for row in rows], reached
+        found = [_stored(row) for row in rows]
+        for leaf in found:
+            if not matches_columns(
+                leaf.leaf,
+                message_id=leaf.message_id,
+                type=leaf.type,
+                referral_id=leaf.referral_id,
+                time=leaf.time,
+            ):
+                self._refuse(changed_columns(leaf.index))
+        self._require_logged(transaction, [(leaf.index, leaf.leaf) for leaf in found])
+        return found, reached
 
     def opened_leaves(
         self, transaction: Connection, referral_id: str, *, stop: int, limit: int
     ) -> list[OpenedLeaf]:
         """See `ports.Log`."""
-        wanted = {"referral_id": referral_id, "stop": stop, "most": limit}
-        rows = transaction.execute(_OPENED, wanted)
-        return [OpenedLeaf(index=row.leaf_index, leaf=row.leaf, salt=row.salt, data=row.data) for row in rows]
+        found = self._checked(transaction, _OPENED.run(transaction, referral_id, stop, limit))
+        for leaf in found:
+            # Otherwise a changed column would show the entry to the parties of another referral.
+            if referral_of(leaf.leaf) != referral_id:
+                self._refuse(changed_columns(leaf.index))
+        return found
 
-    def opened(self, transaction: Connection, leaves: Sequence[StoredLeaf]) -> list[OpenedLeaf]:
+    def opened_at(self, transaction: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:
         """See `ports.Log`."""
-        indices = [leaf.index for leaf in leaves]
-        rows = transaction.execute(_OPENED_DATA, {"indices": indices}) if indices else ()
-        found = {row.leaf_index: (row.salt, row.data) for row in rows}
-        return [
-            OpenedLeaf(index=leaf.index, leaf=leaf.leaf, salt=salt, data=data)
-            for leaf in leaves
-            for salt, data in [found.get(leaf.index, (None, None))]
-        ]
+        rows = _OPENED_AT.run(transaction, list(indices)) if indices else ()
+        return {leaf.index: leaf for leaf in self._checked(transaction, rows)}
 
     def party_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
     ) -> list[PartyLeaf]:
         """See `ports.Log`."""
-        span = {"types": list(types), "start": start, "stop": stop}
-        return [
-            PartyLeaf(index=index, leaf=leaf, organizations=organizations_of(data))
-            for index, leaf, data in transaction.execute(_PARTY_LEAVES, span)
-        ]
+        found = []
+        for index, leaf, salt, text in _PARTY_LEAVES.run(transaction, start, stop, list(types)):
+            if not is_opened_by(bytes(leaf), bytes(salt), text):
+                self._noticed(changed_content(index).detail)
+                continue
+            parties = organizations_of(orjson.loads(text))
+            found.append(PartyLeaf(index=index, leaf=bytes(leaf), organizations=parties))
+        return found
+
+    def _checked(self, transaction: Connection, rows: Iterable[Sequence[Any]]) -> list[OpenedLeaf]:
+        opened = []
+        for index, stored, salt, text in rows:
+            leaf = bytes(stored)
+            if salt is None:
+                opened.append(OpenedLeaf(index=index, leaf=leaf, salt=None, data=None))
+                continue
+            if not is_opened_by(leaf, bytes(salt), text):
+                self._refuse(changed_content(index))
+            opened.append(OpenedLeaf(index=index, leaf=leaf, salt=bytes(salt), data=orjson.loads(text)))
+        self._require_logged(transaction, [(leaf.index, leaf.leaf) for leaf in opened])
+        return opened
+
+    def _require_logged(self, transaction: Connection, leaves: Sequence[tuple[int, bytes]]) -> None:
+        """Compare leaves with the hashes in the tree. Raises ContentMismatch."""
+        if not leaves:
+            return
+        indices = [index for index, _ in leaves]
+        hashes = {row[0]: row[1] for row in _LEAF_HASHES.run(transaction, indices)}
+        for index, leaf in leaves:
+            logged = hashes.get(index)
+            if logged is None or bytes(logged) != leaf_hash(leaf):
+                self._refuse(changed_leaf(index))
+
+    def _refuse(self, mismatch: ContentMismatch) -> None:
+        self._noticed(mismatch.detail)
+        raise mismatch
 
     def hashes(self, transaction: Connection, level: int, start: int, stop: int) -> bytes:
         """See `ports.Log`."""

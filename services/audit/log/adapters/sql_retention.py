@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -37,6 +38,11 @@ _LATER_ENTRIES = select(ENTRIES.c.referral_id).where(
 # Actor facets of services are kept: the leaf, which stays, names the service as well.
 _IN_THE_LEAF = and_(FACETS.c.facet == "actor", FACETS.c.value.startswith("/"))
 _ERASE_OPENINGS = delete(OPENINGS).where(OPENINGS.c.leaf_index.in_(bindparam("indices", expanding=True)))
+_WITH_OPENINGS = (
+    select(ENTRIES.c.referral_id)
+    .join(OPENINGS, OPENINGS.c.leaf_index == ENTRIES.c.leaf_index)
+    .where(ENTRIES.c.leaf_index.in_(bindparam("indices", expanding=True)))
+)
 _ERASE_FACETS = delete(FACETS).where(
     FACETS.c.leaf_index.in_(bindparam("indices", expanding=True)), not_(_IN_THE_LEAF)
 )
@@ -83,20 +89,21 @@ class SqlClosures:
             found += _pending(transaction, old, limit - len(found))
         return found
 
-    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> dict[str, int]:
         """See `ports.Closures`."""
         span: dict[str, Any] = {"referral_ids": list(referral_ids), "stop": stop}
         indices = list(transaction.execute(_CONTENT, span).scalars())
-        erased = 0
+        erased: Counter[str] = Counter()
         for at in range(0, len(indices), _STEP):
             step = {"indices": indices[at : at + _STEP]}
-            erased += transaction.execute(_ERASE_OPENINGS, step).rowcount
+            erased.update(transaction.execute(_WITH_OPENINGS, step).scalars())
+            transaction.execute(_ERASE_OPENINGS, step)
             transaction.execute(_ERASE_FACETS, step)
         not_settled = set(transaction.execute(_LATER_ENTRIES, span).scalars())
         settled = [referral_id for referral_id in referral_ids if referral_id not in not_settled]
         if settled:
             transaction.execute(_SETTLE, {"referral_ids": settled})
-        return erased
+        return dict(erased)
 
 
 def _pending(transaction: Connection, is_due: ColumnElement[bool], limit: int) -> list[str]:

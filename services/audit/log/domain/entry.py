@@ -15,16 +15,15 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import orjson
 
 from contracts.canonical import NotCanonical, canonical_json
+from contracts.commitment import commitment_to
 from contracts.errors import Defect
 from contracts.identifiers import UUID_PATTERN
 
-SALT_BYTES = 32
 # A tlog-tiles entry bundle gives each entry's length in 16 bits (https://c2sp.org/tlog-tiles).
 MAX_LEAF_BYTES = 65_535
 
@@ -97,13 +96,6 @@ def commitment(data: Mapping[str, Any], salt: bytes) -> str:
         return commitment_to(canonical_json(data), salt)
     except NotCanonical:
         raise EntryError("the event's data has no canonical JSON") from None
-
-
-def commitment_to(content: bytes, salt: bytes) -> str:
-    """Return the commitment to data that is already canonical JSON."""
-    if len(salt) != SALT_BYTES:
-        raise ValueError("a salt has 32 bytes")
-    return "sha256:" + sha256(salt + content).hexdigest()
 
 
 def entry_of(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.facts import CATALOGUE
+from contracts.facts import CATALOGUE, ContentErased
 
 _ENDED: Final = frozenset(
     {"kopuro.referral.completed.v1", "kopuro.referral.withdrawn.v1", "kopuro.referral.failed.v1"}
@@ -38,6 +38,30 @@ def closing_of(
     if not revoked and type not in _ENDED:
         return None
     return Closing(referral_id=referral_id, time=time, revoked=revoked)
+
+
+# The types of entries that close a referral, whatever their content said.
+CLOSING_TYPES: Final = _ENDED | _REVOKED
+
+
+def erasure_reason(
+    type: str, referral_id: str, time: dt.datetime, data: Mapping[str, Any] | None, before: dt.datetime | None
+) -> str | None:
+    """Return why an entry permits the erasure of its referral's content: a reason of `content.erased`.
+
+    data: None once erased. before: the end of the retention time for referrals that ended by then.
+    """
+    if data is None:
+        # The entry itself was erased in an earlier step, which only a closing permits.
+        if type in _REVOKED:
+            return "consent_revoked"
+        return "retention" if type in _ENDED and before is not None and time < before else None
+    if type == ContentErased.type:
+        return str(data.get("reason"))
+    closing = closing_of(type, referral_id, time, data)
+    if closing is not None and closing.revoked:
+        return "consent_revoked"
+    return "retention" if type in _ENDED and before is not None and time < before else None
 
 
 # Access facts are not about the person. Their content stays, so that it remains known who read what.

@@ -46,11 +46,18 @@ class WitnessRefused(Exception):
     """The witness responded without a valid cosignature. The text says how."""
 
 
+class WitnessDisputes(WitnessRefused):
+    """The witness cosigned a tree that the published log does not continue."""
+
+
 class WitnessFigures(Protocol):
     """Metrics of the witnesses."""
 
-    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool) -> None:
-        """Set the metrics. size: of the last cosigned tree; age: of that cosignature, None without one."""
+    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool, disputes: bool) -> None:
+        """Set the metrics. size: of the last cosigned tree; age: of that cosignature, None without one.
+
+        disputes: whether its last response contradicts the log.
+        """
         ...
 
 
@@ -77,7 +84,8 @@ class _WitnessState:
     """The state of one witness in this process. Times are monotonic seconds.
 
     since: the time of the last cosignature, or of the first request. ahead: how far its clock is ahead of
-    ours. trouble: why the last request failed.
+    ours. trouble: why the last request failed. disputes: whether it failed because the witness cosigned
+    another history; only a cosignature ends that.
     """
 
     witness: Witness
@@ -88,6 +96,7 @@ class _WitnessState:
     request: _Request | None = None
     ahead: dt.timedelta = dt.timedelta()
     trouble: str | None = None
+    disputes: bool = False
 
     def age(self, now: float) -> dt.timedelta:
         return dt.timedelta(seconds=now - self.since)
@@ -104,6 +113,7 @@ class _WitnessState:
         ahead = cosignature.time - wall
         self.ahead = ahead if abs(ahead) > CLOCKS_AGREE_WITHIN else dt.timedelta()
         self.cosignature, self.since, self.trouble = cosignature, now, None
+        self.disputes = False
         self.not_before, self.pause = 0.0, _FIRST_PAUSE
 
     def fail(self, reason: str, now: float) -> None:
@@ -139,6 +149,7 @@ class Cosigner:
         self._clock = clock
         self._monotonic = monotonic
         self._states: list[_WitnessState] = []
+        self._reported: str | None = None
 
     def turn(self) -> None:
         """Request cosignatures that are due. Raises Unavailable only for failures on this side."""
@@ -158,6 +169,7 @@ class Cosigner:
             with self._database.write() as transaction:
                 self._record.keep_cosignatures(transaction, fresh)
             self._publish(target)
+        self._report_disputes()
         self._show()
         if trouble is not None:
             raise trouble
@@ -171,6 +183,8 @@ class Cosigner:
         """Return the warning for operators; None while every witness responds and its clock agrees."""
         now = self._monotonic()
         alarms = []
+        if disputed := self._disputed():
+            alarms.append(disputed)
         if stale := self.stale():
             alarms.append(f"no cosignature for more than an hour from {', '.join(stale)}")
         for state in self._states:
@@ -182,6 +196,25 @@ class Cosigner:
                 where = "ahead of" if seconds > 0 else "behind"
                 alarms.append(f"the clock of {name} is {abs(seconds):.0f} s {where} ours")
         return "; ".join(alarms) or None
+
+    def _disputed(self) -> str | None:
+        """Return the alarm when two witnesses, or the only one, contradict the log.
+
+        A single one of several may have lost its own record; independent witnesses do not err alike.
+        """
+        names = [state.witness.name for state in self._states if state.disputes]
+        if len(names) < min(2, max(1, len(self._states))):
+            return None
+        return (
+            f"{len(names)} of {len(self._states)} witnesses ({', '.join(names)}) cosigned another history "
+            "than the published log: it was forked, or restored from an old backup"
+        )
+
+    def _report_disputes(self) -> None:
+        disputed = self._disputed()
+        if disputed is not None and disputed != self._reported:
+            _log.error("witnesses contradict the published log", extra={"reason": disputed})
+        self._reported = disputed
 
     def _initial_states(self, now: float) -> list[_WitnessState]:
         with self._database.read() as transaction:
@@ -219,6 +252,7 @@ class Cosigner:
                 fresh.append(result)
             elif isinstance(result, WitnessUnreachable | WitnessRefused):
                 state.fail(str(result), now)
+                state.disputes = state.disputes or isinstance(result, WitnessDisputes)
                 name = state.witness.name
                 _log.warning("no cosignature from %s", name, extra={"reason": str(result)})
             else:
@@ -231,10 +265,14 @@ class Cosigner:
         if status == 409:
             known = _size(answer)
             if known == old_size:
-                raise WitnessRefused(f"it knows a different tree of {known} entries: a fork or a lost log")
+                raise WitnessDisputes(f"it knows a different tree of {known} entries: a fork or a lost log")
             if known > target.size:
-                raise WitnessRefused(f"it knows {known} entries, but only {target.size} are published")
+                raise WitnessDisputes(f"it knows {known} entries, but only {target.size} are published")
             status, answer = self._submit(witness, known, target)
+        if status == 422:
+            raise WitnessDisputes(
+                "it responded with status 422: the log does not continue the tree it cosigned"
+            )
         if status != 200:
             raise WitnessRefused(f"it responded with status {status}")
         signature = _cosignature(witness, target, answer)
@@ -277,6 +315,7 @@ class Cosigner:
                 size=0 if cosignature is None else cosignature.size,
                 age=None if cosignature is None else state.age(now),
                 stale=state.is_stale(now),
+                disputes=state.disputes,
             )
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from sqlalchemy import Connection
 
 from contracts.errors import Defect
 from runtime.storage.database import Database, DatabaseDamaged
 from services.audit.log.domain.merkle import HASH_BYTES, Row, leaf_hash
+from services.audit.log.domain.opening import matches_columns
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.ports import Log, StoredLeaf
 
@@ -78,11 +78,10 @@ def compare_nodes(log: Log, transaction: Connection, rows: tuple[Row, ...]) -> N
 
 
 def _columns_match_leaf(stored: StoredLeaf) -> bool:
-    """Return whether the search columns of the entry match its leaf."""
-    try:
-        leaf: Any = orjson.loads(stored.leaf)
-        expected = (leaf["message_id"], leaf["type"], leaf["referral_id"], leaf["time"])
-    except (ValueError, TypeError, KeyError):
-        return False
-    time = stored.time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    return expected == (stored.message_id, stored.type, stored.referral_id, time)
+    return matches_columns(
+        stored.leaf,
+        message_id=stored.message_id,
+        type=stored.type,
+        referral_id=stored.referral_id,
+        time=stored.time,
+    )

@@ -1,6 +1,7 @@
 """Continuous inspection: verifies the whole log in small pieces, round after round, while the service runs.
 
-This finds damage to old entries, which a start does not read. Every entry is compared with the tree nodes
+This finds damage to old entries, which a start does not read, and to what is stored beside all entries:
+openings, search tables and closings (`content_inspection`). Every entry is compared with the tree nodes
 that were stored when it was appended, and every round with the signed head.
 
 When a round finds damage, it warns operators and the service continues: new entries and the publication
@@ -31,6 +32,7 @@ from runtime.storage.database import Database, DatabaseDamaged
 from services.audit.log.domain.head import Head, LogKey
 from services.audit.log.domain.merkle import root_at
 from services.audit.log.domain.prefix import Prefix
+from services.audit.log.handlers.content_inspection import FIRST_PAIR, ContentInspection, ReasonMissing
 from services.audit.log.handlers.entry_verification import (
     UNREADABLE,
     LogDamaged,
@@ -38,6 +40,7 @@ from services.audit.log.handlers.entry_verification import (
     read_transaction,
     verify_entries,
 )
+from services.audit.log.handlers.noticed_damage import NoticedDamage
 from services.audit.log.handlers.self_check import check_signature
 from services.audit.log.ports import CheckRecord, Log, VerifiedPrefix
 
@@ -51,16 +54,22 @@ SHORTEST_ROUND: Final = dt.timedelta(hours=1)
 # The progress that a round may lose when the process ends, and the extra entries that a start may read.
 PROGRESS_KEPT_EVERY: Final = 64 * PIECE
 CHECKED_KEPT_EVERY: Final = 5_000
+# How long the entry with the reason for an erasure may take to reach the log.
+REASON_EXPECTED_WITHIN: Final = dt.timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Round:
-    """A round. reached: verified so far; target: its end; begun: its start; kept: the size last stored."""
+    """A round. reached: verified so far; target: its end; begun: its start; kept: the size last stored.
+
+    walked: the last row of the organisations' table that was compared, after all entries.
+    """
 
     reached: Prefix
     target: Prefix
     begun: dt.datetime
     kept: int
+    walked: tuple[str, int] = FIRST_PAIR
 
 
 class Inspector:
@@ -75,8 +84,17 @@ class Inspector:
         record: CheckRecord,
         works: Callable[[], bool],
         clock: Clock,
+        noticed: NoticedDamage | None = None,
+        contents: ContentInspection | None = None,
     ) -> None:
-        """works: whether this process is the inspector. Two at a time do no harm."""
+        """works: whether this process is the inspector. Two at a time do no harm.
+
+        noticed: damage that readers of this process find, reported like that of an inspection. contents:
+        compares what is stored beside the log; without it only the log is inspected.
+        """
+        self._contents = contents
+        self._reason_missing_since: dt.datetime | None = None
+        self._noticed = noticed or NoticedDamage()
         self._database = database
         self._log = log
         self._key = key
@@ -92,7 +110,7 @@ class Inspector:
     @property
     def is_damaged(self) -> bool:
         """Whether damage was found and no complete round without findings has followed."""
-        return self._damage is not None
+        return self.alarm() is not None
 
     @property
     def position(self) -> int:
@@ -106,7 +124,7 @@ class Inspector:
 
     def alarm(self) -> str | None:
         """Return the warning for operators: the damage, or None."""
-        return self._damage
+        return self._damage or self._noticed.description
 
     def begin(self, head: Head) -> None:
         """Start from the head that the check at start-up verified."""
@@ -118,6 +136,9 @@ class Inspector:
             self._is_at_work, self._round = False, None
             return
         try:
+            if self._damage is None and self._noticed.description is not None:
+                # A round under way may have passed the entry already.
+                self._report(self._noticed.description)
             if not self._is_at_work:
                 self._take_over()
                 self._is_at_work = True
@@ -143,6 +164,9 @@ class Inspector:
         self._follow(at_least=1)
         with self._database.read() as transaction:
             broken_off = self._broken_off(transaction)
+        if broken_off is None and self._contents is not None:
+            # A start reads the entries, but not what is stored beside them.
+            self._last_begun = self._clock.now() - SHORTEST_ROUND
         if broken_off is not None:
             reached, begun = broken_off.prefix, broken_off.time
             self._last_begun = begun
@@ -193,8 +217,19 @@ class Inspector:
                 self._follow(at_least=1)
             self._round = _Round(reached=Prefix(), target=self._checked.prefix, begun=now, kept=0)
         under_way = self._round
-        reached = self._read_piece(under_way)
+        try:
+            reached = self._read_piece(under_way)
+        except ReasonMissing:
+            # The reason is published like every fact; a slow broker is no damage.
+            self._reason_missing_since = self._reason_missing_since or now
+            if now - self._reason_missing_since < REASON_EXPECTED_WITHIN:
+                return
+            raise
+        self._reason_missing_since = None
         if reached.size == under_way.target.size:
+            if (walked := self._walk(under_way)) is not None:
+                self._round = replace(under_way, reached=reached, walked=walked)
+                return
             self._finish(under_way, reached)
             return
         kept = under_way.kept
@@ -210,7 +245,16 @@ class Inspector:
         with read_transaction(self._database, f"Entries {start} to {stop - 1}") as transaction:
             reached, rows = verify_entries(self._log, transaction, under_way.reached, stop)
             compare_nodes(self._log, transaction, rows)
+            if self._contents is not None and start < stop:
+                self._contents.check(transaction, start, stop)
         return reached
+
+    def _walk(self, under_way: _Round) -> tuple[str, int] | None:
+        """Compare the next rows of the organisations' table; return the last one, None at the end."""
+        if self._contents is None:
+            return None
+        with read_transaction(self._database, "The organisations of entries") as transaction:
+            return self._contents.walk(transaction, under_way.walked, under_way.target.size)
 
     def _finish(self, under_way: _Round, reached: Prefix) -> None:
         if reached != under_way.target:
@@ -219,6 +263,7 @@ class Inspector:
         if self._damage is not None:
             _log.info("the log is no longer damaged")
             self._damage = None
+            self._noticed.clear()
         self._follow(at_least=1)
         self._checked = VerifiedPrefix(prefix=self._checked.prefix, time=under_way.begun)
         with self._database.write(durable=False) as transaction:

@@ -5,17 +5,31 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
+import orjson
+from sqlalchemy import Connection
+
+from contracts.envelope import Event
+from contracts.facts import ContentErased, Fact
 from runtime.clock import Clock
+from runtime.identifiers import new_id
+from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.storage.database import Database
-from services.audit.log.ports import Closures, PublicationRecord
+from services.audit.log.domain.merkle import MAX_SIZE
+from services.audit.log.domain.opening import ContentMismatch
+from services.audit.log.domain.retention import erasure_reason
+from services.audit.log.handlers.noticed_damage import NoticedDamage
+from services.audit.log.ports import Closures, Log, PublicationRecord
 
 _log = logging.getLogger(__name__)
 # Referrals per transaction.
 STEP: Final = 200
 # Transactions per turn: bounds a turn when retention starts on an old log, so that the service can go on.
 STEPS_A_TURN: Final = 5
+# Entries of one referral that are searched for the reason; it has some tens.
+MOST_ENTRIES: Final = 100_000
 
 
 class Retention:
@@ -31,10 +45,23 @@ class Retention:
         database: Database,
         closures: Closures,
         record: PublicationRecord,
+        log: Log,
+        outbox: Outbox,
+        noticed: NoticedDamage,
+        source: str,
+        after_commit: Callable[[], None],
         kept: dt.timedelta | None,
         clock: Clock,
     ) -> None:
-        """kept: the retention time after the end of a referral; None: unlimited."""
+        """kept: the retention time after the end of a referral; None: unlimited.
+
+        source: the CloudEvents source of this service. noticed: receives closings without an entry.
+        """
+        self._log = log
+        self._outbox = outbox
+        self._noticed = noticed
+        self._source = source
+        self._after_commit = after_commit
         self._database = database
         self._closures = closures
         self._record = record
@@ -51,7 +78,15 @@ class Retention:
             with self._database.write() as transaction:
                 due = self._closures.due(transaction, closed_before, STEP)
                 stop = self._record.processed_size(transaction)
-                step = self._closures.erase(transaction, due, stop=stop) if due else 0
+                reasons = self._reasons(transaction, due, closed_before)
+                lost = self._closures.erase(transaction, list(reasons), stop=stop) if reasons else {}
+                facts = [
+                    ContentErased(referral_id=number, reason=reasons[number], entries=entries, stop=stop)
+                    for number, entries in sorted(lost.items())
+                ]
+                # In the same transaction: no content is missing without a reason on its way to the log.
+                self._outbox.add(transaction, [outgoing(self._event(fact)) for fact in facts])
+            step = sum(lost.values())
             erased += step
             self._remembered = self._remembered or step > 0
             if len(due) < STEP or not step:
@@ -59,7 +94,50 @@ class Retention:
             # SQLite calls never yield, so let other greenlets run explicitly.
             time.sleep(0)
         if erased:
+            self._after_commit()
             _log.info("content erased", extra={"count": erased})
         if self._remembered:
             self._remembered = not self._database.checkpoint_wal()
         return erased
+
+    def _reasons(
+        self, transaction: Connection, due: Sequence[str], closed_before: dt.datetime | None
+    ) -> dict[str, str]:
+        """Return why the content of each referral may be erased, according to the log.
+
+        The closings are only an index: whoever added a row must not make the log erase and sign for it.
+        """
+        reasons = {}
+        for referral_id in due:
+            reason = self._reason(transaction, referral_id, closed_before)
+            if reason is None:
+                self._noticed.note(f"The log has no entry that permits erasing the referral {referral_id}.")
+            else:
+                reasons[referral_id] = reason
+        return reasons
+
+    def _reason(
+        self, transaction: Connection, referral_id: str, closed_before: dt.datetime | None
+    ) -> str | None:
+        try:
+            leaves = self._log.opened_leaves(transaction, referral_id, stop=MAX_SIZE, limit=MOST_ENTRIES)
+        except ContentMismatch:
+            return None
+        found = set()
+        for opened in leaves:
+            leaf = orjson.loads(opened.leaf)
+            time = dt.datetime.fromisoformat(leaf["time"])
+            found.add(erasure_reason(leaf["type"], referral_id, time, opened.data, closed_before))
+        return next((reason for reason in ("consent_revoked", "retention") if reason in found), None)
+
+    def _event(self, fact: ContentErased) -> Event[Fact]:
+        number = new_id()
+        return Event(
+            id=number,
+            source=self._source,
+            time=self._clock.now(),
+            partition_key=fact.referral_id,
+            correlation_id=number,
+            causation_id=None,
+            data=fact,
+        )

@@ -23,6 +23,7 @@ from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.head import Head, LogKey
 from services.audit.log.domain.merkle import MAX_SIZE, Frontier
 from services.audit.log.domain.note import NoteError
+from services.audit.log.domain.opening import ContentMismatch
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.domain.search import Search
 from services.audit.log.handlers.entry_verification import (
@@ -134,7 +135,11 @@ class SelfCheck:
         # Read the head in this transaction: another process may be appending.
         head = self._log.head(transaction)
         assert head is not None
-        if self._log.search(transaction, Search(), start=head.size, stop=MAX_SIZE, limit=1):
+        try:
+            follows = bool(self._log.search(transaction, Search(), start=head.size, stop=MAX_SIZE, limit=1))
+        except ContentMismatch:
+            follows = True
+        if follows:
             raise LogDamaged(f"There are entries beyond the {head.size} that the checkpoint covers.")
 
 

@@ -22,13 +22,12 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from contracts.canonical import canonical_json
+from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
-    SALT_BYTES,
-    commitment_to,
     entry_of,
     leaf_bytes,
     organizations_of,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, func, select
+import orjson
+from sqlalchemy import Connection, bindparam, func, select
 
-from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS
-from services.audit.log.ports import RECORD, StoredLeaf
+from services.audit.adapters.tables import ENTRIES, FACETS
+from services.audit.log.ports import RECORD, Log, OpenedLeaf, StoredLeaf
 from services.audit.reports.domain.statistics_counts import (
     ERASED,
     NOBODY,
@@ -30,56 +32,59 @@ _LATER_TYPES: Final = frozenset({*_ANSWERED, _REVOKED, _COMPLETED, *_ENDED})
 _STATED: Final = {"origin": "origin_country", "need": "needs"}
 
 _HISTORY = (
-    select(ENTRIES.c.leaf_index, ENTRIES.c.referral_id, ENTRIES.c.type, ENTRIES.c.time, OPENINGS.c.data)
-    # The types restrict the join and not the search: SQLite would otherwise scan the whole log by type.
-    .outerjoin(
-        OPENINGS,
-        and_(OPENINGS.c.leaf_index == ENTRIES.c.leaf_index, ENTRIES.c.type.in_(sorted(_LATER_TYPES))),
-    )
+    select(ENTRIES.c.leaf_index, ENTRIES.c.referral_id, ENTRIES.c.type)
     .where(
         ENTRIES.c.referral_id.in_(bindparam("referral_ids", expanding=True)),
         ENTRIES.c.leaf_index < bindparam("stop"),
     )
     .order_by(ENTRIES.c.leaf_index)
 )
-_STATEMENTS = select(OPENINGS.c.leaf_index, OPENINGS.c.data).where(
-    OPENINGS.c.leaf_index.in_(bindparam("indices", expanding=True))
-)
-_LATEST_RECORDS = (
-    select(FACETS.c.value, OPENINGS.c.data)
-    .join(OPENINGS, OPENINGS.c.leaf_index == FACETS.c.leaf_index)
+_LATEST_RECORDS = select(FACETS.c.value, FACETS.c.leaf_index).where(
+    FACETS.c.facet == RECORD,
+    FACETS.c.leaf_index
+    == select(func.max((latest := FACETS.alias("latest")).c.leaf_index))
     .where(
-        FACETS.c.facet == RECORD,
-        FACETS.c.leaf_index
-        == select(func.max((latest := FACETS.alias("latest")).c.leaf_index))
-        .where(
-            latest.c.facet == RECORD,
-            latest.c.value == FACETS.c.value,
-            latest.c.leaf_index < bindparam("stop"),
-        )
-        .scalar_subquery(),
-        FACETS.c.value.in_(bindparam("organizations", expanding=True)),
+        latest.c.facet == RECORD,
+        latest.c.value == FACETS.c.value,
+        latest.c.leaf_index < bindparam("stop"),
     )
+    .scalar_subquery(),
+    FACETS.c.value.in_(bindparam("organizations", expanding=True)),
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _LaterEntry:
+    """An entry that follows the submission. data: None once erased."""
+
+    index: int
+    type: str
+    time: dt.datetime
+    data: Mapping[str, Any] | None
 
 
 class SqlReferrals:
     """`ports.ReferralReader` over the tables of the log."""
 
+    def __init__(self, log: Log) -> None:
+        """log: reads the content, which it compares with the log first."""
+        self._log = log
+
     def of(
         self, transaction: Connection, submitted: Sequence[StoredLeaf], *, stop: int
     ) -> list[CountedReferral]:
         """See `ports.ReferralReader`."""
-        indices = [leaf.index for leaf in submitted]
-        stated = {row.leaf_index: row.data for row in transaction.execute(_STATEMENTS, {"indices": indices})}
-        later: dict[str, list[Any]] = defaultdict(list)
         wanted = {"referral_ids": [leaf.referral_id for leaf in submitted], "stop": stop}
-        for row in transaction.execute(_HISTORY, wanted):
-            if row.type in _LATER_TYPES:
-                later[row.referral_id].append(row)
-        kinds = self._kinds(transaction, {_acceptor(rows) for rows in later.values()}, stop)
+        rows = [row for row in transaction.execute(_HISTORY, wanted) if row.type in _LATER_TYPES]
+        indices = [leaf.index for leaf in submitted]
+        opened = self._log.opened_at(transaction, indices + [row.leaf_index for row in rows])
+        stated = {index: opened[index].data for index in indices}
+        later: dict[str, list[_LaterEntry]] = defaultdict(list)
+        for row in rows:
+            later[row.referral_id].append(_later(opened[row.leaf_index]))
+        kinds = self._kinds(transaction, {_acceptor(entries) for entries in later.values()}, stop)
         return [
-            _referral(leaf, stated.get(leaf.index), later[leaf.referral_id], kinds)
+            _referral(leaf, stated[leaf.index], later[leaf.referral_id], kinds)
             for leaf in submitted
             if leaf.referral_id is not None
         ]
@@ -88,16 +93,35 @@ class SqlReferrals:
         organizations = sorted(filter(None, acceptors))
         if not organizations:
             return {}
-        rows = transaction.execute(_LATEST_RECORDS, {"organizations": organizations, "stop": stop})
-        return {row.value: row.data["organization"].get("kind", UNKNOWN) for row in rows}
+        wanted = {"organizations": organizations, "stop": stop}
+        latest = {row.value: row.leaf_index for row in transaction.execute(_LATEST_RECORDS, wanted)}
+        opened = self._log.opened_at(transaction, sorted(latest.values()))
+        records = {
+            organization: data["organization"]
+            for organization, index in latest.items()
+            if (data := opened[index].data) is not None
+        }
+        # The index that led to the record is only a search key; the record itself is in the log.
+        return {
+            organization: record.get("kind", UNKNOWN)
+            for organization, record in records.items()
+            if record.get("id") == organization
+        }
+
+
+def _later(opened: OpenedLeaf) -> _LaterEntry:
+    # From the leaf, which is in the tree, and not from the search columns.
+    leaf = orjson.loads(opened.leaf)
+    time = dt.datetime.fromisoformat(leaf["time"])
+    return _LaterEntry(index=opened.index, type=leaf["type"], time=time, data=opened.data)
 
 
 def _referral(
-    leaf: StoredLeaf, stated: Mapping[str, Any] | None, later: Sequence[Any], kinds: Mapping[str, str]
+    leaf: StoredLeaf, stated: Mapping[str, Any] | None, later: Sequence[_LaterEntry], kinds: Mapping[str, str]
 ) -> CountedReferral:
     assert leaf.referral_id is not None
     answers = [row.time for row in later if row.type in _ANSWERED]
-    entries = (leaf.index, *(row.leaf_index for row in later))
+    entries = (leaf.index, *(row.index for row in later))
     if stated is None:
         erased = dict.fromkeys(SITUATION, (ERASED,))
         answered = _since(leaf.time, answers)
@@ -120,7 +144,7 @@ def _referral(
     )
 
 
-def _outcome(later: Sequence[Any]) -> str:
+def _outcome(later: Sequence[_LaterEntry]) -> str:
     for row in reversed(later):
         if row.type == _COMPLETED:
             return str((row.data or {}).get("outcome", UNKNOWN))
@@ -129,7 +153,7 @@ def _outcome(later: Sequence[Any]) -> str:
     return OPEN
 
 
-def _acceptor(later: Sequence[Any]) -> str | None:
+def _acceptor(later: Sequence[_LaterEntry]) -> str | None:
     for row in reversed(later):
         if row.type == _REVOKED:
             return None

@@ -53,7 +53,9 @@ class Export:
         leaves: list[OpenedLeaf] = []
         for at in range(0, len(found), OPENED_AT_ONCE):
             with self._database.read() as transaction:
-                leaves += self._log.opened(transaction, found[at : at + OPENED_AT_ONCE])
+                indices = [leaf.index for leaf in found[at : at + OPENED_AT_ONCE]]
+                opened = self._log.opened_at(transaction, indices)
+            leaves += [opened[index] for index in indices]
             time.sleep(0)
         following = None if beyond is None else Position(start=beyond, size=stop)
         exported = LogExported(

@@ -113,7 +113,9 @@ class History:
         """Return one entry. Raises Refused `not-found`."""
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
-            leaves = self._log.leaves(transaction, index, index + 1) if index < size else []
+            # A search, because it compares the leaf with the tree.
+            stop = min(index + 1, size)
+            leaves = self._log.search(transaction, Search(), start=index, stop=stop, limit=1)
         if not leaves:
             raise Refused("not-found", f"Entry {index} does not exist; the log has {size} entries.")
         self.record(reader, leaves[0].referral_id, {"index": index}, 1)

@@ -69,8 +69,29 @@ def test_matching_records_have_no_differences() -> None:
         (replace(WHOLE, entries=without("referral.completed")), {("routing", None)}),
         (replace(WHOLE, routed=replace(ROUTED, status="accepted")), {("routing", 6)}),
         (replace(WHOLE, custody=None), {("vault", 5), ("vault", 7)}),
-        (replace(WHOLE, custody=replace(CUSTODY, state="held")), {("vault", 5), ("vault", 7)}),
+        (
+            replace(WHOLE, custody=replace(CUSTODY, state="held")),
+            {("vault", 5), ("vault", 7), ("vault", None)},
+        ),
         (replace(WHOLE, custody=replace(CUSTODY, has_case=True)), {("vault", 7), ("vault", None)}),
+        (replace(WHOLE, entries=without("case.erased")), {("vault", None)}),
+        (replace(WHOLE, routed=replace(ROUTED, sender=KAZAN)), {("routing", 0)}),
+        (
+            replace(
+                WHOLE,
+                entries=without("case.erased"),
+                custody=replace(CUSTODY, state="released", has_case=True, acceptor=KAZAN),
+            ),
+            {("vault", 5)},
+        ),
+        (
+            replace(
+                WHOLE,
+                entries=without("case.erased"),
+                custody=replace(CUSTODY, state="released", acceptor=MOSCOW),
+            ),
+            {("vault", None)},
+        ),
         (
             replace(
                 WHOLE,

@@ -22,6 +22,7 @@ from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.audit.log.domain.head import Head, LogKey, origin_of
 from services.audit.log.domain.note import Ed25519Signer
+from services.audit.log.handlers.noticed_damage import NoticedDamage
 from services.audit.log.handlers.proofs import Proofs
 from services.audit.log.handlers.published_log import PublishedLog
 from services.audit.log.handlers.publisher import LogPublisher
@@ -86,7 +87,8 @@ class LogOnDatabase:
     woken: int = 0
 
     def __post_init__(self) -> None:
-        self.log = SqlLog()
+        self.noticed = NoticedDamage()
+        self.log = SqlLog(self.noticed.note)
         self.sequencer = Sequencer(self.log, self.key, os.urandom, SqlClosures())
         self.record = SqlPublicationRecord()
         self.published = PublishedLog(self.publication, self.key)

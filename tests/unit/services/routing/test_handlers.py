@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Text, func, select, type_coerce, update
 
 from contracts.codes import (
     Answer,
@@ -25,11 +25,13 @@ from contracts.codes import (
     Vetting,
     WithdrawalReason,
 )
+from contracts.commitment import commitment_to
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
+    DecisionsRecorded,
     Fact,
     OfferAccepted,
     OfferDeclined,
@@ -172,6 +174,20 @@ def test_batch_with_a_complete_referral_applies_facts_in_order(bench: Workbench)
         "SubmissionRefused",
     ]
     assert status(bench, referral) == "completed"
+
+
+def test_every_stored_decision_is_committed_to_in_the_log(bench: Workbench) -> None:
+    ids = [new_id() for _ in range(3)]
+    bench.take(*(submitted(referral_id) for referral_id in ids))
+    bench.fire(NOW + dt.timedelta(days=30))
+    columns = (DECISIONS.c.id, type_coerce(DECISIONS.c.record, Text).label("text"), DECISIONS.c.salt)
+    with bench.database.read() as transaction:
+        rows = transaction.execute(select(*columns)).all()
+    assert len(rows) == 6
+    assert bench.committed() == {row.id: commitment_to(row.text.encode(), row.salt) for row in rows}
+    # The record names its inputs' versions, and no two decisions share a salt.
+    assert all({"directory_version", "policy_version"} <= json.loads(row.text).keys() for row in rows)
+    assert len({row.salt for row in rows}) == 6
 
 
 def test_batch_with_referral_and_withdrawal_withdraws_it(bench: Workbench) -> None:
@@ -841,5 +857,6 @@ def test_published_facts_have_their_routing_keys(bench: Workbench) -> None:
     with bench.database.read() as transaction:
         keys = list(transaction.execute(select(MESSAGING.outbox.c.routing_key)).scalars())
     assert keys == [
-        fact.routing_key for fact in (OfferOpened, OfferAccepted, ReferralProgressed, ReferralCompleted)
+        fact.routing_key
+        for fact in (OfferOpened, DecisionsRecorded, OfferAccepted, ReferralProgressed, ReferralCompleted)
     ]

@@ -10,7 +10,14 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from contracts.envelope import Event, decode
-from contracts.facts import AgreementChanged, Fact, OfferOpened, OrganizationChanged, ReferralSubmitted
+from contracts.facts import (
+    AgreementChanged,
+    DecisionsRecorded,
+    Fact,
+    OfferOpened,
+    OrganizationChanged,
+    ReferralSubmitted,
+)
 from contracts.organization import Organization
 from contracts.records import plain
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
@@ -106,11 +113,24 @@ class Workbench:
         return [event.data for event in self.published() if event.id not in known]
 
     def published(self) -> list[Event[Fact]]:
-        """Return all events in the outbox."""
+        """Return the events about referrals in the outbox."""
+        return [event for event in self._outbox_events() if not isinstance(event.data, DecisionsRecorded)]
+
+    def committed(self) -> dict[str, str]:
+        """Return the published commitments to decisions, by decision id."""
+        recorded = [event.data for event in self._outbox_events()]
+        commitments = [one.decisions for one in recorded if isinstance(one, DecisionsRecorded)]
+        return {one.decision_id: one.commitment for decisions in commitments for one in decisions}
+
+    def bodies(self) -> list[bytes]:
+        """Return the bodies of all events in the outbox."""
         table = MESSAGING.outbox
         with self.database.read() as transaction:
             bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
-        return [decode(event) for body in bodies for event in decode_batch(body)]
+        return [event for body in bodies for event in decode_batch(body)]
+
+    def _outbox_events(self) -> list[Event[Fact]]:
+        return [decode(body) for body in self.bodies()]
 
     def observations(self) -> dict[str, Observation]:
         with self.database.read() as transaction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -42,13 +42,15 @@ class Hands:
 
 
 class Shown:
-    """The figures as they were last shown: size, age, stale."""
+    """The figures as they were last shown: size, age, stale; and whether the witness disputes the log."""
 
     def __init__(self) -> None:
         self.last: dict[str, tuple[int, dt.timedelta | None, bool]] = {}
+        self.disputes: dict[str, bool] = {}
 
-    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool) -> None:
+    def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool, disputes: bool) -> None:
         self.last[witness] = (size, age, stale)
+        self.disputes[witness] = disputes
 
 
 class Witnessed:
@@ -238,6 +240,56 @@ def test_refusing_witness_is_retried_after_a_pause(
     hub.clock.time += dt.timedelta(seconds=2)
     hub.cosigner.turn()
     assert len(witnesses[0].asked) > asked
+
+
+DISPUTES: dict[str, Callable[[bytes], tuple[int, bytes]]] = {
+    "fork": lambda body: (422, b""),
+    "other tree of this size": lambda body: (409, body.partition(b"\n")[0].removeprefix(b"old ") + b"\n"),
+    "lost entries": lambda body: (409, b"99\n"),
+}
+
+
+@pytest.mark.parametrize("reply", DISPUTES.values(), ids=DISPUTES.keys())
+def test_two_witnesses_of_another_history_raise_an_alarm_at_once(
+    hub: Witnessed,
+    witnesses: list[FakeWitness],
+    reply: Callable[[bytes], tuple[int, bytes]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    witnesses[0].reply = reply
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    # A single one of several may have lost its own record.
+    assert "another history" not in (hub.cosigner.alarm() or "")
+    assert hub.figures.disputes == {"w1": True, "w2": False, "w3": False}
+    witnesses[1].reply = witnesses[0].reply
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    alarm = hub.cosigner.alarm() or ""
+    assert alarm.startswith("2 of 3 witnesses (w1, w2) cosigned another history than the published log")
+    assert hub.figures.disputes == {"w1": True, "w2": True, "w3": False}
+    hub.cosigner.turn()
+    assert [r.levelname for r in caplog.records if "contradict the published log" in r.message] == ["ERROR"]
+    # Silence does not end the alarm; cosignatures do.
+    witnesses[0].reply = lambda body: (503, b"")
+    hub.clock.time += dt.timedelta(minutes=2)
+    hub.cosigner.turn()
+    assert "another history" in (hub.cosigner.alarm() or "")
+    for witness in witnesses:
+        witness.reply, witness.now = None, witness.now + 120
+    hub.clock.time += dt.timedelta(minutes=2)
+    hub.cosigner.turn()
+    assert "another history" not in (hub.cosigner.alarm() or "")
+
+
+def test_only_witness_of_another_history_raises_the_alarm(
+    audit: LogOnDatabase, witnesses: list[FakeWitness]
+) -> None:
+    hub = Witnessed(audit, witnesses[:1], threshold=1)
+    witnesses[0].reply = lambda body: (422, b"")
+    hub.audit.publish(events(3))
+    hub.cosigner.turn()
+    assert (hub.cosigner.alarm() or "").startswith("1 of 1 witnesses (w1) cosigned another history")
 
 
 def test_absent_witness_does_not_delay_others(hub: Witnessed, witnesses: list[FakeWitness]) -> None:

@@ -120,7 +120,7 @@ def test_filing_adds_no_facets_to_erased_entries(old: LogOnDatabase) -> None:
     with old.database.write() as transaction:
         erased = old.log.leaves(transaction, 5, 6)[0]
         assert erased.referral_id is not None
-        assert SqlClosures().erase(transaction, [erased.referral_id], stop=13) == 1
+        assert SqlClosures().erase(transaction, [erased.referral_id], stop=13) == {erased.referral_id: 1}
     file_all(old)
     assert {index for index, _, _ in facets(old)} == set(range(13)) - {5}
 

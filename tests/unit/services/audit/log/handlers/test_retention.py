@@ -14,6 +14,7 @@ from sqlalchemy import event as listening
 from contracts.envelope import Envelope
 from kopuro_client.tlog import verify_inclusion
 from runtime.identifiers import new_id
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database, DatabaseUnavailable
 from services.audit.adapters.tables import CLOSURES, FACETS, MESSAGING, OPENINGS
 from services.audit.log.adapters.sql_retention import SqlClosures
@@ -43,6 +44,11 @@ def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | 
         database=audit.database,
         closures=SqlClosures(),
         record=audit.record,
+        log=audit.log,
+        outbox=Outbox(MESSAGING.outbox),
+        noticed=audit.noticed,
+        source="/kg/audit",
+        after_commit=audit.wake,
         kept=kept,
         clock=FixedClock(now),
     ).turn()
@@ -205,7 +211,7 @@ class BreakingClosures(SqlClosures):
             raise DatabaseUnavailable("The database cannot be used just now.")
         return super().due(transaction, closed_before, limit)
 
-    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> int:
+    def erase(self, transaction: Connection, referral_ids: Sequence[str], *, stop: int) -> dict[str, int]:
         self.erased += 1
         return super().erase(transaction, referral_ids, stop=stop)
 
@@ -218,6 +224,11 @@ def test_content_of_an_interrupted_retention_turn_is_purged_by_the_next(
         database=audit.database,
         closures=BreakingClosures(),
         record=audit.record,
+        log=audit.log,
+        outbox=Outbox(MESSAGING.outbox),
+        noticed=audit.noticed,
+        source="/kg/audit",
+        after_commit=audit.wake,
         kept=None,
         clock=FixedClock(NOON),
     )

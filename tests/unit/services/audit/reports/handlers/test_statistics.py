@@ -47,7 +47,7 @@ def referral(
 
 def handler(audit: LogOnDatabase) -> StatisticsHandler:
     return StatisticsHandler(
-        database=audit.database, log=audit.log, referrals=SqlReferrals(), history=audit.history
+        database=audit.database, log=audit.log, referrals=SqlReferrals(audit.log), history=audit.history
     )
 
 
