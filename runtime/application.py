@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from runtime.access.read_recorder import ReadRecorder
 from runtime.access.tokens import TokenVerifier
 from runtime.background import Background
 from runtime.clock import Clock, SystemClock
@@ -48,6 +49,7 @@ class Application(Generic[H]):
     handlers: H
     verifier: TokenVerifier
     messenger: Messenger | None = None  # None: the service consumes and publishes nothing
+    reads: ReadRecorder | None = None  # None: no resource of the service shows staff facts of persons
     readiness: list[ReadinessCheck] = field(default_factory=list)
     warnings: list[ReadinessCheck] = field(default_factory=list)
     background: list[Background] = field(default_factory=list)

@@ -43,12 +43,15 @@ from contracts.facts.decided import (
 from contracts.facts.custody import CaseErased, CaseRefused, CaseReleased
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
 from contracts.facts.recorded import (
+    CaseFetched,
+    DeadLetterRead,
     HistoryExported,
     HistoryRead,
     LogExported,
     Receipt,
     ReceiptIssued,
     ReceiptsIssued,
+    ReferralRead,
 )
 from contracts.facts.directory import (
     AgreementChanged,
@@ -74,9 +77,11 @@ __all__ = [
     "AnswerRefused",
     "AnswerSubmitted",
     "CaseErased",
+    "CaseFetched",
     "CaseRefused",
     "CaseReleased",
     "CaseUnreadable",
+    "DeadLetterRead",
     "DeliveryAcknowledged",
     "DeliveryDelivered",
     "Fact",
@@ -106,6 +111,7 @@ __all__ = [
     "ReferralFailed",
     "ReferralOverdue",
     "ReferralProgressed",
+    "ReferralRead",
     "ReferralSubmitted",
     "ReferralUnplaced",
     "ReferralWithdrawn",

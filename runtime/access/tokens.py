@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
@@ -31,10 +31,14 @@ JwkSet = Mapping[str, Any]  # RFC 7517 §5: {"keys": [public JWK, ...]}, each wi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """The holder of a token: the id of an organisation or a person, and its roles."""
+    """The holder of a token: the id of an organisation or a person, and its roles.
+
+    client_id: the OAuth client that got the token, empty for a token that names none.
+    """
 
     id: str
     roles: frozenset[str]
+    client_id: str = field(default="", compare=False)
 
     def has(self, role: str) -> bool:
         """Return whether the token grants `role`."""
@@ -132,7 +136,13 @@ class TokenVerifier:
             raise Refused("expired-token", "Request a new one from /oauth/token.")
         if now < not_before - LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet.")
-        return Principal(id=subject, roles=frozenset(roles)), expires + LEEWAY_SECONDS
+        client_id = claims.get("client_id")
+        principal = Principal(
+            id=subject,
+            roles=frozenset(roles),
+            client_id=client_id if isinstance(client_id, str) else "",
+        )
+        return principal, expires + LEEWAY_SECONDS
 
 
 def permit(principal: Principal, roles: frozenset[str]) -> None:

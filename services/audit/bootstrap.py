@@ -9,6 +9,7 @@ from pathlib import Path
 
 from contracts.envelope import Envelope
 from contracts.errors import Defect
+from runtime.access.read_recorder import ReadRecorder
 from runtime.access.token_keys import TokenKeys
 from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
@@ -46,7 +47,6 @@ from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers import ReportHandlers
-from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.history import History
 from services.audit.reports.handlers.statistics import StatisticsHandler
@@ -132,7 +132,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         kept=settings.retention,
         clock=clock,
     )
-    reads = _record(platform)
+    reads = platform.read_recorder()
     history = _history(platform, log, published, reads)
     token_keys = TokenKeys()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", token_keys.absorb)
@@ -184,17 +184,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     )
 
 
-def _record(platform: Platform) -> AccessRecorder:
-    return AccessRecorder(
-        database=platform.database,
-        outbox=platform.messenger.outbox,
-        source=platform.source,
-        clock=platform.clock,
-        after_commit=platform.messenger.wake,
-    )
-
-
-def _history(platform: Platform, log: SqlLog, published: PublishedLog, record: AccessRecorder) -> History:
+def _history(platform: Platform, log: SqlLog, published: PublishedLog, record: ReadRecorder) -> History:
     return History(
         database=platform.database, log=log, published=published, record=record, clock=platform.clock
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
+from runtime.access.read_recorder import ReadRecorder
 from runtime.access.token_keys import TokenKeys
 from runtime.access.tokens import TokenVerifier, issuer_of
 from runtime.application import Application
@@ -36,6 +37,7 @@ class DeliveryParts:
     """The objects that the service's entrypoints call."""
 
     mailbox: MailboxHandlers
+    reads: ReadRecorder
     events: BatchProcessor[Envelope]
     sealed_messages: BatchProcessor[Event[Fact]]
     directory: BatchProcessor[Envelope]
@@ -72,6 +74,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         is_barred=standings.is_barred,
     )
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
+    reads = platform.read_recorder()
     incoming = Incoming(mailboxes=mailboxes, cases=cases)
     directory, unready = messenger.replica(REPLICA, "delivery.directory", absorb)
     return Application(
@@ -80,6 +83,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         database=database,
         handlers=DeliveryParts(
             mailbox=mailbox,
+            reads=reads,
             events=messenger.consumer(
                 "delivery.events", incoming.events, Envelope.decode, after_commit=polling.wake
             ),
@@ -90,6 +94,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
         messenger=messenger,
+        reads=reads,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),
         background=[messenger, polling, cleaning, platform.wal_checkpointing()],

@@ -75,6 +75,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
         messenger=platform.messenger,
+        reads=platform.read_recorder(),
         readiness=[
             ("broker", platform.messenger.unready),
             ("directory", directory_unready),

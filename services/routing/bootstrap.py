@@ -82,6 +82,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         ),
         verifier=TokenVerifier(keys, issuer_of(settings.hub), platform.clock),
         messenger=platform.messenger,
+        reads=platform.read_recorder(),
         readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
         warnings=platform.warnings(),
         background=[platform.messenger, DeadlineTimer(commands, platform.clock)],

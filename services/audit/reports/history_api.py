@@ -11,6 +11,7 @@ import orjson
 from contracts import base64_text
 from contracts.errors import Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
+from runtime.access.reads import Reader
 from runtime.web.paging import encode_cursor, limit_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -68,7 +69,7 @@ def bundle(history: History, request: Request) -> Response:
     referral = request.path_params["referral_id"]
     if not _FORMS["referral"].fullmatch(referral):
         raise Refused("invalid-parameter", "`referral` must be a UUID.")
-    exported = history.export(request.principal.id, referral)
+    exported = history.export(Reader.of(request.principal), referral)
     name = f'attachment; filename="{referral}.kopuro-bundle.json"'
     return Response.json(bundle_file(exported), headers={"Content-Disposition": name})
 
@@ -76,7 +77,7 @@ def bundle(history: History, request: Request) -> Response:
 def entry(history: History, request: Request) -> Response:
     """Return one leaf byte for byte, and its hash."""
     index = entry_number(request.path_params, "index")
-    stored = history.entry(request.principal.id, index)
+    stored = history.entry(Reader.of(request.principal), index)
     return Response.json(
         {
             "index": stored.index,
@@ -98,7 +99,9 @@ def _page(history: History, request: Request, query: Mapping[str, str]) -> Respo
         until=time_parameter(query, "to"),
         facets=tuple((name, query[name]) for name in FACETS if name in query),
     )
-    page = history.page(request.principal.id, search, position_parameter(query, _SCOPE), limit_of(query))
+    page = history.page(
+        Reader.of(request.principal), search, position_parameter(query, _SCOPE), limit_of(query)
+    )
     return Response.json(_page_json(page))
 
 
