@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from admin.dead_letter_reads import read_of
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
 from contracts.errors import Refused, Unavailable
 from contracts.topology import hub_topology
@@ -20,7 +21,9 @@ from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.report import failure
-from runtime.messaging.dead_letters.dead_letter_queue import DeadLetter, DeadLetters, EventSummary
+from runtime.clock import SystemClock
+from runtime.messaging.dead_letters.dead_letter_queue import DeadLetter, DeadLetters, EventSummary, Opened
+from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
@@ -51,9 +54,15 @@ class DeadLetterCommands:
             self._out.note("no dead letters")
 
     def show(self, consumer: str, message_id: str, *, number: int | None, with_data: bool) -> None:
-        """Show one dead letter; with_data: include its data unless that is sealed."""
+        """Show one dead letter; with_data: include its data unless that is sealed.
+
+        The data of a referral is shown only after the broker has confirmed the record of the read.
+        """
         with self._reporting_errors(), self._at_broker() as dead_letters:
             opened = dead_letters.open(consumer, message_id, number=number)
+        if with_data:
+            with self._reporting_errors():
+                self._record_read(consumer, opened)
         if self._out.as_json:
             document = _document(opened.letter)
             if with_data:
@@ -102,6 +111,12 @@ class DeadLetterCommands:
         for letter in discarded:
             self._out.note(f"discarded: {_summary(letter)}")
             self._write(letter)
+
+    def _record_read(self, consumer: str, opened: Opened) -> None:
+        read = read_of(consumer, opened, now=SystemClock().now())
+        if read is not None:
+            with contextlib.closing(RabbitBroker(self._uri).publisher()) as publisher:
+                publisher.publish([outgoing(read)])
 
     def _confirm(self, letter: DeadLetter) -> None:
         if not sys.stdin.isatty():
