@@ -1,0 +1,1 @@
+"""Attacks on a running hub. Each test carries one out and proves what it does not achieve."""
