@@ -75,7 +75,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.CaseErased: "vault",
     facts.DeliveryDelivered: "delivery",
     facts.DeliveryAcknowledged: "delivery",
-    facts.ReferralRead: "intake, routing, delivery",
+    facts.ReferralRead: "every service that shows staff a referral: intake, routing, delivery",
     facts.CaseFetched: "delivery",
     facts.DeadLetterRead: "`kopuro dead-letters`",
     facts.HistoryRead: "audit",

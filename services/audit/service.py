@@ -12,7 +12,7 @@ from runtime.messaging.ports import Delivery
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log import api as log_api
-from services.audit.reports import export_api, history_api, readers_api, statistics_api, story_api
+from services.audit.reports import export_api, history_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
 # Parties read only the stories of their own referrals, limited to the steps that they may see.
@@ -80,11 +80,11 @@ class AuditService(WebService):
         "GET",
         "/v1/history/<referral_id>/readers",
         roles=READERS | PARTIES,
-        query=readers_api.PARAMETERS,
+        query=history_api.READERS_PARAMETERS,
         reads=Reads.by_handler,
     )
     def readers(self, request: Request) -> Response:
-        return readers_api.readers(self.handlers.reports.history, request, oversight=READERS)
+        return history_api.readers(self.handlers.reports.history, request, oversight=READERS)
 
     @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS, reads=Reads.by_handler)
     def export(self, request: Request) -> Response:

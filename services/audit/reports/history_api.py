@@ -12,7 +12,7 @@ from contracts import base64_text
 from contracts.errors import Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
 from runtime.access.reads import Reader
-from runtime.web.paging import encode_cursor, limit_of
+from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import SEARCHED as FACETS
@@ -23,6 +23,8 @@ from services.audit.reports.handlers.history import History, HistoryPage
 from services.audit.reports.search_parameters import position_parameter, time_parameter
 
 _SCOPE: Final = "history"
+_READERS: Final = "readers"
+READERS_PARAMETERS: Final = frozenset({"after", "limit"})
 SEARCH_PARAMETERS: Final = frozenset(
     {"referral", "organization", "type", "from", "to", "after", "limit", *FACETS}
 )
@@ -72,6 +74,27 @@ def bundle(history: History, request: Request) -> Response:
     exported = history.export(Reader.of(request.principal), referral)
     name = f'attachment; filename="{referral}.kopuro-bundle.json"'
     return Response.json(bundle_file(exported), headers={"Content-Disposition": name})
+
+
+def readers(history: History, request: Request, oversight: frozenset[str]) -> Response:
+    """Return one page of the recorded reads of a referral, oldest first.
+
+    oversight: the roles that read everything; any other principal reads as a party to the referral. Raises
+    Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
+    """
+    referral = request.path_params["referral_id"]
+    if not _FORMS["referral"].fullmatch(referral):
+        raise Refused("invalid-parameter", "`referral` must be a UUID.")
+    position = position_of(request.query_params, _READERS, (NUMBER,))
+    items, following = history.readers(
+        Reader.of(request.principal),
+        referral,
+        start=position[0] if position else 0,
+        limit=limit_of(request.query_params),
+        as_party=request.principal.roles.isdisjoint(oversight),
+    )
+    cursor = None if following is None else encode_cursor(_READERS, (following,))
+    return Response.json({"referral_id": referral, "items": items, "next": cursor})
 
 
 def entry(history: History, request: Request) -> Response:

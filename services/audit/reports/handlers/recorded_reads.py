@@ -13,8 +13,7 @@ from contracts.errors import Refused
 from contracts.facts import LogExported
 from runtime.access.reads import Reader
 from runtime.storage.database import Database
-from services.audit.log.domain.facets import CONCERNED
-from services.audit.log.ports import Log, OpenedLeaf, Search
+from services.audit.log.ports import CONCERNED, Log, OpenedLeaf, Search
 from services.audit.reports.domain.readers import READ_TYPES, RecordedRead, Viewer, covers, viewer_of
 
 STEP: Final = 1_000
