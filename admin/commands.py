@@ -57,7 +57,7 @@ def show_dead_letter(
     message_id: MessageId,
     number: Number = None,
     with_data: Annotated[
-        bool, typer.Option("--data", help="Include the payload (never sealed content).")
+        bool, typer.Option("--data", help="Include the payload (never sealed content); the log records it.")
     ] = False,
     data_dir: HubDir = None,
     as_json: Documents = False,

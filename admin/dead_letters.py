@@ -14,18 +14,24 @@ from typing import Any
 
 import typer
 
+from admin.dead_letter_reads import read_of
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
-from contracts.broker_rights import OPERATIONS
+from admin.manifest_files import service_key_name
 from contracts.errors import Refused, Unavailable
-from contracts.topology import hub_topology
+from contracts.signatures import SigningKey
+from contracts.topology import OPERATIONS, hub_topology
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.report import failure
-from runtime.messaging.dead_letters.dead_letter_queue import DeadLetter, DeadLetters, EventSummary
+from runtime.clock import SystemClock
+from runtime.messaging.dead_letters.dead_letter_queue import DeadLetter, DeadLetters, EventSummary, Opened
+from runtime.messaging.outbox.outbox import outgoing
+from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
+from runtime.messaging.signatures.statement import STATEMENT_TYPE
 
 _COLUMNS = ("number", "consumer", "message id", "type", "time", "first seen", "reason")
 
@@ -38,6 +44,7 @@ class DeadLetterCommands:
         self._out = out
         with self._reporting_errors():
             self._uri = _broker_uri(data_dir, environment)
+        self._key_file = _key_file(data_dir, environment)
 
     def list(self, consumer: str | None) -> None:
         """List every dead letter, or those of one consumer."""
@@ -53,9 +60,15 @@ class DeadLetterCommands:
             self._out.note("no dead letters")
 
     def show(self, consumer: str, message_id: str, *, number: int | None, with_data: bool) -> None:
-        """Show one dead letter; with_data: include its data unless that is sealed."""
+        """Show one dead letter; with_data: include its data unless that is sealed.
+
+        The data of a referral is shown only after the broker has confirmed the record of the read.
+        """
         with self._reporting_errors(), self._at_broker() as dead_letters:
             opened = dead_letters.open(consumer, message_id, number=number)
+        if with_data:
+            with self._reporting_errors():
+                self._record_read(consumer, opened)
         if self._out.as_json:
             document = _document(opened.letter)
             if with_data:
@@ -104,6 +117,13 @@ class DeadLetterCommands:
         for letter in discarded:
             self._out.note(f"discarded: {_summary(letter)}")
             self._write(letter)
+
+    def _record_read(self, consumer: str, opened: Opened) -> None:
+        read = read_of(consumer, opened, now=SystemClock().now())
+        if read is not None:
+            signer = WaveSigner(_signing_key(self._key_file))
+            with contextlib.closing(RabbitBroker(self._uri).publisher()) as publisher:
+                publisher.publish(signer.sign([outgoing(read)]))
 
     def _confirm(self, letter: DeadLetter) -> None:
         if not sys.stdin.isatty():
@@ -175,6 +195,25 @@ def _broker_uri(data_dir: Path | None, environment: Mapping[str, str]) -> str:
         raise UsageError(f"{data_dir} was written by an earlier build: start its hub first") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{files.identity} cannot be read ({type(error).__name__})") from None
+
+
+def _key_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path | None:
+    if data_dir is not None:
+        return data_dir / "keys" / f"{service_key_name(OPERATIONS)}.json"
+    name = environment.get("KOPURO_SERVICE_KEY", "").strip()
+    return Path(name) if name else None
+
+
+def _signing_key(file: Path | None) -> SigningKey:
+    """Read the key that signs the record of a read. Raises UsageError."""
+    if file is None:
+        raise UsageError(
+            "the read must be recorded: set KOPURO_SERVICE_KEY to the file with the key of `operations`"
+        )
+    try:
+        return SigningKey(json.loads(file.read_text(encoding="utf-8")), STATEMENT_TYPE)
+    except (OSError, ValueError):
+        raise UsageError(f"{file} does not contain the private signing key of `operations`") from None
 
 
 def _attributes(letter: DeadLetter) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from admin.keys import public_half, signing_key
 from admin.private_files import write_private
-from contracts.broker_rights import OPERATIONS, user_name
+from contracts.broker_rights import user_name
 from contracts.manifest import Manifest, ServiceIdentity, read_manifest
 from contracts.records import Malformed
 from contracts.signatures import UnusableSigningKey, VerificationKey
@@ -40,7 +40,7 @@ def write_first_manifest(
 ) -> Manifest:
     """Write hub.public.json and manifest.jws from the private keys in the directory; return the manifest.
 
-    user: returns the hub's broker user of a service, or of OPERATIONS.
+    user: returns the hub's broker user of a service.
     """
     services = {
         name: ServiceIdentity(
@@ -49,7 +49,7 @@ def write_first_manifest(
         )
         for name in SERVICES
     }
-    manifest = Manifest(hub=hub, version=1, services=services, operations_user=user(hub, OPERATIONS))
+    manifest = Manifest(hub=hub, version=1, services=services)
     root = _jwk(directory / f"{ROOT}.json")
     write_private(directory / HUB_KEY, json.dumps(public_half(root)) + "\n")
     _write(directory, manifest)
@@ -95,20 +95,17 @@ def remove_key(directory: Path, service: str, kid: str) -> Manifest:
 
 
 def set_users(directory: Path, users: Mapping[str, str]) -> Manifest:
-    """Set the broker users of services and of OPERATIONS; return the manifest, the old one if it fits.
+    """Set the broker users of services; return the manifest, the old one if it fits.
 
     Raises InvalidArgumentError.
     """
     manifest = manifest_in(directory)
-    operations = users.get(OPERATIONS, manifest.operations_user)
     changed = {
         name: replace(_identity(manifest, name), user=user)
         for name, user in users.items()
-        if name != OPERATIONS and _identity(manifest, name).user != user
+        if _identity(manifest, name).user != user
     }
-    if not changed and operations == manifest.operations_user:
-        return manifest
-    return _next(directory, replace(manifest, operations_user=operations), changed)
+    return _next(directory, manifest, changed) if changed else manifest
 
 
 def _next(directory: Path, manifest: Manifest, changed: Mapping[str, ServiceIdentity]) -> Manifest:

@@ -17,6 +17,7 @@ from contracts.topology import (
     DEAD_LETTER_SUFFIX,
     EVENT_QUEUES,
     EVENTS,
+    OPERATIONS,
     PARKED,
     QUERIES,
     RECEIPTS,
@@ -31,7 +32,6 @@ from contracts.topology import (
     reply_queue_prefix,
 )
 
-OPERATIONS = "operations"
 USERS = (*SERVICES, OPERATIONS)
 NOTHING = "^$"
 # While an operator browses a queue, an exclusive queue with this ending is the lock.
@@ -77,7 +77,7 @@ def exchanges_of(service: str) -> tuple[str, ...]:
         case "audit":
             own.add(RECEIPTS)
         case "operations":
-            own = {REPLAYS}
+            own = {f"{EVENTS}.{OPERATIONS}", REPLAYS}
     return tuple(sorted(own & {exchange.name for exchange in hub_topology().exchanges}))
 
 

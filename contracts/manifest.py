@@ -3,8 +3,10 @@
 The hub's root key signs it; the root's private key can stay offline. Payload:
 
     {"hub": "kg", "version": 3,
-     "services": {"intake": {"keys": [JWK, ...], "user": "intake"}, ...},
-     "operations": {"user": "operations"}}
+     "services": {"intake": {"keys": [JWK, ...], "user": "kg.intake"}, ...,
+                  "operations": {"keys": [JWK, ...], "user": "kg.operations"}}
+
+`operations` is the operators' commands, which record what they show.
 
 A service with two keys is changing them: messages signed with the older one may still be in queues.
 """
@@ -21,6 +23,7 @@ import orjson
 
 from contracts.records import Malformed
 from contracts.signatures import SignatureFault, SigningKey, UnusableSigningKey, VerificationKey
+from contracts.topology import OPERATIONS
 
 MANIFEST_TYPE: Final = "kopuro-manifest+jws"
 # Enough for a rotation. Each key is a key that may speak for the service.
@@ -38,12 +41,11 @@ class ServiceIdentity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """hub: a country code; version: 1 or more, never decreases; operations_user: of operators' commands."""
+    """hub: a country code; version: 1 or more, never decreases; services: with OPERATIONS among them."""
 
     hub: str
     version: int
     services: Mapping[str, ServiceIdentity]
-    operations_user: str
 
     def payload(self) -> bytes:
         """Return the JSON that the root key signs."""
@@ -54,7 +56,6 @@ class Manifest:
                 name: {"keys": [key.jwk() for key in identity.keys], "user": identity.user}
                 for name, identity in self.services.items()
             },
-            "operations": {"user": self.operations_user},
         }
         return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
 
@@ -84,9 +85,9 @@ def _manifest(document: Any) -> Manifest:
     # A key that two services share could not tell them apart.
     if len(set(kids)) != len(kids):
         raise ValueError
-    return Manifest(
-        hub=hub, version=version, services=services, operations_user=_text(document["operations"]["user"])
-    )
+    if OPERATIONS not in services:
+        raise ValueError
+    return Manifest(hub=hub, version=version, services=services)
 
 
 def _identity(document: Any) -> ServiceIdentity:

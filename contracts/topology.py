@@ -33,6 +33,8 @@ RECEIPTS = "kopuro.receipts"  # audit's receipts, to the mailboxes
 REPLAYS = "kopuro.replays"  # replayed dead letters, to the queue that they came from
 
 DEAD_LETTER_SUFFIX = ".parked"
+# The name of the operators' commands among the services: they replay dead letters and record reads of them.
+OPERATIONS = "operations"
 
 # After this many redeliveries (a process that dies on the message each time), the broker itself dead-letters
 # a message. High, because the other prefetched messages are counted too.
@@ -238,7 +240,10 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "sealed_note.released",
             ),
         ),
-        (("delivery",), ("delivery.delivered", "delivery.acknowledged", "note.delivered")),
+        (("delivery",), ("delivery.delivered", "delivery.acknowledged", "note.delivered", "case.fetched")),
+        # Each service that shows staff the facts of a person.
+        (("intake", "routing", "delivery"), ("referral.read",)),
+        ((OPERATIONS,), ("dead_letter.read",)),
         (
             ("directory",),
             (

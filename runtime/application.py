@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from runtime.access.read_recorder import ReadRecorder
 from runtime.access.standing import IsExcluded
 from runtime.access.tokens import TokenVerifier
 from runtime.background import Background
@@ -51,6 +52,7 @@ class Application(Generic[H]):
     verifier: TokenVerifier
     is_excluded: IsExcluded
     messenger: Messenger | None = None  # None: the service consumes and publishes nothing
+    reads: ReadRecorder | None = None  # None: no resource of the service shows staff facts of persons
     readiness: list[ReadinessCheck] = field(default_factory=list)
     warnings: list[ReadinessCheck] = field(default_factory=list)
     background: list[Background] = field(default_factory=list)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from contracts.topology import hub_topology
+from runtime.access.read_recorder import ReadRecorder
 from runtime.application import ReadinessCheck
 from runtime.clock import Clock, SystemClock
 from runtime.messaging.authors import Authors, authors_in
@@ -39,6 +40,16 @@ class Platform:
     def source(self) -> str:
         """Return the CloudEvents source of the service's events."""
         return self.messenger.source
+
+    def read_recorder(self) -> ReadRecorder:
+        """Return the recorder of reads of a service that shows staff facts of persons."""
+        return ReadRecorder(
+            database=self.database,
+            outbox=self.messenger.outbox,
+            source=self.source,
+            clock=self.clock,
+            after_commit=self.messenger.wake,
+        )
 
     def warnings(self) -> list[ReadinessCheck]:
         """Return the `/readyz` warnings of every service."""

@@ -21,6 +21,7 @@ from typing import Any
 from admin.embedded_broker import LOOPBACK
 from admin.keys import public_half, sealing_key, signing_key
 from admin.manifest_files import HUB_KEY, MANIFEST, ROOT, service_key_name, write_first_manifest
+from admin.manifest_files import SERVICES as SIGNERS
 from admin.private_files import make_private, write_private
 from contracts.organization import Organization
 from contracts.records import plain
@@ -69,7 +70,7 @@ class HubFiles:
         """Create the missing files. Repeatable after an interruption: each file is complete or absent."""
         for folder in (self.directory, *(self.directory / name for name in ("keys", "data", "logs"))):
             make_private(folder)
-        signing = (ROOT, "token", "log", *map(service_key_name, SERVICES))
+        signing = (ROOT, "token", "log", *map(service_key_name, SIGNERS))
         for name, make in (("custody", sealing_key), *((name, signing_key) for name in signing)):
             if not self.key(name).exists():
                 write_private(self.key(name), json.dumps(make()))

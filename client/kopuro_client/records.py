@@ -334,6 +334,29 @@ class HistoryPage(Page[HistoryEntry]):
     checkpoint: TreeHead
 
 
+class RecordedRead(TypedDict):
+    """A read of a referral's facts. index, time (RFC 3339), type: those of its log entry.
+
+    client_id: the reader's OAuth client, null if unknown. resource: method and route template, null for reads
+    of the log. filter: the query's codes; a value is null where you may not see it. entries: items in the
+    answer, null for a fetched case.
+    """
+
+    index: int
+    time: str
+    type: str
+    reader: str
+    client_id: str | None
+    roles: list[str]
+    resource: str | None
+    filter: dict[str, str | int | None]
+    entries: int | None
+
+
+class ReadersPage(Page[RecordedRead]):
+    referral_id: str
+
+
 class StorySentence(TypedDict):
     """A sentence of a story. index, time (RFC 3339): those of the log entry that it describes."""
 

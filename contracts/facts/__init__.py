@@ -46,12 +46,15 @@ from contracts.facts.custody import CaseErased, CasePaused, CaseRefused, CaseRel
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
 from contracts.facts.recorded import (
     ContentErased,
+    CaseFetched,
+    DeadLetterRead,
     HistoryExported,
     HistoryRead,
     LogExported,
     Receipt,
     ReceiptIssued,
     ReceiptsIssued,
+    ReferralRead,
 )
 from contracts.facts.directory import (
     AgreementChanged,
@@ -88,6 +91,7 @@ __all__ = [
     "ApprovalRefused",
     "ApprovalRequested",
     "CaseErased",
+    "CaseFetched",
     "CasePaused",
     "CaseRefused",
     "CaseReleased",
@@ -97,6 +101,7 @@ __all__ = [
     "ContentErased",
     "CredentialIssued",
     "CredentialRevoked",
+    "DeadLetterRead",
     "DecisionsRecorded",
     "DeliveryAcknowledged",
     "DeliveryDelivered",
@@ -127,6 +132,7 @@ __all__ = [
     "ReferralFailed",
     "ReferralOverdue",
     "ReferralProgressed",
+    "ReferralRead",
     "ReferralSubmitted",
     "ReferralUnplaced",
     "ReferralWithdrawn",

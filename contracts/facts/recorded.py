@@ -1,4 +1,4 @@
-"""Audit's facts: access to the history, exports of the log, and receipts."""
+"""Facts about reads of persons' facts, exports of the log, and receipts."""
 
 from __future__ import annotations
 
@@ -14,27 +14,88 @@ from contracts.identifiers import MessageId, OrganizationId, ReferralId
 
 # Receipts in one message: one message should not fill a mailbox page.
 MOST_RECEIPTS = 200
+# Referrals in one page of a list or of the history.
+MOST_READ = 200
+
+ReadIds = Annotated[tuple[ReferralId, ...], Length(max=MOST_READ)]
+
+
+@fact("referral.read", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralRead(Fact):
+    """A coordinator, auditor or operator read facts of persons at a service; a list counts once.
+
+    reader: the principal; client_id: its OAuth client, null if unknown; roles: those of its token. resource:
+    method and route template. filter: the codes of the query, never free text. referral_ids: the referrals
+    in the answer; entries: how many.
+    """
+
+    reader: str
+    client_id: str | None
+    roles: tuple[str, ...]
+    resource: str
+    filter: Mapping[str, Any]
+    referral_ids: ReadIds
+    entries: Count
+
+
+@fact("case.fetched", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseFetched(Fact):
+    """The acceptor fetched the case that was released to it. client_id: its OAuth client, null if unknown."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    client_id: str | None
+
+
+@fact("dead_letter.read", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetterRead(Fact):
+    """An operator read the data of a dead letter on the command line.
+
+    reader: the login name at the operator's machine. consumer, message_id: of the dead letter. referral_ids:
+    of its events; entries: the number of events whose data was shown.
+    """
+
+    reader: str
+    consumer: str
+    message_id: str
+    referral_ids: tuple[ReferralId, ...]
+    entries: Count
 
 
 @fact("history.read", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryRead(Fact):
-    """A caller read the history. filter: the request's filter; entries: the number of entries returned."""
+    """A caller read the history. filter: the request's filter; entries: the number of entries returned.
+
+    client_id, roles: of the reader's token. referral_ids: the referrals in the answer. Earlier builds wrote
+    none of these.
+    """
 
     reader: str
     filter: Mapping[str, Any]
     entries: Count
+    client_id: str | None = None
+    roles: tuple[str, ...] = ()
+    referral_ids: ReadIds = ()
 
 
 @fact("history.exported", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryExported(Fact):
-    """A caller exported a referral's history with its proofs. size: of the tree that the proofs refer to."""
+    """A caller exported a referral's history with its proofs. size: of the tree that the proofs refer to.
+
+    client_id, roles: of the reader's token. Earlier builds wrote neither.
+    """
 
     reader: str
     referral_id: ReferralId
     entries: Count
     size: Count
+    client_id: str | None = None
+    roles: tuple[str, ...] = ()
 
 
 @fact("log.exported", classification="public")
@@ -43,7 +104,7 @@ class LogExported(Fact):
     """A caller exported the log entries of `[start, stop)` that match the filter.
 
     form: the output format; entries: the number of entries; size: of the exported tree, the same for every
-    page of an export.
+    page of an export. client_id, roles: of the reader's token. Earlier builds wrote neither.
     """
 
     reader: str
@@ -53,6 +114,8 @@ class LogExported(Fact):
     stop: Count
     entries: Count
     size: Count
+    client_id: str | None = None
+    roles: tuple[str, ...] = ()
 
 
 @fact("content.erased", classification="public")

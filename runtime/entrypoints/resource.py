@@ -19,8 +19,9 @@ from eventlet.event import Event
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, register_entrypoint
 
-from contracts.errors import Unavailable
+from contracts.errors import Defect, Unavailable
 from runtime.access.gate import Gate
+from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -44,6 +45,7 @@ def resource(
     query: Collection[str] = (),
     takes_key: bool = False,
     open_to_excluded: bool = False,
+    reads: Reads | None = None,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
@@ -53,6 +55,9 @@ def resource(
     takes_key: whether the method honours the Idempotency-Key; otherwise a request with one is refused.
     open_to_excluded: organisations that are suspended, inactive or have left may call it too, and the method
     decides what they get; every other resource refuses them.
+    reads: the facts of persons that the answer contains; every GET resource of a service declares it. With
+    `Reads.recorded` the answer leaves only after the read by staff is committed to the outbox; when that
+    fails, the caller gets the error instead.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -62,17 +67,28 @@ def resource(
             caller = None if who is None else (who.client_id, who.token_id)
             with trace.attached(at or trace.continued(None), caller=caller):
                 try:
-                    return function(service, request)
+                    response = function(service, request)
+                    if reads is Reads.recorded:
+                        _record(service, request, response)
+                    return response
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
                     return problems.response_for(fault)
 
         register_entrypoint(
             handle_request,
-            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded),
+            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded, reads),
         )
         return handle_request
 
     return register
+
+
+def _record(service: Any, request: Request, response: Response) -> None:
+    application: Application[Any] = service.application
+    if application.reads is None:
+        raise Defect(f"{application.name} has no recorder of reads.")
+    resource = f"{request.method} {request.route}"
+    application.reads.record_answer(request.principal, resource, response.read)
 
 
 class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # nameko has no types
@@ -117,8 +133,10 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         query: frozenset[str],
         takes_key: bool,
         open_to_excluded: bool,
+        reads: Reads | None,
     ) -> None:
         super().__init__()
+        self.reads = reads
         self._method = method
         self._url = url
         self._roles = roles

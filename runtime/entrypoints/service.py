@@ -15,6 +15,7 @@ from typing import Any
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
+from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.entrypoints.operations import Operations
 from runtime.entrypoints.resource import resource
@@ -54,6 +55,6 @@ class WebService:
     handlers: Any = HandlersProvider()
     operations = Operations()
 
-    @resource("GET", PATH, roles=None)
+    @resource("GET", PATH, roles=None, reads=Reads.no_person)
     def discovery(self, _request: Request) -> Response:
         return discovery(self.application.settings.discovery)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from contracts.broker_rights import OPERATIONS
 from contracts.facts import TYPE_PREFIX
 from contracts.manifest import Manifest
-from contracts.topology import owners_of
+from contracts.topology import OPERATIONS, owners_of
 from runtime.messaging.batches import Identified
 from runtime.messaging.ports import Delivery
 
@@ -63,5 +62,4 @@ def authors_in(manifest: Manifest) -> Authors:
 
     Where services share one user, its name proves no more than that the message comes from the hub.
     """
-    users = {service: identity.user for service, identity in manifest.services.items()}
-    return Authors(manifest.hub, {**users, OPERATIONS: manifest.operations_user})
+    return Authors(manifest.hub, {service: identity.user for service, identity in manifest.services.items()})

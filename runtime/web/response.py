@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+
+from runtime.access.reads import Read
 
 _OPTIONS = orjson.OPT_UTC_Z  # RFC 3339 with Z, as contracts say
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response: status, body bytes, and headers with names as they are sent."""
+    """An HTTP response: status, body bytes, and headers with names as they are sent.
+
+    read: the referrals whose facts the body contains; needed where `@resource` says `Reads.recorded`.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    read: Read | None = None
+
+    def reading(self, read: Read) -> Response:
+        """Return the same response with a statement of what it contains."""
+        return replace(self, read=read)
 
     @classmethod
     def json(cls, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

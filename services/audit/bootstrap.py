@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.envelope import Envelope
 from contracts.errors import Defect
 from runtime.access.access_records import AccessRecords
+from runtime.access.read_recorder import ReadRecorder
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.inbox import NoDeduplication
@@ -48,7 +49,6 @@ from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers import ReportHandlers
-from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.history import History
 from services.audit.reports.handlers.statistics import StatisticsHandler
@@ -147,7 +147,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         kept=settings.retention,
         clock=clock,
     )
-    reads = _record(platform)
+    reads = platform.read_recorder()
     history = _history(platform, log, published, reads)
     access = AccessRecords()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", access.absorb)
@@ -200,17 +200,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     )
 
 
-def _record(platform: Platform) -> AccessRecorder:
-    return AccessRecorder(
-        database=platform.database,
-        outbox=platform.messenger.outbox,
-        source=platform.source,
-        clock=platform.clock,
-        after_commit=platform.messenger.wake,
-    )
-
-
-def _history(platform: Platform, log: SqlLog, published: PublishedLog, record: AccessRecorder) -> History:
+def _history(platform: Platform, log: SqlLog, published: PublishedLog, record: ReadRecorder) -> History:
     return History(
         database=platform.database, log=log, published=published, record=record, clock=platform.clock
     )

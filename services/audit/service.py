@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -29,61 +30,95 @@ class AuditService(WebService):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
-    @resource("GET", "/checkpoint", roles=None)
+    @resource("GET", "/checkpoint", roles=None, reads=Reads.no_person)
     def checkpoint(self, _request: Request) -> Response:
         return log_api.checkpoint(self.handlers.log)
 
-    @resource("GET", "/cosigned-checkpoint", roles=None)
+    @resource("GET", "/cosigned-checkpoint", roles=None, reads=Reads.no_person)
     def cosigned_checkpoint(self, _request: Request) -> Response:
         return log_api.cosigned_checkpoint(self.handlers.log)
 
-    @resource("GET", "/tile/<path:path>", roles=None)
+    @resource("GET", "/tile/<path:path>", roles=None, reads=Reads.no_person)
     def tile(self, request: Request) -> Response:
         return log_api.tile(self.handlers.log, request)
 
-    @resource("GET", "/v1/log-key", roles=None)
+    @resource("GET", "/v1/log-key", roles=None, reads=Reads.no_person)
     def log_key(self, _request: Request) -> Response:
         return log_api.log_key(self.handlers.log)
 
-    @resource("GET", "/v1/history", roles=READERS, query=history_api.SEARCH_PARAMETERS)
+    @resource(
+        "GET", "/v1/history", roles=READERS, query=history_api.SEARCH_PARAMETERS, reads=Reads.by_handler
+    )
     def history(self, request: Request) -> Response:
         return history_api.search(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/history/<referral_id>", roles=READERS, query=history_api.TIMELINE_PARAMETERS)
+    @resource(
+        "GET",
+        "/v1/history/<referral_id>",
+        roles=READERS,
+        query=history_api.TIMELINE_PARAMETERS,
+        reads=Reads.by_handler,
+    )
     def timeline(self, request: Request) -> Response:
         return history_api.timeline(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS)
+    @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS, reads=Reads.by_handler)
     def bundle(self, request: Request) -> Response:
         return history_api.bundle(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/history/<referral_id>/story", roles=READERS | PARTIES, query=story_api.PARAMETERS)
+    @resource(
+        "GET",
+        "/v1/history/<referral_id>/story",
+        roles=READERS | PARTIES,
+        query=story_api.PARAMETERS,
+        reads=Reads.by_handler,
+    )
     def story(self, request: Request) -> Response:
         return story_api.story(self.handlers.reports.history, request, oversight=READERS)
 
-    @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS)
+    @resource(
+        "GET",
+        "/v1/history/<referral_id>/readers",
+        roles=READERS | PARTIES,
+        query=history_api.READERS_PARAMETERS,
+        reads=Reads.by_handler,
+    )
+    def readers(self, request: Request) -> Response:
+        return history_api.readers(self.handlers.reports.history, request, oversight=READERS)
+
+    @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS, reads=Reads.by_handler)
     def export(self, request: Request) -> Response:
         return export_api.export(self.handlers.reports.export, request)
 
-    @resource("GET", "/v1/statistics", roles=READERS, query=statistics_api.STATISTICS_PARAMETERS)
+    @resource(
+        "GET",
+        "/v1/statistics",
+        roles=READERS,
+        query=statistics_api.STATISTICS_PARAMETERS,
+        reads=Reads.by_handler,
+    )
     def statistics(self, request: Request) -> Response:
         return statistics_api.statistics(self.handlers.reports.statistics, request)
 
     @resource(
-        "GET", "/v1/statistics/entries", roles=frozenset({"auditor"}), query=statistics_api.ENTRIES_PARAMETERS
+        "GET",
+        "/v1/statistics/entries",
+        roles=frozenset({"auditor"}),
+        query=statistics_api.ENTRIES_PARAMETERS,
+        reads=Reads.by_handler,
     )
     def statistics_entries(self, request: Request) -> Response:
         return statistics_api.entries(self.handlers.reports.statistics, request)
 
-    @resource("GET", "/v1/entries/<index>", roles=READERS)
+    @resource("GET", "/v1/entries/<index>", roles=READERS, reads=Reads.by_handler)
     def entry(self, request: Request) -> Response:
         return history_api.entry(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/proof", roles=READERS, query={"index", "size"})
+    @resource("GET", "/v1/proof", roles=READERS, query={"index", "size"}, reads=Reads.no_person)
     def proof(self, request: Request) -> Response:
         return log_api.proof(self.handlers.log, request)
 
-    @resource("GET", "/v1/consistency", roles=READERS, query={"from", "to"})
+    @resource("GET", "/v1/consistency", roles=READERS, query={"from", "to"}, reads=Reads.no_person)
     def consistency(self, request: Request) -> Response:
         return log_api.consistency(self.handlers.log, request)
 

@@ -9,13 +9,16 @@ import orjson
 from marshmallow.validate import Length
 
 from contracts.errors import KopuroError, Refused
+from contracts.facts import CaseFetched
 from contracts.identifiers import MessageId
 from contracts.records import load
+from runtime.access.read_recorder import ReadRecorder
+from runtime.access.reads import NOTHING_READ, STAFF, Read, Reader
 from runtime.web.paging import NUMBER, encode_cursor, integer_of, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.delivery.domain.recipients import shared_mailboxes
-from services.delivery.handlers import MailboxHandlers
+from services.delivery.handlers import MailboxHandlers, MailboxPage
 
 LONGEST_WAIT: Final = 30  # seconds
 _MAILBOX: Final = "mailbox"
@@ -45,7 +48,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
         reauthorize=request.reauthorize,
     )
     last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
-    return Response.json(
+    response = Response.json(
         {
             # the stored bytes, not parsed again
             "items": [orjson.Fragment(body) for body in page.bodies],
@@ -53,6 +56,8 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
             "resume": last,
         }
     )
+    # Partners read their own mailbox; only the messages of staff are looked into.
+    return response if request.principal.roles.isdisjoint(STAFF) else response.reading(_read(page))
 
 
 def acknowledge(handlers: MailboxHandlers, request: Request) -> Response:
@@ -76,11 +81,24 @@ def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Response:
     )
 
 
-def case(handlers: MailboxHandlers, request: Request) -> Response:
-    """`GET /v1/case/{referral_id}`: for the organisation to which the case was released."""
+def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Response:
+    """`GET /v1/case/{referral_id}`: for the organisation to which the case was released.
+
+    The fetch is committed to the outbox before the case leaves.
+    """
     referral_id = request.path_params["referral_id"]
-    sealed = handlers.case(request.principal.id, referral_id)
+    reader = Reader.of(request.principal)
+    sealed = handlers.case(reader.id, referral_id)
+    fetched = CaseFetched(referral_id=referral_id, organization=reader.id, client_id=reader.client_id)
+    reads.record(fetched, referral_id)
     return Response.json({"referral_id": referral_id, "case": sealed})
+
+
+def _read(page: MailboxPage) -> Read:
+    """Return what a page of a coordinator's mailboxes contains; a message of receipts names no referral."""
+    found = [orjson.loads(body)["data"].get("referral_id") for body in page.bodies]
+    referral_ids = [referral_id for referral_id in found if referral_id]
+    return Read.of_list(referral_ids, {}) if referral_ids else NOTHING_READ
 
 
 def _result(message_id: str, result: bool | KopuroError) -> dict[str, Any]:

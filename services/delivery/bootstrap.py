@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
 from runtime.access.access_records import AccessRecords
+from runtime.access.read_recorder import ReadRecorder
 from runtime.application import Application
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
@@ -35,6 +36,7 @@ class DeliveryParts:
     """The objects that the service's entrypoints call."""
 
     mailbox: MailboxHandlers
+    reads: ReadRecorder
     events: BatchProcessor[Envelope]
     sealed_messages: BatchProcessor[Event[Fact]]
     directory: BatchProcessor[Envelope]
@@ -71,6 +73,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         is_barred=standings.is_barred,
     )
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
+    reads = platform.read_recorder()
     incoming = Incoming(mailboxes=mailboxes, cases=cases)
     directory, unready = messenger.replica(REPLICA, "delivery.directory", absorb)
     return Application(
@@ -79,6 +82,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         database=database,
         handlers=DeliveryParts(
             mailbox=mailbox,
+            reads=reads,
             events=messenger.consumer(
                 "delivery.events", incoming.events, Envelope.decode, after_commit=polling.wake
             ),
@@ -90,6 +94,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         verifier=access.verifier(settings.hub, platform.clock),
         is_excluded=access.is_excluded,
         messenger=messenger,
+        reads=reads,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),
         background=[messenger, polling, cleaning, platform.wal_checkpointing()],

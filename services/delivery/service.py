@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -22,7 +23,7 @@ class DeliveryService(WebService):
     name = "delivery"
     handlers: DeliveryParts
 
-    @resource("GET", "/v1/mailbox", roles=OWNERS, query={"after", "limit", "wait"})
+    @resource("GET", "/v1/mailbox", roles=OWNERS, query={"after", "limit", "wait"}, reads=Reads.recorded)
     def mailbox(self, request: Request) -> Response:
         return api.mailbox(self.handlers.mailbox, request)
 
@@ -34,9 +35,9 @@ class DeliveryService(WebService):
     def acknowledge_batch(self, request: Request) -> Response:
         return api.acknowledge_batch(self.handlers.mailbox, request)
 
-    @resource("GET", "/v1/case/<referral_id>", roles=PARTNERS)
+    @resource("GET", "/v1/case/<referral_id>", roles=PARTNERS, reads=Reads.by_handler)
     def case(self, request: Request) -> Response:
-        return api.case(self.handlers.mailbox, request)
+        return api.case(self.handlers.mailbox, self.handlers.reads, request)
 
     @batches("delivery.events")
     def events(self, deliveries: Sequence[Delivery]) -> None:

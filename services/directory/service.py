@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -28,11 +29,13 @@ class DirectoryService(WebService):
     def token(self, request: Request) -> Response:
         return api.token(self.handlers, request)
 
-    @resource("GET", "/v1/organizations", roles=READERS, query={"kind", "country", *PAGED})
+    @resource(
+        "GET", "/v1/organizations", roles=READERS, query={"kind", "country", *PAGED}, reads=Reads.no_person
+    )
     def organizations(self, request: Request) -> Response:
         return api.organizations(self.handlers, request)
 
-    @resource("GET", "/v1/organizations/<id>", roles=READERS, open_to_excluded=True)
+    @resource("GET", "/v1/organizations/<id>", roles=READERS, open_to_excluded=True, reads=Reads.no_person)
     def organization(self, request: Request) -> Response:
         return api.organization(self.handlers, request)
 
@@ -52,19 +55,19 @@ class DirectoryService(WebService):
     def withdraw_service_approval(self, request: Request) -> Response:
         return api.withdraw_service_approval(self.handlers, request)
 
-    @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED})
+    @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED}, reads=Reads.no_person)
     def services(self, request: Request) -> Response:
         return api.services(self.handlers, request)
 
-    @resource("GET", "/v1/service_at_locations", roles=READERS, query=PAGED)
+    @resource("GET", "/v1/service_at_locations", roles=READERS, query=PAGED, reads=Reads.no_person)
     def service_at_locations(self, request: Request) -> Response:
         return api.service_at_locations(self.handlers, request)
 
-    @resource("GET", "/v1/taxonomy_terms", roles=READERS, query=PAGED)
+    @resource("GET", "/v1/taxonomy_terms", roles=READERS, query=PAGED, reads=Reads.no_person)
     def taxonomy_terms(self, request: Request) -> Response:
         return api.taxonomy_terms(request)
 
-    @resource("GET", "/v1/agreements", roles=READERS, query=PAGED)
+    @resource("GET", "/v1/agreements", roles=READERS, query=PAGED, reads=Reads.no_person)
     def agreements(self, request: Request) -> Response:
         return api.agreements(self.handlers, request)
 
@@ -72,7 +75,13 @@ class DirectoryService(WebService):
     def post_agreement(self, request: Request) -> Response:
         return api.post_agreement(self.handlers, request)
 
-    @resource("GET", "/v1/keys", roles=PARTNERS | OPERATORS, query={"organization"})
+    @resource(
+        "GET",
+        "/v1/keys",
+        roles=PARTNERS | OPERATORS,
+        query={"organization"},
+        reads=Reads.no_person,
+    )
     def keys(self, request: Request) -> Response:
         return api.keys(self.handlers, request)
 

@@ -13,6 +13,7 @@ from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
 from contracts.referral import ReferralSubmission
+from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
@@ -99,7 +100,9 @@ def submit_command_batch(context: ApiContext, request: Request) -> Response:
 def show(context: ApiContext, request: Request) -> Response:
     """`GET /v1/referrals/{id}`."""
     oversight = bool(request.principal.roles & OVERSIGHT)
-    return Response.json(context.handlers.referral(_id(request), request.principal.id, oversight=oversight))
+    referral_id = _id(request)
+    found = context.handlers.referral(referral_id, request.principal.id, oversight=oversight)
+    return Response.json(found).reading(Read.of_one(referral_id))
 
 
 def show_offer(context: ApiContext, request: Request) -> Response:
@@ -124,7 +127,8 @@ def listing(context: ApiContext, request: Request) -> Response:
         )
     )
     following = paging.encode_cursor(_REFERRALS, (items[limit - 1]["id"],)) if len(items) > limit else None
-    return Response.json({"items": items[:limit], "next": following})
+    read = Read.of_list([item["id"] for item in items[:limit]], {} if status is None else {"status": status})
+    return Response.json({"items": items[:limit], "next": following}).reading(read)
 
 
 def _id(request: Request) -> str:

@@ -76,6 +76,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         verifier=access.verifier(settings.hub, platform.clock),
         is_excluded=access.is_excluded,
         messenger=platform.messenger,
+        reads=platform.read_recorder(),
         readiness=[
             ("broker", platform.messenger.unready),
             ("directory", directory_unready),

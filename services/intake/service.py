@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -46,11 +47,11 @@ class IntakeService(WebService):
     def submit_command_batch(self, request: Request) -> Response:
         return api.submit_command_batch(self.handlers.api, request)
 
-    @resource("GET", "/v1/referrals", roles=READERS, query={"status", "after", "limit"})
+    @resource("GET", "/v1/referrals", roles=READERS, query={"status", "after", "limit"}, reads=Reads.recorded)
     def listing(self, request: Request) -> Response:
         return api.listing(self.handlers.api, request)
 
-    @resource("GET", "/v1/referrals/<id>", roles=READERS)
+    @resource("GET", "/v1/referrals/<id>", roles=READERS, reads=Reads.recorded)
     def show(self, request: Request) -> Response:
         return api.show(self.handlers.api, request)
 
@@ -82,7 +83,7 @@ class IntakeService(WebService):
     def revoke_consent(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "revoke_consent")
 
-    @resource("GET", "/v1/offers/<id>", roles=api.PARTNERS)
+    @resource("GET", "/v1/offers/<id>", roles=api.PARTNERS, reads=Reads.own)
     def show_offer(self, request: Request) -> Response:
         return api.show_offer(self.handlers.api, request)
 

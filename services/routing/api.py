@@ -12,6 +12,7 @@ from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OrganizationId
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, parse_query
 from contracts.records import load
+from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.web import paging
 from runtime.web.request import Request
@@ -38,7 +39,7 @@ def decisions(queries: RoutingQueries, request: Request) -> Response:
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
-    return Response.json({"referral_id": referral_id, "decisions": found})
+    return Response.json({"referral_id": referral_id, "decisions": found}).reading(Read.of_one(referral_id))
 
 
 def unplaced(queries: RoutingQueries, request: Request) -> Response:
@@ -47,7 +48,8 @@ def unplaced(queries: RoutingQueries, request: Request) -> Response:
     position = paging.position_of(request.query_params, _UNPLACED, (paging.UUID,))
     items = queries.unplaced(after=position[0] if position else None, limit=limit + 1)
     following = paging.encode_cursor(_UNPLACED, (items[limit - 1]["id"],)) if len(items) > limit else None
-    return Response.json({"items": items[:limit], "next": following})
+    read = Read.of_list([item["id"] for item in items[:limit]], {})
+    return Response.json({"items": items[:limit], "next": following}).reading(read)
 
 
 def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:

@@ -86,6 +86,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         verifier=access.verifier(settings.hub, platform.clock),
         is_excluded=access.is_excluded,
         messenger=platform.messenger,
+        reads=platform.read_recorder(),
         readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
         warnings=platform.warnings(),
         background=[platform.messenger, DeadlineTimer(commands, platform.clock)],

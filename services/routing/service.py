@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.topology import ROUTING_PARTITIONS, ROUTING_QUERIES
+from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -33,11 +34,17 @@ class RoutingService(WebService):
     def questions(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.questions.process(deliveries)
 
-    @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS)
+    @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS, reads=Reads.recorded)
     def decisions(self, request: Request) -> Response:
         return api.decisions(self.handlers.queries, request)
 
-    @resource("GET", "/v1/coordination/unplaced", roles=api.COORDINATORS, query={"after", "limit"})
+    @resource(
+        "GET",
+        "/v1/coordination/unplaced",
+        roles=api.COORDINATORS,
+        query={"after", "limit"},
+        reads=Reads.recorded,
+    )
     def unplaced(self, request: Request) -> Response:
         return api.unplaced(self.handlers.queries, request)
 

@@ -302,11 +302,40 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.DecisionsRecorded(
         decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
     ),
+    facts.ReferralRead(
+        reader="kg.coordinator",
+        client_id="kg.coordinator-1",
+        roles=("coordinator",),
+        resource="GET /v1/referrals",
+        filter={"status": "unplaced"},
+        referral_ids=(REFERRAL,),
+        entries=1,
+    ),
+    facts.CaseFetched(referral_id=REFERRAL, organization=RECEIVER, client_id="ru.receiver-1"),
+    facts.DeadLetterRead(
+        reader="operator",
+        consumer="routing",
+        message_id=MESSAGE,
+        referral_ids=(REFERRAL,),
+        entries=1,
+    ),
     facts.HistoryRead(
-        reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
+        reader="auditor",
+        filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"},
+        entries=3,
+        client_id="auditor-1",
+        roles=("auditor",),
+        referral_ids=(REFERRAL,),
+    ),
+    facts.HistoryExported(
+        reader="auditor",
+        referral_id=REFERRAL,
+        entries=11,
+        size=1234,
+        client_id="auditor-1",
+        roles=("auditor",),
     ),
     facts.ContentErased(referral_id=REFERRAL, reason="consent_revoked", entries=9, stop=1234),
-    facts.HistoryExported(reader="auditor", referral_id=REFERRAL, entries=11, size=1234),
     facts.LogExported(
         reader="auditor",
         form="ndjson",
@@ -315,6 +344,8 @@ _FACTS: tuple[facts.Fact, ...] = (
         stop=10000,
         entries=812,
         size=1234567,
+        client_id="auditor-1",
+        roles=("auditor",),
     ),
     facts.ReceiptsIssued(
         organization=RECEIVER,
@@ -405,6 +436,19 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
+    facts.HistoryRead(
+        reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
+    ),
+    facts.HistoryExported(reader="auditor", referral_id=REFERRAL, entries=11, size=1234),
+    facts.LogExported(
+        reader="auditor",
+        form="ndjson",
+        filter={"type": "kopuro.offer.opened.v1"},
+        start=5000,
+        stop=10000,
+        entries=812,
+        size=1234567,
+    ),
 )
 
 # The first messages of an exchange have no cause, and may have no trace.
@@ -412,6 +456,9 @@ _BEGINNINGS = (
     facts.ReferralSubmitted,
     facts.OrganizationChanged,
     facts.ReplicaRequested,
+    facts.ReferralRead,
+    facts.CaseFetched,
+    facts.DeadLetterRead,
     facts.HistoryRead,
     facts.HistoryExported,
     facts.LogExported,

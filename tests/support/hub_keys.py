@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admin.manifest_files import SERVICES as SERVICES
-from contracts.broker_rights import OPERATIONS, user_name
+from contracts.broker_rights import user_name
 from contracts.envelope import Envelope, Event
 from contracts.facts import Fact
 from contracts.jose import encoded, thumbprint
@@ -57,7 +57,6 @@ def manifest(hub: str = HUB, services: tuple[str, ...] = SERVICES, user: str | N
             name: ServiceIdentity(keys=(public_key(name),), user=user or user_name(hub, name))
             for name in services
         },
-        operations_user=user or user_name(hub, OPERATIONS),
     )
 
 

@@ -43,7 +43,7 @@ from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.statistics import StatisticsHandler
 from services.routing.adapters.tables import DECISIONS
-from tests.unit.services.audit.logs import NOON, LogOnDatabase, event, new_key
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event, new_key
 from tests.unit.services.routing.workbench import submitted, workbench
 
 FIRST, SECOND = new_id(), new_id()
@@ -92,33 +92,33 @@ def leaf(index: int, old: bytes, new: bytes) -> Attack:
 
 
 def story(audit: LogOnDatabase) -> Any:
-    return audit.history.opened("ann", FIRST, {"story": "en"})
+    return audit.history.opened(auditor("ann"), FIRST, {"story": "en"})
 
 
 def bundle(audit: LogOnDatabase) -> Any:
-    return audit.history.export("ann", FIRST)
+    return audit.history.export(auditor("ann"), FIRST)
 
 
 def history(audit: LogOnDatabase) -> Any:
-    return audit.history.page("ann", Search(referral_id=FIRST), None, 50)
+    return audit.history.page(auditor("ann"), Search(referral_id=FIRST), None, 50)
 
 
 def single_entry(audit: LogOnDatabase) -> Any:
-    return audit.history.entry("ann", 1)
+    return audit.history.entry(auditor("ann"), 1)
 
 
 def export(audit: LogOnDatabase) -> Any:
     exporting = Export(
         database=audit.database, log=audit.log, published=audit.published, record=audit.history._record
     )
-    return exporting.page("ann", Search(), None, 50, form="ndjson")
+    return exporting.page(auditor("ann"), Search(), None, 50, form="ndjson")
 
 
 def statistics(audit: LogOnDatabase) -> Any:
     counting = StatisticsHandler(
         database=audit.database, log=audit.log, referrals=SqlReferrals(audit.log), history=audit.history
     )
-    return counting.count("ann", ["region"], Search(), exact=True)
+    return counting.count(auditor("ann"), ["region"], Search(), exact=True)
 
 
 OTHER_DATA = {"organization": "ru.somebody-else"}

@@ -16,7 +16,7 @@ import pytest
 from amqp.exceptions import AccessRefused, ConnectionError, NotAllowed, PreconditionFailed, ResourceLocked
 from kombu import Connection as KombuConnection
 
-from contracts.broker_rights import OPERATIONS, USERS, exchanges_of, queues_of, user_name
+from contracts.broker_rights import USERS, exchanges_of, queues_of, user_name
 from contracts.envelope import Envelope, Event
 from contracts.facts import Fact, OfferAccepted
 from contracts.topology import (
@@ -24,6 +24,7 @@ from contracts.topology import (
     DEAD_LETTER_SUFFIX,
     EVENTS,
     MAILBOXES,
+    OPERATIONS,
     OWNERS,
     QUERIES,
     RECEIPTS,

@@ -32,6 +32,7 @@ from kopuro_client.commands.history import bundle, checkpoint, history, log_key
 from kopuro_client.commands.metavars import use_plain_metavars
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import printable
+from kopuro_client.commands.readers import readers
 from kopuro_client.commands.report import failure, report
 from kopuro_client.commands.server_commands import add_placeholders
 from kopuro_client.commands.session import connected
@@ -144,11 +145,22 @@ def _application() -> Any:
     application.command("history")(connected(history))
     application.command("bundle")(connected(bundle))
     application.command("story")(connected(story))
+    application.command("readers")(connected(readers))
     application.command("statistics")(connected(statistics))
     application.command("export")(connected(export))
     application.command("checkpoint")(connected(checkpoint, anonymous=True))
     application.command("log-key")(connected(log_key, anonymous=True))
-    taken = {*groups, "history", "story", "statistics", "export", "bundle", "checkpoint", "log-key"}
+    taken = {
+        *groups,
+        "history",
+        "story",
+        "readers",
+        "statistics",
+        "export",
+        "bundle",
+        "checkpoint",
+        "log-key",
+    }
     added = add_plugins(application, entry_points(group=GROUP), taken=taken, complain=_complain)
     add_placeholders(application, taken={*taken, *added})
     command = get_command(application)

@@ -14,6 +14,7 @@ from kopuro_client.records import (
     ExportPage,
     HistoryPage,
     Page,
+    ReadersPage,
     StatisticsTable,
     StoryDocument,
 )
@@ -66,6 +67,15 @@ class Audit(Connected):
     def bundle(self, referral: str) -> bytes:
         """Return a referral's history with its proofs, a file that `kopuro_client.tlog.Bundle` verifies."""
         return self._connection.content(self._at("audit", "history", referral, "bundle"))
+
+    def readers(self, referral: str, *, after: str | None = None, limit: int | None = None) -> ReadersPage:
+        """Return who read the facts of a referral: staff, and the acceptor that fetched the case.
+
+        A party gets the reads of its own referral. Each call is itself recorded. Raises Refused `not-found`.
+        """
+        params = {"after": after, "limit": limit}
+        url = self._at("audit", "history", referral, "readers")
+        return cast(ReadersPage, self._connection.page(url, params))
 
     def story(self, referral: str, *, language: str = "en", format: str = "text") -> str:
         """Return a referral's history as text.

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from contracts.errors import Unavailable
 from services.audit.log.domain.entry import Entry
-from services.audit.log.domain.facets import RECORD, SEARCHED, Facet
+from services.audit.log.domain.facets import CONCERNED, RECORD, SEARCHED, Facet
 from services.audit.log.domain.head import Head
 from services.audit.log.domain.merkle import HashReader, Proof, Row, leaf_hash
 from services.audit.log.domain.note import Signature
@@ -24,6 +24,7 @@ from services.audit.log.domain.retention import Closing
 from services.audit.log.domain.search import Search
 
 __all__ = [
+    "CONCERNED",
     "RECORD",
     "SEARCHED",
     "CheckRecord",

@@ -20,6 +20,7 @@ import orjson
 
 from contracts import base64_text
 from contracts.errors import Refused
+from runtime.access.reads import Reader
 from runtime.web.paging import encode_cursor, integer_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -56,7 +57,7 @@ def export(handler: Export, request: Request) -> Response:
     span = time_range(query)
     position = position_parameter(query, _SCOPE)
     page = handler.page(
-        request.principal.id,
+        Reader.of(request.principal),
         Search(type=type, since=span.since, until=span.until),
         position,
         integer_of(query, "limit", default=_USUAL, minimum=1, maximum=_MOST),

@@ -11,7 +11,8 @@ import orjson
 from contracts import base64_text
 from contracts.errors import Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
-from runtime.web.paging import encode_cursor, limit_of
+from runtime.access.reads import Reader
+from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import SEARCHED as FACETS
@@ -22,6 +23,8 @@ from services.audit.reports.handlers.history import History, HistoryPage
 from services.audit.reports.search_parameters import position_parameter, time_parameter
 
 _SCOPE: Final = "history"
+_READERS: Final = "readers"
+READERS_PARAMETERS: Final = frozenset({"after", "limit"})
 SEARCH_PARAMETERS: Final = frozenset(
     {"referral", "organization", "type", "from", "to", "after", "limit", *FACETS}
 )
@@ -68,15 +71,36 @@ def bundle(history: History, request: Request) -> Response:
     referral = request.path_params["referral_id"]
     if not _FORMS["referral"].fullmatch(referral):
         raise Refused("invalid-parameter", "`referral` must be a UUID.")
-    exported = history.export(request.principal.id, referral)
+    exported = history.export(Reader.of(request.principal), referral)
     name = f'attachment; filename="{referral}.kopuro-bundle.json"'
     return Response.json(bundle_file(exported), headers={"Content-Disposition": name})
+
+
+def readers(history: History, request: Request, oversight: frozenset[str]) -> Response:
+    """Return one page of the recorded reads of a referral, oldest first.
+
+    oversight: the roles that read everything; any other principal reads as a party to the referral. Raises
+    Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
+    """
+    referral = request.path_params["referral_id"]
+    if not _FORMS["referral"].fullmatch(referral):
+        raise Refused("invalid-parameter", "`referral` must be a UUID.")
+    position = position_of(request.query_params, _READERS, (NUMBER,))
+    items, following = history.readers(
+        Reader.of(request.principal),
+        referral,
+        start=position[0] if position else 0,
+        limit=limit_of(request.query_params),
+        as_party=request.principal.roles.isdisjoint(oversight),
+    )
+    cursor = None if following is None else encode_cursor(_READERS, (following,))
+    return Response.json({"referral_id": referral, "items": items, "next": cursor})
 
 
 def entry(history: History, request: Request) -> Response:
     """Return one leaf byte for byte, and its hash."""
     index = entry_number(request.path_params, "index")
-    stored = history.entry(request.principal.id, index)
+    stored = history.entry(Reader.of(request.principal), index)
     return Response.json(
         {
             "index": stored.index,
@@ -98,7 +122,9 @@ def _page(history: History, request: Request, query: Mapping[str, str]) -> Respo
         until=time_parameter(query, "to"),
         facets=tuple((name, query[name]) for name in FACETS if name in query),
     )
-    page = history.page(request.principal.id, search, position_parameter(query, _SCOPE), limit_of(query))
+    page = history.page(
+        Reader.of(request.principal), search, position_parameter(query, _SCOPE), limit_of(query)
+    )
     return Response.json(_page_json(page))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts.errors import Refused
+from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -46,7 +47,7 @@ def statistics(handler: StatisticsHandler, request: Request) -> Response:
     if exact and not request.principal.roles & EXACT:
         raise Refused("forbidden", "Only auditors and coordinators may read exact figures.")
     span = time_range(query)
-    counted = handler.count(request.principal.id, by, span, exact=exact)
+    counted = handler.count(Reader.of(request.principal), by, span, exact=exact)
     if query.get("format") == "csv":
         return Response(200, _csv(counted).encode(), {"Content-Type": "text/csv; charset=utf-8"})
     return Response.json(_json(counted, span))
@@ -64,7 +65,7 @@ def entries(handler: StatisticsHandler, request: Request) -> Response:
         raise Refused("invalid-parameter", "`combined` stands for several classes; name one of them instead.")
     position = position_of(query, _SCOPE, (NUMBER,))
     referrals, following = handler.entries(
-        request.principal.id,
+        Reader.of(request.principal),
         values,
         time_range(query),
         start=position[0] if position else 0,

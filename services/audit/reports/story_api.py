@@ -10,6 +10,7 @@ import orjson
 
 from contracts.errors import Refused
 from contracts.identifiers import UUID_PATTERN
+from runtime.access.reads import Reader
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import OpenedLeaf
@@ -40,7 +41,7 @@ def story(history: History, request: Request, oversight: frozenset[str]) -> Resp
     if not _REFERRAL.fullmatch(referral_id):
         raise Refused("invalid-parameter", "`referral` must be a UUID.")
     leaves = history.opened(
-        request.principal.id,
+        Reader.of(request.principal),
         referral_id,
         {"story": language},
         as_party=request.principal.roles.isdisjoint(oversight),

@@ -52,7 +52,7 @@ def test_key_rotation_lists_both_keys_then_the_new_one(
 def test_user_change_raises_the_version_once(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["admin", "manifest", "set-user", str(directory), "operations", "ops"]) == ExitCode.OK
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["version"], shown["operations"]) == (2, {"user": "ops"})
+    assert (shown["version"], shown["services"]["operations"]["user"]) == (2, "ops")
     assert set_users(directory, {"operations": "ops", "intake": "intake"}).version == 2
     assert set_users(directory, {"vault": "kopuro-vault"}).services["vault"].user == "kopuro-vault"
 

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from contracts.broker_rights import (
-    OPERATIONS,
     USERS,
     dead_letter_queues_of,
     exchanges_of,
@@ -15,7 +14,7 @@ from contracts.broker_rights import (
     rights_of,
     user_name,
 )
-from contracts.topology import CASES, SERVICES, hub_topology, owners_of, published_to
+from contracts.topology import CASES, OPERATIONS, SERVICES, hub_topology, owners_of, published_to
 from runtime.identifiers import new_id
 
 NAMES = {e.name for e in hub_topology().exchanges} | {q.name for q in hub_topology().queues}

@@ -26,9 +26,9 @@ def document() -> Any:
 
 def test_manifest_is_read_as_it_was_signed() -> None:
     read = read_manifest(manifest().signed(private_key("root")) + "\n", ROOT)
-    assert (read.hub, read.version, read.operations_user) == ("kg", 1, "operations")
+    assert (read.hub, read.version) == ("kg", 1)
     assert {name: (one.user, one.keys[0].kid) for name, one in read.services.items()} == {
-        name: (name, public_key(name).kid) for name in SERVICES
+        name: (f"kg.{name}", public_key(name).kid) for name in SERVICES
     }
     assert read.payload() == manifest().payload()
 
@@ -69,7 +69,7 @@ def _change(path: str, value: Any) -> Callable[[Any], None]:
         _change("services/intake/keys", [private_key("intake")]),
         _change("services/intake/user", ""),
         _change("services/intake", {"user": "intake"}),
-        _change("operations", {}),
+        _change("services", {"intake": document()["services"]["intake"]}),
     ],
 )
 def test_signed_manifest_of_another_shape_is_refused(change: Callable[[Any], None]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.facts import CATALOGUE
-from contracts.topology import OWNERS, SERVICES, owners_of
+from contracts.topology import OPERATIONS, OWNERS, SERVICES, owners_of
 
 ROOT = Path(__file__).parents[3]
 KEYS = {fact.__name__: fact.routing_key for fact in CATALOGUE.values()}
@@ -16,6 +16,7 @@ KEYS = {fact.__name__: fact.routing_key for fact in CATALOGUE.values()}
 SHARED = {
     "submission.refused": {"routing", "vault"},
     "replica.requested": {"intake", "routing", "delivery", "vault", "audit"},
+    "referral.read": {"intake", "routing", "delivery"},
 }
 # Facts that a service makes for its own use and never publishes.
 NOT_PUBLISHED = {("delivery", "case.released")}  # the mailbox entry for the sealed case that it received
@@ -40,7 +41,7 @@ def test_owners_cover_exactly_the_catalogue() -> None:
 
 
 def test_owners_are_services_and_one_each_unless_shared() -> None:
-    assert {service for owners in OWNERS.values() for service in owners} == set(SERVICES)
+    assert {service for owners in OWNERS.values() for service in owners} == {*SERVICES, OPERATIONS}
     assert {key: set(owners) for key, owners in OWNERS.items() if len(owners) != 1} == SHARED
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 SEARCHED: Final = ("actor", "need", "region", "origin", "corridor", "outcome")
 # The organisation whose record a full-state event holds. Statistics look up the record by it.
 RECORD: Final = "record"
+# The referrals in an answer that somebody read. The list of a referral's readers finds them by it.
+CONCERNED: Final = "concerned"
 
 # PostgreSQL limits the size of index entries; codes and ids are far shorter.
 _LONGEST: Final = 200
@@ -34,6 +36,7 @@ def facets_of(type: str, source: str, data: Mapping[str, Any]) -> tuple[Facet, .
         found += _situation(facts)
     if fact == "organization.changed" and isinstance(record := data.get("organization"), Mapping):
         found.append((RECORD, record.get("id")))
+    found += [(CONCERNED, referral_id) for referral_id in _texts(data.get("referral_ids"))]
     return tuple(
         dict.fromkeys(
             (name, value) for name, value in found if isinstance(value, str) and 0 < len(value) <= _LONGEST
@@ -49,6 +52,8 @@ def _actors(fact: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "actor", data.get(member)
     if fact != "placement.answered":  # the organisation answered; the coordinator is only notified
         yield "actor", data.get("coordinator")
+    if fact == "case.fetched":
+        yield "actor", data.get("organization")
     # A placement names the requested organisation; the coordinator is its author.
     if fact.endswith(".submitted") and fact != "placement.submitted":
         yield "actor", data.get("organization", data.get("sender"))

@@ -1,7 +1,8 @@
 """The entries of a referral that its parties may read: those that `GET /v1/referrals/{id}` shows them.
 
 The sender reads every step of the referral. An organisation that received an offer reads its own steps, but
-not who else received one and not what an acceptor reported. Only oversight roles see deliveries and reads.
+not who else received one and not what an acceptor reported. Only oversight roles see deliveries.
+`domain/readers.py` decides which reads a party sees.
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.facts import LogExported
+from runtime.access.read_recorder import ReadRecorder
+from runtime.access.reads import Reader
 from runtime.storage.database import Database
 from services.audit.log.ports import Log, OpenedLeaf, Published, PublishedTree, Search
-from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.history import Position
 from services.audit.reports.handlers.paged_search import search_page
 
@@ -32,7 +33,7 @@ class Export:
     """Exports published entries only: the checkpoint of the first page covers every entry of the export."""
 
     def __init__(
-        self, *, database: Database, log: Log, published: PublishedTree, record: AccessRecorder
+        self, *, database: Database, log: Log, published: PublishedTree, record: ReadRecorder
     ) -> None:
         self._database = database
         self._log = log
@@ -40,7 +41,7 @@ class Export:
         self._record = record
 
     def page(
-        self, reader: str, search: Search, position: Position | None, limit: int, *, form: str
+        self, reader: Reader, search: Search, position: Position | None, limit: int, *, form: str
     ) -> ExportPage:
         """Return up to `limit` matching entries. form: the output format, for the access record.
 
@@ -59,7 +60,9 @@ class Export:
             time.sleep(0)
         following = None if beyond is None else Position(start=beyond, size=stop)
         exported = LogExported(
-            reader=reader,
+            reader=reader.id,
+            client_id=reader.client_id,
+            roles=reader.roles,
             form=form,
             filter=search.as_asked(),
             start=start,
@@ -67,5 +70,5 @@ class Export:
             entries=len(leaves),
             size=stop,
         )
-        self._record.record(exported, reader)
+        self._record.record(exported, reader.id)
         return ExportPage(leaves=tuple(leaves), following=following, size=stop, published=published)

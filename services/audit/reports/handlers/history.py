@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,8 @@ import orjson
 
 from contracts.errors import Defect, Refused
 from contracts.facts import HistoryExported, HistoryRead
+from runtime.access.read_recorder import ReadRecorder
+from runtime.access.reads import Reader
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.audit.log.ports import (
@@ -24,8 +26,9 @@ from services.audit.log.ports import (
     StoredLeaf,
 )
 from services.audit.reports.domain.party_view import LoggedStep, readable_by
-from services.audit.reports.handlers.access_recorder import AccessRecorder
+from services.audit.reports.domain.readers import Viewer
 from services.audit.reports.handlers.paged_search import search_page
+from services.audit.reports.handlers.recorded_reads import RecordedReads, by_index, recorded_read, viewer
 
 # A referral has some tens of entries; each read of it adds one.
 MOST_EXPORTED: Final = 10_000
@@ -85,7 +88,7 @@ class History:
         database: Database,
         log: Log,
         published: PublishedTree,
-        record: AccessRecorder,
+        record: ReadRecorder,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -93,9 +96,10 @@ class History:
         self._published = published
         self._record = record
         self._clock = clock
+        self._reads = RecordedReads(database=database, log=log)
 
-    def page(self, reader: str, search: Search, position: Position | None, limit: int) -> HistoryPage:
-        """Return up to `limit` matching entries, oldest first. reader: the id of the caller.
+    def page(self, reader: Reader, search: Search, position: Position | None, limit: int) -> HistoryPage:
+        """Return up to `limit` matching entries, oldest first.
 
         A page may be short although more follow: `following` says whether the search continues.
         """
@@ -106,10 +110,10 @@ class History:
             stop = head.size if position is None else min(position.size, head.size)
         leaves, beyond = search_page(self._database, self._log, search, start=start, stop=stop, limit=limit)
         following = None if beyond is None else Position(start=beyond, size=stop)
-        self.record(reader, search.referral_id, search.as_asked(), len(leaves))
+        self.record(reader, search.referral_id, search.as_asked(), len(leaves), _referrals(leaves))
         return HistoryPage(leaves=tuple(leaves), following=following, head=head)
 
-    def entry(self, reader: str, index: int) -> StoredLeaf:
+    def entry(self, reader: Reader, index: int) -> StoredLeaf:
         """Return one entry. Raises Refused `not-found`."""
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
@@ -118,10 +122,10 @@ class History:
             leaves = self._log.search(transaction, Search(), start=index, stop=stop, limit=1)
         if not leaves:
             raise Refused("not-found", f"Entry {index} does not exist; the log has {size} entries.")
-        self.record(reader, leaves[0].referral_id, {"index": index}, 1)
+        self.record(reader, leaves[0].referral_id, {"index": index}, 1, _referrals(leaves))
         return leaves[0]
 
-    def export(self, reader: str, referral_id: str) -> Bundle:
+    def export(self, reader: Reader, referral_id: str) -> Bundle:
         """Return a referral's entries with their inclusion proofs in the published log.
 
         The proofs refer to the newest sufficiently cosigned checkpoint if it covers all entries, otherwise to
@@ -145,7 +149,12 @@ class History:
             for leaf in leaves
         )
         exported = HistoryExported(
-            reader=reader, referral_id=referral_id, entries=len(entries), size=published.size
+            reader=reader.id,
+            referral_id=referral_id,
+            entries=len(entries),
+            size=published.size,
+            client_id=reader.client_id,
+            roles=reader.roles,
         )
         self._record.record(exported, referral_id)
         return Bundle(
@@ -156,23 +165,78 @@ class History:
             created_at=self._clock.now(),
         )
 
-    def record(self, reader: str, referral_id: str | None, asked: Mapping[str, Any], entries: int) -> None:
-        """Record a read. The read of a referral becomes part of the referral's own history."""
-        self._record.record(HistoryRead(reader=reader, filter=asked, entries=entries), referral_id or reader)
+    def record(
+        self,
+        reader: Reader,
+        referral_id: str | None,
+        asked: Mapping[str, Any],
+        entries: int,
+        referral_ids: Sequence[str] = (),
+    ) -> None:
+        """Record a read. The read of a referral becomes part of the referral's own history.
+
+        referral_ids: the referrals in the answer.
+        """
+        fact = HistoryRead(
+            reader=reader.id,
+            filter=asked,
+            entries=entries,
+            client_id=reader.client_id,
+            roles=reader.roles,
+            referral_ids=tuple(referral_ids),
+        )
+        self._record.record(fact, referral_id or reader.id)
 
     def opened(
-        self, reader: str, referral_id: str, asked: Mapping[str, Any], *, as_party: bool = False
+        self, reader: Reader, referral_id: str, asked: Mapping[str, Any], *, as_party: bool = False
     ) -> list[OpenedLeaf]:
         """Return a referral's entries with their remaining openings, and record the read with `asked`.
 
-        as_party: the reader is an organisation and gets only what it may see (`domain/party_view.py`). Raises
-        Refused `not-found`, also for an organisation that is no party, and `bundle-too-large` for more than
-        MOST_EXPORTED entries.
+        Includes the reads of lists that contained the referral. as_party: the reader is an organisation and
+        gets only what it may see (`domain/party_view.py`, `domain/readers.py`). Raises Refused `not-found`,
+        also for an organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED entries.
         """
+        leaves, size = self._of_referral(reader, referral_id, as_party=as_party)
+        seen_by = viewer(reader, leaves, as_party=as_party)
+        if as_party:
+            readable = readable_by(reader.id, [_step(leaf) for leaf in leaves]) or ()
+            leaves = [leaf for leaf in leaves if leaf.index in readable or _is_seen(seen_by, leaf)]
+        listed = self._reads.in_lists(referral_id, stop=size)
+        leaves = by_index(leaves, [leaf for leaf in listed if _is_seen(seen_by, leaf)])
+        self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves), (referral_id,))
+        return leaves
+
+    def readers(
+        self, reader: Reader, referral_id: str, *, start: int, limit: int, as_party: bool
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Return up to `limit` recorded reads of a referral from entry `start` on, and the next start.
+
+        Reads of the referral alone, of lists that contained it, and exports of the log that contained an
+        entry of it (`domain/readers.py`). Recorded and refused as `opened`.
+        """
+        leaves, size = self._of_referral(reader, referral_id, as_party=as_party)
+        seen_by = viewer(reader, leaves, as_party=as_party)
+        found = by_index(
+            leaves,
+            self._reads.in_lists(referral_id, stop=size),
+            self._reads.in_exports(leaves, stop=size),
+        )
+        reads = [read for leaf in found if (read := recorded_read(leaf)) is not None and seen_by.sees(read)]
+        page = [read for read in reads if read.index >= start]
+        following = page[limit].index if len(page) > limit else None
+        items = [seen_by.shown(read) for read in page[:limit]]
+        asked = {"referral": referral_id, "readers": "true"}
+        self.record(reader, referral_id, asked, len(items), (referral_id,))
+        return items, following
+
+    def _of_referral(
+        self, reader: Reader, referral_id: str, *, as_party: bool
+    ) -> tuple[list[OpenedLeaf], int]:
+        """Return all entries of a referral that the reader may ask about, and the size of the log."""
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
             leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
-        readable = readable_by(reader, [_step(leaf) for leaf in leaves]) if as_party else None
+        readable = readable_by(reader.id, [_step(leaf) for leaf in leaves]) if as_party else None
         if not leaves or (as_party and readable is None):
             raise Refused("not-found", "The log has no entries about this referral that you may read.")
         if len(leaves) > MOST_EXPORTED:
@@ -180,16 +244,23 @@ class History:
                 "bundle-too-large",
                 f"The history has more than {MOST_EXPORTED} entries, the limit for a story.",
             )
-        if readable is not None:
-            leaves = [leaf for leaf in leaves if leaf.index in readable]
-        self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves))
-        return leaves
+        return leaves, size
 
     @staticmethod
     def _head(head: Head | None) -> Head:
         if head is None:
             raise Defect("The log is not initialized.")
         return head
+
+
+def _referrals(leaves: Sequence[StoredLeaf]) -> list[str]:
+    """Return the referrals that the leaves are about, each once."""
+    return list(dict.fromkeys(leaf.referral_id for leaf in leaves if leaf.referral_id is not None))
+
+
+def _is_seen(viewer: Viewer, leaf: OpenedLeaf) -> bool:
+    read = recorded_read(leaf)
+    return read is not None and viewer.sees(read)
 
 
 def _step(opened: OpenedLeaf) -> LoggedStep:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Final
 
 from contracts.errors import Defect, Refused
+from runtime.access.reads import Reader
 from runtime.storage.database import Database
 from services.audit.log.ports import Log, Search
 from services.audit.reports.domain.statistics_counts import (
@@ -44,7 +45,7 @@ class StatisticsHandler:
         self._referrals = referrals
         self._history = history
 
-    def count(self, reader: str, by: Sequence[str], time_range: Search, *, exact: bool = False) -> Counted:
+    def count(self, reader: Reader, by: Sequence[str], time_range: Search, *, exact: bool = False) -> Counted:
         """Return the table of the referrals submitted in the time range. exact: show small figures too.
 
         Raises Refused `invalid-parameter` for more than MOST_REFERRALS referrals.
@@ -58,7 +59,7 @@ class StatisticsHandler:
         return Counted(statistics=statistics, size=size)
 
     def entries(
-        self, reader: str, values: Mapping[str, str], time_range: Search, *, start: int, limit: int
+        self, reader: Reader, values: Mapping[str, str], time_range: Search, *, start: int, limit: int
     ) -> tuple[list[CountedReferral], int | None]:
         """Return up to `limit` referrals of a figure from entry `start` on, and the next start."""
         found: list[CountedReferral] = []
@@ -68,10 +69,10 @@ class StatisticsHandler:
             if len(found) > limit:
                 following = found[limit].entries[0]
                 break
-        self._history.record(
-            reader, None, {"statistics": "entries", **values, **time_range.as_asked()}, len(found[:limit])
-        )
-        return found[:limit], following
+        page = found[:limit]
+        asked = {"statistics": "entries", **values, **time_range.as_asked()}
+        self._history.record(reader, None, asked, len(page), [referral.referral_id for referral in page])
+        return page, following
 
     def _read(self, time_range: Search, size: int, start: int = 0) -> Iterator[list[CountedReferral]]:
         search = Search(type=SUBMITTED, since=time_range.since, until=time_range.until)

@@ -125,3 +125,24 @@ def test_bundle_is_written_verbatim_and_overwrites_nothing(hub: FakeHub, run: Ru
     assert file.read_bytes() == b'{"bytes":  "as they are"}'
     assert file.stat().st_mode & 0o077 == 0
     assert run("bundle", "r1", "--output", str(file)).code == 2
+
+
+def test_readers_are_listed_with_client_role_and_question(hub: FakeHub, run: Run) -> None:
+    read = {
+        "index": 7,
+        "time": "2026-05-01T12:00:00.000000Z",
+        "type": "kopuro.referral.read.v1",
+        "reader": "kg.coordinator",
+        "client_id": "kg.coordinator-1",
+        "roles": ["coordinator"],
+        "resource": "GET /v1/referrals",
+        "filter": {"status": "unplaced", "organization": None},
+        "entries": 2,
+    }
+    page = {"referral_id": "r1", "items": [read], "next": None}
+    hub.script("GET", "/audit/v1/history/r1/readers", json_response(page))
+    ran = run("readers", "r1", "--limit", "5")
+    for shown in ("kg.coordinator-1", "coordinator", "GET /v1/referrals", "organization, status=unplaced"):
+        assert shown in ran.out
+    assert hub.requests_to("/audit/v1/history/r1/readers")[0].query == {"limit": "5"}
+    assert run("readers", "r1", "--json").json() == page

@@ -109,6 +109,7 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
         "offer",
         "case",
         "history",
+        "readers",
         "checkpoint",
         "coordination",
         "Exit codes",

@@ -11,6 +11,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from contracts.envelope import Envelope
+from runtime.access.read_recorder import ReadRecorder
+from runtime.access.reads import Reader
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
@@ -30,11 +32,15 @@ from services.audit.log.handlers.receipts import Receipts
 from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
-from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.history import History
 from tests.unit.services.audit.publications import MemoryPublication
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+
+
+def auditor(name: str) -> Reader:
+    """Return an auditor who reads with a client of the same name."""
+    return Reader(id=name, client_id=f"{name}-client", roles=("auditor",))
 
 
 def new_key(hub: str = "kg") -> LogKey:
@@ -97,7 +103,7 @@ class LogOnDatabase:
             database=self.database,
             log=self.log,
             published=self.published,
-            record=AccessRecorder(
+            record=ReadRecorder(
                 database=self.database,
                 outbox=Outbox(MESSAGING.outbox),
                 source="/kg/audit",

@@ -18,7 +18,7 @@ from services.audit.log.domain.merkle import leaf_hash
 from services.audit.log.handlers.published_log import COSIGNED
 from services.audit.reports.bundle_file import bundle_file
 from services.audit.reports.handlers import history
-from tests.unit.services.audit.logs import LogOnDatabase, event, events
+from tests.unit.services.audit.logs import LogOnDatabase, auditor, event, events
 
 REFERRAL = new_id()
 STORY = [
@@ -28,7 +28,7 @@ STORY = [
 
 
 def exported(audit: LogOnDatabase, referral_id: str = REFERRAL) -> dict[str, Any]:
-    made = bundle_file(audit.history.export("ann", referral_id))
+    made = bundle_file(audit.history.export(auditor("ann"), referral_id))
     read: dict[str, Any] = json.loads(json.dumps(made))
     return read
 
@@ -57,7 +57,14 @@ def test_bundle_verifies_by_itself_and_its_export_is_recorded(audit: LogOnDataba
     recorded = audit.recorded_reads()[-1]
     assert recorded.type == "kopuro.history.exported.v1"
     assert recorded.partition_key == REFERRAL
-    assert recorded.data == {"reader": "ann", "referral_id": REFERRAL, "entries": 2, "size": 309}
+    assert recorded.data == {
+        "reader": "ann",
+        "client_id": "ann-client",
+        "roles": ["auditor"],
+        "referral_id": REFERRAL,
+        "entries": 2,
+        "size": 309,
+    }
 
 
 def test_bundle_of_erased_content_has_null_opening_and_valid_proof(audit: LogOnDatabase) -> None:

@@ -23,7 +23,7 @@ from services.audit.log.domain.retention import Closing
 from services.audit.log.domain.search import Search
 from services.audit.log.handlers import retention
 from services.audit.log.handlers.retention import Retention
-from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 from tests.unit.services.audit.overlaps import while_another_has_written
 
 DAY = dt.timedelta(days=1)
@@ -106,7 +106,7 @@ def test_withdrawn_consent_erases_content_and_keeps_proofs_valid(audit: LogOnDat
     salts = []
     with audit.database.read() as transaction:
         salts = list(transaction.execute(select(OPENINGS.c.salt).where(OPENINGS.c.leaf_index < 2)).scalars())
-    before = [leaf.leaf for leaf in audit.history.page("ann", Search(), None, 50).leaves]
+    before = [leaf.leaf for leaf in audit.history.page(auditor("ann"), Search(), None, 50).leaves]
     audit.publish([referral_event("offer.declined", SECOND, note="kept"), REVOKED])
     assert turn(audit) == 3
 
@@ -118,7 +118,7 @@ def test_withdrawn_consent_erases_content_and_keeps_proofs_valid(audit: LogOnDat
     assert SECRET.encode() not in stored
     assert not [salt for salt in salts if salt in stored]
 
-    leaves = [leaf.leaf for leaf in audit.history.page("ann", Search(), None, 50).leaves]
+    leaves = [leaf.leaf for leaf in audit.history.page(auditor("ann"), Search(), None, 50).leaves]
     assert leaves[:6] == before
     audit.check()
     size = audit.published.size
@@ -133,9 +133,12 @@ def test_erased_referral_is_found_by_leaves_but_not_by_facets(
 ) -> None:
     audit.publish([*story(FIRST), REVOKED])
     turn(audit)
-    assert audit.history.page("ann", Search(facets=(("need", "shelter"),)), None, 9).leaves == ()
-    assert len(audit.history.page("ann", Search(referral_id=FIRST), None, 9).leaves) == 4
-    assert len(audit.history.page("ann", Search(facets=(("actor", "/kg/routing"),)), None, 9).leaves) == 3
+    assert audit.history.page(auditor("ann"), Search(facets=(("need", "shelter"),)), None, 9).leaves == ()
+    assert len(audit.history.page(auditor("ann"), Search(referral_id=FIRST), None, 9).leaves) == 4
+    assert (
+        len(audit.history.page(auditor("ann"), Search(facets=(("actor", "/kg/routing"),)), None, 9).leaves)
+        == 3
+    )
     with audit.database.read() as transaction:
         assert {row.facet for row in transaction.execute(FACETS.select())} == {"actor"}
 

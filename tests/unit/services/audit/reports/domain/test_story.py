@@ -17,6 +17,7 @@ from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
 from contracts.vocabularies import rows
 from contracts.vocabularies.uzbek_cyrillic import cyrillic
+from services.audit.reports.domain.readers import READ_TYPES
 from services.audit.reports.domain.story import Story, StoryEntry, build_story, inside_sentence
 from services.audit.reports.story_text import RENDERERS, as_html, as_markdown, as_text
 from services.audit.reports.story_words import LANGUAGES, words_of
@@ -261,10 +262,10 @@ def test_every_fact_of_a_referral_has_a_phrase_that_names_only_what_it_holds() -
     phrases = words_of("en").phrases
     for fact in CATALOGUE.values():
         fields = set(fact.__dataclass_fields__) if hasattr(fact, "__dataclass_fields__") else set()
-        if fact.exchange != EVENTS or ("referral_id" not in fields and fact.routing_key != "history.read"):
+        if fact.exchange != EVENTS or ("referral_id" not in fields and fact.type not in READ_TYPES):
             continue
-        if fact.routing_key in ("receipts.issued", "receipt.issued"):
-            continue  # never an entry
+        if fact.routing_key in ("receipts.issued", "receipt.issued", "log.exported"):
+            continue  # never an entry of a referral
         answers = ("", ".accept", ".decline") if fact.routing_key == "answer.submitted" else ("",)
         found = [phrases[key] for answer in answers if (key := fact.routing_key + answer) in phrases]
         assert found, fact.routing_key

@@ -9,20 +9,20 @@ from sqlalchemy import delete
 
 from contracts.errors import Unavailable
 from contracts.facts import LogExported
+from runtime.access.read_recorder import ReadRecorder
 from runtime.clock import SystemClock
 from runtime.messaging.outbox.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
 from services.audit.log.domain.entry import commitment
 from services.audit.log.domain.search import Search
 from services.audit.reports.handlers import export, paged_search
-from services.audit.reports.handlers.access_recorder import AccessRecorder
 from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.handlers.history import Position
-from tests.unit.services.audit.logs import LogOnDatabase, event, events
+from tests.unit.services.audit.logs import LogOnDatabase, auditor, event, events
 
 
 def exported(audit: LogOnDatabase) -> Export:
-    record = AccessRecorder(
+    record = ReadRecorder(
         database=audit.database,
         outbox=Outbox(MESSAGING.outbox),
         source="/kg/audit",
@@ -36,7 +36,7 @@ def turned(audit: LogOnDatabase, limit: int, search: Search | None = None) -> li
     pages: list[ExportPage] = []
     position: Position | None = None
     while not pages or position is not None:
-        page = exported(audit).page("ann", search or Search(), position, limit, form="ndjson")
+        page = exported(audit).page(auditor("ann"), search or Search(), position, limit, form="ndjson")
         pages.append(page)
         position = page.following
         audit.publish(events(2))  # the log grows meanwhile
@@ -64,14 +64,14 @@ def test_export_of_a_large_page_lets_other_greenlets_run(
     audit.publish(events(7))
     turns: list[float] = []
     monkeypatch.setattr(time, "sleep", turns.append)
-    page = exported(audit).page("ann", Search(), None, 50, form="ndjson")
+    page = exported(audit).page(auditor("ann"), Search(), None, 50, form="ndjson")
     assert [leaf.index for leaf in page.leaves] == list(range(7))
-    assert turns == [0] * (2 + 3)
+    assert turns == [0] * (2 + 3 + 1)  # the last one for the record of the read
 
 
 def test_export_omits_unpublished_entries(audit: LogOnDatabase) -> None:
     with pytest.raises(Unavailable):
-        exported(audit).page("ann", Search(), None, 5, form="csv")
+        exported(audit).page(auditor("ann"), Search(), None, 5, form="csv")
     audit.publish(events(2))
     audit.append(events(3))
     assert len(turned(audit, 50)[0].leaves) == 2
@@ -91,7 +91,14 @@ def test_every_export_page_is_recorded(audit: LogOnDatabase) -> None:
     woken = audit.woken
     turned(audit, 1, Search(type="kopuro.offer.opened.v1"))
     exported = [one for one in audit.recorded_reads() if one.type == LogExported.type]
-    asked = {"reader": "ann", "form": "ndjson", "filter": {"type": "kopuro.offer.opened.v1"}, "size": 3}
+    asked = {
+        "reader": "ann",
+        "client_id": "ann-client",
+        "roles": ["auditor"],
+        "form": "ndjson",
+        "filter": {"type": "kopuro.offer.opened.v1"},
+        "size": 3,
+    }
     assert [one.data for one in exported] == [
         {**asked, "start": 0, "stop": 2, "entries": 1},
         {**asked, "start": 2, "stop": 3, "entries": 1},
@@ -105,4 +112,4 @@ def test_export_records_are_found_by_reader_and_type(audit: LogOnDatabase) -> No
     audit.publish([one for one in audit.recorded_reads() if one.type == LogExported.type])
     for reader, expected in (("ann", 1), ("eve", 0)):
         search = Search(type=LogExported.type, facets=(("actor", reader),))
-        assert len(audit.history.page("bob", search, None, 10).leaves) == expected
+        assert len(audit.history.page(auditor("bob"), search, None, 10).leaves) == expected

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from contracts.envelope import Envelope
 from contracts.errors import Refused
+from runtime.access.reads import Reader
 from runtime.identifiers import new_id
 from services.audit.log.domain.search import Search
 from services.audit.reports.handlers.history import Position
-from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 
 FIRST, SECOND = new_id(), new_id()
 OSH, MOSCOW, ALMATY = "kg.osh-legal-aid", "ru.moscow-union", "kz.almaty-shelter"
@@ -44,7 +46,7 @@ def audit_log(audit: LogOnDatabase) -> LogOnDatabase:
 
 
 def found(audit: LogOnDatabase, search: Search, limit: int = 50) -> list[int]:
-    return [leaf.index for leaf in audit.history.page("auditor", search, None, limit).leaves]
+    return [leaf.index for leaf in audit.history.page(auditor("auditor"), search, None, limit).leaves]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_search_returns_exactly_the_matching_entries(
 def pages(audit: LogOnDatabase, search: Search, limit: int) -> Iterator[list[int]]:
     position: Position | None = None
     while True:
-        page = audit.history.page("auditor", search, position, limit)
+        page = audit.history.page(auditor("auditor"), search, position, limit)
         yield [leaf.index for leaf in page.leaves]
         if (position := page.following) is None:
             return
@@ -96,45 +98,59 @@ def test_exactly_full_page_is_the_last(audit_log: LogOnDatabase) -> None:
 
 
 def test_forged_cursor_reaches_no_further_than_the_log(audit_log: LogOnDatabase) -> None:
-    page = audit_log.history.page("auditor", Search(), Position(start=3, size=10**9), 50)
+    page = audit_log.history.page(auditor("auditor"), Search(), Position(start=3, size=10**9), 50)
     assert [leaf.index for leaf in page.leaves] == [3, 4]
-    assert audit_log.history.page("auditor", Search(), Position(start=10**9, size=10**9), 50).leaves == ()
+    assert (
+        audit_log.history.page(auditor("auditor"), Search(), Position(start=10**9, size=10**9), 50).leaves
+        == ()
+    )
 
 
 def test_read_is_recorded_with_reader_and_filter(audit_log: LogOnDatabase) -> None:
-    audit_log.history.page("ann", Search(referral_id=FIRST, since=NOON), None, 1)
-    audit_log.history.page("bek", Search(type="kopuro.offer.opened.v1"), None, 50)
+    audit_log.history.page(auditor("ann"), Search(referral_id=FIRST, since=NOON), None, 1)
+    audit_log.history.page(auditor("bek"), Search(type="kopuro.offer.opened.v1"), None, 50)
     first, second = audit_log.recorded_reads()
     assert first.type == "kopuro.history.read.v1"
     assert first.data == {
         "reader": "ann",
+        "client_id": "ann-client",
+        "roles": ["auditor"],
         "filter": {"referral": FIRST, "from": "2026-03-01T12:00:00+00:00"},
         "entries": 1,
+        "referral_ids": [FIRST],
     }
-    assert second.data == {"reader": "bek", "filter": {"type": "kopuro.offer.opened.v1"}, "entries": 2}
+    assert second.data == {
+        "reader": "bek",
+        "client_id": "bek-client",
+        "roles": ["auditor"],
+        "filter": {"type": "kopuro.offer.opened.v1"},
+        "entries": 2,
+        "referral_ids": [FIRST, SECOND],
+    }
     assert second.source == "/kg/audit"
     assert audit_log.woken == 2
 
 
 def test_read_of_a_referral_is_in_its_own_history(audit_log: LogOnDatabase) -> None:
-    audit_log.history.page("ann", Search(referral_id=FIRST), None, 50)
-    audit_log.history.entry("bek", 1)
-    audit_log.history.page("cat", Search(referral_id=SECOND), None, 50)
+    audit_log.history.page(auditor("ann"), Search(referral_id=FIRST), None, 50)
+    audit_log.history.entry(auditor("bek"), 1)
+    audit_log.history.page(auditor("cat"), Search(referral_id=SECOND), None, 50)
     audit_log.append(audit_log.recorded_reads())
     assert found(audit_log, Search(referral_id=FIRST)) == [0, 1, 5, 6]
     assert [read.partition_key for read in audit_log.recorded_reads()[:3]] == [FIRST, FIRST, SECOND]
 
 
 def test_single_entry_is_returned_unchanged_and_its_read_recorded(audit_log: LogOnDatabase) -> None:
-    assert audit_log.history.entry("ann", 4).message_id == STORY[4].id
+    assert audit_log.history.entry(auditor("ann"), 4).message_id == STORY[4].id
     (read,) = audit_log.recorded_reads()
-    assert read.data == {"reader": "ann", "filter": {"index": 4}, "entries": 1}
+    assert (read.data["reader"], read.data["filter"], read.data["entries"]) == ("ann", {"index": 4}, 1)
+    assert read.data["referral_ids"] == [], "the entry is about an organisation"
     with pytest.raises(Refused):
-        audit_log.history.entry("ann", 5)
+        audit_log.history.entry(auditor("ann"), 5)
 
 
 def test_read_record_is_a_decodable_event(audit_log: LogOnDatabase) -> None:
-    audit_log.history.page("ann", Search(organization=OSH), None, 50)
+    audit_log.history.page(auditor("ann"), Search(organization=OSH), None, 50)
     read: Envelope = audit_log.recorded_reads()[0]
     assert read.event().type == "kopuro.history.read.v1"
 
@@ -194,25 +210,28 @@ def test_facet_search_combines_with_other_criteria(audit: LogOnDatabase) -> None
 
 
 def test_facet_search_is_recorded_with_its_filter(audit_log: LogOnDatabase) -> None:
-    audit_log.history.page("ann", Search(facets=(("corridor", "KG-RU"),)), None, 1)
+    audit_log.history.page(auditor("ann"), Search(facets=(("corridor", "KG-RU"),)), None, 1)
     assert audit_log.recorded_reads()[0].data["filter"] == {"corridor": "KG-RU"}
 
 
 def test_story_read_has_content_and_is_in_the_referrals_history(
     audit_log: LogOnDatabase,
 ) -> None:
-    leaves = audit_log.history.opened("ann", FIRST, {"story": "ru"})
+    leaves = audit_log.history.opened(auditor("ann"), FIRST, {"story": "ru"})
     assert [leaf.data for leaf in leaves] == [STORY[0].data, STORY[1].data]
     (read,) = audit_log.recorded_reads()
     assert read.partition_key == FIRST
-    assert read.data == {"reader": "ann", "filter": {"referral": FIRST, "story": "ru"}, "entries": 2}
+    assert (read.data["reader"], read.data["entries"]) == ("ann", 2)
+    assert read.data["filter"] == {"referral": FIRST, "story": "ru"}
     with pytest.raises(Refused):
-        audit_log.history.opened("ann", new_id(), {})
+        audit_log.history.opened(auditor("ann"), new_id(), {})
     assert len(audit_log.recorded_reads()) == 1
 
 
 def read_as(audit: LogOnDatabase, party: str, referral: str = FIRST) -> list[int]:
-    leaves = audit.history.opened(party, referral, {"story": "ru"}, as_party=True)
+    leaves = audit.history.opened(
+        Reader(id=party, roles=("partner",)), referral, {"story": "ru"}, as_party=True
+    )
     return [leaf.index for leaf in leaves]
 
 
@@ -235,3 +254,105 @@ def test_organization_that_is_no_party_gets_not_found(audit_log: LogOnDatabase, 
         "The log has no entries about this referral that you may read.",
     )
     assert audit_log.recorded_reads() == []
+
+
+def readers_of(audit: LogOnDatabase, organization: str | None, referral: str = FIRST) -> list[dict[str, Any]]:
+    """Append what has been recorded since, and return the readers as the organisation or staff sees them."""
+    audit.append(audit.recorded_reads())  # the log recognises those that it has
+    reader = auditor("zoe") if organization is None else Reader(id=organization, roles=("partner",))
+    items, _ = audit.history.readers(reader, referral, start=0, limit=50, as_party=organization is not None)
+    return items
+
+
+def looked_at(*referral_ids: str, reader: str = "coord", **filter: str) -> Envelope:
+    data = {
+        "reader": reader,
+        "client_id": f"{reader}-client",
+        "roles": ["coordinator"],
+        "resource": "GET /v1/referrals",
+        "filter": filter,
+        "referral_ids": list(referral_ids),
+        "entries": len(referral_ids),
+    }
+    return event("kopuro.referral.read.v1", partition_key=reader, data=data, source="/kg/intake")
+
+
+def test_sender_sees_who_read_its_referral_alone_and_in_lists(audit_log: LogOnDatabase) -> None:
+    audit_log.append([looked_at(FIRST, SECOND, status="unplaced"), looked_at(SECOND)])
+    audit_log.history.page(auditor("ann"), Search(organization=MOSCOW), None, 50)
+    audit_log.history.entry(auditor("bek"), 1)
+    audit_log.publisher.turn()
+    audit_log.history.export(auditor("cat"), FIRST)
+    seen = readers_of(audit_log, OSH)
+    assert [item["reader"] for item in seen] == ["coord", "ann", "bek", "cat"]
+    assert seen[0] == {
+        "index": 5,
+        "time": seen[0]["time"],
+        "type": "kopuro.referral.read.v1",
+        "reader": "coord",
+        "client_id": "coord-client",
+        "roles": ["coordinator"],
+        "resource": "GET /v1/referrals",
+        "filter": {"status": "unplaced"},
+        "entries": 2,
+    }
+    assert SECOND not in str(seen), "another person's referral"
+    assert [item["reader"] for item in readers_of(audit_log, OSH)][-1] == OSH, "its own question"
+
+
+def test_candidate_sees_staff_but_no_other_party_nor_the_values_of_a_filter(audit_log: LogOnDatabase) -> None:
+    audit_log.append([looked_at(FIRST, organization=ALMATY)])
+    audit_log.append([event("kopuro.offer.opened.v1", partition_key=FIRST, data={"organization": ALMATY})])
+    read_as(audit_log, OSH)
+    read_as(audit_log, ALMATY)
+    seen = readers_of(audit_log, MOSCOW)
+    assert [item["reader"] for item in seen] == ["coord"]
+    assert ALMATY not in str(seen)
+    assert seen[0]["filter"] == {"organization": None}
+    assert [item["reader"] for item in readers_of(audit_log, OSH)] == ["coord", OSH, ALMATY, MOSCOW]
+
+
+def test_export_that_contained_the_referral_is_among_its_readers(audit_log: LogOnDatabase) -> None:
+    def export(reader: str, start: int, stop: int, **filter: str) -> Envelope:
+        data = {"reader": reader, "form": "ndjson", "filter": filter, "start": start, "stop": stop}
+        return event(
+            "kopuro.log.exported.v1",
+            partition_key=reader,
+            data={**data, "entries": 1, "size": 5},
+            source="/kg/audit",
+        )
+
+    hour = (NOON + HOUR).isoformat()
+    audit_log.append(
+        [
+            export("all", 0, 5),
+            export("later", 2, 5),
+            export("offers", 0, 5, type="kopuro.offer.opened.v1"),
+            export("outcomes", 0, 5, type="kopuro.referral.completed.v1"),
+            export("since", 0, 5, **{"from": hour}),
+            export("until", 1, 5, to=hour),
+        ]
+    )
+    assert [item["reader"] for item in readers_of(audit_log, OSH)] == ["all", "offers", "since"]
+
+
+def test_story_of_a_party_names_the_staff_that_looked(audit_log: LogOnDatabase) -> None:
+    audit_log.append([looked_at(FIRST, SECOND)])
+    assert read_as(audit_log, OSH) == [0, 1, 5]
+    assert read_as(audit_log, MOSCOW) == [1, 5]
+
+
+def test_organization_that_is_no_party_gets_no_readers(audit_log: LogOnDatabase) -> None:
+    with pytest.raises(Refused):
+        readers_of(audit_log, ALMATY)
+    assert audit_log.recorded_reads() == []
+
+
+def test_readers_come_in_pages(audit_log: LogOnDatabase) -> None:
+    audit_log.append([looked_at(FIRST, reader=name) for name in ("a", "b", "c")])
+    first, following = audit_log.history.readers(auditor("z"), FIRST, start=0, limit=2, as_party=False)
+    assert [item["reader"] for item in first] == ["a", "b"]
+    assert following == 7
+    rest, following = audit_log.history.readers(auditor("z"), FIRST, start=7, limit=2, as_party=False)
+    assert [item["reader"] for item in rest] == ["c"]
+    assert following is None

@@ -10,7 +10,7 @@ from contracts.envelope import Envelope
 from services.audit.log.domain.search import Search
 from services.audit.reports.handlers import paged_search
 from services.audit.reports.handlers.paged_search import search_page
-from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 
 HOUR = dt.timedelta(hours=1)
 # Each is true of half the entries, both never of one.
@@ -90,8 +90,11 @@ def test_event_with_a_wrong_clock_does_not_cause_a_full_scan(audit: LogOnDatabas
 
 
 def test_history_page_that_is_short_returns_where_to_continue(audit: LogOnDatabase) -> None:
-    page = audit.history.page("ann", Search(organization=EVEN, type=ODD), None, 10)
+    page = audit.history.page(auditor("ann"), Search(organization=EVEN, type=ODD), None, 10)
     assert page.leaves == ()
     assert page.following is not None
-    assert audit.history.page("ann", Search(organization=EVEN, type=ODD), page.following, 10).leaves == ()
+    assert (
+        audit.history.page(auditor("ann"), Search(organization=EVEN, type=ODD), page.following, 10).leaves
+        == ()
+    )
     assert page.following.size == 100

@@ -15,7 +15,7 @@ from services.audit.log.domain.search import Search
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.domain.statistics_counts import combined_of
 from services.audit.reports.handlers.statistics import StatisticsHandler
-from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 
 MOSCOW = "ru.moscow-union"
 MINUTE = dt.timedelta(minutes=1)
@@ -54,7 +54,7 @@ def handler(audit: LogOnDatabase) -> StatisticsHandler:
 def figures(
     audit: LogOnDatabase, *by: str, span: Search | None = None, exact: bool = False
 ) -> dict[tuple[str, ...], int | None]:
-    counted = handler(audit).count("ann", by, span or Search(), exact=exact)
+    counted = handler(audit).count(auditor("ann"), by, span or Search(), exact=exact)
     return {tuple(f.values.get(name, "") for name in by): f.count for f in counted.statistics.figures}
 
 
@@ -68,7 +68,7 @@ def test_referrals_are_counted_by_situation_and_outcome(audit: LogOnDatabase) ->
     assert figures(audit, "outcome") == {("resolved",): 12, ("open",): 7, ("",): 19}
     assert figures(audit, "organization_kind") == {("union",): 12, ("none",): 7, ("",): 19}
     assert figures(audit, "origin") == {("KG",): 19, ("",): 19}
-    counted = handler(audit).count("ann", ["sex"], Search()).statistics
+    counted = handler(audit).count(auditor("ann"), ["sex"], Search()).statistics
     women = next(f for f in counted.figures if f.values == {"sex": "female"})
     assert (women.median, women.ninetieth) == (5 * 60, 10 * 60)
     assert next(f for f in counted.figures if f.values == {"sex": "male"}).median is None
@@ -78,7 +78,7 @@ def test_referral_with_two_needs_counts_twice_with_unit_need(audit: LogOnDatabas
     for _ in range(6):
         audit.append(referral("female", needs=("shelter", "legal.wage_claim")))
     assert figures(audit, "need") == {("shelter",): 6, ("legal.wage_claim",): 6, ("",): 12}
-    assert handler(audit).count("ann", ["need"], Search()).statistics.unit == "need"
+    assert handler(audit).count(auditor("ann"), ["need"], Search()).statistics.unit == "need"
 
 
 def test_small_class_is_combined_unless_exact(
@@ -88,11 +88,11 @@ def test_small_class_is_combined_unless_exact(
         for _ in range(count):
             audit.append(referral(sex))
     assert figures(audit, "sex") == {("female",): 9, ("combined",): 8, ("",): 17}
-    protected = handler(audit).count("ann", ["sex"], Search()).statistics
+    protected = handler(audit).count(auditor("ann"), ["sex"], Search()).statistics
     # All classes of the vocabulary, including those without referrals.
     assert combined_of(protected) == {"sex": ["male", "other", "unknown"]}
     assert not protected.exact
-    exact = handler(audit).count("ann", ["sex"], Search(), exact=True).statistics
+    exact = handler(audit).count(auditor("ann"), ["sex"], Search(), exact=True).statistics
     assert {f.values.get("sex", ""): f.count for f in exact.figures} == {
         "female": 9,
         "male": 6,
@@ -128,7 +128,7 @@ def test_figure_entries_are_those_it_was_counted_from(audit: LogOnDatabase) -> N
     start: int | None = 0
     while start is not None:
         values = {"sex": "female", "outcome": "resolved"}
-        some, start = handler(audit).entries("ann", values, Search(), start=start, limit=2)
+        some, start = handler(audit).entries(auditor("ann"), values, Search(), start=start, limit=2)
         seen += some
     assert [[ids[index] for index in counted.entries] for counted in seen] == [
         [message.id for message in events_of_referral] for events_of_referral in women
@@ -136,8 +136,8 @@ def test_figure_entries_are_those_it_was_counted_from(audit: LogOnDatabase) -> N
 
 
 def test_every_statistics_query_is_recorded(audit: LogOnDatabase) -> None:
-    handler(audit).count("ann", ["sex", "outcome"], Search(since=NOON))
-    handler(audit).entries("bek", {"sex": "female"}, Search(), start=0, limit=5)
+    handler(audit).count(auditor("ann"), ["sex", "outcome"], Search(since=NOON))
+    handler(audit).entries(auditor("bek"), {"sex": "female"}, Search(), start=0, limit=5)
     first, second = audit.recorded_reads()
     assert first.data["filter"] == {"statistics": "sex,outcome", "from": "2026-03-01T12:00:00+00:00"}
     assert second.data["filter"] == {"statistics": "entries", "sex": "female"}

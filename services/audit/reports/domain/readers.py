@@ -1,0 +1,112 @@
+"""Who read the facts of a referral. Pure.
+
+Staff and operators are always named. An organisation that was offered a referral must not learn from the
+reads which other organisations are parties to it: it gets only the names of a filter, and of the
+organisations' own reads only its own. The sender reads everything, as in its story.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.facts import (
+    CaseFetched,
+    DeadLetterRead,
+    HistoryExported,
+    HistoryRead,
+    LogExported,
+    ReferralRead,
+    ReferralSubmitted,
+)
+
+READ_TYPES: Final = frozenset(
+    fact.type
+    for fact in (ReferralRead, CaseFetched, DeadLetterRead, HistoryRead, HistoryExported, LogExported)
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedRead:
+    """A log entry about a read. type: the event's; data: its content."""
+
+    index: int
+    time: dt.datetime
+    type: str
+    data: Mapping[str, Any]
+
+    @property
+    def reader(self) -> str:
+        """The principal that read; of a fetched case the organisation."""
+        return str(self.data.get("reader") or self.data.get("organization") or "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Viewer:
+    """The organisation that asks who read its referral, or staff. organization: None for staff.
+
+    parties: every organisation that the referral's entries name; sender: the one that submitted it.
+    """
+
+    organization: str | None
+    sender: str | None
+    parties: Collection[str]
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether nothing about the reads is kept from the viewer."""
+        return self.organization is None or self.organization == self.sender
+
+    def sees(self, read: RecordedRead) -> bool:
+        """Return whether the viewer learns of the read."""
+        return self.sees_everything or read.reader == self.organization or read.reader not in self.parties
+
+    def shown(self, read: RecordedRead) -> dict[str, Any]:
+        """Return the read as the viewer sees it. Never the ids of other referrals in the same answer.
+
+        filter: values are null for a viewer that must not learn them.
+        """
+        data = read.data
+        asked = {**(data.get("filter") or {})}
+        return {
+            "index": read.index,
+            "time": read.time,
+            "type": read.type,
+            "reader": read.reader,
+            "client_id": data.get("client_id"),
+            "roles": list(data.get("roles") or ()),
+            "resource": data.get("resource"),
+            "filter": asked if self.sees_everything else dict.fromkeys(asked),
+            "entries": data.get("entries"),
+        }
+
+
+def viewer_of(organization: str | None, steps: Sequence[tuple[str, str | None]]) -> Viewer:
+    """Return the viewer. steps: type and organisation of every entry of the referral."""
+    return Viewer(
+        organization=organization,
+        sender=next((party for type, party in steps if type == ReferralSubmitted.type), None),
+        parties=frozenset(party for _, party in steps if party is not None),
+    )
+
+
+def covers(export: Mapping[str, Any], entries: Sequence[tuple[int, str, dt.datetime]]) -> bool:
+    """Return whether an export of the log contained one of the entries: index, type and time of each.
+
+    export: the content of a `log.exported` entry.
+    """
+    asked = export.get("filter") or {}
+    since, until = _moment(asked.get("from")), _moment(asked.get("to"))
+    return any(
+        export["start"] <= index < export["stop"]
+        and asked.get("type") in (None, type)
+        and (since is None or time >= since)
+        and (until is None or time < until)
+        for index, type, time in entries
+    )
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text)

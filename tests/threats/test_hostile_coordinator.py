@@ -1,0 +1,209 @@
+"""Staff who look at a person's facts without a reason: whatever the way, the log says who asked what.
+
+Staff cannot be kept from looking, since looking is their work. Each look is on record before the answer
+leaves, and the parties to the referral see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import secrets
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.facts import ReferralSubmitted
+from contracts.records import read
+from contracts.referral import ReferralFacts
+from kopuro_client.commands import ExitCode, main
+from runtime.messaging.dead_letters.dead_letter import dead_letter_of
+from runtime.messaging.ports import Delivery
+from runtime.messaging.rabbit.broker import RabbitBroker
+from sandbox.broker import PrivateBroker
+from sandbox.hub import Hub
+from sandbox.hub_files import SERVICES
+from tests.journey.running_hub import RunningHub
+from tests.journey.waiting import until
+from tests.messaging.consumer_harness import START
+from tests.support.events import message_of
+
+# Every way in which staff read facts of persons: who, at which service, and the path. `{id}` is a referral.
+LOOKS = [
+    (role, "intake", path)
+    for role in ("coordinator", "auditor", "operator")
+    for path in ("/v1/referrals/{id}", "/v1/referrals?status=unplaced&limit=200")
+]
+LOOKS += [(role, "routing", "/v1/referrals/{id}/decision") for role in ("coordinator", "auditor", "operator")]
+LOOKS += [
+    ("coordinator", "routing", "/v1/coordination/unplaced?limit=200"),
+    ("coordinator", "delivery", "/v1/mailbox?limit=200"),
+]
+LOOKS += [
+    (role, "audit", path)
+    for role in ("coordinator", "auditor", "operator")
+    for path in (
+        "/v1/history?referral={id}",
+        "/v1/history?type=kopuro.referral.submitted.v1&limit=200",
+        "/v1/history/{id}",
+        "/v1/history/{id}/bundle",
+        "/v1/history/{id}/story",
+        "/v1/history/{id}/readers",
+        "/v1/entries/{index}",
+        "/v1/export?limit=5000",
+    )
+]
+LOOKS.append(("auditor", "audit", "/v1/statistics/entries?region={region}"))
+
+
+class HubWithStaff(RunningHub):
+    """amqp_uri: of its broker, which an operator knows. referral_id: a referral that nobody could take."""
+
+    amqp_uri = ""
+    referral_id = ""
+    sender: Any = None
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[HubWithStaff]:
+    data = tmp_path_factory.mktemp("hub") / "data"
+    vhost = f"threats-{secrets.token_hex(6)}"
+    uri = broker.add_vhost(vhost)
+    running = Hub(data, environment={**os.environ, "KOPURO_AMQP_URI": uri})
+    try:
+        running.start()
+        template = f"sqlite:///{data}/data/{{service}}.sqlite"
+        found = HubWithStaff(running, databases={name: template.format(service=name) for name in SERVICES})
+        found.amqp_uri = uri
+        found.sender, found.referral_id = found.submit("nobody")
+        found.history(found.referral_id, last="referral.unplaced")
+        yield found
+    finally:
+        running.stop()
+        broker.remove_vhost(vhost)
+
+
+def seen_by_sender(hub: HubWithStaff) -> list[Mapping[str, Any]]:
+    """Return all recorded reads of the referral, as its sender sees them."""
+    found: list[Mapping[str, Any]] = []
+    after = None
+    while True:
+        page = hub.sender.hub.readers(hub.referral_id, after=after, limit=200)
+        found += page["items"]
+        if (after := page["next"]) is None:
+            return found
+
+
+def claims_of(token: str) -> Mapping[str, Any]:
+    """Return the claims of a token."""
+    payload = token.split(".")[1]
+    claims: Mapping[str, Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
+
+
+@pytest.mark.parametrize(("role", "service", "path"), LOOKS)
+def test_look_of_staff_names_reader_and_question_to_the_party(
+    hub: HubWithStaff, role: str, service: str, path: str
+) -> None:
+    known = {read["index"] for read in seen_by_sender(hub)}
+    index = hub.history(hub.referral_id, last="referral.unplaced")[0]["index"]
+    filled = path.format(id=hub.referral_id, index=index, region=hub.facts("nobody")["region"])
+    token = hub.token(role)
+
+    answer = httpx.get(
+        hub.address(service) + filled, headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert hub.referral_id in answer.text, "the answer contains the referral"
+    who = claims_of(token)["sub"]
+
+    def recorded() -> Mapping[str, Any] | None:
+        new = [read for read in seen_by_sender(hub) if read["index"] not in known and read["reader"] == who]
+        wanted = [read for read in new if asks(read, service, filled)]
+        return wanted[0] if wanted else None
+
+    look = until(recorded, f"{role} read {filled}, as its party sees it")
+    assert look["client_id"] == claims_of(token).get("client_id")
+    assert look["roles"] == [role]
+    if look["type"] != "kopuro.log.exported.v1":  # an export is no part of a single referral's history
+        assert who in hub.sender.hub.story(hub.referral_id)
+
+
+def asks(look: Mapping[str, Any], service: str, path: str) -> bool:
+    """Return whether the recorded look states the question of this request."""
+    if service != "audit":
+        route = look["resource"] or ""
+        query = dict(pair.split("=") for pair in path.partition("?")[2].split("&") if pair)
+        query.pop("limit", None)
+        pieces = path.partition("?")[0].split("/")
+        template = route.removeprefix("GET ").split("/")
+        same = len(pieces) == len(template) and all(
+            there == here or there.startswith("<") for here, there in zip(pieces, template, strict=True)
+        )
+        return bool(same and look["filter"] == query)
+    kinds = {"bundle": "kopuro.history.exported.v1", "export": "kopuro.log.exported.v1"}
+    last = path.partition("?")[0].rpartition("/")[2]
+    return bool(look["type"] == kinds.get(last, "kopuro.history.read.v1"))
+
+
+def test_operators_look_at_a_dead_letter_names_the_operator(
+    hub: HubWithStaff, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = message_of(
+        ReferralSubmitted(
+            referral_id=hub.referral_id,
+            sender=hub.network.referral("nobody").sender,
+            facts=read(ReferralFacts, hub.facts("nobody")),
+        ),
+        time=START,
+    )
+    delivery = Delivery(
+        tag=1,
+        queue="routing.0",
+        routing_key="referral.submitted",
+        message_id=event.id,
+        body=event.encode(),
+        headers={"partitionkey": hub.referral_id},
+        redelivered=False,
+    )
+    with contextlib.closing(RabbitBroker(hub.amqp_uri).publisher()) as publisher:
+        publisher.publish([dead_letter_of(delivery, consumer="routing", reason="Defect", now=START)])
+    monkeypatch.setenv("KOPURO_AMQP_URI", hub.amqp_uri)
+
+    assert main(["dead-letters", "show", "routing", event.id, "--data", "--json"]) == ExitCode.OK
+
+    assert hub.facts("nobody")["region"] in capsys.readouterr().out
+
+    def recorded() -> Mapping[str, Any] | None:
+        found = [one for one in seen_by_sender(hub) if one["type"] == "kopuro.dead_letter.read.v1"]
+        return found[0] if found else None
+
+    assert until(recorded, "the operator's look")["reader"] == getpass.getuser()
+
+
+def test_acceptors_fetch_of_the_case_is_on_record_for_the_sender(hub: HubWithStaff) -> None:
+    sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
+    acceptor.hub.case(referral_id)
+
+    def recorded() -> Mapping[str, Any] | None:
+        items = sender.hub.readers(referral_id)["items"]
+        found = [one for one in items if one["type"] == "kopuro.case.fetched.v1"]
+        return found[0] if found else None
+
+    assert until(recorded, "the fetch of the case")["reader"] == acceptor.id
+
+
+def test_organization_that_is_no_party_learns_of_no_reader(hub: HubWithStaff) -> None:
+    token = hub.token("uz.silk-needle-union")
+    answer = httpx.get(
+        f"{hub.address('audit')}/v1/history/{hub.referral_id}/readers",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert answer.status_code == 404

@@ -1,0 +1,167 @@
+"""Every GET resource says what it shows of persons, and staff read nothing that leaves no record."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from contracts.facts import ReferralRead
+from runtime.access.read_recorder import ReadRecorder
+from runtime.access.reads import NOTHING_READ, STAFF, Read, Reads
+from runtime.access.tokens import Principal
+from runtime.clock import SystemClock
+from runtime.entrypoints.resource import Resource, resource
+from runtime.identifiers import new_id
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from runtime.web.request import Request
+from runtime.web.response import Response
+from services.intake.adapters.tables import MESSAGING
+
+SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
+FIRST, SECOND = new_id(), new_id()
+
+
+def _resources() -> Iterator[Resource]:
+    for name in SERVICES:
+        service = importlib.import_module(f"services.{name}.service").SERVICE
+        for member in map(service.__dict__.get, dir(service)):
+            for entrypoint in getattr(member, "nameko_entrypoints", ()):
+                if isinstance(entrypoint, Resource) and entrypoint.route().method == "GET":
+                    yield entrypoint
+
+
+RESOURCES = {entrypoint.route().url: entrypoint for entrypoint in _resources()}
+# The resources whose answers contain facts of persons, with how their reads are recorded.
+OF_PERSONS = {
+    "/v1/referrals": Reads.recorded,
+    "/v1/referrals/<id>": Reads.recorded,
+    "/v1/referrals/<id>/decision": Reads.recorded,
+    "/v1/coordination/unplaced": Reads.recorded,
+    "/v1/mailbox": Reads.recorded,
+    "/v1/case/<referral_id>": Reads.by_handler,
+    "/v1/history": Reads.by_handler,
+    "/v1/history/<referral_id>": Reads.by_handler,
+    "/v1/history/<referral_id>/bundle": Reads.by_handler,
+    "/v1/history/<referral_id>/story": Reads.by_handler,
+    "/v1/history/<referral_id>/readers": Reads.by_handler,
+    "/v1/export": Reads.by_handler,
+    "/v1/statistics": Reads.by_handler,
+    "/v1/statistics/entries": Reads.by_handler,
+    "/v1/entries/<index>": Reads.by_handler,
+}
+
+
+@pytest.mark.parametrize("url", sorted(RESOURCES))
+def test_get_resource_declares_what_it_shows_of_persons(url: str) -> None:
+    declared, roles = RESOURCES[url].reads, RESOURCES[url].route().roles
+    assert declared is not None, "declare `reads`"
+    if url in OF_PERSONS:
+        assert declared is OF_PERSONS[url]
+    else:
+        assert declared in (Reads.no_person, Reads.own)
+    if declared is Reads.own:
+        assert roles is not None
+        assert roles.isdisjoint(STAFF), "staff are no party to a referral"
+
+
+def test_every_known_resource_of_persons_exists() -> None:
+    assert OF_PERSONS.keys() <= RESOURCES.keys()
+
+
+class Bench:
+    """A resource on a real outbox. answer: what its method returns."""
+
+    def __init__(self, database_url: str) -> None:
+        self.database = Database.open(database_url)
+        upgrade("services.intake", self.database)
+        self.answer = Response.json({"secret": True})
+        self.application = SimpleNamespace(
+            name="sample",
+            reads=ReadRecorder(
+                database=self.database,
+                outbox=Outbox(MESSAGING.outbox),
+                source="/kg/intake",
+                clock=SystemClock(),
+                after_commit=lambda: None,
+            ),
+        )
+
+    @resource("GET", "/v1/referrals", roles=STAFF, reads=Reads.recorded)
+    def show(self, _request: Request) -> Response:
+        return self.answer
+
+    def ask(self, role: str) -> Response:
+        caller = Principal(id="kg.ann", roles=frozenset({role}), client_id="ann-laptop")
+        return self.show(Request(method="GET", route="/v1/referrals", caller=caller))
+
+    def recorded(self) -> list[tuple[str, str]]:
+        """Return partition key and text of each recorded read."""
+        with self.database.read() as transaction:
+            rows = Outbox(MESSAGING.outbox).oldest(transaction, 100)
+        assert {message.routing_key for _, message in rows} <= {ReferralRead.routing_key}
+        return [
+            (message.partition_key, body.decode())
+            for _, message in rows
+            for body in decode_batch(message.body)
+        ]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(f"sqlite:///{tmp_path / 'intake.db'}")
+    yield made
+    made.database.close()
+
+
+@pytest.mark.parametrize("role", sorted(STAFF))
+def test_answer_to_staff_is_recorded_with_reader_client_role_and_question(bench: Bench, role: str) -> None:
+    bench.answer = Response.json({}).reading(Read.of_list([FIRST, SECOND], {"status": "unplaced"}))
+    assert bench.ask(role).status == 200
+    ((key, body),) = bench.recorded()
+    assert key == "kg.ann"
+    for part in ('"kg.ann"', '"ann-laptop"', f'["{role}"]', '"GET /v1/referrals"', '{"status":"unplaced"}'):
+        assert part in body, part
+    assert f'["{FIRST}","{SECOND}"]' in body
+
+
+def test_answer_about_one_referral_is_recorded_in_its_history(bench: Bench) -> None:
+    bench.answer = Response.json({}).reading(Read.of_one(FIRST))
+    bench.ask("auditor")
+    ((key, _),) = bench.recorded()
+    assert key == FIRST
+
+
+def test_party_leaves_no_record_nor_does_an_empty_answer(bench: Bench) -> None:
+    bench.answer = Response.json({}).reading(Read.of_one(FIRST))
+    bench.ask("partner")
+    bench.answer = Response.json({}).reading(NOTHING_READ)
+    bench.ask("coordinator")
+    assert bench.recorded() == []
+
+
+def test_answer_that_does_not_state_its_referrals_does_not_leave(bench: Bench) -> None:
+    refused = bench.ask("auditor")
+    assert refused.status == 500
+    assert b"secret" not in refused.body
+
+
+def test_answer_does_not_leave_while_the_outbox_cannot_be_written(bench: Bench) -> None:
+    bench.answer = Response.json({"secret": True}).reading(Read.of_one(FIRST))
+    with bench.database.write() as transaction:
+        transaction.exec_driver_sql("ALTER TABLE outbox RENAME TO gone")
+    refused = bench.ask("auditor")
+    assert refused.status == 503
+    assert b"secret" not in refused.body
+
+
+def test_service_without_a_recorder_shows_staff_nothing(bench: Bench) -> None:
+    bench.application.reads = None
+    bench.answer = Response.json({"secret": True}).reading(Read.of_one(FIRST))
+    assert b"secret" not in bench.ask("auditor").body

@@ -1,0 +1,74 @@
+"""What delivery records of reads: the acceptor's fetch of a case, and what a coordinator's page contains."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.errors import Refused, Unavailable
+from contracts.facts import CaseFetched
+from runtime.access.read_recorder import ReadRecorder
+from runtime.access.reads import NOTHING_READ, Read
+from runtime.access.tokens import Principal
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.web.request import Request
+from services.delivery import api
+from services.delivery.adapters.tables import MESSAGING
+from tests.unit.services.delivery.workbench import (
+    ACCEPTOR,
+    REFERRAL,
+    SEALED,
+    STRANGER,
+    Workbench,
+    released_case,
+    unplaced,
+)
+
+
+def recorder(bench: Workbench) -> ReadRecorder:
+    return ReadRecorder(
+        database=bench.database,
+        outbox=Outbox(MESSAGING.outbox),
+        source="/kg/delivery",
+        clock=bench.clock,
+        after_commit=lambda: None,
+    )
+
+
+def request(who: str, role: str = "partner") -> Request:
+    return Request(
+        method="GET",
+        route="/v1/case/<referral_id>",
+        path_params={"referral_id": REFERRAL},
+        caller=Principal(id=who, roles=frozenset({role}), client_id="acceptors-server"),
+    )
+
+
+def test_every_fetch_of_a_case_is_recorded_with_organisation_and_client(bench: Workbench) -> None:
+    bench.receive(released_case())
+    for _ in range(2):
+        assert SEALED.encode() in api.case(bench.partner, recorder(bench), request(ACCEPTOR)).body
+    fetched = CaseFetched(referral_id=REFERRAL, organization=ACCEPTOR, client_id="acceptors-server")
+    assert [(event.data, event.partition_key) for event in bench.sent()] == [(fetched, REFERRAL)] * 2
+
+
+def test_refused_fetch_of_a_case_is_no_read(bench: Workbench) -> None:
+    bench.receive(released_case())
+    with pytest.raises(Refused):
+        api.case(bench.partner, recorder(bench), request(STRANGER))
+    assert bench.sent() == []
+
+
+def test_case_does_not_leave_while_its_fetch_cannot_be_recorded(bench: Workbench) -> None:
+    bench.receive(released_case())
+    with bench.database.write() as transaction:
+        transaction.exec_driver_sql("ALTER TABLE outbox RENAME TO gone")
+    with pytest.raises(Unavailable):
+        api.case(bench.partner, recorder(bench), request(ACCEPTOR))
+
+
+def test_coordinators_page_states_its_referrals_and_an_empty_page_none(bench: Workbench) -> None:
+    assert api.mailbox(bench.partner, request("kg.coordinator", "coordinator")).read is NOTHING_READ
+    bench.receive(unplaced(), released_case())
+    page = api.mailbox(bench.partner, request("kg.coordinator", "coordinator"))
+    assert page.read == Read.of_list([REFERRAL], {})
+    assert api.mailbox(bench.partner, request(ACCEPTOR)).read is None, "a party's own mailbox"
