@@ -5,7 +5,6 @@ Source: RabbitMQ, "Schema Definition Export and Import"; "Password Hashing" (sal
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from admin.private_files import make_private, write_private
+from contracts import base64_text
 from contracts.broker_rights import USERS, Rights, rights_of, user_name
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
@@ -123,4 +123,4 @@ def write_definitions(directory: Path, *, hub: str, vhost: str) -> dict[str, Pat
 
 def _password_hash(password: str) -> str:
     salt = secrets.token_bytes(_SALT_BYTES)
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode("ascii")
+    return base64_text.encoded(salt + hashlib.sha256(salt + password.encode()).digest())

@@ -8,11 +8,11 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Annotated, Final
 
-from marshmallow.validate import Regexp
+from contracts.identifiers import Pattern
 
 SALT_BYTES: Final = 32
 
-Commitment = Annotated[str, Regexp(r"sha256:[0-9a-f]{64}\Z")]
+Commitment = Annotated[str, Pattern(r"^sha256:[0-9a-f]{64}$", error="Not a commitment.")]
 
 
 def commitment_to(content: bytes, salt: bytes) -> str:

@@ -59,7 +59,8 @@ def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = 
     if hub is None:
         users = _ONE_USER.format(user=identity.user, password=identity.password, vhost=DEFAULT_VHOST)
     else:
-        users = f"load_definitions = {files.definitions}\n"
+        # Relative to the node's working directory: a path may contain characters that end a value here.
+        users = f"load_definitions = {files.definitions.name}\n"
         document = definitions(
             vhost=DEFAULT_VHOST,
             hub=hub,

@@ -160,11 +160,15 @@ class Neighbours:
 
     # Clients of the services under test
 
-    def partner(self, who: str, *services: RunningService, role: str = "partner") -> Partner:
-        """Return a client of these services for an organisation or a staff member."""
+    def register(self, who: str, role: str = "partner") -> None:
+        """Announce the client of an organisation or a staff member to the services, once."""
         if (who, role) not in self._registered:
             self._registered.add((who, role))
             self.publish(registered(who, role), partition_key=client_id_of(who, role))
+
+    def partner(self, who: str, *services: RunningService, role: str = "partner") -> Partner:
+        """Return a client of these services for an organisation or a staff member."""
+        self.register(who, role)
         addresses = {service.name: service.url for service in services}
         return Partner(addresses.__getitem__, lambda: signed_token(self.signer, who, role=role))
 

@@ -31,7 +31,6 @@ class Side:
         directory.mkdir()
         self._country = country
         self.directory = directory
-        self._country = country
         self.policy = directory / POLICY
         self.policy.write_text("{}")
         self.hub = AuditedHub(

@@ -116,13 +116,16 @@ def test_vault_without_custody_key_does_not_start(hub: Neighbours, sqlite_databa
     assert hub.custody_key["x"] not in vault.log.read_text()
 
 
-def write_manifest(directory: Path, version: int, *, root: str = "root", **keys: list[str]) -> None:
+def write_manifest(
+    hub: Neighbours, directory: Path, version: int, *, root: str = "root", **keys: list[str]
+) -> None:
     """Replace the manifest. keys: the names of a service's keys; by default one, named as the service."""
+    listed = manifest(user=RabbitBroker(hub.amqp_uri).user)
     services = {
         name: replace(one, keys=tuple(public_key(key) for key in keys.get(name, [name])))
-        for name, one in manifest().services.items()
+        for name, one in listed.services.items()
     }
-    signed = replace(manifest(), version=version, services=services).signed(private_key(root))
+    signed = replace(listed, version=version, services=services).signed(private_key(root))
     (directory / "services.vault" / "manifest.jws").write_text(signed)
 
 
@@ -130,15 +133,15 @@ def test_vault_starts_only_with_a_manifest_of_its_hub_that_is_not_older(
     hub: Neighbours, sqlite_database: str, tmp_path: Path
 ) -> None:
     vault = hub.vault(sqlite_database)
-    write_manifest(tmp_path, 1, root="thief")
+    write_manifest(hub, tmp_path, 1, root="thief")
     with pytest.raises(RuntimeError, match="not signed by the hub's root key"), vault:
         pass
     assert vault.process.exit_code() == 2
-    write_manifest(tmp_path, 2)
+    write_manifest(hub, tmp_path, 2)
     with vault:
         vault.until_ready()
         vault.process.stop()
-    write_manifest(tmp_path, 1)
+    write_manifest(hub, tmp_path, 1)
     with pytest.raises(RuntimeError, match="has version 1, and vault has used version 2"), vault:
         pass
     assert vault.process.exit_code() == 2
@@ -159,7 +162,7 @@ def test_key_of_a_service_is_changed_without_loss(
         message = outgoing(event_of(accepted(referral)))
         return replace(message, headers=signed_body(message.body, key))
 
-    write_manifest(tmp_path, 2, routing=["routing-2", "routing"])
+    write_manifest(hub, tmp_path, 2, routing=["routing-2", "routing"])
     with closing(RabbitBroker(hub.amqp_uri).publisher()) as publisher:
         hub.publish_all([hub.sealed_case(one) for one in (first, second, third)])
         # The older key's message waits while the manifest changes.
@@ -167,7 +170,7 @@ def test_key_of_a_service_is_changed_without_loss(
         with vault:
             assert released(2) == {first, second}
             vault.process.stop()
-        write_manifest(tmp_path, 3, routing=["routing-2"])
+        write_manifest(hub, tmp_path, 3, routing=["routing-2"])
         publisher.publish([acceptance(third, "routing")])
         with vault:
             (letter,) = hub.hear("vault.events.parked", lambda events: len(events) == 1)

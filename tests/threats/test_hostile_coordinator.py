@@ -13,6 +13,7 @@ import os
 import secrets
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -62,9 +63,13 @@ LOOKS.append(("auditor", "audit", "/v1/statistics/entries?region={region}"))
 
 
 class HubWithStaff(RunningHub):
-    """amqp_uri: of its broker, which an operator knows. referral_id: a referral that nobody could take."""
+    """A hub with a referral that nobody could take.
+
+    amqp_uri, operations_key: of its broker and of `operations`, which an operator has.
+    """
 
     amqp_uri = ""
+    operations_key = Path()
     referral_id = ""
     sender: Any = None
 
@@ -80,6 +85,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iter
         template = f"sqlite:///{data}/data/{{service}}.sqlite"
         found = HubWithStaff(running, databases={name: template.format(service=name) for name in SERVICES})
         found.amqp_uri = uri
+        found.operations_key = running.files.key("service-operations")
         found.sender, found.referral_id = found.submit("nobody")
         found.history(found.referral_id, last="referral.unplaced")
         yield found
@@ -175,8 +181,14 @@ def test_operators_look_at_a_dead_letter_names_the_operator(
     with contextlib.closing(RabbitBroker(hub.amqp_uri).publisher()) as publisher:
         publisher.publish([dead_letter_of(delivery, consumer="routing", reason="Defect", now=START)])
     monkeypatch.setenv("KOPURO_AMQP_URI", hub.amqp_uri)
+    show = ["dead-letters", "show", "routing", event.id, "--data", "--json"]
+    assert main(show) == ExitCode.USAGE
+    unrecorded = capsys.readouterr()
+    assert "KOPURO_SERVICE_KEY" in unrecorded.err
+    assert hub.facts("nobody")["region"] not in unrecorded.out
+    monkeypatch.setenv("KOPURO_SERVICE_KEY", str(hub.operations_key))
 
-    assert main(["dead-letters", "show", "routing", event.id, "--data", "--json"]) == ExitCode.OK
+    assert main(show) == ExitCode.OK
 
     assert hub.facts("nobody")["region"] in capsys.readouterr().out
 

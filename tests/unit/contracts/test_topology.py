@@ -42,6 +42,8 @@ AUDIT_ONLY = {
     "dead_letter.read": "nothing follows from it; the record must show who looked",
     "history.read": "nothing follows from it; the record must show who looked",
     "history.exported": "nothing follows from it; the record must show who took it away",
+    "content.erased": "nothing follows from it; the record must show why content is missing",
+    "decisions.recorded": "it exists only to commit to decisions in the log",
     "role.granted": "client.changed carries the effect; the record must show who decided",
     "log.exported": "nothing follows from it; the record must show who took how much away",
 }
