@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.docs.pages import ROOT
-from tests.unit.docs.threat_model import cited_files, faults, promises, collected_in
+from tests.unit.docs.threat_model import cited_files, collected_in, faults, promises
 
 PAGE = ROOT / "docs" / "security.md"
 SECURITY = PAGE.read_text(encoding="utf-8")
