@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -13,9 +13,13 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import OKPKey
 
+from kopuro_client import generate_key, public_key
+from sandbox.broker import PrivateBroker
 from tests.journey.running_hub import RunningHub
+from tests.journey.traces import traces
 from tests.journey.waiting import until
 from tests.threats.doors import Door, doors, doors_of
+from tests.threats.guarded_hub import guarded_hub, notice, on_record
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -122,3 +126,52 @@ def test_token_in_the_name_of_a_live_client_is_admitted_until_the_key_is_replace
     token = thief.token(MEMBER, "partner", client_id=MEMBER)
     (door,) = [door for door in doors_of("partner") if door.url == "/v1/mailbox"]
     assert door.ask(hub, token).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
+    """A hub where two persons decide."""
+    with guarded_hub(tmp_path_factory.mktemp("stolen-token-key"), broker) as running:
+        yield running
+
+
+def test_two_forged_operators_replace_a_key_but_its_owner_is_told_and_releases_pause(
+    guarded: RunningHub,
+) -> None:
+    """What remains possible by nature, and what is on record then. `docs/security.md` says so."""
+    thief = Thief(guarded)
+    sender, referral_id = guarded.submit("wage-claim-osh-moscow", urgency="urgent")
+    owner, offer_id = guarded.next_offer(sender, referral_id)
+    foreign = public_key(generate_key())
+
+    def ask(name: str, path: str, **body: Any) -> dict[str, Any]:
+        token = thief.token(f"kg.{name}", "operator", client_id=name)
+        answer = httpx.post(
+            guarded.address("directory") + path,
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=20,
+        )
+        assert answer.is_success, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    request = ask("operator", "/v1/keys", **foreign, organization=owner.id)
+    granted = ask("second-operator", f"/v1/approvals/{request['id']}/approve")
+    assert granted["state"] == "granted"
+
+    assert notice(owner.hub, "approval.requested", id=request["id"])["requested_by"] == "kg.operator"
+    assert notice(owner.hub, "sealing_key.replaced", organization=owner.id)
+    assert on_record(guarded, "approval.granted", "kg.second-operator", owner.id) == 1
+    until(
+        lambda: any(place.startswith("vault: ") for place in traces(guarded, [foreign["kid"]])),
+        "the new key in the vault's replica",
+    )
+    owner.hub.accept(offer_id)
+    for party in (owner, sender):
+        assert party.await_message("case.paused", referral_id)["organization"] == owner.id
+    answer = httpx.get(
+        f"{guarded.address('delivery')}/v1/case/{referral_id}",
+        headers={"Authorization": f"Bearer {guarded.token(owner.id)}"},
+    )
+    assert answer.status_code == 404

@@ -1,0 +1,24 @@
+"""The modes of the files in an embedded hub's data directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from sandbox import network
+from sandbox.hub_files import HubFiles
+
+
+def test_files_and_folders_of_a_hub_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    files = HubFiles(tmp_path / "hub")
+    previous = os.umask(0)
+    try:
+        files.settle(network.load().organizations[:2])
+    finally:
+        os.umask(previous)
+    modes = {
+        path: stat.S_IMODE(path.stat().st_mode) for path in [files.directory, *files.directory.rglob("*")]
+    }
+    assert {files.credentials, files.clients, files.manifest, files.key("custody")} < set(modes)
+    assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
