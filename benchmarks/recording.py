@@ -134,7 +134,7 @@ class _Look:
                 columns=tuple(
                     template.moment(value)
                     if isinstance(column.type, Instant) and value
-                    else template.take(value)
+                    else template.take(None if column.name in shape.blank else value)
                     for column, value in zip(columns, row, strict=True)
                 ),
                 order=template.moment(reached) if shape.numbered else None,

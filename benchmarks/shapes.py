@@ -21,7 +21,7 @@ class Shape:
     """One table. referral: the column with the referral's id, or moment: when a row was written.
 
     numbered: whether a column numbers the rows; then they are in the order of that moment. forgotten: the
-    moment from which a row is kept for a month; None where rows stay.
+    moment from which a row is kept for a month; None where rows stay. blank: columns left empty in copies.
     """
 
     table: str
@@ -29,6 +29,7 @@ class Shape:
     moment: str | None = None
     numbered: bool = False
     forgotten: str | None = None
+    blank: frozenset[str] = frozenset()
 
 
 _INBOX: Final = Shape(table="inbox", moment="received_at", forgotten="received_at")
@@ -43,11 +44,16 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
     "routing": (
         Shape(table="referrals", referral="id"),
         Shape(table="offers", referral="referral_id"),
-        Shape(table="decisions", referral="referral_id"),
+        # Without its salt a decision counts as one of a build that committed to none.
+        Shape(table="decisions", referral="referral_id", blank=frozenset({"salt"})),
         Shape(table="timeline", referral="referral_id", moment="time", numbered=True),
         _INBOX,
     ),
-    "vault": (Shape(table="custodies", referral="referral_id"), _INBOX),
+    "vault": (
+        Shape(table="custodies", referral="referral_id"),
+        Shape(table="evidence", referral="referral_id"),
+        _INBOX,
+    ),
     "delivery": (
         # Receipts name no referral of their own.
         Shape(table="mailbox_messages", moment="queued_at", numbered=True, forgotten="acknowledged_at"),
@@ -68,9 +74,12 @@ MADE: Final[Mapping[str, frozenset[str]]] = {
     "audit": LOG,
 }
 # Tables without rows for a closed referral.
-EMPTY: Final = frozenset({"outbox", "retries", "sealed_cases", "suspended_acceptors", "witnesses", "unfiled"})
+EMPTY: Final = frozenset(
+    {"outbox", "retries", "sealed_cases", "suspended_acceptors", "witnesses", "unfiled"}
+    | {"answers", "held_notes", "placement_keys"}
+)
 # Tables that do not grow with the referrals.
-STANDING: Final = frozenset({"replica"})
+STANDING: Final = frozenset({"replica", "manifests", "sealing_keys"})
 
 
 def metadata(service: str) -> MetaData:

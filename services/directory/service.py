@@ -93,7 +93,7 @@ class DirectoryService(WebService):
     def prove_key(self, request: Request) -> Response:
         return api.prove_key(self.handlers, request)
 
-    @resource("GET", "/v1/credentials", roles=PARTNERS | OPERATORS, query=PAGED)
+    @resource("GET", "/v1/credentials", roles=PARTNERS | OPERATORS, query=PAGED, reads=Reads.no_person)
     def credentials(self, request: Request) -> Response:
         return api.credentials(self.handlers, request)
 
@@ -105,11 +105,11 @@ class DirectoryService(WebService):
     def delete_credential(self, request: Request) -> Response:
         return api.delete_credential(self.handlers, request)
 
-    @resource("GET", "/v1/approvals", roles=READERS, query={"state", *PAGED})
+    @resource("GET", "/v1/approvals", roles=READERS, query={"state", *PAGED}, reads=Reads.no_person)
     def approvals(self, request: Request) -> Response:
         return api.approvals(self.handlers, request)
 
-    @resource("GET", "/v1/approvals/<id>", roles=READERS)
+    @resource("GET", "/v1/approvals/<id>", roles=READERS, reads=Reads.no_person)
     def approval(self, request: Request) -> Response:
         return api.approval(self.handlers, request)
 

@@ -198,7 +198,7 @@ def test_replica_of_messenger_receives_messages_through_its_processor(database: 
         topology=Topology(exchanges=(), queues=(), bindings=()),
         clock=HandClock(),
         registry=CollectorRegistry(),
-        authors=authors_in(identity("test").manifest),
+        authors=authors_in(identity("intake").manifest),
     )
     processor, unready = messenger.replica(
         REPLICA, QUEUE, lambda records: seen.update({r.key: r.data["revision"] for r in records})
@@ -227,7 +227,7 @@ def feed(processor: BatchProcessor[Envelope], *messages: Envelope) -> None:
                 body=message.body,
                 headers=signed_body(message.body, message.source.rpartition("/")[2]),
                 redelivered=False,
-                user_id="kg.test",
+                user_id=message.source.strip("/").replace("/", "."),
             )
             for tag, message in enumerate(messages, 1)
         ]

@@ -386,11 +386,11 @@ def test_equal_and_pending_directory_revisions_are_no_difference(
     hub.log_revision(1)
     hub.revise(2, moved=now)
     hub.log_revision(3, moved=now)
-    # Changes of OAuth clients are not published.
     hub.revise(1, subject="client")
+    hub.log_revision(1, subject="client")
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
-    assert "1 directory revisions and" in capsys.readouterr().out
+    assert "2 directory revisions and" in capsys.readouterr().out
 
 
 def test_reconciliation_over_many_pages_skips_no_record(

@@ -53,7 +53,7 @@ def test_user_change_raises_the_version_once(directory: Path, capsys: pytest.Cap
     assert main(["admin", "manifest", "set-user", str(directory), "operations", "ops"]) == ExitCode.OK
     shown = json.loads(capsys.readouterr().out)
     assert (shown["version"], shown["services"]["operations"]["user"]) == (2, "ops")
-    assert set_users(directory, {"operations": "ops", "intake": "intake"}).version == 2
+    assert set_users(directory, {"operations": "ops", "intake": "kg.intake"}).version == 2
     assert set_users(directory, {"vault": "kopuro-vault"}).services["vault"].user == "kopuro-vault"
 
 
