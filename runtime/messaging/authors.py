@@ -8,13 +8,16 @@ message with the user of a service came from a connection with that service's pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
-from contracts.facts import TYPE_PREFIX
+from contracts.facts import routing_key_of
 from contracts.manifest import Manifest
 from contracts.topology import OPERATIONS, owners_of
 from runtime.messaging.batches import Identified
 from runtime.messaging.ports import Delivery
+
+_REMEMBERED = 256
 
 
 class Attributed(Identified, Protocol):
@@ -37,24 +40,27 @@ class Authors:
         """
         self._hub = hub
         self._users = users
+        # Few combinations occur, and each message has one.
+        self._judge = lru_cache(maxsize=_REMEMBERED)(self._judged)
 
     def fault(self, delivery: Delivery, message: Attributed) -> str | None:
         """Return None if the message comes from an owner of its fact, else the reason to refuse it.
 
         Its signature has been verified.
         """
-        fact = message.type.removeprefix(TYPE_PREFIX).rpartition(".v")[0]
-        hub, _, service = message.source.removeprefix("/").partition("/")
-        if hub != self._hub or service not in owners_of(fact):
-            return f"{message.type} is not a fact of {message.source}"
-        if delivery.user_id in (self._users[service], self._users[OPERATIONS]):
-            return None
-        sender = delivery.user_id or "no user"
-        return f"{message.type} of {message.source} was sent by {sender}, not by {self._users[service]}"
+        return self._judge(message.type, message.source, delivery.user_id)
 
     def users_of(self, services: Iterable[str]) -> frozenset[str]:
         """Return the users that speak for these services."""
         return frozenset(self._users[service] for service in services)
+
+    def _judged(self, type_: str, source: str, user: str | None) -> str | None:
+        hub, _, service = source.removeprefix("/").partition("/")
+        if hub != self._hub or service not in owners_of(routing_key_of(type_)):
+            return f"{type_} is not a fact of {source}"
+        if user in (self._users[service], self._users[OPERATIONS]):
+            return None
+        return f"{type_} of {source} was sent by {user or 'no user'}, not by {self._users[service]}"
 
 
 def authors_in(manifest: Manifest) -> Authors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _status_of(given, as_json=as_json)
     except KeyboardInterrupt:  # a second Ctrl-C, while the first was being handled
         code = ExitCode.INTERRUPTED
+    if code == ExitCode.INTERRUPTED and arguments is None:
+        # Python restores the default action at its end: another Ctrl-C would then change the exit status.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     abandon_unwritable_streams()
     return code
 

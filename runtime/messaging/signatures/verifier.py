@@ -53,6 +53,7 @@ class FactVerifier:
         }
         # A text that does not verify raises, and is not remembered.
         self._statement = lru_cache(maxsize=_REMEMBERED)(self._verified)
+        self._permitted = lru_cache(maxsize=_REMEMBERED)(self._check)
 
     def author_of(self, body: bytes, proof: str | None) -> str:
         """Return the service that signed the event with these bytes. Raises NotAuthentic."""
@@ -65,9 +66,12 @@ class FactVerifier:
 
     def check(self, author: str, message: Spoken) -> None:
         """Check that the author may say this. Raises NotAuthentic."""
-        if message.source != f"/{self._hub}/{author}":
+        self._permitted(author, message.source, message.type)
+
+    def _check(self, author: str, source: str, type_: str) -> None:
+        if source != f"/{self._hub}/{author}":
             raise NotAuthentic("source", f"{author} signed a message that names another source")
-        if author not in self._owners(routing_key_of(message.type)):
+        if author not in self._owners(routing_key_of(type_)):
             raise NotAuthentic("owner", f"{author} signed a fact that it does not own")
 
     def _verified(self, proof: str) -> tuple[str, frozenset[bytes]]:
