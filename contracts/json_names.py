@@ -26,6 +26,9 @@ def repeated_name(text: bytes, document: Any) -> Path | None:
         is_plain = _BACKSLASH not in text or b"\\u003" not in text
         if is_plain and text.count(b":") == orjson.dumps(document).count(b":"):
             return None
+        orjson.dumps(
+            document
+        )  # refuses what is nested too deep; the limit of `json` depends on Python's version
         parsed = json.loads(text, object_pairs_hook=_object)
     except (TypeError, RecursionError):
         raise ValueError("the document is nested too deep") from None

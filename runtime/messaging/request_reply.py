@@ -148,7 +148,7 @@ class RequestClient:
                         extra={"reason": f"sent by {delivery.user_id or 'no user'}"},
                     )
                     continue
-                self._settle(delivery.headers.get(QUESTION, ""), orjson.loads(delivery.body))
+                self._settle(delivery.headers.get(QUESTION, ""), _reply_in(delivery.body))
         self._replies.close()
 
     def _settle(self, number: str, reply: Mapping[str, Any]) -> None:
@@ -157,6 +157,18 @@ class RequestClient:
         if pending is not None:
             pending.reply = reply
             pending.arrived.set()
+
+
+def _reply_in(body: bytes) -> Mapping[str, Any]:
+    """Return the reply; an empty one, which counts as no reply, for bytes that are none."""
+    try:
+        reply = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        reply = None
+    if not isinstance(reply, dict) or not isinstance(reply.get("refused", {}), dict):
+        _log.error("unreadable reply ignored")
+        return {}
+    return reply
 
 
 class RequestServer:

@@ -140,6 +140,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         closures=closures,
         record=record,
         log=log,
+        contents=SqlContents(),
         outbox=messenger.outbox,
         noticed=noticed,
         source=platform.source,

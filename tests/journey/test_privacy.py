@@ -29,7 +29,7 @@ def test_decline_note_is_read_by_the_sender_only(hub: RunningHub, broker: Privat
     told = sender.await_message("note.delivered", referral_id)
     assert (told["author"], told["offer_id"]) == (asked.id, offer_id)
     assert sender.hub.open(told["note"]) == {"text": words}
-    assert traces(hub, ("Perizat-Nurjamal", "12-04-56"), further=[broker.files.root]) == []
+    assert traces(hub, ("Perizat-Nurjamal", "+996 555 12-04-56"), further=[broker.files.root]) == []
 
 
 def test_case_leaves_no_trace_and_excluded_consulate_gets_nothing(

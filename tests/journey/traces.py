@@ -44,7 +44,8 @@ def _forms(marker: str) -> Iterator[bytes]:
     yield json.dumps(marker)[1:-1].encode()
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + plain)
-        # The first and the last group depend on the neighbours.
+        # The first and the last group depend on the neighbours. Random text contains any four characters.
+        assert len(encoded[4:-4]) >= 8, "the marker is too short"
         yield encoded[4:-4]
         yield encoded[4:-4].replace(b"+", b"-").replace(b"/", b"_")
 

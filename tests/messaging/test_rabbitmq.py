@@ -13,6 +13,7 @@ import pytest
 from contracts.topology import DIRECT, Queue, Topology
 from runtime.messaging.ports import BrokerUnavailable, Consumer, Delivery, Outgoing, PublishIncomplete
 from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.rabbit.connection import BROKEN, drain
 from sandbox.broker import PrivateBroker
 from tests.faults.tcp_proxy import TcpProxy
 
@@ -244,3 +245,13 @@ def test_consumer_receives_again_after_connection_breaks_while_waiting(
         assert [d.message_id for d in taken] == [id_]
         consumer.acknowledge(taken)
     consumer.close()
+
+
+@pytest.mark.parametrize("fault", [OverflowError, ValueError, KeyError])
+def test_frame_that_cannot_be_decoded_breaks_only_the_connection(fault: type[Exception]) -> None:
+    class Link:
+        def drain_events(self, timeout: float) -> None:
+            raise fault("timestamp out of range for platform time_t")
+
+    with pytest.raises(BROKEN, match="cannot be decoded"):
+        drain(Link(), 0.1)  # type: ignore[arg-type]

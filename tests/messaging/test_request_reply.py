@@ -15,7 +15,7 @@ from contracts.errors import Refused, Unavailable
 from contracts.topology import QUERIES, REPLIES, Exchange, Queue, Topology, addressed, merged, published_to
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
-from runtime.messaging.request_reply import RequestClient, RequestServer
+from runtime.messaging.request_reply import RequestClient, RequestServer, _reply_in
 from tests.faults.tcp_proxy import TcpProxy
 
 QUESTIONS = merged(
@@ -191,3 +191,8 @@ def fails(queries: RequestClient) -> bool:
     except Unavailable:
         return True
     return False
+
+
+@pytest.mark.parametrize("body", [b"x", b"1", b"null", b'{"refused": 1}'])
+def test_unreadable_reply_counts_as_no_reply(body: bytes) -> None:
+    assert _reply_in(body) == {}

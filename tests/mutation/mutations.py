@@ -209,7 +209,7 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="runtime/messaging/signatures/verifier.py",
-                old="if author not in self._owners(routing_key_of(message.type)):",
+                old="if author not in self._owners(routing_key_of(type_)):",
                 new="if not self._owners(routing_key_of(message.type)):",
             ),
         ),

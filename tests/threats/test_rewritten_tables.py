@@ -231,6 +231,7 @@ class Inspecting:
             closures=SqlClosures(),
             record=self.audit.record,
             log=self.audit.log,
+            contents=SqlContents(),
             outbox=Outbox(MESSAGING.outbox),
             noticed=self.audit.noticed,
             source="/kg/audit",

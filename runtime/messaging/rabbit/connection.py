@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ AT_ONCE_SECONDS = 0.001
 
 # Raised by a broken connection, an unreachable broker or a refused operation.
 BROKEN = (AMQPError, OSError)
+# Raised by py-amqp for property values that Python cannot represent.
+UNDECODABLE = (ValueError, ArithmeticError, LookupError, struct.error)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +90,10 @@ def drain(link: amqp.Connection, seconds: float) -> bool:
         if error.errno == errno.ETIMEDOUT:
             raise  # not our timeout: the kernel gave up the connection
         return False
+    except UNDECODABLE as error:
+        # A header that py-amqp cannot decode, such as a time beyond the year 9999, must not end the process.
+        # The broker dead-letters the message after its delivery limit.
+        raise AMQPError(f"a frame cannot be decoded ({type(error).__name__})") from error
     return True
 
 

@@ -76,12 +76,18 @@ def with_kept_members(
 
 
 def needs_second_person(present: Organization | None, wanted: Organization) -> bool:
-    """Return whether a change vouches for the organisation: it is or becomes vetted, or brings a key.
+    """Return whether a change vouches for the organisation: it is or becomes vetted, it is let in again, its
+    kind, country or parent changes, or it brings a key.
 
     Suspending and excluding an organisation needs one person only, because it protects.
     """
     if present is None:
         return wanted.vetting is Vetting.vetted or wanted.sealing_key is not None
+    if present.is_excluded and not wanted.is_excluded:
+        return True
+    # Routing follows kind, country and parent whatever the vetting: a consulate's branch stays one.
+    if any(getattr(present, name) != getattr(wanted, name) for name in ("kind", "country", "parent")):
+        return True
     vouched = any(getattr(present, name) != getattr(wanted, name) for name in KEPT_BY_OPERATORS)
     return wanted.vetting is Vetting.vetted and vouched
 

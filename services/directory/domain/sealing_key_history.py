@@ -28,6 +28,10 @@ class KeptKey:
     until: dt.datetime | None = None
 
 
+# How long an organisation may object to a key that was approved without proof of the one before.
+OBJECTION: Final = dt.timedelta(days=30)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Challenge:
     """A secret answer, sealed to the present key: its holder proves that the new key is its own wish.
@@ -44,8 +48,20 @@ class Challenge:
 
 
 def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: dt.datetime) -> Organization:
-    """Return the record with the new key, and how it got there. The first key has the manner `first`."""
+    """Return the record with the new key, and how it got there. The first key has the manner `first`.
+
+    A proof by a key that was approved less than OBJECTION ago proves nothing: the replacement counts as
+    approved, at the time of that approval, so that the vault's pause does not end with it.
+    """
+    before = present.sealing_key_change
     change = SealingKeyChange(at=at, manner=KeyManner.first if present.sealing_key is None else manner)
+    if (
+        change.manner is KeyManner.proved
+        and before is not None
+        and before.manner is KeyManner.approved
+        and at - before.at < OBJECTION
+    ):
+        change = before
     return replace(present, sealing_key=key, sealing_key_change=change)
 
 

@@ -20,6 +20,7 @@ from services.directory.domain.amendment import (
 )
 from services.directory.domain.approval import Approval
 from services.directory.domain.change import RecordChange
+from services.directory.domain.client import Client
 from services.directory.domain.entry import E, E_co, Standing, Subject, TokenKey
 from services.directory.domain.precondition import Precondition, check_precondition, merge_patch
 from services.directory.domain.sealing_key_history import with_key
@@ -174,6 +175,11 @@ def _replaced(
 
 
 def _as_loaded(writing: Writing, wanted: E, present: Standing[E] | None) -> E:
+    if isinstance(wanted, Client) and present is not None:
+        # Loading again neither revives a revoked client nor brings back a secret that was replaced.
+        known = present.entry
+        assert isinstance(known, Client)
+        return replace(wanted, live=known.live, secret_sha256=known.secret_sha256)
     if not isinstance(wanted, Organization):
         return wanted
     before = present.entry if present is not None else replace(wanted, sealing_key=None)

@@ -45,15 +45,23 @@ CLOSING_TYPES: Final = _ENDED | _REVOKED
 
 
 def erasure_reason(
-    type: str, referral_id: str, time: dt.datetime, data: Mapping[str, Any] | None, before: dt.datetime | None
+    type: str,
+    referral_id: str,
+    time: dt.datetime,
+    data: Mapping[str, Any] | None,
+    before: dt.datetime | None,
+    *,
+    earlier: bool = False,
 ) -> str | None:
     """Return why an entry permits the erasure of its referral's content: a reason of `content.erased`.
 
-    data: None once erased. before: the end of the retention time for referrals that ended by then.
+    data: None once erased. before: the end of the retention time for referrals that ended by then. earlier:
+    the entry is of a build that recorded no reasons.
     """
     if data is None:
-        # The entry itself was erased in an earlier step, which only a closing permits.
-        if type in _REVOKED:
+        # Nothing says why its content is missing, and whoever deleted it must not make the log say so. The
+        # reason of an earlier erasure is in that erasure's own entry, which is never erased.
+        if earlier and type in _REVOKED:
             return "consent_revoked"
         return "retention" if type in _ENDED and before is not None and time < before else None
     if type == ContentErased.type:

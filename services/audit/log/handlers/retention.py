@@ -21,7 +21,7 @@ from services.audit.log.domain.merkle import MAX_SIZE
 from services.audit.log.domain.opening import ContentMismatch
 from services.audit.log.domain.retention import erasure_reason
 from services.audit.log.handlers.noticed_damage import NoticedDamage
-from services.audit.log.ports import Closures, Log, PublicationRecord
+from services.audit.log.ports import Closures, Contents, Log, PublicationRecord
 
 _log = logging.getLogger(__name__)
 # Referrals per transaction.
@@ -46,6 +46,7 @@ class Retention:
         closures: Closures,
         record: PublicationRecord,
         log: Log,
+        contents: Contents,
         outbox: Outbox,
         noticed: NoticedDamage,
         source: str,
@@ -58,6 +59,7 @@ class Retention:
         source: the CloudEvents source of this service. noticed: receives closings without an entry.
         """
         self._log = log
+        self._contents = contents
         self._outbox = outbox
         self._noticed = noticed
         self._source = source
@@ -124,10 +126,14 @@ class Retention:
         except ContentMismatch:
             return None
         found = set()
+        first = self._contents.first_of_type(transaction, ContentErased.type)
         for opened in leaves:
             leaf = orjson.loads(opened.leaf)
             time = dt.datetime.fromisoformat(leaf["time"])
-            found.add(erasure_reason(leaf["type"], referral_id, time, opened.data, closed_before))
+            earlier = first is None or opened.index < first
+            found.add(
+                erasure_reason(leaf["type"], referral_id, time, opened.data, closed_before, earlier=earlier)
+            )
         return next((reason for reason in ("consent_revoked", "retention") if reason in found), None)
 
     def _event(self, fact: ContentErased) -> Event[Fact]:

@@ -187,3 +187,16 @@ def test_loaded_principal_with_two_roles_or_shared_by_two_clients_loads_nothing(
     assert run(directory, credentials=written(tmp_path, "c", [auditor]))[0] == 0
     assert run(directory, credentials=written(tmp_path, "c", [operator]))[0] == 1
     assert directory.tokens.issue("ann", SECRET)
+
+
+def test_loading_again_keeps_revoked_clients_and_replaced_secrets(
+    directory: Directory, tmp_path: Path
+) -> None:
+    auditors = [{**CREDENTIAL, "client_id": n, "principal": n, "roles": ["auditor"]} for n in ("ann", "bob")]
+    file = written(tmp_path, "c", auditors)
+    assert run(directory, credentials=file)[0] == 0
+    directory.credentials.revoke("ann", by="operator", operator=True)
+    assert run(directory, credentials=file)[1] == ["credentials: 2 read, 0 changed"]
+    with pytest.raises(Refused):
+        directory.tokens.issue("ann", SECRET)
+    assert directory.tokens.issue("bob", SECRET)

@@ -120,7 +120,11 @@ def test_members_with_their_default_value_may_be_left_out() -> None:
         (organization(), organization(kind="union"), True),
         (organization(), organization(country="UZ"), True),
         (organization(), organization(parent="kg.other"), True),
-        (organization(vetting="applied"), organization(vetting="applied", kind="union"), False),
+        (organization(vetting="applied"), organization(vetting="applied", kind="union"), True),
+        (organization(active=False), organization(), True),
+        (organization(vetting="suspended"), organization(vetting="applied"), True),
+        (organization(vetting="suspended", kind="union"), organization(vetting="suspended"), True),
+        (organization(), organization(active=False), False),
     ],
 )
 def test_second_person_is_needed_to_vouch_for_an_organization_and_not_to_protect_from_it(

@@ -17,6 +17,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database, DatabaseUnavailable
 from services.audit.adapters.tables import CLOSURES, FACETS, MESSAGING, OPENINGS
+from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.audit.log.domain.merkle import leaf_hash
 from services.audit.log.domain.retention import Closing
@@ -45,6 +46,7 @@ def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | 
         closures=SqlClosures(),
         record=audit.record,
         log=audit.log,
+        contents=SqlContents(),
         outbox=Outbox(MESSAGING.outbox),
         noticed=audit.noticed,
         source="/kg/audit",
@@ -228,6 +230,7 @@ def test_content_of_an_interrupted_retention_turn_is_purged_by_the_next(
         closures=BreakingClosures(),
         record=audit.record,
         log=audit.log,
+        contents=SqlContents(),
         outbox=Outbox(MESSAGING.outbox),
         noticed=audit.noticed,
         source="/kg/audit",
