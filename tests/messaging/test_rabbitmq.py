@@ -254,4 +254,4 @@ def test_frame_that_cannot_be_decoded_breaks_only_the_connection(fault: type[Exc
             raise fault("timestamp out of range for platform time_t")
 
     with pytest.raises(BROKEN, match="cannot be decoded"):
-        drain(Link(), 0.1)  # type: ignore[arg-type]
+        drain(Link(), 0.1)
