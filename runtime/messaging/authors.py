@@ -8,59 +8,37 @@ message with the user of a service came from a connection with that service's pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Protocol
 
-from contracts.facts import routing_key_of
 from contracts.manifest import Manifest
-from contracts.topology import OPERATIONS, owners_of
+from contracts.topology import OPERATIONS
 from runtime.messaging.batches import Identified
 from runtime.messaging.ports import Delivery
 
-_REMEMBERED = 256
-
-
-class Attributed(Identified, Protocol):
-    """A decoded message with the type and the source that it states."""
-
-    @property
-    def type(self) -> str: ...
-
-    @property
-    def source(self) -> str: ...
-
 
 class Authors:
-    """Decides whether a message comes from an owner of its fact (`contracts.topology.OWNERS`)."""
+    """Decides whether a message was sent by the broker user of the service in its source."""
 
-    def __init__(self, hub: str, users: Mapping[str, str]) -> None:
+    def __init__(self, users: Mapping[str, str]) -> None:
         """users: the broker's user of each service and of OPERATIONS, which replays dead letters.
 
         The replaying user proves nothing: the signature of a replayed message does.
         """
-        self._hub = hub
         self._users = users
-        # Few combinations occur, and each message has one.
-        self._judge = lru_cache(maxsize=_REMEMBERED)(self._judged)
 
-    def fault(self, delivery: Delivery, message: Attributed) -> str | None:
-        """Return None if the message comes from an owner of its fact, else the reason to refuse it.
+    def fault(self, delivery: Delivery, message: Identified) -> str | None:
+        """Return None if the right user sent the message, else the reason to refuse it.
 
-        Its signature has been verified.
+        The message's signature has been verified: its source is a service of the hub that owns the fact.
         """
-        return self._judge(message.type, message.source, delivery.user_id)
+        service = message.source.rpartition("/")[2]
+        if delivery.user_id in (self._users[service], self._users[OPERATIONS]):
+            return None
+        sender = delivery.user_id or "no user"
+        return f"{message.type} of {message.source} was sent by {sender}, not by {self._users[service]}"
 
     def users_of(self, services: Iterable[str]) -> frozenset[str]:
         """Return the users that speak for these services."""
         return frozenset(self._users[service] for service in services)
-
-    def _judged(self, type_: str, source: str, user: str | None) -> str | None:
-        hub, _, service = source.removeprefix("/").partition("/")
-        if hub != self._hub or service not in owners_of(routing_key_of(type_)):
-            return f"{type_} is not a fact of {source}"
-        if user in (self._users[service], self._users[OPERATIONS]):
-            return None
-        return f"{type_} of {source} was sent by {user or 'no user'}, not by {self._users[service]}"
 
 
 def authors_in(manifest: Manifest) -> Authors:
@@ -68,4 +46,4 @@ def authors_in(manifest: Manifest) -> Authors:
 
     Where services share one user, its name proves no more than that the message comes from the hub.
     """
-    return Authors(manifest.hub, {service: identity.user for service, identity in manifest.services.items()})
+    return Authors({service: identity.user for service, identity in manifest.services.items()})

@@ -14,8 +14,8 @@ from contracts.envelope import Envelope
 from contracts.topology import Topology, dead_letter_queue_name
 from runtime.background import Spawn
 from runtime.clock import Clock
-from runtime.messaging.authors import Attributed, Authors
-from runtime.messaging.batches import BatchHandler, BatchProcessor
+from runtime.messaging.authors import Authors
+from runtime.messaging.batches import BatchHandler, BatchProcessor, Identified
 from runtime.messaging.clocks import Clocks
 from runtime.messaging.inbox import KEPT, Deduplicator, Inbox
 from runtime.messaging.metrics import MessagingMetrics
@@ -35,7 +35,7 @@ from runtime.storage.pruning import prune
 
 _log = logging.getLogger(__name__)
 
-M = TypeVar("M", bound=Attributed)
+M = TypeVar("M", bound=Identified)
 
 TICK_SECONDS = 1.0
 PARKED_SECONDS = 2.0  # between two counts of the dead letters
