@@ -9,7 +9,7 @@ service-<name>.json the private signing keys of the services
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 from admin.keys import public_half, signing_key
 from admin.private_files import write_private
 from contracts.broker_rights import user_name
-from contracts.manifest import Manifest, ServiceIdentity, read_manifest
+from contracts.manifest import MOST_KEYS, Manifest, ServiceIdentity, read_manifest
 from contracts.records import Malformed
 from contracts.signatures import UnusableSigningKey, VerificationKey
 from contracts.topology import OWNERS
@@ -35,17 +35,12 @@ def service_key_name(service: str) -> str:
     return f"service-{service}"
 
 
-def write_first_manifest(
-    directory: Path, hub: str, *, user: Callable[[str, str], str] = user_name
-) -> Manifest:
-    """Write hub.public.json and manifest.jws from the private keys in the directory; return the manifest.
-
-    user: returns the hub's broker user of a service.
-    """
+def write_first_manifest(directory: Path, hub: str) -> Manifest:
+    """Write hub.public.json and manifest.jws from the private keys in the directory; return the manifest."""
     services = {
         name: ServiceIdentity(
             keys=(VerificationKey(public_half(_jwk(directory / f"{service_key_name(name)}.json"))),),
-            user=user(hub, name),
+            user=user_name(hub, name),
         )
         for name in SERVICES
     }
@@ -73,10 +68,13 @@ def add_key(directory: Path, service: str) -> tuple[Manifest, Path]:
     """
     manifest = manifest_in(directory)
     identity = _identity(manifest, service)
-    private = signing_key()
-    key = VerificationKey(public_half(private))
+    # Before the key's file is written: it would be in the way of the next attempt.
+    if len(identity.keys) >= MOST_KEYS:
+        raise InvalidArgumentError(f"{service} has {MOST_KEYS} keys already: remove one that is out of use")
     path = directory / f"{service_key_name(service)}-{manifest.version + 1}.json"
-    write_new(path, (json.dumps(private) + "\n").encode())
+    if not path.exists():  # it does after an attempt that was interrupted before the manifest was written
+        write_new(path, (json.dumps(signing_key()) + "\n").encode())
+    key = VerificationKey(public_half(_jwk(path)))
     changed = replace(identity, keys=(key, *identity.keys))
     return _next(directory, manifest, {service: changed}), path
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from admin import manifest_files
 from admin.key_files import write_key_files
-from admin.manifest_files import manifest_in, set_users
+from admin.manifest_files import add_key, manifest_in, set_users
+from contracts.manifest import MOST_KEYS
 from contracts.signatures import SigningKey
 from kopuro_client.commands import main
 from kopuro_client.commands.exit_codes import ExitCode
@@ -73,6 +75,37 @@ def test_impossible_change_is_refused_and_writes_nothing(
     assert main(["admin", "manifest", name, str(directory), *rest]) == ExitCode.USAGE
     assert text in capsys.readouterr().err
     assert {path: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_key_beyond_the_limit_is_refused_and_writes_nothing(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    while len(manifest_in(directory).services["intake"].keys) < MOST_KEYS:
+        add_key(directory, "intake")
+    before = {path: path.read_bytes() for path in directory.iterdir()}
+    assert main(["admin", "manifest", "add-key", str(directory), "intake"]) == ExitCode.USAGE
+    assert "has 4 keys already" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_interrupted_addition_of_a_key_is_completed_by_the_next(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest_files, "_next", Interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            add_key(directory, "intake")
+    (written,) = directory.glob("service-intake-*.json")
+    manifest, path = add_key(directory, "intake")
+    assert path == written
+    assert manifest.services["intake"].keys[0].kid == json.loads(path.read_text())["kid"]
+
+
+class Interrupt:
+    """Interrupts its caller."""
+
+    def __call__(self, *_: object) -> None:
+        raise KeyboardInterrupt
 
 
 def test_only_key_of_a_service_cannot_be_removed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
