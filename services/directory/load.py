@@ -38,9 +38,9 @@ from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
-from services.directory.domain.entry import DirectoryEntry
+from services.directory.domain.entry import DirectoryEntry, Subject
 from services.directory.domain.references import wrong_references
-from services.directory.domain.separation import wrong_separation
+from services.directory.domain.separation import is_staff, wrong_new_organization, wrong_separation
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.ledger import Ledger
@@ -113,6 +113,17 @@ def wrong_entries_in(
             for index, entry in enumerate(entries)
             for error in wrong_references(entry, lookup)
         ]
+        registered = (standing.entry for standing in register.every(transaction, Subject.client))
+        staff = {c.principal: c for c in registered if isinstance(c, Client) and c.live and is_staff(c)}
+        for name, entries in read:
+            for index, entry in enumerate(entries):
+                if (
+                    isinstance(entry, Organization)
+                    and entry.id in staff
+                    and not register.standing(transaction, Organization, [entry.id])
+                    and (broken := wrong_new_organization([staff[entry.id]])) is not None
+                ):
+                    faults.append(Fault(file=files[name], index=index, pointer="/id", detail=broken))
         for name, entries in read:
             clients = [entry for entry in entries if isinstance(entry, Client)]
             if not clients:

@@ -15,6 +15,17 @@ def is_staff(client: Client) -> bool:
     return bool(STAFF_ROLES & set(client.roles))
 
 
+def wrong_new_organization(clients: Iterable[Client]) -> str | None:
+    """Return the rule that a new organisation breaks, as a sentence; None if it breaks none.
+
+    clients: those whose principal is the organisation's id. A member of the staff with the id of an
+    organisation would read its mailbox, and would be shut out with it.
+    """
+    if any(client.live and is_staff(client) for client in clients):
+        return "A member of the hub's staff has this id. Choose another one."
+    return None
+
+
 def wrong_separation(
     wanted: Client, others: Iterable[Client], is_organization: Callable[[str], bool]
 ) -> str | None:

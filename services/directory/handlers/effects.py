@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contracts.codes import KeyManner
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
 from services.directory.domain.change import Change, ClientIssue, KeyChange, RecordChange, ServiceChange
 from services.directory.domain.client import Client, client_with_digest
 from services.directory.domain.entry import DirectoryEntry, Standing
 from services.directory.domain.sealing_key_history import with_key
-from services.directory.domain.separation import check_separation
+from services.directory.domain.separation import check_separation, wrong_new_organization
 from services.directory.domain.service_approval import service_basis, with_approval
 from services.directory.handlers.ledger import Writing
 
@@ -76,7 +76,14 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
 
 def _check(writing: Writing, wanted: Client | Organization) -> None:
     if isinstance(wanted, Organization):
-        writing.check(writing.standing(Organization, wanted.id), wanted)
+        known = writing.standing(Organization, wanted.id)
+        writing.check(known, wanted)
+        if known is None:
+            broken = wrong_new_organization(
+                writing.ledger.register.clients_of(writing.transaction, [wanted.id])
+            )
+            if broken is not None:
+                raise Refused("conflict", broken, errors=[PointerError(pointer="/id", detail=broken)])
         return
     present = writing.standing(Client, wanted.id)
     if present is not None and present.entry.principal != wanted.principal:

@@ -200,3 +200,16 @@ def test_loading_again_keeps_revoked_clients_and_replaced_secrets(
     with pytest.raises(Refused):
         directory.tokens.issue("ann", SECRET)
     assert directory.tokens.issue("bob", SECRET)
+
+
+def test_new_organization_with_the_id_of_a_member_of_the_staff_loads_nothing(
+    directory: Directory, tmp_path: Path
+) -> None:
+    coordinator = {**CREDENTIAL, "client_id": "c", "principal": "kg.other", "roles": ["coordinator"]}
+    assert run(directory, credentials=written(tmp_path, "c", [coordinator]))[0] == 0
+    file = written(tmp_path, "o", [organization_record(), organization_record("kg.other")])
+    status, out, err = run(directory, organizations=file)
+    assert (status, out) == (1, [])
+    assert any(str(file) in line and "staff has this id" in line for line in err)
+    directory.credentials.revoke("c", by="operator", operator=True)
+    assert run(directory, organizations=file)[0] == 0

@@ -16,7 +16,7 @@ from contracts.organization import Agreement, Organization, SealingKeyChange
 from contracts.records import plain
 from services.directory import admission
 from services.directory.domain.amendment import Editor
-from services.directory.domain.client import Client
+from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import Standing, TokenKey
 from services.directory.domain.precondition import ABSENT, ANY_REVISION, at_revision
 from services.directory.handlers.entries import Written
@@ -28,6 +28,7 @@ from tests.unit.services.directory.samples import (
     SOURCE,
     Directory,
     agreement,
+    issue,
     new_sealing_key,
     organization,
     organization_record,
@@ -301,3 +302,12 @@ def test_entering_many_entries_is_idempotent(directory: Directory) -> None:
 def test_entering_no_entries_changes_nothing(directory: Directory) -> None:
     assert directory.entries.enter(Agreement, [], by="load") == 0
     assert directory.entries.enter(Client, [], by="load") == 0
+
+
+def test_new_organization_with_the_id_of_a_member_of_the_staff_is_refused(directory: Directory) -> None:
+    issue(directory, OSH, "coordinator", "s" * 43, Role.coordinator)
+    with pytest.raises(Refused) as refusal:
+        directory.entries.put_organization(OPERATOR, organization())
+    assert (refusal.value.slug, refusal.value.errors[0].pointer) == ("conflict", "/id")
+    directory.credentials.revoke("coordinator", by=OPERATOR.id, operator=True)
+    assert directory.entries.put_organization(OPERATOR, organization())
