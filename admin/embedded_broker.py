@@ -29,7 +29,7 @@ class BrokerIdentity:
     cookie: str = field(repr=False)
     """Erlang's shared secret: it gives full control of the node."""
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Of the hub's users (`contracts.broker_rights.USERS`); empty without a hub."""
+    """The passwords of the hub's users (`contracts.broker_rights.USERS`); empty without a hub."""
 
     @classmethod
     def invented(cls, *, amqp_port: int, distribution_port: int) -> "BrokerIdentity":

@@ -275,7 +275,7 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
         yield different(
             "vault", f"the case is for {acceptor}, to whom the log has no case.released", "case.released"
         )
-    # What is missing needs its reason in the log.
+    # The log must give a reason for each missing record.
     if held in ("held", "released") and custody is not None and not custody.has_case:
         yield different("vault", f"custody state is {held}, but the sealed case is missing")
     if held == "erased" and not facts["case.erased"]:

@@ -66,7 +66,7 @@ class Problem:
 
     @property
     def sentence(self) -> str:
-        """What happened, said once: the detail, after the title where the detail may not stand alone.
+        """Return the error as one sentence: the detail, or title and detail if the detail needs its title.
 
         The detail of each of Kopuro's own problems is a sentence that says more than the title does.
         """

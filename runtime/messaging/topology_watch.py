@@ -22,7 +22,7 @@ _NAMES_SHOWN = 5
 
 
 class TopologyWatch:
-    """What one process knows of the topology at the broker. `look` belongs to one thread."""
+    """One process's knowledge of the topology at the broker. Only one thread may call `look`."""
 
     def __init__(
         self, reader: QueueReader, topology: Topology, *, now: Callable[[], float] = time.monotonic
