@@ -1,10 +1,6 @@
-"""signed messages: the signature of a message that waits for a retry, and the newest manifest in use
+"""signed messages: the signature of a message that waits for a retry, and the newest manifest in use"""
 
-A message that waited before has no signature, and is dead-lettered at its next attempt.
-"""
-
-import sqlalchemy as sa
-from alembic import op
+from runtime.messaging.migrations import add_signatures, drop_signatures
 
 revision = "b2d5f3a1ac42"
 down_revision = "3f1c9a7d20b4"
@@ -13,17 +9,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("retries") as retries:
-        retries.add_column(sa.Column("signed", sa.Text(), nullable=False, server_default=""))
-    op.create_table(
-        "manifests",
-        sa.Column("hub", sa.String(length=2), nullable=False),
-        sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("hub"),
-    )
+    add_signatures()
 
 
 def downgrade() -> None:
-    op.drop_table("manifests")
-    with op.batch_alter_table("retries") as retries:
-        retries.drop_column("signed")
+    drop_signatures()

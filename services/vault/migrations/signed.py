@@ -1,10 +1,9 @@
-"""signed messages: signatures of waiting messages, the newest manifest, evidence, pauses of releases
-
-A message that waited before has no signature, and is dead-lettered at its next attempt.
-"""
+"""signed messages: signatures of waiting messages, the newest manifest, evidence, pauses of releases"""
 
 import sqlalchemy as sa
 from alembic import op
+
+from runtime.messaging.migrations import add_signatures, drop_signatures
 
 revision = "f6b9d7e5e086"
 down_revision = "5b0c9d1e7a34"
@@ -13,14 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("retries") as retries:
-        retries.add_column(sa.Column("signed", sa.Text(), nullable=False, server_default=""))
-    op.create_table(
-        "manifests",
-        sa.Column("hub", sa.String(length=2), nullable=False),
-        sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("hub"),
-    )
+    add_signatures()
     op.create_table(
         "evidence",
         sa.Column("referral_id", sa.String(length=36), nullable=False),
@@ -37,6 +29,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("custodies", "paused_until")
     op.drop_table("evidence")
-    op.drop_table("manifests")
-    with op.batch_alter_table("retries") as retries:
-        retries.drop_column("signed")
+    drop_signatures()
