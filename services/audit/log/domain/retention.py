@@ -44,6 +44,10 @@ def closing_of(
 CLOSING_TYPES: Final = _ENDED | _REVOKED
 
 
+# The types of entries that can permit an erasure.
+PERMITTING_TYPES: Final = CLOSING_TYPES | {ContentErased.type}
+
+
 def erasure_reason(
     type: str,
     referral_id: str,

@@ -19,9 +19,9 @@ from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 from services.audit.log.domain.merkle import MAX_SIZE
 from services.audit.log.domain.opening import ContentMismatch
-from services.audit.log.domain.retention import erasure_reason
+from services.audit.log.domain.retention import PERMITTING_TYPES, erasure_reason
 from services.audit.log.handlers.noticed_damage import NoticedDamage
-from services.audit.log.ports import Closures, Contents, Log, PublicationRecord
+from services.audit.log.ports import Closures, Contents, Log, PublicationRecord, Search
 
 _log = logging.getLogger(__name__)
 # Referrals per transaction.
@@ -29,7 +29,7 @@ STEP: Final = 200
 # Transactions per turn: bounds a turn when retention starts on an old log, so that the service can go on.
 STEPS_A_TURN: Final = 5
 # Entries of one referral that are searched for the reason; it has some tens.
-MOST_ENTRIES: Final = 100_000
+MOST_ENTRIES: Final = 1_000  # of one type
 
 
 class Retention:
@@ -121,8 +121,20 @@ class Retention:
     def _reason(
         self, transaction: Connection, referral_id: str, closed_before: dt.datetime | None
     ) -> str | None:
+        # Found by type: however many reads of the referral there are, they hide no closing.
         try:
-            leaves = self._log.opened_leaves(transaction, referral_id, stop=MAX_SIZE, limit=MOST_ENTRIES)
+            indices = [
+                found.index
+                for type_ in sorted(PERMITTING_TYPES)
+                for found in self._log.search(
+                    transaction,
+                    Search(referral_id=referral_id, type=type_),
+                    start=0,
+                    stop=MAX_SIZE,
+                    limit=MOST_ENTRIES,
+                )
+            ]
+            leaves = self._log.opened_at(transaction, indices).values()
         except ContentMismatch:
             return None
         found = set()

@@ -281,3 +281,22 @@ def test_due_closures_are_found_by_index(audit: LogOnDatabase) -> None:
             for statement, parameters in statements:
                 plan = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
                 assert ["SEARCH" in step.detail and "revoked=?" in step.detail for step in plan] == [True]
+
+
+def test_flood_of_reads_before_the_closing_prevents_no_erasure(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_ENTRIES", 2)
+    reads = [
+        event(
+            "kopuro.history.read.v1",
+            partition_key=FIRST,
+            data={"reader": "ann", "filter": {}, "entries": 1},
+            time=NOON,
+            source="/kg/audit",
+        )
+        for _ in range(4)
+    ]
+    audit.publish([*story(FIRST), *reads, REVOKED])
+    assert turn(audit) > 0
+    assert SECRET.encode() not in everything_stored(audit.database)
