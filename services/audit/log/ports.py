@@ -182,9 +182,18 @@ class Log(Protocol):
         ...
 
     def opened_leaves(
-        self, transaction: Connection, referral_id: str, *, stop: int, limit: int
+        self,
+        transaction: Connection,
+        referral_id: str,
+        *,
+        stop: int,
+        limit: int,
+        without: Collection[str] = (),
     ) -> list[OpenedLeaf]:
-        """Return the first `limit` leaves of a referral below `stop`, by index, with their openings."""
+        """Return the first `limit` leaves of a referral below `stop`, by index, with their openings.
+
+        without: types to leave out.
+        """
         ...
 
     def opened_at(self, transaction: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:

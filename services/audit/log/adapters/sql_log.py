@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -62,7 +62,8 @@ _OPENED_COLUMNS = (
 )
 _OPENED = SqlStatement(
     _OPENED_COLUMNS.format("LEFT")
-    + " WHERE referral_id = ? AND entries.leaf_index < ? ORDER BY entries.leaf_index LIMIT ?"
+    + " WHERE referral_id = ? AND entries.leaf_index < ? AND NOT type = ANY (?)"
+    " ORDER BY entries.leaf_index LIMIT ?"
 )
 _OPENED_AT = SqlStatement(_OPENED_COLUMNS.format("LEFT") + " WHERE entries.leaf_index = ANY (?)")
 _PARTY_LEAVES = SqlStatement(
@@ -212,10 +213,17 @@ class SqlLog:
         return found, reached
 
     def opened_leaves(
-        self, transaction: Connection, referral_id: str, *, stop: int, limit: int
+        self,
+        transaction: Connection,
+        referral_id: str,
+        *,
+        stop: int,
+        limit: int,
+        without: Collection[str] = (),
     ) -> list[OpenedLeaf]:
         """See `ports.Log`."""
-        found = self._checked(transaction, _OPENED.run(transaction, referral_id, stop, limit))
+        rows = _OPENED.run(transaction, referral_id, stop, list(without), limit)
+        found = self._checked(transaction, rows)
         for leaf in found:
             # Otherwise a changed column would show the entry to the parties of another referral.
             if referral_of(leaf.leaf) != referral_id:

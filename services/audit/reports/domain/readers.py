@@ -90,23 +90,3 @@ def viewer_of(organization: str | None, steps: Sequence[tuple[str, str | None]])
         sender=next((party for type, party in steps if type == ReferralSubmitted.type), None),
         parties=frozenset(party for _, party in steps if party is not None),
     )
-
-
-def covers(export: Mapping[str, Any], entries: Sequence[tuple[int, str, dt.datetime]]) -> bool:
-    """Return whether an export of the log contained one of the entries: index, type and time of each.
-
-    export: the content of a `log.exported` entry.
-    """
-    asked = export.get("filter") or {}
-    since, until = _moment(asked.get("from")), _moment(asked.get("to"))
-    return any(
-        export["start"] <= index < export["stop"]
-        and asked.get("type") in (None, type)
-        and (since is None or time >= since)
-        and (until is None or time < until)
-        for index, type, time in entries
-    )
-
-
-def _moment(text: str | None) -> dt.datetime | None:
-    return None if text is None else dt.datetime.fromisoformat(text)

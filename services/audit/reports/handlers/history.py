@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -26,12 +27,14 @@ from services.audit.log.ports import (
     StoredLeaf,
 )
 from services.audit.reports.domain.party_view import LoggedStep, readable_by
-from services.audit.reports.domain.readers import Viewer
+from services.audit.reports.domain.readers import READ_TYPES, Viewer
 from services.audit.reports.handlers.paged_search import search_page
-from services.audit.reports.handlers.recorded_reads import RecordedReads, by_index, recorded_read, viewer
+from services.audit.reports.handlers.recorded_reads import RecordedReads, recorded_read, viewer
 
-# A referral has some tens of entries; each read of it adds one.
+# A referral has some tens of entries besides those about reads of it.
 MOST_EXPORTED: Final = 10_000
+# Anybody of the staff can add reads without end. A story shows the first ones; `readers` pages through all.
+MOST_READS_TOLD: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,19 +132,19 @@ class History:
         """Return a referral's entries with their inclusion proofs in the published log.
 
         The proofs refer to the newest sufficiently cosigned checkpoint if it covers all entries, otherwise to
-        the newest checkpoint. Entries of the last second may still be missing. Raises Refused `not-found`,
-        and `bundle-too-large` for more than MOST_EXPORTED entries.
+        the newest checkpoint. Entries of the last second may still be missing. Of a referral with more than
+        MOST_EXPORTED entries, the last ones about reads are left out. Raises Refused `not-found`, and
+        `bundle-too-large` for more than MOST_EXPORTED other entries.
         """
         size = self._published.size
-        with self._database.read() as transaction:
-            leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
-        if not leaves:
+        steps = self._steps(referral_id, stop=size)
+        if not steps:
             raise Refused("not-found", "The published log has no entries for this referral.")
-        if len(leaves) > MOST_EXPORTED:
-            raise Refused(
-                "bundle-too-large",
-                f"The history has more than {MOST_EXPORTED} entries, the limit for a bundle.",
-            )
+        with self._database.read() as transaction:
+            first = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED)
+        shown = {leaf.index for leaf in steps}
+        others = [leaf for leaf in first if leaf.index not in shown]
+        leaves = sorted([*steps, *others[: MOST_EXPORTED - len(steps)]], key=lambda leaf: leaf.index)
         published = self._published.covering(leaves[-1].index)
         assert published is not None
         entries = tuple(
@@ -192,17 +195,18 @@ class History:
     ) -> list[OpenedLeaf]:
         """Return a referral's entries with their remaining openings, and record the read with `asked`.
 
-        Includes the reads of lists that contained the referral. as_party: the reader is an organisation and
-        gets only what it may see (`domain/party_view.py`, `domain/readers.py`). Raises Refused `not-found`,
-        also for an organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED entries.
+        Includes the first MOST_READS_TOLD reads of it. as_party: the reader is an organisation and gets only
+        what it may see (`domain/party_view.py`, `domain/readers.py`). Raises Refused `not-found`, also for an
+        organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED other entries.
         """
-        leaves, size = self._of_referral(reader, referral_id, as_party=as_party)
-        seen_by = viewer(reader, leaves, as_party=as_party)
+        steps, size = self._of_referral(reader, referral_id, as_party=as_party)
+        seen_by = viewer(reader, steps, as_party=as_party)
         if as_party:
-            readable = readable_by(reader.id, [_step(leaf) for leaf in leaves]) or ()
-            leaves = [leaf for leaf in leaves if leaf.index in readable or _is_seen(seen_by, leaf)]
-        listed = self._reads.in_lists(referral_id, stop=size)
-        leaves = by_index(leaves, [leaf for leaf in listed if _is_seen(seen_by, leaf)])
+            readable = readable_by(reader.id, [_step(leaf) for leaf in steps]) or ()
+            steps = [leaf for leaf in steps if leaf.index in readable]
+        told = self._reads.of_referral(referral_id, start=0, stop=size, exports=False)
+        reads = islice((leaf for leaf in told if _is_seen(seen_by, leaf)), MOST_READS_TOLD)
+        leaves = sorted([*steps, *reads], key=lambda leaf: leaf.index)
         self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves), (referral_id,))
         return leaves
 
@@ -212,17 +216,14 @@ class History:
         """Return up to `limit` recorded reads of a referral from entry `start` on, and the next start.
 
         Reads of the referral alone, of lists that contained it, and exports of the log that contained an
-        entry of it (`domain/readers.py`). Recorded and refused as `opened`.
+        entry of it (`domain/readers.py`), however many there are. Recorded and refused as `opened`.
         """
-        leaves, size = self._of_referral(reader, referral_id, as_party=as_party)
-        seen_by = viewer(reader, leaves, as_party=as_party)
-        found = by_index(
-            leaves,
-            self._reads.in_lists(referral_id, stop=size),
-            self._reads.in_exports(leaves, stop=size),
-        )
-        reads = [read for leaf in found if (read := recorded_read(leaf)) is not None and seen_by.sees(read)]
-        page = [read for read in reads if read.index >= start]
+        steps, size = self._of_referral(reader, referral_id, as_party=as_party)
+        seen_by = viewer(reader, steps, as_party=as_party)
+        start = max(start, steps[0].index)
+        found = map(recorded_read, self._reads.of_referral(referral_id, start=start, stop=size))
+        # One more than requested, to know whether another page follows.
+        page = list(islice((read for read in found if read is not None and seen_by.sees(read)), limit + 1))
         following = page[limit].index if len(page) > limit else None
         items = [seen_by.shown(read) for read in page[:limit]]
         asked = {"referral": referral_id, "readers": "true"}
@@ -232,19 +233,29 @@ class History:
     def _of_referral(
         self, reader: Reader, referral_id: str, *, as_party: bool
     ) -> tuple[list[OpenedLeaf], int]:
-        """Return all entries of a referral that the reader may ask about, and the size of the log."""
+        """Return the steps of a referral that the reader may ask about, and the size of the log."""
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
-            leaves = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED + 1)
+        leaves = self._steps(referral_id, stop=size)
         readable = readable_by(reader.id, [_step(leaf) for leaf in leaves]) if as_party else None
         if not leaves or (as_party and readable is None):
             raise Refused("not-found", "The log has no entries about this referral that you may read.")
-        if len(leaves) > MOST_EXPORTED:
-            raise Refused(
-                "bundle-too-large",
-                f"The history has more than {MOST_EXPORTED} entries, the limit for a story.",
-            )
         return leaves, size
+
+    def _steps(self, referral_id: str, *, stop: int) -> list[OpenedLeaf]:
+        """Return the entries of a referral below `stop`, by index, without those about reads.
+
+        Raises Refused `bundle-too-large` for more than MOST_EXPORTED.
+        """
+        with self._database.read() as transaction:
+            steps = self._log.opened_leaves(
+                transaction, referral_id, stop=stop, limit=MOST_EXPORTED + 1, without=READ_TYPES
+            )
+        if len(steps) > MOST_EXPORTED:
+            raise Refused(
+                "bundle-too-large", f"The history has more than {MOST_EXPORTED} entries besides its reads."
+            )
+        return steps
 
     @staticmethod
     def _head(head: Head | None) -> Head:

@@ -3,64 +3,79 @@
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from contracts.errors import Refused
 from contracts.facts import LogExported
 from runtime.access.reads import Reader
 from runtime.storage.database import Database
 from services.audit.log.ports import CONCERNED, Log, OpenedLeaf, Search
-from services.audit.reports.domain.readers import READ_TYPES, RecordedRead, Viewer, covers, viewer_of
+from services.audit.reports.domain.readers import READ_TYPES, RecordedRead, Viewer, viewer_of
 
-STEP: Final = 1_000
-# Takes some seconds.
-MOST_READS: Final = 100_000
+STEP: Final = 500
 
 
 class RecordedReads:
-    """Reads the entries about reads. It records nothing itself."""
+    """Reads the entries about reads, a step at a time, however many there are. It records nothing itself."""
 
     def __init__(self, *, database: Database, log: Log) -> None:
         self._database = database
         self._log = log
 
-    def in_lists(self, referral_id: str, *, stop: int) -> list[OpenedLeaf]:
-        """Return the entries below `stop` about answers that contained the referral, by index.
+    def of_referral(
+        self, referral_id: str, *, start: int, stop: int, exports: bool = True
+    ) -> Iterator[OpenedLeaf]:
+        """Yield the entries of `[start, stop)` about reads of the referral, by index, each once.
 
-        Raises Refused `bundle-too-large` for more than MOST_READS.
+        Reads of the referral alone, answers that contained it, and exports that contained an entry of it.
+        exports: whether to include the latter; each export since the referral must be examined.
         """
-        return self._found(Search(facets=((CONCERNED, referral_id),)), start=0, stop=stop)
+        kinds = [
+            self._found(Search(referral_id=referral_id), start=start, stop=stop),
+            self._found(Search(facets=((CONCERNED, referral_id),)), start=start, stop=stop),
+        ]
+        if exports:
+            kinds.append(self._exports(referral_id, start=start, stop=stop))
+        found = heapq.merge(*kinds, key=lambda leaf: leaf.index)
+        latest = -1
+        for leaf in found:
+            if leaf.index > latest and recorded_read(leaf) is not None:
+                latest = leaf.index
+                yield leaf
 
-    def in_exports(self, leaves: Sequence[OpenedLeaf], *, stop: int) -> list[OpenedLeaf]:
-        """Return the entries below `stop` about exports that contained one of the leaves, by index.
+    def _exports(self, referral_id: str, *, start: int, stop: int) -> Iterator[OpenedLeaf]:
+        for export in self._found(Search(type=LogExported.type), start=start, stop=stop):
+            if export.data is not None and self._contained(export.data, referral_id):
+                yield export
 
-        Raises Refused `bundle-too-large` for more than MOST_READS exports since the first leaf.
-        """
-        entries = []
-        for leaf in leaves:
-            fields = orjson.loads(leaf.leaf)
-            entries.append((leaf.index, fields["type"], dt.datetime.fromisoformat(fields["time"])))
-        exports = self._found(Search(type=LogExported.type), start=leaves[0].index, stop=stop)
-        return [export for export in exports if export.data is not None and covers(export.data, entries)]
+    def _contained(self, export: Mapping[str, Any], referral_id: str) -> bool:
+        """Return whether an export contained an entry of the referral, by the same search as the export."""
+        asked = export.get("filter") or {}
+        search = Search(
+            referral_id=referral_id,
+            type=asked.get("type"),
+            since=_moment(asked.get("from")),
+            until=_moment(asked.get("to")),
+        )
+        with self._database.read() as transaction:
+            return bool(
+                self._log.search(transaction, search, start=export["start"], stop=export["stop"], limit=1)
+            )
 
-    def _found(self, search: Search, *, start: int, stop: int) -> list[OpenedLeaf]:
-        found: list[OpenedLeaf] = []
+    def _found(self, search: Search, *, start: int, stop: int) -> Iterator[OpenedLeaf]:
         while start < stop:
             with self._database.read() as transaction:
                 some = self._log.search(transaction, search, start=start, stop=stop, limit=STEP)
                 opened = self._log.opened_at(transaction, [leaf.index for leaf in some])
-                found += [opened[leaf.index] for leaf in some]
-            if len(found) > MOST_READS:
-                raise Refused("bundle-too-large", f"More than {MOST_READS} reads must be examined.")
+            yield from (opened[leaf.index] for leaf in some)
             if len(some) < STEP:
                 break
             start = some[-1].index + 1
             time.sleep(0)  # on SQLite nothing else runs during a step
-        return found
 
 
 def recorded_read(leaf: OpenedLeaf) -> RecordedRead | None:
@@ -77,7 +92,7 @@ def recorded_read(leaf: OpenedLeaf) -> RecordedRead | None:
 
 
 def viewer(reader: Reader, leaves: Sequence[OpenedLeaf], *, as_party: bool) -> Viewer:
-    """Return the viewer of the reads of a referral. leaves: all of the referral's entries."""
+    """Return the viewer of the reads of a referral. leaves: the referral's steps."""
     steps: list[tuple[str, Any]] = []
     for leaf in leaves:
         fields = orjson.loads(leaf.leaf)
@@ -85,6 +100,5 @@ def viewer(reader: Reader, leaves: Sequence[OpenedLeaf], *, as_party: bool) -> V
     return viewer_of(reader.id if as_party else None, steps)
 
 
-def by_index(*groups: Sequence[OpenedLeaf]) -> list[OpenedLeaf]:
-    """Return all leaves, each once, by index."""
-    return [leaf for _, leaf in sorted({leaf.index: leaf for group in groups for leaf in group}.items())]
+def _moment(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text)

@@ -13,6 +13,7 @@ from contracts.errors import Refused
 from runtime.access.reads import Reader
 from runtime.identifiers import new_id
 from services.audit.log.domain.search import Search
+from services.audit.reports.handlers import history, recorded_reads
 from services.audit.reports.handlers.history import Position
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 
@@ -356,3 +357,28 @@ def test_readers_come_in_pages(audit_log: LogOnDatabase) -> None:
     rest, following = audit_log.history.readers(auditor("z"), FIRST, start=7, limit=2, as_party=False)
     assert [item["reader"] for item in rest] == ["c"]
     assert following is None
+
+
+def test_flood_of_reads_hides_neither_story_nor_bundle_nor_readers(
+    audit_log: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_EXPORTED", 3)
+    monkeypatch.setattr(history, "MOST_READS_TOLD", 4)
+    monkeypatch.setattr(recorded_reads, "STEP", 2)
+    fetched = [
+        event("kopuro.case.fetched.v1", partition_key=FIRST, data={"organization": MOSCOW}) for _ in range(3)
+    ]
+    names = [f"r{number}" for number in range(6)]
+    audit_log.publish(
+        [*fetched, *(looked_at(FIRST, reader=name) for name in names), looked_at(SECOND), looked_at(SECOND)]
+    )
+    told = audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
+    assert [leaf.index for leaf in told] == [0, 1, 5, 6, 7, 8]
+    bundle = audit_log.history.export(auditor("ann"), FIRST)
+    assert [entry.leaf.index for entry in bundle.entries] == [0, 1, 5]
+    seen: list[str] = []
+    start: int | None = 0
+    while start is not None:
+        items, start = audit_log.history.readers(auditor("z"), FIRST, start=start, limit=2, as_party=False)
+        seen += [item["reader"] for item in items]
+    assert seen == [MOSCOW, MOSCOW, MOSCOW, *names]
