@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -27,12 +27,11 @@ from contracts.facts import (
     SealedCaseReleased,
     SealedCaseReplaced,
     SealedCaseSubmitted,
-    SealedNoteReleased,
     SealedNoteSubmitted,
-    SubmissionRefused,
 )
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
+from services.vault.batch import PATIENCE, Batch
 from services.vault.domain.content import check_content
 from services.vault.domain.custody import (
     Acceptance,
@@ -42,51 +41,22 @@ from services.vault.domain.custody import (
     Disposition,
     accept,
     arrive,
-    closed,
     disposition_of,
-    is_closed,
-    other_party,
     replace_released,
-    require_open,
     revoke,
     step,
 )
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
+from services.vault.notes import answered, receive_decline_note, receive_note, refuse_held
 from services.vault.ports import CustodyKey, CustodyStore, DeclineNotes, SealingKeys, UnusableKey
 
 _log = logging.getLogger(__name__)
 
-# A message may depend on another that arrives by another queue, such as a new key or an acceptance. Until it
-# is this old, the vault waits for the other one.
-PATIENCE = dt.timedelta(seconds=10)
 _RELEASED_AT_ONCE = 100
 _PAUSED = (
     "The acceptor's sealing key was replaced without proof of the earlier key; no case is sealed to it yet."
 )
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The state of a batch in progress: custodies that were taken, cases to store, events to publish.
-
-    answers: whether an answer took effect, by submission id. held: notes that wait for the decision on their
-    answer, by submission id. new_notes, dropped_notes, new_answers: the changes of the two. closed: referrals
-    that the batch has closed.
-    """
-
-    now: dt.datetime
-    custodies: dict[str, Custody]
-    answers: dict[str, bool] = field(default_factory=dict)
-    held: dict[str, Event[Fact]] = field(default_factory=dict)
-    new_notes: dict[str, Event[Fact]] = field(default_factory=dict)
-    dropped_notes: set[str] = field(default_factory=set)
-    new_answers: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    closed: set[str] = field(default_factory=set)
-    arrived: dict[str, SealedCase] = field(default_factory=dict)
-    destroyed: set[str] = field(default_factory=set)
-    events: list[Event[Fact]] = field(default_factory=list)
-    evidence: list[tuple[str, ProvenEvent]] = field(default_factory=list)
 
 
 class VaultHandlers:
@@ -123,9 +93,9 @@ class VaultHandlers:
                 case SealedCaseReplaced() as fact:
                     self._receive_replacement(batch, message, fact)
                 case SealedNoteSubmitted(offer_id=None) as fact:
-                    self._receive_note(batch, message, fact)
+                    receive_note(batch, message, fact)
                 case SealedNoteSubmitted() as fact:
-                    self._receive_decline_note(batch, message, fact)
+                    receive_decline_note(batch, message, fact)
                 case _:
                     raise Defect(f"vault.sealed does not handle {message.type}.")
         return self._finish(transaction, batch)
@@ -154,9 +124,9 @@ class VaultHandlers:
                     batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
                 case OfferDeclined() as fact:
                     # Routing sets the answer's submission as the cause of its decision.
-                    self._answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
+                    answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
                 case AnswerRefused() as fact:
-                    self._answered(batch, fact.submission_id, fact.referral_id, sender=None)
+                    answered(batch, fact.submission_id, fact.referral_id, sender=None)
                 case ReferralWithdrawn(reason="consent_revoked") as fact:
                     self._closed(batch, message, fact.referral_id, "consent_revoked")
                 case ReferralWithdrawn() as fact:
@@ -191,7 +161,7 @@ class VaultHandlers:
 
     # One method for each message type
 
-    def _receive_case(self, batch: _Batch, message: Event[Fact], fact: SealedCaseSubmitted) -> None:
+    def _receive_case(self, batch: Batch, message: Event[Fact], fact: SealedCaseSubmitted) -> None:
         custody = batch.custodies[fact.referral_id]
         # Checked first: a second case for a referral must not change the held one.
         if step(custody, CustodyEvent.arrival).state is CustodyState.erased:
@@ -209,7 +179,7 @@ class VaultHandlers:
             batch.custodies[fact.referral_id] = arrive(custody, fact.sender, fact.to, kid)
             batch.arrived[fact.referral_id] = case
 
-    def _receive_replacement(self, batch: _Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
+    def _receive_replacement(self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
         custody = batch.custodies[fact.referral_id]
         waited = batch.now - message.time
         if custody.state in (CustodyState.awaited, CustodyState.held) and waited < PATIENCE:
@@ -222,7 +192,7 @@ class VaultHandlers:
             if (until := self._pause_of(fact.to, batch.now)) is not None:
                 raise Refused("not-in-this-state", f"{_PAUSED} Replace the case after {until.isoformat()}.")
         except Refused as refused:
-            self._refuse_submission(batch, message, fact.referral_id, fact.sender, refused)
+            batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return
         batch.custodies[fact.referral_id] = replaced
         batch.destroyed.add(fact.referral_id)
@@ -242,77 +212,7 @@ class VaultHandlers:
             raise unreadable(f"The case is sealed to {receiver}, which has published no sealing key.")
         raise unreadable(f"The case is not sealed to the key that {receiver} has published.")
 
-    def _receive_note(self, batch: _Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
-        try:
-            custody = batch.custodies[fact.referral_id]
-            receiver = other_party(custody, fact.author)
-            if receiver is None:
-                if batch.now - message.time < PATIENCE:
-                    raise Unavailable("The case or its acceptance may not have reached the vault yet.")
-                raise Refused("not-in-this-state", "No organisation has accepted the referral.")
-        except Refused as refused:
-            self._refuse_submission(batch, message, fact.referral_id, fact.author, refused)
-        else:
-            self._forward(batch, message, fact, receiver)
-
-    def _receive_decline_note(self, batch: _Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
-        """Forward the note if its decline took effect, drop it if it was refused, hold it until then."""
-        custody = batch.custodies[fact.referral_id]
-        submission = _submission_of(message)
-        try:
-            require_open(custody)
-        except Refused as refused:
-            self._refuse_submission(batch, message, fact.referral_id, fact.author, refused)
-            return
-        took_effect = batch.answers.get(submission)
-        if took_effect is None:
-            batch.new_notes[submission] = message
-        elif took_effect:
-            assert custody.sender is not None  # recorded with the decision
-            self._forward(batch, message, fact, custody.sender)
-
-    def _answered(
-        self, batch: _Batch, submission: str | None, referral_id: str, *, sender: str | None
-    ) -> None:
-        """Record the decision on an answer; forward or drop its note. sender: None for a refused answer."""
-        custody = batch.custodies[referral_id]
-        if sender is not None and custody.sender is None:
-            batch.custodies[referral_id] = replace(custody, sender=sender)
-        if submission is None:
-            return
-        # A closed referral needs no record: its notes are refused whatever the decision.
-        if not is_closed(custody):
-            batch.new_answers[submission] = (referral_id, sender is not None)
-        note = batch.held.pop(submission, None)
-        if note is None:
-            return
-        batch.dropped_notes.add(submission)
-        if sender is not None:
-            assert isinstance(note.data, SealedNoteSubmitted)
-            self._forward(batch, note, note.data, sender)
-
-    def _forward(self, batch: _Batch, message: Event[Fact], fact: SealedNoteSubmitted, receiver: str) -> None:
-        forwarded = SealedNoteReleased(
-            referral_id=fact.referral_id,
-            organization=receiver,
-            author=fact.author,
-            note=fact.note,
-            offer_id=fact.offer_id,
-        )
-        self._publish(batch, forwarded, fact.referral_id, cause=message)
-
-    def _refuse_submission(
-        self, batch: _Batch, message: Event[Fact], referral_id: str, organization: str, refused: Refused
-    ) -> None:
-        refusal = SubmissionRefused(
-            referral_id=referral_id,
-            organization=organization,
-            submission_id=_submission_of(message),
-            problem=refused.problem(),
-        )
-        self._publish(batch, refusal, referral_id, cause=message)
-
-    def _accepted(self, batch: _Batch, message: Event[Fact], fact: OfferAccepted) -> None:
+    def _accepted(self, batch: Batch, message: Event[Fact], fact: OfferAccepted) -> None:
         acceptance = Acceptance(
             organization=fact.organization,
             message_id=message.id,
@@ -322,24 +222,19 @@ class VaultHandlers:
         custody = batch.custodies[fact.referral_id]
         batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
-    def _closed(self, batch: _Batch, message: Event[Fact], referral_id: str, reason: str) -> None:
+    def _closed(self, batch: Batch, message: Event[Fact], referral_id: str, reason: str) -> None:
         custody = batch.custodies[referral_id] = step(batch.custodies[referral_id], CustodyEvent.closing)
         batch.arrived.pop(referral_id, None)
         batch.destroyed.add(referral_id)
         batch.closed.add(referral_id)
-        for submission, note in list(batch.held.items()):
-            if note.partition_key == referral_id:
-                del batch.held[submission]
-                batch.dropped_notes.add(submission)
-                assert isinstance(note.data, SealedNoteSubmitted)
-                self._refuse_submission(batch, note, referral_id, note.data.author, closed())
+        refuse_held(batch, referral_id)
         if custody.state is CustodyState.erased:
             erased = CaseErased(referral_id=referral_id, reason=reason)
-            self._publish(batch, erased, referral_id, cause=message)
+            batch.publish(erased, referral_id, cause=message)
 
     def _refuse(
         self,
-        batch: _Batch,
+        batch: Batch,
         custody: Custody,
         sender: str,
         refused: Refused,
@@ -350,14 +245,19 @@ class VaultHandlers:
         batch.arrived.pop(custody.referral_id, None)
         batch.destroyed.add(custody.referral_id)
         fact = CaseRefused(referral_id=custody.referral_id, organization=sender, problem=refused.problem())
-        self._publish(batch, fact, custody.referral_id, cause=cause)
+        batch.publish(fact, custody.referral_id, cause=cause)
 
     # Start and end of a batch
 
-    def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> _Batch:
-        return _Batch(now=now, custodies=self._store.take(transaction, referrals))
+    def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> Batch:
+        return Batch(
+            source=self._source,
+            new_id=self._new_id,
+            now=now,
+            custodies=self._store.take(transaction, referrals),
+        )
 
-    def _finish(self, transaction: Connection, batch: _Batch) -> Iterable[Outgoing]:
+    def _finish(self, transaction: Connection, batch: Batch) -> Iterable[Outgoing]:
         """Release every case that can be released now, and store all changes.
 
         Releases are decided after the whole batch: a case that is accepted and withdrawn within one batch
@@ -374,7 +274,7 @@ class VaultHandlers:
         self._store.witness(transaction, batch.evidence, batch.now)
         return [outgoing(event) for event in batch.events]
 
-    def _release(self, transaction: Connection, batch: _Batch) -> None:
+    def _release(self, transaction: Connection, batch: Batch) -> None:
         releasable = [c for c in batch.custodies.values() if disposition_of(c) is not Disposition.stay]
         stored = {c.referral_id for c in releasable} - batch.arrived.keys()
         sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
@@ -399,7 +299,7 @@ class VaultHandlers:
         until = self._keys.paused_until(acceptor)
         return until if until is not None and now < until else None
 
-    def _pause(self, batch: _Batch, custody: Custody, acceptance: Acceptance, until: dt.datetime) -> None:
+    def _pause(self, batch: Batch, custody: Custody, acceptance: Acceptance, until: dt.datetime) -> None:
         # Announced once for each change of the key.
         if custody.paused_until == until:
             return
@@ -411,16 +311,16 @@ class VaultHandlers:
             sender=custody.sender,
             until=until,
         )
-        self._publish(batch, fact, custody.referral_id, cause=acceptance)
+        batch.publish(fact, custody.referral_id, cause=acceptance)
 
     def _publish_release(
-        self, batch: _Batch, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
+        self, batch: Batch, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
     ) -> None:
         fact = CaseReleased(
             referral_id=sealed_case.referral_id, organization=sealed_case.organization, kid=sealed_case.kid
         )
-        self._publish(batch, sealed_case, sealed_case.referral_id, cause=cause)
-        self._publish(batch, fact, sealed_case.referral_id, cause=cause)
+        batch.publish(sealed_case, sealed_case.referral_id, cause=cause)
+        batch.publish(fact, sealed_case.referral_id, cause=cause)
 
     def _released_case(
         self, custody: Custody, acceptance: Acceptance, case: SealedCase, now: dt.datetime
@@ -450,24 +350,3 @@ class VaultHandlers:
             kid=SealedCase.split(compact).kid(),
             case=compact,
         )
-
-    def _publish(
-        self, batch: _Batch, fact: Fact, referral_id: str, *, cause: Event[Fact] | Acceptance
-    ) -> None:
-        batch.events.append(
-            Event(
-                id=self._new_id(),
-                source=self._source,
-                time=batch.now,
-                partition_key=referral_id,
-                correlation_id=cause.correlation_id,
-                causation_id=cause.message_id if isinstance(cause, Acceptance) else cause.id,
-                traceparent=cause.traceparent,
-                data=fact,
-            )
-        )
-
-
-def _submission_of(message: Event[Fact]) -> str:
-    """Return the id of the submission, which intake sets as the cause of the sealed message."""
-    return message.causation_id or message.id

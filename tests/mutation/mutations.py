@@ -300,9 +300,9 @@ MUTATIONS = (
         name="the note of a refused decline is forwarded",
         edits=(
             Edit(
-                path="services/vault/handlers.py",
-                old="        took_effect = batch.answers.get(submission)\n",
-                new="        took_effect = True if custody.sender is not None else None\n",
+                path="services/vault/notes.py",
+                old="    took_effect = batch.answers.get(submission)\n",
+                new="    took_effect = True if custody.sender is not None else None\n",
             ),
         ),
         tests=(SIMULATION,),

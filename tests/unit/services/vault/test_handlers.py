@@ -34,10 +34,10 @@ from contracts.topology import PARKED
 from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 from services.vault.adapters.store import SqlCustodyStore
+from services.vault.batch import PATIENCE
 from services.vault.domain.custody import CustodyState
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
-from services.vault.handlers import PATIENCE
 from tests.support.hub_keys import verifier
 from tests.unit.services.vault.workbench import (
     ACCEPTOR,

@@ -1,0 +1,83 @@
+"""Sealed notes between the parties to a referral, and notes of declines, which wait for their decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contracts.envelope import Event
+from contracts.errors import Refused, Unavailable
+from contracts.facts import Fact, SealedNoteReleased, SealedNoteSubmitted
+from services.vault.batch import PATIENCE, Batch, submission_of
+from services.vault.domain.custody import closed, is_closed, other_party, require_open
+
+
+def receive_note(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
+    """Forward a note to the other party. Raises Unavailable while that party may not be known yet."""
+    try:
+        custody = batch.custodies[fact.referral_id]
+        receiver = other_party(custody, fact.author)
+        if receiver is None:
+            if batch.now - message.time < PATIENCE:
+                raise Unavailable("The case or its acceptance may not have reached the vault yet.")
+            raise Refused("not-in-this-state", "No organisation has accepted the referral.")
+    except Refused as refused:
+        batch.refuse_submission(message, fact.referral_id, fact.author, refused)
+    else:
+        _forward(batch, message, fact, receiver)
+
+
+def receive_decline_note(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
+    """Forward the note if its decline took effect, drop it if it was refused, hold it until then."""
+    custody = batch.custodies[fact.referral_id]
+    submission = submission_of(message)
+    try:
+        require_open(custody)
+    except Refused as refused:
+        batch.refuse_submission(message, fact.referral_id, fact.author, refused)
+        return
+    took_effect = batch.answers.get(submission)
+    if took_effect is None:
+        batch.new_notes[submission] = message
+    elif took_effect:
+        assert custody.sender is not None  # recorded with the decision
+        _forward(batch, message, fact, custody.sender)
+
+
+def answered(batch: Batch, submission: str | None, referral_id: str, *, sender: str | None) -> None:
+    """Record the decision on an answer; forward or drop its note. sender: None for a refused answer."""
+    custody = batch.custodies[referral_id]
+    if sender is not None and custody.sender is None:
+        batch.custodies[referral_id] = replace(custody, sender=sender)
+    if submission is None:
+        return
+    # A closed referral needs no record: its notes are refused whatever the decision.
+    if not is_closed(custody):
+        batch.new_answers[submission] = (referral_id, sender is not None)
+    note = batch.held.pop(submission, None)
+    if note is None:
+        return
+    batch.dropped_notes.add(submission)
+    if sender is not None:
+        assert isinstance(note.data, SealedNoteSubmitted)
+        _forward(batch, note, note.data, sender)
+
+
+def _forward(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted, receiver: str) -> None:
+    forwarded = SealedNoteReleased(
+        referral_id=fact.referral_id,
+        organization=receiver,
+        author=fact.author,
+        note=fact.note,
+        offer_id=fact.offer_id,
+    )
+    batch.publish(forwarded, fact.referral_id, cause=message)
+
+
+def refuse_held(batch: Batch, referral_id: str) -> None:
+    """Refuse the notes that wait for a decision on a referral that has closed."""
+    for submission, note in list(batch.held.items()):
+        if note.partition_key == referral_id:
+            del batch.held[submission]
+            batch.dropped_notes.add(submission)
+            assert isinstance(note.data, SealedNoteSubmitted)
+            batch.refuse_submission(note, referral_id, note.data.author, closed())
