@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerId
 from admin.private_files import LivingOwner, make_private, write_private
 from contracts.broker_rights import USERS
 from sandbox.broker_configuration import MARKER, contents, control_environment, environment
-from sandbox.ports import free_ports, is_free
+from sandbox.ports import settled_ports
 from sandbox.process import ServiceProcess, end_processes, processes_with
 from sandbox.supervisor import signals_held
 
@@ -47,9 +48,20 @@ class PrivateBroker:
     It can be one of a Supervisor's processes. `start` = `spawn` + `wait_until_ready`.
     """
 
-    def __init__(self, data_dir: Path, *, name: str = "broker", hub: str | None = None) -> None:
-        """hub: the hub whose exchanges, queues and users every start imports; None: an empty node."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        name: str = "broker",
+        hub: str | None = None,
+        reserved_ports: Collection[int] = (),
+    ) -> None:
+        """hub: the hub whose exchanges, queues and users every start imports; None: an empty node.
+
+        reserved_ports: of servers that start later. The node listens on others.
+        """
         self.name = name
+        self._reserved_ports = frozenset(reserved_ports)
         self._hub = hub
         self.files = BrokerFiles(root=data_dir.resolve())
         self._identity: BrokerIdentity | None = None
@@ -273,15 +285,12 @@ class PrivateBroker:
         try:
             known = BrokerIdentity.from_json(self.files.identity.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            amqp_port, distribution_port = free_ports(2)
+            amqp_port, distribution_port = settled_ports([None, None], reserved=self._reserved_ports)
             return BrokerIdentity.invented(amqp_port=amqp_port, distribution_port=distribution_port)
         except ValueError as error:
             raise BrokerError(f"{self.files.identity}: {error}") from None
         return known.on_ports(
-            *(
-                port if is_free(port) else other
-                for port, other in zip((known.amqp_port, known.distribution_port), free_ports(2), strict=True)
-            )
+            *settled_ports([known.amqp_port, known.distribution_port], reserved=self._reserved_ports)
         )
 
     def _log_tail(self) -> str:

@@ -132,7 +132,9 @@ class Hub:
         amqp_uri = self._environment.get("KOPURO_AMQP_URI", "")
         if not amqp_uri:
             self._progress("starting a private RabbitMQ")
-            self._broker = PrivateBroker(directory / "broker", hub=HUB)
+            self._broker = PrivateBroker(
+                directory / "broker", hub=HUB, reserved_ports=self.files.reserved_ports()
+            )
             self._broker.spawn()
             stages.append([self._broker])
         self._progress("migrating the databases")

@@ -25,13 +25,15 @@ from admin.manifest_files import SERVICES as SIGNERS
 from admin.private_files import make_private, write_private
 from contracts.organization import Organization
 from contracts.records import plain
-from sandbox.ports import free_ports, is_free
+from sandbox.ports import settled_ports
 
 HUB = "kg"
 # In the order of starting: services that others depend on come first.
 SERVICES = ("directory", "vault", "routing", "delivery", "audit", "intake")
 # The vault has no public API: other services reach it through the broker.
 PUBLIC_SERVICES = ("intake", "directory", "routing", "delivery", "audit")
+
+_PORT_KINDS = ("http", "operations")
 
 SECOND_OPERATOR = "second-operator"
 # By client: the role. Two operators, because one person may not decide alone where two are needed.
@@ -97,6 +99,11 @@ class HubFiles:
         ports = json.loads(self._hub.read_text(encoding="utf-8"))["ports"][service]
         return ServicePorts(http=ports["http"], operations=ports["operations"])
 
+    def reserved_ports(self) -> frozenset[int]:
+        """Return the ports of every service, also of those that do not run."""
+        ports = map(self.ports, SERVICES)
+        return frozenset(port for service in ports for port in (service.http, service.operations))
+
     def discovery_address(self) -> str:
         """Return the URL of the discovery document."""
         return f"{self._address('intake')}/.well-known/kopuro"
@@ -109,13 +116,10 @@ class HubFiles:
     def _settle_ports(self) -> None:
         # A port that is taken now is replaced: clients look up addresses in the discovery document.
         known = json.loads(self._hub.read_text(encoding="utf-8"))["ports"] if self._hub.exists() else {}
-        ports = {
-            service: {
-                kind: old if (old := known.get(service, {}).get(kind)) and is_free(old) else free_ports(1)[0]
-                for kind in ("http", "operations")
-            }
-            for service in SERVICES
-        }
+        settled = iter(
+            settled_ports([known.get(service, {}).get(kind) for service in SERVICES for kind in _PORT_KINDS])
+        )
+        ports = {service: {kind: next(settled) for kind in _PORT_KINDS} for service in SERVICES}
         write_private(self._hub, json.dumps({"hub": HUB, "ports": ports}, indent=1))
         custody = public_half(json.loads(self.key("custody").read_text(encoding="utf-8")))
         document = {

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from admin.embedded_broker import LOOPBACK
@@ -11,8 +12,8 @@ _USUAL_EPHEMERAL_START = 32768
 _FIRST = 15000
 
 
-def free_ports(count: int) -> list[int]:
-    """Return `count` different unused ports below the kernel's ephemeral range.
+def free_ports(count: int, *, besides: Collection[int] = ()) -> list[int]:
+    """Return `count` different unused ports below the kernel's ephemeral range, none of them in `besides`.
 
     A client that keeps trying a closed port *inside* the ephemeral range can get that port as its own
     source port and connect to itself. The server could then never listen on it again. The kernel does
@@ -23,11 +24,26 @@ def free_ports(count: int) -> list[int]:
     found: list[socket.socket] = []
     try:
         for _ in range(count):
-            found.append(_bound_socket())
+            found.append(_bound_socket(besides))
         return [int(held.getsockname()[1]) for held in found]
     finally:
         for held in found:
             held.close()
+
+
+def settled_ports(known: Sequence[int | None], *, reserved: Collection[int] = ()) -> list[int]:
+    """Return each known port that is still unused, and another one for each that is taken or None.
+
+    All are different from one another and from `reserved`: ports of servers that have not started yet, which
+    look unused. Raises OSError when no free port is found.
+    """
+    kept: list[int | None] = []
+    for port in known:
+        usable = port is not None and port not in reserved and port not in kept and is_free(port)
+        kept.append(port if usable else None)
+    besides = {*reserved, *(port for port in kept if port is not None)}
+    others = iter(free_ports(kept.count(None), besides=besides))
+    return [next(others) if port is None else port for port in kept]
 
 
 def is_free(port: int) -> bool:
@@ -42,12 +58,15 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _bound_socket() -> socket.socket:
+def _bound_socket(besides: Collection[int]) -> socket.socket:
     end = _ephemeral_start()
     for _ in range(200):
+        port = _FIRST + secrets.randbelow(end - _FIRST)
+        if port in besides:
+            continue
         candidate = socket.socket()
         try:
-            candidate.bind((LOOPBACK, _FIRST + secrets.randbelow(end - _FIRST)))
+            candidate.bind((LOOPBACK, port))
         except OSError:
             candidate.close()
             continue

@@ -3,8 +3,11 @@
 import socket
 from pathlib import Path
 
+import pytest
+
 from admin.embedded_broker import LOOPBACK
-from sandbox.ports import free_ports, is_free
+from sandbox import ports
+from sandbox.ports import free_ports, is_free, settled_ports
 
 
 def test_ports_are_different_and_free() -> None:
@@ -24,3 +27,35 @@ def test_port_with_listener_is_not_free() -> None:
         listener.bind((LOOPBACK, 0))
         listener.listen()
         assert not is_free(listener.getsockname()[1])
+
+
+def test_settled_port_that_is_free_is_kept() -> None:
+    known = free_ports(3)
+    assert settled_ports(known) == known
+
+
+def test_settled_ports_replace_a_port_that_a_listener_took() -> None:
+    kept, other = free_ports(2)
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, other))
+        listener.listen()
+        first, second = settled_ports([kept, other])
+    assert first == kept
+    assert second not in {kept, other}
+
+
+@pytest.fixture
+def three_ports(monkeypatch: pytest.MonkeyPatch) -> range:
+    """A machine with three ports in all, where a repeated choice is the rule."""
+    low = 20000
+    monkeypatch.setattr(ports, "_FIRST", low)
+    monkeypatch.setattr(ports, "_ephemeral_start", lambda: low + 3)
+    return range(low, low + 3)
+
+
+def test_settled_ports_of_servers_that_have_not_started_differ(three_ports: range) -> None:
+    reserved, known, other = three_ports
+    for _ in range(20):
+        assert settled_ports([known, None], reserved={reserved}) == [known, other]
+        assert settled_ports([known, known], reserved={reserved}) == [known, other]
+        assert settled_ports([reserved, known], reserved={reserved}) == [other, known]
