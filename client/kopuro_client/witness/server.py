@@ -31,6 +31,7 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a body after its head would wait 40 ms for the head's ACK
         timeout = SILENCE
         server_version = "kopuro-witness"
         sys_version = ""

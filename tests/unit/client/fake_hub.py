@@ -85,6 +85,7 @@ class FakeHub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # a body after its head would wait 40 ms for the head's ACK
 
             def do_GET(self) -> None:
                 self._respond()
