@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -34,10 +35,18 @@ _RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrat
 
 
 def records_of(cls: type[R]) -> st.SearchStrategy[R]:
-    """Return a strategy for records of a class, derived from its annotations."""
+    """Return a strategy for records of a class, derived from its annotations.
+
+    The same object each time: building a strategy takes longer than drawing from it.
+    """
+    return typing.cast("st.SearchStrategy[R]", _records_of(typing.cast("type", cls)))
+
+
+@functools.cache
+def _records_of(cls: type) -> st.SearchStrategy[Any]:
     hints = typing.get_type_hints(cls, include_extras=True)
     arguments = {}
-    for name in (item.name for item in dataclasses.fields(cls)):  # type: ignore[arg-type]
+    for name in (item.name for item in dataclasses.fields(cls)):
         value = _value(hints[name])
         rule = _RULES.get((cls, name))
         arguments[name] = rule(value) if rule else value
@@ -79,6 +88,7 @@ def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
     )
 
 
+@functools.cache
 def json_values() -> st.SearchStrategy[Any]:
     """Return a strategy for JSON values that have canonical JSON."""
     numbers = st.integers(EXACT_INTEGER.min, EXACT_INTEGER.max) | st.floats(
@@ -100,7 +110,7 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         if isinstance(limit, OneOf):
             return st.sampled_from(sorted(limit.choices))
         if isinstance(limit, Pattern):
-            return st.from_regex(str(limit.regex.pattern), fullmatch=True).filter(_fits(limits))
+            return _matches(str(limit.regex.pattern)).filter(_fits(limits))
     least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
     # Records refuse lone surrogates; a name may contain every other character.
     return st.text(
@@ -108,6 +118,11 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         min_size=least,
         max_size=MOST_CHARACTERS,
     )
+
+
+@functools.cache
+def _matches(pattern: str) -> st.SearchStrategy[str]:
+    return st.from_regex(pattern, fullmatch=True)
 
 
 def _fits(limits: tuple[Any, ...]) -> Callable[[str], bool]:
