@@ -23,6 +23,7 @@ from sandbox.supervisor import signals_held
 
 _ERLANG_SCHEDULERS = 4
 _LOG_TAIL_LINES = 25
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # RabbitMQ colours what it writes to the console
 _VHOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -153,10 +154,14 @@ class PrivateBroker:
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Wait for a complete AMQP handshake with the node's credentials. Raises BrokerError.
 
-        The password is random, so no other broker can complete the handshake.
+        timeout: seconds without a new line in the node's log, which shows that a start on a busy machine goes
+        on; five times that in all. The password is random, so no other broker can complete the handshake.
         """
-        deadline = time.monotonic() + timeout
+        latest = time.monotonic() + 5 * timeout
+        written, deadline = -1, latest
         while True:
+            if (size := self._log_size()) != written:
+                written, deadline = size, min(time.monotonic() + timeout, latest)
             if self.exit_code() is not None:
                 raise BrokerError(
                     f"the broker ended with status {self.exit_code()} at start\n{self._log_tail()}"
@@ -168,7 +173,8 @@ class PrivateBroker:
             except (OSError, amqp.AMQPError) as error:
                 if time.monotonic() > deadline:
                     raise BrokerError(
-                        f"the broker does not respond after {timeout:g} s ({error})\n{self._log_tail()}"
+                        f"the broker does not respond, and its start has not progressed for {timeout:g} s "
+                        f"({error})\n{self._log_tail()}"
                     ) from error
                 time.sleep(0.05)
             else:
@@ -293,12 +299,15 @@ class PrivateBroker:
             *settled_ports([known.amqp_port, known.distribution_port], reserved=self._reserved_ports)
         )
 
+    def _log_size(self) -> int:
+        return sum(path.stat().st_size for path in (self.files.output, self.files.log) if path.exists())
+
     def _log_tail(self) -> str:
         lines: list[str] = []
         for path in (self.files.output, self.files.log):
             with contextlib.suppress(FileNotFoundError):
                 lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-        return "\n".join(lines)
+        return _COLOUR.sub("", "\n".join(lines))
 
 
 def server_script() -> Path:

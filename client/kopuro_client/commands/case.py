@@ -16,7 +16,7 @@ from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.referral import REFERRAL, case_in_document, read_submission
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import show_submitted
+from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.errors import InvalidArgumentError, UnreadableError, WrongKeyError
 
 
@@ -136,9 +136,12 @@ def unreadable(
         str | None,
         typer.Option(help="Report a note from this organisation instead of the case."),
     ] = None,
+    idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Report a case or note that you cannot read. The hub asks its sender to send it again."""
-    accepted = session.hub.report_unreadable(referral, reason, note_from=note_from)
+    accepted = session.hub.report_unreadable(
+        referral, reason, note_from=note_from, idempotency_key=idempotency_key
+    )
     show_submitted(session.out, accepted, "report recorded", then="its sender is asked to send it again")
 
 

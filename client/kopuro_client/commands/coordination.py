@@ -10,7 +10,7 @@ from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.referral import REFERRAL
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import show_submitted
+from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 
 
 def group() -> typer.Typer:
@@ -44,6 +44,8 @@ def place(
     session: Session,
     referral: REFERRAL,
     organization: Annotated[str, typer.Argument(help="The organisation to offer the referral to.")],
+    idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Offer an unplaced referral to an organisation."""
-    show_submitted(session.out, session.hub.place(referral, organization), "placement recorded")
+    placed = session.hub.place(referral, organization, idempotency_key=idempotency_key)
+    show_submitted(session.out, placed, "placement recorded")

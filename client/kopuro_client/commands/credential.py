@@ -11,8 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
-from kopuro_client.commands.new_file import write_new
-from kopuro_client.commands.output import Output
+from kopuro_client.commands.new_file import write_secret
 from kopuro_client.commands.session import Session, connected
 
 _SECRET_BYTES = 32
@@ -40,8 +39,7 @@ def secret(
     secret itself.
     """
     made = secrets.token_urlsafe(_SECRET_BYTES)
-    write_new(file, made.encode())
-    Output(as_json=False).text(sha256(made.encode()).hexdigest())
+    write_secret(file, made.encode(), public=sha256(made.encode()).hexdigest())
 
 
 def issue(

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.input_file import read_json
-from kopuro_client.commands.new_file import write_new
-from kopuro_client.commands.output import Output
+from kopuro_client.commands.new_file import write_secret
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import InvalidArgumentError, SealingError
@@ -34,8 +33,8 @@ def generate(
 ) -> None:
     """Generate a sealing key. Writes the private key to FILE and the public key to stdout."""
     key = generate_key()
-    write_new(file, (json_text(key) + "\n").encode())
-    Output(as_json=True).document(public_key(key))
+    public = json_text(public_key(key), indent=2)
+    write_secret(file, (json_text(key) + "\n").encode(), public=public)
 
 
 def publish(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kopuro_client.commands.output import Output
 from kopuro_client.errors import InvalidArgumentError
 
 
@@ -14,6 +16,18 @@ def write_new(file: Path, content: bytes) -> None:
     """Create a file with this content. Raises as `new_file`."""
     with new_file(file) as write:
         write(content)
+
+
+def write_secret(file: Path, secret: bytes, *, public: str) -> None:
+    """Create a file with a new secret, and print its public counterpart.
+
+    If that cannot be printed, the file is removed: the secret would be of no use. Raises as `new_file`, and
+    OutputError.
+    """
+    with new_file(file) as write:
+        write(secret)
+        Output(as_json=False).text(public)
+        sys.stdout.flush()
 
 
 @contextmanager

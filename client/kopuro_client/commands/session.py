@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from kopuro_client.arguments import encodable
 from kopuro_client.client import Kopuro
 from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.streams import OutputError
 from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError
 from kopuro_client.retrying import RetryPolicy
 from kopuro_client.transport import Transport
@@ -69,7 +71,7 @@ def connected(
             transport=_lasting_transport(arguments.get("quiet_for"), out) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization)
-            with _contracted_responses():
+            with _contracted_responses(), _output_after_requests():
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -93,6 +95,16 @@ def _contracted_responses() -> Iterator[None]:
         if os.environ.get("KOPURO_TRACEBACK"):
             raise
         raise DefectError(f"the hub's response violates its contract ({type(error).__name__})") from error
+
+
+@contextmanager
+def _output_after_requests() -> Iterator[None]:
+    """Write the output within the block. An OutputError then says that requests may have taken effect."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OutputError as error:
+        raise OutputError(f"{error}; the command's requests to the hub may have taken effect") from error
 
 
 def _shared_options(

@@ -111,9 +111,7 @@ def _output_errors() -> Iterator[None]:
         if isinstance(error, ValueError) and not str(error).endswith("closed file."):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise OutputError(
-            f"cannot write to stdout ({reason}); the command's requests to the hub may have taken effect"
-        ) from error
+        raise OutputError(f"cannot write to stdout ({reason})") from error
 
 
 _STANDARD_DESCRIPTORS: Final = (0, 1, 2)

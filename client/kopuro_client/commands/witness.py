@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.input_file import read_text
-from kopuro_client.commands.new_file import write_new
+from kopuro_client.commands.new_file import write_secret
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.trust import read_key
 from kopuro_client.commands.verdict import judged
@@ -60,8 +60,7 @@ def generate(
         key = SigningKey.generate(name)
     except TlogError as error:
         raise InvalidArgumentError(str(error)) from error
-    write_new(file, (key.secret_text() + "\n").encode())
-    Output(as_json=False).text(key.verifier)
+    write_secret(file, (key.secret_text() + "\n").encode(), public=str(key.verifier))
 
 
 def serve(

@@ -25,8 +25,10 @@ class Connected:
     def _at(self, service: str, *path: str) -> str:
         return self.discovery.address(service, "v1", *path)
 
-    def _submit(self, *path: str, body: Mapping[str, Any], key: str | None = None) -> Accepted:
-        url = self._at("intake", *path)
+    def _submit(
+        self, *path: str, body: Mapping[str, Any], key: str | None = None, service: str = "intake"
+    ) -> Accepted:
+        url = self._at(service, *path)
         key = new_idempotency_key() if key is None else idempotency_key(key)
         return cast(Accepted, self._connection.post(url, body, idempotency_key=key))
 

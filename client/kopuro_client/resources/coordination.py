@@ -23,7 +23,15 @@ class Coordination(Connected):
         """Iterate over all referrals that wait for a coordinator. limit: page size."""
         return following(lambda after: self.unplaced_page(after=after, limit=limit))
 
-    def place(self, referral_id: str, organization_id: str) -> Accepted:
+    def place(
+        self, referral_id: str, organization_id: str, *, idempotency_key: str | None = None
+    ) -> Accepted:
         """Offer an unplaced referral to an organisation, as a coordinator."""
-        url = self._at("routing", "coordination", referral_id, "offer")
-        return cast(Accepted, self._connection.post(url, {"organization": organization_id}))
+        return self._submit(
+            "coordination",
+            referral_id,
+            "offer",
+            service="routing",
+            body={"organization": organization_id},
+            key=idempotency_key,
+        )

@@ -30,7 +30,14 @@ class ReleasedCases(SealedContent):
         check_readable(case)
         return case
 
-    def report_unreadable(self, referral_id: str, reason: str, *, note_from: str | None = None) -> Accepted:
+    def report_unreadable(
+        self,
+        referral_id: str,
+        reason: str,
+        *,
+        note_from: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
         """Report that a case, or a note from the organisation `note_from`, is unreadable.
 
         The hub notifies the sender, who can send it again. reason: UnreadableError's (cannot_decrypt or
@@ -39,4 +46,4 @@ class ReleasedCases(SealedContent):
         body = {"reason": reason, "content": "case"}
         if note_from is not None:
             body |= {"content": "note", "author": note_from}
-        return self._say(referral_id, "unreadable", body=body)
+        return self._say(referral_id, "unreadable", body=body, key=idempotency_key)

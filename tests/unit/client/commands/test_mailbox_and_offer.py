@@ -141,6 +141,14 @@ def test_offer_accept_and_decline_send_answers(hub: FakeHub, run: Run) -> None:
     assert run("offer", "decline", "o1").code == 2  # a decline has a reason
 
 
+def test_note_with_idempotency_key_is_refused_before_any_request(hub: FakeHub, run: Run) -> None:
+    given = ("--reason", "other", "--note", "moving", "--idempotency-key", "k1")
+    ran = run("offer", "decline", "o1", *given)
+    assert ran.code == 2
+    assert "each sealing yields another request" in ran.err
+    assert hub.requests_to("/intake/v1/offers/o1/decline") == []
+
+
 def test_answer_with_idempotency_key_sends_it(hub: FakeHub, run: Run) -> None:
     for arguments in (["accept", "o1"], ["decline", "o1", "--reason", "language"]):
         path = f"/intake/v1/offers/o1/{arguments[0]}"

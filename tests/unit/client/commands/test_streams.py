@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kopuro_client.commands import ExitCode
-from kopuro_client.commands.new_file import write_new
+from kopuro_client.commands.new_file import write_secret
 from kopuro_client.errors import InvalidArgumentError
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import SUMMARY
@@ -125,17 +125,40 @@ def test_ctrl_c_is_one_line_and_exit_130(hub: FakeHub, credentials: Path, option
         assert err in (b"kopuro: interrupted\n", b"")
 
 
-def test_new_file_that_fails_to_write_is_removed(tmp_path: Path) -> None:
+def test_secret_never_overwrites_a_file(tmp_path: Path) -> None:
     file = tmp_path / "new"
-    write_new(file, b"content")
+    write_secret(file, b"content", public="its digest")
     assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(InvalidArgumentError, match="File exists"):
-        write_new(file, b"other")
+        write_secret(file, b"other", public="its digest")
     assert file.read_bytes() == b"content"
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with pytest.raises(InvalidArgumentError):
-        write_new(tmp_path / "link", b"content")
+        write_secret(tmp_path / "link", b"content", public="its digest")
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["key generate new", "credential secret new", "witness key generate new --name a.example/w"]
+)
+def test_secret_without_its_public_counterpart_leaves_no_file(
+    hub: FakeHub, credentials: Path, tmp_path: Path, command: str
+) -> None:
+    ran = shell(f"cd {tmp_path}; $kopuro {command} >/dev/full", hub, credentials)
+    assert ran.returncode == ExitCode.OUTPUT
+    assert ran.stderr == b"kopuro: cannot write to stdout (No space left on device)\n"
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "requested"),
+    [("referral list", True), ("--help", False), ("offer --help", False), ("--version", False)],
+)
+def test_unwritable_stdout_mentions_requests_only_after_requests(
+    hub: FakeHub, credentials: Path, line: str, requested: bool
+) -> None:
+    ran = shell(f"$kopuro {line} >/dev/full", hub, credentials)
+    assert (b"requests to the hub" in ran.stderr) is requested
 
 
 def test_refused_bundle_leaves_no_file_and_existing_file_sends_no_request(

@@ -50,6 +50,7 @@ class FakeWitness:
 
         class Handler(BaseHTTPRequestHandler):
             disable_nagle_algorithm = True  # a body after its head would wait 40 ms for the head's ACK
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status, answer = witness.answer(self.path, body)
