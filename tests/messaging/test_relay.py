@@ -278,7 +278,8 @@ def test_wake_up_is_faster_than_idle_polling(sqlite_database: str, monkeypatch: 
                 fill_outbox(database, [id_])
                 relay.wake()
                 assert arrived(hub, 1) == [id_]
-            assert time.monotonic() - started < 10
+        # The stop is a wake-up too, even while the relay waits for the time of its next wave.
+        assert time.monotonic() - started < 10
 
 
 def test_only_one_of_two_relays_on_postgresql_publishes(postgres_database: str) -> None:

@@ -105,6 +105,8 @@ class Relay:
                 throttle.wait()
                 throttle.start()
                 self._wake.clear()
+                if self._stopping:
+                    break  # `stop` may have set both since the check above
                 try:
                     # While another process holds the lock, it polls every second and finds our rows.
                     published = self.publish_wave() if self._turn.held() else 0
