@@ -51,6 +51,7 @@ AUDIT_ONLY = {
 SENT_DIRECTLY = {
     "replica.completed": "the answer goes to the queue that `replica.requested` names",
     "receipts.issued": "delivery puts it into a mailbox; in the log a receipt would need a receipt",
+    "events.logged": "it tells one service what the log has; in the log it would need a receipt itself",
     "receipt.issued": "delivery puts it into a mailbox; in the log a receipt would need a receipt",
 }
 # Facts written to a mailbox and never published.
